@@ -1,0 +1,1 @@
+"""The reference service: three resources, built on the public names of Brickwork."""

@@ -1,0 +1,15 @@
+"""The endpoints of articles."""
+
+from brickwork import Resource, crud_router
+
+from .models import Article
+from .schemas import ArticleCreate, ArticleRead, ArticleUpdate
+
+
+class Articles(Resource[Article]):
+    """The articles."""
+
+
+router = crud_router(
+    "/articles", Articles, read=ArticleRead, create=ArticleCreate, update=ArticleUpdate
+)

@@ -1,0 +1,15 @@
+"""The endpoints of authors."""
+
+from brickwork import Resource, crud_router
+
+from .models import Author
+from .schemas import AuthorCreate, AuthorRead, AuthorUpdate
+
+
+class Authors(Resource[Author]):
+    """The authors."""
+
+
+router = crud_router(
+    "/authors", Authors, read=AuthorRead, create=AuthorCreate, update=AuthorUpdate
+)

@@ -1,0 +1,15 @@
+"""The endpoints of comments: the smallest declaration that can be."""
+
+from brickwork import Resource, crud_router
+
+from .models import Comment
+from .schemas import CommentCreate, CommentRead, CommentUpdate
+
+
+class Comments(Resource[Comment]):
+    """The comments."""
+
+
+router = crud_router(
+    "/comments", Comments, read=CommentRead, create=CommentCreate, update=CommentUpdate
+)

@@ -1,0 +1,32 @@
+"""What clients send and see of comments."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from annotated_types import Len
+
+from brickwork import ReadSchema, Schema
+
+
+class CommentCreate(Schema):
+    """A new comment."""
+
+    article_id: UUID
+    author_name: Annotated[str, Len(1, 100)]
+    body: Annotated[str, Len(1, 10_000)]
+
+
+class CommentUpdate(CommentCreate, partial=True):
+    """Changes to a comment."""
+
+
+class CommentRead(ReadSchema):
+    """A comment as it is shown."""
+
+    id: UUID
+    article_id: UUID
+    author_name: str
+    body: str
+    created_at: datetime
+    updated_at: datetime

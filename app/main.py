@@ -1,0 +1,20 @@
+"""The application."""
+
+from fastapi import FastAPI
+
+from brickwork import Database, install
+
+from .articles.resource import router as articles
+from .authors.resource import router as authors
+from .comments.resource import router as comments
+from .settings import Settings
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the service over the database that *settings* name."""
+    database = Database(settings.database_url)
+    app = FastAPI(title="Brickwork", version="0.1.0", lifespan=database.lifespan)
+    install(app)
+    for router in (authors, articles, comments):
+        app.include_router(router)
+    return app

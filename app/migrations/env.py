@@ -1,0 +1,44 @@
+"""How Alembic reaches the database: the URL of the settings, unless it is given another."""
+
+import asyncio
+
+from alembic import context
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app import models
+from app.settings import Settings
+from brickwork import Database
+
+
+def run(connection: Connection) -> None:
+    """Run the migrations in one transaction, and those of another process after them."""
+    context.configure(
+        connection=connection,
+        target_metadata=models.Model.metadata,
+        render_as_batch=True,
+        compare_type=True,
+    )
+    with context.begin_transaction():
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(4711)"))
+        context.run_migrations()
+
+
+async def main() -> None:
+    """Connect, and run the migrations."""
+    url = context.config.attributes.get("database_url") or Settings().database_url
+    # Not the engine of a Database: SQLite alters a table by making it anew, which its foreign
+    # keys would not let it do.
+    engine = create_async_engine(Database(url).url)
+    async with engine.connect() as connection:
+        await connection.run_sync(run)
+    await engine.dispose()
+
+
+if context.is_offline_mode():
+    context.configure(dialect_name="postgresql", target_metadata=models.Model.metadata)
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    asyncio.run(main())

@@ -1,0 +1,9 @@
+"""Every mapped class of the service, for those who need the whole schema."""
+
+from brickwork import Model
+
+from .articles.models import Article
+from .authors.models import Author
+from .comments.models import Comment
+
+__all__ = ["Article", "Author", "Comment", "Model"]

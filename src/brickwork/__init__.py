@@ -1,0 +1,56 @@
+"""Production-ready CRUD endpoints on FastAPI, async SQLAlchemy and Pydantic."""
+
+from brickwork.app import install
+from brickwork.changes import apply_changes, merge_patch
+from brickwork.database import Database, Session, get_db
+from brickwork.links import item_path, link_header
+from brickwork.models import Entity, JSONDocument, Model, Timestamped, UTCDateTime
+from brickwork.problems import (
+    Conflict,
+    Fault,
+    Invalid,
+    Malformed,
+    NotFound,
+    Problem,
+    Unavailable,
+    UnsupportedMediaType,
+)
+from brickwork.queries import Page, get_or_404, paginate
+from brickwork.resource import Resource
+from brickwork.router import crud_router
+from brickwork.routes import KnownParameters, Route
+from brickwork.schemas import ListQuery, ReadSchema, Schema
+
+__all__ = [
+    "Conflict",
+    "Database",
+    "Entity",
+    "Fault",
+    "Invalid",
+    "JSONDocument",
+    "KnownParameters",
+    "ListQuery",
+    "Malformed",
+    "Model",
+    "NotFound",
+    "Page",
+    "Problem",
+    "ReadSchema",
+    "Resource",
+    "Route",
+    "Schema",
+    "Session",
+    "Timestamped",
+    "UTCDateTime",
+    "Unavailable",
+    "UnsupportedMediaType",
+    "apply_changes",
+    "crud_router",
+    "get_db",
+    "get_or_404",
+    "install",
+    "item_path",
+    "link_header",
+    "merge_patch",
+    "paginate",
+]

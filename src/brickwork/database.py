@@ -1,0 +1,201 @@
+"""The database of an application: its engines, and the transaction each request runs in."""
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, Final
+
+from fastapi import Depends
+from fastapi.requests import HTTPConnection
+from sqlalchemy import URL, Connection, Dialect, event, exists, make_url, select
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+from sqlalchemy.orm import Session as SyncSession
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from brickwork import faults
+from brickwork.problems import Problem, Unavailable
+
+_DRIVERS: Final = {
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+}
+_PRAGMAS: Final = (
+    "busy_timeout = 5000",  # milliseconds
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "foreign_keys = ON",
+)
+
+
+class Database:
+    """One database, PostgreSQL or SQLite, with a pool for writing and one for reading.
+
+    Give its `lifespan` to the application, `FastAPI(lifespan=Database(url).lifespan)`, and
+    `Session` to whatever needs a transaction. In a script, use `session` itself.
+    """
+
+    def __init__(self, url: str | URL, *, pool_size: int = 10) -> None:
+        """Open nothing yet; *url* as SQLAlchemy has it, *pool_size* connections at most a pool.
+
+        Raises `ValueError` for a database this library cannot keep its promises on.
+        """
+        self.url = _supported(make_url(url))
+        self.writer = self._engine(pool_size, readonly=False)
+        self.reader = self._engine(pool_size, readonly=True)
+
+    @asynccontextmanager
+    async def session(self, *, readonly: bool = False) -> AsyncIterator[AsyncSession]:
+        """Run a transaction: committed at the end of the block, rolled back on any error.
+
+        With *readonly* the database itself refuses to write. What the database refuses of the
+        data is raised as the `Problem` it is to a client.
+        """
+        engine = self.reader if readonly else self.writer
+        factory = async_sessionmaker(engine, expire_on_commit=False, sync_session_class=_Session)
+        written = faults.Written()
+        try:
+            async with factory(info={"written": written, "writes": not readonly}) as session:
+                yield session
+                await session.commit()
+        except DBAPIError as error:
+            if (problem := await self._explain(error, written)) is None:
+                raise
+            raise problem from error
+        except PoolTimeout as error:
+            raise _away() from error
+
+    @asynccontextmanager
+    async def lifespan(self, app: object) -> AsyncIterator[Mapping[str, Any]]:
+        """Serve an application while it runs, and close all connections when it stops."""
+        try:
+            yield {"database": self}
+        finally:
+            await self.dispose()
+
+    async def dispose(self) -> None:
+        """Close every connection that is not in use."""
+        await self.writer.dispose()
+        await self.reader.dispose()
+
+    async def _explain(self, error: DBAPIError, written: faults.Written) -> Problem | None:
+        if (found := faults.violation(error)) is None:
+            return None
+        verb = error.statement.split(maxsplit=1)[0].upper() if error.statement else None
+        deleting = None if verb is None else verb == "DELETE"
+        fields: Collection[str] = faults.blamed(found, written)
+        if found.kind == "reference" and found.table is None and not deleting:
+            fields = await self._missing(written)
+        return faults.problem(found, fields, deleting=deleting)
+
+    async def _missing(self, written: faults.Written) -> Collection[str]:
+        """Return the fields that refer to no row; SQLite says only that there is one."""
+        missing: set[str] = set()
+        async with self.session(readonly=True) as session:
+            for key, value in written.references:
+                if not await session.scalar(select(exists().where(key.column == value))):
+                    missing |= faults.attributes(key.parent, written.mappers)
+        return sorted(missing)
+
+    def _engine(self, pool_size: int, *, readonly: bool) -> AsyncEngine:
+        if self.url.get_backend_name() == "postgresql":
+            return _postgresql(self.url, pool_size, readonly=readonly)
+        # SQLite has one writer at a time: the others wait here in line, not in its busy loop.
+        return _sqlite(self.url, pool_size if readonly else 1, readonly=readonly)
+
+
+class _Session(SyncSession):
+    """A session that notes what it sends, so that a refusal can be laid at a field."""
+
+
+@event.listens_for(_Session, "before_flush")
+def _note(session: SyncSession, *_: object) -> None:
+    session.info["written"].add((*session.new, *session.dirty))
+
+
+async def get_db(connection: HTTPConnection) -> AsyncIterator[AsyncSession]:
+    """Yield the transaction of this request, read-only for GET and HEAD.
+
+    Depend on it with `scope="function"`, as `Session` does: then it is committed before the
+    answer is sent. FastAPI's default commits after the client has its answer.
+    """
+    database = getattr(connection.state, "database", None)
+    if not isinstance(database, Database):
+        raise TypeError("No database: start the app with FastAPI(lifespan=Database(url).lifespan).")
+    readonly = connection.scope.get("method") in {"GET", "HEAD"}
+    async with database.session(readonly=readonly) as session:
+        yield session
+
+
+Session = Annotated[AsyncSession, Depends(get_db, scope="function")]
+"""The transaction of this request: committed before the answer is sent, or not at all."""
+
+
+def _supported(url: URL) -> URL:
+    if (driver := _DRIVERS.get(url.drivername)) is None:
+        known = "postgresql+asyncpg:// or sqlite+aiosqlite://"
+        raise ValueError(f"{url.drivername}:// is not supported: use {known}.")
+    if driver.startswith("sqlite") and (url.database or ":memory:") == ":memory:":
+        raise ValueError(
+            "A database in memory belongs to one connection, and readers and writers have their "
+            "own: give it a file, sqlite+aiosqlite:///app.db."
+        )
+    return url.set(drivername=driver)
+
+
+def _postgresql(url: URL, pool_size: int, *, readonly: bool) -> AsyncEngine:
+    settings = {"default_transaction_read_only": "on"} if readonly else {}
+    return _watched(
+        create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            hide_parameters=True,
+            connect_args={"server_settings": settings},
+        )
+    )
+
+
+def _sqlite(url: URL, pool_size: int, *, readonly: bool) -> AsyncEngine:
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, hide_parameters=True)
+    pragmas = (*_PRAGMAS, "query_only = ON") if readonly else _PRAGMAS
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, _: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # transactions begin below, not where Python guesses
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A writer that reads first and locks later can lose another's update: lock at once.
+        connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+
+    return _watched(engine)
+
+
+def _watched(engine: AsyncEngine) -> AsyncEngine:
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def connect(
+        dialect: Dialect, _: ConnectionPoolEntry, args: list[Any], options: dict[str, Any]
+    ) -> DBAPIConnection:
+        try:
+            return dialect.connect(*args, **options)
+        except OSError as error:  # no server, no route, no answer in time
+            raise _away() from error
+
+    return engine
+
+
+def _away() -> Unavailable:
+    return Unavailable("The database is busy or away.", headers={"Retry-After": "1"})

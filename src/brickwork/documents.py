@@ -1,0 +1,74 @@
+"""Strict JSON: from the bytes of a body to the document they stand for (RFC 8259)."""
+
+import json
+from collections.abc import Iterable
+from typing import Final
+
+from brickwork.problems import Fault, Invalid, Malformed
+
+MAX_DEPTH: Final = 64
+"""How deep arrays and objects may nest, the whole document counted."""
+
+
+def parse(raw: bytes) -> object:
+    """Return the document in *raw*, of `dict`, `list`, `str`, `int`, `float`, `bool` and `None`.
+
+    Raises `Malformed` for what is no JSON text: broken syntax, bytes that are not UTF-8, a key
+    twice in one object, `NaN` and `Infinity`. Raises `Invalid` for one nested too deep. A number
+    too large for a double is returned as infinity, for the schema to refuse where it stands.
+    """
+    try:
+        document = _loads(raw.decode())
+    except UnicodeDecodeError:
+        raise Malformed("The body is not UTF-8.") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise Malformed(f"The body is not JSON: the error is at {where}.") from None
+    except _Refused as error:
+        raise Malformed(str(error)) from None
+    except RecursionError:
+        raise _too_deep() from None
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _depth(document) > MAX_DEPTH:
+        raise _too_deep()
+    return document
+
+
+class _Refused(ValueError):
+    """The text is JSON to Python, and not to us."""
+
+
+def _loads(text: str) -> object:
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+    except (json.JSONDecodeError, _Refused):
+        raise
+    except ValueError:  # more digits than Python turns into an int; no column holds those
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse, parse_int=float)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise _Refused("The body is ambiguous: an object has the same key twice.")
+    return members
+
+
+def _refuse(constant: str) -> object:
+    raise _Refused(f"The body is not JSON: {constant} is no JSON number.")
+
+
+def _depth(document: object) -> int:
+    depth, level = 0, [document]
+    while level := [each for each in level if isinstance(each, dict | list)]:
+        depth += 1
+        level = [child for each in level for child in _children(each)]
+    return depth
+
+
+def _children(container: "dict[str, object] | list[object]") -> Iterable[object]:
+    return container.values() if isinstance(container, dict) else container
+
+
+def _too_deep() -> Invalid:
+    detail = f"Arrays and objects may nest {MAX_DEPTH} deep."
+    return Invalid(detail, errors=[Fault(code="too_deep", detail=detail, pointer="#")])

@@ -1,0 +1,171 @@
+"""What an error of the database means to the client that caused it.
+
+PostgreSQL is read by SQLSTATE, SQLite by its extended result code; never by the words of a
+message that depend on a language. Which field is to blame is found in the mapped tables.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from sqlalchemy import Column, ForeignKey, FromClause, Index, Table, inspect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Mapper
+from sqlalchemy.schema import ColumnCollectionConstraint
+
+from brickwork.problems import Conflict, Fault, Invalid, Problem, Unavailable, pointer
+
+Kind = Literal["unique", "reference", "not_null", "check", "value", "busy"]
+
+_SQLSTATES: Final[Mapping[str, Kind]] = {
+    "23505": "unique",
+    "23P01": "unique",  # exclusion
+    "23503": "reference",
+    "23001": "reference",  # restrict
+    "23502": "not_null",
+    "23514": "check",
+    "22000": "value",  # asyncpg: the value does not fit the type
+    "22001": "value",  # text too long
+    "22003": "value",  # number out of range
+    "22008": "value",  # datetime out of range
+    "22021": "value",  # not in the character set
+    "40001": "busy",  # serialization failure
+    "40P01": "busy",  # deadlock
+    "55P03": "busy",  # lock not available
+    "57014": "busy",  # statement timeout
+    "57P01": "busy",  # shutting down
+    "57P02": "busy",
+    "57P03": "busy",
+    "53300": "busy",  # too many connections
+}
+_SQLITE_CODES: Final[Mapping[str, Kind]] = {
+    "SQLITE_CONSTRAINT_UNIQUE": "unique",
+    "SQLITE_CONSTRAINT_PRIMARYKEY": "unique",
+    "SQLITE_CONSTRAINT_FOREIGNKEY": "reference",
+    "SQLITE_CONSTRAINT_NOTNULL": "not_null",
+    "SQLITE_CONSTRAINT_CHECK": "check",
+    "SQLITE_BUSY": "busy",
+    "SQLITE_BUSY_SNAPSHOT": "busy",
+    "SQLITE_LOCKED": "busy",
+}
+_SQLITE_PLACE: Final = re.compile(r"constraint failed: (?:index '(?P<index>.+)'|(?P<names>.+))")
+
+
+@dataclass
+class Written:
+    """What a transaction has sent to the database: whose rows, and what they refer to."""
+
+    mappers: set[Mapper[Any]] = field(default_factory=set[Mapper[Any]])
+    references: set[tuple[ForeignKey, Any]] = field(default_factory=set[tuple[ForeignKey, Any]])
+
+    def add(self, rows: Iterable[object]) -> None:
+        """Take note of *rows* before they are sent; nothing is loaded for it."""
+        for row in rows:
+            state = inspect(row, raiseerr=True)
+            self.mappers.add(state.mapper)
+            for column in state.mapper.columns:
+                value = state.dict.get(state.mapper.get_property_by_column(column).key)
+                if value is not None:
+                    self.references |= {(key, value) for key in column.foreign_keys}
+
+
+@dataclass(frozen=True)
+class Violation:
+    """What the database refused, and as far as it says so, where."""
+
+    kind: Kind
+    table: str | None = None
+    constraint: str | None = None
+    columns: Sequence[str] = ()
+
+
+def violation(error: DBAPIError) -> Violation | None:
+    """Return what *error* says of the data or the hour; None for an error of another sort."""
+    cause = error.driver_exception
+    if isinstance(name := getattr(cause, "sqlite_errorname", None), str):
+        return _of_sqlite(name, str(cause))
+    state = str(getattr(cause, "sqlstate", None))
+    if error.connection_invalidated or state.startswith("08"):
+        return Violation("busy")
+    if (kind := _SQLSTATES.get(state)) is None:
+        return None
+    column = getattr(cause, "column_name", None)
+    return Violation(
+        kind,
+        table=getattr(cause, "table_name", None),
+        constraint=getattr(cause, "constraint_name", None),
+        columns=[column] if column else [],
+    )
+
+
+def _of_sqlite(name: str, message: str) -> Violation | None:
+    if message.startswith("FOREIGN KEY"):  # RESTRICT has the code of a trigger
+        return Violation("reference")
+    if (kind := _SQLITE_CODES.get(name)) is None:
+        return None
+    place = _SQLITE_PLACE.search(message)
+    if place is None or kind == "check":
+        return Violation(kind, constraint=place["names"] if place else None)
+    if place["index"]:
+        return Violation(kind, constraint=place["index"])
+    names = [each.rpartition(".") for each in place["names"].split(", ")]
+    return Violation(kind, table=names[0][0], columns=[column for _, _, column in names])
+
+
+def problem(found: Violation, fields: Iterable[str], *, deleting: bool | None) -> Problem:
+    """Return what to tell the client, with *fields* to blame.
+
+    *deleting* says whether the statement that failed was to take rows away, None that it is not
+    known: a reference may be broken from either end.
+    """
+    match found.kind:
+        case "unique":
+            return Conflict("The value is taken.", errors=_faults(fields, *_TAKEN))
+        case "reference" if deleting or (deleting is None and not fields):
+            return Conflict("Other rows refer to this one.")
+        case "reference":
+            return Invalid(_MISSING[1], errors=_faults(fields, *_MISSING))
+        case "not_null":
+            return Invalid(_NULL[1], errors=_faults(fields, *_NULL))
+        case "check":
+            return Invalid(_FORBIDDEN[1], errors=_faults(fields, *_FORBIDDEN))
+        case "value":
+            return Invalid("The database cannot hold a value that was sent.")
+        case "busy":
+            return Unavailable("The database is busy or away.", headers={"Retry-After": "1"})
+
+
+_TAKEN: Final = ("not_unique", "Another row has this value.")
+_MISSING: Final = ("reference_not_found", "There is no row with this key.")
+_NULL: Final = ("not_nullable", "This must have a value.")
+_FORBIDDEN: Final = ("check_failed", "The values do not fit together, or with this resource.")
+
+
+def _faults(fields: Iterable[str], code: str, detail: str) -> list[Fault]:
+    return [Fault(code=code, detail=detail, pointer=pointer(name)) for name in fields]
+
+
+def blamed(found: Violation, written: Written) -> list[str]:
+    """Return the fields that *found* is about: the attributes of what was written, by name."""
+    columns = {c for mapper in written.mappers for c in _columns(found, mapper.local_table)}
+    return sorted({name for c in columns for name in attributes(c, written.mappers)})
+
+
+def attributes(column: Column[Any], mappers: Iterable[Mapper[Any]]) -> set[str]:
+    """Return the names of the attributes that *mappers* have for *column*."""
+    return {each.get_property_by_column(column).key for each in mappers if column in each.c.values()}
+
+
+def _columns(found: Violation, table: FromClause) -> Iterable[Column[Any]]:
+    if not isinstance(table, Table) or found.table not in {None, table.name}:
+        return []
+    if found.columns:
+        return [column for column in table.c if column.name in found.columns]
+    rules = (each for each in (*table.constraints, *table.indexes) if each.name == found.constraint)
+    return [
+        column
+        for rule in rules
+        if isinstance(rule, ColumnCollectionConstraint | Index)
+        for column in rule.columns
+    ]

@@ -1,0 +1,187 @@
+"""What a value must be before it may go near a database: the gate behind every `Schema`.
+
+Pydantic compiles a model to a core schema, a tree of nodes; here each node that stands for a
+value is made as strict as JSON and no wider than what both databases hold.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
+
+Node: TypeAlias = dict[str, Any]
+"""One node of a core schema (https://docs.pydantic.dev/latest/internals/architecture/)."""
+
+Limits: TypeAlias = Mapping[str, Mapping[str, int]]
+"""By kind of node, what its values are held within: `{"str": {"max_length": 200}}`."""
+
+INT64: Final = (-(2**63), 2**63 - 1)
+"""The integers a column can hold at most."""
+
+_OPAQUE: Final = {"default", "expected", "metadata", "serialization", "function", "cls", "config"}
+UUID_TEXT: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_TIME: Final = re.compile(r"\d{2}:\d{2}:\d{2}(\.\d+)?", re.ASCII)
+_DATETIME: Final = re.compile(
+    rf"{_DATE.pattern}[Tt]{_TIME.pattern}([Zz]|[+-]\d{{2}}:\d{{2}})?", re.ASCII
+)
+NOT_TEXT: Final = re.compile("[\0\ud800-\udfff]")
+
+
+def guard(schema: Any) -> Any:
+    """Return *schema* with a guard on every value in it; *schema* itself is not changed."""
+    if isinstance(schema, list):
+        return [guard(each) for each in schema]
+    if isinstance(schema, tuple):
+        return tuple(guard(each) for each in schema)
+    if not isinstance(schema, dict):
+        return schema
+    node: Node = {k: v if k in _OPAQUE else guard(v) for k, v in schema.items()}
+    kind = node.get("type")
+    return _GUARDS[kind](node) if isinstance(kind, str) and kind in _GUARDS else node
+
+
+def bound(schema: Any, limits: Mapping[str, Limits]) -> Any:
+    """Return *schema*, that of a model, with each field that *limits* names held within them."""
+    if not isinstance(schema, dict) or not limits:
+        return schema
+    node: Node = schema | {"schema": bound(schema.get("schema"), limits)}
+    if node["type"] == "model-fields":
+        fields = schema["fields"].items()
+        return schema | {"fields": {k: _narrow(v, limits.get(k, {})) for k, v in fields}}
+    return node
+
+
+def _narrow(schema: Any, limits: Limits) -> Any:
+    if isinstance(schema, list | tuple):
+        return type(schema)(_narrow(each, limits) for each in schema)
+    if not isinstance(schema, dict):
+        return schema
+    node: Node = {k: v if k in _OPAQUE else _narrow(v, limits) for k, v in schema.items()}
+    for name, limit in limits.get(str(node.get("type")), {}).items():
+        narrower = max if name == "ge" else min
+        node[name] = narrower(node.get(name, limit), limit)
+    return node
+
+
+def _strict(node: Node) -> Node:
+    return node | {"strict": True}
+
+
+def _int(node: Node) -> Node:
+    low, high = INT64
+    return node | {"strict": True, "ge": node.get("ge", low), "le": node.get("le", high)}
+
+
+def _float(node: Node) -> Node:
+    finite = node | {"strict": True, "allow_inf_nan": False}
+    return _after(lambda value: value + 0.0, finite)  # databases differ on the sign of a zero
+
+
+def _str(node: Node) -> Node:
+    return _after(_no_null_character, node)
+
+
+def _uuid(node: Node) -> Node:
+    return _written(UUID_TEXT, node, "uuid_parsing", "a UUID, with its dashes")
+
+
+def _datetime(node: Node) -> Node:
+    aware = node | {"tz_constraint": "aware"}
+    return _after(_utc, _written(_DATETIME, aware, "datetime_parsing", "a date-time (RFC 3339)"))
+
+
+def _date(node: Node) -> Node:
+    return _written(_DATE, node, "date_parsing", "a date, YYYY-MM-DD")
+
+
+def _time(node: Node) -> Node:
+    return _written(_TIME, node, "time_parsing", "a time, HH:MM:SS")
+
+
+def _any(node: Node) -> Node:
+    return _after(_plain, node)
+
+
+_GUARDS: Final[dict[str, Callable[[Node], Node]]] = {
+    "any": _any,
+    "bool": _strict,
+    "date": _date,
+    "datetime": _datetime,
+    "float": _float,
+    "int": _int,
+    "str": _str,
+    "time": _time,
+    "uuid": _uuid,
+}
+
+
+def _after(check: Callable[[Any], Any], node: Node) -> Node:
+    return {**core_schema.no_info_after_validator_function(check, node)}  # type: ignore[arg-type]
+
+
+def _written(pattern: re.Pattern[str], node: Node, code: str, wanted: str) -> Node:
+    """Refuse numbers and texts of another form, which Pydantic would read as a value too."""
+
+    def check(value: object) -> object:
+        if isinstance(value, int | float) or (
+            isinstance(value, str) and not pattern.fullmatch(value)
+        ):
+            raise PydanticCustomError(code, "Input should be {wanted}", {"wanted": wanted})
+        return value
+
+    return {**core_schema.no_info_before_validator_function(check, node)}  # type: ignore[arg-type]
+
+
+def _no_null_character(value: str) -> str:
+    if "\0" in value:
+        raise _null_character()
+    return value
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        text = "Input should be in the years 1 to 9999, in UTC"
+        raise PydanticCustomError("datetime_out_of_range", text) from None
+
+
+def _plain(value: object) -> object:
+    """Check a value of free JSON, to the last leaf; the errors name the place of each."""
+    errors = [InitErrorDetails(type=error, loc=path, input=None) for path, error in _bad(value)]
+    if errors:
+        raise ValidationError.from_exception_data("JSON", errors)
+    return value
+
+
+def _bad(value: object) -> Iterator[tuple[tuple[str | int, ...], PydanticCustomError]]:
+    if isinstance(value, dict):
+        for key, child in value.items():
+            yield from (((key, *path), error) for path, error in (*_bad(key), *_bad(child)))
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from (((index, *path), error) for path, error in _bad(child))
+    elif isinstance(value, str) and (found := NOT_TEXT.search(value)):
+        yield (), _null_character() if found[0] == "\0" else _surrogate()
+    elif isinstance(value, int | float) and not _finite(value):
+        yield (), PydanticCustomError("finite_number", "Input should be a finite number")
+
+
+def _finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # an integer beyond the largest double
+        return False
+
+
+def _null_character() -> PydanticCustomError:
+    return PydanticCustomError("null_character", "Input should have no null character")
+
+
+def _surrogate() -> PydanticCustomError:
+    return PydanticCustomError("string_unicode", "Input should have no lone surrogate")

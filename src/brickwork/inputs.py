@@ -1,0 +1,57 @@
+"""The input schemas of a resource, made from those its author wrote and the model's columns."""
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, create_model
+from sqlalchemy import BigInteger, Column, Integer, SmallInteger, String, inspect
+from sqlalchemy.orm import DeclarativeBase
+
+from brickwork.guards import INT64, Limits
+from brickwork.schemas import Schema, optional
+
+S = TypeVar("S", bound=Schema)
+
+_INTEGERS: Final = {SmallInteger: 2**15, BigInteger: INT64[1] + 1, Integer: 2**31}
+
+
+def fitted(schema: type[S], model: type[DeclarativeBase]) -> type[S]:
+    """Return *schema*, no field of it wider than the column of *model* that is to hold it.
+
+    Raises `TypeError` for a field that *model* has no attribute for.
+    """
+    if unknown := sorted(name for name in schema.model_fields if not hasattr(model, name)):
+        raise TypeError(
+            f"{schema.__name__} has {', '.join(unknown)}, and {model.__name__} does not: "
+            "give the model that attribute, or write the endpoint that needs it yourself."
+        )
+    columns = inspect(model).columns
+    limits = {name: limits_of(columns[name]) for name in schema.model_fields if name in columns}
+    names = ("__module__", "__qualname__", "__doc__")
+    namespace = {name: getattr(schema, name) for name in names} | {"__limits__": limits}
+    return type(schema)(schema.__name__, (schema,), namespace)
+
+
+def limits_of(column: Column[Any]) -> Limits:
+    """Return what *column* can hold of text and of integers, in the terms of a core schema."""
+    if isinstance(column.type, String) and column.type.length is not None:
+        return {"str": {"max_length": column.type.length}}
+    for kind, size in _INTEGERS.items():
+        if isinstance(column.type, kind):
+            return {"int": {"ge": -size, "le": size - 1}}
+    return {}
+
+
+def replacement(create: type[Schema], read: type[BaseModel]) -> type[Schema]:
+    """Return the schema of a PUT: *create*, and what only *read* has, which may be left out."""
+    shown: Mapping[str, Any] = read.model_fields
+    fields = {
+        name: (field.annotation, optional(field))
+        for name, field in shown.items()
+        if name not in create.model_fields
+    }
+    name = create.__name__.removesuffix("Create") + "Replace"
+    replace: type[Schema] = create_model(
+        name, __base__=create, __module__=create.__module__, __doc__=create.__doc__, **fields
+    )  # type: ignore[call-overload]
+    return replace

@@ -1,0 +1,57 @@
+"""Primary keys: which attribute it is, and how a URL writes its value."""
+
+import re
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Column, inspect
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
+
+from brickwork.guards import NOT_TEXT, UUID_TEXT
+from brickwork.inputs import limits_of
+
+_INT: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
+
+
+def primary_key(model: type[DeclarativeBase]) -> InstrumentedAttribute[Any]:
+    """Return the attribute of *model*'s primary key."""
+    name = inspect(model).get_property_by_column(_column(model)).key
+    attribute: InstrumentedAttribute[Any] = getattr(model, name)
+    return attribute
+
+
+def key_type(model: type[DeclarativeBase]) -> type[UUID | int | str]:
+    """Return the Python type of *model*'s key.
+
+    Raises `TypeError` for a key of several columns, or of a type that a URL cannot name.
+    """
+    kind = _column(model).type.python_type
+    if not issubclass(kind, UUID | int | str):
+        raise TypeError(f"The key of {model.__name__} is a {kind.__name__}: use UUID, int or str.")
+    return kind
+
+
+def parse_key(model: type[DeclarativeBase], key: object) -> object:
+    """Return the value that *key*, as a URL has it, stands for; None if it can name no row.
+
+    A value is written in one way, so that a row has one URL: a UUID with its dashes (in either
+    case), an integer with no digit it does not need. What is not text is a value already.
+    """
+    if not isinstance(key, str):
+        return key
+    kind, limits = key_type(model), limits_of(_column(model))
+    if issubclass(kind, UUID):
+        return UUID(key) if UUID_TEXT.fullmatch(key) else None
+    if issubclass(kind, int):
+        bounds = limits["int"]
+        fits = _INT.fullmatch(key) and bounds["ge"] <= int(key) <= bounds["le"]
+        return int(key) if fits else None
+    fits = len(key) <= limits.get("str", {}).get("max_length", len(key))
+    return key if fits and not NOT_TEXT.search(key) else None
+
+
+def _column(model: type[DeclarativeBase]) -> Column[Any]:
+    columns = inspect(model).primary_key
+    if len(columns) != 1:
+        raise TypeError(f"{model.__name__} has a key of several columns: give it one of its own.")
+    return columns[0]

@@ -1,0 +1,100 @@
+"""What mapped classes are made of: a base, a key made by the server, times."""
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import JSON, DateTime, Dialect, MetaData, Uuid
+from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+from typing_extensions import override
+
+if sys.version_info >= (3, 14):
+    from uuid import uuid7
+else:
+    from uuid_utils.compat import uuid7
+
+
+def now() -> datetime:
+    """Return the present instant in UTC, to the microsecond."""
+    return datetime.now(UTC)
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An instant: aware datetimes in, the same instant in UTC out, on every database."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("This datetime names no instant: give it a zone, datetime.now(UTC).")
+        return value.astimezone(UTC)
+
+    @override
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class JSONDocument(TypeDecorator[Any]):
+    """A JSON value, stored as its text, so that it comes back as it was written; `None` is NULL."""
+
+    impl = JSON(none_as_null=True)
+    cache_ok = True
+
+    @override
+    def compare_values(self, x: object, y: object) -> bool:
+        # Python holds 1, 1.0 and True for equal; JSON does not, and a change must not be lost.
+        return json.dumps(x, sort_keys=True) == json.dumps(y, sort_keys=True)
+
+
+class Model(DeclarativeBase):
+    """The base of mapped classes: constraints have names, a datetime is an instant.
+
+    Use it directly for a key of your own (`int`, `str`), and `Entity` for the usual one.
+    """
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UTCDateTime,
+        dict[str, Any]: JSONDocument,
+    }
+    # What the database computes comes back with the statement that wrote it.
+    __mapper_args__: ClassVar[dict[str, Any]] = {"eager_defaults": True}
+
+
+class Entity(Model):
+    """A row with a UUIDv7 made by the server, so that key order is creation order (RFC 9562)."""
+
+    __abstract__ = True
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid7, sort_order=-1)
+
+
+def _created(context: DefaultExecutionContext) -> datetime:
+    return context.get_current_parameters()["created_at"]  # type: ignore[no-any-return]
+
+
+class Timestamped:
+    """Mixin: when the row was created and last changed, in UTC; equal until it changes."""
+
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now, sort_order=90)
+    updated_at: Mapped[datetime] = mapped_column(
+        UTCDateTime, default=_created, onupdate=now, sort_order=91
+    )

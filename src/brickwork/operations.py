@@ -1,0 +1,186 @@
+"""The operations of a resource: for each an endpoint, and how it is described and reached.
+
+An endpoint is the HTTP around one step. Its parameters are FastAPI's; those whose type depends
+on the resource get it from `_typed`.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
+
+from fastapi import Depends, Header, Path, Query, Request, Response
+from pydantic import BaseModel
+from sqlalchemy.orm import DeclarativeBase
+
+from brickwork.changes import merge_patch
+from brickwork.keys import key_type, primary_key
+from brickwork.links import item_path, link_header
+from brickwork.problems import Conflict, Fault, Invalid, NotFound, pointer
+from brickwork.resource import Resource, model_of
+from brickwork.routes import KnownParameters
+from brickwork.schemas import ListQuery, Schema
+
+M = TypeVar("M", bound=DeclarativeBase)
+
+Endpoint = Callable[..., Awaitable[Any]]
+Prefer = Annotated[str, Header(description="`return=minimal` asks for no body (RFC 7240).")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape(Generic[M]):
+    """What the endpoints of one resource differ in: its steps and its schemas."""
+
+    resource: type[Resource[M]]
+    read: type[BaseModel]
+    create: type[Schema]
+    update: type[Schema]
+    replace: type[Schema]
+    query: type[ListQuery[M]]
+
+
+def list_(shape: Shape[M]) -> Endpoint:
+    """Return the endpoint of `GET /articles`."""
+
+    async def endpoint(
+        request: Request, response: Response, rows: Resource[M], at: ListQuery[M], _: KnownParameters
+    ) -> Sequence[M]:
+        page = await rows.page(at)
+        response.headers["Link"] = link_header(request, page)
+        return page.items
+
+    return _typed(endpoint, shape, at=Annotated[shape.query, Query()])
+
+
+def create(shape: Shape[M]) -> Endpoint:
+    """Return the endpoint of `POST /articles`."""
+
+    async def endpoint(
+        request: Request, response: Response, rows: Resource[M], data: Schema, _: KnownParameters, prefer: Prefer = ""
+    ) -> M | Response:
+        row = rows.model(**data.model_dump())
+        await rows.create(row)
+        await rows.session.flush()
+        response.headers["Location"] = item_path(request, _key(row))
+        if not _minimal(prefer):
+            return row
+        headers = {**response.headers, "Preference-Applied": "return=minimal"}
+        return Response(status_code=201, headers=headers)
+
+    return _typed(endpoint, shape, data=shape.create)
+
+
+def get(shape: Shape[M]) -> Endpoint:
+    """Return the endpoint of `GET /articles/{id}`."""
+
+    async def endpoint(key: str, rows: Resource[M], _: KnownParameters) -> M:
+        return await rows.get(key)
+
+    return _typed(endpoint, shape)
+
+
+def update(shape: Shape[M]) -> Endpoint:
+    """Return the endpoint of `PATCH /articles/{id}`."""
+
+    async def endpoint(key: str, rows: Resource[M], data: Schema, _: KnownParameters) -> M:
+        row = await rows.get(key)
+        return await _changed(rows, row, merge_patch(row, data))
+
+    return _typed(endpoint, shape, data=shape.update)
+
+
+def replace(shape: Shape[M]) -> Endpoint:
+    """Return the endpoint of `PUT /articles/{id}`."""
+
+    async def endpoint(key: str, rows: Resource[M], data: Schema, _: KnownParameters) -> M:
+        row = await rows.get(key)
+        _refuse_read_only(shape, row, data)
+        return await _changed(rows, row, data.model_dump(include={*shape.create.model_fields}))
+
+    return _typed(endpoint, shape, data=shape.replace)
+
+
+def delete(shape: Shape[M]) -> Endpoint:
+    """Return the endpoint of `DELETE /articles/{id}`."""
+
+    async def endpoint(
+        key: str, rows: Resource[M], _: KnownParameters, allow_missing: bool = False  # noqa: FBT001, FBT002 — a query parameter
+    ) -> None:
+        try:
+            row = await rows.get(key)
+        except NotFound:
+            if allow_missing:
+                return
+            raise
+        await rows.delete(row)
+        await rows.session.flush()
+
+    return _typed(endpoint, shape)
+
+
+async def _changed(rows: Resource[M], row: M, changes: Mapping[str, Any]) -> M:
+    name = primary_key(rows.model).key
+    if changes.get(name, _key(row)) != _key(row):
+        raise _other_key(name)
+    await rows.update(row, changes)
+    await rows.session.flush()
+    return row
+
+
+def _refuse_read_only(shape: Shape[M], row: M, data: Schema) -> None:
+    """Refuse a value other than the row's for a field the client cannot write."""
+    sent = data.model_fields_set - shape.create.model_fields.keys()
+    shown = shape.read.model_validate(row, from_attributes=True) if sent else None
+    wrong = sorted(name for name in sent if getattr(shown, name) != getattr(data, name))
+    if (name := primary_key(model_of(shape.resource)).key) in wrong:
+        raise _other_key(name)
+    if wrong:
+        text = "This field cannot be written."
+        faults = [Fault(code="read_only", detail=text, pointer=pointer(name)) for name in wrong]
+        raise Invalid("A field that cannot be written differs from the row's.", errors=faults)
+
+
+def _other_key(name: str) -> Conflict:
+    text = "The key of a row does not change."
+    return Conflict(text, errors=[Fault(code="key_differs", detail=text, pointer=pointer(name))])
+
+
+def _key(row: DeclarativeBase) -> object:
+    key: object = getattr(row, primary_key(type(row)).key)
+    return key
+
+
+def _minimal(prefer: str) -> bool:
+    preferences = (each.partition(";")[0].replace('"', "").strip() for each in prefer.split(","))
+    return "return=minimal" in preferences
+
+
+def _typed(endpoint: Endpoint, shape: Shape[M], **types: object) -> Endpoint:
+    """Give *endpoint* the types that FastAPI is to read from its signature."""
+    known = {"rows": Annotated[shape.resource, Depends(_provider(shape.resource))], "key": _path(model_of(shape.resource))}
+    for name in endpoint.__annotations__:
+        if name in (overrides := known | types):
+            endpoint.__annotations__[name] = overrides[name]
+    return endpoint
+
+
+def _provider(resource: type[Resource[M]]) -> Callable[..., Awaitable[Resource[M]]]:
+    """Return what makes *resource* for a request; FastAPI would call the class in a thread."""
+
+    async def provide(**dependencies: Any) -> Resource[M]:
+        return resource(**dependencies)
+
+    provide.__signature__ = inspect.signature(resource, eval_str=True)  # type: ignore[attr-defined]
+    return provide
+
+
+def _path(model: type[DeclarativeBase]) -> object:
+    """Return the type of the key in a path: any text, as one that is no key names no row."""
+    schemas: dict[type, dict[str, Any]] = {
+        UUID: {"type": "string", "format": "uuid"},
+        int: {"type": "integer"},
+        str: {"type": "string"},
+    }
+    kind = next(each for each in schemas if issubclass(key_type(model), each))
+    return Annotated[str, Path(alias="id", json_schema_extra=schemas[kind])]

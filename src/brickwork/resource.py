@@ -1,0 +1,77 @@
+"""A resource: the steps every request takes, each an ordinary method to override."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar, get_args
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import DeclarativeBase
+from typing_extensions import dataclass_transform, get_original_bases, override
+
+from brickwork.changes import apply_changes
+from brickwork.database import Session
+from brickwork.queries import Page, get_or_404, paginate
+from brickwork.schemas import ListQuery
+
+M = TypeVar("M", bound=DeclarativeBase)
+
+
+@dataclass_transform(kw_only_default=True)
+@dataclass(kw_only=True, eq=False, repr=False)
+class Resource(Generic[M]):
+    """The rows of one model, for one request: inherit as `Articles(Resource[Article])`.
+
+    Override a step and it holds on every route, `super()` being the rest of it. A typed field,
+    `user: CurrentUser`, is an ordinary FastAPI dependency. Steps change the session and leave
+    the flush to their caller; they know no HTTP, so a script may use a resource as well.
+    """
+
+    session: Session
+
+    _model: ClassVar[type[Any]]
+
+    @override
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclass(kw_only=True, eq=False, repr=False)(cls)
+        for base in get_original_bases(cls):
+            match get_args(base):
+                case (type() as model,):
+                    cls._model = model
+
+    @property
+    def model(self) -> type[M]:
+        """The mapped class whose rows these are."""
+        return model_of(type(self))
+
+    def query(self) -> Select[M]:
+        """Return where every read and every write starts; override to narrow them all."""
+        return select(self.model)
+
+    async def page(self, at: ListQuery[M], /) -> Page[M]:
+        """Return a page of the list; override to change its order or what is loaded with it."""
+        return await paginate(
+            self.session, at.narrow(self.query()), limit=at.limit, offset=at.offset
+        )
+
+    async def get(self, key: object, /) -> M:
+        """Return the row with this key; raises `NotFound`. Override to check who may see it."""
+        return await get_or_404(self.session, self.query(), key)
+
+    async def create(self, row: M, /) -> None:
+        """Add *row*; override to complete it first, or to write what goes with it."""
+        self.session.add(row)
+
+    async def update(self, row: M, /, changes: Mapping[str, Any]) -> None:
+        """Set the attributes of *row* that *changes* names; override to check or add to them."""
+        apply_changes(row, changes)
+
+    async def delete(self, row: M, /) -> None:
+        """Remove *row*; override to refuse, or to mark it instead."""
+        await self.session.delete(row)
+
+
+def model_of(resource: type[Resource[M]]) -> type[M]:
+    """Return the mapped class that *resource* was declared for."""
+    model: type[M] = resource._model  # noqa: SLF001 — the one way to it without an instance
+    return model

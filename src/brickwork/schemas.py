@@ -1,0 +1,91 @@
+"""The shapes of requests and answers: strict on the way in, written out on the way out."""
+
+import re
+from collections.abc import Mapping
+from copy import copy
+from typing import Annotated, Any, ClassVar, Final, Generic
+
+from annotated_types import Interval
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticUndefined
+from sqlalchemy import Select
+from sqlalchemy.orm import DeclarativeBase
+from typing_extensions import TypeVar, override
+
+from brickwork.guards import Limits, bound, guard
+
+M = TypeVar("M", bound=DeclarativeBase, default=DeclarativeBase)
+
+
+class Schema(BaseModel):
+    """What a client may send: no unknown fields, strict JSON types, values both databases hold.
+
+    A number is never read from text, nor text from a number; integers fit 64 bits, floats are
+    finite, datetimes have a zone, text has no null character. `partial=True` makes the schema
+    of a PATCH from the one it inherits: every field may be left out, none becomes nullable,
+    validators stay. Which fields were sent is in `model_fields_set`.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    __limits__: ClassVar[Mapping[str, Limits]] = {}
+
+    @override
+    def __init_subclass__(cls, *, partial: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)  # partial is for when the fields are known, below
+
+    @classmethod
+    @override
+    def __pydantic_init_subclass__(cls, *, partial: bool = False, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if partial:
+            for name, field in cls.__pydantic_fields__.items():
+                cls.__pydantic_fields__[name] = optional(field)
+            cls.model_rebuild(force=True)
+
+    @classmethod
+    @override
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /
+    ) -> CoreSchema:
+        schema = guard(super().__get_pydantic_core_schema__(source, handler))
+        return bound(schema, cls.__limits__)  # type: ignore[no-any-return]
+
+
+def optional(field: Any) -> Any:
+    """Return *field* such that it may be left out; what it accepts when given stays the same."""
+    field = copy(field)
+    # A factory, unlike a default, is not written into the JSON schema.
+    field.default, field.default_factory = PydanticUndefined, lambda: None
+    return field
+
+
+class ReadSchema(BaseModel):
+    """What a client is shown, read from the attributes of a row; the contract, written out."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+def _digits(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch("-?[0-9]{1,19}", value):
+        raise PydanticCustomError("int_parsing", "Input should be an integer, in digits")
+    return value
+
+
+Digits: Final = BeforeValidator(_digits)
+"""On an integer in a query: it is written in digits, no more."""
+
+
+class ListQuery(BaseModel, Generic[M]):
+    """The query parameters of a list; inherit to add your own, and say in `narrow` what they do."""
+
+    limit: Annotated[int, Interval(ge=1, le=100), Digits] = Field(
+        default=20, description="How many rows to return at most."
+    )
+    offset: Annotated[int, Interval(ge=0, le=10_000), Digits] = Field(
+        default=0, description="How many rows to pass over."
+    )
+
+    def narrow(self, rows: Select[M]) -> Select[M]:
+        """Return *rows* less those the parameters rule out; override for parameters of your own."""
+        return rows
