@@ -10,6 +10,4 @@ class Authors(Resource[Author]):
     """The authors."""
 
 
-router = crud_router(
-    "/authors", Authors, read=AuthorRead, create=AuthorCreate, update=AuthorUpdate
-)
+router = crud_router("/authors", Authors, read=AuthorRead, create=AuthorCreate, update=AuthorUpdate)

@@ -18,7 +18,7 @@ from brickwork.problems import (
 from brickwork.queries import Page, get_or_404, paginate
 from brickwork.resource import Resource
 from brickwork.router import crud_router
-from brickwork.routes import KnownParameters, Route
+from brickwork.routes import KnownParameters, Route, known_parameters
 from brickwork.schemas import ListQuery, ReadSchema, Schema
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "get_or_404",
     "install",
     "item_path",
+    "known_parameters",
     "link_header",
     "merge_patch",
     "paginate",

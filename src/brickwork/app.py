@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
-from brickwork.models import uuid7
+from brickwork.models import new_key
 from brickwork.openapi import MEDIA_TYPE, describe
 from brickwork.problems import Problem
 from brickwork.refusals import refusal
@@ -86,7 +86,7 @@ def _document(status: int, detail: str) -> dict[str, object]:
 def _render(document: Mapping[str, object], headers: Mapping[str, str]) -> Response:
     return Response(
         # ASCII, so that whatever is in it can be sent.
-        json.dumps({**document, "instance": f"urn:uuid:{uuid7()}"}),
+        json.dumps({**document, "instance": f"urn:uuid:{new_key()}"}),
         status_code=int(str(document["status"])),
         headers=headers,
         media_type=MEDIA_TYPE,

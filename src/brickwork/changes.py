@@ -6,6 +6,8 @@ from typing import Any
 from pydantic import BaseModel
 from sqlalchemy.orm import DeclarativeBase
 
+from brickwork.documents import is_object
+
 
 def apply_changes(row: DeclarativeBase, changes: BaseModel | Mapping[str, Any]) -> None:
     """Set the attributes of *row*: those that were sent of a schema, all of a mapping.
@@ -26,9 +28,9 @@ def merge_patch(row: DeclarativeBase, patch: BaseModel) -> dict[str, Any]:
 
 def merged(target: object, patch: object) -> object:
     """Return *target* as *patch* changes it; neither is changed itself (RFC 7396, section 2)."""
-    if not isinstance(patch, dict):
+    if not is_object(patch):
         return patch
-    result: dict[str, object] = dict(target) if isinstance(target, dict) else {}
+    result = dict(target) if is_object(target) else {}
     for name, value in patch.items():
         if value is None:
             result.pop(name, None)

@@ -1,6 +1,6 @@
 """The database of an application: its engines, and the transaction each request runs in."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final
 
@@ -8,7 +8,8 @@ from fastapi import Depends
 from fastapi.requests import HTTPConnection
 from sqlalchemy import URL, Connection, Dialect, event, exists, make_url, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -53,7 +54,7 @@ class Database:
         self.reader = self._engine(pool_size, readonly=True)
 
     @asynccontextmanager
-    async def session(self, *, readonly: bool = False) -> AsyncIterator[AsyncSession]:
+    async def session(self, *, readonly: bool = False) -> AsyncGenerator[AsyncSession]:
         """Run a transaction: committed at the end of the block, rolled back on any error.
 
         With *readonly* the database itself refuses to write. What the database refuses of the
@@ -74,7 +75,7 @@ class Database:
             raise _away() from error
 
     @asynccontextmanager
-    async def lifespan(self, app: object) -> AsyncIterator[Mapping[str, Any]]:
+    async def lifespan(self, _: object, /) -> AsyncGenerator[Mapping[str, Any]]:
         """Serve an application while it runs, and close all connections when it stops."""
         try:
             yield {"database": self}
@@ -121,7 +122,7 @@ def _note(session: SyncSession, *_: object) -> None:
     session.info["written"].add((*session.new, *session.dirty))
 
 
-async def get_db(connection: HTTPConnection) -> AsyncIterator[AsyncSession]:
+async def get_db(connection: HTTPConnection) -> AsyncGenerator[AsyncSession]:
     """Yield the transaction of this request, read-only for GET and HEAD.
 
     Depend on it with `scope="function"`, as `Session` does: then it is committed before the

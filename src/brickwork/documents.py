@@ -4,10 +4,22 @@ import json
 from collections.abc import Iterable
 from typing import Final
 
+from typing_extensions import TypeIs
+
 from brickwork.problems import Fault, Invalid, Malformed
 
 MAX_DEPTH: Final = 64
 """How deep arrays and objects may nest, the whole document counted."""
+
+
+def is_object(value: object) -> TypeIs[dict[str, object]]:
+    """Tell whether *value*, of a JSON document, is an object."""
+    return isinstance(value, dict)
+
+
+def is_array(value: object) -> TypeIs[list[object]]:
+    """Tell whether *value*, of a JSON document, is an array."""
+    return isinstance(value, list)
 
 
 def parse(raw: bytes) -> object:
@@ -33,7 +45,7 @@ def parse(raw: bytes) -> object:
     return document
 
 
-class _Refused(ValueError):
+class _Refused(ValueError):  # noqa: N818 — as the problems
     """The text is JSON to Python, and not to us."""
 
 
@@ -58,15 +70,17 @@ def _refuse(constant: str) -> object:
 
 
 def _depth(document: object) -> int:
-    depth, level = 0, [document]
-    while level := [each for each in level if isinstance(each, dict | list)]:
+    depth, level = -1, [document]
+    while level:
         depth += 1
         level = [child for each in level for child in _children(each)]
     return depth
 
 
-def _children(container: "dict[str, object] | list[object]") -> Iterable[object]:
-    return container.values() if isinstance(container, dict) else container
+def _children(value: object) -> Iterable[object]:
+    if is_object(value):
+        return value.values()
+    return value if is_array(value) else ()
 
 
 def _too_deep() -> Invalid:

@@ -5,11 +5,11 @@ message that depend on a language. Which field is to blame is found in the mappe
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
-from sqlalchemy import Column, ForeignKey, FromClause, Index, Table, inspect
+from sqlalchemy import Column, Constraint, ForeignKey, Index, Table, inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapper
 from sqlalchemy.schema import ColumnCollectionConstraint
@@ -113,7 +113,9 @@ def _of_sqlite(name: str, message: str) -> Violation | None:
     return Violation(kind, table=names[0][0], columns=[column for _, _, column in names])
 
 
-def problem(found: Violation, fields: Iterable[str], *, deleting: bool | None) -> Problem:
+def problem(  # noqa: PLR0911 — one a kind
+    found: Violation, fields: Collection[str], *, deleting: bool | None
+) -> Problem:
     """Return what to tell the client, with *fields* to blame.
 
     *deleting* says whether the statement that failed was to take rows away, None that it is not
@@ -148,24 +150,26 @@ def _faults(fields: Iterable[str], code: str, detail: str) -> list[Fault]:
 
 def blamed(found: Violation, written: Written) -> list[str]:
     """Return the fields that *found* is about: the attributes of what was written, by name."""
-    columns = {c for mapper in written.mappers for c in _columns(found, mapper.local_table)}
-    return sorted({name for c in columns for name in attributes(c, written.mappers)})
+    tables = [cast("Table[Any]", mapper.local_table) for mapper in written.mappers]
+    columns = {column for table in tables for column in _columns(found, table)}
+    return sorted({name for each in columns for name in attributes(each, written.mappers)})
 
 
 def attributes(column: Column[Any], mappers: Iterable[Mapper[Any]]) -> set[str]:
     """Return the names of the attributes that *mappers* have for *column*."""
-    return {each.get_property_by_column(column).key for each in mappers if column in each.c.values()}
+    own = (mapper for mapper in mappers if column in mapper.columns.values())
+    return {mapper.get_property_by_column(column).key for mapper in own}
 
 
-def _columns(found: Violation, table: FromClause) -> Iterable[Column[Any]]:
-    if not isinstance(table, Table) or found.table not in {None, table.name}:
+def _columns(found: Violation, table: "Table[Any]") -> list[Column[Any]]:
+    if found.table not in {None, table.name}:
         return []
     if found.columns:
-        return [column for column in table.c if column.name in found.columns]
-    rules = (each for each in (*table.constraints, *table.indexes) if each.name == found.constraint)
+        return [table.columns[name] for name in found.columns]
+    rules: list[Constraint | Index] = [*table.constraints, *table.indexes]
     return [
         column
         for rule in rules
-        if isinstance(rule, ColumnCollectionConstraint | Index)
+        if rule.name == found.constraint and isinstance(rule, ColumnCollectionConstraint | Index)
         for column in rule.columns
     ]

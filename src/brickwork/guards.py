@@ -8,10 +8,13 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
+from typing_extensions import LiteralString
+
+from brickwork.documents import is_array, is_object
 
 Node: TypeAlias = dict[str, Any]
 """One node of a core schema (https://docs.pydantic.dev/latest/internals/architecture/)."""
@@ -34,37 +37,40 @@ NOT_TEXT: Final = re.compile("[\0\ud800-\udfff]")
 
 def guard(schema: Any) -> Any:
     """Return *schema* with a guard on every value in it; *schema* itself is not changed."""
-    if isinstance(schema, list):
-        return [guard(each) for each in schema]
-    if isinstance(schema, tuple):
-        return tuple(guard(each) for each in schema)
-    if not isinstance(schema, dict):
-        return schema
-    node: Node = {k: v if k in _OPAQUE else guard(v) for k, v in schema.items()}
-    kind = node.get("type")
-    return _GUARDS[kind](node) if isinstance(kind, str) and kind in _GUARDS else node
+    return _rebuilt(schema, lambda node: _GUARDS.get(str(node.get("type")), _as_it_is)(node))
 
 
 def bound(schema: Any, limits: Mapping[str, Limits]) -> Any:
     """Return *schema*, that of a model, with each field that *limits* names held within them."""
-    if not isinstance(schema, dict) or not limits:
+    if not limits or not is_object(schema):
         return schema
-    node: Node = schema | {"schema": bound(schema.get("schema"), limits)}
-    if node["type"] == "model-fields":
-        fields = schema["fields"].items()
-        return schema | {"fields": {k: _narrow(v, limits.get(k, {})) for k, v in fields}}
-    return node
+    if schema.get("type") == "model-fields" and is_object(fields := schema["fields"]):
+        return schema | {"fields": {k: _narrow(v, limits.get(k, {})) for k, v in fields.items()}}
+    return schema | {"schema": bound(schema.get("schema"), limits)}
 
 
 def _narrow(schema: Any, limits: Limits) -> Any:
-    if isinstance(schema, list | tuple):
-        return type(schema)(_narrow(each, limits) for each in schema)
-    if not isinstance(schema, dict):
+    def narrow(node: Node) -> Node:
+        for name, limit in limits.get(str(node.get("type")), {}).items():
+            narrower = max if name == "ge" else min
+            node[name] = narrower(node.get(name, limit), limit)
+        return node
+
+    return _rebuilt(schema, narrow)
+
+
+def _rebuilt(schema: Any, change: Callable[[Node], Node]) -> Any:
+    """Return *schema* with every node replaced by what *change* makes of it, leaves first."""
+    if is_array(schema):
+        return [_rebuilt(each, change) for each in schema]
+    if isinstance(schema, tuple):
+        return tuple(_rebuilt(each, change) for each in cast("tuple[object, ...]", schema))
+    if not is_object(schema):
         return schema
-    node: Node = {k: v if k in _OPAQUE else _narrow(v, limits) for k, v in schema.items()}
-    for name, limit in limits.get(str(node.get("type")), {}).items():
-        narrower = max if name == "ge" else min
-        node[name] = narrower(node.get(name, limit), limit)
+    return change({k: v if k in _OPAQUE else _rebuilt(v, change) for k, v in schema.items()})
+
+
+def _as_it_is(node: Node) -> Node:
     return node
 
 
@@ -120,11 +126,11 @@ _GUARDS: Final[dict[str, Callable[[Node], Node]]] = {
 }
 
 
-def _after(check: Callable[[Any], Any], node: Node) -> Node:
-    return {**core_schema.no_info_after_validator_function(check, node)}  # type: ignore[arg-type]
+def _after(check: Callable[[Any], Any], node: Any) -> Node:
+    return {**core_schema.no_info_after_validator_function(check, node)}
 
 
-def _written(pattern: re.Pattern[str], node: Node, code: str, wanted: str) -> Node:
+def _written(pattern: re.Pattern[str], node: Any, code: LiteralString, wanted: str) -> Node:
     """Refuse numbers and texts of another form, which Pydantic would read as a value too."""
 
     def check(value: object) -> object:
@@ -134,7 +140,7 @@ def _written(pattern: re.Pattern[str], node: Node, code: str, wanted: str) -> No
             raise PydanticCustomError(code, "Input should be {wanted}", {"wanted": wanted})
         return value
 
-    return {**core_schema.no_info_before_validator_function(check, node)}  # type: ignore[arg-type]
+    return {**core_schema.no_info_before_validator_function(check, node)}
 
 
 def _no_null_character(value: str) -> str:
@@ -160,10 +166,10 @@ def _plain(value: object) -> object:
 
 
 def _bad(value: object) -> Iterator[tuple[tuple[str | int, ...], PydanticCustomError]]:
-    if isinstance(value, dict):
+    if is_object(value):
         for key, child in value.items():
             yield from (((key, *path), error) for path, error in (*_bad(key), *_bad(child)))
-    elif isinstance(value, list):
+    elif is_array(value):
         for index, child in enumerate(value):
             yield from (((index, *path), error) for path, error in _bad(child))
     elif isinstance(value, str) and (found := NOT_TEXT.search(value)):

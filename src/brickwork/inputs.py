@@ -1,6 +1,5 @@
 """The input schemas of a resource, made from those its author wrote and the model's columns."""
 
-from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, create_model
@@ -27,9 +26,13 @@ def fitted(schema: type[S], model: type[DeclarativeBase]) -> type[S]:
         )
     columns = inspect(model).columns
     limits = {name: limits_of(columns[name]) for name in schema.model_fields if name in columns}
-    names = ("__module__", "__qualname__", "__doc__")
-    namespace = {name: getattr(schema, name) for name in names} | {"__limits__": limits}
-    return type(schema)(schema.__name__, (schema,), namespace)
+    return create_model(
+        schema.__name__,
+        __base__=schema,
+        __module__=schema.__module__,
+        __doc__=schema.__doc__,
+        __cls_kwargs__={"limits": limits},
+    )
 
 
 def limits_of(column: Column[Any]) -> Limits:
@@ -44,14 +47,10 @@ def limits_of(column: Column[Any]) -> Limits:
 
 def replacement(create: type[Schema], read: type[BaseModel]) -> type[Schema]:
     """Return the schema of a PUT: *create*, and what only *read* has, which may be left out."""
-    shown: Mapping[str, Any] = read.model_fields
-    fields = {
+    fields: dict[str, Any] = {
         name: (field.annotation, optional(field))
-        for name, field in shown.items()
+        for name, field in read.model_fields.items()
         if name not in create.model_fields
     }
     name = create.__name__.removesuffix("Create") + "Replace"
-    replace: type[Schema] = create_model(
-        name, __base__=create, __module__=create.__module__, __doc__=create.__doc__, **fields
-    )  # type: ignore[call-overload]
-    return replace
+    return create_model(name, __base__=create, __module__=create.__module__, **fields)

@@ -51,7 +51,9 @@ def parse_key(model: type[DeclarativeBase], key: object) -> object:
 
 
 def _column(model: type[DeclarativeBase]) -> Column[Any]:
-    columns = inspect(model).primary_key
-    if len(columns) != 1:
-        raise TypeError(f"{model.__name__} has a key of several columns: give it one of its own.")
-    return columns[0]
+    match inspect(model).primary_key:
+        case (Column() as column,):
+            return column
+        case _:
+            text = f"{model.__name__} has a key of several columns: give it one of its own."
+            raise TypeError(text)

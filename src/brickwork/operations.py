@@ -18,7 +18,7 @@ from brickwork.changes import merge_patch
 from brickwork.keys import key_type, primary_key
 from brickwork.links import item_path, link_header
 from brickwork.problems import Conflict, Fault, Invalid, NotFound, pointer
-from brickwork.resource import Resource, model_of
+from brickwork.resource import Resource
 from brickwork.routes import KnownParameters
 from brickwork.schemas import ListQuery, Schema
 
@@ -33,6 +33,7 @@ class Shape(Generic[M]):
     """What the endpoints of one resource differ in: its steps and its schemas."""
 
     resource: type[Resource[M]]
+    model: type[M]
     read: type[BaseModel]
     create: type[Schema]
     update: type[Schema]
@@ -44,7 +45,11 @@ def list_(shape: Shape[M]) -> Endpoint:
     """Return the endpoint of `GET /articles`."""
 
     async def endpoint(
-        request: Request, response: Response, rows: Resource[M], at: ListQuery[M], _: KnownParameters
+        request: Request,
+        response: Response,
+        rows: Resource[M],
+        at: ListQuery[M],
+        _: KnownParameters,
     ) -> Sequence[M]:
         page = await rows.page(at)
         response.headers["Link"] = link_header(request, page)
@@ -57,7 +62,12 @@ def create(shape: Shape[M]) -> Endpoint:
     """Return the endpoint of `POST /articles`."""
 
     async def endpoint(
-        request: Request, response: Response, rows: Resource[M], data: Schema, _: KnownParameters, prefer: Prefer = ""
+        request: Request,
+        response: Response,
+        rows: Resource[M],
+        data: Schema,
+        _: KnownParameters,
+        prefer: Prefer = "",
     ) -> M | Response:
         row = rows.model(**data.model_dump())
         await rows.create(row)
@@ -105,7 +115,10 @@ def delete(shape: Shape[M]) -> Endpoint:
     """Return the endpoint of `DELETE /articles/{id}`."""
 
     async def endpoint(
-        key: str, rows: Resource[M], _: KnownParameters, allow_missing: bool = False  # noqa: FBT001, FBT002 — a query parameter
+        key: str,
+        rows: Resource[M],
+        _: KnownParameters,
+        allow_missing: Annotated[bool, Query()] = False,  # noqa: FBT002 — a query parameter
     ) -> None:
         try:
             row = await rows.get(key)
@@ -120,7 +133,7 @@ def delete(shape: Shape[M]) -> Endpoint:
 
 
 async def _changed(rows: Resource[M], row: M, changes: Mapping[str, Any]) -> M:
-    name = primary_key(rows.model).key
+    name = primary_key(type(row)).key
     if changes.get(name, _key(row)) != _key(row):
         raise _other_key(name)
     await rows.update(row, changes)
@@ -133,7 +146,7 @@ def _refuse_read_only(shape: Shape[M], row: M, data: Schema) -> None:
     sent = data.model_fields_set - shape.create.model_fields.keys()
     shown = shape.read.model_validate(row, from_attributes=True) if sent else None
     wrong = sorted(name for name in sent if getattr(shown, name) != getattr(data, name))
-    if (name := primary_key(model_of(shape.resource)).key) in wrong:
+    if (name := primary_key(shape.model).key) in wrong:
         raise _other_key(name)
     if wrong:
         text = "This field cannot be written."
@@ -158,10 +171,10 @@ def _minimal(prefer: str) -> bool:
 
 def _typed(endpoint: Endpoint, shape: Shape[M], **types: object) -> Endpoint:
     """Give *endpoint* the types that FastAPI is to read from its signature."""
-    known = {"rows": Annotated[shape.resource, Depends(_provider(shape.resource))], "key": _path(model_of(shape.resource))}
-    for name in endpoint.__annotations__:
-        if name in (overrides := known | types):
-            endpoint.__annotations__[name] = overrides[name]
+    types["rows"] = Annotated[shape.resource, Depends(_provider(shape.resource))]
+    types["key"] = _path(shape.model)
+    wanted = endpoint.__annotations__
+    wanted |= {name: types[name] for name in wanted.keys() & types.keys()}
     return endpoint
 
 

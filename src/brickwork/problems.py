@@ -14,7 +14,7 @@ _FRAGMENT = "!$&'()*+,;=:@/?-._~"
 
 
 def pointer(*path: str | int) -> str:
-    """Return the JSON pointer to *path* as a URI fragment: `#/meta/a~1b/0` (RFC 6901, section 6)."""
+    """Return the JSON pointer to *path* as a URI fragment, `#/meta/a~1b/0` (RFC 6901)."""
     tokens = (str(token).replace("~", "~0").replace("/", "~1") for token in path)
     return "#" + "".join("/" + quote(token, safe=_FRAGMENT, errors="replace") for token in tokens)
 

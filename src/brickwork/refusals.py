@@ -7,6 +7,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 
+from brickwork.documents import is_array, is_object
 from brickwork.problems import Fault, Invalid, NotFound, Problem, pointer
 from brickwork.routes import UNREADABLE
 
@@ -60,12 +61,12 @@ def _shown(request: Request) -> Container[str]:
 
 def _fault(error: Mapping[str, Any], body: object, shown: Container[str]) -> Fault:
     place, *path = error["loc"]
-    code = _CODES.get(error["type"], error["type"])
+    code = _CODES.get(error["type"]) or str(error["type"])
     if code == "unknown_field" and path[-1] in shown:
         code = "read_only"
     if error.get("input", ...) is None and path and code.endswith("_type"):
         code = "not_nullable"
-    detail = _DETAILS.get(code, error["msg"])
+    detail = _DETAILS.get(code) or str(error["msg"])
     match place:
         case "body":
             return Fault(code=code, detail=detail, pointer=pointer(*_inside(body, path, code)))
@@ -78,11 +79,10 @@ def _fault(error: Mapping[str, Any], body: object, shown: Container[str]) -> Fau
 def _inside(body: object, path: Sequence[str | int], code: str) -> Iterator[str | int]:
     """Yield the tokens of *path* that lead into *body*; others name a branch of a union."""
     for token in path:
-        if isinstance(body, dict) and token in body:
+        if isinstance(token, str) and is_object(body) and token in body:
             body = body[token]
-            yield token
-        elif isinstance(body, list) and isinstance(token, int):
+        elif isinstance(token, int) and is_array(body):
             body = body[token]
-            yield token
-        elif code == "missing" and token == path[-1]:
-            yield token
+        elif code != "missing" or token != path[-1]:
+            continue
+        yield token

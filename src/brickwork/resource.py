@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar, get_args
+from typing import Any, Generic, TypeVar, get_args
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import DeclarativeBase
@@ -16,6 +16,19 @@ from brickwork.schemas import ListQuery
 M = TypeVar("M", bound=DeclarativeBase)
 
 
+class _ModelOf:
+    """The mapped class of a resource, as its bases name it: `Resource[Article]`."""
+
+    def __get__(self, _: object, resource: "type[Resource[M]]") -> type[M]:
+        """Return the model; raises `TypeError` for a resource that was declared without."""
+        bases = (base for each in resource.__mro__ for base in get_original_bases(each))
+        for base in bases:
+            for model in get_args(base):
+                if isinstance(model, type):
+                    return model
+        raise TypeError(f"{resource.__name__} has no model: inherit from Resource[YourModel].")
+
+
 @dataclass_transform(kw_only_default=True)
 @dataclass(kw_only=True, eq=False, repr=False)
 class Resource(Generic[M]):
@@ -27,22 +40,12 @@ class Resource(Generic[M]):
     """
 
     session: Session
-
-    _model: ClassVar[type[Any]]
+    model = _ModelOf()
 
     @override
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         dataclass(kw_only=True, eq=False, repr=False)(cls)
-        for base in get_original_bases(cls):
-            match get_args(base):
-                case (type() as model,):
-                    cls._model = model
-
-    @property
-    def model(self) -> type[M]:
-        """The mapped class whose rows these are."""
-        return model_of(type(self))
 
     def query(self) -> Select[M]:
         """Return where every read and every write starts; override to narrow them all."""
@@ -69,9 +72,3 @@ class Resource(Generic[M]):
     async def delete(self, row: M, /) -> None:
         """Remove *row*; override to refuse, or to mark it instead."""
         await self.session.delete(row)
-
-
-def model_of(resource: type[Resource[M]]) -> type[M]:
-    """Return the mapped class that *resource* was declared for."""
-    model: type[M] = resource._model  # noqa: SLF001 — the one way to it without an instance
-    return model

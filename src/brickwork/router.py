@@ -10,9 +10,9 @@ from sqlalchemy.orm import DeclarativeBase
 
 from brickwork import operations
 from brickwork.inputs import fitted, replacement
+from brickwork.openapi import also_merge_patch, described
 from brickwork.operations import Endpoint, Shape
-from brickwork.openapi import described, also_merge_patch
-from brickwork.resource import Resource, model_of
+from brickwork.resource import Resource
 from brickwork.routes import Route
 from brickwork.schemas import ListQuery, Schema
 
@@ -43,14 +43,14 @@ _OPERATIONS: Final[dict[Operation, _Kind]] = {
 }
 
 
-def crud_router(
+def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     prefix: str,
     resource: type[Resource[M]],
     *,
     read: type[BaseModel],
     create: type[Schema],
     update: type[Schema],
-    query: type[ListQuery[M]] = ListQuery,
+    query: type[ListQuery[M]] | None = None,
     omit: Collection[Operation] = (),
 ) -> APIRouter:
     """Return the endpoints of *resource* at *prefix*, less the operations in *omit*.
@@ -60,15 +60,16 @@ def crud_router(
     to override or an endpoint to add to the router, not a keyword here. Raises `TypeError` for
     schemas and a model that do not fit each other.
     """
-    model = model_of(resource)
+    model = resource.model
     created = fitted(create, model)
     shape = Shape(
         resource=resource,
+        model=model,
         read=read,
         create=created,
         update=fitted(update, model),
         replace=replacement(created, read),
-        query=query,
+        query=query or ListQuery,
     )
     router = APIRouter(prefix=prefix, tags=[prefix.strip("/")], route_class=Route)
     for name in _OPERATIONS:

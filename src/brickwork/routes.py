@@ -36,7 +36,7 @@ class Route(APIRoute):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, child = super().matches(_as_get(scope))
         if match is Match.NONE and scope["type"] == "http":
-            return super().matches(_as_get(scope) | {"path": other_form(scope["path"])})
+            return super().matches({**_as_get(scope), "path": other_form(scope["path"])})
         return match, child
 
     @override
@@ -115,7 +115,8 @@ async def known_parameters(request: Request) -> None:
     if not sent or UNREADABLE in request.scope:
         return
     # The route as it was included, with what the dependencies of its routers declare.
-    route = request.scope.get("fastapi", {}).get("effective_route_context") or request.scope["route"]
+    scope = request.scope
+    route = scope.get("fastapi", {}).get("effective_route_context") or scope["route"]
     declared = dict(_parameters(route.dependant))
     errors = [
         {"type": code, "loc": ("query", name), "msg": text}
@@ -147,5 +148,5 @@ def _parameters(dependant: Dependant) -> Iterator[tuple[str, object]]:
                 yield each.alias or name, each.annotation
         else:
             yield field.alias, annotation
-    for each in dependant.dependencies:
-        yield from _parameters(each)
+    for dependency in dependant.dependencies:
+        yield from _parameters(dependency)

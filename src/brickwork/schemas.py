@@ -3,18 +3,18 @@
 import re
 from collections.abc import Mapping
 from copy import copy
-from typing import Annotated, Any, ClassVar, Final, Generic
+from typing import Annotated, Any, ClassVar, Final, Generic, TypeVar
 
 from annotated_types import Interval
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticUndefined
 from sqlalchemy import Select
 from sqlalchemy.orm import DeclarativeBase
-from typing_extensions import TypeVar, override
+from typing_extensions import override
 
 from brickwork.guards import Limits, bound, guard
 
-M = TypeVar("M", bound=DeclarativeBase, default=DeclarativeBase)
+M = TypeVar("M", bound=DeclarativeBase)
 
 
 class Schema(BaseModel):
@@ -31,14 +31,16 @@ class Schema(BaseModel):
     __limits__: ClassVar[Mapping[str, Limits]] = {}
 
     @override
-    def __init_subclass__(cls, *, partial: bool = False, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)  # partial is for when the fields are known, below
+    def __init_subclass__(
+        cls, *, partial: bool = False, limits: Mapping[str, Limits] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__limits__ = limits or cls.__limits__
 
     @classmethod
     @override
     def __pydantic_init_subclass__(cls, *, partial: bool = False, **kwargs: Any) -> None:
-        super().__pydantic_init_subclass__(**kwargs)
-        if partial:
+        if partial:  # now that the fields are known
             for name, field in cls.__pydantic_fields__.items():
                 cls.__pydantic_fields__[name] = optional(field)
             cls.model_rebuild(force=True)
@@ -48,7 +50,7 @@ class Schema(BaseModel):
     def __get_pydantic_core_schema__(
         cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
-        schema = guard(super().__get_pydantic_core_schema__(source, handler))
+        schema = guard(handler(source))
         return bound(schema, cls.__limits__)  # type: ignore[no-any-return]
 
 

@@ -1,5 +1,7 @@
 """Authors, articles, comments."""
 
+from datetime import datetime
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -29,14 +31,16 @@ def upgrade() -> None:
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("status", sa.String(9), nullable=False),
         sa.Column("views", sa.BigInteger(), nullable=False),
-        sa.Column("rating", sa.Double(), nullable=True),
+        sa.Column("rating", sa.Double[float](), nullable=True),
         sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("meta", sa.JSON(), nullable=True),
         sa.Column("author_id", sa.Uuid(), nullable=True),
         *_times(),
         sa.PrimaryKeyConstraint("id", name="pk_articles"),
         sa.UniqueConstraint("slug", name="uq_articles_slug"),
-        sa.ForeignKeyConstraint(["author_id"], ["authors.id"], name="fk_articles_author_id_authors"),
+        sa.ForeignKeyConstraint(
+            ["author_id"], ["authors.id"], name="fk_articles_author_id_authors"
+        ),
         sa.CheckConstraint("status IN ('draft', 'published')", name="ck_articles_status"),
         sa.CheckConstraint("views >= 0", name="ck_articles_views"),
     )
@@ -63,7 +67,7 @@ def downgrade() -> None:
     op.drop_table("authors")
 
 
-def _times() -> list[sa.Column[object]]:
+def _times() -> list[sa.Column[datetime]]:
     return [
         sa.Column(name, sa.DateTime(timezone=True), nullable=False)
         for name in ("created_at", "updated_at")

@@ -1,0 +1,1 @@
+"""Programs that show Brickwork at work; each runs, and is tested."""

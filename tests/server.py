@@ -1,0 +1,29 @@
+"""A real server for an application, in the loop of the test that talks to it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from fastapi import FastAPI
+from httpx2 import AsyncClient, Limits
+
+
+@asynccontextmanager
+async def serving(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    """Serve *app* on a free port of the loopback, and yield a client that talks to it."""
+    config = uvicorn.Config(app, port=0, log_level="critical", lifespan="on", ws="none")
+    server = uvicorn.Server(config)
+    running = asyncio.create_task(server.serve())
+    while not server.started:
+        if running.done():
+            raise RuntimeError("The application did not start.")
+        await asyncio.sleep(0.001)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    limits = Limits(max_connections=100)
+    try:
+        async with AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=limits) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        await running

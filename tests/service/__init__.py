@@ -1,0 +1,1 @@
+"""The service seen through HTTP, on both databases."""
