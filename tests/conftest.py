@@ -1,22 +1,16 @@
 """What tests share: a real PostgreSQL, a database of their own on each, and servers."""
 
-import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import MetaData
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.main import create_app
 from app.migrations import migrate
 from app.settings import Settings
-from brickwork import Database
 from examples.by_hand import main as by_hand
 from tests.postgres import Postgres, running
 from tests.server import serving
@@ -105,7 +99,7 @@ async def client(service_url: str) -> AsyncIterator[AsyncClient]:
 async def articles(
     request: pytest.FixtureRequest, databases: Databases, backend: str
 ) -> AsyncIterator[AsyncClient]:
-    """A client of `/articles`, once as the service declares it and once as the example writes it."""
+    """A client of `/articles`, as the service declares it and as the example writes it."""
     if request.param == "declared":
         app = create_app(Settings(database_url=databases.migrated(backend)))
     else:

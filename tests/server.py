@@ -1,7 +1,7 @@
 """A real server for an application, in the loop of the test that talks to it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import uvicorn
@@ -10,7 +10,7 @@ from httpx2 import AsyncClient, Limits
 
 
 @asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[AsyncClient]:
+async def serving(app: FastAPI) -> AsyncGenerator[AsyncClient]:
     """Serve *app* on a free port of the loopback, and yield a client that talks to it."""
     config = uvicorn.Config(app, port=0, log_level="critical", lifespan="on", ws="none")
     server = uvicorn.Server(config)

@@ -8,8 +8,7 @@ from fastapi import Depends
 from fastapi.requests import HTTPConnection
 from sqlalchemy import URL, Connection, Dialect, event, exists, make_url, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -44,14 +43,16 @@ class Database:
     `Session` to whatever needs a transaction. In a script, use `session` itself.
     """
 
-    def __init__(self, url: str | URL, *, pool_size: int = 10) -> None:
-        """Open nothing yet; *url* as SQLAlchemy has it, *pool_size* connections at most a pool.
+    def __init__(self, url: str | URL, *, pool_size: int = 10, pool_timeout: float = 10) -> None:
+        """Open nothing yet; *url* is as SQLAlchemy has it.
 
-        Raises `ValueError` for a database this library cannot keep its promises on.
+        Each pool opens *pool_size* connections at most, and a request waits *pool_timeout*
+        seconds for one before it is refused. Raises `ValueError` for a database on which the
+        promises cannot be kept.
         """
         self.url = _supported(make_url(url))
-        self.writer = self._engine(pool_size, readonly=False)
-        self.reader = self._engine(pool_size, readonly=True)
+        self.writer = self._engine(pool_size, pool_timeout, readonly=False)
+        self.reader = self._engine(pool_size, pool_timeout, readonly=True)
 
     @asynccontextmanager
     async def session(self, *, readonly: bool = False) -> AsyncGenerator[AsyncSession]:
@@ -106,11 +107,23 @@ class Database:
                     missing |= faults.attributes(key.parent, written.mappers)
         return sorted(missing)
 
-    def _engine(self, pool_size: int, *, readonly: bool) -> AsyncEngine:
-        if self.url.get_backend_name() == "postgresql":
-            return _postgresql(self.url, pool_size, readonly=readonly)
+    def _engine(self, pool_size: int, pool_timeout: float, *, readonly: bool) -> AsyncEngine:
+        sqlite = self.url.get_backend_name() == "sqlite"
         # SQLite has one writer at a time: the others wait here in line, not in its busy loop.
-        return _sqlite(self.url, pool_size if readonly else 1, readonly=readonly)
+        size = 1 if sqlite and not readonly else pool_size
+        settings = {"default_transaction_read_only": "on" if readonly else "off"}
+        engine = create_async_engine(
+            self.url,
+            pool_size=size,
+            max_overflow=0,
+            pool_timeout=pool_timeout,
+            hide_parameters=True,
+            connect_args={} if sqlite else {"server_settings": settings},
+        )
+        event.listen(engine.sync_engine, "do_connect", _connect)
+        if sqlite:
+            _configure_sqlite(engine, readonly=readonly)
+        return engine
 
 
 class _Session(SyncSession):
@@ -152,21 +165,7 @@ def _supported(url: URL) -> URL:
     return url.set(drivername=driver)
 
 
-def _postgresql(url: URL, pool_size: int, *, readonly: bool) -> AsyncEngine:
-    settings = {"default_transaction_read_only": "on"} if readonly else {}
-    return _watched(
-        create_async_engine(
-            url,
-            pool_size=pool_size,
-            max_overflow=0,
-            hide_parameters=True,
-            connect_args={"server_settings": settings},
-        )
-    )
-
-
-def _sqlite(url: URL, pool_size: int, *, readonly: bool) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, hide_parameters=True)
+def _configure_sqlite(engine: AsyncEngine, *, readonly: bool) -> None:
     pragmas = (*_PRAGMAS, "query_only = ON") if readonly else _PRAGMAS
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -182,20 +181,14 @@ def _sqlite(url: URL, pool_size: int, *, readonly: bool) -> AsyncEngine:
         # A writer that reads first and locks later can lose another's update: lock at once.
         connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
 
-    return _watched(engine)
 
-
-def _watched(engine: AsyncEngine) -> AsyncEngine:
-    @event.listens_for(engine.sync_engine, "do_connect")
-    def connect(
-        dialect: Dialect, _: ConnectionPoolEntry, args: list[Any], options: dict[str, Any]
-    ) -> DBAPIConnection:
-        try:
-            return dialect.connect(*args, **options)
-        except OSError as error:  # no server, no route, no answer in time
-            raise _away() from error
-
-    return engine
+def _connect(
+    dialect: Dialect, _: ConnectionPoolEntry, args: list[Any], options: dict[str, Any]
+) -> DBAPIConnection:
+    try:
+        return dialect.connect(*args, **options)
+    except OSError as error:  # no server, no route, no answer in time
+        raise _away() from error
 
 
 def _away() -> Unavailable:

@@ -45,7 +45,7 @@ def parse(raw: bytes) -> object:
     return document
 
 
-class _Refused(ValueError):  # noqa: N818 — as the problems
+class _Refused(ValueError):
     """The text is JSON to Python, and not to us."""
 
 

@@ -7,7 +7,7 @@ message that depend on a language. Which field is to blame is found in the mappe
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 from sqlalchemy import Column, Constraint, ForeignKey, Index, Table, inspect
 from sqlalchemy.exc import DBAPIError
@@ -150,7 +150,8 @@ def _faults(fields: Iterable[str], code: str, detail: str) -> list[Fault]:
 
 def blamed(found: Violation, written: Written) -> list[str]:
     """Return the fields that *found* is about: the attributes of what was written, by name."""
-    tables = [cast("Table[Any]", mapper.local_table) for mapper in written.mappers]
+    mapped = (mapper.local_table for mapper in written.mappers)
+    tables: list[Table[Any]] = [table for table in mapped if isinstance(table, Table)]
     columns = {column for table in tables for column in _columns(found, table)}
     return sorted({name for each in columns for name in attributes(each, written.mappers)})
 

@@ -8,11 +8,10 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, LiteralString, TypeAlias, cast
 
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
-from typing_extensions import LiteralString
 
 from brickwork.documents import is_array, is_object
 

@@ -40,7 +40,7 @@ class Fault:
 
 
 @dataclass(eq=False)
-class Problem(Exception):  # noqa: N818 — an error is named after the thing that is wrong
+class Problem(Exception):
     """An error the client is meant to read; raise one of the family, or make your own.
 
     A subclass sets `status`, `code` and `title`; the code ends the problem's `type`,

@@ -14,6 +14,7 @@ from brickwork.routes import UNREADABLE
 MAX_FAULTS: Final = 100
 """How many faults an answer names at most, so that it stays smaller than the request."""
 
+_ABSENT: Final = object()
 _CODES: Final[Mapping[str, str]] = {
     "dict_type": "object_type",
     "extra_forbidden": "unknown_field",
@@ -79,10 +80,13 @@ def _fault(error: Mapping[str, Any], body: object, shown: Container[str]) -> Fau
 def _inside(body: object, path: Sequence[str | int], code: str) -> Iterator[str | int]:
     """Yield the tokens of *path* that lead into *body*; others name a branch of a union."""
     for token in path:
-        if isinstance(token, str) and is_object(body) and token in body:
-            body = body[token]
-        elif isinstance(token, int) and is_array(body):
-            body = body[token]
-        elif code != "missing" or token != path[-1]:
-            continue
-        yield token
+        child = _child(body, token)
+        if child is not _ABSENT or (code == "missing" and token == path[-1]):
+            body = child
+            yield token
+
+
+def _child(value: object, token: str | int) -> object:
+    if isinstance(token, int):
+        return value[token] if is_array(value) else _ABSENT
+    return value.get(token, _ABSENT) if is_object(value) else _ABSENT

@@ -17,7 +17,6 @@ from brickwork import (
     link_header,
     paginate,
 )
-
 from examples.by_hand.models import Article
 from examples.by_hand.schemas import ArticleCreate, ArticleResponse, ArticleUpdate
 

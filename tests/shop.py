@@ -1,0 +1,147 @@
+"""A small application of the tests, with keys of every type, and what overriding can do."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from annotated_types import Len
+from fastapi import Depends, FastAPI, Header
+from sqlalchemy import CheckConstraint, ForeignKey, MetaData, Select, String
+from sqlalchemy.orm import Mapped, mapped_column
+from typing_extensions import override
+
+from brickwork import (
+    Database,
+    Model,
+    ReadSchema,
+    Resource,
+    Schema,
+    crud_router,
+    install,
+)
+
+
+class Base(Model):
+    """The base of the models here, with tables of its own."""
+
+    __abstract__ = True
+    metadata = MetaData(naming_convention=Model.metadata.naming_convention)
+
+
+class Country(Base):
+    """A country: its key is text that the client chooses."""
+
+    __tablename__ = "countries"
+
+    code: Mapped[str] = mapped_column(String(2), primary_key=True)
+    name: Mapped[str] = mapped_column(String(30), unique=True)
+
+
+class City(Base):
+    """A city: its key is an integer that the database makes, and it belongs to a tenant."""
+
+    __tablename__ = "cities"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(20))
+    people: Mapped[int] = mapped_column(CheckConstraint("people >= 0", name="people"), default=0)
+    visits: Mapped[int] = mapped_column(server_default="0")
+    tenant: Mapped[str] = mapped_column(String(20), default="")
+    country_code: Mapped[str | None] = mapped_column(
+        ForeignKey("countries.code", deferrable=True, initially="DEFERRED")
+    )
+
+
+class CountryCreate(Schema):
+    code: Annotated[str, Len(2, 2)]
+    name: str
+
+
+class CountryUpdate(CountryCreate, partial=True): ...
+
+
+class CountryRead(ReadSchema):
+    code: str
+    name: str
+
+
+class CityCreate(Schema):
+    name: str
+    people: int = 0
+    country_code: str | None = None
+
+
+class CityUpdate(CityCreate, partial=True): ...
+
+
+class CityRead(ReadSchema):
+    id: int
+    name: str
+    people: int
+    visits: int
+    country_code: str | None
+
+
+def current_tenant(tenant: Annotated[str, Header()] = "") -> str:
+    """Return who is asking."""
+    return tenant
+
+
+class Countries(Resource[Country]): ...
+
+
+class Cities(Resource[City]):
+    """The cities of a tenant; the names of new ones are capitalised."""
+
+    tenant: Annotated[str, Depends(current_tenant)]
+
+    @override
+    def query(self) -> Select[City]:
+        return super().query().where(City.tenant == self.tenant)
+
+    @override
+    async def create(self, row: City, /) -> None:
+        row.tenant = self.tenant
+        row.name = row.name.title()
+        await super().create(row)
+
+    @override
+    async def update(self, row: City, /, changes: Mapping[str, Any]) -> None:
+        await super().update(row, changes)
+        row.name = row.name.title()
+
+
+countries = crud_router(
+    "/countries", Countries, read=CountryRead, create=CountryCreate, update=CountryUpdate
+)
+cities = crud_router("/cities", Cities, read=CityRead, create=CityCreate, update=CityUpdate)
+
+
+@cities.post("/{id}/visit", response_model=CityRead)
+async def visit(id: str, rows: Annotated[Cities, Depends()]) -> City:  # noqa: A002
+    """Read a city, and write what was read plus one."""
+    city = await rows.get(id)
+    city.visits += 1
+    await rows.session.flush()
+    return city
+
+
+class Shop(Database):
+    """A database with the tables of the shop."""
+
+    @override
+    @asynccontextmanager
+    async def lifespan(self, _: object, /) -> AsyncGenerator[Mapping[str, Any]]:
+        async with self.writer.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        async with super().lifespan(_) as state:
+            yield state
+
+
+def create_app(url: str, **options: Any) -> FastAPI:
+    """Return the shop over the database at *url*."""
+    app = FastAPI(lifespan=Shop(url, **options).lifespan)
+    install(app)
+    app.include_router(countries)
+    app.include_router(cities)
+    return app

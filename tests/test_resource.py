@@ -1,0 +1,291 @@
+"""A step that is overridden once holds on every route; query() narrows every one of them."""
+
+from collections.abc import AsyncGenerator
+from typing import Any, Generic, TypeVar
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient, Response
+from sqlalchemy import Select, select
+from typing_extensions import override
+
+from brickwork import (
+    Conflict,
+    Invalid,
+    ListQuery,
+    Model,
+    Page,
+    Resource,
+    crud_router,
+    get_or_404,
+    install,
+    paginate,
+)
+from tests import shop
+from tests.annotated_late import PrefixedCities
+from tests.conftest import Databases
+from tests.server import serving
+from tests.shop import City, CityCreate, CityRead, CityUpdate, Shop
+
+pytestmark = pytest.mark.anyio
+
+M = TypeVar("M", bound=Model)
+
+OURS, THEIRS = {"tenant": "ours"}, {"tenant": "theirs"}
+
+
+@pytest.fixture
+async def client(empty_url: str) -> AsyncGenerator[AsyncClient]:
+    async with serving(shop.create_app(empty_url)) as client:
+        yield client
+
+
+def created(response: Response) -> dict[str, Any]:
+    assert response.status_code == 201, response.text
+    row: dict[str, Any] = response.json()
+    return row
+
+
+def names(response: Response) -> list[str]:
+    assert response.status_code == 200, response.text
+    return [row["name"] for row in response.json()]
+
+
+async def test_an_overridden_step_holds_on_every_route(client: AsyncClient) -> None:
+    city = created(await client.post("/cities", json={"name": "new york"}))
+    assert city["name"] == "New York"
+
+    patched = await client.patch("/cities/1", json={"name": "los angeles"})
+    assert patched.json()["name"] == "Los Angeles"
+
+    replaced = await client.put("/cities/1", json={"name": "san josé"})
+    assert replaced.json()["name"] == "San José"
+
+
+async def test_a_row_outside_the_query_is_answered_like_one_that_is_not_there(
+    client: AsyncClient,
+) -> None:
+    created(await client.post("/cities", json={"name": "Rome"}, headers=OURS))
+
+    requests: list[tuple[str, str, object]] = [
+        ("GET", "", None),
+        ("HEAD", "", None),
+        ("PATCH", "", {"name": "Mine"}),
+        ("PUT", "", {"name": "Mine"}),
+        ("DELETE", "", None),
+        ("DELETE", "?allow_missing=true", None),
+        ("POST", "/visit", None),
+    ]
+    for method, suffix, body in requests:
+        hidden, missing = [
+            await client.request(method, f"/cities/{key}{suffix}", json=body, headers=THEIRS)
+            for key in (1, 999)
+        ]
+        assert hidden.status_code == missing.status_code == (204 if "?" in suffix else 404)
+        differing = {"instance", "content-length"}
+        assert without(hidden, differing) == without(missing, differing)
+
+    assert names(await client.get("/cities", headers=THEIRS)) == []
+    assert names(await client.get("/cities", headers=OURS)) == ["Rome"]
+
+
+def without(response: Response, members: set[str]) -> dict[str, Any]:
+    body: dict[str, Any] = response.json() if response.content else {}
+    return {name: value for name, value in body.items() if name not in members}
+
+
+async def test_an_integer_key_is_made_by_the_database(client: AsyncClient) -> None:
+    rows = [created(await client.post("/cities", json={"name": name})) for name in ("A", "B")]
+
+    assert [row["id"] for row in rows] == [1, 2]
+    assert (await client.get("/cities/2")).json() == rows[1]
+
+
+@pytest.mark.parametrize(
+    "key", ["01", "+1", "1.0", "1e0", "-0", " 1", "x", "1" * 5000, "\N{FULLWIDTH DIGIT TWO}", "%00"]
+)
+async def test_a_text_that_is_no_integer_names_no_row(client: AsyncClient, key: str) -> None:
+    created(await client.post("/cities", json={"name": "Rome"}))
+
+    response = await client.get(f"/cities/{key}")
+
+    assert (response.status_code, response.json()["detail"]) == (404, "City not found")
+
+
+async def test_a_text_key_is_chosen_by_the_client_and_unique(client: AsyncClient) -> None:
+    portugal = {"code": "PT", "name": "Portugal"}
+    response = await client.post("/countries", json=portugal)
+    assert response.headers["location"] == "/countries/PT"
+
+    again = await client.post("/countries", json=portugal | {"name": "Other"})
+
+    assert again.status_code == 409
+    assert again.json()["errors"][0]["pointer"] == "#/code"
+    for key in ("pt", "PTT", "%00", "P%2FT", "%ED%A0%80"):
+        assert (await client.get(f"/countries/{key}")).status_code == 404
+
+
+async def test_a_key_is_quoted_in_the_location(client: AsyncClient) -> None:
+    response = await client.post("/countries", json={"code": "é?", "name": "Odd"})
+
+    assert response.headers["location"] == "/countries/%C3%A9%3F"
+    assert (await client.get(response.headers["location"])).json()["code"] == "é?"
+
+
+async def test_the_key_of_a_row_does_not_change(client: AsyncClient) -> None:
+    await client.post("/countries", json={"code": "PT", "name": "Portugal"})
+
+    for response in (
+        await client.patch("/countries/PT", json={"code": "XX"}),
+        await client.put("/countries/PT", json={"code": "XX", "name": "X"}),
+    ):
+        assert response.status_code == 409
+        assert response.json()["errors"][0] | {"detail": ""} == {
+            "pointer": "#/code",
+            "code": "key_differs",
+            "detail": "",
+        }
+    same = await client.put("/countries/PT", json={"code": "PT", "name": "Portugal!"})
+    assert same.json() == {"code": "PT", "name": "Portugal!"}
+
+
+async def test_what_the_database_computes_is_in_the_answer(client: AsyncClient) -> None:
+    assert created(await client.post("/cities", json={"name": "Rome"}))["visits"] == 0
+
+
+async def test_no_field_is_wider_than_its_column(client: AsyncClient) -> None:
+    table = {
+        "name": ("x" * 20, "x" * 21, "string_too_long"),
+        "people": (2**31 - 1, 2**31, "less_than_equal"),
+    }
+    for field, (fits, exceeds, code) in table.items():
+        body = {"name": "Rome", field: fits}
+        assert created(await client.post("/cities", json=body))
+        refused = await client.post("/cities", json=body | {field: exceeds})
+        assert refused.status_code == 422
+        assert refused.json()["errors"][0]["code"] == code
+    document = (await client.get("/openapi.json")).json()
+    for name in ("CityCreate", "CityUpdate", "CityReplace"):
+        fields = document["components"]["schemas"][name]["properties"]
+        assert fields["name"]["maxLength"] == 20
+        assert fields["people"]["maximum"] == 2**31 - 1
+
+
+async def test_a_check_that_the_schema_does_not_know_is_a_422(client: AsyncClient) -> None:
+    response = await client.post("/cities", json={"name": "Rome", "people": -1})
+
+    assert response.status_code == 422
+    assert response.json()["detail"] == "The values do not fit together, or with this resource."
+
+
+async def test_a_dependency_may_be_overridden_in_tests(empty_url: str) -> None:
+    app = shop.create_app(empty_url)
+    app.dependency_overrides[shop.current_tenant] = lambda: "ours"
+    async with serving(app) as client:
+        created(await client.post("/cities", json={"name": "Rome"}, headers=THEIRS))
+
+        assert names(await client.get("/cities")) == ["Rome"]
+
+
+async def test_annotations_may_be_strings(empty_url: str) -> None:
+    app = shop.create_app(empty_url)
+    app.include_router(
+        crud_router("/named", PrefixedCities, read=CityRead, create=CityCreate, update=CityUpdate)
+    )
+    async with serving(app) as client:
+        for name in ("Rome", "Riga", "Oslo"):
+            created(await client.post("/cities", json={"name": name}))
+
+        assert names(await client.get("/named", headers={"prefix": "R"})) == ["Rome", "Riga"]
+
+
+class CityQuery(ListQuery[City]):
+    name: str | None = None
+
+    @override
+    def narrow(self, rows: Select[City]) -> Select[City]:
+        return rows.where(City.name == self.name) if self.name else rows
+
+
+class NewestFirst(Resource[City]):
+    @override
+    async def page(self, at: ListQuery[City], /) -> Page[City]:
+        newest = at.narrow(self.query()).order_by(City.name)
+        return await paginate(self.session, newest, limit=at.limit, offset=at.offset)
+
+
+async def test_a_list_has_the_parameters_and_the_order_its_resource_gives_it(
+    empty_url: str,
+) -> None:
+    app = FastAPI(lifespan=Shop(empty_url).lifespan)
+    install(app)
+    app.include_router(
+        crud_router(
+            "/cities",
+            NewestFirst,
+            read=CityRead,
+            create=CityCreate,
+            update=CityUpdate,
+            query=CityQuery,
+        )
+    )
+    async with serving(app) as client:
+        for name in ("Rome", "Oslo", "Rome"):
+            created(await client.post("/cities", json={"name": name}))
+
+        assert names(await client.get("/cities")) == ["Oslo", "Rome", "Rome"]
+        response = await client.get("/cities?name=Rome&limit=1")
+        assert names(response) == ["Rome"]
+        assert '</cities?name=Rome&limit=1&offset=1>; rel="next"' in response.headers["link"]
+        assert (await client.get("/cities?names=Rome")).status_code == 422
+
+
+async def test_a_step_may_refuse(empty_url: str) -> None:
+    class Capitals(Resource[City]):
+        @override
+        async def create(self, row: City, /) -> None:
+            if row.people == 0:
+                raise Invalid("A capital has people.")
+            await super().create(row)
+
+        @override
+        async def delete(self, row: City, /) -> None:
+            raise Conflict("A capital stays.")
+
+    app = FastAPI(lifespan=Shop(empty_url).lifespan)
+    install(app)
+    app.include_router(
+        crud_router("/capitals", Capitals, read=CityRead, create=CityCreate, update=CityUpdate)
+    )
+    async with serving(app) as client:
+        assert (await client.post("/capitals", json={"name": "Rome"})).status_code == 422
+        created(await client.post("/capitals", json={"name": "Rome", "people": 3}))
+        refused = await client.delete("/capitals/1")
+        assert (refused.status_code, refused.json()["detail"]) == (409, "A capital stays.")
+
+
+async def test_a_resource_without_a_model_says_how_to_give_it_one() -> None:
+    class Nameless(Resource[M], Generic[M]): ...
+
+    with pytest.raises(TypeError, match=r"Resource\[YourModel\]"):
+        getattr(Nameless, "model")  # noqa: B009 — as an attribute its type is unknown
+
+
+async def test_a_base_may_serve_many_resources() -> None:
+    class Base(Resource[M], Generic[M]): ...
+
+    class Towns(Base[City]): ...
+
+    class Villages(Towns): ...
+
+    assert Towns.model is Villages.model is City
+
+
+async def test_a_row_is_found_by_a_model_or_by_a_select(databases: Databases) -> None:
+    database = Shop(databases.empty("sqlite"))
+    async with database.lifespan(None):
+        async with database.session() as session:
+            session.add(City(name="Rome"))
+        async with database.session(readonly=True) as session:
+            rome = await get_or_404(session, City, 1)
+            assert rome is await get_or_404(session, select(City), "1")
