@@ -5,6 +5,7 @@ from brickwork.changes import apply_changes, merge_patch
 from brickwork.database import Database, Session, get_db
 from brickwork.links import item_path, link_header
 from brickwork.models import Entity, JSONDocument, Model, Timestamped, UTCDateTime
+from brickwork.parameters import KnownParameters, known_parameters
 from brickwork.problems import (
     Conflict,
     Fault,
@@ -18,7 +19,7 @@ from brickwork.problems import (
 from brickwork.queries import Page, get_or_404, paginate
 from brickwork.resource import Resource
 from brickwork.router import crud_router
-from brickwork.routes import KnownParameters, Route, known_parameters
+from brickwork.routes import Route
 from brickwork.schemas import ListQuery, ReadSchema, Schema
 
 __all__ = [

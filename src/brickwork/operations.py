@@ -17,9 +17,9 @@ from sqlalchemy.orm import DeclarativeBase
 from brickwork.changes import merge_patch
 from brickwork.keys import key_type, primary_key
 from brickwork.links import item_path, link_header
+from brickwork.parameters import KnownParameters
 from brickwork.problems import Conflict, Fault, Invalid, NotFound, pointer
 from brickwork.resource import Resource
-from brickwork.routes import KnownParameters
 from brickwork.schemas import ListQuery, Schema
 
 M = TypeVar("M", bound=DeclarativeBase)

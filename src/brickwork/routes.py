@@ -1,15 +1,11 @@
 """How a route meets HTTP: it answers HEAD, takes both slash forms, and reads strict JSON."""
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine
 from email.message import Message
-from typing import Annotated, Any, Final, get_origin
+from typing import Any, Final
 
-from fastapi import Depends, Request, Response
-from fastapi.dependencies.models import Dependant
-from fastapi.exceptions import RequestValidationError
+from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
-from starlette.datastructures import QueryParams
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
@@ -48,10 +44,13 @@ class Route(APIRoute):
         handle = super().get_route_handler()
         if self.body_field is None:
             return handle
+        annotation: Any = self.body_field.field_info.annotation
+        takes_anything = annotation is Any or annotation is object
 
         async def read_then_handle(request: Request) -> Response:
             request = JSONRequest(request.scope, request.receive)
-            await request.read()
+            if (problem := await request.read()) is not None and takes_anything:
+                raise problem
             return await handle(request)
 
         return read_then_handle
@@ -60,8 +59,8 @@ class Route(APIRoute):
 class JSONRequest(Request):
     """A request whose body is strict JSON, or nothing that a schema would take for it."""
 
-    async def read(self) -> None:
-        """Read the body, and note in the scope what is wrong with it."""
+    async def read(self) -> Problem | None:
+        """Read the body; return what is wrong with it, and note it in the scope."""
         try:
             self._json = _document(self, await self.body())
         except Problem as problem:
@@ -69,6 +68,8 @@ class JSONRequest(Request):
             # first its dependencies are to tell whether the caller may ask at all.
             self._json = _Nothing()
             self.scope[UNREADABLE] = problem
+            return problem
+        return None
 
 
 class _Nothing:
@@ -104,49 +105,3 @@ def _as_get(scope: Scope) -> Scope:
 def other_form(path: str) -> str:
     """Return *path* with the trailing slash it has not, or without the one it has."""
     return path[:-1] if path.endswith("/") else path + "/"
-
-
-async def known_parameters(request: Request) -> None:
-    """Refuse a query parameter that the route does not declare, or a single one sent twice.
-
-    The last of a route's dependencies, so that those which ask who is there come first.
-    """
-    sent = request.query_params
-    if not sent or UNREADABLE in request.scope:
-        return
-    # The route as it was included, with what the dependencies of its routers declare.
-    scope = request.scope
-    route = scope.get("fastapi", {}).get("effective_route_context") or scope["route"]
-    declared = dict(_parameters(route.dependant))
-    errors = [
-        {"type": code, "loc": ("query", name), "msg": text}
-        for name in dict.fromkeys(sent)
-        for code, text, wrong in (
-            ("unknown_parameter", "There is no such parameter.", name not in declared),
-            ("repeated", "This takes one value.", _twice(sent, name, declared)),
-        )
-        if wrong
-    ]
-    if errors:
-        raise RequestValidationError(errors)
-
-
-KnownParameters = Annotated[None, Depends(known_parameters)]
-
-
-def _twice(sent: QueryParams, name: str, declared: Mapping[str, object]) -> bool:
-    many = get_origin(declared.get(name)) in {list, set, frozenset, tuple}
-    return name in declared and not many and len(sent.getlist(name)) > 1
-
-
-def _parameters(dependant: Dependant) -> Iterator[tuple[str, object]]:
-    """Yield the name and the annotation of each query parameter that *dependant* declares."""
-    for field in dependant.query_params:
-        annotation = field.field_info.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            for name, each in annotation.model_fields.items():
-                yield each.alias or name, each.annotation
-        else:
-            yield field.alias, annotation
-    for dependency in dependant.dependencies:
-        yield from _parameters(dependency)
