@@ -35,11 +35,14 @@ class Databases:
     """Makes databases, empty or as the migrations leave them, and copies them by the file."""
 
     def __init__(self, postgres: Postgres, folder: Path) -> None:
-        """Make nothing yet: SQLite's files go into *folder*, the others onto *postgres*."""
+        """Migrate one of each: SQLite's files go into *folder*, the others onto *postgres*."""
         self._postgres = postgres
         self._folder = folder
         self._numbers = count()
-        self._migrated: dict[str, str] = {}
+        self._templates: dict[str, str] = {}
+        for backend in BACKENDS:
+            migrate(url := self.empty(backend))
+            self._templates[backend] = url.rpartition("/")[2]
 
     def empty(self, backend: str) -> str:
         """Return the URL of a new database without a table."""
@@ -47,11 +50,7 @@ class Databases:
 
     def migrated(self, backend: str) -> str:
         """Return the URL of a new database with the tables of the service."""
-        if backend not in self._migrated:
-            url = self._new(backend, None)
-            migrate(url)
-            self._migrated[backend] = url.rpartition("/")[2]
-        return self._new(backend, self._migrated[backend])
+        return self._new(backend, self._templates[backend])
 
     def _new(self, backend: str, template: str | None) -> str:
         name = f"test_{next(self._numbers)}"

@@ -1,0 +1,77 @@
+# Each target sets up what it needs from a fresh clone: Python 3.11 or newer, and make.
+#   make test PYTHON=python3.13      with another Python, in an environment of its own
+#   make test ARGS="-k name --no-cov"
+
+PYTHON ?= python3
+ARGS ?=
+
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+VENV := .venv/$(VERSION)
+BIN := $(VENV)/bin
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: $(VENV)/run.stamp ## Start the service on HOST:PORT over DATABASE_URL, migrated
+	$(BIN)/python -m app
+
+test: $(VENV)/dev.stamp ## Run the whole suite on SQLite and PostgreSQL, with coverage
+	$(BIN)/python -m pytest --cov $(ARGS)
+
+check: $(VENV)/dev.stamp ## Check format, lint, imports and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: $(VENV)/dev.stamp ## Format the code and mend what the linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Compiled on the oldest Python, whose packages are a superset of a newer one's. Only the registry
+# counts: a folder or a second index of this machine must not end up in the hashes.
+COMPILE = PIP_CONFIG_FILE=/dev/null PIP_FIND_LINKS= PIP_EXTRA_INDEX_URL= \
+	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes \
+	--allow-unsafe --strip-extras --no-emit-options --build-deps-for editable
+
+lock: $(VENV)/dev.stamp ## Pin the dependencies anew (ARGS=--upgrade for the newest)
+	@test $(VERSION) = 3.11 || { echo "Lock with the oldest Python: make lock PYTHON=python3.11" >&2; exit 1; }
+	$(COMPILE) $(ARGS) --extra service --output-file requirements/run.txt pyproject.toml
+	$(COMPILE) $(ARGS) --extra service --extra dev --constraint requirements/run.txt \
+		--output-file requirements/dev.txt pyproject.toml
+
+clean: ## Remove what these targets made, except databases
+	rm -rf .venv .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache \
+		build dist htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+define NEEDS
+import sys
+if sys.version_info < (3, 11):
+    sys.exit("Brickwork needs Python 3.11 or newer, and $(PYTHON) is older. "
+             "Install one and name it, as in: make test PYTHON=python3.13")
+try:
+    import ensurepip, venv
+except ImportError:
+    sys.exit("$(PYTHON) cannot make virtual environments: install its venv module "
+             "(Debian: apt-get install python3-venv).")
+endef
+export NEEDS
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer, \
+	or name yours, as in: make test PYTHON=python3.13" >&2; exit 1; }
+	@$(PYTHON) -c "$$NEEDS"
+	$(PYTHON) -m venv --clear $(VENV)
+
+$(VENV)/%.stamp: requirements/%.txt pyproject.toml $(BIN)/python
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement $<
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
