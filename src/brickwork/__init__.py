@@ -3,18 +3,25 @@
 from brickwork.app import install
 from brickwork.changes import apply_changes, merge_patch
 from brickwork.database import Database, Session, get_db
+from brickwork.limits import Limits
 from brickwork.links import item_path, link_header
 from brickwork.models import Entity, JSONDocument, Model, Timestamped, UTCDateTime
 from brickwork.parameters import KnownParameters, known_parameters
 from brickwork.problems import (
     Conflict,
+    ContentTooLarge,
     Fault,
+    HeadersTooLarge,
+    Internal,
     Invalid,
     Malformed,
+    MethodNotAllowed,
+    NotAcceptable,
     NotFound,
     Problem,
     Unavailable,
     UnsupportedMediaType,
+    UriTooLong,
 )
 from brickwork.queries import Page, get_or_404, paginate
 from brickwork.resource import Resource
@@ -24,15 +31,21 @@ from brickwork.schemas import ListQuery, ReadSchema, Schema
 
 __all__ = [
     "Conflict",
+    "ContentTooLarge",
     "Database",
     "Entity",
     "Fault",
+    "HeadersTooLarge",
+    "Internal",
     "Invalid",
     "JSONDocument",
     "KnownParameters",
+    "Limits",
     "ListQuery",
     "Malformed",
+    "MethodNotAllowed",
     "Model",
+    "NotAcceptable",
     "NotFound",
     "Page",
     "Problem",
@@ -45,6 +58,7 @@ __all__ = [
     "UTCDateTime",
     "Unavailable",
     "UnsupportedMediaType",
+    "UriTooLong",
     "apply_changes",
     "crud_router",
     "get_db",

@@ -2,14 +2,11 @@
 
 import json
 from collections.abc import Iterable
-from typing import Final
 
 from typing_extensions import TypeIs
 
+from brickwork.limits import current
 from brickwork.problems import Fault, Invalid, Malformed
-
-MAX_DEPTH: Final = 64
-"""How deep arrays and objects may nest, the whole document counted."""
 
 
 def is_object(value: object) -> TypeIs[dict[str, object]]:
@@ -40,7 +37,8 @@ def parse(raw: bytes) -> object:
         raise Malformed(str(error)) from None
     except RecursionError:
         raise _too_deep() from None
-    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _depth(document) > MAX_DEPTH:
+    limit = current.get().depth
+    if raw.count(b"[") + raw.count(b"{") > limit and _depth(document) > limit:
         raise _too_deep()
     return document
 
@@ -70,19 +68,17 @@ def _refuse(constant: str) -> object:
 
 
 def _depth(document: object) -> int:
-    depth, level = -1, [document]
-    while level:
+    depth, level = 0, [document]
+    while level := [each for each in level if is_object(each) or is_array(each)]:
         depth += 1
         level = [child for each in level for child in _children(each)]
     return depth
 
 
-def _children(value: object) -> Iterable[object]:
-    if is_object(value):
-        return value.values()
-    return value if is_array(value) else ()
+def _children(value: dict[str, object] | list[object]) -> Iterable[object]:
+    return value.values() if is_object(value) else value
 
 
 def _too_deep() -> Invalid:
-    detail = f"Arrays and objects may nest {MAX_DEPTH} deep."
+    detail = f"Arrays and objects may nest {current.get().depth} deep."
     return Invalid(detail, errors=[Fault(code="too_deep", detail=detail, pointer="#")])

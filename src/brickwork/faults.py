@@ -141,7 +141,10 @@ def problem(  # noqa: PLR0911 — one a kind
 _TAKEN: Final = ("not_unique", "Another row has this value.")
 _MISSING: Final = ("reference_not_found", "There is no row with this key.")
 _NULL: Final = ("not_nullable", "This must have a value.")
-_FORBIDDEN: Final = ("check_failed", "The values do not fit together, or with this resource.")
+_FORBIDDEN: Final = (
+    "check_failed",
+    "The values do not fit together, or with this resource.",
+)
 
 
 def _faults(fields: Iterable[str], code: str, detail: str) -> list[Fault]:

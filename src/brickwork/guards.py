@@ -18,13 +18,21 @@ from brickwork.documents import is_array, is_object
 Node: TypeAlias = dict[str, Any]
 """One node of a core schema (https://docs.pydantic.dev/latest/internals/architecture/)."""
 
-Limits: TypeAlias = Mapping[str, Mapping[str, int]]
+Bounds: TypeAlias = Mapping[str, Mapping[str, int]]
 """By kind of node, what its values are held within: `{"str": {"max_length": 200}}`."""
 
 INT64: Final = (-(2**63), 2**63 - 1)
 """The integers a column can hold at most."""
 
-_OPAQUE: Final = {"default", "expected", "metadata", "serialization", "function", "cls", "config"}
+_OPAQUE: Final = {
+    "default",
+    "expected",
+    "metadata",
+    "serialization",
+    "function",
+    "cls",
+    "config",
+}
 UUID_TEXT: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TIME: Final = re.compile(r"\d{2}:\d{2}:\d{2}(\.\d+)?", re.ASCII)
@@ -39,18 +47,18 @@ def guard(schema: Any) -> Any:
     return _rebuilt(schema, lambda node: _GUARDS.get(str(node.get("type")), _as_it_is)(node))
 
 
-def bound(schema: Any, limits: Mapping[str, Limits]) -> Any:
-    """Return *schema*, that of a model, with each field that *limits* names held within them."""
-    if not limits or not is_object(schema):
+def bound(schema: Any, bounds: Mapping[str, Bounds]) -> Any:
+    """Return *schema*, that of a model, with each field that *bounds* names held within them."""
+    if not bounds or not is_object(schema):
         return schema
     if schema.get("type") == "model-fields" and is_object(fields := schema["fields"]):
-        return schema | {"fields": {k: _narrow(v, limits.get(k, {})) for k, v in fields.items()}}
-    return schema | {"schema": bound(schema.get("schema"), limits)}
+        return schema | {"fields": {k: _narrow(v, bounds.get(k, {})) for k, v in fields.items()}}
+    return schema | {"schema": bound(schema.get("schema"), bounds)}
 
 
-def _narrow(schema: Any, limits: Limits) -> Any:
+def _narrow(schema: Any, bounds: Bounds) -> Any:
     def narrow(node: Node) -> Node:
-        for name, limit in limits.get(str(node.get("type")), {}).items():
+        for name, limit in bounds.get(str(node.get("type")), {}).items():
             narrower = max if name == "ge" else min
             node[name] = narrower(node.get(name, limit), limit)
         return node
@@ -79,7 +87,11 @@ def _strict(node: Node) -> Node:
 
 def _int(node: Node) -> Node:
     low, high = INT64
-    return node | {"strict": True, "ge": node.get("ge", low), "le": node.get("le", high)}
+    return node | {
+        "strict": True,
+        "ge": node.get("ge", low),
+        "le": node.get("le", high),
+    }
 
 
 def _float(node: Node) -> Node:
@@ -88,7 +100,7 @@ def _float(node: Node) -> Node:
 
 
 def _str(node: Node) -> Node:
-    return _after(_no_null_character, node)
+    return _after(_text, node)
 
 
 def _uuid(node: Node) -> Node:
@@ -142,10 +154,18 @@ def _written(pattern: re.Pattern[str], node: Any, code: LiteralString, wanted: s
     return {**core_schema.no_info_before_validator_function(check, node)}
 
 
-def _no_null_character(value: str) -> str:
-    if "\0" in value:
-        raise _null_character()
+def _text(value: str) -> str:
+    if error := _no_text(value):
+        raise error
     return value
+
+
+def _no_text(value: str) -> PydanticCustomError | None:
+    if "\0" in value:
+        return PydanticCustomError("null_character", "Input should have no null character")
+    if not value.isascii() and NOT_TEXT.search(value):
+        return PydanticCustomError("string_unicode", "Input should have no lone surrogate")
+    return None
 
 
 def _utc(value: datetime) -> datetime:
@@ -158,7 +178,7 @@ def _utc(value: datetime) -> datetime:
 
 def _plain(value: object) -> object:
     """Check a value of free JSON, to the last leaf; the errors name the place of each."""
-    errors = [InitErrorDetails(type=error, loc=path, input=None) for path, error in _bad(value)]
+    errors = [InitErrorDetails(type=error, loc=path, input=...) for path, error in _bad(value)]
     if errors:
         raise ValidationError.from_exception_data("JSON", errors)
     return value
@@ -171,10 +191,13 @@ def _bad(value: object) -> Iterator[tuple[tuple[str | int, ...], PydanticCustomE
     elif is_array(value):
         for index, child in enumerate(value):
             yield from (((index, *path), error) for path, error in _bad(child))
-    elif isinstance(value, str) and (found := NOT_TEXT.search(value)):
-        yield (), _null_character() if found[0] == "\0" else _surrogate()
+    elif isinstance(value, str) and (error := _no_text(value)):
+        yield (), error
     elif isinstance(value, int | float) and not _finite(value):
-        yield (), PydanticCustomError("finite_number", "Input should be a finite number")
+        yield (
+            (),
+            PydanticCustomError("finite_number", "Input should be a finite number"),
+        )
 
 
 def _finite(number: float) -> bool:
@@ -182,11 +205,3 @@ def _finite(number: float) -> bool:
         return math.isfinite(number)
     except OverflowError:  # an integer beyond the largest double
         return False
-
-
-def _null_character() -> PydanticCustomError:
-    return PydanticCustomError("null_character", "Input should have no null character")
-
-
-def _surrogate() -> PydanticCustomError:
-    return PydanticCustomError("string_unicode", "Input should have no lone surrogate")

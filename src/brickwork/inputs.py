@@ -6,7 +6,7 @@ from pydantic import BaseModel, create_model
 from sqlalchemy import BigInteger, Column, Integer, SmallInteger, String, inspect
 from sqlalchemy.orm import DeclarativeBase
 
-from brickwork.guards import INT64, Limits
+from brickwork.guards import INT64, Bounds
 from brickwork.schemas import Schema, optional
 
 S = TypeVar("S", bound=Schema)
@@ -25,17 +25,17 @@ def fitted(schema: type[S], model: type[DeclarativeBase]) -> type[S]:
             "give the model that attribute, or write the endpoint that needs it yourself."
         )
     columns = inspect(model).columns
-    limits = {name: limits_of(columns[name]) for name in schema.model_fields if name in columns}
+    bounds = {name: bounds_of(columns[name]) for name in schema.model_fields if name in columns}
     return create_model(
         schema.__name__,
         __base__=schema,
         __module__=schema.__module__,
         __doc__=schema.__doc__,
-        __cls_kwargs__={"limits": limits},
+        __cls_kwargs__={"bounds": bounds},
     )
 
 
-def limits_of(column: Column[Any]) -> Limits:
+def bounds_of(column: Column[Any]) -> Bounds:
     """Return what *column* can hold of text and of integers, in the terms of a core schema."""
     if isinstance(column.type, String) and column.type.length is not None:
         return {"str": {"max_length": column.type.length}}

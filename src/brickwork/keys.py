@@ -8,7 +8,7 @@ from sqlalchemy import Column, inspect
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
 from brickwork.guards import NOT_TEXT, UUID_TEXT
-from brickwork.inputs import limits_of
+from brickwork.inputs import bounds_of
 
 _INT: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
@@ -39,14 +39,14 @@ def parse_key(model: type[DeclarativeBase], key: object) -> object:
     """
     if not isinstance(key, str):
         return key
-    kind, limits = key_type(model), limits_of(_column(model))
+    kind, bounds = key_type(model), bounds_of(_column(model))
     if issubclass(kind, UUID):
         return UUID(key) if UUID_TEXT.fullmatch(key) else None
     if issubclass(kind, int):
-        bounds = limits["int"]
-        fits = _INT.fullmatch(key) and bounds["ge"] <= int(key) <= bounds["le"]
+        low, high = bounds["int"]["ge"], bounds["int"]["le"]
+        fits = _INT.fullmatch(key) and low <= int(key) <= high
         return int(key) if fits else None
-    fits = len(key) <= limits.get("str", {}).get("max_length", len(key))
+    fits = len(key) <= bounds.get("str", {}).get("max_length", len(key))
     return key if fits and not NOT_TEXT.search(key) else None
 
 

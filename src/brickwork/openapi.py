@@ -1,22 +1,30 @@
 """What openapi.json says of problems and of patches, besides what FastAPI reads from types."""
 
 from collections.abc import Iterable
-from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from brickwork.routes import MERGE_PATCH
-
-MEDIA_TYPE: Final = "application/problem+json"
+from brickwork.answers import MEDIA_TYPE
+from brickwork.documents import is_array, is_object
+from brickwork.guards import INT64
+from brickwork.limits import Limits, current
+from brickwork.negotiation import MERGE_PATCH
+from brickwork.problems import of_status
 
 _FAULT: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["code", "detail"],
     "properties": {
-        "pointer": {"type": "string", "description": "A JSON pointer into the body: `#/title`."},
-        "parameter": {"type": "string", "description": "The name of a query parameter."},
+        "pointer": {
+            "type": "string",
+            "description": "A JSON pointer into the body: `#/title`.",
+        },
+        "parameter": {
+            "type": "string",
+            "description": "The name of a query parameter.",
+        },
         "header": {"type": "string", "description": "The name of a header."},
         "code": {"type": "string", "description": "What is wrong, for programs."},
         "detail": {"type": "string", "description": "What is wrong, for people."},
@@ -43,7 +51,7 @@ def described(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         status: {
-            "description": HTTPStatus(status).phrase,
+            "description": of_status(status).title,
             "content": {MEDIA_TYPE: {"schema": schema}},
         }
         for status in statuses
@@ -56,13 +64,32 @@ def also_merge_patch(schema: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"content": {MERGE_PATCH: {"schema": reference}}}}
 
 
-def describe(app: FastAPI) -> None:
-    """Add the schema that `described` refers to to the openapi.json of *app*."""
+def describe(app: FastAPI, limits: Limits) -> None:
+    """Have the openapi.json of *app* tell its *limits*, and the schema `described` refers to."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
-        document = generate()
+        token = current.set(limits)
+        try:
+            document = generate()
+        finally:
+            current.reset(token)
         document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = _PROBLEM
-        return document
+        exact: dict[str, Any] = _exact(document)
+        return exact
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _exact(document: Any) -> Any:
+    """Return *document* with the bounds of integers as such: FastAPI makes them floats."""
+    if is_array(document):
+        return [_exact(each) for each in document]
+    if not is_object(document):
+        return document
+    exact = {name: _exact(value) for name, value in document.items()}
+    if exact.get("type") == "integer":
+        for name, limit in zip(("minimum", "maximum"), INT64, strict=True):
+            if isinstance(bound := exact.get(name), float):
+                exact[name] = limit if bound == float(limit) else int(bound)
+    return exact

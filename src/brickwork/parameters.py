@@ -1,40 +1,49 @@
 """Query parameters: those a route does not know are refused, not passed over."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, get_origin
+from typing import Annotated, Final, get_origin
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query
 from fastapi.dependencies.models import Dependant
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 from starlette.datastructures import QueryParams
 
-from brickwork.routes import UNREADABLE
+from brickwork.routes import QUERY_NAMES, current_request
 
 
-async def known_parameters(request: Request) -> None:
-    """Refuse a query parameter that the route does not declare, or a single one sent twice.
-
-    The last of a route's dependencies, so that those which ask who is there come first.
-    """
-    sent = request.query_params
-    if not sent or UNREADABLE in request.scope:
+def _check(_: object) -> None:
+    """Raise what is wrong with the names in the query; FastAPI adds it to the other faults."""
+    request = current_request.get(None)
+    if request is None or not (sent := request.query_params):
         return
     # The route as it was included, with what the dependencies of its routers declare.
     scope = request.scope
     route = scope.get("fastapi", {}).get("effective_route_context") or scope["route"]
     declared = dict(_parameters(route.dependant))
     errors = [
-        {"type": code, "loc": ("query", name), "msg": text}
+        InitErrorDetails(type=error, loc=(name,), input=...)
         for name in dict.fromkeys(sent)
-        for code, text, wrong in (
-            ("unknown_parameter", "There is no such parameter.", name not in declared),
-            ("repeated", "This takes one value.", _twice(sent, name, declared)),
+        for error, wrong in (
+            (_UNKNOWN, name not in declared),
+            (_TWICE, _twice(sent, name, declared)),
         )
         if wrong
     ]
     if errors:
-        raise RequestValidationError(errors)
+        raise ValidationError.from_exception_data("query", errors)
+
+
+_UNKNOWN: Final = PydanticCustomError("unknown_parameter", "There is no such parameter.")
+_TWICE: Final = PydanticCustomError("repeated", "This takes one value.")
+_NAMES: Final = Query(alias=QUERY_NAMES, include_in_schema=False, validate_default=True)
+
+
+async def known_parameters(_: Annotated[None, _NAMES, BeforeValidator(_check)] = None) -> None:
+    """Refuse a query parameter that the route does not declare, or a single one sent twice.
+
+    Depend on it, in a route of class `Route`.
+    """
 
 
 KnownParameters = Annotated[None, Depends(known_parameters)]
@@ -52,7 +61,7 @@ def _parameters(dependant: Dependant) -> Iterator[tuple[str, object]]:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             for name, each in annotation.model_fields.items():
                 yield each.alias or name, each.annotation
-        else:
+        elif field.alias != QUERY_NAMES:
             yield field.alias, annotation
     for dependency in dependant.dependencies:
         yield from _parameters(dependency)

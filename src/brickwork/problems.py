@@ -3,8 +3,9 @@
 Every module may raise them; only `brickwork.app` knows how they become an HTTP answer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from http import HTTPStatus
 from typing import ClassVar
 from urllib.parse import quote
@@ -34,7 +35,11 @@ class Fault:
 
     def document(self) -> dict[str, str]:
         """Return the fault as the contract shows it in `errors[]`."""
-        places = {"pointer": self.pointer, "parameter": self.parameter, "header": self.header}
+        places = {
+            "pointer": self.pointer,
+            "parameter": self.parameter,
+            "header": self.header,
+        }
         place = {name: value for name, value in places.items() if value is not None}
         return {**place, "code": self.code, "detail": self.detail}
 
@@ -43,13 +48,16 @@ class Fault:
 class Problem(Exception):
     """An error the client is meant to read; raise one of the family, or make your own.
 
-    A subclass sets `status`, `code` and `title`; the code ends the problem's `type`,
-    `/problems/{code}`, and the title says the same in words.
+    The docstring of a subclass says what happened and `remedy` what a client does about it, both
+    in words for the page at `/problems/{code}`; `retry` whether the same request may succeed
+    later.
     """
 
-    status: ClassVar[HTTPStatus]
+    status: ClassVar[int]
     code: ClassVar[str]
     title: ClassVar[str]
+    remedy: ClassVar[str] = "Change the request as its detail says."
+    retry: ClassVar[bool] = False
 
     detail: str
     errors: Sequence[Fault] = field(default=(), kw_only=True)
@@ -60,57 +68,146 @@ class Problem(Exception):
         members: dict[str, object] = {
             "type": f"/problems/{self.code}",
             "title": self.title,
-            "status": self.status.value,
+            "status": int(self.status),
             "detail": self.detail,
         }
-        return members | (
-            {"errors": [each.document() for each in self.errors]} if self.errors else {}
-        )
+        faults = [each.document() for each in self.errors]
+        return members | {"errors": faults} if faults else members
 
 
 class Malformed(Problem):
-    """The body is not JSON as RFC 8259 and the contract want it."""
+    """The request cannot be read: its body is no JSON, or its query no UTF-8."""
 
     status = HTTPStatus.BAD_REQUEST
     code = "malformed"
-    title = "The body cannot be read"
+    title = "The request cannot be read"
+    remedy = "Send JSON as RFC 8259 has it, in UTF-8, each key once, and no NaN or Infinity."
 
 
 class NotFound(Problem):
-    """There is no such row, or the caller may not know of it."""
+    """There is nothing at this address, or nothing the caller may know of."""
 
     status = HTTPStatus.NOT_FOUND
     code = "not_found"
     title = "Not found"
+    remedy = "Check the address; what was there may have been deleted."
+
+
+class MethodNotAllowed(Problem):
+    """What is at this address cannot be asked for this."""
+
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    code = "method_not_allowed"
+    title = "Method not allowed"
+    remedy = "Use one of the methods that the Allow header names."
+
+
+class NotAcceptable(Problem):
+    """The Accept header admits nothing this service can answer with."""
+
+    status = HTTPStatus.NOT_ACCEPTABLE
+    code = "not_acceptable"
+    title = "Not acceptable"
+    remedy = "Accept application/json, or send no Accept header."
 
 
 class Conflict(Problem):
-    """What is asked for contradicts what is stored."""
+    """What is asked for contradicts what is stored: a value is taken, a row is still in use."""
 
     status = HTTPStatus.CONFLICT
     code = "conflict"
     title = "Conflict with what is stored"
+    remedy = "Read what is stored, then decide; the errors name the fields that clash."
+
+
+class ContentTooLarge(Problem):
+    """The body is longer than this service reads."""
+
+    status = HTTPStatus(413)  # its name changed in Python 3.13, as those of 414 and 422 did
+    code = "content_too_large"
+    title = "Content too large"
+    remedy = "Send less at once."
+
+
+class UriTooLong(Problem):
+    """The address, with its query, is longer than this service reads."""
+
+    status = HTTPStatus(414)
+    code = "uri_too_long"
+    title = "URI too long"
+    remedy = "Send fewer or shorter parameters."
 
 
 class UnsupportedMediaType(Problem):
-    """The body is not of a media type the operation reads."""
+    """The body is of a media type, a charset or a coding that the operation does not read."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     code = "unsupported_media_type"
     title = "Unsupported media type"
+    remedy = "Send one of the types that the Accept or Accept-Patch header names, in UTF-8."
 
 
 class Invalid(Problem):
-    """The request is well formed, and a value in it cannot be accepted."""
+    """The request can be read, and has values that cannot be accepted."""
 
-    status = HTTPStatus(422)  # its name changed in Python 3.13
+    status = HTTPStatus(422)
     code = "invalid"
     title = "Values that cannot be accepted"
+    remedy = "Mend every place that the errors name; they name all of them at once."
+
+
+class HeadersTooLarge(Problem):
+    """The headers are longer than this service reads."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    code = "headers_too_large"
+    title = "Headers too large"
+    remedy = "Send fewer or shorter headers; old cookies are often the cause."
+
+
+class Internal(Problem):
+    """Something went wrong in the service, through no fault of the request."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    code = "internal"
+    title = "Something went wrong here"
+    remedy = "Report the instance to those who run the service: their log has it."
 
 
 class Unavailable(Problem):
-    """The database cannot answer now; the same request may succeed later."""
+    """The database cannot answer now: it is busy, or away."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "unavailable"
     title = "The database cannot answer now"
+    remedy = "Send the same request again, after as many seconds as Retry-After says."
+    retry = True
+
+
+class _OfStatus(Problem):
+    """An error that is known by its HTTP status alone."""
+
+
+@cache
+def of_status(status: int) -> type[Problem]:
+    """Return the problem that stands for an HTTP status, 400 to 599."""
+    for problem in family():
+        if problem.status == status:
+            return problem
+    names = {each.value: (each.name.lower(), each.phrase, each.description) for each in HTTPStatus}
+    code, title, meaning = names.get(status, (f"status_{status}", f"Status {status}", ""))
+    members = {
+        "status": status,
+        "code": code,
+        "title": title,
+        "__doc__": meaning or title,
+    }
+    return type(title, (_OfStatus,), members)
+
+
+def family(root: type[Problem] = Problem) -> Iterator[type[Problem]]:
+    """Yield every kind of problem that is declared, those of the application included."""
+    for each in root.__subclasses__():
+        if each is not _OfStatus:
+            yield each
+            yield from family(each)

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from brickwork.documents import is_array, is_object
 from brickwork.problems import Fault, Invalid, NotFound, Problem, pointer
-from brickwork.routes import UNREADABLE
+from brickwork.routes import QUERY_NAMES, UNREADABLE
 
 MAX_FAULTS: Final = 100
 """How many faults an answer names at most, so that it stays smaller than the request."""
@@ -63,9 +63,9 @@ def _shown(request: Request) -> Container[str]:
 def _fault(error: Mapping[str, Any], body: object, shown: Container[str]) -> Fault:
     place, *path = error["loc"]
     code = _CODES.get(error["type"]) or str(error["type"])
-    if code == "unknown_field" and path[-1] in shown:
-        code = "read_only"
-    if error.get("input", ...) is None and path and code.endswith("_type"):
+    if code == "unknown_field":
+        code = "read_only" if path[-1] in shown else code
+    elif error.get("input", ...) is None and path:
         code = "not_nullable"
     detail = _DETAILS.get(code) or str(error["msg"])
     match place:
@@ -74,7 +74,8 @@ def _fault(error: Mapping[str, Any], body: object, shown: Container[str]) -> Fau
         case "header":
             return Fault(code=code, detail=detail, header=str(path[0]))
         case _:
-            return Fault(code=code, detail=detail, parameter=str(path[0]))
+            name = str(path[1] if path[0] == QUERY_NAMES else path[0])
+            return Fault(code=code, detail=detail, parameter=name)
 
 
 def _inside(body: object, path: Sequence[str | int], code: str) -> Iterator[str | int]:

@@ -31,8 +31,8 @@ class _Kind(NamedTuple):
     statuses: tuple[int, ...]
 
 
-_READ: Final = (422, 500, 503)
-_WRITE: Final = (400, 409, 415, *_READ)
+_READ: Final = (400, 406, 414, 422, 431, 500, 503)
+_WRITE: Final = (409, 413, 415, *_READ)
 _OPERATIONS: Final[dict[Operation, _Kind]] = {
     "list": _Kind(operations.list_, "GET", "", (200, *_READ)),
     "create": _Kind(operations.create, "POST", "", (201, *_WRITE)),

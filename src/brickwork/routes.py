@@ -1,7 +1,7 @@
 """How a route meets HTTP: it answers HEAD, takes both slash forms, and reads strict JSON."""
 
 from collections.abc import Callable, Coroutine
-from email.message import Message
+from contextvars import ContextVar
 from typing import Any, Final
 
 from fastapi import Request, Response
@@ -11,14 +11,20 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from brickwork.documents import parse
-from brickwork.problems import Malformed, Problem, UnsupportedMediaType
+from brickwork.negotiation import JSON, MERGE_PATCH, admits_json, is_utf8
+from brickwork.problems import Malformed, NotAcceptable, Problem, UnsupportedMediaType
 
 UNREADABLE: Final = "brickwork.unreadable"
 """Where in a request's scope stands the problem with its body, if there is one."""
 
-MERGE_PATCH: Final = "application/merge-patch+json"
-_JSON: Final = "application/json"
-ACCEPT_PATCH: Final = f"{MERGE_PATCH}, {_JSON}"
+current_request: Final = ContextVar[Request]("brickwork.request")
+"""The request that a route of ours is handling."""
+
+QUERY_NAMES: Final = "?"
+"""The parameter that stands for the names of all, in the errors of FastAPI."""
+
+PATCH_TYPES: Final = [MERGE_PATCH, JSON]
+"""What a PATCH may bring."""
 
 
 class Route(APIRoute):
@@ -42,18 +48,21 @@ class Route(APIRoute):
     @override
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
-        if self.body_field is None:
-            return handle
-        annotation: Any = self.body_field.field_info.annotation
+        body = self.body_field
+        annotation: Any = body.field_info.annotation if body else None
         takes_anything = annotation is Any or annotation is object
 
-        async def read_then_handle(request: Request) -> Response:
-            request = JSONRequest(request.scope, request.receive)
-            if (problem := await request.read()) is not None and takes_anything:
-                raise problem
+        async def negotiate_and_handle(request: Request) -> Response:
+            current_request.set(request)
+            if self.response_model and not admits_json(request.headers.getlist("accept")):
+                raise NotAcceptable("The answer is JSON, and the Accept header admits none.")
+            if body:
+                request = JSONRequest(request.scope, request.receive)
+                if (problem := await request.read()) and takes_anything:
+                    raise problem
             return await handle(request)
 
-        return read_then_handle
+        return negotiate_and_handle
 
 
 class JSONRequest(Request):
@@ -62,40 +71,37 @@ class JSONRequest(Request):
     async def read(self) -> Problem | None:
         """Read the body; return what is wrong with it, and note it in the scope."""
         try:
-            self._json = _document(self, await self.body())
+            self._json = await _document(self)
         except Problem as problem:
             # Raised later, by the handler of what FastAPI says of a body that fits no schema:
             # first its dependencies are to tell whether the caller may ask at all.
-            self._json = _Nothing()
+            self._json = ...  # no schema takes it
             self.scope[UNREADABLE] = problem
             return problem
         return None
 
 
-class _Nothing:
-    """Stands for the document of a body that has none."""
-
-
-def _document(request: Request, body: bytes) -> object:
-    patch = request.method == "PATCH"
-    types = ACCEPT_PATCH if patch else _JSON
-    header = request.headers.get("content-type")
-    if (header is not None or body) and not _readable(request, types):
-        detail = f"The body must be one of {types}, in UTF-8 and not compressed."
-        raise UnsupportedMediaType(detail, headers={"Accept-Patch" if patch else "Accept": types})
-    if not body:
+async def _document(request: Request) -> object:
+    refusal = _type_refusal(request)
+    if refusal and "content-type" in request.headers:
+        raise refusal
+    if not (body := await request.body()):
         raise Malformed("The body is empty: send a JSON document.")
+    if refusal:
+        raise refusal
     return parse(body)
 
 
-def _readable(request: Request, types: str) -> bool:
-    message = Message()
-    message["content-type"] = request.headers.get("content-type", "")
-    return (
-        message.get_content_type() in types.split(", ")
-        and message.get_content_charset("utf-8") in {"utf-8", "utf8"}
-        and request.headers.get("content-encoding", "identity") == "identity"
-    )
+def _type_refusal(request: Request) -> Problem | None:
+    header, types = ("Accept", [JSON])
+    if request.method == "PATCH":
+        header, types = ("Accept-Patch", PATCH_TYPES)
+    coding = request.headers.get("content-encoding", "identity")
+    if coding == "identity" and is_utf8(request.headers.get("content-type", ""), among=types):
+        return None
+    names = ", ".join(types)
+    detail = f"The body must be one of {names}, in UTF-8 and not compressed."
+    return UnsupportedMediaType(detail, headers={header: names})
 
 
 def _as_get(scope: Scope) -> Scope:

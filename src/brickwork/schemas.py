@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from copy import copy
 from typing import Annotated, Any, ClassVar, Final, Generic, TypeVar
 
-from annotated_types import Interval
+from annotated_types import Ge
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticUndefined
 from sqlalchemy import Select
 from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
-from brickwork.guards import Limits, bound, guard
+from brickwork.guards import Bounds, bound, guard
+from brickwork.limits import AtMost
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -28,14 +29,18 @@ class Schema(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    __limits__: ClassVar[Mapping[str, Limits]] = {}
+    __bounds__: ClassVar[Mapping[str, Bounds]] = {}
 
     @override
     def __init_subclass__(
-        cls, *, partial: bool = False, limits: Mapping[str, Limits] | None = None, **kwargs: Any
+        cls,
+        *,
+        partial: bool = False,
+        bounds: Mapping[str, Bounds] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init_subclass__(**kwargs)
-        cls.__limits__ = limits or cls.__limits__
+        cls.__bounds__ = bounds or cls.__bounds__
 
     @classmethod
     @override
@@ -51,7 +56,7 @@ class Schema(BaseModel):
         cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
         schema = guard(handler(source))
-        return bound(schema, cls.__limits__)  # type: ignore[no-any-return]
+        return bound(schema, cls.__bounds__)  # type: ignore[no-any-return]
 
 
 def optional(field: Any) -> Any:
@@ -81,10 +86,10 @@ Digits: Final = BeforeValidator(_digits)
 class ListQuery(BaseModel, Generic[M]):
     """The query parameters of a list; inherit to add your own, and say in `narrow` what they do."""
 
-    limit: Annotated[int, Interval(ge=1, le=100), Digits] = Field(
+    limit: Annotated[int, Ge(1), AtMost("page"), Digits] = Field(
         default=20, description="How many rows to return at most."
     )
-    offset: Annotated[int, Interval(ge=0, le=10_000), Digits] = Field(
+    offset: Annotated[int, Ge(0), AtMost("offset"), Digits] = Field(
         default=0, description="How many rows to pass over."
     )
 

@@ -1,0 +1,29 @@
+"""Problems as HTTP answers (RFC 9457)."""
+
+import json
+from typing import Final
+
+from starlette.responses import Response
+from starlette.types import Scope
+
+from brickwork.problems import Problem
+
+MEDIA_TYPE: Final = "application/problem+json"
+REQUEST_ID: Final = "X-Request-Id"
+
+
+def request_id(scope: Scope) -> str:
+    """Return the id of the request; it is empty where `install` did not see to one."""
+    known: str = scope.get(REQUEST_ID, "")
+    return known
+
+
+def answer(problem: Problem, scope: Scope) -> Response:
+    """Return the answer that tells the client of *problem*."""
+    document = problem.document() | {"instance": request_id(scope)}
+    return Response(
+        json.dumps(document),  # in ASCII, so that whatever is in it can be sent
+        status_code=problem.status,
+        headers={**problem.headers, REQUEST_ID: request_id(scope)},
+        media_type=MEDIA_TYPE,
+    )

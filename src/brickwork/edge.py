@@ -1,0 +1,85 @@
+"""The outermost layer: it gives a request its id, and refuses one that is too large."""
+
+import re
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from brickwork.answers import REQUEST_ID, answer
+from brickwork.limits import Limits, current
+from brickwork.models import new_key
+from brickwork.problems import (
+    ContentTooLarge,
+    HeadersTooLarge,
+    Malformed,
+    Problem,
+    UriTooLong,
+)
+
+_SANE: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+
+
+class Edge:
+    """ASGI middleware that `install` adds to an application."""
+
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+        """Stand before *app*, and let nothing through that exceeds *limits*."""
+        self.app = app
+        self.limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or have it answered."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get(REQUEST_ID, "")
+        scope[REQUEST_ID] = given if _SANE.fullmatch(given) else str(new_key())
+        current.set(self.limits)
+        if problem := self._refusal(scope):
+            await answer(problem, scope)(scope, receive, send)
+        else:
+            await self.app(scope, self._measured(headers, receive), _stamped(scope, send))
+
+    def _refusal(self, scope: Scope) -> Problem | None:
+        query: bytes = scope["query_string"]
+        if len(scope.get("raw_path") or scope["path"]) + len(b"?" + query) > self.limits.url:
+            return UriTooLong(f"The URL may have {self.limits.url} bytes.")
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > self.limits.headers:
+            return HeadersTooLarge(f"The headers may have {self.limits.headers} bytes.")
+        try:
+            unquote_to_bytes(query).decode()
+        except UnicodeDecodeError:
+            return Malformed("The query is not UTF-8.")
+        return None
+
+    def _measured(self, headers: Headers, receive: Receive) -> Receive:
+        """Return *receive*, which then reads no further than the limit."""
+        limit, total = self.limits.body, 0
+        refusal = ContentTooLarge(f"The body may have {limit} bytes.")
+        declared = headers.get("content-length", "0")
+
+        async def receive_measured() -> Message:
+            nonlocal total
+            if declared.isdecimal() and int(declared[:20]) > limit:
+                raise refusal
+            message = await receive()
+            total += len(message.get("body", b""))
+            if total > limit:
+                raise refusal
+            return message
+
+        return receive_measured
+
+
+def _stamped(scope: Scope, send: Send) -> Send:
+    """Return *send*, which then puts the id of the request on the answer."""
+
+    async def send_stamped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)[REQUEST_ID] = scope[REQUEST_ID]
+        await send(message)
+
+    return send_stamped

@@ -1,0 +1,56 @@
+"""How much of everything a request may have: finite by default, in one place."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What an application takes at most; give it to `install` to change it.
+
+    `body`, `url` and `headers` are bytes, `depth` counts arrays and objects within each other,
+    the whole document included, `page` and `offset` are rows.
+    """
+
+    body: int = 1_048_576
+    url: int = 8_192
+    headers: int = 32_768
+    depth: int = 64
+    page: int = 100
+    offset: int = 10_000
+
+
+current: Final = ContextVar("brickwork.limits", default=Limits())  # noqa: B039 — it is frozen
+"""The limits of the application whose request is being answered."""
+
+
+@dataclass(frozen=True)
+class AtMost:
+    """On an integer of a query: no more than the limit of this name."""
+
+    name: Literal["page", "offset"]
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler, /
+    ) -> CoreSchema:
+        """Check against the limit in force when a value comes."""
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler, /
+    ) -> dict[str, Any]:
+        """Say what the limit is to those who read openapi.json."""
+        return handler(schema) | {"maximum": self._limit()}
+
+    def _check(self, value: int) -> int:
+        if value > self._limit():
+            raise PydanticKnownError("less_than_equal", {"le": self._limit()})
+        return value
+
+    def _limit(self) -> int:
+        limit: int = getattr(current.get(), self.name)
+        return limit

@@ -1,0 +1,66 @@
+"""The pages that the `type` of a problem leads to: what it means, and what to do about it."""
+
+from html import escape
+from inspect import cleandoc
+from typing import Final
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+
+from brickwork.problems import NotFound, Problem, family
+
+router: Final = APIRouter(prefix="/problems", include_in_schema=False)
+
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 1.1rem/1.6 system-ui; max-width: 42rem; margin: 3rem auto; padding: 0 1rem }}
+code {{ font-size: .95em }} dt {{ font-weight: 600; margin-top: 1rem }} dd {{ margin: 0 }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+{content}
+</body>
+</html>
+"""
+
+
+@router.get("")
+async def list_problems() -> HTMLResponse:
+    """Show every problem there is."""
+    rows = [
+        f'<li><a href="/problems/{each.code}">{escape(each.title)}</a> ({each.status:d})</li>'
+        for each in sorted(family(), key=lambda each: (each.status, each.code))
+    ]
+    return _page("Problems", f"<ul>{''.join(rows)}</ul>")
+
+
+@router.get("/{code}")
+async def show_problem(code: str) -> HTMLResponse:
+    """Show what one problem means."""
+    for each in family():
+        if each.code == code:
+            return _page(each.title, _described(each))
+    raise NotFound("There is no such problem.")
+
+
+def _described(problem: type[Problem]) -> str:
+    retry = "Yes, later." if problem.retry else "No: it would have the same answer."
+    rows = {
+        "Status": f"{problem.status:d}",
+        "Type": f"/problems/{problem.code}",
+        "What it means": cleandoc(problem.__doc__ or problem.title),
+        "What to do": problem.remedy,
+        "Is it worth sending again, unchanged?": retry,
+    }
+    terms = (f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in rows.items())
+    return f'<dl>{"".join(terms)}</dl><p><a href="/problems">All problems</a></p>'
+
+
+def _page(title: str, content: str) -> HTMLResponse:
+    return HTMLResponse(_PAGE.format(title=escape(title), content=content))
