@@ -100,7 +100,10 @@ def _float(node: Node) -> Node:
 
 
 def _str(node: Node) -> Node:
-    return _after(_text, node)
+    guarded = _after(_text, node)
+    if "pattern" in node:  # which, in JSON schema, there can be one of
+        return guarded
+    return guarded | {"metadata": {"pydantic_js_updates": {"pattern": r"^[^\u0000]*$"}}}
 
 
 def _uuid(node: Node) -> Node:
