@@ -2,8 +2,8 @@
 
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from itertools import count
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from httpx2 import AsyncClient
@@ -32,17 +32,14 @@ def postgres() -> Iterator[Postgres]:
 
 
 class Databases:
-    """Makes databases, empty or as the migrations leave them, and copies them by the file."""
+    """Makes databases, empty or as the migrations leave them; copies of a template are quick."""
 
     def __init__(self, postgres: Postgres, folder: Path) -> None:
-        """Migrate one of each: SQLite's files go into *folder*, the others onto *postgres*."""
+        """Make nothing yet: SQLite's files go into *folder*, the others onto *postgres*."""
         self._postgres = postgres
         self._folder = folder
-        self._numbers = count()
-        self._templates: dict[str, str] = {}
-        for backend in BACKENDS:
-            migrate(url := self.empty(backend))
-            self._templates[backend] = url.rpartition("/")[2]
+        self._made: list[str] = []
+        self.templates: dict[str, str] = {}
 
     def empty(self, backend: str) -> str:
         """Return the URL of a new database without a table."""
@@ -50,11 +47,23 @@ class Databases:
 
     def migrated(self, backend: str) -> str:
         """Return the URL of a new database with the tables of the service."""
-        return self._new(backend, self._templates[backend])
+        return self._new(backend, self.templates[backend])
+
+    def another(self) -> "Databases":
+        """Return a maker of databases that has the same templates, and made nothing yet."""
+        another = Databases(self._postgres, self._folder)
+        another.templates = self.templates
+        return another
+
+    def drop(self) -> None:
+        """Remove what was made on PostgreSQL; pytest removes files."""
+        while self._made:
+            self._postgres.drop(self._made.pop())
 
     def _new(self, backend: str, template: str | None) -> str:
-        name = f"test_{next(self._numbers)}"
+        name = f"test_{uuid4().hex}"
         if backend == "postgresql":
+            self._made.append(name)
             return self._postgres.create(name, template=template or "template1")
         file = self._folder / f"{name}.db"
         if template:
@@ -63,9 +72,22 @@ class Databases:
 
 
 @pytest.fixture(scope="session")
-def databases(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Databases:
-    """Makes databases for the whole run."""
-    return Databases(postgres, tmp_path_factory.mktemp("databases"))
+def templates(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """One migrated database on each, from which the others are copied."""
+    databases = Databases(postgres, tmp_path_factory.mktemp("databases"))
+    for backend in BACKENDS:
+        migrate(url := databases.empty(backend))
+        databases.templates[backend] = url.rpartition("/")[2]
+    yield databases
+    databases.drop()
+
+
+@pytest.fixture
+def databases(templates: Databases) -> Iterator[Databases]:
+    """Makes databases that are gone when the test is over."""
+    databases = templates.another()
+    yield databases
+    databases.drop()
 
 
 @pytest.fixture(params=BACKENDS)
