@@ -1,0 +1,143 @@
+"""Bodies: valid ones to send, JSON as text, and what there is to read in an answer."""
+
+import json
+import re
+from typing import Any
+
+from httpx2 import AsyncClient, Response
+
+Body = dict[str, Any]
+
+DEFAULTS: Body = {
+    "body": "",
+    "status": "draft",
+    "views": 0,
+    "rating": None,
+    "published_at": None,
+    "meta": None,
+}
+"""What an article has of which only the required fields are sent."""
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+
+MARKER = "qzx"
+"""Stands in values that are sent; no problem may repeat it."""
+
+MISSING = "01890000-0000-7000-8000-000000000000"
+"""The id of no row."""
+
+_INSIDE = re.compile(
+    rf"{MARKER}|select |insert |update |sql|asyncpg|postgres|constraint"
+    r"|\b(uq|fk|ck|pk|ix)_|traceback|pydantic|fastapi|\.py\b",
+    re.IGNORECASE,
+)
+
+
+def author(**fields: object) -> Body:
+    return {"name": f"Ada {MARKER}", "email": f"{MARKER}@example.org", **fields}
+
+
+def article(**fields: object) -> Body:
+    return {"title": f"Bricks {MARKER}", "slug": f"bricks-{MARKER}", **fields}
+
+
+def comment(article_id: object, **fields: object) -> Body:
+    return {"article_id": article_id, "author_name": f"Bob {MARKER}", "body": "Yes.", **fields}
+
+
+def text(body: Body, /, **raw: str) -> str:
+    """Return *body* as JSON, with members whose values are JSON already: `1e999`."""
+    members = {name: json.dumps(value) for name, value in body.items()} | raw
+    return "{" + ", ".join(f'"{name}": {value}' for name, value in members.items()) + "}"
+
+
+def nested(depth: int) -> str:
+    """Return arrays in one another, *depth* of them."""
+    return "[" * depth + "]" * depth
+
+
+async def send(
+    client: AsyncClient, method: str, path: str, content: str | bytes, kind: str = JSON
+) -> Response:
+    """Send *content* as it is."""
+    headers = {"content-type": kind}
+    return await client.request(method, path, content=content, headers=headers)
+
+
+async def ask(client: AsyncClient, method: str, target: str, body: Body | None = None) -> Response:
+    """Send a request for *target* as it is; a URL of the client's would be put in order."""
+    return await client.request(method, "/", json=body, extensions={"target": target.encode()})
+
+
+async def created(client: AsyncClient, path: str, body: Body) -> Body:
+    """Return the row that *body* makes."""
+    response = await client.post(path, json=body)
+    assert response.status_code == 201, response.text
+    row: Body = response.json()
+    return row
+
+
+async def new(client: AsyncClient, **fields: object) -> tuple[str, Body]:
+    """Return the path of a new article, and the article."""
+    row = await created(client, "/articles", article(**fields))
+    return f"/articles/{row['id']}", row
+
+
+async def changed(client: AsyncClient, path: str, body: Body) -> Body:
+    """Return the row that a PATCH with *body* leaves."""
+    response = await client.patch(path, json=body)
+    assert response.status_code == 200, response.text
+    row: Body = response.json()
+    return row
+
+
+async def shown(client: AsyncClient, path: str) -> Any:
+    """Return what a GET of *path* shows."""
+    response = await client.get(path)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+async def three(client: AsyncClient) -> dict[str, Body]:
+    """Return a row of each resource, by the path of its list; each refers to the one before."""
+    writer = await created(client, "/authors", author())
+    written = await created(client, "/articles", article(author_id=writer["id"]))
+    remark = await created(client, "/comments", comment(written["id"]))
+    return {"/authors": writer, "/articles": written, "/comments": remark}
+
+
+def told(response: Response) -> str:
+    """Return what an answer says, `422 #/slug missing, ?foo unknown_parameter`, else its status.
+
+    A status from 400 on must come with a problem details object as the contract wants it.
+    """
+    status = str(response.status_code)
+    if response.status_code < 400:
+        return status
+    request, problem = response.request, response.json()
+    message = f"{request.method} {request.url} {request.content[:200]!r} -> {response.text}"
+    assert response.headers["content-type"] == "application/problem+json", message
+    assert problem.keys() - {"errors"} == {"type", "title", "status", "detail", "instance"}, message
+    assert problem["status"] == response.status_code, message
+    assert re.fullmatch("/problems/[a-z_]+", problem["type"]), message
+    assert all(problem[name] for name in ("title", "detail", "instance")), message
+    assert not _INSIDE.search(response.text), message
+    return f"{status} {', '.join(sorted(map(_fault, problem.get('errors', []))))}".strip()
+
+
+def _fault(fault: dict[str, str]) -> str:
+    match fault:
+        case {"pointer": place, "code": code, "detail": str()}:
+            assert place.startswith("#")
+        case {"parameter": name, "code": code, "detail": str()}:
+            place = f"?{name}"
+        case _:
+            raise AssertionError(fault)
+    assert len(fault) == 3, fault
+    return f"{place} {code}"
+
+
+def places(answer: str) -> str:
+    """Return what `told` says without the codes: `422 #/slug`."""
+    return re.sub(r"([#?]\S*) \w+", r"\1", answer)
