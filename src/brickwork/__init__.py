@@ -6,7 +6,6 @@ from brickwork.database import Database, Session, get_db
 from brickwork.limits import Limits
 from brickwork.links import item_path, link_header
 from brickwork.models import Entity, JSONDocument, Model, Timestamped, UTCDateTime
-from brickwork.parameters import KnownParameters, known_parameters
 from brickwork.problems import (
     Conflict,
     ContentTooLarge,
@@ -39,7 +38,6 @@ __all__ = [
     "Internal",
     "Invalid",
     "JSONDocument",
-    "KnownParameters",
     "Limits",
     "ListQuery",
     "Malformed",
@@ -65,7 +63,6 @@ __all__ = [
     "get_or_404",
     "install",
     "item_path",
-    "known_parameters",
     "link_header",
     "merge_patch",
     "paginate",

@@ -1,6 +1,7 @@
 """How an application answers: `install` makes it keep the contract."""
 
 import logging
+import re
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
@@ -62,7 +63,8 @@ def _problem(request: Request, error: Exception) -> Problem:  # noqa: PLR0911 â€
         case HTTPException(__cause__=Problem() as cause):  # FastAPI's word for an unread body
             return cause
         case HTTPException(status_code=MethodNotAllowed.status):
-            return MethodNotAllowed("There is no such method here.", headers=_allow(request))
+            own = dict(error.headers or {})
+            return MethodNotAllowed(error.detail, headers=own | _allow(request, own.get("Allow")))
         case HTTPException():
             headers = dict(error.headers or {})
             return of_status(error.status_code)(str(error.detail), headers=headers)
@@ -79,10 +81,12 @@ def _unexpected(request: Request, error: Exception) -> Problem:
     return Internal("The service failed, and its log says why.")
 
 
-def _allow(request: Request) -> dict[str, str]:
-    """Return the headers that name every method some route has for the path asked for."""
-    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-    methods = {"OPTIONS"}
+def _allow(request: Request, known: str | None) -> dict[str, str]:
+    """Return the headers that name every method there is for the path: the *known* and others."""
+    path: str = request.scope["path"]
+    root = request.scope.get("app_root_path", request.scope.get("root_path", ""))
+    path = path.removeprefix(root) if path.startswith(f"{root}/") else path
+    methods = {"OPTIONS", *re.findall(r"\w+", known or "")}
     for route in iter_route_contexts(request.app.routes):
         forms = {path, other_form(path)} if isinstance(route.original_route, Route) else {path}
         if route.methods and any(route.path_regex.match(form) for form in forms):

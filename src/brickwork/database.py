@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
+from pydantic_core import to_json
 from sqlalchemy import URL, Connection, Dialect, event, exists, make_url, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
@@ -91,20 +92,22 @@ class Database:
     async def _explain(self, error: DBAPIError, written: faults.Written) -> Problem | None:
         if (found := faults.violation(error)) is None:
             return None
-        verb = error.statement.split(maxsplit=1)[0].upper() if error.statement else None
-        deleting = None if verb is None else verb == "DELETE"
+        verb = (error.statement or "").partition(" ")[0].upper()
         fields: Collection[str] = faults.blamed(found, written)
-        if found.kind == "reference" and found.table is None and not deleting:
+        if found.kind == "reference" and found.table is None and verb != "DELETE":
             fields = await self._missing(written)
-        return faults.problem(found, fields, deleting=deleting)
+        return faults.problem(found, fields, verb=verb)
 
     async def _missing(self, written: faults.Written) -> Collection[str]:
         """Return the fields that refer to no row; SQLite says only that there is one."""
         missing: set[str] = set()
         async with self.session(readonly=True) as session:
-            for key, value in written.references:
-                if not await session.scalar(select(exists().where(key.column == value))):
-                    missing |= faults.attributes(key.parent, written.mappers)
+            for key, values in written.references:
+                wanted = [*zip((each.column for each in key.elements), values, strict=True)]
+                there = exists().where(*(column == value for column, value in wanted))
+                if not (written.values.issuperset(wanted) or await session.scalar(select(there))):
+                    for column in key.columns:
+                        missing |= faults.attributes(column, written.mappers)
         return sorted(missing)
 
     def _engine(self, pool_size: int, pool_timeout: float, *, readonly: bool) -> AsyncEngine:
@@ -118,6 +121,7 @@ class Database:
             max_overflow=0,
             pool_timeout=pool_timeout,
             hide_parameters=True,
+            json_serializer=_to_json,
             connect_args={} if sqlite else {"server_settings": settings},
         )
         event.listen(engine.sync_engine, "do_connect", _connect)
@@ -165,6 +169,10 @@ def _supported(url: URL) -> URL:
     return url.set(drivername=driver)
 
 
+def _to_json(document: object) -> str:
+    return to_json(document).decode()
+
+
 def _configure_sqlite(engine: AsyncEngine, *, readonly: bool) -> None:
     pragmas = (*_PRAGMAS, "query_only = ON") if readonly else _PRAGMAS
 
@@ -175,6 +183,12 @@ def _configure_sqlite(engine: AsyncEngine, *, readonly: bool) -> None:
         for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def roll_back(connection: Any, entry: ConnectionPoolEntry) -> None:
+        # After a commit that was refused, SQLite is still in the transaction; SQLAlchemy is not.
+        if connection is not None and getattr(entry.driver_connection, "in_transaction", False):
+            connection.rollback()
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:

@@ -53,7 +53,16 @@ def _loads(text: str) -> object:
     except (json.JSONDecodeError, _Refused):
         raise
     except ValueError:  # more digits than Python turns into an int; no column holds those
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse, parse_int=float)
+        return json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_refuse, parse_int=_integer
+        )
+
+
+def _integer(digits: str) -> float:
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

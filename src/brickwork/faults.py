@@ -7,11 +7,11 @@ message that depend on a language. Which field is to blame is found in the mappe
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
-from sqlalchemy import Column, Constraint, ForeignKey, Index, Table, inspect
+from sqlalchemy import Column, Constraint, ForeignKeyConstraint, Index, Table, inspect
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Mapper
+from sqlalchemy.orm import InstanceState, Mapper
 from sqlalchemy.schema import ColumnCollectionConstraint
 
 from brickwork.problems import Conflict, Fault, Invalid, Problem, Unavailable, pointer
@@ -28,8 +28,11 @@ _SQLSTATES: Final[Mapping[str, Kind]] = {
     "22000": "value",  # asyncpg: the value does not fit the type
     "22001": "value",  # text too long
     "22003": "value",  # number out of range
+    "22007": "value",  # no datetime
     "22008": "value",  # datetime out of range
     "22021": "value",  # not in the character set
+    "22P02": "value",  # no text of the type
+    "22P05": "value",  # not in the character set, as an escape
     "40001": "busy",  # serialization failure
     "40P01": "busy",  # deadlock
     "55P03": "busy",  # lock not available
@@ -37,7 +40,6 @@ _SQLSTATES: Final[Mapping[str, Kind]] = {
     "57P01": "busy",  # shutting down
     "57P02": "busy",
     "57P03": "busy",
-    "53300": "busy",  # too many connections
 }
 _SQLITE_CODES: Final[Mapping[str, Kind]] = {
     "SQLITE_CONSTRAINT_UNIQUE": "unique",
@@ -52,22 +54,43 @@ _SQLITE_CODES: Final[Mapping[str, Kind]] = {
 _SQLITE_PLACE: Final = re.compile(r"constraint failed: (?:index '(?P<index>.+)'|(?P<names>.+))")
 
 
+Reference: TypeAlias = tuple[ForeignKeyConstraint, tuple[object, ...]]
+"""A foreign key, and the values that its columns were given."""
+
+
 @dataclass
 class Written:
     """What a transaction has sent to the database: whose rows, and what they refer to."""
 
     mappers: set[Mapper[Any]] = field(default_factory=set[Mapper[Any]])
-    references: set[tuple[ForeignKey, Any]] = field(default_factory=set[tuple[ForeignKey, Any]])
+    references: set[Reference] = field(default_factory=set[Reference])
+    values: set[tuple[Column[Any], object]] = field(default_factory=set[tuple[Column[Any], object]])
 
     def add(self, rows: Iterable[object]) -> None:
         """Take note of *rows* before they are sent; nothing is loaded for it."""
         for row in rows:
             state = inspect(row, raiseerr=True)
             self.mappers.add(state.mapper)
-            for column in state.mapper.columns:
-                value = state.dict.get(state.mapper.get_property_by_column(column).key)
-                if value is not None:
-                    self.references |= {(key, value) for key in column.foreign_keys}
+            for table in _tables(state.mapper):
+                self._refer(table, {c: _value(state, c) for c in table.columns.values()})
+
+    def _refer(self, table: "Table[Any]", values: Mapping[Column[Any], object]) -> None:
+        self.values |= {(column, values[column]) for column in table.primary_key.columns}
+        for key in table.foreign_key_constraints:
+            given = tuple(values[column] for column in key.columns)
+            if None not in given:
+                self.references.add((key, given))
+
+
+def _tables(mapper: Mapper[Any]) -> "list[Table[Any]]":
+    """Return the tables that rows of *mapper* are in: one, or those it inherits too."""
+    return [table for table in mapper.tables if isinstance(table, Table)]
+
+
+def _value(state: InstanceState[Any], column: Column[Any]) -> object:
+    if column not in state.mapper.columns.values():
+        return None
+    return state.dict.get(state.mapper.get_property_by_column(column).key)
 
 
 @dataclass(frozen=True)
@@ -86,7 +109,8 @@ def violation(error: DBAPIError) -> Violation | None:
     if isinstance(name := getattr(cause, "sqlite_errorname", None), str):
         return _of_sqlite(name, str(cause))
     state = str(getattr(cause, "sqlstate", None))
-    if error.connection_invalidated or state.startswith("08"):
+    # No connection, or not enough memory, disk or connections.
+    if error.connection_invalidated or state.startswith(("08", "53")):
         return Violation("busy")
     if (kind := _SQLSTATES.get(state)) is None:
         return None
@@ -114,17 +138,17 @@ def _of_sqlite(name: str, message: str) -> Violation | None:
 
 
 def problem(  # noqa: PLR0911 — one a kind
-    found: Violation, fields: Collection[str], *, deleting: bool | None
+    found: Violation, fields: Collection[str], *, verb: str
 ) -> Problem:
     """Return what to tell the client, with *fields* to blame.
 
-    *deleting* says whether the statement that failed was to take rows away, None that it is not
-    known: a reference may be broken from either end.
+    *verb* is that of the statement which failed, empty where it was the commit: a reference may
+    be broken from either end.
     """
     match found.kind:
         case "unique":
             return Conflict("The value is taken.", errors=_faults(fields, *_TAKEN))
-        case "reference" if deleting or (deleting is None and not fields):
+        case "reference" if verb == "DELETE" or (verb != "INSERT" and not fields):
             return Conflict("Other rows refer to this one.")
         case "reference":
             return Invalid(_MISSING[1], errors=_faults(fields, *_MISSING))
@@ -134,7 +158,7 @@ def problem(  # noqa: PLR0911 — one a kind
             return Invalid(_FORBIDDEN[1], errors=_faults(fields, *_FORBIDDEN))
         case "value":
             return Invalid("The database cannot hold a value that was sent.")
-        case "busy":
+        case _:
             return Unavailable("The database is busy or away.", headers={"Retry-After": "1"})
 
 
@@ -153,8 +177,7 @@ def _faults(fields: Iterable[str], code: str, detail: str) -> list[Fault]:
 
 def blamed(found: Violation, written: Written) -> list[str]:
     """Return the fields that *found* is about: the attributes of what was written, by name."""
-    mapped = (mapper.local_table for mapper in written.mappers)
-    tables: list[Table[Any]] = [table for table in mapped if isinstance(table, Table)]
+    tables = {table for mapper in written.mappers for table in _tables(mapper)}
     columns = {column for table in tables for column in _columns(found, table)}
     return sorted({name for each in columns for name in attributes(each, written.mappers)})
 
@@ -169,11 +192,21 @@ def _columns(found: Violation, table: "Table[Any]") -> list[Column[Any]]:
     if found.table not in {None, table.name}:
         return []
     if found.columns:
-        return [table.columns[name] for name in found.columns]
+        return [table.columns[name] for name in found.columns if name in table.columns]
     rules: list[Constraint | Index] = [*table.constraints, *table.indexes]
     return [
         column
         for rule in rules
-        if rule.name == found.constraint and isinstance(rule, ColumnCollectionConstraint | Index)
+        if _is_named(rule, found.constraint)
+        and isinstance(rule, ColumnCollectionConstraint | Index)
         for column in rule.columns
     ]
+
+
+def _is_named(rule: Constraint | Index, reported: str | None) -> bool:
+    # SQLAlchemy shortens a name that PostgreSQL has no room for: its begin, and a hash of it.
+    name = str(rule.name)
+    return reported == name or (len(name) > _LONGEST and (reported or "").startswith(name[:50]))
+
+
+_LONGEST: Final = 63

@@ -6,7 +6,7 @@ value is made as strict as JSON and no wider than what both databases hold.
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, LiteralString, TypeAlias, cast
 
@@ -33,6 +33,12 @@ _OPAQUE: Final = {
     "cls",
     "config",
 }
+# Members that hold nodes by names of the author's, and not of Pydantic's.
+_NAMED: Final = {"fields", "choices"}
+
+OURS: Final = "__brickwork__"
+"""The attribute by which a class is known that guards itself, or need not."""
+
 UUID_TEXT: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TIME: Final = re.compile(r"\d{2}:\d{2}:\d{2}(\.\d+)?", re.ASCII)
@@ -42,9 +48,34 @@ _DATETIME: Final = re.compile(
 NOT_TEXT: Final = re.compile("[\0\ud800-\udfff]")
 
 
-def guard(schema: Any) -> Any:
-    """Return *schema* with a guard on every value in it; *schema* itself is not changed."""
-    return _rebuilt(schema, lambda node: _GUARDS.get(str(node.get("type")), _as_it_is)(node))
+def guard(schema: Any, resolve: Callable[[Any], Any]) -> Any:
+    """Return *schema* with a guard on every value in it; *schema* itself is not changed.
+
+    *resolve* returns what a `definition-ref` refers to: what is not of ours, as Pydantic's
+    `JsonValue`, is guarded in a definition of its own. Raises `TypeError` for a model that does
+    not guard itself, since Pydantic would validate it as it was compiled.
+    """
+    definitions: dict[str, Any] = {}
+
+    def change(node: Node) -> Node:
+        if node.get("type") == "model" and not hasattr(node["cls"], OURS):
+            raise TypeError(f"{node['cls'].__name__} is no Schema: let it inherit from Schema.")
+        if node.get("type") != "definition-ref":
+            return _GUARDS.get(str(node.get("type")), _as_it_is)(node)
+        name = f"{node['schema_ref']}{'' if ':' in node['schema_ref'] else ':'}guarded"
+        if name not in definitions:
+            target = resolve(node)
+            if hasattr(target.get("cls"), OURS):
+                return node
+            definitions[name] = None  # it may refer to itself
+            nameless = {key: value for key, value in target.items() if key != "ref"}
+            definitions[name] = _rebuilt(nameless, change) | {"ref": name}
+        return node | {"schema_ref": name}
+
+    guarded = _rebuilt(schema, change)
+    if not definitions:
+        return guarded
+    return core_schema.definitions_schema(guarded, [*definitions.values()])
 
 
 def bound(schema: Any, bounds: Mapping[str, Bounds]) -> Any:
@@ -74,7 +105,15 @@ def _rebuilt(schema: Any, change: Callable[[Node], Node]) -> Any:
         return tuple(_rebuilt(each, change) for each in cast("tuple[object, ...]", schema))
     if not is_object(schema):
         return schema
-    return change({k: v if k in _OPAQUE else _rebuilt(v, change) for k, v in schema.items()})
+    return change({name: _member(name, value, change) for name, value in schema.items()})
+
+
+def _member(name: str, value: Any, change: Callable[[Node], Node]) -> Any:
+    if name in _OPAQUE:
+        return value
+    if name in _NAMED and is_object(value):
+        return {key: _rebuilt(each, change) for key, each in value.items()}
+    return _rebuilt(value, change)
 
 
 def _as_it_is(node: Node) -> Node:
@@ -96,7 +135,16 @@ def _int(node: Node) -> Node:
 
 def _float(node: Node) -> Node:
     finite = node | {"strict": True, "allow_inf_nan": False}
-    return _after(lambda value: value + 0.0, finite)  # databases differ on the sign of a zero
+    # Databases differ on the sign of a zero.
+    return _before(_no_huge_number, _after(lambda value: value + 0.0, finite))
+
+
+def _literal(node: Node) -> Node:
+    return _of_kinds([type(each) for each in node["expected"]], node, "literal_error")
+
+
+def _enum(node: Node) -> Node:
+    return _of_kinds([type(each.value) for each in node["members"]], node, "enum")
 
 
 def _str(node: Node) -> Node:
@@ -132,8 +180,10 @@ _GUARDS: Final[dict[str, Callable[[Node], Node]]] = {
     "bool": _strict,
     "date": _date,
     "datetime": _datetime,
+    "enum": _enum,
     "float": _float,
     "int": _int,
+    "literal": _literal,
     "str": _str,
     "time": _time,
     "uuid": _uuid,
@@ -144,17 +194,43 @@ def _after(check: Callable[[Any], Any], node: Any) -> Node:
     return {**core_schema.no_info_after_validator_function(check, node)}
 
 
+def _before(check: Callable[[Any], Any], node: Any) -> Node:
+    return {**core_schema.no_info_before_validator_function(check, node)}
+
+
 def _written(pattern: re.Pattern[str], node: Any, code: LiteralString, wanted: str) -> Node:
-    """Refuse numbers and texts of another form, which Pydantic would read as a value too."""
+    """Refuse texts of another form, and numbers, which Pydantic would read as a value too."""
 
     def check(value: object) -> object:
-        if isinstance(value, int | float) or (
+        if isinstance(value, _JSON_KINDS) or (
             isinstance(value, str) and not pattern.fullmatch(value)
         ):
             raise PydanticCustomError(code, "Input should be {wanted}", {"wanted": wanted})
         return value
 
-    return {**core_schema.no_info_before_validator_function(check, node)}
+    return _before(check, node)
+
+
+_JSON_KINDS: Final = (int, float, list, dict)
+
+
+def _of_kinds(kinds: Collection[Any], node: Any, code: LiteralString) -> Node:
+    """Refuse what Python, and not JSON, holds for equal to a value: `true` or `1.0` for `1`."""
+    if {*kinds} == {str}:  # nothing else is equal to text; and unions are told apart by these
+        return {**node}
+
+    def check(value: object) -> object:
+        if isinstance(value, str | int | float) and type(value) not in kinds:
+            raise PydanticCustomError(code, "Input is of another type")
+        return value
+
+    return _before(check, node)
+
+
+def _no_huge_number(value: object) -> object:
+    if isinstance(value, int) and not _finite(value):
+        raise PydanticCustomError("finite_number", "Input should be a finite number")
+    return value
 
 
 def _text(value: str) -> str:

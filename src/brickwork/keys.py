@@ -26,7 +26,7 @@ def key_type(model: type[DeclarativeBase]) -> type[UUID | int | str]:
     Raises `TypeError` for a key of several columns, or of a type that a URL cannot name.
     """
     kind = _column(model).type.python_type
-    if not issubclass(kind, UUID | int | str):
+    if kind is bool or not issubclass(kind, UUID | int | str):
         raise TypeError(f"The key of {model.__name__} is a {kind.__name__}: use UUID, int or str.")
     return kind
 

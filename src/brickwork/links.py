@@ -5,6 +5,7 @@ from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 
+from brickwork.limits import current
 from brickwork.queries import Page
 
 
@@ -21,7 +22,7 @@ def link_header(request: Request, page: Page[Any]) -> str:
     offsets = {"first": 0}
     if page.offset:
         offsets["prev"] = max(0, page.offset - page.limit)
-    if page.has_next:
+    if page.has_next and page.offset + page.limit <= current.get().offset:
         offsets["next"] = page.offset + page.limit
     return ", ".join(f'<{_at(request, to)}>; rel="{rel}"' for rel, to in offsets.items())
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import JSON, DateTime, Dialect, MetaData, Uuid
 from sqlalchemy.engine.default import DefaultExecutionContext
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, LoaderCallableStatus, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 from typing_extensions import override
 
@@ -50,15 +50,21 @@ class UTCDateTime(TypeDecorator[datetime]):
 
 
 class JSONDocument(TypeDecorator[Any]):
-    """A JSON value, stored as its text, so that it comes back as it was written; `None` is NULL."""
+    """A JSON object or array, stored as text: it comes back as it was written. `None` is NULL."""
 
     impl = JSON(none_as_null=True)
     cache_ok = True
 
     @override
     def compare_values(self, x: object, y: object) -> bool:
+        if isinstance(x, LoaderCallableStatus) or isinstance(y, LoaderCallableStatus):
+            return x is y  # one of them is not known
         # Python holds 1, 1.0 and True for equal; JSON does not, and a change must not be lost.
-        return json.dumps(x, sort_keys=True) == json.dumps(y, sort_keys=True)
+        return _canonical(x) == _canonical(y)
+
+
+def _canonical(document: object) -> str:
+    return json.dumps(document, sort_keys=True, default=str)
 
 
 class Model(DeclarativeBase):

@@ -13,6 +13,7 @@ from brickwork.limits import Limits, current
 from brickwork.negotiation import MERGE_PATCH
 from brickwork.problems import of_status
 
+_NAME: Final = "ProblemDetails"
 _FAULT: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["code", "detail"],
@@ -31,7 +32,7 @@ _FAULT: Final[dict[str, Any]] = {
     },
 }
 _PROBLEM: Final[dict[str, Any]] = {
-    "title": "Problem",
+    "title": _NAME,
     "description": "Why a request was not carried out (RFC 9457).",
     "type": "object",
     "required": ["type", "title", "status", "detail", "instance"],
@@ -48,7 +49,7 @@ _PROBLEM: Final[dict[str, Any]] = {
 
 def described(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of an operation that may fail with *statuses*."""
-    schema = {"$ref": "#/components/schemas/Problem"}
+    schema = {"$ref": f"#/components/schemas/{_NAME}"}
     return {
         status: {
             "description": of_status(status).title,
@@ -74,7 +75,7 @@ def describe(app: FastAPI, limits: Limits) -> None:
             document = generate()
         finally:
             current.reset(token)
-        document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = _PROBLEM
+        document.setdefault("components", {}).setdefault("schemas", {})[_NAME] = _PROBLEM
         exact: dict[str, Any] = _exact(document)
         return exact
 

@@ -17,7 +17,6 @@ from sqlalchemy.orm import DeclarativeBase
 from brickwork.changes import merge_patch
 from brickwork.keys import key_type, primary_key
 from brickwork.links import item_path, link_header
-from brickwork.parameters import KnownParameters
 from brickwork.problems import Conflict, Fault, Invalid, NotFound, pointer
 from brickwork.resource import Resource
 from brickwork.schemas import ListQuery, Schema
@@ -49,7 +48,6 @@ def list_(shape: Shape[M]) -> Endpoint:
         response: Response,
         rows: Resource[M],
         at: ListQuery[M],
-        _: KnownParameters,
     ) -> Sequence[M]:
         page = await rows.page(at)
         response.headers["Link"] = link_header(request, page)
@@ -66,7 +64,6 @@ def create(shape: Shape[M]) -> Endpoint:
         response: Response,
         rows: Resource[M],
         data: Schema,
-        _: KnownParameters,
         prefer: Prefer = "",
     ) -> M | Response:
         row = rows.model(**data.model_dump())
@@ -84,7 +81,7 @@ def create(shape: Shape[M]) -> Endpoint:
 def get(shape: Shape[M]) -> Endpoint:
     """Return the endpoint of `GET /articles/{id}`."""
 
-    async def endpoint(key: str, rows: Resource[M], _: KnownParameters) -> M:
+    async def endpoint(key: str, rows: Resource[M]) -> M:
         return await rows.get(key)
 
     return _typed(endpoint, shape)
@@ -93,7 +90,7 @@ def get(shape: Shape[M]) -> Endpoint:
 def update(shape: Shape[M]) -> Endpoint:
     """Return the endpoint of `PATCH /articles/{id}`."""
 
-    async def endpoint(key: str, rows: Resource[M], data: Schema, _: KnownParameters) -> M:
+    async def endpoint(key: str, rows: Resource[M], data: Schema) -> M:
         row = await rows.get(key)
         return await _changed(rows, row, merge_patch(row, data))
 
@@ -103,7 +100,7 @@ def update(shape: Shape[M]) -> Endpoint:
 def replace(shape: Shape[M]) -> Endpoint:
     """Return the endpoint of `PUT /articles/{id}`."""
 
-    async def endpoint(key: str, rows: Resource[M], data: Schema, _: KnownParameters) -> M:
+    async def endpoint(key: str, rows: Resource[M], data: Schema) -> M:
         row = await rows.get(key)
         _refuse_read_only(shape, row, data)
         return await _changed(rows, row, data.model_dump(include={*shape.create.model_fields}))
@@ -117,17 +114,15 @@ def delete(shape: Shape[M]) -> Endpoint:
     async def endpoint(
         key: str,
         rows: Resource[M],
-        _: KnownParameters,
         allow_missing: Annotated[bool, Query()] = False,  # noqa: FBT002 — a query parameter
-    ) -> None:
+    ) -> Response:
         try:
-            row = await rows.get(key)
+            await rows.delete(await rows.get(key))
         except NotFound:
-            if allow_missing:
-                return
-            raise
-        await rows.delete(row)
+            if not allow_missing:
+                raise
         await rows.session.flush()
+        return Response(status_code=204)
 
     return _typed(endpoint, shape)
 

@@ -7,7 +7,7 @@ from typing import Final
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from brickwork.problems import NotFound, Problem, family
+from brickwork.problems import NotFound, Problem, family, of_status
 
 router: Final = APIRouter(prefix="/problems", include_in_schema=False)
 
@@ -43,7 +43,8 @@ async def list_problems() -> HTMLResponse:
 @router.get("/{code}")
 async def show_problem(code: str) -> HTMLResponse:
     """Show what one problem means."""
-    for each in family():
+    known = (*family(), *(of_status(status) for status in range(400, 600)))
+    for each in known:
         if each.code == code:
             return _page(each.title, _described(each))
     raise NotFound("There is no such problem.")

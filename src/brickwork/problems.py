@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, Final
 from urllib.parse import quote
+
+from typing_extensions import override
 
 # What RFC 3986 allows in a fragment, besides letters and digits.
 _FRAGMENT = "!$&'()*+,;=:@/?-._~"
@@ -62,6 +64,10 @@ class Problem(Exception):
     detail: str
     errors: Sequence[Fault] = field(default=(), kw_only=True)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], kw_only=True)
+
+    @override
+    def __str__(self) -> str:
+        return self.detail
 
     def document(self) -> dict[str, object]:
         """Return the members of the problem details object that depend on the problem alone."""
@@ -191,9 +197,8 @@ class _OfStatus(Problem):
 @cache
 def of_status(status: int) -> type[Problem]:
     """Return the problem that stands for an HTTP status, 400 to 599."""
-    for problem in family():
-        if problem.status == status:
-            return problem
+    if known := _OWN.get(status):
+        return known
     names = {each.value: (each.name.lower(), each.phrase, each.description) for each in HTTPStatus}
     code, title, meaning = names.get(status, (f"status_{status}", f"Status {status}", ""))
     members = {
@@ -209,5 +214,9 @@ def family(root: type[Problem] = Problem) -> Iterator[type[Problem]]:
     """Yield every kind of problem that is declared, those of the application included."""
     for each in root.__subclasses__():
         if each is not _OfStatus:
-            yield each
+            if hasattr(each, "code"):  # and is no base of others
+                yield each
             yield from family(each)
+
+
+_OWN: Final = {each.status: each for each in family()}

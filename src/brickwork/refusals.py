@@ -8,11 +8,15 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 
 from brickwork.documents import is_array, is_object
-from brickwork.problems import Fault, Invalid, NotFound, Problem, pointer
-from brickwork.routes import QUERY_NAMES, UNREADABLE
+from brickwork.parameters import WHOLE
+from brickwork.problems import Fault, Invalid, Malformed, NotFound, Problem, pointer
+from brickwork.routes import UNREADABLE
 
 MAX_FAULTS: Final = 100
-"""How many faults an answer names at most, so that it stays smaller than the request."""
+"""How many faults an answer names at most, lest a small request get a huge answer."""
+
+MAX_NAME: Final = 64
+"""How long a name in an answer may be; a pointer ends before a longer one."""
 
 _ABSENT: Final = object()
 _CODES: Final[Mapping[str, str]] = {
@@ -46,9 +50,11 @@ def refusal(request: Request, error: RequestValidationError) -> Problem:
     errors = [each for each in error.errors() if each["loc"][0] != "path"]
     if not errors:
         return NotFound("Not found")
+    if any(each["loc"] == ("body",) and each["type"] == "missing" for each in errors):
+        return Malformed("The body is empty: send a JSON document.")
     shown = _shown(request)
-    faults = [_fault(each, error.body, shown) for each in errors[:MAX_FAULTS]]
-    return Invalid("The request has values that cannot be accepted.", errors=faults)
+    faults = dict.fromkeys(_fault(each, error.body, shown) for each in errors[:MAX_FAULTS])
+    return Invalid("The request has values that cannot be accepted.", errors=[*faults])
 
 
 def _shown(request: Request) -> Container[str]:
@@ -62,27 +68,33 @@ def _shown(request: Request) -> Container[str]:
 
 def _fault(error: Mapping[str, Any], body: object, shown: Container[str]) -> Fault:
     place, *path = error["loc"]
+    code = _code(error, path, shown)
+    detail = _DETAILS.get(code) or str(error["msg"])
+    if place == "body":
+        return Fault(code=code, detail=detail, pointer=pointer(*_inside(body, path, code)))
+    names = path[1:] if path[:1] == [WHOLE] else path
+    name = str(names[0])[:MAX_NAME] if names else None
+    if place == "header":
+        return Fault(code=code, detail=detail, header=name)
+    return Fault(code=code, detail=detail, parameter=name)
+
+
+def _code(error: Mapping[str, Any], path: Sequence[str | int], shown: Container[str]) -> str:
     code = _CODES.get(error["type"]) or str(error["type"])
     if code == "unknown_field":
-        code = "read_only" if path[-1] in shown else code
-    elif error.get("input", ...) is None and path:
-        code = "not_nullable"
-    detail = _DETAILS.get(code) or str(error["msg"])
-    match place:
-        case "body":
-            return Fault(code=code, detail=detail, pointer=pointer(*_inside(body, path, code)))
-        case "header":
-            return Fault(code=code, detail=detail, header=str(path[0]))
-        case _:
-            name = str(path[1] if path[0] == QUERY_NAMES else path[0])
-            return Fault(code=code, detail=detail, parameter=name)
+        return "read_only" if str(path[-1]) in shown else code
+    # FastAPI gives None as the input of what is missing.
+    null = error.get("input", ...) is None and path and code != "missing"
+    return "not_nullable" if null else code
 
 
 def _inside(body: object, path: Sequence[str | int], code: str) -> Iterator[str | int]:
     """Yield the tokens of *path* that lead into *body*; others name a branch of a union."""
-    for token in path:
+    for position, token in enumerate(path, start=1):
         child = _child(body, token)
-        if child is not _ABSENT or (code == "missing" and token == path[-1]):
+        if len(str(token)) > MAX_NAME:
+            return
+        if child is not _ABSENT or (code == "missing" and position == len(path)):
             body = child
             yield token
 

@@ -1,27 +1,24 @@
 """How a route meets HTTP: it answers HEAD, takes both slash forms, and reads strict JSON."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import Request, Response
+from fastapi import Depends, Query, Request, Response, params
 from fastapi.routing import APIRoute
+from pydantic import BeforeValidator, ValidationError
+from pydantic_core import PydanticCustomError
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from brickwork.documents import parse
 from brickwork.negotiation import JSON, MERGE_PATCH, admits_json, is_utf8
-from brickwork.problems import Malformed, NotAcceptable, Problem, UnsupportedMediaType
+from brickwork.parameters import WHOLE, name_faults
+from brickwork.problems import NotAcceptable, Problem, UnsupportedMediaType
 
 UNREADABLE: Final = "brickwork.unreadable"
 """Where in a request's scope stands the problem with its body, if there is one."""
-
-current_request: Final = ContextVar[Request]("brickwork.request")
-"""The request that a route of ours is handling."""
-
-QUERY_NAMES: Final = "?"
-"""The parameter that stands for the names of all, in the errors of FastAPI."""
 
 PATCH_TYPES: Final = [MERGE_PATCH, JSON]
 """What a PATCH may bring."""
@@ -30,9 +27,22 @@ PATCH_TYPES: Final = [MERGE_PATCH, JSON]
 class Route(APIRoute):
     """A route of FastAPI's that keeps the contract: `APIRouter(route_class=Route)`.
 
-    HEAD is answered wherever GET is, a trailing slash makes no difference, and a body that is
-    not strict JSON is refused, after the dependencies had their say of who is asking.
+    HEAD is answered wherever GET is, a trailing slash makes no difference, a query parameter that
+    is not declared is refused, and so is a body that is not strict JSON: with the other faults,
+    after the dependencies had their say of who is asking.
     """
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        dependencies: Sequence[params.Depends] | None = None,
+        **options: Any,
+    ) -> None:
+        """Take what FastAPI takes."""
+        checked = [*(dependencies or []), Depends(_checked)]
+        super().__init__(path, endpoint, dependencies=checked, **options)
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -48,37 +58,64 @@ class Route(APIRoute):
     @override
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
-        body = self.body_field
-        annotation: Any = body.field_info.annotation if body else None
-        takes_anything = annotation is Any or annotation is object
 
         async def negotiate_and_handle(request: Request) -> Response:
-            current_request.set(request)
             if self.response_model and not admits_json(request.headers.getlist("accept")):
                 raise NotAcceptable("The answer is JSON, and the Accept header admits none.")
-            if body:
+            body = _as_included(request).body_field
+            if body and not isinstance(body.field_info, params.Form):
                 request = JSONRequest(request.scope, request.receive)
-                if (problem := await request.read()) and takes_anything:
-                    raise problem
+                await request.read()
+            _handled.set(request)
             return await handle(request)
 
         return negotiate_and_handle
 
 
-class JSONRequest(Request):
-    """A request whose body is strict JSON, or nothing that a schema would take for it."""
+def _as_included(request: Request) -> APIRoute:
+    """Return the route with what the routers that include it add; FastAPI keeps it in the scope."""
+    route: APIRoute = (
+        request.scope.get("fastapi", {}).get("effective_route_context") or request.scope["route"]
+    )
+    return route
 
-    async def read(self) -> Problem | None:
-        """Read the body; return what is wrong with it, and note it in the scope."""
+
+class JSONRequest(Request):
+    """A request whose body is strict JSON, or refused."""
+
+    async def read(self) -> None:
+        """Read the body, and note in the scope what is wrong with it."""
         try:
             self._json = await _document(self)
         except Problem as problem:
-            # Raised later, by the handler of what FastAPI says of a body that fits no schema:
-            # first its dependencies are to tell whether the caller may ask at all.
-            self._json = ...  # no schema takes it
             self.scope[UNREADABLE] = problem
-            return problem
-        return None
+            self._json = ...  # no schema takes it
+            self._body = b"..."  # which FastAPI would read, had reading not failed
+
+
+_handled: Final = ContextVar[Request]("brickwork.request")
+
+
+def _check(_: object) -> None:
+    """Raise what is wrong with the request as a whole; FastAPI adds it to the other faults.
+
+    It looks as if the value of one more parameter were wrong, since that is the one thing which
+    keeps FastAPI from calling the endpoint and yet lets it solve every dependency before.
+    """
+    request = _handled.get()
+    if UNREADABLE in request.scope:
+        raise PydanticCustomError("unreadable", "The body cannot be read.")
+    if request.query_params:
+        dependant = _as_included(request).dependant
+        if faults := name_faults(request.query_params, dependant):
+            raise ValidationError.from_exception_data("query", faults)
+
+
+_WHOLE: Final = Query(alias=WHOLE, include_in_schema=False, validate_default=True)
+
+
+async def _checked(_: Annotated[None, _WHOLE, BeforeValidator(_check)] = None) -> None:
+    """Depend on the request as a whole."""
 
 
 async def _document(request: Request) -> object:
@@ -86,7 +123,7 @@ async def _document(request: Request) -> object:
     if refusal and "content-type" in request.headers:
         raise refusal
     if not (body := await request.body()):
-        raise Malformed("The body is empty: send a JSON document.")
+        return None  # FastAPI sees that there is none, and whether there must be one
     if refusal:
         raise refusal
     return parse(body)
@@ -96,7 +133,7 @@ def _type_refusal(request: Request) -> Problem | None:
     header, types = ("Accept", [JSON])
     if request.method == "PATCH":
         header, types = ("Accept-Patch", PATCH_TYPES)
-    coding = request.headers.get("content-encoding", "identity")
+    coding = request.headers.get("content-encoding", "identity").lower()
     if coding == "identity" and is_utf8(request.headers.get("content-type", ""), among=types):
         return None
     names = ", ".join(types)

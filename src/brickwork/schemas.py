@@ -29,6 +29,7 @@ class Schema(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    __brickwork__: ClassVar = True
     __bounds__: ClassVar[Mapping[str, Bounds]] = {}
 
     @override
@@ -55,7 +56,7 @@ class Schema(BaseModel):
     def __get_pydantic_core_schema__(
         cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
-        schema = guard(handler(source))
+        schema = guard(handler(source), handler.resolve_ref_schema)
         return bound(schema, cls.__bounds__)  # type: ignore[no-any-return]
 
 
@@ -64,6 +65,7 @@ def optional(field: Any) -> Any:
     field = copy(field)
     # A factory, unlike a default, is not written into the JSON schema.
     field.default, field.default_factory = PydanticUndefined, lambda: None
+    field.validate_default = False
     return field
 
 
@@ -71,6 +73,8 @@ class ReadSchema(BaseModel):
     """What a client is shown, read from the attributes of a row; the contract, written out."""
 
     model_config = ConfigDict(from_attributes=True)
+
+    __brickwork__: ClassVar = True
 
 
 def _digits(value: object) -> object:

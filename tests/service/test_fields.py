@@ -151,10 +151,16 @@ async def test_a_value_inside_meta_is_refused_at_its_place(articles: AsyncClient
 
 async def test_a_lone_surrogate_in_a_name_is_refused(client: AsyncClient) -> None:
     path, row = await new(client, slug="there")
+    expected = {
+        '"\\ud800": 1': "#",
+        '"meta": {"\\ud800": 1}': "#/meta",
+        '"meta": {"a": {"b\\udfff": 1}}': "#/meta",
+    }
     for method, target in (("POST", "/articles"), ("PATCH", path)):
-        for members in ('"\\ud800": 1', '"meta": {"\\ud800": 1}', '"meta": {"a": {"b\\udfff": 1}}'):
+        for members, place in expected.items():
             body = text(article())[:-1] + f", {members}}}"
-            assert told(await send(client, method, target, body)).startswith("422 #")
+            answer = told(await send(client, method, target, body))
+            assert answer.startswith(f"422 {place}"), (members, answer)
     assert await shown(client, "/articles") == [row]
 
 

@@ -46,6 +46,9 @@ async def test_a_parameter_that_there_is_not_is_refused_on_every_route(
             "foo": "foo",
             "Limit=1": "Limit",
             "%5B%5D=": "[]",
+            "%3F=1": "?",
+            "%00=1": "\0",
+            "=1": "",
         }.items():
             response = await articles.request(method, f"{target}?{query}", json=body)
             assert told(response) == f"422 ?{name} unknown_parameter"

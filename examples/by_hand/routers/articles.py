@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response, status
+from fastapi import APIRouter, Query, Request, Response, status
 from sqlalchemy import select
 
 from brickwork import (
@@ -13,19 +13,13 @@ from brickwork import (
     apply_changes,
     get_or_404,
     item_path,
-    known_parameters,
     link_header,
     paginate,
 )
 from examples.by_hand.models import Article
 from examples.by_hand.schemas import ArticleCreate, ArticleResponse, ArticleUpdate
 
-router = APIRouter(
-    prefix="/articles",
-    tags=["articles"],
-    route_class=Route,
-    dependencies=[Depends(known_parameters)],
-)
+router = APIRouter(prefix="/articles", tags=["articles"], route_class=Route)
 
 
 @router.post("", response_model=ArticleResponse, status_code=status.HTTP_201_CREATED)

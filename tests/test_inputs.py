@@ -1,0 +1,177 @@
+"""Input schemas that fit the columns of a model."""
+
+from typing import Annotated, Any
+
+import pytest
+from annotated_types import Ge, Len
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    Enum,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import TypeEngine
+
+from brickwork import Entity, ReadSchema, Schema
+from brickwork.guards import INT64, Bounds
+from brickwork.inputs import bounds_of, fitted, replacement
+
+
+class Brick(Entity):
+    __tablename__ = "bricks"
+    metadata = MetaData()
+
+    name: Mapped[str] = mapped_column(String(5))
+    mark: Mapped[str] = mapped_column("stamp", String(2))
+    count: Mapped[int] = mapped_column(SmallInteger)
+    note: Mapped[str | None] = mapped_column(Text)
+    tags: Mapped[dict[str, Any]]
+
+    @property
+    def label(self) -> str:
+        return self.name
+
+
+class BrickCreate(Schema):
+    """A new brick."""
+
+    name: Annotated[str, Len(1, 9)]
+    mark: str = ""
+    count: Annotated[int, Ge(0)] = 0
+    note: str | None = None
+    tags: dict[str, Any] = {}  # noqa: RUF012 — Pydantic copies it
+    label: str = ""
+
+
+class BrickUpdate(BrickCreate, partial=True):
+    pass
+
+
+class BrickRead(ReadSchema):
+    id: int
+    name: str
+    weight: float
+
+
+class Short(TypeDecorator[str]):
+    impl = String(3)
+    cache_ok = True
+
+
+INT16 = {"ge": -(2**15), "le": 2**15 - 1}
+INT32 = {"ge": -(2**31), "le": 2**31 - 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "bounds"),
+    [
+        (String(3), {"str": {"max_length": 3}}),
+        (Short(), {}),  # what it makes of the text may be longer or shorter
+        (Enum("a", "abc"), {"str": {"max_length": 3}}),
+        (String(), {}),
+        (Text(), {}),
+        (SmallInteger(), {"int": INT16}),
+        (Integer(), {"int": INT32}),
+        (BigInteger(), {"int": {"ge": INT64[0], "le": INT64[1]}}),
+        (BigInteger().with_variant(Integer(), "sqlite"), {"int": {"ge": INT64[0], "le": INT64[1]}}),
+        (Double[float](), {}),
+    ],
+)
+def test_a_column_says_what_it_can_hold(kind: TypeEngine[Any], bounds: Bounds) -> None:
+    assert bounds_of(Column("a", kind)) == bounds
+
+
+@pytest.mark.parametrize(
+    ("sent", "place", "code"),
+    [
+        ({"name": "abcdef"}, ("name",), "string_too_long"),
+        ({"name": ""}, ("name",), "string_too_short"),
+        ({"name": "a", "mark": "abc"}, ("mark",), "string_too_long"),
+        ({"name": "a", "count": 2**15}, ("count",), "less_than_equal"),
+        ({"name": "a", "count": -1}, ("count",), "greater_than_equal"),
+    ],
+)
+def test_a_fitted_schema_is_no_wider_than_the_columns(
+    sent: dict[str, object], place: tuple[str], code: str
+) -> None:
+    with pytest.raises(ValidationError) as error:
+        fitted(BrickCreate, Brick).model_validate(sent)
+    assert [(each["loc"], each["type"]) for each in error.value.errors()] == [(place, code)]
+
+
+def test_a_fitted_schema_accepts_what_the_columns_hold() -> None:
+    sent = {"name": "abcde", "mark": "ab", "count": 2**15 - 1, "note": "a" * 999, "label": "a" * 9}
+    assert fitted(BrickCreate, Brick).model_validate(sent).model_dump() == {**sent, "tags": {}}
+
+
+def test_fitting_keeps_what_openapi_shows_and_the_schema_itself() -> None:
+    schema = fitted(BrickCreate, Brick)
+    assert issubclass(schema, BrickCreate)
+    assert (schema.__name__, schema.__module__, schema.__doc__) == (
+        "BrickCreate",
+        __name__,
+        "A new brick.",
+    )
+    assert schema.model_json_schema()["properties"]["name"]["maxLength"] == 5
+    assert BrickCreate.model_json_schema()["properties"]["name"]["maxLength"] == 9
+
+
+def test_a_fitted_partial_schema_is_still_partial() -> None:
+    schema = fitted(BrickUpdate, Brick)
+    assert schema.model_validate({}).model_fields_set == set()
+    with pytest.raises(ValidationError, match="at most 5 characters"):
+        schema.model_validate({"name": "abcdef"})
+
+
+def test_a_field_that_the_model_has_no_attribute_for_is_an_error_of_the_author() -> None:
+    class Odd(Schema):
+        weight: float
+        name: str
+        size: int
+
+    with pytest.raises(TypeError, match=r"^Odd has size, weight, and Brick does not: give the"):
+        fitted(Odd, Brick)
+
+
+def test_a_replacement_may_name_what_is_only_read() -> None:
+    schema = replacement(BrickCreate, BrickRead)
+    assert (schema.__name__, schema.__module__) == ("BrickReplace", __name__)
+    assert schema.model_fields.keys() - BrickCreate.model_fields.keys() == {"id", "weight"}
+    assert schema.model_validate({"name": "a"}).model_fields_set == {"name"}
+    assert schema.model_validate({"name": "a", "weight": 1.5}).model_fields_set == {
+        "name",
+        "weight",
+    }
+
+
+@pytest.mark.parametrize(
+    ("sent", "place", "code"),
+    [
+        ({}, ("name",), "missing"),
+        ({"name": "a", "id": "1"}, ("id",), "int_type"),
+        ({"name": "a", "weight": None}, ("weight",), "float_type"),
+        ({"name": "a", "size": 1}, ("size",), "extra_forbidden"),
+    ],
+)
+def test_a_replacement_is_as_strict_as_what_it_replaces_with(
+    sent: dict[str, object], place: tuple[str], code: str
+) -> None:
+    with pytest.raises(ValidationError) as error:
+        replacement(BrickCreate, BrickRead).model_validate(sent)
+    assert [(each["loc"], each["type"]) for each in error.value.errors()] == [(place, code)]
+
+
+def test_a_replacement_takes_the_written_field_where_both_have_it() -> None:
+    class Shown(BaseModel):
+        count: str
+
+    schema = replacement(BrickCreate, Shown)
+    assert schema.model_fields["count"].annotation is int

@@ -1,0 +1,93 @@
+"""Links: absolute paths, with every other parameter kept, and never a host."""
+
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+from fastapi import Request
+from hypothesis import given, strategies as st
+
+from brickwork import Page, item_path, link_header
+from tests.shop import City
+from tests.values import law
+
+
+def request(path: str = "/bricks", query: str = "") -> Request:
+    return Request(
+        {
+            "type": "http",
+            "method": "GET",
+            "path": path,
+            "query_string": query.encode(),
+            "headers": [(b"host", b"evil.example"), (b"x-forwarded-host", b"evil.example")],
+            "server": ("127.0.0.1", 80),
+            "scheme": "http",
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "item"),
+    [
+        ("/bricks", 5, "/bricks/5"),
+        ("/bricks/", 5, "/bricks/5"),
+        ("/api/v1/bricks", "abc", "/api/v1/bricks/abc"),
+        ("/bricks", "a/b?c#d e", "/bricks/a%2Fb%3Fc%23d%20e"),
+        ("/bricks", "é", "/bricks/%C3%A9"),
+        ("/höfe", 5, "/h%C3%B6fe/5"),
+        ("/a b", -1, "/a%20b/-1"),
+    ],
+)
+def test_the_path_of_a_row_is_below_that_of_its_collection(
+    path: str, key: object, item: str
+) -> None:
+    assert item_path(request(path), key) == item
+
+
+@pytest.mark.parametrize(
+    ("offset", "has_next", "query", "links"),
+    [
+        (0, False, "", {"first": "/bricks"}),
+        (0, True, "", {"first": "/bricks", "next": "/bricks?offset=10"}),
+        (10, True, "", {"first": "/bricks", "prev": "/bricks", "next": "/bricks?offset=20"}),
+        (10, False, "", {"first": "/bricks", "prev": "/bricks"}),
+        (25, False, "", {"first": "/bricks", "prev": "/bricks?offset=15"}),
+        (3, False, "", {"first": "/bricks", "prev": "/bricks"}),
+        (
+            0,
+            True,
+            "limit=10&offset=0",
+            {"first": "/bricks?limit=10", "next": "/bricks?limit=10&offset=10"},
+        ),
+        (
+            10,
+            False,
+            "offset=10&a=1&b=x%20%26%3E%22%C3%A9&a=2&c=",
+            dict.fromkeys(("first", "prev"), "/bricks?a=1&b=x+%26%3E%22%C3%A9&a=2&c="),
+        ),
+    ],
+)
+def test_a_page_links_to_those_around_it(
+    *, offset: int, has_next: bool, query: str, links: dict[str, str]
+) -> None:
+    page = Page[City](items=[], limit=10, offset=offset, has_next=has_next)
+    header = link_header(request(query=query), page)
+    assert header == ", ".join(f'<{to}>; rel="{rel}"' for rel, to in links.items())
+
+
+@law
+@given(
+    st.lists(st.tuples(st.text(min_size=1), st.text())), st.integers(0, 100), st.integers(1, 100)
+)
+def test_a_link_keeps_every_other_parameter_and_can_be_sent(
+    parameters: list[tuple[str, str]], offset: int, limit: int
+) -> None:
+    page = Page[City](items=[], limit=limit, offset=offset, has_next=True)
+    header = link_header(request(query=urlencode(parameters)), page)
+    assert header.isascii()
+    assert "evil" not in header
+    *_, following = header.split(", ")
+    target, _, relation = following.partition(">; ")
+    assert relation == 'rel="next"'
+    kept = [each for each in parameters if each[0] != "offset"]
+    found = parse_qsl(urlsplit(target[1:]).query, keep_blank_values=True)
+    assert found == [*kept, ("offset", str(offset + limit))]

@@ -1,0 +1,70 @@
+"""The pages that the types of problems lead to."""
+
+import re
+from html import unescape
+
+import pytest
+from fastapi import FastAPI
+
+from brickwork import Internal, NotFound, Unavailable, install
+from brickwork.problems import Problem, family
+from tests.calls import calling
+from tests.service.bodies import told
+
+pytestmark = pytest.mark.anyio
+
+app = FastAPI()
+install(app)
+
+
+async def page(path: str) -> str:
+    async with calling(app) as client:
+        response = await client.get(path)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    return unescape(response.text)
+
+
+async def test_the_list_leads_to_every_problem() -> None:
+    links = re.findall(r'<a href="([^"]+)">([^<]+)</a> \((\d+)\)', await page("/problems"))
+    assert {(path, title, int(status)) for path, title, status in links} >= {
+        (f"/problems/{each.code}", each.title, int(each.status))
+        for each in family()
+        if each.__module__ == "brickwork.problems"
+    }
+    assert [status for *_, status in links] == sorted(status for *_, status in links)
+
+
+@pytest.mark.parametrize("problem", [NotFound, Internal, Unavailable])
+async def test_a_page_says_what_a_problem_means_and_what_to_do(problem: type[Problem]) -> None:
+    text = await page(f"/problems/{problem.code}")
+    assert f"<title>{problem.title}</title>" in text
+    assert str(problem.__doc__) in text
+    assert problem.remedy in text
+    assert str(int(problem.status)) in text
+    assert ("Yes, later." in text) is problem.retry
+
+
+async def test_what_a_problem_says_is_text_and_no_html() -> None:
+    class Scripted(Problem):
+        """Less < more & "quoted"."""
+
+        status = 409
+        code = "scripted"
+        title = "<script>"
+        remedy = "</dl>"
+
+    async with calling(app) as client:
+        html = (await client.get("/problems/scripted")).text
+    assert "<script>" not in html
+    assert html.count("</dl>") == 1
+    assert str(Scripted.__doc__) in unescape(html)
+
+
+async def test_a_page_of_no_problem_is_not_found() -> None:
+    async with calling(app) as client:
+        assert told(await client.get("/problems/nothing")) == "404"
+
+
+def test_pages_are_not_in_openapi() -> None:
+    assert app.openapi()["paths"] == {}

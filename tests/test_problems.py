@@ -1,0 +1,223 @@
+"""Problems and faults: how they are written, and where they point."""
+
+import gc
+import pickle
+import string
+from collections.abc import Iterator
+from http import HTTPStatus
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given, strategies as st
+
+from brickwork import (
+    Conflict,
+    ContentTooLarge,
+    Fault,
+    HeadersTooLarge,
+    Internal,
+    Invalid,
+    Malformed,
+    MethodNotAllowed,
+    NotAcceptable,
+    NotFound,
+    Problem,
+    Unavailable,
+    UnsupportedMediaType,
+    UriTooLong,
+)
+from brickwork.problems import family, of_status, pointer
+from tests.values import law
+
+# RFC 6901, section 6.
+RFC = [
+    ((), "#"),
+    (("foo",), "#/foo"),
+    (("foo", 0), "#/foo/0"),
+    (("",), "#/"),
+    (("a/b",), "#/a~1b"),
+    (("c%d",), "#/c%25d"),
+    (("e^f",), "#/e%5Ef"),
+    (("g|h",), "#/g%7Ch"),
+    (("i\\j",), "#/i%5Cj"),
+    (('k"l',), "#/k%22l"),
+    ((" ",), "#/%20"),
+    (("m~n",), "#/m~0n"),
+]
+
+
+@pytest.mark.parametrize(("path", "written"), RFC)
+def test_a_pointer_is_written_as_rfc_6901_writes_it(
+    path: tuple[str | int, ...], written: str
+) -> None:
+    assert pointer(*path) == written
+
+
+@law
+@given(st.lists(st.text() | st.integers(min_value=0)))
+def test_a_pointer_can_be_read_back(path: list[str | int]) -> None:
+    tokens = unquote(pointer(*path)).split("/")[1:]
+    assert [each.replace("~1", "/").replace("~0", "~") for each in tokens] == list(map(str, path))
+
+
+@law
+@given(st.lists(st.text(st.characters())))
+def test_a_pointer_is_a_uri_fragment_whatever_the_tokens_are(path: list[str]) -> None:
+    written = pointer(*path)
+    assert written[0] == "#"
+    assert set(written[1:]) <= {*string.ascii_letters, *string.digits, *"-._~!$&'()*+,;=:@/?%"}
+
+
+@pytest.mark.parametrize(
+    "place", [{"pointer": "#/title"}, {"parameter": "limit"}, {"header": "Prefer"}]
+)
+def test_a_fault_shows_the_one_place_it_is_at(place: dict[str, str]) -> None:
+    fault = Fault(code="missing", detail="This field is required.", **place)
+    assert fault.document() == {
+        **place,
+        "code": "missing",
+        "detail": "This field is required.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "code"),
+    [
+        (Malformed, 400, "malformed"),
+        (NotFound, 404, "not_found"),
+        (MethodNotAllowed, 405, "method_not_allowed"),
+        (NotAcceptable, 406, "not_acceptable"),
+        (Conflict, 409, "conflict"),
+        (ContentTooLarge, 413, "content_too_large"),
+        (UriTooLong, 414, "uri_too_long"),
+        (UnsupportedMediaType, 415, "unsupported_media_type"),
+        (Invalid, 422, "invalid"),
+        (HeadersTooLarge, 431, "headers_too_large"),
+        (Internal, 500, "internal"),
+        (Unavailable, 503, "unavailable"),
+    ],
+)
+def test_each_problem_has_its_status_and_a_code_that_stays(
+    kind: type[Problem], status: int, code: str
+) -> None:
+    assert kind("Why.").document() == {
+        "type": f"/problems/{code}",
+        "title": kind.title,
+        "status": status,
+        "detail": "Why.",
+    }
+
+
+def test_a_problem_names_its_faults_in_order() -> None:
+    faults = [Fault(code=code, detail="Why.", pointer="#/a") for code in ("b", "a")]
+    assert Invalid("Why.", errors=faults).document()["errors"] == [
+        {"pointer": "#/a", "code": "b", "detail": "Why."},
+        {"pointer": "#/a", "code": "a", "detail": "Why."},
+    ]
+
+
+@pytest.fixture
+def own() -> Iterator[None]:
+    """Let a test declare problems of its own, which are gone when it is over."""
+    of_status.cache_clear()
+    yield
+    gc.collect()
+    of_status.cache_clear()
+
+
+@pytest.mark.usefixtures("own")
+def test_a_problem_of_ones_own_says_what_it_is_in_three_lines() -> None:
+    class Expired(Problem):
+        status = HTTPStatus.PAYMENT_REQUIRED
+        code = "expired"
+        title = "The trial is over"
+
+    problem = Expired("It ended today.", headers={"Link": "</plans>; rel=help"})
+    assert problem.document() == {
+        "type": "/problems/expired",
+        "title": "The trial is over",
+        "status": 402,
+        "detail": "It ended today.",
+    }
+    assert problem.headers == {"Link": "</plans>; rel=help"}
+    assert Expired in family()
+
+
+@pytest.mark.usefixtures("own")
+def test_a_status_alone_is_no_problem_of_the_application() -> None:
+    class Expired(Problem):
+        status = HTTPStatus.FORBIDDEN
+        code = "expired"
+        title = "The trial is over"
+
+    assert of_status(403) is not Expired
+    assert of_status(403).code == "forbidden"
+
+
+@pytest.mark.usefixtures("own")
+def test_problems_may_have_a_base_of_their_own() -> None:
+    class Billing(Problem):
+        """What they have in common; it is never raised itself."""
+
+    class Expired(Billing):
+        status = HTTPStatus.FORBIDDEN
+        code = "expired"
+        title = "The trial is over"
+
+    assert Expired in family()
+    assert Billing not in family()
+    assert of_status(402).code == "payment_required"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "title"),
+    [
+        (400, "malformed", "The request cannot be read"),
+        (401, "unauthorized", "Unauthorized"),
+        (404, "not_found", "Not found"),
+        (413, "content_too_large", "Content too large"),
+        (418, "im_a_teapot", "I'm a Teapot"),
+        (422, "invalid", "Values that cannot be accepted"),
+        (499, "status_499", "Status 499"),
+        (500, "internal", "Something went wrong here"),
+        (599, "status_599", "Status 599"),
+    ],
+)
+def test_a_status_has_one_problem(status: int, code: str, title: str) -> None:
+    problem = of_status(status)("Why.")
+    assert problem.document() == {
+        "type": f"/problems/{code}",
+        "title": title,
+        "status": status,
+        "detail": "Why.",
+    }
+    assert of_status(status) is type(problem)
+    assert type(problem).__doc__
+
+
+def test_each_problem_of_ours_has_its_own_code_and_status_and_words_for_its_page() -> None:
+    ours = [each for each in family() if each.__module__ == "brickwork.problems"]
+    assert len({each.code for each in ours}) == len({each.status for each in ours}) == len(ours)
+    assert all(each.__doc__ and each.remedy for each in ours)
+    assert [each for each in ours if each.retry] == [Unavailable]
+
+
+def test_problems_do_not_share_their_headers() -> None:
+    assert NotFound("a").headers is not NotFound("b").headers
+
+
+def test_a_problem_reads_as_its_detail_in_a_log() -> None:
+    assert str(Conflict("The value is taken.")) == "The value is taken."
+    assert str(Conflict(detail="The value is taken.")) == "The value is taken."
+
+
+def test_a_problem_can_be_sent_to_another_process() -> None:
+    fault = Fault(code="not_unique", detail="Taken.", pointer="#/slug")
+    problem = Conflict("Taken.", errors=[fault], headers={"A": "b"})
+    copy = pickle.loads(pickle.dumps(problem))  # noqa: S301 — of our own making
+    assert (type(copy), copy.document()) == (Conflict, problem.document())
+    assert copy.headers == {"A": "b"}
+
+
+def test_problems_are_told_apart_by_identity() -> None:
+    assert len({NotFound("a"), NotFound("a")}) == 2

@@ -1,0 +1,265 @@
+"""What a client is told of a request that fits no schema, and where the fault is."""
+
+import json
+from enum import Enum
+from typing import Annotated, Any, Literal, Self
+
+import pytest
+from annotated_types import Gt
+from fastapi import APIRouter, Body, Cookie, FastAPI, Header, Path, Query
+from httpx2 import AsyncClient
+from pydantic import BaseModel, Field, model_validator
+
+from brickwork import ReadSchema, Route, Schema, install
+from brickwork.refusals import MAX_FAULTS
+from tests.calls import calling
+from tests.service.bodies import told
+
+pytestmark = pytest.mark.anyio
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Cat(Schema):
+    kind: Literal["cat"]
+    name: str
+
+
+class Dog(Schema):
+    kind: Literal["dog"]
+    name: str
+    kennel: int
+
+
+class Named(Schema):
+    sort: Literal["name"]
+    name: str
+
+
+class Numbered(Schema):
+    sort: Literal["number"]
+    number: int
+
+
+class Thing(Schema):
+    name: str
+    size: int = 0
+    note: str | None = None
+    status: Literal["draft", "published"] = "draft"
+    colour: Colour = Colour.RED
+    either: int | bool = 0
+    items: list[int] = []  # noqa: RUF012 — Pydantic copies it
+    counts: dict[str, int] = {}  # noqa: RUF012 — as above
+    pet: Annotated[Cat | Dog, Field(discriminator="kind")] | None = None
+    label: Annotated[Named | Numbered, Field(discriminator="sort")] | None = None
+    part: "Thing | None" = None
+    free: Any = None
+
+
+class ThingRead(ReadSchema):
+    id: int
+    name: str
+
+
+class Bounds(BaseModel):
+    low: int = 0
+    high: int = 9
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low > self.high:
+            raise ValueError("low exceeds high")
+        return self
+
+
+router = APIRouter(route_class=Route)
+
+
+@router.post("/things", response_model=ThingRead)
+async def create(data: Thing) -> Any: ...
+
+
+@router.post("/lists", response_model=list[ThingRead])
+async def create_many(data: list[Thing]) -> Any: ...
+
+
+@router.post("/untyped")
+async def create_untyped(data: Thing) -> None: ...
+
+
+@router.post("/embedded")
+async def embedded(one: Annotated[int, Body()], two: Annotated[Thing, Body()]) -> None: ...
+
+
+@router.get("/query")
+async def query(v: int, w: Annotated[int, Gt(0)] = 1) -> None: ...
+
+
+@router.get("/bounds")
+async def bounds(at: Annotated[Bounds, Query()]) -> None: ...
+
+
+@router.get("/headers")
+async def headers(x_size: Annotated[int, Header()]) -> None: ...
+
+
+@router.get("/header_bounds")
+async def header_bounds(at: Annotated[Bounds, Header()]) -> None: ...
+
+
+@router.get("/cookies")
+async def cookies(size: Annotated[int, Cookie()]) -> None: ...
+
+
+@router.get("/paths/{size}")
+async def path(size: Annotated[int, Path()], v: int = 0) -> None: ...
+
+
+app = FastAPI()
+install(app)
+app.include_router(router)
+
+
+async def post(client: AsyncClient, path: str, body: object) -> str:
+    headers = {"content-type": "application/json"}
+    return told(await client.post(path, content=json.dumps(body), headers=headers))
+
+
+@pytest.mark.parametrize(
+    ("body", "answer"),
+    [
+        ({}, "#/name missing"),
+        ([], "# object_type"),
+        (None, "# object_type"),
+        ("a", "# object_type"),
+        ({"name": "a", "zzz": 1, "a/b~c": 1}, "#/a~1b~0c unknown_field, #/zzz unknown_field"),
+        ({"name": "a", "id": 1}, "#/id read_only"),
+        ({"name": "a", "id": None}, "#/id read_only"),
+        ({"name": "a", "zzz": None}, "#/zzz unknown_field"),
+        ({"name": None}, "#/name not_nullable"),
+        ({"name": "a", "status": None}, "#/status not_nullable"),
+        ({"name": "a", "colour": None}, "#/colour not_nullable"),
+        ({"name": "a", "either": None}, "#/either not_nullable"),
+        ({"name": "a", "status": "deleted"}, "#/status literal_error"),
+        ({"name": "a", "items": [1, "b", None]}, "#/items/1 int_type, #/items/2 not_nullable"),
+        ({"name": "a", "items": {"0": 1}}, "#/items list_type"),
+        (
+            {"name": "a", "counts": {"b": "c", "\0": 1}},
+            "#/counts/%00 null_character, #/counts/b int_type",
+        ),
+        ({"name": "a", "counts": []}, "#/counts object_type"),
+        ({"name": "a", "pet": {"kind": "cat"}}, "#/pet/name missing"),
+        (
+            {"name": "a", "pet": {"kind": "dog", "name": 1, "kennel": "2"}},
+            "#/pet/kennel int_type, #/pet/name string_type",
+        ),
+        ({"name": "a", "pet": {"kind": "cow"}}, "#/pet union_tag_invalid"),
+        ({"name": "a", "pet": {"name": "b"}}, "#/pet union_tag_not_found"),
+        ({"name": "a", "label": {"sort": "name"}}, "#/label/name missing"),
+        (
+            {"name": "a", "part": {"name": 1, "part": {}}},
+            "#/part/name string_type, #/part/part/name missing",
+        ),
+        ({"name": "a", "free": {"a": [{"b": "\0"}]}}, "#/free/a/0/b null_character"),
+        ({"name": "a", "\ud800": 1}, "# string_unicode"),
+    ],
+)
+async def test_a_fault_of_the_body_is_told_by_its_pointer(body: object, answer: str) -> None:
+    async with calling(app) as client:
+        assert await post(client, "/things", body) == f"422 {answer}"
+
+
+async def test_a_fault_in_a_list_is_told_by_its_place_there() -> None:
+    async with calling(app) as client:
+        body = [{"name": "a"}, {"id": 1}, None]
+        assert await post(client, "/lists", body) == (
+            "422 #/1/id read_only, #/1/name missing, #/2 not_nullable"
+        )
+
+
+async def test_nothing_is_read_only_where_nothing_is_shown() -> None:
+    async with calling(app) as client:
+        assert await post(client, "/untyped", {"name": "a", "id": 1}) == "422 #/id unknown_field"
+
+
+async def test_a_body_of_several_parts_is_told_part_by_part() -> None:
+    async with calling(app) as client:
+        assert await post(client, "/embedded", {"two": {"name": 1}}) == (
+            "422 #/one missing, #/two/name string_type"
+        )
+        assert await post(client, "/embedded", {"one": None}) == (
+            "422 #/one not_nullable, #/two missing"
+        )
+
+
+async def test_an_answer_names_no_more_faults_than_a_client_reads() -> None:
+    async with calling(app) as client:
+        body = {"name": "a"} | dict.fromkeys(map(str, range(MAX_FAULTS + 50)))
+        assert (await post(client, "/things", body)).count("unknown_field") == MAX_FAULTS
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/query", "?v missing"),
+        ("/query?v=a&w=0", "?v int_parsing, ?w greater_than"),
+        ("/query?v=1&w=", "?w int_parsing"),
+        ("/bounds?low=a", "?low int_parsing"),
+        ("/cookies", "?size missing"),
+        ("/paths/1?v=a", "?v int_parsing"),
+        ("/paths/a?v=a", "?v int_parsing"),
+    ],
+)
+async def test_a_fault_of_the_query_is_told_by_its_parameter(path: str, answer: str) -> None:
+    async with calling(app) as client:
+        assert told(await client.get(path)) == f"422 {answer}"
+
+
+@pytest.mark.parametrize("path", ["/bounds?low=2&high=1", "/header_bounds"])
+async def test_parameters_that_do_not_fit_together_are_invalid(path: str) -> None:
+    async with calling(app) as client:
+        response = await client.get(path, headers={"low": "2", "high": "1"})
+    assert response.status_code == 422
+    assert [each["code"] for each in response.json()["errors"]] == ["value_error"]
+
+
+@pytest.mark.parametrize(("headers", "code"), [({}, "missing"), ({"x-size": "a"}, "int_parsing")])
+async def test_a_fault_of_a_header_is_told_by_its_name(headers: dict[str, str], code: str) -> None:
+    async with calling(app) as client:
+        (fault,) = (await client.get("/headers", headers=headers)).json()["errors"]
+    assert {"header": "x-size", "code": code} == {k: fault[k] for k in fault.keys() - {"detail"}}
+
+
+async def test_a_path_that_names_nothing_is_not_found() -> None:
+    async with calling(app) as client:
+        assert told(await client.get("/paths/a")) == "404"
+
+
+@pytest.mark.parametrize(
+    ("method", "content", "kind", "answer"),
+    [
+        ("POST", b"{", "application/json", "400"),
+        ("POST", b"", "application/json", "400"),
+        ("POST", b"{}", "text/plain", "415"),
+        ("POST", b"[" * 70 + b"]" * 70, "application/json", "422 # too_deep"),
+    ],
+)
+async def test_of_a_body_that_cannot_be_read_nothing_else_is_told(
+    method: str, content: bytes, kind: str, answer: str
+) -> None:
+    async with calling(app) as client:
+        headers = {"content-type": kind}
+        response = await client.request(method, "/things", content=content, headers=headers)
+    assert told(response) == answer
+
+
+@pytest.mark.parametrize(
+    "body", [{"name": "qzx\0"}, {"qzx": 1}, {"name": "a", "pet": {"kind": "qzx"}}]
+)
+async def test_no_detail_repeats_what_was_sent(body: dict[str, Any]) -> None:
+    async with calling(app) as client:
+        response = await client.post("/things", json=body)
+    assert response.status_code == 422
+    assert all("qzx" not in each["detail"] for each in response.json()["errors"])
