@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Query
 from fastapi.security import APIKeyQuery
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from brickwork import Route, install
@@ -42,6 +42,7 @@ async def scalar(v: int = 0) -> Any: ...
 async def optional(v: int | None = None) -> Any: ...
 async def renamed(v: Annotated[int, Query(alias="w")] = 0) -> Any: ...
 async def read_as(v: Annotated[int, Query(validation_alias="w")] = 0) -> Any: ...
+async def either(v: Annotated[int, Query(validation_alias=AliasChoices("w", "x"))] = 0) -> Any: ...
 async def many(v: Annotated[list[int], Query()]) -> Any: ...
 async def optional_many(v: Annotated[list[int] | None, Query()] = None) -> Any: ...
 async def several(v: Annotated[tuple[int, ...], Query()]) -> Any: ...
@@ -57,7 +58,7 @@ async def bare() -> Any: ...
 
 
 ENDPOINTS = (
-    *(scalar, optional, renamed, read_as, many, optional_many, several, distinct),
+    *(scalar, optional, renamed, read_as, either, many, optional_many, several, distinct),
     *(frozen, abstract, queued, model, camel, dependent, secured, bare),
 )
 
@@ -85,6 +86,8 @@ def app() -> FastAPI:
         "/optional?v=1",
         "/renamed?w=1",
         "/read_as?w=1",
+        "/either?w=1",
+        "/either?x=1",
         "/many?v=1&v=2",
         "/optional_many?v=1&v=2",
         "/several?v=1&v=2",

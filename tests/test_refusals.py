@@ -11,7 +11,7 @@ from httpx2 import AsyncClient
 from pydantic import BaseModel, Field, model_validator
 
 from brickwork import ReadSchema, Route, Schema, install
-from brickwork.refusals import MAX_FAULTS
+from brickwork.refusals import MAX_FAULTS, MAX_NAME
 from tests.calls import calling
 from tests.service.bodies import told
 
@@ -263,3 +263,12 @@ async def test_no_detail_repeats_what_was_sent(body: dict[str, Any]) -> None:
         response = await client.post("/things", json=body)
     assert response.status_code == 422
     assert all("qzx" not in each["detail"] for each in response.json()["errors"])
+
+
+async def test_a_pointer_ends_before_a_name_that_is_too_long() -> None:
+    body = {"name": "", "counts": {"x" * MAX_NAME: "1", "y" * (MAX_NAME + 1): "1"}}
+
+    async with calling(app) as client:
+        assert await post(client, "/things", body) == (
+            f"422 #/counts int_type, #/counts/{'x' * MAX_NAME} int_type"
+        )

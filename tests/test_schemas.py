@@ -313,3 +313,13 @@ def test_the_numbers_of_a_query_have_bounds(name: str, text: str, code: str) -> 
 def test_a_list_query_narrows_nothing_by_itself() -> None:
     rows = select(City)
     assert QUERY.validate_python({}).narrow(rows) is rows
+
+
+def test_a_model_that_does_not_guard_itself_is_an_error_of_the_author() -> None:
+    class Plain(BaseModel):
+        size: int
+
+    with pytest.raises(TypeError, match="Plain is no Schema: let it inherit from Schema"):
+
+        class Outer(Schema):  # pyright: ignore[reportUnusedClass]
+            plain: Plain

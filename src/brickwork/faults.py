@@ -9,9 +9,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from sqlalchemy import Column, Constraint, ForeignKeyConstraint, Index, Table, inspect
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Constraint,
+    ForeignKeyConstraint,
+    Index,
+    Table,
+    inspect,
+)
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import InstanceState, Mapper
+from sqlalchemy.orm import Mapper
 from sqlalchemy.schema import ColumnCollectionConstraint
 
 from brickwork.problems import Conflict, Fault, Invalid, Problem, Unavailable, pointer
@@ -71,13 +79,14 @@ class Written:
         for row in rows:
             state = inspect(row, raiseerr=True)
             self.mappers.add(state.mapper)
+            known = {c: state.dict.get(p.key) for p in state.mapper.column_attrs for c in p.columns}
             for table in _tables(state.mapper):
-                self._refer(table, {c: _value(state, c) for c in table.columns.values()})
+                self._refer(table, known)
 
-    def _refer(self, table: "Table[Any]", values: Mapping[Column[Any], object]) -> None:
-        self.values |= {(column, values[column]) for column in table.primary_key.columns}
+    def _refer(self, table: "Table[Any]", values: Mapping[ColumnElement[Any], object]) -> None:
+        self.values |= {(column, values.get(column)) for column in table.primary_key.columns}
         for key in table.foreign_key_constraints:
-            given = tuple(values[column] for column in key.columns)
+            given = tuple(values.get(column) for column in key.columns)
             if None not in given:
                 self.references.add((key, given))
 
@@ -85,12 +94,6 @@ class Written:
 def _tables(mapper: Mapper[Any]) -> "list[Table[Any]]":
     """Return the tables that rows of *mapper* are in: one, or those it inherits too."""
     return [table for table in mapper.tables if isinstance(table, Table)]
-
-
-def _value(state: InstanceState[Any], column: Column[Any]) -> object:
-    if column not in state.mapper.columns.values():
-        return None
-    return state.dict.get(state.mapper.get_property_by_column(column).key)
 
 
 @dataclass(frozen=True)
