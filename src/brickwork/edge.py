@@ -45,7 +45,8 @@ class Edge:
 
     def _refusal(self, scope: Scope) -> Problem | None:
         query: bytes = scope["query_string"]
-        if len(scope.get("raw_path") or scope["path"]) + len(b"?" + query) > self.limits.url:
+        length = len(scope.get("raw_path") or scope["path"]) + len(b"?" + query if query else b"")
+        if length > self.limits.url:
             return UriTooLong(f"The URL may have {self.limits.url} bytes.")
         if sum(len(name) + len(value) for name, value in scope["headers"]) > self.limits.headers:
             return HeadersTooLarge(f"The headers may have {self.limits.headers} bytes.")

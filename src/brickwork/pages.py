@@ -8,8 +8,9 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from brickwork.problems import NotFound, Problem, family, of_status
+from brickwork.routes import Route
 
-router: Final = APIRouter(prefix="/problems", include_in_schema=False)
+router: Final = APIRouter(prefix="/problems", include_in_schema=False, route_class=Route)
 
 _PAGE: Final = """<!doctype html>
 <html lang="en">
