@@ -33,5 +33,5 @@ def is_utf8(content_type: str, *, among: Iterable[str]) -> bool:
     """Tell whether *content_type* is one of *among*, and its charset UTF-8 or not said."""
     message = Message()
     message["content-type"] = content_type
-    charset = message.get_content_charset("utf-8")
+    charset = str(message.get_param("charset", "utf-8")).lower()
     return message.get_content_type() in among and charset in {"utf-8", "utf8"}
