@@ -1,9 +1,12 @@
 # Each target sets up what it needs from a fresh clone: Python 3.11 or newer, and make.
 #   make test PYTHON=python3.13      with another Python, in an environment of its own
 #   make test ARGS="-k name --no-cov"
+#   make fuzz SECONDS=600 SEED=1     on each database for that long, from a seed that was printed
 
 PYTHON ?= python3
 ARGS ?=
+SECONDS ?= 300
+SEED ?= $(shell $(PYTHON) -c 'import random; print(random.getrandbits(32))')
 
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 VENV := .venv/$(VERSION)
@@ -13,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock clean
+.PHONY: help run test fuzz check format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -23,6 +26,10 @@ run: $(VENV)/run.stamp ## Start the service on HOST:PORT over DATABASE_URL, migr
 
 test: $(VENV)/dev.stamp ## Run the whole suite on SQLite and PostgreSQL, with coverage
 	$(BIN)/python -m pytest --cov $(ARGS)
+
+fuzz: $(VENV)/dev.stamp ## Run Schemathesis for SECONDS on each database, from a random seed
+	FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest \
+		tests/service/test_schemathesis.py $(ARGS)
 
 check: $(VENV)/dev.stamp ## Check format, lint, imports and types
 	$(BIN)/ruff format --check .

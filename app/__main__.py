@@ -8,4 +8,9 @@ from .settings import Settings
 
 settings = Settings()
 migrate(settings.database_url)
-uvicorn.run(create_app(settings), host=settings.host, port=settings.port)
+uvicorn.run(
+    create_app(settings),
+    host=settings.host,
+    port=settings.port,
+    http="brickwork.protocol:Protocol",
+)

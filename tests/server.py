@@ -8,11 +8,13 @@ import uvicorn
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Limits
 
+HTTP = "brickwork.protocol:Protocol"
+
 
 @asynccontextmanager
 async def serving(app: FastAPI) -> AsyncGenerator[AsyncClient]:
     """Serve *app* on a free port of the loopback, and yield a client that talks to it."""
-    config = uvicorn.Config(app, port=0, log_level="critical", lifespan="on", ws="none")
+    config = uvicorn.Config(app, port=0, log_level="critical", lifespan="on", ws="none", http=HTTP)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)

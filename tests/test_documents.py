@@ -58,7 +58,7 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     [
         (b"", "The body is not JSON: the error is at line 1, column 1."),
         (b"{", "The body is not JSON: the error is at line 1, column 2."),
-        (b'{\n "a": 1,\n}', "The body is not JSON: the error is at line 3, column 1."),
+        (b'{\n "a": x\n}', "The body is not JSON: the error is at line 2, column 7."),
         (b"[1] [2]", "The body is not JSON: the error is at line 1, column 5."),
         (b"{'a': 1}", "The body is not JSON: the error is at line 1, column 2."),
         (b'"\n"', "The body is not JSON: the error is at line 1, column 2."),

@@ -1,6 +1,7 @@
 """What mapped classes are made of, on a database in memory where one is needed at all."""
 
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import count, pairwise
 from typing import Any
@@ -54,10 +55,11 @@ class Yard(Base, Entity, Timestamped):
 
 
 @pytest.fixture(scope="module")
-def engine() -> Engine:
+def engine() -> Iterator[Engine]:
     engine = create_engine("sqlite://")
     Base.metadata.create_all(engine)
-    return engine
+    yield engine
+    engine.dispose()
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda each: each.name)

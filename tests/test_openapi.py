@@ -96,7 +96,7 @@ def test_the_document_is_made_once_and_stays_the_same() -> None:
 def test_an_application_without_a_schema_of_its_own_still_says_what_a_problem_is() -> None:
     app = FastAPI()
     install(app)
-    assert app.openapi()["components"]["schemas"].keys() == {"ProblemDetails"}
+    assert app.openapi()["components"]["schemas"].keys() == {"ProblemDetails", "JSON"}
 
 
 def test_a_model_of_the_application_may_be_called_problem() -> None:

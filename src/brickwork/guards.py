@@ -45,6 +45,9 @@ _TIME: Final = re.compile(r"\d{2}:\d{2}:\d{2}(\.\d+)?", re.ASCII)
 _DATETIME: Final = re.compile(
     rf"{_DATE.pattern}[Tt]{_TIME.pattern}([Zz]|[+-]\d{{2}}:\d{{2}})?", re.ASCII
 )
+TEXT_PATTERN: Final = r"^[^\u0000]*$"
+"""What openapi.json says of text; that it has no lone surrogate, no pattern can say."""
+
 NOT_TEXT: Final = re.compile("[\0\ud800-\udfff]")
 
 
@@ -151,7 +154,7 @@ def _str(node: Node) -> Node:
     guarded = _after(_text, node)
     if "pattern" in node:  # which, in JSON schema, there can be one of
         return guarded
-    return guarded | {"metadata": {"pydantic_js_updates": {"pattern": r"^[^\u0000]*$"}}}
+    return guarded | {"metadata": {"pydantic_js_updates": {"pattern": TEXT_PATTERN}}}
 
 
 def _uuid(node: Node) -> Node:

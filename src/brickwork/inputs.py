@@ -1,5 +1,7 @@
 """The input schemas of a resource, made from those its author wrote and the model's columns."""
 
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, create_model
@@ -11,6 +13,7 @@ from brickwork.schemas import Schema, optional
 
 S = TypeVar("S", bound=Schema)
 
+_UNEQUAL: Final = {Decimal, timedelta, bytes}
 _INTEGERS: Final = {SmallInteger: 2**15, BigInteger: INT64[1] + 1, Integer: 2**31}
 
 
@@ -25,6 +28,12 @@ def fitted(schema: type[S], model: type[DeclarativeBase]) -> type[S]:
             "give the model that attribute, or write the endpoint that needs it yourself."
         )
     columns = inspect(model).columns
+    for name in schema.model_fields:
+        if name in columns and columns[name].type.python_type in _UNEQUAL:
+            raise TypeError(
+                f"{model.__name__}.{name} is of a type that the databases hold differently: use "
+                "an integer of the smallest unit, or text."
+            )
     bounds = {name: bounds_of(columns[name]) for name in schema.model_fields if name in columns}
     return create_model(
         schema.__name__,

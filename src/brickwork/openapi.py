@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from brickwork.answers import MEDIA_TYPE
 from brickwork.documents import is_array, is_object
-from brickwork.guards import INT64
+from brickwork.guards import INT64, TEXT_PATTERN
 from brickwork.limits import Limits, current
 from brickwork.negotiation import MERGE_PATCH
 from brickwork.problems import of_status
@@ -47,6 +47,25 @@ _PROBLEM: Final[dict[str, Any]] = {
 }
 
 
+_OBJECT: Final[dict[str, Any]] = {
+    "type": "object",
+    "propertyNames": {"pattern": TEXT_PATTERN},
+    "additionalProperties": {"$ref": "#/components/schemas/JSON"},
+}
+_JSON: Final[dict[str, Any]] = {
+    "title": "JSON",
+    "description": "Any JSON, to a depth, without null characters.",
+    "anyOf": [
+        {"type": "null"},
+        {"type": "boolean"},
+        {"type": "number"},
+        {"type": "string", "pattern": TEXT_PATTERN},
+        {"type": "array", "items": {"$ref": "#/components/schemas/JSON"}},
+        _OBJECT,
+    ],
+}
+
+
 def described(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of an operation that may fail with *statuses*."""
     schema = {"$ref": f"#/components/schemas/{_NAME}"}
@@ -75,7 +94,8 @@ def describe(app: FastAPI, limits: Limits) -> None:
             document = generate()
         finally:
             current.reset(token)
-        document.setdefault("components", {}).setdefault("schemas", {})[_NAME] = _PROBLEM
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas |= {_NAME: _PROBLEM, "JSON": _JSON}
         exact: dict[str, Any] = _exact(document)
         return exact
 
@@ -83,12 +103,19 @@ def describe(app: FastAPI, limits: Limits) -> None:
 
 
 def _exact(document: Any) -> Any:
-    """Return *document* with the bounds of integers as such: FastAPI makes them floats."""
+    """Return *document* with what a schema of Pydantic's and FastAPI's does not say.
+
+    The bounds of integers are integers, which FastAPI makes floats, and free JSON is what a guard
+    lets through.
+    """
     if is_array(document):
         return [_exact(each) for each in document]
     if not is_object(document):
         return document
     exact = {name: _exact(value) for name, value in document.items()}
+    if exact.get("patternProperties") == {TEXT_PATTERN: {}}:
+        del exact["patternProperties"]
+        exact |= _OBJECT
     if exact.get("type") == "integer":
         for name, limit in zip(("minimum", "maximum"), INT64, strict=True):
             if isinstance(bound := exact.get(name), float):

@@ -88,6 +88,9 @@ class JSONRequest(Request):
         try:
             self._json = await _document(self)
         except Problem as problem:
+            # Its traceback leads to this request, and its context to the whole body: together
+            # with the scope they would keep each other in memory.
+            problem.__traceback__ = problem.__context__ = None
             self.scope[UNREADABLE] = problem
             self._json = ...  # no schema takes it
             self._body = b"..."  # which FastAPI would read, had reading not failed

@@ -34,6 +34,7 @@ def started(**environment: str) -> Generator[str]:
         [sys.executable, "-m", "app"],
         cwd=ROOT,
         env=os.environ | environment | {"PORT": str(port)},
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:

@@ -1,0 +1,66 @@
+"""uvicorn's HTTP protocol, with an end to URLs and headers, and problems for answers.
+
+For `uvicorn --http brickwork.protocol:Protocol`. What comes before an application cannot be
+bounded by it: uvicorn's own protocol keeps a URL and headers of any length, and answers what is no
+HTTP in plain text.
+"""
+
+from http import HTTPStatus
+from typing import ClassVar
+
+from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from brickwork.answers import REQUEST_ID, answer
+from brickwork.limits import Limits
+from brickwork.models import new_key
+from brickwork.problems import HeadersTooLarge, Malformed, Problem, UriTooLong
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection; it is closed when a request is refused here."""
+
+    longest_head: ClassVar = 65_536
+    """How many bytes may come before the body: the request line and the headers."""
+
+    _in_head = True
+    _has_line = False
+    _line = 0
+    _head = 0
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        if self._in_head and self._head > self.longest_head:
+            self.send_400_response("")
+        if not self.transport.is_closing():
+            if not self._has_line:
+                line, newline, _ = data.partition(b"\n")
+                self._line, self._has_line = self._line + len(line), bool(newline)
+            self._head += len(data)
+            super().data_received(data)
+
+    @override
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    @override
+    def on_message_complete(self) -> None:
+        self._in_head, self._has_line, self._line, self._head = True, False, 0, 0
+        super().on_message_complete()
+
+    @override
+    def send_400_response(self, msg: str) -> None:
+        response = answer(self._refusal(), {REQUEST_ID: str(new_key())})
+        status = HTTPStatus(response.status_code)
+        head = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), b"connection: close"]
+        head += [b"%s: %s" % header for header in response.raw_headers]
+        self.transport.write(b"\r\n".join([*head, b"", bytes(response.body)]))
+        self.transport.close()
+
+    def _refusal(self) -> Problem:
+        if self._line > Limits().url:
+            return UriTooLong(f"The URL may have {Limits().url} bytes.")
+        if self._head > self.longest_head:
+            return HeadersTooLarge(f"The headers may have {Limits().headers} bytes.")
+        return Malformed("The request is not HTTP.")
