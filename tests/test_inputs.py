@@ -11,13 +11,16 @@ from sqlalchemy import (
     Double,
     Enum,
     Integer,
+    Interval,
+    LargeBinary,
     MetaData,
+    Numeric,
     SmallInteger,
     String,
     Text,
     TypeDecorator,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeEngine
 
 from brickwork import Entity, ReadSchema, Schema
@@ -137,7 +140,7 @@ def test_a_field_that_the_model_has_no_attribute_for_is_an_error_of_the_author()
         name: str
         size: int
 
-    with pytest.raises(TypeError, match=r"^Odd has size, weight, and Brick does not: give the"):
+    with pytest.raises(TypeError, match=r"^Odd has weight, and Brick does not: give the"):
         fitted(Odd, Brick)
 
 
@@ -175,3 +178,21 @@ def test_a_replacement_takes_the_written_field_where_both_have_it() -> None:
 
     schema = replacement(BrickCreate, Shown)
     assert schema.model_fields["count"].annotation is int
+
+
+@pytest.mark.parametrize("kind", [Numeric(5, 2), Interval(), LargeBinary()])
+def test_a_column_that_the_databases_hold_differently_is_an_error_of_the_author(
+    kind: TypeEngine[Any],
+) -> None:
+    class Base(DeclarativeBase): ...
+
+    class Coin(Base):
+        __tablename__ = "coins"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        worth: Mapped[Any] = mapped_column(kind)
+
+    class CoinCreate(Schema):
+        worth: str
+
+    with pytest.raises(TypeError, match="use an integer of the smallest unit"):
+        fitted(CoinCreate, Coin)

@@ -1,38 +1,48 @@
 """The input schemas of a resource, made from those its author wrote and the model's columns."""
 
-from datetime import timedelta
-from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, create_model
-from sqlalchemy import BigInteger, Column, Integer, SmallInteger, String, inspect
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Integer,
+    Interval,
+    LargeBinary,
+    Numeric,
+    SmallInteger,
+    String,
+    inspect,
+)
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeEngine
 
 from brickwork.guards import INT64, Bounds
 from brickwork.schemas import Schema, optional
 
 S = TypeVar("S", bound=Schema)
 
-_UNEQUAL: Final = {Decimal, timedelta, bytes}
 _INTEGERS: Final = {SmallInteger: 2**15, BigInteger: INT64[1] + 1, Integer: 2**31}
 
 
 def fitted(schema: type[S], model: type[DeclarativeBase]) -> type[S]:
     """Return *schema*, no field of it wider than the column of *model* that is to hold it.
 
-    Raises `TypeError` for a field that *model* has no attribute for.
+    Raises `TypeError` for a field that *model* has no attribute for, and for one whose column the
+    databases would hold differently.
     """
-    if unknown := sorted(name for name in schema.model_fields if not hasattr(model, name)):
-        raise TypeError(
-            f"{schema.__name__} has {', '.join(unknown)}, and {model.__name__} does not: "
-            "give the model that attribute, or write the endpoint that needs it yourself."
-        )
     columns = inspect(model).columns
     for name in schema.model_fields:
-        if name in columns and columns[name].type.python_type in _UNEQUAL:
+        if not hasattr(model, name):
+            raise TypeError(
+                f"{schema.__name__} has {name}, and {model.__name__} does not: give the model "
+                "that attribute, or write the endpoint that needs it yourself."
+            )
+        if name in columns and _is_unequal(columns[name].type):
             raise TypeError(
                 f"{model.__name__}.{name} is of a type that the databases hold differently: use "
-                "an integer of the smallest unit, or text."
+                "an integer of the smallest unit, text, or a TypeDecorator of your own."
             )
     bounds = {name: bounds_of(columns[name]) for name in schema.model_fields if name in columns}
     return create_model(
@@ -42,6 +52,10 @@ def fitted(schema: type[S], model: type[DeclarativeBase]) -> type[S]:
         __doc__=schema.__doc__,
         __cls_kwargs__={"bounds": bounds},
     )
+
+
+def _is_unequal(kind: TypeEngine[Any]) -> bool:
+    return isinstance(kind, Numeric | Interval | LargeBinary) and not isinstance(kind, Float)
 
 
 def bounds_of(column: Column[Any]) -> Bounds:
