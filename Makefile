@@ -25,7 +25,7 @@ run: $(VENV)/run.stamp ## Start the service on HOST:PORT over DATABASE_URL, migr
 	$(BIN)/python -m app
 
 test: $(VENV)/dev.stamp ## Run the whole suite on SQLite and PostgreSQL, with coverage
-	$(BIN)/python -m pytest --cov $(ARGS)
+	$(BIN)/python -m pytest -n 2 --cov $(ARGS)
 
 fuzz: $(VENV)/dev.stamp ## Run Schemathesis for SECONDS on each database, from a random seed
 	FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest \

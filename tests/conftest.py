@@ -127,3 +127,10 @@ async def articles(
         app = by_hand.create_app(databases.empty(backend))
     async with serving(app) as client:
         yield client
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what tests counted, wherever they ran."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            terminalreporter.line(f"{name}: {value}")

@@ -229,7 +229,6 @@ async def test_no_hostile_request_is_a_5xx_or_leaves_a_trace_and_the_databases_a
             complaints += [f"{name}: {each}" for each in await found(services, cases, kinds)]
     number = sum(map(len, groups.values()))
     record_property("hostile requests", number)
-    print(f"\n{number} hostile requests, each on both databases")  # noqa: T201 — asked for
     assert number >= 500
     assert not complaints, f"{len(complaints)} faults:\n" + "\n".join(complaints[:100])
 
