@@ -238,6 +238,8 @@ async def test_a_list_has_the_parameters_and_the_order_its_resource_gives_it(
         assert names(response) == ["Rome"]
         assert '</cities?name=Rome&limit=1&offset=1>; rel="next"' in response.headers["link"]
         assert (await client.get("/cities?names=Rome")).status_code == 422
+        refused = await client.get("/cities?name=%00")
+        assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "null_character")
 
 
 async def test_a_step_may_refuse(empty_url: str) -> None:

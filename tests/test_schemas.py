@@ -1,7 +1,7 @@
 """What a client may send, as classes declare it."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from uuid import UUID
@@ -323,3 +323,52 @@ def test_a_model_that_does_not_guard_itself_is_an_error_of_the_author() -> None:
 
         class Outer(Schema):  # pyright: ignore[reportUnusedClass]
             plain: Plain
+
+
+class Search(ListQuery[City]):
+    text: str = ""
+    number: float = 0
+    whole: int = 0
+    at: datetime | None = None
+    key: UUID | None = None
+    open: bool = False
+    state: Literal["on", "off"] = "on"
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "value"),
+    [
+        ("text", "5", "5"),
+        ("number", "1.5", 1.5),
+        ("number", "-2e3", -2000.0),
+        ("whole", "-7", -7),
+        ("whole", 7, 7),
+        ("open", "true", True),
+        ("state", "off", "off"),
+        ("at", "2026-02-28T12:00:00+01:00", datetime(2026, 2, 28, 11, tzinfo=UTC)),
+    ],
+)
+def test_a_query_is_read_from_text(name: str, written: object, value: object) -> None:
+    assert getattr(Search.model_validate({name: written}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "code"),
+    [
+        ("text", "\0", "null_character"),
+        ("number", "nan", "float_parsing"),
+        ("number", "1e999", "finite_number"),
+        ("number", "1_0", "float_parsing"),
+        ("whole", "1_0", "int_parsing"),
+        ("whole", "5.0", "int_parsing"),
+        ("whole", str(2**63), "less_than_equal"),
+        ("limit", "+5", "int_parsing"),
+        ("at", "2026-02-28T12:00:00", "timezone_aware"),
+        ("at", "1700000000", "datetime_parsing"),
+        ("key", "00000000000000000000000000000000", "uuid_parsing"),
+        ("open", "maybe", "bool_parsing"),
+        ("state", "0", "literal_error"),
+    ],
+)
+def test_a_query_is_as_guarded_as_a_body(name: str, written: str, code: str) -> None:
+    assert wrong(Search, {name: written}) == {(name,): code}

@@ -40,6 +40,8 @@ OURS: Final = "__brickwork__"
 """The attribute by which a class is known that guards itself, or need not."""
 
 UUID_TEXT: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_INTEGER: Final = re.compile(r"-?\d{1,19}", re.ASCII)
+_NUMBER: Final = re.compile(r"-?\d{1,400}(\.\d{1,400})?([eE][+-]?\d{1,4})?", re.ASCII)
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TIME: Final = re.compile(r"\d{2}:\d{2}:\d{2}(\.\d+)?", re.ASCII)
 _DATETIME: Final = re.compile(
@@ -51,20 +53,22 @@ TEXT_PATTERN: Final = r"^[^\u0000]*$"
 NOT_TEXT: Final = re.compile("[\0\ud800-\udfff]")
 
 
-def guard(schema: Any, resolve: Callable[[Any], Any]) -> Any:
+def guard(schema: Any, resolve: Callable[[Any], Any], *, written: bool = False) -> Any:
     """Return *schema* with a guard on every value in it; *schema* itself is not changed.
 
+    With *written*, values may come as text, as those of a query do.
     *resolve* returns what a `definition-ref` refers to: what is not of ours, as Pydantic's
     `JsonValue`, is guarded in a definition of its own. Raises `TypeError` for a model that does
     not guard itself, since Pydantic would validate it as it was compiled.
     """
     definitions: dict[str, Any] = {}
+    guards = _WRITTEN_GUARDS if written else _GUARDS
 
     def change(node: Node) -> Node:
         if node.get("type") == "model" and not hasattr(node["cls"], OURS):
             raise TypeError(f"{node['cls'].__name__} is no Schema: let it inherit from Schema.")
         if node.get("type") != "definition-ref":
-            return _GUARDS.get(str(node.get("type")), _as_it_is)(node)
+            return guards.get(str(node.get("type")), _as_it_is)(node)
         name = f"{node['schema_ref']}{'' if ':' in node['schema_ref'] else ':'}guarded"
         if name not in definitions:
             target = resolve(node)
@@ -191,6 +195,36 @@ _GUARDS: Final[dict[str, Callable[[Node], Node]]] = {
     "time": _time,
     "uuid": _uuid,
 }
+
+
+def _written_int(node: Node) -> Node:
+    low, high = INT64
+    bounded = node | {"ge": node.get("ge", low), "le": node.get("le", high)}
+    return _spelled(_INTEGER, bounded, "int_parsing", "an integer, in digits")
+
+
+def _written_float(node: Node) -> Node:
+    return _spelled(_NUMBER, node | {"allow_inf_nan": False}, "float_parsing", "a number")
+
+
+_WRITTEN_GUARDS: Final = _GUARDS | {
+    "bool": _as_it_is,
+    "enum": _as_it_is,
+    "float": _written_float,
+    "int": _written_int,
+    "literal": _as_it_is,
+}
+
+
+def _spelled(pattern: re.Pattern[str], node: Any, code: LiteralString, wanted: str) -> Node:
+    """Refuse texts of another form, which Python would read as a number too."""
+
+    def check(value: object) -> object:
+        if isinstance(value, str) and not pattern.fullmatch(value):
+            raise PydanticCustomError(code, "Input should be {wanted}", {"wanted": wanted})
+        return value
+
+    return _before(check, node)
 
 
 def _after(check: Callable[[Any], Any], node: Any) -> Node:

@@ -1,13 +1,12 @@
 """The shapes of requests and answers: strict on the way in, written out on the way out."""
 
-import re
 from collections.abc import Mapping
 from copy import copy
-from typing import Annotated, Any, ClassVar, Final, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from annotated_types import Ge
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, PydanticCustomError, PydanticUndefined
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticUndefined
 from sqlalchemy import Select
 from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
@@ -77,25 +76,28 @@ class ReadSchema(BaseModel):
     __brickwork__: ClassVar = True
 
 
-def _digits(value: object) -> object:
-    if isinstance(value, str) and not re.fullmatch("-?[0-9]{1,19}", value):
-        raise PydanticCustomError("int_parsing", "Input should be an integer, in digits")
-    return value
-
-
-Digits: Final = BeforeValidator(_digits)
-"""On an integer in a query: it is written in digits, no more."""
-
-
 class ListQuery(BaseModel, Generic[M]):
-    """The query parameters of a list; inherit to add your own, and say in `narrow` what they do."""
+    """The query parameters of a list; inherit to add your own, and say in `narrow` what they do.
 
-    limit: Annotated[int, Ge(1), AtMost("page"), Digits] = Field(
+    Values are read from text, as a query has them, and are as guarded as those of a `Schema`.
+    """
+
+    limit: Annotated[int, Ge(1), AtMost("page")] = Field(
         default=20, description="How many rows to return at most."
     )
-    offset: Annotated[int, Ge(0), AtMost("offset"), Digits] = Field(
+    offset: Annotated[int, Ge(0), AtMost("offset")] = Field(
         default=0, description="How many rows to pass over."
     )
+
+    __brickwork__: ClassVar = True
+
+    @classmethod
+    @override
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /
+    ) -> CoreSchema:
+        guarded: CoreSchema = guard(handler(source), handler.resolve_ref_schema, written=True)
+        return guarded
 
     def narrow(self, rows: Select[M]) -> Select[M]:
         """Return *rows* less those the parameters rule out; override for parameters of your own."""
