@@ -264,17 +264,13 @@ async def test_a_session_that_is_cancelled_half_way_writes_nothing_and_gives_bac
 
 
 async def test_an_exhausted_pool_is_unavailable_within_its_timeout(database: Database) -> None:
-    async def use() -> None:
-        async with database.session() as session:
-            await session.execute(text("SELECT 1"))
-            await asyncio.sleep(0.5)
+    async with database.session() as first:
+        await first.execute(text("SELECT 1"))  # which takes the only connection
+        with pytest.raises(Unavailable) as refused:
+            async with database.session() as second:
+                await second.execute(text("SELECT 1"))
 
-    first = asyncio.create_task(use())
-    await asyncio.sleep(0.1)
-    with pytest.raises(Unavailable) as refused:
-        await use()
     assert refused.value.headers == {"Retry-After": "1"}
-    await first
 
 
 async def test_a_database_that_is_away_is_a_503_and_other_routes_still_answer() -> None:
