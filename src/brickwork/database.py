@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session as SyncSession
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from brickwork import faults
-from brickwork.problems import Problem, Unavailable
+from brickwork.problems import Problem
 
 _DRIVERS: Final = {
     "postgres": "postgresql+asyncpg",
@@ -74,7 +74,7 @@ class Database:
                 raise
             raise problem from error
         except PoolTimeout as error:
-            raise _away() from error
+            raise faults.away() from error
 
     @asynccontextmanager
     async def lifespan(self, _: object, /) -> AsyncGenerator[Mapping[str, Any]]:
@@ -202,8 +202,4 @@ def _connect(
     try:
         return dialect.connect(*args, **options)
     except OSError as error:  # no server, no route, no answer in time
-        raise _away() from error
-
-
-def _away() -> Unavailable:
-    return Unavailable("The database is busy or away.", headers={"Retry-After": "1"})
+        raise faults.away() from error

@@ -162,7 +162,12 @@ def problem(  # noqa: PLR0911 — one a kind
         case "value":
             return Invalid("The database cannot hold a value that was sent.")
         case _:
-            return Unavailable("The database is busy or away.", headers={"Retry-After": "1"})
+            return away()
+
+
+def away() -> Unavailable:
+    """Return what to tell a client whom the database cannot answer now."""
+    return Unavailable("The database is busy or away.", headers={"Retry-After": "1"})
 
 
 _TAKEN: Final = ("not_unique", "Another row has this value.")
