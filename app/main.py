@@ -14,7 +14,7 @@ def create_app(settings: Settings) -> FastAPI:
     """Return the service over the database that *settings* name."""
     database = Database(settings.database_url)
     app = FastAPI(title="Brickwork", version="0.1.0", lifespan=database.lifespan)
-    install(app)
+    install(app, cursor_keys=settings.cursor_keys, development=settings.development)
     for router in (authors, articles, comments):
         app.include_router(router)
     return app

@@ -1,12 +1,13 @@
 """A step that is overridden once holds on every route; query() narrows every one of them."""
 
-from collections.abc import AsyncGenerator
-from typing import Any, Generic, TypeVar
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Generic, TypeVar
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from typing_extensions import override
 
 from brickwork import (
@@ -14,12 +15,13 @@ from brickwork import (
     Invalid,
     ListQuery,
     Model,
+    Narrowing,
     Page,
     Resource,
+    SortKey,
     crud_router,
     get_or_404,
     install,
-    paginate,
 )
 from tests import shop
 from tests.annotated_late import PrefixedCities
@@ -201,17 +203,23 @@ async def test_annotations_may_be_strings(empty_url: str) -> None:
 
 class CityQuery(ListQuery[City]):
     name: str | None = None
+    longer_than: Annotated[int | None, Narrowing] = None
 
     @override
     def narrow(self, rows: Select[City]) -> Select[City]:
-        return rows.where(City.name == self.name) if self.name else rows
+        longer = func.length(City.name) > (self.longer_than or 0)
+        return super().narrow(rows).where(longer)
+
+    @override
+    def sort_keys(self) -> Sequence[SortKey[str]]:
+        return [SortKey("name")]
 
 
-class NewestFirst(Resource[City]):
+class ByName(Resource[City]):
     @override
     async def page(self, at: ListQuery[City], /) -> Page[City]:
-        newest = at.narrow(self.query()).order_by(City.name)
-        return await paginate(self.session, newest, limit=at.limit, offset=at.offset)
+        page = await super().page(at)
+        return replace(page, items=[row for row in page.items if row.name != "Hidden"])
 
 
 async def test_a_list_has_the_parameters_and_the_order_its_resource_gives_it(
@@ -222,7 +230,7 @@ async def test_a_list_has_the_parameters_and_the_order_its_resource_gives_it(
     app.include_router(
         crud_router(
             "/cities",
-            NewestFirst,
+            ByName,
             read=CityRead,
             create=CityCreate,
             update=CityUpdate,
@@ -230,11 +238,12 @@ async def test_a_list_has_the_parameters_and_the_order_its_resource_gives_it(
         )
     )
     async with serving(app) as client:
-        for name in ("Rome", "Oslo", "Rome"):
+        for name in ("Rome", "Oslo", "Hidden", "Rome", "Ys"):
             created(await client.post("/cities", json={"name": name}))
 
-        assert names(await client.get("/cities")) == ["Oslo", "Rome", "Rome"]
-        response = await client.get("/cities?name=Rome&limit=1")
+        assert names(await client.get("/cities")) == ["Oslo", "Rome", "Rome", "Ys"]
+        assert names(await client.get("/cities?longer_than=2")) == ["Oslo", "Rome", "Rome"]
+        response = await client.get("/cities?name=Rome&limit=1&offset=0")
         assert names(response) == ["Rome"]
         assert '</cities?name=Rome&limit=1&offset=1>; rel="next"' in response.headers["link"]
         assert (await client.get("/cities?names=Rome")).status_code == 422

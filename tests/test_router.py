@@ -68,9 +68,8 @@ async def test_a_router_may_be_included_below_a_prefix(empty_url: str) -> None:
             response = await client.post(path, json={"name": "Rome"})
             assert response.status_code == 201
             assert (await client.get(response.headers["location"])).json() == response.json()
-        assert (await client.get("/v1/cities?limit=1")).headers["link"] == (
-            '</v1/cities?limit=1>; rel="first", </v1/cities?limit=1&offset=1>; rel="next"'
-        )
+        links = '</v1/cities?limit=1>; rel="first", </v1/cities?limit=1&offset=1>; rel="next"'
+        assert (await client.get("/v1/cities?limit=1&offset=0")).headers["link"] == links
         assert (await client.options("/v1/cities/")).headers["allow"] == "GET, HEAD, OPTIONS, POST"
 
 

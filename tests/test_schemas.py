@@ -21,7 +21,7 @@ from pydantic import (
 from sqlalchemy import select
 from typing_extensions import TypedDict
 
-from brickwork import ListQuery, ReadSchema, Schema
+from brickwork import ListQuery, Narrowing, ReadSchema, Schema
 from brickwork.guards import INT64
 from tests.shop import City
 from tests.values import WILD, law
@@ -326,13 +326,13 @@ def test_a_model_that_does_not_guard_itself_is_an_error_of_the_author() -> None:
 
 
 class Search(ListQuery[City]):
-    text: str = ""
-    number: float = 0
-    whole: int = 0
-    at: datetime | None = None
-    key: UUID | None = None
-    open: bool = False
-    state: Literal["on", "off"] = "on"
+    text: Annotated[str, Narrowing] = ""
+    number: Annotated[float, Narrowing] = 0
+    whole: Annotated[int, Narrowing] = 0
+    at: Annotated[datetime | None, Narrowing] = None
+    key: Annotated[UUID | None, Narrowing] = None
+    open: Annotated[bool, Narrowing] = False
+    state: Annotated[Literal["on", "off"], Narrowing] = "on"
 
 
 @pytest.mark.parametrize(

@@ -94,12 +94,12 @@ def fields_are_keywords(session: AsyncSession, user: User) -> None:
 async def helpers(session: AsyncSession, article: Article) -> None:
     assert_type(await get_or_404(session, Article, "a"), Article)
     assert_type(await get_or_404(session, select(Article), "a"), Article)
-    page = await paginate(session, select(Article), limit=5)
+    page = await paginate(session, select(Article), ListQuery(limit=5))
     assert_type(page, Page[Article])
-    assert_type(page.has_next, bool)
+    assert_type(page.total, int | None)
     apply_changes(article, {"title": "a"})
     await get_or_404(session, "articles", "a")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await paginate(session, select(Article), 5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await paginate(session, select(Article), 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     apply_changes(article, "title")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     merge_patch(article, {"title": "a"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 

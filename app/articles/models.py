@@ -4,10 +4,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Double, ForeignKey, String, Text
+from sqlalchemy import BigInteger, CheckConstraint, Double, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from brickwork import Entity, Timestamped
+from app.authors.models import Author
+from brickwork import Entity, Timestamped, code_points
 
 
 class Article(Entity, Timestamped):
@@ -23,9 +24,16 @@ class Article(Entity, Timestamped):
     rating: Mapped[float | None] = mapped_column(Double)
     published_at: Mapped[datetime | None]
     meta: Mapped[dict[str, Any] | None]
-    author_id: Mapped[UUID | None] = mapped_column(ForeignKey("authors.id"), index=True)
+    author_id: Mapped[UUID | None] = mapped_column(ForeignKey(Author.id), index=True)
 
     __table_args__ = (
+        Index("ix_articles_title", "title", "id", postgresql_ops=code_points("title")),
+        Index("ix_articles_slug", "slug", "id", postgresql_ops=code_points("slug")),
+        Index("ix_articles_status", "status", "id", postgresql_ops=code_points("status")),
+        Index("ix_articles_views", "views", "id"),
+        Index("ix_articles_rating", "rating", "id"),
+        Index("ix_articles_published_at", "published_at", "id"),
+        Index("ix_articles_created_at", "created_at", "id"),
         CheckConstraint("status IN ('draft', 'published')", name="status"),
         CheckConstraint("views >= 0", name="views"),
     )

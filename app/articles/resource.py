@@ -3,7 +3,7 @@
 from brickwork import Resource, crud_router
 
 from .models import Article
-from .schemas import ArticleCreate, ArticleRead, ArticleUpdate
+from .schemas import ArticleCreate, ArticleQuery, ArticleRead, ArticleUpdate
 
 
 class Articles(Resource[Article]):
@@ -11,5 +11,10 @@ class Articles(Resource[Article]):
 
 
 router = crud_router(
-    "/articles", Articles, read=ArticleRead, create=ArticleCreate, update=ArticleUpdate
+    "/articles",
+    Articles,
+    read=ArticleRead,
+    create=ArticleCreate,
+    update=ArticleUpdate,
+    query=ArticleQuery,
 )

@@ -1,9 +1,9 @@
 """Who writes articles."""
 
-from sqlalchemy import String, Text
+from sqlalchemy import Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from brickwork import Entity, Timestamped
+from brickwork import Entity, Timestamped, code_points
 
 
 class Author(Entity, Timestamped):
@@ -14,3 +14,8 @@ class Author(Entity, Timestamped):
     name: Mapped[str] = mapped_column(String(100))
     email: Mapped[str] = mapped_column(String(254), unique=True)
     bio: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (
+        Index("ix_authors_name", "name", "id", postgresql_ops=code_points("name")),
+        Index("ix_authors_created_at", "created_at", "id"),
+    )

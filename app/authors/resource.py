@@ -3,11 +3,18 @@
 from brickwork import Resource, crud_router
 
 from .models import Author
-from .schemas import AuthorCreate, AuthorRead, AuthorUpdate
+from .schemas import AuthorCreate, AuthorQuery, AuthorRead, AuthorUpdate
 
 
 class Authors(Resource[Author]):
     """The authors."""
 
 
-router = crud_router("/authors", Authors, read=AuthorRead, create=AuthorCreate, update=AuthorUpdate)
+router = crud_router(
+    "/authors",
+    Authors,
+    read=AuthorRead,
+    create=AuthorCreate,
+    update=AuthorUpdate,
+    query=AuthorQuery,
+)

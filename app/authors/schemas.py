@@ -1,12 +1,14 @@
 """What clients send and see of authors."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from annotated_types import Len, MaxLen
 
-from brickwork import ReadSchema, Schema
+from brickwork import ListQuery, OneOf, ReadSchema, Schema, SortBy
+
+from .models import Author
 
 
 class AuthorCreate(Schema):
@@ -30,3 +32,29 @@ class AuthorRead(ReadSchema):
     bio: str | None
     created_at: datetime
     updated_at: datetime
+
+
+class AuthorQuery(ListQuery[Author]):
+    """How authors are found and sorted."""
+
+    name: str | None = None
+    name__ne: str | None = None
+    name__gt: str | None = None
+    name__gte: str | None = None
+    name__lt: str | None = None
+    name__lte: str | None = None
+    name__in: OneOf[str] | None = None
+    name__contains: str | None = None
+    name__icontains: str | None = None
+    name__startswith: str | None = None
+    email: str | None = None
+    email__ne: str | None = None
+    email__gt: str | None = None
+    email__gte: str | None = None
+    email__lt: str | None = None
+    email__lte: str | None = None
+    email__in: OneOf[str] | None = None
+    email__contains: str | None = None
+    email__icontains: str | None = None
+    email__startswith: str | None = None
+    sort: SortBy[Literal["name", "created_at"]] = None

@@ -3,7 +3,7 @@
 from brickwork import Resource, crud_router
 
 from .models import Comment
-from .schemas import CommentCreate, CommentRead, CommentUpdate
+from .schemas import CommentCreate, CommentQuery, CommentRead, CommentUpdate
 
 
 class Comments(Resource[Comment]):
@@ -11,5 +11,10 @@ class Comments(Resource[Comment]):
 
 
 router = crud_router(
-    "/comments", Comments, read=CommentRead, create=CommentCreate, update=CommentUpdate
+    "/comments",
+    Comments,
+    read=CommentRead,
+    create=CommentCreate,
+    update=CommentUpdate,
+    query=CommentQuery,
 )

@@ -1,12 +1,14 @@
 """What clients send and see of comments."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from annotated_types import Len
 
-from brickwork import ReadSchema, Schema
+from brickwork import ListQuery, OneOf, ReadSchema, Schema, SortBy
+
+from .models import Comment
 
 
 class CommentCreate(Schema):
@@ -30,3 +32,12 @@ class CommentRead(ReadSchema):
     body: str
     created_at: datetime
     updated_at: datetime
+
+
+class CommentQuery(ListQuery[Comment]):
+    """How comments are found and sorted."""
+
+    article_id: UUID | None = None
+    article_id__ne: UUID | None = None
+    article_id__in: OneOf[UUID] | None = None
+    sort: SortBy[Literal["created_at"]] = None

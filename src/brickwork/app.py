@@ -2,7 +2,9 @@
 
 import logging
 import re
-from typing import Final
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -12,8 +14,11 @@ from starlette.requests import ClientDisconnect
 
 from brickwork import pages
 from brickwork.answers import answer, request_id
+from brickwork.cursors import Signer
 from brickwork.edge import Edge
+from brickwork.indexes import unindexed
 from brickwork.limits import Limits
+from brickwork.lists import ListQuery
 from brickwork.openapi import describe
 from brickwork.problems import Internal, MethodNotAllowed, Problem, of_status
 from brickwork.refusals import refusal
@@ -22,8 +27,19 @@ from brickwork.routes import PATCH_TYPES, Route, other_form
 log: Final = logging.getLogger("brickwork")
 
 
-def install(app: FastAPI, *, limits: Limits | None = None) -> None:
+def install(
+    app: FastAPI,
+    *,
+    limits: Limits | None = None,
+    cursor_keys: Sequence[str] = (),
+    development: bool = False,
+) -> None:
     """Make *app* keep the contract, within *limits*.
+
+    The cursors of lists are signed with the first of *cursor_keys*, secrets of 32 characters or
+    more, and read with any: to change it, put a new one before it. Without one, cursors are good
+    for as long as the process and for no other. In *development* the log warns at start-up of
+    lists that no index serves.
 
     Every error is a problem, with a page to read at `/problems`; every answer has the id of its
     request; OPTIONS and 405 tell the methods of all routes. No path is redirected to its other
@@ -31,7 +47,7 @@ def install(app: FastAPI, *, limits: Limits | None = None) -> None:
     """
     limits = limits or Limits()
     app.router.redirect_slashes = False
-    app.add_middleware(Edge, limits=limits)
+    app.add_middleware(Edge, limits=limits, signer=Signer(*cursor_keys))
     app.include_router(pages.router)
     for kind in (
         Problem,
@@ -42,6 +58,32 @@ def install(app: FastAPI, *, limits: Limits | None = None) -> None:
     ):
         app.add_exception_handler(kind, handle)
     describe(app, limits)
+    if development:
+        _warn_at_start(app)
+
+
+def _warn_at_start(app: FastAPI) -> None:
+    lifespan = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def warning(app: FastAPI) -> AsyncGenerator[Any]:
+        for query in dict.fromkeys(_queries(app)):
+            for text in unindexed(query):
+                log.warning("%s", text)
+        async with lifespan(app) as state:
+            yield state
+
+    app.router.lifespan_context = warning
+
+
+def _queries(app: FastAPI) -> Iterator[type[ListQuery[Any]]]:
+    """Yield the parameters of each list of *app*."""
+    for route in iter_route_contexts(app.routes):
+        dependant = getattr(route.original_route, "dependant", None)
+        for field in dependant.query_params if dependant else ():
+            kind = field.field_info.annotation
+            if isinstance(kind, type) and issubclass(kind, ListQuery):
+                yield kind
 
 
 async def handle(request: Request, error: Exception) -> Response:

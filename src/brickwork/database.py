@@ -1,5 +1,6 @@
 """The database of an application: its engines, and the transaction each request runs in."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final
@@ -21,6 +22,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from brickwork import faults
 from brickwork.problems import Problem
+from brickwork.texts import LOWER
 
 _DRIVERS: Final = {
     "postgres": "postgresql+asyncpg",
@@ -54,6 +56,7 @@ class Database:
         self.url = _supported(make_url(url))
         self.writer = self._engine(pool_size, pool_timeout, readonly=False)
         self.reader = self._engine(pool_size, pool_timeout, readonly=True)
+        self._exports = asyncio.Semaphore(max(1, pool_size // 2))
 
     @asynccontextmanager
     async def session(self, *, readonly: bool = False) -> AsyncGenerator[AsyncSession]:
@@ -75,6 +78,21 @@ class Database:
             raise problem from error
         except PoolTimeout as error:
             raise faults.away() from error
+
+    @asynccontextmanager
+    async def export(self) -> AsyncGenerator[AsyncSession]:
+        """Run a transaction that only reads, and may last; raises `Unavailable` while many do.
+
+        What it reads is as it was at the first statement. It takes as long as the client reads, so
+        half the connections are kept from them.
+        """
+        if self._exports.locked():
+            raise faults.away()
+        async with self._exports, self.session(readonly=True) as session:
+            if session.get_bind().dialect.name == "postgresql":
+                options = {"isolation_level": "REPEATABLE READ"}
+                _ = await session.connection(execution_options=options)
+            yield session
 
     @asynccontextmanager
     async def lifespan(self, _: object, /) -> AsyncGenerator[Mapping[str, Any]]:
@@ -145,12 +163,17 @@ async def get_db(connection: HTTPConnection) -> AsyncGenerator[AsyncSession]:
     Depend on it with `scope="function"`, as `Session` does: then it is committed before the
     answer is sent. FastAPI's default commits after the client has its answer.
     """
+    readonly = connection.scope.get("method") in {"GET", "HEAD"}
+    async with database_of(connection).session(readonly=readonly) as session:
+        yield session
+
+
+def database_of(connection: HTTPConnection) -> Database:
+    """Return the database of the application that serves *connection*."""
     database = getattr(connection.state, "database", None)
     if not isinstance(database, Database):
         raise TypeError("No database: start the app with FastAPI(lifespan=Database(url).lifespan).")
-    readonly = connection.scope.get("method") in {"GET", "HEAD"}
-    async with database.session(readonly=readonly) as session:
-        yield session
+    return database
 
 
 Session = Annotated[AsyncSession, Depends(get_db, scope="function")]
@@ -173,12 +196,17 @@ def _to_json(document: object) -> str:
     return to_json(document).decode()
 
 
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
 def _configure_sqlite(engine: AsyncEngine, *, readonly: bool) -> None:
     pragmas = (*_PRAGMAS, "query_only = ON") if readonly else _PRAGMAS
 
     @event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # transactions begin below, not where Python guesses
+        connection.create_function(LOWER, 1, _lower, deterministic=True)
         cursor = connection.cursor()
         for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")

@@ -8,6 +8,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brickwork.answers import REQUEST_ID, answer
+from brickwork.cursors import Signer, signer
 from brickwork.limits import Limits, current
 from brickwork.models import new_key
 from brickwork.problems import (
@@ -24,10 +25,14 @@ _SANE: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 class Edge:
     """ASGI middleware that `install` adds to an application."""
 
-    def __init__(self, app: ASGIApp, limits: Limits) -> None:
-        """Stand before *app*, and let nothing through that exceeds *limits*."""
+    def __init__(self, app: ASGIApp, limits: Limits, signer: Signer) -> None:
+        """Stand before *app*, and let nothing through that exceeds *limits*.
+
+        *signer* writes and reads the cursors of its lists.
+        """
         self.app = app
         self.limits = limits
+        self.signer = signer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or have it answered."""
@@ -38,6 +43,7 @@ class Edge:
         given = headers.get(REQUEST_ID, "")
         scope[REQUEST_ID] = given if _SANE.fullmatch(given) else str(new_key())
         current.set(self.limits)
+        signer.set(self.signer)
         if problem := self._refusal(scope):
             await answer(problem, scope)(scope, receive, send)
         else:

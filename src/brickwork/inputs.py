@@ -19,7 +19,7 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeEngine
 
 from brickwork.guards import INT64, Bounds
-from brickwork.schemas import Schema, optional
+from brickwork.schemas import Schema, optional, schema_in
 
 S = TypeVar("S", bound=Schema)
 
@@ -69,9 +69,12 @@ def bounds_of(column: Column[Any]) -> Bounds:
 
 
 def replacement(create: type[Schema], read: type[BaseModel]) -> type[Schema]:
-    """Return the schema of a PUT: *create*, and what only *read* has, which may be left out."""
+    """Return the schema of a PUT: *create*, and what only *read* has, which may be left out.
+
+    What is shown of other rows is JSON here, to be compared with what would be shown.
+    """
     fields: dict[str, Any] = {
-        name: (field.annotation, optional(field))
+        name: (Any if schema_in(field.annotation) else field.annotation, optional(field))
         for name, field in read.model_fields.items()
         if name not in create.model_fields
     }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, PydanticKnownError, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +47,12 @@ class AtMost:
         return handler(schema) | {"maximum": self._limit()}
 
     def _check(self, value: int) -> int:
-        if value > self._limit():
-            raise PydanticKnownError("less_than_equal", {"le": self._limit()})
-        return value
+        if value <= self._limit():
+            return value
+        if self.name == "offset":
+            text = "Input should be less than or equal to {le}: go on with cursor, as Link has it"
+            raise PydanticCustomError("less_than_equal", text, {"le": self._limit()})
+        raise PydanticKnownError("less_than_equal", {"le": self._limit()})
 
     def _limit(self) -> int:
         limit: int = getattr(current.get(), self.name)

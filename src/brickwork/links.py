@@ -5,8 +5,7 @@ from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 
-from brickwork.limits import current
-from brickwork.queries import Page
+from brickwork.queries import Page, Place
 
 
 def item_path(request: Request, key: object) -> str:
@@ -15,21 +14,27 @@ def item_path(request: Request, key: object) -> str:
 
 
 def link_header(request: Request, page: Page[Any]) -> str:
-    """Return the `Link` of *page*: `first`, and `prev` and `next` where they are (RFC 8288).
+    """Return the `Link` of *page*: `first`, and of `prev`, `next`, `last` those there are.
 
-    Every other query parameter of *request* is kept.
+    RFC 8288. Every other query parameter of *request* is kept.
     """
-    offsets = {"first": 0}
-    if page.offset:
-        offsets["prev"] = max(0, page.offset - page.limit)
-    if page.has_next and page.offset + page.limit <= current.get().offset:
-        offsets["next"] = page.offset + page.limit
-    return ", ".join(f'<{_at(request, to)}>; rel="{rel}"' for rel, to in offsets.items())
+    places: dict[str, Place | None] = {
+        "first": {},
+        "prev": page.prev,
+        "next": page.next,
+        "last": page.last,
+    }
+    return ", ".join(
+        f'<{_at(request, place)}>; rel="{rel}"'
+        for rel, place in places.items()
+        if place is not None
+    )
 
 
-def _at(request: Request, offset: int) -> str:
-    query = [each for each in request.query_params.multi_items() if each[0] != "offset"]
-    query += [("offset", str(offset))] if offset else []
+def _at(request: Request, place: Place) -> str:
+    parameters = request.query_params.multi_items()
+    query = [each for each in parameters if each[0] not in {"offset", "cursor"}]
+    query += place.items()
     return f"{_path(request)}?{urlencode(query)}" if query else _path(request)
 
 

@@ -34,6 +34,11 @@ class UTCDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
+    @property
+    @override
+    def python_type(self) -> type[datetime]:
+        return datetime
+
     @override
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
@@ -54,6 +59,11 @@ class JSONDocument(TypeDecorator[Any]):
 
     impl = JSON(none_as_null=True)
     cache_ok = True
+
+    @property
+    @override
+    def python_type(self) -> type[Any]:
+        return dict
 
     @override
     def compare_values(self, x: object, y: object) -> bool:

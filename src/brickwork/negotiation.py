@@ -1,6 +1,6 @@
 """What media types a request admits and brings (RFC 9110, section 12.5.1 and 8.3)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from email.message import Message
 from typing import Final
@@ -8,16 +8,24 @@ from typing import Final
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 
-_RANGES: Final = {"*/*": 0, "application/*": 1, JSON: 2}
+NDJSON: Final = "application/x-ndjson"
 
 
-def admits_json(accept: Iterable[str]) -> bool:
-    """Tell whether `Accept` headers admit JSON; of the ranges with it the narrowest counts."""
-    ranges = [each for line in accept for each in line.split(",") if each.strip()]
-    weights = {
-        _RANGES[name]: quality for name, quality in map(_weighted, ranges) if name in _RANGES
-    }
-    return not ranges or (bool(weights) and weights[max(weights)] > 0)
+def preferred(accept: Iterable[str], offers: Sequence[str]) -> str | None:
+    """Return the one of *offers* that `Accept` headers like best, of equals the first.
+
+    None is admitted, if none is. Of the ranges that an offer is in, the narrowest counts.
+    """
+    ranges = dict(_weighted(each) for line in accept for each in line.split(",") if each.strip())
+    weights = [_weight(offer, ranges) for offer in offers]
+    return offers[weights.index(max(weights))] if max(weights) > 0 else None
+
+
+def _weight(offer: str, ranges: Mapping[str, float]) -> float:
+    if not ranges:
+        return 1
+    kind = offer.partition("/")[0]
+    return next((ranges[each] for each in (offer, f"{kind}/*", "*/*") if each in ranges), 0)
 
 
 def _weighted(media_range: str) -> tuple[str, float]:

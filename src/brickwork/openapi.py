@@ -1,6 +1,6 @@
 """What openapi.json says of problems and of patches, besides what FastAPI reads from types."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -10,7 +10,7 @@ from brickwork.answers import MEDIA_TYPE
 from brickwork.documents import is_array, is_object
 from brickwork.guards import INT64, TEXT_PATTERN
 from brickwork.limits import Limits, current
-from brickwork.negotiation import MERGE_PATCH
+from brickwork.negotiation import JSON, MERGE_PATCH, NDJSON
 from brickwork.problems import of_status
 
 _NAME: Final = "ProblemDetails"
@@ -78,6 +78,11 @@ def described(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def exported() -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a list that may also be answered as lines, each an item of it."""
+    return {200: {"content": {NDJSON: {}}}}
+
+
 def also_merge_patch(schema: type[BaseModel]) -> dict[str, Any]:
     """Return what an operation that takes *schema* as JSON adds to take it as a merge patch."""
     reference = {"$ref": f"#/components/schemas/{schema.__name__}"}
@@ -116,8 +121,35 @@ def _exact(document: Any) -> Any:
     if exact.get("patternProperties") == {TEXT_PATTERN: {}}:
         del exact["patternProperties"]
         exact |= _OBJECT
+    if NDJSON in exact:
+        listed: Any = exact[JSON]
+        exact[NDJSON] = {"schema": listed["schema"]["items"]}
+    if exact.get("in") == "query" and is_object(schema := exact.get("schema")):
+        exact |= _parameter(schema)
     if exact.get("type") == "integer":
         for name, limit in zip(("minimum", "maximum"), INT64, strict=True):
             if isinstance(bound := exact.get(name), float):
                 exact[name] = limit if bound == float(limit) else int(bound)
     return exact
+
+
+def _parameter(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *schema*, of a query parameter, without the null that no query can send.
+
+    How several values are written is said of the parameter, and not in its schema.
+    """
+    others = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
+    if len(others) == 1:
+        rest = {name: value for name, value in schema.items() if name != "anyOf"}
+        schema = rest | others[0]
+    style = {name: schema[name] for name in ("style", "explode") if name in schema}
+    plain = {k: v for k, v in schema.items() if k not in style and (k, v) != ("default", None)}
+    if is_object(items := plain.get("items")):
+        plain["items"] = _text(items)
+    return {"schema": _text(plain), **style}
+
+
+def _text(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *schema* with what free text must be, if it is of free text."""
+    free = schema.get("type") == "string" and not schema.keys() & {"enum", "const", "format"}
+    return {"pattern": TEXT_PATTERN, **schema} if free else {**schema}

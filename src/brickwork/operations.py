@@ -7,21 +7,30 @@ on the resource get it from `_typed`.
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Header, Path, Query, Request, Response
 from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.changes import merge_patch
+from brickwork.documents import is_array
+from brickwork.embedding import Embedding
+from brickwork.exports import export
 from brickwork.keys import key_type, primary_key
 from brickwork.links import item_path, link_header
+from brickwork.lists import ListQuery
+from brickwork.negotiation import JSON, NDJSON, preferred
 from brickwork.problems import Conflict, Fault, Invalid, NotFound, pointer
 from brickwork.resource import Resource
-from brickwork.schemas import ListQuery, Schema
+from brickwork.schemas import Schema
 
 M = TypeVar("M", bound=DeclarativeBase)
+
+_LISTED: Final = (JSON, NDJSON)
+"""What a list may be answered as."""
 
 Endpoint = Callable[..., Awaitable[Any]]
 Prefer = Annotated[str, Header(description="`return=minimal` asks for no body (RFC 7240).")]
@@ -38,6 +47,7 @@ class Shape(Generic[M]):
     update: type[Schema]
     replace: type[Schema]
     query: type[ListQuery[M]]
+    embedded: Embedding
 
 
 def list_(shape: Shape[M]) -> Endpoint:
@@ -48,9 +58,15 @@ def list_(shape: Shape[M]) -> Endpoint:
         response: Response,
         rows: Resource[M],
         at: ListQuery[M],
-    ) -> Sequence[M]:
+    ) -> Sequence[M] | Response:
+        if preferred(request.headers.getlist("accept"), _LISTED) == NDJSON:
+            return await export(request, rows.query(), at, shape.read, shape.embedded)
         page = await rows.page(at)
+        await shape.embedded.complete(rows.session, page.items)
+        response.headers["Vary"] = "Accept"
         response.headers["Link"] = link_header(request, page)
+        if page.total is not None:
+            response.headers["X-Total-Count"] = str(page.total)
         return page.items
 
     return _typed(endpoint, shape, at=Annotated[shape.query, Query()])
@@ -71,6 +87,7 @@ def create(shape: Shape[M]) -> Endpoint:
         await rows.session.flush()
         response.headers["Location"] = item_path(request, _key(row))
         if not _minimal(prefer):
+            await shape.embedded.reload(rows.session, [row])
             return row
         headers = {**response.headers, "Preference-Applied": "return=minimal"}
         return Response(status_code=201, headers=headers)
@@ -82,7 +99,9 @@ def get(shape: Shape[M]) -> Endpoint:
     """Return the endpoint of `GET /articles/{id}`."""
 
     async def endpoint(key: str, rows: Resource[M]) -> M:
-        return await rows.get(key)
+        row = await rows.get(key)
+        await shape.embedded.complete(rows.session, [row])
+        return row
 
     return _typed(endpoint, shape)
 
@@ -92,7 +111,7 @@ def update(shape: Shape[M]) -> Endpoint:
 
     async def endpoint(key: str, rows: Resource[M], data: Schema) -> M:
         row = await rows.get(key)
-        return await _changed(rows, row, merge_patch(row, data))
+        return await _changed(shape, rows, row, merge_patch(row, data))
 
     return _typed(endpoint, shape, data=shape.update)
 
@@ -102,8 +121,9 @@ def replace(shape: Shape[M]) -> Endpoint:
 
     async def endpoint(key: str, rows: Resource[M], data: Schema) -> M:
         row = await rows.get(key)
-        _refuse_read_only(shape, row, data)
-        return await _changed(rows, row, data.model_dump(include={*shape.create.model_fields}))
+        await _refuse_read_only(shape, rows.session, row, data)
+        changes = data.model_dump(include={*shape.create.model_fields})
+        return await _changed(shape, rows, row, changes)
 
     return _typed(endpoint, shape, data=shape.replace)
 
@@ -127,26 +147,36 @@ def delete(shape: Shape[M]) -> Endpoint:
     return _typed(endpoint, shape)
 
 
-async def _changed(rows: Resource[M], row: M, changes: Mapping[str, Any]) -> M:
+async def _changed(shape: Shape[M], rows: Resource[M], row: M, changes: Mapping[str, Any]) -> M:
     name = primary_key(type(row)).key
     if changes.get(name, _key(row)) != _key(row):
         raise _other_key(name)
     await rows.update(row, changes)
     await rows.session.flush()
+    await shape.embedded.reload(rows.session, [row])
     return row
 
 
-def _refuse_read_only(shape: Shape[M], row: M, data: Schema) -> None:
+async def _refuse_read_only(shape: Shape[M], session: AsyncSession, row: M, data: Schema) -> None:
     """Refuse a value other than the row's for a field the client cannot write."""
-    sent = data.model_fields_set - shape.create.model_fields.keys()
-    shown = shape.read.model_validate(row, from_attributes=True) if sent else None
-    wrong = sorted(name for name in sent if getattr(shown, name) != getattr(data, name))
+    if not (sent := data.model_fields_set - shape.create.model_fields.keys()):
+        return
+    await shape.embedded.reload(session, [row])
+    shown = shape.read.model_validate(row, from_attributes=True)
+    wrong = sorted(name for name in sent if _plain(getattr(shown, name)) != getattr(data, name))
     if (name := primary_key(shape.model).key) in wrong:
         raise _other_key(name)
     if wrong:
         text = "This field cannot be written."
         faults = [Fault(code="read_only", detail=text, pointer=pointer(name)) for name in wrong]
         raise Invalid("A field that cannot be written differs from the row's.", errors=faults)
+
+
+def _plain(value: object) -> object:
+    """Return *value* as JSON where it is of other rows; columns have their own types."""
+    if is_array(value):
+        return [_plain(each) for each in value]
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
 
 
 def _other_key(name: str) -> Conflict:
@@ -166,20 +196,22 @@ def _minimal(prefer: str) -> bool:
 
 def _typed(endpoint: Endpoint, shape: Shape[M], **types: object) -> Endpoint:
     """Give *endpoint* the types that FastAPI is to read from its signature."""
-    types["rows"] = Annotated[shape.resource, Depends(_provider(shape.resource))]
+    types["rows"] = Annotated[shape.resource, Depends(_provider(shape))]
     types["key"] = _path(shape.model)
     wanted = endpoint.__annotations__
     wanted |= {name: types[name] for name in wanted.keys() & types.keys()}
     return endpoint
 
 
-def _provider(resource: type[Resource[M]]) -> Callable[..., Awaitable[Resource[M]]]:
-    """Return what makes *resource* for a request; FastAPI would call the class in a thread."""
+def _provider(shape: Shape[M]) -> Callable[..., Awaitable[Resource[M]]]:
+    """Return what makes the resource for a request; FastAPI would call the class in a thread."""
 
     async def provide(**dependencies: Any) -> Resource[M]:
-        return resource(**dependencies)
+        rows = shape.resource(**dependencies)
+        rows.shown = shape.embedded.options
+        return rows
 
-    provide.__signature__ = inspect.signature(resource, eval_str=True)  # type: ignore[attr-defined]
+    provide.__signature__ = inspect.signature(shape.resource, eval_str=True)  # type: ignore[attr-defined]
     return provide
 
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence, Set as AbstractSet
 from types import UnionType
-from typing import Any, Final, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from fastapi.dependencies.models import Dependant
 from fastapi.security import APIKeyQuery
 from pydantic import AliasChoices, BaseModel
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from starlette.datastructures import QueryParams
+
+from brickwork.lists import Commas
 
 WHOLE: Final = "?"
 """The parameter that stands for the request as a whole, in the errors of FastAPI."""
@@ -40,7 +42,9 @@ def _parameters(dependant: Dependant) -> Iterator[tuple[str, Any]]:
         annotation: Any = field.field_info.annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             for name, each in annotation.model_fields.items():
-                yield from ((alias, each.annotation) for alias in _aliases(name, each))
+                commas = any(isinstance(mark, Commas) for mark in each.metadata)
+                kind: Any = str if commas else each.annotation
+                yield from ((alias, kind) for alias in _aliases(name, each))
         else:
             yield from ((alias, annotation) for alias in _aliases(field.name, field.field_info))
     if isinstance(dependant.call, APIKeyQuery):
@@ -63,6 +67,9 @@ def _aliases(name: str, field: Any) -> Sequence[str]:
 def _is_many(annotation: Any) -> bool:
     """Tell whether a parameter of this type takes several values."""
     kind = get_origin(annotation) or annotation
+    if kind is Annotated:
+        commas = any(isinstance(each, Commas) for each in annotation.__metadata__)
+        return not commas and _is_many(get_args(annotation)[0])
     if kind in {Union, UnionType}:
         return any(_is_many(each) for each in get_args(annotation))
     many = isinstance(kind, type) and issubclass(kind, Sequence | AbstractSet)

@@ -90,6 +90,15 @@ class Malformed(Problem):
     remedy = "Send JSON as RFC 8259 has it, in UTF-8, each key once, and no NaN or Infinity."
 
 
+class InvalidCursor(Problem):
+    """The cursor was altered, or is of another list, filter, order or scope."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "invalid_cursor"
+    title = "The cursor cannot be used"
+    remedy = "Begin the list again without cursor, and follow the next of its Link headers."
+
+
 class NotFound(Problem):
     """There is nothing at this address, or nothing the caller may know of."""
 
@@ -219,4 +228,5 @@ def family(root: type[Problem] = Problem) -> Iterator[type[Problem]]:
             yield from family(each)
 
 
-_OWN: Final = {each.status: each for each in family()}
+# Of two with one status the first is the general one.
+_OWN: Final = {each.status: each for each in reversed([*family()])}

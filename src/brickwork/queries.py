@@ -1,27 +1,41 @@
 """Reading rows: one or the lack of it, and pages in an order that is always total."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from datetime import datetime
+from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
+from brickwork.counts import count
+from brickwork.cursors import Cursor, Signer, invalid, signer
 from brickwork.keys import parse_key, primary_key
+from brickwork.limits import current
+from brickwork.lists import ListQuery
 from brickwork.problems import NotFound
+from brickwork.sorting import Order, order
 
 M = TypeVar("M", bound=DeclarativeBase)
+
+Place = Mapping[str, str]
+"""The query parameters by which another page of a list is found."""
 
 
 @dataclass(frozen=True)
 class Page(Generic[M]):
-    """Some rows of a list: where in it they are, and whether there are more behind them."""
+    """Some rows of a list, and where its other pages are; None where there is none.
+
+    `total` is the number of rows on all pages, if it was asked for.
+    """
 
     items: Sequence[M]
-    limit: int
-    offset: int
-    has_next: bool
+    next: Place | None = None
+    prev: Place | None = None
+    last: Place | None = None
+    total: int | None = None
 
 
 async def get_or_404(session: AsyncSession, rows: type[M] | Select[M], key: object) -> M:
@@ -43,14 +57,127 @@ async def get_or_404(session: AsyncSession, rows: type[M] | Select[M], key: obje
     raise NotFound(f"{model.__name__} not found")
 
 
-async def paginate(
-    session: AsyncSession, rows: Select[M], *, limit: int = 20, offset: int = 0
+async def paginate(session: AsyncSession, rows: Select[M], at: ListQuery[M]) -> Page[M]:
+    """Return the page of *rows* that *at* asks for: filtered, sorted, and counted if it says so.
+
+    Raises `InvalidCursor` for a cursor of another list, filter, sort or scope, and `TypeError` for
+    rows that have an order already, since a cursor has to know it.
+    """
+    narrowed = at.narrow(rows)
+    by = ordered(narrowed, at)
+    bound = _Bound(signer.get(), _binding(session, narrowed, at), by)
+    begin = bound.read(at.cursor) if at.cursor is not None else Cursor(None)
+    total = await count(session, _keys(narrowed), at.count) if at.count else None
+    direction = by.reversed() if begin.back else by
+    found = (await session.scalars(_reading(narrowed, direction, begin, at))).all()
+    items = found[: at.limit][:: -1 if begin.back else 1]
+    return _page(bound, at, begin, items, more=len(found) > at.limit, total=total)
+
+
+def ordered(rows: Select[M], at: ListQuery[M]) -> Order:
+    """Return the order that *at* wants of *rows*; raises `TypeError` if they have one already."""
+    if rows._order_by_clauses:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] — SQLAlchemy shows it nowhere else
+        raise TypeError(
+            "These rows have an order, and a list gets its own: leave out order_by(), and override "
+            "ListQuery.sort_keys for another default."
+        )
+    return order(entity(rows), at.sort_keys())
+
+
+def _keys(rows: Select[M]) -> Select[Any]:
+    return rows.with_only_columns(primary_key(entity(rows)), maintain_column_froms=True)
+
+
+def _reading(rows: Select[M], by: Order, begin: Cursor, at: ListQuery[M]) -> Select[M]:
+    """Return the statement for one page, and for one row more: it tells whether there is a next."""
+    first = at.limit + 1
+    if begin.values is not None:
+        after = by.after(begin.values)
+        # A database does not follow an index through OR, and does through each of its sides.
+        sides = [
+            _keys(rows).where(each).order_by(*by.clauses()).limit(first).subquery()
+            for each in after
+        ]
+        key = primary_key(entity(rows))
+        rows = (
+            rows.where(key.in_(union_all(*(select(*side.c) for side in sides))))
+            if len(after) > 1
+            else rows.where(*after)
+        )
+    return rows.order_by(*by.clauses()).limit(first).offset(at.offset or None)
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """Writes and reads the cursors of one list."""
+
+    signer: Signer
+    binding: bytes
+    by: Order
+
+    def read(self, text: str) -> Cursor:
+        cursor = self.signer.read(text, self.binding)
+        try:
+            values = None if cursor.values is None else self.by.read(cursor.values)
+        except ValueError:  # the type of a column has changed since
+            raise invalid() from None
+        return Cursor(values, back=cursor.back)
+
+    def after(self, row: object) -> Place:
+        return self._place(Cursor(self.by.values(row)))
+
+    def before(self, row: object) -> Place:
+        return self._place(Cursor(self.by.values(row), back=True))
+
+    def end(self) -> Place:
+        return self._place(Cursor(None, back=True))
+
+    def _place(self, cursor: Cursor) -> Place:
+        return {"cursor": self.signer.write(cursor, self.binding)}
+
+
+def _page(  # noqa: PLR0913 — what a page is made of
+    bound: _Bound,
+    at: ListQuery[M],
+    begin: Cursor,
+    items: Sequence[M],
+    *,
+    more: bool,
+    total: int | None,
 ) -> Page[M]:
-    """Return *limit* of *rows* behind the first *offset*, in their order and then by key."""
-    ordered = rows.order_by(primary_key(entity(rows)))
-    # One more than asked for tells whether there is a next page, without counting.
-    found = (await session.scalars(ordered.limit(limit + 1).offset(offset))).all()
-    return Page(found[:limit], limit, offset, has_next=len(found) > limit)
+    """Return the page of *items*, with the places of others."""
+    following, previous = more, at.cursor is not None
+    if begin.back:
+        following, previous = begin.values is not None, more
+    last = bound.end() if total is not None and at.count == "exact" else None
+    after: Place = bound.after(items[-1]) if items else {}
+    before: Place = bound.before(items[0]) if items else bound.end()
+    if "offset" in at.model_fields_set:
+        previous, ceiling = at.offset > 0, current.get().offset
+        before = {"offset": str(max(0, at.offset - at.limit))}
+        if at.offset + at.limit <= ceiling:
+            after = {"offset": str(at.offset + at.limit)}
+        tail = ((total or 1) - 1) // at.limit * at.limit
+        last = {"offset": str(tail)} if last and tail <= ceiling else last
+    return Page(
+        items,
+        next=after if following else None,
+        prev=before if previous else None,
+        last=last,
+        total=total,
+    )
+
+
+def _binding(session: AsyncSession, rows: Select[M], at: ListQuery[M]) -> bytes:
+    """Return a digest of the filter, the sort and the scope that a cursor is good for.
+
+    An instant in the scope does not count: it may be the present one.
+    """
+    compiled = _keys(rows).compile(dialect=session.get_bind().dialect)
+    scope = {k: v for k, v in compiled.params.items() if not isinstance(v, datetime)}
+    asked = at.model_dump(exclude={"limit", "offset", "cursor", "count"})
+    document = repr((str(compiled), scope, asked))
+    return hashlib.sha256(document.encode(errors="surrogatepass")).digest()
 
 
 def entity(rows: Select[M]) -> type[M]:

@@ -1,17 +1,18 @@
 """A resource: the steps every request takes, each an ordinary method to override."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, get_args
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm.interfaces import ORMOption
 from typing_extensions import dataclass_transform, get_original_bases, override
 
 from brickwork.changes import apply_changes
 from brickwork.database import Session
+from brickwork.lists import ListQuery
 from brickwork.queries import Page, get_or_404, paginate
-from brickwork.schemas import ListQuery
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -41,6 +42,8 @@ class Resource(Generic[M]):
 
     session: Session
     model = _ModelOf()
+    shown: Sequence[ORMOption] = field(default=(), init=False)
+    """What `page` and `get` load with the rows, since the answer shows it; the router sets it."""
 
     @override
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -51,15 +54,18 @@ class Resource(Generic[M]):
         """Return where every read and every write starts; override to narrow them all."""
         return select(self.model)
 
+    def _shown(self) -> Select[M]:
+        """Return the rows, with what the answer shows; a change reads that when it is made."""
+        reads = not self.session.info.get("writes")
+        return self.query().options(*self.shown) if reads else self.query()
+
     async def page(self, at: ListQuery[M], /) -> Page[M]:
-        """Return a page of the list; override to change its order or what is loaded with it."""
-        return await paginate(
-            self.session, at.narrow(self.query()), limit=at.limit, offset=at.offset
-        )
+        """Return a page of the list; override to change how it is read."""
+        return await paginate(self.session, self._shown(), at)
 
     async def get(self, key: object, /) -> M:
         """Return the row with this key; raises `NotFound`. Override to check who may see it."""
-        return await get_or_404(self.session, self.query(), key)
+        return await get_or_404(self.session, self._shown(), key)
 
     async def create(self, row: M, /) -> None:
         """Add *row*; override to complete it first, or to write what goes with it."""

@@ -9,12 +9,14 @@ from pydantic import BaseModel
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork import operations
+from brickwork.embedding import embedding
 from brickwork.inputs import fitted, replacement
-from brickwork.openapi import also_merge_patch, described
+from brickwork.lists import ListQuery
+from brickwork.openapi import also_merge_patch, described, exported
 from brickwork.operations import Endpoint, Shape
 from brickwork.resource import Resource
 from brickwork.routes import Route
-from brickwork.schemas import ListQuery, Schema
+from brickwork.schemas import Schema
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -70,6 +72,7 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
         update=fitted(update, model),
         replace=replacement(created, read),
         query=query or ListQuery,
+        embedded=embedding(model, read),
     )
     router = APIRouter(prefix=prefix, tags=[prefix.strip("/")], route_class=Route)
     for name in _OPERATIONS:
@@ -92,6 +95,6 @@ def _add(router: APIRouter, name: Operation, shape: Shape[Any]) -> None:
         operation_id=f"{resource}_{name}",
         name=f"{resource}_{name}",
         summary=f"{name.capitalize()} {resource}",
-        responses=described(failures),
+        responses=described(failures) | (exported() if name == "list" else {}),
         openapi_extra=also_merge_patch(shape.update) if name == "update" else None,
     )

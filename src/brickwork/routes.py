@@ -13,12 +13,15 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from brickwork.documents import parse
-from brickwork.negotiation import JSON, MERGE_PATCH, admits_json, is_utf8
+from brickwork.negotiation import JSON, MERGE_PATCH, is_utf8, preferred
 from brickwork.parameters import WHOLE, name_faults
 from brickwork.problems import NotAcceptable, Problem, UnsupportedMediaType
 
 UNREADABLE: Final = "brickwork.unreadable"
 """Where in a request's scope stands the problem with its body, if there is one."""
+
+HEAD: Final = "brickwork.head"
+"""Where in its scope a request says that it is a HEAD, and its body is not sent."""
 
 PATCH_TYPES: Final = [MERGE_PATCH, JSON]
 """What a PATCH may bring."""
@@ -43,6 +46,8 @@ class Route(APIRoute):
         """Take what FastAPI takes."""
         checked = [*(dependencies or []), Depends(_checked)]
         super().__init__(path, endpoint, dependencies=checked, **options)
+        others = self.responses.get(self.status_code or 200, {}).get("content", {})
+        self._offers = [*dict.fromkeys((JSON, *others))]
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -60,7 +65,8 @@ class Route(APIRoute):
         handle = super().get_route_handler()
 
         async def negotiate_and_handle(request: Request) -> Response:
-            if self.response_model and not admits_json(request.headers.getlist("accept")):
+            accept = request.headers.getlist("accept")
+            if self.response_model and not preferred(accept, self._offers):
                 raise NotAcceptable("The answer is JSON, and the Accept header admits none.")
             body = _as_included(request).body_field
             if body and not isinstance(body.field_info, params.Form):
@@ -145,7 +151,7 @@ def _type_refusal(request: Request) -> Problem | None:
 
 
 def _as_get(scope: Scope) -> Scope:
-    return {**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope
+    return {**scope, "method": "GET", HEAD: True} if scope.get("method") == "HEAD" else scope
 
 
 def other_form(path: str) -> str:

@@ -1,20 +1,15 @@
 """The shapes of requests and answers: strict on the way in, written out on the way out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Final, Union, get_args, get_origin
 
-from annotated_types import Ge
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticUndefined
-from sqlalchemy import Select
-from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
 from brickwork.guards import Bounds, bound, guard
-from brickwork.limits import AtMost
-
-M = TypeVar("M", bound=DeclarativeBase)
 
 
 class Schema(BaseModel):
@@ -76,29 +71,13 @@ class ReadSchema(BaseModel):
     __brickwork__: ClassVar = True
 
 
-class ListQuery(BaseModel, Generic[M]):
-    """The query parameters of a list; inherit to add your own, and say in `narrow` what they do.
+def schema_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the schema in an annotation such as `AuthorBrief | None` or `list[ArticleBrief]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in _WRAPPERS:
+        return next((found for each in get_args(annotation) if (found := schema_in(each))), None)
+    return None
 
-    Values are read from text, as a query has them, and are as guarded as those of a `Schema`.
-    """
 
-    limit: Annotated[int, Ge(1), AtMost("page")] = Field(
-        default=20, description="How many rows to return at most."
-    )
-    offset: Annotated[int, Ge(0), AtMost("offset")] = Field(
-        default=0, description="How many rows to pass over."
-    )
-
-    __brickwork__: ClassVar = True
-
-    @classmethod
-    @override
-    def __get_pydantic_core_schema__(
-        cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /
-    ) -> CoreSchema:
-        guarded: CoreSchema = guard(handler(source), handler.resolve_ref_schema, written=True)
-        return guarded
-
-    def narrow(self, rows: Select[M]) -> Select[M]:
-        """Return *rows* less those the parameters rule out; override for parameters of your own."""
-        return rows
+_WRAPPERS: Final = {Annotated, Union, UnionType, list, tuple, Sequence}

@@ -12,12 +12,11 @@ from itertools import count
 from typing import Any, Final
 from urllib.parse import quote
 
+from tests.service import queries
 from tests.service.bodies import JSON, MARKER, MERGE_PATCH, MISSING, article, author, comment, text
+from tests.service.queries import DIGITS, UUID
 
 Table = Mapping[str, str]
-
-DIGITS: Final = "8273645"
-"""What long numbers are made of; no problem may repeat it."""
 
 HOST: Final = "evil.example"
 """The Host of every request; no answer may repeat it."""
@@ -45,6 +44,7 @@ Groups = dict[str, list[Case]]
 def corpus(openapi: dict[str, Any]) -> Groups:
     """Return the requests for the service that *openapi* describes."""
     groups: Groups = {}
+    seen: set[str] = set()
     for path, method, operation in _operations(openapi):
         name = f"{method} {path}"
         resource = "/" + path.split("/")[1]
@@ -55,10 +55,11 @@ def corpus(openapi: dict[str, Any]) -> Groups:
             groups[f"{name} fields"] = [*_fields(method, target, openapi, resource)]
             groups[f"{name} bodies"] = [*_bodies(method, target)]
             groups[f"{name} types"] = [*_types(method, target)]
-        groups[f"{name} query"] = [*_query(method, target, operation)]
+        groups[f"{name} query"] = [*_query(method, target, operation, seen)]
         groups[f"{name} headers"] = [*_headers(method, target)]
         if "{id}" in path:
             groups[f"{name} ids"] = [*_ids(method, resource)]
+    groups["lists"] = [*_list()]
     return groups
 
 
@@ -298,22 +299,21 @@ TIMES: Final[Table] = {
     "a time stamp in milliseconds": "1770091506000",
 }
 
-_UUID: Final = "01890000-0000-7000-8000-00000000abcd"
 IDS: Final = (
-    _UUID.upper(),
-    f"{{{_UUID}}}",
-    f"urn:uuid:{_UUID}",
-    _UUID.replace("-", ""),
-    _UUID.replace("-", "", 1),
-    _UUID.replace("-", "_"),
-    _UUID.replace("-", "\u2010"),
-    f" {_UUID}",
-    f"{_UUID}\n",
-    f"{_UUID}0",
-    _UUID[:-1],
-    _UUID[:-1] + "g",
-    _UUID[:-1] + "\u0661",
-    f"{_UUID}\0",
+    UUID.upper(),
+    f"{{{UUID}}}",
+    f"urn:uuid:{UUID}",
+    UUID.replace("-", ""),
+    UUID.replace("-", "", 1),
+    UUID.replace("-", "_"),
+    UUID.replace("-", "\u2010"),
+    f" {UUID}",
+    f"{UUID}\n",
+    f"{UUID}0",
+    UUID[:-1],
+    UUID[:-1] + "g",
+    UUID[:-1] + "\u0661",
+    f"{UUID}\0",
     "0" * 8 + "-0000" * 3 + "-" + "0" * 12,
     "f" * 8 + "-ffff" * 3 + "-" + "f" * 12,
     "AYkAAAAAcACAAAAAAAAAqw==",
@@ -539,110 +539,62 @@ def _types(method: str, target: str) -> Iterator[Case]:
 
 # --- Queries, ids, headers ---------------------------------------------------------------------
 
-QUERY: Final = (
-    "",
-    "%20",
-    "0",
-    "-0",
-    "-1",
-    "%2B1",
-    "+1",
-    "1.0",
-    "1e2",
-    "1e999",
-    "0x10",
-    "1_0",
-    "01",
-    "0" * 30 + "1",
-    "NaN",
-    "Infinity",
-    "true",
-    "True",
-    "yes",
-    "null",
-    "[]",
-    "[1]",
-    "1,2",
-    "%00",
-    "1%00",
-    "%FF",
-    "%ED%A0%80",
-    "%C0%80",
-    "%",
-    "%zz",
-    "%u0041",
-    "%D9%A1",
-    "%EF%BC%91",
-    "%F0%9F%98%80",
-    "%E2%80%A8",
-    "%EF%BB%BF1",
-    "%0D%0ASet-Cookie:%20a=b",
-    "%27%20OR%201=1--",
-    f"{MARKER}%27;DROP%20TABLE%20articles;--",
-    "%25%25_%5C",
-    f"%3Cscript%3E{MARKER}",
-    "2147483648",
-    "9223372036854775807",
-    "9223372036854775808",
-    "-9223372036854775809",
-    "18446744073709551616",
-    DIGITS * 60,
-    DIGITS * 720,
-    "a" * 5_000,
-    "2026-02-03T04:05:06",
-    "0000-01-01T00:00:00Z",
-    _UUID,
-    f"%7B{_UUID}%7D",
-)
 
-
-def _query(method: str, target: str, operation: dict[str, Any]) -> Iterator[Case]:
+def _query(method: str, target: str, operation: dict[str, Any], seen: set[str]) -> Iterator[Case]:
     """Yield requests with parameters that there are, and that there are not."""
     content = _document(method, target).encode() if "requestBody" in operation else b""
     headers = _of(JSON) if content else ()
     # What deletes is sent to no row: that it is refused shows in the answer.
     target = re.sub(r"\$\w+", MISSING, target) if method == "DELETE" else target
-    queries: list[tuple[str, bool]] = [
-        ("zzz=1", True),
-        ("foo", True),
-        ("=1", True),
-        ("%00=1", True),
-        ("%FF=1", True),
-        ("%F0%9F%98%80=1", True),
-        ("__proto__[a]=1", True),
-        ("%0D%0Aa:b=1", True),
-        ("self=1&request=1&rows=1&at=1&data=1", True),
-        ("%3F=1", True),
-        ("id=1", True),
-        ("k" * 8_000 + "=1", True),
-        ("&".join(f"p{number}" for number in range(1_000)), True),
-        ("a" * 9_000, True),
-        ("?", True),
-        ("&;&", True),
-        ("&&", False),
-    ]
+    sent = [*queries.OF_ANY]
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "query":
-            name, schema = parameter["name"], parameter["schema"]
-            queries += [(f"{name}={value}", False) for value in QUERY]
-            queries += [(f"{name}={raw}", refused) for _, raw, refused in _bounds(schema)]
-            queries += [
-                (f"{name}=1&{name}=1", kind(schema) != "array"),
-                (f"{name}", False),
-                (f"{name}[]=1", True),
-                (f"{name}[$gt]=1", True),
-                (f"{name}__gt=1&{name}__zzz=1", True),
-                (f"{name.upper()}=1", True),
-                (f"%{ord(name[0]):02X}{name[1:]}=1", False),
-            ]
-            queries += [(f"{name}={quote(json.loads(raw))}", False) for raw in _table(schema)]
-    for query, refused in queries:
+            sent += _parameter(parameter["name"], parameter["schema"], seen)
+    for query, refused in sent:
         yield Case(f"?{query[:60]}", method, f"{target}?{query}", content, headers, refused)
 
 
-def _table(schema: Mapping[str, Any]) -> list[str]:
-    values = _VALUES.get(kind(schema), {}).values()
-    return [raw for raw in values if raw.isascii() and r"\ud8" not in raw and len(raw) < 2_000]
+def _parameter(name: str, schema: Mapping[str, Any], seen: set[str]) -> Iterator[tuple[str, bool]]:
+    """Yield queries with one parameter, and whether each is certainly refused.
+
+    What is read as one that was *seen* is attacked with a few values, anything else with many.
+    """
+    novelty = _novelty(name, schema, seen)
+    for value in (queries.FEW, queries.SOME, queries.MANY)[novelty]:
+        yield f"{name}={value}", False
+    if novelty:
+        yield from ((f"{name}={raw}", refused) for _, raw, refused in _bounds(schema))
+    if novelty == 2:
+        for raw in _VALUES.get(kind(schema), {}).values():
+            if raw.isascii() and r"\ud8" not in raw and len(raw) < 2_000:
+                yield f"{name}={quote(str(json.loads(raw)))}", False
+        yield f"{name}=1&{name}=1", True
+        yield name, False
+        yield f"{name}[]=1", True
+        yield f"{name}[$gt]=1", True
+        yield f"{name}__gt=1&{name}__zzz=1", True
+        yield f"{name.upper()}=1", True
+        yield f"%{ord(name[0]):02X}{name[1:]}=1", False
+
+
+def _novelty(name: str, schema: Mapping[str, Any], seen: set[str]) -> int:
+    """Return 2 for a parameter of a new kind, 1 for a known kind with a new operator, else 0."""
+    shape, operator = kind(schema.get("items", schema)), name.partition("__")[2]
+    if name in queries.ALONE:
+        shape = operator = name
+    operation = f"{shape} {'gt' if operator in {'gte', 'lt', 'lte'} else operator}"
+    novelty = 2 if shape not in seen else int(operation not in seen)
+    seen |= {shape, operation}
+    return novelty
+
+
+def _list() -> Iterator[Case]:
+    """Yield requests for a list that are about more than one parameter, or about its form."""
+    for query, refused in queries.OF_A_LIST:
+        yield Case(f"?{query[:60]}", "GET", f"/articles?{query}", refused=refused)
+    lines = ((b"accept", b"application/x-ndjson"),)
+    for query, refused in queries.OF_LINES:
+        yield Case(f"lines ?{query[:60]}", "GET", f"/articles?{query}", b"", lines, refused)
 
 
 def _ids(method: str, resource: str) -> Iterator[Case]:
@@ -674,6 +626,10 @@ def _headers(method: str, target: str) -> Iterator[Case]:
             "*/*;q=0",
             "application/json;q=0",
             "application/json;q=0, */*",
+            "application/x-ndjson",
+            "application/x-ndjson;q=nan",
+            "application/x-ndjson;q=1, application/json;q=1",
+            "application/x-ndjson," * 1_000,
             "application/json;q=nan",
             "application/json;q=inf",
             "application/json;q=-1",

@@ -126,7 +126,12 @@ def _exchange(line: str, response: Response, ids: list[str]) -> Exchange:
             text = text.replace(key, f"${number}")
         return re.sub(r'("(created_at|updated_at|instance)": ?)"[^"]*"', r"\1…", text)
 
-    headers = {each: same(response.headers[each]) for each in HEADERS if each in response.headers}
+    def same_link(text: str) -> str:
+        return re.sub(r"(cursor=)[\w-]+", r"\1…", same(text))
+
+    headers = {
+        each: same_link(response.headers[each]) for each in HEADERS if each in response.headers
+    }
     return Exchange(line, response.status_code, headers, same(response.text))
 
 

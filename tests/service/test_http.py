@@ -290,11 +290,26 @@ NOT_ACCEPTED = (
 )
 
 
-async def test_json_is_sent_to_those_alone_who_accept_it(wire: Wire) -> None:
+async def test_json_is_sent_to_those_alone_who_accept_it(client: AsyncClient, wire: Wire) -> None:
+    row = await created(client, "/authors", author(email="accepted@example.org"))
     for answer, values in (("200", ACCEPTED), ("406", NOT_ACCEPTED)):
         for value in values:
-            response = await wire.raw(request("GET", "/articles", f"accept: {value}"))
+            response = await wire.raw(request("GET", f"/authors/{row['id']}", f"accept: {value}"))
             assert told(response) == answer, value
+    assert (await client.delete(f"/authors/{row['id']}")).status_code == 204
+
+
+LINES = ("application/json;q=0, */*", "*/*\r\naccept: application/json;q=0")
+"""Not accepted where there is JSON alone, and taken for a wish for lines where they are offered."""
+
+
+async def test_a_list_is_sent_to_those_alone_who_accept_it_as_json_or_as_lines(wire: Wire) -> None:
+    kinds = {JSON: ACCEPTED, "application/x-ndjson": LINES, "406": {*NOT_ACCEPTED} - {*LINES}}
+    for kind, values in kinds.items():
+        for value in values:
+            response = await wire.raw(request("GET", "/articles", f"accept: {value}"))
+            answer = response.headers["content-type"] if told(response) == "200" else "406"
+            assert answer == kind, value
 
 
 async def test_who_does_not_accept_the_row_makes_none(written: AsyncClient) -> None:
@@ -507,8 +522,9 @@ async def test_two_applications_have_each_their_limits(databases: Databases) -> 
                 assert await answers_at(wire, limits) == at + beyond
         for client, limits in ((small, SMALL), (large, LARGE)):
             parameters = (await shown(client, "/openapi.json"))["paths"]["/articles"]["get"]
-            maxima = {each["name"]: each["schema"]["maximum"] for each in parameters["parameters"]}
-            assert maxima == {"limit": limits.page, "offset": limits.offset}
+            schemas = {each["name"]: each["schema"] for each in parameters["parameters"]}
+            assert schemas["limit"]["maximum"] == limits.page
+            assert schemas["offset"]["maximum"] == limits.offset
 
 
 async def test_the_routes_of_others_are_bounded_as_well() -> None:

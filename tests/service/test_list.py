@@ -1,5 +1,7 @@
 """GET of a list: its order, its pages, and the links between them."""
 
+import re
+
 import pytest
 from httpx2 import AsyncClient
 
@@ -119,4 +121,6 @@ async def test_a_limit_or_an_offset_out_of_range_is_refused_with_the_bound(
     for query, (answer, bound) in expected.items():
         response = await articles.get(f"/articles?{query}")
         assert told(response) == answer
-        assert response.json()["errors"][0]["detail"].replace("\u202f", "").endswith(f" {bound}")
+        detail = response.json()["errors"][0]["detail"].replace("\u202f", "")
+        assert bound in re.findall(r"\d+", detail)
+        assert ("cursor" in detail) is (query == "offset=10001")

@@ -177,6 +177,35 @@ async def test_the_defaults_of_fields_can_be_seen_where_they_are_taken(
         assert {name: each for name, each in described.items() if each is not None} == defaults
 
 
+FILTERED = {
+    "articles": {
+        *("title", "slug", "status", "views", "rating", "published_at", "author_id", "created_at"),
+        *("sort", "q"),
+    },
+    "authors": {"name", "email", "sort"},
+    "comments": {"article_id", "sort"},
+}
+
+
+def _column(parameter: str) -> str:
+    return parameter.partition("__")[0]
+
+
+async def test_what_lists_are_sorted_by_and_how_many_values_are_written_is_told(
+    operations: Body,
+) -> None:
+    parameters = {each["name"]: each for each in operations["articles_list"]["parameters"]}
+    sort = parameters["sort"]
+    assert (sort["style"], sort["explode"]) == ("form", False)
+    names = ["title", "slug", "status", "views", "rating", "published_at", "created_at"]
+    assert sort["schema"]["items"]["enum"] == [sign + each for each in names for sign in ("", "-")]
+    several = parameters["status__in"]
+    assert (several["style"], several["explode"]) == ("form", False)
+    assert several["schema"]["items"]["enum"] == ["draft", "published"]
+    assert parameters["status"]["schema"]["enum"] == ["draft", "published"]
+    assert parameters["rating__isnull"]["schema"]["type"] == "boolean"
+
+
 async def test_the_parameters_of_an_operation_can_be_seen(operations: Body) -> None:
     for name in RESOURCES:
         parameters = {
@@ -186,7 +215,11 @@ async def test_the_parameters_of_an_operation_can_be_seen(operations: Body) -> N
             }
             for verb in STATUSES
         }
-        assert parameters["list"].keys() == {"limit", "offset"}
+        common = {"limit", "offset", "cursor", "count"}
+        assert parameters["list"].keys() >= common
+        assert all(
+            each in FILTERED[name] for each in map(_column, parameters["list"].keys() - common)
+        )
         limit: Body = {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}
         assert parameters["list"]["limit"].items() >= limit.items()
         offset: Body = {"type": "integer", "minimum": 0, "maximum": 10_000, "default": 0}

@@ -39,7 +39,7 @@ async def list_articles(
     at: Annotated[ListQuery[Article], Query()], db: Session, request: Request, response: Response
 ) -> Sequence[Article]:
     """List articles, a page at a time."""
-    page = await paginate(db, select(Article), limit=at.limit, offset=at.offset)
+    page = await paginate(db, select(Article), at)
     response.headers["Link"] = link_header(request, page)
     return page.items
 

@@ -1,0 +1,35 @@
+"""An index for everything that lists are sorted by."""
+
+from alembic import op
+
+from brickwork import code_points
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+TEXTS = (("articles", "title"), ("articles", "slug"), ("articles", "status"), ("authors", "name"))
+OTHERS = (
+    ("articles", "views"),
+    ("articles", "rating"),
+    ("articles", "published_at"),
+    ("articles", "created_at"),
+    ("authors", "created_at"),
+    ("comments", "created_at"),
+)
+
+
+def upgrade() -> None:
+    """Apply the step."""
+    for table, name in TEXTS:
+        order = code_points(name)
+        op.create_index(f"ix_{table}_{name}", table, [name, "id"], postgresql_ops=order)
+    for table, name in OTHERS:
+        op.create_index(f"ix_{table}_{name}", table, [name, "id"])
+
+
+def downgrade() -> None:
+    """Take the step back."""
+    for table, name in (*TEXTS, *OTHERS):
+        op.drop_index(f"ix_{table}_{name}", table)

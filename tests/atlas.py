@@ -1,0 +1,67 @@
+"""Models of the tests with columns of every kind, related in every way."""
+
+from datetime import date
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import Enum as EnumType, ForeignKey, Index, MetaData, Numeric, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from brickwork import Model, code_points
+
+
+class Base(Model):
+    """The base of the models here, with tables of its own."""
+
+    __abstract__ = True
+    metadata = MetaData(naming_convention=Model.metadata.naming_convention)
+
+
+class Climate(Enum):
+    """What an enum is stored of is its name."""
+
+    MILD = "mild"
+    HARSH = "harsh"
+
+
+class Land(Base):
+    """A land, with parts."""
+
+    __tablename__ = "lands"
+
+    code: Mapped[str] = mapped_column(String(2), primary_key=True)
+    name: Mapped[str | None] = mapped_column(String(30))
+    parts: Mapped[list["Part"]] = relationship(back_populates="land")
+
+
+class Part(Base):
+    """A part of a land."""
+
+    __tablename__ = "parts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None] = mapped_column(String(30))
+    note: Mapped[str | None]
+    size: Mapped[int | None]
+    height: Mapped[float | None]
+    found: Mapped[date | None]
+    money: Mapped[Decimal | None] = mapped_column(Numeric(10, 2))
+    climate: Mapped[Climate | None] = mapped_column(EnumType(Climate))
+    more: Mapped[dict[str, Any] | None]
+    land_code: Mapped[str | None] = mapped_column(ForeignKey(Land.code))
+    land: Mapped[Land | None] = relationship(back_populates="parts")
+
+    __table_args__ = (
+        Index("ix_parts_name", "name", "id", postgresql_ops=code_points("name")),
+        Index("ix_parts_size", "size", "id"),
+    )
+
+
+class Stray(Base):
+    """Refers to a table that no model here has."""
+
+    __tablename__ = "strays"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    other_id: Mapped[int | None] = mapped_column(ForeignKey("elsewhere.id"))

@@ -1,0 +1,291 @@
+"""The parameters of a list are checked where they are written, and compare what they say."""
+
+from collections.abc import AsyncGenerator
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, Literal, cast
+
+import pytest
+from fastapi import FastAPI, Query
+from pydantic import TypeAdapter, create_model
+from sqlalchemy import func, insert, literal, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from typing_extensions import override
+
+from brickwork import (
+    Database,
+    InvalidCursor,
+    ListQuery,
+    Narrowing,
+    OneOf,
+    Search,
+    SortBy,
+    SortKey,
+    UTCDateTime,
+    install,
+    paginate,
+)
+from brickwork.cursors import Cursor, Signer, signer
+from brickwork.indexes import unindexed
+from brickwork.limits import Limits
+from tests.atlas import Base, Climate, Land, Part, Stray
+
+pytestmark = pytest.mark.anyio
+
+
+def declared(model: type[Base], name: str, annotation: object) -> type[ListQuery[Any]]:
+    """Return a query with one field."""
+    fields: Any = {name: (annotation, None)}
+    base: Any = ListQuery[model]  # type: ignore[valid-type]
+    query: Any = create_model("Query", __base__=base, **fields)
+    return cast("type[ListQuery[Any]]", query)
+
+
+@pytest.mark.parametrize(
+    ("name", "annotation"),
+    [
+        ("size", int | None),
+        ("size__in", OneOf[int] | None),
+        ("height__gte", int | None),
+        ("height__gte", float | None),
+        ("found__lt", date | None),
+        ("climate", Climate | None),
+        ("climate__in", OneOf[Climate] | None),
+        ("more__isnull", bool | None),
+        ("money__isnull", bool | None),
+        ("name", Literal["a", "b"] | None),
+        ("name__icontains", str | None),
+        ("land__name__startswith", str | None),
+        ("land_code", str | None),
+        ("near", Annotated[str | None, Narrowing]),
+    ],
+)
+def test_a_parameter_that_fits_is_declared(name: str, annotation: object) -> None:
+    assert name in declared(Part, name, annotation).model_fields
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "annotation", "remedy"),
+    [
+        (
+            Part,
+            "sise",
+            int | None,
+            r"Query\.sise: Part has no column sise; it has id, name.*Narrow",
+        ),
+        (Part, "size__near", int | None, "refers to one row by no relationship size.*ne, gt"),
+        (Part, "size__gte__lt", int | None, "refers to one row by no relationship"),
+        (Land, "parts__name", str | None, "Land refers to one row by no relationship parts"),
+        (Part, "size", str | None, "Part.size is int, and is compared with str"),
+        (Part, "size", bool | None, "Part.size is int, and is compared with bool"),
+        (Part, "size", float | None, "Part.size is int, and is compared with float"),
+        (Part, "found", datetime | None, "Part.found is date, and is compared with datetime"),
+        (Part, "size__contains", int | None, "Part.size is int, which contains does not compare"),
+        (Part, "climate__gt", Climate | None, "Part.climate is Climate, which gt does not"),
+        (Part, "size__in", int | None, r"Part.size with in: annotate it OneOf\[int\] | None"),
+        (Part, "size", OneOf[int] | None, "Part.size with eq: annotate it"),
+        (Part, "size__isnull", int | None, r"Part.size with isnull is a question: .* bool \| None"),
+        (Part, "more", dict[str, Any] | None, r"Part.more is of a type .* narrow\(\)"),
+        (Part, "money", float | None, r"Part.money is of a type that cannot be compared"),
+        (Stray, "other_id", int | None, "has the type of elsewhere.id: import its model before"),
+        (Part, "sort", SortBy[Literal["sise"]], "Part has no column sise"),  # type: ignore[misc]
+        (Part, "sort", SortBy[Literal["climate"]], "no two databases sort .*climate"),  # type: ignore[misc]
+        (Part, "sort", SortBy[Literal["note"]], r"Part.note has no end, .* String\(200\)"),  # type: ignore[misc]
+        (Part, "q", Search, "q and the names of columns in searched go together"),
+    ],
+)
+def test_a_parameter_that_fits_nothing_is_an_error_of_the_author(
+    model: type[Base], name: str, annotation: object, remedy: str
+) -> None:
+    with pytest.raises(TypeError, match=remedy):
+        declared(model, name, annotation)
+
+
+def test_what_is_searched_is_text() -> None:
+    with pytest.raises(TypeError, match="size is int, which icontains does not compare"):
+
+        class Query(ListQuery[Part]):  # pyright: ignore[reportUnusedClass]
+            q: Search = None
+            searched = ("name", "size")
+
+
+def test_several_values_may_be_given_by_a_script_as_well() -> None:
+    kind = TypeAdapter[tuple[int, ...]](OneOf[int])
+    assert kind.validate_python("1,2") == kind.validate_python((1, 2)) == (1, 2)
+
+
+class PartQuery(ListQuery[Part]):
+    size__gt: int | None = None
+    size__in: OneOf[int] | None = None
+    climate: Climate | None = None
+    land__name: str | None = None
+    land__name__ne: str | None = None
+    sort: SortBy[Literal["name", "size", "height", "land_code"]] = None
+
+
+@pytest.fixture
+async def database(empty_url: str) -> AsyncGenerator[Database]:
+    """A database with four parts, of which two belong to a land."""
+    database = Database(empty_url)
+    async with database.lifespan(None):
+        async with database.writer.begin() as connection:
+            await connection.run_sync(Base.metadata.tables["lands"].create)
+            await connection.run_sync(Base.metadata.tables["parts"].create)
+        async with database.session() as session:
+            await session.execute(insert(Land), [{"code": "A", "name": "a"}, {"code": "B"}])
+            parts: list[dict[str, Any]] = [
+                {"size": 1, "land_code": "A"},
+                {"size": 2, "land_code": "B", "climate": Climate.MILD},
+                {"size": None, "land_code": None},
+                {"size": 2**31 - 1, "land_code": None},
+            ]
+            for each in parts:
+                await session.execute(insert(Part), each)
+        yield database
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        (PartQuery(size__gt=2**40), []),
+        (PartQuery(size__gt=-(2**40)), [1, 2, 4]),
+        (PartQuery(size__in=(2**40, 1)), [1]),
+        (PartQuery(climate=Climate.MILD), [2]),
+        (PartQuery(land__name="a"), [1]),
+        (PartQuery(land__name__ne="a"), [2, 3, 4]),
+        (PartQuery(sort=(SortKey("size", descending=True),)), [3, 4, 2, 1]),
+    ],
+)
+async def test_a_list_has_the_rows_that_its_parameters_say(
+    database: Database, query: PartQuery, ids: list[int]
+) -> None:
+    async with database.session(readonly=True) as session:
+        page = await paginate(session, select(Part), query)
+        assert [part.id for part in page.items] == ids
+
+
+async def test_rows_with_an_order_of_their_own_are_an_error_of_the_author(
+    database: Database,
+) -> None:
+    async with database.session(readonly=True) as session:
+        with pytest.raises(TypeError, match=r"leave out order_by\(\), and override .*sort_keys"):
+            await paginate(session, select(Part).order_by(Part.name), ListQuery())
+
+
+async def test_rows_are_counted_or_estimated(database: Database) -> None:
+    async with database.session(readonly=True) as session:
+        page = await paginate(session, select(Part), ListQuery(count="exact"))
+        assert page.total == 4
+        guess = (await paginate(session, select(Part), ListQuery(count="estimated"))).total
+        assert guess is not None
+        assert guess >= 0
+        assert page.last
+        assert (await paginate(session, select(Part), ListQuery(count="estimated"))).last is None
+
+
+# --- Cursors -----------------------------------------------------------------------------------
+
+
+def test_a_cursor_is_read_with_any_key_and_written_with_the_first() -> None:
+    old, new = Signer("old" * 11), Signer("new" * 11, "old" * 11)
+    cursor = Cursor([1, None, "é"], back=True)
+    assert new.read(old.write(cursor, b"a"), b"a") == cursor
+    for reader, text, binding in (
+        (old, new.write(cursor, b"a"), b"a"),
+        (new, new.write(cursor, b"a"), b"b"),
+        (Signer(), old.write(cursor, b"a"), b"a"),
+        (Signer(), Signer().write(cursor, b"a"), b"a"),
+    ):
+        with pytest.raises(InvalidCursor):
+            reader.read(text, binding)
+
+
+async def cursor_of(session: AsyncSession, scope: Any, query: ListQuery[Part]) -> str:
+    page = await paginate(session, scope, query)
+    assert page.next is not None
+    return page.next["cursor"]
+
+
+async def test_a_cursor_is_bound_to_its_scope(database: Database) -> None:
+    async with database.session(readonly=True) as session:
+        scope = select(Part).where(Part.size <= 5)
+        text = await cursor_of(session, scope, ListQuery(limit=1))
+        at = ListQuery[Part](limit=1, cursor=text)
+        assert [part.id for part in (await paginate(session, scope, at)).items] == [2]
+        for other in (select(Part), select(Part).where(Part.size <= 6), scope.distinct()):
+            with pytest.raises(InvalidCursor):
+                await paginate(session, other, at)
+
+
+async def test_a_scope_may_look_at_the_clock(database: Database) -> None:
+    def until(instant: datetime) -> Any:
+        return select(Part).where(Part.size >= 0, literal(instant, UTCDateTime) > func.now())
+
+    async with database.session(readonly=True) as session:
+        later = datetime.now(UTC) + timedelta(days=1)
+        text = await cursor_of(session, until(later), ListQuery(limit=1))
+        at = ListQuery[Part](limit=1, cursor=text)
+        page = await paginate(session, until(later + timedelta(seconds=1)), at)
+        assert [part.id for part in page.items] == [2]
+
+
+async def test_a_cursor_whose_column_has_another_type_by_now_is_invalid(
+    database: Database,
+) -> None:
+    async with database.session(readonly=True) as session:
+        signed = Signer("k" * 32)
+        token = signer.set(signed)
+        try:
+            written: list[tuple[Cursor, bytes]] = []
+
+            class Spy(Signer):
+                @override
+                def write(self, cursor: Cursor, binding: bytes) -> str:
+                    written.append((cursor, binding))
+                    return signed.write(Cursor(["no number"], back=cursor.back), binding)
+
+            signer.set(Spy("k" * 32))
+            text = await cursor_of(session, select(Part), ListQuery(limit=1))
+            with pytest.raises(InvalidCursor):
+                await paginate(session, select(Part), ListQuery(cursor=text))
+        finally:
+            signer.reset(token)
+
+
+# --- Indexes -----------------------------------------------------------------------------------
+
+
+class LandQuery(ListQuery[Land]):
+    sort: SortBy[Literal["code", "name"]] = None
+
+
+def test_a_sort_without_an_index_is_told_with_the_index_it_wants() -> None:
+    assert [*unindexed(PartQuery)] == [
+        (
+            "PartQuery sorts by height, and no index begins with it. Add to Part.__table_args__: "
+            'Index("ix_parts_height", "height", "id")'
+        ),
+        (
+            "PartQuery sorts by land_code, and no index begins with it. Add to "
+            'Part.__table_args__: Index("ix_parts_land_code", "land_code", "id", '
+            'postgresql_ops=code_points("land_code"))'
+        ),
+    ]
+    assert len([*unindexed(LandQuery)]) == 2  # the primary key is not by code point
+    assert not [*unindexed(ListQuery)]
+
+
+async def test_in_development_the_log_tells_of_it_at_start_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for development, told in ((False, []), (True, ["PartQuery sorts by height"])):
+        caplog.clear()
+        app = FastAPI()
+        install(app, development=development, limits=Limits())
+
+        @app.get("/parts")
+        async def show(at: Annotated[PartQuery, Query()], more: int = 0) -> None: ...
+
+        async with app.router.lifespan_context(app):
+            pass
+        found = [each.getMessage().partition(",")[0] for each in caplog.records]
+        assert [each for each in found if "height" in each] == told
