@@ -7,6 +7,8 @@ from typing import Any
 
 from sqlalchemy import Enum as EnumType, ForeignKey, Index, MetaData, Numeric, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeDecorator
+from typing_extensions import override
 
 from brickwork import Model, code_points
 
@@ -23,6 +25,18 @@ class Climate(Enum):
 
     MILD = "mild"
     HARSH = "harsh"
+
+
+class Word(TypeDecorator[str]):
+    """Text of a type of its own."""
+
+    impl = String(20)
+    cache_ok = True
+
+    @property
+    @override
+    def python_type(self) -> type[str]:
+        return str
 
 
 class Land(Base):
@@ -48,6 +62,8 @@ class Part(Base):
     found: Mapped[date | None]
     money: Mapped[Decimal | None] = mapped_column(Numeric(10, 2))
     climate: Mapped[Climate | None] = mapped_column(EnumType(Climate))
+    word: Mapped[str | None] = mapped_column(Word)
+    eq: Mapped[int | None]
     more: Mapped[dict[str, Any] | None]
     land_code: Mapped[str | None] = mapped_column(ForeignKey(Land.code))
     land: Mapped[Land | None] = relationship(back_populates="parts")

@@ -468,8 +468,13 @@ def test_a_list_within_what_is_embedded_is_refused_where_it_is_declared() -> Non
         embedding(Book, BookWithBooks)
 
 
+class Computed(ReadSchema):
+    area: NationBrief
+
+
 def test_what_is_no_relationship_needs_nothing_to_be_loaded() -> None:
     assert not embedding(Nation, NationBrief)
+    assert not embedding(Nation, Computed)
     assert embedding(Book, BookRead)
     assert embedding(Writer, WriterRead)
 

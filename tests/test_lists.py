@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, NewType, cast
 
 import pytest
 from fastapi import FastAPI, Query
@@ -31,6 +31,8 @@ from tests.atlas import Base, Climate, Land, Part, Stray
 
 pytestmark = pytest.mark.anyio
 
+Size = NewType("Size", int)
+
 
 def declared(model: type[Base], name: str, annotation: object) -> type[ListQuery[Any]]:
     """Return a query with one field."""
@@ -57,6 +59,11 @@ def declared(model: type[Base], name: str, annotation: object) -> type[ListQuery
         ("land__name__startswith", str | None),
         ("land_code", str | None),
         ("near", Annotated[str | None, Narrowing]),
+        ("sort", Annotated[str | None, Narrowing]),
+        ("q", Annotated[str | None, Narrowing]),
+        ("size", Size | None),
+        ("eq", int | None),
+        ("eq__gt", int | None),
     ],
 )
 def test_a_parameter_that_fits_is_declared(name: str, annotation: object) -> None:
@@ -100,6 +107,11 @@ def test_a_parameter_that_fits_nothing_is_an_error_of_the_author(
         declared(model, name, annotation)
 
 
+def test_a_parameter_called_sort_need_not_sort() -> None:
+    query = declared(Part, "sort", Annotated[str | None, Narrowing])
+    assert not query.model_validate({"sort": "upwards"}).sort_keys()
+
+
 def test_what_is_searched_is_text() -> None:
     with pytest.raises(TypeError, match="size is int, which icontains does not compare"):
 
@@ -119,7 +131,7 @@ class PartQuery(ListQuery[Part]):
     climate: Climate | None = None
     land__name: str | None = None
     land__name__ne: str | None = None
-    sort: SortBy[Literal["name", "size", "height", "land_code"]] = None
+    sort: SortBy[Literal["name", "size", "word", "height", "land_code"]] = None
 
 
 @pytest.fixture
@@ -133,10 +145,10 @@ async def database(empty_url: str) -> AsyncGenerator[Database]:
         async with database.session() as session:
             await session.execute(insert(Land), [{"code": "A", "name": "a"}, {"code": "B"}])
             parts: list[dict[str, Any]] = [
-                {"size": 1, "land_code": "A"},
-                {"size": 2, "land_code": "B", "climate": Climate.MILD},
-                {"size": None, "land_code": None},
-                {"size": 2**31 - 1, "land_code": None},
+                {"size": 1, "land_code": "A", "word": "a"},
+                {"size": 2, "land_code": "B", "climate": Climate.MILD, "word": "B"},
+                {"size": None, "land_code": None, "word": "z"},
+                {"size": 2**31 - 1, "land_code": None, "word": "Ä"},
             ]
             for each in parts:
                 await session.execute(insert(Part), each)
@@ -153,6 +165,7 @@ async def database(empty_url: str) -> AsyncGenerator[Database]:
         (PartQuery(land__name="a"), [1]),
         (PartQuery(land__name__ne="a"), [2, 3, 4]),
         (PartQuery(sort=(SortKey("size", descending=True),)), [3, 4, 2, 1]),
+        (PartQuery(sort=(SortKey("word"),)), [2, 1, 3, 4]),
     ],
 )
 async def test_a_list_has_the_rows_that_its_parameters_say(
@@ -167,8 +180,10 @@ async def test_rows_with_an_order_of_their_own_are_an_error_of_the_author(
     database: Database,
 ) -> None:
     async with database.session(readonly=True) as session:
-        with pytest.raises(TypeError, match=r"leave out order_by\(\), and override .*sort_keys"):
+        with pytest.raises(TypeError, match=r"leave out order_by\(\) and limit\(\), .*sort_keys"):
             await paginate(session, select(Part).order_by(Part.name), ListQuery())
+        with pytest.raises(TypeError, match="an order or a limit"):
+            await paginate(session, select(Part).limit(3), ListQuery())
 
 
 async def test_rows_are_counted_or_estimated(database: Database) -> None:
@@ -183,6 +198,12 @@ async def test_rows_are_counted_or_estimated(database: Database) -> None:
 
 
 # --- Cursors -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keys", [("",), ("k" * 31,), ("k" * 32, "short")])
+def test_a_key_that_could_be_guessed_is_refused(keys: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="a secret of 32 characters or more"):
+        Signer(*keys)
 
 
 def test_a_cursor_is_read_with_any_key_and_written_with_the_first() -> None:
@@ -259,7 +280,7 @@ class LandQuery(ListQuery[Land]):
 
 
 def test_a_sort_without_an_index_is_told_with_the_index_it_wants() -> None:
-    assert [*unindexed(PartQuery)] == [
+    assert [each for each in unindexed(PartQuery) if "word" not in each] == [
         (
             "PartQuery sorts by height, and no index begins with it. Add to Part.__table_args__: "
             'Index("ix_parts_height", "height", "id")'

@@ -14,6 +14,7 @@ from pydantic_core import from_json, to_json
 from brickwork.problems import Fault, InvalidCursor
 
 _MAC: Final = 16  # bytes of SHA-256
+_SHORTEST: Final = 32
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,12 @@ class Signer:
     """Writes cursors with the first of its keys, and reads those of any."""
 
     def __init__(self, *keys: str) -> None:
-        """Take the *keys*, the newest first; without, one that lasts as long as the process."""
+        """Take the *keys*, the newest first; without, one that lasts as long as the process.
+
+        Raises `ValueError` for a key that could be guessed.
+        """
+        if any(len(each) < _SHORTEST for each in keys):
+            raise ValueError(f"A key of cursors is a secret of {_SHORTEST} characters or more.")
         self._keys = [each.encode() for each in keys] or [secrets.token_bytes()]
 
     def write(self, cursor: Cursor, binding: bytes) -> str:

@@ -102,8 +102,9 @@ def filter_of(model: type[DeclarativeBase], name: str, annotation: object) -> Fi
     fit them.
     """
     *references, last = name.split("__")
-    operator = last if last in OPERATORS and references else "eq"
-    if operator == last:
+    operator = "eq"
+    if references and last in OPERATORS:
+        operator = last
         *references, last = references
     path: list[InstrumentedAttribute[Any]] = []
     for each in references:
@@ -181,6 +182,7 @@ def _fits(leaf: type, kind: type) -> bool:
 
 def _leaves(annotation: Any) -> Iterator[type]:
     """Yield the types of the values that *annotation* admits, None apart."""
+    annotation = getattr(annotation, "__supertype__", annotation)  # of a NewType
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         yield from _leaves(arguments[0])

@@ -35,7 +35,7 @@ from brickwork.filters import Filter, column_of, filter_of, is_sortable
 from brickwork.guards import guard
 from brickwork.limits import AtMost
 from brickwork.sorting import SortKey
-from brickwork.texts import icontains
+from brickwork.texts import icontains, stored
 
 M = TypeVar("M", bound=DeclarativeBase)
 T = TypeVar("T")
@@ -157,7 +157,7 @@ class ListQuery(BaseModel, Generic[M]):
     offset: Annotated[int, Ge(0), AtMost("offset")] = Field(
         default=0, description="How many rows to pass over."
     )
-    cursor: Annotated[str, MaxLen(8192)] | None = Field(
+    cursor: Annotated[str, MaxLen(4096)] | None = Field(
         default=None, description="Where the page begins, as a Link has it."
     )
     count: Literal["exact", "estimated"] | None = Field(
@@ -216,7 +216,7 @@ class ListQuery(BaseModel, Generic[M]):
 
     def sort_keys(self) -> Sequence[SortKey[str]]:
         """Return what the rows are sorted by, before their key; override for another default."""
-        return getattr(self, "sort", None) or ()
+        return getattr(self, "sort", None) or () if self.__sorts__ else ()
 
 
 def _model_of(query: type[BaseModel]) -> type[DeclarativeBase] | None:
@@ -249,11 +249,12 @@ def _sorts(
 ) -> Iterator[InstrumentedAttribute[Any]]:
     """Yield the columns that *query* sorts by."""
     field = query.model_fields.get("sort")
-    for name in _sort_names(field.annotation) if field else ():
+    marked = field and any(isinstance(each, _Sorting) for each in field.metadata)
+    for name in _sort_names(field.annotation) if field and marked else ():
         column = column_of(model, name)
         if not is_sortable(column):
             raise TypeError(f"{query.__name__}.sort: no two databases sort {column} alike.")
-        kind = column.expression.type
+        kind = stored(column.expression.type)
         if isinstance(kind, String) and kind.length is None:
             raise TypeError(
                 f"{query.__name__}.sort: {column} has no end, and a cursor repeats it: give it a "
@@ -263,7 +264,9 @@ def _sorts(
 
 
 def _check_search(query: type[ListQuery[Any]], model: type[DeclarativeBase]) -> None:
-    if ("q" in query.model_fields) != bool(query.searched):
+    field = query.model_fields.get("q")
+    marked = bool(field and any(isinstance(each, _Searching) for each in field.metadata))
+    if marked != bool(query.searched):
         raise TypeError(f"{query.__name__}: q and the names of columns in searched go together.")
     for name in query.searched:
         filter_of(model, f"{name}__icontains", str)

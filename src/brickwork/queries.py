@@ -76,10 +76,12 @@ async def paginate(session: AsyncSession, rows: Select[M], at: ListQuery[M]) -> 
 
 def ordered(rows: Select[M], at: ListQuery[M]) -> Order:
     """Return the order that *at* wants of *rows*; raises `TypeError` if they have one already."""
-    if rows._order_by_clauses:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] — SQLAlchemy shows it nowhere else
+    # SQLAlchemy shows them nowhere else.
+    own = (*rows._order_by_clauses, rows._limit_clause, rows._offset_clause)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    if any(each is not None for each in own):
         raise TypeError(
-            "These rows have an order, and a list gets its own: leave out order_by(), and override "
-            "ListQuery.sort_keys for another default."
+            "These rows have an order or a limit, and a list gets its own: leave out order_by() "
+            "and limit(), and override ListQuery.sort_keys for another default."
         )
     return order(entity(rows), at.sort_keys())
 
