@@ -100,6 +100,9 @@ async def test_a_commit_hook_that_raises_makes_a_500_and_leaves_nothing(
     assert response.status_code == 500
     assert "not today" not in response.text
     assert await cities(client) == []
+    # Nor does the next request on that connection commit what the last one left.
+    assert (await client.post("/cities", json={"name": "Porto"})).status_code == 201
+    assert [city["name"] for city in await cities(client)] == ["Porto"]
 
 
 async def test_an_answer_that_cannot_be_serialised_leaves_nothing(empty_url: str) -> None:

@@ -143,6 +143,7 @@ class Database:
             connect_args={} if sqlite else {"server_settings": settings},
         )
         event.listen(engine.sync_engine, "do_connect", _connect)
+        event.listen(engine.sync_engine, "checkin", _roll_back)
         if sqlite:
             _configure_sqlite(engine, readonly=readonly)
         return engine
@@ -200,6 +201,21 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+def _roll_back(connection: Any, entry: ConnectionPoolEntry) -> None:
+    """Roll back what a commit left open that was refused, or never reached the database.
+
+    SQLAlchemy takes the transaction for ended, and the next request would commit it.
+    """
+    if connection is not None and _is_open(entry.driver_connection):
+        connection.rollback()
+
+
+def _is_open(driver: Any) -> bool:
+    """Tell whether a connection of aiosqlite or asyncpg is in a transaction."""
+    sqlite = hasattr(driver, "in_transaction")
+    return bool(driver.in_transaction if sqlite else driver.is_in_transaction())
+
+
 def _configure_sqlite(engine: AsyncEngine, *, readonly: bool) -> None:
     pragmas = (*_PRAGMAS, "query_only = ON") if readonly else _PRAGMAS
 
@@ -211,12 +227,6 @@ def _configure_sqlite(engine: AsyncEngine, *, readonly: bool) -> None:
         for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
-
-    @event.listens_for(engine.sync_engine, "checkin")
-    def roll_back(connection: Any, entry: ConnectionPoolEntry) -> None:
-        # After a commit that was refused, SQLite is still in the transaction; SQLAlchemy is not.
-        if connection is not None and getattr(entry.driver_connection, "in_transaction", False):
-            connection.rollback()
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
