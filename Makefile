@@ -50,8 +50,8 @@ COMPILE = PIP_CONFIG_FILE=/dev/null PIP_FIND_LINKS= PIP_EXTRA_INDEX_URL= \
 
 lock: $(VENV)/dev.stamp ## Pin the dependencies anew (ARGS=--upgrade for the newest)
 	@test $(VERSION) = 3.11 || { echo "Lock with the oldest Python: make lock PYTHON=python3.11" >&2; exit 1; }
-	$(COMPILE) $(ARGS) --extra service --output-file requirements/run.txt pyproject.toml
-	$(COMPILE) $(ARGS) --extra service --extra dev --constraint requirements/run.txt \
+	$(COMPILE) $(ARGS) --extra service --extra cli --output-file requirements/run.txt pyproject.toml
+	$(COMPILE) $(ARGS) --extra service --extra cli --extra dev --constraint requirements/run.txt \
 		--output-file requirements/dev.txt pyproject.toml
 
 clean: ## Remove what these targets made, except databases

@@ -10,8 +10,9 @@ from .comments.resource import router as comments
 from .settings import Settings
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Return the service over the database that *settings* name."""
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Return the service over the database that *settings* name, the environment's unless given."""
+    settings = settings or Settings()
     database = Database(settings.database_url)
     app = FastAPI(title="Brickwork", version="0.1.0", lifespan=database.lifespan)
     install(app, cursor_keys=settings.cursor_keys, development=settings.development)

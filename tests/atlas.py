@@ -46,10 +46,10 @@ class Land(Base):
 
     code: Mapped[str] = mapped_column(String(2), primary_key=True)
     name: Mapped[str | None] = mapped_column(String(30))
-    parts: Mapped[list["Part"]] = relationship(back_populates="land")
+    parts: Mapped[list["Region"]] = relationship(back_populates="land")
 
 
-class Part(Base):
+class Region(Base):
     """A part of a land."""
 
     __tablename__ = "parts"

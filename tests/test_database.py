@@ -309,7 +309,7 @@ async def test_sqlite_waits_for_locks_keeps_references_and_survives_a_power_cut(
         "journal_mode": "wal",
         "synchronous": 2,
         "foreign_keys": 1,
-        "busy_timeout": 5000,
+        "busy_timeout": 1000,
     }
     async with database.lifespan(None):
         for readonly in (False, True):

@@ -490,4 +490,4 @@ async def test_who_read_before_another_wrote_may_try_again(database: Database) -
         await connection.execute(text("PRAGMA query_only = ON"))
     found = violation(error.value)
     assert found is not None
-    assert found.kind == "busy"
+    assert found.kind == "contended"

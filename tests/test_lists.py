@@ -27,7 +27,7 @@ from brickwork import (
 from brickwork.cursors import Cursor, Signer, signer
 from brickwork.indexes import unindexed
 from brickwork.limits import Limits
-from tests.atlas import Base, Climate, Land, Part, Stray
+from tests.atlas import Base, Climate, Land, Region, Stray
 
 pytestmark = pytest.mark.anyio
 
@@ -67,37 +67,47 @@ def declared(model: type[Base], name: str, annotation: object) -> type[ListQuery
     ],
 )
 def test_a_parameter_that_fits_is_declared(name: str, annotation: object) -> None:
-    assert name in declared(Part, name, annotation).model_fields
+    assert name in declared(Region, name, annotation).model_fields
 
 
 @pytest.mark.parametrize(
     ("model", "name", "annotation", "remedy"),
     [
         (
-            Part,
+            Region,
             "sise",
             int | None,
-            r"Query\.sise: Part has no column sise; it has id, name.*Narrow",
+            r"Query\.sise: Region has no column sise; it has id, name.*Narrow",
         ),
-        (Part, "size__near", int | None, "refers to one row by no relationship size.*ne, gt"),
-        (Part, "size__gte__lt", int | None, "refers to one row by no relationship"),
+        (Region, "size__near", int | None, "refers to one row by no relationship size.*ne, gt"),
+        (Region, "size__gte__lt", int | None, "refers to one row by no relationship"),
         (Land, "parts__name", str | None, "Land refers to one row by no relationship parts"),
-        (Part, "size", str | None, "Part.size is int, and is compared with str"),
-        (Part, "size", bool | None, "Part.size is int, and is compared with bool"),
-        (Part, "size", float | None, "Part.size is int, and is compared with float"),
-        (Part, "found", datetime | None, "Part.found is date, and is compared with datetime"),
-        (Part, "size__contains", int | None, "Part.size is int, which contains does not compare"),
-        (Part, "climate__gt", Climate | None, "Part.climate is Climate, which gt does not"),
-        (Part, "size__in", int | None, r"Part.size with in: annotate it OneOf\[int\] | None"),
-        (Part, "size", OneOf[int] | None, "Part.size with eq: annotate it"),
-        (Part, "size__isnull", int | None, r"Part.size with isnull is a question: .* bool \| None"),
-        (Part, "more", dict[str, Any] | None, r"Part.more is of a type .* narrow\(\)"),
-        (Part, "money", float | None, r"Part.money is of a type that cannot be compared"),
+        (Region, "size", str | None, "Region.size is int, and is compared with str"),
+        (Region, "size", bool | None, "Region.size is int, and is compared with bool"),
+        (Region, "size", float | None, "Region.size is int, and is compared with float"),
+        (Region, "found", datetime | None, "Region.found is date, and is compared with datetime"),
+        (
+            Region,
+            "size__contains",
+            int | None,
+            "Region.size is int, which contains does not compare",
+        ),
+        (Region, "climate__gt", Climate | None, "Region.climate is Climate, which gt does not"),
+        (Region, "size__in", int | None, r"Region.size with in: annotate it OneOf\[int\] | None"),
+        (Region, "size", OneOf[int] | None, "Region.size with eq: annotate it"),
+        (
+            Region,
+            "size__isnull",
+            int | None,
+            r"Region.size with isnull is a question: .* bool \| None",
+        ),
+        (Region, "more", dict[str, Any] | None, r"Region.more is of a type .* narrow\(\)"),
+        (Region, "money", float | None, r"Region.money is of a type that cannot be compared"),
         (Stray, "other_id", int | None, "has the type of elsewhere.id: import its model before"),
-        (Part, "sort", SortBy[Literal["sise"]], "Part has no column sise"),  # type: ignore[misc]
-        (Part, "sort", SortBy[Literal["climate"]], "no two databases sort .*climate"),  # type: ignore[misc]
-        (Part, "sort", SortBy[Literal["note"]], r"Part.note has no end, .* String\(200\)"),  # type: ignore[misc]
-        (Part, "q", Search, "q and the names of columns in searched go together"),
+        (Region, "sort", SortBy[Literal["sise"]], "Region has no column sise"),  # type: ignore[misc]
+        (Region, "sort", SortBy[Literal["climate"]], "no two databases sort .*climate"),  # type: ignore[misc]
+        (Region, "sort", SortBy[Literal["note"]], r"Region.note has no end, .* String\(200\)"),  # type: ignore[misc]
+        (Region, "q", Search, "q and the names of columns in searched go together"),
     ],
 )
 def test_a_parameter_that_fits_nothing_is_an_error_of_the_author(
@@ -108,14 +118,14 @@ def test_a_parameter_that_fits_nothing_is_an_error_of_the_author(
 
 
 def test_a_parameter_called_sort_need_not_sort() -> None:
-    query = declared(Part, "sort", Annotated[str | None, Narrowing])
+    query = declared(Region, "sort", Annotated[str | None, Narrowing])
     assert not query.model_validate({"sort": "upwards"}).sort_keys()
 
 
 def test_what_is_searched_is_text() -> None:
     with pytest.raises(TypeError, match="size is int, which icontains does not compare"):
 
-        class Query(ListQuery[Part]):  # pyright: ignore[reportUnusedClass]
+        class Query(ListQuery[Region]):  # pyright: ignore[reportUnusedClass]
             q: Search = None
             searched = ("name", "size")
 
@@ -125,7 +135,7 @@ def test_several_values_may_be_given_by_a_script_as_well() -> None:
     assert kind.validate_python("1,2") == kind.validate_python((1, 2)) == (1, 2)
 
 
-class PartQuery(ListQuery[Part]):
+class RegionQuery(ListQuery[Region]):
     size__gt: int | None = None
     size__in: OneOf[int] | None = None
     climate: Climate | None = None
@@ -151,28 +161,28 @@ async def database(empty_url: str) -> AsyncGenerator[Database]:
                 {"size": 2**31 - 1, "land_code": None, "word": "Ä"},
             ]
             for each in parts:
-                await session.execute(insert(Part), each)
+                await session.execute(insert(Region), each)
         yield database
 
 
 @pytest.mark.parametrize(
     ("query", "ids"),
     [
-        (PartQuery(size__gt=2**40), []),
-        (PartQuery(size__gt=-(2**40)), [1, 2, 4]),
-        (PartQuery(size__in=(2**40, 1)), [1]),
-        (PartQuery(climate=Climate.MILD), [2]),
-        (PartQuery(land__name="a"), [1]),
-        (PartQuery(land__name__ne="a"), [2, 3, 4]),
-        (PartQuery(sort=(SortKey("size", descending=True),)), [3, 4, 2, 1]),
-        (PartQuery(sort=(SortKey("word"),)), [2, 1, 3, 4]),
+        (RegionQuery(size__gt=2**40), []),
+        (RegionQuery(size__gt=-(2**40)), [1, 2, 4]),
+        (RegionQuery(size__in=(2**40, 1)), [1]),
+        (RegionQuery(climate=Climate.MILD), [2]),
+        (RegionQuery(land__name="a"), [1]),
+        (RegionQuery(land__name__ne="a"), [2, 3, 4]),
+        (RegionQuery(sort=(SortKey("size", descending=True),)), [3, 4, 2, 1]),
+        (RegionQuery(sort=(SortKey("word"),)), [2, 1, 3, 4]),
     ],
 )
 async def test_a_list_has_the_rows_that_its_parameters_say(
-    database: Database, query: PartQuery, ids: list[int]
+    database: Database, query: RegionQuery, ids: list[int]
 ) -> None:
     async with database.session(readonly=True) as session:
-        page = await paginate(session, select(Part), query)
+        page = await paginate(session, select(Region), query)
         assert [part.id for part in page.items] == ids
 
 
@@ -181,20 +191,20 @@ async def test_rows_with_an_order_of_their_own_are_an_error_of_the_author(
 ) -> None:
     async with database.session(readonly=True) as session:
         with pytest.raises(TypeError, match=r"leave out order_by\(\) and limit\(\), .*sort_keys"):
-            await paginate(session, select(Part).order_by(Part.name), ListQuery())
+            await paginate(session, select(Region).order_by(Region.name), ListQuery())
         with pytest.raises(TypeError, match="an order or a limit"):
-            await paginate(session, select(Part).limit(3), ListQuery())
+            await paginate(session, select(Region).limit(3), ListQuery())
 
 
 async def test_rows_are_counted_or_estimated(database: Database) -> None:
     async with database.session(readonly=True) as session:
-        page = await paginate(session, select(Part), ListQuery(count="exact"))
+        page = await paginate(session, select(Region), ListQuery(count="exact"))
         assert page.total == 4
-        guess = (await paginate(session, select(Part), ListQuery(count="estimated"))).total
+        guess = (await paginate(session, select(Region), ListQuery(count="estimated"))).total
         assert guess is not None
         assert guess >= 0
         assert page.last
-        assert (await paginate(session, select(Part), ListQuery(count="estimated"))).last is None
+        assert (await paginate(session, select(Region), ListQuery(count="estimated"))).last is None
 
 
 # --- Cursors -----------------------------------------------------------------------------------
@@ -220,7 +230,7 @@ def test_a_cursor_is_read_with_any_key_and_written_with_the_first() -> None:
             reader.read(text, binding)
 
 
-async def cursor_of(session: AsyncSession, scope: Any, query: ListQuery[Part]) -> str:
+async def cursor_of(session: AsyncSession, scope: Any, query: ListQuery[Region]) -> str:
     page = await paginate(session, scope, query)
     assert page.next is not None
     return page.next["cursor"]
@@ -228,23 +238,23 @@ async def cursor_of(session: AsyncSession, scope: Any, query: ListQuery[Part]) -
 
 async def test_a_cursor_is_bound_to_its_scope(database: Database) -> None:
     async with database.session(readonly=True) as session:
-        scope = select(Part).where(Part.size <= 5)
+        scope = select(Region).where(Region.size <= 5)
         text = await cursor_of(session, scope, ListQuery(limit=1))
-        at = ListQuery[Part](limit=1, cursor=text)
+        at = ListQuery[Region](limit=1, cursor=text)
         assert [part.id for part in (await paginate(session, scope, at)).items] == [2]
-        for other in (select(Part), select(Part).where(Part.size <= 6), scope.distinct()):
+        for other in (select(Region), select(Region).where(Region.size <= 6), scope.distinct()):
             with pytest.raises(InvalidCursor):
                 await paginate(session, other, at)
 
 
 async def test_a_scope_may_look_at_the_clock(database: Database) -> None:
     def until(instant: datetime) -> Any:
-        return select(Part).where(Part.size >= 0, literal(instant, UTCDateTime) > func.now())
+        return select(Region).where(Region.size >= 0, literal(instant, UTCDateTime) > func.now())
 
     async with database.session(readonly=True) as session:
         later = datetime.now(UTC) + timedelta(days=1)
         text = await cursor_of(session, until(later), ListQuery(limit=1))
-        at = ListQuery[Part](limit=1, cursor=text)
+        at = ListQuery[Region](limit=1, cursor=text)
         page = await paginate(session, until(later + timedelta(seconds=1)), at)
         assert [part.id for part in page.items] == [2]
 
@@ -265,9 +275,9 @@ async def test_a_cursor_whose_column_has_another_type_by_now_is_invalid(
                     return signed.write(Cursor(["no number"], back=cursor.back), binding)
 
             signer.set(Spy("k" * 32))
-            text = await cursor_of(session, select(Part), ListQuery(limit=1))
+            text = await cursor_of(session, select(Region), ListQuery(limit=1))
             with pytest.raises(InvalidCursor):
-                await paginate(session, select(Part), ListQuery(cursor=text))
+                await paginate(session, select(Region), ListQuery(cursor=text))
         finally:
             signer.reset(token)
 
@@ -280,14 +290,14 @@ class LandQuery(ListQuery[Land]):
 
 
 def test_a_sort_without_an_index_is_told_with_the_index_it_wants() -> None:
-    assert [each for each in unindexed(PartQuery) if "word" not in each] == [
+    assert [each for each in unindexed(RegionQuery) if "word" not in each] == [
         (
-            "PartQuery sorts by height, and no index begins with it. Add to Part.__table_args__: "
-            'Index("ix_parts_height", "height", "id")'
+            "RegionQuery sorts by height, and no index begins with it. "
+            'Add to Region.__table_args__: Index("ix_parts_height", "height", "id")'
         ),
         (
-            "PartQuery sorts by land_code, and no index begins with it. Add to "
-            'Part.__table_args__: Index("ix_parts_land_code", "land_code", "id", '
+            "RegionQuery sorts by land_code, and no index begins with it. Add to "
+            'Region.__table_args__: Index("ix_parts_land_code", "land_code", "id", '
             'postgresql_ops=code_points("land_code"))'
         ),
     ]
@@ -298,13 +308,13 @@ def test_a_sort_without_an_index_is_told_with_the_index_it_wants() -> None:
 async def test_in_development_the_log_tells_of_it_at_start_up(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    for development, told in ((False, []), (True, ["PartQuery sorts by height"])):
+    for development, told in ((False, []), (True, ["RegionQuery sorts by height"])):
         caplog.clear()
         app = FastAPI()
         install(app, development=development, limits=Limits())
 
         @app.get("/parts")
-        async def show(at: Annotated[PartQuery, Query()], more: int = 0) -> None: ...
+        async def show(at: Annotated[RegionQuery, Query()], more: int = 0) -> None: ...
 
         async with app.router.lifespan_context(app):
             pass

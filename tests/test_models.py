@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, load_only, mapped_column
 
-from brickwork import Entity, JSONDocument, Model, Timestamped, UTCDateTime
+from brickwork import Entity, JSONDocument, Model, Timestamped, UTCDateTime, Versioned
 from brickwork.models import new_key, now
 from tests.values import VALID, law
 
@@ -230,6 +230,38 @@ def test_times_that_are_given_are_kept(engine: Engine) -> None:
 
 def test_what_the_database_computes_comes_back_with_the_row() -> None:
     assert inspect(Yard).eager_defaults is True
+
+
+class Plot(Base, Entity, Versioned):
+    __tablename__ = "plots"
+
+    kind: Mapped[str] = mapped_column(default="plot")
+    __mapper_args__ = {  # noqa: RUF012 — SQLAlchemy declares it
+        "polymorphic_on": "kind",
+        "polymorphic_identity": "plot",
+    }
+
+
+class Meadow(Plot):
+    __mapper_args__ = {"polymorphic_identity": "meadow"}  # noqa: RUF012 — as above
+
+
+class Careless(Base):
+    __abstract__ = True
+    __mapper_args__ = {"confirm_deleted_rows": False}  # noqa: RUF012 — as above
+
+
+class Hedge(Careless, Entity, Versioned):
+    __tablename__ = "hedges"
+
+
+def test_arguments_of_a_mapper_leave_ours_as_they_are() -> None:
+    models: list[type[Model]] = [Plot, Meadow, Hedge]
+    for model in models:
+        assert inspect(model).eager_defaults is True
+        assert inspect(model).version_id_col is inspect(model).columns["version"]
+    assert inspect(Meadow).polymorphic_identity == "meadow"
+    assert not inspect(Hedge).confirm_deleted_rows
 
 
 def test_the_types_of_the_columns_follow_from_the_annotations() -> None:

@@ -25,7 +25,7 @@ def create_app(limits: Limits | None = None) -> FastAPI:
     install(app, limits=limits)
     router = APIRouter(route_class=Route)
 
-    @router.patch("/things", responses=described([404, 409]), openapi_extra=also_merge_patch(Thing))
+    @router.patch("/things", responses=described([404, 409]), openapi_extra=also_merge_patch())
     async def update(data: Thing) -> None: ...
 
     @router.get("/things")

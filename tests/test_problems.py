@@ -22,6 +22,7 @@ from brickwork import (
     NotAcceptable,
     NotFound,
     Problem,
+    StillRunning,
     Unavailable,
     UnsupportedMediaType,
     UriTooLong,
@@ -200,7 +201,7 @@ def test_each_problem_of_ours_has_its_own_code_and_words_for_its_page() -> None:
     assert len({each.code for each in ours}) == len(ours)
     assert all(of_status(each.status).status == each.status for each in ours)
     assert all(each.__doc__ and each.remedy for each in ours)
-    assert [each for each in ours if each.retry] == [Unavailable]
+    assert [each for each in ours if each.retry] == [StillRunning, Unavailable]
 
 
 def test_problems_do_not_share_their_headers() -> None:

@@ -1,13 +1,13 @@
 """A step that is overridden once holds on every route; query() narrows every one of them."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Generic, TypeVar
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, text
 from typing_extensions import override
 
 from brickwork import (
@@ -16,9 +16,11 @@ from brickwork import (
     ListQuery,
     Model,
     Narrowing,
+    NotFound,
     Page,
     Resource,
     SortKey,
+    Unavailable,
     crud_router,
     get_or_404,
     install,
@@ -27,6 +29,7 @@ from tests import shop
 from tests.annotated_late import PrefixedCities
 from tests.conftest import Databases
 from tests.server import serving
+from tests.service.bodies import told
 from tests.shop import City, CityCreate, CityRead, CityUpdate, Shop
 
 pytestmark = pytest.mark.anyio
@@ -300,3 +303,67 @@ async def test_a_row_is_found_by_a_model_or_by_a_select(databases: Databases) ->
         async with database.session(readonly=True) as session:
             rome = await get_or_404(session, City, 1)
             assert rome is await get_or_404(session, select(City), "1")
+
+
+async def test_an_overridden_get_holds_for_each_row_of_a_batch(empty_url: str) -> None:
+    class Cities(Resource[City]):
+        @override
+        async def get(self, key: object, /) -> City:
+            city = await super().get(key)
+            if city.name == "Atlantis":
+                raise NotFound("City not found")
+            return city
+
+    app = FastAPI(lifespan=Shop(empty_url).lifespan)
+    install(app)
+    app.include_router(
+        crud_router("/cities", Cities, read=CityRead, create=CityCreate, update=CityUpdate)
+    )
+    async with serving(app) as client:
+        for name in ("Rome", "Atlantis"):
+            created(await client.post("/cities", json={"name": name}))
+        changes = [{"id": key, "people": 1} for key in (1, 2, 3)]
+        assert told(await client.patch("/cities/batch", json=changes)) == (
+            "404 #/1/id not_found, #/2/id not_found"
+        )
+        assert told(await client.patch("/cities/batch", json=changes[:1])) == "200"
+        assert told(await client.delete("/cities/batch?id=1&id=2")) == "404 ?id not_found"
+
+
+@pytest.mark.parametrize("when", ["at once", "alone"])
+@pytest.mark.parametrize("failure", ["503", "500"], ids=["the database is away", "a mistake"])
+async def test_what_no_item_is_to_blame_for_is_told_of_none(
+    empty_url: str, when: str, failure: str
+) -> None:
+    class Cities(Resource[City]):
+        @override
+        async def update(self, row: City, /, changes: Mapping[str, Any]) -> None:
+            calls.append(row.name)
+            if when == "at once" or len(calls) > len(items):
+                if failure == "503":
+                    raise Unavailable("The database is away.")
+                await self.session.execute(text("SELECT nothing FROM nowhere"))
+            await super().update(row, changes)
+
+    calls: list[str] = []
+    items = [{"id": key, "people": -1} for key in (1, 2)]  # which the database refuses
+    app = FastAPI(lifespan=Shop(empty_url).lifespan)
+    install(app)
+    app.include_router(
+        crud_router("/cities", Cities, read=CityRead, create=CityCreate, update=CityUpdate)
+    )
+    async with serving(app) as client:
+        for name in ("Rome", "Oslo"):
+            created(await client.post("/cities", json={"name": name}))
+        assert told(await client.patch("/cities/batch", json=items)) == failure
+
+
+async def test_what_is_not_marked_when_it_is_deleted_is_not_restored(empty_url: str) -> None:
+    database = Shop(empty_url)
+    async with database.lifespan(None), database.session() as session:
+        cities = shop.Cities(session=session, tenant="")
+        city = City(name="Rome")
+        await cities.create(city)
+        await cities.restore(city)
+        await session.flush()
+        await cities.delete(city)

@@ -36,6 +36,9 @@ async def test_an_operation_is_named_after_its_resource() -> None:
     } == {
         ("get", "/big-cities"): "big_cities_list",
         ("post", "/big-cities"): "big_cities_create",
+        ("post", "/big-cities/batch"): "big_cities_create_batch",
+        ("patch", "/big-cities/batch"): "big_cities_update_batch",
+        ("delete", "/big-cities/batch"): "big_cities_delete_batch",
         ("get", "/big-cities/{id}"): "big_cities_get",
         ("patch", "/big-cities/{id}"): "big_cities_update",
         ("put", "/big-cities/{id}"): "big_cities_replace",

@@ -297,3 +297,14 @@ async def test_a_patch_is_read_as_either_type() -> None:
             headers = {"content-type": kind}
             response = await client.patch("/things", content=b'{"size": 5}', headers=headers)
             assert response.json() == 5
+
+
+async def test_a_parameter_that_is_not_declared_is_refused_on_any_route() -> None:
+    async with calling(app) as client:
+        assert told(await client.get("/things/a?zzz=1")) == "422 ?zzz unknown_parameter"
+
+
+def test_the_path_of_a_row_can_be_made_from_its_key() -> None:
+    route = Route("/things/{id:key}", get_thing, name="thing", methods=["GET"])
+    assert route.url_path_for("thing", id="a") == "/things/a"
+    assert route.matches(scope("GET", "/things/batch"))[0] is Match.NONE

@@ -8,16 +8,16 @@ from sqlalchemy import BigInteger, CheckConstraint, Double, ForeignKey, Index, S
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.authors.models import Author
-from brickwork import Entity, Timestamped, code_points
+from brickwork import Entity, SoftDelete, Timestamped, Versioned, code_points, live_unique
 
 
-class Article(Entity, Timestamped):
-    """An article, known by a unique slug."""
+class Article(Entity, Timestamped, Versioned, SoftDelete):
+    """An article, known by a slug that no other has while it is not deleted."""
 
     __tablename__ = "articles"
 
     title: Mapped[str] = mapped_column(String(200))
-    slug: Mapped[str] = mapped_column(String(100), unique=True)
+    slug: Mapped[str] = mapped_column(String(100))
     body: Mapped[str] = mapped_column(Text, default="")
     status: Mapped[str] = mapped_column(String(9), default="draft")
     views: Mapped[int] = mapped_column(BigInteger, default=0)
@@ -27,6 +27,7 @@ class Article(Entity, Timestamped):
     author_id: Mapped[UUID | None] = mapped_column(ForeignKey(Author.id), index=True)
 
     __table_args__ = (
+        live_unique("slug"),
         Index("ix_articles_title", "title", "id", postgresql_ops=code_points("title")),
         Index("ix_articles_slug", "slug", "id", postgresql_ops=code_points("slug")),
         Index("ix_articles_status", "status", "id", postgresql_ops=code_points("status")),

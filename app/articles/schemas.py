@@ -50,6 +50,7 @@ class ArticleRead(ReadSchema):
     author_id: UUID | None
     created_at: datetime
     updated_at: datetime
+    version: int
 
 
 class ArticleQuery(ListQuery[Article]):

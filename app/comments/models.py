@@ -2,11 +2,11 @@
 
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.articles.models import Article
-from brickwork import Entity, Timestamped
+from brickwork import Entity, Timestamped, live_reference
 
 
 class Comment(Entity, Timestamped):
@@ -14,8 +14,12 @@ class Comment(Entity, Timestamped):
 
     __tablename__ = "comments"
 
-    article_id: Mapped[UUID] = mapped_column(ForeignKey(Article.id), index=True)
+    article_id: Mapped[UUID] = mapped_column(index=True)
+    article_is_deleted: Mapped[bool] = mapped_column(default=False)
     author_name: Mapped[str] = mapped_column(String(100))
     body: Mapped[str] = mapped_column(Text)
 
-    __table_args__ = (Index("ix_comments_created_at", "created_at", "id"),)
+    __table_args__ = (
+        live_reference("article_id", "article_is_deleted", Article),
+        Index("ix_comments_created_at", "created_at", "id"),
+    )

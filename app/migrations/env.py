@@ -1,11 +1,13 @@
 """How Alembic reaches the database: the URL of the settings, unless it is given another."""
 
 import asyncio
+from typing import Any
 
 from alembic import context
-from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import Connection, event, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+import app.main  # noqa: F401  # pyright: ignore[reportUnusedImport] — its routers bring tables
 from app import models
 from app.settings import Settings
 from brickwork import Database
@@ -18,6 +20,7 @@ def run(connection: Connection) -> None:
         target_metadata=models.Model.metadata,
         render_as_batch=True,
         compare_type=True,
+        transactional_ddl=True,
     )
     with context.begin_transaction():
         if connection.dialect.name == "postgresql":
@@ -31,9 +34,25 @@ async def main() -> None:
     # Not the engine of a Database: SQLite alters a table by making it anew, which its foreign
     # keys would not let it do.
     engine = create_async_engine(Database(url).url)
-    async with engine.connect() as connection:
-        await connection.run_sync(run)
-    await engine.dispose()
+    if engine.dialect.name == "sqlite":
+        _lock_at_once(engine)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(run)
+    finally:
+        await engine.dispose()
+
+
+def _lock_at_once(engine: AsyncEngine) -> None:
+    """Begin transactions of SQLite before the tables change, where Python would begin none."""
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, _: object) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 if context.is_offline_mode():

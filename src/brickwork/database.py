@@ -1,9 +1,10 @@
 """The database of an application: its engines, and the transaction each request runs in."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, Final
+from dataclasses import replace
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
@@ -18,9 +19,11 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 from sqlalchemy.orm import Session as SyncSession
+from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from brickwork import faults
+from brickwork.answers import request_id
 from brickwork.problems import Problem
 from brickwork.texts import LOWER
 
@@ -32,11 +35,18 @@ _DRIVERS: Final = {
     "sqlite+aiosqlite": "sqlite+aiosqlite",
 }
 _PRAGMAS: Final = (
-    "busy_timeout = 5000",  # milliseconds
+    "busy_timeout = 1000",  # milliseconds; then the whole unit of work is tried again
     "journal_mode = WAL",
     "synchronous = FULL",
     "foreign_keys = ON",
 )
+
+
+Isolation: TypeAlias = Literal["read committed", "repeatable read", "serializable"]
+"""How far transactions of PostgreSQL are kept apart."""
+
+ISOLATION: Final = "brickwork.isolation"
+"""Where in a request's scope stands how far its transaction is kept apart from others."""
 
 
 class Database:
@@ -46,14 +56,24 @@ class Database:
     `Session` to whatever needs a transaction. In a script, use `session` itself.
     """
 
-    def __init__(self, url: str | URL, *, pool_size: int = 10, pool_timeout: float = 10) -> None:
+    def __init__(
+        self,
+        url: str | URL,
+        *,
+        pool_size: int = 10,
+        pool_timeout: float = 10,
+        isolation: Isolation = "read committed",
+    ) -> None:
         """Open nothing yet; *url* is as SQLAlchemy has it.
 
         Each pool opens *pool_size* connections at most, and a request waits *pool_timeout*
-        seconds for one before it is refused. Raises `ValueError` for a database on which the
+        seconds for one before it is refused. *isolation* is that of PostgreSQL's transactions; on
+        SQLite they are serializable always. Raises `ValueError` for a database on which the
         promises cannot be kept.
         """
         self.url = _supported(make_url(url))
+        self.retries = 0
+        self._isolation = isolation
         self.writer = self._engine(pool_size, pool_timeout, readonly=False)
         self.reader = self._engine(pool_size, pool_timeout, readonly=True)
         self._exports = asyncio.Semaphore(max(1, pool_size // 2))
@@ -73,9 +93,11 @@ class Database:
                 yield session
                 await session.commit()
         except DBAPIError as error:
-            if (problem := await self._explain(error, written)) is None:
+            if (problem := await self.explain(error, written)) is None:
                 raise
             raise problem from error
+        except StaleDataError as error:  # changed since it was read, without a lock
+            raise faults.contended() from error
         except PoolTimeout as error:
             raise faults.away() from error
 
@@ -107,14 +129,16 @@ class Database:
         await self.writer.dispose()
         await self.reader.dispose()
 
-    async def _explain(self, error: DBAPIError, written: faults.Written) -> Problem | None:
+    async def explain(self, error: DBAPIError, written: faults.Written) -> Problem | None:
+        """Return what *error* is to the client who sent what was *written*, if it is to blame."""
         if (found := faults.violation(error)) is None:
             return None
         verb = (error.statement or "").partition(" ")[0].upper()
         fields: Collection[str] = faults.blamed(found, written)
         if found.kind == "reference" and found.table is None and verb != "DELETE":
             fields = await self._missing(written)
-        return faults.problem(found, fields, verb=verb)
+        problem = faults.problem(found, fields, verb=verb)
+        return replace(problem, again=problem.again or faults.is_second(found, written))
 
     async def _missing(self, written: faults.Written) -> Collection[str]:
         """Return the fields that refer to no row; SQLite says only that there is one."""
@@ -132,7 +156,10 @@ class Database:
         sqlite = self.url.get_backend_name() == "sqlite"
         # SQLite has one writer at a time: the others wait here in line, not in its busy loop.
         size = 1 if sqlite and not readonly else pool_size
-        settings = {"default_transaction_read_only": "on" if readonly else "off"}
+        settings = {
+            "default_transaction_read_only": "on" if readonly else "off",
+            "default_transaction_isolation": self._isolation,
+        }
         engine = create_async_engine(
             self.url,
             pool_size=size,
@@ -158,6 +185,19 @@ def _note(session: SyncSession, *_: object) -> None:
     session.info["written"].add((*session.new, *session.dirty))
 
 
+@event.listens_for(_Session, "after_begin")
+def _isolate(session: SyncSession, _: object, connection: Connection) -> None:
+    isolation = session.info.get("isolation")
+    if isolation and connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
+
+
+def strongest(levels: Iterable[Isolation | None]) -> Isolation | None:
+    """Return that of *levels* which keeps transactions apart the most; None if none is said."""
+    wanted: list[Isolation] = [each for each in levels if each]
+    return max(wanted, key=get_args(Isolation).index, default=None)
+
+
 async def get_db(connection: HTTPConnection) -> AsyncGenerator[AsyncSession]:
     """Yield the transaction of this request, read-only for GET and HEAD.
 
@@ -166,6 +206,8 @@ async def get_db(connection: HTTPConnection) -> AsyncGenerator[AsyncSession]:
     """
     readonly = connection.scope.get("method") in {"GET", "HEAD"}
     async with database_of(connection).session(readonly=readonly) as session:
+        session.info["request_id"] = request_id(connection.scope) or None
+        session.info["isolation"] = connection.scope.get(ISOLATION)
         yield session
 
 

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brickwork.answers import REQUEST_ID, answer
 from brickwork.cursors import Signer, signer
+from brickwork.guards import NOT_TEXT
 from brickwork.limits import Limits, current
 from brickwork.models import new_key
 from brickwork.problems import (
@@ -44,6 +45,8 @@ class Edge:
         scope[REQUEST_ID] = given if _SANE.fullmatch(given) else str(new_key())
         current.set(self.limits)
         signer.set(self.signer)
+        if "\ufffd" in scope["path"] and "raw_path" in scope:
+            scope["path"] = _text(scope["raw_path"])
         if problem := self._refusal(scope):
             await answer(problem, scope)(scope, receive, send)
         else:
@@ -79,6 +82,11 @@ class Edge:
             return message
 
         return receive_measured
+
+
+def _text(path: bytes) -> str:
+    """Return *path* as text; what is not UTF-8 in it names nothing, and not what U+FFFD names."""
+    return NOT_TEXT.sub("\0", unquote_to_bytes(path).decode(errors="surrogateescape"))
 
 
 def _stamped(scope: Scope, send: Send) -> Send:

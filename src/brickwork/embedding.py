@@ -24,6 +24,7 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.interfaces import ORMOption
 
+from brickwork.deletion import visible
 from brickwork.keys import primary_key
 from brickwork.schemas import schema_in
 
@@ -123,8 +124,9 @@ def _options(
         if not relationship.uselist:
             target = relationship.mapper.class_
             attribute: InstrumentedAttribute[Any] = getattr(model, name)
+            live = attribute.and_(*visible(target)) if visible(target) else attribute
             options = _options(target, shown, within=True)
-            yield Load(model).joinedload(attribute).options(*options)
+            yield Load(model).joinedload(live).options(*options)
         elif within:
             raise _endless(read, name)
 
@@ -148,7 +150,7 @@ async def _load_latest(
     ranked = (
         select(own.label("owner"), key.label("key"), rank.label("rank"))
         .join(relationship)
-        .where(own.in_(keys.values()))
+        .where(own.in_(keys.values()), *visible(target))
         .subquery()
     )
     statement = (

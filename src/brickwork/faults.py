@@ -22,9 +22,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapper
 from sqlalchemy.schema import ColumnCollectionConstraint
 
+from brickwork.models import is_mark
 from brickwork.problems import Conflict, Fault, Invalid, Problem, Unavailable, pointer
 
-Kind = Literal["unique", "reference", "not_null", "check", "value", "busy"]
+Kind = Literal["unique", "reference", "not_null", "check", "value", "busy", "contended"]
 
 _SQLSTATES: Final[Mapping[str, Kind]] = {
     "23505": "unique",
@@ -41,8 +42,8 @@ _SQLSTATES: Final[Mapping[str, Kind]] = {
     "22021": "value",  # not in the character set
     "22P02": "value",  # no text of the type
     "22P05": "value",  # not in the character set, as an escape
-    "40001": "busy",  # serialization failure
-    "40P01": "busy",  # deadlock
+    "40001": "contended",  # serialization failure
+    "40P01": "contended",  # deadlock
     "55P03": "busy",  # lock not available
     "57014": "busy",  # statement timeout
     "57P01": "busy",  # shutting down
@@ -55,9 +56,9 @@ _SQLITE_CODES: Final[Mapping[str, Kind]] = {
     "SQLITE_CONSTRAINT_FOREIGNKEY": "reference",
     "SQLITE_CONSTRAINT_NOTNULL": "not_null",
     "SQLITE_CONSTRAINT_CHECK": "check",
-    "SQLITE_BUSY": "busy",
-    "SQLITE_BUSY_SNAPSHOT": "busy",
-    "SQLITE_LOCKED": "busy",
+    "SQLITE_BUSY": "contended",
+    "SQLITE_BUSY_SNAPSHOT": "contended",
+    "SQLITE_LOCKED": "contended",
 }
 _SQLITE_PLACE: Final = re.compile(r"constraint failed: (?:index '(?P<index>.+)'|(?P<names>.+))")
 
@@ -73,6 +74,10 @@ class Written:
     mappers: set[Mapper[Any]] = field(default_factory=set[Mapper[Any]])
     references: set[Reference] = field(default_factory=set[Reference])
     values: set[tuple[Column[Any], object]] = field(default_factory=set[tuple[Column[Any], object]])
+    first: set[str] = field(default_factory=set[str])
+    """Tables of which a taken key means that another was first, and trying again would help."""
+    unseen: bool = False
+    """Whether any taken value may mean so, as what the first one wrote would not be seen."""
 
     def add(self, rows: Iterable[object]) -> None:
         """Take note of *rows* before they are sent; nothing is loaded for it."""
@@ -83,12 +88,32 @@ class Written:
             for table in _tables(state.mapper):
                 self._refer(table, known)
 
+    def begin_anew(self) -> None:
+        """Forget what was written, since it was rolled back."""
+        for each in (self.mappers, self.references, self.values):
+            each.clear()
+
+    def part(self) -> "Written":
+        """Return what is to be written next, which may refer to what was written before."""
+        return Written(values={*self.values}, first=self.first, unseen=self.unseen)
+
+    def include(self, part: "Written") -> None:
+        """Take note of a *part* that succeeded."""
+        self.mappers |= part.mappers
+        self.references |= part.references
+        self.values |= part.values
+
     def _refer(self, table: "Table[Any]", values: Mapping[ColumnElement[Any], object]) -> None:
         self.values |= {(column, values.get(column)) for column in table.primary_key.columns}
         for key in table.foreign_key_constraints:
-            given = tuple(values.get(column) for column in key.columns)
+            given = tuple(_given(column, values) for column in key.columns)
             if None not in given:
                 self.references.add((key, given))
+
+
+def _given(column: Column[Any], values: Mapping[ColumnElement[Any], object]) -> object:
+    """Return the value *column* is given; that a row refers to a live one need not be said."""
+    return bool(values.get(column)) if is_mark(column) else values.get(column)
 
 
 def _tables(mapper: Mapper[Any]) -> "list[Table[Any]]":
@@ -154,20 +179,33 @@ def problem(  # noqa: PLR0911 — one a kind
         case "reference" if verb == "DELETE" or (verb != "INSERT" and not fields):
             return Conflict("Other rows refer to this one.")
         case "reference":
-            return Invalid(_MISSING[1], errors=_faults(fields, *_MISSING))
+            return missing(fields)
         case "not_null":
             return Invalid(_NULL[1], errors=_faults(fields, *_NULL))
         case "check":
             return Invalid(_FORBIDDEN[1], errors=_faults(fields, *_FORBIDDEN))
         case "value":
             return Invalid("The database cannot hold a value that was sent.")
+        case "contended":
+            return contended()
         case _:
             return away()
+
+
+def missing(fields: Collection[str]) -> Invalid:
+    """Return what to tell a client whose *fields* refer to no row."""
+    return Invalid(_MISSING[1], errors=_faults(fields, *_MISSING))
 
 
 def away() -> Unavailable:
     """Return what to tell a client whom the database cannot answer now."""
     return Unavailable("The database is busy or away.", headers={"Retry-After": "1"})
+
+
+def contended() -> Unavailable:
+    """Return what to tell a client that was in the way of others, again and again."""
+    text = "Others were changing the same rows."
+    return Unavailable(text, headers={"Retry-After": "1"}, again=True)
 
 
 _TAKEN: Final = ("not_unique", "Another row has this value.")
@@ -190,8 +228,21 @@ def blamed(found: Violation, written: Written) -> list[str]:
     return sorted({name for each in columns for name in attributes(each, written.mappers)})
 
 
+def is_second(found: Violation, written: Written) -> bool:
+    """Tell whether *found* is a value that another took first, and that will now be found."""
+    tables = {table for mapper in written.mappers for table in _tables(mapper)}
+    by_another = written.unseen or any(
+        set(_columns(found, table)) == {*table.primary_key.columns}
+        for table in tables
+        if table.name in written.first
+    )
+    return found.kind == "unique" and by_another
+
+
 def attributes(column: Column[Any], mappers: Iterable[Mapper[Any]]) -> set[str]:
     """Return the names of the attributes that *mappers* have for *column*."""
+    if is_mark(column):
+        return set()
     own = (mapper for mapper in mappers if column in mapper.columns.values())
     return {mapper.get_property_by_column(column).key for mapper in own}
 

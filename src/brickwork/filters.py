@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Enum as EnumType,
     Integer,
+    and_,
     bindparam,
     inspect,
     literal,
@@ -22,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, RelationshipProperty
 from sqlalchemy.types import NullType, TypeEngine
 
+from brickwork.deletion import visible
 from brickwork.texts import contains, icontains, sortable, startswith
 
 Test = Callable[[ColumnElement[Any], Any], ColumnElement[bool]]
@@ -91,7 +93,7 @@ class Filter:
             return not_(Filter(self.path, self.column).condition(value))
         found = OPERATORS[self.operator].test(self.column.expression, value)
         for reference in reversed(self.path):
-            found = reference.has(found)
+            found = reference.has(and_(found, *visible(reference.property.mapper.class_)))
         return found
 
 

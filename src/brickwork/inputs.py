@@ -1,8 +1,10 @@
 """The input schemas of a resource, made from those its author wrote and the model's columns."""
 
+from datetime import datetime
+from functools import cache
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, Field, create_model
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -19,6 +21,7 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeEngine
 
 from brickwork.guards import INT64, Bounds
+from brickwork.models import Versioned
 from brickwork.schemas import Schema, optional, schema_in
 
 S = TypeVar("S", bound=Schema)
@@ -80,3 +83,22 @@ def replacement(create: type[Schema], read: type[BaseModel]) -> type[Schema]:
     }
     name = create.__name__.removesuffix("Create") + "Replace"
     return create_model(name, __base__=create, __module__=create.__module__, **fields)
+
+
+def batched(update: type[Schema], model: type[DeclarativeBase]) -> type[Schema]:
+    """Return the schema of an item of a batch of changes: *update*, and which row it is for."""
+    key = inspect(model).primary_key[0]
+    name = inspect(model).get_property_by_column(key).key
+    fields: dict[str, Any] = {name: (key.type.python_type, ...)}
+    if issubclass(model, Versioned):
+        fields["version"] = (int, Field(default_factory=lambda: None))
+    title = update.__name__.removesuffix("Update") + "Change"
+    return create_model(title, __base__=update, __module__=update.__module__, **fields)
+
+
+@cache
+def revealing(read: type[BaseModel]) -> type[BaseModel]:
+    """Return *read* with the instant at which a row was deleted."""
+    fields: dict[str, Any] = {"deleted_at": (datetime | None, ...)}
+    name = "Deleted" + read.__name__
+    return create_model(name, __base__=read, __module__=read.__module__, **fields)

@@ -22,6 +22,7 @@ class Limits:
     depth: int = 64
     page: int = 100
     offset: int = 10_000
+    batch: int = 100
 
 
 current: Final = ContextVar("brickwork.limits", default=Limits())  # noqa: B039 — it is frozen

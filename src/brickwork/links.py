@@ -13,6 +13,11 @@ def item_path(request: Request, key: object) -> str:
     return f"{_path(request)}/{quote(str(key), safe='')}"
 
 
+def own_path(request: Request, key: object) -> str:
+    """Return the path of the row *key* that *request* was sent to itself."""
+    return f"{_path(request).rpartition('/')[0]}/{quote(str(key), safe='')}"
+
+
 def link_header(request: Request, page: Page[Any]) -> str:
     """Return the `Link` of *page*: `first`, and of `prev`, `next`, `last` those there are.
 

@@ -23,6 +23,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     ValidationError,
+    create_model,
     model_validator,
 )
 from pydantic.fields import FieldInfo
@@ -270,3 +271,11 @@ def _check_search(query: type[ListQuery[Any]], model: type[DeclarativeBase]) -> 
         raise TypeError(f"{query.__name__}: q and the names of columns in searched go together.")
     for name in query.searched:
         filter_of(model, f"{name}__icontains", str)
+
+
+def with_deleted(query: type[ListQuery[M]]) -> type[ListQuery[M]]:
+    """Return *query* with the parameter that asks for deleted rows."""
+    description = "Whether to show deleted rows as well, or alone."
+    kind = Annotated[Literal["include", "only"] | None, Narrowing, Field(description=description)]
+    fields: dict[str, Any] = {"deleted": (kind, None)}
+    return create_model(query.__name__, __base__=query, __module__=query.__module__, **fields)

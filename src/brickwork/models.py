@@ -2,13 +2,20 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import JSON, DateTime, Dialect, MetaData, Uuid
+from sqlalchemy import JSON, ColumnElement, DateTime, Dialect, Index, Integer, MetaData, Uuid
 from sqlalchemy.engine.default import DefaultExecutionContext
-from sqlalchemy.orm import DeclarativeBase, LoaderCallableStatus, Mapped, mapped_column
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    LoaderCallableStatus,
+    Mapped,
+    declared_attr,
+    mapped_column,
+)
 from sqlalchemy.types import TypeDecorator
 from typing_extensions import override
 
@@ -77,6 +84,36 @@ def _canonical(document: object) -> str:
     return json.dumps(document, sort_keys=True, default=str)
 
 
+class Versioned:
+    """Mixin: each change counts up `version`, and nobody overwrites one they have not seen."""
+
+    version: Mapped[int] = mapped_column(Integer, sort_order=94)
+
+
+def _mapper_args(model: type[Any]) -> dict[str, Any]:
+    """Fetch what the database computes with the statement that wrote it; count versions."""
+    inherited = any(
+        issubclass(base, Versioned) and hasattr(base, "__mapper__") for base in model.__bases__
+    )
+    versions = issubclass(model, Versioned) and not inherited
+    return {"eager_defaults": True} | ({"version_id_col": model.version} if versions else {})
+
+
+def _with_ours(owner: type[Any], own: Mapping[str, Any]) -> object:
+    """Return what the *owner* of these arguments wants, and its children if it is abstract."""
+    abstract = "__abstract__" in vars(owner)
+
+    def merged(model: type[Any]) -> dict[str, Any]:
+        return {**_mapper_args(model), **(own if abstract or model is owner else {})}
+
+    return declared_attr.directive(merged)
+
+
+def _index_kind(index: Index, _: object) -> str:
+    """Return how the name of an index begins, that of some rows differing from that of all."""
+    return "ix" if index.dialect_options["postgresql"]["where"] is None else "live"
+
+
 class Model(DeclarativeBase):
     """The base of mapped classes: constraints have names, a datetime is an instant.
 
@@ -85,7 +122,8 @@ class Model(DeclarativeBase):
 
     metadata = MetaData(
         naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "index_kind": _index_kind,
+            "ix": "%(index_kind)s_%(table_name)s_%(column_0_N_name)s",
             "uq": "uq_%(table_name)s_%(column_0_N_name)s",
             "ck": "ck_%(table_name)s_%(constraint_name)s",
             "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
@@ -96,8 +134,15 @@ class Model(DeclarativeBase):
         datetime: UTCDateTime,
         dict[str, Any]: JSONDocument,
     }
-    # What the database computes comes back with the statement that wrote it.
-    __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012 — as above
+
+    __mapper_args__: Any = declared_attr.directive(_mapper_args)
+
+    @override
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        own: Any = vars(cls).get("__mapper_args__")
+        if isinstance(own, Mapping):
+            cls.__mapper_args__ = _with_ours(cls, cast("Mapping[str, Any]", own))
+        super().__init_subclass__(**kwargs)
 
 
 class Entity(Model):
@@ -120,3 +165,8 @@ class Timestamped:
     updated_at: Mapped[datetime] = mapped_column(
         UTCDateTime, default=_created, onupdate=now, sort_order=91
     )
+
+
+def is_mark(column: ColumnElement[Any]) -> bool:
+    """Tell whether the database keeps *column*, to hide a row with the one it refers to."""
+    return any(each.target_fullname.endswith(".is_deleted") for each in column.foreign_keys)

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI
-from pydantic import BaseModel
 
 from brickwork.answers import MEDIA_TYPE
 from brickwork.documents import is_array, is_object
@@ -66,6 +65,28 @@ _JSON: Final[dict[str, Any]] = {
 }
 
 
+_TAGS: Final[dict[str, Any]] = {"type": "string", "pattern": r'^(\*|"[!#-~]*")$'}
+_HEADERS: Final[dict[str, Any]] = {
+    "Idempotency-Key": {
+        "description": "Names this request: sent again with it, it is not carried out again.",
+        "schema": {"type": "string", "pattern": "^[!#-~][!-~]{0,254}$"},
+    },
+    "If-Match": {
+        "description": "The row must be of one of these versions (RFC 9110).",
+        "schema": _TAGS,
+    },
+    "If-None-Match": {
+        "description": "The row must be of none of these versions (RFC 9110).",
+        "schema": _TAGS,
+    },
+}
+
+
+def headers(names: Iterable[str]) -> dict[str, Any]:
+    """Return what an operation adds that reads the headers *names*."""
+    return {"parameters": [{"name": name, "in": "header", **_HEADERS[name]} for name in names]}
+
+
 def described(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of an operation that may fail with *statuses*."""
     schema = {"$ref": f"#/components/schemas/{_NAME}"}
@@ -83,10 +104,9 @@ def exported() -> dict[int | str, dict[str, Any]]:
     return {200: {"content": {NDJSON: {}}}}
 
 
-def also_merge_patch(schema: type[BaseModel]) -> dict[str, Any]:
-    """Return what an operation that takes *schema* as JSON adds to take it as a merge patch."""
-    reference = {"$ref": f"#/components/schemas/{schema.__name__}"}
-    return {"requestBody": {"content": {MERGE_PATCH: {"schema": reference}}}}
+def also_merge_patch() -> dict[str, Any]:
+    """Return what an operation that takes JSON adds to take it as a merge patch."""
+    return {"requestBody": {"content": {MERGE_PATCH: {}}}}
 
 
 def describe(app: FastAPI, limits: Limits) -> None:
@@ -124,6 +144,8 @@ def _exact(document: Any) -> Any:
     if NDJSON in exact:
         listed: Any = exact[JSON]
         exact[NDJSON] = {"schema": listed["schema"]["items"]}
+    if MERGE_PATCH in exact:
+        exact[MERGE_PATCH] = exact[JSON]
     if exact.get("in") == "query" and is_object(schema := exact.get("schema")):
         exact |= _parameter(schema)
     if exact.get("type") == "integer":
@@ -145,11 +167,16 @@ def _parameter(schema: Mapping[str, Any]) -> dict[str, Any]:
     style = {name: schema[name] for name in ("style", "explode") if name in schema}
     plain = {k: v for k, v in schema.items() if k not in style and (k, v) != ("default", None)}
     if is_object(items := plain.get("items")):
-        plain["items"] = _text(items)
-    return {"schema": _text(plain), **style}
+        plain["items"] = _bounded(items)
+    return {"schema": _bounded(plain), **style}
 
 
-def _text(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *schema* with what free text must be, if it is of free text."""
-    free = schema.get("type") == "string" and not schema.keys() & {"enum", "const", "format"}
-    return {"pattern": TEXT_PATTERN, **schema} if free else {**schema}
+def _bounded(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *schema* with what every text and every integer must be, if it is of one."""
+    match schema.get("type"):
+        case "string" if not schema.keys() & {"enum", "const", "format"}:
+            return {"pattern": TEXT_PATTERN, **schema}
+        case "integer":
+            return {"minimum": INT64[0], "maximum": INT64[1], **schema}
+        case _:
+            return {**schema}

@@ -1,53 +1,38 @@
-"""The operations of a resource: for each an endpoint, and how it is described and reached.
+"""The operations on one row, and on a list: for each an endpoint, the HTTP around one step.
 
-An endpoint is the HTTP around one step. Its parameters are FastAPI's; those whose type depends
-on the resource get it from `_typed`.
+Its parameters are FastAPI's; those whose type depends on the resource get it from `typed`.
 """
 
-import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Final, Generic, TypeVar
-from uuid import UUID
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, TypeVar
 
-from fastapi import Depends, Header, Path, Query, Request, Response
-from pydantic import BaseModel
+from fastapi import Header, Query, Request, Response
+from pydantic import BaseModel, TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.changes import merge_patch
+from brickwork.deletion import is_soft, soft
 from brickwork.documents import is_array
-from brickwork.embedding import Embedding
+from brickwork.etags import etag, preconditions, stale
 from brickwork.exports import export
-from brickwork.keys import key_type, primary_key
-from brickwork.links import item_path, link_header
+from brickwork.idempotency import idempotent
+from brickwork.inputs import revealing
+from brickwork.keys import parse_key, primary_key
+from brickwork.links import item_path, link_header, own_path
 from brickwork.lists import ListQuery
 from brickwork.negotiation import JSON, NDJSON, preferred
 from brickwork.problems import Conflict, Fault, Invalid, NotFound, pointer
 from brickwork.resource import Resource
 from brickwork.schemas import Schema
+from brickwork.shapes import Endpoint, Shape, typed
 
 M = TypeVar("M", bound=DeclarativeBase)
 
 _LISTED: Final = (JSON, NDJSON)
 """What a list may be answered as."""
 
-Endpoint = Callable[..., Awaitable[Any]]
 Prefer = Annotated[str, Header(description="`return=minimal` asks for no body (RFC 7240).")]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shape(Generic[M]):
-    """What the endpoints of one resource differ in: its steps and its schemas."""
-
-    resource: type[Resource[M]]
-    model: type[M]
-    read: type[BaseModel]
-    create: type[Schema]
-    update: type[Schema]
-    replace: type[Schema]
-    query: type[ListQuery[M]]
-    embedded: Embedding
 
 
 def list_(shape: Shape[M]) -> Endpoint:
@@ -59,17 +44,21 @@ def list_(shape: Shape[M]) -> Endpoint:
         rows: Resource[M],
         at: ListQuery[M],
     ) -> Sequence[M] | Response:
+        read = shape.read
+        if deleted := getattr(at, "deleted", None):
+            await rows.reveal(deleted)
+            read = revealing(shape.read)
         if preferred(request.headers.getlist("accept"), _LISTED) == NDJSON:
-            return await export(request, rows.query(), at, shape.read, shape.embedded)
+            return await export(request, rows.query(), at, read, shape.embedded)
         page = await rows.page(at)
         await shape.embedded.complete(rows.session, page.items)
         response.headers["Vary"] = "Accept"
         response.headers["Link"] = link_header(request, page)
         if page.total is not None:
             response.headers["X-Total-Count"] = str(page.total)
-        return page.items
+        return _listed(read, page.items, response) if deleted else page.items
 
-    return _typed(endpoint, shape, at=Annotated[shape.query, Query()])
+    return typed(endpoint, shape, at=Annotated[shape.query, Query()])
 
 
 def create(shape: Shape[M]) -> Endpoint:
@@ -82,50 +71,66 @@ def create(shape: Shape[M]) -> Endpoint:
         data: Schema,
         prefer: Prefer = "",
     ) -> M | Response:
-        row = rows.model(**data.model_dump())
-        await rows.create(row)
-        await rows.session.flush()
-        response.headers["Location"] = item_path(request, _key(row))
-        if not _minimal(prefer):
-            await shape.embedded.reload(rows.session, [row])
-            return row
-        headers = {**response.headers, "Preference-Applied": "return=minimal"}
-        return Response(status_code=201, headers=headers)
+        if replayed := await idempotent(request, rows):
+            return replayed
+        return await _created(shape, rows, data, request, response, prefer)
 
-    return _typed(endpoint, shape, data=shape.create)
+    return typed(endpoint, shape, data=shape.create)
 
 
 def get(shape: Shape[M]) -> Endpoint:
     """Return the endpoint of `GET /articles/{id}`."""
 
-    async def endpoint(key: str, rows: Resource[M]) -> M:
+    async def endpoint(
+        key: str, request: Request, response: Response, rows: Resource[M]
+    ) -> M | Response:
+        wanted = preconditions(request.headers)
         row = await rows.get(key)
+        _tag(response, row)
+        if wanted.if_match and not wanted.if_match.match(etag(row)):
+            raise stale(row)
+        if wanted.is_known(row):
+            return Response(status_code=304, headers=dict(response.headers))
         await shape.embedded.complete(rows.session, [row])
         return row
 
-    return _typed(endpoint, shape)
+    return typed(endpoint, shape)
 
 
 def update(shape: Shape[M]) -> Endpoint:
     """Return the endpoint of `PATCH /articles/{id}`."""
 
-    async def endpoint(key: str, rows: Resource[M], data: Schema) -> M:
+    async def endpoint(
+        key: str, request: Request, response: Response, rows: Resource[M], data: Schema
+    ) -> M | Response:
+        wanted = preconditions(request.headers)
+        if replayed := await idempotent(request, rows):
+            return replayed
         row = await rows.get(key)
-        return await _changed(shape, rows, row, merge_patch(row, data))
+        wanted.check(row, required=rows.require_match)
+        return await _changed(shape, rows, row, merge_patch(row, data), response)
 
-    return _typed(endpoint, shape, data=shape.update)
+    return typed(endpoint, shape, data=shape.update)
 
 
 def replace(shape: Shape[M]) -> Endpoint:
     """Return the endpoint of `PUT /articles/{id}`."""
 
-    async def endpoint(key: str, rows: Resource[M], data: Schema) -> M:
-        row = await rows.get(key)
+    async def endpoint(
+        key: str, request: Request, response: Response, rows: Resource[M], data: Schema
+    ) -> M | Response:
+        wanted = preconditions(request.headers)
+        (row,) = await rows.many([key])
+        if row is None and rows.upserts and wanted.if_match is None:
+            return await _upserted(shape, rows, key, data, request, response)
+        if row is None:
+            raise NotFound(f"{shape.model.__name__} not found")
+        wanted.check(row, required=rows.require_match)
         await _refuse_read_only(shape, rows.session, row, data)
         changes = data.model_dump(include={*shape.create.model_fields})
-        return await _changed(shape, rows, row, changes)
+        return await _changed(shape, rows, row, changes, response)
 
-    return _typed(endpoint, shape, data=shape.replace)
+    return typed(endpoint, shape, data=shape.replace)
 
 
 def delete(shape: Shape[M]) -> Endpoint:
@@ -133,27 +138,113 @@ def delete(shape: Shape[M]) -> Endpoint:
 
     async def endpoint(
         key: str,
+        request: Request,
         rows: Resource[M],
         allow_missing: Annotated[bool, Query()] = False,  # noqa: FBT002 — a query parameter
     ) -> Response:
-        try:
-            await rows.delete(await rows.get(key))
-        except NotFound:
-            if not allow_missing:
-                raise
+        return await _deleted(request, rows, key, rows.delete, allow_missing=allow_missing)
+
+    async def endpoint_or_purge(
+        key: str,
+        request: Request,
+        rows: Resource[M],
+        allow_missing: Annotated[bool, Query()] = False,  # noqa: FBT002 — a query parameter
+        purge: Annotated[bool, Query()] = False,  # noqa: FBT002 — a query parameter
+    ) -> Response:
+        if purge:
+            await rows.reveal("include")
+        step = rows.purge if purge else rows.delete
+        return await _deleted(request, rows, key, step, allow_missing=allow_missing)
+
+    return typed(endpoint_or_purge if is_soft(shape.model) else endpoint, shape)
+
+
+def restore(shape: Shape[M]) -> Endpoint:
+    """Return the endpoint of `POST /articles/{id}/restore`."""
+
+    async def endpoint(
+        key: str, request: Request, response: Response, rows: Resource[M]
+    ) -> M | Response:
+        wanted = preconditions(request.headers)
+        if replayed := await idempotent(request, rows):
+            return replayed
+        await rows.reveal("include")
+        row = await rows.get(key)
+        wanted.check(row, required=rows.require_match)
+        if (marked := soft(row)) and marked.deleted_at is None:
+            raise Conflict("The row is not deleted.")
+        await rows.restore(row)
         await rows.session.flush()
-        return Response(status_code=204)
+        _tag(response, row)
+        await shape.embedded.reload(rows.session, [row])
+        return row
 
-    return _typed(endpoint, shape)
+    return typed(endpoint, shape)
 
 
-async def _changed(shape: Shape[M], rows: Resource[M], row: M, changes: Mapping[str, Any]) -> M:
-    name = primary_key(type(row)).key
-    if changes.get(name, _key(row)) != _key(row):
+async def _created(  # noqa: PLR0913, PLR0917 — what a request is made of
+    shape: Shape[M],
+    rows: Resource[M],
+    data: Schema,
+    request: Request,
+    response: Response,
+    prefer: str,
+) -> M | Response:
+    row = rows.model(**data.model_dump(include={*shape.create.model_fields}))
+    await rows.create(row)
+    shape.require_path(row)
+    await rows.session.flush()
+    response.headers["Location"] = item_path(request, shape.key(row))
+    _tag(response, row)
+    if not _minimal(prefer):
+        await shape.embedded.reload(rows.session, [row])
+        return row
+    headers = {**response.headers, "Preference-Applied": "return=minimal"}
+    return Response(status_code=201, headers=headers)
+
+
+async def _changed(
+    shape: Shape[M], rows: Resource[M], row: M, changes: Mapping[str, Any], response: Response
+) -> M:
+    name = primary_key(shape.model).key
+    if changes.get(name, shape.key(row)) != shape.key(row):
         raise _other_key(name)
     await rows.update(row, changes)
     await rows.session.flush()
+    _tag(response, row)
     await shape.embedded.reload(rows.session, [row])
+    return row
+
+
+async def _deleted(
+    request: Request, rows: Resource[M], key: str, step: Any, *, allow_missing: bool
+) -> Response:
+    wanted = preconditions(request.headers)
+    try:
+        row = await rows.get(key)
+        wanted.check(row, required=rows.require_match)
+        await step(row)
+    except NotFound:
+        if not allow_missing:
+            raise
+    await rows.session.flush()
+    return Response(status_code=204)
+
+
+async def _upserted(  # noqa: PLR0913, PLR0917 — as above
+    shape: Shape[M],
+    rows: Resource[M],
+    key: str,
+    data: Schema,
+    request: Request,
+    response: Response,
+) -> M | Response:
+    """Create the row that a PUT names; of two that do so at once, the later is tried again."""
+    _refuse_other_key(shape, data, parse_key(shape.model, key))
+    rows.session.info["written"].first.add(shape.model.__tablename__)
+    row = await _created(shape, rows, data, request, response, "")
+    response.status_code = 201
+    response.headers["Location"] = own_path(request, key)
     return row
 
 
@@ -167,9 +258,7 @@ async def _refuse_read_only(shape: Shape[M], session: AsyncSession, row: M, data
     if (name := primary_key(shape.model).key) in wrong:
         raise _other_key(name)
     if wrong:
-        text = "This field cannot be written."
-        faults = [Fault(code="read_only", detail=text, pointer=pointer(name)) for name in wrong]
-        raise Invalid("A field that cannot be written differs from the row's.", errors=faults)
+        raise _read_only(wrong)
 
 
 def _plain(value: object) -> object:
@@ -179,48 +268,39 @@ def _plain(value: object) -> object:
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
 
 
+def _refuse_other_key(shape: Shape[M], data: Schema, key: object) -> None:
+    name = primary_key(shape.model).key
+    if key is None:
+        raise NotFound(f"{shape.model.__name__} not found")
+    if getattr(data, name, None) != key:
+        raise _other_key(name)
+    if wrong := sorted(data.model_fields_set - shape.create.model_fields.keys()):
+        raise _read_only(wrong)
+
+
+def _read_only(names: Sequence[str]) -> Invalid:
+    text = "This field cannot be written."
+    faults = [Fault(code="read_only", detail=text, pointer=pointer(name)) for name in names]
+    return Invalid("A field that cannot be written differs from the row's.", errors=faults)
+
+
 def _other_key(name: str) -> Conflict:
     text = "The key of a row does not change."
     return Conflict(text, errors=[Fault(code="key_differs", detail=text, pointer=pointer(name))])
 
 
-def _key(row: DeclarativeBase) -> object:
-    key: object = getattr(row, primary_key(type(row)).key)
-    return key
+def _listed(read: type[BaseModel], items: Sequence[object], response: Response) -> Response:
+    many: Any = list[read]  # type: ignore[valid-type]
+    kind = TypeAdapter[Any](many)
+    body = kind.dump_json(kind.validate_python(items, from_attributes=True), by_alias=True)
+    return Response(body, headers=dict(response.headers), media_type=JSON)
+
+
+def _tag(response: Response, row: object) -> None:
+    if tag := etag(row):
+        response.headers["ETag"] = tag
 
 
 def _minimal(prefer: str) -> bool:
     preferences = (each.partition(";")[0].replace('"', "").strip() for each in prefer.split(","))
     return "return=minimal" in preferences
-
-
-def _typed(endpoint: Endpoint, shape: Shape[M], **types: object) -> Endpoint:
-    """Give *endpoint* the types that FastAPI is to read from its signature."""
-    types["rows"] = Annotated[shape.resource, Depends(_provider(shape))]
-    types["key"] = _path(shape.model)
-    wanted = endpoint.__annotations__
-    wanted |= {name: types[name] for name in wanted.keys() & types.keys()}
-    return endpoint
-
-
-def _provider(shape: Shape[M]) -> Callable[..., Awaitable[Resource[M]]]:
-    """Return what makes the resource for a request; FastAPI would call the class in a thread."""
-
-    async def provide(**dependencies: Any) -> Resource[M]:
-        rows = shape.resource(**dependencies)
-        rows.shown = shape.embedded.options
-        return rows
-
-    provide.__signature__ = inspect.signature(shape.resource, eval_str=True)  # type: ignore[attr-defined]
-    return provide
-
-
-def _path(model: type[DeclarativeBase]) -> object:
-    """Return the type of the key in a path: any text, as one that is no key names no row."""
-    schemas: dict[type, dict[str, Any]] = {
-        UUID: {"type": "string", "format": "uuid"},
-        int: {"type": "integer"},
-        str: {"type": "string"},
-    }
-    kind = next(each for each in schemas if issubclass(key_type(model), each))
-    return Annotated[str, Path(alias="id", json_schema_extra=schemas[kind])]

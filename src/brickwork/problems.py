@@ -64,6 +64,8 @@ class Problem(Exception):
     detail: str
     errors: Sequence[Fault] = field(default=(), kw_only=True)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], kw_only=True)
+    again: bool = field(default=False, kw_only=True)
+    """Whether it is worth trying the same at once, before the client is told."""
 
     @override
     def __str__(self) -> str:
@@ -135,6 +137,24 @@ class Conflict(Problem):
     remedy = "Read what is stored, then decide; the errors name the fields that clash."
 
 
+class PreconditionFailed(Problem):
+    """The row is not, or no longer, as the If-Match or If-None-Match header says."""
+
+    status = HTTPStatus.PRECONDITION_FAILED
+    code = "precondition_failed"
+    title = "Precondition failed"
+    remedy = "Read the row again, decide whether the change still makes sense, and send it anew."
+
+
+class PreconditionRequired(Problem):
+    """A row of this resource is changed only by those who say which version they mean."""
+
+    status = HTTPStatus.PRECONDITION_REQUIRED
+    code = "precondition_required"
+    title = "Precondition required"
+    remedy = "Read the row, and send its ETag in the If-Match header."
+
+
 class ContentTooLarge(Problem):
     """The body is longer than this service reads."""
 
@@ -169,6 +189,25 @@ class Invalid(Problem):
     code = "invalid"
     title = "Values that cannot be accepted"
     remedy = "Mend every place that the errors name; they name all of them at once."
+
+
+class IdempotencyKeyReused(Problem):
+    """The Idempotency-Key was sent before, with another request."""
+
+    status = HTTPStatus(422)
+    code = "idempotency_key_reused"
+    title = "Idempotency key reused"
+    remedy = "Make a new key for every request, and send the same one only with the same request."
+
+
+class StillRunning(Problem):
+    """The first request with this Idempotency-Key is still being carried out."""
+
+    status = HTTPStatus.CONFLICT
+    code = "still_running"
+    title = "The first request is still running"
+    remedy = "Send the same request again, after as many seconds as Retry-After says."
+    retry = True
 
 
 class HeadersTooLarge(Problem):

@@ -12,6 +12,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.counts import count
 from brickwork.cursors import Cursor, Signer, invalid, signer
+from brickwork.deletion import visible
 from brickwork.keys import parse_key, primary_key
 from brickwork.limits import current
 from brickwork.lists import ListQuery
@@ -41,20 +42,36 @@ class Page(Generic[M]):
 async def get_or_404(session: AsyncSession, rows: type[M] | Select[M], key: object) -> M:
     """Return the one of *rows* that has the primary key *key*; locked, where *session* writes.
 
-    *rows* is a model, or a select of one that narrows it. *key* is a value of the key's type,
-    or its text as it stands in a URL. Raises `NotFound`, and asks the database only for a key
-    that could name a row. The lock is held until the transaction ends, so that of requests that
-    read a row and then change it none undoes what another did.
+    *rows* is a model, of which deleted rows are not there, or a select of one that narrows it.
+    *key* is a value of the key's type, or its text as it stands in a URL. Raises `NotFound`, and
+    asks the database only for a key that could name a row. The lock is held until the transaction
+    ends, so that of requests that read a row and then change it none undoes what another did.
     """
-    query = select(rows) if isinstance(rows, type) else rows
+    query = select(rows).where(*visible(rows)) if isinstance(rows, type) else rows
     model = entity(query)
     if (value := parse_key(model, key)) is not None:
-        query = query.where(primary_key(model) == value)
-        if session.info.get("writes"):
-            query = query.with_for_update(of=model, key_share=True)
+        query = _locked(session, query.where(primary_key(model) == value))
         if (row := await session.scalar(query)) is not None:
             return row
     raise NotFound(f"{model.__name__} not found")
+
+
+async def get_all(session: AsyncSession, rows: Select[M], keys: Sequence[object]) -> list[M | None]:
+    """Return for each of *keys* the one of *rows* that has it, or None, locked where needed.
+
+    They are locked in the order of their keys, so that no two requests wait for each other.
+    """
+    model = entity(rows)
+    key = primary_key(model)
+    values = [parse_key(model, each) for each in keys]
+    wanted = rows.where(key.in_([each for each in values if each is not None])).order_by(key)
+    found = {getattr(row, key.key): row for row in await session.scalars(_locked(session, wanted))}
+    return [found.get(value) for value in values]
+
+
+def _locked(session: AsyncSession, rows: Select[M]) -> Select[M]:
+    model = entity(rows)
+    return rows.with_for_update(of=model, key_share=True) if session.info.get("writes") else rows
 
 
 async def paginate(session: AsyncSession, rows: Select[M], at: ListQuery[M]) -> Page[M]:
@@ -175,11 +192,16 @@ def _binding(session: AsyncSession, rows: Select[M], at: ListQuery[M]) -> bytes:
 
     An instant in the scope does not count: it may be the present one.
     """
-    compiled = _keys(rows).compile(dialect=session.get_bind().dialect)
-    scope = {k: v for k, v in compiled.params.items() if not isinstance(v, datetime)}
     asked = at.model_dump(exclude={"limit", "offset", "cursor", "count"})
-    document = repr((str(compiled), scope, asked))
+    document = repr((scope_of(session, rows), asked))
     return hashlib.sha256(document.encode(errors="surrogatepass")).digest()
+
+
+def scope_of(session: AsyncSession, rows: Select[Any]) -> str:
+    """Return a text that differs where *rows* are narrowed differently, and not by an instant."""
+    compiled = _keys(rows).compile(dialect=session.get_bind().dialect)
+    values = {k: v for k, v in compiled.params.items() if not isinstance(v, datetime)}
+    return repr((str(compiled), values))
 
 
 def entity(rows: Select[M]) -> type[M]:

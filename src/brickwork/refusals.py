@@ -5,7 +5,7 @@ from typing import Any, Final, get_args
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from brickwork.documents import is_array, is_object
 from brickwork.parameters import WHOLE
@@ -55,6 +55,16 @@ def refusal(request: Request, error: RequestValidationError) -> Problem:
     shown = _shown(request)
     faults = dict.fromkeys(_fault(each, error.body, shown) for each in errors[:MAX_FAULTS])
     return Invalid("The request has values that cannot be accepted.", errors=[*faults])
+
+
+def faults_of(error: ValidationError, document: object, shown: Container[str]) -> list[Fault]:
+    """Return what is wrong with *document*, which came without a request.
+
+    *shown* are the fields that answers have: one that is not written is read-only.
+    """
+    errors = error.errors(include_url=False, include_context=False)[:MAX_FAULTS]
+    placed = [{**each, "loc": ("body", *each["loc"])} for each in errors]
+    return [*dict.fromkeys(_fault(each, document, shown) for each in placed)]
 
 
 def _shown(request: Request) -> Container[str]:

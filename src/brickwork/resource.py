@@ -2,17 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar, get_args
+from typing import Any, ClassVar, Generic, TypeVar, get_args
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, inspect, select
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.orm.interfaces import ORMOption
 from typing_extensions import dataclass_transform, get_original_bases, override
 
+from brickwork.audit import AuditEntry, audit_entries
 from brickwork.changes import apply_changes
-from brickwork.database import Session
+from brickwork.database import Isolation, Session, strongest
+from brickwork.deletion import Shown, soft, visible
 from brickwork.lists import ListQuery
-from brickwork.queries import Page, get_or_404, paginate
+from brickwork.models import now
+from brickwork.problems import NotFound
+from brickwork.queries import Page, get_all, get_or_404, paginate
+from brickwork.references import Scopes, keep_references
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -42,30 +47,95 @@ class Resource(Generic[M]):
 
     session: Session
     model = _ModelOf()
-    shown: Sequence[ORMOption] = field(default=(), init=False)
+    loads: Sequence[ORMOption] = field(default=(), init=False)
     """What `page` and `get` load with the rows, since the answer shows it; the router sets it."""
+    shown: Shown = field(default="live", init=False)
+    """Which rows `query` shows; `reveal` changes it."""
+
+    require_match: ClassVar[bool] = False
+    """Whether a row is changed only by those who say with If-Match which version they mean."""
+    upserts: ClassVar[bool] = False
+    """Whether PUT creates a row that is not there; its key is one that clients choose."""
+    isolation: ClassVar[Isolation | None] = None
+    """How far the transactions that change rows are kept apart, if not as others are."""
 
     @override
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         dataclass(kw_only=True, eq=False, repr=False)(cls)
 
+    def __post_init__(self) -> None:
+        """Have what the session writes laid to whom `actor` names, and kept apart as wanted."""
+        if (actor := self.actor()) is not None:
+            self.session.info["actor"] = actor
+        if self.session.info.get("writes"):
+            self._isolate()
+            model = type(self).model
+            keep_references(self.session, model, self.references)
+
+    def _isolate(self) -> None:
+        known = self.session.info.get("isolation")
+        if (wanted := strongest((known, self.isolation))) == known:
+            return
+        if self.session.in_transaction():
+            raise TypeError(
+                f"{type(self).__name__} is to be {wanted}, and its transaction has begun: give the "
+                "router of this endpoint route_class=brickwork.Route, which looks ahead."
+            )
+        self.session.info["isolation"] = wanted
+
+    def actor(self) -> str | None:
+        """Return who is asking, as an audit is to name them; override it where that is known."""
+        return None
+
     def query(self) -> Select[M]:
         """Return where every read and every write starts; override to narrow them all."""
-        return select(self.model)
+        model = type(self).model
+        return select(model).where(*visible(model, self.shown))
 
-    def _shown(self) -> Select[M]:
+    def references(self) -> Scopes:
+        """Return the rows that each attribute may refer to, where those are not all.
+
+        Override it as `return {"article_id": self.articles.query()}`, with a field
+        `articles: Annotated[Articles, Depends()]`: what is out of that scope is then as if it were
+        not there, however the row is written.
+        """
+        return {}
+
+    async def reveal(self, shown: Shown, /) -> None:
+        """Have `query` show deleted rows too, or alone; override to refuse those who may not."""
+        self.shown = shown
+
+    def _loaded(self) -> Select[M]:
         """Return the rows, with what the answer shows; a change reads that when it is made."""
         reads = not self.session.info.get("writes")
-        return self.query().options(*self.shown) if reads else self.query()
+        return self.query().options(*self.loads) if reads else self.query()
 
     async def page(self, at: ListQuery[M], /) -> Page[M]:
         """Return a page of the list; override to change how it is read."""
-        return await paginate(self.session, self._shown(), at)
+        return await paginate(self.session, self._loaded(), at)
 
     async def get(self, key: object, /) -> M:
         """Return the row with this key; raises `NotFound`. Override to check who may see it."""
-        return await get_or_404(self.session, self._shown(), key)
+        return await get_or_404(self.session, self._loaded(), key)
+
+    async def many(self, keys: Sequence[object], /) -> list[M | None]:
+        """Return the row of each key, None where there is none; as `get` would, at once."""
+        if type(self).get is Resource[M].get:
+            return await get_all(self.session, self._loaded(), keys)
+        return [await self._found(key) for key in keys]
+
+    async def _found(self, key: object) -> M | None:
+        try:
+            return await self.get(key)
+        except NotFound:
+            return None
+
+    async def history(self, key: object, at: ListQuery[AuditEntry], /) -> Page[AuditEntry]:
+        """Return a page of what was done to the row; override to check who may see it."""
+        row = await self.get(key)
+        entries = audit_entries(type(row), *(inspect(row).identity or ()))
+        return await paginate(self.session, entries, at)
 
     async def create(self, row: M, /) -> None:
         """Add *row*; override to complete it first, or to write what goes with it."""
@@ -76,5 +146,17 @@ class Resource(Generic[M]):
         apply_changes(row, changes)
 
     async def delete(self, row: M, /) -> None:
-        """Remove *row*; override to refuse, or to mark it instead."""
+        """Remove *row*, or mark it where it is a `SoftDelete`; override to refuse."""
+        if marked := soft(row):
+            marked.deleted_at = now()
+        else:
+            await self.session.delete(row)
+
+    async def restore(self, row: M, /) -> None:
+        """Take the mark of a deleted *row* away; override to refuse, or to check it anew."""
+        if marked := soft(row):
+            marked.deleted_at = None
+
+    async def purge(self, row: M, /) -> None:
+        """Remove *row* for good, deleted or not; override to refuse."""
         await self.session.delete(row)

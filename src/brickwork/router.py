@@ -1,26 +1,44 @@
 """One short declaration a resource: `crud_router` makes its endpoints, all in the same way."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from fastapi import APIRouter
 from pydantic import BaseModel
 from sqlalchemy.orm import DeclarativeBase
 
-from brickwork import operations
+from brickwork import batches, history, operations
+from brickwork.audit import Audited, AuditEntryRead
+from brickwork.deletion import is_soft
 from brickwork.embedding import embedding
-from brickwork.inputs import fitted, replacement
-from brickwork.lists import ListQuery
-from brickwork.openapi import also_merge_patch, described, exported
-from brickwork.operations import Endpoint, Shape
+from brickwork.idempotency import HEADER as IDEMPOTENCY_KEY, IdempotencyKey
+from brickwork.imports import ImportPosition
+from brickwork.inputs import batched, fitted, replacement
+from brickwork.lists import ListQuery, with_deleted
+from brickwork.models import Versioned
+from brickwork.openapi import also_merge_patch, described, exported, headers
 from brickwork.resource import Resource
-from brickwork.routes import Route
+from brickwork.routes import BATCH, Route
 from brickwork.schemas import Schema
+from brickwork.shapes import Endpoint, Shape
+from brickwork.writes import accompany
 
 M = TypeVar("M", bound=DeclarativeBase)
 
-Operation = Literal["list", "create", "get", "update", "replace", "delete"]
+Operation = Literal[
+    "list",
+    "create",
+    "create_batch",
+    "update_batch",
+    "delete_batch",
+    "get",
+    "update",
+    "replace",
+    "delete",
+    "restore",
+    "history",
+]
 """What a resource can be asked to do; the name ends the operationId: `articles_create`."""
 
 
@@ -34,14 +52,22 @@ class _Kind(NamedTuple):
 
 
 _READ: Final = (400, 406, 414, 422, 431, 500, 503)
-_WRITE: Final = (409, 413, 415, *_READ)
+_WRITE: Final = (409, 412, 413, 415, *_READ)
+_MANY: Final = {"list", "create_batch", "update_batch", "history"}
+_REPEATED: Final = {"create", "create_batch", "update", "update_batch", "restore"}
+_CONDITIONAL: Final = {"get", "update", "replace", "delete", "restore"}
 _OPERATIONS: Final[dict[Operation, _Kind]] = {
     "list": _Kind(operations.list_, "GET", "", (200, *_READ)),
     "create": _Kind(operations.create, "POST", "", (201, *_WRITE)),
-    "get": _Kind(operations.get, "GET", "/{id}", (200, 404, *_READ)),
-    "update": _Kind(operations.update, "PATCH", "/{id}", (200, 404, *_WRITE)),
-    "replace": _Kind(operations.replace, "PUT", "/{id}", (200, 404, *_WRITE)),
-    "delete": _Kind(operations.delete, "DELETE", "/{id}", (204, 404, 409, *_READ)),
+    "create_batch": _Kind(batches.create, "POST", f"/{BATCH}", (201, *_WRITE)),
+    "update_batch": _Kind(batches.update, "PATCH", f"/{BATCH}", (200, 404, 428, *_WRITE)),
+    "delete_batch": _Kind(batches.delete, "DELETE", f"/{BATCH}", (204, 404, 409, 428, *_READ)),
+    "get": _Kind(operations.get, "GET", "/{id:key}", (200, 404, 412, *_READ)),
+    "update": _Kind(operations.update, "PATCH", "/{id:key}", (200, 404, 428, *_WRITE)),
+    "replace": _Kind(operations.replace, "PUT", "/{id:key}", (200, 404, 428, *_WRITE)),
+    "delete": _Kind(operations.delete, "DELETE", "/{id:key}", (204, 404, 409, 412, 428, *_READ)),
+    "restore": _Kind(operations.restore, "POST", "/{id:key}/restore", (200, 404, 428, *_WRITE)),
+    "history": _Kind(history.list_, "GET", "/{id:key}/history", (200, 404, *_READ)),
 }
 
 
@@ -71,30 +97,65 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
         create=created,
         update=fitted(update, model),
         replace=replacement(created, read),
-        query=query or ListQuery,
+        change=fitted(batched(update, model), model),
+        query=_query(model, query or ListQuery),
         embedded=embedding(model, read),
     )
+    accompany(model, IdempotencyKey, ImportPosition)
     router = APIRouter(prefix=prefix, tags=[prefix.strip("/")], route_class=Route)
     for name in _OPERATIONS:
-        if name not in omit:
+        if name not in omit and _is_known(model, name):
             _add(router, name, shape)
     return router
+
+
+def _is_known(model: type[DeclarativeBase], name: Operation) -> bool:
+    """Tell whether rows of *model* can be asked to do this."""
+    of_some = {"restore": is_soft(model), "history": issubclass(model, Audited)}
+    return of_some.get(name, True)
+
+
+def _query(model: type[M], query: type[ListQuery[M]]) -> type[ListQuery[M]]:
+    return with_deleted(query) if is_soft(model) else query
+
+
+def _besides(shape: Shape[Any], name: Operation) -> dict[int | str, dict[str, Any]]:
+    """Return what an operation may answer that is neither its usual answer nor a problem."""
+    match name:
+        case "list":
+            return exported()
+        case "get":
+            return {304: {"description": "Not Modified"}}
+        case "replace" if shape.resource.upserts:
+            return {201: {"model": shape.read, "description": "Created"}}
+        case _:
+            return {}
+
+
+def _headers(shape: Shape[Any], name: Operation) -> Iterator[str]:
+    """Yield the headers that an operation reads beside those which every request may have."""
+    if name in _REPEATED:
+        yield IDEMPOTENCY_KEY
+    if name in _CONDITIONAL and issubclass(shape.model, Versioned):
+        yield from ("If-Match", "If-None-Match")
 
 
 def _add(router: APIRouter, name: Operation, shape: Shape[Any]) -> None:
     kind = _OPERATIONS[name]
     success, *failures = kind.statuses
-    shown: Any = {"list": list[shape.read], "delete": None}.get(name, shape.read)  # type: ignore[name-defined]
+    read = AuditEntryRead if name == "history" else shape.read
+    shown: Any = list[read] if name in _MANY else read  # type: ignore[valid-type]
     resource = re.sub(r"\W+", "_", router.prefix.strip("/"))
     router.add_api_route(
         kind.path,
         kind.endpoint(shape),
         methods=[kind.method],
         status_code=success,
-        response_model=shown,
+        response_model=None if kind.method == "DELETE" else shown,
         operation_id=f"{resource}_{name}",
         name=f"{resource}_{name}",
-        summary=f"{name.capitalize()} {resource}",
-        responses=described(failures) | (exported() if name == "list" else {}),
-        openapi_extra=also_merge_patch(shape.update) if name == "update" else None,
+        summary=f"{name.replace('_', ' ').capitalize()} {resource}",
+        responses=described(failures) | _besides(shape, name),
+        openapi_extra=headers(_headers(shape, name))
+        | (also_merge_patch() if kind.method == "PATCH" else {}),
     )

@@ -1,21 +1,28 @@
 """How a route meets HTTP: it answers HEAD, takes both slash forms, and reads strict JSON."""
 
-from collections.abc import Callable, Coroutine, Sequence
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Query, Request, Response, params
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import BeforeValidator, ValidationError
 from pydantic_core import PydanticCustomError
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
+from brickwork.database import ISOLATION, Database, Isolation, strongest
 from brickwork.documents import parse
 from brickwork.negotiation import JSON, MERGE_PATCH, is_utf8, preferred
 from brickwork.parameters import WHOLE, name_faults
-from brickwork.problems import NotAcceptable, Problem, UnsupportedMediaType
+from brickwork.problems import NotAcceptable, Problem, Unavailable, UnsupportedMediaType
 
 UNREADABLE: Final = "brickwork.unreadable"
 """Where in a request's scope stands the problem with its body, if there is one."""
@@ -23,8 +30,28 @@ UNREADABLE: Final = "brickwork.unreadable"
 HEAD: Final = "brickwork.head"
 """Where in its scope a request says that it is a HEAD, and its body is not sent."""
 
+BATCH: Final = "batch"
+"""The segment of the path where many rows are written."""
+
 PATCH_TYPES: Final = [MERGE_PATCH, JSON]
 """What a PATCH may bring."""
+
+
+class _Key(Convertor[str]):
+    """The key of a row in a path: any segment but that of the routes for many rows."""
+
+    regex = f"(?!{BATCH}$|{BATCH}/)[^/]+"
+
+    @override
+    def convert(self, value: str) -> str:
+        return value
+
+    @override
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("key", _Key())
 
 
 class Route(APIRoute):
@@ -68,14 +95,83 @@ class Route(APIRoute):
             accept = request.headers.getlist("accept")
             if self.response_model and not preferred(accept, self._offers):
                 raise NotAcceptable("The answer is JSON, and the Accept header admits none.")
-            body = _as_included(request).body_field
+            route = _as_included(request)
+            body = route.body_field
             if body and not isinstance(body.field_info, params.Form):
                 request = JSONRequest(request.scope, request.receive)
                 await request.read()
             _handled.set(request)
-            return await handle(request)
+            if request.method != "GET":  # of those that change rows
+                request.scope[ISOLATION] = strongest(_isolations(route.dependant))
+            return await _carried_out(request, handle)
 
         return negotiate_and_handle
+
+
+_Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+_ATTEMPTS: Final = 8
+_PATIENCE: Final = 5.0  # seconds
+_PAUSE: Final = 0.01  # seconds, doubled with each attempt
+
+
+async def _carried_out(request: Request, handle: _Handler) -> Response:
+    """Return the answer of *handle*; where others were in its way, that of another attempt.
+
+    Nothing is sent before the commit, so a transaction that the database gave up is begun anew.
+    """
+    begun, attempt = time.monotonic(), 1
+    while True:
+        try:
+            return await _attempt(request, handle)
+        except Problem as problem:
+            late = time.monotonic() - begun > _PATIENCE
+            # Who was second finds what the first wrote, or never will.
+            attempts = _ATTEMPTS if isinstance(problem, Unavailable) else 2
+            if not problem.again or late or attempt >= attempts or _is_spent(request):
+                raise
+        _count(request)
+        jitter = random.uniform(0.5, 1.5)  # noqa: S311 — no secret
+        await asyncio.sleep(_PAUSE * 2 ** (attempt - 1) * jitter)
+        attempt += 1
+
+
+async def _attempt(request: Request, handle: _Handler) -> Response:
+    """Carry out a request, with a transaction of its own that ends before its answer is sent."""
+    request.scope.pop(FINISH, None)
+    outer = request.scope.get(_STACK)
+    try:
+        async with AsyncExitStack() as request.scope[_STACK]:
+            response = await handle(request)
+            if finish := request.scope.get(FINISH):
+                await finish(response)
+        return response
+    finally:
+        request.scope[_STACK] = outer
+
+
+def _is_spent(request: Request) -> bool:
+    """Tell whether the body was read and not kept, as a form or a stream is."""
+    return getattr(request, "_stream_consumed", False) and not hasattr(request, "_body")
+
+
+def _count(request: Request) -> None:
+    database = getattr(request.state, "database", None)
+    if isinstance(database, Database):
+        database.retries += 1
+
+
+_STACK: Final = "fastapi_function_astack"  # where FastAPI looks for what ends before the answer
+
+FINISH: Final = "brickwork.finish"
+"""Where in a request's scope stands what is to be done with its answer before the commit."""
+
+
+def _isolations(dependant: Dependant) -> Iterator[Isolation | None]:
+    """Yield how far the resources among the dependencies want to be kept apart from others."""
+    for each in dependant.dependencies:
+        yield getattr(each.call, "isolation", None)
+        yield from _isolations(each)
 
 
 def _as_included(request: Request) -> APIRoute:

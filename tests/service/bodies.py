@@ -52,6 +52,11 @@ def text(body: Body, /, **raw: str) -> str:
     return "{" + ", ".join(f'"{name}": {value}' for name, value in members.items()) + "}"
 
 
+def quoted(text: str) -> str:
+    """Return *text* as a string in a header (RFC 9651)."""
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+
+
 def nested(depth: int) -> str:
     """Return arrays in one another, *depth* of them."""
     return "[" * depth + "]" * depth
@@ -107,6 +112,11 @@ async def three(client: AsyncClient) -> dict[str, Body]:
     return {"/authors": writer, "/articles": written, "/comments": remark}
 
 
+def touched(after: Body) -> Body:
+    """Return what is another with every change of a row."""
+    return {name: after[name] for name in ("updated_at", "version") if name in after}
+
+
 def told(response: Response) -> str:
     """Return what an answer says, `422 #/slug missing, ?foo unknown_parameter`, else its status.
 
@@ -132,6 +142,8 @@ def _fault(fault: dict[str, str]) -> str:
             assert place.startswith("#")
         case {"parameter": name, "code": code, "detail": str()}:
             place = f"?{name}"
+        case {"header": place, "code": code, "detail": str()}:
+            pass
         case _:
             raise AssertionError(fault)
     assert len(fault) == 3, fault

@@ -7,7 +7,7 @@ body stands for the id of the article that is there before.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Final
 from urllib.parse import quote
@@ -60,7 +60,26 @@ def corpus(openapi: dict[str, Any]) -> Groups:
         if "{id}" in path:
             groups[f"{name} ids"] = [*_ids(method, resource)]
     groups["lists"] = [*_list()]
-    return groups
+    return groups | _batches(groups)
+
+
+def _batches(groups: Groups) -> Groups:
+    """Return what no article may have, in the second item of a batch whose first is good."""
+    return {
+        f"{name} in a batch": [_in_a_batch(case) for case in cases if case.refused]
+        for name, cases in groups.items()
+        if re.fullmatch(r"POST /articles [a-z_]+|PATCH /articles/\{id\} [a-z_]+", name)
+        if any(case.field for case in cases)
+    }
+
+
+def _in_a_batch(case: Case) -> Case:
+    first, second = valid("/articles"), case.content
+    if case.method == "PATCH":
+        first = {"id": "$articles"}  # which the second is as well, so that nothing is written
+        second = second.replace(b"{", b'{"id": "$articles", ', 1)
+    content = b"[" + text(first).encode() + b", " + second + b"]"
+    return replace(case, target="/articles/batch", content=content)
 
 
 def kind(schema: Mapping[str, Any]) -> str:
@@ -399,7 +418,7 @@ def _fields(method: str, target: str, openapi: dict[str, Any], resource: str) ->
     shown = openapi["components"]["schemas"][f"{name}Read"]["properties"]
     written = openapi["components"]["schemas"][f"{name}Create"]["properties"]
     for field in shown.keys() - written.keys():
-        for value in ('"x"', "null", "1", f'"{MISSING}"', '"2026-02-03T04:05:06Z"'):
+        for value in ('"x"', "null", "7", f'"{MISSING}"', '"2026-02-03T04:05:06Z"'):
             content = _document(method, target, **{field: value})
             yield Case(
                 f"{field}: {value}", method, target, content.encode(), _of(JSON), refused=True

@@ -1,6 +1,7 @@
 """Where Schemathesis does not fit the contract, and why: it loads this module as its hooks."""
 
 import json
+from itertools import count
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urljoin
 from zlib import crc32
@@ -14,7 +15,10 @@ H = TypeVar("H")
 
 REFERENCES: Final = {"author_id": "/authors", "article_id": "/articles"}
 NDJSON: Final = "application/x-ndjson"
-READ_ONLY: Final = ("id", "created_at", "updated_at")
+READ_ONLY: Final = ("id", "created_at", "updated_at", "version")
+
+
+_keys_sent: Final = count()
 
 
 def hook(function: H) -> H:
@@ -25,22 +29,37 @@ def hook(function: H) -> H:
 
 @hook
 def before_call(_: HookContext, case: Case[Any], _kwargs: dict[str, Any]) -> None:
-    """Have three valid bodies in four name rows that are there, and times not at all.
+    """Have three valid requests in four name rows and versions that are there.
 
     Those that Schemathesis makes up are refused, so that next to nothing would be written. For the
     same reason three cursors in four are those of a page that is there.
     """
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
+    _condition(case)
+    operation: str = case.operation.definition.raw["operationId"]
     if "cursor" in case.query and _dice(case.query, 4):
         _follow(case)
-    elif case.operation.definition.raw["operationId"].endswith("_list") and not _dice(
-        case.query, 8
-    ):
+    elif operation.endswith("_list") and not _dice(case.query, 8):
         _export(case)
-    body = _object(case)
-    if not _dice(body, 4):
+    bodies = _objects(case)
+    if not _dice(bodies, 4):
         return
+    for body in bodies:
+        _refer(case, body)
+    if operation.endswith(("_update_batch", "_delete_batch")):
+        _name(case, bodies)
+
+
+def _condition(case: Case[Any]) -> None:
+    """Have keys name one request, and versions that of the row; a schema can tell neither."""
+    headers = cast("dict[str, str]", case.headers or {})  # pyright: ignore[reportUnknownMemberType] — it has none
+    true = {"Idempotency-Key": f"{next(_keys_sent)}", "If-Match": "*", "If-None-Match": '"0"'}
+    for name in true.keys() & {*headers}:
+        headers[name] = true[name]
+
+
+def _refer(case: Case[Any], body: dict[str, object]) -> None:
     for name in READ_ONLY:
         body.pop(name, None)
     for name, path in REFERENCES.items():
@@ -50,10 +69,22 @@ def before_call(_: HookContext, case: Case[Any], _kwargs: dict[str, Any]) -> Non
                 body[name] = known[_dice(body[name], len(known))]
 
 
+def _name(case: Case[Any], bodies: list[dict[str, object]]) -> None:
+    """Have a batch be of rows that are there, each once."""
+    path = str(case.operation.path).removesuffix("/batch")
+    known = _keys(urljoin(str(case.operation.base_url), path))
+    for body, key in zip(bodies, known, strict=False):
+        body["id"] = key
+    if case.method == "DELETE" and known:
+        case.query["id"] = known[-1:]  # the first are those that others refer to
+    elif known:
+        case.body = cast("Any", bodies[: len(known)])
+
+
 @hook
 def filter_failure(_: HookContext, failure: Failure, case: Case[Any], response: Response) -> bool:
     """Drop what the contract asks for and a schema cannot say; all else remains a failure."""
-    if response.status_code == 414:  # no schema says how long a URL may be
+    if response.status_code in {412, 414}:  # no schema says which versions, or how long a URL is
         return not failure.checks[0].startswith(("positive", "negative"))
     match failure.checks:
         case ("positive_data_acceptance",):
@@ -69,7 +100,7 @@ def filter_failure(_: HookContext, failure: Failure, case: Case[Any], response: 
 
 def _unsayable(error: dict[str, str], case: Case[Any]) -> bool:
     """Tell whether *error* is about a value that fits the schema, and must be refused."""
-    name = error.get("pointer", "").removeprefix("#/")
+    name = error.get("pointer", "").rpartition("/")[2]
     match error["code"]:
         case "reference_not_found":  # a schema does not say which rows there are
             return name in REFERENCES
@@ -78,8 +109,10 @@ def _unsayable(error: dict[str, str], case: Case[Any]) -> bool:
         case "invalid_cursor" | "excluded":  # nor which cursors, nor that offset goes without
             return error.get("parameter") == "cursor"
         case "int_type":  # `5.0` is an integer to JSON schema, and none to strict types
-            value = _object(case).get(name)
-            return isinstance(value, float) and value.is_integer()
+            values = [body.get(name) for body in _objects(case)]
+            return any(isinstance(each, float) and each.is_integer() for each in values)
+        case "repeated":  # nor that the items of a batch differ in one field
+            return name == "id" or error.get("parameter") == "id"
         case _:
             return False
 
@@ -123,9 +156,11 @@ def _deletes_what_may_be_missing(case: Case[Any], response: Response) -> bool:
     )
 
 
-def _object(case: Case[Any]) -> dict[str, object]:
+def _objects(case: Case[Any]) -> list[dict[str, object]]:
+    """Return the objects of the body: itself, or those in it."""
     body = cast("object", case.body)
-    return cast("dict[str, object]", body) if isinstance(body, dict) else {}
+    bodies = cast("list[object]", body) if isinstance(body, list) else [body]
+    return [cast("dict[str, object]", each) for each in bodies if isinstance(each, dict)]
 
 
 def _keys(url: str) -> list[object]:

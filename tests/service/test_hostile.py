@@ -78,7 +78,7 @@ class Service:
         for number, key in enumerate(self.ids):
             answer = answer.replace(key, f"${number}")
         answer = re.sub(r"(cursor=)[\w-]+", r"\1…", answer)
-        return re.sub(r'("(created_at|updated_at|instance)": ?)"[^"]*"', r"\1…", answer)
+        return re.sub(r'("(created_at|updated_at|deleted_at|instance)": ?)"[^"]*"', r"\1…", answer)
 
     def _filled(self, raw: bytes) -> bytes:
         return _NAMES.sub(lambda name: self.seeds[name[1].decode()].encode(), raw)

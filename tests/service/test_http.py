@@ -547,6 +547,7 @@ def test_the_limits_are_those_of_the_contract() -> None:
         "headers": 32 * 2**10,
         "depth": 64,
         "page": 100,
+        "batch": 100,
         "offset": 10_000,
     }
     assert vars(USUAL) == expected

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.anyio
 RESOURCES = ("authors", "articles", "comments")
 OF_A_LIST = {"get": "list", "post": "create"}
 OF_A_ROW = {"get": "get", "patch": "update", "put": "replace", "delete": "delete"}
+OF_A_BATCH = {"post": "create_batch", "patch": "update_batch", "delete": "delete_batch"}
 OF_A_BODY = {"400", "409", "415", "422"}
 STATUSES = {
     "list": {"200", "400", "422"},
@@ -23,7 +24,17 @@ STATUSES = {
     "get": {"200", "400", "404", "422"},
     "update": {"200", "404"} | OF_A_BODY,
     "replace": {"200", "404"} | OF_A_BODY,
-    "delete": {"204", "400", "404", "409", "422"},
+    "delete": {"204", "400", "404", "409", "412", "422", "428"},
+    "create_batch": {"201"} | OF_A_BODY,
+    "update_batch": {"200", "404", "412", "428"} | OF_A_BODY,
+    "delete_batch": {"204", "400", "404", "409", "422", "428"},
+}
+TAGS = {"if-match", "if-none-match"}
+HEADERS = {
+    "create": {"prefer", "idempotency-key"},
+    "create_batch": {"idempotency-key"},
+    "update_batch": {"idempotency-key"},
+    "update": {"idempotency-key"},
 }
 
 
@@ -63,7 +74,9 @@ async def test_every_path_is_there_once_with_its_operations(openapi: Any) -> Non
     expected: dict[str, dict[str, str]] = {}
     for name in RESOURCES:
         expected[f"/{name}"] = {method: f"{name}_{verb}" for method, verb in OF_A_LIST.items()}
+        expected[f"/{name}/batch"] = {m: f"{name}_{verb}" for m, verb in OF_A_BATCH.items()}
         expected[f"/{name}/{{id}}"] = {m: f"{name}_{verb}" for m, verb in OF_A_ROW.items()}
+    expected["/articles/{id}/restore"] = {"post": "articles_restore"}
     paths = openapi["paths"]
     assert expected == {
         path: {method: each["operationId"] for method, each in methods.items()}
@@ -101,6 +114,7 @@ async def test_every_answer_with_a_row_is_declared_with_its_fields(
     }
     for name, expected in fields.items():
         every = expected | {"id", "created_at", "updated_at"}
+        every |= {"version"} if name == "articles" else set()
         for verb, status in {
             "create": "201",
             "get": "200",
@@ -124,12 +138,15 @@ async def test_every_body_is_declared_in_the_kinds_that_are_read(
             "create": {JSON},
             "replace": {JSON},
             "update": {JSON, MERGE_PATCH},
+            "create_batch": {JSON},
+            "update_batch": {JSON, MERGE_PATCH},
         }.items():
             body = operations[f"{name}_{verb}"]["requestBody"]
             assert body["required"] is True
             assert body["content"].keys() == kinds
             for kind in kinds:
-                assert body["content"][kind]["schema"]["additionalProperties"] is False
+                schema = body["content"][kind]["schema"]
+                assert schema.get("items", schema)["additionalProperties"] is False
         assert (
             "required" not in operations[f"{name}_update"]["requestBody"]["content"][JSON]["schema"]
         )
@@ -180,7 +197,7 @@ async def test_the_defaults_of_fields_can_be_seen_where_they_are_taken(
 FILTERED = {
     "articles": {
         *("title", "slug", "status", "views", "rating", "published_at", "author_id", "created_at"),
-        *("sort", "q"),
+        *("sort", "q", "deleted"),
     },
     "authors": {"name", "email", "sort"},
     "comments": {"article_id", "sort"},
@@ -224,8 +241,11 @@ async def test_the_parameters_of_an_operation_can_be_seen(operations: Body) -> N
         assert parameters["list"]["limit"].items() >= limit.items()
         offset: Body = {"type": "integer", "minimum": 0, "maximum": 10_000, "default": 0}
         assert parameters["list"]["offset"].items() >= offset.items()
-        assert {each.lower() for each in parameters["create"]} == {"prefer"}
-        for verb in ("get", "update", "replace"):
-            assert parameters[verb].keys() == {"id"}
-        assert parameters["delete"].keys() == {"id", "allow_missing"}
+        for verb, header in HEADERS.items():
+            tags = TAGS if (name, verb) == ("articles", "update") else set[str]()
+            own = {each.lower() for each in parameters[verb]} - {"id"}
+            assert own == header | tags, (name, verb)
+        for verb in ("get", "update", "replace", "delete"):
+            assert parameters[verb].keys() >= {"id"}
+        assert parameters["delete"].keys() >= {"id", "allow_missing"}
         assert parameters["delete"]["id"]["format"] == "uuid"

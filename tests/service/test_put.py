@@ -16,6 +16,7 @@ from tests.service.bodies import (
     shown,
     three,
     told,
+    touched,
 )
 
 pytestmark = pytest.mark.anyio
@@ -44,9 +45,10 @@ async def test_a_put_replaces_the_row_and_what_it_lacks_goes_back_to_the_default
         **DEFAULTS,
         "author_id": None,
         **body,
-        "updated_at": after["updated_at"],
+        **touched(after),
     }
     assert after["updated_at"] != row["updated_at"]
+    assert after["version"] == row["version"] + 1
     assert await shown(client, path) == after
     assert await shown(client, "/articles") == [after]
 
@@ -63,7 +65,7 @@ async def test_every_resource_is_replaced_alike(client: AsyncClient) -> None:
         item = f"{path}/{rows[path]['id']}"
         response = await client.put(item, json=body)
         after = response.json()
-        assert after == {**rows[path], **body, "updated_at": after["updated_at"]}
+        assert after == {**rows[path], **body, **touched(after)}
         assert after["updated_at"] != after["created_at"]
         assert await shown(client, item) == after
 
@@ -94,6 +96,7 @@ async def test_read_only_fields_may_be_put_with_the_values_they_have(client: Asy
         {"id": row["id"]},
         {"id": row["id"].upper()},
         {"created_at": row["created_at"]},
+        {"version": row["version"]},
         {"created_at": same_instant, "updated_at": row["updated_at"]},
     ):
         response = await client.put(path, json=article(**fields))
@@ -106,6 +109,7 @@ async def test_read_only_fields_may_not_be_put_with_other_values(client: AsyncCl
     cases = {
         "409 #/id key_differs": {"id": MISSING},
         "422 #/created_at read_only": {"created_at": other},
+        "422 #/version read_only": {"version": row["version"] + 1},
         "422 #/updated_at read_only": {"updated_at": other, "created_at": row["created_at"]},
         "422 #/created_at read_only, #/updated_at read_only": {
             "created_at": other,

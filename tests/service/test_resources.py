@@ -72,6 +72,7 @@ async def test_a_new_article_shows_what_was_sent_and_the_defaults_of_the_rest(
 ) -> None:
     row = await created(articles, "/articles", article())
     assert row.pop("author_id", None) is None  # the example has none
+    assert row.pop("version", 1) == 1  # nor versions
     kept = {name: row[name] for name in ("id", "created_at", "updated_at")}
     assert row == {**article(), **DEFAULTS, **kept}
 
@@ -81,7 +82,7 @@ async def test_each_resource_shows_its_fields_and_no_others(client: AsyncClient)
     writer, written = rows["/authors"], rows["/articles"]
     expected = {
         "/authors": author(bio=None),
-        "/articles": article(author_id=writer["id"], **DEFAULTS),
+        "/articles": article(author_id=writer["id"], version=1, **DEFAULTS),
         "/comments": comment(written["id"]),
     }
     for path, row in rows.items():

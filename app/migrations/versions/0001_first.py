@@ -41,8 +41,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["author_id"], ["authors.id"], name="fk_articles_author_id_authors"
         ),
-        sa.CheckConstraint("status IN ('draft', 'published')", name="ck_articles_status"),
-        sa.CheckConstraint("views >= 0", name="ck_articles_views"),
+        sa.CheckConstraint("status IN ('draft', 'published')", name=op.f("ck_articles_status")),
+        sa.CheckConstraint("views >= 0", name=op.f("ck_articles_views")),
     )
     op.create_index("ix_articles_author_id", "articles", ["author_id"])
     op.create_table(

@@ -1,0 +1,278 @@
+"""Batches: up to a hundred rows written at once, all or none, and every bad one told of."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import Body, Query, Request, Response
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import DeclarativeBase
+
+from brickwork.changes import merge_patch
+from brickwork.database import database_of
+from brickwork.documents import is_array
+from brickwork.etags import stale
+from brickwork.faults import Written, contended
+from brickwork.idempotency import idempotent
+from brickwork.keys import parse_key, primary_key
+from brickwork.limits import current
+from brickwork.models import Versioned
+from brickwork.problems import (
+    Fault,
+    Invalid,
+    NotFound,
+    PreconditionRequired,
+    Problem,
+    Unavailable,
+    pointer,
+)
+from brickwork.resource import Resource
+from brickwork.routes import FINISH
+from brickwork.schemas import Schema
+from brickwork.shapes import Endpoint, Shape, key_schema, typed
+
+M = TypeVar("M", bound=DeclarativeBase)
+
+
+@dataclass(frozen=True)
+class Few:
+    """On a list of rows to write: one, and no more than the limit of a batch."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler, /
+    ) -> CoreSchema:
+        """Check against the limit in force, before any of them is looked at."""
+        return core_schema.no_info_before_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler, /
+    ) -> dict[str, Any]:
+        """Say what the limit is to those who read openapi.json."""
+        return handler(schema) | {"minItems": 1, "maxItems": current.get().batch}
+
+    def _check(self, value: object) -> object:
+        if not is_array(value):
+            return value
+        most, count = current.get().batch, len(value)
+        context: dict[str, Any] = {"field_type": "List", "actual_length": count}
+        if count < 1:
+            raise PydanticKnownError("too_short", context | {"min_length": 1})
+        if count > most:
+            raise PydanticKnownError("too_long", context | {"max_length": most})
+        return value
+
+
+def create(shape: Shape[M]) -> Endpoint:
+    """Return the endpoint of `POST /articles/batch`."""
+
+    async def endpoint(
+        request: Request, rows: Resource[M], items: Sequence[Schema]
+    ) -> Sequence[M] | Response:
+        if replayed := await idempotent(request, rows):
+            return replayed
+
+        async def load() -> Sequence[M]:
+            return [rows.model(**each.model_dump()) for each in items]
+
+        async def write(row: M, _: Schema) -> None:
+            await rows.create(row)
+            shape.require_path(row)
+
+        made = await _Batch(request, rows, items, load, write, _in_body).run()
+        await shape.embedded.reload(rows.session, made)
+        return made
+
+    return typed(endpoint, shape, items=Annotated[list[shape.create], Few(), Body()])  # type: ignore[name-defined]
+
+
+def update(shape: Shape[M]) -> Endpoint:
+    """Return the endpoint of `PATCH /articles/batch`."""
+    name = primary_key(shape.model).key
+
+    async def endpoint(
+        request: Request, rows: Resource[M], items: Sequence[Schema]
+    ) -> Sequence[M] | Response:
+        if replayed := await idempotent(request, rows):
+            return replayed
+        keys = [getattr(each, name) for each in items]
+        _refuse_twice(keys, lambda i: {"pointer": pointer(i, name)})
+
+        async def load() -> Sequence[M]:
+            found = _all(shape, await rows.many(keys), lambda i: {"pointer": pointer(i, name)})
+            _check_versions(found, items, required=rows.require_match)
+            return found
+
+        async def write(row: M, changes: Schema) -> None:
+            patch = merge_patch(row, changes)
+            await rows.update(row, {k: patch[k] for k in patch if k not in {name, "version"}})
+
+        changed = await _Batch(request, rows, items, load, write, _in_body).run()
+        await shape.embedded.reload(rows.session, changed)
+        return changed
+
+    return typed(endpoint, shape, items=Annotated[list[shape.change], Few(), Body()])  # type: ignore[name-defined]
+
+
+def delete(shape: Shape[M]) -> Endpoint:
+    """Return the endpoint of `DELETE /articles/batch?id=…&id=…`."""
+
+    async def endpoint(
+        request: Request,
+        rows: Resource[M],
+        ids: Sequence[str],
+    ) -> Response:
+        if rows.require_match:
+            raise PreconditionRequired("Delete these rows one by one, each with If-Match.")
+        keys = [parse_key(shape.model, each) for each in ids]
+        _refuse_twice([key for key in keys if key is not None], lambda _: {"parameter": "id"})
+
+        async def load() -> Sequence[M]:
+            return _all(shape, await rows.many(ids), lambda _: {"parameter": "id"})
+
+        async def write(row: M, _: str) -> None:
+            await rows.delete(row)
+
+        await _Batch(request, rows, ids, load, write, _in_query).run()
+        return Response(status_code=204)
+
+    key = Annotated[str, Field(json_schema_extra=key_schema(shape.model))]
+    return typed(endpoint, shape, ids=Annotated[list[key], Few(), Query(alias="id")])
+
+
+Item = TypeVar("Item")
+Place = Callable[[int], dict[str, str]]
+"""Where in the request the item of a number is."""
+
+
+@dataclass(frozen=True)
+class _Batch(Generic[M, Item]):
+    """Items, how their rows come about, and what is done with each of them."""
+
+    request: Request
+    rows: Resource[M]
+    items: Sequence[Item]
+    load: Callable[[], Awaitable[Sequence[M]]]
+    write: Callable[[M, Item], Awaitable[None]]
+    place: Callable[[int, Fault], Fault]
+
+    async def run(self) -> Sequence[M]:
+        """Write them all with one flush; if that fails, find out which are to blame."""
+        found = await self.load()
+        try:
+            for row, item in zip(found, self.items, strict=True):
+                await self.write(row, item)
+            await self.rows.session.flush()
+        except (DBAPIError, Problem) as error:
+            if isinstance(problem := await self._problem(error), Unavailable):
+                raise problem from error
+            return await self._one_by_one()
+        return found
+
+    async def _one_by_one(self) -> Sequence[M]:
+        """Write the items in their order, each alone; raise what is wrong with those that fail.
+
+        All may succeed: a value that one gives up can be taken by the next.
+        """
+        await self.rows.session.rollback()
+        self._written.begin_anew()
+        # Nobody else may have begun the same request meanwhile: its key was given up as well.
+        if FINISH in self.request.scope and await idempotent(self.request, self.rows):
+            raise contended()
+        problems: list[Problem] = []
+        found = await self.load()
+        for index, (row, item) in enumerate(zip(found, self.items, strict=True)):
+            if problem := await self._alone(row, item):
+                problems.append(self._placed(problem, index))
+        if problems:
+            errors = [fault for each in problems for fault in each.errors]
+            raise replace(problems[0], errors=errors)
+        return found
+
+    async def _alone(self, row: M, item: Item) -> Problem | None:
+        """Write one item, and return what is wrong with it, which nothing is left of then."""
+        session, whole = self.rows.session, self._written
+        session.info["written"] = own = whole.part()
+        try:
+            async with session.begin_nested():
+                await self.write(row, item)
+        except (DBAPIError, Problem) as error:
+            if isinstance(problem := await self._problem(error), Unavailable):
+                raise problem from error
+            return problem
+        finally:
+            session.info["written"] = whole
+        whole.include(own)
+        return None
+
+    @property
+    def _written(self) -> Written:
+        written: Written = self.rows.session.info["written"]
+        return written
+
+    def _placed(self, problem: Problem, index: int) -> Problem:
+        """Return *problem* as that of the item *index*."""
+        own = Fault(code=problem.code, detail=problem.detail)
+        faults = problem.errors or [own]
+        return replace(problem, errors=[self.place(index, each) for each in faults])
+
+    async def _problem(self, error: DBAPIError | Problem) -> Problem:
+        if isinstance(error, Problem):
+            return error
+        if problem := await database_of(self.request).explain(error, self._written):
+            return problem
+        raise error
+
+
+def _in_body(index: int, fault: Fault) -> Fault:
+    """Return *fault* as that of the item *index* of the body."""
+    inside = (fault.pointer or "#").removeprefix("#")
+    return replace(fault, pointer=pointer(index) + inside)
+
+
+def _in_query(index: int, fault: Fault) -> Fault:
+    """Return *fault* as that of the value *index* of `id`."""
+    detail = f"{fault.detail.rstrip('.')}: number {index + 1}."
+    return replace(fault, detail=detail, pointer=None, parameter="id")
+
+
+def _refuse_twice(keys: Sequence[object], place: Place) -> None:
+    text = "Each row can be named once."
+    faults = [
+        Fault(code="repeated", detail=text, **place(index))
+        for index, key in enumerate(keys)
+        if key in keys[:index]
+    ]
+    if faults:
+        raise Invalid(text, errors=faults)
+
+
+def _all(shape: Shape[M], found: Sequence[M | None], place: Place) -> list[M]:
+    """Return *found*, none of which is missing; raises `NotFound` with those that are."""
+    text = f"{shape.model.__name__} not found"
+    faults = [
+        Fault(code="not_found", detail=f"{text}: number {index + 1}.", **place(index))
+        for index, row in enumerate(found)
+        if row is None
+    ]
+    if faults:
+        raise NotFound(text, errors=faults)
+    return [row for row in found if row is not None]
+
+
+def _check_versions(
+    rows: Sequence[DeclarativeBase], items: Sequence[Schema], *, required: bool
+) -> None:
+    faults: list[Fault] = []
+    text = "The row has another version."
+    for index, (row, item) in enumerate(zip(rows, items, strict=True)):
+        if not isinstance(row, Versioned):
+            continue
+        wanted = getattr(item, "version", None)
+        if wanted is None and required:
+            raise PreconditionRequired("Say of each row which version is meant.")
+        if wanted not in {None, row.version}:
+            faults.append(Fault(code="stale", detail=text, pointer=pointer(index, "version")))
+    if faults:
+        raise replace(stale(rows[0]), errors=faults, headers={})

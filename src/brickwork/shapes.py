@@ -1,0 +1,84 @@
+"""What the endpoints of one resource have in common: its steps, its schemas, its key."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
+
+from fastapi import Depends, Path
+from pydantic import BaseModel
+from sqlalchemy.orm import DeclarativeBase
+
+from brickwork.embedding import Embedding
+from brickwork.keys import key_type, primary_key
+from brickwork.lists import ListQuery
+from brickwork.problems import Fault, Invalid, pointer
+from brickwork.resource import Resource
+from brickwork.routes import BATCH
+from brickwork.schemas import Schema
+
+M = TypeVar("M", bound=DeclarativeBase)
+
+Endpoint = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape(Generic[M]):
+    """What the endpoints of one resource differ in: its steps and its schemas."""
+
+    resource: type[Resource[M]]
+    model: type[M]
+    read: type[BaseModel]
+    create: type[Schema]
+    update: type[Schema]
+    replace: type[Schema]
+    change: type[Schema]
+    query: type[ListQuery[M]]
+    embedded: Embedding
+
+    def key(self, row: DeclarativeBase) -> object:
+        """Return the key of *row*."""
+        key: object = getattr(row, primary_key(self.model).key)
+        return key
+
+    def require_path(self, row: DeclarativeBase) -> None:
+        """Raise `Invalid` for the key of a new *row* that no path could name."""
+        key = self.key(row)
+        if isinstance(key, str) and (key in {"", ".", "..", BATCH} or "/" in key):
+            text = f"This cannot be a key, which is a segment of a path and not {BATCH}."
+            place = pointer(primary_key(self.model).key)
+            raise Invalid(text, errors=[Fault(code="no_path", detail=text, pointer=place)])
+
+
+def typed(endpoint: Endpoint, shape: Shape[M], **types: object) -> Endpoint:
+    """Give *endpoint* the types that FastAPI is to read from its signature."""
+    types["rows"] = Annotated[shape.resource, Depends(_provider(shape))]
+    types["key"] = Annotated[str, Path(alias="id", json_schema_extra=key_schema(shape.model))]
+    wanted = endpoint.__annotations__
+    wanted |= {name: types[name] for name in wanted.keys() & types.keys()}
+    endpoint.shape = shape  # type: ignore[attr-defined]  # pyright: ignore[reportFunctionMemberAccess]
+    return endpoint
+
+
+def _provider(shape: Shape[M]) -> Callable[..., Awaitable[Resource[M]]]:
+    """Return what makes the resource for a request; FastAPI would call the class in a thread."""
+
+    async def provide(**dependencies: Any) -> Resource[M]:
+        rows = shape.resource(**dependencies)
+        rows.loads = shape.embedded.options
+        return rows
+
+    provide.__signature__ = inspect.signature(shape.resource, eval_str=True)  # type: ignore[attr-defined]
+    provide.isolation = shape.resource.isolation  # type: ignore[attr-defined]  # pyright: ignore[reportFunctionMemberAccess]
+    return provide
+
+
+def key_schema(model: type[DeclarativeBase]) -> dict[str, Any]:
+    """Return what openapi.json says of a key, which is any text: one that is none names no row."""
+    schemas: dict[type, dict[str, Any]] = {
+        UUID: {"type": "string", "format": "uuid"},
+        int: {"type": "integer"},
+        str: {"type": "string"},
+    }
+    return next(schema for kind, schema in schemas.items() if issubclass(key_type(model), kind))

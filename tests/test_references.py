@@ -1,0 +1,157 @@
+"""Where a resource says what may be referred to, what is out of that scope is not there."""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, Header
+from httpx2 import AsyncClient
+from sqlalchemy import Select
+from typing_extensions import override
+
+from brickwork import Invalid, Resource, Route, Scopes, crud_router, install
+from tests.server import serving
+from tests.service.bodies import shown, told
+from tests.shop import (
+    City,
+    CityCreate,
+    CityRead,
+    CityUpdate,
+    Country,
+    CountryCreate,
+    CountryRead,
+    CountryUpdate,
+    Shop,
+)
+from tests.test_database import statements
+
+pytestmark = pytest.mark.anyio
+
+REFUSED = "422 #/country_code reference_not_found"
+
+
+class Countries(Resource[Country]):
+    """The countries whose codes begin as the caller's region does."""
+
+    region: Annotated[str, Header()] = ""
+
+    @override
+    def query(self) -> Select[Country]:
+        return super().query().where(Country.code.startswith(self.region))
+
+
+class Cities(Resource[City]):
+    countries: Annotated[Countries, Depends()]
+
+    @override
+    def references(self) -> Scopes:
+        return {"country_code": self.countries.query()}
+
+
+router = APIRouter(route_class=Route)
+
+
+@router.post("/towns", status_code=204)
+async def found(rows: Annotated[Cities, Depends()], country_code: str) -> None:
+    await rows.create(City(name="Town", country_code=country_code))
+
+
+@pytest.fixture
+async def shop(empty_url: str) -> AsyncGenerator[Shop]:
+    shop = Shop(empty_url)
+    async with shop.lifespan(None):
+        yield shop
+
+
+@pytest.fixture
+async def client(shop: Shop) -> AsyncGenerator[AsyncClient]:
+    """A client from the region A, of a service that knows the countries AA, AB and BA."""
+    app = FastAPI(lifespan=shop.lifespan)
+    install(app)
+    app.include_router(
+        crud_router(
+            "/countries",
+            Countries,
+            read=CountryRead,
+            create=CountryCreate,
+            update=CountryUpdate,
+        )
+    )
+    app.include_router(
+        crud_router("/cities", Cities, read=CityRead, create=CityCreate, update=CityUpdate)
+    )
+    app.include_router(router)
+    async with serving(app) as client:
+        for code in ("AA", "AB", "BA"):
+            body = {"code": code, "name": code}
+            assert told(await client.post("/countries", json=body)) == "201"
+        client.headers["region"] = "A"
+        yield client
+
+
+def city(code: str | None) -> dict[str, object]:
+    return {"name": "City", "country_code": code}
+
+
+async def test_a_new_row_refers_to_what_is_in_scope(client: AsyncClient) -> None:
+    for code, answer in {"AA": "201", "BA": REFUSED, "ZZ": REFUSED, None: "201"}.items():
+        assert told(await client.post("/cities", json=city(code))) == answer
+    codes = [row["country_code"] for row in await shown(client, "/cities")]
+    assert codes == ["AA", None]
+
+
+async def test_a_row_is_changed_to_refer_to_what_is_in_scope(client: AsyncClient) -> None:
+    key = (await client.post("/cities", json=city("AA"))).json()["id"]
+    for method in ("PATCH", "PUT"):
+        for code, answer in {"BA": REFUSED, "AB": "200", None: "200", "AA": "200"}.items():
+            response = await client.request(method, f"/cities/{key}", json=city(code))
+            assert told(response) == answer
+
+
+async def test_a_row_keeps_what_it_refers_to_when_the_scope_changes(client: AsyncClient) -> None:
+    key = (await client.post("/cities", json=city("AA"))).json()["id"]
+    client.headers["region"] = "B"
+    response = await client.patch(f"/cities/{key}", json={"name": "Other"})
+    assert (response.status_code, response.json()["country_code"]) == (200, "AA")
+    assert told(await client.put(f"/cities/{key}", json=city("AA"))) == "200"
+
+
+async def test_in_a_batch_each_item_out_of_scope_is_named(client: AsyncClient) -> None:
+    batch = [city(code) for code in ("AA", "BA", None, "ZZ")]
+    faults = ", ".join(f"#/{index}/country_code reference_not_found" for index in (1, 3))
+    assert told(await client.post("/cities/batch", json=batch)) == f"422 {faults}"
+    assert await shown(client, "/cities") == []
+    assert told(await client.post("/cities/batch", json=[batch[0]] * 3)) == "201"
+
+
+async def test_a_batch_asks_once_what_is_in_scope(client: AsyncClient) -> None:
+    with statements() as sent:
+        batch = [city(code) for code in ("AA", "AB") * 10]
+        assert told(await client.post("/cities/batch", json=batch)) == "201"
+    assert [each.split()[0] for each in sent if "countries" in each] == ["SELECT"]
+
+
+async def test_it_holds_in_a_handler_of_ones_own(client: AsyncClient) -> None:
+    for code, answer in {"AA": "204", "BA": REFUSED}.items():
+        assert told(await client.post(f"/towns?country_code={code}")) == answer
+
+
+async def test_it_holds_in_a_script(shop: Shop) -> None:
+    async with shop.session() as session:
+        session.add_all([Country(code="AA", name="A"), Country(code="BA", name="B")])
+    with pytest.raises(Invalid) as refusal:
+        await _settle(shop, "BA")
+    assert [each.pointer for each in refusal.value.errors] == ["#/country_code"]
+    await _settle(shop, "AA")
+
+
+async def _settle(shop: Shop, code: str) -> None:
+    async with shop.session() as session:
+        rows = Cities(session=session, countries=Countries(session=session, region="A"))
+        await rows.create(City(name="City", country_code=code))
+
+
+async def test_a_session_that_reads_only_asks_for_nothing(client: AsyncClient) -> None:
+    with statements() as sent:
+        assert await shown(client, "/cities") == []
+    assert not any("countries" in each for each in sent)
