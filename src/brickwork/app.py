@@ -23,6 +23,7 @@ from brickwork.openapi import describe
 from brickwork.problems import Internal, MethodNotAllowed, Problem, of_status
 from brickwork.refusals import refusal
 from brickwork.routes import PATCH_TYPES, Route, other_form
+from brickwork.shortcuts import Shortcuts
 
 log: Final = logging.getLogger("brickwork")
 
@@ -57,6 +58,7 @@ def install(
         Exception,
     ):
         app.add_exception_handler(kind, handle)
+    app.router.middleware_stack = Shortcuts(app, app.router.middleware_stack)
     describe(app, limits)
     if development:
         _warn_at_start(app)

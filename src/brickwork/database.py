@@ -24,6 +24,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from brickwork import faults
 from brickwork.answers import request_id
+from brickwork.pools import FairPool
 from brickwork.problems import Problem
 from brickwork.texts import LOWER
 
@@ -63,16 +64,19 @@ class Database:
         pool_size: int = 10,
         pool_timeout: float = 10,
         isolation: Isolation = "read committed",
+        fast: bool = True,
     ) -> None:
         """Open nothing yet; *url* is as SQLAlchemy has it.
 
         Each pool opens *pool_size* connections at most, and a request waits *pool_timeout*
         seconds for one before it is refused. *isolation* is that of PostgreSQL's transactions; on
-        SQLite they are serializable always. Raises `ValueError` for a database on which the
+        SQLite they are serializable always. *fast* lets what is not overridden past the session;
+        answers are the same without. Raises `ValueError` for a database on which the
         promises cannot be kept.
         """
         self.url = _supported(make_url(url))
         self.retries = 0
+        self.fast = fast and type(self).session is Database.session
         self._isolation = isolation
         self.writer = self._engine(pool_size, pool_timeout, readonly=False)
         self.reader = self._engine(pool_size, pool_timeout, readonly=True)
@@ -162,6 +166,7 @@ class Database:
         }
         engine = create_async_engine(
             self.url,
+            poolclass=FairPool,
             pool_size=size,
             max_overflow=0,
             pool_timeout=pool_timeout,

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from sqlalchemy import func, inspect, select
+from sqlalchemy import Column, func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -52,12 +52,13 @@ class _Latest:
 
 @dataclass(frozen=True)
 class Embedding:
-    """What a read schema shows of the rows that are related to those of a model."""
+    """What a read schema shows besides the columns of a model: related rows, expressions."""
 
     model: type[DeclarativeBase]
     options: tuple[ORMOption, ...]
     references: tuple[str, ...]
     latest: tuple[_Latest, ...]
+    computed: tuple[str, ...]
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to load."""
@@ -71,13 +72,14 @@ class Embedding:
     async def reload(self, session: AsyncSession, rows: Sequence[DeclarativeBase]) -> None:
         """Load all that is shown of *rows* that were written, as it is now."""
         key = primary_key(self.model)
-        for row in rows:
-            if self.references:
-                session.expire(row, self.references)
-        if self.references and rows:
+        stale = (*self.references, *self.computed)
+        for row in rows if stale else ():
+            session.expire(row, stale)
+        if stale and rows:
             keys = [getattr(row, key.key) for row in rows]
             written = select(self.model).where(key.in_(keys))
-            await session.execute(written.options(load_only(key), *self.options))
+            shown = load_only(key, *(getattr(self.model, name) for name in self.computed))
+            await session.execute(written.options(shown, *self.options))
         await self.complete(session, rows)
 
 
@@ -98,7 +100,18 @@ def embedding(model: type[DeclarativeBase], read: type[BaseModel]) -> Embedding:
             raise _endless(read, name)
         within = _options(relationship.mapper.class_, shown, within=True)
         latest.append(_Latest(name, bounds[0], tuple(within)))
-    return Embedding(model, tuple(_options(model, read)), tuple(references), tuple(latest))
+    options, computed = tuple(_options(model, read)), tuple(_computed(model, read))
+    return Embedding(model, options, tuple(references), tuple(latest), computed)
+
+
+def _computed(model: type[DeclarativeBase], read: type[BaseModel]) -> Iterator[str]:
+    """Yield the attributes that *read* shows of which no column but an expression is the source."""
+    attributes = inspect(model).column_attrs
+    for name, field in read.model_fields.items():
+        source = field.validation_alias
+        name = source if isinstance(source, str) else name  # noqa: PLW2901 — as the row has it
+        if name in attributes and not isinstance(attributes[name].columns[0], Column):
+            yield name
 
 
 _Shown = tuple[str, FieldInfo, type[BaseModel], RelationshipProperty[Any]]

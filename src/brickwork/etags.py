@@ -64,7 +64,12 @@ def preconditions(headers: Headers) -> Preconditions:
 
 def etag(row: object) -> str | None:
     """Return the entity tag of *row*, another after each change; None if it is not versioned."""
-    return f'"{row.version}"' if isinstance(row, Versioned) else None
+    return tag_of(row.version) if isinstance(row, Versioned) else None
+
+
+def tag_of(version: int) -> str:
+    """Return the entity tag of a row of this *version*."""
+    return f'"{version}"'
 
 
 def stale(row: DeclarativeBase) -> PreconditionFailed:

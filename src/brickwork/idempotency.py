@@ -85,7 +85,7 @@ def _caller(request: Request, rows: Resource[Any]) -> tuple[str, ...]:
     A token may be another one when a request is sent again, so that it counts only where
     `Resource.actor` does not know who it is.
     """
-    scope = scope_of(rows.session, rows.query())
+    scope = scope_of(rows.query(), rows.session.get_bind().dialect)
     if (actor := rows.actor()) is not None:
         return ("actor", actor, scope)
     lines = (request.headers.getlist(name) for name in ("authorization", "cookie"))

@@ -19,6 +19,7 @@ from brickwork.exports import export
 from brickwork.idempotency import idempotent
 from brickwork.inputs import revealing
 from brickwork.keys import parse_key, primary_key
+from brickwork.lanes import get_lane, list_lane
 from brickwork.links import item_path, link_header, own_path
 from brickwork.lists import ListQuery
 from brickwork.negotiation import JSON, NDJSON, preferred
@@ -58,7 +59,7 @@ def list_(shape: Shape[M]) -> Endpoint:
             response.headers["X-Total-Count"] = str(page.total)
         return _listed(read, page.items, response) if deleted else page.items
 
-    return typed(endpoint, shape, at=Annotated[shape.query, Query()])
+    return typed(endpoint, shape, lane=list_lane(shape), at=Annotated[shape.query, Query()])
 
 
 def create(shape: Shape[M]) -> Endpoint:
@@ -94,7 +95,7 @@ def get(shape: Shape[M]) -> Endpoint:
         await shape.embedded.complete(rows.session, [row])
         return row
 
-    return typed(endpoint, shape)
+    return typed(endpoint, shape, lane=get_lane(shape))
 
 
 def update(shape: Shape[M]) -> Endpoint:

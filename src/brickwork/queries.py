@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Select, select, union_all
+from sqlalchemy import Dialect, Select, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
@@ -80,15 +80,38 @@ async def paginate(session: AsyncSession, rows: Select[M], at: ListQuery[M]) -> 
     Raises `InvalidCursor` for a cursor of another list, filter, sort or scope, and `TypeError` for
     rows that have an order already, since a cursor has to know it.
     """
-    narrowed = at.narrow(rows)
-    by = ordered(narrowed, at)
-    bound = _Bound(signer.get(), _binding(session, narrowed, at), by)
+    listing = listed(rows, at, session.get_bind().dialect)
+    narrowed, bound = listing.rows, listing.bound()
     begin = bound.read(at.cursor) if at.cursor is not None else Cursor(None)
     total = await count(session, _keys(narrowed), at.count) if at.count else None
-    direction = by.reversed() if begin.back else by
+    direction = listing.by.reversed() if begin.back else listing.by
     found = (await session.scalars(_reading(narrowed, direction, begin, at))).all()
     items = found[: at.limit][:: -1 if begin.back else 1]
     return _page(bound, at, begin, items, more=len(found) > at.limit, total=total)
+
+
+@dataclass(frozen=True)
+class Listing(Generic[M]):
+    """What pages of a list have in common: its rows, their order, what cursors are bound to."""
+
+    rows: Select[M]
+    by: Order
+    binding: bytes
+
+    def bound(self) -> "_Bound":
+        """Return what writes and reads its cursors in the application that answers."""
+        return _Bound(signer.get(), self.binding, self.by)
+
+    def first(self, found: Sequence[M], at: ListQuery[M]) -> Page[M]:
+        """Return the first page, of which *found* are the rows, and one more if there is."""
+        items = found[: at.limit]
+        return _page(self.bound(), at, Cursor(None), items, more=len(found) > at.limit, total=None)
+
+
+def listed(rows: Select[M], at: ListQuery[M], dialect: Dialect) -> Listing[M]:
+    """Return the list of *rows* that *at* asks for."""
+    narrowed = at.narrow(rows)
+    return Listing(narrowed, ordered(narrowed, at), _binding(narrowed, at, dialect))
 
 
 def ordered(rows: Select[M], at: ListQuery[M]) -> Order:
@@ -187,19 +210,19 @@ def _page(  # noqa: PLR0913 — what a page is made of
     )
 
 
-def _binding(session: AsyncSession, rows: Select[M], at: ListQuery[M]) -> bytes:
+def _binding(rows: Select[M], at: ListQuery[M], dialect: Dialect) -> bytes:
     """Return a digest of the filter, the sort and the scope that a cursor is good for.
 
     An instant in the scope does not count: it may be the present one.
     """
     asked = at.model_dump(exclude={"limit", "offset", "cursor", "count"})
-    document = repr((scope_of(session, rows), asked))
+    document = repr((scope_of(rows, dialect), asked))
     return hashlib.sha256(document.encode(errors="surrogatepass")).digest()
 
 
-def scope_of(session: AsyncSession, rows: Select[Any]) -> str:
+def scope_of(rows: Select[Any], dialect: Dialect) -> str:
     """Return a text that differs where *rows* are narrowed differently, and not by an instant."""
-    compiled = _keys(rows).compile(dialect=session.get_bind().dialect)
+    compiled = _keys(rows).compile(dialect=dialect)
     values = {k: v for k, v in compiled.params.items() if not isinstance(v, datetime)}
     return repr((str(compiled), values))
 

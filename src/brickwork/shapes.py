@@ -51,13 +51,13 @@ class Shape(Generic[M]):
             raise Invalid(text, errors=[Fault(code="no_path", detail=text, pointer=place)])
 
 
-def typed(endpoint: Endpoint, shape: Shape[M], **types: object) -> Endpoint:
+def typed(endpoint: Endpoint, shape: Shape[M], *, lane: object = None, **types: object) -> Endpoint:
     """Give *endpoint* the types that FastAPI is to read from its signature."""
     types["rows"] = Annotated[shape.resource, Depends(_provider(shape))]
     types["key"] = Annotated[str, Path(alias="id", json_schema_extra=key_schema(shape.model))]
     wanted = endpoint.__annotations__
     wanted |= {name: types[name] for name in wanted.keys() & types.keys()}
-    endpoint.shape = shape  # type: ignore[attr-defined]  # pyright: ignore[reportFunctionMemberAccess]
+    vars(endpoint).update(shape=shape, lane=lane)
     return endpoint
 
 

@@ -1,0 +1,106 @@
+"""The way to the fast lanes: past the matching of routes, and behind every middleware."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any, Final, TypeAlias
+
+from fastapi import FastAPI
+from fastapi.datastructures import DefaultPlaceholder
+from fastapi.routing import RouteContext, iter_route_contexts
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from brickwork.lanes import Lane
+from brickwork.routes import BATCH
+
+_Segments: TypeAlias = Sequence[str]
+
+_Place: TypeAlias = tuple[str, bool]
+"""The path of a list, and whether its rows are meant."""
+
+_ANY: Final = "*"
+_REST: Final = "**"
+
+
+@dataclass(frozen=True)
+class _Road:
+    """A fast lane, and the route whose answers it gives."""
+
+    lane: Lane[Any]
+    route: RouteContext
+
+
+class Shortcuts:
+    """ASGI: answers what a fast lane can answer, and leaves all else to the routes."""
+
+    def __init__(self, app: FastAPI, routes: ASGIApp) -> None:
+        """Stand before the *routes* of *app*, those that are added later included."""
+        self.app = app
+        self.routes = routes
+        self._known = -1
+        self._roads: dict[_Place, _Road] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or have it answered."""
+        if scope["type"] == "http" and scope["method"] == "GET" and not scope.get("root_path"):
+            road, key = self._found(scope["path"].removesuffix("/"))
+            if road:
+                scope["route"], scope["endpoint"] = road.route.original_route, road.route.endpoint
+                scope["path_params"] = {} if key is None else {"id": key}
+                if response := await road.lane(scope, road.route):
+                    await response(scope, receive, send)
+                    return
+        await self.routes(scope, receive, send)
+
+    def _found(self, path: str) -> tuple[_Road | None, str | None]:
+        """Return the road to *path*, and the key of the row it leads to, if it leads to one."""
+        if self._known != len(self.app.routes):
+            self._known = len(self.app.routes)
+            self._roads = dict(_roads(self.app))
+        if road := self._roads.get((path, False)):
+            return road, None
+        start, _, key = path.rpartition("/")
+        return (None if key in {"", BATCH} else self._roads.get((start, True))), key
+
+
+def _roads(app: FastAPI) -> Iterator[tuple[_Place, _Road]]:
+    """Yield the lanes of *app* by their places."""
+    before: list[_Segments] = []
+    for route in iter_route_contexts(app.routes):
+        own = _segments(route)
+        lane: Lane[Any] | None = getattr(route.endpoint, "lane", None)
+        if lane and _is_bare(route) and not _is_hidden(own, before):
+            path, brace, _ = (route.path or "").partition("{")
+            yield (path.removesuffix("/"), bool(brace)), _Road(lane, route)
+        if route.methods is None or "GET" in route.methods:
+            before.append(own)
+
+
+def _is_bare(route: RouteContext) -> bool:
+    """Tell whether the routers that include *route* leave it as `crud_router` made it."""
+    return len(route.dependencies) == 1 and isinstance(route.response_class, DefaultPlaceholder)
+
+
+def _is_hidden(own: _Segments, before: Sequence[_Segments]) -> bool:
+    """Tell whether a route that comes *before* might be meant."""
+    return any(_overlap(own, each) for each in before)
+
+
+def _segments(route: RouteContext) -> _Segments:
+    if route.path is None:
+        return [_REST]
+    path = route.path.rstrip("/") + ("/" + _REST if isinstance(route.original_route, Mount) else "")
+    return [
+        (_REST if ":path}" in each else _ANY) if "{" in each else each for each in path.split("/")
+    ]
+
+
+def _overlap(one: _Segments, other: _Segments) -> bool:
+    """Tell whether there is a path that leads to both."""
+    for mine, theirs in zip_longest(one, other):
+        if _REST in {mine, theirs}:
+            return True
+        if None in {mine, theirs} or (mine != theirs and _ANY not in {mine, theirs}):
+            return False
+    return True
