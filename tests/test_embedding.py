@@ -19,6 +19,7 @@ from brickwork import (
     ReadSchema,
     Resource,
     Schema,
+    SoftDelete,
     crud_router,
     embedding,
     install,
@@ -26,7 +27,7 @@ from brickwork import (
 from brickwork.negotiation import NDJSON
 from tests import library
 from tests.conftest import Databases
-from tests.library import Book, BookBrief, BookRead, Nation, NationBrief, Writer, WriterRead
+from tests.library import Base, Book, BookBrief, BookRead, Nation, NationBrief, Writer, WriterRead
 from tests.server import serving
 from tests.test_database import statements
 
@@ -495,3 +496,95 @@ async def test_what_openapi_refers_to_is_there(databases: Databases) -> None:
             document = (await each.get("/openapi.json")).text
             known = json.loads(document)["components"]["schemas"].keys()
             assert {*re.findall('"#/components/schemas/([^"]+)"', document)} <= known
+
+
+# --- Deleted rows ------------------------------------------------------------------------------
+
+
+class Band(Base, SoftDelete):
+    """A band, which may be gone and come back."""
+
+    __tablename__ = "bands"
+
+    name: Mapped[str] = mapped_column(String(20))
+    songs: Mapped[list["Song"]] = relationship(back_populates="band", passive_deletes="all")
+
+
+class Song(Base, SoftDelete):
+    """A song of a band, which it keeps when that is deleted."""
+
+    __tablename__ = "songs"
+
+    name: Mapped[str] = mapped_column(String(20))
+    band_id: Mapped[UUID | None] = mapped_column(ForeignKey(Band.id), index=True)
+    band: Mapped[Band | None] = relationship(back_populates="songs")
+
+
+class Named(ReadSchema):
+    id: UUID
+    name: str
+
+
+class BandRead(Named):
+    songs: Annotated[list[Named], Latest(5)]
+
+
+class SongRead(Named):
+    band: Named | None
+
+
+class NamedCreate(Schema):
+    name: str
+
+
+class SongCreate(NamedCreate):
+    band_id: UUID | None = None
+
+
+class NamedUpdate(NamedCreate, partial=True): ...
+
+
+class Bands(Resource[Band]): ...
+
+
+class Songs(Resource[Song]): ...
+
+
+class SongUpdate(SongCreate, partial=True): ...
+
+
+async def test_a_deleted_row_is_embedded_nowhere_until_it_is_restored(empty_url: str) -> None:
+    database = Database(empty_url)
+    async with database.writer.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    app = FastAPI(lifespan=database.lifespan)
+    install(app)
+    app.include_router(
+        crud_router("/bands", Bands, read=BandRead, create=NamedCreate, update=NamedUpdate)
+    )
+    app.include_router(
+        crud_router("/songs", Songs, read=SongRead, create=SongCreate, update=SongUpdate)
+    )
+    async with serving(app) as client:
+        band = await created(client, "/bands", name="The Bricks")
+        songs = [
+            await created(client, "/songs", name=name, band_id=band["id"]) for name in ("A", "B")
+        ]
+        paths = [f"/songs/{each['id']}" for each in songs]
+        whole = {"id": band["id"], "name": "The Bricks"}
+
+        async def told() -> tuple[object, object, object]:
+            listed = [each["band"] for each in await shown(client, "/songs")]
+            changed = row(await client.patch(paths[1], json={"name": "B"}))
+            return listed, changed["band"], (await shown(client, paths[1]))["band"]
+
+        assert await told() == ([whole, whole], whole, whole)
+        assert (await client.delete(f"/bands/{band['id']}")).status_code == 204
+        assert await told() == ([None, None], None, None)
+        restored = row(await client.post(f"/bands/{band['id']}/restore"))
+        assert await told() == ([whole, whole], whole, whole)
+
+        assert [each["name"] for each in restored["songs"]] == ["B", "A"]
+        assert (await client.delete(paths[0])).status_code == 204
+        for found in (await shown(client, f"/bands/{band['id']}"), *await shown(client, "/bands")):
+            assert [each["name"] for each in found["songs"]] == ["B"]

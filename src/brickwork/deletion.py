@@ -73,12 +73,15 @@ def live_reference(column: str, hidden: str, target: type[DeclarativeBase]) -> F
 
 def visible(model: type[DeclarativeBase], which: Shown = "live") -> list[ColumnElement[bool]]:
     """Return what is true of the rows of *model* that are shown."""
+    # Attributes and not columns, since a statement may have the table under another name.
     hidden: list[ColumnElement[bool]] = [
-        each.is_(False) for each in inspect(model).columns if is_mark(each)
+        getattr(model, name).is_(False)
+        for name, each in inspect(model).columns.items()
+        if is_mark(each)
     ]
     if not issubclass(model, SoftDelete):
         return hidden
-    deleted_at = inspect(model).columns["deleted_at"]
+    deleted_at = model.deleted_at
     match which:
         case "live":
             return [*hidden, deleted_at.is_(None)]
