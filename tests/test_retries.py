@@ -440,7 +440,7 @@ async def test_a_request_is_not_tried_again_when_that_took_long(
     empty_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = count(step=2)  # seconds, each time that it is read
-    monkeypatch.setattr("brickwork.routes.time", SimpleNamespace(monotonic=clock.__next__))
+    monkeypatch.setattr("brickwork.retries.time", SimpleNamespace(monotonic=clock.__next__))
     attempts: list[int] = []
     async with serving(create_app(Bank(empty_url), noting(attempts, contended))) as client:
         assert told(await client.patch("/accounts/1", json={"balance": 1})) == "503"
@@ -463,7 +463,7 @@ async def test_the_pauses_grow_and_differ(monkeypatch: pytest.MonkeyPatch) -> No
     app = FastAPI()
     install(app)
     app.include_router(router)
-    monkeypatch.setattr("brickwork.routes.asyncio", SimpleNamespace(sleep=note))
+    monkeypatch.setattr("brickwork.retries.asyncio", SimpleNamespace(sleep=note))
     async with calling(app) as client:  # which has no database to count for
         for _ in range(20):
             assert told(await client.post("/")) == "503"
@@ -973,7 +973,7 @@ async def test_a_request_that_is_cancelled_between_attempts_leaves_nothing(
         await session.flush()
         await meet(session, attempt)
 
-    monkeypatch.setattr("brickwork.routes._PAUSE", 60)
+    monkeypatch.setattr("brickwork.retries._PAUSE", 60)
     bank = Bank(empty_url, pool_size=1)
     async with serving(create_app(bank, meet_noted)) as client:
         patch = asyncio.create_task(client.patch("/accounts/1", json={"balance": 1}))

@@ -108,10 +108,14 @@ def _computed(model: type[DeclarativeBase], read: type[BaseModel]) -> Iterator[s
     """Yield the attributes that *read* shows of which no column but an expression is the source."""
     attributes = inspect(model).column_attrs
     for name, field in read.model_fields.items():
-        source = field.validation_alias
-        name = source if isinstance(source, str) else name  # noqa: PLW2901 — as the row has it
-        if name in attributes and not isinstance(attributes[name].columns[0], Column):
-            yield name
+        source = _source(name, field)
+        if source in attributes and not isinstance(attributes[source].columns[0], Column):
+            yield source
+
+
+def _source(name: str, field: FieldInfo) -> str:
+    """Return the attribute of a row that the field *name* shows."""
+    return field.validation_alias if isinstance(field.validation_alias, str) else name
 
 
 _Shown = tuple[str, FieldInfo, type[BaseModel], RelationshipProperty[Any]]
@@ -122,11 +126,10 @@ def _shown(model: type[DeclarativeBase], read: type[BaseModel]) -> Iterator[_Sho
     for name, field in read.model_fields.items():
         # A model whose schema shows columns alone need not know its relationships yet.
         if shown := schema_in(field.annotation):
-            source = field.validation_alias
-            name = source if isinstance(source, str) else name  # noqa: PLW2901 — as the row has it
-            relationship = inspect(model).relationships.get(name)
+            source = _source(name, field)
+            relationship = inspect(model).relationships.get(source)
             if relationship is not None:
-                yield name, field, shown, relationship
+                yield source, field, shown, relationship
 
 
 def _options(

@@ -10,7 +10,7 @@ from sqlalchemy.orm import DeclarativeBase
 from brickwork.audit import AuditEntry, AuditEntryRead, HistoryQuery
 from brickwork.deletion import is_soft
 from brickwork.inputs import revealing
-from brickwork.links import link_header
+from brickwork.links import tell_places
 from brickwork.lists import ListQuery, with_deleted
 from brickwork.resource import Resource
 from brickwork.shapes import Endpoint, Shape, typed
@@ -34,9 +34,7 @@ def list_(shape: Shape[M]) -> Endpoint:
             await rows.reveal(deleted)
             read = revealing(shape.read)
         page = await rows.history(key, at)
-        response.headers["Link"] = link_header(request, page)
-        if page.total is not None:
-            response.headers["X-Total-Count"] = str(page.total)
+        tell_places(request, response, page)
         return [_told(each, read, shape) for each in page.items]
 
     return typed(endpoint, shape, at=Annotated[query, Query()])

@@ -24,7 +24,7 @@ from brickwork.deletion import visible
 from brickwork.drivers import Statement, compiled, fetch, is_watched
 from brickwork.etags import tag_of
 from brickwork.keys import parse_key, primary_key
-from brickwork.links import link_header
+from brickwork.links import tell_places
 from brickwork.lists import ListQuery
 from brickwork.models import Versioned
 from brickwork.negotiation import JSON
@@ -210,7 +210,7 @@ class _List(Lane[M]):
             response.headers["Vary"] = "Accept"
             ends = self._ends(rows, statement.columns, min(len(rows), at.limit) - 1)
             page = self._listings[database.reader.dialect.name].first(ends, at)
-            response.headers["Link"] = link_header(Request(scope), page)
+            tell_places(Request(scope), response, page)
         return response
 
     @override

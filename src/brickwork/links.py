@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
+from starlette.responses import Response
 
 from brickwork.queries import Page, Place
 
@@ -34,6 +35,13 @@ def link_header(request: Request, page: Page[Any]) -> str:
         for rel, place in places.items()
         if place is not None
     )
+
+
+def tell_places(request: Request, response: Response, page: Page[Any]) -> None:
+    """Tell in the headers of *response* where other pages are, and how many rows, if counted."""
+    response.headers["Link"] = link_header(request, page)
+    if page.total is not None:
+        response.headers["X-Total-Count"] = str(page.total)
 
 
 def _at(request: Request, place: Place) -> str:

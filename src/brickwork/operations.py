@@ -20,7 +20,7 @@ from brickwork.idempotency import idempotent
 from brickwork.inputs import revealing
 from brickwork.keys import parse_key, primary_key
 from brickwork.lanes import get_lane, list_lane
-from brickwork.links import item_path, link_header, own_path
+from brickwork.links import item_path, own_path, tell_places
 from brickwork.lists import ListQuery
 from brickwork.negotiation import JSON, NDJSON, preferred
 from brickwork.problems import Conflict, Fault, Invalid, NotFound, pointer
@@ -54,9 +54,7 @@ def list_(shape: Shape[M]) -> Endpoint:
         page = await rows.page(at)
         await shape.embedded.complete(rows.session, page.items)
         response.headers["Vary"] = "Accept"
-        response.headers["Link"] = link_header(request, page)
-        if page.total is not None:
-            response.headers["X-Total-Count"] = str(page.total)
+        tell_places(request, response, page)
         return _listed(read, page.items, response) if deleted else page.items
 
     return typed(endpoint, shape, lane=list_lane(shape), at=Annotated[shape.query, Query()])

@@ -1,8 +1,5 @@
 """How a route meets HTTP: it answers HEAD, takes both slash forms, and reads strict JSON."""
 
-import asyncio
-import random
-import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
@@ -22,7 +19,8 @@ from brickwork.database import ISOLATION, Database, Isolation, strongest
 from brickwork.documents import parse
 from brickwork.negotiation import JSON, MERGE_PATCH, is_utf8, preferred
 from brickwork.parameters import WHOLE, name_faults
-from brickwork.problems import NotAcceptable, Problem, Unavailable, UnsupportedMediaType
+from brickwork.problems import NotAcceptable, Problem, UnsupportedMediaType
+from brickwork.retries import carried_out
 
 UNREADABLE: Final = "brickwork.unreadable"
 """Where in a request's scope stands the problem with its body, if there is one."""
@@ -110,30 +108,15 @@ class Route(APIRoute):
 
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
-_ATTEMPTS: Final = 8
-_PATIENCE: Final = 5.0  # seconds
-_PAUSE: Final = 0.01  # seconds, doubled with each attempt
-
 
 async def _carried_out(request: Request, handle: _Handler) -> Response:
-    """Return the answer of *handle*; where others were in its way, that of another attempt.
-
-    Nothing is sent before the commit, so a transaction that the database gave up is begun anew.
-    """
-    begun, attempt = time.monotonic(), 1
-    while True:
-        try:
-            return await _attempt(request, handle)
-        except Problem as problem:
-            late = time.monotonic() - begun > _PATIENCE
-            # Who was second finds what the first wrote, or never will.
-            attempts = _ATTEMPTS if isinstance(problem, Unavailable) else 2
-            if not problem.again or late or attempt >= attempts or _is_spent(request):
-                raise
-        _count(request)
-        jitter = random.uniform(0.5, 1.5)  # noqa: S311 — no secret
-        await asyncio.sleep(_PAUSE * 2 ** (attempt - 1) * jitter)
-        attempt += 1
+    """Return the answer of *handle*, perhaps that of another attempt: none was sent before."""
+    database = getattr(request.state, "database", None)
+    return await carried_out(
+        lambda: _attempt(request, handle),
+        database if isinstance(database, Database) else None,
+        again=lambda: not _is_spent(request),
+    )
 
 
 async def _attempt(request: Request, handle: _Handler) -> Response:
@@ -153,12 +136,6 @@ async def _attempt(request: Request, handle: _Handler) -> Response:
 def _is_spent(request: Request) -> bool:
     """Tell whether the body was read and not kept, as a form or a stream is."""
     return getattr(request, "_stream_consumed", False) and not hasattr(request, "_body")
-
-
-def _count(request: Request) -> None:
-    database = getattr(request.state, "database", None)
-    if isinstance(database, Database):
-        database.retries += 1
 
 
 _STACK: Final = "fastapi_function_astack"  # where FastAPI looks for what ends before the answer

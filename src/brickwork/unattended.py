@@ -1,10 +1,9 @@
 """Work on a resource without a request: transactions tried again, and in halves."""
 
-import asyncio
-import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
+from math import inf
 from typing import Any, Final, Generic, TypeVar, cast
 
 from sqlalchemy import Table, inspect
@@ -14,6 +13,7 @@ from brickwork.database import Database
 from brickwork.misuse import Misuse
 from brickwork.problems import Problem
 from brickwork.resource import Resource
+from brickwork.retries import carried_out
 from brickwork.shapes import Shape
 
 M = TypeVar("M", bound=DeclarativeBase)
@@ -22,8 +22,6 @@ T = TypeVar("T")
 ACTOR: Final = "brickwork"
 """Who an audit names, unless the resource says."""
 
-_ATTEMPTS: Final = 8
-_PAUSE: Final = 0.005  # seconds, doubled with each attempt
 _SERVER: Final = 500  # the first of the statuses for which a row is not to blame
 
 
@@ -52,16 +50,13 @@ class Unattended(Generic[M]):
 
         Raises the `Problem` it is, if the database refuses what *step* wrote.
         """
-        attempt = 1
-        while True:
-            try:
-                async with self._rows(readonly=readonly) as rows:
-                    return await step(rows)
-            except Problem as problem:
-                if not problem.again or attempt == _ATTEMPTS:
-                    raise
-            await asyncio.sleep(_PAUSE * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311 — no secret
-            attempt += 1
+
+        async def work() -> T:
+            async with self._rows(readonly=readonly) as rows:
+                return await step(rows)
+
+        # Many rows take their time, and nobody waits for an answer.
+        return await carried_out(work, self.database, patience=inf)
 
     @asynccontextmanager
     async def _rows(self, *, readonly: bool) -> AsyncGenerator[Resource[M]]:
