@@ -156,6 +156,20 @@ def test_a_route_has_no_websockets() -> None:
     assert route.matches({"type": "websocket", "path": "/things/"})[0] is Match.NONE
 
 
+@pytest.mark.parametrize(
+    ("path", "match"),
+    [
+        ("/api/things", Match.FULL),
+        ("/api/things/", Match.FULL),
+        ("/api/other", Match.NONE),
+        ("/things", Match.FULL),
+    ],
+)
+def test_a_route_matches_behind_the_path_of_its_application(path: str, match: Match) -> None:
+    route = Route("/things", list_things, methods=["GET"])
+    assert route.matches({**scope("GET", path), "root_path": "/api"})[0] is match
+
+
 def test_a_route_leaves_the_scope_it_is_asked_about_alone() -> None:
     route = Route("/things/{name}", get_thing, methods=["GET"])
     asked = scope("HEAD", "/things/a/")

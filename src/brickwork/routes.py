@@ -76,10 +76,21 @@ class Route(APIRoute):
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] != "http" or self._is_elsewhere(scope):
+            return Match.NONE, {}
         match, child = super().matches(_as_get(scope))
-        if match is Match.NONE and scope["type"] == "http":
+        if match is Match.NONE:
             return super().matches({**_as_get(scope), "path": other_form(scope["path"])})
         return match, child
+
+    def _is_elsewhere(self, scope: Scope) -> bool:
+        """Tell at once, as most routes can of most requests, that neither form leads here."""
+        if scope.get("root_path"):
+            return False
+        context = scope.get("fastapi", {}).get("effective_route_context")
+        here = context if context and context.original_route is self else self
+        path: str = scope["path"]
+        return not (here.path_regex.match(path) or here.path_regex.match(other_form(path)))
 
     @override
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
