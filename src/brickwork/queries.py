@@ -4,22 +4,28 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from functools import cache
+from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import Dialect, Select, select, union_all
+from sqlalchemy import Dialect, Select, bindparam, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from brickwork.counts import count
 from brickwork.cursors import Cursor, Signer, invalid, signer
-from brickwork.deletion import visible
+from brickwork.deletion import Shown, visible
 from brickwork.keys import parse_key, primary_key
 from brickwork.limits import current
 from brickwork.lists import ListQuery
+from brickwork.memory import remembered
 from brickwork.problems import NotFound
 from brickwork.sorting import Order, order
 
 M = TypeVar("M", bound=DeclarativeBase)
+
+_KEY: Final = "brickwork_key"
+"""The parameter of a statement that has the key of its row."""
 
 Place = Mapping[str, str]
 """The query parameters by which another page of a list is found."""
@@ -39,6 +45,12 @@ class Page(Generic[M]):
     total: int | None = None
 
 
+@cache
+def every(model: type[M], shown: Shown = "live") -> Select[M]:
+    """Return the rows of *model* that are shown, always as the same statement."""
+    return select(model).where(*visible(model, shown))
+
+
 async def get_or_404(session: AsyncSession, rows: type[M] | Select[M], key: object) -> M:
     """Return the one of *rows* that has the primary key *key*; locked, where *session* writes.
 
@@ -47,11 +59,12 @@ async def get_or_404(session: AsyncSession, rows: type[M] | Select[M], key: obje
     asks the database only for a key that could name a row. The lock is held until the transaction
     ends, so that of requests that read a row and then change it none undoes what another did.
     """
-    query = select(rows).where(*visible(rows)) if isinstance(rows, type) else rows
+    query = every(rows) if isinstance(rows, type) else rows
     model = entity(query)
     if (value := parse_key(model, key)) is not None:
-        query = _locked(session, query.where(primary_key(model) == value))
-        if (row := await session.scalar(query)) is not None:
+        found = _locked(session, _of_key(query))
+        row: M | None = await session.scalar(found, {_KEY: value})
+        if row is not None:
             return row
     raise NotFound(f"{model.__name__} not found")
 
@@ -69,9 +82,19 @@ async def get_all(session: AsyncSession, rows: Select[M], keys: Sequence[object]
     return [found.get(value) for value in values]
 
 
+@remembered
+def _of_key(rows: Select[M]) -> Select[M]:
+    """Return the one of *rows* whose key the statement is given."""
+    return rows.where(primary_key(entity(rows)) == bindparam(_KEY))
+
+
 def _locked(session: AsyncSession, rows: Select[M]) -> Select[M]:
-    model = entity(rows)
-    return rows.with_for_update(of=model, key_share=True) if session.info.get("writes") else rows
+    return _to_lock(rows) if session.info.get("writes") else rows
+
+
+@remembered
+def _to_lock(rows: Select[M]) -> Select[M]:
+    return rows.with_for_update(of=entity(rows), key_share=True)
 
 
 async def paginate(session: AsyncSession, rows: Select[M], at: ListQuery[M]) -> Page[M]:
@@ -222,11 +245,20 @@ def _binding(rows: Select[M], at: ListQuery[M], dialect: Dialect) -> bytes:
 
 def scope_of(rows: Select[Any], dialect: Dialect) -> str:
     """Return a text that differs where *rows* are narrowed differently, and not by an instant."""
-    compiled = _keys(rows).compile(dialect=dialect)
+    known = _compiled(rows)
+    compiled = known.get(dialect.name) or _keys(rows).compile(dialect=dialect)
+    known[dialect.name] = compiled
     values = {k: v for k, v in compiled.params.items() if not isinstance(v, datetime)}
     return repr((str(compiled), values))
 
 
+@remembered
+def _compiled(_: Select[Any]) -> dict[str, SQLCompiler]:
+    """Return the keys of the rows, as they are compiled for each dialect by name."""
+    return {}
+
+
+@remembered
 def entity(rows: Select[M]) -> type[M]:
     """Return the model that *rows* selects."""
     model: type[M] = rows.column_descriptions[0]["entity"]

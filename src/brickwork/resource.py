@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar, get_args
 
-from sqlalchemy import Select, inspect, select
+from sqlalchemy import Select, inspect
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.orm.interfaces import ORMOption
 from typing_extensions import dataclass_transform, get_original_bases, override
@@ -12,11 +12,11 @@ from typing_extensions import dataclass_transform, get_original_bases, override
 from brickwork.audit import AuditEntry, audit_entries
 from brickwork.changes import apply_changes
 from brickwork.database import Isolation, Session, strongest
-from brickwork.deletion import Shown, soft, visible
+from brickwork.deletion import Shown, soft
 from brickwork.lists import ListQuery
 from brickwork.models import now
 from brickwork.problems import NotFound
-from brickwork.queries import Page, get_all, get_or_404, paginate
+from brickwork.queries import Page, every, get_all, get_or_404, paginate
 from brickwork.references import Scopes, keep_references
 
 M = TypeVar("M", bound=DeclarativeBase)
@@ -90,8 +90,7 @@ class Resource(Generic[M]):
 
     def query(self) -> Select[M]:
         """Return where every read and every write starts; override to narrow them all."""
-        model = type(self).model
-        return select(model).where(*visible(model, self.shown))
+        return every(type(self).model, self.shown)
 
     def references(self) -> Scopes:
         """Return the rows that each attribute may refer to, where those are not all.
@@ -108,7 +107,7 @@ class Resource(Generic[M]):
 
     def _loaded(self) -> Select[M]:
         """Return the rows, with what the answer shows; a change reads that when it is made."""
-        reads = not self.session.info.get("writes")
+        reads = self.loads and not self.session.info.get("writes")
         return self.query().options(*self.loads) if reads else self.query()
 
     async def page(self, at: ListQuery[M], /) -> Page[M]:
