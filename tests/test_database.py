@@ -1,6 +1,7 @@
 """A 2xx means committed; a request that is refused leaves nothing; readers cannot write."""
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
-from sqlalchemy import Engine, event, func, select, text
+from sqlalchemy import Engine, event, func, insert, select, text
+from sqlalchemy.exc import SAWarning
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session as SyncSession
 
@@ -264,6 +266,28 @@ async def test_a_session_that_is_cancelled_half_way_writes_nothing_and_gives_bac
 
     async with database.session() as session:
         assert await session.scalar(select(func.count()).select_from(City)) == 0
+
+
+async def test_a_connection_that_is_lost_half_way_is_closed_and_its_place_is_free(
+    databases: Databases,
+) -> None:
+    database = Shop(databases.empty("sqlite"), pool_timeout=0.2)
+    async with database.lifespan(None):
+        with pytest.warns(SAWarning, match="garbage collector"):
+            await lose_connection(database)
+        async with database.session() as session:
+            there = await session.scalar(select(func.count()).select_from(City))
+
+    assert there == 0
+
+
+async def lose_connection(database: Database) -> None:
+    async def write() -> None:
+        connection = await database.writer.connect()
+        _ = await connection.execute(insert(City).values(name="Lisbon"))
+
+    await write()
+    gc.collect()
 
 
 async def test_an_exhausted_pool_is_unavailable_within_its_timeout(database: Database) -> None:

@@ -20,7 +20,8 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import Session as SyncSession
 from sqlalchemy.orm.exc import StaleDataError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
+from sqlalchemy.util.concurrency import await_
 
 from brickwork import faults
 from brickwork.answers import request_id
@@ -90,10 +91,10 @@ class Database:
         data is raised as the `Problem` it is to a client.
         """
         engine = self.reader if readonly else self.writer
-        factory = async_sessionmaker(engine, expire_on_commit=False, sync_session_class=_Session)
         written = faults.Written()
+        info = {"written": written, "writes": not readonly}
         try:
-            async with factory(info={"written": written, "writes": not readonly}) as session:
+            async with _session(bind=engine, info=info) as session:
                 yield session
                 await session.commit()
         except DBAPIError as error:
@@ -170,12 +171,13 @@ class Database:
             pool_size=size,
             max_overflow=0,
             pool_timeout=pool_timeout,
+            pool_reset_on_return=None,  # `_roll_back` does it, and only where there is something
             hide_parameters=True,
             json_serializer=_to_json,
             connect_args={} if sqlite else {"server_settings": settings},
         )
         event.listen(engine.sync_engine, "do_connect", _connect)
-        event.listen(engine.sync_engine, "checkin", _roll_back)
+        event.listen(engine.sync_engine, "reset", _roll_back)
         if sqlite:
             _configure_sqlite(engine, readonly=readonly)
         return engine
@@ -183,6 +185,10 @@ class Database:
 
 class _Session(SyncSession):
     """A session that notes what it sends, so that a refusal can be laid at a field."""
+
+
+_session: Final = async_sessionmaker(expire_on_commit=False, sync_session_class=_Session)
+"""Makes the session of a transaction; once for all, since each maker makes a class."""
 
 
 @event.listens_for(_Session, "before_flush")
@@ -248,12 +254,13 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-def _roll_back(connection: Any, entry: ConnectionPoolEntry) -> None:
+def _roll_back(connection: Any, _: ConnectionPoolEntry | None, state: PoolResetState) -> None:
     """Roll back what a commit left open that was refused, or never reached the database.
 
-    SQLAlchemy takes the transaction for ended, and the next request would commit it.
+    SQLAlchemy takes the transaction for ended, and the next request would commit it. Where nobody
+    can wait, since the connection was lost and not given back, it is closed instead.
     """
-    if connection is not None and _is_open(entry.driver_connection):
+    if state.asyncio_safe and _is_open(connection.driver_connection):
         connection.rollback()
 
 
@@ -277,8 +284,12 @@ def _configure_sqlite(engine: AsyncEngine, *, readonly: bool) -> None:
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
-        # A writer that reads first and locks later can lose another's update: lock at once.
-        connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+        if readonly:  # it locks nothing yet, and cannot be refused: one word to the driver will do
+            driver: Any = connection.connection.driver_connection
+            await_(driver.execute("BEGIN"))
+        else:
+            # A writer that reads first and locks later can lose another's update: lock at once.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _connect(
