@@ -27,6 +27,7 @@ from brickwork import faults
 from brickwork.answers import request_id
 from brickwork.pools import FairPool
 from brickwork.problems import Problem
+from brickwork.reads import stand_alone
 from brickwork.texts import LOWER
 
 _DRIVERS: Final = {
@@ -180,6 +181,8 @@ class Database:
         event.listen(engine.sync_engine, "reset", _roll_back)
         if sqlite:
             _configure_sqlite(engine, readonly=readonly)
+        elif readonly and self._isolation == "read committed":
+            stand_alone(engine)
         return engine
 
 
