@@ -48,8 +48,8 @@ def noting() -> Generator[list[bool]]:
     taken: list[bool] = []
     answer: Any = vars(lanes.Lane)["__call__"]
 
-    async def note(self: Any, scope: Scope, route: Any) -> Any:
-        response = await answer(self, scope, route)
+    async def note(self: Any, scope: Scope, received: Any, route: Any) -> Any:
+        response = await answer(self, scope, received, route)
         taken.append(response is not None)
         return response
 

@@ -4,16 +4,16 @@ The connection is one of SQLAlchemy's own pool: it is set up, counted and replac
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import aiosqlite
 from asyncpg import InterfaceError, InternalClientError, PostgresError
-from sqlalchemy import ColumnElement, Dialect, Float, Select, inspect
+from sqlalchemy import ClauseElement, ColumnElement, Dialect, Float
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeEngine
 from sqlalchemy.util import greenlet_spawn
 
@@ -28,20 +28,6 @@ _ERRORS: Final = (PostgresError, InterfaceError, InternalClientError, sqlite3.Er
 _FLOAT8: Final = 701
 _NUMERIC: Final = 1700
 """What PostgreSQL calls its types of numbers, which is asked of numeric columns alone."""
-
-_EVENTS: Final = (
-    "before_execute",
-    "after_execute",
-    "before_cursor_execute",
-    "after_cursor_execute",
-    "commit",
-    "rollback",
-)
-"""What an application may listen to of an engine, and a driver would not tell."""
-
-
-_ANY: Final = Session()
-"""Stands for every session, in telling who listens to them."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +55,9 @@ class Statement:
 
 
 def compiled(
-    statement: Select[Any], columns: Mapping[str, ColumnElement[Any]], dialect: Dialect
+    statement: ClauseElement, columns: Mapping[str, ColumnElement[Any]], dialect: Dialect
 ) -> Statement | None:
-    """Return *statement*, which selects *columns*; None if its SQL depends on its values."""
+    """Return *statement*, which returns *columns*; None if its SQL depends on its values."""
     made: Any = statement.compile(dialect=dialect)
     if made.post_compile_params or made.literal_execute_params:
         return None
@@ -103,39 +89,77 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-def is_watched(engine: AsyncEngine, model: type[DeclarativeBase]) -> bool:
-    """Tell whether somebody listens to what *engine* sends, or to rows of *model* being read."""
-    sent: Any = engine.sync_engine.dispatch
-    read: Any = inspect(model).class_manager.dispatch
-    asked: Any = _ANY.dispatch
-    return bool(read.load or asked.do_orm_execute or any(getattr(sent, name) for name in _EVENTS))
-
-
 async def fetch(engine: AsyncEngine, statement: Statement, **given: Any) -> Sequence[Any] | None:
     """Return the rows of *statement*, in a transaction of its own; None if it failed.
 
     Nothing is lost by asking again. Raises `Unavailable` while all connections are in use.
     """
+    async with _lent(engine) as connection:
+        try:
+            return await _fetched(connection, statement, given)
+        except _ERRORS:
+            connection.invalidate()
+            return None
+
+
+async def write(engine: AsyncEngine, statement: Statement, **given: Any) -> Sequence[Any] | None:
+    """Return the rows that *statement* wrote, which are committed; None if it was refused.
+
+    What was refused changed nothing, and may be sent again. Raises `Unavailable` while all
+    connections are in use, and where the answer was lost: it may be committed, or not.
+    """
+    async with _lent(engine) as connection:
+        try:
+            return await _fetched(connection, statement, given)
+        except _ERRORS as error:
+            if not _is_answer(error):
+                connection.invalidate()
+            if _is_refusal(error):
+                return None
+            raise faults.away() from error
+
+
+@asynccontextmanager
+async def _lent(engine: AsyncEngine) -> AsyncGenerator[Any]:
+    """Lend a connection of the pool of *engine*, outside of any transaction."""
     try:
         connection = await _connection(engine)
     except PoolTimeout as error:
         raise faults.away() from error
-    driver: Any = connection.driver_connection
     try:
-        rows = await _fetched(driver, statement.sql, statement.bound(**given))
-    except _ERRORS:
-        connection.invalidate()
-        return None
+        yield connection
     except BaseException:  # given up while the server is at it
         connection.invalidate()
         raise
     finally:
         # No transaction was begun, so there is none to roll back, for which it would have to wait.
         connection._close_special(transaction_reset=True)  # noqa: SLF001
-    return rows
 
 
-async def _fetched(driver: Any, sql: str, values: list[Any]) -> Sequence[Any]:
+def _is_answer(error: BaseException) -> bool:
+    """Tell whether *error* is the database's own, on a connection that goes on."""
+    return isinstance(error, sqlite3.Error) or (
+        isinstance(error, PostgresError) and not _is_end(error)
+    )
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Tell whether the statement surely changed nothing."""
+    if isinstance(error, sqlite3.OperationalError):
+        return error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_ERROR"))
+    return isinstance(error, sqlite3.Error | InterfaceError) or _is_answer(error)
+
+
+def _is_end(error: PostgresError) -> bool:
+    """Tell whether *error* is about the connection or the server, and not about the statement."""
+    return str(error.sqlstate).startswith(("08", "53", "57P", "58", "XX"))
+
+
+async def _fetched(
+    connection: Any, statement: Statement, given: Mapping[str, Any]
+) -> Sequence[Any]:
+    driver: Any = connection.driver_connection
+    sql, values = statement.sql, statement.bound(**given)
     if isinstance(driver, aiosqlite.Connection):
         return [*await driver.execute_fetchall(sql, values)]
     rows: Sequence[Any] = await driver.fetch(sql, *values)

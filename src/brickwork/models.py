@@ -153,9 +153,10 @@ class Entity(Model):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=new_key, sort_order=-1)
 
 
-def _created(context: DefaultExecutionContext) -> datetime:
-    created: datetime = (context.current_parameters or {})["created_at"]
-    return created
+def created(context: DefaultExecutionContext) -> datetime:
+    """Return when the row that *context* inserts was created."""
+    instant: datetime = (context.current_parameters or {})["created_at"]
+    return instant
 
 
 class Timestamped:
@@ -163,7 +164,7 @@ class Timestamped:
 
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now, sort_order=90)
     updated_at: Mapped[datetime] = mapped_column(
-        UTCDateTime, default=_created, onupdate=now, sort_order=91
+        UTCDateTime, default=created, onupdate=now, sort_order=91
     )
 
 

@@ -19,7 +19,7 @@ from brickwork.exports import export
 from brickwork.idempotency import idempotent
 from brickwork.inputs import revealing
 from brickwork.keys import parse_key, primary_key
-from brickwork.lanes import get_lane, list_lane
+from brickwork.lanes import create_lane, delete_lane, get_lane, list_lane, update_lane
 from brickwork.links import item_path, own_path, tell_places
 from brickwork.lists import ListQuery
 from brickwork.negotiation import JSON, NDJSON, preferred
@@ -74,7 +74,7 @@ def create(shape: Shape[M]) -> Endpoint:
             return replayed
         return await _created(shape, rows, data, request, response, prefer)
 
-    return typed(endpoint, shape, data=shape.create)
+    return typed(endpoint, shape, lane=create_lane(shape), data=shape.create)
 
 
 def get(shape: Shape[M]) -> Endpoint:
@@ -109,7 +109,7 @@ def update(shape: Shape[M]) -> Endpoint:
         wanted.check(row, required=rows.require_match)
         return await _changed(shape, rows, row, merge_patch(row, data), response)
 
-    return typed(endpoint, shape, data=shape.update)
+    return typed(endpoint, shape, lane=update_lane(shape), data=shape.update)
 
 
 def replace(shape: Shape[M]) -> Endpoint:
@@ -155,7 +155,8 @@ def delete(shape: Shape[M]) -> Endpoint:
         step = rows.purge if purge else rows.delete
         return await _deleted(request, rows, key, step, allow_missing=allow_missing)
 
-    return typed(endpoint_or_purge if is_soft(shape.model) else endpoint, shape)
+    used = endpoint_or_purge if is_soft(shape.model) else endpoint
+    return typed(used, shape, lane=delete_lane(shape))
 
 
 def restore(shape: Shape[M]) -> Endpoint:

@@ -1,6 +1,6 @@
 """The way to the fast lanes: past the matching of routes, and behind every middleware."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Final, TypeAlias
@@ -11,13 +11,13 @@ from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from brickwork.lanes import Lane
+from brickwork.lanes import Lane, Replayed
 from brickwork.routes import BATCH
 
 _Segments: TypeAlias = Sequence[str]
 
-_Place: TypeAlias = tuple[str, bool]
-"""The path of a list, and whether its rows are meant."""
+_Place: TypeAlias = tuple[str, str, bool]
+"""A method, the path of a list, and whether its rows are meant."""
 
 _ANY: Final = "*"
 _REST: Final = "**"
@@ -43,38 +43,40 @@ class Shortcuts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or have it answered."""
-        if scope["type"] == "http" and scope["method"] == "GET" and not scope.get("root_path"):
-            road, key = self._found(scope["path"].removesuffix("/"))
+        if scope["type"] == "http" and not scope.get("root_path"):
+            road, key = self._found(scope["method"], scope["path"].removesuffix("/"))
             if road:
+                receive = Replayed(receive)
                 scope["route"], scope["endpoint"] = road.route.original_route, road.route.endpoint
                 scope["path_params"] = {} if key is None else {"id": key}
-                if response := await road.lane(scope, road.route):
+                if response := await road.lane(scope, receive, road.route):
                     await response(scope, receive, send)
                     return
         await self.routes(scope, receive, send)
 
-    def _found(self, path: str) -> tuple[_Road | None, str | None]:
+    def _found(self, method: str, path: str) -> tuple[_Road | None, str | None]:
         """Return the road to *path*, and the key of the row it leads to, if it leads to one."""
         if self._known != len(self.app.routes):
             self._known = len(self.app.routes)
             self._roads = dict(_roads(self.app))
-        if road := self._roads.get((path, False)):
+        if road := self._roads.get((method, path, False)):
             return road, None
         start, _, key = path.rpartition("/")
-        return (None if key in {"", BATCH} else self._roads.get((start, True))), key
+        return (None if key in {"", BATCH} else self._roads.get((method, start, True))), key
 
 
 def _roads(app: FastAPI) -> Iterator[tuple[_Place, _Road]]:
     """Yield the lanes of *app* by their places."""
-    before: list[_Segments] = []
+    before: list[tuple[_Segments, Collection[str] | None]] = []
     for route in iter_route_contexts(app.routes):
         own = _segments(route)
         lane: Lane[Any] | None = getattr(route.endpoint, "lane", None)
-        if lane and _is_bare(route) and not _is_hidden(own, before):
-            path, brace, _ = (route.path or "").partition("{")
-            yield (path.removesuffix("/"), bool(brace)), _Road(lane, route)
-        if route.methods is None or "GET" in route.methods:
-            before.append(own)
+        if lane and _is_bare(route):
+            others = [each for each, methods in before if methods is None or lane.method in methods]
+            if not _is_hidden(own, others):
+                path, brace, _ = (route.path or "").partition("{")
+                yield (lane.method, path.removesuffix("/"), bool(brace)), _Road(lane, route)
+        before.append((own, route.methods))
 
 
 def _is_bare(route: RouteContext) -> bool:

@@ -1,0 +1,20 @@
+"""The fast lane: operations of which no step is overridden go to the driver, and past the session.
+
+It is taken by itself, for what is asked for most. Whatever is unusual about a resource, an
+application or a request is left to the ordinary lane, which gives the same bytes; so is every
+request that fails, since nothing was done for it.
+"""
+
+from brickwork.lanes.lane import Lane, Replayed
+from brickwork.lanes.reading import get_lane, list_lane
+from brickwork.lanes.writing import create_lane, delete_lane, update_lane
+
+__all__ = [
+    "Lane",
+    "Replayed",
+    "create_lane",
+    "delete_lane",
+    "get_lane",
+    "list_lane",
+    "update_lane",
+]

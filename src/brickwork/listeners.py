@@ -1,0 +1,84 @@
+"""Who listens: to what an application was told by SQLAlchemy, and a driver would not tell."""
+
+from typing import Any, Final
+
+from sqlalchemy import inspect
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.orm import DeclarativeBase, Session
+
+_SENT: Final = (
+    "before_execute",
+    "after_execute",
+    "before_cursor_execute",
+    "after_cursor_execute",
+    "commit",
+    "rollback",
+)
+"""The events of an engine."""
+
+_FLUSHED: Final = (
+    "after_attach",
+    "after_begin",
+    "after_commit",
+    "after_flush",
+    "after_flush_postexec",
+    "after_transaction_create",
+    "after_transaction_end",
+    "before_attach",
+    "before_commit",
+    "before_flush",
+    "deleted_to_detached",
+    "do_orm_execute",
+    "loaded_as_persistent",
+    "pending_to_persistent",
+    "persistent_to_deleted",
+    "transient_to_pending",
+)
+"""The events of a session that writes; our own listeners concern models that are not plain."""
+
+_WRITTEN: Final = (
+    "after_delete",
+    "after_insert",
+    "after_update",
+    "before_delete",
+    "before_insert",
+    "before_update",
+)
+"""The events of a mapper."""
+
+_MADE: Final = ("init", "load", "refresh", "refresh_flush")
+"""The events of an instance."""
+
+_SET: Final = ("modified", "set")
+"""The events of an attribute."""
+
+_OURS: Final = "brickwork."
+
+_ANY: Final = Session()
+"""Stands for every session, in telling who listens to them."""
+
+
+def is_read_watched(engine: AsyncEngine, model: type[DeclarativeBase]) -> bool:
+    """Tell whether somebody listens to what *engine* sends, or to rows of *model* being read."""
+    asked, read = _ANY.dispatch.do_orm_execute, inspect(model).class_manager.dispatch.load
+    return bool(asked or read or _has(engine.sync_engine, _SENT))
+
+
+def is_write_watched(engine: AsyncEngine, model: type[DeclarativeBase]) -> bool:
+    """Tell whether somebody listens to what *engine* sends, or to rows of *model* being written."""
+    mapper = inspect(model)
+    return (
+        _has(engine.sync_engine, _SENT)
+        or _has(mapper, _WRITTEN)
+        or _has(mapper.class_manager, _MADE)
+        or any(_has(getattr(model, each.key), _SET) for each in mapper.column_attrs)
+        or any(
+            not str(each.__module__).startswith(_OURS)
+            for name in _FLUSHED
+            for each in getattr(_ANY.dispatch, name)
+        )
+    )
+
+
+def _has(target: Any, names: tuple[str, ...]) -> bool:
+    return any(getattr(target.dispatch, name) for name in names)
