@@ -25,6 +25,7 @@ from sqlalchemy.util.concurrency import await_
 
 from brickwork import faults
 from brickwork.answers import request_id
+from brickwork.coalescing import Coalescer
 from brickwork.pools import FairPool
 from brickwork.problems import Problem
 from brickwork.reads import stand_alone
@@ -59,7 +60,7 @@ class Database:
     `Session` to whatever needs a transaction. In a script, use `session` itself.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — each has a default that is right for most
         self,
         url: str | URL,
         *,
@@ -67,18 +68,22 @@ class Database:
         pool_timeout: float = 10,
         isolation: Isolation = "read committed",
         fast: bool = True,
+        coalesce: bool = True,
     ) -> None:
         """Open nothing yet; *url* is as SQLAlchemy has it.
 
         Each pool opens *pool_size* connections at most, and a request waits *pool_timeout*
         seconds for one before it is refused. *isolation* is that of PostgreSQL's transactions; on
-        SQLite they are serializable always. *fast* lets what is not overridden past the session;
-        answers are the same without. Raises `ValueError` for a database on which the
+        SQLite they are serializable always. *fast* lets what is not overridden past the session,
+        and *coalesce* has what waits there carried out together: answers are the same without.
+        Raises `ValueError` for a database on which the
         promises cannot be kept.
         """
         self.url = _supported(make_url(url))
         self.retries = 0
         self.fast = fast and type(self).session is Database.session
+        self.coalesce = coalesce
+        self.coalescers: dict[object, Coalescer[Any, Any]] = {}
         self._isolation = isolation
         self.writer = self._engine(pool_size, pool_timeout, readonly=False)
         self.reader = self._engine(pool_size, pool_timeout, readonly=True)

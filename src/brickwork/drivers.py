@@ -3,13 +3,21 @@
 The connection is one of SQLAlchemy's own pool: it is set up, counted and replaced as ever.
 """
 
+import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-import aiosqlite
 from asyncpg import InterfaceError, InternalClientError, PostgresError
 from sqlalchemy import ClauseElement, ColumnElement, Dialect, Float
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -18,9 +26,16 @@ from sqlalchemy.types import TypeEngine
 from sqlalchemy.util import greenlet_spawn
 
 from brickwork import faults
+from brickwork.coalescing import Coalescer
+from brickwork.database import Database
 from brickwork.pools import FairPool
 
 _Process = Callable[[Any], Any]
+_Bound = tuple[str, Sequence[Any]]
+_Run = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
+
+_READING: Final = 4
+"""How many statements read by key at the same time, each for all that waited."""
 
 _ERRORS: Final = (PostgresError, InterfaceError, InternalClientError, sqlite3.Error, OSError)
 """What a driver raises when a statement fails, or the connection did."""
@@ -30,7 +45,7 @@ _NUMERIC: Final = 1700
 """What PostgreSQL calls its types of numbers, which is asked of numeric columns alone."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Statement:
     """SQL in the words of one database, and how its values and rows are to be read."""
 
@@ -89,34 +104,145 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-async def fetch(engine: AsyncEngine, statement: Statement, **given: Any) -> Sequence[Any] | None:
+async def fetch(database: Database, statement: Statement, **given: Any) -> Sequence[Any] | None:
     """Return the rows of *statement*, in a transaction of its own; None if it failed.
 
     Nothing is lost by asking again. Raises `Unavailable` while all connections are in use.
     """
-    async with _lent(engine) as connection:
-        try:
-            return await _fetched(connection, statement, given)
-        except _ERRORS:
-            connection.invalidate()
-            return None
+    try:
+        return await _sent(database, database.reader, statement, given)
+    except _ERRORS:
+        return None
 
 
-async def write(engine: AsyncEngine, statement: Statement, **given: Any) -> Sequence[Any] | None:
+async def find(
+    database: Database, one: Statement, many: Statement, key: object, *, name: str
+) -> Sequence[Any] | None:
+    """Return the row that *one* finds by its *key*; None if there is none, or it failed.
+
+    Those that wait are found together by *many*, whose column *name* is the key.
+    """
+    place = [*many.columns].index(name)
+
+    async def together(keys: Sequence[object]) -> Sequence[Any]:
+        if len(keys) == 1:
+            return [await fetch(database, one, key=keys[0])]
+        rows = await fetch(database, many, keys=[*{*keys}])
+        found = {row[place]: [row] for row in rows or ()}
+        return [found.get(each) for each in keys]
+
+    rows: Any = await _coalescer(database, one, together, at_once=_READING)(key)
+    found: Sequence[Any] | None = rows[0] if rows else None
+    return found
+
+
+async def write(database: Database, statement: Statement, **given: Any) -> Sequence[Any] | None:
     """Return the rows that *statement* wrote, which are committed; None if it was refused.
 
     What was refused changed nothing, and may be sent again. Raises `Unavailable` while all
     connections are in use, and where the answer was lost: it may be committed, or not.
     """
+    try:
+        return await _sent(database, database.writer, statement, given)
+    except _ERRORS as error:
+        if _is_refusal(error):
+            return None
+        raise faults.away() from error
+
+
+async def insert(
+    database: Database, one: Statement, many: Statement, given: Mapping[str, Any]
+) -> Sequence[Any] | None:
+    """Return as `write` does the row that *one* inserts.
+
+    Those that wait are inserted together by *many*, which takes a list for each value. If that is
+    refused, each is inserted alone: none is refused for what another brought.
+    """
+
+    async def together(rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+        if len(rows) > 1:
+            lists = {name: [row[name] for row in rows] for name in given}
+            if written := await write(database, many, **lists):
+                return [written] * len(rows)
+        alone = (write(database, one, **row) for row in rows)
+        return await asyncio.gather(*alone, return_exceptions=True)
+
+    written: Sequence[Any] | None = await _coalescer(database, one, together, at_once=1)(given)
+    return written
+
+
+def _coalescer(database: Database, name: object, run: _Run, *, at_once: int) -> Coalescer[Any, Any]:
+    if name not in database.coalescers:
+        database.coalescers[name] = Coalescer(run, at_once=at_once)
+    return database.coalescers[name]
+
+
+async def _sent(
+    database: Database, engine: AsyncEngine, statement: Statement, given: Mapping[str, Any]
+) -> Sequence[Any]:
+    """Return the rows of *statement*; raises what the driver does."""
+    values = statement.bound(**given)
+    if engine.dialect.name == "postgresql":
+        return await _alone(engine, statement.sql, values)
+    carry_out = _written if engine is database.writer else _read
+
+    async def together(batch: Sequence[_Bound]) -> Sequence[Any]:
+        async with _lent(engine) as connection:
+            driver = connection.driver_connection
+            # One hop to the thread of the connection, and back: most of what a statement costs.
+            results: Sequence[Any] = await driver._execute(carry_out, driver._conn, batch)  # noqa: SLF001
+            return results
+
+    bound = (statement.sql, values)
+    if database.coalesce:
+        rows: Sequence[Any] = await _coalescer(database, carry_out, together, at_once=1)(bound)
+        return rows
+    (result,) = await together([bound])
+    if isinstance(result, Exception):
+        raise result
+    return cast("Sequence[Any]", result)
+
+
+async def _alone(engine: AsyncEngine, sql: str, values: Sequence[Any]) -> Sequence[Any]:
     async with _lent(engine) as connection:
         try:
-            return await _fetched(connection, statement, given)
-        except _ERRORS as error:
-            if not _is_answer(error):
-                connection.invalidate()
-            if _is_refusal(error):
-                return None
-            raise faults.away() from error
+            rows: Sequence[Any] = await connection.driver_connection.fetch(sql, *values)
+        except PostgresError as error:
+            if _is_end(error):
+                raise
+            refused = error  # on a connection that is as good as before
+        else:
+            return rows
+    raise refused
+
+
+def _read(connection: sqlite3.Connection, batch: Sequence[_Bound]) -> Sequence[Any]:
+    """Return what each of *batch* reads, or its error."""
+    return [_result(connection, *each) for each in batch]
+
+
+def _written(connection: sqlite3.Connection, batch: Sequence[_Bound]) -> Sequence[Any]:
+    """Return what each of *batch* wrote, or its error; they are committed together."""
+    connection.execute("BEGIN IMMEDIATE")
+    results: list[Any] = []
+    for each in batch:
+        results.append(_result(connection, *each))
+        if not connection.in_transaction:  # SQLite gave up all of it
+            return [results[-1]] * len(batch)
+    try:
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        return [error] * len(batch)
+    return results
+
+
+def _result(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> Any:
+    try:
+        return connection.execute(sql, values).fetchall()
+    except sqlite3.Error as error:
+        return error
 
 
 @asynccontextmanager
@@ -128,7 +254,7 @@ async def _lent(engine: AsyncEngine) -> AsyncGenerator[Any]:
         raise faults.away() from error
     try:
         yield connection
-    except BaseException:  # given up while the server is at it
+    except BaseException:  # it is lost, or was given up while the server is at it
         connection.invalidate()
         raise
     finally:
@@ -136,34 +262,21 @@ async def _lent(engine: AsyncEngine) -> AsyncGenerator[Any]:
         connection._close_special(transaction_reset=True)  # noqa: SLF001
 
 
-def _is_answer(error: BaseException) -> bool:
-    """Tell whether *error* is the database's own, on a connection that goes on."""
-    return isinstance(error, sqlite3.Error) or (
-        isinstance(error, PostgresError) and not _is_end(error)
-    )
-
-
 def _is_refusal(error: BaseException) -> bool:
     """Tell whether the statement surely changed nothing."""
-    if isinstance(error, sqlite3.OperationalError):
-        return error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_ERROR"))
-    return isinstance(error, sqlite3.Error | InterfaceError) or _is_answer(error)
+    match error:
+        case sqlite3.OperationalError():
+            name: str = error.sqlite_errorname
+            return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_ERROR"))
+        case PostgresError():
+            return not _is_end(error)
+        case _:
+            return isinstance(error, sqlite3.Error | InterfaceError)
 
 
 def _is_end(error: PostgresError) -> bool:
     """Tell whether *error* is about the connection or the server, and not about the statement."""
     return str(error.sqlstate).startswith(("08", "53", "57P", "58", "XX"))
-
-
-async def _fetched(
-    connection: Any, statement: Statement, given: Mapping[str, Any]
-) -> Sequence[Any]:
-    driver: Any = connection.driver_connection
-    sql, values = statement.sql, statement.bound(**given)
-    if isinstance(driver, aiosqlite.Connection):
-        return [*await driver.execute_fetchall(sql, values)]
-    rows: Sequence[Any] = await driver.fetch(sql, *values)
-    return rows
 
 
 async def _connection(engine: AsyncEngine) -> Any:

@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Final, TypeVar
 from fastapi import Request, Response
 from fastapi.routing import RouteContext
 from pydantic import ValidationError
-from sqlalchemy import Column, Dialect, Integer, Select, bindparam
+from sqlalchemy import ARRAY, Column, Dialect, Integer, Select, any_, bindparam
 from sqlalchemy.orm import DeclarativeBase
 from starlette.types import Scope
 from typing_extensions import override
 
 from brickwork.database import Database
-from brickwork.drivers import Statement, compiled, fetch
+from brickwork.drivers import Statement, compiled, fetch, find
 from brickwork.etags import tag_of
 from brickwork.keys import parse_key, primary_key
 from brickwork.lanes.lane import Lane, Replayed, is_plain, shown_columns
@@ -34,7 +34,7 @@ _LIMIT: Final = re.compile(rb"limit=([1-9][0-9]{0,5})")
 
 def get_lane(shape: Shape[M]) -> Lane[M] | None:
     """Return the fast lane of `GET /articles/{id}`, if the resource leaves it as it is."""
-    shown = shown_columns(shape)
+    shown = shown_columns(shape, primary_key(shape.model).key)
     return _Item(shape, shown) if shown and is_plain(shape.resource, "get") else None
 
 
@@ -77,7 +77,7 @@ class _Reading(Lane[M]):
     ) -> Response | None:
         dialect = database.reader.dialect
         if dialect.name not in self._statements:
-            self._statements[dialect.name] = self._compiled(dialect)
+            self._statements[dialect.name] = self._compiled(self.rows(dialect), dialect)
         statement = self._statements[dialect.name]
         return await self.read(scope, route, database, statement) if statement else None
 
@@ -91,9 +91,9 @@ class _Reading(Lane[M]):
     def rows(self, dialect: Dialect) -> Select[Any]:
         """Return the statement for the rows; which columns of them, is said later."""
 
-    def _compiled(self, dialect: Dialect) -> Statement | None:
+    def _compiled(self, rows: Select[Any], dialect: Dialect) -> Statement | None:
         attributes = [getattr(self.shape.model, each) for each in self._columns]
-        statement: Any = self.rows(dialect).with_only_columns(*attributes)
+        statement: Any = rows.with_only_columns(*attributes)
         return compiled(statement, self._columns, dialect)
 
 
@@ -104,6 +104,7 @@ class _Item(_Reading[M]):
         """Tell the version of a row, where it has one."""
         super().__init__(shape, columns)
         self._versioned = issubclass(shape.model, Versioned)
+        self._many: Statement | None = None
 
     @override
     async def read(
@@ -112,9 +113,9 @@ class _Item(_Reading[M]):
         key = parse_key(self.shape.model, scope["path_params"]["id"])
         if key is None or scope["query_string"]:
             return None
-        if not (records := await fetch(database.reader, statement, key=key)):
+        if (record := await self._found(database, statement, key)) is None:
             return None
-        row = statement.read(records[0])
+        row = statement.read(record)
         response = self.response(route, self.shown(row))
         if response and self._versioned:
             response.headers["ETag"] = tag_of(row[statement.columns.index("version")])
@@ -124,6 +125,23 @@ class _Item(_Reading[M]):
     def rows(self, dialect: Dialect) -> Select[M]:
         key = primary_key(self.shape.model)
         return every(self.shape.model).where(key == bindparam("key", type_=key.type))
+
+    async def _found(self, database: Database, one: Statement, key: object) -> Any:
+        of = primary_key(self.shape.model)
+        if database.coalesce and (many := self._of_many(database.reader.dialect)):
+            return await find(database, one, many, key, name=of.key)
+        rows = await fetch(database, one, key=key)
+        return rows[0] if rows else None
+
+    def _of_many(self, dialect: Dialect) -> Statement | None:
+        """Return the statement that finds several rows, where the database takes a list of keys."""
+        if dialect.name != "postgresql":  # SQLite carries out many statements at once as well
+            return None
+        if self._many is None:
+            of = primary_key(self.shape.model)
+            keys = bindparam("keys", type_=ARRAY(of.type))
+            self._many = self._compiled(every(self.shape.model).where(of == any_(keys)), dialect)
+        return self._many
 
 
 class _List(_Reading[M]):
@@ -140,7 +158,7 @@ class _List(_Reading[M]):
     ) -> Response | None:
         if (at := self._asked(scope["query_string"])) is None:
             return None
-        records = await fetch(database.reader, statement, limit=at.limit + 1)
+        records = await fetch(database, statement, limit=at.limit + 1)
         if records is None:
             return None
         rows = [statement.read(each) for each in records]

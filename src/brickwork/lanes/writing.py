@@ -12,6 +12,7 @@ from fastapi import Request, Response
 from fastapi.routing import RouteContext
 from pydantic import ValidationError
 from sqlalchemy import (
+    ARRAY,
     Boolean,
     Column,
     Date,
@@ -24,9 +25,11 @@ from sqlalchemy import (
     Uuid,
     bindparam,
     delete,
+    func,
     insert,
     inspect,
     or_,
+    select,
     update,
 )
 from sqlalchemy.orm import DeclarativeBase
@@ -37,7 +40,7 @@ from typing_extensions import override
 from brickwork.database import Database
 from brickwork.deletion import is_soft, visible
 from brickwork.documents import parse
-from brickwork.drivers import Statement, compiled, write
+from brickwork.drivers import Statement, compiled, insert as insert_row, write
 from brickwork.etags import tag_of
 from brickwork.keys import parse_key, primary_key
 from brickwork.lanes.lane import Lane, Replayed, is_plain, shown_columns
@@ -221,10 +224,16 @@ class _Create(_Writing[M]):
         response = self._answer(scope, route, row) if self._is_known else None
         if statement is None or (self._is_known and response is None):
             return None
-        if not (records := await write(database.writer, statement, **row)):
-            return None
+        many = self._of_many(dialect, row) if database.coalesce else None
+        records = await (
+            insert_row(database, statement, many, row)
+            if many
+            else write(database, statement, **row)
+        )
+        if response or not records:
+            return response if records else None
         made = dict(zip(statement.columns, statement.read(records[0]), strict=True))
-        if response := response or self._answer(scope, route, made | row):
+        if response := self._answer(scope, route, made | row):
             return response
         raise TypeError(f"A new row does not fit {self.shape.read.__name__}, and is stored.")
 
@@ -254,6 +263,21 @@ class _Create(_Writing[M]):
     def _insert(self, names: Sequence[str]) -> Any:
         values = {self._own[name]: bindparam(name, type_=self._own[name].type) for name in names}
         return insert(_table(self.shape)).values(values).returning(*self._columns.values())
+
+    def _of_many(self, dialect: Dialect, row: Mapping[str, Any]) -> Statement | None:
+        """Return the statement that inserts lists of values, where all else is known before."""
+        if dialect.name != "postgresql" or not self._is_known:
+            return None
+        return self.statement(dialect, "many", lambda: self._insert_many([*row]))
+
+    def _insert_many(self, names: Sequence[str]) -> Any:
+        own = [self._own[name] for name in names]
+        lists = [bindparam(n, type_=ARRAY(c.type)) for n, c in zip(names, own, strict=True)]
+        rows = func.unnest(*lists).table_valued(*(each.name for each in own)).render_derived()
+        values = select(*(rows.c[each.name] for each in own))
+        return (
+            insert(_table(self.shape)).from_select(own, values).returning(*self._columns.values())
+        )
 
 
 def _is_versioned(shape: Shape[Any]) -> bool:
@@ -361,7 +385,7 @@ class _Update(_Change[M]):
             lambda: self._differing(self.changing(names, condition), names),
         )
         given = {**self.moved(sent), **condition}
-        records = await write(database.writer, statement, **given) if statement else None
+        records = await write(database, statement, **given) if statement else None
         return self._answer(route, statement, records[0], sent) if statement and records else None
 
     async def _changes(self, scope: Scope, received: Replayed) -> Mapping[str, Any] | None:
@@ -407,9 +431,7 @@ class _Delete(_Change[M]):
             lambda: self._marking(condition) if soft else self._removing(condition),
         )
         given = self.moved({"deleted_at": now()}) if soft else {}
-        records = (
-            await write(database.writer, statement, **given, **condition) if statement else None
-        )
+        records = await write(database, statement, **given, **condition) if statement else None
         return Response(status_code=204) if records else None
 
     def _marking(self, condition: Mapping[str, Any]) -> Any:

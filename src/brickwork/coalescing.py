@@ -1,0 +1,78 @@
+"""Coalescing: what comes while the like of it is carried out is carried out together after it.
+
+Nothing waits for a clock. What is alone is carried out alone and at once, and what is carried out
+together began after the last of it came, so that everybody reads what was written before.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_MOST: Final = 256
+"""How many are carried out together."""
+
+
+class Coalescer(Generic[T, R]):
+    """Carries out items, those that wait together; each has a result or an error of its own."""
+
+    def __init__(
+        self, run: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]], *, at_once: int
+    ) -> None:
+        """Have *run* carry items out, *at_once* times at most at the same time."""
+        self._run = run
+        self._free = at_once
+        self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
+        self._drains: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, item: T) -> R:
+        """Return the result of *item*; raises its error."""
+        if not self._free:
+            turn: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+            self._waiting.append((item, turn))
+            return await turn
+        self._free -= 1
+        try:
+            (result,) = await self._run([item])
+        finally:
+            self._free += 1
+            self._go_on()
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def _go_on(self) -> None:
+        """Carry out what waits, in a task of its own: no request is to end it."""
+        if self._waiting and self._free:
+            self._free -= 1
+            drain = asyncio.create_task(self._drain())
+            self._drains.add(drain)
+            drain.add_done_callback(self._drains.discard)
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                count = min(len(self._waiting), _MOST)
+                await self._answer([self._waiting.popleft() for _ in range(count)])
+        finally:
+            self._free += 1
+
+    async def _answer(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
+        try:
+            results = await self._run([item for item, _ in batch])
+        except Exception as error:  # noqa: BLE001 — it is told to those who asked
+            results = [error] * len(batch)
+        except BaseException:
+            for _, turn in batch:
+                turn.cancel()
+            raise
+        for (_, turn), result in zip(batch, results, strict=True):
+            if turn.done():  # who asked went away
+                continue
+            if isinstance(result, Exception):
+                turn.set_exception(result)
+            else:
+                turn.set_result(result)
