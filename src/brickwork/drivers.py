@@ -34,6 +34,9 @@ _Process = Callable[[Any], Any]
 _Bound = tuple[str, Sequence[Any]]
 _Run = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
 
+_WRITTEN: Final = ((),)
+"""Stands for a row of which all was known before."""
+
 _READING: Final = 4
 """How many statements read by key at the same time, each for all that waited."""
 
@@ -153,7 +156,7 @@ async def write(database: Database, statement: Statement, **given: Any) -> Seque
 async def insert(
     database: Database, one: Statement, many: Statement, given: Mapping[str, Any]
 ) -> Sequence[Any] | None:
-    """Return as `write` does the row that *one* inserts.
+    """Return something if *given* is inserted, as `write` does for *one*, which returns its rows.
 
     Those that wait are inserted together by *many*, which takes a list for each value. If that is
     refused, each is inserted alone: none is refused for what another brought.
@@ -162,13 +165,14 @@ async def insert(
     async def together(rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
         if len(rows) > 1:
             lists = {name: [row[name] for row in rows] for name in given}
-            if written := await write(database, many, **lists):
-                return [written] * len(rows)
-        alone = (write(database, one, **row) for row in rows)
-        return await asyncio.gather(*alone, return_exceptions=True)
+            if await write(database, many, **lists):
+                return [_WRITTEN] * len(rows)
+        alone = [write(database, one, **row) for row in rows]
+        written: list[Any] = await asyncio.gather(*alone, return_exceptions=True)
+        return written
 
-    written: Sequence[Any] | None = await _coalescer(database, one, together, at_once=1)(given)
-    return written
+    made: Sequence[Any] | None = await _coalescer(database, one, together, at_once=1)(given)
+    return made
 
 
 def _coalescer(database: Database, name: object, run: _Run, *, at_once: int) -> Coalescer[Any, Any]:

@@ -34,7 +34,7 @@ _FLUSHED: Final = (
     "persistent_to_deleted",
     "transient_to_pending",
 )
-"""The events of a session that writes; our own listeners concern models that are not plain."""
+"""The events of a session that writes."""
 
 _WRITTEN: Final = (
     "after_delete",
@@ -52,7 +52,8 @@ _MADE: Final = ("init", "load", "refresh", "refresh_flush")
 _SET: Final = ("modified", "set")
 """The events of an attribute."""
 
-_OURS: Final = "brickwork."
+_EXPECTED: Final = ("brickwork.", "sqlalchemy.orm.")
+"""Whose listeners do nothing for a model that is plain."""
 
 _ANY: Final = Session()
 """Stands for every session, in telling who listens to them."""
@@ -70,15 +71,20 @@ def is_write_watched(engine: AsyncEngine, model: type[DeclarativeBase]) -> bool:
     return (
         _has(engine.sync_engine, _SENT)
         or _has(mapper, _WRITTEN)
-        or _has(mapper.class_manager, _MADE)
+        or _has_other(mapper.class_manager, _MADE)
+        or _has_other(_ANY, _FLUSHED)
         or any(_has(getattr(model, each.key), _SET) for each in mapper.column_attrs)
-        or any(
-            not str(each.__module__).startswith(_OURS)
-            for name in _FLUSHED
-            for each in getattr(_ANY.dispatch, name)
-        )
     )
 
 
 def _has(target: Any, names: tuple[str, ...]) -> bool:
     return any(getattr(target.dispatch, name) for name in names)
+
+
+def _has_other(target: Any, names: tuple[str, ...]) -> bool:
+    """Tell whether anybody listens but those who always do."""
+    return any(
+        not str(each.__module__).startswith(_EXPECTED)
+        for name in names
+        for each in getattr(target.dispatch, name)
+    )

@@ -20,6 +20,7 @@ _Place: TypeAlias = tuple[str, str, bool]
 """A method, the path of a list, and whether its rows are meant."""
 
 _ANY: Final = "*"
+_KEY: Final = "*key"
 _REST: Final = "**"
 
 
@@ -93,9 +94,16 @@ def _segments(route: RouteContext) -> _Segments:
     if route.path is None:
         return [_REST]
     path = route.path.rstrip("/") + ("/" + _REST if isinstance(route.original_route, Mount) else "")
-    return [
-        (_REST if ":path}" in each else _ANY) if "{" in each else each for each in path.split("/")
-    ]
+    return [_segment(each) for each in path.split("/")]
+
+
+def _segment(text: str) -> str:
+    """Return what stands for a segment of a path, as a route has it."""
+    if ":path}" in text:
+        return _REST
+    if ":key}" in text:
+        return _KEY
+    return _ANY if "{" in text else text
 
 
 def _overlap(one: _Segments, other: _Segments) -> bool:
@@ -103,6 +111,12 @@ def _overlap(one: _Segments, other: _Segments) -> bool:
     for mine, theirs in zip_longest(one, other):
         if _REST in {mine, theirs}:
             return True
-        if None in {mine, theirs} or (mine != theirs and _ANY not in {mine, theirs}):
+        if None in {mine, theirs} or not _meet(mine, theirs):
             return False
     return True
+
+
+def _meet(mine: str, theirs: str) -> bool:
+    """Tell whether there is a segment that both stand for."""
+    both = {mine, theirs}
+    return len(both) == 1 or _ANY in both or (_KEY in both and BATCH not in both)
