@@ -163,13 +163,13 @@ async def insert(
     """
 
     async def together(rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
-        if len(rows) > 1:
-            lists = {name: [row[name] for row in rows] for name in given}
-            if await write(database, many, **lists):
-                return [_WRITTEN] * len(rows)
+        lists = {name: [row[name] for row in rows] for name in rows[0]}
+        written = await write(database, many, **lists) if len(rows) > 1 else None
+        if written:
+            return [_WRITTEN] * len(rows)
         alone = [write(database, one, **row) for row in rows]
-        written: list[Any] = await asyncio.gather(*alone, return_exceptions=True)
-        return written
+        each: list[Any] = await asyncio.gather(*alone, return_exceptions=True)
+        return each
 
     made: Sequence[Any] | None = await _coalescer(database, one, together, at_once=1)(given)
     return made
@@ -236,8 +236,7 @@ def _written(connection: sqlite3.Connection, batch: Sequence[_Bound]) -> Sequenc
     try:
         connection.execute("COMMIT")
     except sqlite3.Error as error:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        connection.rollback()  # if SQLite has not
         return [error] * len(batch)
     return results
 

@@ -52,7 +52,7 @@ _MADE: Final = ("init", "load", "refresh", "refresh_flush")
 _SET: Final = ("modified", "set")
 """The events of an attribute."""
 
-_EXPECTED: Final = ("brickwork.", "sqlalchemy.orm.")
+_EXPECTED: Final = ("brickwork.", "sqlalchemy.orm.mapper")
 """Whose listeners do nothing for a model that is plain."""
 
 _ANY: Final = Session()
