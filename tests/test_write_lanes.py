@@ -190,7 +190,9 @@ async def test_rows_that_are_made_at_once_are_each_ones_own(service_url: str) ->
     async with serving(service(service_url)) as client:
         bodies = [article(slug=f"s{n}", meta={"n": [n]}, rating=n / 2) for n in range(40)]
         with noting() as taken:
-            answers = await asyncio.gather(*(client.post("/articles", json=each) for each in bodies))
+            answers = await asyncio.gather(
+                *(client.post("/articles", json=each) for each in bodies)
+            )
         assert taken == [True] * 40
         for body, each in zip(bodies, answers, strict=True):
             assert each.json().items() >= body.items()

@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope
 from brickwork.database import Database
 from brickwork.models import Versioned
 from brickwork.negotiation import JSON
+from brickwork.problems import Problem
 from brickwork.resource import Resource
 from brickwork.shapes import Shape
 from brickwork.writes import columns
@@ -31,19 +32,30 @@ class Replayed:
     def __init__(self, receive: Receive) -> None:
         """Read nothing yet."""
         self._receive = receive
-        self._read: deque[Message] = deque()
+        self._read: deque[Message | Problem] = deque()
 
     async def __call__(self) -> Message:
-        """Return the next message, those first that were read before."""
-        return self._read.popleft() if self._read else await self._receive()
+        """Return the next message, those first that were read before; raises what that raised."""
+        message = self._read.popleft() if self._read else await self._receive()
+        if isinstance(message, Problem):
+            raise message
+        return message
 
-    async def body(self) -> bytes:
-        """Return the body, and keep it; raises what reading it raises."""
+    async def body(self) -> bytes | None:
+        """Return the body, and keep it; None if it is not whole, or too large."""
+        parts: list[bytes] = []
         while True:
-            message = await self._receive()
+            try:
+                message = await self._receive()
+            except Problem as problem:
+                self._read.append(problem)
+                return None
             self._read.append(message)
+            if message["type"] != "http.request":  # the client went away
+                return None
+            parts.append(message.get("body", b""))
             if not message.get("more_body"):
-                return b"".join(each.get("body", b"") for each in self._read)
+                return b"".join(parts)
 
 
 class Lane(ABC, Generic[M]):

@@ -170,7 +170,8 @@ class _Writing(Lane[M]):
         if len(kinds) != 1 or kinds[0] not in self.types or scope["query_string"]:
             return None
         try:
-            return schema.model_validate(parse(await received.body()))
+            body = await received.body()
+            return None if body is None else schema.model_validate(parse(body))
         except (Problem, ValidationError):
             return None
 
