@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from fastapi import APIRouter, FastAPI
 from httpx2 import AsyncClient, Response
+from pydantic import field_validator
 from sqlalchemy import CheckConstraint, Engine, ForeignKey, MetaData, String, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, Session as SyncSession, mapped_column, relationship, validates
@@ -29,6 +30,7 @@ from brickwork import (
     install,
 )
 from brickwork.database import Isolation
+from brickwork.lanes import writing
 from tests.server import serving
 from tests.service.bodies import MISSING, article, created, told
 from tests.test_lanes import listening, noting, postgres_only
@@ -556,6 +558,48 @@ async def test_what_is_checked_at_the_commit_is_laid_at_who_sent_it(empty_url: s
         answers = await asyncio.gather(*(client.post("/tags", json=each) for each in bodies))
         assert [each.status_code for each in answers] == [422, 201, 201, 201, 201] * 4
         assert len((await client.get("/tags")).json()) == 16
+
+
+class Small(TagRead):
+    @field_validator("weight")
+    @classmethod
+    def small(cls, value: int) -> int:
+        if value > 10:
+            raise ValueError("It cannot be shown.")
+        return value
+
+
+class White(ShelfRead):
+    @field_validator("name")
+    @classmethod
+    def known(cls, value: str) -> str:
+        if value == "odd":
+            raise ValueError("It cannot be shown.")
+        return value
+
+
+async def test_a_row_that_cannot_be_shown_is_a_500(empty_url: str) -> None:
+    small = crud_router("/tags", Tags, read=Small, create=TagCreate, update=TagUpdate)
+    white = crud_router("/shelves", Shelves, read=White, create=ShelfCreate, update=ShelfUpdate)
+    async with serving(place(empty_url, small, white)) as client:
+        assert told(await client.post("/tags", json={"code": "a", "weight": 11})) == "500"
+        assert told(await client.get("/tags/a")) == "404"
+        assert told(await client.post("/tags", json={"code": "a"})) == "201"
+        assert told(await client.patch("/tags/a", json={"weight": 11})) == "500"
+        # What the database makes is known when it is stored.
+        assert told(await client.post("/shelves", json={"name": "odd", "note": "x"})) == "500"
+
+
+async def test_statements_of_many_fields_are_not_kept_for_ever(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "_MOST", 1)
+    async with serving(place(empty_url, shelves())) as client:
+        await client.post("/shelves", json={"name": "a", "note": "x"})
+        with noting() as taken:
+            for body in ({"name": "b"}, {"note": "y"}, {"name": "c", "note": "z"}, {"name": "d"}):
+                assert told(await client.patch("/shelves/1", json=body)) == "200"
+        assert taken == [True] * 4
 
 
 async def test_a_key_does_not_change(empty_url: str) -> None:
