@@ -31,8 +31,9 @@ from brickwork import (
     install,
     lanes,
 )
-from brickwork.drivers import compiled, fetch
+from brickwork.drivers import fetch
 from brickwork.pools import FairPool
+from brickwork.statements import compiled
 from tests.server import serving
 from tests.service.bodies import MISSING, article, created, told
 from tests.shop import Base, Shop

@@ -1,4 +1,4 @@
-"""Statements that SQLAlchemy compiles once, and that run on the driver's connection itself.
+"""Statements that run on the driver's connection itself, alone or with others that wait.
 
 The connection is one of SQLAlchemy's own pool: it is set up, counted and replaced as ever.
 """
@@ -9,28 +9,23 @@ from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
-    Iterable,
-    Iterator,
     Mapping,
     Sequence,
 )
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from asyncpg import InterfaceError, InternalClientError, PostgresError
-from sqlalchemy import ClauseElement, ColumnElement, Dialect, Float
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.types import TypeEngine
 from sqlalchemy.util import greenlet_spawn
 
 from brickwork import faults
 from brickwork.coalescing import Coalescer
 from brickwork.database import Database
 from brickwork.pools import FairPool
+from brickwork.statements import Statement
 
-_Process = Callable[[Any], Any]
 _Bound = tuple[str, Sequence[Any]]
 _Run = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
 
@@ -42,69 +37,6 @@ _READING: Final = 4
 
 _ERRORS: Final = (PostgresError, InterfaceError, InternalClientError, sqlite3.Error, OSError)
 """What a driver raises when a statement fails, or the connection did."""
-
-_FLOAT8: Final = 701
-_NUMERIC: Final = 1700
-"""What PostgreSQL calls its types of numbers, which is asked of numeric columns alone."""
-
-
-@dataclass(frozen=True, eq=False)
-class Statement:
-    """SQL in the words of one database, and how its values and rows are to be read."""
-
-    sql: str
-    names: Sequence[str]
-    values: Mapping[str, Any]
-    binds: Mapping[str, _Process]
-    columns: Sequence[str]
-    processes: Sequence[tuple[int, _Process]]
-
-    def bound(self, **given: Any) -> list[Any]:
-        """Return the values in the order of the placeholders."""
-        values = {**self.values, **given}
-        return [self.binds[name](values[name]) for name in self.names]
-
-    def read(self, record: Sequence[Any]) -> list[Any]:
-        """Return the values of *columns* in a row of the driver's."""
-        values = [*record]
-        for index, process in self.processes:
-            values[index] = process(values[index])
-        return values
-
-
-def compiled(
-    statement: ClauseElement, columns: Mapping[str, ColumnElement[Any]], dialect: Dialect
-) -> Statement | None:
-    """Return *statement*, which returns *columns*; None if its SQL depends on its values."""
-    made: Any = statement.compile(dialect=dialect)
-    if made.post_compile_params or made.literal_execute_params:
-        return None
-    return Statement(
-        sql=str(made),
-        names=made.positiontup or (),
-        values=made.construct_params(_check=False),
-        binds={name: _binding(each.type, dialect) for name, each in made.binds.items()},
-        columns=[*columns],
-        processes=[*_processes(columns.values(), dialect)],
-    )
-
-
-def _binding(kind: TypeEngine[Any], dialect: Dialect) -> _Process:
-    process: _Process | None = kind.dialect_impl(dialect).bind_processor(dialect)
-    return process or _as_it_is
-
-
-def _processes(
-    columns: Iterable[ColumnElement[Any]], dialect: Dialect
-) -> Iterator[tuple[int, _Process]]:
-    for index, each in enumerate(columns):
-        number = _FLOAT8 if isinstance(each.type, Float) else _NUMERIC
-        if process := each.type.dialect_impl(dialect).result_processor(dialect, number):
-            yield index, process
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
 
 
 async def fetch(database: Database, statement: Statement, **given: Any) -> Sequence[Any] | None:

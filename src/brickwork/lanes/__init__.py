@@ -5,9 +5,10 @@ application or a request is left to the ordinary lane, which gives the same byte
 request that fails, since nothing was done for it.
 """
 
+from brickwork.lanes.changing import delete_lane, update_lane
+from brickwork.lanes.creating import create_lane
 from brickwork.lanes.lane import Lane, Replayed
 from brickwork.lanes.reading import get_lane, list_lane
-from brickwork.lanes.writing import create_lane, delete_lane, update_lane
 
 __all__ = [
     "Lane",

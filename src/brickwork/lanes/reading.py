@@ -15,7 +15,7 @@ from starlette.types import Scope
 from typing_extensions import override
 
 from brickwork.database import Database
-from brickwork.drivers import Statement, compiled, fetch, find
+from brickwork.drivers import fetch, find
 from brickwork.etags import tag_of
 from brickwork.keys import parse_key, primary_key
 from brickwork.lanes.lane import Lane, Replayed, is_plain, shown_columns
@@ -26,6 +26,7 @@ from brickwork.models import Versioned
 from brickwork.queries import Listing, every, listed
 from brickwork.shapes import Shape
 from brickwork.sorting import order
+from brickwork.statements import Statement, compiled
 
 M = TypeVar("M", bound=DeclarativeBase)
 

@@ -1,0 +1,150 @@
+"""The fast lane of new rows."""
+
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any, ClassVar, TypeVar, cast
+
+from fastapi import Request, Response
+from fastapi.routing import RouteContext
+from sqlalchemy import ARRAY, Column, Dialect, bindparam, func, insert, select
+from sqlalchemy.orm import DeclarativeBase
+from starlette.types import Scope
+from typing_extensions import override
+
+from brickwork.database import Database
+from brickwork.drivers import insert as insert_row, write
+from brickwork.etags import tag_of
+from brickwork.keys import primary_key
+from brickwork.lanes.lane import Lane, Replayed, shown_columns
+from brickwork.lanes.writing import (
+    Default,
+    Writing,
+    defaults_of,
+    is_plain_write,
+    is_versioned,
+    table_of,
+)
+from brickwork.links import item_path
+from brickwork.problems import Problem
+from brickwork.schemas import Schema
+from brickwork.shapes import Shape
+from brickwork.statements import Statement
+from brickwork.writes import columns
+
+M = TypeVar("M", bound=DeclarativeBase)
+
+
+def create_lane(shape: Shape[M]) -> Lane[M] | None:
+    """Return the fast lane of `POST /articles`, if the resource leaves it as it is."""
+    shown, own = shown_columns(shape), columns(shape.model)
+    if not (
+        shown and shape.create.model_fields.keys() <= own.keys() and is_plain_write(shape, "create")
+    ):
+        return None
+    absent = {name: each for name, each in own.items() if name not in shape.create.model_fields}
+    defaults = defaults_of(absent, "default")
+    return None if defaults is None else _Create(shape, shown, defaults)
+
+
+class _Create(Writing[M]):
+    """The lane of a new row."""
+
+    method: ClassVar = "POST"
+    unusual: ClassVar = {*Writing.unusual, b"if-match"}
+
+    def __init__(
+        self,
+        shape: Shape[M],
+        shown: Mapping[str, Column[Any]],
+        defaults: Mapping[str, Default],
+    ) -> None:
+        """Take what Python gives a new row, and find what the database does."""
+        own, key = columns(shape.model), primary_key(shape.model).key
+        first = {"version": 1} if is_versioned(shape) else {}
+        unknown = {key, *shown} - shape.create.model_fields.keys() - defaults.keys() - first.keys()
+        returned = {name for name in unknown if not _is_null(own[name])}
+        super().__init__(shape, {name: own[name] for name in returned or {key}})
+        self._own, self._key, self._defaults, self._first = own, key, defaults, first
+        self._fields = {*shape.create.model_fields}
+        self._nulls = dict.fromkeys(unknown - returned)
+        self._explicit = {name for name in self._fields if not _is_null(own[name])}
+        self._is_known = not returned
+
+    @override
+    async def answer(
+        self, scope: Scope, received: Replayed, route: RouteContext, database: Database
+    ) -> Response | None:
+        data = await self.sent(scope, received, self.shape.create)
+        row = self._completed(data) if data else None
+        if row is None:
+            return None
+        dialect = database.writer.dialect
+        statement = self.statement(dialect, None, lambda: self._insert([*row]))
+        # What can be known of the answer before is known before: nothing is stored if it fails.
+        response = self._answer(scope, route, row) if self._is_known else None
+        if statement is None or (self._is_known and response is None):
+            return None
+        many = self._of_many(dialect, row) if database.coalesce else None
+        records = await (
+            insert_row(database, statement, many, row)
+            if many
+            else write(database, statement, **row)
+        )
+        if response or not records:
+            return response if records else None
+        made = dict(zip(statement.columns, statement.read(records[0]), strict=True))
+        if response := self._answer(scope, route, made | row):
+            return response
+        raise TypeError(f"A new row does not fit {self.shape.read.__name__}, and is stored.")
+
+    def _completed(self, data: Schema) -> dict[str, Any] | None:
+        """Return the values of a new row; None if only a flush would know them all."""
+        row = self._first | data.model_dump(include=self._fields)
+        if any(row[name] is None for name in self._explicit):  # None asks for a default there
+            return None
+        for name, default in self._defaults.items():
+            row[name] = default(row)
+        try:
+            if self._key in row:
+                self.shape.require_path(cast("M", SimpleNamespace(**row)))
+        except Problem:
+            return None
+        return row
+
+    def _answer(self, scope: Scope, route: RouteContext, row: Mapping[str, Any]) -> Response | None:
+        known = {**self._nulls, **row}
+        response = self.response(route, {name: known[name] for name in self._names}, 201)
+        if response:
+            response.headers["Location"] = item_path(Request(scope), row[self._key])
+            if self._first:
+                response.headers["ETag"] = tag_of(row["version"])
+        return response
+
+    def _insert(self, names: Sequence[str]) -> Any:
+        values = {self._own[name]: bindparam(name, type_=self._own[name].type) for name in names}
+        return insert(table_of(self.shape)).values(values).returning(*self._columns.values())
+
+    def _of_many(self, dialect: Dialect, row: Mapping[str, Any]) -> Statement | None:
+        """Return the statement that inserts lists of values, where all else is known before."""
+        if dialect.name != "postgresql" or not self._is_known:
+            return None
+        return self.statement(dialect, "many", lambda: self._insert_many([*row]))
+
+    def _insert_many(self, names: Sequence[str]) -> Any:
+        own = [self._own[name] for name in names]
+        lists = [bindparam(n, type_=ARRAY(c.type)) for n, c in zip(names, own, strict=True)]
+        rows = func.unnest(*lists).table_valued(*(each.name for each in own)).render_derived()
+        values = select(*(rows.c[each.name] for each in own))
+        return (
+            insert(table_of(self.shape)).from_select(own, values).returning(*self._columns.values())
+        )
+
+
+def _is_null(column: Column[Any]) -> bool:
+    """Tell whether *column* is NULL in a new row that is given None, or nothing."""
+    return not (
+        column.primary_key
+        or column.default is not None
+        or column.server_default is not None
+        or column.type.should_evaluate_none
+    )
