@@ -594,7 +594,7 @@ async def test_a_read_that_is_given_up_leaves_no_connection_in_use(shop: Shop) -
     statement = compiled(sleeping, {"slept": sleeping.selected_columns.slept}, shop.reader.dialect)
     assert statement
     for _ in range(5):
-        reading = asyncio.create_task(fetch(shop, statement, seconds=5.0))
+        reading = asyncio.create_task(fetch(shop, statement, {"seconds": 5.0}))
         await asyncio.sleep(0.05)
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -602,7 +602,7 @@ async def test_a_read_that_is_given_up_leaves_no_connection_in_use(shop: Shop) -
     pool = shop.reader.pool
     assert isinstance(pool, FairPool)
     assert pool.checkedout() == 0
-    assert await fetch(shop, statement, seconds=0.0) is not None
+    assert await fetch(shop, statement, {"seconds": 0.0}) is not None
 
 
 async def test_sql_that_depends_on_its_values_is_not_compiled_once(shop: Shop) -> None:

@@ -564,6 +564,73 @@ async def test_what_is_checked_at_the_commit_is_laid_at_who_sent_it(empty_url: s
         assert len((await client.get("/tags")).json()) == 16
 
 
+class Oddly(Base):
+    """A row whose columns have names that are used for something else."""
+
+    __tablename__ = "oddly"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[int]
+    keys: Mapped[int]
+    limit: Mapped[int]
+    expected: Mapped[int]
+    statement: Mapped[int]
+    database: Mapped[int]
+    self: Mapped[int]
+
+
+class OddlyCreate(Schema):
+    id: int
+    key: int
+    keys: int
+    limit: int
+    expected: int
+    statement: int
+    database: int
+    self: int
+
+
+class OddlyUpdate(OddlyCreate, partial=True): ...
+
+
+class OddlyRead(ReadSchema):
+    id: int
+    key: int
+    keys: int
+    limit: int
+    expected: int
+    statement: int
+    database: int
+    self: int
+
+
+class Oddities(Resource[Oddly]): ...
+
+
+async def test_columns_may_have_any_name(empty_url: str) -> None:
+    rows = crud_router("/rows", Oddities, read=OddlyRead, create=OddlyCreate, update=OddlyUpdate)
+    async with serving(place(empty_url, rows)) as client:
+        names = [*OddlyRead.model_fields]
+        bodies = [dict.fromkeys(names, n * 100 + 7) | {"id": n} for n in range(5)]
+        with noting() as taken:
+            posts = await asyncio.gather(*(client.post("/rows", json=each) for each in bodies))
+            assert [each.json() for each in posts] == bodies
+            changed = posts[1]
+            for number, name in enumerate(names[1:]):
+                changed = await client.patch("/rows/1", json={name: number})
+                assert changed.json() == bodies[1] | {
+                    n: i for i, n in enumerate(names[1 : number + 2])
+                }
+            assert (await client.get("/rows/1")).content == changed.content
+            assert (await client.get("/rows?limit=2")).json() == [bodies[0], changed.json()]
+        assert taken == [True] * 14
+        with noting() as taken:
+            assert (await client.patch("/rows/2", json={"key": bodies[2]["key"]})).json() == bodies[
+                2
+            ]
+        assert taken == [False]
+
+
 class Small(TagRead):
     @field_validator("weight")
     @classmethod

@@ -39,7 +39,9 @@ _ERRORS: Final = (PostgresError, InterfaceError, InternalClientError, sqlite3.Er
 """What a driver raises when a statement fails, or the connection did."""
 
 
-async def fetch(database: Database, statement: Statement, **given: Any) -> Sequence[Any] | None:
+async def fetch(
+    database: Database, statement: Statement, given: Mapping[str, Any]
+) -> Sequence[Any] | None:
     """Return the rows of *statement*, in a transaction of its own; None if it failed.
 
     Nothing is lost by asking again. Raises `Unavailable` while all connections are in use.
@@ -61,8 +63,8 @@ async def find(
 
     async def together(keys: Sequence[object]) -> Sequence[Any]:
         if len(keys) == 1:
-            return [await fetch(database, one, key=keys[0])]
-        rows = await fetch(database, many, keys=[*{*keys}])
+            return [await fetch(database, one, {"key": keys[0]})]
+        rows = await fetch(database, many, {"keys": [*{*keys}]})
         found = {row[place]: [row] for row in rows or ()}
         return [found.get(each) for each in keys]
 
@@ -71,7 +73,9 @@ async def find(
     return found
 
 
-async def write(database: Database, statement: Statement, **given: Any) -> Sequence[Any] | None:
+async def write(
+    database: Database, statement: Statement, given: Mapping[str, Any]
+) -> Sequence[Any] | None:
     """Return the rows that *statement* wrote, which are committed; None if it was refused.
 
     What was refused changed nothing, and may be sent again. Raises `Unavailable` while all
@@ -96,10 +100,10 @@ async def insert(
 
     async def together(rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
         lists = {name: [row[name] for row in rows] for name in rows[0]}
-        written = await write(database, many, **lists) if len(rows) > 1 else None
+        written = await write(database, many, lists) if len(rows) > 1 else None
         if written:
             return [_WRITTEN] * len(rows)
-        alone = [write(database, one, **row) for row in rows]
+        alone = [write(database, one, row) for row in rows]
         each: list[Any] = await asyncio.gather(*alone, return_exceptions=True)
         return each
 
@@ -117,7 +121,7 @@ async def _sent(
     database: Database, engine: AsyncEngine, statement: Statement, given: Mapping[str, Any]
 ) -> Sequence[Any]:
     """Return the rows of *statement*; raises what the driver does."""
-    values = statement.bound(**given)
+    values = statement.bound(given)
     if engine.dialect.name == "postgresql":
         return await _alone(engine, statement.sql, values)
     carry_out = _written if engine is database.writer else _read

@@ -25,7 +25,7 @@ class Statement:
     columns: Sequence[str]
     processes: Sequence[tuple[int, _Process]]
 
-    def bound(self, **given: Any) -> list[Any]:
+    def bound(self, given: Mapping[str, Any]) -> list[Any]:
         """Return the values in the order of the placeholders."""
         values = {**self.values, **given}
         return [self.binds[name](values[name]) for name in self.names]

@@ -50,6 +50,10 @@ M = TypeVar("M", bound=DeclarativeBase)
 _COMPARABLE: Final = (Boolean, Date, DateTime, Float, Integer, String, Uuid, UTCDateTime)
 """Types of which both databases tell whether a value is another, as Python would."""
 
+_KEY: Final = "brickwork_key"
+_VERSION: Final = "brickwork_version"
+"""The parameters that say which row is meant; the others have the names of columns."""
+
 _TAG: Final = re.compile(rb'"([1-9][0-9]{0,8})"')
 
 
@@ -91,9 +95,9 @@ class _Change(Writing[M]):
         if key is None or scope["query_string"] or len(tags) > 1:
             return None
         if not tags:
-            return None if self.shape.resource.require_match else {"key": key}
+            return None if self.shape.resource.require_match else {_KEY: key}
         found = _TAG.fullmatch(tags[0])
-        return {"key": key, "expected": int(found[1])} if found and self._versioned else None
+        return {_KEY: key, _VERSION: int(found[1])} if found and self._versioned else None
 
     def changing(self, names: Sequence[str], condition: Mapping[str, Any]) -> Any:
         """Return the statement that sets *names*, counts the version, and returns the row."""
@@ -107,10 +111,10 @@ class _Change(Writing[M]):
     def narrowed(self, statement: Any, condition: Mapping[str, Any]) -> Any:
         """Return *statement* for the one row that is meant, if it is shown."""
         key = self._own[primary_key(self.shape.model).key]
-        narrowed = statement.where(key == bindparam("key", type_=key.type))
-        if "expected" in condition:
+        narrowed = statement.where(key == bindparam(_KEY, type_=key.type))
+        if _VERSION in condition:
             version = self._own["version"]
-            narrowed = narrowed.where(version == bindparam("expected", type_=version.type))
+            narrowed = narrowed.where(version == bindparam(_VERSION, type_=version.type))
         return narrowed.where(*visible(self.shape.model))
 
     def moved(self, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,7 +161,7 @@ class _Update(_Change[M]):
             lambda: self._differing(self.changing(names, condition), names),
         )
         given = {**self.moved(sent), **condition}
-        records = await write(database, statement, **given) if statement else None
+        records = await write(database, statement, given) if statement else None
         return self._answer(route, statement, records[0], sent) if statement and records else None
 
     async def _changes(self, scope: Scope, received: Replayed) -> Mapping[str, Any] | None:
@@ -203,7 +207,7 @@ class _Delete(_Change[M]):
             lambda: self._marking(condition) if soft else self._removing(condition),
         )
         given = self.moved({"deleted_at": now()}) if soft else {}
-        records = await write(database, statement, **given, **condition) if statement else None
+        records = await write(database, statement, {**given, **condition}) if statement else None
         return Response(status_code=204) if records else None
 
     def _marking(self, condition: Mapping[str, Any]) -> Any:

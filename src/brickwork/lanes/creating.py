@@ -86,9 +86,7 @@ class _Create(Writing[M]):
             return None
         many = self._of_many(dialect, row) if database.coalesce else None
         records = await (
-            insert_row(database, statement, many, row)
-            if many
-            else write(database, statement, **row)
+            insert_row(database, statement, many, row) if many else write(database, statement, row)
         )
         if response or not records:
             return response if records else None

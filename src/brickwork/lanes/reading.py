@@ -131,7 +131,7 @@ class _Item(_Reading[M]):
         of = primary_key(self.shape.model)
         if database.coalesce and (many := self._of_many(database.reader.dialect)):
             return await find(database, one, many, key, name=of.key)
-        rows = await fetch(database, one, key=key)
+        rows = await fetch(database, one, {"key": key})
         return rows[0] if rows else None
 
     def _of_many(self, dialect: Dialect) -> Statement | None:
@@ -159,7 +159,7 @@ class _List(_Reading[M]):
     ) -> Response | None:
         if (at := self._asked(scope["query_string"])) is None:
             return None
-        records = await fetch(database, statement, limit=at.limit + 1)
+        records = await fetch(database, statement, {"limit": at.limit + 1})
         if records is None:
             return None
         rows = [statement.read(each) for each in records]
