@@ -33,7 +33,7 @@ _WRITTEN: Final = ((),)
 """Stands for a row of which all was known before."""
 
 _READING: Final = 4
-"""How many statements read by key at the same time, each for all that waited."""
+"""How many batches of reads are on their way at the same time, each of all that waited."""
 
 _ERRORS: Final = (PostgresError, InterfaceError, InternalClientError, sqlite3.Error, OSError)
 """What a driver raises when a statement fails, or the connection did."""
@@ -124,7 +124,7 @@ async def _sent(
     values = statement.bound(given)
     if engine.dialect.name == "postgresql":
         return await _alone(engine, statement.sql, values)
-    carry_out = _written if engine is database.writer else _read
+    carry_out, at_once = (_written, 1) if engine is database.writer else (_read, _READING)
 
     async def together(batch: Sequence[_Bound]) -> Sequence[Any]:
         async with _lent(engine) as connection:
@@ -135,7 +135,9 @@ async def _sent(
 
     bound = (statement.sql, values)
     if database.coalesce:
-        rows: Sequence[Any] = await _coalescer(database, carry_out, together, at_once=1)(bound)
+        rows: Sequence[Any] = await _coalescer(database, carry_out, together, at_once=at_once)(
+            bound
+        )
         return rows
     (result,) = await together([bound])
     if isinstance(result, Exception):
