@@ -1,6 +1,7 @@
 # Each target sets up what it needs from a fresh clone: Python 3.11 or newer, and make.
 #   make test PYTHON=python3.13      with another Python, in an environment of its own
 #   make test ARGS="-k name --no-cov"
+#   make bench ARGS=--quick          beside DATABASE_URL, if that names a PostgreSQL
 #   make fuzz SECONDS=600 SEED=1     on each database for that long, from a seed that was printed
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz check format lock clean
+.PHONY: help run test fuzz bench check format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +31,9 @@ test: $(VENV)/dev.stamp ## Run the whole suite on SQLite and PostgreSQL, with co
 fuzz: $(VENV)/dev.stamp ## Run Schemathesis for SECONDS on each database, from a random seed
 	FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest \
 		tests/service/test_schemathesis.py $(ARGS)
+
+bench: $(VENV)/dev.stamp ## Measure the service beside others, and write benchmarks/report.md
+	$(BIN)/python -m benchmarks $(ARGS)
 
 check: $(VENV)/dev.stamp ## Check format, lint, imports and types
 	$(BIN)/ruff format --check .
