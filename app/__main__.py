@@ -1,5 +1,7 @@
 """Run the service: `python -m app` migrates the database, then serves."""
 
+import gc
+
 import uvicorn
 
 from .main import create_app
@@ -8,9 +10,7 @@ from .settings import Settings
 
 settings = Settings()
 migrate(settings.database_url)
-uvicorn.run(
-    create_app(settings),
-    host=settings.host,
-    port=settings.port,
-    http="brickwork.protocol:Protocol",
-)
+app = create_app(settings)
+gc.collect()
+gc.freeze()  # what is there now stays: looking through it again and again is a pause for all
+uvicorn.run(app, host=settings.host, port=settings.port, http="brickwork.protocol:Protocol")

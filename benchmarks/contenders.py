@@ -1,5 +1,6 @@
 """Who is compared: the service in its several ways, the tutorial by hand, and the driver alone."""
 
+import gc
 import os
 import shutil
 import socket
@@ -9,11 +10,13 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 import httpx2
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from brickwork import Database
 
@@ -45,6 +48,16 @@ def alone() -> FastAPI:
 def ordinary() -> FastAPI:
     """Return the service without its fast lane."""
     return _service(fast=False)
+
+
+def frozen() -> ASGIApp:
+    """Return the application that `CONTENDER` names, its heap frozen as `python -m app` has it."""
+    module, _, name = os.environ["CONTENDER"].partition(":")
+    found = getattr(import_module(module), name)
+    app: ASGIApp = found() if module == __name__ else found
+    gc.collect()
+    gc.freeze()
+    return app
 
 
 def _service(*, fast: bool = True, coalesce: bool = True) -> FastAPI:
@@ -83,11 +96,18 @@ def serving(target: str, url: str) -> Generator[Served]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", target, "--port", str(port), "--no-access-log"]
-    command += ["--log-level", "error", "--http", "brickwork.protocol:Protocol"]
-    command += ["--factory"] if "contenders:" in target else []
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        f"{__name__}:frozen",
+        "--factory",
+        "--no-access-log",
+    ]
+    command += ["--port", str(port), "--log-level", "error"]
+    command += ["--http", "brickwork.protocol:Protocol"]
     process = subprocess.Popen(  # noqa: S603 — the command is made here
-        [*core(0), *command], cwd=ROOT, env=os.environ | {"DATABASE_URL": url}
+        [*core(0), *command], cwd=ROOT, env=os.environ | {"DATABASE_URL": url, "CONTENDER": target}
     )
     try:
         _wait_for(f"http://127.0.0.1:{port}/", process)

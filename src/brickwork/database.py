@@ -76,8 +76,7 @@ class Database:
         seconds for one before it is refused. *isolation* is that of PostgreSQL's transactions; on
         SQLite they are serializable always. *fast* lets what is not overridden past the session,
         and *coalesce* has what waits there carried out together: answers are the same without.
-        Raises `ValueError` for a database on which the
-        promises cannot be kept.
+        Raises `ValueError` for a database on which the promises cannot be kept.
         """
         self.url = _supported(make_url(url))
         self.retries = 0
