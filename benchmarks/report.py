@@ -62,8 +62,8 @@ def write(cells: Sequence[Cell], how: str, folder: Path = FOLDER) -> None:
 def _machine(how: str) -> Iterator[str]:
     yield f"{how} Medians of rounds in turn; the ratio is to {TUTORIAL} in the same run."
     yield "Refused are answers that are no 2xx, and connections without one. The heap of every"
-    yield "contender is frozen before it serves (`gc.freeze`), as `python -m app` does it. Writes are"
-    yield "no equal work: the service counts versions, and marks what it deletes."
+    yield "contender is frozen before it serves (`gc.freeze`), as `python -m app` does it. Writes"
+    yield "are no equal work: the service counts versions, and marks what it deletes."
     yield ""
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     yield f"{os.cpu_count()} cores, Python {platform.python_version()}, {packages}."
