@@ -30,7 +30,7 @@ from brickwork import (
     install,
 )
 from brickwork.database import Isolation
-from brickwork.lanes import writing
+from brickwork.lanes import lane
 from tests.server import serving
 from tests.service.bodies import MISSING, article, created, told
 from tests.test_lanes import listening, noting, postgres_only
@@ -664,7 +664,7 @@ async def test_a_row_that_cannot_be_shown_is_a_500(empty_url: str) -> None:
 async def test_statements_of_many_fields_are_not_kept_for_ever(
     empty_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "_MOST", 1)
+    monkeypatch.setattr(lane, "_MOST", 1)
     async with serving(place(empty_url, shelves())) as client:
         await client.post("/shelves", json={"name": "a", "note": "x"})
         with noting() as taken:

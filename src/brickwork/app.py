@@ -17,6 +17,7 @@ from brickwork.answers import answer, request_id
 from brickwork.cursors import Signer
 from brickwork.edge import Edge
 from brickwork.indexes import unindexed
+from brickwork.lanes import Overrides
 from brickwork.limits import Limits
 from brickwork.lists import ListQuery
 from brickwork.openapi import describe
@@ -48,6 +49,7 @@ def install(
     """
     limits = limits or Limits()
     app.router.redirect_slashes = False
+    app.router.dependency_overrides_provider = Overrides(app)
     app.add_middleware(Edge, limits=limits, signer=Signer(*cursor_keys))
     app.include_router(pages.router)
     for kind in (

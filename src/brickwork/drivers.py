@@ -24,9 +24,15 @@ from brickwork import faults
 from brickwork.coalescing import Coalescer
 from brickwork.database import Database
 from brickwork.pools import FairPool
-from brickwork.statements import Statement
+from brickwork.statements import Prepared, Statement
+
+KEY: Final = "brickwork_key"
+KEYS: Final = "brickwork_keys"
+"""The parameters of statements that find a row by its key, and several by theirs."""
 
 _Bound = tuple[str, Sequence[Any]]
+_Values = tuple[tuple[str, Any], ...]
+_Scope = tuple[_Values, _Values]
 _Run = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
 
 _WRITTEN: Final = ((),)
@@ -53,24 +59,35 @@ async def fetch(
 
 
 async def find(
-    database: Database, one: Statement, many: Statement, key: object, *, name: str
+    database: Database, one: Prepared, many: Prepared, key: object, *, name: str
 ) -> Sequence[Any] | None:
-    """Return the row that *one* finds by its *key*; None if there is none, or it failed.
+    """Return the row that *one* finds by its `KEY`; None if there is none, or it failed.
 
-    Those that wait are found together by *many*, whose column *name* is the key.
+    Those that wait are found together by *many*, which takes `KEYS` and of which the column *name*
+    is the key; each among the rows that its own values narrow.
     """
-    place = [*many.columns].index(name)
+    place = [*many.statement.columns].index(name)
+    scope = (tuple(one.values.items()), tuple(many.values.items()))
 
-    async def together(keys: Sequence[object]) -> Sequence[Any]:
-        if len(keys) == 1:
-            return [await fetch(database, one, {"key": keys[0]})]
-        rows = await fetch(database, many, {"keys": [*{*keys}]})
-        found = {row[place]: [row] for row in rows or ()}
-        return [found.get(each) for each in keys]
+    async def together(wanted: Sequence[tuple[_Scope, Any]]) -> Sequence[Any]:
+        found: dict[tuple[_Scope, Any], Any] = {}
+        for each in dict.fromkeys(known for known, _ in wanted):
+            keys = [*{key for known, key in wanted if known == each}]
+            if len(keys) == 1:
+                rows = await fetch(database, one.statement, {**dict(each[0]), KEY: keys[0]})
+            else:
+                rows = await fetch(database, many.statement, {**dict(each[1]), KEYS: keys})
+            found |= {(each, row[place]): row for row in rows or ()}
+        return [found.get(each) for each in wanted]
 
-    rows: Any = await _coalescer(database, one, together, at_once=_READING)(key)
-    found: Sequence[Any] | None = rows[0] if rows else None
-    return found
+    try:
+        hash(scope)
+    except TypeError:  # it cannot be told whether another's is the same
+        rows = await fetch(database, one.statement, {**one.values, KEY: key})
+        return rows[0] if rows else None
+    ask = _coalescer(database, one.statement, together, at_once=_READING)
+    row: Sequence[Any] | None = await ask((scope, key))
+    return row
 
 
 async def write(

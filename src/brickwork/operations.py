@@ -19,7 +19,14 @@ from brickwork.exports import export
 from brickwork.idempotency import idempotent
 from brickwork.inputs import revealing
 from brickwork.keys import parse_key, primary_key
-from brickwork.lanes import create_lane, delete_lane, get_lane, list_lane, update_lane
+from brickwork.lanes import (
+    create_lane,
+    delete_lane,
+    get_lane,
+    lane_of,
+    list_lane,
+    update_lane,
+)
 from brickwork.links import item_path, own_path, tell_places
 from brickwork.lists import ListQuery
 from brickwork.negotiation import JSON, NDJSON, preferred
@@ -57,7 +64,9 @@ def list_(shape: Shape[M]) -> Endpoint:
         tell_places(request, response, page)
         return _listed(read, page.items, response) if deleted else page.items
 
-    return typed(endpoint, shape, lane=list_lane(shape), at=Annotated[shape.query, Query()])
+    return typed(
+        endpoint, shape, lane=lane_of(shape, list_lane), at=Annotated[shape.query, Query()]
+    )
 
 
 def create(shape: Shape[M]) -> Endpoint:
@@ -74,7 +83,7 @@ def create(shape: Shape[M]) -> Endpoint:
             return replayed
         return await _created(shape, rows, data, request, response, prefer)
 
-    return typed(endpoint, shape, lane=create_lane(shape), data=shape.create)
+    return typed(endpoint, shape, lane=lane_of(shape, create_lane), data=shape.create)
 
 
 def get(shape: Shape[M]) -> Endpoint:
@@ -93,7 +102,7 @@ def get(shape: Shape[M]) -> Endpoint:
         await shape.embedded.complete(rows.session, [row])
         return row
 
-    return typed(endpoint, shape, lane=get_lane(shape))
+    return typed(endpoint, shape, lane=lane_of(shape, get_lane))
 
 
 def update(shape: Shape[M]) -> Endpoint:
@@ -109,7 +118,7 @@ def update(shape: Shape[M]) -> Endpoint:
         wanted.check(row, required=rows.require_match)
         return await _changed(shape, rows, row, merge_patch(row, data), response)
 
-    return typed(endpoint, shape, lane=update_lane(shape), data=shape.update)
+    return typed(endpoint, shape, lane=lane_of(shape, update_lane), data=shape.update)
 
 
 def replace(shape: Shape[M]) -> Endpoint:
@@ -156,7 +165,7 @@ def delete(shape: Shape[M]) -> Endpoint:
         return await _deleted(request, rows, key, step, allow_missing=allow_missing)
 
     used = endpoint_or_purge if is_soft(shape.model) else endpoint
-    return typed(used, shape, lane=delete_lane(shape))
+    return typed(used, shape, lane=lane_of(shape, delete_lane))
 
 
 def restore(shape: Shape[M]) -> Endpoint:

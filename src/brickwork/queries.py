@@ -23,6 +23,7 @@ from brickwork.problems import NotFound
 from brickwork.sorting import Order, order
 
 M = TypeVar("M", bound=DeclarativeBase)
+T = TypeVar("T")
 
 _KEY: Final = "brickwork_key"
 """The parameter of a statement that has the key of its row."""
@@ -104,13 +105,24 @@ async def paginate(session: AsyncSession, rows: Select[M], at: ListQuery[M]) -> 
     rows that have an order already, since a cursor has to know it.
     """
     listing = listed(rows, at, session.get_bind().dialect)
-    narrowed, bound = listing.rows, listing.bound()
-    begin = bound.read(at.cursor) if at.cursor is not None else Cursor(None)
-    total = await count(session, _keys(narrowed), at.count) if at.count else None
-    direction = listing.by.reversed() if begin.back else listing.by
-    found = (await session.scalars(_reading(narrowed, direction, begin, at))).all()
-    items = found[: at.limit][:: -1 if begin.back else 1]
-    return _page(bound, at, begin, items, more=len(found) > at.limit, total=total)
+    stretch = listing.stretch(at)
+    total = await count(session, _keys(listing.rows), at.count) if at.count else None
+    found = (await session.scalars(stretch.rows)).all()
+    items = stretch.items(found)
+    return listing.page(stretch, items, more=len(found) > at.limit, total=total)
+
+
+@dataclass(frozen=True)
+class Stretch(Generic[M]):
+    """The rows of one page, from where it begins, and one more if there is: it tells of a next."""
+
+    rows: Select[M]
+    begin: Cursor
+    at: ListQuery[M]
+
+    def items(self, found: Sequence[T]) -> Sequence[T]:
+        """Return those of *found*, which were read, that are on the page, in its order."""
+        return found[: self.at.limit][:: -1 if self.begin.back else 1]
 
 
 @dataclass(frozen=True)
@@ -121,14 +133,21 @@ class Listing(Generic[M]):
     by: Order
     binding: bytes
 
-    def bound(self) -> "_Bound":
+    def stretch(self, at: ListQuery[M]) -> Stretch[M]:
+        """Return where the page is that *at* asks for; raises `InvalidCursor`."""
+        begin = Cursor(None) if at.cursor is None else self._bound().read(at.cursor)
+        by = self.by.reversed() if begin.back else self.by
+        return Stretch(_reading(self.rows, by, begin, at), begin, at)
+
+    def page(
+        self, stretch: Stretch[M], items: Sequence[M], *, more: bool, total: int | None = None
+    ) -> Page[M]:
+        """Return the page of *items*; of *more* rows in its direction, it tells the place."""
+        return _page(self._bound(), stretch.at, stretch.begin, items, more=more, total=total)
+
+    def _bound(self) -> "_Bound":
         """Return what writes and reads its cursors in the application that answers."""
         return _Bound(signer.get(), self.binding, self.by)
-
-    def first(self, found: Sequence[M], at: ListQuery[M]) -> Page[M]:
-        """Return the first page, of which *found* are the rows, and one more if there is."""
-        items = found[: at.limit]
-        return _page(self.bound(), at, Cursor(None), items, more=len(found) > at.limit, total=None)
 
 
 def listed(rows: Select[M], at: ListQuery[M], dialect: Dialect) -> Listing[M]:

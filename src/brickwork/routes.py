@@ -69,8 +69,8 @@ class Route(APIRoute):
         **options: Any,
     ) -> None:
         """Take what FastAPI takes."""
-        checked = [*(dependencies or []), Depends(_checked)]
-        super().__init__(path, endpoint, dependencies=checked, **options)
+        every = [*(dependencies or []), Depends(checked)]
+        super().__init__(path, endpoint, dependencies=every, **options)
         others = self.responses.get(self.status_code or 200, {}).get("content", {})
         self._offers = [*dict.fromkeys((JSON, *others))]
 
@@ -207,7 +207,7 @@ def _check(_: object) -> None:
 _WHOLE: Final = Query(alias=WHOLE, include_in_schema=False, validate_default=True)
 
 
-async def _checked(_: Annotated[None, _WHOLE, BeforeValidator(_check)] = None) -> None:
+async def checked(_: Annotated[None, _WHOLE, BeforeValidator(_check)] = None) -> None:
     """Depend on the request as a whole."""
 
 

@@ -11,7 +11,7 @@ from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from brickwork.lanes import Lane, Replayed
+from brickwork.lanes import Fields, Lane, Ordinary, Replayed, knowing
 from brickwork.routes import BATCH
 
 _Segments: TypeAlias = Sequence[str]
@@ -25,11 +25,18 @@ _REST: Final = "**"
 
 
 @dataclass(frozen=True)
-class _Road:
-    """A fast lane, and the route whose answers it gives."""
+class Road:
+    """A fast lane, the route whose answers it gives, and what that asks of clients before."""
 
     lane: Lane[Any]
     route: RouteContext
+    fields: Fields[Any]
+
+    @property
+    def place(self) -> _Place:
+        """Where it begins."""
+        path, brace, _ = (self.route.path or "").partition("{")
+        return self.lane.method, path.removesuffix("/"), bool(brace)
 
 
 class Shortcuts:
@@ -40,49 +47,61 @@ class Shortcuts:
         self.app = app
         self.routes = routes
         self._known = -1
-        self._roads: dict[_Place, _Road] = {}
+        self._roads: dict[_Place, Road] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or have it answered."""
-        if scope["type"] == "http" and not scope.get("root_path"):
+        if scope["type"] != "http":
+            await self.routes(scope, receive, send)
+            return
+        if not scope.get("root_path"):
             road, key = self._found(scope["method"], scope["path"].removesuffix("/"))
             if road:
-                receive = Replayed(receive)
+                receive = received = Replayed(receive)
                 scope["route"], scope["endpoint"] = road.route.original_route, road.route.endpoint
                 scope["path_params"] = {} if key is None else {"id": key}
-                if response := await road.lane(scope, receive, road.route):
+                if response := await road.lane(scope, received, road.route, road.fields):
                     await response(scope, receive, send)
                     return
-        await self.routes(scope, receive, send)
+                received.rewind()
+        with knowing(scope):
+            await self.routes(scope, receive, send)
 
-    def _found(self, method: str, path: str) -> tuple[_Road | None, str | None]:
+    def _found(self, method: str, path: str) -> tuple[Road | None, str | None]:
         """Return the road to *path*, and the key of the row it leads to, if it leads to one."""
         if self._known != len(self.app.routes):
             self._known = len(self.app.routes)
-            self._roads = dict(_roads(self.app))
+            found = (road for _, road in roads(self.app) if isinstance(road, Road))
+            self._roads = {road.place: road for road in found}
         if road := self._roads.get((method, path, False)):
             return road, None
         start, _, key = path.rpartition("/")
         return (None if key in {"", BATCH} else self._roads.get((method, start, True))), key
 
 
-def _roads(app: FastAPI) -> Iterator[tuple[_Place, _Road]]:
-    """Yield the lanes of *app* by their places."""
+def roads(app: FastAPI) -> Iterator[tuple[RouteContext, Road | Ordinary]]:
+    """Yield the routes of *app* that might have a fast lane, with it or with why they have none."""
     before: list[tuple[_Segments, Collection[str] | None]] = []
     for route in iter_route_contexts(app.routes):
         own = _segments(route)
-        lane: Lane[Any] | None = getattr(route.endpoint, "lane", None)
-        if lane and _is_bare(route):
+        lane: Lane[Any] | Ordinary | None = getattr(route.endpoint, "lane", None)
+        if isinstance(lane, Lane):
             others = [each for each, methods in before if methods is None or lane.method in methods]
-            if not _is_hidden(own, others):
-                path, brace, _ = (route.path or "").partition("{")
-                yield (lane.method, path.removesuffix("/"), bool(brace)), _Road(lane, route)
+            yield route, _road(lane, route, hidden=_is_hidden(own, others))
+        elif lane:
+            yield route, lane
         before.append((own, route.methods))
 
 
-def _is_bare(route: RouteContext) -> bool:
-    """Tell whether the routers that include *route* leave it as `crud_router` made it."""
-    return len(route.dependencies) == 1 and isinstance(route.response_class, DefaultPlaceholder)
+def _road(lane: Lane[Any], route: RouteContext, *, hidden: bool) -> Road | Ordinary:
+    if hidden:
+        return Ordinary("a route that comes before it may have the same path")
+    if not isinstance(route.response_class, DefaultPlaceholder):
+        return Ordinary("its router has a response class of its own")
+    try:
+        return Road(lane, route, Fields(lane.shape, route))
+    except Ordinary as reason:
+        return reason
 
 
 def _is_hidden(own: _Segments, before: Sequence[_Segments]) -> bool:

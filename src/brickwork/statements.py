@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ClauseElement, ColumnElement, Dialect, Float
+from sqlalchemy import BindParameter, ClauseElement, ColumnElement, Dialect, Float
+from sqlalchemy.exc import ArgumentError, CompileError
 from sqlalchemy.types import TypeEngine
 
 _Process = Callable[[Any], Any]
@@ -24,6 +25,12 @@ class Statement:
     binds: Mapping[str, _Process]
     columns: Sequence[str]
     processes: Sequence[tuple[int, _Process]]
+    inner: Mapping[str, int]
+    """Where among the parameters of the rows, from which it was made, the value of a name is."""
+
+    def within(self, parameters: Sequence[BindParameter[Any]]) -> Mapping[str, Any]:
+        """Return the values that rows bring along which are narrowed alike, by other values."""
+        return {name: parameters[index].effective_value for name, index in self.inner.items()}
 
     def bound(self, given: Mapping[str, Any]) -> list[Any]:
         """Return the values in the order of the placeholders."""
@@ -38,21 +45,58 @@ class Statement:
         return values
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A statement, and the values that the rows brought along from which it was made."""
+
+    statement: Statement
+    values: Mapping[str, Any]
+
+
 def compiled(
-    statement: ClauseElement, columns: Mapping[str, ColumnElement[Any]], dialect: Dialect
+    statement: ClauseElement | None,
+    columns: Mapping[str, ColumnElement[Any]],
+    dialect: Dialect,
+    parameters: Sequence[BindParameter[Any]] = (),
 ) -> Statement | None:
-    """Return *statement*, which returns *columns*; None if its SQL depends on its values."""
-    made: Any = statement.compile(dialect=dialect)
-    if made.post_compile_params or made.literal_execute_params:
+    """Return *statement*, which returns *columns*; None if there is none, or none for all values.
+
+    *parameters* are those of the rows it was made from: their values are given anew each time.
+    """
+    if statement is None:
         return None
+    try:
+        made: Any = statement.compile(dialect=dialect)
+    except (ArgumentError, CompileError):  # the ordinary lane will say so
+        return None
+    inner = dict(_inner(made.binds, parameters))
+    wanting = any(each.required for each in parameters)
+    if wanting or made.post_compile_params or made.literal_execute_params:
+        return None
+    names: Sequence[str] = made.positiontup or ()
     return Statement(
         sql=str(made),
-        names=made.positiontup or (),
+        names=names,
         values=made.construct_params(_check=False),
-        binds={name: _binding(each.type, dialect) for name, each in made.binds.items()},
+        binds={name: _binding(made.binds[name].type, dialect) for name in names},
         columns=[*columns],
         processes=[*_processes(columns.values(), dialect)],
+        inner={name: inner[name] for name in names if name in inner},
     )
+
+
+def _inner(
+    binds: Mapping[str, BindParameter[Any]], parameters: Sequence[BindParameter[Any]]
+) -> Iterator[tuple[str, int]]:
+    """Yield which of *binds* are *parameters*, perhaps copied since; the others keep their values.
+
+    SQLAlchemy tells them in the same way, where it has a statement compiled already.
+    """
+    for name, bind in binds.items():
+        copied_from = bind._cloned_set  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        for index, each in enumerate(parameters):
+            if each in copied_from:
+                yield name, index
 
 
 def _binding(kind: TypeEngine[Any], dialect: Dialect) -> _Process:

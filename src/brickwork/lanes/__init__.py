@@ -5,17 +5,25 @@ application or a request is left to the ordinary lane, which gives the same byte
 request that fails, since nothing was done for it.
 """
 
+from brickwork.lanes.call import Replayed
 from brickwork.lanes.changing import delete_lane, update_lane
 from brickwork.lanes.creating import create_lane
-from brickwork.lanes.lane import Lane, Replayed
+from brickwork.lanes.fields import Fields, Overrides, knowing
+from brickwork.lanes.lane import Lane, lane_of
+from brickwork.lanes.ordinary import Ordinary
 from brickwork.lanes.reading import get_lane, list_lane
 
 __all__ = [
+    "Fields",
     "Lane",
+    "Ordinary",
+    "Overrides",
     "Replayed",
     "create_lane",
     "delete_lane",
     "get_lane",
+    "knowing",
+    "lane_of",
     "list_lane",
     "update_lane",
 ]

@@ -5,38 +5,40 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, TypeVar
 
 from fastapi import Response
-from fastapi.routing import RouteContext
 from sqlalchemy import (
     Boolean,
+    ClauseElement,
     Column,
     Date,
     DateTime,
     Float,
     Integer,
+    Select,
     String,
     Uuid,
     bindparam,
     delete,
     inspect,
+    literal_column,
     or_,
+    select,
     update,
 )
 from sqlalchemy.orm import DeclarativeBase
-from starlette.types import Scope
 from typing_extensions import override
 
-from brickwork.database import Database
-from brickwork.deletion import is_soft, visible
-from brickwork.drivers import write
+from brickwork.deletion import is_soft
+from brickwork.drivers import KEY, write
 from brickwork.etags import tag_of
 from brickwork.keys import parse_key, primary_key
-from brickwork.lanes.lane import Lane, Replayed, shown_columns
+from brickwork.lanes.call import Call
+from brickwork.lanes.lane import Lane, shown_columns
 from brickwork.lanes.writing import (
     Default,
     Writing,
     defaults_of,
-    is_plain_write,
     is_versioned,
+    require_plain_write,
     table_of,
 )
 from brickwork.models import UTCDateTime, now
@@ -50,28 +52,24 @@ M = TypeVar("M", bound=DeclarativeBase)
 _COMPARABLE: Final = (Boolean, Date, DateTime, Float, Integer, String, Uuid, UTCDateTime)
 """Types of which both databases tell whether a value is another, as Python would."""
 
-_KEY: Final = "brickwork_key"
 _VERSION: Final = "brickwork_version"
-"""The parameters that say which row is meant; the others have the names of columns."""
+"""The parameter that says which version is meant; the others have the names of columns."""
 
 _TAG: Final = re.compile(rb'"([1-9][0-9]{0,8})"')
 
 
-def update_lane(shape: Shape[M]) -> Lane[M] | None:
-    """Return the fast lane of `PATCH /articles/{id}`, if the resource leaves it as it is."""
-    shown, moving = shown_columns(shape), defaults_of(columns(shape.model), "onupdate")
-    if not (shown and is_plain_write(shape, "update", "get")):
-        return None
-    return None if moving is None else _Update(shape, shown, moving)
+def update_lane(shape: Shape[M]) -> Lane[M]:
+    """Return the fast lane of `PATCH /articles/{id}`; raises `Ordinary` if it is overridden."""
+    require_plain_write(shape, "update", "get")
+    moving = defaults_of(columns(shape.model), "onupdate")
+    return _Update(shape, shown_columns(shape), moving)
 
 
-def delete_lane(shape: Shape[M]) -> Lane[M] | None:
-    """Return the fast lane of `DELETE /articles/{id}`, if the resource leaves it as it is."""
+def delete_lane(shape: Shape[M]) -> Lane[M]:
+    """Return the fast lane of `DELETE /articles/{id}`; raises `Ordinary` if it is overridden."""
+    require_plain_write(shape, "delete", "get")
     own, key = columns(shape.model), primary_key(shape.model).key
-    moving = defaults_of(own, "onupdate")
-    if moving is None or not is_plain_write(shape, "delete", "get"):
-        return None
-    return _Delete(shape, {key: own[key]}, moving)
+    return _Delete(shape, {key: own[key]}, defaults_of(own, "onupdate"))
 
 
 class _Change(Writing[M]):
@@ -88,34 +86,38 @@ class _Change(Writing[M]):
         self._own, self._moving = columns(shape.model), moving
         self._versioned = is_versioned(shape)
 
-    def condition(self, scope: Scope) -> Mapping[str, Any] | None:
+    def condition(self, call: Call[M]) -> Mapping[str, Any] | None:
         """Return which row is meant, and of which version; None if that is not for this lane."""
-        tags = [value for name, value in scope["headers"] if name == b"if-match"]
-        key = parse_key(self.shape.model, scope["path_params"]["id"])
-        if key is None or scope["query_string"] or len(tags) > 1:
+        tags = call.headers(b"if-match")
+        key = parse_key(self.shape.model, call.key)
+        if key is None or call.query or len(tags) > 1:
             return None
         if not tags:
-            return None if self.shape.resource.require_match else {_KEY: key}
+            return None if self.shape.resource.require_match else {KEY: key}
         found = _TAG.fullmatch(tags[0])
-        return {_KEY: key, _VERSION: int(found[1])} if found and self._versioned else None
+        return {KEY: key, _VERSION: int(found[1])} if found and self._versioned else None
 
-    def changing(self, names: Sequence[str], condition: Mapping[str, Any]) -> Any:
-        """Return the statement that sets *names*, counts the version, and returns the row."""
+    def changing(self, names: Sequence[str]) -> Any:
+        """Return the statement that sets *names* and counts the version."""
         given = [*dict.fromkeys((*names, *self._moving))]
         values: dict[Any, Any] = {self._own[name]: self._value(name) for name in given}
         if self._versioned:
-            values[self._own["version"]] = self._own["version"] + 1
-        statement = update(table_of(self.shape)).values(values)
-        return self.narrowed(statement, condition).returning(*self._columns.values())
+            values[self._own["version"]] = self._own["version"] + literal_column("1")
+        return update(table_of(self.shape)).values(values)
 
-    def narrowed(self, statement: Any, condition: Mapping[str, Any]) -> Any:
-        """Return *statement* for the one row that is meant, if it is shown."""
+    def narrowed(
+        self, statement: Any, rows: Select[M], condition: Mapping[str, Any]
+    ) -> ClauseElement | None:
+        """Return *statement* for the one of *rows* that is meant; None if it cannot say which."""
+        if (narrowing := _conditions(rows, self.shape.model)) is None:
+            return None
         key = self._own[primary_key(self.shape.model).key]
-        narrowed = statement.where(key == bindparam(_KEY, type_=key.type))
+        narrowed = statement.where(*narrowing, key == bindparam(KEY, type_=key.type))
         if _VERSION in condition:
             version = self._own["version"]
             narrowed = narrowed.where(version == bindparam(_VERSION, type_=version.type))
-        return narrowed.where(*visible(self.shape.model))
+        found: ClauseElement = narrowed.returning(*self._columns.values())
+        return found
 
     def moved(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of *row*, and those that Python gives it since it changes."""
@@ -147,40 +149,42 @@ class _Update(_Change[M]):
         }
 
     @override
-    async def answer(
-        self, scope: Scope, received: Replayed, route: RouteContext, database: Database
-    ) -> Response | None:
-        condition = self.condition(scope)
-        sent = condition and await self._changes(scope, received)
-        if not (condition and sent):
+    async def answer(self, call: Call[M]) -> Response | None:
+        condition = self.condition(call)
+        sent = condition and await self._changes(call)
+        if not (condition and sent) or (rows := await call.rows()) is None:
             return None
         names = sorted(sent)
-        statement = self.statement(
-            database.writer.dialect,
+        change = self.statement(
+            call.database.writer.dialect,
+            rows,
             (*names, *condition),
-            lambda: self._differing(self.changing(names, condition), names),
+            lambda: self.narrowed(self._differing(names), rows, condition),
         )
-        given = {**self.moved(sent), **condition}
-        records = await write(database, statement, given) if statement else None
-        return self._answer(route, statement, records[0], sent) if statement and records else None
+        if change is None:
+            return None
+        given = {**change.values, **self.moved(sent), **condition}
+        records = await write(call.database, change.statement, given)
+        return self._answer(call, change.statement, records[0], sent) if records else None
 
-    async def _changes(self, scope: Scope, received: Replayed) -> Mapping[str, Any] | None:
+    async def _changes(self, call: Call[M]) -> Mapping[str, Any] | None:
         """Return what was sent; None if the row has to be known for it."""
-        data = await self.sent(scope, received, self.shape.update)
+        data = await self.sent(call, self.shape.update)
         sent = data.model_dump(exclude_unset=True) if data else {}
         return sent if sent.keys() <= self._comparable else None
 
-    def _differing(self, statement: Any, names: Sequence[str]) -> Any:
-        """Return *statement* for a row that changes by it: else nothing is to be written."""
-        return statement.where(
+    def _differing(self, names: Sequence[str]) -> Any:
+        """Return the statement for a row that *names* change: else there is nothing to write."""
+        return self.changing(names).where(
             or_(*(self._own[name].is_distinct_from(self._value(name)) for name in names))
         )
 
     def _answer(
-        self, route: RouteContext, statement: Statement, record: Any, sent: Mapping[str, Any]
+        self, call: Call[M], statement: Statement, record: Any, sent: Mapping[str, Any]
     ) -> Response | None:
         row = dict(zip(statement.columns, statement.read(record), strict=True))
-        response = self.response(route, {name: sent.get(name, row[name]) for name in self._names})
+        shown = {name: sent.get(name, row[name]) for name in self._names}
+        response = self.response(call.route, shown)
         if response and self._versioned:
             response.headers["ETag"] = tag_of(row["version"])
         return response
@@ -192,27 +196,36 @@ class _Delete(_Change[M]):
     method: ClassVar = "DELETE"
 
     @override
-    async def answer(
-        self, scope: Scope, received: Replayed, route: RouteContext, database: Database
-    ) -> Response | None:
-        if (condition := self.condition(scope)) is None:
-            return None
-        soft = is_soft(self.shape.model)
+    async def answer(self, call: Call[M]) -> Response | None:
+        condition, soft = self.condition(call), is_soft(self.shape.model)
         # Without a mark, rows that are related may have to go with it, which the session knows.
-        if not soft and [*inspect(self.shape.model).relationships]:
+        if condition is None or (not soft and [*inspect(self.shape.model).relationships]):
             return None
-        statement = self.statement(
-            database.writer.dialect,
+        if (rows := await call.rows()) is None:
+            return None
+        change = self.statement(
+            call.database.writer.dialect,
+            rows,
             (*condition,),
-            lambda: self._marking(condition) if soft else self._removing(condition),
+            lambda: self.narrowed(
+                self.changing(["deleted_at"]) if soft else delete(table_of(self.shape)),
+                rows,
+                condition,
+            ),
         )
+        if change is None:
+            return None
         given = self.moved({"deleted_at": now()}) if soft else {}
-        records = await write(database, statement, {**given, **condition}) if statement else None
+        records = await write(
+            call.database, change.statement, {**change.values, **given, **condition}
+        )
         return Response(status_code=204) if records else None
 
-    def _marking(self, condition: Mapping[str, Any]) -> Any:
-        return self.changing(["deleted_at"], condition)
 
-    def _removing(self, condition: Mapping[str, Any]) -> Any:
-        statement = delete(table_of(self.shape))
-        return self.narrowed(statement, condition).returning(*self._columns.values())
+def _conditions(rows: Select[Any], model: type[DeclarativeBase]) -> Sequence[Any] | None:
+    """Return what *rows* are narrowed by; None if it is more than conditions on their table."""
+    conditions = rows._where_criteria  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    alike = select(model).where(*conditions)
+    if alike.compare(rows) and [*alike.get_final_froms()] == [model.__table__]:
+        return conditions
+    return None

@@ -5,45 +5,42 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar, cast
 
 from fastapi import Request, Response
-from fastapi.routing import RouteContext
 from sqlalchemy import ARRAY, Column, Dialect, bindparam, func, insert, select
 from sqlalchemy.orm import DeclarativeBase
-from starlette.types import Scope
 from typing_extensions import override
 
-from brickwork.database import Database
 from brickwork.drivers import insert as insert_row, write
 from brickwork.etags import tag_of
 from brickwork.keys import primary_key
-from brickwork.lanes.lane import Lane, Replayed, shown_columns
+from brickwork.lanes.call import Call
+from brickwork.lanes.lane import Lane, shown_columns
+from brickwork.lanes.ordinary import Ordinary
 from brickwork.lanes.writing import (
     Default,
     Writing,
     defaults_of,
-    is_plain_write,
     is_versioned,
+    require_plain_write,
     table_of,
 )
 from brickwork.links import item_path
 from brickwork.problems import Problem
 from brickwork.schemas import Schema
 from brickwork.shapes import Shape
-from brickwork.statements import Statement
+from brickwork.statements import Prepared
 from brickwork.writes import columns
 
 M = TypeVar("M", bound=DeclarativeBase)
 
 
-def create_lane(shape: Shape[M]) -> Lane[M] | None:
-    """Return the fast lane of `POST /articles`, if the resource leaves it as it is."""
+def create_lane(shape: Shape[M]) -> Lane[M]:
+    """Return the fast lane of `POST /articles`; raises `Ordinary` if it is overridden."""
     shown, own = shown_columns(shape), columns(shape.model)
-    if not (
-        shown and shape.create.model_fields.keys() <= own.keys() and is_plain_write(shape, "create")
-    ):
-        return None
+    if others := sorted(shape.create.model_fields.keys() - own.keys()):
+        raise Ordinary(f"{', '.join(others)} is no column of {shape.model.__name__}")
+    require_plain_write(shape, "create")
     absent = {name: each for name, each in own.items() if name not in shape.create.model_fields}
-    defaults = defaults_of(absent, "default")
-    return None if defaults is None else _Create(shape, shown, defaults)
+    return _Create(shape, shown, defaults_of(absent, "default"))
 
 
 class _Create(Writing[M]):
@@ -71,27 +68,27 @@ class _Create(Writing[M]):
         self._is_known = not returned
 
     @override
-    async def answer(
-        self, scope: Scope, received: Replayed, route: RouteContext, database: Database
-    ) -> Response | None:
-        data = await self.sent(scope, received, self.shape.create)
+    async def answer(self, call: Call[M]) -> Response | None:
+        data = await self.sent(call, self.shape.create)
         row = self._completed(data) if data else None
-        if row is None:
+        if row is None or await call.rows() is None:
             return None
-        dialect = database.writer.dialect
-        statement = self.statement(dialect, None, lambda: self._insert([*row]))
+        dialect = call.database.writer.dialect
+        one = self.statement(dialect, None, "one", lambda: self._insert([*row]))
         # What can be known of the answer before is known before: nothing is stored if it fails.
-        response = self._answer(scope, route, row) if self._is_known else None
-        if statement is None or (self._is_known and response is None):
+        response = self._answer(call, row) if self._is_known else None
+        if one is None or (self._is_known and response is None):
             return None
-        many = self._of_many(dialect, row) if database.coalesce else None
+        many = self._of_many(dialect, row) if call.database.coalesce else None
         records = await (
-            insert_row(database, statement, many, row) if many else write(database, statement, row)
+            insert_row(call.database, one.statement, many.statement, row)
+            if many
+            else write(call.database, one.statement, row)
         )
         if response or not records:
             return response if records else None
-        made = dict(zip(statement.columns, statement.read(records[0]), strict=True))
-        if response := self._answer(scope, route, made | row):
+        made = dict(zip(one.statement.columns, one.statement.read(records[0]), strict=True))
+        if response := self._answer(call, made | row):
             return response
         raise TypeError(f"A new row does not fit {self.shape.read.__name__}, and is stored.")
 
@@ -109,11 +106,11 @@ class _Create(Writing[M]):
             return None
         return row
 
-    def _answer(self, scope: Scope, route: RouteContext, row: Mapping[str, Any]) -> Response | None:
+    def _answer(self, call: Call[M], row: Mapping[str, Any]) -> Response | None:
         known = {**self._nulls, **row}
-        response = self.response(route, {name: known[name] for name in self._names}, 201)
+        response = self.response(call.route, {name: known[name] for name in self._names}, 201)
         if response:
-            response.headers["Location"] = item_path(Request(scope), row[self._key])
+            response.headers["Location"] = item_path(Request(call.scope), row[self._key])
             if self._first:
                 response.headers["ETag"] = tag_of(row["version"])
         return response
@@ -122,11 +119,11 @@ class _Create(Writing[M]):
         values = {self._own[name]: bindparam(name, type_=self._own[name].type) for name in names}
         return insert(table_of(self.shape)).values(values).returning(*self._columns.values())
 
-    def _of_many(self, dialect: Dialect, row: Mapping[str, Any]) -> Statement | None:
+    def _of_many(self, dialect: Dialect, row: Mapping[str, Any]) -> Prepared | None:
         """Return the statement that inserts lists of values, where all else is known before."""
         if dialect.name != "postgresql" or not self._is_known:
             return None
-        return self.statement(dialect, "many", lambda: self._insert_many([*row]))
+        return self.statement(dialect, None, "many", lambda: self._insert_many([*row]))
 
     def _insert_many(self, names: Sequence[str]) -> Any:
         own = [self._own[name] for name in names]

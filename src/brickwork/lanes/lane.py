@@ -1,61 +1,36 @@
 """What the fast lanes have in common: when they are taken, and how they answer."""
 
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from fastapi import Response
 from fastapi.routing import RouteContext
 from pydantic import BaseModel
-from sqlalchemy import Column
+from sqlalchemy import ClauseElement, Column, Dialect, Select
 from sqlalchemy.orm import DeclarativeBase
-from starlette.types import Message, Receive, Scope
+from sqlalchemy.sql.cache_key import CacheKey
+from starlette.types import Scope
 
 from brickwork.database import Database
+from brickwork.lanes.call import Call, Replayed
+from brickwork.lanes.fields import Fields
+from brickwork.lanes.ordinary import Ordinary
 from brickwork.models import Versioned
 from brickwork.negotiation import JSON
-from brickwork.problems import Problem
 from brickwork.resource import Resource
 from brickwork.shapes import Shape
+from brickwork.statements import Prepared, Statement, compiled
 from brickwork.writes import columns
 
 M = TypeVar("M", bound=DeclarativeBase)
 
+_NONE: Final = CacheKey((), [], None)
+
+_MOST: Final = 256
+"""How many statements a lane keeps of those that differ in what is asked."""
+
 _USUAL: Final = {b"*/*", JSON.encode()}
-
-
-class Replayed:
-    """What a request brings, to be read by a lane and, if need be, by the routes once more."""
-
-    def __init__(self, receive: Receive) -> None:
-        """Read nothing yet."""
-        self._receive = receive
-        self._read: deque[Message | Problem] = deque()
-
-    async def __call__(self) -> Message:
-        """Return the next message, those first that were read before; raises what that raised."""
-        message = self._read.popleft() if self._read else await self._receive()
-        if isinstance(message, Problem):
-            raise message
-        return message
-
-    async def body(self) -> bytes | None:
-        """Return the body, and keep it; None if it is not whole, or too large."""
-        parts: list[bytes] = []
-        while True:
-            try:
-                message = await self._receive()
-            except Problem as problem:
-                self._read.append(problem)
-                return None
-            self._read.append(message)
-            if message["type"] != "http.request":  # the client went away
-                return None
-            parts.append(message.get("body", b""))
-            if not message.get("more_body"):
-                return b"".join(parts)
 
 
 class Lane(ABC, Generic[M]):
@@ -70,9 +45,10 @@ class Lane(ABC, Generic[M]):
         self.shape = shape
         self._names = [*shape.read.model_fields]
         self._columns = columns
+        self._statements: dict[object, Statement | None] = {}
 
     async def __call__(
-        self, scope: Scope, received: Replayed, route: RouteContext
+        self, scope: Scope, received: Replayed, route: RouteContext, asked: Fields[M]
     ) -> Response | None:
         """Return the answer to a request, or None: then it has to take the ordinary lane."""
         database = scope.get("state", {}).get("database")
@@ -83,7 +59,7 @@ class Lane(ABC, Generic[M]):
             and not scope["app"].dependency_overrides
             and not self.is_watched(database)
         ):
-            return await self.answer(scope, received, route, database)
+            return await self.answer(Call(scope, received, route, database, asked))
         return None
 
     @abstractmethod
@@ -91,10 +67,30 @@ class Lane(ABC, Generic[M]):
         """Tell whether somebody listens to what this lane would not tell."""
 
     @abstractmethod
-    async def answer(
-        self, scope: Scope, received: Replayed, route: RouteContext, database: Database
-    ) -> Response | None:
+    async def answer(self, call: Call[M]) -> Response | None:
         """Return the answer to a request that is as most are."""
+
+    def statement(
+        self,
+        dialect: Dialect,
+        rows: Select[Any] | None,
+        variant: object,
+        make: Callable[[], ClauseElement | None],
+    ) -> Prepared | None:
+        """Return the statement that *make* makes of *rows*, in its *variant*; None if none can be.
+
+        It is compiled once for all rows that are narrowed alike, be it by other values.
+        """
+        of = _NONE if rows is None else rows._generate_cache_key()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        if of is None or of.params:
+            return None
+        name = (dialect.name, variant, of.key)
+        if name not in self._statements:
+            if len(self._statements) >= _MOST:
+                self._statements.clear()
+            self._statements[name] = compiled(make(), self._columns, dialect, of.bindparams)
+        statement = self._statements[name]
+        return Prepared(statement, statement.within(of.bindparams)) if statement else None
 
     def response(self, route: RouteContext, content: object, status: int = 200) -> Response | None:
         """Return *content* as the ordinary lane would write it; None if it would fail."""
@@ -117,23 +113,36 @@ class Lane(ABC, Generic[M]):
         )
 
 
-def is_plain(resource: type[Resource[Any]], *steps: str) -> bool:
-    """Tell whether *steps* of *resource*, and what they stand on, are ours alone."""
-    own = (*steps, "query", "__post_init__")
-    return all(getattr(resource, each) is getattr(Resource, each) for each in own) and [
-        each.name for each in fields(resource) if each.init
-    ] == ["session"]
+def lane_of(shape: Shape[M], make: Callable[[Shape[M]], Lane[M]]) -> Lane[M] | Ordinary:
+    """Return the lane that *make* makes for the resource of *shape*, or why it has none."""
+    try:
+        return make(shape)
+    except Ordinary as reason:
+        return reason
 
 
-def shown_columns(shape: Shape[Any], *others: str) -> Mapping[str, Column[Any]] | None:
-    """Return the columns of what is shown, and *others*; None if something else is shown."""
+def require_plain(resource: type[Resource[Any]], *steps: str) -> None:
+    """Raise `Ordinary` unless *steps* of *resource*, and how it is made, are ours alone."""
+    for each in (*steps, "__post_init__"):
+        if getattr(resource, each) is not getattr(Resource, each):
+            raise Ordinary(f"{resource.__name__}.{each} is overridden")
+
+
+def shown_columns(shape: Shape[Any], *others: str) -> Mapping[str, Column[Any]]:
+    """Return the columns of what is shown, and *others*.
+
+    Raises `Ordinary` if what is shown is more than columns.
+    """
     model: type[DeclarativeBase] = shape.model
     own = columns(model)
     names = [*shape.read.model_fields, *others]
     names += ["version"] if issubclass(model, Versioned) else []
-    aliased = any(each.validation_alias for each in shape.read.model_fields.values())
-    if aliased or {*names} - own.keys() or _reads_rows(shape.read):
-        return None
+    if any(each.validation_alias for each in shape.read.model_fields.values()):
+        raise Ordinary(f"{shape.read.__name__} reads attributes of other names")
+    if others_than := sorted({*names} - own.keys()):
+        raise Ordinary(f"{', '.join(others_than)} is no column of {model.__name__}")
+    if _reads_rows(shape.read):
+        raise Ordinary(f"a validator of {shape.read.__name__} is given the row")
     return {name: own[name] for name in names}
 
 

@@ -1,60 +1,57 @@
-"""The fast lanes of reads: one row by its key, and the first page of a list."""
+"""The fast lanes of reads: one row by its key, and the pages of a list."""
 
-import re
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import SimpleNamespace
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, TypeVar
+from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
-from fastapi.routing import RouteContext
 from pydantic import ValidationError
-from sqlalchemy import ARRAY, Column, Dialect, Integer, Select, any_, bindparam
+from sqlalchemy import ARRAY, Column, Dialect, Select, any_, bindparam
 from sqlalchemy.orm import DeclarativeBase
-from starlette.types import Scope
 from typing_extensions import override
 
 from brickwork.database import Database
-from brickwork.drivers import fetch, find
+from brickwork.drivers import KEY, KEYS, fetch, find
 from brickwork.etags import tag_of
 from brickwork.keys import parse_key, primary_key
-from brickwork.lanes.lane import Lane, Replayed, is_plain, shown_columns
+from brickwork.lanes.call import Call
+from brickwork.lanes.lane import Lane, require_plain, shown_columns
 from brickwork.links import tell_places
 from brickwork.listeners import is_read_watched
 from brickwork.lists import ListQuery
 from brickwork.models import Versioned
-from brickwork.queries import Listing, every, listed
+from brickwork.problems import Problem
+from brickwork.queries import Listing, Stretch, every, listed
 from brickwork.shapes import Shape
 from brickwork.sorting import order
-from brickwork.statements import Statement, compiled
+from brickwork.statements import Prepared
 
 M = TypeVar("M", bound=DeclarativeBase)
 
-_LIMIT: Final = re.compile(rb"limit=([1-9][0-9]{0,5})")
+_Asked = tuple[Listing[Any], Stretch[Any]]
 
 
-def get_lane(shape: Shape[M]) -> Lane[M] | None:
-    """Return the fast lane of `GET /articles/{id}`, if the resource leaves it as it is."""
-    shown = shown_columns(shape, primary_key(shape.model).key)
-    return _Item(shape, shown) if shown and is_plain(shape.resource, "get") else None
+def get_lane(shape: Shape[M]) -> Lane[M]:
+    """Return the fast lane of `GET /articles/{id}`; raises `Ordinary` if it is overridden."""
+    require_plain(shape.resource, "get")
+    return _Item(shape, shown_columns(shape, primary_key(shape.model).key))
 
 
-def list_lane(shape: Shape[M]) -> Lane[M] | None:
-    """Return the fast lane of `GET /articles`, if the resource leaves it as it is."""
-    if not (is_plain(shape.resource, "page") and _asks_nothing(shape.query)):
-        return None
-    sorts = order(shape.model, shape.query().sort_keys())
-    shown = shown_columns(shape, *(each.attribute.key for each in sorts.keys))
-    return _List(shape, shown) if shown else None
+def list_lane(shape: Shape[M]) -> Lane[M]:
+    """Return the fast lane of `GET /articles`; raises `Ordinary` if it is overridden."""
+    require_plain(shape.resource, "page")
+    return _List(shape, shown_columns(shape, *_sorts(shape), primary_key(shape.model).key))
 
 
-def _asks_nothing(query: type[ListQuery[Any]]) -> bool:
-    """Tell whether a list of which nothing is asked is always the same one."""
-    each = query.model_fields.values()
-    if any(field.default_factory or field.is_required() for field in each):
-        return False
-    at = query()
-    return query.narrow is ListQuery[Any].narrow and not (at.count or at.offset or at.cursor)
+def _sorts(shape: Shape[M]) -> Sequence[str]:
+    """Return the columns by which rows are listed, asked for or not."""
+    known = [each.key for each in shape.query.__sorts__]
+    with suppress(ValidationError):  # something has to be asked
+        usual = order(shape.model, shape.query().sort_keys())
+        known += [each.attribute.key for each in usual.keys]
+    return known
 
 
 class _Reading(Lane[M]):
@@ -63,39 +60,14 @@ class _Reading(Lane[M]):
     method: ClassVar = "GET"
     unusual: ClassVar = {b"if-match", b"if-none-match"}
 
-    def __init__(self, shape: Shape[M], columns: Mapping[str, Column[Any]]) -> None:
-        """Compile the statement when it is known for which database."""
-        super().__init__(shape, columns)
-        self._statements: dict[str, Statement | None] = {}
-
     @override
     def is_watched(self, database: Database) -> bool:
         return is_read_watched(database.reader, self.shape.model)
 
-    @override
-    async def answer(
-        self, scope: Scope, received: Replayed, route: RouteContext, database: Database
-    ) -> Response | None:
-        dialect = database.reader.dialect
-        if dialect.name not in self._statements:
-            self._statements[dialect.name] = self._compiled(self.rows(dialect), dialect)
-        statement = self._statements[dialect.name]
-        return await self.read(scope, route, database, statement) if statement else None
-
-    @abstractmethod
-    async def read(
-        self, scope: Scope, route: RouteContext, database: Database, statement: Statement
-    ) -> Response | None:
-        """Return the answer, of what *statement* reads."""
-
-    @abstractmethod
-    def rows(self, dialect: Dialect) -> Select[Any]:
-        """Return the statement for the rows; which columns of them, is said later."""
-
-    def _compiled(self, rows: Select[Any], dialect: Dialect) -> Statement | None:
+    def shown_of(self, rows: Select[Any]) -> Select[Any]:
+        """Return *rows* as the columns of which something is shown, or made."""
         attributes = [getattr(self.shape.model, each) for each in self._columns]
-        statement: Any = rows.with_only_columns(*attributes)
-        return compiled(statement, self._columns, dialect)
+        return rows.with_only_columns(*attributes, maintain_column_froms=True)
 
 
 class _Item(_Reading[M]):
@@ -105,91 +77,108 @@ class _Item(_Reading[M]):
         """Tell the version of a row, where it has one."""
         super().__init__(shape, columns)
         self._versioned = issubclass(shape.model, Versioned)
-        self._many: Statement | None = None
 
     @override
-    async def read(
-        self, scope: Scope, route: RouteContext, database: Database, statement: Statement
-    ) -> Response | None:
-        key = parse_key(self.shape.model, scope["path_params"]["id"])
-        if key is None or scope["query_string"]:
+    async def answer(self, call: Call[M]) -> Response | None:
+        key = parse_key(self.shape.model, call.key)
+        if key is None or call.query or (rows := await call.rows()) is None:
             return None
-        if (record := await self._found(database, statement, key)) is None:
+        one = self._of_one(rows, call.database.reader.dialect)
+        if one is None or (record := await self._found(call.database, rows, one, key)) is None:
             return None
-        row = statement.read(record)
-        response = self.response(route, self.shown(row))
+        row = one.statement.read(record)
+        response = self.response(call.route, self.shown(row))
         if response and self._versioned:
-            response.headers["ETag"] = tag_of(row[statement.columns.index("version")])
+            response.headers["ETag"] = tag_of(row[one.statement.columns.index("version")])
         return response
 
-    @override
-    def rows(self, dialect: Dialect) -> Select[M]:
-        key = primary_key(self.shape.model)
-        return every(self.shape.model).where(key == bindparam("key", type_=key.type))
+    async def _found(self, database: Database, rows: Select[M], one: Prepared, key: object) -> Any:
+        many = self._of_many(rows, database.reader.dialect) if database.coalesce else None
+        if many:
+            return await find(database, one, many, key, name=primary_key(self.shape.model).key)
+        found = await fetch(database, one.statement, {**one.values, KEY: key})
+        return found[0] if found else None
 
-    async def _found(self, database: Database, one: Statement, key: object) -> Any:
+    def _of_one(self, rows: Select[M], dialect: Dialect) -> Prepared | None:
         of = primary_key(self.shape.model)
-        if database.coalesce and (many := self._of_many(database.reader.dialect)):
-            return await find(database, one, many, key, name=of.key)
-        rows = await fetch(database, one, {"key": key})
-        return rows[0] if rows else None
+        key = bindparam(KEY, type_=of.type)
+        return self.statement(dialect, rows, "one", lambda: self.shown_of(rows.where(of == key)))
 
-    def _of_many(self, dialect: Dialect) -> Statement | None:
+    def _of_many(self, rows: Select[M], dialect: Dialect) -> Prepared | None:
         """Return the statement that finds several rows, where the database takes a list of keys."""
         if dialect.name != "postgresql":  # SQLite carries out many statements at once as well
             return None
-        if self._many is None:
-            of = primary_key(self.shape.model)
-            keys = bindparam("keys", type_=ARRAY(of.type))
-            self._many = self._compiled(every(self.shape.model).where(of == any_(keys)), dialect)
-        return self._many
+        of = primary_key(self.shape.model)
+        keys = any_(bindparam(KEYS, type_=ARRAY(of.type)))
+        return self.statement(dialect, rows, "many", lambda: self.shown_of(rows.where(of == keys)))
 
 
 class _List(_Reading[M]):
-    """The lane of the first page of a list, in its own order and as long as it may be."""
+    """The lane of the pages of a list, as long as nobody counts them."""
 
     def __init__(self, shape: Shape[M], columns: Mapping[str, Column[Any]]) -> None:
-        """Take the list as it is when nothing is asked of it."""
+        """Remember the pages of which nothing is asked but how long they are."""
         super().__init__(shape, columns)
-        self._listings: dict[str, Listing[M]] = {}
+        fields = shape.query.model_fields
+        self._asks = {each.alias or name for name, each in fields.items()}
+        self._varies = shape.query.narrow is not ListQuery[Any].narrow or any(
+            each.default_factory for each in fields.values()
+        )
+        self._known: dict[object, _Asked] = {}
 
     @override
-    async def read(
-        self, scope: Scope, route: RouteContext, database: Database, statement: Statement
-    ) -> Response | None:
-        if (at := self._asked(scope["query_string"])) is None:
+    async def answer(self, call: Call[M]) -> Response | None:
+        if (at := self._at(call.query)) is None or (rows := await call.rows()) is None:
             return None
-        records = await fetch(database, statement, {"limit": at.limit + 1})
-        if records is None:
+        if (asked := self._asked(rows, at, call.database.reader.dialect)) is None:
             return None
-        rows = [statement.read(each) for each in records]
-        if response := self.response(route, [self.shown(each) for each in rows[: at.limit]]):
+        listing, stretch = asked
+        if (page := self._statement(stretch, call.database.reader.dialect)) is None:
+            return None
+        if (records := await fetch(call.database, page.statement, page.values)) is None:
+            return None
+        found = [page.statement.read(each) for each in records]
+        items = stretch.items(found)
+        if response := self.response(call.route, [self.shown(each) for each in items]):
             response.headers["Vary"] = "Accept"
-            ends = self._ends(rows, statement.columns, min(len(rows), at.limit) - 1)
-            page = self._listings[database.reader.dialect.name].first(ends, at)
-            tell_places(Request(scope), response, page)
+            ends = [self._named(each) for each in (items[0], items[-1])] if items else []
+            places = listing.page(stretch, ends, more=len(found) > at.limit)
+            tell_places(Request(call.scope), response, places)
         return response
 
-    @override
-    def rows(self, dialect: Dialect) -> Select[M]:
-        listing = listed(every(self.shape.model), self.shape.query(), dialect)
-        self._listings[dialect.name] = listing
-        limit = bindparam("limit", type_=Integer)
-        return listing.rows.order_by(*listing.by.clauses()).limit(limit)
-
-    def _asked(self, query: bytes) -> ListQuery[M] | None:
-        if not query:
-            return self.shape.query()
-        if not (found := _LIMIT.fullmatch(query)):
+    def _at(self, query: bytes) -> ListQuery[M] | None:
+        """Return what is asked; None if that is uncommon, or refused."""
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+        given = dict(pairs)
+        if len(given) < len(pairs) or not (given.keys() <= self._asks and all(given.values())):
             return None
         try:
-            return self.shape.query.model_validate({"limit": found[1].decode()})
+            at = self.shape.query.model_validate(given)
         except ValidationError:
             return None
+        return None if at.count or getattr(at, "deleted", None) else at
 
-    def _ends(self, rows: Sequence[Sequence[Any]], names: Sequence[str], last: int) -> list[Any]:
-        """Return the first and the *last* of *rows* as objects, which cursors are made of."""
-        return [
-            SimpleNamespace(**dict(zip(names, row, strict=True))) if index in {0, last} else None
-            for index, row in enumerate(rows)
-        ]
+    def _asked(self, rows: Select[M], at: ListQuery[M], dialect: Dialect) -> _Asked | None:
+        if self._varies or at.model_fields_set - {"limit"} or rows is not every(self.shape.model):
+            return self._made(rows, at, dialect)
+        name = (dialect.name, at.limit, *at.sort_keys())
+        if name not in self._known and (made := self._made(rows, at, dialect)):
+            self._known[name] = made
+        return self._known.get(name)
+
+    def _made(self, rows: Select[M], at: ListQuery[M], dialect: Dialect) -> _Asked | None:
+        try:
+            listing = listed(rows, at, dialect)
+            stretch = listing.stretch(at)
+        except (Problem, TypeError):  # the ordinary lane raises it again
+            return None
+        sorts = {each.attribute.key for each in listing.by.keys}
+        return (listing, stretch) if sorts <= self._columns.keys() else None
+
+    def _statement(self, stretch: Stretch[M], dialect: Dialect) -> Prepared | None:
+        rows = stretch.rows
+        return self.statement(dialect, rows, "page", lambda: self.shown_of(rows))
+
+    def _named(self, row: Sequence[Any]) -> Any:
+        """Return *row* as an object, which cursors are made of."""
+        return SimpleNamespace(**dict(zip(self._columns, row, strict=True)))

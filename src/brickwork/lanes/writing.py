@@ -5,25 +5,24 @@ What is refused has changed nothing, and is sent again on the ordinary lane, whi
 
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any, ClassVar, Final, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 from pydantic import ValidationError
-from sqlalchemy import Column, Dialect, Table, inspect
+from sqlalchemy import Column, Table, inspect
 from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy.sql.dml import UpdateBase
-from starlette.types import Scope
 from typing_extensions import override
 
 from brickwork.database import Database
 from brickwork.documents import parse
-from brickwork.lanes.lane import Lane, Replayed, is_plain
+from brickwork.lanes.call import Call
+from brickwork.lanes.lane import Lane, require_plain
+from brickwork.lanes.ordinary import Ordinary
 from brickwork.listeners import is_write_watched
 from brickwork.models import Versioned, created
 from brickwork.negotiation import JSON
 from brickwork.problems import Problem
 from brickwork.schemas import Schema
 from brickwork.shapes import Shape
-from brickwork.statements import Statement, compiled
 from brickwork.writes import Noted, columns
 
 M = TypeVar("M", bound=DeclarativeBase)
@@ -31,26 +30,33 @@ M = TypeVar("M", bound=DeclarativeBase)
 Default = Callable[[Mapping[str, Any]], Any]
 """What Python gives a column, of the values of others."""
 
-_MOST: Final = 256
-"""How many statements are kept of those that differ in the fields that were sent."""
 
-
-def is_plain_write(shape: Shape[Any], *steps: str) -> bool:
-    """Tell whether a flush would send one statement, and nobody of the model's own sees it."""
+def require_plain_write(shape: Shape[Any], *steps: str) -> None:
+    """Raise `Ordinary` unless a flush would send one statement, which nobody else sees."""
+    require_plain(shape.resource, *steps, "references")
     model: type[DeclarativeBase] = shape.model
     mapper = inspect(model)
     manager: Any = mapper.class_manager
-    return (
-        is_plain(shape.resource, *steps, "references")
-        and shape.resource.isolation is None
-        and not issubclass(shape.model, Noted)
-        and mapper.inherits is None
-        and mapper.polymorphic_on is None
-        and len(mapper.tables) == 1
-        and not mapper.validators
-        and manager.original_init is mapper.registry.constructor
-        and _counts(mapper.version_id_generator, shape.model)
-    )
+    name = model.__name__
+    reasons = {
+        f"{shape.resource.__name__} has an isolation of its own": shape.resource.isolation,
+        f"what is done to a {name} is noted": issubclass(model, Noted),
+        f"{name} inherits from another model, or another from it": (
+            mapper.inherits is not None
+            or mapper.polymorphic_on is not None
+            or len(mapper.tables) > 1
+        ),
+        f"{name} has validators": mapper.validators,
+        f"{name} has a constructor of its own": (
+            manager.original_init is not mapper.registry.constructor
+        ),
+        f"{name} counts its versions in a way of its own": (
+            not _counts(mapper.version_id_generator, model)
+        ),
+    }
+    for reason, is_so in reasons.items():
+        if is_so:
+            raise Ordinary(reason)
 
 
 def _counts(generator: Any, model: type[DeclarativeBase]) -> bool:
@@ -62,8 +68,11 @@ def _counts(generator: Any, model: type[DeclarativeBase]) -> bool:
     return usual and callable(generator) and [generator(n) for n in (None, 1, 41)] == [1, 2, 42]
 
 
-def defaults_of(own: Mapping[str, Column[Any]], kind: str) -> Mapping[str, Default] | None:
-    """Return what Python gives the columns that are given nothing; None if a flush alone knows."""
+def defaults_of(own: Mapping[str, Column[Any]], kind: str) -> Mapping[str, Default]:
+    """Return what Python gives the columns that are given nothing.
+
+    Raises `Ordinary` where only a flush knows that.
+    """
     found: dict[str, Default] = {}
     for name, column in own.items():
         default = getattr(column, kind)
@@ -71,7 +80,7 @@ def defaults_of(own: Mapping[str, Column[Any]], kind: str) -> Mapping[str, Defau
             found[name] = _constant(default.arg)
         elif default is not None and default.is_callable:
             if (call := _called(default.arg)) is None:
-                return None
+                raise Ordinary(f"{name} has a default that asks what is written")
             found[name] = call
     return found
 
@@ -105,33 +114,17 @@ class Writing(Lane[M]):
     unusual: ClassVar = {b"if-none-match", b"idempotency-key", b"prefer", b"content-encoding"}
     types: ClassVar = {JSON.encode()}
 
-    def __init__(self, shape: Shape[M], columns: Mapping[str, Column[Any]]) -> None:
-        """Compile a statement when it is known for which database, and of which fields."""
-        super().__init__(shape, columns)
-        self._statements: dict[object, Statement | None] = {}
-
     @override
     def is_watched(self, database: Database) -> bool:
         return is_write_watched(database.writer, self.shape.model)
 
-    async def sent(self, scope: Scope, received: Replayed, schema: type[Schema]) -> Schema | None:
+    async def sent(self, call: Call[M], schema: type[Schema]) -> Schema | None:
         """Return the body as *schema* has it; None if it is refused."""
-        kinds = [value for name, value in scope["headers"] if name == b"content-type"]
-        if len(kinds) != 1 or kinds[0] not in self.types or scope["query_string"]:
+        kinds = call.headers(b"content-type")
+        if len(kinds) != 1 or kinds[0] not in self.types or call.query:
             return None
         try:
-            body = await received.body()
+            body = await call.received.body()
             return None if body is None else schema.model_validate(parse(body))
         except (Problem, ValidationError):
             return None
-
-    def statement(
-        self, dialect: Dialect, variant: object, make: Callable[[], UpdateBase]
-    ) -> Statement | None:
-        """Return the statement that *make* makes, compiled once for each *variant* of it."""
-        name = (dialect.name, variant)
-        if name not in self._statements:
-            if len(self._statements) >= _MOST:
-                self._statements.clear()
-            self._statements[name] = compiled(make(), self._columns, dialect)
-        return self._statements[name]

@@ -1,0 +1,159 @@
+"""The fields of a resource, solved as FastAPI solves them, but for the session.
+
+Each dependency is called once for a request: if that is left to the ordinary lane after all,
+FastAPI is given what is known already.
+"""
+
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from contextvars import ContextVar
+from dataclasses import fields, replace
+from inspect import isasyncgenfunction, isgeneratorfunction, unwrap
+from typing import Any, Final, Generic, TypeVar, cast
+
+from fastapi import FastAPI, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import solve_dependencies
+from fastapi.routing import RouteContext
+from sqlalchemy import Select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase
+from starlette.types import Receive, Scope
+
+from brickwork.database import get_db
+from brickwork.lanes.ordinary import Ordinary
+from brickwork.queries import every
+from brickwork.resource import Resource
+from brickwork.routes import checked
+from brickwork.shapes import Shape
+
+M = TypeVar("M", bound=DeclarativeBase)
+
+_Answer = Callable[[], Awaitable[Any]]
+
+_SOLVED: Final = "brickwork.solved"
+"""Where in a request's scope stands what its dependencies returned, each by what was called."""
+
+_NOTHING: Final[Mapping[Callable[..., Any], _Answer]] = {}
+
+_known: Final = ContextVar("brickwork.known", default=_NOTHING)
+
+
+class Fields(Generic[M]):
+    """What a route asks of a client before it shows rows, and which rows it then shows."""
+
+    def __init__(self, shape: Shape[M], route: RouteContext) -> None:
+        """Look what *route* depends on; raises `Ordinary` where that is not for a fast lane."""
+        self._shape = shape
+        self._rows = every(shape.model)
+        self._narrows = shape.resource.query is not Resource[M].query
+        self._dependant = _without_session(route.dependant, self._make)
+        for each in self._dependant.dependencies:
+            _require_simple(each)
+        own = [each for each in fields(shape.resource) if each.init]
+        self._asks = len(own) > 1 or len(self._dependant.dependencies) > 1
+        if self._asks and not isinstance(route.dependency_overrides_provider, Overrides):
+            raise Ordinary("its router was included before the application was installed")
+
+    async def rows(self, scope: Scope, receive: Receive) -> Select[M] | None:
+        """Return the rows; None if the ordinary lane has to tell what is wrong.
+
+        Raises what a dependency does, as the ordinary lane would.
+        """
+        if not (self._asks or self._narrows):
+            return self._rows
+        resource = await (self._solved(scope, receive) if self._asks else self._make())
+        if resource is None or not self._narrows:
+            return None if resource is None else self._rows
+        try:
+            return resource.query()
+        except Exception:  # noqa: BLE001 — the ordinary lane raises it again
+            return None
+
+    async def _solved(self, scope: Scope, receive: Receive) -> Resource[M] | None:
+        solved = await solve_dependencies(
+            request=Request({**scope, **_STACKS}, receive),
+            dependant=self._dependant,
+            async_exit_stack=_UNUSED,
+            embed_body_fields=False,
+        )
+        scope[_SOLVED] = solved.dependency_cache
+        resource: Resource[M] | None = None if solved.errors else solved.values["rows"]
+        return resource
+
+    async def _make(self, **values: Any) -> Resource[M]:
+        return self._shape.resource(session=cast("AsyncSession", _NoSession()), **values)
+
+
+class _NoSession:
+    """Stands where a resource has its session; who uses it is left to the ordinary lane."""
+
+    def __init__(self) -> None:
+        self.info: dict[str, Any] = {}
+
+
+_UNUSED: Final = AsyncExitStack()
+_STACKS: Final = dict.fromkeys(("fastapi_inner_astack", "fastapi_function_astack"), _UNUSED)
+"""Where FastAPI would note what is to be ended later, which nothing is."""
+
+
+def _without_session(whole: Dependant, make: Callable[..., Any]) -> Dependant:
+    """Return what the endpoint of *whole* depends on, its resource made by *make*."""
+    found: list[Dependant] = []
+    for each in whole.dependencies:
+        if each.name == "rows":
+            own = [other for other in each.dependencies if other.name != "session"]
+            if [each.call for each in each.dependencies if each not in own] != [get_db]:
+                raise Ordinary("its session is another")
+            found.append(replace(each, call=make, dependencies=own))
+        elif each.call is not checked:
+            found.append(each)
+    return Dependant(dependencies=found)
+
+
+def _require_simple(dependant: Dependant) -> None:
+    """Raise `Ordinary` for a dependency that does more than to return one value."""
+    call: Any = dependant.call
+    name = getattr(call, "__qualname__", type(call).__qualname__)
+    functions = [unwrap(each) for each in (call, type(call).__call__)]
+    if any(isgeneratorfunction(each) or isasyncgenfunction(each) for each in functions):
+        raise Ordinary(f"{name} yields, and is ended when the answer is made")
+    if dependant.body_params:
+        raise Ordinary(f"{name} reads the body")
+    if dependant.response_param_name or dependant.background_tasks_param_name:
+        raise Ordinary(f"{name} has a part in the answer")
+    if not dependant.use_cache or dependant.own_oauth_scopes or dependant.parent_oauth_scopes:
+        raise Ordinary(f"{name} is called for each that depends on it")
+    for each in dependant.dependencies:
+        _require_simple(each)
+
+
+class Overrides:
+    """What an application overrides, as FastAPI asks for it; and what is known of a request."""
+
+    def __init__(self, app: FastAPI) -> None:
+        """Know of a request what `knowing` says."""
+        self._app = app
+
+    @property
+    def dependency_overrides(self) -> Mapping[Callable[..., Any], Callable[..., Any]]:
+        """What is to be called in the place of what, for the request that is answered now."""
+        return _known.get() or self._app.dependency_overrides
+
+
+@contextmanager
+def knowing(scope: Scope) -> Generator[None]:
+    """Have FastAPI ask no dependency again that a lane asked for the request of *scope*."""
+    solved = scope.pop(_SOLVED, {})
+    token = _known.set({call: _returning(value) for (call, *_), value in solved.items()})
+    try:
+        yield
+    finally:
+        _known.reset(token)
+
+
+def _returning(value: object) -> _Answer:
+    async def answer() -> object:
+        return value
+
+    return answer
