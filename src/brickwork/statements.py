@@ -1,6 +1,6 @@
 """Statements that SQLAlchemy compiles once, with how their values and rows are to be read."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -93,7 +93,8 @@ def _inner(
     SQLAlchemy tells them in the same way, where it has a statement compiled already.
     """
     for name, bind in binds.items():
-        copied_from = bind._cloned_set  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        copied: Any = bind
+        copied_from: Collection[Any] = copied._cloned_set  # noqa: SLF001
         for index, each in enumerate(parameters):
             if each in copied_from:
                 yield name, index

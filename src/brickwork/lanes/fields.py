@@ -47,11 +47,10 @@ class Fields(Generic[M]):
         self._shape = shape
         self._rows = every(shape.model)
         self._narrows = shape.resource.query is not Resource[M].query
-        self._dependant = _without_session(route.dependant, self._make)
-        for each in self._dependant.dependencies:
-            _require_simple(each)
+        self._dependant = _asked(route.dependant)
+        _require_simple(self._dependant)
         own = [each for each in fields(shape.resource) if each.init]
-        self._asks = len(own) > 1 or len(self._dependant.dependencies) > 1
+        self._asks = bool(len(own) > 1 or self._dependant.dependencies)
         if self._asks and not isinstance(route.dependency_overrides_provider, Overrides):
             raise Ordinary("its router was included before the application was installed")
 
@@ -62,34 +61,45 @@ class Fields(Generic[M]):
         """
         if not (self._asks or self._narrows):
             return self._rows
-        resource = await (self._solved(scope, receive) if self._asks else self._make())
-        if resource is None or not self._narrows:
-            return None if resource is None else self._rows
         try:
-            return resource.query()
+            values = await self._solved(scope, receive) if self._asks else {}
+        except _SessionNeeded:
+            return None
+        if values is None or not self._narrows:
+            return None if values is None else self._rows
+        try:
+            return _made(self._shape.resource, values).query()
         except Exception:  # noqa: BLE001 — the ordinary lane raises it again
             return None
 
-    async def _solved(self, scope: Scope, receive: Receive) -> Resource[M] | None:
+    async def _solved(self, scope: Scope, receive: Receive) -> Mapping[str, Any] | None:
+        scope[_SOLVED] = {}
         solved = await solve_dependencies(
             request=Request({**scope, **_STACKS}, receive),
             dependant=self._dependant,
+            dependency_cache=scope[_SOLVED],
             async_exit_stack=_UNUSED,
             embed_body_fields=False,
         )
-        scope[_SOLVED] = solved.dependency_cache
-        resource: Resource[M] | None = None if solved.errors else solved.values["rows"]
-        return resource
+        return None if solved.errors else solved.values
 
-    async def _make(self, **values: Any) -> Resource[M]:
-        return self._shape.resource(session=cast("AsyncSession", _NoSession()), **values)
+
+class _SessionNeeded(Exception):
+    """A resource wants more of its session than to be there."""
 
 
 class _NoSession:
-    """Stands where a resource has its session; who uses it is left to the ordinary lane."""
+    """Stands where a resource has its session."""
 
     def __init__(self) -> None:
         self.info: dict[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        raise _SessionNeeded(name)
+
+
+def _made(resource: type[Resource[M]], values: Mapping[str, Any]) -> Resource[M]:
+    return resource(session=cast("AsyncSession", _NoSession()), **values)
 
 
 _UNUSED: Final = AsyncExitStack()
@@ -97,18 +107,33 @@ _STACKS: Final = dict.fromkeys(("fastapi_inner_astack", "fastapi_function_astack
 """Where FastAPI would note what is to be ended later, which nothing is."""
 
 
-def _without_session(whole: Dependant, make: Callable[..., Any]) -> Dependant:
-    """Return what the endpoint of *whole* depends on, its resource made by *make*."""
-    found: list[Dependant] = []
-    for each in whole.dependencies:
-        if each.name == "rows":
-            own = [other for other in each.dependencies if other.name != "session"]
-            if [each.call for each in each.dependencies if each not in own] != [get_db]:
-                raise Ordinary("its session is another")
-            found.append(replace(each, call=make, dependencies=own))
-        elif each.call is not checked:
-            found.append(each)
-    return Dependant(dependencies=found)
+def _asked(endpoint: Dependant) -> Dependant:
+    """Return what *endpoint* depends on, in its order: what routers added, and the fields."""
+    (rows,) = (each for each in endpoint.dependencies if each.name == "rows")
+    others = [each for each in endpoint.dependencies if each.name is None]
+    others = [each for each in others if each.call is not checked]
+    return replace(rows, dependencies=[*others, *_fields(rows)])
+
+
+def _fields(resource: Dependant) -> list[Dependant]:
+    """Return what *resource* depends on but its session; other resources are made without too."""
+    if [each.call for each in resource.dependencies if each.name == "session"] != [get_db]:
+        raise Ordinary("its session is another")
+    own = [each for each in resource.dependencies if each.name != "session"]
+    return [_without_session(each) if _is_resource(each.call) else each for each in own]
+
+
+def _is_resource(call: Any) -> bool:
+    return isinstance(call, type) and issubclass(call, Resource)
+
+
+def _without_session(dependant: Dependant) -> Dependant:
+    kind: Any = dependant.call
+
+    async def make(**values: Any) -> Resource[Any]:
+        return _made(kind, values)
+
+    return replace(dependant, call=make, dependencies=_fields(dependant))
 
 
 def _require_simple(dependant: Dependant) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import SimpleNamespace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
@@ -67,7 +67,8 @@ class _Reading(Lane[M]):
     def shown_of(self, rows: Select[Any]) -> Select[Any]:
         """Return *rows* as the columns of which something is shown, or made."""
         attributes = [getattr(self.shape.model, each) for each in self._columns]
-        return rows.with_only_columns(*attributes, maintain_column_froms=True)
+        shown: Any = rows.with_only_columns(*attributes, maintain_column_froms=True)
+        return cast("Select[Any]", shown)
 
 
 class _Item(_Reading[M]):
