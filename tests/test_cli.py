@@ -76,6 +76,18 @@ def file(tmp_path: Path) -> Path:
     return written(tmp_path / "parts.ndjson", "a", "secret", "b")
 
 
+# -- explain
+
+
+def test_explain_tells_the_lane_and_the_statements(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("explain", "parts") == 0
+    told = capsys.readouterr().out
+    assert "GET /parts/{id}: fast\n    SELECT parts.id" in told
+    assert "POST /parts: ordinary, since " in told
+
+
 # -- import
 
 

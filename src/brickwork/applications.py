@@ -54,14 +54,22 @@ async def running(app: FastAPI) -> AsyncGenerator[Database]:
 
 
 def unattended(app: FastAPI, database: Database, name: str) -> Unattended[Any]:
-    """Return the resource of *app* whose path is *name* or ends with it; raises `Misuse`."""
+    """Return the resource of *app* that *name* means, to work without a request."""
+    return Unattended(database, *resource(app, name))
+
+
+def resource(app: FastAPI, name: str) -> tuple[str, Shape[Any]]:
+    """Return path and shape of the resource of *app* whose path is *name* or ends with it.
+
+    Raises `Misuse` if that is none, or several.
+    """
     known = _resources(app)
     wanted = "/" + name.strip("/")
     found = [wanted] if wanted in known else [each for each in known if each.endswith(wanted)]
     if len(found) != 1:
         paths = ", ".join(sorted(found or known)) or "none, as no crud_router is included"
         raise Misuse(f"{name} names {'several resources' if found else 'no resource'}: {paths}.")
-    return Unattended(database, found[0], known[found[0]])
+    return found[0], known[found[0]]
 
 
 def _imported(module: str) -> object:

@@ -1,4 +1,4 @@
-"""The command line: rows in from a file, rows deleted long ago out, old idempotency keys too.
+"""The command line: rows in from a file, rows deleted long ago out, and what a resource sends.
 
 Ends with 0 if all went well, 1 if rows were refused, 2 if what was asked for cannot be done, 3 if
 the database, the disk or the application failed on the way, and 130 if it was interrupted.
@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from textwrap import indent
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import typer
@@ -27,6 +28,7 @@ from sqlalchemy.exc import DBAPIError
 
 from brickwork.applications import load, running, unattended
 from brickwork.database import Database
+from brickwork.explanations import explain
 from brickwork.idempotency import IdempotencyKey, sweep as sweep_keys
 from brickwork.imports import CHUNK, Progress, import_rows, report_of
 from brickwork.misuse import Misuse
@@ -151,6 +153,22 @@ def sweep(*, app: _App) -> None:
     async def work() -> int:
         async with running(load(app)) as database:
             typer.echo(f"Idempotency keys removed: {await _swept(database)}.")
+        return _DONE
+
+    _end(work())
+
+
+@commands.command("explain")
+def explain_(resource: _Name, *, app: _App) -> None:
+    """Tell which lane each operation takes, why, and which SQL it sends."""
+
+    async def work() -> int:
+        application = load(app)
+        async with running(application) as database:
+            for each in explain(application, database, resource):
+                typer.echo(f"{each.operation}: {each.lane}")
+                for statement in each.statements:
+                    typer.echo(indent(statement, "    ") + "\n")
         return _DONE
 
     _end(work())

@@ -63,7 +63,7 @@ async def get_or_404(session: AsyncSession, rows: type[M] | Select[M], key: obje
     query = every(rows) if isinstance(rows, type) else rows
     model = entity(query)
     if (value := parse_key(model, key)) is not None:
-        found = _locked(session, _of_key(query))
+        found = _locked(session, of_key(query))
         row: M | None = await session.scalar(found, {_KEY: value})
         if row is not None:
             return row
@@ -84,17 +84,18 @@ async def get_all(session: AsyncSession, rows: Select[M], keys: Sequence[object]
 
 
 @remembered
-def _of_key(rows: Select[M]) -> Select[M]:
+def of_key(rows: Select[M]) -> Select[M]:
     """Return the one of *rows* whose key the statement is given."""
     return rows.where(primary_key(entity(rows)) == bindparam(_KEY))
 
 
 def _locked(session: AsyncSession, rows: Select[M]) -> Select[M]:
-    return _to_lock(rows) if session.info.get("writes") else rows
+    return to_lock(rows) if session.info.get("writes") else rows
 
 
 @remembered
-def _to_lock(rows: Select[M]) -> Select[M]:
+def to_lock(rows: Select[M]) -> Select[M]:
+    """Return *rows*, locked until the transaction ends."""
     return rows.with_for_update(of=entity(rows), key_share=True)
 
 

@@ -1,7 +1,7 @@
 """The fast lanes of changes: some fields of a row, and its end."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, TypeVar
 
 from fastapi import Response
@@ -11,6 +11,7 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
+    Dialect,
     Float,
     Integer,
     Select,
@@ -27,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
+from brickwork.database import Database
 from brickwork.deletion import is_soft
 from brickwork.drivers import KEY, write
 from brickwork.etags import tag_of
@@ -44,7 +46,7 @@ from brickwork.lanes.writing import (
 from brickwork.models import UTCDateTime, now
 from brickwork.routes import PATCH_TYPES
 from brickwork.shapes import Shape
-from brickwork.statements import Statement
+from brickwork.statements import Prepared, Statement
 from brickwork.writes import columns
 
 M = TypeVar("M", bound=DeclarativeBase)
@@ -154,18 +156,27 @@ class _Update(_Change[M]):
         sent = condition and await self._changes(call)
         if not (condition and sent) or (rows := await call.rows()) is None:
             return None
-        names = sorted(sent)
-        change = self.statement(
-            call.database.writer.dialect,
-            rows,
-            (*names, *condition),
-            lambda: self.narrowed(self._differing(names), rows, condition),
-        )
+        change = self._of(rows, call.database.writer.dialect, sorted(sent), condition)
         if change is None:
             return None
         given = {**change.values, **self.moved(sent), **condition}
         records = await write(call.database, change.statement, given)
         return self._answer(call, change.statement, records[0], sent) if records else None
+
+    @override
+    def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
+        names = sorted(self._comparable & self.shape.update.model_fields.keys())
+        yield self._of(rows, database.writer.dialect, names, {})
+
+    def _of(
+        self, rows: Select[M], dialect: Dialect, names: Sequence[str], condition: Mapping[str, Any]
+    ) -> Prepared | None:
+        return self.statement(
+            dialect,
+            rows,
+            (*names, *condition),
+            lambda: self.narrowed(self._differing(names), rows, condition),
+        )
 
     async def _changes(self, call: Call[M]) -> Mapping[str, Any] | None:
         """Return what was sent; None if the row has to be known for it."""
@@ -197,29 +208,36 @@ class _Delete(_Change[M]):
 
     @override
     async def answer(self, call: Call[M]) -> Response | None:
-        condition, soft = self.condition(call), is_soft(self.shape.model)
+        condition = self.condition(call)
         # Without a mark, rows that are related may have to go with it, which the session knows.
-        if condition is None or (not soft and [*inspect(self.shape.model).relationships]):
+        if condition is None or not (is_soft(self.shape.model) or self._is_alone()):
             return None
         if (rows := await call.rows()) is None:
             return None
-        change = self.statement(
-            call.database.writer.dialect,
-            rows,
-            (*condition,),
-            lambda: self.narrowed(
-                self.changing(["deleted_at"]) if soft else delete(table_of(self.shape)),
-                rows,
-                condition,
-            ),
-        )
-        if change is None:
+        if (change := self._of(rows, call.database.writer.dialect, condition)) is None:
             return None
-        given = self.moved({"deleted_at": now()}) if soft else {}
-        records = await write(
-            call.database, change.statement, {**change.values, **given, **condition}
-        )
+        marked = self.moved({"deleted_at": now()}) if is_soft(self.shape.model) else {}
+        given = {**change.values, **marked, **condition}
+        records = await write(call.database, change.statement, given)
         return Response(status_code=204) if records else None
+
+    @override
+    def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
+        yield self._of(rows, database.writer.dialect, {})
+
+    def _of(
+        self, rows: Select[M], dialect: Dialect, condition: Mapping[str, Any]
+    ) -> Prepared | None:
+        return self.statement(
+            dialect, rows, (*condition,), lambda: self.narrowed(self._ending(), rows, condition)
+        )
+
+    def _ending(self) -> Any:
+        table = table_of(self.shape)
+        return self.changing(["deleted_at"]) if is_soft(self.shape.model) else delete(table)
+
+    def _is_alone(self) -> bool:
+        return not [*inspect(self.shape.model).relationships]
 
 
 def _conditions(rows: Select[Any], model: type[DeclarativeBase]) -> Sequence[Any] | None:

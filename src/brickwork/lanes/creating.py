@@ -1,14 +1,15 @@
 """The fast lane of new rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar, cast
 
 from fastapi import Request, Response
-from sqlalchemy import ARRAY, Column, Dialect, bindparam, func, insert, select
+from sqlalchemy import ARRAY, Column, Dialect, Select, bindparam, func, insert, select
 from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
+from brickwork.database import Database
 from brickwork.drivers import insert as insert_row, write
 from brickwork.etags import tag_of
 from brickwork.keys import primary_key
@@ -74,12 +75,12 @@ class _Create(Writing[M]):
         if row is None or await call.rows() is None:
             return None
         dialect = call.database.writer.dialect
-        one = self.statement(dialect, None, "one", lambda: self._insert([*row]))
+        one = self._of_one(dialect, [*row])
         # What can be known of the answer before is known before: nothing is stored if it fails.
         response = self._answer(call, row) if self._is_known else None
         if one is None or (self._is_known and response is None):
             return None
-        many = self._of_many(dialect, row) if call.database.coalesce else None
+        many = self._of_many(dialect, [*row]) if call.database.coalesce else None
         records = await (
             insert_row(call.database, one.statement, many.statement, row)
             if many
@@ -91,6 +92,14 @@ class _Create(Writing[M]):
         if response := self._answer(call, made | row):
             return response
         raise TypeError(f"A new row does not fit {self.shape.read.__name__}, and is stored.")
+
+    @override
+    def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
+        dialect = database.writer.dialect
+        names = [*self._first, *self.shape.create.model_fields, *self._defaults]
+        yield self._of_one(dialect, names)
+        if database.coalesce and (many := self._of_many(dialect, names)):
+            yield many
 
     def _completed(self, data: Schema) -> dict[str, Any] | None:
         """Return the values of a new row; None if only a flush would know them all."""
@@ -119,11 +128,14 @@ class _Create(Writing[M]):
         values = {self._own[name]: bindparam(name, type_=self._own[name].type) for name in names}
         return insert(table_of(self.shape)).values(values).returning(*self._columns.values())
 
-    def _of_many(self, dialect: Dialect, row: Mapping[str, Any]) -> Prepared | None:
+    def _of_one(self, dialect: Dialect, names: Sequence[str]) -> Prepared | None:
+        return self.statement(dialect, None, "one", lambda: self._insert(names))
+
+    def _of_many(self, dialect: Dialect, names: Sequence[str]) -> Prepared | None:
         """Return the statement that inserts lists of values, where all else is known before."""
         if dialect.name != "postgresql" or not self._is_known:
             return None
-        return self.statement(dialect, None, "many", lambda: self._insert_many([*row]))
+        return self.statement(dialect, None, "many", lambda: self._insert_many(names))
 
     def _insert_many(self, names: Sequence[str]) -> Any:
         own = [self._own[name] for name in names]

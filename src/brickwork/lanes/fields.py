@@ -46,7 +46,7 @@ class Fields(Generic[M]):
         """Look what *route* depends on; raises `Ordinary` where that is not for a fast lane."""
         self._shape = shape
         self._rows = every(shape.model)
-        self._narrows = shape.resource.query is not Resource[M].query
+        self.narrows = shape.resource.query is not Resource[M].query
         self._dependant = _asked(route.dependant)
         _require_simple(self._dependant)
         own = [each for each in fields(shape.resource) if each.init]
@@ -59,13 +59,13 @@ class Fields(Generic[M]):
 
         Raises what a dependency does, as the ordinary lane would.
         """
-        if not (self._asks or self._narrows):
+        if not (self._asks or self.narrows):
             return self._rows
         try:
             values = await self._solved(scope, receive) if self._asks else {}
         except _SessionNeeded:
             return None
-        if values is None or not self._narrows:
+        if values is None or not self.narrows:
             return None if values is None else self._rows
         try:
             return _made(self._shape.resource, values).query()

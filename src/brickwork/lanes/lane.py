@@ -1,7 +1,7 @@
 """What the fast lanes have in common: when they are taken, and how they answer."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from fastapi import Response
@@ -69,6 +69,10 @@ class Lane(ABC, Generic[M]):
     @abstractmethod
     async def answer(self, call: Call[M]) -> Response | None:
         """Return the answer to a request that is as most are."""
+
+    @abstractmethod
+    def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
+        """Yield the statements that most requests send for *rows*; None for one there cannot be."""
 
     def statement(
         self,

@@ -1,6 +1,6 @@
 """The fast lanes of reads: one row by its key, and the pages of a list."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar, cast
@@ -93,6 +93,12 @@ class _Item(_Reading[M]):
             response.headers["ETag"] = tag_of(row[one.statement.columns.index("version")])
         return response
 
+    @override
+    def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
+        yield self._of_one(rows, database.reader.dialect)
+        if database.coalesce and (many := self._of_many(rows, database.reader.dialect)):
+            yield many
+
     async def _found(self, database: Database, rows: Select[M], one: Prepared, key: object) -> Any:
         many = self._of_many(rows, database.reader.dialect) if database.coalesce else None
         if many:
@@ -146,6 +152,12 @@ class _List(_Reading[M]):
             places = listing.page(stretch, ends, more=len(found) > at.limit)
             tell_places(Request(call.scope), response, places)
         return response
+
+    @override
+    def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
+        dialect = database.reader.dialect
+        if (at := self._at(b"")) and (asked := self._asked(rows, at, dialect)):
+            yield self._statement(asked[1], dialect)
 
     def _at(self, query: bytes) -> ListQuery[M] | None:
         """Return what is asked; None if that is uncommon, or refused."""

@@ -1,0 +1,76 @@
+"""Which lane each operation of a resource takes, what it sends, and why."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import RouteContext, iter_route_contexts
+from sqlalchemy import Select
+from sqlalchemy.orm import DeclarativeBase
+
+from brickwork.applications import resource
+from brickwork.database import Database
+from brickwork.lanes import Lane, Ordinary
+from brickwork.queries import every, of_key, to_lock
+from brickwork.shapes import Shape
+from brickwork.shortcuts import Road, roads
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One operation: its method and path, its lane and why, and the SQL that is known before."""
+
+    operation: str
+    lane: str
+    statements: Sequence[str]
+
+
+def explain(app: FastAPI, database: Database, name: str) -> Iterator[Explanation]:
+    """Yield the operations of the resource of *app* whose path is *name*; raises `Misuse`."""
+    _, shape = resource(app, name)
+    known = {(id(route.original_route), route.path): found for route, found in roads(app)}
+    for route in iter_route_contexts(app.routes):
+        if getattr(route.endpoint, "shape", None) is shape:
+            none = Ordinary("no lane is made for it")
+            found = known.get((id(route.original_route), route.path), none)
+            yield _explanation(route, shape, found, database)
+
+
+def _explanation(
+    route: RouteContext, shape: Shape[Any], found: Road | Ordinary, database: Database
+) -> Explanation:
+    operation = f"{' '.join(route.methods or ())} {(route.path or '').replace(':key', '')}"
+    if isinstance(found, Road) and (hindrance := _hindrance(found.lane, database)):
+        found = hindrance
+    if isinstance(found, Ordinary):
+        return Explanation(
+            operation, f"ordinary, since {found}", [*_finding(route, shape, database)]
+        )
+    lane = "fast"
+    if found.fields.narrows:
+        lane += f", its rows narrowed by {shape.resource.__name__}.query besides"
+    sent = found.lane.usual(_rows(shape), database)
+    return Explanation(operation, lane, [each.statement.sql for each in sent if each])
+
+
+def _finding(route: RouteContext, shape: Shape[Any], database: Database) -> Iterator[str]:
+    """Yield how the ordinary lane finds the row that is meant; what it writes, a flush decides."""
+    if (route.path or "").endswith("}"):
+        reads = "GET" in (route.methods or ())
+        rows = of_key(_rows(shape))
+        engine = database.reader if reads else database.writer
+        yield str((rows if reads else to_lock(rows)).compile(dialect=engine.dialect))
+
+
+def _rows(shape: Shape[Any]) -> Select[Any]:
+    model: type[DeclarativeBase] = shape.model
+    return every(model)
+
+
+def _hindrance(lane: Lane[Any], database: Database) -> Ordinary | None:
+    if not database.fast:
+        return Ordinary("the database is not fast, or has a session of its own")
+    if lane.is_watched(database):
+        return Ordinary("somebody listens to what SQLAlchemy sends, makes or loads")
+    return None
