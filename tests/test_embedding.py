@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 from pydantic import BaseModel, Field
-from sqlalchemy import Column, ForeignKey, String, Table, Uuid, insert
+from sqlalchemy import Column, Engine, ForeignKey, String, Table, Uuid, insert
 from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship, remote
 
 from brickwork import (
@@ -30,6 +30,7 @@ from tests.conftest import Databases
 from tests.library import Base, Book, BookBrief, BookRead, Nation, NationBrief, Writer, WriterRead
 from tests.server import serving
 from tests.test_database import statements
+from tests.test_lanes import listening, noting
 
 pytestmark = pytest.mark.anyio
 
@@ -588,3 +589,30 @@ async def test_a_deleted_row_is_embedded_nowhere_until_it_is_restored(empty_url:
         assert (await client.delete(paths[0])).status_code == 204
         for found in (await shown(client, f"/bands/{band['id']}"), *await shown(client, "/bands")):
             assert [each["name"] for each in found["songs"]] == ["B"]
+
+
+# --- The fast lane -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "lane"),
+    [
+        ("/books", True),
+        ("/books?sort=-title&limit=7", True),
+        ("/books?writer__name=w3", True),
+        (f"/books/{key(1)}", True),
+        (f"/books/{key(0)}", True),
+        ("/writers", False),
+        (f"/nations/{key(1)}", False),
+    ],
+)
+async def test_what_rows_refer_to_is_shown_by_the_fast_lane_too(
+    filled: AsyncClient, path: str, lane: object
+) -> None:
+    with noting() as taken:
+        fast = await filled.get(path)
+    with listening(Engine, "before_cursor_execute"):
+        ordinary = await filled.get(path)
+    assert fast.status_code == 200, fast.text
+    assert (fast.content, fast.links) == (ordinary.content, ordinary.links)
+    assert taken == ([lane] if lane else [])

@@ -6,7 +6,6 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from fastapi import Response
 from fastapi.routing import RouteContext
-from pydantic import BaseModel
 from sqlalchemy import ClauseElement, Column, Dialect, Select
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.cache_key import CacheKey
@@ -16,6 +15,7 @@ from brickwork.database import Database
 from brickwork.lanes.call import Call, Replayed
 from brickwork.lanes.fields import Fields
 from brickwork.lanes.ordinary import Ordinary
+from brickwork.lanes.related import own_fields
 from brickwork.models import Versioned
 from brickwork.negotiation import JSON
 from brickwork.resource import Resource
@@ -43,7 +43,7 @@ class Lane(ABC, Generic[M]):
     def __init__(self, shape: Shape[M], columns: Mapping[str, Column[Any]]) -> None:
         """Compile nothing yet: which database it is, a request will tell."""
         self.shape = shape
-        self._names = [*shape.read.model_fields]
+        self._names = own_fields(shape.model, shape.read)
         self._columns = columns
         self._statements: dict[object, Statement | None] = {}
 
@@ -135,22 +135,10 @@ def require_plain(resource: type[Resource[Any]], *steps: str) -> None:
 def shown_columns(shape: Shape[Any], *others: str) -> Mapping[str, Column[Any]]:
     """Return the columns of what is shown, and *others*.
 
-    Raises `Ordinary` if what is shown is more than columns.
+    Raises `Ordinary` if what is shown is more than columns, and rows that are related.
     """
     model: type[DeclarativeBase] = shape.model
-    own = columns(model)
-    names = [*shape.read.model_fields, *others]
+    names = [*own_fields(model, shape.read), *others]
     names += ["version"] if issubclass(model, Versioned) else []
-    if any(each.validation_alias for each in shape.read.model_fields.values()):
-        raise Ordinary(f"{shape.read.__name__} reads attributes of other names")
-    if others_than := sorted({*names} - own.keys()):
-        raise Ordinary(f"{', '.join(others_than)} is no column of {model.__name__}")
-    if _reads_rows(shape.read):
-        raise Ordinary(f"a validator of {shape.read.__name__} is given the row")
+    own = columns(model)
     return {name: own[name] for name in names}
-
-
-def _reads_rows(read: type[BaseModel]) -> bool:
-    """Tell whether a validator of *read* is given the row itself."""
-    validators = read.__pydantic_decorators__.model_validators.values()
-    return any(each.info.mode != "after" for each in validators)

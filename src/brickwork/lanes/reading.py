@@ -18,6 +18,7 @@ from brickwork.etags import tag_of
 from brickwork.keys import parse_key, primary_key
 from brickwork.lanes.call import Call
 from brickwork.lanes.lane import Lane, require_plain, shown_columns
+from brickwork.lanes.related import related
 from brickwork.links import tell_places
 from brickwork.listeners import is_read_watched
 from brickwork.lists import ListQuery
@@ -60,13 +61,31 @@ class _Reading(Lane[M]):
     method: ClassVar = "GET"
     unusual: ClassVar = {b"if-match", b"if-none-match"}
 
+    def __init__(self, shape: Shape[M], columns: Mapping[str, Column[Any]]) -> None:
+        """Show what is related to the rows, besides *columns*; raises `Ordinary`."""
+        self._own = [*columns]
+        self._related = related(shape.model, shape.read)
+        others = (named for each in self._related for named in each.columns())
+        super().__init__(shape, {**columns, **dict(others)})
+
     @override
     def is_watched(self, database: Database) -> bool:
-        return is_read_watched(database.reader, self.shape.model)
+        models: list[type[DeclarativeBase]] = [self.shape.model]
+        models += (each for own in self._related for each in own.models())
+        return any(is_read_watched(database.reader, each) for each in models)
+
+    @override
+    def shown(self, row: Sequence[Any]) -> dict[str, Any]:
+        values = iter(row[len(self._own) :])
+        others = {each.name: each.read(values) for each in self._related}
+        return {**super().shown(row), **others}
 
     def shown_of(self, rows: Select[Any]) -> Select[Any]:
         """Return *rows* as the columns of which something is shown, or made."""
-        attributes = [getattr(self.shape.model, each) for each in self._columns]
+        attributes = [getattr(self.shape.model, each) for each in self._own]
+        for each in self._related:
+            rows = each.joined(rows)
+            attributes += each.attributes()
         shown: Any = rows.with_only_columns(*attributes, maintain_column_froms=True)
         return cast("Select[Any]", shown)
 
@@ -186,7 +205,7 @@ class _List(_Reading[M]):
         except (Problem, TypeError):  # the ordinary lane raises it again
             return None
         sorts = {each.attribute.key for each in listing.by.keys}
-        return (listing, stretch) if sorts <= self._columns.keys() else None
+        return (listing, stretch) if sorts <= {*self._own} else None
 
     def _statement(self, stretch: Stretch[M], dialect: Dialect) -> Prepared | None:
         rows = stretch.rows

@@ -39,6 +39,9 @@ def require_plain_write(shape: Shape[Any], *steps: str) -> None:
     manager: Any = mapper.class_manager
     name = model.__name__
     reasons = {
+        f"{shape.read.__name__} shows rows that are related": (
+            shape.embedded.references or shape.embedded.latest
+        ),
         f"{shape.resource.__name__} has an isolation of its own": shape.resource.isolation,
         f"what is done to a {name} is noted": issubclass(model, Noted),
         f"{name} inherits from another model, or another from it": (
