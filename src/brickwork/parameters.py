@@ -1,6 +1,8 @@
 """Query parameters: those a route does not know are refused, not passed over."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set as AbstractSet
+from copy import copy
+from dataclasses import replace
 from types import UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
@@ -10,7 +12,7 @@ from pydantic import AliasChoices, BaseModel
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from starlette.datastructures import QueryParams
 
-from brickwork.lists import Commas
+from brickwork.lists import Commas, ListQuery
 
 WHOLE: Final = "?"
 """The parameter that stands for the request as a whole, in the errors of FastAPI."""
@@ -19,9 +21,13 @@ _UNKNOWN: Final = PydanticCustomError("unknown_parameter", "There is no such par
 _TWICE: Final = PydanticCustomError("repeated", "This takes one value.")
 
 
-def name_faults(sent: QueryParams, dependant: Dependant) -> list[InitErrorDetails]:
-    """Return the names in *sent* that *dependant* does not declare, and single ones sent twice."""
-    declared = {name: kind for name, kind in _parameters(dependant) if name != WHOLE}
+def declared(dependant: Dependant) -> Mapping[str, Any]:
+    """Return the annotations of the query parameters that *dependant* declares, by their names."""
+    return {name: kind for name, kind in _parameters(dependant) if name != WHOLE}
+
+
+def name_faults(sent: QueryParams, declared: Mapping[str, Any]) -> list[InitErrorDetails]:
+    """Return the names in *sent* that are not *declared*, and single ones sent twice."""
     faults = {name: _fault(sent, name, declared) for name in dict.fromkeys(sent)}
     return [
         InitErrorDetails(type=fault, loc=(name,), input=...)
@@ -36,21 +42,55 @@ def _fault(sent: QueryParams, name: str, declared: Mapping[str, Any]) -> Pydanti
     return _TWICE if len(sent.getlist(name)) > 1 and not _is_many(declared[name]) else None
 
 
+class _Sent(BaseModel):
+    """A model to FastAPI, which has no fields to look for and passes on all that was sent."""
+
+
+def at_once(dependant: Dependant) -> Dependant | None:
+    """Return *dependant* with the query of a list read at once, as long as no name comes twice.
+
+    FastAPI looks for each field of a model in each request; what it finds is what was sent, where
+    fields have no other names and take one value. None if there is no such query.
+    """
+    fields = [_as_sent(each) for each in dependant.query_params]
+    return None if fields == dependant.query_params else replace(dependant, query_params=fields)
+
+
+def _as_sent(field: Any) -> Any:
+    kind = field.field_info.annotation
+    if not (isinstance(kind, type) and issubclass(kind, ListQuery)) or _is_reshaped(kind):
+        return field
+    field = copy(field)  # which validates as it did, whatever its annotation
+    field.field_info = copy(field.field_info)
+    field.field_info.annotation = _Sent
+    return field
+
+
+def _is_reshaped(model: type[BaseModel]) -> bool:
+    """Tell whether FastAPI makes anything else of a query than its names and values."""
+    renamed = any(each.alias or each.validation_alias for each in model.model_fields.values())
+    return renamed or any(_is_many(kind) for _, kind in _members(model))
+
+
 def _parameters(dependant: Dependant) -> Iterator[tuple[str, Any]]:
     """Yield the name and the annotation of each query parameter that *dependant* declares."""
     for field in dependant.query_params:
         annotation: Any = field.field_info.annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            for name, each in annotation.model_fields.items():
-                commas = any(isinstance(mark, Commas) for mark in each.metadata)
-                kind: Any = str if commas else each.annotation
-                yield from ((alias, kind) for alias in _aliases(name, each))
+            yield from _members(annotation)
         else:
             yield from ((alias, annotation) for alias in _aliases(field.name, field.field_info))
     if isinstance(dependant.call, APIKeyQuery):
         yield dependant.call.model.name, str
     for dependency in dependant.dependencies:
         yield from _parameters(dependency)
+
+
+def _members(model: type[BaseModel]) -> Iterator[tuple[str, Any]]:
+    for name, each in model.model_fields.items():
+        commas = any(isinstance(mark, Commas) for mark in each.metadata)
+        kind: Any = str if commas else each.annotation
+        yield from ((alias, kind) for alias in _aliases(name, each))
 
 
 def _aliases(name: str, field: Any) -> Sequence[str]:

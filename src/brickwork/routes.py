@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
+from copy import copy
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Query, Request, Response, params
@@ -18,7 +19,7 @@ from typing_extensions import override
 from brickwork.database import ISOLATION, Database, Isolation, strongest
 from brickwork.documents import parse
 from brickwork.negotiation import JSON, MERGE_PATCH, is_utf8, preferred
-from brickwork.parameters import WHOLE, name_faults
+from brickwork.parameters import WHOLE, at_once, declared, name_faults
 from brickwork.problems import NotAcceptable, Problem, UnsupportedMediaType
 from brickwork.retries import carried_out
 
@@ -99,20 +100,21 @@ class Route(APIRoute):
     @override
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        known: _Included | None = None
 
         async def negotiate_and_handle(request: Request) -> Response:
+            nonlocal known
             accept = request.headers.getlist("accept")
             if self.response_model and not preferred(accept, self._offers):
                 raise NotAcceptable("The answer is JSON, and the Accept header admits none.")
-            route = _as_included(request)
-            body = route.body_field
-            if body and not isinstance(body.field_info, params.Form):
+            known = known or _Included(self, _as_included(request), handle)
+            if known.reads_json:
                 request = JSONRequest(request.scope, request.receive)
                 await request.read()
-            _handled.set(request)
+            _handled.set((request, known))
             if request.method != "GET":  # of those that change rows
-                request.scope[ISOLATION] = strongest(_isolations(route.dependant))
-            return await _carried_out(request, handle)
+                request.scope[ISOLATION] = known.isolation
+            return await _carried_out(request, known.handler(request))
 
         return negotiate_and_handle
 
@@ -155,6 +157,27 @@ FINISH: Final = "brickwork.finish"
 """Where in a request's scope stands what is to be done with its answer before the commit."""
 
 
+class _Included:
+    """A route with what the routers that include it add, which is the same for each request."""
+
+    def __init__(self, own: Route, route: APIRoute, handle: "_Handler") -> None:
+        """Look at *route*, which is *own* as it is included, and is carried out by *handle*."""
+        body = route.body_field
+        self.reads_json = body is not None and not isinstance(body.field_info, params.Form)
+        self.isolation = strongest(_isolations(route.dependant))
+        self.declared = declared(route.dependant)
+        self._handle = self._handle_at_once = handle
+        if dependant := at_once(route.dependant):
+            other = copy(own)
+            vars(other).update(vars(route), dependant=dependant)
+            self._handle_at_once = APIRoute.get_route_handler(other)
+
+    def handler(self, request: Request) -> "_Handler":
+        """Return what carries out *request*."""
+        sent = request.query_params
+        return self._handle_at_once if len(sent.multi_items()) == len(sent) else self._handle
+
+
 def _isolations(dependant: Dependant) -> Iterator[Isolation | None]:
     """Yield how far the resources among the dependencies want to be kept apart from others."""
     for each in dependant.dependencies:
@@ -186,7 +209,7 @@ class JSONRequest(Request):
             self._body = b"..."  # which FastAPI would read, had reading not failed
 
 
-_handled: Final = ContextVar[Request]("brickwork.request")
+_handled: Final = ContextVar[tuple[Request, _Included]]("brickwork.request")
 
 
 def _check(_: object) -> None:
@@ -195,13 +218,11 @@ def _check(_: object) -> None:
     It looks as if the value of one more parameter were wrong, since that is the one thing which
     keeps FastAPI from calling the endpoint and yet lets it solve every dependency before.
     """
-    request = _handled.get()
+    request, known = _handled.get()
     if UNREADABLE in request.scope:
         raise PydanticCustomError("unreadable", "The body cannot be read.")
-    if request.query_params:
-        dependant = _as_included(request).dependant
-        if faults := name_faults(request.query_params, dependant):
-            raise ValidationError.from_exception_data("query", faults)
+    if request.query_params and (faults := name_faults(request.query_params, known.declared)):
+        raise ValidationError.from_exception_data("query", faults)
 
 
 _WHOLE: Final = Query(alias=WHOLE, include_in_schema=False, validate_default=True)
