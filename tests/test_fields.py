@@ -387,8 +387,10 @@ class Bound(Friends):
         assert self.session.bind
 
 
-class Binding(Sharing):
+class Binding(Resource[Note]):
     friends: Annotated[Bound, Depends()]
+
+    query = Sharing.query
 
 
 @pytest.mark.parametrize(("resource", "lanes"), [(Sharing, [True]), (Binding, [False])])

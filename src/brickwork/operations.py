@@ -3,7 +3,7 @@
 Its parameters are FastAPI's; those whose type depends on the resource get it from `typed`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Header, Query, Request, Response
@@ -25,6 +25,7 @@ from brickwork.lanes import (
     get_lane,
     lane_of,
     list_lane,
+    shows_columns,
     update_lane,
 )
 from brickwork.links import item_path, own_path, tell_places
@@ -45,13 +46,14 @@ Prefer = Annotated[str, Header(description="`return=minimal` asks for no body (R
 
 def list_(shape: Shape[M]) -> Endpoint:
     """Return the endpoint of `GET /articles`."""
+    shown = _shown(shape)
 
     async def endpoint(
         request: Request,
         response: Response,
         rows: Resource[M],
         at: ListQuery[M],
-    ) -> Sequence[M] | Response:
+    ) -> Sequence[object] | Response:
         read = shape.read
         if deleted := getattr(at, "deleted", None):
             await rows.reveal(deleted)
@@ -62,11 +64,25 @@ def list_(shape: Shape[M]) -> Endpoint:
         await shape.embedded.complete(rows.session, page.items)
         response.headers["Vary"] = "Accept"
         tell_places(request, response, page)
-        return _listed(read, page.items, response) if deleted else page.items
+        return _listed(read, page.items, response) if deleted else [*map(shown, page.items)]
 
     return typed(
         endpoint, shape, lane=lane_of(shape, list_lane), at=Annotated[shape.query, Query()]
     )
+
+
+def _shown(shape: Shape[M]) -> Callable[[object], object]:
+    """Return what makes of a row what its schema is read from: sooner than the row, its columns."""
+    names = {*shape.read.model_fields}
+    plain = shows_columns(shape.model, shape.read)
+
+    def shown(row: object) -> object:
+        if not plain or type(row) is not shape.model:
+            return row
+        loaded = vars(row)
+        return {name: loaded[name] for name in names} if loaded.keys() >= names else row
+
+    return shown
 
 
 def create(shape: Shape[M]) -> Endpoint:

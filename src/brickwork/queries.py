@@ -1,16 +1,16 @@
 """Reading rows: one or the lack of it, and pages in an order that is always total."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import Dialect, Select, bindparam, select, union_all
+from sqlalchemy import Dialect, Integer, Select, bindparam, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.util import LRUCache
 
 from brickwork.counts import count
 from brickwork.cursors import Cursor, Signer, invalid, signer
@@ -27,6 +27,18 @@ T = TypeVar("T")
 
 _KEY: Final = "brickwork_key"
 """The parameter of a statement that has the key of its row."""
+
+_LIMIT: Final = "brickwork_limit"
+"""The parameter of a statement that has the number of rows."""
+
+_SCOPES: Final = LRUCache[Any, str](1000)
+"""What statements read that differ in nothing but values, for each dialect by name."""
+
+_ORDERS: Final = 100
+"""In how many orders the statements of one list are kept."""
+
+_NARROW: Final = ListQuery[Any].narrow
+"""What makes a filter of nothing but the parameters of a list."""
 
 Place = Mapping[str, str]
 """The query parameters by which another page of a list is found."""
@@ -108,7 +120,7 @@ async def paginate(session: AsyncSession, rows: Select[M], at: ListQuery[M]) -> 
     listing = listed(rows, at, session.get_bind().dialect)
     stretch = listing.stretch(at)
     total = await count(session, _keys(listing.rows), at.count) if at.count else None
-    found = (await session.scalars(stretch.rows)).all()
+    found = (await session.scalars(stretch.rows, stretch.values)).all()
     items = stretch.items(found)
     return listing.page(stretch, items, more=len(found) > at.limit, total=total)
 
@@ -120,6 +132,11 @@ class Stretch(Generic[M]):
     rows: Select[M]
     begin: Cursor
     at: ListQuery[M]
+
+    @property
+    def values(self) -> Mapping[str, int]:
+        """The parameters of *rows*."""
+        return {_LIMIT: self.at.limit + 1}
 
     def items(self, found: Sequence[T]) -> Sequence[T]:
         """Return those of *found*, which were read, that are on the page, in its order."""
@@ -154,7 +171,8 @@ class Listing(Generic[M]):
 def listed(rows: Select[M], at: ListQuery[M], dialect: Dialect) -> Listing[M]:
     """Return the list of *rows* that *at* asks for."""
     narrowed = at.narrow(rows)
-    return Listing(narrowed, ordered(narrowed, at), _binding(narrowed, at, dialect))
+    scope = rows if type(at).narrow is _NARROW else narrowed  # which then *at* tells the rest of
+    return Listing(narrowed, ordered(narrowed, at), _binding(scope, at, dialect))
 
 
 def ordered(rows: Select[M], at: ListQuery[M]) -> Order:
@@ -175,21 +193,37 @@ def _keys(rows: Select[M]) -> Select[Any]:
 
 def _reading(rows: Select[M], by: Order, begin: Cursor, at: ListQuery[M]) -> Select[M]:
     """Return the statement for one page, and for one row more: it tells whether there is a next."""
-    first = at.limit + 1
     if begin.values is not None:
-        after = by.after(begin.values)
-        # A database does not follow an index through OR, and does through each of its sides.
-        sides = [
-            _keys(rows).where(each).order_by(*by.clauses()).limit(first).subquery()
-            for each in after
-        ]
-        key = primary_key(entity(rows))
-        rows = (
-            rows.where(key.in_(union_all(*(select(*side.c) for side in sides))))
-            if len(after) > 1
-            else rows.where(*after)
-        )
-    return rows.order_by(*by.clauses()).limit(first).offset(at.offset or None)
+        rows = _behind(rows, by, begin.values)
+    statement = _in_order(rows, by)
+    return statement.offset(at.offset) if at.offset else statement
+
+
+def _behind(rows: Select[M], by: Order, values: Sequence[Any]) -> Select[M]:
+    """Return those of *rows* that come after *values*; perhaps no more than a page has."""
+    after = by.after(values)
+    if len(after) == 1:
+        return rows.where(*after)
+    # A database does not follow an index through OR, and does through each of its sides.
+    sides = [_in_order(_keys(rows).where(each), by).subquery() for each in after]
+    key = primary_key(entity(rows))
+    return rows.where(key.in_(union_all(*(select(*side.c) for side in sides))))
+
+
+def _in_order(rows: Select[M], by: Order) -> Select[M]:
+    known = _ordered(rows)
+    if (statement := known.get(by)) is None:
+        limit = bindparam(_LIMIT, type_=Integer)
+        statement = rows.order_by(*by.clauses()).limit(limit)
+        if len(known) < _ORDERS:  # as many as clients like
+            known[by] = statement
+    return statement
+
+
+@remembered
+def _ordered(_: Select[Any]) -> dict[Order, Select[Any]]:
+    """Return the statements for as many rows as one is told, in the order of each."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -258,24 +292,27 @@ def _binding(rows: Select[M], at: ListQuery[M], dialect: Dialect) -> bytes:
 
     An instant in the scope does not count: it may be the present one.
     """
-    asked = at.model_dump(exclude={"limit", "offset", "cursor", "count"})
+    asked = at.model_dump(exclude={"limit", "offset", "cursor", "count"}, exclude_none=True)
     document = repr((scope_of(rows, dialect), asked))
     return hashlib.sha256(document.encode(errors="surrogatepass")).digest()
 
 
 def scope_of(rows: Select[Any], dialect: Dialect) -> str:
     """Return a text that differs where *rows* are narrowed differently, and not by an instant."""
-    known = _compiled(rows)
-    compiled = known.get(dialect.name) or _keys(rows).compile(dialect=dialect)
-    known[dialect.name] = compiled
-    values = {k: v for k, v in compiled.params.items() if not isinstance(v, datetime)}
-    return repr((str(compiled), values))
+    # SQLAlchemy finds what is compiled by this key, and shows it nowhere else.
+    key = rows._generate_cache_key()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    if key is None:
+        compiled = _keys(rows).compile(dialect=dialect)
+        return _told(str(compiled), compiled.params.values())
+    text = _SCOPES.get((dialect.name, key.key))
+    if text is None:
+        text = _SCOPES[dialect.name, key.key] = str(_keys(rows).compile(dialect=dialect))
+    return _told(text, (each.effective_value for each in key.bindparams))
 
 
-@remembered
-def _compiled(_: Select[Any]) -> dict[str, SQLCompiler]:
-    """Return the keys of the rows, as they are compiled for each dialect by name."""
-    return {}
+def _told(text: str, values: Iterable[object]) -> str:
+    kept = {place: each for place, each in enumerate(values) if not isinstance(each, datetime)}
+    return repr((text, kept))
 
 
 @remembered

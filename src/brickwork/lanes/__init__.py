@@ -12,6 +12,7 @@ from brickwork.lanes.fields import Fields, Overrides, knowing
 from brickwork.lanes.lane import Lane, lane_of
 from brickwork.lanes.ordinary import Ordinary
 from brickwork.lanes.reading import get_lane, list_lane
+from brickwork.lanes.related import shows_columns
 
 __all__ = [
     "Fields",
@@ -25,5 +26,6 @@ __all__ = [
     "knowing",
     "lane_of",
     "list_lane",
+    "shows_columns",
     "update_lane",
 ]

@@ -36,6 +36,8 @@ _SOLVED: Final = "brickwork.solved"
 
 _NOTHING: Final[Mapping[Callable[..., Any], _Answer]] = {}
 
+_NO_VALUES: Final[Mapping[str, Any]] = {}
+
 _known: Final = ContextVar("brickwork.known", default=_NOTHING)
 
 
@@ -62,7 +64,7 @@ class Fields(Generic[M]):
         if not (self._asks or self.narrows):
             return self._rows
         try:
-            values = await self._solved(scope, receive) if self._asks else {}
+            values = await self._solved(scope, receive) if self._asks else _NO_VALUES
         except _SessionNeeded:
             return None
         if values is None or not self.narrows:

@@ -161,7 +161,8 @@ class _List(_Reading[M]):
         listing, stretch = asked
         if (page := self._statement(stretch, call.database.reader.dialect)) is None:
             return None
-        if (records := await fetch(call.database, page.statement, page.values)) is None:
+        given = {**page.values, **stretch.values}
+        if (records := await fetch(call.database, page.statement, given)) is None:
             return None
         found = [page.statement.read(each) for each in records]
         items = stretch.items(found)

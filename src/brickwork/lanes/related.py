@@ -94,6 +94,14 @@ def own_fields(model: type[DeclarativeBase], read: type[BaseModel]) -> Sequence[
     return [name for name in read.model_fields if name in own]
 
 
+def shows_columns(model: type[DeclarativeBase], read: type[BaseModel]) -> bool:
+    """Tell whether *read* shows columns of *model*, and nothing besides."""
+    try:
+        return len(own_fields(model, read)) == len(read.model_fields)
+    except Ordinary:
+        return False
+
+
 def _related(model: type[DeclarativeBase], source: Any, read: type[BaseModel]) -> Iterator[Related]:
     own = own_fields(model, read)
     for name, field in read.model_fields.items():
