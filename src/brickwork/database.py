@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session as SyncSession
 from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 from sqlalchemy.util.concurrency import await_
+from typing_extensions import override
 
 from brickwork import faults
 from brickwork.answers import request_id
@@ -194,7 +195,20 @@ class _Session(SyncSession):
     """A session that notes what it sends, so that a refusal can be laid at a field."""
 
 
-_session: Final = async_sessionmaker(expire_on_commit=False, sync_session_class=_Session)
+class _AsyncSession(AsyncSession):
+    """The same for those who wait; where nothing is open, it is closed without waiting."""
+
+    @override
+    async def __aexit__(self, *error: object) -> None:
+        if self.in_transaction():
+            await super().__aexit__(*error)
+        else:
+            self.sync_session.close()
+
+
+_session: Final = async_sessionmaker(
+    class_=_AsyncSession, expire_on_commit=False, sync_session_class=_Session
+)
 """Makes the session of a transaction; once for all, since each maker makes a class."""
 
 
