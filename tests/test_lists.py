@@ -1,14 +1,16 @@
 """The parameters of a list are checked where they are written, and compare what they say."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, Literal, NewType, cast
+from typing import Annotated, Any, ClassVar, Literal, NewType, cast
 
 import pytest
 from fastapi import FastAPI, Query
 from pydantic import TypeAdapter, create_model
-from sqlalchemy import func, insert, literal, select
+from sqlalchemy import ColumnElement, event, func, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import ORMExecuteState
 from typing_extensions import override
 
 from brickwork import (
@@ -27,6 +29,7 @@ from brickwork import (
 from brickwork.cursors import Cursor, Signer, signer
 from brickwork.indexes import unindexed
 from brickwork.limits import Limits
+from brickwork.queries import every
 from tests.atlas import Base, Climate, Land, Region, Stray
 
 pytestmark = pytest.mark.anyio
@@ -245,6 +248,61 @@ async def test_a_cursor_is_bound_to_its_scope(database: Database) -> None:
         for other in (select(Region), select(Region).where(Region.size <= 6), scope.distinct()):
             with pytest.raises(InvalidCursor):
                 await paginate(session, other, at)
+
+
+async def test_a_cursor_is_bound_to_a_scope_that_is_new_with_each_request(
+    database: Database,
+) -> None:
+    class _Uncached(ColumnElement[bool]):
+        inherit_cache = False
+
+    @compiles(_Uncached)
+    def _(*_: object, **__: object) -> str:
+        return "1 = 1"
+
+    def up_to(size: int, *others: Any) -> Any:
+        return select(Region).where(Region.size <= size, *others)
+
+    async with database.session(readonly=True) as session:
+        for others in ((), (_Uncached(),)):
+            text = await cursor_of(session, up_to(5, *others), ListQuery(limit=1))
+            at = ListQuery[Region](limit=1, cursor=text)
+            page = await paginate(session, up_to(5, *others), at)
+            assert [part.id for part in page.items] == [2]
+            with pytest.raises(InvalidCursor):
+                await paginate(session, up_to(6, *others), at)
+
+
+async def test_a_cursor_is_bound_to_a_narrowing_of_the_authors_own(database: Database) -> None:
+    class Changing(ListQuery[Region]):
+        largest: ClassVar = 5
+
+        @override
+        def narrow(self, rows: Any) -> Any:
+            return super().narrow(rows).where(Region.size <= self.largest)
+
+    async with database.session(readonly=True) as session:
+        text = await cursor_of(session, select(Region), Changing(limit=1))
+        assert (await paginate(session, select(Region), Changing(cursor=text))).items
+        Changing.largest = 6
+        with pytest.raises(InvalidCursor):
+            await paginate(session, select(Region), Changing(cursor=text))
+
+
+async def test_the_statement_of_a_page_is_built_once(database: Database) -> None:
+    async def statements() -> Sequence[Any]:
+        sent: list[Any] = []
+
+        def note(state: ORMExecuteState) -> None:
+            sent.append(state.statement)
+
+        async with database.session(readonly=True) as session:
+            event.listen(session.sync_session, "do_orm_execute", note)
+            for size in (20, 3):
+                assert (await paginate(session, every(Region), ListQuery(limit=size))).items
+        return sent
+
+    assert [*map(id, await statements())] == [*map(id, await statements())]
 
 
 async def test_a_scope_may_look_at_the_clock(database: Database) -> None:

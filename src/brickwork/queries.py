@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import Dialect, Integer, Select, bindparam, select, union_all
+from sqlalchemy import Dialect, Select, bindparam, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.util import LRUCache
@@ -28,14 +28,11 @@ T = TypeVar("T")
 _KEY: Final = "brickwork_key"
 """The parameter of a statement that has the key of its row."""
 
-_LIMIT: Final = "brickwork_limit"
-"""The parameter of a statement that has the number of rows."""
-
 _SCOPES: Final = LRUCache[Any, str](1000)
 """What statements read that differ in nothing but values, for each dialect by name."""
 
-_ORDERS: Final = 100
-"""In how many orders the statements of one list are kept."""
+_PAGES: Final = 100
+"""How many statements are kept for pages of one list, in other orders and of other lengths."""
 
 _NARROW: Final = ListQuery[Any].narrow
 """What makes a filter of nothing but the parameters of a list."""
@@ -120,7 +117,7 @@ async def paginate(session: AsyncSession, rows: Select[M], at: ListQuery[M]) -> 
     listing = listed(rows, at, session.get_bind().dialect)
     stretch = listing.stretch(at)
     total = await count(session, _keys(listing.rows), at.count) if at.count else None
-    found = (await session.scalars(stretch.rows, stretch.values)).all()
+    found = (await session.scalars(stretch.rows)).all()
     items = stretch.items(found)
     return listing.page(stretch, items, more=len(found) > at.limit, total=total)
 
@@ -132,11 +129,6 @@ class Stretch(Generic[M]):
     rows: Select[M]
     begin: Cursor
     at: ListQuery[M]
-
-    @property
-    def values(self) -> Mapping[str, int]:
-        """The parameters of *rows*."""
-        return {_LIMIT: self.at.limit + 1}
 
     def items(self, found: Sequence[T]) -> Sequence[T]:
         """Return those of *found*, which were read, that are on the page, in its order."""
@@ -193,37 +185,35 @@ def _keys(rows: Select[M]) -> Select[Any]:
 
 def _reading(rows: Select[M], by: Order, begin: Cursor, at: ListQuery[M]) -> Select[M]:
     """Return the statement for one page, and for one row more: it tells whether there is a next."""
+    first = at.limit + 1
     if begin.values is not None:
-        rows = _behind(rows, by, begin.values)
-    statement = _in_order(rows, by)
+        rows = _behind(rows, by, begin.values, first)
+    statement = _in_order(rows, by, first)
     return statement.offset(at.offset) if at.offset else statement
 
 
-def _behind(rows: Select[M], by: Order, values: Sequence[Any]) -> Select[M]:
-    """Return those of *rows* that come after *values*; perhaps no more than a page has."""
+def _behind(rows: Select[M], by: Order, values: Sequence[Any], first: int) -> Select[M]:
+    """Return those of *rows* that come after *values*, among them the *first* in this order."""
     after = by.after(values)
     if len(after) == 1:
         return rows.where(*after)
     # A database does not follow an index through OR, and does through each of its sides.
-    sides = [_in_order(_keys(rows).where(each), by).subquery() for each in after]
+    sides = [_in_order(_keys(rows).where(each), by, first).subquery() for each in after]
     key = primary_key(entity(rows))
     return rows.where(key.in_(union_all(*(select(*side.c) for side in sides))))
 
 
-def _in_order(rows: Select[M], by: Order) -> Select[M]:
-    known = _ordered(rows)
-    if (statement := known.get(by)) is None:
-        limit = bindparam(_LIMIT, type_=Integer)
-        statement = rows.order_by(*by.clauses()).limit(limit)
-        if len(known) < _ORDERS:  # as many as clients like
-            known[by] = statement
+def _in_order(rows: Select[M], by: Order, first: int) -> Select[M]:
+    known = _pages(rows)
+    if (statement := known.get((by, first))) is None:
+        statement = known[by, first] = rows.order_by(*by.clauses()).limit(first)
     return statement
 
 
 @remembered
-def _ordered(_: Select[Any]) -> dict[Order, Select[Any]]:
-    """Return the statements for as many rows as one is told, in the order of each."""
-    return {}
+def _pages(_: Select[Any]) -> LRUCache[tuple[Order, int], Select[Any]]:
+    """Return the statements for as many of the rows, in the order of each."""
+    return LRUCache(_PAGES)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,6 @@ from sqlalchemy.types import TypeEngine
 
 _Process = Callable[[Any], Any]
 
-_OURS: Final = "brickwork_"
-"""How the names of parameters begin that are given when a statement is carried out."""
-
 _FLOAT8: Final = 701
 _NUMERIC: Final = 1700
 """What PostgreSQL calls its types of numbers, which is asked of numeric columns alone."""
@@ -73,7 +70,7 @@ def compiled(
     except (ArgumentError, CompileError):  # the ordinary lane will say so
         return None
     inner = dict(_inner(made.binds, parameters))
-    wanting = any(each.required and not each.key.startswith(_OURS) for each in parameters)
+    wanting = any(each.required for each in parameters)
     if wanting or made.post_compile_params or made.literal_execute_params:
         return None
     names: Sequence[str] = made.positiontup or ()

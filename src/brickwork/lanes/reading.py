@@ -161,8 +161,7 @@ class _List(_Reading[M]):
         listing, stretch = asked
         if (page := self._statement(stretch, call.database.reader.dialect)) is None:
             return None
-        given = {**page.values, **stretch.values}
-        if (records := await fetch(call.database, page.statement, given)) is None:
+        if (records := await fetch(call.database, page.statement, page.values)) is None:
             return None
         found = [page.statement.read(each) for each in records]
         items = stretch.items(found)
