@@ -2,15 +2,18 @@
 
 from collections import deque
 from collections.abc import Sequence
+from copy import copy
 from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Query
+from fastapi.dependencies.utils import get_dependant
 from fastapi.security import APIKeyQuery
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from brickwork import Route, install
+from brickwork import ListQuery, Narrowing, OneOf, Route, install, routes
+from brickwork.parameters import at_once
 from tests.calls import calling
 from tests.service.bodies import told
 
@@ -158,3 +161,70 @@ async def test_the_parameters_of_a_route_on_the_application_itself_are_known() -
 
 async def test_the_check_itself_is_not_in_openapi(app: FastAPI) -> None:
     assert "parameters" not in app.openapi()["paths"]["/bare"]["get"]
+
+
+class Found(ListQuery[Any]):
+    word: str | None = None
+    near: OneOf[int] | None = None
+
+
+class Renamed(Found):
+    word: str | None = Field(None, alias="w")
+
+
+class Repeated(Found):
+    tags: Annotated[list[str], Narrowing] = Field(default_factory=list)
+
+
+class Exact(Found):
+    model_config = ConfigDict(extra="forbid")
+
+
+QUERIES = {"found": Found, "renamed": Renamed, "repeated": Repeated, "exact": Exact}
+
+
+@pytest.mark.parametrize("path", QUERIES)
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "limit=3&word=a&near=1,2",
+        "word=&near=",
+        "w=a&limit=3",
+        "limit=x&near=1,x&word=a",
+        "cursor=a&offset=1",
+        "tags=a",
+        "tags=a&tags=b&word=a",
+    ],
+)
+async def test_a_query_that_is_read_at_once_is_as_fastapi_reads_it_field_by_field(
+    path: str, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ask(at: Any) -> Any:
+        return [at, sorted(at.model_fields_set)]
+
+    async def asked() -> tuple[int, bytes]:
+        router = APIRouter(route_class=Route)
+        router.add_api_route("/", ask)
+        app = FastAPI()
+        install(app)
+        app.include_router(router)
+        async with calling(app) as client:
+            answer = await client.get(f"/?{query}", headers={"X-Request-Id": "1"})
+        return answer.status_code, answer.content
+
+    ask.__annotations__["at"] = Annotated[QUERIES[path], Query()]
+    found = await asked()
+    monkeypatch.setattr(routes, "at_once", copy)
+    assert found == await asked()
+
+
+def test_only_what_fastapi_passes_on_as_it_was_sent_is_read_at_once() -> None:
+    for query in QUERIES.values():
+
+        async def ask(at: Any) -> None: ...
+
+        ask.__annotations__["at"] = Annotated[query, Query()]
+        whole = get_dependant(path="/", call=ask)
+        (before,), (after,) = whole.query_params, at_once(whole).query_params
+        assert (before is after) == (query in {Renamed, Repeated})

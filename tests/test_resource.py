@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Annotated, Any, Generic, TypeVar
 
 import pytest
@@ -252,6 +253,26 @@ async def test_a_list_has_the_parameters_and_the_order_its_resource_gives_it(
         assert (await client.get("/cities?names=Rome")).status_code == 422
         refused = await client.get("/cities?name=%00")
         assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "null_character")
+
+
+async def test_a_page_may_show_other_things_than_rows(empty_url: str) -> None:
+    class Shouting(Resource[City]):
+        @override
+        async def page(self, at: ListQuery[City], /) -> Page[City]:
+            page = await super().page(at)
+            loud: Any = [
+                SimpleNamespace(**vars(row) | {"name": row.name.upper()}) for row in page.items
+            ]
+            return replace(page, items=loud)
+
+    app = FastAPI(lifespan=Shop(empty_url).lifespan)
+    install(app)
+    app.include_router(
+        crud_router("/cities", Shouting, read=CityRead, create=CityCreate, update=CityUpdate)
+    )
+    async with serving(app) as client:
+        created(await client.post("/cities", json={"name": "Rome"}))
+        assert names(await client.get("/cities")) == ["ROME"]
 
 
 async def test_a_step_may_refuse(empty_url: str) -> None:

@@ -1,6 +1,6 @@
 """What media types a request admits and brings (RFC 9110, section 12.5.1 and 8.3)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from email.message import Message
 from typing import Final
@@ -37,8 +37,10 @@ def _weighted(media_range: str) -> tuple[str, float]:
     return name, 1
 
 
-def is_utf8(content_type: str, *, among: Iterable[str]) -> bool:
+def is_utf8(content_type: str, *, among: Collection[str]) -> bool:
     """Tell whether *content_type* is one of *among*, and its charset UTF-8 or not said."""
+    if content_type in among:  # as most have it
+        return True
     message = Message()
     message["content-type"] = content_type
     charset = str(message.get_param("charset", "utf-8")).lower()

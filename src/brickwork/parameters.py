@@ -46,19 +46,20 @@ class _Sent(BaseModel):
     """A model to FastAPI, which has no fields to look for and passes on all that was sent."""
 
 
-def at_once(dependant: Dependant) -> Dependant | None:
+def at_once(dependant: Dependant) -> Dependant:
     """Return *dependant* with the query of a list read at once, as long as no name comes twice.
 
     FastAPI looks for each field of a model in each request; what it finds is what was sent, where
-    fields have no other names and take one value. None if there is no such query.
+    fields have no other names and take one value.
     """
-    fields = [_as_sent(each) for each in dependant.query_params]
-    return None if fields == dependant.query_params else replace(dependant, query_params=fields)
+    return replace(dependant, query_params=[_as_sent(each) for each in dependant.query_params])
 
 
 def _as_sent(field: Any) -> Any:
     kind = field.field_info.annotation
-    if not (isinstance(kind, type) and issubclass(kind, ListQuery)) or _is_reshaped(kind):
+    if not (isinstance(kind, type) and issubclass(kind, ListQuery)):
+        return field
+    if _is_reshaped(field.field_info.annotation):
         return field
     field = copy(field)  # which validates as it did, whatever its annotation
     field.field_info = copy(field.field_info)

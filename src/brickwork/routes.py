@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from copy import copy
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Query, Request, Response, params
@@ -118,6 +119,12 @@ class Route(APIRoute):
 
         return negotiate_and_handle
 
+    def handler(self, route: APIRoute, dependant: Dependant) -> "_Handler":
+        """Return FastAPI's own handler of *route*, this one as it is included, for *dependant*."""
+        other = copy(self)
+        vars(other).update(vars(route), dependant=dependant)
+        return super(Route, other).get_route_handler()
+
 
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -166,16 +173,18 @@ class _Included:
         self.reads_json = body is not None and not isinstance(body.field_info, params.Form)
         self.isolation = strongest(_isolations(route.dependant))
         self.declared = declared(route.dependant)
-        self._handle = self._handle_at_once = handle
-        if dependant := at_once(route.dependant):
-            other = copy(own)
-            vars(other).update(vars(route), dependant=dependant)
-            self._handle_at_once = APIRoute.get_route_handler(other)
+        self._handle = handle
+        others = [each for each in route.dependant.dependencies if each.call is not _checked]
+        plain = replace(at_once(route.dependant), dependencies=others)
+        self._handle_plain = own.handler(route, plain)
 
     def handler(self, request: Request) -> "_Handler":
-        """Return what carries out *request*."""
+        """Return what carries out *request*, past `_checked` where that would find nothing."""
+        if UNREADABLE in request.scope:
+            return self._handle
         sent = request.query_params
-        return self._handle_at_once if len(sent.multi_items()) == len(sent) else self._handle
+        plain = len(sent.multi_items()) == len(sent) and sent.keys() <= self.declared.keys()
+        return self._handle_plain if plain else self._handle
 
 
 def _isolations(dependant: Dependant) -> Iterator[Isolation | None]:
