@@ -174,12 +174,12 @@ class _Included:
         self.isolation = strongest(_isolations(route.dependant))
         self.declared = declared(route.dependant)
         self._handle = handle
-        others = [each for each in route.dependant.dependencies if each.call is not _checked]
+        others = [each for each in route.dependant.dependencies if each.call is not checked]
         plain = replace(at_once(route.dependant), dependencies=others)
         self._handle_plain = own.handler(route, plain)
 
     def handler(self, request: Request) -> "_Handler":
-        """Return what carries out *request*, past `_checked` where that would find nothing."""
+        """Return what carries out *request*, past `checked` where that would find nothing."""
         if UNREADABLE in request.scope:
             return self._handle
         sent = request.query_params
