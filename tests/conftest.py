@@ -11,11 +11,28 @@ from httpx2 import AsyncClient
 from app.main import create_app
 from app.migrations import migrate
 from app.settings import Settings
+from brickwork import Database
 from examples.by_hand import main as by_hand
 from tests.postgres import Postgres, running
 from tests.server import serving
 
 BACKENDS = ("sqlite", "postgresql")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the lane be chosen that is open to requests."""
+    text = "Whether databases let requests past the session (they do), or never."
+    parser.addoption("--lane", choices=["fast", "ordinary"], default="fast", help=text)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lane(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The lane that is open where a test does not say it."""
+    chosen: str = request.config.getoption("--lane")
+    with pytest.MonkeyPatch.context() as patch:
+        defaults: dict[str, object] = Database.__init__.__kwdefaults__ or {}
+        patch.setitem(defaults, "fast", chosen == "fast")
+        yield chosen
 
 
 @pytest.fixture(scope="session")

@@ -56,9 +56,22 @@ class UTCDateTime(TypeDecorator[datetime]):
 
     @override
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
+        if value is None or value.tzinfo is UTC:
+            return value
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+    @override
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        # In one call for each value, and not in three: lists have many.
+        read = self.impl_instance.result_processor(dialect, coltype)
+
+        def process(value: Any) -> datetime | None:
+            found: datetime | None = value if read is None else read(value)
+            if found is None or found.tzinfo is UTC:
+                return found
+            return self.process_result_value(found, dialect)
+
+        return process
 
 
 class JSONDocument(TypeDecorator[Any]):
