@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def lane(request: pytest.FixtureRequest) -> Iterator[str]:
     """The lane that is open where a test does not say it."""
-    chosen: str = request.config.getoption("--lane")
+    chosen = str(request.config.getoption("--lane"))
     with pytest.MonkeyPatch.context() as patch:
         defaults: dict[str, object] = Database.__init__.__kwdefaults__ or {}
         patch.setitem(defaults, "fast", chosen == "fast")
