@@ -160,8 +160,12 @@ async def test_what_a_request_asks_besides_is_not_for_the_fast_lane(service_url:
     async with serving(service(service_url)) as client:
         path = f"/articles/{(await created(client, '/articles', article()))['id']}"
         for headers, status, fast in (
-            ({"if-none-match": '"1"'}, 304, False),
-            ({"if-none-match": '"2"'}, 200, False),
+            ({"if-none-match": '"1"'}, 304, True),
+            ({"if-none-match": '"2"'}, 200, True),
+            ({"if-none-match": 'W/"1"'}, 304, False),
+            ({"if-none-match": '"2", "1"'}, 304, False),
+            ({"if-none-match": "*"}, 304, False),
+            ({"if-none-match": "1"}, 400, False),
             ({"if-match": '"2"'}, 412, False),
             ({"accept": "text/html"}, 406, False),
             ({"accept": "text/html, */*;q=0.1"}, 200, False),
@@ -170,6 +174,7 @@ async def test_what_a_request_asks_besides_is_not_for_the_fast_lane(service_url:
             with noting() as taken:
                 response = await client.get(path, headers=headers)
             assert (response.status_code, taken) == (status, [fast])
+            assert status not in {200, 304} or response.headers["etag"] == '"1"'
         with noting() as taken:
             assert (await client.head(path)).headers["etag"] == '"1"'
         assert taken == []

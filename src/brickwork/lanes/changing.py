@@ -1,6 +1,5 @@
 """The fast lanes of changes: some fields of a row, and its end."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -34,7 +33,7 @@ from brickwork.drivers import KEY, write
 from brickwork.etags import tag_of
 from brickwork.keys import parse_key, primary_key
 from brickwork.lanes.call import Call
-from brickwork.lanes.lane import Lane, shown_columns
+from brickwork.lanes.lane import TAG, Lane, shown_columns
 from brickwork.lanes.writing import (
     Default,
     Writing,
@@ -56,8 +55,6 @@ _COMPARABLE: Final = (Boolean, Date, DateTime, Float, Integer, String, Uuid, UTC
 
 _VERSION: Final = "brickwork_version"
 """The parameter that says which version is meant; the others have the names of columns."""
-
-_TAG: Final = re.compile(rb'"([1-9][0-9]{0,8})"')
 
 
 def update_lane(shape: Shape[M]) -> Lane[M]:
@@ -96,7 +93,7 @@ class _Change(Writing[M]):
             return None
         if not tags:
             return None if self.shape.resource.require_match else {KEY: key}
-        found = _TAG.fullmatch(tags[0])
+        found = TAG.fullmatch(tags[0])
         return {KEY: key, _VERSION: int(found[1])} if found and self._versioned else None
 
     def changing(self, names: Sequence[str]) -> Any:

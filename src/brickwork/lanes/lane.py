@@ -1,5 +1,6 @@
 """What the fast lanes have in common: when they are taken, and how they answer."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, Generic, TypeVar
@@ -29,6 +30,9 @@ _NONE: Final = CacheKey((), [], None)
 
 _MOST: Final = 256
 """How many statements a lane keeps of those that differ in what is asked."""
+
+TAG: Final = re.compile(rb'"([1-9][0-9]{0,8})"')
+"""An entity tag that is one of ours, alone."""
 
 _USUAL: Final = {b"*/*", JSON.encode()}
 

@@ -17,7 +17,7 @@ from brickwork.drivers import KEY, KEYS, fetch, find
 from brickwork.etags import tag_of
 from brickwork.keys import parse_key, primary_key
 from brickwork.lanes.call import Call
-from brickwork.lanes.lane import Lane, require_plain, shown_columns
+from brickwork.lanes.lane import TAG, Lane, require_plain, shown_columns
 from brickwork.lanes.related import related
 from brickwork.links import tell_places
 from brickwork.listeners import is_read_watched
@@ -93,6 +93,8 @@ class _Reading(Lane[M]):
 class _Item(_Reading[M]):
     """The lane of one row."""
 
+    unusual: ClassVar = {b"if-match"}
+
     def __init__(self, shape: Shape[M], columns: Mapping[str, Column[Any]]) -> None:
         """Tell the version of a row, where it has one."""
         super().__init__(shape, columns)
@@ -100,17 +102,27 @@ class _Item(_Reading[M]):
 
     @override
     async def answer(self, call: Call[M]) -> Response | None:
-        key = parse_key(self.shape.model, call.key)
-        if key is None or call.query or (rows := await call.rows()) is None:
+        key, known = parse_key(self.shape.model, call.key), call.headers(b"if-none-match")
+        if key is None or call.query or not self._is_one(known):
+            return None
+        if (rows := await call.rows()) is None:
             return None
         one = self._of_one(rows, call.database.reader.dialect)
         if one is None or (record := await self._found(call.database, rows, one, key)) is None:
             return None
         row = one.statement.read(record)
-        response = self.response(call.route, self.shown(row))
-        if response and self._versioned:
-            response.headers["ETag"] = tag_of(row[one.statement.columns.index("version")])
+        if not self._versioned:
+            return self.response(call.route, self.shown(row))
+        tag = tag_of(row[one.statement.columns.index("version")])
+        if known == [tag.encode()]:
+            return Response(status_code=304, headers={"ETag": tag})
+        if response := self.response(call.route, self.shown(row)):
+            response.headers["ETag"] = tag
         return response
+
+    def _is_one(self, known: Sequence[bytes]) -> bool:
+        """Tell whether of the versions that a client knows there is none, or one of ours."""
+        return not known or (self._versioned and len(known) == 1 and bool(TAG.fullmatch(known[0])))
 
     @override
     def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
