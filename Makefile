@@ -12,6 +12,7 @@ SEED ?= $(shell $(PYTHON) -c 'import random; print(random.getrandbits(32))')
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 VENV := .venv/$(VERSION)
 BIN := $(VENV)/bin
+BENCH := .venv/bench-$(VERSION)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
@@ -33,8 +34,9 @@ fuzz: $(VENV)/dev.stamp ## Run Schemathesis for SECONDS on each database, from a
 	FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest \
 		tests/service/test_schemathesis.py $(ARGS)
 
-bench: $(VENV)/dev.stamp ## Measure the service beside others, and write benchmarks/report.md
-	$(BIN)/python -m benchmarks $(ARGS)
+bench: ## Measure the service beside others, and write benchmarks/report.md
+	@$(MAKE) --no-print-directory VENV=$(BENCH) $(BENCH)/bench.stamp
+	$(BENCH)/bin/python -m benchmarks $(ARGS)
 
 check: $(VENV)/dev.stamp ## Check format, lint, imports and types
 	$(BIN)/ruff format --check .
@@ -58,6 +60,8 @@ lock: $(VENV)/dev.stamp ## Pin the dependencies anew (ARGS=--upgrade for the new
 	$(COMPILE) $(ARGS) --extra service --extra cli --output-file requirements/run.txt pyproject.toml
 	$(COMPILE) $(ARGS) --extra service --extra cli --extra dev --constraint requirements/run.txt \
 		--output-file requirements/dev.txt pyproject.toml
+	$(COMPILE) $(ARGS) --extra service --extra bench --constraint requirements/dev.txt \
+		--output-file requirements/bench.txt pyproject.toml
 
 clean: ## Remove what these targets made, except databases
 	rm -rf .venv .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache \

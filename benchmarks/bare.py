@@ -1,55 +1,69 @@
-"""Reads of articles with asyncpg alone, in an ASGI application without a framework.
+"""Articles with asyncpg alone, in an ASGI application without a framework.
 
 It checks nothing and knows no problem: it is what the language and the driver can do at most.
 """
 
-import os
+from collections.abc import Callable
 from typing import Any, Final
-from urllib.parse import parse_qs
-from uuid import UUID
+from uuid import UUID, uuid4
 
-import asyncpg
 from pydantic import TypeAdapter
+from pydantic_core import from_json
 from starlette.types import Receive, Scope, Send
 
-from benchmarks.tutorial import ArticleRead
-from brickwork import Database
+from benchmarks import raw
+from benchmarks.asgi import answer, body_of, live, page
+from benchmarks.tutorial import ArticleCreate
 
-_COLUMNS: Final = ", ".join(ArticleRead.model_fields)
-_ONE: Final = f"SELECT {_COLUMNS} FROM articles WHERE id = $1 AND deleted_at IS NULL"  # noqa: S608 — of this file
-_MANY: Final = f"SELECT {_COLUMNS} FROM articles WHERE deleted_at IS NULL ORDER BY id LIMIT $1"  # noqa: S608 — as above
 _ROWS: Final = TypeAdapter(list[dict[str, Any]])
 _ROW: Final = TypeAdapter(dict[str, Any])
+_NEW: Final = {
+    name: None if field.is_required() else field.default
+    for name, field in ArticleCreate.model_fields.items()
+}
 
 pool: Any = None
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer `GET /articles/{id}` and `GET /articles?limit=`."""
+    """Answer what is asked of `/articles` and of `/articles/{id}`."""
     if scope["type"] == "lifespan":
-        await _live(receive, send)
-    elif scope["path"] == "/":
-        await _answer(send, b"{}")
-    elif key := scope["path"].removeprefix("/articles").strip("/"):
-        await _answer(send, _ROW.dump_json(dict(await pool.fetchrow(_ONE, UUID(key)))))
-    else:
-        limit = int(parse_qs(scope["query_string"]).get(b"limit", [b"20"])[0])
-        await _answer(send, _ROWS.dump_json([dict(row) for row in await pool.fetch(_MANY, limit)]))
+        await live(receive, send, _open)
+        return
+    key = scope["path"].removeprefix("/articles").strip("/")
+    match scope["method"]:
+        case "GET" if scope["path"] == "/":
+            await answer(send, b"{}")
+        case "GET":
+            await answer(send, await (_one(UUID(key)) if key else _many(scope["query_string"])))
+        case "POST":
+            new = _NEW | from_json(await body_of(receive))
+            await answer(send, _shown(await pool.fetchrow(raw.CREATE, uuid4(), *new.values())), 201)
+        case "PATCH":
+            changes = from_json(await body_of(receive))
+            changed = raw.update(changes)
+            row = await pool.fetchrow(changed, UUID(key), *changes.values())
+            await answer(send, _shown(row))
+        case _:
+            told = await pool.execute(raw.DELETE, UUID(key))
+            await answer(send, b"", 204 if told == "DELETE 1" else 404)
 
 
-async def _live(receive: Receive, send: Send) -> None:
+async def _one(key: UUID) -> bytes:
+    return _shown(await pool.fetchrow(raw.ONE, key))
+
+
+async def _many(asked: bytes) -> bytes:
+    after, limit = page(asked)
+    return _ROWS.dump_json([dict(row) for row in await pool.fetch(raw.MANY, after, limit)])
+
+
+def _shown(row: Any) -> bytes:
+    return _ROW.dump_json(dict(row))
+
+
+async def _open() -> Callable[[], object]:
     global pool  # noqa: PLW0603 — the whole application is this module
-    while (message := await receive())["type"] != "lifespan.shutdown":
-        url = Database(os.environ["DATABASE_URL"]).url.set(drivername="postgresql")
-        pool = await asyncpg.create_pool(
-            url.render_as_string(hide_password=False), min_size=10, max_size=10
-        )
-        await send({"type": message["type"] + ".complete"})
-    await pool.close()
-    await send({"type": "lifespan.shutdown.complete"})
-
-
-async def _answer(send: Send, body: bytes) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    pool = await raw.opened()
+    terminate: Callable[[], object] = pool.terminate
+    return terminate

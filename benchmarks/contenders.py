@@ -1,134 +1,113 @@
-"""Who is compared: the service in its several ways, the tutorial by hand, and the driver alone."""
+"""Who is compared: the service in its ways, the tutorial by hand, peers, the driver alone."""
 
-import gc
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
+from importlib.util import find_spec
 from typing import Final
 
-import httpx2
-from fastapi import FastAPI
-from starlette.types import ASGIApp
+from benchmarks.operations import BATCH, LAST_SEEN, ONE, OPERATIONS, READS
 
-from brickwork import Database
-
-ROOT: Final = Path(__file__).parents[1]
-
-TUTORIAL: Final = "the tutorial by hand"
-CONTENDERS: Final = {
-    TUTORIAL: "benchmarks.tutorial:app",
-    "ordinary lane": "benchmarks.contenders:ordinary",
-    "fast lane, each alone": "benchmarks.contenders:alone",
-    "fast lane": "benchmarks.contenders:fast",
-    "asyncpg in bare ASGI": "benchmarks.bare:app",
-}
-"""By what they are called, where their applications are."""
-
-_ONLY_READS_POSTGRESQL: Final = "asyncpg in bare ASGI"
-
-
-def fast() -> FastAPI:
-    """Return the service as it is."""
-    return _service()
-
-
-def alone() -> FastAPI:
-    """Return the service that carries out each request alone."""
-    return _service(coalesce=False)
-
-
-def ordinary() -> FastAPI:
-    """Return the service without its fast lane."""
-    return _service(fast=False)
-
-
-def frozen() -> ASGIApp:
-    """Return the application that `CONTENDER` names, its heap frozen as `python -m app` has it."""
-    module, _, name = os.environ["CONTENDER"].partition(":")
-    found = getattr(import_module(module), name)
-    app: ASGIApp = found() if module == __name__ else found
-    gc.collect()
-    gc.freeze()
-    return app
-
-
-def _service(*, fast: bool = True, coalesce: bool = True) -> FastAPI:
-    from app.main import create_app  # noqa: PLC0415 — for those who are served alone
-    from app.settings import Settings  # noqa: PLC0415 — as above
-
-    url = os.environ["DATABASE_URL"]
-    app = create_app(Settings(database_url=url))
-    app.router.lifespan_context = Database(url, fast=fast, coalesce=coalesce).lifespan
-    return app
-
-
-def can(name: str, database: str, operation: str) -> bool:
-    """Tell whether a contender does an *operation* on a *database* at all."""
-    reads = operation in {"GET", "list of 20", "list of 100"}
-    return name != _ONLY_READS_POSTGRESQL or (reads and database == "postgresql")
+_BOTH: Final = ("sqlite", "postgresql")
+_ONE_BY_ONE: Final = tuple(each for each in OPERATIONS if each != BATCH)
 
 
 @dataclass(frozen=True)
-class Served:
-    """Where a contender listens, and which process it is."""
+class Contender:
+    """An application, what it can be asked for, and how its pages are named."""
 
-    url: str
-    process: int
+    name: str
+    target: str
+    """Its module and its name there, with `()` if it has to be called."""
+    needs: str = "fastapi"
+    """The package without which it is left out."""
+    operations: tuple[str, ...] = _ONE_BY_ONE
+    databases: tuple[str, ...] = _BOTH
+    listed: str = "/articles?limit={limit}"
+    deep: str = "/articles?limit=20&offset=99980"
+    quick: bool = False
 
-    def seconds(self) -> float:
-        """Return how long it has kept a processor busy, as Linux tells."""
-        numbers = Path(f"/proc/{self.process}/stat").read_text(encoding="ascii").rpartition(")")[2]
-        user, system = numbers.split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    def can(self, database: str, operation: str) -> bool:
+        """Tell whether it does an *operation* on a *database* at all."""
+        return database in self.databases and operation in self.operations
+
+    def path(self, operation: str, cursor: str) -> str:
+        """Return what is read in an *operation*; *cursor* is the service's path of page 5 000."""
+        match operation:
+            case "GET":
+                return f"/articles/{ONE}"
+            case "page 5 000":
+                return self.deep.format(cursor=cursor)
+            case _:
+                return self.listed.format(limit=operation.removeprefix("list of "))
 
 
-@contextmanager
-def serving(target: str, url: str) -> Generator[Served]:
-    """Serve *target* over the database at *url* with one worker, on the first core."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "uvicorn",
-        f"{__name__}:frozen",
-        "--factory",
-        "--no-access-log",
-    ]
-    command += ["--port", str(port), "--log-level", "error"]
-    command += ["--http", "brickwork.protocol:Protocol"]
-    process = subprocess.Popen(  # noqa: S603 — the command is made here
-        [*core(0), *command], cwd=ROOT, env=os.environ | {"DATABASE_URL": url, "CONTENDER": target}
+def _ours(name: str, target: str, operations: tuple[str, ...] = OPERATIONS) -> Contender:
+    quick = target in {"fast", "ordinary"}
+    return Contender(
+        name, f"benchmarks.ours:{target}()", operations=operations, deep="{cursor}", quick=quick
     )
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/", process)
-        yield Served(f"http://127.0.0.1:{port}", process.pid)
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
-def core(number: int) -> list[str]:
-    """Return what keeps a command on one core, where there are several."""
-    several = len(os.sched_getaffinity(0)) > 1 and shutil.which("taskset")
-    return ["taskset", "-c", str(number)] if several else []
+def _raw(name: str, target: str, database: str, operations: tuple[str, ...]) -> Contender:
+    deep = f"/articles?limit=20&after={LAST_SEEN}"
+    return Contender(
+        name,
+        f"benchmarks.{target}",
+        operations=operations,
+        databases=(database,),
+        deep=deep,
+        quick=target == "bare:app",
+    )
 
 
-def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
-    while process.poll() is None:
-        try:
-            httpx2.get(url)
-        except httpx2.TransportError:
-            time.sleep(0.1)
-        else:
-            return
-    raise SystemExit("A contender ended before it answered.")
+TUTORIAL: Final = "the tutorial by hand"
+FAST: Final = "fast lane"
+CONTENDERS: Final = (
+    Contender(TUTORIAL, "benchmarks.tutorial:app", operations=OPERATIONS, quick=True),
+    _ours("ordinary lane", "ordinary"),
+    _ours("fast lane, each alone", "alone"),
+    _ours(FAST, "fast"),
+    _ours("user and query(), ordinary lane", "scoped_ordinary"),
+    _ours("user and query(), fast lane", "scoped_fast"),
+    _ours("get() and create() overridden", "overridden", ("GET", "POST")),
+    Contender(
+        "FastCRUD",
+        "benchmarks.peers.crud:app",
+        "fastcrud",
+        listed="/articles?offset=0&limit={limit}&sort=id",
+        deep="/articles?offset=99980&limit=20&sort=id",
+    ),
+    Contender(
+        "advanced-alchemy on FastAPI",
+        "benchmarks.peers.alchemy:app",
+        "advanced_alchemy",
+        listed="/articles?currentPage=1&pageSize={limit}&orderBy=id&sortOrder=asc",
+        deep="/articles?currentPage=5000&pageSize=20&orderBy=id&sortOrder=asc",
+    ),
+    Contender(
+        "fastapi-restly",
+        "benchmarks.peers.restly:app",
+        "fastapi_restly",
+        listed="/articles?page_size={limit}&sort=id",
+        deep="/articles?page=5000&page_size=20&sort=id",
+    ),
+    Contender(
+        "Litestar + advanced-alchemy",
+        "benchmarks.peers.star:app",
+        "litestar",
+        listed="/articles?currentPage=1&pageSize={limit}&orderBy=id&sortOrder=asc",
+        deep="/articles?currentPage=5000&pageSize=20&orderBy=id&sortOrder=asc",
+    ),
+    Contender("Django REST Framework", "benchmarks.peers.rest:app", "rest_framework"),
+    _raw("asyncpg in FastAPI", "plain:app", "postgresql", _ONE_BY_ONE),
+    _raw("asyncpg in bare ASGI", "bare:app", "postgresql", _ONE_BY_ONE),
+    _raw("sqlite3 in bare ASGI", "inline:app", "sqlite", READS),
+    Contender("bare hello", "benchmarks.hello:app", operations=("GET",)),
+)
+
+
+def chosen(only: list[str], *, quick: bool) -> list[Contender]:
+    """Return those named by a part of their names in *only*, else all, or the *quick* ones."""
+    if only:
+        named = [each for each in CONTENDERS if any(part in each.name for part in only)]
+        return [each for each in named if find_spec(each.needs)]
+    return [each for each in CONTENDERS if find_spec(each.needs) and (each.quick or not quick)]

@@ -22,7 +22,8 @@ from httpx2 import Client
 
 from app.articles.resource import Articles
 from app.articles.schemas import ArticleQuery
-from benchmarks.service import Service, fill, running
+from benchmarks.rows import fill
+from benchmarks.service import Service, running
 from brickwork import Database, Limits
 from brickwork.cursors import Signer, signer
 from brickwork.limits import current

@@ -3,18 +3,34 @@
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Final
 from xml.sax.saxutils import escape
 
 from benchmarks.contenders import TUTORIAL
+from benchmarks.startup import Figure
 from benchmarks.wrk import Load, spread
 
 FOLDER: Final = Path(__file__).parent
-_PACKAGES: Final = ("fastapi", "sqlalchemy", "pydantic", "uvicorn", "asyncpg", "aiosqlite")
+_PACKAGES: Final = (
+    "fastapi",
+    "sqlalchemy",
+    "pydantic",
+    "uvicorn",
+    "asyncpg",
+    "aiosqlite",
+    "fastcrud",
+    "advanced-alchemy",
+    "fastapi-restly",
+    "litestar",
+    "django",
+    "djangorestframework",
+    "psycopg",
+)
 
 
 @dataclass(frozen=True)
@@ -49,13 +65,15 @@ class Cell:
         return sum(each.refused for each in self.rounds)
 
 
-def write(cells: Sequence[Cell], how: str, folder: Path = FOLDER) -> None:
+def write(cells: Sequence[Cell], found: Sequence[Figure], how: str, folder: Path = FOLDER) -> None:
     """Write `report.md`, and a chart for each database."""
     lines = ["# The benchmark", "", *_machine(how)]
     for database in dict.fromkeys(each.database for each in cells):
         own = [each for each in cells if each.database == database]
         lines += ["", f"## {database}", "", f"![{database}]({database}.svg)", "", *_table(own)]
         (folder / f"{database}.svg").write_text(chart(own), encoding="utf-8")
+    if found:
+        lines += ["", "## Start and memory", "", *_figures(found)]
     (folder / "report.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -65,8 +83,21 @@ def _machine(how: str) -> Iterator[str]:
     yield "contender is frozen before it serves (`gc.freeze`), as `python -m app` does it. Writes"
     yield "are no equal work: the service counts versions, and marks what it deletes."
     yield ""
-    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    packages = ", ".join(_versions())
     yield f"{os.cpu_count()} cores, Python {platform.python_version()}, {packages}."
+
+
+def _versions() -> Iterator[str]:
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            yield f"{name} {version(name)}"
+
+
+def _figures(found: Sequence[Figure]) -> Iterator[str]:
+    yield "| | |"
+    yield "| --- | ---: |"
+    for each in found:
+        yield f"| {each.name} | {each.value:.3g} {each.unit} |"
 
 
 def _table(cells: Sequence[Cell]) -> Iterator[str]:

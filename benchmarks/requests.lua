@@ -2,12 +2,24 @@
 local operation, number = os.getenv("OPERATION"), tonumber(os.getenv("START"))
 local headers = { ["Content-Type"] = "application/json" }
 
-request = function()
+local function article()
   number = number + 1
+  return string.format('{"title":"Title %d","slug":"made-%d","body":"A body."}', number, number)
+end
+
+request = function()
   if operation == "POST" then
-    local body = string.format('{"title":"Title %d","slug":"made-%d","body":"A body."}', number, number)
-    return wrk.format("POST", "/articles", headers, body)
+    return wrk.format("POST", "/articles", headers, article())
   end
+  if operation == "batch of 1000" then
+    local articles = {}
+    for place = 1, 1000 do
+      articles[place] = article()
+    end
+    local body = "[" .. table.concat(articles, ",") .. "]"
+    return wrk.format("POST", "/articles/batch", headers, body)
+  end
+  number = number + 1
   local path = string.format("/articles/00000000-0000-0000-0000-%012x", number)
   if operation == "PATCH" then
     return wrk.format("PATCH", path, headers, string.format('{"title":"Changed %d"}', number))

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from benchmarks.contenders import core
+from benchmarks.serving import core
 
 _MILLISECONDS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 _SCRIPT: Final = Path(__file__).with_name("requests.lua")
@@ -37,7 +37,8 @@ def written(url: str, operation: str, *, start: int, clients: int, seconds: int)
 
 
 def _run(arguments: Sequence[str], known: dict[str, str], clients: int, seconds: int) -> Load:
-    command = [*core(1), "wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--latency", *arguments]
+    command = [*core(1), "wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--latency"]
+    command += ["--timeout", "60s", *arguments]  # p99 tells who is slow
     told = subprocess.run(  # noqa: S603 — the command is made here
         command, capture_output=True, text=True, check=True, env=os.environ | known
     ).stdout

@@ -1,0 +1,28 @@
+"""What is asked of the contenders, and of which rows."""
+
+from typing import Final
+from uuid import UUID
+
+ROWS: Final = 300_000
+BATCH: Final = "batch of 1000"
+DEEP: Final = "page 5 000"
+READS: Final = ("GET", "list of 20", "list of 100", DEEP)
+OPERATIONS: Final = (*READS, "POST", "PATCH", "DELETE", BATCH)
+ONE: Final = UUID(int=ROWS // 100)
+"""The article that is read; those which are written come after `FIRST`."""
+FIRST: Final = ROWS // 50
+LAST_SEEN: Final = UUID(int=4_999 * 20)
+"""The article before page 5 000."""
+
+_ROOM: Final = 10_000  # rows a second that a write may be about, and more than any is
+_FEW: Final = 8  # clients that send batches: with more, none would be answered within a round
+
+
+def clients_of(operation: str, clients: int) -> int:
+    """Return how many clients there are for an *operation* where others have *clients*."""
+    return min(clients, _FEW) if operation == BATCH else clients
+
+
+def room(seconds: int) -> int:
+    """Return how many rows are enough for a write of so many *seconds*."""
+    return min(_ROOM * (seconds + 1), ROWS - FIRST)
