@@ -1,5 +1,6 @@
 """Who is compared: the service in its ways, the tutorial by hand, peers, the driver alone."""
 
+from base64 import b64encode
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Final
@@ -80,8 +81,6 @@ CONTENDERS: Final = (
         "advanced-alchemy on FastAPI",
         "benchmarks.peers.alchemy:app",
         "advanced_alchemy",
-        listed="/articles?currentPage=1&pageSize={limit}&orderBy=id&sortOrder=asc",
-        deep="/articles?currentPage=5000&pageSize=20&orderBy=id&sortOrder=asc",
     ),
     Contender(
         "fastapi-restly",
@@ -97,7 +96,12 @@ CONTENDERS: Final = (
         listed="/articles?currentPage=1&pageSize={limit}&orderBy=id&sortOrder=asc",
         deep="/articles?currentPage=5000&pageSize=20&orderBy=id&sortOrder=asc",
     ),
-    Contender("Django REST Framework", "benchmarks.peers.rest:app", "rest_framework"),
+    Contender(
+        "Django REST Framework",
+        "benchmarks.peers.rest:app",
+        "rest_framework",
+        deep=f"/articles?limit=20&cursor={b64encode(f'p={LAST_SEEN}'.encode()).decode()}",
+    ),
     _raw("asyncpg in FastAPI", "plain:app", "postgresql", _ONE_BY_ONE),
     _raw("asyncpg in bare ASGI", "bare:app", "postgresql", _ONE_BY_ONE),
     _raw("sqlite3 in bare ASGI", "inline:app", "sqlite", READS),

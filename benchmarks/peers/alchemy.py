@@ -1,5 +1,6 @@
 """Articles as handlers over a service of advanced-alchemy, on FastAPI."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -39,17 +40,21 @@ alchemy = AdvancedAlchemy(
 )
 
 Articles = Annotated[ArticleService, Depends(alchemy.provide_service(ArticleService))]
-Filters = Annotated[
-    list[filters.FilterTypes],
-    Depends(alchemy.provide_filters({"pagination_type": "limit_offset", "sort_field": "id"})),
-]
+
+
+def page(limit: int = 20, offset: int = 0) -> list[filters.FilterTypes]:
+    """Return the filters of a page; those of the library are of an older FastAPI."""
+    return [filters.LimitOffset(limit, offset), filters.OrderBy("id", "asc")]
+
+
+Page = Annotated[list[filters.FilterTypes], Depends(page)]
 
 
 @app.get("/articles")
-async def list_(articles: Articles, found: Filters) -> service.OffsetPagination[ArticleRead]:
+async def list_(articles: Articles, asked: Page) -> Sequence[ArticleRead]:
     """Return a page of articles."""
-    rows, total = await articles.get_many_and_count(*found)
-    return articles.to_schema(rows, total, filters=found, schema_type=ArticleRead)
+    rows = await articles.get_many(*asked)
+    return articles.to_schema(rows, schema_type=ArticleRead).items
 
 
 @app.get("/articles/{id}")

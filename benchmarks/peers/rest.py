@@ -30,12 +30,11 @@ settings.configure(
     LOGGING_CONFIG=None,
     REST_FRAMEWORK={
         "DEFAULT_AUTHENTICATION_CLASSES": [],
-        "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.LimitOffsetPagination",
         "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-        "PAGE_SIZE": 20,
         "UNAUTHENTICATED_USER": None,
     },
     ROOT_URLCONF=__name__,
+    TIME_ZONE="UTC",
     USE_TZ=True,
 )
 django.setup()
@@ -43,7 +42,7 @@ django.setup()
 from django.core.asgi import get_asgi_application  # noqa: E402 — Django has to be set up before
 from django.core.validators import MinLengthValidator  # noqa: E402 — as above
 from django.db import models  # noqa: E402 — as above
-from rest_framework import routers, serializers, viewsets  # noqa: E402 — as above
+from rest_framework import pagination, routers, serializers, viewsets  # noqa: E402 — as above
 
 
 class Article(models.Model):
@@ -85,11 +84,21 @@ class ArticleSerializer(serializers.ModelSerializer):
         fields: ClassVar = [field.name for field in Article._meta.fields]  # noqa: SLF001 — so is it called
 
 
+class Page(pagination.CursorPagination):
+    """Pages in the order of the keys, which are not counted."""
+
+    ordering = "id"
+    page_size = 20
+    page_size_query_param = "limit"
+    max_page_size = 1000
+
+
 class Articles(viewsets.ModelViewSet):
     """The endpoints of articles."""
 
-    queryset = Article.objects.order_by("id")
+    queryset = Article.objects.all()
     serializer_class = ArticleSerializer
+    pagination_class = Page
 
 
 _router = routers.DefaultRouter(trailing_slash=False)

@@ -1,5 +1,6 @@
 """Articles as handlers of Litestar over a service of advanced-alchemy."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -44,12 +45,10 @@ class Articles(Controller):
     )
 
     @get()
-    async def list_(
-        self, articles: ArticleService, filters: Filters
-    ) -> service.OffsetPagination[ArticleRead]:
+    async def list_(self, articles: ArticleService, filters: Filters) -> Sequence[ArticleRead]:
         """Return a page of articles."""
-        rows, total = await articles.get_many_and_count(*filters)
-        return articles.to_schema(rows, total, filters=filters, schema_type=ArticleRead)
+        rows = await articles.get_many(*filters)
+        return articles.to_schema(rows, schema_type=ArticleRead).items
 
     @get("/{key:uuid}")
     async def get(self, articles: ArticleService, key: UUID) -> ArticleRead:
