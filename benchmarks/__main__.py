@@ -5,7 +5,6 @@ write to a disk, with fsync. Load comes from `wrk`, which has to be installed.
 """
 
 import argparse
-import asyncio
 import os
 import shutil
 import tempfile
@@ -15,11 +14,10 @@ from pathlib import Path
 
 from benchmarks.contenders import Contender, chosen
 from benchmarks.operations import OPERATIONS, ROWS
-from benchmarks.pages import pages
 from benchmarks.report import FOLDER, Cell, write
 from benchmarks.rows import fill
 from benchmarks.run import Plan, Run
-from benchmarks.serving import SECRET, are_apart, serving
+from benchmarks.serving import are_apart, serving
 from benchmarks.startup import Figure, figures
 
 
@@ -33,23 +31,21 @@ def main() -> None:
     cells, found = list[Cell](), list[Figure]()
     with tempfile.TemporaryDirectory() as folder:
         given = os.environ.get("DATABASE_URL")
-        for url in (f"sqlite:///{Path(folder) / 'bench.db'}", *([given] if given else [])):
+        urls = [f"sqlite:///{Path(folder) / 'bench.db'}", *([given] if given else [])]
+        for url in urls:
             fill(url, ROWS)
             cells += _measured(url, contenders, plan)
         if not asked.only:
-            found += figures(url, asked.seconds)
+            found += figures(urls[-1], asked.seconds)
     write(cells, found, _how(plan), asked.folder)
 
 
 def _measured(url: str, contenders: Sequence[Contender], plan: Plan) -> Sequence[Cell]:
-    cursor = asyncio.run(pages(url, SECRET, "", [5_000]))[0]
-    run, cells = Run(url, cursor, plan), list[Cell]()
+    run, cells = Run(url, plan), list[Cell]()
+    able = [each for each in contenders if run.database in each.databases]
+    run.check(able)
     with ExitStack() as stack:
-        served = {
-            each: stack.enter_context(serving(each.target, url))
-            for each in contenders
-            if run.database in each.databases
-        }
+        served = {each: stack.enter_context(serving(each.target, url)) for each in able}
         run.warm(served)
         for cell in run.cells(served):
             print(f"{run.database} {cell.operation} {cell.clients}: {cell.contender}", end=" ")

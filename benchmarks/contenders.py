@@ -24,27 +24,38 @@ class Contender:
     databases: tuple[str, ...] = _BOTH
     listed: str = "/articles?limit={limit}"
     deep: str = "/articles?limit=20&offset=99980"
+    connections: int = 10
+    """How many it opens at most."""
+    links: bool = False
+    """Whether that page begins at a cursor, and `deep` is the one before, which links to it."""
     quick: bool = False
 
     def can(self, database: str, operation: str) -> bool:
         """Tell whether it does an *operation* on a *database* at all."""
         return database in self.databases and operation in self.operations
 
-    def path(self, operation: str, cursor: str) -> str:
-        """Return what is read in an *operation*; *cursor* is the service's path of page 5 000."""
+    def path(self, operation: str) -> str:
+        """Return what is read in an *operation*."""
         match operation:
             case "GET":
                 return f"/articles/{ONE}"
             case "page 5 000":
-                return self.deep.format(cursor=cursor)
+                return self.deep
             case _:
                 return self.listed.format(limit=operation.removeprefix("list of "))
 
 
 def _ours(name: str, target: str, operations: tuple[str, ...] = OPERATIONS) -> Contender:
     quick = target in {"fast", "ordinary"}
+    deep = "/articles?limit=20&offset=99960"
     return Contender(
-        name, f"benchmarks.ours:{target}()", operations=operations, deep="{cursor}", quick=quick
+        name,
+        f"benchmarks.ours:{target}()",
+        operations=operations,
+        deep=deep,
+        connections=20,
+        links=True,
+        quick=quick,
     )
 
 
@@ -63,7 +74,9 @@ def _raw(name: str, target: str, database: str, operations: tuple[str, ...]) -> 
 TUTORIAL: Final = "the tutorial by hand"
 FAST: Final = "fast lane"
 CONTENDERS: Final = (
-    Contender(TUTORIAL, "benchmarks.tutorial:app", operations=OPERATIONS, quick=True),
+    Contender(
+        TUTORIAL, "benchmarks.tutorial:app", operations=OPERATIONS, connections=15, quick=True
+    ),
     _ours("ordinary lane", "ordinary"),
     _ours("fast lane, each alone", "alone"),
     _ours(FAST, "fast"),

@@ -7,6 +7,7 @@ ROWS: Final = 300_000
 BATCH: Final = "batch of 1000"
 DEEP: Final = "page 5 000"
 READS: Final = ("GET", "list of 20", "list of 100", DEEP)
+MAKES: Final = ("POST", BATCH)
 OPERATIONS: Final = (*READS, "POST", "PATCH", "DELETE", BATCH)
 ONE: Final = UUID(int=ROWS // 100)
 """The article that is read; those which are written come after `FIRST`."""
@@ -15,12 +16,18 @@ LAST_SEEN: Final = UUID(int=4_999 * 20)
 """The article before page 5 000."""
 
 _ROOM: Final = 10_000  # rows a second that a write may be about, and more than any is
+_LONG: Final = 3  # seconds that batches go on for at least
 _FEW: Final = 8  # clients that send batches: with more, none would be answered within a round
 
 
 def clients_of(operation: str, clients: int) -> int:
     """Return how many clients there are for an *operation* where others have *clients*."""
     return min(clients, _FEW) if operation == BATCH else clients
+
+
+def seconds_of(operation: str, seconds: int) -> int:
+    """Return how long an *operation* is asked for where others are for so many *seconds*."""
+    return max(seconds, _LONG) if operation == BATCH else seconds
 
 
 def room(seconds: int) -> int:

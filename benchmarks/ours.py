@@ -1,6 +1,5 @@
 """The articles of the service, declared in the ways whose costs differ."""
 
-import json
 import os
 from dataclasses import dataclass
 from typing import Annotated
@@ -95,8 +94,8 @@ def _router(resource: type[Resource[Article]]) -> APIRouter:
 def _service(router: APIRouter, *, fast: bool = True, coalesce: bool = True) -> FastAPI:
     database = Database(os.environ["DATABASE_URL"], fast=fast, coalesce=coalesce)
     app = FastAPI(lifespan=database.lifespan)
-    limits = Limits(page=1000, batch=1000)
-    install(app, limits=limits, cursor_keys=json.loads(os.environ["CURSOR_KEYS"]))
+    # After the last offset that is allowed, pages begin at cursors.
+    install(app, limits=Limits(page=1000, offset=99_960, batch=1000))
     for each in (authors, router, comments):
         app.include_router(each)
     return app

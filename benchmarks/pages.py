@@ -27,6 +27,7 @@ from benchmarks.service import Service, running
 from brickwork import Database, Limits
 from brickwork.cursors import Signer, signer
 from brickwork.limits import current
+from brickwork.lists import with_deleted
 
 SORTS: Final = ("", "-created_at", "title", "rating", "-rating", "-status,title")
 LIMIT: Final = 20
@@ -94,7 +95,7 @@ async def pages(url: str, secret: str, sort: str, numbers: Sequence[int]) -> lis
         for number in numbers:
             place: Mapping[str, str] = {}
             if before := (number - 1) * LIMIT:
-                at = ArticleQuery.model_validate({**sorting, "limit": before})
+                at = with_deleted(ArticleQuery).model_validate({**sorting, "limit": before})
                 place = (await Articles(session=session).page(at)).next or {}
             found.append(f"/articles?{urlencode({'limit': LIMIT, **sorting, **place})}")
     return found

@@ -1,18 +1,32 @@
 """One run over one database: every operation of every contender, in turn."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
+from typing import Final
+from uuid import UUID
 
 import httpx2
 
 from benchmarks.contenders import Contender
-from benchmarks.operations import FIRST, READS, ROWS, clients_of, room
+from benchmarks.operations import (
+    DEEP,
+    FIRST,
+    LAST_SEEN,
+    MAKES,
+    READS,
+    ROWS,
+    clients_of,
+    room,
+    seconds_of,
+)
 from benchmarks.report import Cell
-from benchmarks.rows import restore, tidy
+from benchmarks.rows import allowed, restore, tidy
 from benchmarks.serving import Served
 from benchmarks.wrk import Load, loaded, written
 from brickwork import Database
+
+_APART: Final = 10_000_000  # between the numbers of what loads make, so that no slug comes twice
 
 
 @dataclass(frozen=True)
@@ -26,23 +40,29 @@ class Plan:
 
 
 class Run:
-    """A run over the database at *url*; *cursor* is the service's path of page 5 000."""
+    """A run over the database at *url*, as *plan* has it."""
 
-    def __init__(self, url: str, cursor: str, plan: Plan) -> None:
+    def __init__(self, url: str, plan: Plan) -> None:
         """Begin after the first rows, which are read."""
         self.database = Database(url).url.get_backend_name()
-        self._url, self._cursor, self._plan = url, cursor, plan
-        self._next = FIRST
+        self._url, self._plan = url, plan
+        self._paths: dict[tuple[Contender, str], str] = {}
+        self._used = range(FIRST, FIRST)
         self._made = count(1)
+
+    def check(self, contenders: Collection[Contender]) -> None:
+        """Refuse a PostgreSQL that takes too few connections for all *contenders* at once."""
+        wanted = sum(each.connections for each in contenders)
+        if self.database == "postgresql" and (few := allowed(self._url)) < wanted:
+            text = f"It takes {few} connections, and {wanted} are needed: set max_connections"
+            raise SystemExit(f"{text} of the PostgreSQL, or name fewer contenders with --only.")
 
     def warm(self, served: Mapping[Contender, Served]) -> None:
         """Have all do once what they do at the first request only; all have to answer."""
         for contender, each in served.items():
             for operation in READS:
                 if contender.can(self.database, operation):
-                    path = contender.path(operation, self._cursor)
-                    told = httpx2.get(each.url + path, timeout=30)
-                    assert told.is_success, f"{contender.name}: {path} is a {told.status_code}"
+                    self._paths[contender, operation] = _path(contender, operation, each.url)
 
     def cells(self, served: Mapping[Contender, Served]) -> Iterator[Cell]:
         """Yield what each of *served* does, operation by operation."""
@@ -63,27 +83,40 @@ class Run:
                 begun = each.seconds()
                 rounds[contender].append(self._load(contender, each, operation, clients))
                 busy[contender] += each.seconds() - begun
+                each.settle()
+                if operation not in READS:
+                    self._restore()
         for contender, loads in rounds.items():
             took = busy[contender]
             yield Cell(self.database, operation, clients, contender.name, loads, took)
 
     def _load(self, contender: Contender, served: Served, operation: str, clients: int) -> Load:
-        seconds = self._plan.seconds
+        seconds = seconds_of(operation, self._plan.seconds)
         if operation in READS:
-            path = contender.path(operation, self._cursor)
-            return loaded(served.url + path, clients=clients, seconds=seconds)
-        first = self._first(room(seconds))
-        makes = operation not in {"PATCH", "DELETE"}
-        start = next(self._made) * 10_000_000 if makes else first
-        load = written(served.url, operation, start=start, clients=clients, seconds=seconds)
-        served.settle()
-        last = first if makes else first + room(seconds)
-        restore(self._url, first=first, last=last, rows=ROWS)
-        return load
+            url = served.url + self._paths[contender, operation]
+            return loaded(url, clients=clients, seconds=seconds)
+        self._used = self._free(0 if operation in MAKES else room(seconds))
+        start = next(self._made) * _APART if operation in MAKES else self._used.start
+        return written(served.url, operation, start=start, clients=clients, seconds=seconds)
 
-    def _first(self, rows: int) -> int:
-        """Return the first of so many *rows*, other than those before as long as there are some."""
-        if self._next + rows > ROWS:
-            self._next = FIRST
-        self._next += rows
-        return self._next - rows
+    def _free(self, rows: int) -> range:
+        """Return so many *rows*, other than those before as long as there are some."""
+        first = self._used.stop if self._used.stop + rows <= ROWS else FIRST
+        return range(first, first + rows)
+
+    def _restore(self) -> None:
+        """Put back what was deleted, and remove what was made."""
+        restore(self._url, first=self._used.start, last=self._used.stop, rows=ROWS)
+
+
+def _path(contender: Contender, operation: str, url: str) -> str:
+    """Return what is read in an *operation*: what has cursors tells itself where page 5 000 is."""
+    path = contender.path(operation)
+    told = httpx2.get(url + path, timeout=30)
+    assert told.is_success, f"{contender.name}: {path} is a {told.status_code}"
+    if operation == DEEP and contender.links:
+        path = told.links["next"]["url"]
+        first = httpx2.get(url + path).json()[0]
+        assert "cursor=" in path, path
+        assert first["id"] == str(UUID(int=LAST_SEEN.int + 1)), first
+    return path

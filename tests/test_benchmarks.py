@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.contenders import CONTENDERS, Contender, chosen
+from benchmarks.operations import BATCH, FIRST, READS, ROWS, clients_of, room, seconds_of
 from benchmarks.report import Cell, write
+from benchmarks.startup import Figure
 from benchmarks.wrk import Load, parsed, spread
 
 TOLD = """Running 1s test @ http://127.0.0.1:8000/articles
@@ -45,12 +48,47 @@ def test_a_report_compares_with_the_tutorial(tmp_path: Path) -> None:
             Cell("sqlite", "GET", 64, "the tutorial by hand", [slow], 0.1),
             Cell("sqlite", "GET", 64, "<ours>", [quick, quick], 0.1),
         ],
+        [Figure("import brickwork", 0.5, "s"), Figure("a list", 81.25, "MB")],
         "One round.",
         tmp_path,
     )
     told = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "| GET | 64 | the tutorial by hand | 100 | 1.0 | 9.0 | 1000 | 3 | 0% |" in told
     assert "| GET | 64 | <ours> | 250 | 2.5 | 3.0 | 200 | 0 | 0% |" in told
+    assert "| import brickwork | 0.5 s |" in told
+    assert "| a list | 81.2 MB |" in told
     chart = (tmp_path / "sqlite.svg").read_text(encoding="utf-8")
     assert "GET, &lt;ours&gt;" in chart
     assert 'width="400"' in chart
+
+
+def test_a_batch_is_sent_by_few_and_for_long() -> None:
+    assert [clients_of(BATCH, each) for each in (1, 8, 64, 256)] == [1, 8, 8, 8]
+    assert clients_of("GET", 256) == 256
+    assert (seconds_of(BATCH, 1), seconds_of("GET", 1)) == (3, 1)
+
+
+@pytest.mark.parametrize("seconds", [1, 3, 600])
+def test_writes_have_rows_for_as_long_as_there_are_any(seconds: int) -> None:
+    assert room(seconds) >= min(seconds * 10_000, ROWS - FIRST)
+    assert FIRST + room(seconds) <= ROWS
+
+
+@pytest.mark.parametrize("contender", CONTENDERS, ids=lambda each: each.name)
+def test_every_read_has_a_path(contender: Contender) -> None:
+    paths = {contender.path(each) for each in READS}
+    assert len(paths) == len(READS)
+    assert all(each.startswith("/articles") for each in paths)
+
+
+def test_contenders_are_chosen_by_parts_of_their_names() -> None:
+    (hello,) = chosen(["hello"], quick=False)
+    assert hello.name == "bare hello"
+    assert {each.name for each in chosen([], quick=True)} > {"the tutorial by hand", "fast lane"}
+
+
+def test_contenders_whose_library_is_missing_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.contenders.find_spec", "fastapi".__eq__)
+    names = {each.name for each in chosen([], quick=False)}
+    assert "FastCRUD" not in names
+    assert "asyncpg in FastAPI" in names
