@@ -1,7 +1,7 @@
 # Each target sets up what it needs from a fresh clone: Python 3.11 or newer, and make.
 #   make test PYTHON=python3.13      with another Python, in an environment of its own
 #   make test ARGS="-k name --no-cov"
-#   make bench ARGS=--quick          beside DATABASE_URL, if that names a PostgreSQL
+#   make bench ARGS=--quick          in two minutes; over DATABASE_URL too, if that is a PostgreSQL
 #   make fuzz SECONDS=600 SEED=1     on each database for that long, from a seed that was printed
 
 PYTHON ?= python3
@@ -34,7 +34,7 @@ fuzz: $(VENV)/dev.stamp ## Run Schemathesis for SECONDS on each database, from a
 	FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest \
 		tests/service/test_schemathesis.py $(ARGS)
 
-bench: ## Measure the service beside others, and write benchmarks/report.md
+bench: ## Measure the service beside other libraries, and write benchmarks/report.md
 	@$(MAKE) --no-print-directory VENV=$(BENCH) $(BENCH)/bench.stamp
 	$(BENCH)/bin/python -m benchmarks $(ARGS)
 

@@ -8,14 +8,15 @@ import argparse
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from benchmarks.cells import Cell
 from benchmarks.contenders import Contender, chosen
+from benchmarks.databases import settings
 from benchmarks.operations import OPERATIONS, ROWS
-from benchmarks.report import FOLDER, Cell, write
-from benchmarks.rows import fill
+from benchmarks.report import FOLDER, Told, write
 from benchmarks.run import Plan, Run
 from benchmarks.serving import are_apart, serving
 from benchmarks.startup import Figure, figures
@@ -28,30 +29,32 @@ def main() -> None:
         raise SystemExit("The load comes from wrk: install it (Debian: apt-get install wrk).")
     contenders = chosen(asked.only, quick=asked.quick)
     plan = Plan(asked.operations, asked.clients, asked.rounds, asked.seconds)
-    cells, found = list[Cell](), list[Figure]()
+    found: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
         given = os.environ.get("DATABASE_URL")
         urls = [f"sqlite:///{Path(folder) / 'bench.db'}", *([given] if given else [])]
-        for url in urls:
-            fill(url, ROWS)
-            cells += _measured(url, contenders, plan)
+        runs = [Run(url, plan) for url in urls]
+        for run in runs:
+            run.prepare([each for each in contenders if run.database in each.databases])
+        told = Told(_how(plan), {run.database: settings(run.url) for run in runs})
+        cells = [cell for run in runs for cell in _measured(run, contenders)]
         if not asked.only:
             found += figures(urls[-1], asked.seconds)
-    write(cells, found, _how(plan), asked.folder)
+    write(cells, found, told, asked.folder)
 
 
-def _measured(url: str, contenders: Sequence[Contender], plan: Plan) -> Sequence[Cell]:
-    run, cells = Run(url, plan), list[Cell]()
-    able = [each for each in contenders if run.database in each.databases]
-    run.check(able)
+def _measured(run: Run, contenders: Sequence[Contender]) -> Iterator[Cell]:
     with ExitStack() as stack:
-        served = {each: stack.enter_context(serving(each.target, url)) for each in able}
+        served = {
+            each: stack.enter_context(serving(each.target, run.url))
+            for each in contenders
+            if run.database in each.databases
+        }
         run.warm(served)
         for cell in run.cells(served):
             print(f"{run.database} {cell.operation} {cell.clients}: {cell.contender}", end=" ")
             print(f"{cell.rate:.0f}/s, p99 {cell.slowest:.1f} ms, {cell.refused} refused")
-            cells.append(cell)
-    return cells
+            yield cell
 
 
 def _how(plan: Plan) -> str:

@@ -30,6 +30,11 @@ class Contender:
     """Whether that page begins at a cursor, and `deep` is the one before, which links to it."""
     quick: bool = False
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is the service."""
+        return self.target.startswith("benchmarks.ours:")
+
     def can(self, database: str, operation: str) -> bool:
         """Tell whether it does an *operation* on a *database* at all."""
         return database in self.databases and operation in self.operations

@@ -9,11 +9,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Final
-from xml.sax.saxutils import escape
 
+from benchmarks.cells import Cell
+from benchmarks.charts import chart
 from benchmarks.contenders import TUTORIAL
 from benchmarks.startup import Figure
-from benchmarks.wrk import Load, spread
 
 FOLDER: Final = Path(__file__).parent
 _PACKAGES: Final = (
@@ -31,60 +31,64 @@ _PACKAGES: Final = (
     "djangorestframework",
     "psycopg",
 )
+_HOW: Final = f"""\
+Medians of rounds in turn; the ratio is to {TUTORIAL} in the same run. Refused are answers that
+are no 2xx, and connections without one. µs of CPU are those of the server for a request, without
+the database's. The heap of every contender is frozen before it serves (`gc.freeze`), as
+`python -m app` does it, and all are served by uvicorn with the same protocol.
+
+The work is not equal. The service counts versions, and marks what it deletes; all others delete.
+Page 5 000 begins at a cursor in the service, in Django REST Framework and in what has only a
+driver, and at an offset in all others. FastCRUD and fastapi-restly count the rows of each list,
+which they have no switch for, and FastCRUD answers a PATCH with `null`. The count of
+fastapi-restly is without its DISTINCT, which PostgreSQL refuses for JSON; the filters of
+advanced-alchemy that FastAPI no longer takes are written by hand. What has only a driver checks
+little, and `sqlite3` blocks the loop. Batches are sent by 8 clients at most."""
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One operation of one contender: its rounds, and the seconds of processor they took."""
+class Told:
+    """What is told of a whole run: how it was made, and what each database says of itself."""
 
-    database: str
-    operation: str
-    clients: int
-    contender: str
-    rounds: Sequence[Load]
-    busy: float
-
-    @property
-    def rate(self) -> float:
-        """Requests a second, the median of the rounds."""
-        return median(each.rate for each in self.rounds)
-
-    @property
-    def slowest(self) -> float:
-        """The milliseconds within which 99 % were answered, the median of the rounds."""
-        return median(each.slowest for each in self.rounds)
-
-    @property
-    def cost(self) -> float:
-        """The microseconds of processor a request took."""
-        return self.busy / max(1, sum(each.requests for each in self.rounds)) * 1e6
-
-    @property
-    def refused(self) -> int:
-        """How many requests were refused, or had no answer."""
-        return sum(each.refused for each in self.rounds)
+    how: str
+    databases: Mapping[str, Mapping[str, str]]
 
 
-def write(cells: Sequence[Cell], found: Sequence[Figure], how: str, folder: Path = FOLDER) -> None:
+def write(
+    cells: Sequence[Cell], found: Sequence[Figure], told: Told, folder: Path = FOLDER
+) -> None:
     """Write `report.md`, and a chart for each database."""
-    lines = ["# The benchmark", "", *_machine(how)]
+    lines = ["# The benchmark", "", *_machine(told.how, cells)]
     for database in dict.fromkeys(each.database for each in cells):
         own = [each for each in cells if each.database == database]
-        lines += ["", f"## {database}", "", f"![{database}]({database}.svg)", "", *_table(own)]
+        known = ", ".join(f"{k} {v}" for k, v in told.databases.get(database, {}).items())
+        lines += ["", f"## {database}", "", known, "", f"![{database}]({database}.svg)"]
+        for operation in dict.fromkeys(each.operation for each in own):
+            lines += ["", f"### {operation}", "", *_table(own, operation)]
         (folder / f"{database}.svg").write_text(chart(own), encoding="utf-8")
     if found:
         lines += ["", "## Start and memory", "", *_figures(found)]
     (folder / "report.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _machine(how: str) -> Iterator[str]:
-    yield f"{how} Medians of rounds in turn; the ratio is to {TUTORIAL} in the same run."
-    yield "Refused are answers that are no 2xx, and connections without one. The heap of every"
-    yield "contender is frozen before it serves (`gc.freeze`), as `python -m app` does it. Writes"
-    yield "are no equal work: the service counts versions, and marks what it deletes."
+def _machine(how: str, cells: Sequence[Cell]) -> Iterator[str]:
+    yield how
+    yield ""
+    yield _HOW
     yield ""
     packages = ", ".join(_versions())
-    yield f"{os.cpu_count()} cores, Python {platform.python_version()}, {packages}."
+    yield f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, "
+    yield f"Python {platform.python_version()}, {packages}."
+    if cells:
+        yield f"Noise: half of the cells have a spread below {median(c.apart for c in cells):.0%}."
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.machine()
 
 
 def _versions() -> Iterator[str]:
@@ -100,46 +104,15 @@ def _figures(found: Sequence[Figure]) -> Iterator[str]:
         yield f"| {each.name} | {each.value:.3g} {each.unit} |"
 
 
-def _table(cells: Sequence[Cell]) -> Iterator[str]:
-    yield "| | clients | contender | requests/s | ratio | p99, ms | µs of CPU | refused | spread |"
-    yield "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
-    usual = _usual(cells)
-    for each in cells:
-        apart = spread([load.rate for load in each.rounds])
-        ratio = each.rate / usual.get((each.operation, each.clients), each.rate)
+def _table(cells: Sequence[Cell], operation: str) -> Iterator[str]:
+    own = [each for each in cells if each.operation == operation]
+    yield "| clients | contender | requests/s | ratio | p99, ms | µs of CPU | refused | spread |"
+    yield "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    usual = {each.clients: each.rate for each in own if each.contender == TUTORIAL}
+    for each in own:
+        reference = usual.get(each.clients)
+        ratio = f"{each.rate / reference:.1f}" if reference else ""
         yield (
-            f"| {each.operation} | {each.clients} | {each.contender} | {each.rate:.0f} "
-            f"| {ratio:.1f} | {each.slowest:.1f} | {each.cost:.0f} | {each.refused} | {apart:.0%} |"
+            f"| {each.clients} | {each.contender} | {each.rate:.0f} | {ratio} "
+            f"| {each.slowest:.1f} | {each.cost:.0f} | {each.refused} | {each.apart:.0%} |"
         )
-
-
-def _usual(cells: Sequence[Cell]) -> Mapping[tuple[str, int], float]:
-    own = (each for each in cells if each.contender == TUTORIAL)
-    return {(each.operation, each.clients): each.rate for each in own}
-
-
-def chart(cells: Sequence[Cell]) -> str:
-    """Return an SVG of bars: requests a second by operation, with the most clients but 64."""
-    shown = [each for each in cells if each.clients == _shown(cells)]
-    most = max((each.rate for each in shown), default=1)
-    bars = "".join(_bar(row, each, most) for row, each in enumerate(shown))
-    height = 20 * len(shown) + 10
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{height}" '
-        f'font-family="sans-serif" font-size="12">{bars}</svg>\n'
-    )
-
-
-def _shown(cells: Sequence[Cell]) -> int:
-    counts = {each.clients for each in cells}
-    return 64 if 64 in counts else max(counts, default=0)  # noqa: PLR2004 — what ratios are told of
-
-
-def _bar(row: int, cell: Cell, most: float) -> str:
-    top, width = 20 * row + 5, 400 * cell.rate / most
-    name = escape(f"{cell.operation}, {cell.contender}")
-    return (
-        f'<text x="250" y="{top + 12}" text-anchor="end">{name}</text>'
-        f'<rect x="260" y="{top}" width="{width:.0f}" height="16" fill="#4a7fb5"/>'
-        f'<text x="{265 + width:.0f}" y="{top + 12}">{cell.rate:.0f}/s</text>'
-    )

@@ -42,7 +42,6 @@ _FILL: Final = {
         ) AS numbers
         ON CONFLICT DO NOTHING""",
 }
-_KEPT: Final = 5
 
 
 def fill(url: str, rows: int) -> None:
@@ -86,16 +85,6 @@ async def _vacuum(url: str) -> None:
     alone = database.writer.execution_options(isolation_level="AUTOCOMMIT")
     async with database.lifespan(None), alone.connect() as connection:
         await connection.execute(text("VACUUM ANALYZE articles"))
-
-
-def allowed(url: str) -> int:
-    """Return how many connections a PostgreSQL takes, less those that are kept for others."""
-    return asyncio.run(_allowed(url))
-
-
-async def _allowed(url: str) -> int:
-    async with _connection(url) as connection:
-        return int(await connection.scalar(text("SHOW max_connections")) or 0) - _KEPT
 
 
 async def _insert(connection: AsyncConnection, first: int, last: int) -> None:

@@ -8,7 +8,9 @@ from uuid import UUID
 
 import httpx2
 
+from benchmarks.cells import Cell
 from benchmarks.contenders import Contender
+from benchmarks.databases import allowed
 from benchmarks.operations import (
     DEEP,
     FIRST,
@@ -20,8 +22,7 @@ from benchmarks.operations import (
     room,
     seconds_of,
 )
-from benchmarks.report import Cell
-from benchmarks.rows import allowed, restore, tidy
+from benchmarks.rows import fill, restore, tidy
 from benchmarks.serving import Served
 from benchmarks.wrk import Load, loaded, written
 from brickwork import Database
@@ -45,15 +46,16 @@ class Run:
     def __init__(self, url: str, plan: Plan) -> None:
         """Begin after the first rows, which are read."""
         self.database = Database(url).url.get_backend_name()
-        self._url, self._plan = url, plan
+        self.url, self._plan = url, plan
         self._paths: dict[tuple[Contender, str], str] = {}
         self._used = range(FIRST, FIRST)
         self._made = count(1)
 
-    def check(self, contenders: Collection[Contender]) -> None:
-        """Refuse a PostgreSQL that takes too few connections for all *contenders* at once."""
-        wanted = sum(each.connections for each in contenders)
-        if self.database == "postgresql" and (few := allowed(self._url)) < wanted:
+    def prepare(self, contenders: Collection[Contender]) -> None:
+        """Write the rows; refuse a PostgreSQL that takes too few connections for *contenders*."""
+        fill(self.url, ROWS)
+        few, wanted = allowed(self.url), sum(each.connections for each in contenders)
+        if few is not None and few < wanted:
             text = f"It takes {few} connections, and {wanted} are needed: set max_connections"
             raise SystemExit(f"{text} of the PostgreSQL, or name fewer contenders with --only.")
 
@@ -77,7 +79,7 @@ class Run:
         rounds: dict[Contender, list[Load]] = {each: [] for each in able}
         busy = dict.fromkeys(able, 0.0)
         if operation not in READS:
-            tidy(self._url)
+            tidy(self.url)
         for _ in range(self._plan.rounds):
             for contender, each in able.items():
                 begun = each.seconds()
@@ -106,7 +108,7 @@ class Run:
 
     def _restore(self) -> None:
         """Put back what was deleted, and remove what was made."""
-        restore(self._url, first=self._used.start, last=self._used.stop, rows=ROWS)
+        restore(self.url, first=self._used.start, last=self._used.stop, rows=ROWS)
 
 
 def _path(contender: Contender, operation: str, url: str) -> str:

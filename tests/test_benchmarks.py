@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.cells import Cell
+from benchmarks.charts import chart
 from benchmarks.contenders import CONTENDERS, Contender, chosen
 from benchmarks.operations import BATCH, FIRST, READS, ROWS, clients_of, room, seconds_of
-from benchmarks.report import Cell, write
+from benchmarks.report import Told, write
 from benchmarks.startup import Figure
 from benchmarks.wrk import Load, parsed, spread
 
@@ -49,17 +51,20 @@ def test_a_report_compares_with_the_tutorial(tmp_path: Path) -> None:
             Cell("sqlite", "GET", 64, "<ours>", [quick, quick], 0.1),
         ],
         [Figure("import brickwork", 0.5, "s"), Figure("a list", 81.25, "MB")],
-        "One round.",
+        Told("One round.", {"sqlite": {"version": "3.50"}}),
         tmp_path,
     )
     told = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "| GET | 64 | the tutorial by hand | 100 | 1.0 | 9.0 | 1000 | 3 | 0% |" in told
-    assert "| GET | 64 | <ours> | 250 | 2.5 | 3.0 | 200 | 0 | 0% |" in told
+    assert "| 64 | the tutorial by hand | 100 | 1.0 | 9.0 | 1000 | 3 | 0% |" in told
+    assert "| 64 | <ours> | 250 | 2.5 | 3.0 | 200 | 0 | 0% |" in told
+    assert "### GET" in told
+    assert "version 3.50" in told
     assert "| import brickwork | 0.5 s |" in told
     assert "| a list | 81.2 MB |" in told
-    chart = (tmp_path / "sqlite.svg").read_text(encoding="utf-8")
-    assert "GET, &lt;ours&gt;" in chart
-    assert 'width="400"' in chart
+    drawn = (tmp_path / "sqlite.svg").read_text(encoding="utf-8")
+    assert "GET, 64 clients" in drawn
+    assert "&lt;ours&gt;" in drawn
+    assert 'width="400"' in drawn
 
 
 def test_a_batch_is_sent_by_few_and_for_long() -> None:
@@ -92,3 +97,11 @@ def test_contenders_whose_library_is_missing_are_left_out(monkeypatch: pytest.Mo
     names = {each.name for each in chosen([], quick=False)}
     assert "FastCRUD" not in names
     assert "asyncpg in FastAPI" in names
+
+
+def test_operations_of_other_clients_are_charted_with_the_most_there_are() -> None:
+    some = [Cell("sqlite", BATCH, n, "fast lane", [Load(n, 1, n, 0)], 0.1) for n in (1, 8)]
+    drawn = chart(some)
+    assert f"{BATCH}, 8 clients" in drawn
+    assert "#4a7fb5" in drawn
+    assert ">1/s<" not in drawn

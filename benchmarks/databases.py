@@ -1,0 +1,31 @@
+"""What a database says of itself."""
+
+import asyncio
+import sqlite3
+from typing import Any, Final
+
+from sqlalchemy import text
+
+from brickwork import Database
+
+_KEPT: Final = 5
+_SETTINGS: Final = ("server_version", "fsync", "synchronous_commit", "max_connections")
+
+
+def settings(url: str) -> dict[str, Any]:
+    """Return what matters of the settings of a database, by their names."""
+    if Database(url).url.get_backend_name() == "sqlite":
+        return {"version": sqlite3.sqlite_version}
+    return asyncio.run(_settings(url))
+
+
+async def _settings(url: str) -> dict[str, Any]:
+    database = Database(url)
+    async with database.lifespan(None), database.reader.connect() as connection:
+        return {name: await connection.scalar(text(f"SHOW {name}")) for name in _SETTINGS}
+
+
+def allowed(url: str) -> int | None:
+    """Return how many connections it takes, less some for others, or nothing if any number."""
+    given = settings(url).get("max_connections")
+    return int(given) - _KEPT if given else None
