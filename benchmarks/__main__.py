@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.cells import Cell
-from benchmarks.contenders import Contender, chosen
+from benchmarks.contenders import CONTENDERS, Contender, chosen
 from benchmarks.databases import settings
 from benchmarks.operations import OPERATIONS, ROWS
 from benchmarks.report import FOLDER, Told, write
@@ -29,7 +29,7 @@ def main() -> None:
         raise SystemExit("The load comes from wrk: install it (Debian: apt-get install wrk).")
     contenders = chosen(asked.only, quick=asked.quick)
     plan = Plan(asked.operations, asked.clients, asked.rounds, asked.seconds)
-    found: list[Figure] = []
+    cells, found = list[Cell](), list[Figure]()
     with tempfile.TemporaryDirectory() as folder:
         given = os.environ.get("DATABASE_URL")
         urls = [f"sqlite:///{Path(folder) / 'bench.db'}", *([given] if given else [])]
@@ -37,10 +37,13 @@ def main() -> None:
         for run in runs:
             run.prepare([each for each in contenders if run.database in each.databases])
         told = Told(_how(plan), {run.database: settings(run.url) for run in runs})
-        cells = [cell for run in runs for cell in _measured(run, contenders)]
-        if not asked.only:
-            found += figures(urls[-1], asked.seconds)
-    write(cells, found, told, asked.folder)
+        try:
+            for run in runs:
+                cells += _measured(run, contenders)
+            if not asked.only:
+                found += figures(urls[-1], asked.seconds)
+        finally:  # hours are not for nothing
+            write(cells, found, told, asked.folder)
 
 
 def _measured(run: Run, contenders: Sequence[Contender]) -> Iterator[Cell]:
@@ -53,14 +56,18 @@ def _measured(run: Run, contenders: Sequence[Contender]) -> Iterator[Cell]:
         run.warm(served)
         for cell in run.cells(served):
             print(f"{run.database} {cell.operation} {cell.clients}: {cell.contender}", end=" ")
-            print(f"{cell.rate:.0f}/s, p99 {cell.slowest:.1f} ms, {cell.refused} refused")
+            print(
+                f"{cell.rate:.0f}/s, p99 {cell.slowest:.1f} ms, {cell.refused} refused", flush=True
+            )
             yield cell
 
 
 def _how(plan: Plan) -> str:
     rounds = "1 round" if plan.rounds == 1 else f"{plan.rounds} rounds"
     apart = "a core of its own" if are_apart() else "the core of the load"
-    return f"{rounds} of {plan.seconds} s, one worker on {apart}, {ROWS} rows."
+    how = f"{rounds} of {plan.seconds} s, one worker on {apart}, {ROWS} rows."
+    missing = [each.name for each in CONTENDERS if not each.is_here()]
+    return f"{how} Not installed: {', '.join(missing)}." if missing else how
 
 
 def _asked() -> argparse.Namespace:

@@ -35,6 +35,10 @@ class Contender:
         """Whether it is the service."""
         return self.target.startswith("benchmarks.ours:")
 
+    def is_here(self) -> bool:
+        """Tell whether it is installed."""
+        return find_spec(self.needs) is not None
+
     def can(self, database: str, operation: str) -> bool:
         """Tell whether it does an *operation* on a *database* at all."""
         return database in self.databases and operation in self.operations
@@ -129,7 +133,7 @@ CONTENDERS: Final = (
 
 def chosen(only: list[str], *, quick: bool) -> list[Contender]:
     """Return those named by a part of their names in *only*, else all, or the *quick* ones."""
+    here = [each for each in CONTENDERS if each.is_here()]
     if only:
-        named = [each for each in CONTENDERS if any(part in each.name for part in only)]
-        return [each for each in named if find_spec(each.needs)]
-    return [each for each in CONTENDERS if find_spec(each.needs) and (each.quick or not quick)]
+        return [each for each in here if any(part in each.name for part in only)]
+    return [each for each in here if each.quick or not quick]

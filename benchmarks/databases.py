@@ -9,6 +9,9 @@ from sqlalchemy import text
 from brickwork import Database
 
 _KEPT: Final = 5
+_ACTIVE: Final = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE state <> 'idle' AND datname = current_database() AND pid <> pg_backend_pid()"""
 _SETTINGS: Final = ("server_version", "fsync", "synchronous_commit", "max_connections")
 
 
@@ -23,6 +26,17 @@ async def _settings(url: str) -> dict[str, Any]:
     database = Database(url)
     async with database.lifespan(None), database.reader.connect() as connection:
         return {name: await connection.scalar(text(f"SHOW {name}")) for name in _SETTINGS}
+
+
+def is_idle(url: str) -> bool:
+    """Tell whether a PostgreSQL carries out nothing for anybody; SQLite does nothing by itself."""
+    return Database(url).url.get_backend_name() == "sqlite" or not asyncio.run(_active(url))
+
+
+async def _active(url: str) -> int:
+    database = Database(url)
+    async with database.lifespan(None), database.reader.connect() as connection:
+        return int(await connection.scalar(text(_ACTIVE)) or 0)
 
 
 def allowed(url: str) -> int | None:

@@ -34,11 +34,11 @@ def update(names: Any) -> str:
     )
 
 
-async def opened() -> Any:
+async def opened(**options: Any) -> Any:
     """Return a pool of ten connections, as all who are compared have."""
     url = Database(os.environ["DATABASE_URL"]).url.set(drivername="postgresql")
     address = url.render_as_string(hide_password=False)
-    return await asyncpg.create_pool(address, min_size=10, max_size=10, init=_with_json)
+    return await asyncpg.create_pool(address, min_size=10, max_size=10, init=_with_json, **options)
 
 
 async def _with_json(connection: Any) -> None:

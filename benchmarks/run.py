@@ -1,5 +1,6 @@
 """One run over one database: every operation of every contender, in turn."""
 
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -10,7 +11,7 @@ import httpx2
 
 from benchmarks.cells import Cell
 from benchmarks.contenders import Contender
-from benchmarks.databases import allowed
+from benchmarks.databases import allowed, is_idle
 from benchmarks.operations import (
     DEEP,
     FIRST,
@@ -28,6 +29,8 @@ from benchmarks.wrk import Load, loaded, written
 from brickwork import Database
 
 _APART: Final = 10_000_000  # between the numbers of what loads make, so that no slug comes twice
+
+_PATIENCE: Final = 60.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class Run:
                 begun = each.seconds()
                 rounds[contender].append(self._load(contender, each, operation, clients))
                 busy[contender] += each.seconds() - begun
-                each.settle()
+                self._settle(each)
                 if operation not in READS:
                     self._restore()
         for contender, loads in rounds.items():
@@ -105,6 +108,13 @@ class Run:
         """Return so many *rows*, other than those before as long as there are some."""
         first = self._used.stop if self._used.stop + rows <= ROWS else FIRST
         return range(first, first + rows)
+
+    def _settle(self, served: Served) -> None:
+        """Wait until nobody works any more for those who did not wait for their answers."""
+        end = time.monotonic() + _PATIENCE
+        served.settle()
+        while not is_idle(self.url) and time.monotonic() < end:
+            served.settle()
 
     def _restore(self) -> None:
         """Put back what was deleted, and remove what was made."""
