@@ -1,4 +1,4 @@
-"""The benchmark: `make bench`, or `make bench ARGS=--quick` for a minute or two.
+"""The benchmark: `make bench`, or `make bench ARGS=--quick` for two minutes.
 
 DATABASE_URL=postgresql://… names an empty database of a PostgreSQL to be measured too; it should
 write to a disk, with fsync. Load comes from `wrk`, which has to be installed.

@@ -32,15 +32,15 @@ _PACKAGES: Final = (
     "psycopg",
 )
 _HOW: Final = f"""\
-Medians of rounds in turn; the ratio is to {TUTORIAL} in the same run. Refused are answers that
-are no 2xx, and connections without one. µs of CPU are those of the server for a request, without
-the database's. The heap of every contender is frozen before it serves (`gc.freeze`), as
-`python -m app` does it, and all are served by uvicorn with the same protocol.
+Medians of rounds in turn; the ratio is to {TUTORIAL} in the same run. Refused are
+answers that are no 2xx, and connections without one. µs of CPU are those of the server for a
+request, without the database's. The heap of every contender is frozen before it serves
+(`gc.freeze`), as `python -m app` does it, and all are served by uvicorn with the same protocol.
 
 The work is not equal. The service counts versions, and marks what it deletes; all others delete.
 Page 5 000 begins at a cursor in the service, in Django REST Framework and in what has only a
-driver, and at an offset in all others. FastCRUD and fastapi-restly count the rows of each list,
-which they have no switch for, and FastCRUD answers a PATCH with `null`. The count of
+driver, and at an offset in all others. FastCRUD and fastapi-restly count all rows for each
+list, as what they generate does, and FastCRUD answers a PATCH with `null`. The count of
 fastapi-restly is without its DISTINCT, which PostgreSQL refuses for JSON; the filters of
 advanced-alchemy that FastAPI no longer takes are written by hand. What has only a driver checks
 little, and `sqlite3` blocks the loop. Batches are sent by 8 clients at most."""
@@ -77,9 +77,9 @@ def _machine(how: str, cells: Sequence[Cell]) -> Iterator[str]:
     yield _HOW
     yield ""
     packages = ", ".join(_versions())
-    yield f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, "
+    yield f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()},"
     yield f"Python {platform.python_version()}, {packages}."
-    if cells:
+    if any(len(each.rounds) > 1 for each in cells):
         yield f"Noise: half of the cells have a spread below {median(c.apart for c in cells):.0%}."
 
 

@@ -42,22 +42,23 @@ _FILL: Final = {
         ) AS numbers
         ON CONFLICT DO NOTHING""",
 }
+_MADE: Final = Article.slug.startswith("made-")
 
 
 def fill(url: str, rows: int) -> None:
-    """Migrate the database at *url*, and write *rows* articles, unless they are there."""
+    """Migrate the database at *url*, and have it hold *rows* articles and no others."""
     migrate(url)
     asyncio.run(_fill(url, rows))
 
 
 async def _fill(url: str, rows: int) -> None:
+    others = select(func.count()).where(Article.id > UUID(int=rows), ~_MADE)
     async with _connection(url) as connection:
-        there = await connection.scalar(select(func.count()).select_from(Article))
-        if there not in {0, rows}:
-            raise SystemExit(f"There are {there} articles: name an empty database.")
-        if not there:
-            await _insert(connection, 1, rows)
-            await connection.execute(text("ANALYZE"))
+        if found := await connection.scalar(others):
+            raise SystemExit(f"There are {found} articles of somebody: name an empty database.")
+    await _restore(url, 1, rows, rows)
+    async with _connection(url) as connection:
+        await connection.execute(text("ANALYZE"))
 
 
 def restore(url: str, *, first: int, last: int, rows: int) -> None:
@@ -69,7 +70,7 @@ async def _restore(url: str, first: int, last: int, rows: int) -> None:
     own = Article.id.between(UUID(int=first), UUID(int=last))
     hidden = update(Article).where(own, Article.deleted_at.is_not(None))
     async with _connection(url) as connection:
-        await connection.execute(delete(Article).where(Article.id > UUID(int=rows)))
+        await connection.execute(delete(Article).where(Article.id > UUID(int=rows), _MADE))
         await connection.execute(hidden.values(deleted_at=None))
         await _insert(connection, first, last)
 

@@ -16,7 +16,7 @@ from benchmarks.wrk import loaded
 
 P = ParamSpec("P")
 
-_TIMES: Final = 5
+_TIMES: Final = 3
 _CLIENTS: Final = 8
 _STANDS_ON: Final = "fastapi, sqlalchemy.ext.asyncio, pydantic, asyncpg, aiosqlite"
 
