@@ -30,6 +30,8 @@ from brickwork import Database
 
 _APART: Final = 10_000_000  # between the numbers of what loads make, so that no slug comes twice
 
+_IDLE: Final = 0.1  # seconds without work, after which another has the core for itself
+_DONE: Final = 0.3  # seconds without work, after which nothing is written any more
 _PATIENCE: Final = 60.0  # seconds
 
 
@@ -82,15 +84,16 @@ class Run:
         rounds: dict[Contender, list[Load]] = {each: [] for each in able}
         busy = dict.fromkeys(able, 0.0)
         if operation not in READS:
+            self._restore(range(1, ROWS))
             tidy(self.url)
         for _ in range(self._plan.rounds):
             for contender, each in able.items():
                 begun = each.seconds()
                 rounds[contender].append(self._load(contender, each, operation, clients))
                 busy[contender] += each.seconds() - begun
-                self._settle(each)
+                self._settle(each, _IDLE if operation in READS else _DONE)
                 if operation not in READS:
-                    self._restore()
+                    self._restore(self._used)
         for contender, loads in rounds.items():
             took = busy[contender]
             yield Cell(self.database, operation, clients, contender.name, loads, took)
@@ -109,16 +112,16 @@ class Run:
         first = self._used.stop if self._used.stop + rows <= ROWS else FIRST
         return range(first, first + rows)
 
-    def _settle(self, served: Served) -> None:
+    def _settle(self, served: Served, idle: float) -> None:
         """Wait until nobody works any more for those who did not wait for their answers."""
         end = time.monotonic() + _PATIENCE
-        served.settle()
+        served.settle(idle)
         while not is_idle(self.url) and time.monotonic() < end:
-            served.settle()
+            served.settle(idle)
 
-    def _restore(self) -> None:
-        """Put back what was deleted, and remove what was made."""
-        restore(self.url, first=self._used.start, last=self._used.stop, rows=ROWS)
+    def _restore(self, rows: range) -> None:
+        """Put back what was deleted of *rows*, and remove what was made."""
+        restore(self.url, first=rows.start, last=rows.stop, rows=ROWS)
 
 
 def _path(contender: Contender, operation: str, url: str) -> str:

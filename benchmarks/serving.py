@@ -18,8 +18,10 @@ from typing import Final
 import httpx2
 from starlette.types import ASGIApp
 
+from brickwork import Database
+
 ROOT: Final = Path(__file__).parents[1]
-_IDLE: Final = 0.1  # seconds without work after which a contender has done all it was sent
+_ALIKE: Final = (f"{__name__}:frozen", "--factory", "--http", "brickwork.protocol:Protocol")
 _PATIENCE: Final = 30.0
 
 
@@ -46,12 +48,12 @@ class Served:
         user, system = numbers.split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
-    def settle(self) -> None:
-        """Wait until it has done what it was sent by those who did not wait for the answer."""
+    def settle(self, idle: float) -> None:
+        """Wait until it did nothing for *idle* seconds, for those who did not await answers too."""
         end, before = time.monotonic() + _PATIENCE, -1.0
         while (now := self.seconds()) > before and time.monotonic() < end:
             before = now
-            time.sleep(_IDLE)
+            time.sleep(idle)
 
     def memory(self) -> float:
         """Return the megabytes that it ever had in memory at once, as Linux tells."""
@@ -61,15 +63,18 @@ class Served:
 
 
 @contextmanager
-def serving(target: str, url: str) -> Generator[Served]:
-    """Serve *target* over the database at *url* with one worker, on the first core."""
+def serving(target: str, url: str, *, plain: bool = False) -> Generator[Served]:
+    """Serve *target* over the database at *url* with one worker, on the first core.
+
+    When *plain*, its process has nothing that it does not have by itself.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", f"{__name__}:frozen", "--factory"]
+    command = [sys.executable, "-m", "uvicorn", *(_alone(target) if plain else _ALIKE)]
     command += ["--port", str(port), "--no-access-log", "--log-level", "error"]
-    command += ["--http", "brickwork.protocol:Protocol"]
-    known = {"DATABASE_URL": url, "CONTENDER": target}
+    driven = Database(url).url.render_as_string(hide_password=False)
+    known = {"DATABASE_URL": driven, "CONTENDER": target}
     process = subprocess.Popen(  # noqa: S603 — the command is made here
         [*core(0), *command], cwd=ROOT, env=os.environ | known
     )
@@ -79,6 +84,11 @@ def serving(target: str, url: str) -> Generator[Served]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+def _alone(target: str) -> list[str]:
+    factory = ["--factory"] if target.endswith("()") else []
+    return [target.removesuffix("()"), *factory]
 
 
 def core(number: int) -> list[str]:

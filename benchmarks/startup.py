@@ -55,13 +55,13 @@ def _imported(what: str) -> float:
 
 def _first(target: str, url: str) -> float:
     begun = time.perf_counter()
-    with serving(target, url) as served:
+    with serving(target, url, plain=True) as served:
         httpx2.get(f"{served.url}/articles?limit=1").raise_for_status()
         return time.perf_counter() - begun
 
 
 def _memory(contender: Contender, url: str, seconds: int) -> Iterator[Figure]:
-    with serving(contender.target, url) as served:
+    with serving(contender.target, url, plain=True) as served:
         path = f"{served.url}/articles?limit=1000"
         assert len(httpx2.get(path).json()) == 1000  # noqa: PLR2004 — as the path says
         yield Figure(f"{contender.name}: peak after one list of 1 000", served.memory(), "MB")

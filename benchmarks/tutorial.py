@@ -16,9 +16,7 @@ from sqlalchemy import JSON, BigInteger, DateTime, Double, String, Text, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from brickwork import Database
-
-engine = create_async_engine(Database(os.environ["DATABASE_URL"]).url)
+engine = create_async_engine(os.environ["DATABASE_URL"])
 Local = async_sessionmaker(engine, expire_on_commit=False)
 app = FastAPI()
 
