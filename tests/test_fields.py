@@ -371,13 +371,16 @@ class Friends(Resource[Friend]):
         return super().query().where(Friend.name == self.user)
 
 
+def of_friends(rows: Select[Note], friends: Friends) -> Select[Note]:
+    return rows.where(Note.owner.in_(friends.query().with_only_columns(Friend.owner)))
+
+
 class Sharing(Resource[Note]):
     friends: Annotated[Friends, Depends()]
 
     @override
     def query(self) -> Select[Note]:
-        owners = self.friends.query().with_only_columns(Friend.owner)
-        return super().query().where(Note.owner.in_(owners))
+        return of_friends(super().query(), self.friends)
 
 
 class Bound(Friends):
@@ -390,7 +393,9 @@ class Bound(Friends):
 class Binding(Resource[Note]):
     friends: Annotated[Bound, Depends()]
 
-    query = Sharing.query
+    @override
+    def query(self) -> Select[Note]:
+        return of_friends(super().query(), self.friends)
 
 
 @pytest.mark.parametrize(("resource", "lanes"), [(Sharing, [True]), (Binding, [False])])
