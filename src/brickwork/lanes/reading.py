@@ -76,9 +76,11 @@ class _Reading(Lane[M]):
 
     @override
     def shown(self, row: Sequence[Any]) -> dict[str, Any]:
-        values = iter(row[len(self._own) :])
-        others = {each.name: each.read(values) for each in self._related}
-        return {**super().shown(row), **others}
+        shown = super().shown(row)
+        if self._related:
+            values = iter(row[len(self._own) :])
+            shown |= {each.name: each.read(values) for each in self._related}
+        return shown
 
     def shown_of(self, rows: Select[Any]) -> Select[Any]:
         """Return *rows* as the columns of which something is shown, or made."""
