@@ -23,7 +23,7 @@ class User:
     views: int
 
 
-def current_user(authorization: Annotated[str, Header()] = "Bearer 0") -> User:
+async def current_user(authorization: Annotated[str, Header()] = "Bearer 0") -> User:
     """Return the user that a token is of: here it is what it says."""
     return User(int(authorization.removeprefix("Bearer ")))
 
