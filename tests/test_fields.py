@@ -324,10 +324,10 @@ async def test_a_dependency_may_read_a_part_of_the_body(empty_url: str) -> None:
 
 
 async def test_another_session_is_left_to_the_ordinary_lane(empty_url: str) -> None:
-    class Elsewhere(Resource[Note]):
+    class Detached(Resource[Note]):
         session: Annotated[Any, Depends(own_session)]
 
-    async with serving(book(empty_url, notes(Elsewhere))) as client:
+    async with serving(book(empty_url, notes(Detached))) as client:
         with noting() as taken:
             assert (await client.get("/notes")).status_code == 500
     assert taken == []
@@ -497,6 +497,13 @@ class Latest(Scope):
         return super().query().where(Note.owner == self.user, Note.rank > 1).limit(1)
 
 
+class Elsewhere(Scope):
+    @override
+    def query(self) -> Select[Note]:
+        rows = super().query().where(Note.owner == self.user)
+        return rows.execution_options(schema_translate_map={"there": None})
+
+
 # The lanes of a row, a list, a PATCH and a DELETE: f for the fast one.
 SCOPES: list[tuple[type[Resource[Note]], str]] = [
     (Joined, "ffoo"),
@@ -511,6 +518,7 @@ SCOPES: list[tuple[type[Resource[Note]], str]] = [
     (Refusing, "oooo"),
     (Either, "ffff"),
     (Latest, "fooo"),
+    (Elsewhere, "oooo"),
 ]
 
 

@@ -90,7 +90,7 @@ class Lane(ABC, Generic[M]):
         It is compiled once for all rows that are narrowed alike, be it by other values.
         """
         of = _NONE if rows is None else rows._generate_cache_key()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        if of is None or of.params:
+        if of is None or of.params or (rows is not None and rows.get_execution_options()):
             return None
         name = (dialect.name, variant, of.key)
         if name not in self._statements:
