@@ -23,9 +23,10 @@ async def serving(app: FastAPI) -> AsyncGenerator[AsyncClient]:
         raise RuntimeError("The application did not start.")
     await server.on_tick(0)  # sets the headers that every answer has
     port = server.servers[0].sockets[0].getsockname()[1]
-    limits = Limits(max_connections=100)
+    url, limits = f"http://127.0.0.1:{port}", Limits(max_connections=100)
     try:
-        async with AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=limits) as client:
+        # It waits as long as a busy machine takes.
+        async with AsyncClient(base_url=url, limits=limits, timeout=60) as client:
             yield client
     finally:
         # Not server.shutdown(): it sleeps 0.1 s, which a thousand tests would wait for.

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from app.main import create_app
 from app.settings import Settings
-from brickwork import Database, Resource, crud_router, install
+from brickwork import Database, ListQuery, Resource, crud_router, install
 from brickwork.explanations import explain
 from tests.test_fields import Note, NoteCreate, NoteRead, Notes, NoteUpdate, notes, yielding
 from tests.test_lanes import listening
@@ -72,12 +72,6 @@ class Given(Resource[Note]):
     given: Annotated[str, Depends(yielding)]
 
 
-def other(**options: Any) -> APIRouter:
-    return crud_router(
-        "/notes", Notes, read=NoteRead, create=NoteCreate, update=NoteUpdate, **options
-    )
-
-
 def with_another_before() -> FastAPI:
     before = APIRouter()
 
@@ -124,6 +118,26 @@ def answering_otherwise() -> FastAPI:
 async def test_a_reason_is_told(empty_url: str, app: Any, lane: str) -> None:
     database = Database(empty_url)
     assert told(app(), database)["GET /notes/{id}"] == lane
+    await database.dispose()
+
+
+class Captioned(NoteCreate):
+    caption: str
+
+
+class Asked(ListQuery[Note]):
+    text: str
+
+
+async def test_a_statement_that_depends_on_what_is_asked_is_not_told(empty_url: str) -> None:
+    database = Database(empty_url)
+    router = crud_router(
+        "/notes", Notes, read=NoteRead, create=Captioned, update=NoteUpdate, query=Asked
+    )
+    found = {each.operation: each for each in explain(application(router), database, "notes")}
+    assert found["GET /notes"].lane.startswith("fast")
+    assert found["GET /notes"].statements == []
+    assert found["POST /notes"].lane == "ordinary, since caption is no column of Note"
     await database.dispose()
 
 

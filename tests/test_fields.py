@@ -7,6 +7,7 @@ from itertools import product
 from typing import Annotated, Any, Literal
 
 import pytest
+from annotated_types import MaxLen
 from fastapi import (
     APIRouter,
     BackgroundTasks,
@@ -21,8 +22,8 @@ from fastapi import (
     Security,
 )
 from httpx2 import ASGITransport, AsyncClient
-from sqlalchemy import Select, String, bindparam, exists, select
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ARRAY, Select, String, any_, bindparam, exists, literal, select
+from sqlalchemy.orm import Mapped, mapped_column, synonym
 from typing_extensions import override
 
 from brickwork import (
@@ -41,6 +42,7 @@ from brickwork import (
     crud_router,
     install,
 )
+from tests.conftest import Databases
 from tests.server import serving
 from tests.service.bodies import told
 from tests.test_lanes import noting
@@ -60,6 +62,7 @@ class Note(Base, Versioned, SoftDelete):
     owner: Mapped[str] = mapped_column(String(20))
     text: Mapped[str] = mapped_column(String(50))
     rank: Mapped[int] = mapped_column(default=0)
+    caption: Mapped[str] = synonym("text")
 
 
 class Friend(Base):
@@ -209,6 +212,37 @@ async def test_what_is_read_together_is_each_ones_own(empty_url: str) -> None:
         own = user == ("ada" if key % 2 else "bob")
         assert answer.status_code == (200 if own else 404)
         assert not own or answer.json() == {"id": key, "owner": user, "text": f"note {key}"}
+
+
+async def test_what_cannot_be_compared_is_read_alone(databases: Databases) -> None:
+    class Several(Resource[Note]):
+        user: Annotated[str, Depends(current_user)]
+
+        @override
+        def query(self) -> Select[Note]:
+            owners = literal([self.user, "eve"], ARRAY(String))
+            return super().query().where(Note.owner == any_(owners))
+
+    async with serving(book(databases.empty("postgresql"), notes(Several))) as client:
+        with noting() as taken:
+            found = [
+                (await client.get(f"/notes/{key}", headers={"authorization": "ada"})).status_code
+                for key in (1, 2)
+            ]
+    assert (found, taken) == ([200, 404], [True, False])
+
+
+async def test_a_row_that_cannot_be_shown_is_a_500(empty_url: str) -> None:
+    class Short(NoteRead):
+        text: Annotated[str, MaxLen(3)]
+
+    class Every(Resource[Note]): ...
+
+    router = crud_router("/notes", Every, read=Short, create=NoteCreate, update=NoteUpdate)
+    async with serving(book(empty_url, router)) as client:
+        with noting() as taken:
+            assert (await client.get("/notes/1")).status_code == 500
+    assert taken == [False]
 
 
 async def test_a_walk_through_a_scope_ends_where_it_does(empty_url: str) -> None:
@@ -511,9 +545,9 @@ SCOPES: list[tuple[type[Resource[Note]], str]] = [
     (Implied, "ffoo"),
     (Listed, "oooo"),
     (Bare, "ffff"),
-    (Named, "ffff"),
+    (Named, "oooo"),
     (Given, "oooo"),
-    (Clashing, "ffof"),
+    (Clashing, "oooo"),
     (Asking, "oooo"),
     (Refusing, "oooo"),
     (Either, "ffff"),

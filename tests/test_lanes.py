@@ -11,7 +11,7 @@ from annotated_types import Len
 from fastapi import APIRouter, Depends, FastAPI
 from httpx2 import Response
 from pydantic import Field, field_validator, model_validator
-from sqlalchemy import Engine, Float, Select, bindparam, event, func, select, text
+from sqlalchemy import Engine, Float, FunctionElement, Select, bindparam, event, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, Session as SyncSession, column_property, mapped_column
 from sqlalchemy.types import String, TypeDecorator
@@ -628,6 +628,16 @@ async def test_a_read_that_is_given_up_leaves_no_connection_in_use(shop: Shop) -
 async def test_sql_that_depends_on_its_values_is_not_compiled_once(shop: Shop) -> None:
     several = select(Store.code).where(Store.code.in_(["a", "b"]))
     assert compiled(several, {"code": Store.__table__.c.code}, shop.reader.dialect) is None
+
+
+class unheard_of(FunctionElement[str]):  # noqa: N801 — a function of SQL
+    type = String()
+    inherit_cache = True
+
+
+async def test_sql_that_the_database_does_not_have_is_left_to_the_ordinary_lane(shop: Shop) -> None:
+    other = select(unheard_of())
+    assert compiled(other, {"code": Store.__table__.c.code}, shop.reader.dialect) is None
 
 
 @pytest.mark.parametrize("path", ["/shops/a", "/shops"])

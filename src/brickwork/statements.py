@@ -61,7 +61,8 @@ def compiled(
 ) -> Statement | None:
     """Return *statement*, which returns *columns*; None if there is none, or none for all values.
 
-    *parameters* are those of the rows it was made from: their values are given anew each time.
+    *parameters* are those of the rows it was made from: their values are given anew each time. None
+    may have a name of its own, which could be that of a value that is given besides.
     """
     if statement is None:
         return None
@@ -70,8 +71,8 @@ def compiled(
     except (ArgumentError, CompileError):  # the ordinary lane will say so
         return None
     inner = dict(_inner(made.binds, parameters))
-    wanting = any(each.required for each in parameters)
-    if wanting or made.post_compile_params or made.literal_execute_params:
+    named = any(not each.unique for each in parameters)
+    if named or made.post_compile_params or made.literal_execute_params:
         return None
     names: Sequence[str] = made.positiontup or ()
     return Statement(
