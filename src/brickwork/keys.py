@@ -1,13 +1,14 @@
 """Primary keys: which attribute it is, and how a URL writes its value."""
 
 import re
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Column, inspect
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
-from brickwork.guards import NOT_TEXT, UUID_TEXT
+from brickwork.guards import NOT_TEXT, UUID_TEXT, Bounds
 from brickwork.inputs import bounds_of
 
 _INT: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
@@ -15,9 +16,7 @@ _INT: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 def primary_key(model: type[DeclarativeBase]) -> InstrumentedAttribute[Any]:
     """Return the attribute of *model*'s primary key."""
-    name = inspect(model).get_property_by_column(_column(model)).key
-    attribute: InstrumentedAttribute[Any] = getattr(model, name)
-    return attribute
+    return _attribute(model)
 
 
 def key_type(model: type[DeclarativeBase]) -> type[UUID | int | str]:
@@ -39,7 +38,7 @@ def parse_key(model: type[DeclarativeBase], key: object) -> object:
     """
     if not isinstance(key, str):
         return key
-    kind, bounds = key_type(model), bounds_of(_column(model))
+    kind, bounds = _accepted(model)
     if issubclass(kind, UUID):
         return UUID(key) if UUID_TEXT.fullmatch(key) else None
     if issubclass(kind, int):
@@ -48,6 +47,18 @@ def parse_key(model: type[DeclarativeBase], key: object) -> object:
         return int(key) if fits else None
     fits = len(key) <= bounds.get("str", {}).get("max_length", len(key))
     return key if fits and not NOT_TEXT.search(key) else None
+
+
+@cache
+def _attribute(model: type[DeclarativeBase]) -> InstrumentedAttribute[Any]:
+    name = inspect(model).get_property_by_column(_column(model)).key
+    attribute: InstrumentedAttribute[Any] = getattr(model, name)
+    return attribute
+
+
+@cache
+def _accepted(model: type[DeclarativeBase]) -> tuple[type[UUID | int | str], Bounds]:
+    return key_type(model), bounds_of(_column(model))
 
 
 def _column(model: type[DeclarativeBase]) -> Column[Any]:

@@ -67,12 +67,12 @@ class _Reading(Lane[M]):
         self._related = related(shape.model, shape.read)
         others = (named for each in self._related for named in each.columns())
         super().__init__(shape, {**columns, **dict(others)})
+        self._models: list[type[DeclarativeBase]] = [shape.model]
+        self._models += (each for own in self._related for each in own.models())
 
     @override
     def is_watched(self, database: Database) -> bool:
-        models: list[type[DeclarativeBase]] = [self.shape.model]
-        models += (each for own in self._related for each in own.models())
-        return any(is_read_watched(database.reader, each) for each in models)
+        return any(is_read_watched(database.reader, each) for each in self._models)
 
     @override
     def shown(self, row: Sequence[Any]) -> dict[str, Any]:
@@ -140,17 +140,21 @@ class _Item(_Reading[M]):
         return found[0] if found else None
 
     def _of_one(self, rows: Select[M], dialect: Dialect) -> Prepared | None:
+        return self.statement(dialect, rows, "one", lambda: self._by_key(rows))
+
+    def _by_key(self, rows: Select[M]) -> Select[Any]:
         of = primary_key(self.shape.model)
-        key = bindparam(KEY, type_=of.type)
-        return self.statement(dialect, rows, "one", lambda: self.shown_of(rows.where(of == key)))
+        return self.shown_of(rows.where(of == bindparam(KEY, type_=of.type)))
 
     def _of_many(self, rows: Select[M], dialect: Dialect) -> Prepared | None:
         """Return the statement that finds several rows, where the database takes a list of keys."""
         if dialect.name != "postgresql":  # SQLite carries out many statements at once as well
             return None
+        return self.statement(dialect, rows, "many", lambda: self._by_keys(rows))
+
+    def _by_keys(self, rows: Select[M]) -> Select[Any]:
         of = primary_key(self.shape.model)
-        keys = any_(bindparam(KEYS, type_=ARRAY(of.type)))
-        return self.statement(dialect, rows, "many", lambda: self.shown_of(rows.where(of == keys)))
+        return self.shown_of(rows.where(of == any_(bindparam(KEYS, type_=ARRAY(of.type)))))
 
 
 class _List(_Reading[M]):
