@@ -75,7 +75,7 @@ def test_an_instant_is_sent_and_read_in_utc(value: datetime, dialect: Any) -> No
     kind = UTCDateTime()
     for found in (
         kind.process_bind_param(value, dialect),
-        kind.process_result_value(value, dialect),
+        kind.result_processor(dialect, None)(value),
     ):
         assert found is not None
         assert (found, found.tzinfo) == (INSTANT, UTC)
@@ -83,7 +83,7 @@ def test_an_instant_is_sent_and_read_in_utc(value: datetime, dialect: Any) -> No
 
 def test_an_instant_without_its_zone_is_read_as_utc() -> None:
     naive = INSTANT.replace(tzinfo=None)
-    assert UTCDateTime().process_result_value(naive, DIALECTS[0]) == INSTANT
+    assert UTCDateTime().result_processor(DIALECTS[0], None)(naive) == INSTANT
 
 
 def test_a_datetime_without_a_zone_cannot_be_written() -> None:
@@ -93,7 +93,7 @@ def test_a_datetime_without_a_zone_cannot_be_written() -> None:
 
 def test_no_instant_is_null() -> None:
     assert UTCDateTime().process_bind_param(None, DIALECTS[0]) is None
-    assert UTCDateTime().process_result_value(None, DIALECTS[0]) is None
+    assert UTCDateTime().result_processor(DIALECTS[0], None)(None) is None
 
 
 def test_now_is_in_utc() -> None:
