@@ -7,7 +7,17 @@ from typing import Annotated, Any, ClassVar, Literal, NewType, cast
 import pytest
 from fastapi import FastAPI, Query
 from pydantic import TypeAdapter, create_model
-from sqlalchemy import ColumnElement, event, func, insert, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    bindparam,
+    event,
+    func,
+    insert,
+    literal,
+    select,
+)
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import ORMExecuteState
@@ -29,7 +39,7 @@ from brickwork import (
 from brickwork.cursors import Cursor, Signer, signer
 from brickwork.indexes import unindexed
 from brickwork.limits import Limits
-from brickwork.queries import every
+from brickwork.queries import every, scope_of
 from tests.atlas import Base, Climate, Land, Region, Stray
 
 pytestmark = pytest.mark.anyio
@@ -248,6 +258,13 @@ async def test_a_cursor_is_bound_to_its_scope(database: Database) -> None:
         for other in (select(Region), select(Region).where(Region.size <= 6), scope.distinct()):
             with pytest.raises(InvalidCursor):
                 await paginate(session, other, at)
+
+
+def test_a_scope_is_told_apart_by_values_that_are_given_to_it_last() -> None:
+    scope = select(Region).where(Region.size <= bindparam("size", type_=Integer))
+    one, other = (scope_of(scope.params(size=size), sqlite.dialect()) for size in (5, 6))
+    assert one != other
+    assert one == scope_of(scope.params(size=5), sqlite.dialect())
 
 
 async def test_a_cursor_is_bound_to_a_scope_that_is_new_with_each_request(

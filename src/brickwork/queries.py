@@ -297,7 +297,8 @@ def scope_of(rows: Select[Any], dialect: Dialect) -> str:
     text = _SCOPES.get((dialect.name, key.key))
     if text is None:
         text = _SCOPES[dialect.name, key.key] = str(_keys(rows).compile(dialect=dialect))
-    return _told(text, (each.effective_value for each in key.bindparams))
+    given = [value for _, value in sorted((key.params or {}).items())]
+    return _told(text, [*(each.effective_value for each in key.bindparams), *given])
 
 
 def _told(text: str, values: Iterable[object]) -> str:
