@@ -26,6 +26,7 @@ from brickwork import (
     ReadSchema,
     Resource,
     Schema,
+    SortBy,
     SortKey,
     crud_router,
     install,
@@ -280,6 +281,10 @@ class Required(ListQuery[Store]):
     name: str
 
 
+class Computed(ListQuery[Store]):
+    sort: SortBy[Literal["full"]] = None
+
+
 class Counted(ListQuery[Store]):
     count: Literal["exact", "estimated"] | None = "exact"
 
@@ -361,6 +366,7 @@ async def lanes_of(shop: Shop, *routers: APIRouter, **options: Any) -> str:
         (lambda: shops(Paging), "fast"),
         (lambda: shops(query=Required), "fast ordinary"),
         (lambda: shops(query=Counted), "fast ordinary"),
+        (lambda: shops(query=Computed), "fast"),
         (lambda: shops(query=Moving), "fast fast"),
         (lambda: shops(Scoped), "fast fast"),
         (lambda: shops(Asking), "fast fast"),
@@ -376,6 +382,7 @@ async def lanes_of(shop: Shop, *routers: APIRouter, **options: Any) -> str:
         "page is overridden",
         "a filter that must be given",
         "a count",
+        "a sort by what is computed",
         "a filter that differs from time to time",
         "query is overridden",
         "a field",

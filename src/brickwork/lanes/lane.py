@@ -145,4 +145,6 @@ def shown_columns(shape: Shape[Any], *others: str) -> Mapping[str, Column[Any]]:
     names = [*own_fields(model, shape.read), *others]
     names += ["version"] if issubclass(model, Versioned) else []
     own = columns(model)
+    if computed := sorted({*names} - own.keys()):
+        raise Ordinary(f"{', '.join(computed)} is no column of {model.__name__}")
     return {name: own[name] for name in names}
