@@ -5,6 +5,7 @@ The connection is one of SQLAlchemy's own pool: it is set up, counted and replac
 
 import asyncio
 import sqlite3
+from collections import defaultdict
 from collections.abc import (
     AsyncGenerator,
     Awaitable,
@@ -69,16 +70,20 @@ async def find(
     place = [*many.statement.columns].index(name)
     scope = (tuple(one.values.items()), tuple(many.values.items()))
 
+    async def alike(known: _Scope, keys: Sequence[Any]) -> Mapping[Any, Any]:
+        if len(keys) == 1:
+            rows = await fetch(database, one.statement, {**dict(known[0]), KEY: keys[0]})
+        else:
+            rows = await fetch(database, many.statement, {**dict(known[1]), KEYS: keys})
+        return {row[place]: row for row in rows or ()}
+
     async def together(wanted: Sequence[tuple[_Scope, Any]]) -> Sequence[Any]:
-        found: dict[tuple[_Scope, Any], Any] = {}
-        for each in dict.fromkeys(known for known, _ in wanted):
-            keys = [*{key for known, key in wanted if known == each}]
-            if len(keys) == 1:
-                rows = await fetch(database, one.statement, {**dict(each[0]), KEY: keys[0]})
-            else:
-                rows = await fetch(database, many.statement, {**dict(each[1]), KEYS: keys})
-            found |= {(each, row[place]): row for row in rows or ()}
-        return [found.get(each) for each in wanted]
+        keys: dict[_Scope, set[Any]] = defaultdict(set)
+        for known, each in wanted:
+            keys[known].add(each)
+        reads = (alike(known, [*each]) for known, each in keys.items())
+        found = dict(zip(keys, await asyncio.gather(*reads, return_exceptions=True), strict=True))
+        return [_of(found[known], each) for known, each in wanted]
 
     try:
         hash(scope)
@@ -88,6 +93,12 @@ async def find(
     ask = _coalescer(database, one.statement, together, at_once=_READING)
     row: Sequence[Any] | None = await ask((scope, key))
     return row
+
+
+def _of(found: Mapping[Any, Any] | BaseException, key: object) -> Any:
+    if isinstance(found, Mapping):
+        return found.get(key)
+    return found if isinstance(found, Exception) else None
 
 
 async def write(
