@@ -14,9 +14,12 @@ from brickwork.inputs import bounds_of
 _INT: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
+@cache
 def primary_key(model: type[DeclarativeBase]) -> InstrumentedAttribute[Any]:
     """Return the attribute of *model*'s primary key."""
-    return _attribute(model)
+    name = inspect(model).get_property_by_column(_column(model)).key
+    attribute: InstrumentedAttribute[Any] = getattr(model, name)
+    return attribute
 
 
 def key_type(model: type[DeclarativeBase]) -> type[UUID | int | str]:
@@ -47,13 +50,6 @@ def parse_key(model: type[DeclarativeBase], key: object) -> object:
         return int(key) if fits else None
     fits = len(key) <= bounds.get("str", {}).get("max_length", len(key))
     return key if fits and not NOT_TEXT.search(key) else None
-
-
-@cache
-def _attribute(model: type[DeclarativeBase]) -> InstrumentedAttribute[Any]:
-    name = inspect(model).get_property_by_column(_column(model)).key
-    attribute: InstrumentedAttribute[Any] = getattr(model, name)
-    return attribute
 
 
 @cache

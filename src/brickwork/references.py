@@ -39,7 +39,8 @@ def _unknown(session: Session, rows: Sequence[DeclarativeBase], scopes: Scopes) 
         added = (inspect(row).attrs[name].history.added for row in rows)
         wanted = {value for values in added for value in values or () if value is not None}
         if wanted:
-            key = primary_key(entity(scope))
+            model: type[DeclarativeBase] = entity(scope)
+            key = primary_key(model)
             keys = scope.with_only_columns(key, maintain_column_froms=True).order_by(None)
             if not wanted.issubset(session.scalars(keys.where(key.in_(wanted)))):
                 yield name
