@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+from benchmarks import wanted
 from benchmarks.cells import Cell
 from benchmarks.charts import chart
 from benchmarks.contenders import TUTORIAL
@@ -59,6 +60,7 @@ def write(
 ) -> None:
     """Write `report.md`, and a chart for each database."""
     lines = ["# The benchmark", "", *_machine(told.how, cells)]
+    lines += ["", "## What is wanted", "", *wanted.told(cells)]
     for database in dict.fromkeys(each.database for each in cells):
         own = [each for each in cells if each.database == database]
         known = ", ".join(f"{k} {v}" for k, v in told.databases.get(database, {}).items())

@@ -4,10 +4,20 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import wanted
 from benchmarks.cells import Cell
 from benchmarks.charts import chart
 from benchmarks.contenders import CONTENDERS, Contender, chosen
-from benchmarks.operations import BATCH, FIRST, READS, ROWS, clients_of, room, seconds_of
+from benchmarks.operations import (
+    BATCH,
+    FIRST,
+    OPERATIONS,
+    READS,
+    ROWS,
+    clients_of,
+    room,
+    seconds_of,
+)
 from benchmarks.report import Told, write
 from benchmarks.startup import Figure
 from benchmarks.wrk import Load, parsed, spread
@@ -105,3 +115,18 @@ def test_operations_of_other_clients_are_charted_with_the_most_there_are() -> No
     assert f"{BATCH}, 8 clients" in drawn
     assert "#4a7fb5" in drawn
     assert ">1/s<" not in drawn
+
+
+def test_what_is_wanted_is_told_beside_what_there_is() -> None:
+    loads = {"the tutorial by hand": Load(100, 30, 100, 0), "fast lane": Load(750, 2, 750, 0)}
+    some = [Cell("sqlite", "GET", 64, name, [load], 0.1) for name, load in loads.items()]
+    told = [*wanted.told(some)]
+    assert "| sqlite GET | 64 | fast lane | the tutorial by hand | 9 | 7.50 |" in told
+    assert "| sqlite GET, p99 | 64 | fast lane | the tutorial by hand | 10 | 15.00 |" in told
+    assert "| sqlite POST | 64 | fast lane | the tutorial by hand | 15 | not measured |" in told
+
+
+def test_all_that_is_wanted_is_of_contenders_there_are() -> None:
+    names = {each.name for each in CONTENDERS}
+    assert {name for each in wanted.WANTED for name in (each.ours, each.other)} <= names
+    assert {each.operation for each in wanted.WANTED} <= {*OPERATIONS}
