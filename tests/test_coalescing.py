@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from brickwork.coalescing import Coalescer
+from brickwork.coalescing import Coalescer, Sharing
 
 pytestmark = pytest.mark.anyio
 
@@ -106,3 +106,49 @@ async def test_a_loop_that_ends_leaves_nobody_waiting() -> None:
     drain.cancel()
     with pytest.raises(asyncio.CancelledError):
         await tasks[1]
+
+
+class Made:
+    """How many times something was made, and when it may be."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.gate = asyncio.Event()
+
+    async def __call__(self) -> int:
+        self.count = own = self.count + 1
+        await self.gate.wait()
+        return own
+
+
+async def test_what_is_made_is_shared_by_those_who_came_before() -> None:
+    made, sharing = Made(), Sharing()
+    tasks = [asyncio.ensure_future(sharing("a", made)) for _ in range(5)]
+    await asyncio.sleep(0)
+    assert made.count == 2
+    made.gate.set()
+    assert await asyncio.gather(*tasks) == [1, 2, 3, 3, 3]
+    assert await sharing("a", made) == 4
+
+
+async def test_what_is_called_otherwise_waits_for_nobody() -> None:
+    made, sharing = Made(), Sharing()
+    tasks = [asyncio.ensure_future(sharing(name, made)) for name in range(5)]
+    await asyncio.sleep(0)
+    assert made.count == 5
+    made.gate.set()
+    assert await asyncio.gather(*tasks) == [1, 2, 3, 4, 5]
+
+
+async def test_nothing_is_remembered_that_nobody_waits_for() -> None:
+    made, sharing = Made(), Sharing()
+    tasks = [asyncio.ensure_future(sharing(n % 3, made)) for n in range(12)]
+    await asyncio.sleep(0)
+    for each in tasks[::2]:
+        each.cancel()
+    assert len(sharing) == 3
+    made.gate.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    del tasks, each
+    await asyncio.sleep(0)
+    assert len(sharing) == 0

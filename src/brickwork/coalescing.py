@@ -6,14 +6,20 @@ together began after the last of it came, so that everybody reads what was writt
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import Any, Final, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _MOST: Final = 256
 """How many are carried out together."""
+
+_SHARING: Final = 2
+"""How many times the same is made at the same time: one is on its way while one is handed out."""
+
+_Make = Callable[[], Awaitable[R]]
 
 
 class Coalescer(Generic[T, R]):
@@ -76,3 +82,35 @@ class Coalescer(Generic[T, R]):
                 turn.set_exception(result)
             else:
                 turn.set_result(result)
+
+
+class Sharing:
+    """Makes once what several ask for: who comes while it is made shares what is made next."""
+
+    def __init__(self) -> None:
+        """Remember what is asked for as long as somebody waits for it."""
+        self._asked: WeakValueDictionary[Hashable, Coalescer[Any, Any]] = WeakValueDictionary()
+
+    async def __call__(self, name: Hashable, make: _Make[R]) -> R:
+        """Return what *make* returns, or another's that is called *name*; raises its error."""
+        asked: Coalescer[_Make[R], R] | None = self._asked.get(name)
+        if asked is None:
+            asked = self._asked[name] = Coalescer(_once, at_once=_SHARING)
+        return await asked(make)
+
+    def __len__(self) -> int:
+        """Return for how many things somebody waits."""
+        return len(self._asked)
+
+
+async def _once(makes: Sequence[_Make[R]]) -> Sequence[R]:
+    return [await makes[0]()] * len(makes)
+
+
+def is_hashable(value: object) -> bool:
+    """Tell whether it can be told what is equal to *value*."""
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True

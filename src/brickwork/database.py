@@ -26,7 +26,7 @@ from typing_extensions import override
 
 from brickwork import faults
 from brickwork.answers import request_id
-from brickwork.coalescing import Coalescer
+from brickwork.coalescing import Coalescer, Sharing
 from brickwork.pools import FairPool
 from brickwork.problems import Problem
 from brickwork.reads import stand_alone
@@ -84,6 +84,7 @@ class Database:
         self.fast = fast and type(self).session is Database.session
         self.coalesce = coalesce
         self.coalescers: dict[object, Coalescer[Any, Any]] = {}
+        self.shared = Sharing()
         self._isolation = isolation
         self.writer = self._engine(pool_size, pool_timeout, readonly=False)
         self.reader = self._engine(pool_size, pool_timeout, readonly=True)

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from brickwork import faults
-from brickwork.coalescing import Coalescer
+from brickwork.coalescing import Coalescer, is_hashable
 from brickwork.database import Database
 from brickwork.pools import FairPool
 from brickwork.statements import Prepared, Statement
@@ -85,9 +85,7 @@ async def find(
         found = dict(zip(keys, await asyncio.gather(*reads, return_exceptions=True), strict=True))
         return [_of(found[known], each) for known, each in wanted]
 
-    try:
-        hash(scope)
-    except TypeError:  # it cannot be told whether another's is the same
+    if not is_hashable(scope):  # it cannot be told whether another's is the same
         rows = await fetch(database, one.statement, {**one.values, KEY: key})
         return rows[0] if rows else None
     ask = _coalescer(database, one.statement, together, at_once=_READING)

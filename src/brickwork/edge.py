@@ -68,20 +68,22 @@ class Edge:
     def _measured(self, headers: Headers, receive: Receive) -> Receive:
         """Return *receive*, which then reads no further than the limit."""
         limit, total = self.limits.body, 0
-        refusal = ContentTooLarge(f"The body may have {limit} bytes.")
         declared = headers.get("content-length", "0")
 
         async def receive_measured() -> Message:
             nonlocal total
             if declared.isdecimal() and int(declared[:20]) > limit:
-                raise refusal
+                raise self._too_large()
             message = await receive()
             total += len(message.get("body", b""))
             if total > limit:
-                raise refusal
+                raise self._too_large()
             return message
 
         return receive_measured
+
+    def _too_large(self) -> Problem:
+        return ContentTooLarge(f"The body may have {self.limits.body} bytes.")
 
 
 def _text(path: bytes) -> str:

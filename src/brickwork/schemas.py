@@ -1,9 +1,10 @@
 """The shapes of requests and answers: strict on the way in, written out on the way out."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from types import UnionType
-from typing import Annotated, Any, ClassVar, Final, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Final, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticUndefined
@@ -79,5 +80,32 @@ def schema_in(annotation: Any) -> type[BaseModel] | None:
         return next((found for each in get_args(annotation) if (found := schema_in(each))), None)
     return None
 
+
+def runs_code(schema: type[BaseModel]) -> bool:
+    """Tell whether what *schema* shows may depend on more than the values it is given."""
+    return any(_runs_code(each) for each in _nodes(schema.__pydantic_core_schema__))
+
+
+def _nodes(schema: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield *schema* and those within it, as pydantic-core has them."""
+    if isinstance(schema, Mapping):
+        node = cast("Mapping[str, Any]", schema)
+        yield node
+        schema = [*node.values()]
+    if isinstance(schema, list | tuple):
+        for each in cast("Sequence[Any]", schema):
+            yield from _nodes(each)
+
+
+def _runs_code(node: Mapping[str, Any]) -> bool:
+    function = node.get("function")
+    if callable(function):
+        package, _, _ = str(getattr(function, "__module__", "")).partition(".")
+        return package not in _PURE
+    return any(node.get(each) for each in ("computed_fields", "custom_init", "post_init"))
+
+
+_PURE: Final = {"brickwork", "pydantic", *sys.stdlib_module_names}
+"""Where functions are from that go by the value alone."""
 
 _WRAPPERS: Final = {Annotated, Union, UnionType, list, tuple, Sequence}

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
+from functools import cached_property, partial
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar, cast
 from urllib.parse import parse_qsl
@@ -12,6 +14,7 @@ from sqlalchemy import ARRAY, Column, Dialect, Select, any_, bindparam
 from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
+from brickwork.coalescing import is_hashable
 from brickwork.database import Database
 from brickwork.drivers import KEY, KEYS, fetch, find
 from brickwork.etags import tag_of
@@ -25,6 +28,7 @@ from brickwork.lists import ListQuery
 from brickwork.models import Versioned
 from brickwork.problems import Problem
 from brickwork.queries import Listing, Stretch, every, listed
+from brickwork.schemas import runs_code
 from brickwork.shapes import Shape
 from brickwork.sorting import order
 from brickwork.statements import Prepared
@@ -170,15 +174,30 @@ class _List(_Reading[M]):
         )
         self._known: dict[object, _Asked] = {}
 
+    @cached_property
+    def _is_own(self) -> bool:
+        """Tell whether one client may be shown the same rows in another way than the next."""
+        return runs_code(self.shape.read)
+
     @override
     async def answer(self, call: Call[M]) -> Response | None:
         if (at := self._at(call.query)) is None or (rows := await call.rows()) is None:
             return None
         if (asked := self._asked(rows, at, call.database.reader.dialect)) is None:
             return None
-        listing, stretch = asked
-        if (page := self._statement(stretch, call.database.reader.dialect)) is None:
+        if (page := self._statement(asked[1], call.database.reader.dialect)) is None:
             return None
+        make = partial(self._page, call, asked, page)
+        name = (call.scope["path"], call.query, page.statement, tuple(page.values.items()))
+        if not call.database.coalesce or self._is_own or not is_hashable(name):
+            return await make()
+        response = copy(await call.database.shared(name, make))
+        if response:
+            response.raw_headers = [*response.raw_headers]
+        return response
+
+    async def _page(self, call: Call[M], asked: _Asked, page: Prepared) -> Response | None:
+        listing, stretch = asked
         if (records := await fetch(call.database, page.statement, page.values)) is None:
             return None
         found = [page.statement.read(each) for each in records]
@@ -186,7 +205,7 @@ class _List(_Reading[M]):
         if response := self.response(call.route, [self.shown(each) for each in items]):
             response.headers["Vary"] = "Accept"
             ends = [self._named(each) for each in (items[0], items[-1])] if items else []
-            places = listing.page(stretch, ends, more=len(found) > at.limit)
+            places = listing.page(stretch, ends, more=len(found) > stretch.at.limit)
             tell_places(Request(call.scope), response, places)
         return response
 
