@@ -59,6 +59,7 @@ def write(
     cells: Sequence[Cell], found: Sequence[Figure], told: Told, folder: Path = FOLDER
 ) -> None:
     """Write `report.md`, and a chart for each database."""
+    folder.mkdir(parents=True, exist_ok=True)
     lines = ["# The benchmark", "", *_machine(told.how, cells)]
     lines += ["", "## What is wanted", "", *wanted.told(cells)]
     for database in dict.fromkeys(each.database for each in cells):

@@ -16,9 +16,6 @@ R = TypeVar("R")
 _MOST: Final = 256
 """How many are carried out together."""
 
-_SHARING: Final = 2
-"""How many times the same is made at the same time: one is on its way while one is handed out."""
-
 _Make = Callable[[], Awaitable[R]]
 
 
@@ -95,7 +92,7 @@ class Sharing:
         """Return what *make* returns, or another's that is called *name*; raises its error."""
         asked: Coalescer[_Make[R], R] | None = self._asked.get(name)
         if asked is None:
-            asked = self._asked[name] = Coalescer(_once, at_once=_SHARING)
+            asked = self._asked[name] = Coalescer(_once, at_once=1)
         return await asked(make)
 
     def __len__(self) -> int:
