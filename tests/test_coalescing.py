@@ -144,11 +144,10 @@ async def test_nothing_is_remembered_that_nobody_waits_for() -> None:
     made, sharing = Made(), Sharing()
     tasks = [asyncio.ensure_future(sharing(n % 3, made)) for n in range(12)]
     await asyncio.sleep(0)
-    for each in tasks[::2]:
-        each.cancel()
+    _ = [each.cancel() for each in tasks[::2]]
     assert len(sharing) == 3
     made.gate.set()
     await asyncio.gather(*tasks, return_exceptions=True)
-    del tasks, each
+    del tasks
     await asyncio.sleep(0)
     assert len(sharing) == 0
