@@ -64,13 +64,13 @@ _WHY: Final = """\
 Where it is not reached: a read that is coalesced costs some 90 µs in the process, of which the
 layers of FastAPI and Starlette and ours among them are a third, and validation and JSON a tenth;
 `bare hello` says what a server does that has none of them. Tried: a coalescer for reads by key,
-statements compiled once, no session, no matching of routes, a frozen heap. A third of a list of 20
-is making UUIDs and instants of what the driver has, a tenth validation and JSON, the rest the rows
-as dictionaries, cursors, the connection and the layers above. Writes wait for the disk, and the
-rounds of PATCH are far apart. An overridden step has a session and three round trips as the
-tutorial has them; asyncpg cannot send them at once, and AUTOCOMMIT would undo what a step of the
-author's own sets for its transaction. `sqlite3` in the loop blocks it, and has no hop to a thread
-to pay for."""
+statements compiled once, no session, no matching of routes, a frozen heap. Lists are ahead since
+all clients ask for the same page, which is made once for those who wait; a third of a list that is
+made for one alone is making UUIDs and instants of what the driver has. Writes wait for the disk,
+and the rounds of PATCH are far apart. An overridden step has a session and three round trips as
+the tutorial has them; asyncpg cannot send them at once, and AUTOCOMMIT would undo what a step of
+the author's own sets for its transaction. `sqlite3` in the loop blocks it, and has no hop to a
+thread to pay for."""
 
 
 def told(cells: Sequence[Cell]) -> Iterator[str]:

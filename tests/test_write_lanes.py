@@ -154,6 +154,51 @@ def _masked(told: str) -> str:
     return re.sub(r"20\d\d-(?!02-02)\d\d-\d\dT[\d:.]+Z", "INSTANT", told)
 
 
+BATCHES: list[tuple[Mapping[str, str], Any, bool]] = [
+    ({}, [article(slug="a")], True),
+    ({}, [article(slug=f"s{n}", views=n, meta={"n": n}, body="ü😀") for n in range(100)], True),
+    ({}, [article(slug="b", published_at="2026-02-02T00:00:00Z"), article(slug="c")], True),
+    (PATCH_TYPE, [article(slug="x")], False),
+    ({"idempotency-key": "k"}, [article(slug="d")], False),
+    ({"content-type": "text/plain"}, [article(slug="x")], False),
+    ({"if-match": '"1"'}, [article(slug="e")], False),
+    ({}, [article(slug="f"), article(slug="a"), article(slug="g")], False),
+    ({}, [article(slug="h"), article(slug="h")], False),
+    ({}, [article(slug="i", author_id=MISSING)], False),
+    ({}, [article(slug="j"), {}], False),
+    ({}, [article(slug=f"t{n}") for n in range(101)], False),
+    ({}, [], False),
+    ({}, {}, False),
+    ({}, None, False),
+]
+
+
+async def test_both_lanes_make_several_rows_alike(service_url: str) -> None:
+    seen: list[object] = []
+    for fast in (True, False):
+        await _emptied(service_url)
+        async with serving(service(service_url, fast=fast)) as client:
+            for headers, body, expected in BATCHES:
+                with noting() as taken:
+                    response = await _sent(client, "POST", "/articles/batch", headers, body)
+                several = service_url.startswith("postgresql")
+                assert taken == [fast and expected and several], body
+                seen.append(_comparable(response))
+            left = await client.get("/articles?limit=100&sort=slug")
+            seen.append([_masked(str(row)) for row in left.json()])
+    assert seen[: len(seen) // 2] == seen[len(seen) // 2 :]
+
+
+async def test_of_equal_batches_all_of_one_is_there(service_url: str) -> None:
+    batch = [article(slug=f"s{n}") for n in range(20)]
+    async with serving(service(service_url)) as client:
+        answers = await asyncio.gather(
+            *(client.post("/articles/batch", json=batch) for _ in range(10))
+        )
+        assert sorted(told(each)[:3] for each in answers) == ["201"] + ["409"] * 9
+        assert len((await client.get("/articles?limit=100")).json()) == 20
+
+
 async def test_a_row_is_changed_by_whoever_asks_at_once(service_url: str) -> None:
     async with serving(service(service_url)) as client:
         path = f"/articles/{(await created(client, '/articles', article()))['id']}"

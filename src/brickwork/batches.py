@@ -17,6 +17,7 @@ from brickwork.etags import stale
 from brickwork.faults import Written, contended
 from brickwork.idempotency import idempotent
 from brickwork.keys import parse_key, primary_key
+from brickwork.lanes import create_batch_lane, lane_of
 from brickwork.limits import current
 from brickwork.models import Versioned
 from brickwork.problems import (
@@ -84,7 +85,9 @@ def create(shape: Shape[M]) -> Endpoint:
         await shape.embedded.reload(rows.session, made)
         return made
 
-    return typed(endpoint, shape, items=Annotated[list[shape.create], Few(), Body()])  # type: ignore[name-defined]
+    kind: Any = Annotated[list[shape.create], Few()]  # type: ignore[name-defined]
+    lane = lane_of(shape, lambda shape: create_batch_lane(shape, kind))
+    return typed(endpoint, shape, lane=lane, items=Annotated[kind, Body()])
 
 
 def update(shape: Shape[M]) -> Endpoint:

@@ -15,6 +15,7 @@ from brickwork.lanes import Lane, Ordinary
 from brickwork.queries import every, of_key, to_lock
 from brickwork.shapes import Shape
 from brickwork.shortcuts import Road, roads
+from brickwork.statements import Prepared
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,10 @@ def _explanation(
     route: RouteContext, shape: Shape[Any], found: Road | Ordinary, database: Database
 ) -> Explanation:
     operation = f"{' '.join(route.methods or ())} {(route.path or '').replace(':key', '')}"
-    if isinstance(found, Road) and (hindrance := _hindrance(found.lane, database)):
-        found = hindrance
+    sent: Sequence[Prepared | None] = ()
+    if isinstance(found, Road):
+        sent = [*found.lane.usual(_rows(shape), database)]
+        found = _hindrance(found.lane, database, sent) or found
     if isinstance(found, Ordinary):
         return Explanation(
             operation, f"ordinary, since {found}", [*_finding(route, shape, database)]
@@ -50,7 +53,6 @@ def _explanation(
     lane = "fast"
     if found.fields.narrows:
         lane += f", its rows narrowed by {shape.resource.__name__}.query besides"
-    sent = found.lane.usual(_rows(shape), database)
     return Explanation(operation, lane, [each.statement.sql for each in sent if each])
 
 
@@ -68,9 +70,13 @@ def _rows(shape: Shape[Any]) -> Select[Any]:
     return every(model)
 
 
-def _hindrance(lane: Lane[Any], database: Database) -> Ordinary | None:
+def _hindrance(
+    lane: Lane[Any], database: Database, sent: Sequence[Prepared | None]
+) -> Ordinary | None:
     if not database.fast:
         return Ordinary("the database is not fast, or has a session of its own")
     if lane.is_watched(database):
         return Ordinary("somebody listens to what SQLAlchemy sends, makes or loads")
+    if sent and not any(sent):
+        return Ordinary(f"{database.url.get_backend_name()} has no statement of its own for it")
     return None

@@ -7,7 +7,7 @@ request that fails, since nothing was done for it.
 
 from brickwork.lanes.call import Replayed
 from brickwork.lanes.changing import delete_lane, update_lane
-from brickwork.lanes.creating import create_lane
+from brickwork.lanes.creating import create_batch_lane, create_lane
 from brickwork.lanes.fields import Fields, Overrides, knowing
 from brickwork.lanes.lane import Lane, lane_of
 from brickwork.lanes.ordinary import Ordinary
@@ -20,6 +20,7 @@ __all__ = [
     "Ordinary",
     "Overrides",
     "Replayed",
+    "create_batch_lane",
     "create_lane",
     "delete_lane",
     "get_lane",

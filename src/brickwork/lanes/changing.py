@@ -177,7 +177,7 @@ class _Update(_Change[M]):
 
     async def _changes(self, call: Call[M]) -> Mapping[str, Any] | None:
         """Return what was sent; None if the row has to be known for it."""
-        data = await self.sent(call, self.shape.update)
+        data = await self.sent(call, self.shape.update.model_validate)
         sent = data.model_dump(exclude_unset=True) if data else {}
         return sent if sent.keys() <= self._comparable else None
 

@@ -21,11 +21,11 @@ from brickwork.listeners import is_write_watched
 from brickwork.models import Versioned, created
 from brickwork.negotiation import JSON
 from brickwork.problems import Problem
-from brickwork.schemas import Schema
 from brickwork.shapes import Shape
 from brickwork.writes import Noted, columns
 
 M = TypeVar("M", bound=DeclarativeBase)
+S = TypeVar("S")
 
 Default = Callable[[Mapping[str, Any]], Any]
 """What Python gives a column, of the values of others."""
@@ -121,13 +121,13 @@ class Writing(Lane[M]):
     def is_watched(self, database: Database) -> bool:
         return is_write_watched(database.writer, self.shape.model)
 
-    async def sent(self, call: Call[M], schema: type[Schema]) -> Schema | None:
-        """Return the body as *schema* has it; None if it is refused."""
+    async def sent(self, call: Call[M], checked: Callable[[object], S]) -> S | None:
+        """Return the body as it is *checked*; None if it is refused."""
         kinds = call.headers(b"content-type")
         if len(kinds) != 1 or kinds[0] not in self.types or call.query:
             return None
         try:
             body = await call.received.body()
-            return None if body is None else schema.model_validate(parse(body))
+            return None if body is None else checked(parse(body))
         except (Problem, ValidationError):
             return None
