@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 from typing import Annotated, Any
 
 import pytest
+from annotated_types import MaxLen
 from fastapi import Depends, Header
 from httpx2 import Response
 from pydantic import (
@@ -177,6 +178,17 @@ async def test_a_schema_that_does_more_is_not_shared(empty_url: str) -> None:
         )
     for each, answer in zip(spoken, answers, strict=True):
         assert texts(answer)[0] == f"note 1 ({each})"
+
+
+async def test_a_page_that_cannot_be_shown_is_a_500_for_each(empty_url: str) -> None:
+    class Short(NoteRead):
+        text: Annotated[str, MaxLen(6)]
+
+    router = crud_router("/notes", Notes, read=Short, create=NoteCreate, update=NoteUpdate)
+    async with serving(book(empty_url, router)) as client:
+        answers = await asyncio.gather(*(client.get("/notes", headers=ADA) for _ in range(5)))
+        assert [told(each) for each in answers] == ["500"] * 5
+        assert texts(await client.get("/notes?limit=1", headers=ADA)) == ["note 1"]
 
 
 async def test_what_cannot_be_compared_is_not_shared(empty_url: str) -> None:

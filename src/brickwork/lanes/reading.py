@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from copy import copy
 from functools import cached_property, partial
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar, cast
@@ -191,10 +190,8 @@ class _List(_Reading[M]):
         name = (call.scope["path"], call.query, page.statement, tuple(page.values.items()))
         if not call.database.coalesce or self._is_own or not is_hashable(name):
             return await make()
-        response = copy(await call.database.shared(name, make))
-        if response:
-            response.raw_headers = [*response.raw_headers]
-        return response
+        made = await call.database.shared(name, make)
+        return made and Response(made.body, headers=made.headers)
 
     async def _page(self, call: Call[M], asked: _Asked, page: Prepared) -> Response | None:
         listing, stretch = asked
