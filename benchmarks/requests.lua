@@ -1,5 +1,6 @@
 -- What wrk sends: OPERATION names it, and START is the number of the first row it is about.
 local operation, number = os.getenv("OPERATION"), tonumber(os.getenv("START"))
+local begun = os.time() -- so that no load changes a row to what another changed it to before
 local headers = { ["Content-Type"] = "application/json" }
 
 local function article()
@@ -22,7 +23,8 @@ request = function()
   number = number + 1
   local path = string.format("/articles/00000000-0000-0000-0000-%012x", number)
   if operation == "PATCH" then
-    return wrk.format("PATCH", path, headers, string.format('{"title":"Changed %d"}', number))
+    local body = string.format('{"title":"Changed %d at %d"}', number, begun)
+    return wrk.format("PATCH", path, headers, body)
   end
   return wrk.format(operation, path)
 end

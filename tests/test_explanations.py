@@ -12,6 +12,7 @@ from app.main import create_app
 from app.settings import Settings
 from brickwork import Database, ListQuery, Resource, crud_router, install
 from brickwork.explanations import explain
+from tests import library
 from tests.test_fields import Note, NoteCreate, NoteRead, Notes, NoteUpdate, notes, yielding
 from tests.test_lanes import listening
 
@@ -56,6 +57,13 @@ async def test_the_service_is_fast_where_most_requests_go(service_url: str) -> N
     if not several:
         reason = "ordinary, since sqlite has no statement of its own for it"
         assert lanes["POST /articles/batch"] == reason
+    await database.dispose()
+
+
+async def test_what_others_go_with_is_removed_by_a_session(empty_url: str) -> None:
+    database = Database(empty_url)
+    reason = "ordinary, since others may have to go with a Book"
+    assert told(library.create_app(empty_url), database, "books")["DELETE /books/{id}"] == reason
     await database.dispose()
 
 

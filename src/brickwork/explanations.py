@@ -43,9 +43,12 @@ def _explanation(
 ) -> Explanation:
     operation = f"{' '.join(route.methods or ())} {(route.path or '').replace(':key', '')}"
     sent: Sequence[Prepared | None] = ()
-    if isinstance(found, Road):
-        sent = [*found.lane.usual(_rows(shape), database)]
-        found = _hindrance(found.lane, database, sent) or found
+    try:
+        if isinstance(found, Road):
+            sent = [*found.lane.usual(_rows(shape), database)]
+            found = _hindrance(found.lane, database, sent) or found
+    except Ordinary as reason:
+        found = reason
     if isinstance(found, Ordinary):
         return Explanation(
             operation, f"ordinary, since {found}", [*_finding(route, shape, database)]
@@ -77,6 +80,6 @@ def _hindrance(
         return Ordinary("the database is not fast, or has a session of its own")
     if lane.is_watched(database):
         return Ordinary("somebody listens to what SQLAlchemy sends, makes or loads")
-    if sent and not any(sent):
+    if None in sent:
         return Ordinary(f"{database.url.get_backend_name()} has no statement of its own for it")
     return None

@@ -1,6 +1,6 @@
 """The fast lanes of changes: some fields of a row, and its end."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, TypeVar
 
 from fastapi import Response
@@ -34,6 +34,8 @@ from brickwork.etags import tag_of
 from brickwork.keys import parse_key, primary_key
 from brickwork.lanes.call import Call
 from brickwork.lanes.lane import TAG, Lane, shown_columns
+from brickwork.lanes.ordinary import Ordinary
+from brickwork.lanes.referred import References
 from brickwork.lanes.writing import (
     Default,
     Writing,
@@ -55,6 +57,9 @@ _COMPARABLE: Final = (Boolean, Date, DateTime, Float, Integer, String, Uuid, UTC
 
 _VERSION: Final = "brickwork_version"
 """The parameter that says which version is meant; the others have the names of columns."""
+
+_STILL: Final = "brickwork_still_"
+"""What the parameters begin with that say what a row still has to refer to."""
 
 
 def update_lane(shape: Shape[M]) -> Lane[M]:
@@ -115,6 +120,10 @@ class _Change(Writing[M]):
         if _VERSION in condition:
             version = self._own["version"]
             narrowed = narrowed.where(version == bindparam(_VERSION, type_=version.type))
+        for name in condition.keys() - {KEY, _VERSION}:
+            own = self._own[name.removeprefix(_STILL)]
+            still = bindparam(name, type_=own.type)
+            narrowed = narrowed.where(own.is_not_distinct_from(still))
         found: ClauseElement = narrowed.returning(*self._columns.values())
         return found
 
@@ -146,6 +155,8 @@ class _Update(_Change[M]):
             for name, each in self._own.items()
             if isinstance(each.type, _COMPARABLE) and name not in kept
         }
+        self._references = References(shape)
+        self.besides = self._references.models
 
     @override
     async def answer(self, call: Call[M]) -> Response | None:
@@ -153,17 +164,24 @@ class _Update(_Change[M]):
         sent = condition and await self._changes(call)
         if not (condition and sent) or (rows := await call.rows()) is None:
             return None
+        referred = await self._references.of(call.database, sent, condition[KEY])
+        if referred is None:
+            return None
+        condition = {**condition, **_still(referred.values, sent)}
         change = self._of(rows, call.database.writer.dialect, sorted(sent), condition)
         if change is None:
             return None
         given = {**change.values, **self.moved(sent), **condition}
         records = await write(call.database, change.statement, given)
-        return self._answer(call, change.statement, records[0], sent) if records else None
+        shown = {**sent, **referred.shown}
+        return self._answer(call, change.statement, records[0], shown) if records else None
 
     @override
     def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
+        yield from self._references.usual(database, ())
         names = sorted(self._comparable & self.shape.update.model_fields.keys())
-        yield self._of(rows, database.writer.dialect, names, {})
+        still = _still(dict.fromkeys(self._references.names), names)
+        yield self._of(rows, database.writer.dialect, names, still)
 
     def _of(
         self, rows: Select[M], dialect: Dialect, names: Sequence[str], condition: Mapping[str, Any]
@@ -188,10 +206,10 @@ class _Update(_Change[M]):
         )
 
     def _answer(
-        self, call: Call[M], statement: Statement, record: Any, sent: Mapping[str, Any]
+        self, call: Call[M], statement: Statement, record: Any, known: Mapping[str, Any]
     ) -> Response | None:
-        row = dict(zip(statement.columns, statement.read(record), strict=True))
-        shown = {name: sent.get(name, row[name]) for name in self._names}
+        row = {**dict(zip(statement.columns, statement.read(record), strict=True)), **known}
+        shown = {name: row[name] for name in self.shape.read.model_fields}
         response = self.response(call.route, shown)
         if response and self._versioned:
             response.headers["ETag"] = tag_of(row["version"])
@@ -206,8 +224,7 @@ class _Delete(_Change[M]):
     @override
     async def answer(self, call: Call[M]) -> Response | None:
         condition = self.condition(call)
-        # Without a mark, rows that are related may have to go with it, which the session knows.
-        if condition is None or not (is_soft(self.shape.model) or self._is_alone()):
+        if condition is None or not self._is_alone():
             return None
         if (rows := await call.rows()) is None:
             return None
@@ -220,6 +237,8 @@ class _Delete(_Change[M]):
 
     @override
     def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
+        if not self._is_alone():
+            raise Ordinary(f"others may have to go with a {self.shape.model.__name__}")
         yield self._of(rows, database.writer.dialect, {})
 
     def _of(
@@ -234,7 +253,13 @@ class _Delete(_Change[M]):
         return self.changing(["deleted_at"]) if is_soft(self.shape.model) else delete(table)
 
     def _is_alone(self) -> bool:
-        return not [*inspect(self.shape.model).relationships]
+        """Tell whether no row goes with it: which do where it is not marked, the session knows."""
+        return is_soft(self.shape.model) or not [*inspect(self.shape.model).relationships]
+
+
+def _still(values: Mapping[str, Any], sent: Collection[str]) -> Mapping[str, Any]:
+    """Return the *values* that are not *sent*, as parameters."""
+    return {_STILL + name: each for name, each in values.items() if name not in sent}
 
 
 def _conditions(rows: Select[Any], model: type[DeclarativeBase]) -> Sequence[Any] | None:

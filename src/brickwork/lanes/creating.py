@@ -17,6 +17,7 @@ from brickwork.keys import primary_key
 from brickwork.lanes.call import Call
 from brickwork.lanes.lane import Lane, shown_columns
 from brickwork.lanes.ordinary import Ordinary
+from brickwork.lanes.referred import References
 from brickwork.lanes.writing import (
     Default,
     Writing,
@@ -70,12 +71,17 @@ class _Create(Writing[M]):
         """Take what Python gives a new row, and find what the database does."""
         own, key = columns(shape.model), primary_key(shape.model).key
         first = {"version": 1} if is_versioned(shape) else {}
-        unknown = {key, *shown} - shape.create.model_fields.keys() - defaults.keys() - first.keys()
+        self._references = References(shape)
+        unknown = {key, *shown, *self._references.names}
+        unknown -= {*shape.create.model_fields, *defaults, *first}
         returned = {name for name in unknown if not _is_null(own[name])}
         super().__init__(shape, {name: own[name] for name in returned or {key}})
+        self.besides = self._references.models
         self._own, self._key, self._defaults, self._first = own, key, defaults, first
         self._fields = {*shape.create.model_fields}
         self._nulls = dict.fromkeys(unknown - returned)
+        if made := returned.intersection(self._references.names):
+            raise Ordinary(f"the database makes {', '.join(sorted(made))}")
         self._explicit = {name for name in self._fields if not _is_null(own[name])}
         self.is_known = not returned
 
@@ -85,10 +91,13 @@ class _Create(Writing[M]):
         row = self.completed(data) if data else None
         if row is None or await call.rows() is None:
             return None
+        if (referred := await self._references.of(call.database, self._nulls | row)) is None:
+            return None
         dialect = call.database.writer.dialect
         one = self._of_one(dialect, [*row])
         # What can be known of the answer before is known before: nothing is stored if it fails.
-        response = self._answer(call, row) if self.is_known else None
+        shown = {**row, **referred.shown}
+        response = self._answer(call, shown) if self.is_known else None
         if one is None or (self.is_known and response is None):
             return None
         many = self.of_many(dialect, [*row]) if call.database.coalesce else None
@@ -100,13 +109,14 @@ class _Create(Writing[M]):
         if response or not records:
             return response if records else None
         made = dict(zip(one.statement.columns, one.statement.read(records[0]), strict=True))
-        if response := self._answer(call, made | row):
+        if response := self._answer(call, made | shown):
             return response
         raise TypeError(f"A new row does not fit {self.shape.read.__name__}, and is stored.")
 
     @override
     def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
         dialect = database.writer.dialect
+        yield from self._references.usual(database, [*self._nulls, *self.names])
         yield self._of_one(dialect, self.names)
         if database.coalesce and (many := self.of_many(dialect, self.names)):
             yield many
@@ -133,7 +143,7 @@ class _Create(Writing[M]):
     def known(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what is shown of the new *row*."""
         known = {**self._nulls, **row}
-        return {name: known[name] for name in self._names}
+        return {name: known[name] for name in self.shape.read.model_fields}
 
     def _answer(self, call: Call[M], row: Mapping[str, Any]) -> Response | None:
         response = self.response(call.route, self.known(row), 201)
@@ -180,6 +190,8 @@ class _CreateBatch(_Create[M]):
         super().__init__(shape, shown, defaults)
         if not self.is_known:
             raise Ordinary(f"the database makes some of what {shape.read.__name__} shows")
+        if self._references.names:
+            raise Ordinary(f"{shape.read.__name__} shows rows that are related")
         self._items = items
 
     @override

@@ -76,7 +76,10 @@ class Lane(ABC, Generic[M]):
 
     @abstractmethod
     def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
-        """Yield the statements that most requests send for *rows*; None for one there cannot be."""
+        """Yield the statements that most requests send for *rows*; None for one there cannot be.
+
+        Raises `Ordinary` where none does, as only the mapping of all models could tell.
+        """
 
     def statement(
         self,

@@ -27,6 +27,8 @@ class Related:
     """A row that is shown in the field *name* of another."""
 
     name: str
+    own: Sequence[str]
+    """The columns of that other row which say who is meant."""
     model: type[DeclarativeBase]
     source: Any
     alias: Any
@@ -72,12 +74,14 @@ class Related:
         return [*dict.fromkeys((primary_key(self.model).key, *self.fields))]
 
 
-def related(model: type[DeclarativeBase], read: type[BaseModel]) -> Sequence[Related]:
-    """Return the rows that *read* shows of those which rows of *model* refer to.
+def related(
+    model: type[DeclarativeBase], read: type[BaseModel], of: Any = None
+) -> Sequence[Related]:
+    """Return the rows that *read* shows of those which rows of *model* refer to, or its alias *of*.
 
     Raises `Ordinary` where it shows what is neither of a column nor of one row.
     """
-    return [*_related(model, model, read)]
+    return [*_related(model, of or model, read)]
 
 
 def own_fields(model: type[DeclarativeBase], read: type[BaseModel]) -> Sequence[str]:
@@ -109,11 +113,13 @@ def _related(model: type[DeclarativeBase], source: Any, read: type[BaseModel]) -
             relationship = inspect(model).relationships.get(name)
             if relationship is None or not _is_to_one(relationship):
                 raise Ordinary(f"{name} is not one row that a {model.__name__} refers to")
+            known = columns(model).items()
+            local = [name for name, each in known if each in relationship.local_columns]
             target: type[DeclarativeBase] = relationship.mapper.class_
             alias: Any = aliased(target)
             within = [*_related(target, alias, shown)]
             fields = own_fields(target, shown)
-            yield Related(name, target, getattr(source, name), alias, fields, within)
+            yield Related(name, local, target, getattr(source, name), alias, fields, within)
 
 
 def _is_to_one(relationship: RelationshipProperty[Any]) -> bool:

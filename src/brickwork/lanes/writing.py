@@ -3,7 +3,7 @@
 What is refused has changed nothing, and is sent again on the ordinary lane, which tells why.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -17,7 +17,7 @@ from brickwork.documents import parse
 from brickwork.lanes.call import Call
 from brickwork.lanes.lane import Lane, require_plain
 from brickwork.lanes.ordinary import Ordinary
-from brickwork.listeners import is_write_watched
+from brickwork.listeners import is_read_watched, is_write_watched
 from brickwork.models import Versioned, created
 from brickwork.negotiation import JSON
 from brickwork.problems import Problem
@@ -39,9 +39,6 @@ def require_plain_write(shape: Shape[Any], *steps: str) -> None:
     manager: Any = mapper.class_manager
     name = model.__name__
     reasons = {
-        f"{shape.read.__name__} shows rows that are related": (
-            shape.embedded.references or shape.embedded.latest
-        ),
         f"{shape.resource.__name__} has an isolation of its own": shape.resource.isolation,
         f"what is done to a {name} is noted": issubclass(model, Noted),
         f"{name} inherits from another model, or another from it": (
@@ -116,10 +113,14 @@ class Writing(Lane[M]):
 
     unusual: ClassVar = {b"if-none-match", b"idempotency-key", b"prefer", b"content-encoding"}
     types: ClassVar = {JSON.encode()}
+    besides: Collection[type[DeclarativeBase]] = ()
+    """The models of the rows that are read besides."""
 
     @override
     def is_watched(self, database: Database) -> bool:
-        return is_write_watched(database.writer, self.shape.model)
+        return is_write_watched(database.writer, self.shape.model) or any(
+            is_read_watched(database.reader, each) for each in self.besides
+        )
 
     async def sent(self, call: Call[M], checked: Callable[[object], S]) -> S | None:
         """Return the body as it is *checked*; None if it is refused."""
