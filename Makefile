@@ -26,9 +26,9 @@ help: ## List the targets
 run: $(VENV)/run.stamp ## Start the service on HOST:PORT over DATABASE_URL, migrated
 	$(BIN)/python -m app
 
-test: $(VENV)/dev.stamp ## Run the whole suite with coverage, and the service on its ordinary lane
+test: $(VENV)/dev.stamp ## Run the whole suite with coverage, and once more on the ordinary lane
 	$(BIN)/python -m pytest -n 2 --cov $(ARGS)
-	$(if $(ARGS),,$(BIN)/python -m pytest -n 2 --lane ordinary tests/service)
+	$(if $(ARGS),,$(BIN)/python -m pytest -n 2 --lane ordinary -m "not lanes")
 
 fuzz: $(VENV)/dev.stamp ## Run Schemathesis for SECONDS on each database, from a random seed
 	FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest \

@@ -79,6 +79,7 @@ def file(tmp_path: Path) -> Path:
 # -- explain
 
 
+@pytest.mark.lanes
 def test_explain_tells_the_lane_and_the_statements(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

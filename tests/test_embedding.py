@@ -594,6 +594,7 @@ async def test_a_deleted_row_is_embedded_nowhere_until_it_is_restored(empty_url:
 # --- The fast lane -----------------------------------------------------------------------------
 
 
+@pytest.mark.lanes
 @pytest.mark.parametrize(
     ("path", "lane"),
     [

@@ -47,7 +47,7 @@ from tests.server import serving
 from tests.service.bodies import told
 from tests.test_lanes import noting
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
 
 
 class Base(Model):

@@ -39,7 +39,7 @@ from tests.server import serving
 from tests.service.bodies import MISSING, article, created, told
 from tests.shop import Base, Shop
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
 
 KEYS = ["a secret that is known to these tests alone"]
 

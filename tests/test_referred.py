@@ -31,7 +31,7 @@ from tests.library import Book, Nation, Writer
 from tests.server import serving
 from tests.test_lanes import listening, noting
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
 
 MISSING: Final = str(UUID(int=999))
 

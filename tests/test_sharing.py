@@ -31,7 +31,7 @@ from tests.server import serving
 from tests.service.bodies import told
 from tests.test_fields import Note, NoteCreate, NoteRead, Notes, NoteUpdate, book, notes
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
 
 ADA, BOB = {"authorization": "ada"}, {"authorization": "bob"}
 

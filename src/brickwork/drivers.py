@@ -34,6 +34,7 @@ KEYS: Final = "brickwork_keys"
 _Bound = tuple[str, Sequence[Any]]
 _Values = tuple[tuple[str, Any], ...]
 _Scope = tuple[_Values, _Values]
+_CarryOut = Callable[[sqlite3.Connection, Sequence[_Bound]], Any]
 _Run = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
 
 _WRITTEN: Final = ((),)
@@ -107,12 +108,7 @@ async def write(
     What was refused changed nothing, and may be sent again. Raises `Unavailable` while all
     connections are in use, and where the answer was lost: it may be committed, or not.
     """
-    try:
-        return await _sent(database, database.writer, statement, given)
-    except _ERRORS as error:
-        if _is_refusal(error):
-            return None
-        raise faults.away() from error
+    return await _settled(_sent(database, database.writer, statement, given))
 
 
 async def insert(
@@ -125,8 +121,7 @@ async def insert(
     """
 
     async def together(rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
-        lists = {name: [row[name] for row in rows] for name in rows[0]}
-        written = await write(database, many, lists) if len(rows) > 1 else None
+        written = await write(database, many, _lists(rows)) if len(rows) > 1 else None
         if written:
             return [_WRITTEN] * len(rows)
         alone = [write(database, one, row) for row in rows]
@@ -135,6 +130,34 @@ async def insert(
 
     made: Sequence[Any] | None = await _coalescer(database, one, together, at_once=1)(given)
     return made
+
+
+async def insert_all(
+    database: Database, one: Statement, many: Statement | None, rows: Sequence[Mapping[str, Any]]
+) -> Sequence[Any] | None:
+    """Return something if all *rows* are inserted, as `write` does; if one is refused, none is.
+
+    *many* takes a list for each value. Where there is no such statement, each is inserted by *one*
+    in the same transaction.
+    """
+    if many:
+        return await write(database, many, _lists(rows))
+    bound = [(one.sql, one.bound(each)) for each in rows]
+    return await _settled(_whole(database.writer, bound))
+
+
+def _lists(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Any]]:
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+async def _settled(sent: Awaitable[Sequence[Any]]) -> Sequence[Any] | None:
+    """Return what was *sent* returns, which is committed; None if it was refused."""
+    try:
+        return await sent
+    except _ERRORS as error:
+        if _is_refusal(error):
+            return None
+        raise faults.away() from error
 
 
 def _coalescer(database: Database, name: object, run: _Run, *, at_once: int) -> Coalescer[Any, Any]:
@@ -153,11 +176,8 @@ async def _sent(
     carry_out, at_once = (_written, 1) if engine is database.writer else (_read, _READING)
 
     async def together(batch: Sequence[_Bound]) -> Sequence[Any]:
-        async with _lent(engine) as connection:
-            driver = connection.driver_connection
-            # One hop to the thread of the connection, and back: most of what a statement costs.
-            results: Sequence[Any] = await driver._execute(carry_out, driver._conn, batch)  # noqa: SLF001
-            return results
+        results: Sequence[Any] = await _in_thread(engine, carry_out, batch)
+        return results
 
     bound = (statement.sql, values)
     if database.coalesce:
@@ -166,9 +186,27 @@ async def _sent(
         )
         return rows
     (result,) = await together([bound])
+    return _raised(result)
+
+
+async def _whole(engine: AsyncEngine, batch: Sequence[_Bound]) -> Sequence[Any]:
+    return _raised(await _in_thread(engine, _filled, batch))
+
+
+def _raised(result: Any) -> Sequence[Any]:
     if isinstance(result, Exception):
         raise result
     return cast("Sequence[Any]", result)
+
+
+async def _in_thread(engine: AsyncEngine, carry_out: _CarryOut, batch: Sequence[_Bound]) -> Any:
+    """Have *batch* carried out in one hop to the thread of a connection, and back.
+
+    That is most of what a statement of SQLite costs.
+    """
+    async with _lent(engine) as connection:
+        driver = connection.driver_connection
+        return await driver._execute(carry_out, driver._conn, batch)  # noqa: SLF001
 
 
 async def _alone(engine: AsyncEngine, sql: str, values: Sequence[Any]) -> Sequence[Any]:
@@ -203,6 +241,19 @@ def _written(connection: sqlite3.Connection, batch: Sequence[_Bound]) -> Sequenc
         connection.rollback()  # if SQLite has not
         return [error] * len(batch)
     return results
+
+
+def _filled(connection: sqlite3.Connection, batch: Sequence[_Bound]) -> Any:
+    """Return something if all of *batch* is written and committed, else the error of the first."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for each in batch:
+            connection.execute(*each).fetchall()
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        connection.rollback()
+        return error
+    return _WRITTEN
 
 
 def _result(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> Any:

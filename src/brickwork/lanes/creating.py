@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
 from brickwork.database import Database
-from brickwork.drivers import insert as insert_row, write
+from brickwork.drivers import insert as insert_row, insert_all, write
 from brickwork.etags import tag_of
 from brickwork.keys import primary_key
 from brickwork.lanes.call import Call
@@ -100,7 +100,7 @@ class _Create(Writing[M]):
         response = self._answer(call, shown) if self.is_known else None
         if one is None or (self.is_known and response is None):
             return None
-        many = self.of_many(dialect, [*row]) if call.database.coalesce else None
+        many = self._of_many(dialect, [*row]) if call.database.coalesce else None
         records = await (
             insert_row(call.database, one.statement, many.statement, row)
             if many
@@ -118,7 +118,7 @@ class _Create(Writing[M]):
         dialect = database.writer.dialect
         yield from self._references.usual(database, [*self._nulls, *self.names])
         yield self._of_one(dialect, self.names)
-        if database.coalesce and (many := self.of_many(dialect, self.names)):
+        if database.coalesce and (many := self._of_many(dialect, self.names)):
             yield many
 
     @property
@@ -160,7 +160,7 @@ class _Create(Writing[M]):
     def _of_one(self, dialect: Dialect, names: Sequence[str]) -> Prepared | None:
         return self.statement(dialect, None, "one", lambda: self._insert(names))
 
-    def of_many(self, dialect: Dialect, names: Sequence[str]) -> Prepared | None:
+    def _of_many(self, dialect: Dialect, names: Sequence[str]) -> Prepared | None:
         """Return the statement that inserts lists of values, where all else is known before."""
         if dialect.name != "postgresql" or not self.is_known:
             return None
@@ -201,17 +201,19 @@ class _CreateBatch(_Create[M]):
         made = [each for each in rows if each is not None]
         if not made or len(made) < len(rows) or await call.rows() is None:
             return None
-        names = [*made[0]]
-        many = self.of_many(call.database.writer.dialect, names)
+        dialect, names = call.database.writer.dialect, [*made[0]]
+        one, many = self._of_one(dialect, names), self._of_many(dialect, names)
         response = self.response(call.route, [self.known(each) for each in made], 201)
-        if many is None or response is None:
+        if one is None or response is None:
             return None
-        lists = {name: [each[name] for each in made] for name in names}
-        return response if await write(call.database, many.statement, lists) else None
+        statement = many.statement if many else None
+        written = await insert_all(call.database, one.statement, statement, made)
+        return response if written else None
 
     @override
     def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
-        yield self.of_many(database.writer.dialect, self.names)
+        dialect = database.writer.dialect
+        yield self._of_many(dialect, self.names) or self._of_one(dialect, self.names)
 
 
 def _is_null(column: Column[Any]) -> bool:
