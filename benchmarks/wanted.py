@@ -66,11 +66,10 @@ layers of FastAPI and Starlette and ours among them are a third, and validation 
 `bare hello` says what a server does that has none of them. Tried: a coalescer for reads by key,
 statements compiled once, no session, no matching of routes, a frozen heap. Lists are ahead since
 all clients ask for the same page, which is made once for those who wait; a third of a list that is
-made for one alone is making UUIDs and instants of what the driver has. Writes wait for the disk,
-and the rounds of PATCH are far apart. An overridden step has a session and three round trips as
-the tutorial has them; asyncpg cannot send them at once, and AUTOCOMMIT would undo what a step of
-the author's own sets for its transaction. `sqlite3` in the loop blocks it, and has no hop to a
-thread to pay for."""
+made for one alone is making UUIDs and instants of what the driver has. Writes wait for the disk.
+An overridden step has a session and three round trips as the tutorial has them; asyncpg cannot
+send them at once, and AUTOCOMMIT would undo what a step of the author's own sets for its
+transaction. `sqlite3` in the loop blocks it, and has no hop to a thread to pay for."""
 
 
 def told(cells: Sequence[Cell]) -> Iterator[str]:
