@@ -713,7 +713,9 @@ async def test_a_row_that_cannot_be_shown_is_a_500(empty_url: str) -> None:
     white = crud_router("/shelves", Shelves, read=White, create=ShelfCreate, update=ShelfUpdate)
     async with serving(place(empty_url, small, white)) as client:
         assert told(await client.post("/tags", json={"code": "a", "weight": 11})) == "500"
-        assert told(await client.get("/tags/a")) == "404"
+        several = [{"code": "b"}, {"code": "a", "weight": 11}]
+        assert told(await client.post("/tags/batch", json=several)) == "500"
+        assert (await client.get("/tags")).json() == []
         assert told(await client.post("/tags", json={"code": "a"})) == "201"
         assert told(await client.patch("/tags/a", json={"weight": 11})) == "500"
         # What the database makes is known when it is stored.
