@@ -6,12 +6,24 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import new_class
 from typing import Any, ClassVar
+from uuid import UUID
 
 import pytest
 from fastapi import APIRouter, FastAPI
 from httpx2 import AsyncClient, Response
 from pydantic import field_validator
-from sqlalchemy import CheckConstraint, Engine, ForeignKey, MetaData, String, func, select, text
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    CheckConstraint,
+    Engine,
+    ForeignKey,
+    MetaData,
+    String,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, Session as SyncSession, mapped_column, relationship, validates
 from typing_extensions import override
@@ -31,6 +43,7 @@ from brickwork import (
 )
 from brickwork.database import Isolation
 from brickwork.lanes import lane
+from brickwork.models import new_key
 from tests.server import serving
 from tests.service.bodies import MISSING, article, created, told
 from tests.test_lanes import listening, noting, postgres_only
@@ -621,6 +634,46 @@ async def test_of_several_rows_none_is_there_if_one_is_refused(empty_url: str) -
         assert (await sent(("c", None), ("d", 9)))[0][:3] == "422"  # when it is committed
         assert await sent(("c", None)) == ("201", [True])
         assert [each["code"] for each in (await client.get("/tags")).json()] == ["a", "b", "c"]
+
+
+class Labelled(Base):
+    """A row that holds a list, of which there are no lists."""
+
+    __tablename__ = "labelled"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_key)
+    labels: Mapped[list[str]] = mapped_column(ARRAY(String(20)).with_variant(JSON(), "sqlite"))
+
+
+class LabelledCreate(Schema):
+    labels: list[str]
+
+
+class LabelledUpdate(LabelledCreate, partial=True): ...
+
+
+class LabelledRead(LabelledCreate, ReadSchema):
+    id: UUID
+
+
+class Labels(Resource[Labelled]): ...
+
+
+async def test_a_column_may_hold_lists(empty_url: str) -> None:
+    router = crud_router(
+        "/labelled", Labels, read=LabelledRead, create=LabelledCreate, update=LabelledUpdate
+    )
+    labels = [["a", "b"], [], ["c"]]
+    async with serving(place(empty_url, router)) as client:
+        posts = (client.post("/labelled", json={"labels": each}) for each in labels)
+        made = await asyncio.gather(*posts)
+        assert [told(each) for each in made] == ["201"] * 3
+        batch = await client.post("/labelled/batch", json=[{"labels": each} for each in labels])
+        assert batch.status_code == 201, batch.text
+        shown = [each["labels"] for each in (await client.get("/labelled")).json()]
+        assert sorted(shown) == sorted(labels * 2)
+        path = made[0].headers["location"]
+        assert (await client.patch(path, json={"labels": ["d"]})).json()["labels"] == ["d"]
 
 
 class Oddly(Base):

@@ -133,16 +133,16 @@ async def insert(
 
 
 async def insert_all(
-    database: Database, one: Statement, many: Statement | None, rows: Sequence[Mapping[str, Any]]
+    database: Database, statement: Statement, rows: Sequence[Mapping[str, Any]]
 ) -> Sequence[Any] | None:
     """Return something if all *rows* are inserted, as `write` does; if one is refused, none is.
 
-    *many* takes a list for each value. Where there is no such statement, each is inserted by *one*
-    in the same transaction.
+    On PostgreSQL *statement* takes a list for each value; on SQLite it is carried out for each row,
+    in one transaction.
     """
-    if many:
-        return await write(database, many, _lists(rows))
-    bound = [(one.sql, one.bound(each)) for each in rows]
+    if database.writer.dialect.name == "postgresql":
+        return await write(database, statement, _lists(rows))
+    bound = [(statement.sql, statement.bound(each)) for each in rows]
     return await _settled(_whole(database.writer, bound))
 
 
@@ -190,7 +190,7 @@ async def _sent(
 
 
 async def _whole(engine: AsyncEngine, batch: Sequence[_Bound]) -> Sequence[Any]:
-    return _raised(await _in_thread(engine, _filled, batch))
+    return _raised(await _in_thread(engine, _all_written, batch))
 
 
 def _raised(result: Any) -> Sequence[Any]:
@@ -243,7 +243,7 @@ def _written(connection: sqlite3.Connection, batch: Sequence[_Bound]) -> Sequenc
     return results
 
 
-def _filled(connection: sqlite3.Connection, batch: Sequence[_Bound]) -> Any:
+def _all_written(connection: sqlite3.Connection, batch: Sequence[_Bound]) -> Any:
     """Return something if all of *batch* is written and committed, else the error of the first."""
     connection.execute("BEGIN IMMEDIATE")
     try:

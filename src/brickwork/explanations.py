@@ -11,11 +11,10 @@ from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.applications import resource
 from brickwork.database import Database
-from brickwork.lanes import Lane, Ordinary
+from brickwork.lanes import Ordinary
 from brickwork.queries import every, of_key, to_lock
 from brickwork.shapes import Shape
 from brickwork.shortcuts import Road, roads
-from brickwork.statements import Prepared
 
 
 @dataclass(frozen=True)
@@ -42,21 +41,30 @@ def _explanation(
     route: RouteContext, shape: Shape[Any], found: Road | Ordinary, database: Database
 ) -> Explanation:
     operation = f"{' '.join(route.methods or ())} {(route.path or '').replace(':key', '')}"
-    sent: Sequence[Prepared | None] = ()
     try:
-        if isinstance(found, Road):
-            sent = [*found.lane.usual(_rows(shape), database)]
-            found = _hindrance(found.lane, database, sent) or found
+        return Explanation(operation, *_fast(found, shape, database))
     except Ordinary as reason:
-        found = reason
+        lane = f"ordinary, since {reason}"
+        return Explanation(operation, lane, [*_finding(route, shape, database)])
+
+
+def _fast(
+    found: Road | Ordinary, shape: Shape[Any], database: Database
+) -> tuple[str, Sequence[str]]:
+    """Return what is said of a fast lane, and what it sends; raises `Ordinary` if there is none."""
     if isinstance(found, Ordinary):
-        return Explanation(
-            operation, f"ordinary, since {found}", [*_finding(route, shape, database)]
-        )
+        raise found
+    if not database.fast:
+        raise Ordinary("the database is not fast, or has a session of its own")
+    if found.lane.is_watched(database):
+        raise Ordinary("somebody listens to what SQLAlchemy sends, makes or loads")
+    sent = [*found.lane.usual(_rows(shape), database)]
+    if not all(sent):
+        raise Ordinary(f"{database.url.get_backend_name()} has no statement of its own for it")
     lane = "fast"
     if found.fields.narrows:
         lane += f", its rows narrowed by {shape.resource.__name__}.query besides"
-    return Explanation(operation, lane, [each.statement.sql for each in sent if each])
+    return lane, [each.statement.sql for each in sent if each]
 
 
 def _finding(route: RouteContext, shape: Shape[Any], database: Database) -> Iterator[str]:
@@ -71,15 +79,3 @@ def _finding(route: RouteContext, shape: Shape[Any], database: Database) -> Iter
 def _rows(shape: Shape[Any]) -> Select[Any]:
     model: type[DeclarativeBase] = shape.model
     return every(model)
-
-
-def _hindrance(
-    lane: Lane[Any], database: Database, sent: Sequence[Prepared | None]
-) -> Ordinary | None:
-    if not database.fast:
-        return Ordinary("the database is not fast, or has a session of its own")
-    if lane.is_watched(database):
-        return Ordinary("somebody listens to what SQLAlchemy sends, makes or loads")
-    if None in sent:
-        return Ordinary(f"{database.url.get_backend_name()} has no statement of its own for it")
-    return None

@@ -178,7 +178,7 @@ class _Update(_Change[M]):
 
     @override
     def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
-        yield from self._references.usual(database, ())
+        yield from self._references.usual(database, is_new=False)
         names = sorted(self._comparable & self.shape.update.model_fields.keys())
         still = _still(dict.fromkeys(self._references.names), names)
         yield self._of(rows, database.writer.dialect, names, still)

@@ -6,7 +6,17 @@ from typing import Any, ClassVar, TypeVar, cast
 
 from fastapi import Request, Response
 from pydantic import TypeAdapter
-from sqlalchemy import ARRAY, Column, Dialect, Select, bindparam, func, insert, select
+from sqlalchemy import (
+    ARRAY,
+    ClauseElement,
+    Column,
+    Dialect,
+    Select,
+    bindparam,
+    func,
+    insert,
+    select,
+)
 from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
@@ -116,7 +126,7 @@ class _Create(Writing[M]):
     @override
     def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
         dialect = database.writer.dialect
-        yield from self._references.usual(database, [*self._nulls, *self.names])
+        yield from self._references.usual(database, is_new=True)
         yield self._of_one(dialect, self.names)
         if database.coalesce and (many := self._of_many(dialect, self.names)):
             yield many
@@ -164,10 +174,12 @@ class _Create(Writing[M]):
         """Return the statement that inserts lists of values, where all else is known before."""
         if dialect.name != "postgresql" or not self.is_known:
             return None
-        return self.statement(dialect, None, "many", lambda: self._insert_many(names))
+        return self.statement(dialect, None, "many", lambda: self._insert_many(dialect, names))
 
-    def _insert_many(self, names: Sequence[str]) -> Any:
+    def _insert_many(self, dialect: Dialect, names: Sequence[str]) -> ClauseElement | None:
         own = [self._own[name] for name in names]
+        if any(each.type.compile(dialect).endswith("[]") for each in own):
+            return None  # unnest would take lists of lists apart
         lists = [bindparam(n, type_=ARRAY(c.type)) for n, c in zip(names, own, strict=True)]
         rows = func.unnest(*lists).table_valued(*(each.name for each in own)).render_derived()
         values = select(*(rows.c[each.name] for each in own))
@@ -202,18 +214,19 @@ class _CreateBatch(_Create[M]):
         if not made or len(made) < len(rows) or await call.rows() is None:
             return None
         dialect, names = call.database.writer.dialect, [*made[0]]
-        one, many = self._of_one(dialect, names), self._of_many(dialect, names)
+        insertion = self._of_all(dialect, names)
         response = self.response(call.route, [self.known(each) for each in made], 201)
-        if one is None or response is None:
+        if insertion is None or response is None:
             return None
-        statement = many.statement if many else None
-        written = await insert_all(call.database, one.statement, statement, made)
-        return response if written else None
+        return response if await insert_all(call.database, insertion.statement, made) else None
 
     @override
     def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
-        dialect = database.writer.dialect
-        yield self._of_many(dialect, self.names) or self._of_one(dialect, self.names)
+        yield self._of_all(database.writer.dialect, self.names)
+
+    def _of_all(self, dialect: Dialect, names: Sequence[str]) -> Prepared | None:
+        several = dialect.name == "postgresql"
+        return self._of_many(dialect, names) if several else self._of_one(dialect, names)
 
 
 def _is_null(column: Column[Any]) -> bool:

@@ -1,6 +1,6 @@
 """What a row refers to, found before it is written: the statement that writes commits as well.
 
-What is found is still there when the row is written, since the database keeps references.
+What a foreign key refers to is still there when the row is written, since the database sees to it.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -72,11 +72,11 @@ class References(Generic[M]):
             return None
         return Referred(shown, row)
 
-    def usual(self, database: Database, given: Collection[str]) -> Iterator[Prepared | None]:
-        """Yield the statement that finds what new rows refer to, which have *given* values."""
+    def usual(self, database: Database, *, is_new: bool) -> Iterator[Prepared | None]:
+        """Yield what finds what a new row refers to, or one that goes on to refer to the same."""
         if self._related:
-            known = [name for name in self.names if name in given]
-            statement = self._statement(database.reader.dialect, known, is_new=bool(known))
+            known = self.names if is_new else ()
+            statement = self._statement(database.reader.dialect, known, is_new=is_new)
             yield Prepared(statement, {}) if statement else None
 
     def _statement(
