@@ -5,8 +5,9 @@ bounded by it: uvicorn's own protocol keeps a URL and headers of any length, and
 HTTP in plain text.
 """
 
+import asyncio
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -15,6 +16,7 @@ from brickwork.answers import REQUEST_ID, answer
 from brickwork.limits import Limits
 from brickwork.models import new_key
 from brickwork.problems import HeadersTooLarge, Malformed, Problem, UriTooLong
+from brickwork.transports import Joined
 
 
 class Protocol(HttpToolsProtocol):
@@ -27,6 +29,11 @@ class Protocol(HttpToolsProtocol):
     _has_line = False
     _line = 0
     _head = 0
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.transport = cast("asyncio.Transport", Joined(transport))
 
     @override
     def data_received(self, data: bytes) -> None:
