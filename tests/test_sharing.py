@@ -1,7 +1,7 @@
 """Pages that several ask for at the same time are made once, and are everyone's own."""
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from ipaddress import IPv4Address
@@ -24,6 +24,7 @@ from sqlalchemy import JSON, Select, literal, or_
 from typing_extensions import override
 
 from brickwork import Problem, ReadSchema, Resource, crud_router, drivers
+from brickwork.coalescing import Sharing
 from brickwork.lanes import reading
 from brickwork.problems import Unavailable
 from brickwork.schemas import runs_code
@@ -33,14 +34,16 @@ from tests.test_fields import Note, NoteCreate, NoteRead, Notes, NoteUpdate, boo
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
 
+_share = Sharing.__call__
+
 ADA, BOB = {"authorization": "ada"}, {"authorization": "bob"}
 
 
 class Gate:
-    """Counts what is read, and holds back what was read while it is shut."""
+    """Counts what is asked and read, and holds back what was read while it is shut."""
 
     def __init__(self) -> None:
-        self.reads = 0
+        self.asks = self.reads = 0
         self.open, self.next = asyncio.Event(), asyncio.Event()
         self.error: Problem | None = None
 
@@ -53,10 +56,18 @@ class Gate:
             raise self.error
         return rows
 
-    async def passed(self, reads: int) -> None:
-        """Wait until there are so many reads."""
+    def shares(self) -> Callable[..., Awaitable[Any]]:
+        async def shared(share: Sharing, *asked: Any) -> Any:
+            self.asks += 1
+            self.next.set()
+            return await _share(share, *asked)
+
+        return shared
+
+    async def passed(self, *, asks: int, reads: int = 1) -> None:
+        """Wait until so much was asked and read."""
         async with asyncio.timeout(10):
-            while self.reads < reads:
+            while self.asks < asks or self.reads < reads:
                 self.next.clear()
                 await self.next.wait()
 
@@ -66,6 +77,7 @@ def gated() -> Generator[Gate]:
     gate = Gate()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "fetch", gate.fetch)
+        patch.setattr(Sharing, "__call__", gate.shares())
         yield gate
 
 
@@ -77,11 +89,11 @@ async def test_who_waits_for_the_same_page_shares_it(empty_url: str) -> None:
     async with serving(book(empty_url, notes())) as client, asyncio.TaskGroup() as group:
         with gated() as gate:
             asking = [group.create_task(client.get("/notes?limit=3", headers=ADA))]
-            await gate.passed(1)
+            await gate.passed(asks=1)
             asking += [
                 group.create_task(client.get("/notes?limit=3", headers=ADA)) for _ in range(20)
             ]
-            await asyncio.sleep(0.1)
+            await gate.passed(asks=21)
             gate.open.set()
             responses = [await each for each in asking]
             assert gate.reads == 2
@@ -99,11 +111,11 @@ async def test_a_page_that_is_shared_was_read_after_the_last_asked(empty_url: st
     async with serving(book(empty_url, notes())) as client, asyncio.TaskGroup() as group:
         with gated() as gate:
             before = group.create_task(client.get("/notes", headers=ADA))
-            await gate.passed(1)
+            await gate.passed(asks=1)
             new = {"owner": "ada", "text": "new"}
             assert told(await client.post("/notes", json=new, headers=ADA)) == "201"
             after = [group.create_task(client.get("/notes", headers=ADA)) for _ in range(5)]
-            await asyncio.sleep(0.1)
+            await gate.passed(asks=6)
             gate.open.set()
             assert "new" not in texts(await before)
             for each in after:
@@ -134,9 +146,9 @@ async def test_who_goes_away_and_what_fails_leave_the_next_alone(empty_url: str)
     async with serving(book(empty_url, notes())) as client:
         with gated() as gate:
             asking = [asyncio.create_task(client.get("/notes", headers=ADA))]
-            await gate.passed(1)
+            await gate.passed(asks=1)
             asking += [asyncio.create_task(client.get("/notes", headers=ADA)) for _ in range(3)]
-            await asyncio.sleep(0.1)
+            await gate.passed(asks=4)
             for each in asking[:2]:
                 each.cancel()
             gate.open.set()
@@ -209,7 +221,7 @@ async def test_no_page_is_shared_if_each_is_to_be_alone(empty_url: str) -> None:
     async with serving(book(empty_url, notes(), coalesce=False)) as client:
         with gated() as gate:
             asking = [asyncio.create_task(client.get("/notes", headers=ADA)) for _ in range(5)]
-            await gate.passed(5)
+            await gate.passed(asks=0, reads=5)
             gate.open.set()
             assert {told(each) for each in await asyncio.gather(*asking)} == {"200"}
 
