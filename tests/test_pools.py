@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 from sqlalchemy.util.queue import Empty, Full
@@ -89,3 +90,63 @@ async def test_connections_are_given_in_the_order_they_are_asked_for(engine: Asy
     await asyncio.gather(*(use(number) for number in range(40)))
     assert order == sorted(order)
     assert engine.pool.checkedin() == 2
+
+
+async def test_both_ways_to_a_connection_are_one_line(engine: AsyncEngine) -> None:
+    pool = engine.pool
+    assert isinstance(pool, FairPool)
+    held = [await engine.connect() for _ in range(2)]
+    order: list[int] = []
+
+    async def use(number: int) -> None:
+        if number % 2:
+            taken = pool.connect() if await pool.turn() else await greenlet_spawn(pool.connect)
+            order.append(number)
+            await asyncio.sleep(0)
+            taken.close()
+        else:
+            async with engine.connect():
+                order.append(number)
+                await asyncio.sleep(0)
+
+    waiting = [asyncio.create_task(use(number)) for number in range(20)]
+    await asyncio.sleep(0)
+    assert order == []
+    for each in held:
+        await each.close()
+    await asyncio.gather(*waiting)
+    assert order == [*range(20)]
+    assert pool.checkedin() == 2
+
+
+async def test_who_waits_for_a_turn_gets_a_connection_that_has_to_be_opened(
+    engine: AsyncEngine,
+) -> None:
+    pool = engine.pool
+    assert isinstance(pool, FairPool)
+    held = [await engine.connect() for _ in range(2)]
+    waiting = asyncio.create_task(pool.turn())
+    await asyncio.sleep(0)
+    await held[0].invalidate()
+    await held[0].close()
+    assert not await waiting
+    async with engine.connect() as connection:
+        assert await connection.scalar(text("SELECT 1")) == 1
+    await held[1].close()
+
+
+async def test_a_turn_that_does_not_come_is_told_and_takes_nothing_along(empty_url: str) -> None:
+    database = Database(empty_url, pool_size=1, pool_timeout=0.05)
+    pool = database.reader.pool
+    assert isinstance(pool, FairPool)
+    async with database.reader.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+        with pytest.raises(PoolTimeout):
+            await pool.turn()
+        gone = asyncio.create_task(pool.turn())
+        await asyncio.sleep(0)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+    assert (await pool.turn(), pool.checkedin()) == (True, 1)
+    await database.dispose()

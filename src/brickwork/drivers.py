@@ -14,6 +14,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from asyncpg import InterfaceError, InternalClientError, PostgresError
@@ -68,30 +69,40 @@ async def find(
     Those that wait are found together by *many*, which takes `KEYS` and of which the column *name*
     is the key; each among the rows that its own values narrow.
     """
-    place = [*many.statement.columns].index(name)
     scope = (tuple(one.values.items()), tuple(many.values.items()))
-
-    async def alike(known: _Scope, keys: Sequence[Any]) -> Mapping[Any, Any]:
-        if len(keys) == 1:
-            rows = await fetch(database, one.statement, {**dict(known[0]), KEY: keys[0]})
-        else:
-            rows = await fetch(database, many.statement, {**dict(known[1]), KEYS: keys})
-        return {row[place]: row for row in rows or ()}
-
-    async def together(wanted: Sequence[tuple[_Scope, Any]]) -> Sequence[Any]:
-        keys: dict[_Scope, set[Any]] = defaultdict(set)
-        for known, each in wanted:
-            keys[known].add(each)
-        reads = (alike(known, [*each]) for known, each in keys.items())
-        found = dict(zip(keys, await asyncio.gather(*reads, return_exceptions=True), strict=True))
-        return [_of(found[known], each) for known, each in wanted]
-
     if not is_hashable(scope):  # it cannot be told whether another's is the same
         rows = await fetch(database, one.statement, {**one.values, KEY: key})
         return rows[0] if rows else None
-    ask = _coalescer(database, one.statement, together, at_once=_READING)
+    finding = _Finding(database, one.statement, many.statement, name)
+    ask = _coalescer(database, one.statement, finding, at_once=_READING)
     row: Sequence[Any] | None = await ask((scope, key))
     return row
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """Finds rows that are asked for at the same time, by one statement those of each scope."""
+
+    database: Database
+    one: Statement
+    many: Statement
+    name: str
+
+    async def __call__(self, wanted: Sequence[tuple[_Scope, Any]]) -> Sequence[Any]:
+        keys: dict[_Scope, set[Any]] = defaultdict(set)
+        for scope, key in wanted:
+            keys[scope].add(key)
+        reads = (self._alike(scope, [*each]) for scope, each in keys.items())
+        found = dict(zip(keys, await asyncio.gather(*reads, return_exceptions=True), strict=True))
+        return [_of(found[scope], key) for scope, key in wanted]
+
+    async def _alike(self, scope: _Scope, keys: Sequence[Any]) -> Mapping[Any, Any]:
+        if len(keys) == 1:
+            rows = await fetch(self.database, self.one, {**dict(scope[0]), KEY: keys[0]})
+        else:
+            rows = await fetch(self.database, self.many, {**dict(scope[1]), KEYS: keys})
+        place = [*self.many.columns].index(self.name)
+        return {row[place]: row for row in rows or ()}
 
 
 def _of(found: Mapping[Any, Any] | BaseException, key: object) -> Any:
@@ -299,4 +310,4 @@ def _is_end(error: PostgresError) -> bool:
 
 async def _connection(engine: AsyncEngine) -> Any:
     pool = cast("FairPool", engine.sync_engine.pool)
-    return pool.connect() if pool.is_ready() else await greenlet_spawn(pool.connect)
+    return pool.connect() if await pool.turn() else await greenlet_spawn(pool.connect)

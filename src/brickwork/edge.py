@@ -1,10 +1,11 @@
 """The outermost layer: it gives a request its id, and refuses one that is too large."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brickwork.answers import REQUEST_ID, answer
@@ -20,6 +21,7 @@ from brickwork.problems import (
     UriTooLong,
 )
 
+_REQUEST_ID: Final = REQUEST_ID.lower().encode()
 _SANE: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
@@ -40,8 +42,8 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        given = headers.get(REQUEST_ID, "")
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = headers.get(_REQUEST_ID, b"").decode("latin-1")
         scope[REQUEST_ID] = given if _SANE.fullmatch(given) else str(new_key())
         current.set(self.limits)
         signer.set(self.signer)
@@ -65,14 +67,14 @@ class Edge:
             return Malformed("The query is not UTF-8.")
         return None
 
-    def _measured(self, headers: Headers, receive: Receive) -> Receive:
+    def _measured(self, headers: Mapping[bytes, bytes], receive: Receive) -> Receive:
         """Return *receive*, which then reads no further than the limit."""
         limit, total = self.limits.body, 0
-        declared = headers.get("content-length", "0")
+        declared = headers.get(b"content-length", b"0")
 
         async def receive_measured() -> Message:
             nonlocal total
-            if declared.isdecimal() and int(declared[:20]) > limit:
+            if declared.isdigit() and int(declared[:20]) > limit:
                 raise self._too_large()
             message = await receive()
             total += len(message.get("body", b""))

@@ -1,12 +1,16 @@
 """Who listens: to what an application was told by SQLAlchemy, and a driver would not tell."""
 
-from typing import Any, Final
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Session
 
-_SENT: Final = (
+_Events: TypeAlias = Callable[[Any], tuple[Any, ...]]
+
+_SENT: Final[_Events] = attrgetter(
     "before_execute",
     "after_execute",
     "before_cursor_execute",
@@ -16,7 +20,7 @@ _SENT: Final = (
 )
 """The events of an engine."""
 
-_FLUSHED: Final = (
+_FLUSHED: Final[_Events] = attrgetter(
     "after_attach",
     "after_begin",
     "after_commit",
@@ -36,7 +40,7 @@ _FLUSHED: Final = (
 )
 """The events of a session that writes."""
 
-_WRITTEN: Final = (
+_WRITTEN: Final[_Events] = attrgetter(
     "after_delete",
     "after_insert",
     "after_update",
@@ -46,10 +50,10 @@ _WRITTEN: Final = (
 )
 """The events of a mapper."""
 
-_MADE: Final = ("init", "load", "refresh", "refresh_flush")
+_MADE: Final[_Events] = attrgetter("init", "load", "refresh", "refresh_flush")
 """The events of an instance."""
 
-_SET: Final = ("modified", "set")
+_SET: Final[_Events] = attrgetter("modified", "set")
 """The events of an attribute."""
 
 _EXPECTED: Final = ("brickwork.", "sqlalchemy.orm.mapper")
@@ -77,14 +81,14 @@ def is_write_watched(engine: AsyncEngine, model: type[DeclarativeBase]) -> bool:
     )
 
 
-def _has(target: Any, names: tuple[str, ...]) -> bool:
-    return any(getattr(target.dispatch, name) for name in names)
+def _has(target: Any, events: _Events) -> bool:
+    return any(events(target.dispatch))
 
 
-def _has_other(target: Any, names: tuple[str, ...]) -> bool:
+def _has_other(target: Any, events: _Events) -> bool:
     """Tell whether anybody listens but those who always do."""
     return any(
         not str(each.__module__).startswith(_EXPECTED)
-        for name in names
-        for each in getattr(target.dispatch, name)
+        for listeners in events(target.dispatch)
+        for each in listeners
     )

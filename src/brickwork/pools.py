@@ -9,6 +9,7 @@ from collections import deque
 from typing import TypeVar, cast
 
 from sqlalchemy import AsyncAdaptedQueuePool
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util.concurrency import await_
 from sqlalchemy.util.queue import AsyncAdaptedQueue, Empty, Full
@@ -64,7 +65,11 @@ class FairQueue(AsyncAdaptedQueue[T]):
             return self.get_nowait()
         return await_(self._wait(timeout))
 
-    async def _wait(self, timeout: float | None) -> T:  # noqa: ASYNC109 — that of the pool
+    async def turn(self, timeout: float | None) -> None:  # noqa: ASYNC109 — that of the pool
+        """Wait in line for an item, which then is the first; raises `Empty`."""
+        self._items.appendleft(await self._wait(timeout))
+
+    async def _wait(self, timeout: float | None) -> T:  # noqa: ASYNC109 — as above
         turn: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
@@ -84,7 +89,15 @@ class FairPool(AsyncAdaptedQueuePool):
 
     _queue_class = FairQueue[ConnectionPoolEntry]
 
-    def is_ready(self) -> bool:
-        """Tell whether `connect` would return at once, a connection that is open."""
+    async def turn(self) -> bool:
+        """Wait while all connections are in use; tell whether `connect` then waits for nothing.
+
+        That holds until something is awaited. Raises `sqlalchemy.exc.TimeoutError`.
+        """
         queue = cast("FairQueue[ConnectionPoolEntry]", self._pool)
+        if queue.empty() and self._overflow >= self._max_overflow:
+            try:
+                await queue.turn(self._timeout)
+            except Empty as error:
+                raise PoolTimeout(f"No connection for {self._timeout} s.") from error
         return not queue.empty() and queue.first().dbapi_connection is not None

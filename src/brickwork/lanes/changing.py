@@ -210,10 +210,8 @@ class _Update(_Change[M]):
     ) -> Response | None:
         row = {**dict(zip(statement.columns, statement.read(record), strict=True)), **known}
         shown = {name: row[name] for name in self.shape.read.model_fields}
-        response = self.response(call.route, shown)
-        if response and self._versioned:
-            response.headers["ETag"] = tag_of(row["version"])
-        return response
+        headers = {"ETag": tag_of(row["version"])} if self._versioned else None
+        return self.response(call.route, shown, headers)
 
 
 class _Delete(_Change[M]):

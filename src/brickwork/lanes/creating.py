@@ -156,12 +156,10 @@ class _Create(Writing[M]):
         return {name: known[name] for name in self.shape.read.model_fields}
 
     def _answer(self, call: Call[M], row: Mapping[str, Any]) -> Response | None:
-        response = self.response(call.route, self.known(row), 201)
-        if response:
-            response.headers["Location"] = item_path(Request(call.scope), row[self._key])
-            if self._first:
-                response.headers["ETag"] = tag_of(row["version"])
-        return response
+        headers = {"Location": item_path(Request(call.scope), row[self._key])}
+        if self._first:
+            headers["ETag"] = tag_of(row["version"])
+        return self.response(call.route, self.known(row), headers, status=201)
 
     def _insert(self, names: Sequence[str]) -> Any:
         values = {self._own[name]: bindparam(name, type_=self._own[name].type) for name in names}
@@ -215,7 +213,7 @@ class _CreateBatch(_Create[M]):
             return None
         dialect, names = call.database.writer.dialect, [*made[0]]
         insertion = self._of_all(dialect, names)
-        response = self.response(call.route, [self.known(each) for each in made], 201)
+        response = self.response(call.route, [self.known(each) for each in made], status=201)
         if insertion is None or response is None:
             return None
         return response if await insert_all(call.database, insertion.statement, made) else None

@@ -19,6 +19,7 @@ from brickwork.lanes.ordinary import Ordinary
 from brickwork.lanes.related import own_fields
 from brickwork.models import Versioned
 from brickwork.negotiation import JSON
+from brickwork.queries import every
 from brickwork.resource import Resource
 from brickwork.shapes import Shape
 from brickwork.statements import Prepared, Statement, compiled
@@ -92,8 +93,14 @@ class Lane(ABC, Generic[M]):
 
         It is compiled once for all rows that are narrowed alike, be it by other values.
         """
-        of = _NONE if rows is None else rows._generate_cache_key()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        if of is None or of.params or (rows is not None and rows.get_execution_options()):
+        of: CacheKey | None
+        if rows is None or rows is every(self.shape.model):
+            of = _NONE
+        elif rows.get_execution_options():
+            return None
+        else:
+            of = rows._generate_cache_key()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        if of is None or of.params:
             return None
         name = (dialect.name, variant, of.key)
         if name not in self._statements:
@@ -103,14 +110,24 @@ class Lane(ABC, Generic[M]):
         statement = self._statements[name]
         return Prepared(statement, statement.within(of.bindparams)) if statement else None
 
-    def response(self, route: RouteContext, content: object, status: int = 200) -> Response | None:
+    def response(
+        self,
+        route: RouteContext,
+        content: object,
+        headers: Mapping[str, str] | None = None,
+        *,
+        status: int = 200,
+    ) -> Response | None:
         """Return *content* as the ordinary lane would write it; None if it would fail."""
         model: Any = route.response_field
         value, errors = model.validate(content, {}, loc=("response",))
         if errors:
             return None
         body = model.serialize_json(value, by_alias=True)
-        return Response(body, status_code=status, media_type=JSON)
+        response = Response(body, status, media_type=JSON)
+        for name, text in (headers or {}).items():  # where the ordinary lane has them: at the end
+            response.headers.append(name, text)
+        return response
 
     def shown(self, row: Sequence[Any]) -> dict[str, Any]:
         """Return what is shown of *row*: its first values."""

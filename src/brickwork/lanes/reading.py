@@ -121,9 +121,7 @@ class _Item(_Reading[M]):
         tag = tag_of(row[one.statement.columns.index("version")])
         if known == [tag.encode()]:
             return Response(status_code=304, headers={"ETag": tag})
-        if response := self.response(call.route, self.shown(row)):
-            response.headers["ETag"] = tag
-        return response
+        return self.response(call.route, self.shown(row), {"ETag": tag})
 
     def _is_one(self, known: Sequence[bytes]) -> bool:
         """Tell whether of the versions that a client knows there is none, or one of ours."""
@@ -199,8 +197,8 @@ class _List(_Reading[M]):
             return None
         found = [page.statement.read(each) for each in records]
         items = stretch.items(found)
-        if response := self.response(call.route, [self.shown(each) for each in items]):
-            response.headers["Vary"] = "Accept"
+        shown = [self.shown(each) for each in items]
+        if response := self.response(call.route, shown, {"Vary": "Accept"}):
             ends = [self._named(each) for each in (items[0], items[-1])] if items else []
             places = listing.page(stretch, ends, more=len(found) > stretch.at.limit)
             tell_places(Request(call.scope), response, places)
