@@ -6,16 +6,19 @@ from uuid import UUID
 ROWS: Final = 300_000
 BATCH: Final = "batch of 1000"
 DEEP: Final = "page 5 000"
-READS: Final = ("GET", "list of 20", "list of 100", DEEP)
+TURN: Final = "GET in turn"
+ALIKE: Final = ("GET", "list of 20", "list of 100", DEEP)
+"""Those that ask all the time for the same."""
+READS: Final = ("GET", TURN, *ALIKE[1:])
 MAKES: Final = ("POST", BATCH)
 OPERATIONS: Final = (*READS, "POST", "PATCH", "DELETE", BATCH)
 ONE: Final = UUID(int=ROWS // 100)
-"""The article that is read; those which are written come after `FIRST`."""
+"""The article that is read; those in turn, and which are written, come after `FIRST`."""
 FIRST: Final = ROWS // 50
 LAST_SEEN: Final = UUID(int=4_999 * 20)
 """The article before page 5 000."""
 
-_ROOM: Final = 10_000  # rows a second that a write may be about, and more than any is
+_ROOM: Final = 10_000  # rows a second that there may be in turn, and more than there are
 _LONG: Final = 3  # seconds that batches go on for at least
 _FEW: Final = 8  # clients that send batches: with more, none would be answered within a round
 
@@ -31,5 +34,5 @@ def seconds_of(operation: str, seconds: int) -> int:
 
 
 def room(seconds: int) -> int:
-    """Return how many rows are enough for a write of so many *seconds*."""
+    """Return how many rows are enough for so many *seconds* of one after the other."""
     return min(_ROOM * (seconds + 1), ROWS - FIRST)

@@ -38,8 +38,8 @@ answers that are no 2xx, and connections without one. µs of CPU are those of th
 request, without the database's. The heap of every contender is frozen before it serves
 (`gc.freeze`), as `python -m app` does it, and all are served by uvicorn with the same protocol.
 
-All clients ask for the same row or the same page: who waits together is answered together on the
-fast lane, and `each alone` says what that is worth.
+All clients ask for the same row or the same page, in `GET in turn` for one row after the other:
+who waits together is answered together on the fast lane, and `each alone` says what that is worth.
 
 The work is not equal. The service counts versions, and marks what it deletes; all others delete.
 Page 5 000 begins at a cursor in the service, in Django REST Framework and in what has only a

@@ -26,5 +26,5 @@ request = function()
     local body = string.format('{"title":"Changed %d at %d"}', number, begun)
     return wrk.format("PATCH", path, headers, body)
   end
-  return wrk.format(operation, path)
+  return wrk.format(string.match(operation, "%u+"), path)
 end

@@ -13,6 +13,7 @@ from benchmarks.cells import Cell
 from benchmarks.contenders import Contender
 from benchmarks.databases import allowed, is_idle
 from benchmarks.operations import (
+    ALIKE,
     DEEP,
     FIRST,
     LAST_SEEN,
@@ -25,7 +26,7 @@ from benchmarks.operations import (
 )
 from benchmarks.rows import fill, restore, tidy
 from benchmarks.serving import Served
-from benchmarks.wrk import Load, loaded, written
+from benchmarks.wrk import Load, loaded, sent
 from brickwork import Database
 
 _APART: Final = 10_000_000  # between the numbers of what loads make, so that no slug comes twice
@@ -67,7 +68,7 @@ class Run:
     def warm(self, served: Mapping[Contender, Served]) -> None:
         """Have all do once what they do at the first request only; all have to answer."""
         for contender, each in served.items():
-            for operation in READS:
+            for operation in ALIKE:
                 if contender.can(self.database, operation):
                     self._paths[contender, operation] = _path(contender, operation, each.url)
 
@@ -100,12 +101,12 @@ class Run:
 
     def _load(self, contender: Contender, served: Served, operation: str, clients: int) -> Load:
         seconds = seconds_of(operation, self._plan.seconds)
-        if operation in READS:
+        if operation in ALIKE:
             url = served.url + self._paths[contender, operation]
             return loaded(url, clients=clients, seconds=seconds)
         self._used = self._free(0 if operation in MAKES else room(seconds))
         start = next(self._made) * _APART if operation in MAKES else self._used.start
-        return written(served.url, operation, start=start, clients=clients, seconds=seconds)
+        return sent(served.url, operation, start=start, clients=clients, seconds=seconds)
 
     def _free(self, rows: int) -> range:
         """Return so many *rows*, other than those before as long as there are some."""

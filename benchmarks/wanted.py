@@ -61,15 +61,16 @@ WANTED: Final = (
 )
 
 _WHY: Final = """\
-Where it is not reached: a read that is coalesced costs some 90 µs in the process, of which the
-layers of FastAPI and Starlette and ours among them are a third, and validation and JSON a tenth;
-`bare hello` says what a server does that has none of them. Tried: a coalescer for reads by key,
-statements compiled once, no session, no matching of routes, a frozen heap. Lists are ahead since
-all clients ask for the same page, which is made once for those who wait; a third of a list that is
-made for one alone is making UUIDs and instants of what the driver has. Writes wait for the disk.
-An overridden step has a session and three round trips as the tutorial has them; asyncpg cannot
-send them at once, and AUTOCOMMIT would undo what a step of the author's own sets for its
-transaction. `sqlite3` in the loop blocks it, and has no hop to a thread to pay for."""
+Where it is not reached: most of a read that is coalesced are the server, the layers of FastAPI and
+Starlette, and ours among them; `bare hello` says what a server does that has none of them. Tried:
+a coalescer for reads by key, a row that is written out once for all who wait for it, statements
+compiled once, no session, no greenlet, no matching of routes, one call of the system for an
+answer, a frozen heap. Lists are ahead since all clients ask for the same page, which is made once
+for those who wait; a third of a list that is made for one alone is making UUIDs and instants of
+what the driver has. Writes wait for the disk. An overridden step has a session and three round
+trips as the tutorial has them; asyncpg cannot send them at once, and AUTOCOMMIT would undo what a
+step of the author's own sets for its transaction. `sqlite3` in the loop blocks it, and has no hop
+to a thread to pay for."""
 
 
 def told(cells: Sequence[Cell]) -> Iterator[str]:

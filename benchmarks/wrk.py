@@ -30,7 +30,7 @@ def loaded(url: str, *, clients: int, seconds: int) -> Load:
     return _run([url], {}, clients, seconds)
 
 
-def written(url: str, operation: str, *, start: int, clients: int, seconds: int) -> Load:
+def sent(url: str, operation: str, *, start: int, clients: int, seconds: int) -> Load:
     """Return what *clients* see of an *operation* on one row after another, from *start*."""
     known = {"OPERATION": operation, "START": str(start)}
     return _run(["-s", str(_SCRIPT), url], known, clients, seconds)

@@ -20,12 +20,12 @@ from pydantic import (
     field_serializer,
     field_validator,
 )
-from sqlalchemy import JSON, Select, literal, or_
+from sqlalchemy import JSON, Select, literal, or_, text
 from typing_extensions import override
 
-from brickwork import Problem, ReadSchema, Resource, crud_router, drivers
+from brickwork import Database, Problem, ReadSchema, Resource, crud_router, drivers
 from brickwork.coalescing import Sharing
-from brickwork.lanes import reading
+from brickwork.lanes import Lane, reading
 from brickwork.problems import Unavailable
 from brickwork.schemas import runs_code
 from tests.server import serving
@@ -47,14 +47,17 @@ class Gate:
         self.open, self.next = asyncio.Event(), asyncio.Event()
         self.error: Problem | None = None
 
-    async def fetch(self, *args: Any) -> Any:
-        rows = await drivers.fetch(*args)
-        self.reads += 1
-        self.next.set()
-        await self.open.wait()
-        if self.error:
-            raise self.error
-        return rows
+    def holding(self, fetch: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def held(*args: Any) -> Any:
+            rows = await fetch(*args)
+            self.reads += 1
+            self.next.set()
+            await self.open.wait()
+            if self.error:
+                raise self.error
+            return rows
+
+        return held
 
     def shares(self) -> Callable[..., Awaitable[Any]]:
         async def shared(share: Sharing, *asked: Any) -> Any:
@@ -76,7 +79,7 @@ class Gate:
 def gated() -> Generator[Gate]:
     gate = Gate()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "fetch", gate.fetch)
+        patch.setattr(reading, "fetch", gate.holding(drivers.fetch))
         patch.setattr(Sharing, "__call__", gate.shares())
         yield gate
 
@@ -105,6 +108,53 @@ async def test_who_waits_for_the_same_page_shares_it(empty_url: str) -> None:
             assert [key.lower() for key, _ in each.headers.raw].count(b"x-request-id") == 1
             following = await client.get(each.links["next"]["url"], headers=ADA)
             assert texts(following) == ["note 7", "note 9", "note 11"]
+
+
+async def test_a_row_that_several_wait_for_is_written_out_once(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, made = Gate(), list[object]()
+    fetch, body = drivers.fetch, Lane[Note].body
+
+    async def find(*asked: Any, **name: Any) -> Any:
+        gate.asks += 1
+        gate.next.set()
+        return await drivers.find(*asked, **name)
+
+    def note(lane: Lane[Note], route: Any, content: object) -> bytes | None:
+        made.append(content)
+        return body(lane, route, content)
+
+    monkeypatch.setattr(drivers, "fetch", gate.holding(fetch))
+    monkeypatch.setattr(reading, "find", find)
+    monkeypatch.setattr(Lane, "body", note)
+    async with serving(book(empty_url, notes())) as client, asyncio.TaskGroup() as group:
+        asking = [group.create_task(client.get("/notes/1", headers=ADA)) for _ in range(30)]
+        await gate.passed(asks=30, reads=4)
+        change = await client.patch("/notes/1", json={"text": "new"}, headers=ADA)
+        assert told(change) == "200"
+        made.clear()
+        gate.open.set()
+        responses = [await each for each in asking]
+    assert (gate.reads, len(made)) == (5, 5)
+    assert sorted(each.json()["text"] for each in responses) == ["new"] * 26 + ["note 1"] * 4
+    assert len({each.headers["x-request-id"] for each in responses}) == 30
+
+
+async def test_rows_that_cannot_be_read_are_refused_and_there_again_later(empty_url: str) -> None:
+    engine = Database(empty_url).writer
+    paths = [f"/notes/{key}" for key in range(1, 12, 2)] * 2
+
+    async def rename(old: str, new: str) -> None:
+        async with engine.begin() as connection:
+            await connection.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
+
+    async with serving(book(empty_url, notes())) as client:
+        for old, new, answer in (("notes", "gone", "500"), ("gone", "notes", "200")):
+            await rename(old, new)
+            responses = await asyncio.gather(*(client.get(each, headers=ADA) for each in paths))
+            assert {told(each) for each in responses} == {answer}
+    await engine.dispose()
 
 
 async def test_a_page_that_is_shared_was_read_after_the_last_asked(empty_url: str) -> None:
@@ -185,11 +235,14 @@ async def test_a_schema_that_does_more_is_not_shared(empty_url: str) -> None:
     router = crud_router("/notes", Speaking, read=Spoken, create=NoteCreate, update=NoteUpdate)
     async with serving(book(empty_url, router)) as client:
         spoken = ["de", "fr", "it"] * 5
-        answers = await asyncio.gather(
-            *(client.get("/notes", headers={"accept-language": each}) for each in spoken)
-        )
-    for each, answer in zip(spoken, answers, strict=True):
-        assert texts(answer)[0] == f"note 1 ({each})"
+        pages, rows = [
+            await asyncio.gather(
+                *(client.get(path, headers={"accept-language": each}) for each in spoken)
+            )
+            for path in ("/notes", "/notes/1")
+        ]
+    for each, page, row in zip(spoken, pages, rows, strict=True):
+        assert texts(page)[0] == row.json()["text"] == f"note 1 ({each})"
 
 
 async def test_a_page_that_cannot_be_shown_is_a_500_for_each(empty_url: str) -> None:

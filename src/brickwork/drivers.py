@@ -61,31 +61,40 @@ async def fetch(
         return None
 
 
+@dataclass
+class Found:
+    """A row, for all who asked for it at the same time, and what the first of them made of it."""
+
+    row: Sequence[Any]
+    made: Any = None
+
+
 async def find(
-    database: Database, one: Prepared, many: Prepared, key: object, *, name: str
-) -> Sequence[Any] | None:
+    database: Database, one: Prepared, many: Prepared | None, key: object, *, name: str
+) -> Found | None:
     """Return the row that *one* finds by its `KEY`; None if there is none, or it failed.
 
-    Those that wait are found together by *many*, which takes `KEYS` and of which the column *name*
-    is the key; each among the rows that its own values narrow.
+    Those that wait are found together, each among the rows that its own values narrow: on
+    PostgreSQL by *many*, which takes `KEYS`, on SQLite by *one* for each. *name* is the column of
+    both that is the key.
     """
-    scope = (tuple(one.values.items()), tuple(many.values.items()))
-    if not is_hashable(scope):  # it cannot be told whether another's is the same
+    scope = (tuple(one.values.items()), tuple(many.values.items()) if many else ())
+    if not database.coalesce or not is_hashable(scope):  # is another's the same?
         rows = await fetch(database, one.statement, {**one.values, KEY: key})
-        return rows[0] if rows else None
-    finding = _Finding(database, one.statement, many.statement, name)
+        return Found(one.statement.read(rows[0])) if rows else None
+    finding = _Finding(database, one.statement, many.statement if many else None, name)
     ask = _coalescer(database, one.statement, finding, at_once=_READING)
-    row: Sequence[Any] | None = await ask((scope, key))
-    return row
+    found: Found | None = await ask((scope, key))
+    return found
 
 
 @dataclass(frozen=True)
 class _Finding:
-    """Finds rows that are asked for at the same time, by one statement those of each scope."""
+    """Finds rows that are asked for at the same time, in one go those of each scope."""
 
     database: Database
     one: Statement
-    many: Statement
+    many: Statement | None
     name: str
 
     async def __call__(self, wanted: Sequence[tuple[_Scope, Any]]) -> Sequence[Any]:
@@ -97,12 +106,17 @@ class _Finding:
         return [_of(found[scope], key) for scope, key in wanted]
 
     async def _alike(self, scope: _Scope, keys: Sequence[Any]) -> Mapping[Any, Any]:
+        known, shared = dict(scope[0]), dict(scope[1])
         if len(keys) == 1:
-            rows = await fetch(self.database, self.one, {**dict(scope[0]), KEY: keys[0]})
+            rows = await fetch(self.database, self.one, {**known, KEY: keys[0]})
+        elif self.many:
+            rows = await fetch(self.database, self.many, {**shared, KEYS: keys})
         else:
-            rows = await fetch(self.database, self.many, {**dict(scope[1]), KEYS: keys})
-        place = [*self.many.columns].index(self.name)
-        return {row[place]: row for row in rows or ()}
+            given = [{**known, KEY: key} for key in keys]
+            rows = await _each(self.database.reader, self.one, given)
+        place = [*self.one.columns].index(self.name)
+        read = [self.one.read(row) for row in rows or ()]
+        return {row[place]: Found(row) for row in read}
 
 
 def _of(found: Mapping[Any, Any] | BaseException, key: object) -> Any:
@@ -198,6 +212,19 @@ async def _sent(
         return rows
     (result,) = await together([bound])
     return _raised(result)
+
+
+async def _each(
+    engine: AsyncEngine, statement: Statement, given: Sequence[Mapping[str, Any]]
+) -> Sequence[Any] | None:
+    """Return the rows that *statement* reads with each that is *given*; None if one failed."""
+    try:
+        read = await _in_thread(
+            engine, _read, [(statement.sql, statement.bound(each)) for each in given]
+        )
+        return [row for rows in read for row in _raised(rows)]
+    except _ERRORS:
+        return None
 
 
 async def _whole(engine: AsyncEngine, batch: Sequence[_Bound]) -> Sequence[Any]:

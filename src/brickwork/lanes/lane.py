@@ -118,16 +118,15 @@ class Lane(ABC, Generic[M]):
         *,
         status: int = 200,
     ) -> Response | None:
+        """Return *content* as the ordinary lane would answer with it; None if it would fail."""
+        body = self.body(route, content)
+        return None if body is None else responded(body, headers, status=status)
+
+    def body(self, route: RouteContext, content: object) -> bytes | None:
         """Return *content* as the ordinary lane would write it; None if it would fail."""
         model: Any = route.response_field
         value, errors = model.validate(content, {}, loc=("response",))
-        if errors:
-            return None
-        body = model.serialize_json(value, by_alias=True)
-        response = Response(body, status, media_type=JSON)
-        for name, text in (headers or {}).items():  # where the ordinary lane has them: at the end
-            response.headers.append(name, text)
-        return response
+        return None if errors else model.serialize_json(value, by_alias=True)
 
     def shown(self, row: Sequence[Any]) -> dict[str, Any]:
         """Return what is shown of *row*: its first values."""
@@ -139,6 +138,14 @@ class Lane(ABC, Generic[M]):
             name not in self.unusual and (name != b"accept" or value in _USUAL)
             for name, value in scope["headers"]
         )
+
+
+def responded(body: bytes, headers: Mapping[str, str] | None, *, status: int = 200) -> Response:
+    """Return the answer that has this JSON for a *body*, and these *headers* in the end."""
+    response = Response(body, status, media_type=JSON)
+    for name, text in (headers or {}).items():
+        response.headers.append(name, text)
+    return response
 
 
 def lane_of(shape: Shape[M], make: Callable[[Shape[M]], Lane[M]]) -> Lane[M] | Ordinary:

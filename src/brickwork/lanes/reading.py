@@ -15,11 +15,11 @@ from typing_extensions import override
 
 from brickwork.coalescing import is_hashable
 from brickwork.database import Database
-from brickwork.drivers import KEY, KEYS, fetch, find
+from brickwork.drivers import KEY, KEYS, Found, fetch, find
 from brickwork.etags import tag_of
 from brickwork.keys import parse_key, primary_key
 from brickwork.lanes.call import Call
-from brickwork.lanes.lane import TAG, Lane, require_plain, shown_columns
+from brickwork.lanes.lane import TAG, Lane, require_plain, responded, shown_columns
 from brickwork.lanes.related import related
 from brickwork.links import tell_places
 from brickwork.listeners import is_read_watched
@@ -73,6 +73,11 @@ class _Reading(Lane[M]):
         self._models: list[type[DeclarativeBase]] = [shape.model]
         self._models += (each for own in self._related for each in own.models())
 
+    @cached_property
+    def _is_own(self) -> bool:
+        """Tell whether one client may be shown the same rows in another way than the next."""
+        return runs_code(self.shape.read)
+
     @override
     def is_watched(self, database: Database) -> bool:
         return any(is_read_watched(database.reader, each) for each in self._models)
@@ -113,15 +118,14 @@ class _Item(_Reading[M]):
         if (rows := await call.rows()) is None:
             return None
         one = self._of_one(rows, call.database.reader.dialect)
-        if one is None or (record := await self._found(call.database, rows, one, key)) is None:
+        if one is None or (found := await self._found(call.database, rows, one, key)) is None:
             return None
-        row = one.statement.read(record)
-        if not self._versioned:
-            return self.response(call.route, self.shown(row))
-        tag = tag_of(row[one.statement.columns.index("version")])
-        if known == [tag.encode()]:
-            return Response(status_code=304, headers={"ETag": tag})
-        return self.response(call.route, self.shown(row), {"ETag": tag})
+        headers = self._tagged(found.row)
+        if known and known == [tag.encode() for tag in headers.values()]:
+            return Response(status_code=304, headers=headers)
+        if found.made is None or self._is_own:
+            found.made = self.body(call.route, self.shown(found.row))
+        return found.made and responded(found.made, headers)
 
     def _is_one(self, known: Sequence[bytes]) -> bool:
         """Tell whether of the versions that a client knows there is none, or one of ours."""
@@ -133,12 +137,14 @@ class _Item(_Reading[M]):
         if database.coalesce and (many := self._of_many(rows, database.reader.dialect)):
             yield many
 
-    async def _found(self, database: Database, rows: Select[M], one: Prepared, key: object) -> Any:
-        many = self._of_many(rows, database.reader.dialect) if database.coalesce else None
-        if many:
-            return await find(database, one, many, key, name=primary_key(self.shape.model).key)
-        found = await fetch(database, one.statement, {**one.values, KEY: key})
-        return found[0] if found else None
+    def _tagged(self, row: Sequence[Any]) -> Mapping[str, str]:
+        return {"ETag": tag_of(row[self._own.index("version")])} if self._versioned else {}
+
+    async def _found(
+        self, database: Database, rows: Select[M], one: Prepared, key: object
+    ) -> Found | None:
+        many = self._of_many(rows, database.reader.dialect)
+        return await find(database, one, many, key, name=primary_key(self.shape.model).key)
 
     def _of_one(self, rows: Select[M], dialect: Dialect) -> Prepared | None:
         return self.statement(dialect, rows, "one", lambda: self._by_key(rows))
@@ -170,11 +176,6 @@ class _List(_Reading[M]):
             each.default_factory for each in fields.values()
         )
         self._known: dict[object, _Asked] = {}
-
-    @cached_property
-    def _is_own(self) -> bool:
-        """Tell whether one client may be shown the same rows in another way than the next."""
-        return runs_code(self.shape.read)
 
     @override
     async def answer(self, call: Call[M]) -> Response | None:
