@@ -110,8 +110,10 @@ class Run:
 
     def _free(self, rows: int) -> range:
         """Return so many *rows*, other than those before as long as there are some."""
-        first = self._used.stop if self._used.stop + rows <= ROWS else FIRST
-        return range(first, first + rows)
+        if self._used.stop + rows <= ROWS:
+            return range(self._used.stop, self._used.stop + rows)
+        self._restore(range(1, ROWS))  # what came after the answers, too
+        return range(FIRST, FIRST + rows)
 
     def _settle(self, served: Served, idle: float) -> None:
         """Wait until nobody works any more for those who did not wait for their answers."""
