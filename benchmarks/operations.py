@@ -18,7 +18,7 @@ FIRST: Final = ROWS // 50
 LAST_SEEN: Final = UUID(int=4_999 * 20)
 """The article before page 5 000."""
 
-_ROOM: Final = 10_000  # rows a second that there may be in turn, and more than there are
+_ROOM: Final = 10_000  # rows a second that are set apart for a load; what is faster reads on
 _LONG: Final = 3  # seconds that batches go on for at least
 _FEW: Final = 8  # clients that send batches: with more, none would be answered within a round
 
