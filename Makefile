@@ -1,6 +1,6 @@
 # Each target sets up what it needs from a fresh clone: Python 3.11 or newer, and make.
 #   make test PYTHON=python3.13      with another Python, in an environment of its own
-#   make test ARGS="-k name --no-cov"
+#   make test ARGS="-k name"         some of the tests, or whatever else pytest takes
 #   make bench ARGS=--quick          in two minutes; over DATABASE_URL too, if that is a PostgreSQL
 #   make fuzz SECONDS=600 SEED=1     on each database for that long, from a seed that was printed
 
@@ -18,21 +18,24 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz bench check format lock clean
+.PHONY: help run test test-all fuzz bench check format lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: $(VENV)/run.stamp ## Start the service on HOST:PORT over DATABASE_URL, migrated
 	$(BIN)/python -m app
 
-test: $(VENV)/dev.stamp ## Run the whole suite with coverage, and once more on the ordinary lane
-	$(BIN)/python -m pytest -n 2 --cov $(ARGS)
-	$(if $(ARGS),,$(BIN)/python -m pytest -n 2 --lane ordinary -m "not lanes")
+test: $(VENV)/dev.stamp ## Run the whole contract on both databases, in a few minutes
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+test-all: $(VENV)/dev.stamp ## Run everything: with coverage, the slow tests too, and on both lanes
+	$(BIN)/python -m pytest -n 2 --all --cov
+	$(BIN)/python -m pytest -n 2 --all --lane ordinary
 
 fuzz: $(VENV)/dev.stamp ## Run Schemathesis for SECONDS on each database, from a random seed
 	FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest \
-		tests/service/test_schemathesis.py $(ARGS)
+		tests/slow/test_schemathesis.py $(ARGS)
 
 bench: ## Measure the service beside other libraries, and write benchmarks/report.md
 	@$(MAKE) --no-print-directory VENV=$(BENCH) $(BENCH)/bench.stamp

@@ -1,1 +1,1 @@
-"""The tests: a file a module, and `service` for what is seen through HTTP."""
+"""The tests: a file a module, `contract` for what is seen through HTTP, `slow` for the rest."""

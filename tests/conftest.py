@@ -1,9 +1,8 @@
 """What tests share: a real PostgreSQL, a database of their own on each, and servers."""
 
-import shutil
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from httpx2 import AsyncClient
@@ -12,17 +11,39 @@ from app.main import create_app
 from app.migrations import migrate
 from app.settings import Settings
 from brickwork import Database
-from examples.by_hand import main as by_hand
-from tests.postgres import Postgres, running
-from tests.server import serving
+from tests.support.databases import BACKENDS, Databases
+from tests.support.postgres import Postgres, running
+from tests.support.server import serving
+from tests.support.services import Service, Services
 
-BACKENDS = ("sqlite", "postgresql")
+SLOW = Path(__file__).parent / "slow"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the lane be chosen that is open to requests."""
+    """Add the choice of tests, and of the lane that is open to requests."""
+    parser.addoption("--all", action="store_true", help="Run the tests in tests/slow too.")
     text = "Whether databases let requests past the session (they do), or never."
     parser.addoption("--lane", choices=["fast", "ordinary"], default="fast", help=text)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out tests/slow, unless it is wanted or named."""
+    named = config.getoption("--all") or any("slow" in argument for argument in config.args)
+    return True if collection_path == SLOW and not named else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is the same on both lanes, when the ordinary one is chosen."""
+    if config.getoption("--lane") == "ordinary":
+        same = [
+            each for each in items if not _has_database(each) or each.get_closest_marker("lanes")
+        ]
+        config.hook.pytest_deselected(items=same)
+        items[:] = [each for each in items if each not in same]
+
+
+def _has_database(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and "postgres" in item.fixturenames
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -46,46 +67,6 @@ def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server for the whole run."""
     with running() as server:
         yield server
-
-
-class Databases:
-    """Makes databases, empty or as the migrations leave them; copies of a template are quick."""
-
-    def __init__(self, postgres: Postgres, folder: Path) -> None:
-        """Make nothing yet: SQLite's files go into *folder*, the others onto *postgres*."""
-        self._postgres = postgres
-        self._folder = folder
-        self._made: list[str] = []
-        self.templates: dict[str, str] = {}
-
-    def empty(self, backend: str) -> str:
-        """Return the URL of a new database without a table."""
-        return self._new(backend, None)
-
-    def migrated(self, backend: str) -> str:
-        """Return the URL of a new database with the tables of the service."""
-        return self._new(backend, self.templates[backend])
-
-    def another(self) -> "Databases":
-        """Return a maker of databases that has the same templates, and made nothing yet."""
-        another = Databases(self._postgres, self._folder)
-        another.templates = self.templates
-        return another
-
-    def drop(self) -> None:
-        """Remove what was made on PostgreSQL; pytest removes files."""
-        while self._made:
-            self._postgres.drop(self._made.pop())
-
-    def _new(self, backend: str, template: str | None) -> str:
-        name = f"test_{uuid4().hex}"
-        if backend == "postgresql":
-            self._made.append(name)
-            return self._postgres.create(name, template=template or "template1")
-        file = self._folder / f"{name}.db"
-        if template:
-            shutil.copyfile(self._folder / template, file)
-        return f"sqlite+aiosqlite:///{file}"
 
 
 @pytest.fixture(scope="session")
@@ -121,28 +102,59 @@ def empty_url(databases: Databases, backend: str) -> str:
 
 
 @pytest.fixture
-def service_url(databases: Databases, backend: str) -> str:
+def migrated_url(databases: Databases, backend: str) -> str:
     """The URL of a database with the tables of the service, of this test alone."""
     return databases.migrated(backend)
 
 
+@pytest.fixture(scope="session")
+async def services(templates: Databases) -> AsyncIterator[Services]:
+    """The applications that all tests of this worker share."""
+    databases = templates.another()
+    async with AsyncExitStack() as stack:
+        yield Services(databases, stack)
+    databases.drop()
+
+
 @pytest.fixture
-async def client(service_url: str) -> AsyncIterator[AsyncClient]:
-    """A client of the service, which runs on a database of its own."""
+async def service(services: Services, backend: str) -> Service:
+    """The reference service, which has no row."""
+    return await services.emptied(backend)
+
+
+@pytest.fixture
+def service_url(service: Service) -> str:
+    """The URL of the service's database, for tests that leave its tables as they are."""
+    return service.url
+
+
+@pytest.fixture
+def database(service: Service) -> Database:
+    """The service's database, to look into past HTTP."""
+    return service.database
+
+
+@pytest.fixture
+async def client(service: Service) -> AsyncIterator[AsyncClient]:
+    """A client of the service."""
+    async with service.client() as client:
+        yield client
+
+
+@pytest.fixture
+async def served(service_url: str) -> AsyncIterator[AsyncClient]:
+    """A client of the service on a socket, for what is about bytes and connections."""
     async with serving(create_app(Settings(database_url=service_url))) as client:
         yield client
 
 
 @pytest.fixture(params=["declared", "by hand"])
 async def articles(
-    request: pytest.FixtureRequest, databases: Databases, backend: str
+    request: pytest.FixtureRequest, services: Services, backend: str
 ) -> AsyncIterator[AsyncClient]:
     """A client of `/articles`, as the service declares it and as the example writes it."""
-    if request.param == "declared":
-        app = create_app(Settings(database_url=databases.migrated(backend)))
-    else:
-        app = by_hand.create_app(databases.empty(backend))
-    async with serving(app) as client:
+    service = await services.emptied(backend, request.param)
+    async with service.client() as client:
         yield client
 
 

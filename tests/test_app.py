@@ -18,9 +18,8 @@ from typing_extensions import override
 
 from brickwork import Conflict, Problem, Route, install
 from brickwork.routes import PATCH_TYPES
-from tests.calls import calling
-from tests.server import serving
-from tests.service.bodies import told
+from tests.support.bodies import told
+from tests.support.calls import calling
 
 pytestmark = pytest.mark.anyio
 
@@ -188,7 +187,7 @@ async def test_an_error_without_a_detail_says_what_its_status_means() -> None:
 
 @pytest.mark.parametrize("status", [204, 205, 302, 304])
 async def test_what_is_raised_and_is_no_error_stays_what_it_is(status: int) -> None:
-    async with serving(app) as client:  # a server would notice a body where there may be none
+    async with calling(app) as client:  # a server would notice a body where there may be none
         response = await client.get(f"/raise/{status}")
         assert (response.status_code, response.content) == (status, b"")
         assert response.headers["x-why"] == "b"

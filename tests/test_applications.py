@@ -12,14 +12,14 @@ from brickwork import Limits
 from brickwork.applications import load, running, unattended
 from brickwork.limits import current
 from brickwork.misuse import Misuse
-from tests import depot
-from tests.depot import Depot
+from tests.support import depot
+from tests.support.depot import Depot
 
 pytestmark = pytest.mark.anyio
 
 
 def test_an_application_is_found_by_its_name() -> None:
-    assert load("tests.depot:empty") is depot.empty
+    assert load("tests.support.depot:empty") is depot.empty
 
 
 def test_a_function_that_makes_an_application_is_called() -> None:
@@ -37,7 +37,10 @@ def test_a_function_that_makes_an_application_is_called() -> None:
         ("app.main:nothing", "is no FastAPI application"),
         ("app.main:__doc__", "is no FastAPI application"),
         ("app.settings:Settings", "is no FastAPI application"),
-        ("tests.depot:needs_a_url", "cannot be called: missing a required argument: 'url'; give"),
+        (
+            "tests.support.depot:needs_a_url",
+            "cannot be called: missing a required argument: 'url'; give",
+        ),
     ],
 )
 def test_a_name_of_no_application_says_what_is_wrong(name: str, error: str) -> None:

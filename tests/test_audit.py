@@ -52,10 +52,10 @@ from brickwork import (
     crud_router,
     install,
 )
-from tests import clinic
-from tests.clinic import Clinic, Letter, Patient, Patients
-from tests.server import serving
-from tests.test_database import statements
+from tests.support import clinic
+from tests.support.calls import calling
+from tests.support.clinic import Clinic, Letter, Patient, Patients
+from tests.support.recording import statements
 
 pytestmark = pytest.mark.anyio
 
@@ -66,7 +66,7 @@ BOB = {"name": "Bob", "pin": "1234"}
 
 @pytest.fixture
 async def client(empty_url: str) -> AsyncGenerator[AsyncClient]:
-    async with serving(clinic.create_app(empty_url)) as client:
+    async with calling(clinic.create_app(empty_url)) as client:
         yield client
 
 
@@ -178,7 +178,7 @@ async def test_an_update_tells_what_each_changed_field_was_and_is(
 async def test_what_changes_nothing_leaves_no_entry(
     empty_url: str, method: str, path: str, body: object, status: int
 ) -> None:
-    async with serving(clinic.create_app(empty_url)) as client:
+    async with calling(clinic.create_app(empty_url)) as client:
         await admitted(client)
         await client.post("/patients", json={"name": "Eve"}, headers=ANN)
         answer = await client.request(method, path, json=body, headers=ANN)
@@ -198,7 +198,7 @@ async def test_a_request_that_fails_after_it_wrote_leaves_no_entry(empty_url: st
         await session.flush()
         raise Conflict("Not today.")
 
-    async with serving(app) as client:
+    async with calling(app) as client:
         assert (await client.post("/refuse")).status_code == 409
 
     database = Database(empty_url)
@@ -310,7 +310,7 @@ async def test_a_history_may_be_left_out_and_refused(empty_url: str) -> None:
     install(app)
     app.include_router(crud_router("/patients", Discreet, **shapes))
     app.include_router(crud_router("/silent", Patients, **shapes, omit={"history"}))
-    async with serving(app) as client:
+    async with calling(app) as client:
         path = await admitted(client)
         assert (await client.get(f"{path}/history", headers=ANN)).status_code == 409
         assert len(await history(client, path, user="eve/a")) == 1

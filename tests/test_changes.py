@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, make_transient_to_detached, mapped_column
 from brickwork import Model, Schema, apply_changes, merge_patch
 from brickwork.changes import merged
 from brickwork.documents import is_object
-from tests.values import VALID, law
+from tests.support.values import VALID, law
 
 # RFC 7396, appendix A.
 APPENDIX: list[tuple[Any, Any, Any]] = [

@@ -20,11 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from brickwork import IdempotencyKey, ImportPosition
 from brickwork.__main__ import main
 from brickwork.models import now
-from tests import depot
-from tests.depot import Depot, Part
+from tests.support import depot
+from tests.support.depot import Depot, Part
 
 ROOT = Path(__file__).parents[1]
-DEPOT = "tests.depot:create_app"
+DEPOT = "tests.support.depot:create_app"
 
 Run = Callable[..., int]
 
@@ -198,7 +198,7 @@ def test_sweep_removes_old_idempotency_keys(
         (["purge", "parts"], "Missing option '--older-than'"),
         (["purge", "parts", "--older-than", "month"], "write a number and its unit"),
         (["purge", "shelves", "--older-than", "1d"], "Shelf has no soft delete"),
-        (["sweep", "--app", "tests.depot:empty"], "The application has no database"),
+        (["sweep", "--app", "tests.support.depot:empty"], "The application has no database"),
     ],
 )
 def test_what_cannot_be_done_is_said(
@@ -363,7 +363,7 @@ MOMENTS = (
 def imported(url: str, file: Path, doom: str) -> int:
     """Import *file* in a process of its own, and return what that ends with."""
     command = [sys.executable, "-m", "brickwork", "import", "parts", str(file), "--chunk", "5"]
-    own = {"DATABASE_URL": url, "BRICKWORK_APP": "tests.depot:doomed", "DOOM": doom}
+    own = {"DATABASE_URL": url, "BRICKWORK_APP": "tests.support.depot:doomed", "DOOM": doom}
     process = subprocess.run(  # noqa: S603
         command, cwd=ROOT, env=os.environ | own, check=False, stdout=subprocess.DEVNULL
     )

@@ -3,8 +3,7 @@
 import asyncio
 import gc
 from collections import Counter
-from collections.abc import AsyncGenerator, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -18,10 +17,11 @@ from sqlalchemy.orm import Session as SyncSession
 from app.main import create_app as create_service
 from app.settings import Settings
 from brickwork import Database, Session, Unavailable
-from tests import shop
-from tests.conftest import Databases
-from tests.server import serving
-from tests.shop import City, Shop
+from tests.support import shop
+from tests.support.calls import calling
+from tests.support.databases import Databases
+from tests.support.recording import statements
+from tests.support.shop import City, Shop
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +30,7 @@ LISBON = {"name": "Lisbon"}
 
 @pytest.fixture
 async def client(empty_url: str) -> AsyncGenerator[AsyncClient]:
-    async with serving(shop.create_app(empty_url)) as client:
+    async with calling(shop.create_app(empty_url)) as client:
         yield client
 
 
@@ -39,22 +39,6 @@ async def database(empty_url: str) -> AsyncGenerator[Database]:
     database = Shop(empty_url, pool_size=1, pool_timeout=0.2)
     async with database.lifespan(None):
         yield database
-
-
-@contextmanager
-def statements() -> Generator[list[str]]:
-    """Collect what is sent to any database, less what begins a transaction."""
-    sent: list[str] = []
-
-    def note(_c: object, _k: object, statement: str, *_: object) -> None:
-        if not statement.startswith("BEGIN"):
-            sent.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield sent
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
 
 async def cities(client: AsyncClient) -> list[dict[str, Any]]:
@@ -117,7 +101,7 @@ async def test_an_answer_that_cannot_be_serialised_leaves_nothing(empty_url: str
         await session.flush()
         return city  # which has no code, as a country does
 
-    async with serving(app) as client:
+    async with calling(app) as client:
         assert (await client.post("/broken")).status_code == 500
         assert await cities(client) == []
 
@@ -129,7 +113,7 @@ async def test_a_get_cannot_write(empty_url: str) -> None:
     async def write(session: Session) -> None:
         session.add(City(name="Lisbon"))
 
-    async with serving(app) as client:
+    async with calling(app) as client:
         assert (await client.get("/write")).status_code == 500
         assert await cities(client) == []
 
@@ -158,8 +142,8 @@ async def test_of_100_updates_at_once_that_read_and_then_write_none_is_lost(
 async def test_two_processes_lose_no_update_either(empty_url: str) -> None:
     # Two applications on one database share neither pool nor line to wait in.
     async with (
-        serving(shop.create_app(empty_url)) as one,
-        serving(shop.create_app(empty_url)) as other,
+        calling(shop.create_app(empty_url)) as one,
+        calling(shop.create_app(empty_url)) as other,
     ):
         await one.post("/cities", json=LISBON)
         visits = [client.post("/cities/1/visit") for client in (one, other) for _ in range(25)]
@@ -171,7 +155,7 @@ async def test_two_processes_lose_no_update_either(empty_url: str) -> None:
 
 
 async def test_a_request_sends_as_few_statements_as_it_can(service_url: str) -> None:
-    async with serving(create_service(Settings(database_url=service_url))) as client:
+    async with calling(create_service(Settings(database_url=service_url))) as client:
         body = {"title": "A", "slug": "a"}
         path = (await client.post("/articles", json=body)).headers["location"]
         row = (await client.get(path)).json()
@@ -228,8 +212,8 @@ async def test_two_applications_in_one_process_have_two_databases(
     databases: Databases, backend: str
 ) -> None:
     async with (
-        serving(shop.create_app(databases.empty(backend))) as one,
-        serving(shop.create_app(databases.empty(backend))) as other,
+        calling(shop.create_app(databases.empty(backend))) as one,
+        calling(shop.create_app(databases.empty(backend))) as other,
     ):
         await one.post("/cities", json=LISBON)
 
@@ -302,7 +286,7 @@ async def test_an_exhausted_pool_is_unavailable_within_its_timeout(database: Dat
 
 async def test_a_database_that_is_away_is_a_503_and_other_routes_still_answer() -> None:
     service = create_service(Settings(database_url="postgresql://nobody@127.0.0.1:1/nothing"))
-    async with serving(service) as client:
+    async with calling(service) as client:
         response = await client.get("/articles")
 
         assert response.status_code == 503

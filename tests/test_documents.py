@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 
 from brickwork import Invalid, Limits, Malformed
 from brickwork.documents import is_array, is_object, parse
-from tests.values import VALID, law
+from tests.support.values import VALID, law
 
 MAX_DEPTH = Limits().depth
 

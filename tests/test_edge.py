@@ -9,10 +9,10 @@ from fastapi import APIRouter, FastAPI, Query, Request
 from httpx2 import AsyncClient
 
 from brickwork import Limits, ListQuery, Route, install
-from tests.calls import calling
-from tests.server import serving
-from tests.service.bodies import told
-from tests.shop import City
+from tests.support.bodies import told
+from tests.support.calls import calling
+from tests.support.server import serving
+from tests.support.shop import City
 
 pytestmark = pytest.mark.anyio
 

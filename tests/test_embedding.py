@@ -25,12 +25,20 @@ from brickwork import (
     install,
 )
 from brickwork.negotiation import NDJSON
-from tests import library
-from tests.conftest import Databases
-from tests.library import Base, Book, BookBrief, BookRead, Nation, NationBrief, Writer, WriterRead
-from tests.server import serving
-from tests.test_database import statements
-from tests.test_lanes import listening, noting
+from tests.support import library
+from tests.support.calls import calling
+from tests.support.databases import Databases
+from tests.support.library import (
+    Base,
+    Book,
+    BookBrief,
+    BookRead,
+    Nation,
+    NationBrief,
+    Writer,
+    WriterRead,
+)
+from tests.support.recording import listening, noting, statements
 
 pytestmark = pytest.mark.anyio
 
@@ -110,7 +118,7 @@ def rows() -> dict[type[library.Base], list[Body]]:
 
 @pytest.fixture
 async def client(empty_url: str) -> AsyncGenerator[AsyncClient]:
-    async with serving(library.create_app(empty_url)) as client:
+    async with calling(library.create_app(empty_url)) as client:
         yield client
 
 
@@ -393,7 +401,7 @@ async def befriend(url: str, one: str, *others: str) -> None:
 
 
 async def test_relationships_of_every_kind_are_shown(empty_url: str) -> None:
-    async with serving(app_of(empty_url, bosses=BossRead)) as client:
+    async with calling(app_of(empty_url, bosses=BossRead)) as client:
         top = (await created(client, "/bosses", name="Top"))["id"]
         ids = [
             (await created(client, "/bosses", name=name, boss_id=top))["id"]
@@ -424,7 +432,7 @@ class Aliased(Name):
 
 
 async def test_a_relationship_may_be_shown_by_another_name(empty_url: str) -> None:
-    async with serving(app_of(empty_url, bosses=BossRead, aliased=Aliased)) as client:
+    async with calling(app_of(empty_url, bosses=BossRead, aliased=Aliased)) as client:
         top = (await created(client, "/bosses", name="Top"))["id"]
         await created(client, "/bosses", name="A", boss_id=top)
         with statements() as sent:
@@ -490,8 +498,8 @@ async def test_what_openapi_refers_to_is_there(databases: Databases) -> None:
 
     app = app_of(databases.empty("sqlite"), staff=Staff, chiefs=Chief)
     async with (
-        serving(app) as client,
-        serving(library.create_app(databases.empty("sqlite"))) as own,
+        calling(app) as client,
+        calling(library.create_app(databases.empty("sqlite"))) as own,
     ):
         for each in (client, own):
             document = (await each.get("/openapi.json")).text
@@ -566,7 +574,7 @@ async def test_a_deleted_row_is_embedded_nowhere_until_it_is_restored(empty_url:
     app.include_router(
         crud_router("/songs", Songs, read=SongRead, create=SongCreate, update=SongUpdate)
     )
-    async with serving(app) as client:
+    async with calling(app) as client:
         band = await created(client, "/bands", name="The Bricks")
         songs = [
             await created(client, "/songs", name=name, band_id=band["id"]) for name in ("A", "B")

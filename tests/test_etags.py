@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from brickwork import Model, PreconditionFailed, Versioned
 from brickwork.etags import Preconditions, Tags, etag, preconditions, stale
 from brickwork.problems import Malformed, PreconditionRequired
-from tests.values import law
+from tests.support.values import law
 
 
 class Base(Model):

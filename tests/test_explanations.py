@@ -12,9 +12,9 @@ from app.main import create_app
 from app.settings import Settings
 from brickwork import Database, ListQuery, Resource, crud_router, install
 from brickwork.explanations import explain
-from tests import library
-from tests.test_fields import Note, NoteCreate, NoteRead, Notes, NoteUpdate, notes, yielding
-from tests.test_lanes import listening
+from tests.support import library
+from tests.support.notes import Note, NoteCreate, NoteRead, Notes, NoteUpdate, notes, yielding
+from tests.support.recording import listening
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
 

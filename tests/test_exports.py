@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from pydantic import field_validator
-from sqlalchemy import QueuePool, insert, text
+from sqlalchemy import insert, text
 from sqlalchemy.exc import DBAPIError
 from starlette.types import Message
 
@@ -20,12 +20,13 @@ from app.main import create_app as create_service
 from app.settings import Settings
 from brickwork import Database, Unavailable, crud_router, install
 from brickwork.negotiation import NDJSON
-from tests import library, shop
-from tests.conftest import Databases
-from tests.library import Book, Writer
-from tests.server import serving
-from tests.shop import Cities, City, CityCreate, CityRead, CityUpdate, Shop
-from tests.wire import wired
+from tests.support import library, shop
+from tests.support.databases import Databases
+from tests.support.library import Book, Writer
+from tests.support.recording import taken
+from tests.support.server import serving
+from tests.support.shop import Cities, City, CityCreate, CityRead, CityUpdate, Shop
+from tests.support.wire import wired
 
 pytestmark = pytest.mark.anyio
 
@@ -74,13 +75,6 @@ async def write(database: Database, *statements: str) -> None:
     async with database.session() as session:
         for each in statements:
             await session.execute(text(each))
-
-
-def taken(database: Database) -> int:
-    """Return how many connections for reading are in use."""
-    pool = database.reader.pool
-    assert isinstance(pool, QueuePool)
-    return pool.checkedout()
 
 
 class Reading:

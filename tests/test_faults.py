@@ -31,7 +31,7 @@ from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from brickwork import Conflict, Database, Invalid, Model, Problem, Unavailable
 from brickwork.faults import violation
-from tests.conftest import BACKENDS, Databases
+from tests.support.databases import BACKENDS, Databases
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import CoreSchema, SchemaValidator, core_schema as cs
 
 from brickwork.guards import INT64, bound, guard
-from tests.values import WILD, law
+from tests.support.values import WILD, law
 
 
 def validator(schema: CoreSchema) -> SchemaValidator:

@@ -1,7 +1,6 @@
 """Keys, as units: which texts are one, what is stored of a request, and what is swept."""
 
 import json
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,21 +17,14 @@ from brickwork.idempotency import (
 )
 from brickwork.models import now
 from brickwork.problems import Malformed
-from tests.service.bodies import quoted
-from tests.values import law
-from tests.wire import wired
+from tests.support.bodies import quoted
+from tests.support.values import law
+from tests.support.wire import wired
 
 pytestmark = pytest.mark.anyio
 
 AUTHOR = {"name": "Ada", "email": "secret@example.org"}
 KEY = "a-key-that-is-guessed-by-nobody"
-
-
-@pytest.fixture
-async def database(service_url: str) -> AsyncGenerator[Database]:
-    database = Database(service_url)
-    async with database.lifespan(None):
-        yield database
 
 
 async def keys(database: Database) -> list[IdempotencyKey]:
@@ -96,9 +88,9 @@ async def test_a_key_of_another_request_is_none_of_ours(
     assert len(await keys(database)) == 4
 
 
-async def test_blanks_around_a_key_are_none_of_it(client: AsyncClient) -> None:
+async def test_blanks_around_a_key_are_none_of_it(served: AsyncClient) -> None:
     body = json.dumps(AUTHOR).encode()
-    async with wired(client.base_url) as wire:
+    async with wired(served.base_url) as wire:
         for text, replayed in (("k", None), ("k ", "true"), (" \t k", "true"), ('"k" ', "true")):
             headers = [(HEADER.encode(), text.encode()), (b"content-type", b"application/json")]
             response = await wire.request("POST", b"/authors", headers=headers, content=body)

@@ -18,9 +18,9 @@ from brickwork.imports import Progress, import_rows
 from brickwork.misuse import Misuse
 from brickwork.sources import source
 from brickwork.unattended import Unattended
-from tests import depot
-from tests.depot import Part, Shelf
-from tests.test_database import statements
+from tests.support import depot
+from tests.support.depot import Part, Shelf
+from tests.support.recording import statements
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from brickwork import Entity, Model
 from brickwork.guards import INT64
 from brickwork.keys import key_type, parse_key, primary_key
-from tests.values import law
+from tests.support.values import law
 
 
 class Base(Model):

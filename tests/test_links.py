@@ -7,8 +7,8 @@ from fastapi import Request
 from hypothesis import given, strategies as st
 
 from brickwork import Page, item_path, link_header
-from tests.shop import City
-from tests.values import law
+from tests.support.shop import City
+from tests.support.values import law
 
 
 def request(path: str = "/bricks", query: str = "") -> Request:

@@ -40,7 +40,7 @@ from brickwork.cursors import Cursor, Signer, signer
 from brickwork.indexes import unindexed
 from brickwork.limits import Limits
 from brickwork.queries import every, scope_of
-from tests.atlas import Base, Climate, Land, Region, Stray
+from tests.support.atlas import Base, Climate, Land, Region, Stray
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ from weakref import ref
 from sqlalchemy import Select, select
 
 from brickwork.memory import remembered
-from tests.shop import City
+from tests.support.shop import City
 
 
 def test_what_is_made_of_a_statement_is_made_once_as_long_as_it_is_there() -> None:

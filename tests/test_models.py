@@ -26,7 +26,7 @@ from sqlalchemy.orm import Mapped, Session, load_only, mapped_column
 
 from brickwork import Entity, JSONDocument, Model, Timestamped, UTCDateTime, Versioned
 from brickwork.models import new_key, now
-from tests.values import VALID, law
+from tests.support.values import VALID, law
 
 DIALECTS = (sqlite.dialect(), postgresql.dialect())  # type: ignore[no-untyped-call]
 INSTANT = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from brickwork.negotiation import JSON, MERGE_PATCH, NDJSON, is_utf8, preferred
-from tests.values import law
+from tests.support.values import law
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from brickwork import Limits, ListQuery, Route, Schema, install
 from brickwork.answers import MEDIA_TYPE
 from brickwork.openapi import also_merge_patch, described
 from brickwork.problems import of_status
-from tests.shop import City
+from tests.support.shop import City
 
 
 class Thing(Schema):

@@ -27,11 +27,11 @@ from brickwork import (
     read_events,
 )
 from brickwork.database import Isolation
-from tests import clinic
-from tests.clinic import Base, Clinic, Letter, Patient, Room
-from tests.conftest import Databases
-from tests.server import serving
-from tests.test_database import statements
+from tests.support import clinic
+from tests.support.calls import calling
+from tests.support.clinic import Base, Clinic, Letter, Patient, Room
+from tests.support.databases import Databases
+from tests.support.recording import statements
 
 pytestmark = pytest.mark.anyio
 
@@ -68,7 +68,7 @@ def names(found: Sequence[OutboxEvent]) -> list[str]:
 
 
 async def test_an_event_tells_what_a_row_has_become(empty_url: str) -> None:
-    async with serving(clinic.create_app(empty_url)) as client:
+    async with calling(clinic.create_app(empty_url)) as client:
         created = await client.post("/patients", json={"name": "Bob", "pin": "1"}, headers=ANN)
         path = created.headers["location"]
         changed = await client.patch(path, json={"meta": {"a": [1]}}, headers=ANN)
@@ -208,7 +208,7 @@ async def test_a_request_that_fails_after_it_wrote_is_no_event(empty_url: str) -
         await session.flush()
         raise Conflict("Not today.")
 
-    async with serving(app) as client:
+    async with calling(app) as client:
         assert (await client.post("/refuse")).status_code == 409
 
     database = Database(empty_url)

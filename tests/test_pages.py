@@ -8,8 +8,8 @@ from fastapi import FastAPI
 
 from brickwork import Internal, NotFound, Unavailable, install
 from brickwork.problems import Problem, family
-from tests.calls import calling
-from tests.service.bodies import told
+from tests.support.bodies import told
+from tests.support.calls import calling
 
 pytestmark = pytest.mark.anyio
 

@@ -14,8 +14,8 @@ from pydantic.alias_generators import to_camel
 
 from brickwork import ListQuery, Narrowing, OneOf, Route, install, routes
 from brickwork.parameters import at_once
-from tests.calls import calling
-from tests.service.bodies import told
+from tests.support.bodies import told
+from tests.support.calls import calling
 
 pytestmark = pytest.mark.anyio
 

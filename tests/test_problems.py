@@ -28,7 +28,7 @@ from brickwork import (
     UriTooLong,
 )
 from brickwork.problems import family, of_status, pointer
-from tests.values import law
+from tests.support.values import law
 
 # RFC 6901, section 6.
 RFC = [

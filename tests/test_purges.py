@@ -11,8 +11,8 @@ from brickwork.misuse import Misuse
 from brickwork.models import now
 from brickwork.purges import Purged, count_deleted, purge_rows
 from brickwork.unattended import Unattended
-from tests import depot
-from tests.depot import Part, Shelf
+from tests.support import depot
+from tests.support.depot import Part, Shelf
 
 pytestmark = pytest.mark.anyio
 

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from brickwork import Database
 from brickwork.reads import is_plain
-from tests.conftest import Databases
-from tests.shop import City, Shop
+from tests.support.databases import Databases
+from tests.support.shop import City, Shop
 
 pytestmark = pytest.mark.anyio
 

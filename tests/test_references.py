@@ -10,9 +10,10 @@ from sqlalchemy import Select
 from typing_extensions import override
 
 from brickwork import Invalid, Resource, Route, Scopes, crud_router, install
-from tests.server import serving
-from tests.service.bodies import shown, told
-from tests.shop import (
+from tests.support.bodies import shown, told
+from tests.support.calls import calling
+from tests.support.recording import statements
+from tests.support.shop import (
     City,
     CityCreate,
     CityRead,
@@ -23,7 +24,6 @@ from tests.shop import (
     CountryUpdate,
     Shop,
 )
-from tests.test_database import statements
 
 pytestmark = pytest.mark.anyio
 
@@ -81,7 +81,7 @@ async def client(shop: Shop) -> AsyncGenerator[AsyncClient]:
         crud_router("/cities", Cities, read=CityRead, create=CityCreate, update=CityUpdate)
     )
     app.include_router(router)
-    async with serving(app) as client:
+    async with calling(app) as client:
         for code in ("AA", "AB", "BA"):
             body = {"code": code, "name": code}
             assert told(await client.post("/countries", json=body)) == "201"

@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field, model_validator
 
 from brickwork import ReadSchema, Route, Schema, install
 from brickwork.refusals import MAX_FAULTS, MAX_NAME
-from tests.calls import calling
-from tests.service.bodies import told
+from tests.support.bodies import told
+from tests.support.calls import calling
 
 pytestmark = pytest.mark.anyio
 

@@ -26,12 +26,12 @@ from brickwork import (
     get_or_404,
     install,
 )
-from tests import shop
-from tests.annotated_late import PrefixedCities
-from tests.conftest import Databases
-from tests.server import serving
-from tests.service.bodies import told
-from tests.shop import City, CityCreate, CityRead, CityUpdate, Shop
+from tests.support import shop
+from tests.support.annotated_late import PrefixedCities
+from tests.support.bodies import told
+from tests.support.calls import calling
+from tests.support.databases import Databases
+from tests.support.shop import City, CityCreate, CityRead, CityUpdate, Shop
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +42,7 @@ OURS, THEIRS = {"tenant": "ours"}, {"tenant": "theirs"}
 
 @pytest.fixture
 async def client(empty_url: str) -> AsyncGenerator[AsyncClient]:
-    async with serving(shop.create_app(empty_url)) as client:
+    async with calling(shop.create_app(empty_url)) as client:
         yield client
 
 
@@ -187,7 +187,7 @@ async def test_a_check_that_the_schema_does_not_know_is_a_422(client: AsyncClien
 async def test_a_dependency_may_be_overridden_in_tests(empty_url: str) -> None:
     app = shop.create_app(empty_url)
     app.dependency_overrides[shop.current_tenant] = lambda: "ours"
-    async with serving(app) as client:
+    async with calling(app) as client:
         created(await client.post("/cities", json={"name": "Rome"}, headers=THEIRS))
 
         assert names(await client.get("/cities")) == ["Rome"]
@@ -198,7 +198,7 @@ async def test_annotations_may_be_strings(empty_url: str) -> None:
     app.include_router(
         crud_router("/named", PrefixedCities, read=CityRead, create=CityCreate, update=CityUpdate)
     )
-    async with serving(app) as client:
+    async with calling(app) as client:
         for name in ("Rome", "Riga", "Oslo"):
             created(await client.post("/cities", json={"name": name}))
 
@@ -241,7 +241,7 @@ async def test_a_list_has_the_parameters_and_the_order_its_resource_gives_it(
             query=CityQuery,
         )
     )
-    async with serving(app) as client:
+    async with calling(app) as client:
         for name in ("Rome", "Oslo", "Hidden", "Rome", "Ys"):
             created(await client.post("/cities", json={"name": name}))
 
@@ -270,7 +270,7 @@ async def test_a_page_may_show_other_things_than_rows(empty_url: str) -> None:
     app.include_router(
         crud_router("/cities", Shouting, read=CityRead, create=CityCreate, update=CityUpdate)
     )
-    async with serving(app) as client:
+    async with calling(app) as client:
         created(await client.post("/cities", json={"name": "Rome"}))
         assert names(await client.get("/cities")) == ["ROME"]
 
@@ -292,7 +292,7 @@ async def test_a_step_may_refuse(empty_url: str) -> None:
     app.include_router(
         crud_router("/capitals", Capitals, read=CityRead, create=CityCreate, update=CityUpdate)
     )
-    async with serving(app) as client:
+    async with calling(app) as client:
         assert (await client.post("/capitals", json={"name": "Rome"})).status_code == 422
         created(await client.post("/capitals", json={"name": "Rome", "people": 3}))
         refused = await client.delete("/capitals/1")
@@ -340,7 +340,7 @@ async def test_an_overridden_get_holds_for_each_row_of_a_batch(empty_url: str) -
     app.include_router(
         crud_router("/cities", Cities, read=CityRead, create=CityCreate, update=CityUpdate)
     )
-    async with serving(app) as client:
+    async with calling(app) as client:
         for name in ("Rome", "Atlantis"):
             created(await client.post("/cities", json={"name": name}))
         changes = [{"id": key, "people": 1} for key in (1, 2, 3)]
@@ -373,7 +373,7 @@ async def test_what_no_item_is_to_blame_for_is_told_of_none(
     app.include_router(
         crud_router("/cities", Cities, read=CityRead, create=CityCreate, update=CityUpdate)
     )
-    async with serving(app) as client:
+    async with calling(app) as client:
         for name in ("Rome", "Oslo"):
             created(await client.post("/cities", json={"name": name}))
         assert told(await client.patch("/cities/batch", json=items)) == failure

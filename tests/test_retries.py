@@ -47,11 +47,11 @@ from brickwork import (
 )
 from brickwork.database import Isolation, strongest
 from brickwork.faults import contended
-from tests.calls import calling
-from tests.conftest import Databases
-from tests.server import serving
-from tests.service.bodies import told
-from tests.wire import Wire, wired
+from tests.support.bodies import told
+from tests.support.calls import calling
+from tests.support.databases import Databases
+from tests.support.server import serving
+from tests.support.wire import Wire, wired
 
 pytestmark = pytest.mark.anyio
 
@@ -257,7 +257,7 @@ async def test_all_of_a_request_that_met_contention_is_done_again(
             raise error()
 
     bank = Bank(empty_url)
-    async with serving(create_app(bank, meet_twice)) as client:
+    async with calling(create_app(bank, meet_twice)) as client:
         for method, path, body, status in (
             ("PATCH", "/accounts/1", {"balance": 2}, 200),
             ("PUT", "/accounts/1", {"balance": 3}, 200),
@@ -283,7 +283,7 @@ async def test_a_row_that_was_changed_since_it_was_read_is_read_again(empty_url:
             await connection.execute(update(Card).values(version=Card.version + 1))
 
     bank = Bank(empty_url)
-    async with serving(create_app(bank, overtake)) as client:
+    async with calling(create_app(bank, overtake)) as client:
         response = await client.patch("/cards/1", json={"name": "Bob"})
 
     assert response.json() == {"id": 1, "name": "Bob", "version": 2}
@@ -298,7 +298,7 @@ async def test_a_precondition_is_checked_again_too(empty_url: str) -> None:
             async with bank.session() as session:
                 await session.execute(update(Card).values(version=Card.version + 1))
 
-    async with serving(create_app(bank, meet, first=[Depends(overtake)])) as client:
+    async with calling(create_app(bank, meet, first=[Depends(overtake)])) as client:
         change = {"name": "Bob"}
         response = await client.patch("/cards/1", json=change, headers={"if-match": '"1"'})
         assert told(response) == "412"
@@ -325,7 +325,7 @@ async def test_a_serialization_failure_is_tried_again(databases: Databases, decl
         level=level if declared == "by the resource" else None,
         first=[Depends(overtake)],
     )
-    async with serving(app) as client:
+    async with calling(app) as client:
         response = await client.patch("/accounts/1", json={"balance": 1})
 
     assert response.json() == {"id": 1, "balance": 101}
@@ -344,7 +344,7 @@ async def test_a_serialization_failure_at_the_commit_is_tried_again(databases: D
         if attempt == 1:
             await both.wait()
 
-    async with serving(create_app(bank, copy_the_sum, level="serializable")) as client:
+    async with calling(create_app(bank, copy_the_sum, level="serializable")) as client:
         posts = [client.post("/accounts", json={"balance": 1}) for _ in range(2)]
         answers = await asyncio.gather(*posts)
 
@@ -365,7 +365,7 @@ async def test_of_two_in_a_deadlock_one_is_tried_again(databases: Databases) -> 
         others = update(Account).where(Account.id != account.id)
         await session.execute(others.values(balance=Account.balance + 10))
 
-    async with serving(create_app(bank, cross)) as client:
+    async with calling(create_app(bank, cross)) as client:
         patches = [client.patch(f"/accounts/{key}", json={"balance": 1}) for key in (1, 2)]
         answers = await asyncio.gather(*patches)
 
@@ -379,7 +379,7 @@ async def shared(
 ) -> AsyncGenerator[tuple[Bank, AsyncClient, sqlite3.Connection]]:
     """Yield a bank, a client of it, and another process's connection to its file."""
     bank = Bank(databases.empty("sqlite"))
-    async with serving(create_app(bank, pass_by)) as client:
+    async with calling(create_app(bank, pass_by)) as client:
         file = bank.url.database or ""
         with closing(sqlite3.connect(file, isolation_level=None)) as other:
             yield bank, client, other
@@ -426,7 +426,7 @@ async def test_a_request_is_tried_eight_times_and_then_told_to_come_again(
 ) -> None:
     attempts: list[int] = []
     bank = Bank(empty_url)
-    async with serving(create_app(bank, noting(attempts, error))) as client:
+    async with calling(create_app(bank, noting(attempts, error))) as client:
         response = await client.patch("/accounts/1", json={"balance": 1})
 
     assert told(response) == "503"
@@ -442,7 +442,7 @@ async def test_a_request_is_not_tried_again_when_that_took_long(
     clock = count(step=2)  # seconds, each time that it is read
     monkeypatch.setattr("brickwork.retries.time", SimpleNamespace(monotonic=clock.__next__))
     attempts: list[int] = []
-    async with serving(create_app(Bank(empty_url), noting(attempts, contended))) as client:
+    async with calling(create_app(Bank(empty_url), noting(attempts, contended))) as client:
         assert told(await client.patch("/accounts/1", json={"balance": 1})) == "503"
 
     assert attempts == [1, 2, 3]  # 2, 4 and 6 seconds after it was begun
@@ -492,7 +492,7 @@ async def test_what_is_not_contention_is_not_tried_again(
 ) -> None:
     attempts: list[int] = []
     bank = Bank(empty_url)
-    async with serving(create_app(bank, noting(attempts, error))) as client:
+    async with calling(create_app(bank, noting(attempts, error))) as client:
         assert told(await client.patch("/accounts/1", json={"balance": 1})) == answer
 
     assert (attempts, bank.retries, await bank.entries()) == ([1], 0, 0)
@@ -500,7 +500,7 @@ async def test_what_is_not_contention_is_not_tried_again(
 
 async def test_what_the_database_refuses_is_not_tried_again(empty_url: str) -> None:
     bank = Bank(empty_url)
-    async with serving(create_app(bank, pass_by)) as client:
+    async with calling(create_app(bank, pass_by)) as client:
         for response in (
             await client.post("/cards", json={"name": "Ann"}),
             await client.patch("/cards/1", json={"name": "Eve"}),
@@ -532,7 +532,7 @@ async def test_a_database_that_is_slow_is_not_asked_again(
             await session.execute(text(statement))
 
     bank = Bank(databases.empty("postgresql"))
-    async with serving(create_app(bank, be_slow)) as client:
+    async with calling(create_app(bank, be_slow)) as client:
         response = await client.patch("/accounts/1", json={"balance": 1})
 
     assert told(response) == "503"
@@ -548,7 +548,7 @@ async def test_a_pool_that_is_exhausted_is_not_waited_for_again(empty_url: str) 
 
     bank = Bank(empty_url, pool_size=1, pool_timeout=0.1)
     app = create_app(bank, pass_by, first=[Depends(note)])
-    async with serving(app) as client, bank.session() as session:
+    async with calling(app) as client, bank.session() as session:
         await session.execute(text("SELECT 1"))
         assert told(await client.patch("/accounts/1", json={"balance": 1})) == "503"
 
@@ -589,7 +589,7 @@ async def test_dependencies_run_again_and_have_a_session_of_their_own(empty_url:
     bank = Bank(empty_url)
     app = create_app(bank, pass_by)
     app.include_router(router)
-    async with serving(app) as client:
+    async with calling(app) as client:
         response = await client.post("/meet")
         assert (await client.get("/accounts")).status_code == 200
 
@@ -608,7 +608,7 @@ async def test_a_body_is_read_once_and_used_again(empty_url: str) -> None:
             await asyncio.sleep(0.01)
 
     bank = Bank(empty_url)
-    async with serving(create_app(bank, meet)) as client:
+    async with calling(create_app(bank, meet)) as client:
         headers = {"content-type": "application/json"}
         response = await client.post("/accounts", content=in_parts(), headers=headers)
 
@@ -649,7 +649,7 @@ def create_readers(bank: Bank) -> FastAPI:
 
 async def test_a_request_whose_body_is_gone_is_not_tried_again(empty_url: str) -> None:
     bank = Bank(empty_url)
-    async with serving(create_readers(bank)) as client:
+    async with calling(create_readers(bank)) as client:
         response = await client.post("/stream", content=b"Ann")
         assert told(response) == "503"
         assert response.headers["retry-after"] == "1"
@@ -658,7 +658,7 @@ async def test_a_request_whose_body_is_gone_is_not_tried_again(empty_url: str) -
 
 async def test_a_request_whose_body_is_kept_or_not_read_is_tried_again(empty_url: str) -> None:
     bank = Bank(empty_url)
-    async with serving(create_readers(bank)) as client:
+    async with calling(create_readers(bank)) as client:
         assert (await client.post("/body", content=b"Ann")).json() == "Ann"
         assert (await client.post("/nothing", content=b"Ann")).json() == ""
         assert (bank.retries, await bank.entries()) == (2, 2)
@@ -668,7 +668,7 @@ async def test_the_answer_that_is_stored_with_a_key_is_that_of_the_last_attempt(
     empty_url: str,
 ) -> None:
     bank = Bank(empty_url)
-    async with serving(create_app(bank, meet)) as client:
+    async with calling(create_app(bank, meet)) as client:
         headers = {"idempotency-key": "k"}
         for path, body in (("/accounts", {"balance": 5}), ("/accounts/batch", [{"balance": 5}])):
             retries, entries = bank.retries, await bank.entries()
@@ -697,7 +697,7 @@ async def test_a_read_is_tried_again_too(empty_url: str) -> None:
     app.include_router(
         crud_router("/a", Accounts, read=AccountRead, create=AccountCreate, update=AccountUpdate)
     )
-    async with serving(app) as client:
+    async with calling(app) as client:
         for method in ("GET", "HEAD"):
             assert (await client.request(method, "/a/1")).status_code == 200
     assert bank.retries == 2
@@ -727,7 +727,7 @@ async def test_12_serializable_writers_lose_no_update(
     else:
         bank = Bank(empty_url, pool_size=12)
         app = create_app(bank, pass_by, level="serializable")
-    async with serving(app) as client:
+    async with calling(app) as client:
         writers = (change(client, "PATCH", "/accounts/1", 10) for _ in range(12))
         statuses = sum(await asyncio.gather(*writers), Counter[int]())
 
@@ -750,7 +750,7 @@ async def test_12_serializable_writers_each_see_what_those_before_them_left(
         await asyncio.sleep(0)
 
     bank = Bank(empty_url, pool_size=12)
-    async with serving(create_app(bank, copy_the_count, level="serializable")) as client:
+    async with calling(create_app(bank, copy_the_count, level="serializable")) as client:
         writers = (change(client, "POST", "/accounts", 3) for _ in range(12))
         statuses = sum(await asyncio.gather(*writers), Counter[int]())
 
@@ -776,7 +776,7 @@ async def test_a_resource_is_isolated_whatever_was_read_before(databases: Databa
 
     bank = Bank(databases.empty("postgresql"))
     app = create_app(bank, note, level="serializable", first=[Depends(look)])
-    async with serving(app) as client:
+    async with calling(app) as client:
         for method, path, body in (
             ("POST", "/accounts", {"balance": 0}),
             ("PATCH", "/accounts/1", {"balance": 1}),
@@ -841,7 +841,7 @@ async def test_an_endpoint_of_ones_own_is_isolated_as_its_strictest_resource(
 ) -> None:
     bank = Bank(databases.empty("postgresql"))
     app = create_levels(bank, APIRouter(route_class=Route), Depends(look))
-    async with serving(app) as client:
+    async with calling(app) as client:
         for path, expected in (
             ("/one", "repeatable read"),
             ("/two", "serializable"),
@@ -855,14 +855,14 @@ async def test_a_resource_that_a_router_is_included_with_counts_too(databases: D
     bank = Bank(databases.empty("postgresql"))
     guards = (Depends(look), Depends(of_serializables))
     app = create_levels(bank, APIRouter(route_class=Route), *guards)
-    async with serving(app) as client:
+    async with calling(app) as client:
         for path in ("/one", "/two", "/none", "/below"):
             assert (await client.post(path)).json() == "serializable", path
 
 
 async def test_what_only_reads_is_kept_apart_no_further_than_the_rest(databases: Databases) -> None:
     bank = Bank(databases.empty("postgresql"))
-    async with serving(create_levels(bank, APIRouter(route_class=Route))) as client:
+    async with calling(create_levels(bank, APIRouter(route_class=Route))) as client:
         for path in ("/one", "/two"):
             assert (await client.get(path)).json() == "read committed"
             assert (await client.head(path)).status_code == 200
@@ -872,7 +872,7 @@ async def test_on_any_router_a_resource_is_isolated_if_nothing_was_read_before(
     databases: Databases,
 ) -> None:
     bank = Bank(databases.empty("postgresql"))
-    async with serving(create_levels(bank, APIRouter())) as client:
+    async with calling(create_levels(bank, APIRouter())) as client:
         for path, expected in (("/one", "repeatable read"), ("/two", "serializable")):
             assert (await client.post(path)).json() == expected, path
 
@@ -893,7 +893,7 @@ async def test_a_resource_that_cannot_be_isolated_any_more_says_how_it_can(empty
 
 async def test_an_endpoint_whose_resource_is_made_too_late_fails(empty_url: str) -> None:
     bank = Bank(empty_url)
-    async with serving(create_levels(bank, APIRouter(), Depends(look))) as client:
+    async with calling(create_levels(bank, APIRouter(), Depends(look))) as client:
         assert told(await client.post("/one")) == "500"
     assert bank.retries == 0
 

@@ -8,9 +8,9 @@ from sqlalchemy import MetaData
 from sqlalchemy.orm import Mapped, mapped_column
 
 from brickwork import Model, Resource, Schema, crud_router, install
-from tests import shop
-from tests.server import serving
-from tests.shop import Cities, CityCreate, CityRead, CityUpdate, Shop
+from tests.support import shop
+from tests.support.calls import calling
+from tests.support.shop import Cities, CityCreate, CityRead, CityUpdate, Shop
 
 pytestmark = pytest.mark.anyio
 
@@ -55,7 +55,7 @@ async def test_an_operation_may_be_left_out_and_written_instead(empty_url: str) 
     app = FastAPI(lifespan=Shop(empty_url).lifespan)
     install(app)
     app.include_router(router)
-    async with serving(app) as client:
+    async with calling(app) as client:
         assert (await client.delete("/cities/1")).status_code == 202
         refused = await client.put("/cities/1", json={"name": "Rome"})
         assert refused.status_code == 405
@@ -66,7 +66,7 @@ async def test_a_router_may_be_included_below_a_prefix(empty_url: str) -> None:
     app = FastAPI(lifespan=Shop(empty_url).lifespan)
     install(app)
     app.include_router(shop.cities, prefix="/v1")
-    async with serving(app) as client:
+    async with calling(app) as client:
         for path in ("/v1/cities", "/v1/cities/"):
             response = await client.post(path, json={"name": "Rome"})
             assert response.status_code == 201

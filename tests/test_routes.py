@@ -10,8 +10,8 @@ from starlette.types import Scope
 
 from brickwork import Route, Schema, install
 from brickwork.routes import other_form
-from tests.calls import calling
-from tests.service.bodies import JSON, MERGE_PATCH, told
+from tests.support.bodies import JSON, MERGE_PATCH, told
+from tests.support.calls import calling
 
 pytestmark = pytest.mark.anyio
 

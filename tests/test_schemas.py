@@ -23,8 +23,8 @@ from typing_extensions import TypedDict
 
 from brickwork import ListQuery, Narrowing, ReadSchema, Schema
 from brickwork.guards import INT64
-from tests.shop import City
-from tests.values import WILD, law
+from tests.support.shop import City
+from tests.support.values import WILD, law
 
 T = TypeVar("T")
 

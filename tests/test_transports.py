@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from brickwork import install
 from brickwork.transports import Joined
-from tests.server import serving
+from tests.support.server import serving
 
 pytestmark = pytest.mark.anyio
 

@@ -18,9 +18,9 @@ from brickwork import (
 from brickwork.applications import running, unattended
 from brickwork.misuse import Misuse
 from brickwork.unattended import Unattended, divided, require_table
-from tests import depot
-from tests.depot import Shelf, Shelves
-from tests.test_database import statements
+from tests.support import depot
+from tests.support.depot import Shelf, Shelves
+from tests.support.recording import statements
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,648 @@
+"""Batches: up to a hundred rows at once, all of them or none, and each bad one is told of."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Generator, Iterable
+from contextlib import contextmanager
+from typing import Any, Final
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import Engine, ForeignKey, event
+from sqlalchemy.orm import Mapped, mapped_column
+from typing_extensions import override
+
+from app.articles.resource import router as articles_router
+from app.comments.resource import router as comments_router
+from app.main import create_app
+from app.settings import Settings
+from brickwork import (
+    Conflict,
+    Database,
+    Fault,
+    Invalid,
+    Limits,
+    ReadSchema,
+    Resource,
+    Schema,
+    crud_router,
+    install,
+)
+from tests.support import shop
+from tests.support.bodies import (
+    MISSING,
+    Body,
+    article,
+    author,
+    changed,
+    comment,
+    created,
+    nested,
+    new,
+    send,
+    shown,
+    told,
+)
+from tests.support.calls import calling
+
+pytestmark = pytest.mark.anyio
+
+BATCH = "/articles/batch"
+
+
+def many(count: int, **fields: object) -> list[Body]:
+    return [article(slug=f"s-{number}", title=f"T {number}", **fields) for number in range(count)]
+
+
+async def made(client: AsyncClient, count: int, **fields: object) -> list[Body]:
+    """Return *count* articles that one batch made."""
+    response = await client.post(BATCH, json=many(count, **fields))
+    assert response.status_code == 201, response.text
+    rows: list[Body] = response.json()
+    return rows
+
+
+async def all_of(client: AsyncClient) -> list[Body]:
+    rows: list[Body] = await shown(client, "/articles?deleted=include&limit=100")
+    return rows
+
+
+@pytest.mark.parametrize("count", [1, 2, 100])
+async def test_a_batch_makes_its_rows_in_the_order_sent(client: AsyncClient, count: int) -> None:
+    response = await client.post(BATCH, json=many(count))
+    assert response.status_code == 201
+    assert response.headers["content-type"] == "application/json"
+    assert not {"location", "etag"} & response.headers.keys()
+    rows = response.json()
+    assert [row["slug"] for row in rows] == [f"s-{number}" for number in range(count)]
+    assert [row["id"] for row in rows] == sorted({row["id"] for row in rows})
+    assert rows == await shown(client, "/articles?limit=100")
+    assert rows[-1] == await shown(client, f"/articles/{rows[-1]['id']}")
+
+
+async def test_the_items_of_a_batch_may_have_different_fields(client: AsyncClient) -> None:
+    writer = await created(client, "/authors", author())
+    fields: list[Body] = [
+        {},
+        {"meta": {"a": None, "b": [1.0, 1, True]}, "rating": 0.5},
+        {"meta": None, "author_id": writer["id"], "published_at": "2026-02-03T04:05:06Z"},
+        {"views": 2**63 - 1, "body": "é😀", "status": "published"},
+    ]
+    sent = [article(slug=f"s-{number}", **each) for number, each in enumerate(fields)]
+    rows = (await client.post(BATCH, json=sent)).json()
+    for row, body in zip(rows, sent, strict=True):
+        alone = await created(client, "/articles", body | {"slug": f"alone-{body['slug']}"})
+        own = ("id", "slug", "created_at", "updated_at")
+        assert [(k, v) for k, v in row.items() if k not in own] == [
+            (k, v) for k, v in alone.items() if k not in own
+        ]
+        assert json.dumps(row["meta"]) == json.dumps(body.get("meta"))
+
+
+@contextmanager
+def statements() -> Generator[list[str]]:
+    """Collect the first words of what is sent to any database."""
+    sent: list[str] = []
+
+    def note(_c: object, _k: object, statement: str, *_: object) -> None:
+        sent.append(" ".join(statement.split()[:3]))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+async def test_a_batch_is_made_by_one_statement(client: AsyncClient) -> None:
+    _, row = await new(client)
+    bodies: dict[str, list[Body]] = {
+        "articles": many(100, meta={"a": 1}, author_id=None),
+        "comments": [comment(row["id"], body=str(number)) for number in range(100)],
+        "authors": [author(email=str(number)) for number in range(100)],
+    }
+    for name, sent in bodies.items():
+        for batch in ([sent[0]], sent[1:]):
+            with statements() as executed:
+                response = await client.post(f"/{name}/batch", json=batch)
+            assert (response.status_code, len(response.json())) == (201, len(batch))
+            assert [each for each in executed if not each.startswith("BEGIN")] == [
+                f"INSERT INTO {name}"
+            ]
+
+
+def at(numbers: Iterable[int], fault: str) -> str:
+    """Return what `told` says of the same fault of several items."""
+    return ", ".join(sorted(f"#/{number}/{fault}" for number in numbers))
+
+
+@pytest.mark.parametrize("count", [1, 2, 100])
+async def test_every_item_that_fits_no_schema_is_told_of(client: AsyncClient, count: int) -> None:
+    rows = await made(client, count)
+    expected = f"422 {at(range(count), 'slug string_pattern_mismatch')}"
+    faulty = [each | {"slug": "NO"} for each in many(count)]
+    assert told(await client.post(BATCH, json=faulty)) == expected
+    changes = [{"id": row["id"], "views": 1, "slug": "NO"} for row in rows]
+    assert told(await client.patch(BATCH, json=changes)) == expected
+    fresh = [article(slug=f"new-{number}") for number in range(count - 1)]
+    response = await client.post(BATCH, json=[*fresh, {"zzz": 1, "id": 1, "version": 1}])
+    last = count - 1
+    assert told(response) == (
+        f"422 #/{last}/id read_only, #/{last}/slug missing, #/{last}/title missing, "
+        f"#/{last}/version read_only, #/{last}/zzz unknown_field"
+    )
+    changes = [{"id": row["id"], "views": 1} for row in rows]
+    response = await client.patch(BATCH, json=[*changes[:-1], {"zzz": 1, "title": None}])
+    assert told(response) == (
+        f"422 #/{last}/id missing, #/{last}/title not_nullable, #/{last}/zzz unknown_field"
+    )
+    assert await shown(client, "/articles?limit=100") == rows
+
+
+@pytest.mark.parametrize("count", [1, 2, 100])
+async def test_every_new_row_that_the_database_refuses_is_told_of(
+    client: AsyncClient, count: int
+) -> None:
+    rows = await made(client, count)
+    taken, last = many(count), count - 1
+    fresh = [each | {"slug": f"new-{each['slug']}"} for each in taken]
+    lost = [each | {"author_id": MISSING} for each in fresh]
+    for batch, answer in (
+        (taken, f"409 {at(range(count), 'slug not_unique')}"),
+        (lost, f"422 {at(range(count), 'author_id reference_not_found')}"),
+        ([*fresh[:-1], taken[-1]], f"409 #/{last}/slug not_unique"),
+        ([*fresh[:-1], lost[-1]], f"422 #/{last}/author_id reference_not_found"),
+    ):
+        assert told(await client.post(BATCH, json=batch)) == answer
+        assert await shown(client, "/articles?deleted=include&limit=100") == [
+            {**row, "deleted_at": None} for row in rows
+        ]
+
+
+@pytest.mark.parametrize("count", [1, 2, 100])
+async def test_every_change_that_the_database_refuses_is_told_of(
+    client: AsyncClient, count: int
+) -> None:
+    await new(client, slug="taken")
+    rows, last = await made(client, count), count - 1
+    taken = [{"id": row["id"], "views": 1, "slug": "taken"} for row in rows]
+    lost = [{"id": row["id"], "views": 1, "author_id": MISSING} for row in rows]
+    fine = [{"id": row["id"], "views": 1} for row in rows]
+    for batch, answer in (
+        (taken, f"409 {at(range(count), 'slug not_unique')}"),
+        (lost, f"422 {at(range(count), 'author_id reference_not_found')}"),
+        ([*fine[:-1], taken[-1]], f"409 #/{last}/slug not_unique"),
+        ([*fine[:-1], lost[-1]], f"422 #/{last}/author_id reference_not_found"),
+    ):
+        assert told(await client.patch(BATCH, json=batch)) == answer
+        assert await shown(client, "/articles?slug__ne=taken&limit=100") == rows
+
+
+async def test_items_that_contradict_each_other_are_told_of(client: AsyncClient) -> None:
+    equal = [article(slug=slug) for slug in ("a", "b", "a", "c", "a", "b")]
+    response = await client.post(BATCH, json=equal)
+    assert told(response) == "409 #/2/slug not_unique, #/4/slug not_unique, #/5/slug not_unique"
+    assert await all_of(client) == []
+    one, two, three = await made(client, 3)
+    changes = [{"id": each["id"], "slug": "a"} for each in (three, one, two)]
+    response = await client.patch(BATCH, json=changes)
+    assert told(response) == "409 #/1/slug not_unique, #/2/slug not_unique"
+    assert await shown(client, "/articles") == [one, two, three]
+
+
+async def test_faults_of_several_kinds_are_told_of_at_once(client: AsyncClient) -> None:
+    row = await created(client, "/articles", article(slug="a"))
+    batch = [
+        article(slug="b"),
+        article(slug="c", author_id=MISSING),
+        article(slug="a"),
+        article(slug="b"),
+    ]
+    response = await client.post(BATCH, json=batch)
+    assert told(response) == (
+        "422 #/1/author_id reference_not_found, #/2/slug not_unique, #/3/slug not_unique"
+    )
+    response = await client.post(BATCH, json=[batch[2], batch[1]])
+    assert told(response) == "409 #/0/slug not_unique, #/1/author_id reference_not_found"
+    assert await shown(client, "/articles") == [row]
+
+
+async def test_after_a_refused_batch_the_service_goes_on(client: AsyncClient) -> None:
+    await made(client, 2)
+    for _ in range(15):  # more than a pool has connections
+        assert told(await client.post(BATCH, json=many(1))) == "409 #/0/slug not_unique"
+    assert told(await client.post(BATCH, json=many(4)[2:])) == "201"
+    assert [row["slug"] for row in await all_of(client)] == ["s-0", "s-1", "s-2", "s-3"]
+
+
+async def test_a_batch_changes_its_rows_and_answers_in_the_order_sent(client: AsyncClient) -> None:
+    rows = await made(client, 100, meta={"a": 1})
+    changes: list[Body] = [
+        {"id": row["id"], "title": f"New {number}", "meta": {"a": None, "b": number}}
+        for number, row in enumerate(rows)
+    ]
+    response = await client.patch(BATCH, json=changes[::-1])
+    assert response.status_code == 200
+    after = response.json()[::-1]
+    for row, new_row, change in zip(rows, after, changes, strict=True):
+        own = {"title": change["title"], "meta": {"b": change["meta"]["b"]}, "version": 2}
+        assert new_row == {**row, **own, "updated_at": new_row["updated_at"]}
+        assert new_row["updated_at"] > row["updated_at"]
+    assert await shown(client, "/articles?limit=100") == after
+
+
+async def test_an_item_that_changes_nothing_leaves_its_row(client: AsyncClient) -> None:
+    one, two = await made(client, 2)
+    batch = [{"id": one["id"]}, {"id": two["id"], "views": 1}]
+    same, other = (await client.patch(BATCH, json=batch)).json()
+    assert (same, other["version"]) == (one, 2)
+
+
+async def test_a_change_of_a_batch_may_say_of_which_version_it_is(client: AsyncClient) -> None:
+    one, two, three = await made(client, 3)
+    await changed(client, f"/articles/{three['id']}", {"views": 1})
+    before = await all_of(client)
+    stale: list[tuple[list[Body], str]] = [
+        ([{"id": one["id"], "views": 9, "version": 2}], "412 #/0/version stale"),
+        (
+            [
+                {"id": one["id"], "views": 9},
+                {"id": two["id"], "views": 9, "version": 1},
+                {"id": three["id"], "version": 1},
+            ],
+            "412 #/2/version stale",
+        ),
+        (
+            [{"id": each["id"], "slug": "one", "version": 7} for each in (one, two)],
+            "412 #/0/version stale, #/1/version stale",
+        ),
+    ]
+    for batch, answer in stale:
+        response = await client.patch(BATCH, json=batch)
+        assert told(response) == answer
+        assert response.json()["type"] == "/problems/precondition_failed"
+        assert await all_of(client) == before
+    fresh = [
+        {"id": one["id"], "views": 9, "version": 1},
+        {"id": two["id"], "views": 9},
+        {"id": three["id"], "views": 9, "version": 2},
+    ]
+    rows = (await client.patch(BATCH, json=fresh)).json()
+    assert [(row["views"], row["version"]) for row in rows] == [(9, 2), (9, 2), (9, 3)]
+    assert told(await client.patch(BATCH, json=fresh[:1])) == "412 #/0/version stale"
+
+
+async def test_a_row_without_versions_is_changed_by_all(client: AsyncClient) -> None:
+    _, row = await new(client)
+    remark = await created(client, "/comments", comment(row["id"]))
+    change = {"id": remark["id"], "body": "No."}
+    response = await client.patch("/comments/batch", json=[change | {"version": 1}])
+    assert told(response) == "422 #/0/version unknown_field"
+    assert (await client.patch("/comments/batch", json=[change])).json()[0]["body"] == "No."
+
+
+async def test_a_batch_names_rows_that_are_there_and_each_once(client: AsyncClient) -> None:
+    one, two = await made(client, 2)
+    gone = await created(client, "/articles", article(slug="gone"))
+    assert told(await client.delete(f"/articles/{gone['id']}")) == "204"
+    before = await all_of(client)
+    ids = {"one": one["id"], "two": two["id"], "gone": gone["id"], "missing": MISSING}
+    ids |= {"ONE": one["id"].upper(), "abc": "abc", "empty": ""}
+    table = {
+        "one one": ("422 #/1/id repeated", "422 ?id repeated"),
+        "one two ONE": ("422 #/2/id repeated", "422 ?id repeated"),
+        "missing missing": ("422 #/1/id repeated", "422 ?id repeated"),
+        "gone one gone": ("422 #/2/id repeated", "422 ?id repeated"),
+        "missing": ("404 #/0/id not_found", "404 ?id not_found"),
+        "one gone": ("404 #/1/id not_found", "404 ?id not_found"),
+        "gone two missing": (
+            "404 #/0/id not_found, #/2/id not_found",
+            "404 ?id not_found, ?id not_found",
+        ),
+        "one abc": ("422 #/1/id uuid_parsing", "404 ?id not_found"),
+        "empty two": ("422 #/0/id uuid_parsing", "404 ?id not_found"),
+    }
+    for names, (of_patch, of_delete) in table.items():
+        named = [ids[each] for each in names.split()]
+        batch = [{"id": each, "views": 9} for each in named]
+        assert told(await client.patch(BATCH, json=batch)) == of_patch, names
+        response = await client.delete(BATCH, params={"id": named})
+        assert told(response) == of_delete, names
+        if of_delete.startswith("404"):
+            assert response.json()["detail"] == "Article not found"
+        assert await all_of(client) == before
+
+
+@pytest.mark.parametrize("count", [1, 2, 100])
+async def test_a_batch_deletes_its_rows(client: AsyncClient, count: int) -> None:
+    rows = await made(client, count)
+    kept = await created(client, "/articles", article(slug="kept"))
+    remark = await created(client, "/comments", comment(rows[0]["id"]))
+    response = await client.delete(BATCH, params={"id": [row["id"] for row in rows]})
+    assert (response.status_code, response.content) == (204, b"")
+    assert await shown(client, "/articles") == [kept]
+    assert await shown(client, "/comments") == []
+    deleted = await shown(client, "/articles?deleted=only&limit=100")
+    assert [row["id"] for row in deleted] == [row["id"] for row in rows]
+    assert {row["version"] for row in deleted} == {2}
+    assert told(await client.post(f"/articles/{rows[0]['id']}/restore")) == "200"
+    assert await shown(client, "/comments") == [remark]
+
+
+async def test_a_batch_deletes_no_row_that_others_refer_to(client: AsyncClient) -> None:
+    one, two, three = [
+        await created(client, "/authors", author(email=str(number))) for number in range(3)
+    ]
+    await new(client, author_id=two["id"])
+    response = await client.delete(
+        "/authors/batch", params={"id": [one["id"], two["id"], three["id"]]}
+    )
+    assert told(response) == "409 ?id conflict"
+    assert await shown(client, "/authors") == [one, two, three]
+    response = await client.delete("/authors/batch", params={"id": [one["id"], three["id"]]})
+    assert told(response) == "204"
+    assert await shown(client, "/authors") == [two]
+
+
+async def test_a_batch_has_one_item_and_a_hundred_at_most(client: AsyncClient) -> None:
+    rows = await made(client, 100)
+    ids = [row["id"] for row in rows]
+    empty: Body = {}
+    for items, answer in (
+        ([], "too_short"),
+        ([*rows, rows[0]], "too_long"),
+        ([empty] * 101, "too_long"),
+    ):
+        assert told(await client.post(BATCH, json=items)) == f"422 # {answer}"
+        assert told(await client.patch(BATCH, json=items)) == f"422 # {answer}"
+    assert told(await client.delete(BATCH)) == "422 ?id missing"
+    assert told(await client.delete(BATCH, params={"id": [*ids, MISSING]})) == "422 ?id too_long"
+    response = await client.delete(f"{BATCH}?purge=true&allow_missing=true&id={ids[0]}")
+    assert told(response) == "422 ?allow_missing unknown_parameter, ?purge unknown_parameter"
+    assert await shown(client, "/articles?limit=100") == rows
+
+
+BODIES: Final = {
+    "{}": "422 # list_type",
+    '{"0": {"title": "A", "slug": "a"}}': "422 # list_type",
+    json.dumps(article()): "422 # list_type",
+    "null": "422 # list_type",
+    "3": "422 # list_type",
+    "true": "422 # list_type",
+    '"[]"': "422 # list_type",
+    "[[]]": "422 #/0 object_type",
+    '["a", 1, {}]': "422 #/0 object_type, #/1 object_type, #/2/slug missing, #/2/title missing",
+    nested(64): "422 #/0 object_type",
+    "": "400",
+    "[": "400",
+    "[{}],": "400",
+    '[{"slug": "a", "slug": "b"}]': "400",
+    "[NaN]": "400",
+    '[{"title": "A\\u0000", "slug": "a"}]': "422 #/0/title null_character",
+    '[{"title": "A", "slug": "a", "rating": 1e999}]': "422 #/0/rating finite_number",
+}
+
+
+async def test_a_body_that_is_no_batch_is_refused(client: AsyncClient) -> None:
+    for body, answer in BODIES.items():
+        assert told(await send(client, "POST", BATCH, body)) == answer, body
+        patched = answer.replace("#/2/slug missing, #/2/title missing", "#/2/id missing")
+        patched = patched.replace("#/0/", "#/0/id missing, #/0/") if "#/0/" in answer else patched
+        assert told(await send(client, "PATCH", BATCH, body)) == patched, body
+    assert told(await send(client, "POST", BATCH, nested(65))).startswith("422")
+    assert told(await send(client, "POST", BATCH, "[]", "text/plain")) == "415"
+    assert await all_of(client) == []
+
+
+async def test_a_batch_is_written_and_not_read(client: AsyncClient) -> None:
+    for path in (BATCH, f"{BATCH}/", "/authors/batch", "/comments/batch"):
+        response = await client.options(path)
+        assert (response.status_code, response.headers["allow"]) == (
+            204,
+            "DELETE, OPTIONS, PATCH, POST",
+        )
+        for method in ("GET", "HEAD", "PUT", "TRACE"):
+            response = await client.request(method, path)
+            assert (response.status_code, response.headers["allow"]) == (
+                405,
+                "DELETE, OPTIONS, PATCH, POST",
+            )
+    for path in (f"{BATCH}/restore", f"{BATCH}/a", "/articles/batch//"):
+        assert told(await client.post(path)) == "404"
+
+
+async def test_rows_that_swap_what_is_unique_do_it_in_the_order_sent(client: AsyncClient) -> None:
+    one, two = await made(client, 2)
+    steps = [{"id": two["id"], "slug": "free"}, {"id": one["id"], "slug": two["slug"]}]
+    response = await client.patch(BATCH, json=steps)
+    assert [row["slug"] for row in response.json()] == ["free", two["slug"]]
+    back = [{"id": one["id"], "slug": "free"}, {"id": two["id"], "slug": "s-1"}]
+    assert told(await client.patch(BATCH, json=back)) == (
+        "409 #/0/slug not_unique, #/1/slug not_unique"
+    )
+
+
+async def test_of_equal_batches_at_once_one_is_carried_out(client: AsyncClient) -> None:
+    batches = [many(20)[:: -1 if number % 2 else 1] for number in range(20)]
+
+    async def sent(batch: list[Body]) -> int:
+        """Return how *batch* ends, sent again as often as it was in the way of others."""
+        while (response := await client.post(BATCH, json=batch)).status_code == 503:
+            assert response.headers["retry-after"] == "1"
+        return response.status_code
+
+    statuses = await asyncio.gather(*(sent(each) for each in batches))
+    assert sorted(statuses) == [201] + [409] * 19
+    assert len(await all_of(client)) == 20
+
+
+async def test_batches_of_the_same_rows_at_once_wait_for_each_other(client: AsyncClient) -> None:
+    ids = [row["id"] for row in await made(client, 20)]
+    batches = [
+        [{"id": each, "views": number} for each in ids[:: -1 if number % 2 else 1]]
+        for number in range(1, 21)
+    ]
+    responses = await asyncio.gather(*(client.patch(BATCH, json=each) for each in batches))
+    assert {response.status_code for response in responses} == {200}
+    rows = await all_of(client)
+    assert {row["version"] for row in rows} == {21}
+    assert len({row["views"] for row in rows}) == 1
+
+
+@pytest.fixture
+async def cities(empty_url: str) -> AsyncIterator[AsyncClient]:
+    """A client of the shop, whose cities are capitalised and belong to tenants."""
+    async with calling(shop.create_app(empty_url)) as client:
+        yield client
+
+
+async def test_overridden_steps_apply_to_each_item(cities: AsyncClient) -> None:
+    batch = [{"name": "new york"}, {"name": "san josé", "people": 3}]
+    rows = (await cities.post("/cities/batch", json=batch)).json()
+    assert [(row["id"], row["name"]) for row in rows] == [(1, "New York"), (2, "San José")]
+    changes: list[Body] = [{"id": 2, "name": "los angeles"}, {"id": 1, "people": 5}]
+    rows = (await cities.patch("/cities/batch", json=changes)).json()
+    assert [(row["id"], row["name"], row["people"]) for row in rows] == [
+        (2, "Los Angeles", 3),
+        (1, "New York", 5),
+    ]
+
+
+async def test_the_rows_of_others_are_in_no_batch(cities: AsyncClient) -> None:
+    ours, theirs = {"tenant": "ours"}, {"tenant": "theirs"}
+    batch = [{"name": "Rome"}, {"name": "Oslo"}]
+    rows = (await cities.post("/cities/batch", json=batch, headers=ours)).json()
+    own = (await cities.post("/cities/batch", json=[{"name": "Riga"}], headers=theirs)).json()
+    changes: list[Body] = [{"id": own[0]["id"], "people": 1}, {"id": rows[0]["id"], "people": 1}]
+    response = await cities.patch("/cities/batch", json=changes, headers=theirs)
+    assert told(response) == "404 #/1/id not_found"
+    response = await cities.delete(f"/cities/batch?id={own[0]['id']}&id=1", headers=theirs)
+    assert told(response) == "404 ?id not_found"
+    assert await shown(cities, "/cities") == []
+    for headers, expected in ((ours, rows), (theirs, own)):
+        assert (await cities.get("/cities", headers=headers)).json() == expected
+    changes = [{"id": row["id"], "people": 1} for row in rows]
+    assert told(await cities.patch("/cities/batch", json=changes, headers=ours)) == "200"
+    assert told(await cities.delete("/cities/batch?id=1&id=2", headers=ours)) == "204"
+    assert (await cities.get("/cities", headers=ours)).json() == []
+
+
+async def test_a_reference_that_is_checked_at_the_end_is_laid_at_its_field(
+    cities: AsyncClient,
+) -> None:
+    await created(cities, "/countries", {"code": "PT", "name": "Portugal"})
+    batch = [{"name": "Lisbon", "country_code": "PT"}, {"name": "Rome", "country_code": "IT"}]
+    response = await cities.post("/cities/batch", json=batch)
+    assert told(response) == "422 #/country_code reference_not_found"
+    assert await shown(cities, "/cities") == []
+
+
+class Flight(shop.Base):
+    """A flight refers to two countries."""
+
+    __tablename__ = "flights"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    start_code: Mapped[str] = mapped_column(ForeignKey("countries.code"))
+    end_code: Mapped[str] = mapped_column(ForeignKey("countries.code"))
+    seats: Mapped[int] = mapped_column(default=0)
+
+
+class FlightCreate(Schema):
+    start_code: str
+    end_code: str
+    seats: int = 0
+
+
+class FlightUpdate(FlightCreate, partial=True): ...
+
+
+class FlightRead(ReadSchema):
+    id: int
+    start_code: str
+    end_code: str
+    seats: int
+
+
+class Flights(Resource[Flight]):
+    """The flights that have seats."""
+
+    @override
+    async def create(self, row: Flight, /) -> None:
+        if row.seats < 0:
+            raise Invalid(
+                "A flight has seats.",
+                errors=[Fault(code="no_seats", detail="None.", pointer="#/seats")],
+            )
+        if row.start_code == row.end_code:
+            raise Conflict("A flight leads somewhere.")
+        await super().create(row)
+
+
+@pytest.fixture
+async def flights(empty_url: str) -> AsyncIterator[AsyncClient]:
+    """A client of flights, and of two countries to fly to."""
+    app = shop.create_app(empty_url)
+    app.include_router(
+        crud_router("/flights", Flights, read=FlightRead, create=FlightCreate, update=FlightUpdate)
+    )
+    async with calling(app) as client:
+        for code in ("IT", "PT"):
+            await created(client, "/countries", {"code": code, "name": code})
+        yield client
+
+
+def flight(start: str, end: str, seats: int = 9) -> Body:
+    return {"start_code": start, "end_code": end, "seats": seats}
+
+
+async def test_each_reference_is_laid_at_the_item_it_is_in(flights: AsyncClient) -> None:
+    batch = [flight("IT", "PT"), flight("XX", "PT"), flight("IT", "YY"), flight("XX", "YY")]
+    expected = "#/1/start_code reference_not_found, #/2/end_code reference_not_found"
+    response = await flights.post("/flights/batch", json=batch[:3])
+    assert told(response) == f"422 {expected}"
+    response = await flights.post("/flights/batch", json=batch)
+    assert told(response).startswith(f"422 {expected}, #/3/")
+    response = await flights.post("/flights/batch", json=batch[:1] * 2)
+    one, two = response.json()
+    changes = [{"id": one["id"], "end_code": "XX"}, {"id": two["id"], "start_code": "XX"}]
+    response = await flights.patch("/flights/batch", json=changes)
+    assert told(response) == (
+        "422 #/0/end_code reference_not_found, #/1/start_code reference_not_found"
+    )
+    assert await shown(flights, "/flights") == [one, two]
+
+
+async def test_what_a_step_refuses_is_laid_at_its_item(flights: AsyncClient) -> None:
+    batch = [flight("IT", "PT"), flight("IT", "PT", seats=-1), flight("IT", "IT")]
+    response = await flights.post("/flights/batch", json=batch)
+    assert told(response) == "422 #/1/seats no_seats, #/2 conflict"
+    response = await flights.post("/flights/batch", json=batch[::-1])
+    assert told(response) == "409 #/0 conflict, #/1/seats no_seats"
+    assert response.json()["detail"] == "A flight leads somewhere."
+    assert await shown(flights, "/flights") == []
+
+
+async def test_a_key_does_not_change_in_a_batch(cities: AsyncClient) -> None:
+    batch = [{"code": "PT", "name": "Portugal"}, {"code": "IT", "name": "Italy"}]
+    assert told(await cities.post("/countries/batch", json=batch)) == "201"
+    changes = [{"code": "IT", "name": "Italia"}, {"code": "XX", "name": "None"}]
+    response = await cities.patch("/countries/batch", json=changes)
+    assert told(response) == "404 #/1/code not_found"
+    response = await cities.patch("/countries/batch", json=changes[:1])
+    assert response.json() == changes[:1]
+    again = [{"code": "ES", "name": "Spain"}, {"code": "PT", "name": "Other"}]
+    assert told(await cities.post("/countries/batch", json=again)) == "409 #/1/code not_unique"
+    assert told(await cities.delete("/countries/batch?id=PT&id=IT")) == "204"
+    assert await shown(cities, "/countries") == []
+
+
+async def test_an_application_may_take_less_at_once(service_url: str) -> None:
+    app = FastAPI(lifespan=Database(service_url).lifespan)
+    install(app, limits=Limits(batch=3))
+    app.include_router(articles_router)
+    app.include_router(comments_router)
+    async with calling(app) as client:
+        rows = await made(client, 3)
+        assert told(await client.post(BATCH, json=many(4))) == "422 # too_long"
+        assert told(await client.patch(BATCH, json=[*rows, {}])) == "422 # too_long"
+        ids = [row["id"] for row in rows]
+        response = await client.delete(BATCH, params={"id": [*ids, MISSING]})
+        assert told(response) == "422 ?id too_long"
+        assert bounds((await client.get("/openapi.json")).json()) == {(1, 3)}
+        assert told(await client.delete(BATCH, params={"id": ids})) == "204"
+
+
+def bounds(document: Any) -> set[tuple[int, int]]:
+    """Return how many items the operations on batches take, as openapi.json says."""
+    operations = document["paths"][BATCH]
+    contents = [operations[each]["requestBody"]["content"] for each in ("post", "patch")]
+    schemas = [each["schema"] for content in contents for each in content.values()]
+    (parameter,) = operations["delete"]["parameters"]
+    return {(each["minItems"], each["maxItems"]) for each in (*schemas, parameter["schema"])}
+
+
+async def test_openapi_tells_how_much_is_taken_at_once(service_url: str) -> None:
+    app = create_app(Settings(database_url=service_url))
+    assert bounds(app.openapi()) == {(1, 100)}

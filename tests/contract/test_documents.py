@@ -1,0 +1,199 @@
+"""Bodies that are no document an operation reads: 415 for their kind, 400 for their text."""
+
+import json
+
+import pytest
+from httpx2 import AsyncClient
+
+from tests.support.bodies import (
+    JSON,
+    MERGE_PATCH,
+    Body,
+    article,
+    created,
+    nested,
+    new,
+    send,
+    shown,
+    text,
+    told,
+)
+
+pytestmark = pytest.mark.anyio
+
+# Each would be a valid body if it were JSON as the contract wants it, or nearly so.
+BROKEN: dict[str, bytes] = {
+    "empty": b"",
+    "blank": b" \n",
+    "cut short": b'{"title": "a", "slug": "b"',
+    "half a string": b'{"title": "a',
+    "no value": b'{"title": }',
+    "words": b"title=a&slug=b",
+    "a comma too many": b'{"title": "a", "slug": "b",}',
+    "a comma too few": b'{"title": "a" "slug": "b"}',
+    "two documents": b'{"title": "a", "slug": "b"} {}',
+    "single quotes": b"{'title': 'a', 'slug': 'b'}",
+    "no quotes": b'{title: "a", slug: "b"}',
+    "a comment": b'{"title": "a", "slug": "b"} // c',
+    "a line break in a string": b'{"title": "a\nb", "slug": "b"}',
+    "a null byte in a string": b'{"title": "a\0", "slug": "b"}',
+    "a null byte behind": b'{"title": "a", "slug": "b"}\0',
+    "an escape that is none": b'{"title": "\\x41", "slug": "b"}',
+    "half an escape": b'{"title": "\\u00", "slug": "b"}',
+    "True": b'{"title": "a", "slug": "b", "meta": {"a": True}}',
+    "undefined": b'{"title": "a", "slug": "b", "rating": undefined}',
+    "a leading zero": b'{"title": "a", "slug": "b", "views": 01}',
+    "a plus": b'{"title": "a", "slug": "b", "views": +1}',
+    "no digit before the point": b'{"title": "a", "slug": "b", "rating": .5}',
+    "no digit behind the point": b'{"title": "a", "slug": "b", "rating": 5.}',
+    "a hexadecimal": b'{"title": "a", "slug": "b", "views": 0x1}',
+    "an underscore": b'{"title": "a", "slug": "b", "views": 1_0}',
+    "NaN": b'{"title": "a", "slug": "b", "rating": NaN}',
+    "Infinity": b'{"title": "a", "slug": "b", "rating": Infinity}',
+    "-Infinity": b'{"title": "a", "slug": "b", "rating": -Infinity}',
+    "NaN inside": b'{"title": "a", "slug": "b", "meta": {"a": [NaN]}}',
+    "NaN alone": b"NaN",
+    "a key twice": b'{"title": "a", "slug": "b", "title": "a"}',
+    "a key twice, once escaped": b'{"title": "a", "slug": "b", "\\u0074itle": "a"}',
+    "an unknown key twice": b'{"title": "a", "slug": "b", "zzz": 1, "zzz": 2}',
+    "a key twice inside": b'{"title": "a", "slug": "b", "meta": {"a": [{"b": 1, "b": 2}]}}',
+    "not UTF-8": b'{"title": "\xff", "slug": "b"}',
+    "Latin-1": '{"title": "é", "slug": "b"}'.encode("latin-1"),
+    "an overlong encoding": b'{"title": "\xc0\x80", "slug": "b"}',
+    "an encoded surrogate": b'{"title": "\xed\xa0\x80", "slug": "b"}',
+    "UTF-16": '{"title": "a", "slug": "b"}'.encode("utf-16"),
+    "UTF-16, no mark": '{"title": "a", "slug": "b"}'.encode("utf-16-le"),
+    "UTF-32": '{"title": "a", "slug": "b"}'.encode("utf-32"),
+    "a byte order mark": '{"title": "a", "slug": "b"}'.encode("utf-8-sig"),
+}
+NO_OBJECTS = ("[]", "null", "3", "-0.5", '"x"', '""', "true", "false", "[{}]", '["title"]')
+
+
+async def refused(client: AsyncClient, method: str, path: str) -> dict[str, str]:
+    """Return what is told of each of the broken documents."""
+    return {
+        name: told(await send(client, method, path, content)) for name, content in BROKEN.items()
+    }
+
+
+async def test_a_post_that_is_not_json_is_400_and_leaves_nothing(articles: AsyncClient) -> None:
+    assert await refused(articles, "POST", "/articles") == dict.fromkeys(BROKEN, "400")
+    assert await shown(articles, "/articles") == []
+
+
+async def test_a_patch_that_is_not_json_is_400_and_changes_nothing(articles: AsyncClient) -> None:
+    path, row = await new(articles)
+    assert await refused(articles, "PATCH", path) == dict.fromkeys(BROKEN, "400")
+    assert await shown(articles, "/articles") == [row]
+
+
+async def test_a_put_that_is_not_json_is_400_and_changes_nothing(client: AsyncClient) -> None:
+    path, row = await new(client)
+    assert await refused(client, "PUT", path) == dict.fromkeys(BROKEN, "400")
+    assert await shown(client, "/articles") == [row]
+
+
+async def test_a_document_that_is_no_object_is_422(articles: AsyncClient) -> None:
+    path, row = await new(articles)
+    for document in NO_OBJECTS:
+        for method, target in (("POST", "/articles"), ("PATCH", path)):
+            answer = told(await send(articles, method, target, document))
+            assert answer == "422 # object_type", document
+    assert await shown(articles, "/articles") == [row]
+
+
+async def test_a_document_may_nest_64_deep_and_no_deeper(articles: AsyncClient) -> None:
+    path, _ = await new(articles)
+    # The body is the first level, meta the second.
+    for deep in (f'{{"a": {nested(62)}}}', '{"a": ' * 63 + "1" + "}" * 63):
+        response = await send(articles, "PATCH", path, f'{{"meta": {deep}}}')
+        assert told(response) == "200"
+        assert json.dumps((await shown(articles, path))["meta"]["a"]) in deep
+    before = await shown(articles, "/articles")
+    for deep in ('{"a": ' * 64 + "1" + "}" * 64, f'{{"a": {nested(63)}}}', nested(64)):
+        for method, target in (("POST", "/articles"), ("PATCH", path)):
+            response = await send(articles, method, target, f'{{"meta": {deep}}}')
+            assert told(response) == "422 # too_deep", (method, deep)
+    assert told(await send(articles, "POST", "/articles", nested(200_000))) == "422 # too_deep"
+    assert await shown(articles, "/articles") == before
+
+
+async def test_brackets_in_text_are_not_depth(client: AsyncClient) -> None:
+    meta: Body = {"a" + "[{" * 100: "[{" * 100, "b": [[] for _ in range(100)]}
+    assert (await created(client, "/articles", article(meta=meta)))["meta"] == meta
+
+
+async def test_a_body_of_another_kind_is_415_with_the_kinds_there_are(
+    articles: AsyncClient,
+) -> None:
+    path, row = await new(articles)
+    kinds = (
+        "",
+        "text/plain",
+        "text/json",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=a",
+        "application/xml",
+        "application/jsonp",
+        "application/json-patch+json",
+        "application/json; charset=latin-1",
+        "application/json; charset=utf-16",
+        "application/json, text/plain",
+        "json",
+        "*/*",
+    )
+    for kind in kinds:
+        response = await send(articles, "POST", "/articles", text(article(slug="a")), kind)
+        assert told(response) == "415", kind
+        assert response.headers["accept"] == JSON
+        response = await send(articles, "PATCH", path, '{"views": 1}', kind)
+        assert told(response) == "415", kind
+        assert set(response.headers["accept-patch"].split(", ")) == {JSON, MERGE_PATCH}
+    assert await shown(articles, "/articles") == [row]
+
+
+async def test_a_body_without_a_kind_is_415(client: AsyncClient) -> None:
+    path, row = await new(client)
+    response = await client.post("/articles", content=text(article(slug="a")))
+    assert (told(response), response.headers["accept"]) == ("415", JSON)
+    response = await client.patch(path, content='{"views": 1}')
+    assert (told(response), "accept-patch" in response.headers) == ("415", True)
+    assert await shown(client, "/articles") == [row]
+
+
+async def test_a_compressed_body_is_415(client: AsyncClient) -> None:
+    path, row = await new(client)
+    for encoding in ("gzip", "br", "deflate, gzip"):
+        headers = {"content-type": JSON, "content-encoding": encoding}
+        content = text(article(slug="a"))
+        response = await client.post("/articles", content=content, headers=headers)
+        assert (told(response), response.headers["accept"]) == ("415", JSON)
+        response = await client.patch(path, content='{"views": 1}', headers=headers)
+        assert (told(response), "accept-patch" in response.headers) == ("415", True)
+    assert await shown(client, "/articles") == [row]
+
+
+async def test_a_merge_patch_is_for_patch_alone(client: AsyncClient) -> None:
+    path, row = await new(client)
+    for method, target in (("POST", "/articles"), ("PUT", path)):
+        response = await send(client, method, target, text(article(slug="a")), MERGE_PATCH)
+        assert (told(response), response.headers["accept"]) == ("415", JSON)
+    assert await shown(client, "/articles") == [row]
+
+
+async def test_json_may_be_named_in_all_its_ways(client: AsyncClient) -> None:
+    kinds = (
+        "application/json; charset=utf-8",
+        'application/json;charset="UTF-8"',
+        "Application/JSON",
+        "application/json ; charset=utf-8",
+    )
+    for number, kind in enumerate(kinds):
+        response = await send(client, "POST", "/articles", text(article(slug=f"s-{number}")), kind)
+        assert told(response) == "201", kind
+
+
+async def test_white_space_and_escapes_do_not_matter(client: AsyncClient) -> None:
+    content = '\r\n\t {"\\u0074itle"\n:\t"\\ud83d\\ude00\\/" , "slug":"a"}\n '
+    response = await send(client, "POST", "/articles", content)
+    assert (response.status_code, response.json()["title"]) == (201, "😀/")

@@ -1,0 +1,231 @@
+"""A list as lines of JSON: whole, in its order, and in as much memory as a few rows take."""
+
+import asyncio
+import json
+from typing import Final
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+
+from app.articles.resource import router as articles
+from app.models import Article
+from brickwork import Database, install
+from brickwork.negotiation import NDJSON
+from tests.support.bodies import JSON, MISSING, Body, told
+from tests.support.recording import statements, taken
+from tests.support.rows import fill_articles, load, pages
+from tests.support.server import serving
+
+pytestmark = pytest.mark.anyio
+
+LINES: Final = {"accept": NDJSON}
+ROWS: Final = 450
+ODD: Final = 'a\nb\r\u2028\u2029\x85\x1e\v"\\é🧱'
+
+
+@pytest.fixture
+async def filled(client: AsyncClient, service_url: str) -> AsyncClient:
+    """A client of the service, which has as many articles as are read in three steps."""
+    rows = [
+        {
+            "title": f"{ODD} {number * 7 % 100}",
+            "slug": f"a-{number}",
+            "body": "brick" if number % 3 else "wool",
+            "status": "draft" if number % 2 else "published",
+            "rating": None if number % 5 else number / 10,
+            "meta": {"z": [number], "a": ODD} if number % 7 else None,
+        }
+        for number in range(ROWS)
+    ]
+    await load(service_url, Article, rows)
+    return client
+
+
+async def lines(client: AsyncClient, path: str) -> list[Body]:
+    """Return what an export of *path* has, line by line."""
+    response = await client.get(path, headers=LINES)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == NDJSON
+    assert response.content.endswith(b"\n") or not response.content
+    # Not splitlines(): JSON may have other line ends in it.
+    return [json.loads(line) for line in response.content.split(b"\n")[:-1]]
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("", ROWS),
+        ("?", ROWS),
+        ("?sort=-title", ROWS),
+        ("?sort=rating", ROWS),
+        ("?sort=-rating,title", ROWS),
+        ("?sort=-status,title", ROWS),
+        ("?status=draft", 225),
+        ("?rating__isnull=false&sort=-rating", 90),
+        ("?q=BRICK", 300),
+        ("?q=brick&status=published&sort=-created_at", 150),
+        ("?slug__in=a-2,a-1", 2),
+        ("?slug=none", 0),
+    ],
+)
+async def test_an_export_has_the_rows_of_all_pages_in_their_order(
+    filled: AsyncClient, query: str, count: int
+) -> None:
+    exported = await lines(filled, f"/articles{query}")
+    listed: list[Body] = []
+    page = f"/articles{query}{'&' if '?' in query else '?'}limit=100"
+    async for response in pages(filled, page, "next"):
+        listed += response.json()
+    assert exported == listed
+    assert len(exported) == count
+
+
+async def test_an_export_of_nothing_is_empty(client: AsyncClient) -> None:
+    for path in ("/authors", "/articles", "/articles/", "/comments"):
+        response = await client.get(path, headers=LINES)
+        assert (response.status_code, response.content) == (200, b"")
+        assert response.headers["content-type"] == NDJSON
+
+
+async def test_an_export_has_a_line_for_each_row_whatever_is_in_it(filled: AsyncClient) -> None:
+    (only,) = await lines(filled, "/articles?slug=a-1")
+    assert (only["title"], only["meta"]) == (f"{ODD} 7", {"z": [1], "a": ODD})
+
+
+async def test_an_export_has_an_id_and_says_what_it_depends_on(filled: AsyncClient) -> None:
+    response = await filled.get("/articles", headers=LINES | {"x-request-id": "mine"})
+    assert response.headers["x-request-id"] == "mine"
+    assert response.headers["vary"] == "Accept"
+    assert "link" not in response.headers
+
+
+async def test_an_export_takes_one_statement(filled: AsyncClient) -> None:
+    with statements() as sent:
+        await lines(filled, "/articles?status=draft&sort=title")
+    assert len(sent) == 1
+
+
+# --- What is asked for -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        ("limit=20", "422 ?limit no_pages"),
+        ("offset=0", "422 ?offset no_pages"),
+        ("count=exact", "422 ?count no_pages"),
+        ("count=estimated", "422 ?count no_pages"),
+        ("cursor=W3RydWUsbnVsbF0", "422 ?cursor no_pages"),
+        ("limit=1&offset=1&status=draft", "422 ?limit no_pages, ?offset no_pages"),
+        ("limit=0", "422 ?limit greater_than_equal"),
+        ("nothing=1", "422 ?nothing unknown_parameter"),
+        ("nothing=1&views=x", "422 ?nothing unknown_parameter, ?views int_parsing"),
+        ("status=odd", "422 ?status literal_error"),
+        ("status=draft&status=draft", "422 ?status repeated"),
+        ("q=%00", "422 ?q null_character"),
+        ("q=%ff", "400"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_an_export_has_no_pages_and_no_parameters_but_those_of_the_list(
+    client: AsyncClient, method: str, query: str, answer: str
+) -> None:
+    with statements() as sent:
+        response = await client.request(method, f"/articles?{query}", headers=LINES)
+    assert sent == []
+    assert str(response.status_code) == answer[:3]
+    assert method == "HEAD" or told(response) == answer
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (None, JSON),
+        ("", JSON),
+        ("*/*", JSON),
+        ("application/*", JSON),
+        (f"{JSON}, {NDJSON}", JSON),
+        (f"{NDJSON}, {JSON}", JSON),
+        (f"{NDJSON}, */*", JSON),
+        (f"{NDJSON};q=0.5, {JSON}", JSON),
+        (f"{NDJSON};q=0, */*", JSON),
+        (f"{NDJSON};q=0.5, text/html", NDJSON),
+        (f"{NDJSON}, {JSON};q=0.9", NDJSON),
+        (f"{NDJSON}, */*;q=0.1", NDJSON),
+        (f"{NDJSON}, {JSON};q=0", NDJSON),
+        (f"{JSON};q=0, application/*", NDJSON),
+        (f"{JSON};q=0, */*", NDJSON),
+        ("Application/X-NDJSON", NDJSON),
+        (f"{NDJSON}; charset=utf-8", NDJSON),
+        ("text/html", None),
+        ("application/ndjson", None),
+        (f"{NDJSON};q=0", None),
+        (f"{NDJSON};q=0, {JSON};q=0, */*", None),
+    ],
+)
+async def test_a_list_is_answered_as_its_client_prefers(
+    client: AsyncClient, accept: str | None, kind: str | None
+) -> None:
+    del client.headers["accept"]
+    headers = {} if accept is None else {"accept": accept}
+    for method in ("GET", "HEAD"):
+        response = await client.request(method, "/articles", headers=headers)
+        if kind is None:
+            assert response.status_code == 406
+            assert method == "HEAD" or told(response) == "406"
+        else:
+            assert (response.status_code, response.headers["content-type"]) == (200, kind)
+            assert response.headers["vary"] == "Accept"
+
+
+async def test_only_a_list_is_exported(filled: AsyncClient) -> None:
+    path = f"/articles/{(await filled.get('/articles')).json()[0]['id']}"
+    for method, place in (("GET", path), ("PATCH", path), ("POST", "/articles")):
+        response = await filled.request(method, place, headers=LINES, json={})
+        assert told(response) == "406"
+    for method, place, status in (("DELETE", path, 204), ("GET", f"/articles/{MISSING}", 406)):
+        response = await filled.request(method, place, headers=LINES)
+        assert response.status_code == status
+
+
+async def test_a_head_is_answered_like_an_export_without_reading(filled: AsyncClient) -> None:
+    get = await filled.get("/articles?sort=title", headers=LINES)
+    with statements() as sent:
+        head = await filled.head("/articles?sort=title", headers=LINES)
+    assert sent == []
+    assert head.content == b""
+    passing = {"date", "x-request-id", "transfer-encoding"}
+    assert {k: v for k, v in head.headers.items() if k not in passing} == {
+        k: v for k, v in get.headers.items() if k not in passing
+    }
+
+
+# --- As much as there is -----------------------------------------------------------------------
+
+
+async def test_clients_that_go_away_in_the_middle_give_their_connections_back(
+    service_url: str,
+) -> None:
+    await fill_articles(service_url, 300, 100_000)  # more than the sockets hold
+    database = Database(service_url, pool_size=4)
+    app = FastAPI(lifespan=database.lifespan)
+    install(app)
+    app.include_router(articles)
+
+    async def begin(client: AsyncClient) -> int:
+        async with client.stream("GET", "/articles", headers=LINES) as response:
+            if response.status_code == 200:
+                assert await anext(response.aiter_raw())
+                assert taken(database) in {1, 2}  # the rest is still to come
+            return response.status_code
+
+    async with serving(app) as client:
+        for _ in range(10):
+            answers = await asyncio.gather(*(begin(client) for _ in range(3)))
+            assert 200 in answers
+            assert {*answers} <= {200, 503}
+            async with asyncio.timeout(10):
+                while taken(database):  # noqa: ASYNC110 — nobody tells
+                    await asyncio.sleep(0.001)
+        assert len(await lines(client, "/articles")) == 300

@@ -1,0 +1,138 @@
+"""Methods and paths: HEAD, OPTIONS, 405 and 404, the two forms of a path, the Host."""
+
+import pytest
+from httpx2 import AsyncClient, Response
+
+from tests.support.bodies import MISSING, Body, article, ask, new, shown, told
+
+pytestmark = pytest.mark.anyio
+
+OF_A_LIST = {"GET", "HEAD", "OPTIONS", "POST"}
+OF_A_ROW = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT"}
+
+
+def allowed(response: Response) -> set[str]:
+    """Return the methods in `Allow`."""
+    return set(response.headers["allow"].split(", "))
+
+
+def lasting(response: Response) -> dict[str, str]:
+    """Return the headers that an equal request would have again."""
+    headers = dict(response.headers)
+    return {name: headers[name] for name in headers.keys() - {"date", "x-request-id"}}
+
+
+async def test_head_has_the_headers_of_get_and_no_body(articles: AsyncClient) -> None:
+    path, _ = await new(articles)
+    for target in ("/articles", "/articles/", "/articles?limit=1&offset=1", path, f"{path}/"):
+        got, headed = await articles.get(target), await articles.head(target)
+        assert (got.status_code, headed.status_code) == (200, 200)
+        assert int(headed.headers["content-length"]) == len(got.content)
+        assert headed.content == b""
+        assert lasting(headed) == lasting(got)
+
+
+async def test_head_is_refused_where_get_is(client: AsyncClient) -> None:
+    path, _ = await new(client)
+    for target in (f"/articles/{MISSING}", "/articles?limit=0", f"{path}?zzz=1", "/nothing"):
+        got, headed = await client.get(target), await client.head(target)
+        assert got.status_code == headed.status_code >= 400
+        assert headed.content == b""
+        assert lasting(headed) == lasting(got)
+
+
+async def test_options_tells_what_a_path_allows(client: AsyncClient) -> None:
+    path, _ = await new(client)
+    for target in ("/authors", "/articles", "/comments", "/articles/", "/articles?limit=0"):
+        response = await client.options(target)
+        assert (response.status_code, response.content) == (204, b"")
+        assert allowed(response) == OF_A_LIST
+        assert "accept-patch" not in response.headers
+    for target in (path, f"{path}/", f"/authors/{MISSING}", "/comments/abc"):
+        response = await client.options(target)
+        assert (response.status_code, response.content) == (204, b"")
+        assert allowed(response) == OF_A_ROW
+        patches = set(response.headers["accept-patch"].split(", "))
+        assert patches == {"application/json", "application/merge-patch+json"}
+
+
+async def test_a_method_that_a_path_has_not_is_405_with_those_it_has(
+    articles: AsyncClient,
+) -> None:
+    path, row = await new(articles)
+    methods = allowed(await articles.options(path))
+    assert methods >= OF_A_ROW - {"PUT"}  # which the example has not
+    for method in ("PUT", "PATCH", "DELETE", "TRACE"):
+        for target in ("/articles", "/articles/"):
+            response = await articles.request(method, target)
+            assert told(response) == "405"
+            assert allowed(response) == OF_A_LIST
+    for method in ("POST", "TRACE"):
+        for target in (path, f"{path}/", f"/articles/{MISSING}"):
+            response = await articles.request(method, target)
+            assert told(response) == "405"
+            assert allowed(response) == methods
+    assert await shown(articles, "/articles") == [row]
+
+
+async def test_a_path_with_a_trailing_slash_is_the_same_resource(articles: AsyncClient) -> None:
+    response = await articles.post("/articles/", json=article())
+    assert response.status_code == 201
+    row = response.json()
+    path = f"/articles/{row['id']}/"
+    assert await shown(articles, path) == row
+    assert await shown(articles, "/articles/") == await shown(articles, "/articles") == [row]
+    response = await articles.patch(path, json={"views": 1})
+    assert (response.status_code, response.json()["views"]) == (200, 1)
+    assert told(await articles.delete(path)) == "204"
+    assert told(await articles.delete(path)) == "404"
+
+
+async def test_a_path_that_is_none_of_the_service_is_404(client: AsyncClient) -> None:
+    path, _ = await new(client)
+    targets = ("/", "/nothing", "/Articles", "/articles//", "//articles", f"{path}//", f"{path}/a")
+    for target in targets:
+        for method in ("GET", "POST", "OPTIONS", "DELETE"):
+            assert told(await ask(client, method, target)) == "404", target
+
+
+async def test_problems_of_one_type_have_one_title(client: AsyncClient) -> None:
+    path, _ = await new(client)
+    responses = [
+        await client.get("/nothing"),
+        await client.get(f"/articles/{MISSING}"),
+        await client.get("/articles/abc"),
+        await client.post(path),
+        await client.get("/articles?limit=0"),
+        await client.post("/articles", json={}),
+        await client.post("/articles", content="{", headers={"content-type": "application/json"}),
+        await client.post("/articles", content="{"),
+        await client.post("/articles", json=article()),
+    ]
+    problems = [response.json() for response in responses]
+    titles = {(problem["type"], problem["title"]) for problem in problems}
+    assert len(titles) == len({kind for kind, _ in titles}) == 6
+    assert len({problem["instance"] for problem in problems}) == len(problems)
+
+
+async def test_no_answer_repeats_the_host_that_was_sent(articles: AsyncClient) -> None:
+    path, _ = await new(articles)
+    expected: list[tuple[str, str, Body | None, str]] = [
+        ("POST", "/articles", article(slug="a"), "201"),
+        ("POST", "/articles/", article(slug="b"), "201"),
+        ("GET", "/articles?limit=1&offset=1", None, "200"),
+        ("GET", "/articles/?limit=1", None, "200"),
+        ("GET", f"{path}/", None, "200"),
+        ("PATCH", path, {"views": 1}, "200"),
+        ("PATCH", "/articles/", {}, "405"),
+        ("OPTIONS", path, None, "204"),
+        ("GET", "/nothing/", None, "404"),
+        ("GET", "/openapi.json", None, "200"),
+        ("DELETE", f"{path}/", None, "204"),
+    ]
+    for method, target, body, answer in expected:
+        headers = {"host": "evil.example:81"}
+        response = await articles.request(method, target, json=body, headers=headers)
+        assert told(response) == answer
+        assert not [value for value in response.headers.values() if "evil" in value]
+        assert "evil" not in response.text

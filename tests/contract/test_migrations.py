@@ -1,0 +1,197 @@
+"""Migrations with rows in the tables: what is there is kept, and so is every index."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from httpx2 import AsyncClient
+from sqlalchemy import Connection, Inspector, inspect, text
+from sqlalchemy.exc import IntegrityError
+
+from app.main import create_app
+from app.migrations import migrate
+from app.models import Model
+from app.settings import Settings
+from brickwork import Database
+from tests.support.bodies import Body, article, author, comment, created, shown, told
+from tests.support.calls import calling
+
+T = TypeVar("T")
+
+CONFIG: Final = Path(__file__).parents[2] / "pyproject.toml"
+BEFORE: Final = "0002"
+
+# What the tables had before articles could be deleted.
+KEPT: Final = {
+    "authors": "id, name, email, bio, created_at, updated_at",
+    "articles": (
+        "id, title, slug, body, status, views, rating, published_at, meta, author_id, created_at"
+    ),
+    "comments": "id, article_id, author_name, body, created_at, updated_at",
+}
+
+
+def downgrade(url: str) -> None:
+    """Take back what soft delete brought."""
+    config = Config(toml_file=CONFIG)
+    config.attributes["database_url"] = url
+    command.downgrade(config, BEFORE)
+
+
+def looked(url: str, look: Callable[[Connection], T]) -> T:
+    """Return what *look* finds in the database at *url*."""
+
+    async def connect() -> T:
+        database = Database(url)
+        async with database.lifespan(None), database.reader.connect() as connection:
+            return await connection.run_sync(look)
+
+    return asyncio.run(connect())
+
+
+def rows(connection: Connection) -> Mapping[str, list[Any]]:
+    """Return all rows, of the columns that are always there."""
+    return {
+        table: [*connection.execute(text(f"SELECT {columns} FROM {table} ORDER BY id"))]  # noqa: S608 — see above
+        for table, columns in KEPT.items()
+    }
+
+
+def schema(connection: Connection) -> Mapping[str, Any]:
+    """Return the names of all tables, and of the rules and columns that they have."""
+    inspector: Inspector = inspect(connection)
+    return {
+        table: (
+            sorted(str(each["name"]) for each in inspector.get_columns(table)),
+            sorted(str(each["name"]) for each in inspector.get_foreign_keys(table)),
+            sorted(str(each["name"]) for each in inspector.get_unique_constraints(table)),
+            sorted(str(each["name"]) for each in inspector.get_check_constraints(table)),
+            sorted(indexes(connection, table)),
+        )
+        for table in inspector.get_table_names()
+    }
+
+
+def indexes(connection: Connection, table: str) -> set[str]:
+    """Return the names of the indexes of *table*; SQLAlchemy passes over those of expressions."""
+    query = "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = :t AND sql <> ''"
+    if connection.dialect.name == "postgresql":
+        query = "SELECT indexname FROM pg_indexes WHERE tablename = :t"
+    return {*connection.scalars(text(query), {"t": table})}
+
+
+def served(url: str, use: Callable[[AsyncClient], Awaitable[T]]) -> T:
+    """Return what *use* does with the service over the database at *url*."""
+
+    async def serve() -> T:
+        async with calling(create_app(Settings(database_url=url))) as client:
+            return await use(client)
+
+    return asyncio.run(serve())
+
+
+async def fill(client: AsyncClient) -> None:
+    """Write two articles, each with a comment; the second has every field."""
+    writer = await created(client, "/authors", author(bio="é😀"))
+    first = await created(client, "/articles", article(slug="a"))
+    second = await created(
+        client,
+        "/articles",
+        article(
+            slug="b",
+            body="é😀",
+            status="published",
+            views=2**63 - 1,
+            rating=0.1,
+            published_at="2026-02-03T04:05:06.789012+05:30",
+            meta={"z": [1, 1.0, True], "a": {"n": None}},
+            author_id=writer["id"],
+        ),
+    )
+    for row in (first, second):
+        await created(client, "/comments", comment(row["id"]))
+
+
+async def everything(client: AsyncClient) -> Mapping[str, list[Body]]:
+    """Return what the service shows of every resource."""
+    return {path: await shown(client, path) for path in ("/authors", "/articles", "/comments")}
+
+
+async def delete_first(client: AsyncClient) -> None:
+    first, *_ = await shown(client, "/articles")
+    assert told(await client.delete(f"/articles/{first['id']}")) == "204"
+
+
+def test_rows_and_indexes_are_kept_on_the_way_down_and_up(migrated_url: str) -> None:
+    served(migrated_url, fill)
+    answers, kept = served(migrated_url, everything), looked(migrated_url, rows)
+    newest = looked(migrated_url, schema)
+
+    downgrade(migrated_url)
+    assert looked(migrated_url, rows) == kept
+    before = looked(migrated_url, schema)
+    assert "idempotency_keys" not in before
+
+    migrate(migrated_url)
+    assert looked(migrated_url, rows) == kept
+    assert looked(migrated_url, schema) == newest
+    assert served(migrated_url, everything) == answers
+
+    downgrade(migrated_url)
+    assert looked(migrated_url, schema) == before
+
+
+def test_every_index_of_the_models_is_there(migrated_url: str) -> None:
+    for name, table in Model.metadata.tables.items():
+        names = {str(index.name) for index in table.indexes}
+
+        def found(connection: Connection, table: str = name) -> set[str]:
+            return indexes(connection, table)
+
+        assert looked(migrated_url, found) >= names
+
+
+def test_what_was_deleted_is_there_again_on_the_way_down(migrated_url: str) -> None:
+    served(migrated_url, fill)
+    kept = looked(migrated_url, rows)
+    served(migrated_url, delete_first)
+
+    downgrade(migrated_url)
+    assert looked(migrated_url, rows) == kept
+
+    migrate(migrated_url)
+    answers = served(migrated_url, everything)
+    assert [len(each) for each in answers.values()] == [1, 2, 2]
+    assert {row["version"] for row in answers["/articles"]} == {1}
+
+    served(migrated_url, delete_first)
+    answers = served(migrated_url, everything)
+    assert [len(each) for each in answers.values()] == [1, 1, 1]
+
+
+def test_a_way_down_that_is_refused_leaves_everything_as_it_was(migrated_url: str) -> None:
+    async def take_the_slug(client: AsyncClient) -> None:
+        await delete_first(client)
+        await created(client, "/articles", article(slug="a"))
+
+    async def purge(client: AsyncClient) -> None:
+        (gone,) = await shown(client, "/articles?deleted=only")
+        assert told(await client.delete(f"/articles/{gone['id']}?purge=true")) == "204"
+
+    served(migrated_url, fill)
+    served(migrated_url, take_the_slug)
+    before = [looked(migrated_url, look) for look in (rows, schema)]
+    for _ in range(2):
+        with pytest.raises(IntegrityError):
+            downgrade(migrated_url)
+        assert [looked(migrated_url, look) for look in (rows, schema)] == before
+
+    served(migrated_url, purge)
+    downgrade(migrated_url)
+    migrate(migrated_url)
+    answers = served(migrated_url, everything)
+    assert [row["slug"] for row in answers["/articles"]] == ["b", "a"]

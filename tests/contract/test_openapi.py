@@ -1,0 +1,251 @@
+"""openapi.json: what a generated client can know."""
+
+import json
+from typing import Any
+
+import pytest
+
+from app.main import create_app
+from app.settings import Settings
+from tests.support.bodies import JSON, MERGE_PATCH, Body
+from tests.support.calls import calling
+from tests.support.databases import Databases
+
+pytestmark = pytest.mark.anyio
+
+RESOURCES = ("authors", "articles", "comments")
+OF_A_LIST = {"get": "list", "post": "create"}
+OF_A_ROW = {"get": "get", "patch": "update", "put": "replace", "delete": "delete"}
+OF_A_BATCH = {"post": "create_batch", "patch": "update_batch", "delete": "delete_batch"}
+OF_A_BODY = {"400", "409", "415", "422"}
+STATUSES = {
+    "list": {"200", "400", "422"},
+    "create": {"201"} | OF_A_BODY,
+    "get": {"200", "400", "404", "422"},
+    "update": {"200", "404"} | OF_A_BODY,
+    "replace": {"200", "404"} | OF_A_BODY,
+    "delete": {"204", "400", "404", "409", "412", "422", "428"},
+    "create_batch": {"201"} | OF_A_BODY,
+    "update_batch": {"200", "404", "412", "428"} | OF_A_BODY,
+    "delete_batch": {"204", "400", "404", "409", "422", "428"},
+}
+TAGS = {"if-match", "if-none-match"}
+HEADERS = {
+    "create": {"prefer", "idempotency-key"},
+    "create_batch": {"idempotency-key"},
+    "update_batch": {"idempotency-key"},
+    "update": {"idempotency-key"},
+}
+
+
+@pytest.fixture(scope="module")
+async def openapi(templates: Databases) -> Any:
+    """What the service says of itself, with every `$ref` replaced by what it refers to."""
+    app = create_app(Settings(database_url=templates.empty("sqlite")))
+    async with calling(app) as client:
+        response = await client.get("/openapi.json")
+    schemas = response.json()["components"]["schemas"]
+
+    def resolved(node: Body) -> Body:
+        name = str(node.get("$ref", "")).rpartition("/")[2]
+        resolved: Body = schemas[name] if name else node
+        return resolved
+
+    return json.loads(response.text, object_hook=resolved)
+
+
+@pytest.fixture
+def operations(openapi: Any) -> Body:
+    """The operations by their ids."""
+    paths = openapi["paths"].values()
+    return {each["operationId"]: each for path in paths for each in path.values()}
+
+
+def members(schema: Any) -> dict[str, Any]:
+    """Return what is said of each field of an object, of its null aside."""
+    described: dict[str, Any] = {}
+    for name, each in schema["properties"].items():
+        kinds = [kind for kind in each.get("anyOf", [each]) if kind.get("type") != "null"]
+        described[name] = kinds[0]
+    return described
+
+
+async def test_every_path_is_there_once_with_its_operations(openapi: Any) -> None:
+    expected: dict[str, dict[str, str]] = {}
+    for name in RESOURCES:
+        expected[f"/{name}"] = {method: f"{name}_{verb}" for method, verb in OF_A_LIST.items()}
+        expected[f"/{name}/batch"] = {m: f"{name}_{verb}" for m, verb in OF_A_BATCH.items()}
+        expected[f"/{name}/{{id}}"] = {m: f"{name}_{verb}" for m, verb in OF_A_ROW.items()}
+    expected["/articles/{id}/restore"] = {"post": "articles_restore"}
+    paths = openapi["paths"]
+    assert expected == {
+        path: {method: each["operationId"] for method, each in methods.items()}
+        for path, methods in paths.items()
+    }
+
+
+async def test_every_status_an_operation_can_give_is_declared(operations: Body) -> None:
+    for name in RESOURCES:
+        for verb, statuses in STATUSES.items():
+            assert operations[f"{name}_{verb}"]["responses"].keys() >= statuses, (name, verb)
+
+
+async def test_every_error_is_declared_as_a_problem(operations: Body) -> None:
+    for name, operation in operations.items():
+        for status, response in operation["responses"].items():
+            if int(status) < 400:
+                continue
+            assert response["content"].keys() == {"application/problem+json"}, (name, status)
+            schema = response["content"]["application/problem+json"]["schema"]
+            required = {"type", "title", "status", "detail", "instance"}
+            assert required <= {*schema["required"]} <= {*schema["properties"]}
+            fault = schema["properties"]["errors"]["items"]["properties"]
+            assert fault.keys() >= {"pointer", "parameter", "code", "detail"}
+
+
+async def test_every_answer_with_a_row_is_declared_with_its_fields(
+    operations: Body,
+) -> None:
+    fields = {
+        "authors": {"name", "email", "bio"},
+        "articles": {"title", "slug", "body", "status", "views", "rating", "published_at", "meta"}
+        | {"author_id"},
+        "comments": {"article_id", "author_name", "body"},
+    }
+    for name, expected in fields.items():
+        every = expected | {"id", "created_at", "updated_at"}
+        every |= {"version"} if name == "articles" else set()
+        for verb, status in {
+            "create": "201",
+            "get": "200",
+            "update": "200",
+            "replace": "200",
+        }.items():
+            schema = operations[f"{name}_{verb}"]["responses"][status]["content"][JSON]["schema"]
+            assert schema["properties"].keys() == every
+            assert {*schema["required"]} == every
+        schema = operations[f"{name}_list"]["responses"]["200"]["content"][JSON]["schema"]
+        assert schema["type"] == "array"
+        assert schema["items"]["properties"].keys() == every
+        assert "content" not in operations[f"{name}_delete"]["responses"]["204"]
+
+
+async def test_every_body_is_declared_in_the_kinds_that_are_read(
+    operations: Body,
+) -> None:
+    for name in RESOURCES:
+        for verb, kinds in {
+            "create": {JSON},
+            "replace": {JSON},
+            "update": {JSON, MERGE_PATCH},
+            "create_batch": {JSON},
+            "update_batch": {JSON, MERGE_PATCH},
+        }.items():
+            body = operations[f"{name}_{verb}"]["requestBody"]
+            assert body["required"] is True
+            assert body["content"].keys() == kinds
+            for kind in kinds:
+                schema = body["content"][kind]["schema"]
+                assert schema.get("items", schema)["additionalProperties"] is False
+        assert (
+            "required" not in operations[f"{name}_update"]["requestBody"]["content"][JSON]["schema"]
+        )
+
+
+async def test_the_limits_of_fields_can_be_seen(operations: Body) -> None:
+    expected: dict[str, dict[str, Body]] = {
+        "authors": {
+            "name": {"type": "string", "minLength": 1, "maxLength": 100},
+            "email": {"type": "string", "maxLength": 254},
+            "bio": {"type": "string"},
+        },
+        "articles": {
+            "title": {"type": "string", "minLength": 1, "maxLength": 200},
+            "slug": {"type": "string", "maxLength": 100, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"},
+            "body": {"type": "string", "maxLength": 100_000},
+            "status": {"type": "string", "enum": ["draft", "published"]},
+            "views": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
+            "rating": {"type": "number"},
+            "published_at": {"type": "string", "format": "date-time"},
+            "meta": {"type": "object"},
+            "author_id": {"type": "string", "format": "uuid"},
+        },
+        "comments": {
+            "article_id": {"type": "string", "format": "uuid"},
+            "author_name": {"type": "string", "minLength": 1, "maxLength": 100},
+            "body": {"type": "string", "minLength": 1, "maxLength": 10_000},
+        },
+    }
+    for name, fields in expected.items():
+        for verb in ("create", "update", "replace"):
+            content = operations[f"{name}_{verb}"]["requestBody"]["content"]
+            described = members(content[JSON]["schema"])
+            for field, limits in fields.items():
+                assert described[field].items() >= limits.items(), (name, verb, field)
+
+
+async def test_the_defaults_of_fields_can_be_seen_where_they_are_taken(
+    operations: Body,
+) -> None:
+    expected = {"body": "", "status": "draft", "views": 0}
+    for verb, defaults in {"create": expected, "replace": expected, "update": {}}.items():
+        schema = operations[f"articles_{verb}"]["requestBody"]["content"][JSON]["schema"]
+        described = {name: each.get("default") for name, each in schema["properties"].items()}
+        assert {name: each for name, each in described.items() if each is not None} == defaults
+
+
+FILTERED = {
+    "articles": {
+        *("title", "slug", "status", "views", "rating", "published_at", "author_id", "created_at"),
+        *("sort", "q", "deleted"),
+    },
+    "authors": {"name", "email", "sort"},
+    "comments": {"article_id", "sort"},
+}
+
+
+def _column(parameter: str) -> str:
+    return parameter.partition("__")[0]
+
+
+async def test_what_lists_are_sorted_by_and_how_many_values_are_written_is_told(
+    operations: Body,
+) -> None:
+    parameters = {each["name"]: each for each in operations["articles_list"]["parameters"]}
+    sort = parameters["sort"]
+    assert (sort["style"], sort["explode"]) == ("form", False)
+    names = ["title", "slug", "status", "views", "rating", "published_at", "created_at"]
+    assert sort["schema"]["items"]["enum"] == [sign + each for each in names for sign in ("", "-")]
+    several = parameters["status__in"]
+    assert (several["style"], several["explode"]) == ("form", False)
+    assert several["schema"]["items"]["enum"] == ["draft", "published"]
+    assert parameters["status"]["schema"]["enum"] == ["draft", "published"]
+    assert parameters["rating__isnull"]["schema"]["type"] == "boolean"
+
+
+async def test_the_parameters_of_an_operation_can_be_seen(operations: Body) -> None:
+    for name in RESOURCES:
+        parameters = {
+            verb: {
+                each["name"]: each["schema"]
+                for each in operations[f"{name}_{verb}"].get("parameters", [])
+            }
+            for verb in STATUSES
+        }
+        common = {"limit", "offset", "cursor", "count"}
+        assert parameters["list"].keys() >= common
+        assert all(
+            each in FILTERED[name] for each in map(_column, parameters["list"].keys() - common)
+        )
+        limit: Body = {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}
+        assert parameters["list"]["limit"].items() >= limit.items()
+        offset: Body = {"type": "integer", "minimum": 0, "maximum": 10_000, "default": 0}
+        assert parameters["list"]["offset"].items() >= offset.items()
+        for verb, header in HEADERS.items():
+            tags = TAGS if (name, verb) == ("articles", "update") else set[str]()
+            own = {each.lower() for each in parameters[verb]} - {"id"}
+            assert own == header | tags, (name, verb)
+        for verb in ("get", "update", "replace", "delete"):
+            assert parameters[verb].keys() >= {"id"}
+        assert parameters["delete"].keys() >= {"id", "allow_missing"}
+        assert parameters["delete"]["id"]["format"] == "uuid"

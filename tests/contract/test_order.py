@@ -1,0 +1,48 @@
+"""One order of checks: of several things that are wrong, the first in the order is told."""
+
+import pytest
+from httpx2 import AsyncClient
+
+from tests.support.bodies import JSON, MISSING, article, created, send, shown, told
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_first_check_that_fails_is_told(articles: AsyncClient) -> None:
+    row = await created(articles, "/articles", article(slug="a"))
+    await created(articles, "/articles", article(slug="b"))
+    path, missing = f"/articles/{row['id']}", f"/articles/{MISSING}"
+    expected = [
+        ("PATCH", "/nothing?foo=1", "{", "text/plain", "404"),
+        ("PATCH", "/articles?foo=1", "{", "text/plain", "405"),
+        ("PATCH", f"{missing}?foo=1", "{", "text/plain", "415"),
+        ("PATCH", f"{missing}?foo=1", "{", JSON, "400"),
+        ("PATCH", f"{missing}?foo=1", '{"slug": "b"}', JSON, "422 ?foo unknown_parameter"),
+        ("PATCH", missing, '{"slug": "B"}', JSON, "422 #/slug string_pattern_mismatch"),
+        ("PATCH", "/articles/abc", '{"slug": "B"}', JSON, "422 #/slug string_pattern_mismatch"),
+        ("PATCH", missing, '{"slug": "b"}', JSON, "404"),
+        ("PATCH", "/articles/abc", '{"slug": "b"}', JSON, "404"),
+        ("PATCH", path, '{"slug": "b"}', JSON, "409 #/slug not_unique"),
+        ("PATCH", path, '{"slug": "c"}', JSON, "200"),
+        ("GET", "/articles/abc?foo=1", "", "text/plain", "422 ?foo unknown_parameter"),
+        ("DELETE", "/articles/abc?foo=1", "", "text/plain", "422 ?foo unknown_parameter"),
+    ]
+    for method, target, content, kind, answer in expected:
+        assert told(await send(articles, method, target, content, kind)) == answer
+
+
+async def test_a_put_is_checked_in_the_same_order(client: AsyncClient) -> None:
+    row = await created(client, "/articles", article(slug="a"))
+    await created(client, "/articles", article(slug="b"))
+    path, missing = f"/articles/{row['id']}", f"/articles/{MISSING}"
+    expected = [
+        (missing, "{", "text/plain", "415"),
+        (missing, "{", JSON, "400"),
+        (missing, '{"title": "a", "slug": "B"}', JSON, "422 #/slug string_pattern_mismatch"),
+        (missing, f'{{"title": "a", "slug": "b", "id": "{row["id"]}"}}', JSON, "404"),
+        (path, f'{{"title": "a", "slug": "b", "id": "{MISSING}"}}', JSON, "409 #/id key_differs"),
+        (path, '{"title": "a", "slug": "b"}', JSON, "409 #/slug not_unique"),
+    ]
+    for target, content, kind, answer in expected:
+        assert told(await send(client, "PUT", target, content, kind)) == answer
+    assert await shown(client, path) == row

@@ -1,0 +1,198 @@
+"""PATCH: a JSON merge patch (RFC 7396), and nothing written that stays the same."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+import pytest
+from httpx2 import AsyncClient
+
+from tests.support.bodies import (
+    JSON,
+    MERGE_PATCH,
+    Body,
+    article,
+    author,
+    changed,
+    comment,
+    created,
+    new,
+    send,
+    shown,
+    three,
+    told,
+    touched,
+)
+
+pytestmark = pytest.mark.anyio
+
+READ_ONLY = {"id", "created_at", "updated_at", "version"}
+CHANGES: Body = {
+    "title": "Other",
+    "slug": "other",
+    "body": "Other.",
+    "status": "published",
+    "views": 1,
+    "rating": 0.5,
+    "published_at": "2026-02-03T04:05:06Z",
+    "meta": {"a": 1},
+}
+# What is stored, the patch, and what is stored then: appendix A of RFC 7396, and depths of it.
+MERGED: list[tuple[Any, Any, Any]] = [
+    ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+    ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+    ({"a": "b"}, {"a": None}, {}),
+    ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+    ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+    ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+    ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+    ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+    ({"a": ["a", "b"]}, {"a": ["c", "d"]}, {"a": ["c", "d"]}),
+    ({"a": "foo"}, {"a": {"b": "c"}}, {"a": {"b": "c"}}),
+    ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+    ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    (None, {"a": {"b": None, "c": 1}}, {"a": {"c": 1}}),
+    ({"a": 1}, None, None),
+    ({"a": 1}, {}, {"a": 1}),
+    ({"a": {"b": 1}}, {"a": {}}, {"a": {"b": 1}}),
+    ({"a": 1}, {"a": [None, {"b": None}]}, {"a": [None, {"b": None}]}),
+    (
+        {"a": {"b": {"c": 1, "d": 2}}},
+        {"a": {"b": {"c": None}, "e": 3}},
+        {"a": {"b": {"d": 2}, "e": 3}},
+    ),
+]
+
+
+async def test_a_patch_changes_the_fields_it_has_and_when_they_changed(
+    articles: AsyncClient,
+) -> None:
+    path, row = await new(articles)
+    for name, value in CHANGES.items():
+        after = await changed(articles, path, {name: value})
+        assert datetime.fromisoformat(after["updated_at"]) > datetime.fromisoformat(
+            row["updated_at"]
+        )
+        assert after == {**row, name: value, **touched(after)}
+        assert await shown(articles, path) == after
+        row = after
+    assert await shown(articles, "/articles") == [row]
+
+
+async def test_every_resource_is_changed_alike(client: AsyncClient) -> None:
+    rows = await three(client)
+    other = await created(client, "/articles", article(slug="other"))
+    patches = {
+        "/authors": author(name="Other", email="other", bio="Other."),
+        "/articles": CHANGES | {"slug": "another", "author_id": None},
+        "/comments": comment(other["id"], author_name="Other", body="Other."),
+    }
+    for path, patch in patches.items():
+        item = f"{path}/{rows[path]['id']}"
+        after = await changed(client, item, patch)
+        assert after == {**rows[path], **patch, **touched(after)}
+        assert after["updated_at"] != after["created_at"]
+        assert await shown(client, item) == after
+
+
+async def test_a_patch_may_come_as_json_or_as_a_merge_patch(client: AsyncClient) -> None:
+    path, _ = await new(client)
+    for number, kind in enumerate((JSON, MERGE_PATCH, f"{MERGE_PATCH}; charset=utf-8")):
+        response = await send(client, "PATCH", path, f'{{"title": "{number}"}}', kind)
+        assert (response.status_code, response.json()["title"]) == (200, str(number))
+        assert response.headers["content-type"] == JSON
+
+
+async def test_a_patch_that_changes_nothing_leaves_the_row_untouched(
+    articles: AsyncClient,
+) -> None:
+    path, row = await new(articles, **CHANGES)
+    values = {name: value for name, value in row.items() if name not in READ_ONLY}
+    same_instant = {"published_at": "2026-02-03T05:05:06.000+01:00"}
+    same_meta: Body = {"meta": {}}
+    for patch in ({}, values, same_instant, same_meta, {"meta": {"b": None}}, {"rating": 5e-1}):
+        assert await changed(articles, path, patch) == row
+    assert await shown(articles, path) == row
+
+
+async def test_no_resource_is_touched_by_a_patch_with_the_values_it_has(
+    client: AsyncClient,
+) -> None:
+    for path, row in (await three(client)).items():
+        values = {name: value for name, value in row.items() if name not in READ_ONLY}
+        assert await changed(client, f"{path}/{row['id']}", values) == row
+        assert await changed(client, f"{path}/{row['id']}", {}) == row
+
+
+async def test_meta_is_merged_as_rfc_7396_says(articles: AsyncClient) -> None:
+    for number, (stored, patch, expected) in enumerate(MERGED):
+        path, row = await new(articles, slug=f"s-{number}", meta=stored)
+        after = await changed(articles, path, {"meta": patch})
+        assert after["meta"] == expected, (stored, patch)
+        assert (after["updated_at"] != row["updated_at"]) == (stored != expected)
+        assert await shown(articles, path) == after
+
+
+async def test_values_that_python_holds_for_equal_are_a_change_in_meta(
+    articles: AsyncClient,
+) -> None:
+    path, row = await new(articles, meta={"a": 1, "b": [0]})
+    for patch in ({"a": True}, {"a": 1.0}, {"a": 1}, {"b": [False]}, {"b": [0.0]}):
+        after = await changed(articles, path, {"meta": patch})
+        assert json.dumps(after["meta"]) == json.dumps(row["meta"] | patch)
+        assert after["updated_at"] != row["updated_at"]
+        assert json.dumps(await shown(articles, path)) == json.dumps(after)
+        row = after
+
+
+async def test_null_empties_what_is_nullable(articles: AsyncClient) -> None:
+    path, row = await new(articles, **CHANGES)
+    nulls: Body = dict.fromkeys(("rating", "published_at", "meta"))
+    after = await changed(articles, path, nulls)
+    assert after == {**row, **nulls, **touched(after)}
+    assert await shown(articles, path) == after
+    assert await changed(articles, path, nulls) == after
+
+
+async def test_null_is_refused_where_there_must_be_a_value(articles: AsyncClient) -> None:
+    path, row = await new(articles)
+    names = ("body", "slug", "status", "title", "views")
+    response = await articles.patch(path, json=dict.fromkeys(names))
+    assert told(response) == "422 " + ", ".join(f"#/{name} not_nullable" for name in names)
+    assert await shown(articles, path) == row
+
+
+async def test_each_resource_refuses_null_where_there_must_be_a_value(
+    client: AsyncClient,
+) -> None:
+    rows = await three(client)
+    required = {"/authors": ("email", "name"), "/comments": ("article_id", "author_name", "body")}
+    for path, names in required.items():
+        item = f"{path}/{rows[path]['id']}"
+        response = await client.patch(item, json=dict.fromkeys(names))
+        assert told(response) == "422 " + ", ".join(f"#/{name} not_nullable" for name in names)
+    item = f"/articles/{rows['/articles']['id']}"
+    assert (await changed(client, item, {"author_id": None}))["author_id"] is None
+    item = f"/authors/{rows['/authors']['id']}"
+    assert (await changed(client, item, {"bio": None}))["bio"] is None
+
+
+async def test_a_patch_may_not_have_read_only_fields(client: AsyncClient) -> None:
+    path, row = await new(client)
+    values = {name: row[name] for name in READ_ONLY}
+    names = ("created_at", "id", "updated_at", "version")
+    expected = "422 " + ", ".join(f"#/{name} read_only" for name in names)
+    assert told(await client.patch(path, json=values)) == expected
+    assert await shown(client, path) == row
+
+
+async def test_a_refused_patch_changes_nothing_at_all(client: AsyncClient) -> None:
+    path, row = await new(client)
+    await new(client, slug="taken")
+    for patch, answer in (
+        ({"title": "Other", "views": -1}, "422 #/views greater_than_equal"),
+        ({"title": "Other", "slug": "taken"}, "409 #/slug not_unique"),
+        ({"title": "Other", "zzz": 1}, "422 #/zzz unknown_field"),
+    ):
+        assert told(await client.patch(path, json=patch)) == answer
+        assert await shown(client, path) == row

@@ -1,0 +1,154 @@
+"""PUT: the whole row is replaced, and what is left out goes back to its default."""
+
+import pytest
+from httpx2 import AsyncClient
+
+from tests.support.bodies import (
+    DEFAULTS,
+    MISSING,
+    Body,
+    article,
+    author,
+    comment,
+    created,
+    new,
+    send,
+    shown,
+    three,
+    told,
+    touched,
+)
+
+pytestmark = pytest.mark.anyio
+
+FULL: Body = {
+    "body": "Text.",
+    "status": "published",
+    "views": 7,
+    "rating": 0.5,
+    "published_at": "2026-02-03T04:05:06Z",
+    "meta": {"a": {"b": 1}, "c": 2},
+}
+
+
+async def test_a_put_replaces_the_row_and_what_it_lacks_goes_back_to_the_default(
+    client: AsyncClient,
+) -> None:
+    writer = await created(client, "/authors", author())
+    path, row = await new(client, author_id=writer["id"], **FULL)
+    body = article(title="Other", slug="other")
+    response = await client.put(path, json=body)
+    assert response.status_code == 200
+    after = response.json()
+    assert after == {
+        **row,
+        **DEFAULTS,
+        "author_id": None,
+        **body,
+        **touched(after),
+    }
+    assert after["updated_at"] != row["updated_at"]
+    assert after["version"] == row["version"] + 1
+    assert await shown(client, path) == after
+    assert await shown(client, "/articles") == [after]
+
+
+async def test_every_resource_is_replaced_alike(client: AsyncClient) -> None:
+    rows = await three(client)
+    other = await created(client, "/articles", article(slug="other"))
+    bodies = {
+        "/authors": author(name="Other", bio="Other."),
+        "/articles": article(title="Other", author_id=rows["/authors"]["id"]),
+        "/comments": comment(other["id"], body="Other."),
+    }
+    for path, body in bodies.items():
+        item = f"{path}/{rows[path]['id']}"
+        response = await client.put(item, json=body)
+        after = response.json()
+        assert after == {**rows[path], **body, **touched(after)}
+        assert after["updated_at"] != after["created_at"]
+        assert await shown(client, item) == after
+
+
+async def test_a_put_of_what_get_returned_changes_nothing(client: AsyncClient) -> None:
+    for path, row in (await three(client)).items():
+        item = f"{path}/{row['id']}"
+        for target in (item, f"{item}/"):
+            response = await send(client, "PUT", target, (await client.get(target)).content)
+            assert (response.status_code, response.json()) == (200, row)
+        assert await shown(client, item) == row
+    path, row = await new(client, slug="full", **FULL)
+    assert (await client.put(path, json=row)).json() == row
+
+
+async def test_a_put_replaces_meta_and_does_not_merge_it(client: AsyncClient) -> None:
+    path, _ = await new(client, **FULL)
+    for meta in ({"a": {"d": None}}, {}, {"a": 1}, {"a": True}, None):
+        response = await client.put(path, json=article(meta=meta))
+        assert repr(response.json()["meta"]) == repr(meta)
+        assert repr((await shown(client, path))["meta"]) == repr(meta)
+
+
+async def test_read_only_fields_may_be_put_with_the_values_they_have(client: AsyncClient) -> None:
+    path, row = await new(client)
+    same_instant = row["created_at"].replace("Z", "+00:00")
+    for fields in (
+        {"id": row["id"]},
+        {"id": row["id"].upper()},
+        {"created_at": row["created_at"]},
+        {"version": row["version"]},
+        {"created_at": same_instant, "updated_at": row["updated_at"]},
+    ):
+        response = await client.put(path, json=article(**fields))
+        assert (response.status_code, response.json()) == (200, row)
+
+
+async def test_read_only_fields_may_not_be_put_with_other_values(client: AsyncClient) -> None:
+    path, row = await new(client)
+    other = "2020-02-03T04:05:06Z"
+    cases = {
+        "409 #/id key_differs": {"id": MISSING},
+        "422 #/created_at read_only": {"created_at": other},
+        "422 #/version read_only": {"version": row["version"] + 1},
+        "422 #/updated_at read_only": {"updated_at": other, "created_at": row["created_at"]},
+        "422 #/created_at read_only, #/updated_at read_only": {
+            "created_at": other,
+            "updated_at": other,
+        },
+        "422 #/id uuid_parsing": {"id": "abc"},
+        "422 #/created_at timezone_required": {"created_at": "2020-02-03T04:05:06"},
+    }
+    answers = {
+        answer: told(await client.put(path, json=article(title="Other", **fields)))
+        for answer, fields in cases.items()
+    }
+    assert answers == {answer: answer for answer in cases}
+    assert await shown(client, path) == row
+
+
+async def test_a_put_needs_every_field_that_has_no_default(client: AsyncClient) -> None:
+    missing = {
+        "/authors": "#/email missing, #/name missing",
+        "/articles": "#/slug missing, #/title missing",
+        "/comments": "#/article_id missing, #/author_name missing, #/body missing",
+    }
+    for path, row in (await three(client)).items():
+        item = f"{path}/{row['id']}"
+        assert told(await client.put(item, json={})) == f"422 {missing[path]}"
+        assert told(await client.put(item, json={"id": row["id"]})) == f"422 {missing[path]}"
+        assert await shown(client, item) == row
+
+
+async def test_a_put_refuses_null_where_there_must_be_a_value(client: AsyncClient) -> None:
+    path, row = await new(client)
+    names = ("body", "slug", "status", "title", "views")
+    response = await client.put(path, json=dict.fromkeys(names))
+    assert told(response) == "422 " + ", ".join(f"#/{name} not_nullable" for name in names)
+    assert await shown(client, path) == row
+
+
+async def test_a_put_of_a_row_that_is_not_there_makes_none(client: AsyncClient) -> None:
+    body = article(id=MISSING)
+    assert told(await client.put(f"/articles/{MISSING}", json=body)) == "404"
+    assert told(await client.put(f"/articles/{MISSING}", json=article())) == "404"
+    assert await shown(client, "/articles") == []

@@ -1,0 +1,359 @@
+"""PUT where clients choose the keys: it creates the row that is not there, else replaces it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from typing import Annotated, Any, TypeAlias
+
+import pytest
+from annotated_types import Len
+from fastapi import Depends, FastAPI, Header
+from httpx2 import AsyncClient
+from sqlalchemy import Select, String
+from sqlalchemy.orm import Mapped, mapped_column
+from typing_extensions import override
+
+from brickwork import (
+    ReadSchema,
+    Resource,
+    Schema,
+    SoftDelete,
+    Timestamped,
+    Versioned,
+    crud_router,
+    install,
+)
+from tests.support.bodies import ask, shown, told
+from tests.support.calls import calling
+from tests.support.shop import Base, Country, CountryCreate, CountryRead, CountryUpdate, Shop
+
+pytestmark = pytest.mark.anyio
+
+Body: TypeAlias = dict[str, Any]
+
+
+class Color(Base, Timestamped, Versioned):
+    """A color: its key is text that the client chooses, and it belongs to a tenant."""
+
+    __tablename__ = "colors"
+
+    code: Mapped[str] = mapped_column(String(10), primary_key=True)
+    name: Mapped[str] = mapped_column(String(20), unique=True)
+    note: Mapped[str | None] = mapped_column(String(20))
+    uses: Mapped[int] = mapped_column(server_default="0")
+    tenant: Mapped[str] = mapped_column(String(20), default="")
+
+
+class Shade(Base, SoftDelete):
+    """A shade of a color, which stays when it is deleted."""
+
+    __tablename__ = "shades"
+
+    code: Mapped[str] = mapped_column(String(10), primary_key=True)
+
+
+class ColorCreate(Schema):
+    code: Annotated[str, Len(1, 10)]
+    name: str
+    note: str | None = None
+
+
+class ColorUpdate(ColorCreate, partial=True): ...
+
+
+class ColorRead(ReadSchema):
+    code: str
+    name: str
+    note: str | None
+    uses: int
+    version: int
+
+
+class ShadeCreate(Schema):
+    code: str
+
+
+class ShadeUpdate(ShadeCreate, partial=True): ...
+
+
+class ShadeRead(ReadSchema):
+    code: str
+
+
+def current_tenant(tenant: Annotated[str, Header()] = "") -> str:
+    """Return who is asking."""
+    return tenant
+
+
+class Colors(Resource[Color]):
+    """The colors of a tenant; the names of new ones are capitalised, of others in small letters."""
+
+    upserts = True
+    tenant: Annotated[str, Depends(current_tenant)]
+
+    @override
+    def query(self) -> Select[Color]:
+        return super().query().where(Color.tenant == self.tenant)
+
+    @override
+    async def create(self, row: Color, /) -> None:
+        row.tenant = self.tenant
+        row.name = row.name.title()
+        await super().create(row)
+
+    @override
+    async def update(self, row: Color, /, changes: Mapping[str, Any]) -> None:
+        await super().update(row, changes)
+        row.name = row.name.lower()
+
+
+class CarefulColors(Colors):
+    require_match = True
+
+
+class Countries(Resource[Country]):
+    upserts = True
+
+
+class Shades(Resource[Shade]):
+    upserts = True
+
+
+@pytest.fixture
+def database(empty_url: str) -> Shop:
+    return Shop(empty_url)
+
+
+@pytest.fixture
+async def client(database: Shop) -> AsyncGenerator[AsyncClient]:
+    """A client of resources whose rows are created with PUT."""
+    app = FastAPI(lifespan=database.lifespan)
+    install(app)
+    for prefix, resource in {"/colors": Colors, "/careful": CarefulColors}.items():
+        app.include_router(
+            crud_router(prefix, resource, read=ColorRead, create=ColorCreate, update=ColorUpdate)
+        )
+    app.include_router(
+        crud_router(
+            "/countries", Countries, read=CountryRead, create=CountryCreate, update=CountryUpdate
+        )
+    )
+    app.include_router(
+        crud_router("/shades", Shades, read=ShadeRead, create=ShadeCreate, update=ShadeUpdate)
+    )
+    async with calling(app) as client:
+        yield client
+
+
+def red(**fields: object) -> Body:
+    return {"code": "red", "name": "Red", **fields}
+
+
+RED = "/colors/red"
+
+
+async def test_a_put_creates_a_row_and_another_replaces_it(client: AsyncClient) -> None:
+    response = await client.put(RED, json=red(note="Warm."))
+    assert (response.status_code, response.headers["location"]) == (201, RED)
+    row = red(note="Warm.", uses=0, version=1)
+    assert (response.json(), response.headers["etag"]) == (row, '"1"')
+    assert await shown(client, RED) == row
+
+    response = await client.put(RED, json=red())
+    assert (response.status_code, response.headers["etag"]) == (200, '"2"')
+    assert "location" not in response.headers
+    assert response.json() == red(name="red", note=None, uses=0, version=2)
+    for body in (red(name="red"), response.json()):
+        again = await client.put(RED, json=body)
+        assert (again.status_code, again.json()) == (200, response.json())
+        assert again.headers["etag"] == '"2"'
+    assert await shown(client, "/colors") == [response.json()]
+
+
+async def test_a_row_that_was_deleted_is_created_anew(client: AsyncClient) -> None:
+    for _ in range(2):
+        assert told(await client.put(RED, json=red())) == "201"
+        assert told(await client.put(RED, json=red())) == "200"
+        assert told(await client.delete(RED)) == "204"
+
+
+async def test_a_row_without_versions_is_created_without_an_etag(client: AsyncClient) -> None:
+    for status, name in ((201, "Portugal"), (200, "Portugal"), (200, "Lusitania")):
+        body = {"code": "PT", "name": name}
+        response = await client.put("/countries/PT", json=body)
+        assert (response.status_code, response.json()) == (status, body)
+        assert "etag" not in response.headers
+        assert await shown(client, "/countries/PT") == body
+
+
+async def test_the_steps_of_the_resource_are_those_of_create_and_update(
+    client: AsyncClient,
+) -> None:
+    names = [(await client.put(RED, json=red(name="rEd"))).json()["name"] for _ in range(2)]
+    assert names == ["Red", "red"]
+
+
+async def test_preconditions_tell_creating_and_replacing_apart(client: AsyncClient) -> None:
+    for headers, answer in (
+        ({"if-match": '"1"'}, "404"),
+        ({"if-match": "*"}, "404"),
+        ({"if-match": "*", "if-none-match": "*"}, "404"),
+        ({"if-none-match": "1"}, "400 If-None-Match etag"),
+        ({"if-none-match": "*"}, "201"),
+    ):
+        assert told(await client.put(RED, json=red(), headers=headers)) == answer
+    for headers, answer in (
+        ({"if-none-match": "*"}, "412"),
+        ({"if-none-match": '"1"'}, "412"),
+        ({"if-match": '"7"'}, "412"),
+    ):
+        response = await client.put(RED, json=red(note="!"), headers=headers)
+        assert (told(response), response.headers["etag"]) == (answer, '"1"')
+    assert (await shown(client, RED))["note"] is None
+    for headers in ({"if-match": '"1"'}, {"if-match": "*"}, {"if-none-match": '"7"'}):
+        assert told(await client.put(RED, json=red(), headers=headers)) == "200"
+    headers = {"if-none-match": '"1"'}
+    response = await client.put("/colors/blue", json=red(code="blue", name="B"), headers=headers)
+    assert told(response) == "201"
+
+
+async def test_a_resource_may_require_preconditions_of_those_who_replace(
+    client: AsyncClient,
+) -> None:
+    assert told(await client.put("/careful/red", json=red())) == "201"
+    assert told(await client.put("/careful/red", json=red())) == "428 If-Match required"
+    headers = {"if-match": '"1"'}
+    assert told(await client.put("/careful/red", json=red(), headers=headers)) == "200"
+
+
+async def test_the_key_in_the_body_is_that_of_the_path(client: AsyncClient) -> None:
+    for status in ("201", "200"):
+        for code in ("blue", "Red", "red "):
+            response = await client.put(RED, json=red(code=code))
+            assert told(response) == "409 #/code key_differs"
+        assert told(await client.put(RED, json={"name": "Red"})) == "422 #/code missing"
+        assert told(await client.put(RED, json=red())) == status
+    assert len(await shown(client, "/colors")) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/colors/é", "é"),
+        ("/colors/%C3%A9%3F%23", "é?#"),
+        ("/colors/a%20b", "a b"),
+        ("/colors/100%25", "100%"),
+        ("/colors/%2541", "%41"),
+        ("/colors/a+b", "a+b"),
+        ("/colors/.a.", ".a."),
+        ("/colors/batches", "batches"),
+        ("/colors/red/", "red"),
+    ],
+)
+async def test_the_location_of_a_row_is_where_it_is(
+    client: AsyncClient, path: str, code: str
+) -> None:
+    response = await client.put(path, json=red(code=code))
+    assert (response.status_code, response.json()["code"]) == (201, code)
+    posted = await client.post("/countries", json={"code": code[:2].ljust(2), "name": "Posted"})
+    assert posted.status_code == 201
+    location = response.headers["location"]
+    assert await shown(client, location) == response.json()
+    assert told(await client.put(path, json=red(code=code))) == "200"
+    if len(code) == 2:
+        assert posted.headers["location"] == location.replace("colors", "countries")
+
+
+@pytest.mark.parametrize("code", [".", "..", "batch", "a/b", "/"])
+async def test_a_key_that_no_path_can_name_is_refused(client: AsyncClient, code: str) -> None:
+    refused = "#/code no_path"
+    assert told(await client.post("/colors", json=red(code=code))) == f"422 {refused}"
+    batch = [red(), red(code=code)]
+    assert told(await client.post("/colors/batch", json=batch)) == "422 #/1/code no_path"
+    assert await shown(client, "/colors") == []
+
+
+async def test_a_path_that_is_not_utf_8_names_no_row(client: AsyncClient) -> None:
+    named = red(code="\ufffd")
+    assert told(await ask(client, "PUT", "/colors/%FF", named)) == "404"
+    assert told(await ask(client, "PUT", "/colors/%EF%BF%BD", named)) == "201"
+    for target in ("/colors/%FF", "/colors/%FE", "/colors/%EF%BF"):
+        assert told(await ask(client, "GET", target)) == "404"
+    assert told(await ask(client, "GET", "/colors/%EF%BF%BD")) == "200"
+
+
+async def test_what_can_name_no_row_creates_none(client: AsyncClient) -> None:
+    for key, answer in {"%00": "404", "a" * 11: "404", "batch": "405"}.items():
+        assert told(await client.put(f"/colors/{key}", json=red())) == answer
+    assert await shown(client, "/colors") == []
+
+
+async def test_a_refused_put_creates_nothing(client: AsyncClient) -> None:
+    assert told(await client.put("/colors/blue", json=red(code="blue"))) == "201"
+    for body, answer in (
+        (red(), "409 #/name not_unique"),
+        (red(name=1), "422 #/name string_type"),
+        (red(zzz=1), "422 #/zzz unknown_field"),
+        ({"code": "red"}, "422 #/name missing"),
+    ):
+        assert told(await client.put(RED, json=body)) == answer
+    assert [row["code"] for row in await shown(client, "/colors")] == ["blue"]
+
+
+async def test_a_put_that_creates_has_no_fields_that_are_only_read(client: AsyncClient) -> None:
+    response = await client.put(RED, json=red(version=7, uses=9))
+    assert told(response) == "422 #/uses read_only, #/version read_only"
+    assert await shown(client, "/colors") == []
+
+
+async def test_of_puts_of_one_new_key_at_once_one_creates_and_the_others_replace(
+    client: AsyncClient,
+) -> None:
+    for number in range(3):
+        path, code = f"/colors/c{number}", f"c{number}"
+        puts = [client.put(path, json=red(code=code, name=f"{code} {each}")) for each in range(30)]
+        responses = await asyncio.gather(*puts)
+        assert sorted(told(response) for response in responses) == ["200"] * 29 + ["201"]
+        versions = sorted(response.json()["version"] for response in responses)
+        assert versions == list(range(1, 31))
+        assert await shown(client, path) == max(
+            (response.json() for response in responses), key=lambda row: row["version"]
+        )
+
+
+async def test_of_puts_that_may_only_create_one_does(client: AsyncClient) -> None:
+    new = {"if-none-match": "*"}
+    puts = [client.put(RED, json=red(note=str(number)), headers=new) for number in range(30)]
+    responses = await asyncio.gather(*puts)
+    assert sorted(told(response) for response in responses) == ["201"] + ["412"] * 29
+    assert (await shown(client, RED))["version"] == 1
+
+
+async def test_a_key_that_another_tenant_has_is_taken(client: AsyncClient, database: Shop) -> None:
+    ours, theirs = {"tenant": "ours"}, {"tenant": "theirs"}
+    assert told(await client.put(RED, json=red(), headers=ours)) == "201"
+    response = await client.put(RED, json=red(name="Other"), headers=theirs)
+    assert told(response) == "409 #/code not_unique"
+    assert database.retries <= 2  # another attempt finds nothing else
+    response = await client.put(RED, json=red(), headers=theirs | {"if-match": "*"})
+    assert told(response) == "404"
+    assert (await client.get(RED, headers=ours)).json() == red(note=None, uses=0, version=1)
+    assert told(await client.put(RED, json=red(), headers=ours)) == "200"
+
+
+async def test_a_key_that_a_deleted_row_has_is_taken(client: AsyncClient, database: Shop) -> None:
+    path, body = "/shades/dark", {"code": "dark"}
+    assert told(await client.put(path, json=body)) == "201"
+    assert told(await client.delete(path)) == "204"
+    assert told(await client.put(path, json=body)) == "409 #/code not_unique"
+    assert database.retries <= 2
+    assert told(await client.post(f"{path}/restore")) == "200"
+    assert told(await client.put(path, json=body)) == "200"
+    assert told(await client.delete(f"{path}?purge=true")) == "204"
+    assert told(await client.put(path, json=body)) == "201"
+
+
+async def test_openapi_tells_that_a_put_may_create(client: AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    responses = paths["/colors/{id}"]["put"]["responses"]
+    assert {"200", "201"} <= responses.keys()
+    assert responses["201"]["content"] == responses["200"]["content"]

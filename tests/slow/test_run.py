@@ -1,0 +1,42 @@
+"""`python -m app`, as `make run` starts it, and the migrations it applies."""
+
+import httpx2
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+
+from app.migrations import migrate
+from app.models import Model
+from brickwork import Database
+from tests.support.processes import ROOT, started
+
+
+def test_the_service_migrates_serves_and_keeps_what_it_was_given(empty_url: str) -> None:
+    for expected in (["Ada"], ["Ada", "Ada"]):
+        with started(DATABASE_URL=empty_url) as url:
+            author = {"name": "Ada", "email": f"ada@{len(expected)}.example"}
+            assert httpx2.post(f"{url}/authors", json=author).status_code == 201
+            names = [row["name"] for row in httpx2.get(f"{url}/authors").json()]
+            assert names == expected
+
+
+@pytest.mark.anyio
+async def test_the_migrations_make_what_the_models_say(migrated_url: str) -> None:
+    def differences(connection: Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection), Model.metadata))
+
+    database = Database(migrated_url)
+    async with database.lifespan(None), database.reader.connect() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+def test_the_migrations_can_be_taken_back_and_applied_again(migrated_url: str) -> None:
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    config.attributes["database_url"] = migrated_url
+
+    command.downgrade(config, "base")
+    migrate(migrated_url)
+    migrate(migrated_url)

@@ -1,0 +1,1 @@
+"""What tests share: applications, servers, clients, databases."""

@@ -1,0 +1,53 @@
+"""Databases of each kind, empty or migrated."""
+
+import shutil
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.support.postgres import Postgres
+
+BACKENDS = ("sqlite", "postgresql")
+
+postgres_only = pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+
+
+class Databases:
+    """Makes databases, empty or as the migrations leave them; copies of a template are quick."""
+
+    def __init__(self, postgres: Postgres, folder: Path) -> None:
+        """Make nothing yet: SQLite's files go into *folder*, the others onto *postgres*."""
+        self._postgres = postgres
+        self._folder = folder
+        self._made: list[str] = []
+        self.templates: dict[str, str] = {}
+
+    def empty(self, backend: str) -> str:
+        """Return the URL of a new database without a table."""
+        return self._new(backend, None)
+
+    def migrated(self, backend: str) -> str:
+        """Return the URL of a new database with the tables of the service."""
+        return self._new(backend, self.templates[backend])
+
+    def another(self) -> "Databases":
+        """Return a maker of databases that has the same templates, and made nothing yet."""
+        another = Databases(self._postgres, self._folder)
+        another.templates = self.templates
+        return another
+
+    def drop(self) -> None:
+        """Remove what was made on PostgreSQL; pytest removes files."""
+        while self._made:
+            self._postgres.drop(self._made.pop())
+
+    def _new(self, backend: str, template: str | None) -> str:
+        name = f"test_{uuid4().hex}"
+        if backend == "postgresql":
+            self._made.append(name)
+            return self._postgres.create(name, template=template or "template1")
+        file = self._folder / f"{name}.db"
+        if template:
+            shutil.copyfile(self._folder / template, file)
+        return f"sqlite+aiosqlite:///{file}"

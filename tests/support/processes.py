@@ -1,0 +1,70 @@
+"""The service as a process of its own, and how much memory a process has."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx2
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def started(**environment: str) -> Generator[str]:
+    """Run the service as a process of its own, and yield where it listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app"],
+        cwd=ROOT,
+        env=os.environ | environment | {"PORT": str(port)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until_it_answers(url := f"http://127.0.0.1:{port}", process)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def until_it_answers(url: str, process: "subprocess.Popen[bytes]") -> None:
+    for _ in range(300):
+        assert process.poll() is None, "the service ended"
+        try:
+            httpx2.get(f"{url}/openapi.json")
+        except httpx2.TransportError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail("the service did not answer in 30 seconds")
+
+
+MEGABYTE = 2**20
+
+
+def memory(process: int) -> int:
+    """Return the bytes that *process* ever had in memory at once."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
+    return int(peak) * 1_024
+
+
+def children() -> set[int]:
+    """Return the processes that this one has started."""
+    found: set[int] = set()
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            _, _, fields = file.read_text(encoding="utf-8", errors="replace").rpartition(") ")
+            if int(fields.split()[1]) == os.getpid():
+                found.add(int(file.parent.name))
+    return found

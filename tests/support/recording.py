@@ -1,0 +1,61 @@
+"""What happened while a block ran: statements sent, paths taken, connections in use."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, QueuePool, event
+from starlette.types import Scope
+
+from brickwork import Database, lanes
+
+
+@contextmanager
+def statements() -> Generator[list[str]]:
+    """Collect what is sent to any database, less what begins a transaction."""
+    sent: list[str] = []
+
+    def note(_c: object, _k: object, statement: str, *_: object) -> None:
+        if not statement.startswith("BEGIN"):
+            sent.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+@contextmanager
+def noting() -> Generator[list[bool]]:
+    """Collect for each read whether the fast lane answered it."""
+    taken: list[bool] = []
+    answer: Any = vars(lanes.Lane)["__call__"]
+
+    async def note(self: Any, scope: Scope, *rest: Any) -> Any:
+        response = await answer(self, scope, *rest)
+        taken.append(response is not None)
+        return response
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lanes.Lane, "__call__", note)
+        yield taken
+
+
+@contextmanager
+def listening(target: object, name: str) -> Generator[None]:
+    def note(*_: object, **__: object) -> None: ...
+
+    event.listen(target, name, note)
+    try:
+        yield
+    finally:
+        event.remove(target, name, note)
+
+
+def taken(database: Database) -> int:
+    """Return how many connections for reading are in use."""
+    pool = database.reader.pool
+    assert isinstance(pool, QueuePool)
+    return pool.checkedout()
