@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from brickwork import Conflict, Problem, Route, install
 from brickwork.routes import PATCH_TYPES
-from tests.support.bodies import told
+from tests.support.bodies import summary
 from tests.support.calls import calling
 
 pytestmark = pytest.mark.anyio
@@ -176,7 +176,7 @@ async def test_the_type_of_a_problem_leads_to_a_page(status: int) -> None:
 @pytest.mark.parametrize("detail", sorted(DETAILS))
 async def test_the_detail_of_a_problem_is_text_whatever_was_raised(detail: str) -> None:
     response = await get(f"/raise/409?detail={detail}")
-    assert told(response) == "409"
+    assert summary(response) == "409"
     assert isinstance(response.json()["detail"], str)
 
 
@@ -196,10 +196,10 @@ async def test_what_is_raised_and_is_no_error_stays_what_it_is(status: int) -> N
 
 async def test_the_headers_of_an_error_are_kept() -> None:
     response = await get("/secured")
-    assert told(response) == "401"
+    assert summary(response) == "401"
     assert response.headers["www-authenticate"] == "Bearer"
     response = await get("/problem")
-    assert told(response) == "409"
+    assert summary(response) == "409"
     assert response.headers["retry-after"] == "9"
 
 
@@ -209,7 +209,7 @@ async def test_a_bug_is_logged_with_its_request_and_nothing_of_it_leaks(
 ) -> None:
     with caplog.at_level(logging.ERROR, "brickwork"):
         response = await get(f"{path}?token={PASSWORD}")
-    assert told(response) == "500"
+    assert summary(response) == "500"
     assert PASSWORD not in response.text
     (record,) = (each for each in caplog.records if each.name == "brickwork")
     instance = response.json()["instance"]
@@ -260,7 +260,7 @@ async def test_a_path_tells_all_its_methods(path: str, methods: str, root_path: 
         options = await client.options(root_path + path)
         refused = await client.request("TRACE", root_path + path)
     assert (options.status_code, options.content) == (204, b"")
-    assert told(refused) == "405"
+    assert summary(refused) == "405"
     patch = ", ".join(PATCH_TYPES) if "PATCH" in methods else None
     for response in (options, refused):
         assert response.headers["allow"] == methods
@@ -278,13 +278,13 @@ async def test_a_path_that_only_begins_like_the_root_path_tells_its_methods() ->
 async def test_a_path_of_no_route_is_not_found(path: str, method: str) -> None:
     async with calling(app) as client:
         response = await client.request(method, path)
-    assert told(response) == "404"
+    assert summary(response) == "404"
     assert "location" not in response.headers
 
 
 async def test_a_method_that_an_endpoint_refuses_is_refused_in_its_words() -> None:
     response = await get("/sunday")
-    assert told(response) == "405"
+    assert summary(response) == "405"
     assert response.json()["detail"] == "Not on Sundays."
     assert response.headers["x-why"] == "b"
 

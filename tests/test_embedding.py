@@ -38,7 +38,7 @@ from tests.support.library import (
     Writer,
     WriterRead,
 )
-from tests.support.recording import listening, noting, statements
+from tests.support.recording import event_listener, record_fast_path, statements
 
 pytestmark = pytest.mark.anyio
 
@@ -618,9 +618,9 @@ async def test_a_deleted_row_is_embedded_nowhere_until_it_is_restored(empty_url:
 async def test_what_rows_refer_to_is_shown_by_the_fast_lane_too(
     filled: AsyncClient, path: str, lane: object
 ) -> None:
-    with noting() as taken:
+    with record_fast_path() as taken:
         fast = await filled.get(path)
-    with listening(Engine, "before_cursor_execute"):
+    with event_listener(Engine, "before_cursor_execute"):
         ordinary = await filled.get(path)
     assert fast.status_code == 200, fast.text
     assert (fast.content, fast.links) == (ordinary.content, ordinary.links)

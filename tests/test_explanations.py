@@ -14,7 +14,7 @@ from brickwork import Database, ListQuery, Resource, crud_router, install
 from brickwork.explanations import explain
 from tests.support import library
 from tests.support.notes import Note, NoteCreate, NoteRead, Notes, NoteUpdate, notes, yielding
-from tests.support.recording import listening
+from tests.support.recording import event_listener
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
 
@@ -156,7 +156,7 @@ async def test_what_the_database_says_is_told(empty_url: str) -> None:
     slow, database = Database(empty_url, fast=False), Database(empty_url)
     expected = "ordinary, since the database is not fast, or has a session of its own"
     assert told(app, slow)["GET /notes/{id}"] == expected
-    with listening(Engine, "before_cursor_execute"):
+    with event_listener(Engine, "before_cursor_execute"):
         expected = "ordinary, since somebody listens to what SQLAlchemy sends, makes or loads"
         assert told(app, database)["GET /notes/{id}"] == expected
     await slow.dispose()

@@ -23,7 +23,7 @@ from brickwork.negotiation import NDJSON
 from tests.support import library, shop
 from tests.support.databases import Databases
 from tests.support.library import Book, Writer
-from tests.support.recording import taken
+from tests.support.recording import connections_in_use
 from tests.support.server import serving
 from tests.support.shop import Cities, City, CityCreate, CityRead, CityUpdate, Shop
 from tests.support.wire import wired
@@ -171,9 +171,9 @@ async def test_rows_are_sent_as_they_are_read(database: Database) -> None:
     assert (await reading.next())["type"] == "http.response.start"
     assert people(await reading.lines()) == [*range(STEP)]
     assert not reading.task.done()
-    assert taken(database) == 1
+    assert connections_in_use(database) == 1
     assert people(await reading.rest()) == [*range(STEP, ROWS)]
-    assert taken(database) == 0
+    assert connections_in_use(database) == 0
 
 
 async def test_an_export_shows_the_rows_as_they_were_when_it_began(database: Database) -> None:
@@ -208,7 +208,7 @@ async def test_an_export_cannot_write(database: Database) -> None:
         with pytest.raises(DBAPIError, match=r"read-?only"):
             await session.execute(insert(City), [{"name": "Lisbon"}])
         await session.rollback()
-    assert taken(database) == 0
+    assert connections_in_use(database) == 0
 
 
 async def test_an_export_is_narrowed_like_the_list(database: Database) -> None:
@@ -237,7 +237,7 @@ async def test_exports_take_half_of_the_connections_and_others_are_answered(
         assert (await client.head("/cities", headers=LINES)).status_code == 200
         assert (await client.get("/cities")).status_code == 200
         assert (await client.post("/cities", json={"name": "Rome"})).status_code == 201
-        assert taken(database) == 2
+        assert connections_in_use(database) == 2
         assert len(await readings[0].rest()) == ROWS - STEP
         assert (await client.get("/cities", headers=LINES)).status_code == 200
         await readings[1].rest()
@@ -282,7 +282,7 @@ async def test_a_client_that_goes_away_gives_its_connection_back(
         for _ in range(steps):
             await reading.next()
         await reading.go_away()
-        assert taken(database) == 0
+        assert connections_in_use(database) == 0
     assert len(await Reading(app, database).rest()) == ROWS
 
 
@@ -296,7 +296,7 @@ async def test_many_clients_that_go_away_take_nothing_with_them(
         for _ in range(steps % 3):
             await asyncio.gather(*(each.next() for each in readings))
         await asyncio.gather(*(each.go_away() for each in readings))
-        assert taken(database) == 0
+        assert connections_in_use(database) == 0
     assert len(await Reading(app, database).rest()) == ROWS
 
 
@@ -308,7 +308,7 @@ async def test_an_export_that_is_cancelled_gives_its_connection_back(database: D
         reading.task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading.task
-        assert taken(database) == 0
+        assert connections_in_use(database) == 0
     assert len(await Reading(app_of(database), database).rest()) == ROWS
 
 
@@ -322,7 +322,7 @@ async def test_a_row_that_cannot_be_shown_breaks_the_connection(
     async with serving(app_of(database)) as client:
         with caplog.at_level(logging.ERROR, "brickwork"), pytest.raises(httpx2.RemoteProtocolError):
             await client.get("/sound", headers=LINES | {"x-request-id": "mine"})
-        assert taken(database) == 0
+        assert connections_in_use(database) == 0
         (record,) = caplog.records
         assert "mine" in record.getMessage()
         assert (await client.get("/cities", headers=LINES)).status_code == 200
@@ -334,7 +334,7 @@ async def test_a_row_that_cannot_be_shown_at_once_is_a_500(database: Database) -
         response = await client.get("/sound", headers=LINES)
         assert (response.status_code, response.json()["status"]) == (500, 500)
         assert BROKEN not in response.text
-        assert taken(database) == 0
+        assert connections_in_use(database) == 0
 
 
 async def test_a_table_that_is_not_there_is_a_500(empty_url: str) -> None:
@@ -367,7 +367,7 @@ async def test_a_database_that_goes_away_breaks_the_connection(databases: Databa
         )
         with pytest.raises(Exception, match=r"response already started|busy or away"):
             await reading.rest()
-        assert taken(database) == 0
+        assert connections_in_use(database) == 0
         assert len(await Reading(app_of(database), database).rest()) == ROWS
 
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from brickwork import Internal, NotFound, Unavailable, install
 from brickwork.problems import Problem, family
-from tests.support.bodies import told
+from tests.support.bodies import summary
 from tests.support.calls import calling
 
 pytestmark = pytest.mark.anyio
@@ -63,7 +63,7 @@ async def test_what_a_problem_says_is_text_and_no_html() -> None:
 
 async def test_a_page_of_no_problem_is_not_found() -> None:
     async with calling(app) as client:
-        assert told(await client.get("/problems/nothing")) == "404"
+        assert summary(await client.get("/problems/nothing")) == "404"
 
 
 def test_pages_are_not_in_openapi() -> None:

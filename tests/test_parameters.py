@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 
 from brickwork import ListQuery, Narrowing, OneOf, Route, install, routes
 from brickwork.parameters import at_once
-from tests.support.bodies import told
+from tests.support.bodies import summary
 from tests.support.calls import calling
 
 pytestmark = pytest.mark.anyio
@@ -112,7 +112,7 @@ def app() -> FastAPI:
 )
 async def test_a_parameter_that_is_declared_is_known(app: FastAPI, path: str) -> None:
     async with calling(app) as client:
-        assert told(await client.get(path)) == "200"
+        assert summary(await client.get(path)) == "200"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ async def test_a_parameter_that_is_not_declared_or_comes_twice_is_refused(
     app: FastAPI, path: str, answer: str
 ) -> None:
     async with calling(app) as client:
-        assert told(await client.get(path)) == answer
+        assert summary(await client.get(path)) == answer
 
 
 async def test_the_parameters_of_a_route_on_the_application_itself_are_known() -> None:
@@ -155,8 +155,8 @@ async def test_the_parameters_of_a_route_on_the_application_itself_are_known() -
         return v
 
     async with calling(app) as client:
-        assert told(await client.get("/?v=1")) == "200"
-        assert told(await client.get("/?w=1")) == "422 ?w unknown_parameter"
+        assert summary(await client.get("/?v=1")) == "200"
+        assert summary(await client.get("/?w=1")) == "422 ?w unknown_parameter"
 
 
 async def test_the_check_itself_is_not_in_openapi(app: FastAPI) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Select
 from typing_extensions import override
 
 from brickwork import Invalid, Resource, Route, Scopes, crud_router, install
-from tests.support.bodies import shown, told
+from tests.support.bodies import shown, summary
 from tests.support.calls import calling
 from tests.support.recording import statements
 from tests.support.shop import (
@@ -84,7 +84,7 @@ async def client(shop: Shop) -> AsyncGenerator[AsyncClient]:
     async with calling(app) as client:
         for code in ("AA", "AB", "BA"):
             body = {"code": code, "name": code}
-            assert told(await client.post("/countries", json=body)) == "201"
+            assert summary(await client.post("/countries", json=body)) == "201"
         client.headers["region"] = "A"
         yield client
 
@@ -95,7 +95,7 @@ def city(code: str | None) -> dict[str, object]:
 
 async def test_a_new_row_refers_to_what_is_in_scope(client: AsyncClient) -> None:
     for code, answer in {"AA": "201", "BA": REFUSED, "ZZ": REFUSED, None: "201"}.items():
-        assert told(await client.post("/cities", json=city(code))) == answer
+        assert summary(await client.post("/cities", json=city(code))) == answer
     codes = [row["country_code"] for row in await shown(client, "/cities")]
     assert codes == ["AA", None]
 
@@ -105,7 +105,7 @@ async def test_a_row_is_changed_to_refer_to_what_is_in_scope(client: AsyncClient
     for method in ("PATCH", "PUT"):
         for code, answer in {"BA": REFUSED, "AB": "200", None: "200", "AA": "200"}.items():
             response = await client.request(method, f"/cities/{key}", json=city(code))
-            assert told(response) == answer
+            assert summary(response) == answer
 
 
 async def test_a_row_keeps_what_it_refers_to_when_the_scope_changes(client: AsyncClient) -> None:
@@ -113,27 +113,27 @@ async def test_a_row_keeps_what_it_refers_to_when_the_scope_changes(client: Asyn
     client.headers["region"] = "B"
     response = await client.patch(f"/cities/{key}", json={"name": "Other"})
     assert (response.status_code, response.json()["country_code"]) == (200, "AA")
-    assert told(await client.put(f"/cities/{key}", json=city("AA"))) == "200"
+    assert summary(await client.put(f"/cities/{key}", json=city("AA"))) == "200"
 
 
 async def test_in_a_batch_each_item_out_of_scope_is_named(client: AsyncClient) -> None:
     batch = [city(code) for code in ("AA", "BA", None, "ZZ")]
     faults = ", ".join(f"#/{index}/country_code reference_not_found" for index in (1, 3))
-    assert told(await client.post("/cities/batch", json=batch)) == f"422 {faults}"
+    assert summary(await client.post("/cities/batch", json=batch)) == f"422 {faults}"
     assert await shown(client, "/cities") == []
-    assert told(await client.post("/cities/batch", json=[batch[0]] * 3)) == "201"
+    assert summary(await client.post("/cities/batch", json=[batch[0]] * 3)) == "201"
 
 
 async def test_a_batch_asks_once_what_is_in_scope(client: AsyncClient) -> None:
     with statements() as sent:
         batch = [city(code) for code in ("AA", "AB") * 10]
-        assert told(await client.post("/cities/batch", json=batch)) == "201"
+        assert summary(await client.post("/cities/batch", json=batch)) == "201"
     assert [each.split()[0] for each in sent if "countries" in each] == ["SELECT"]
 
 
 async def test_it_holds_in_a_handler_of_ones_own(client: AsyncClient) -> None:
     for code, answer in {"AA": "204", "BA": REFUSED}.items():
-        assert told(await client.post(f"/towns?country_code={code}")) == answer
+        assert summary(await client.post(f"/towns?country_code={code}")) == answer
 
 
 async def test_it_holds_in_a_script(shop: Shop) -> None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from brickwork import ReadSchema, Route, Schema, install
 from brickwork.refusals import MAX_FAULTS, MAX_NAME
-from tests.support.bodies import told
+from tests.support.bodies import summary
 from tests.support.calls import calling
 
 pytestmark = pytest.mark.anyio
@@ -124,7 +124,7 @@ app.include_router(router)
 
 async def post(client: AsyncClient, path: str, body: object) -> str:
     headers = {"content-type": "application/json"}
-    return told(await client.post(path, content=json.dumps(body), headers=headers))
+    return summary(await client.post(path, content=json.dumps(body), headers=headers))
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ async def test_an_answer_names_no_more_faults_than_a_client_reads() -> None:
 )
 async def test_a_fault_of_the_query_is_told_by_its_parameter(path: str, answer: str) -> None:
     async with calling(app) as client:
-        assert told(await client.get(path)) == f"422 {answer}"
+        assert summary(await client.get(path)) == f"422 {answer}"
 
 
 @pytest.mark.parametrize("path", ["/bounds?low=2&high=1", "/header_bounds"])
@@ -234,7 +234,7 @@ async def test_a_fault_of_a_header_is_told_by_its_name(headers: dict[str, str], 
 
 async def test_a_path_that_names_nothing_is_not_found() -> None:
     async with calling(app) as client:
-        assert told(await client.get("/paths/a")) == "404"
+        assert summary(await client.get("/paths/a")) == "404"
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ async def test_of_a_body_that_cannot_be_read_nothing_else_is_told(
     async with calling(app) as client:
         headers = {"content-type": kind}
         response = await client.request(method, "/things", content=content, headers=headers)
-    assert told(response) == answer
+    assert summary(response) == answer
 
 
 @pytest.mark.parametrize(

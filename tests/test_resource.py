@@ -28,7 +28,7 @@ from brickwork import (
 )
 from tests.support import shop
 from tests.support.annotated_late import PrefixedCities
-from tests.support.bodies import told
+from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.databases import Databases
 from tests.support.shop import City, CityCreate, CityRead, CityUpdate, Shop
@@ -344,11 +344,11 @@ async def test_an_overridden_get_holds_for_each_row_of_a_batch(empty_url: str) -
         for name in ("Rome", "Atlantis"):
             created(await client.post("/cities", json={"name": name}))
         changes = [{"id": key, "people": 1} for key in (1, 2, 3)]
-        assert told(await client.patch("/cities/batch", json=changes)) == (
+        assert summary(await client.patch("/cities/batch", json=changes)) == (
             "404 #/1/id not_found, #/2/id not_found"
         )
-        assert told(await client.patch("/cities/batch", json=changes[:1])) == "200"
-        assert told(await client.delete("/cities/batch?id=1&id=2")) == "404 ?id not_found"
+        assert summary(await client.patch("/cities/batch", json=changes[:1])) == "200"
+        assert summary(await client.delete("/cities/batch?id=1&id=2")) == "404 ?id not_found"
 
 
 @pytest.mark.parametrize("when", ["at once", "alone"])
@@ -376,7 +376,7 @@ async def test_what_no_item_is_to_blame_for_is_told_of_none(
     async with calling(app) as client:
         for name in ("Rome", "Oslo"):
             created(await client.post("/cities", json={"name": name}))
-        assert told(await client.patch("/cities/batch", json=items)) == failure
+        assert summary(await client.patch("/cities/batch", json=items)) == failure
 
 
 async def test_what_is_not_marked_when_it_is_deleted_is_not_restored(empty_url: str) -> None:

@@ -47,7 +47,7 @@ from brickwork import (
 )
 from brickwork.database import Isolation, strongest
 from brickwork.faults import contended
-from tests.support.bodies import told
+from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.databases import Databases
 from tests.support.server import serving
@@ -220,11 +220,11 @@ def create_app(
     return app
 
 
-async def pass_by(_: AsyncSession, attempt: int) -> None:
+async def do_nothing(_: AsyncSession, attempt: int) -> None:
     """Do nothing more."""
 
 
-async def meet(_: AsyncSession, attempt: int) -> None:
+async def fail_once(_: AsyncSession, attempt: int) -> None:
     """Meet contention once."""
     if attempt == 1:
         raise contended()
@@ -298,10 +298,10 @@ async def test_a_precondition_is_checked_again_too(empty_url: str) -> None:
             async with bank.session() as session:
                 await session.execute(update(Card).values(version=Card.version + 1))
 
-    async with calling(create_app(bank, meet, first=[Depends(overtake)])) as client:
+    async with calling(create_app(bank, fail_once, first=[Depends(overtake)])) as client:
         change = {"name": "Bob"}
         response = await client.patch("/cards/1", json=change, headers={"if-match": '"1"'})
-        assert told(response) == "412"
+        assert summary(response) == "412"
         assert response.headers["etag"] == '"2"'
         assert (bank.retries, await bank.entries()) == (1, 0)
         assert (await client.patch("/cards/1", json=change)).json()["version"] == 4
@@ -321,7 +321,7 @@ async def test_a_serialization_failure_is_tried_again(databases: Databases, decl
 
     app = create_app(
         bank,
-        pass_by,
+        do_nothing,
         level=level if declared == "by the resource" else None,
         first=[Depends(overtake)],
     )
@@ -379,7 +379,7 @@ async def shared(
 ) -> AsyncGenerator[tuple[Bank, AsyncClient, sqlite3.Connection]]:
     """Yield a bank, a client of it, and another process's connection to its file."""
     bank = Bank(databases.empty("sqlite"))
-    async with calling(create_app(bank, pass_by)) as client:
+    async with calling(create_app(bank, do_nothing)) as client:
         file = bank.url.database or ""
         with closing(sqlite3.connect(file, isolation_level=None)) as other:
             yield bank, client, other
@@ -408,13 +408,13 @@ async def test_a_database_that_another_process_keeps_is_a_503_and_can_still_be_r
             client.post("/accounts/batch", json=[{"balance": 1}]),
         ):
             response = await request
-            assert told(response) == "503"
+            assert summary(response) == "503"
             assert response.headers["retry-after"] == "1"
         assert bank.retries == 2 * (ATTEMPTS - 1)
         assert (await client.get("/accounts/1")).status_code == 200
         other.execute("ROLLBACK")
 
-        assert told(await client.patch("/accounts/1", json={"balance": 1})) == "200"
+        assert summary(await client.patch("/accounts/1", json={"balance": 1})) == "200"
 
 
 # -- how often
@@ -429,7 +429,7 @@ async def test_a_request_is_tried_eight_times_and_then_told_to_come_again(
     async with calling(create_app(bank, noting(attempts, error))) as client:
         response = await client.patch("/accounts/1", json={"balance": 1})
 
-    assert told(response) == "503"
+    assert summary(response) == "503"
     assert response.headers["retry-after"] == "1"
     assert attempts == [*range(1, ATTEMPTS + 1)]
     assert bank.retries == ATTEMPTS - 1
@@ -443,7 +443,7 @@ async def test_a_request_is_not_tried_again_when_that_took_long(
     monkeypatch.setattr("brickwork.retries.time", SimpleNamespace(monotonic=clock.__next__))
     attempts: list[int] = []
     async with calling(create_app(Bank(empty_url), noting(attempts, contended))) as client:
-        assert told(await client.patch("/accounts/1", json={"balance": 1})) == "503"
+        assert summary(await client.patch("/accounts/1", json={"balance": 1})) == "503"
 
     assert attempts == [1, 2, 3]  # 2, 4 and 6 seconds after it was begun
 
@@ -466,7 +466,7 @@ async def test_the_pauses_grow_and_differ(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("brickwork.retries.asyncio", SimpleNamespace(sleep=note))
     async with calling(app) as client:  # which has no database to count for
         for _ in range(20):
-            assert told(await client.post("/")) == "503"
+            assert summary(await client.post("/")) == "503"
 
     for attempt in range(ATTEMPTS - 1):
         alike = pauses[attempt :: ATTEMPTS - 1]
@@ -493,14 +493,14 @@ async def test_what_is_not_contention_is_not_tried_again(
     attempts: list[int] = []
     bank = Bank(empty_url)
     async with calling(create_app(bank, noting(attempts, error))) as client:
-        assert told(await client.patch("/accounts/1", json={"balance": 1})) == answer
+        assert summary(await client.patch("/accounts/1", json={"balance": 1})) == answer
 
     assert (attempts, bank.retries, await bank.entries()) == ([1], 0, 0)
 
 
 async def test_what_the_database_refuses_is_not_tried_again(empty_url: str) -> None:
     bank = Bank(empty_url)
-    async with calling(create_app(bank, pass_by)) as client:
+    async with calling(create_app(bank, do_nothing)) as client:
         for response in (
             await client.post("/cards", json={"name": "Ann"}),
             await client.patch("/cards/1", json={"name": "Eve"}),
@@ -535,7 +535,7 @@ async def test_a_database_that_is_slow_is_not_asked_again(
     async with calling(create_app(bank, be_slow)) as client:
         response = await client.patch("/accounts/1", json={"balance": 1})
 
-    assert told(response) == "503"
+    assert summary(response) == "503"
     assert response.headers["retry-after"] == "1"
     assert (attempts, bank.retries, bank.in_use()) == ([1], 0, 0)
 
@@ -547,10 +547,10 @@ async def test_a_pool_that_is_exhausted_is_not_waited_for_again(empty_url: str) 
         attempts.append(attempt)
 
     bank = Bank(empty_url, pool_size=1, pool_timeout=0.1)
-    app = create_app(bank, pass_by, first=[Depends(note)])
+    app = create_app(bank, do_nothing, first=[Depends(note)])
     async with calling(app) as client, bank.session() as session:
         await session.execute(text("SELECT 1"))
-        assert told(await client.patch("/accounts/1", json={"balance": 1})) == "503"
+        assert summary(await client.patch("/accounts/1", json={"balance": 1})) == "503"
 
     assert (attempts, bank.retries) == ([1], 0)
 
@@ -587,7 +587,7 @@ async def test_dependencies_run_again_and_have_a_session_of_their_own(empty_url:
         return attempt
 
     bank = Bank(empty_url)
-    app = create_app(bank, pass_by)
+    app = create_app(bank, do_nothing)
     app.include_router(router)
     async with calling(app) as client:
         response = await client.post("/meet")
@@ -608,7 +608,7 @@ async def test_a_body_is_read_once_and_used_again(empty_url: str) -> None:
             await asyncio.sleep(0.01)
 
     bank = Bank(empty_url)
-    async with calling(create_app(bank, meet)) as client:
+    async with calling(create_app(bank, fail_once)) as client:
         headers = {"content-type": "application/json"}
         response = await client.post("/accounts", content=in_parts(), headers=headers)
 
@@ -625,7 +625,7 @@ def create_readers(bank: Bank) -> FastAPI:
     async def met(session: AsyncSession, attempt: int, read: str) -> str:
         session.add(Entry())
         await session.flush()
-        await meet(session, attempt)
+        await fail_once(session, attempt)
         return read
 
     @router.post("/stream")
@@ -651,7 +651,7 @@ async def test_a_request_whose_body_is_gone_is_not_tried_again(empty_url: str) -
     bank = Bank(empty_url)
     async with calling(create_readers(bank)) as client:
         response = await client.post("/stream", content=b"Ann")
-        assert told(response) == "503"
+        assert summary(response) == "503"
         assert response.headers["retry-after"] == "1"
         assert (bank.retries, await bank.entries()) == (0, 0)
 
@@ -668,7 +668,7 @@ async def test_the_answer_that_is_stored_with_a_key_is_that_of_the_last_attempt(
     empty_url: str,
 ) -> None:
     bank = Bank(empty_url)
-    async with calling(create_app(bank, meet)) as client:
+    async with calling(create_app(bank, fail_once)) as client:
         headers = {"idempotency-key": "k"}
         for path, body in (("/accounts", {"balance": 5}), ("/accounts/batch", [{"balance": 5}])):
             retries, entries = bank.retries, await bank.entries()
@@ -688,7 +688,7 @@ async def test_a_read_is_tried_again_too(empty_url: str) -> None:
         @override
         async def get(self, key: object, /) -> Account:
             row = await super().get(key)
-            await meet(self.session, self.attempt)
+            await fail_once(self.session, self.attempt)
             return row
 
     bank = Bank(empty_url)
@@ -723,10 +723,10 @@ async def test_12_serializable_writers_lose_no_update(
 ) -> None:
     if declared == "by the database":
         bank = Bank(empty_url, pool_size=12, isolation="serializable")
-        app = create_app(bank, pass_by)
+        app = create_app(bank, do_nothing)
     else:
         bank = Bank(empty_url, pool_size=12)
-        app = create_app(bank, pass_by, level="serializable")
+        app = create_app(bank, do_nothing, level="serializable")
     async with calling(app) as client:
         writers = (change(client, "PATCH", "/accounts/1", 10) for _ in range(12))
         statuses = sum(await asyncio.gather(*writers), Counter[int]())
@@ -789,7 +789,7 @@ async def test_a_resource_is_isolated_whatever_was_read_before(databases: Databa
             assert (await client.request(method, path, json=body)).is_success, path
             assert levels == ["serializable"], path
             levels.clear()
-        assert told(await client.patch("/cards/1", json={"name": "Bob"})) == "200"
+        assert summary(await client.patch("/cards/1", json={"name": "Bob"})) == "200"
     assert levels == ["read committed"]
 
 
@@ -894,7 +894,7 @@ async def test_a_resource_that_cannot_be_isolated_any_more_says_how_it_can(empty
 async def test_an_endpoint_whose_resource_is_made_too_late_fails(empty_url: str) -> None:
     bank = Bank(empty_url)
     async with calling(create_levels(bank, APIRouter(), Depends(look))) as client:
-        assert told(await client.post("/one")) == "500"
+        assert summary(await client.post("/one")) == "500"
     assert bank.retries == 0
 
 
@@ -959,7 +959,7 @@ async def test_a_request_that_is_cancelled_leaves_nothing_and_no_connection(
         assert (await bank.entries(), await bank.balances()) == (0, [0, 0])
 
         halt.go_on.set()
-        assert told(await client.patch("/accounts/1", json={"balance": 1})) == "200"
+        assert summary(await client.patch("/accounts/1", json={"balance": 1})) == "200"
     assert (await bank.entries(), await bank.balances()) == (1, [1, 0])
 
 
@@ -971,7 +971,7 @@ async def test_a_request_that_is_cancelled_between_attempts_leaves_nothing(
     async def meet_noted(session: AsyncSession, attempt: int) -> None:
         tasks.append(asyncio.current_task())
         await session.flush()
-        await meet(session, attempt)
+        await fail_once(session, attempt)
 
     monkeypatch.setattr("brickwork.retries._PAUSE", 60)
     bank = Bank(empty_url, pool_size=1)
@@ -1017,13 +1017,13 @@ async def test_clients_that_go_away_at_any_moment_leave_all_or_nothing(empty_url
         await asyncio.sleep(random.uniform(0, 0.06))  # noqa: S311 — no secret
         await wire.close()
 
-    async with serving(create_app(bank, meet)) as client:
+    async with serving(create_app(bank, fail_once)) as client:
         for _ in range(20):
             async with wired(client.base_url) as one, wired(client.base_url) as other:
                 await asyncio.gather(leave(one), leave(other))
         await asyncio.sleep(0.1)
         await quiet(bank)
-        assert told(await client.patch("/accounts/1", json={"balance": 1})) == "200"
+        assert summary(await client.patch("/accounts/1", json={"balance": 1})) == "200"
 
     balance, _ = await bank.balances()
     assert 1 <= balance <= 41

@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from brickwork import Route, Schema, install
 from brickwork.routes import other_form
-from tests.support.bodies import JSON, MERGE_PATCH, told
+from tests.support.bodies import JSON, MERGE_PATCH, summary
 from tests.support.calls import calling
 
 pytestmark = pytest.mark.anyio
@@ -191,13 +191,13 @@ async def test_an_item_has_both_forms_and_keeps_its_name() -> None:
     async with calling(app) as client:
         for path in ("/things/a", "/things/a/", "/v1/things/a/"):
             assert (await client.get(path)).json() == "a"
-        assert told(await client.get("/things/a//")) == "404"
+        assert summary(await client.get("/things/a//")) == "404"
 
 
 async def test_a_route_of_another_class_is_left_as_it_is() -> None:
     async with calling(app) as client:
         assert (await client.head("/plain")).status_code == 405
-        assert told(await client.get("/plain/")) == "404"
+        assert summary(await client.get("/plain/")) == "404"
 
 
 async def test_both_forms_are_one_entry_in_openapi() -> None:
@@ -212,7 +212,7 @@ async def test_both_forms_are_one_entry_in_openapi() -> None:
 )
 async def test_an_answer_is_json_or_not_acceptable(accept: str, answer: str) -> None:
     async with calling(app) as client:
-        assert told(await client.get("/things", headers={"accept": accept})) == answer
+        assert summary(await client.get("/things", headers={"accept": accept})) == answer
 
 
 async def test_an_answer_without_a_body_is_acceptable_to_all() -> None:
@@ -226,10 +226,10 @@ async def test_who_may_not_ask_is_told_so_before_what_is_wrong_with_the_body() -
         for content, answer in ((b"{", "400"), (b'{"size": "a"}', "422 #/size int_type")):
             headers = {"content-type": JSON}
             response = await client.post("/guarded", content=content, headers=headers)
-            assert told(response) == "401"
+            assert summary(response) == "401"
             headers["authorization"] = "me"
             response = await client.post("/guarded", content=content, headers=headers)
-            assert told(response) == answer
+            assert summary(response) == answer
 
 
 UNREADABLE = [
@@ -252,7 +252,7 @@ async def test_a_body_that_cannot_be_read_reaches_no_endpoint(path: str) -> None
                 continue  # where there may be no body
             headers = {"content-type": kind} if kind else {}
             response = await client.post(path, content=content, headers=headers)
-            assert told(response) == ("400" if kind == JSON else "415")
+            assert summary(response) == ("400" if kind == JSON else "415")
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ async def test_a_body_that_only_a_dependency_of_the_router_reads_is_strict_too()
             response = await client.post(
                 "/sized/none", content=content, headers={"content-type": JSON}
             )
-            assert told(response) == "400"
+            assert summary(response) == "400"
 
 
 async def test_a_body_that_nobody_declares_is_left_to_the_endpoint() -> None:
@@ -301,7 +301,7 @@ async def test_a_body_of_another_type_is_told_which_are_read(
     async with calling(app) as client:
         headers = {"content-type": kind}
         response = await client.request(method, "/things", content=b"{}", headers=headers)
-    assert told(response) == "415"
+    assert summary(response) == "415"
     assert response.headers.items() >= named.items()
 
 
@@ -315,7 +315,7 @@ async def test_a_patch_is_read_as_either_type() -> None:
 
 async def test_a_parameter_that_is_not_declared_is_refused_on_any_route() -> None:
     async with calling(app) as client:
-        assert told(await client.get("/things/a?zzz=1")) == "422 ?zzz unknown_parameter"
+        assert summary(await client.get("/things/a?zzz=1")) == "422 ?zzz unknown_parameter"
 
 
 def test_the_path_of_a_row_can_be_made_from_its_key() -> None:

@@ -9,10 +9,10 @@ from tests.support.bodies import (
     author,
     changed,
     comment,
+    create_one_of_each,
     created,
     shown,
-    three,
-    told,
+    summary,
 )
 
 pytestmark = pytest.mark.anyio
@@ -25,27 +25,27 @@ async def test_a_slug_is_had_by_one_article(articles: AsyncClient) -> None:
     first = await created(articles, "/articles", article(slug="a"))
     second = await created(articles, "/articles", article(slug="b"))
     response = await articles.post("/articles", json=article(slug="a"))
-    assert told(response) == TAKEN_SLUG
+    assert summary(response) == TAKEN_SLUG
     assert response.json()["type"] == "/problems/conflict"
     path = f"/articles/{second['id']}"
-    assert told(await articles.patch(path, json={"slug": "a", "title": "Other"})) == TAKEN_SLUG
+    assert summary(await articles.patch(path, json={"slug": "a", "title": "Other"})) == TAKEN_SLUG
     assert await shown(articles, "/articles") == [first, second]
 
 
 async def test_a_slug_that_was_given_up_can_be_had(articles: AsyncClient) -> None:
     row = await created(articles, "/articles", article(slug="a"))
     await changed(articles, f"/articles/{row['id']}", {"slug": "b"})
-    assert told(await articles.post("/articles", json=article(slug="a"))) == "201"
+    assert summary(await articles.post("/articles", json=article(slug="a"))) == "201"
 
 
 async def test_a_put_cannot_take_what_another_row_has(client: AsyncClient) -> None:
-    rows = await three(client)
+    rows = await create_one_of_each(client)
     other = await created(client, "/articles", article(slug="other"))
     another = await created(client, "/authors", author(email="other"))
     response = await client.put(f"/articles/{other['id']}", json=article())
-    assert told(response) == TAKEN_SLUG
+    assert summary(response) == TAKEN_SLUG
     response = await client.put(f"/authors/{another['id']}", json=author())
-    assert told(response) == TAKEN_EMAIL
+    assert summary(response) == TAKEN_EMAIL
     assert await shown(client, "/articles") == [rows["/articles"], other]
     assert await shown(client, "/authors") == [rows["/authors"], another]
 
@@ -53,15 +53,15 @@ async def test_a_put_cannot_take_what_another_row_has(client: AsyncClient) -> No
 async def test_an_email_is_had_by_one_author(client: AsyncClient) -> None:
     first = await created(client, "/authors", author(email="a"))
     second = await created(client, "/authors", author(email="b"))
-    assert told(await client.post("/authors", json=author(email="a"))) == TAKEN_EMAIL
+    assert summary(await client.post("/authors", json=author(email="a"))) == TAKEN_EMAIL
     path = f"/authors/{second['id']}"
-    assert told(await client.patch(path, json={"email": "a"})) == TAKEN_EMAIL
+    assert summary(await client.patch(path, json={"email": "a"})) == TAKEN_EMAIL
     assert await shown(client, "/authors") == [first, second]
     assert (await created(client, "/authors", author(email="A")))["email"] == "A"
 
 
 async def test_a_reference_to_a_row_that_is_missing_is_refused(client: AsyncClient) -> None:
-    rows = await three(client)
+    rows = await create_one_of_each(client)
     bodies = {
         "/articles": ("author_id", article(slug="b", author_id=MISSING)),
         "/comments": ("article_id", comment(MISSING)),
@@ -74,7 +74,7 @@ async def test_a_reference_to_a_row_that_is_missing_is_refused(client: AsyncClie
             await client.patch(item, json={field: MISSING}),
             await client.patch(item, json={field: rows[path]["id"]}),
         ]
-        answers = [told(response) for response in responses]
+        answers = [summary(response) for response in responses]
         assert answers == [f"422 #/{field} reference_not_found"] * 4
         assert await shown(client, path) == [rows[path]]
 
@@ -84,17 +84,17 @@ async def test_a_reference_may_be_set_and_emptied(client: AsyncClient) -> None:
     row = await created(client, "/articles", article())
     path = f"/articles/{row['id']}"
     assert (await changed(client, path, {"author_id": writer["id"]}))["author_id"] == writer["id"]
-    assert told(await client.delete(f"/authors/{writer['id']}")) == "409"
+    assert summary(await client.delete(f"/authors/{writer['id']}")) == "409"
     assert (await changed(client, path, {"author_id": None}))["author_id"] is None
-    assert told(await client.delete(f"/authors/{writer['id']}")) == "204"
+    assert summary(await client.delete(f"/authors/{writer['id']}")) == "204"
 
 
 async def test_a_row_that_others_refer_to_is_not_deleted(client: AsyncClient) -> None:
-    rows = await three(client)
+    rows = await create_one_of_each(client)
     writer = f"/authors/{rows['/authors']['id']}"
     for target in (writer, f"{writer}?allow_missing=true"):
         response = await client.delete(target)
-        assert told(response) == "409"
+        assert summary(response) == "409"
         assert response.json()["type"] == "/problems/conflict"
     for path, row in rows.items():
         assert await shown(client, path) == [row]
@@ -103,13 +103,13 @@ async def test_a_row_that_others_refer_to_is_not_deleted(client: AsyncClient) ->
 async def test_of_two_constraints_either_is_told(client: AsyncClient) -> None:
     row = await created(client, "/articles", article())
     response = await client.post("/articles", json=article(author_id=MISSING))
-    assert told(response) in {TAKEN_SLUG, "422 #/author_id reference_not_found"}
+    assert summary(response) in {TAKEN_SLUG, "422 #/author_id reference_not_found"}
     assert await shown(client, "/articles") == [row]
 
 
 async def test_after_a_conflict_the_service_goes_on(articles: AsyncClient) -> None:
     await created(articles, "/articles", article())
     for _ in range(15):  # more than a pool has connections
-        assert told(await articles.post("/articles", json=article())) == TAKEN_SLUG
+        assert summary(await articles.post("/articles", json=article())) == TAKEN_SLUG
     await created(articles, "/articles", article(slug="other"))
     assert len(await shown(articles, "/articles")) == 2

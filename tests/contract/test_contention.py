@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 from httpx2 import AsyncClient, Response
 
-from tests.support.bodies import Body, article, changed, created, new, shown, told
+from tests.support.bodies import Body, article, changed, create_article, created, shown, summary
 
 pytestmark = pytest.mark.anyio
 
@@ -29,10 +29,10 @@ async def increment(client: AsyncClient, path: str, times: int) -> Counter[str]:
             headers = {"if-match": row.headers["etag"]}
             body = {"views": row.json()["views"] + 1}
             response = await client.patch(path, json=body, headers=headers)
-            answers[told(response)] += 1
+            answers[summary(response)] += 1
             if response.is_success:
                 break
-            assert told(response) in {"412", "503"}
+            assert summary(response) in {"412", "503"}
             # Others were quicker: who comes again at once is in the way of all.
             failures += 1
             longest = 0.02 * 2 ** min(failures, 6)
@@ -43,7 +43,7 @@ async def increment(client: AsyncClient, path: str, times: int) -> Counter[str]:
 async def test_of_the_increments_of_64_writers_with_if_match_all_count(
     client: AsyncClient, backend: str, record_property: Callable[[str, object], None]
 ) -> None:
-    path, _ = await new(client)
+    path, _ = await create_article(client)
     shares = [(INCREMENTS + number) // WRITERS for number in range(WRITERS)]
     writers = (increment(client, path, share) for share in shares)
     answers = sum(await asyncio.gather(*writers), Counter[str]())
@@ -55,11 +55,11 @@ async def test_of_the_increments_of_64_writers_with_if_match_all_count(
 
 
 async def test_without_if_match_the_last_writer_of_a_column_wins(client: AsyncClient) -> None:
-    path, _ = await new(client)
+    path, _ = await create_article(client)
     patches = [client.patch(path, json={"views": number}) for number in range(1, WRITERS + 1)]
     answers = await asyncio.gather(*patches)
 
-    assert {told(each) for each in answers} == {"200"}
+    assert {summary(each) for each in answers} == {"200"}
     versions = {each.json()["version"]: each.json()["views"] for each in answers}
     assert sorted(versions) == [*range(2, WRITERS + 2)]  # none was made on top of none
     assert sorted(versions.values()) == [*range(1, WRITERS + 1)]
@@ -75,7 +75,7 @@ async def write(client: AsyncClient, path: str, name: str, values: Sequence[Any]
 async def test_without_if_match_a_change_of_other_columns_is_not_undone(
     client: AsyncClient,
 ) -> None:
-    path, row = await new(client)
+    path, row = await create_article(client)
     last = 12
     values: dict[str, Sequence[Any]] = {
         "views": range(1, last + 1),
@@ -89,7 +89,7 @@ async def test_without_if_match_a_change_of_other_columns_is_not_undone(
     answers = await asyncio.gather(*writers)
 
     for (name, sent), responses in zip(values.items(), answers, strict=True):
-        assert [told(each) for each in responses] == ["200"] * last
+        assert [summary(each) for each in responses] == ["200"] * last
         assert [each.json()[name] for each in responses] == list(sent)
     ends = {name: sent[-1] for name, sent in values.items()}
     now = await shown(client, path)
@@ -100,10 +100,10 @@ async def test_without_if_match_a_change_of_other_columns_is_not_undone(
 
 
 async def test_members_that_many_merge_into_one_object_are_all_there(client: AsyncClient) -> None:
-    path, _ = await new(client, meta={"kept": True})
+    path, _ = await create_article(client, meta={"kept": True})
     patches = [client.patch(path, json={"meta": {f"k{n}": n}}) for n in range(30)]
 
-    assert {told(each) for each in await asyncio.gather(*patches)} == {"200"}
+    assert {summary(each) for each in await asyncio.gather(*patches)} == {"200"}
     assert (await shown(client, path))["meta"] == {"kept": True} | {f"k{n}": n for n in range(30)}
 
 
@@ -114,7 +114,7 @@ async def test_a_row_without_versions_keeps_what_others_write_as_well(client: As
     bios = write(client, path, "bio", [f"Bio {n}" for n in range(15)])
     answers = await asyncio.gather(names, bios)
 
-    assert {told(each) for some in answers for each in some} == {"200"}
+    assert {summary(each) for some in answers for each in some} == {"200"}
     now = await shown(client, path)
     assert (now["name"], now["bio"]) == ("Ada 14", "Bio 14")
 
@@ -129,7 +129,7 @@ async def test_batches_that_share_rows_are_each_made_as_a_whole(client: AsyncCli
 
     answers = await asyncio.gather(*(stamp(number) for number in range(12)))
 
-    assert {told(each) for each in answers} <= {"200", "503"}
+    assert {summary(each) for each in answers} <= {"200", "503"}
     made = sum(each.is_success for each in answers)
     now = await shown(client, "/articles")
     assert len({row["title"] for row in now}) == 1
@@ -138,12 +138,12 @@ async def test_batches_that_share_rows_are_each_made_as_a_whole(client: AsyncCli
 
 async def test_a_change_and_a_deletion_at_once_are_one_after_the_other(client: AsyncClient) -> None:
     for _ in range(5):
-        path, row = await new(client)
+        path, row = await create_article(client)
         patches = [client.patch(path, json={"views": number + 1}) for number in range(10)]
         *changes, deletion = await asyncio.gather(*patches, client.delete(path))
 
-        assert told(deletion) == "204"
-        assert {told(each) for each in changes} <= {"200", "404"}
+        assert summary(deletion) == "204"
+        assert {summary(each) for each in changes} <= {"200", "404"}
         made = sum(each.is_success for each in changes)
         restored = await client.post(f"{path}/restore")
         assert restored.json()["version"] == row["version"] + made + 2

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.bodies import article, shown, told
+from tests.support.bodies import article, shown, summary
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +41,7 @@ async def test_other_preferences_change_nothing(client: AsyncClient) -> None:
 async def test_a_refused_post_is_a_problem_whatever_is_preferred(client: AsyncClient) -> None:
     headers = {"prefer": "return=minimal"}
     response = await client.post("/articles", json={"slug": "a"}, headers=headers)
-    assert told(response) == "422 #/title missing"
+    assert summary(response) == "422 #/title missing"
     assert "preference-applied" not in response.headers
 
 
@@ -49,6 +49,6 @@ async def test_of_equal_posts_at_once_one_makes_a_row_and_the_others_conflict(
     articles: AsyncClient,
 ) -> None:
     posts = [articles.post("/articles", json=article()) for _ in range(50)]
-    answers = sorted([told(response) for response in await asyncio.gather(*posts)])
+    answers = sorted([summary(response) for response in await asyncio.gather(*posts)])
     assert answers == ["201"] + ["409 #/slug not_unique"] * 49
     assert len(await shown(articles, "/articles")) == 1

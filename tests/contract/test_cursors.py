@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.bodies import Body, article, created, shown, told
+from tests.support.bodies import Body, article, created, shown, summary
 from tests.support.rows import got, linked, pages
 
 pytestmark = pytest.mark.anyio
@@ -46,7 +46,7 @@ async def with_cursor(client: AsyncClient, path: str, text: str) -> str:
     response = await client.get(f"{path}&{urlencode({'cursor': text})}")
     if response.status_code == 400:
         assert response.json()["type"] == "/problems/invalid_cursor"
-    return told(response)
+    return summary(response)
 
 
 async def slugs(client: AsyncClient, path: str | None) -> list[str]:
@@ -261,7 +261,7 @@ async def test_a_cursor_and_an_offset_exclude_each_other(articles: AsyncClient) 
     await filled(articles, 4)
     text = await cursor(articles, "/articles?limit=1")
     for query in (f"cursor={text}&offset=1", f"offset=1&cursor={text}", f"cursor={text}&offset=0"):
-        answer = told(await articles.get(f"/articles?limit=1&{query}"))
+        answer = summary(await articles.get(f"/articles?limit=1&{query}"))
         assert answer.startswith("422 ?"), query
         assert "cursor" in answer, query
 
@@ -280,7 +280,7 @@ async def test_links_have_a_cursor_unless_the_request_has_an_offset(articles: As
 async def test_a_cursor_may_not_come_twice(client: AsyncClient) -> None:
     await filled(client, 3)
     text = await cursor(client, "/articles?limit=1")
-    answer = told(await client.get(f"/articles?cursor={text}&cursor={text}"))
+    answer = summary(await client.get(f"/articles?cursor={text}&cursor={text}"))
     assert answer == "422 ?cursor repeated"
 
 

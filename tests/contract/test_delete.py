@@ -3,7 +3,7 @@
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.bodies import MISSING, article, created, shown, three, told
+from tests.support.bodies import MISSING, article, create_one_of_each, created, shown, summary
 
 pytestmark = pytest.mark.anyio
 
@@ -14,37 +14,37 @@ async def test_a_deleted_row_is_gone_from_every_route(articles: AsyncClient) -> 
     path = f"/articles/{first['id']}"
     response = await articles.delete(path)
     assert (response.status_code, response.content) == (204, b"")
-    assert told(await articles.get(path)) == "404"
-    assert told(await articles.patch(path, json={})) == "404"
-    assert told(await articles.delete(path)) == "404"
+    assert summary(await articles.get(path)) == "404"
+    assert summary(await articles.patch(path, json={})) == "404"
+    assert summary(await articles.delete(path)) == "404"
     assert (await articles.head(path)).status_code == 404
     assert await shown(articles, "/articles") == [second]
 
 
 async def test_what_a_deleted_row_had_that_is_unique_is_free_again(articles: AsyncClient) -> None:
     first = await created(articles, "/articles", article())
-    assert told(await articles.delete(f"/articles/{first['id']}")) == "204"
+    assert summary(await articles.delete(f"/articles/{first['id']}")) == "204"
     second = await created(articles, "/articles", article())
     assert second["id"] > first["id"]
     assert await shown(articles, "/articles") == [second]
 
 
 async def test_every_resource_is_deleted_alike(client: AsyncClient) -> None:
-    for path, row in reversed((await three(client)).items()):
+    for path, row in reversed((await create_one_of_each(client)).items()):
         item = f"{path}/{row['id']}"
-        assert told(await client.delete(item)) == "204"
-        assert told(await client.put(item, json=row)) == "404"
-        assert told(await client.delete(item)) == "404"
+        assert summary(await client.delete(item)) == "204"
+        assert summary(await client.put(item, json=row)) == "404"
+        assert summary(await client.delete(item)) == "404"
         assert await shown(client, path) == []
         if path == "/articles":  # a deleted one still has its author
-            assert told(await client.delete(f"{item}?purge=true")) == "204"
+            assert summary(await client.delete(f"{item}?purge=true")) == "204"
 
 
 async def test_a_client_may_allow_the_row_to_be_missing(client: AsyncClient) -> None:
     row = await created(client, "/articles", article())
     path = f"/articles/{row['id']}"
-    assert told(await client.delete(f"{path}?allow_missing=false")) == "204"
-    assert told(await client.delete(f"{path}?allow_missing=false")) == "404"
+    assert summary(await client.delete(f"{path}?allow_missing=false")) == "204"
+    assert summary(await client.delete(f"{path}?allow_missing=false")) == "404"
     there = await created(client, "/articles", article())
     for key in (row["id"], MISSING, "abc", there["id"]):
         response = await client.delete(f"/articles/{key}?allow_missing=true")

@@ -25,11 +25,11 @@ from tests.support.bodies import (
     author,
     changed,
     comment,
+    create_article,
+    create_one_of_each,
     created,
-    new,
     shown,
-    three,
-    told,
+    summary,
 )
 from tests.support.calls import calling
 from tests.support.rows import linked, pages
@@ -232,7 +232,7 @@ async def scene(client: AsyncClient, kind: str, number: int) -> dict[str, str]:
     }
     suffix = {"deleted": "", "purged": "?purge=true"}.get(kind)
     if suffix is not None:
-        assert told(await client.delete(f"/articles/{wanted['id']}{suffix}")) == "204"
+        assert summary(await client.delete(f"/articles/{wanted['id']}{suffix}")) == "204"
     return names
 
 
@@ -262,9 +262,9 @@ def heard(response: Response, wanted: set[str]) -> Answer:
     if response.request.method == "HEAD":
         return Answer(str(response.status_code), {})
     if response.status_code >= 400:
-        return Answer(told(response), {**response.json(), "instance": ""})
+        return Answer(summary(response), {**response.json(), "instance": ""})
     if (rows := listed(response)) is None:
-        return Answer(told(response), {})
+        return Answer(summary(response), {})
     assert response.headers.get("x-total-count") in {None, str(len(rows))}
     return Answer(YES if wanted & {row["id"] for row in rows} else NO, {})
 
@@ -310,11 +310,11 @@ async def test_every_path_knows_every_kind_of_article(
 async def test_a_deleted_article_says_since_when_where_it_is_asked_for(
     client: AsyncClient,
 ) -> None:
-    path, row = await new(client, slug="deleted")
-    _, live = await new(client, slug="live")
+    path, row = await create_article(client, slug="deleted")
+    _, live = await create_article(client, slug="live")
     assert "deleted_at" not in row
     before = datetime.now(UTC)
-    assert told(await client.delete(path)) == "204"
+    assert summary(await client.delete(path)) == "204"
     assert await shown(client, "/articles") == [live]
     gone, other = await shown(client, "/articles?deleted=include")
     assert other == {**live, "deleted_at": None}
@@ -331,9 +331,9 @@ async def test_a_deleted_article_says_since_when_where_it_is_asked_for(
 
 
 async def test_the_pages_of_deleted_articles_are_linked(client: AsyncClient) -> None:
-    rows = [await new(client, slug=f"s-{number}") for number in range(6)]
+    rows = [await create_article(client, slug=f"s-{number}") for number in range(6)]
     for path, _ in rows[::2]:
-        assert told(await client.delete(path)) == "204"
+        assert summary(await client.delete(path)) == "204"
     ids = [row["id"] for _, row in rows]
     for deleted, expected in (("only", ids[::2]), ("include", ids)):
         first = f"/articles?deleted={deleted}&limit=1&count=exact"
@@ -346,48 +346,50 @@ async def test_the_pages_of_deleted_articles_are_linked(client: AsyncClient) -> 
 
 
 async def test_when_an_article_is_deleted_is_written_by_no_client(client: AsyncClient) -> None:
-    path, row = await new(client)
+    path, row = await create_article(client)
     for name, value in {"deleted_at": "2026-02-03T04:05:06Z", "is_deleted": True}.items():
         for method, target in (("POST", "/articles"), ("PATCH", path), ("PUT", path)):
             body = article(**{name: value})
             response = await client.request(method, target, json=body)
-            assert told(response) == f"422 #/{name} unknown_field"
+            assert summary(response) == f"422 #/{name} unknown_field"
         response = await client.get(f"/articles?{name}={value}")
-        assert told(response) == f"422 ?{name} unknown_parameter"
+        assert summary(response) == f"422 ?{name} unknown_parameter"
     assert await shown(client, "/articles") == [row]
     remark = comment(row["id"], article_is_deleted=True)
     response = await client.post("/comments", json=remark)
-    assert told(response) == "422 #/article_is_deleted unknown_field"
+    assert summary(response) == "422 #/article_is_deleted unknown_field"
 
 
 async def test_deleted_rows_are_no_concern_of_resources_that_remove_them(
     client: AsyncClient,
 ) -> None:
-    for path, row in reversed((await three(client)).items()):
+    for path, row in reversed((await create_one_of_each(client)).items()):
         item = f"{path}/{row['id']}"
         if path != "/articles":
             for value in ("include", "only"):
                 response = await client.get(f"{path}?deleted={value}")
-                assert told(response) == "422 ?deleted unknown_parameter"
+                assert summary(response) == "422 ?deleted unknown_parameter"
             response = await client.delete(f"{item}?purge=true")
-            assert told(response) == "422 ?purge unknown_parameter"
-            assert told(await client.post(f"{item}/restore")) == "404"
-        assert told(await client.get(f"{item}?deleted=include")) == "422 ?deleted unknown_parameter"
+            assert summary(response) == "422 ?purge unknown_parameter"
+            assert summary(await client.post(f"{item}/restore")) == "404"
+        assert (
+            summary(await client.get(f"{item}?deleted=include")) == "422 ?deleted unknown_parameter"
+        )
         assert await shown(client, item) == row
-    assert told(await client.get("/articles?deleted=live")) == "422 ?deleted literal_error"
-    assert told(await client.get("/articles?deleted=only&deleted=include")).startswith("422")
+    assert summary(await client.get("/articles?deleted=live")) == "422 ?deleted literal_error"
+    assert summary(await client.get("/articles?deleted=only&deleted=include")).startswith("422")
 
 
 async def test_a_slug_is_free_while_its_article_is_deleted(client: AsyncClient) -> None:
-    path, _ = await new(client, slug="a")
-    assert told(await client.delete(path)) == "204"
-    path, _ = await new(client, slug="a")
-    assert told(await client.delete(path)) == "204"  # deleted articles may have one slug, too
-    path, row = await new(client, slug="a")
+    path, _ = await create_article(client, slug="a")
+    assert summary(await client.delete(path)) == "204"
+    path, _ = await create_article(client, slug="a")
+    assert summary(await client.delete(path)) == "204"  # deleted articles may have one slug, too
+    path, row = await create_article(client, slug="a")
     first, second = await shown(client, "/articles?deleted=only")
     for gone in (first, second):
         response = await client.post(f"/articles/{gone['id']}/restore")
-        assert told(response) == "409 #/slug not_unique"
+        assert summary(response) == "409 #/slug not_unique"
         assert response.json()["type"] == "/problems/conflict"
     assert await shown(client, "/articles?deleted=include") == [
         first,
@@ -395,30 +397,30 @@ async def test_a_slug_is_free_while_its_article_is_deleted(client: AsyncClient) 
         {**row, "deleted_at": None},
     ]
     await changed(client, path, {"slug": "b"})
-    assert told(await client.post(f"/articles/{second['id']}/restore")) == "200"
-    assert told(await client.post(f"/articles/{first['id']}/restore")) == "409 #/slug not_unique"
+    assert summary(await client.post(f"/articles/{second['id']}/restore")) == "200"
+    assert summary(await client.post(f"/articles/{first['id']}/restore")) == "409 #/slug not_unique"
     response = await client.patch(path, json={"slug": "a"})
-    assert told(response) == "409 #/slug not_unique"
+    assert summary(response) == "409 #/slug not_unique"
 
 
 async def test_comments_are_hidden_and_shown_with_their_article(client: AsyncClient) -> None:
-    path, row = await new(client, slug="a")
-    _, other = await new(client, slug="b")
+    path, row = await create_article(client, slug="a")
+    _, other = await create_article(client, slug="b")
     one, two, three = [
         await created(client, "/comments", comment(row["id"], body=body)) for body in "123"
     ]
     elsewhere = await created(client, "/comments", comment(other["id"]))
-    assert told(await client.delete(f"/comments/{two['id']}")) == "204"
+    assert summary(await client.delete(f"/comments/{two['id']}")) == "204"
     for _ in range(2):
-        assert told(await client.delete(path)) == "204"
+        assert summary(await client.delete(path)) == "204"
         assert await shown(client, "/comments") == [elsewhere]
-        assert told(await client.delete(f"/comments/{one['id']}")) == "404"
-        assert told(await client.post(f"{path}/restore")) == "200"
+        assert summary(await client.delete(f"/comments/{one['id']}")) == "404"
+        assert summary(await client.post(f"{path}/restore")) == "200"
         assert await shown(client, "/comments") == [one, three, elsewhere]
         assert await shown(client, f"/comments?article_id={row['id']}") == [one, three]
         assert await shown(client, f"/comments/{one['id']}") == one
     moved = await changed(client, f"/comments/{three['id']}", {"article_id": other["id"]})
-    assert told(await client.delete(path)) == "204"
+    assert summary(await client.delete(path)) == "204"
     assert await shown(client, "/comments") == [moved, elsewhere]
 
 
@@ -426,68 +428,70 @@ async def test_what_is_purged_is_gone_with_its_comments(
     client: AsyncClient, database: Database
 ) -> None:
     for deleted in (False, True):
-        path, row = await new(client)
+        path, row = await create_article(client)
         await created(client, "/comments", comment(row["id"]))
         if deleted:
-            assert told(await client.delete(path)) == "204"
+            assert summary(await client.delete(path)) == "204"
         response = await client.delete(f"{path}?purge=true")
         assert (response.status_code, response.content) == (204, b"")
         assert await stored(database) == [[], []]
         for request in (client.post(f"{path}/restore"), client.delete(f"{path}?purge=true")):
-            assert told(await request) == "404"
-        assert told(await client.delete(f"{path}?purge=true&allow_missing=true")) == "204"
+            assert summary(await request) == "404"
+        assert summary(await client.delete(f"{path}?purge=true&allow_missing=true")) == "204"
 
 
 async def test_a_deleted_article_refers_to_its_author_still(client: AsyncClient) -> None:
     writer = await created(client, "/authors", author())
-    path, _ = await new(client, author_id=writer["id"])
-    assert told(await client.delete(path)) == "204"
-    assert told(await client.delete(f"/authors/{writer['id']}")) == "409"
+    path, _ = await create_article(client, author_id=writer["id"])
+    assert summary(await client.delete(path)) == "204"
+    assert summary(await client.delete(f"/authors/{writer['id']}")) == "409"
     assert (await client.post(f"{path}/restore")).json()["author_id"] == writer["id"]
-    assert told(await client.delete(f"{path}?purge=true")) == "204"
-    assert told(await client.delete(f"/authors/{writer['id']}")) == "204"
+    assert summary(await client.delete(f"{path}?purge=true")) == "204"
+    assert summary(await client.delete(f"/authors/{writer['id']}")) == "204"
 
 
 async def test_restoring_takes_no_body_and_no_other_method(client: AsyncClient) -> None:
-    path, _ = await new(client)
+    path, _ = await create_article(client)
     response = await client.options(f"{path}/restore")
     assert (response.status_code, response.headers["allow"]) == (204, "OPTIONS, POST")
     for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE"):
         response = await client.request(method, f"{path}/restore")
         assert (response.status_code, response.headers["allow"]) == (405, "OPTIONS, POST")
-    assert told(await client.post(f"{path}/restore?purge=true")) == "422 ?purge unknown_parameter"
+    assert (
+        summary(await client.post(f"{path}/restore?purge=true")) == "422 ?purge unknown_parameter"
+    )
     for key in (MISSING, "abc", "%00"):
-        assert told(await client.post(f"/articles/{key}/restore")) == "404"
-    assert told(await client.delete(path)) == "204"
-    assert told(await client.post(f"{path}/restore/")) == "200"
+        assert summary(await client.post(f"/articles/{key}/restore")) == "404"
+    assert summary(await client.delete(path)) == "204"
+    assert summary(await client.post(f"{path}/restore/")) == "200"
 
 
 async def test_of_deletions_at_once_one_deletes_and_of_restorations_one_restores(
     client: AsyncClient,
 ) -> None:
-    path, _ = await new(client)
+    path, _ = await create_article(client)
     for answers, requests in (
         (["204"] + ["404"] * 19, [client.delete(path) for _ in range(20)]),
         (["200"] + ["409"] * 19, [client.post(f"{path}/restore") for _ in range(20)]),
         (["204"] + ["404"] * 19, [client.delete(f"{path}?purge=true") for _ in range(20)]),
     ):
-        assert sorted([told(each) for each in await asyncio.gather(*requests)]) == answers
+        assert sorted([summary(each) for each in await asyncio.gather(*requests)]) == answers
 
 
 async def test_no_comment_outlives_an_article_that_is_deleted_while_it_is_written(
     client: AsyncClient, database: Database
 ) -> None:
     for number in range(3):
-        path, row = await new(client, slug=f"s-{number}")
+        path, row = await create_article(client, slug=f"s-{number}")
         requests = [client.post("/comments", json=comment(row["id"])) for _ in range(50)]
         requests.insert(10 * number + 10, client.delete(path))
         responses = await asyncio.gather(*requests)
         deleted = responses.pop(10 * number + 10)
-        assert told(deleted) == "204"
-        assert {told(each) for each in responses} <= {"201", UNKNOWN}
+        assert summary(deleted) == "204"
+        assert {summary(each) for each in responses} <= {"201", UNKNOWN}
         made = {each.json()["id"] for each in responses if each.status_code == 201}
         assert await shown(client, "/comments") == []
         assert {str(each.id) for each in (await stored(database))[1]} == made
-        assert told(await client.post(f"{path}/restore")) == "200"
+        assert summary(await client.post(f"{path}/restore")) == "200"
         assert {each["id"] for each in await shown(client, "/comments?limit=100")} == made
-        assert told(await client.delete(f"{path}?purge=true")) == "204"
+        assert summary(await client.delete(f"{path}?purge=true")) == "204"

@@ -10,13 +10,13 @@ from tests.support.bodies import (
     MERGE_PATCH,
     Body,
     article,
+    create_article,
     created,
     nested,
-    new,
     send,
     shown,
+    summary,
     text,
-    told,
 )
 
 pytestmark = pytest.mark.anyio
@@ -72,7 +72,7 @@ NO_OBJECTS = ("[]", "null", "3", "-0.5", '"x"', '""', "true", "false", "[{}]", '
 async def refused(client: AsyncClient, method: str, path: str) -> dict[str, str]:
     """Return what is told of each of the broken documents."""
     return {
-        name: told(await send(client, method, path, content)) for name, content in BROKEN.items()
+        name: summary(await send(client, method, path, content)) for name, content in BROKEN.items()
     }
 
 
@@ -82,39 +82,39 @@ async def test_a_post_that_is_not_json_is_400_and_leaves_nothing(articles: Async
 
 
 async def test_a_patch_that_is_not_json_is_400_and_changes_nothing(articles: AsyncClient) -> None:
-    path, row = await new(articles)
+    path, row = await create_article(articles)
     assert await refused(articles, "PATCH", path) == dict.fromkeys(BROKEN, "400")
     assert await shown(articles, "/articles") == [row]
 
 
 async def test_a_put_that_is_not_json_is_400_and_changes_nothing(client: AsyncClient) -> None:
-    path, row = await new(client)
+    path, row = await create_article(client)
     assert await refused(client, "PUT", path) == dict.fromkeys(BROKEN, "400")
     assert await shown(client, "/articles") == [row]
 
 
 async def test_a_document_that_is_no_object_is_422(articles: AsyncClient) -> None:
-    path, row = await new(articles)
+    path, row = await create_article(articles)
     for document in NO_OBJECTS:
         for method, target in (("POST", "/articles"), ("PATCH", path)):
-            answer = told(await send(articles, method, target, document))
+            answer = summary(await send(articles, method, target, document))
             assert answer == "422 # object_type", document
     assert await shown(articles, "/articles") == [row]
 
 
 async def test_a_document_may_nest_64_deep_and_no_deeper(articles: AsyncClient) -> None:
-    path, _ = await new(articles)
+    path, _ = await create_article(articles)
     # The body is the first level, meta the second.
     for deep in (f'{{"a": {nested(62)}}}', '{"a": ' * 63 + "1" + "}" * 63):
         response = await send(articles, "PATCH", path, f'{{"meta": {deep}}}')
-        assert told(response) == "200"
+        assert summary(response) == "200"
         assert json.dumps((await shown(articles, path))["meta"]["a"]) in deep
     before = await shown(articles, "/articles")
     for deep in ('{"a": ' * 64 + "1" + "}" * 64, f'{{"a": {nested(63)}}}', nested(64)):
         for method, target in (("POST", "/articles"), ("PATCH", path)):
             response = await send(articles, method, target, f'{{"meta": {deep}}}')
-            assert told(response) == "422 # too_deep", (method, deep)
-    assert told(await send(articles, "POST", "/articles", nested(200_000))) == "422 # too_deep"
+            assert summary(response) == "422 # too_deep", (method, deep)
+    assert summary(await send(articles, "POST", "/articles", nested(200_000))) == "422 # too_deep"
     assert await shown(articles, "/articles") == before
 
 
@@ -126,7 +126,7 @@ async def test_brackets_in_text_are_not_depth(client: AsyncClient) -> None:
 async def test_a_body_of_another_kind_is_415_with_the_kinds_there_are(
     articles: AsyncClient,
 ) -> None:
-    path, row = await new(articles)
+    path, row = await create_article(articles)
     kinds = (
         "",
         "text/plain",
@@ -144,40 +144,40 @@ async def test_a_body_of_another_kind_is_415_with_the_kinds_there_are(
     )
     for kind in kinds:
         response = await send(articles, "POST", "/articles", text(article(slug="a")), kind)
-        assert told(response) == "415", kind
+        assert summary(response) == "415", kind
         assert response.headers["accept"] == JSON
         response = await send(articles, "PATCH", path, '{"views": 1}', kind)
-        assert told(response) == "415", kind
+        assert summary(response) == "415", kind
         assert set(response.headers["accept-patch"].split(", ")) == {JSON, MERGE_PATCH}
     assert await shown(articles, "/articles") == [row]
 
 
 async def test_a_body_without_a_kind_is_415(client: AsyncClient) -> None:
-    path, row = await new(client)
+    path, row = await create_article(client)
     response = await client.post("/articles", content=text(article(slug="a")))
-    assert (told(response), response.headers["accept"]) == ("415", JSON)
+    assert (summary(response), response.headers["accept"]) == ("415", JSON)
     response = await client.patch(path, content='{"views": 1}')
-    assert (told(response), "accept-patch" in response.headers) == ("415", True)
+    assert (summary(response), "accept-patch" in response.headers) == ("415", True)
     assert await shown(client, "/articles") == [row]
 
 
 async def test_a_compressed_body_is_415(client: AsyncClient) -> None:
-    path, row = await new(client)
+    path, row = await create_article(client)
     for encoding in ("gzip", "br", "deflate, gzip"):
         headers = {"content-type": JSON, "content-encoding": encoding}
         content = text(article(slug="a"))
         response = await client.post("/articles", content=content, headers=headers)
-        assert (told(response), response.headers["accept"]) == ("415", JSON)
+        assert (summary(response), response.headers["accept"]) == ("415", JSON)
         response = await client.patch(path, content='{"views": 1}', headers=headers)
-        assert (told(response), "accept-patch" in response.headers) == ("415", True)
+        assert (summary(response), "accept-patch" in response.headers) == ("415", True)
     assert await shown(client, "/articles") == [row]
 
 
 async def test_a_merge_patch_is_for_patch_alone(client: AsyncClient) -> None:
-    path, row = await new(client)
+    path, row = await create_article(client)
     for method, target in (("POST", "/articles"), ("PUT", path)):
         response = await send(client, method, target, text(article(slug="a")), MERGE_PATCH)
-        assert (told(response), response.headers["accept"]) == ("415", JSON)
+        assert (summary(response), response.headers["accept"]) == ("415", JSON)
     assert await shown(client, "/articles") == [row]
 
 
@@ -190,7 +190,7 @@ async def test_json_may_be_named_in_all_its_ways(client: AsyncClient) -> None:
     )
     for number, kind in enumerate(kinds):
         response = await send(client, "POST", "/articles", text(article(slug=f"s-{number}")), kind)
-        assert told(response) == "201", kind
+        assert summary(response) == "201", kind
 
 
 async def test_white_space_and_escapes_do_not_matter(client: AsyncClient) -> None:

@@ -12,8 +12,8 @@ from app.articles.resource import router as articles
 from app.models import Article
 from brickwork import Database, install
 from brickwork.negotiation import NDJSON
-from tests.support.bodies import JSON, MISSING, Body, told
-from tests.support.recording import statements, taken
+from tests.support.bodies import JSON, MISSING, Body, summary
+from tests.support.recording import connections_in_use, statements
 from tests.support.rows import fill_articles, load, pages
 from tests.support.server import serving
 
@@ -135,7 +135,7 @@ async def test_an_export_has_no_pages_and_no_parameters_but_those_of_the_list(
         response = await client.request(method, f"/articles?{query}", headers=LINES)
     assert sent == []
     assert str(response.status_code) == answer[:3]
-    assert method == "HEAD" or told(response) == answer
+    assert method == "HEAD" or summary(response) == answer
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ async def test_a_list_is_answered_as_its_client_prefers(
         response = await client.request(method, "/articles", headers=headers)
         if kind is None:
             assert response.status_code == 406
-            assert method == "HEAD" or told(response) == "406"
+            assert method == "HEAD" or summary(response) == "406"
         else:
             assert (response.status_code, response.headers["content-type"]) == (200, kind)
             assert response.headers["vary"] == "Accept"
@@ -183,7 +183,7 @@ async def test_only_a_list_is_exported(filled: AsyncClient) -> None:
     path = f"/articles/{(await filled.get('/articles')).json()[0]['id']}"
     for method, place in (("GET", path), ("PATCH", path), ("POST", "/articles")):
         response = await filled.request(method, place, headers=LINES, json={})
-        assert told(response) == "406"
+        assert summary(response) == "406"
     for method, place, status in (("DELETE", path, 204), ("GET", f"/articles/{MISSING}", 406)):
         response = await filled.request(method, place, headers=LINES)
         assert response.status_code == status
@@ -217,7 +217,7 @@ async def test_clients_that_go_away_in_the_middle_give_their_connections_back(
         async with client.stream("GET", "/articles", headers=LINES) as response:
             if response.status_code == 200:
                 assert await anext(response.aiter_raw())
-                assert taken(database) in {1, 2}  # the rest is still to come
+                assert connections_in_use(database) in {1, 2}  # the rest is still to come
             return response.status_code
 
     async with serving(app) as client:
@@ -226,6 +226,6 @@ async def test_clients_that_go_away_in_the_middle_give_their_connections_back(
             assert 200 in answers
             assert {*answers} <= {200, 503}
             async with asyncio.timeout(10):
-                while taken(database):  # noqa: ASYNC110 — nobody tells
+                while connections_in_use(database):  # noqa: ASYNC110 — nobody tells
                     await asyncio.sleep(0.001)
         assert len(await lines(client, "/articles")) == 300

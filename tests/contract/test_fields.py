@@ -8,14 +8,14 @@ from tests.support.bodies import (
     MISSING,
     article,
     author,
+    create_article,
+    create_one_of_each,
     created,
-    new,
     places,
     send,
     shown,
+    summary,
     text,
-    three,
-    told,
 )
 
 pytestmark = pytest.mark.anyio
@@ -113,44 +113,44 @@ IN_META: dict[str, str] = {
 }
 
 
-async def told_of(client: AsyncClient, method: str, path: str, field: str, raw: str) -> str:
+async def summary_of(client: AsyncClient, method: str, path: str, field: str, raw: str) -> str:
     """Return what is told of a request whose *field* is *raw*, and all else valid."""
     body = {} if method == "PATCH" else article()
-    return told(await send(client, method, path, text(body, **{field: raw})))
+    return summary(await send(client, method, path, text(body, **{field: raw})))
 
 
 async def test_a_value_of_another_type_or_out_of_range_is_refused_at_its_field(
     articles: AsyncClient,
 ) -> None:
-    path, row = await new(articles, slug="there")
+    path, row = await create_article(articles, slug="there")
     for method, target in (("POST", "/articles"), ("PATCH", path)):
         for field, cases in FAULTS.items():
-            answers = {raw: await told_of(articles, method, target, field, raw) for raw in cases}
+            answers = {raw: await summary_of(articles, method, target, field, raw) for raw in cases}
             assert answers == {raw: f"422 #/{field} {code}" for raw, code in cases.items()}
     assert await shown(articles, "/articles") == [row]
 
 
 async def test_a_value_that_no_column_holds_is_refused_at_its_field(client: AsyncClient) -> None:
-    path, row = await new(client, slug="there")
+    path, row = await create_article(client, slug="there")
     for method, target in (("POST", "/articles"), ("PATCH", path)):
         for field, cases in REFUSED.items():
             answers = {
-                raw: places(await told_of(client, method, target, field, raw)) for raw in cases
+                raw: places(await summary_of(client, method, target, field, raw)) for raw in cases
             }
             assert answers == dict.fromkeys(cases, f"422 #/{field}")
     assert await shown(client, "/articles") == [row]
 
 
 async def test_a_value_inside_meta_is_refused_at_its_place(articles: AsyncClient) -> None:
-    path, row = await new(articles, slug="there")
+    path, row = await create_article(articles, slug="there")
     for method, target in (("POST", "/articles"), ("PATCH", path)):
-        answers = {raw: await told_of(articles, method, target, "meta", raw) for raw in IN_META}
+        answers = {raw: await summary_of(articles, method, target, "meta", raw) for raw in IN_META}
         assert answers == {raw: f"422 {answer}" for raw, answer in IN_META.items()}
     assert await shown(articles, "/articles") == [row]
 
 
 async def test_a_lone_surrogate_in_a_name_is_refused(client: AsyncClient) -> None:
-    path, row = await new(client, slug="there")
+    path, row = await create_article(client, slug="there")
     expected = {
         '"\\ud800": 1': "#",
         '"meta": {"\\ud800": 1}': "#/meta",
@@ -159,30 +159,30 @@ async def test_a_lone_surrogate_in_a_name_is_refused(client: AsyncClient) -> Non
     for method, target in (("POST", "/articles"), ("PATCH", path)):
         for members, place in expected.items():
             body = text(article())[:-1] + f", {members}}}"
-            answer = told(await send(client, method, target, body))
+            answer = summary(await send(client, method, target, body))
             assert answer.startswith(f"422 {place}"), (members, answer)
     assert await shown(client, "/articles") == [row]
 
 
 async def test_a_put_refuses_what_a_post_refuses(client: AsyncClient) -> None:
-    path, row = await new(client, slug="there")
+    path, row = await create_article(client, slug="there")
     for field, cases in FAULTS.items():
-        answers = {raw: await told_of(client, "PUT", path, field, raw) for raw in cases}
+        answers = {raw: await summary_of(client, "PUT", path, field, raw) for raw in cases}
         assert answers == {raw: f"422 #/{field} {code}" for raw, code in cases.items()}
-    answers = {raw: await told_of(client, "PUT", path, "meta", raw) for raw in IN_META}
+    answers = {raw: await summary_of(client, "PUT", path, "meta", raw) for raw in IN_META}
     assert answers == {raw: f"422 {answer}" for raw, answer in IN_META.items()}
     assert await shown(client, "/articles") == [row]
 
 
 async def test_a_reference_is_a_uuid_in_the_usual_form(client: AsyncClient) -> None:
-    rows = await three(client)
+    rows = await create_one_of_each(client)
     fields = {"/articles": "author_id", "/comments": "article_id"}
     for path, field in fields.items():
         item = f"{path}/{rows[path]['id']}"
-        answers = {raw: await told_of(client, "PATCH", item, field, raw) for raw in NOT_A_UUID}
+        answers = {raw: await summary_of(client, "PATCH", item, field, raw) for raw in NOT_A_UUID}
         assert answers == {raw: f"422 #/{field} {code}" for raw, code in NOT_A_UUID.items()}
         for raw in ("true", "[]", "{}", "9" * 5000):
-            answer = await told_of(client, "PATCH", item, field, raw)
+            answer = await summary_of(client, "PATCH", item, field, raw)
             assert places(answer) == f"422 #/{field}"
         assert await shown(client, item) == rows[path]
 
@@ -196,10 +196,10 @@ async def test_a_reference_in_capitals_is_the_same(client: AsyncClient) -> None:
 async def test_the_fields_of_authors_and_comments_are_as_strict(client: AsyncClient) -> None:
     fields = {"/authors": ("name", "email", "bio"), "/comments": ("author_name", "body")}
     faults = NOT_TEXT | {'"a\\u0000"': "null_character", '"\\ud800"': "string_unicode"}
-    for path, row in (await three(client)).items():
+    for path, row in (await create_one_of_each(client)).items():
         for field in fields.get(path, ()):
             item = f"{path}/{row['id']}"
-            answers = {raw: await told_of(client, "PATCH", item, field, raw) for raw in faults}
+            answers = {raw: await summary_of(client, "PATCH", item, field, raw) for raw in faults}
             assert answers == {raw: f"422 #/{field} {code}" for raw, code in faults.items()}
         assert await shown(client, path) == [row]
 
@@ -211,12 +211,12 @@ async def test_a_post_without_fields_is_told_all_that_are_missing(client: AsyncC
         "/comments": "#/article_id missing, #/author_name missing, #/body missing",
     }
     for path, answer in missing.items():
-        assert told(await client.post(path, json={})) == f"422 {answer}"
+        assert summary(await client.post(path, json={})) == f"422 {answer}"
         assert await shown(client, path) == []
 
 
 async def test_a_field_that_there_is_not_is_unknown(client: AsyncClient) -> None:
-    path, row = await new(client, slug="there")
+    path, row = await create_article(client, slug="there")
     names = {
         "zzz": "zzz",
         "Title": "Title",
@@ -228,24 +228,24 @@ async def test_a_field_that_there_is_not_is_unknown(client: AsyncClient) -> None
     for name, token in names.items():
         for method, target in (("POST", "/articles"), ("PATCH", path)):
             response = await client.request(method, target, json=article(**{name: MARKER}))
-            assert told(response) == f"422 #/{token} unknown_field"
+            assert summary(response) == f"422 #/{token} unknown_field"
     answer = "422 #/aaa unknown_field, #/zzz unknown_field"
-    assert told(await client.patch(path, json={"zzz": 1, "aaa": None})) == answer
+    assert summary(await client.patch(path, json={"zzz": 1, "aaa": None})) == answer
     assert await shown(client, "/articles") == [row]
 
 
 async def test_a_post_may_not_have_read_only_fields(articles: AsyncClient) -> None:
-    _, row = await new(articles, slug="there")
+    _, row = await create_article(articles, slug="there")
     values = {name: row[name] for name in ("id", "created_at", "updated_at")}
     expected = "422 #/created_at read_only, #/id read_only, #/updated_at read_only"
-    assert told(await articles.post("/articles", json=article(**values))) == expected
+    assert summary(await articles.post("/articles", json=article(**values))) == expected
     nulls = dict.fromkeys(values)
-    assert told(await articles.post("/articles", json=article(**nulls))) == expected
+    assert summary(await articles.post("/articles", json=article(**nulls))) == expected
     assert await shown(articles, "/articles") == [row]
 
 
 async def test_all_faults_of_a_body_are_told_at_once(articles: AsyncClient) -> None:
-    path, row = await new(articles, slug="there")
+    path, row = await create_article(articles, slug="there")
     body = {
         "title": "",
         "slug": MARKER.upper(),
@@ -264,8 +264,8 @@ async def test_all_faults_of_a_body_are_told_at_once(articles: AsyncClient) -> N
         ", #/slug string_pattern_mismatch, #/status literal_error, #/title string_too_short"
         ", #/views int_type, #/zzz unknown_field"
     )
-    assert told(await articles.post("/articles", json=body)) == expected
-    assert told(await articles.patch(path, json=body)) == expected
+    assert summary(await articles.post("/articles", json=body)) == expected
+    assert summary(await articles.patch(path, json=body)) == expected
     assert await shown(articles, "/articles") == [row]
 
 

@@ -17,7 +17,7 @@ from app.main import create_app
 from app.settings import Settings
 from brickwork import Database, Limits, Route, install
 from brickwork.problems import Problem, family
-from tests.support.bodies import JSON, Body, article, author, created, shown, told
+from tests.support.bodies import JSON, Body, article, author, created, shown, summary
 from tests.support.databases import Databases
 from tests.support.server import serving
 from tests.support.wire import HOST, Wire, request, wired
@@ -70,7 +70,7 @@ async def test_a_body_may_have_the_limit_and_not_a_byte_more(served: AsyncClient
     limit = USUAL.body
     async with wired(served.base_url) as wire:
         answers = [
-            told(await wire.raw(posted(padded(size, email=f"{size}{length}@a.example"), length)))
+            summary(await wire.raw(posted(padded(size, email=f"{size}{length}@a.example"), length)))
             for size in (limit, limit + 1)
             for length in (size, None)
         ]
@@ -80,14 +80,14 @@ async def test_a_body_may_have_the_limit_and_not_a_byte_more(served: AsyncClient
 
 async def test_a_body_that_is_said_to_be_too_large_is_not_waited_for(wire: Wire) -> None:
     for length in (USUAL.body + 1, 2**31, 2**63, 2**64 - 1):
-        assert told(await wire.raw(posted(b"", length))) == "413"
+        assert summary(await wire.raw(posted(b"", length))) == "413"
     expect = posted(b"", USUAL.body + 1).replace(b"\r\n\r\n", b"\r\nexpect: 100-continue\r\n\r\n")
-    assert told(await wire.raw(expect)) == "413"
+    assert summary(await wire.raw(expect)) == "413"
 
 
 async def test_a_chunked_body_is_refused_before_its_end(wire: Wire) -> None:
     endless = b"%x\r\n" % 2**40 + b" " * (USUAL.body + 1)
-    assert told(await wire.raw(CHUNKED + endless)) == "413"
+    assert summary(await wire.raw(CHUNKED + endless)) == "413"
 
 
 async def test_a_client_that_waits_is_told_to_go_on(served: AsyncClient) -> None:
@@ -95,7 +95,7 @@ async def test_a_client_that_waits_is_told_to_go_on(served: AsyncClient) -> None
     async with wired(served.base_url) as wire:
         head = posted(b"", len(content)).removesuffix(b"\r\n") + b"expect: 100-continue\r\n\r\n"
         assert (await wire.raw(head)).status_code == 100
-        assert told(await wire.raw(content)) == "201"
+        assert summary(await wire.raw(content)) == "201"
 
 
 async def test_a_length_that_is_shorter_than_the_body_cuts_it(client: AsyncClient) -> None:
@@ -131,7 +131,7 @@ async def test_headers_may_have_the_limit_and_not_a_byte_more(wire: Wire) -> Non
         f"x-a: {'b' * 1_000_000}": "431",
         "\r\n".join(["a: b"] * 20_000): "431",
     }
-    answers = {each: told(await wire.raw(request("GET", "/nothing", each))) for each in cases}
+    answers = {each: summary(await wire.raw(request("GET", "/nothing", each))) for each in cases}
     assert answers == cases
 
 
@@ -165,14 +165,14 @@ async def test_a_target_is_never_redirected_and_the_host_never_repeated(wire: Wi
     }
     for target, answer in targets.items():
         response = await wire.raw(request("GET", target))
-        assert told(response) == answer, target
+        assert summary(response) == answer, target
         assert not response.is_redirect
         assert HOST.decode() not in str(response.headers)
         assert HOST.decode() not in response.text
     others = ("x-forwarded-host: evil.example", "forwarded: host=evil.example")
     for each in others:
         response = await wire.raw(request("GET", "/articles?limit=1", each))
-        assert (told(response), HOST.decode() in str(response.headers)) == ("200", False)
+        assert (summary(response), HOST.decode() in str(response.headers)) == ("200", False)
 
 
 async def test_a_page_for_people_has_no_other_form_and_takes_head(wire: Wire) -> None:
@@ -185,7 +185,7 @@ async def test_a_page_for_people_has_no_other_form_and_takes_head(wire: Wire) ->
 async def test_a_method_that_there_is_not_is_405(wire: Wire) -> None:
     for method in ("PROPFIND", "TRACE", "PURGE", "SEARCH", "M-SEARCH", "LOCK"):
         response = await wire.raw(request(method, "/articles"))
-        assert told(response) == "405", method
+        assert summary(response) == "405", method
         assert "GET" in response.headers["allow"]
 
 
@@ -217,7 +217,7 @@ async def test_what_is_no_http_is_400_and_the_connection_closed(wire: Wire) -> N
 
 async def test_http_1_0_is_answered_and_closed(wire: Wire) -> None:
     response = await wire.raw(request("GET", "/articles", version="HTTP/1.0"))
-    assert (told(response), response.json()) == ("200", [])
+    assert (summary(response), response.json()) == ("200", [])
     with pytest.raises(EOFError):
         await wire.answer()
 
@@ -235,7 +235,7 @@ async def test_requests_that_come_at_once_are_answered_in_turn(served: AsyncClie
         await wire.send(b"".join(requests))
         answers = [await wire.answer() for _ in requests]
     expected = ["201", "200", "409 #/email not_unique", "404", "422 ?limit greater_than_equal"]
-    assert [told(each) for each in answers] == [*expected, "200"]
+    assert [summary(each) for each in answers] == [*expected, "200"]
     assert answers[1].json() == answers[-1].json()
 
 
@@ -273,7 +273,7 @@ async def test_json_is_sent_to_those_alone_who_accept_it(client: AsyncClient, wi
     for answer, values in (("200", ACCEPTED), ("406", NOT_ACCEPTED)):
         for value in values:
             response = await wire.raw(request("GET", f"/authors/{row['id']}", f"accept: {value}"))
-            assert told(response) == answer, value
+            assert summary(response) == answer, value
     assert (await client.delete(f"/authors/{row['id']}")).status_code == 204
 
 
@@ -286,7 +286,7 @@ async def test_a_list_is_sent_to_those_alone_who_accept_it_as_json_or_as_lines(w
     for kind, values in kinds.items():
         for value in values:
             response = await wire.raw(request("GET", "/articles", f"accept: {value}"))
-            answer = response.headers["content-type"] if told(response) == "200" else "406"
+            answer = response.headers["content-type"] if summary(response) == "200" else "406"
             assert answer == kind, value
 
 
@@ -296,7 +296,7 @@ async def test_who_does_not_accept_the_row_makes_none(served: AsyncClient) -> No
     for method, path in (("POST", "/authors"), ("PATCH", f"/authors/{row['id']}")):
         headers = {"accept": "text/html"}
         sent = {"name": "b", "email": "b@b.example"}
-        assert told(await served.request(method, path, json=sent, headers=headers)) == "406"
+        assert summary(await served.request(method, path, json=sent, headers=headers)) == "406"
     assert await shown(served, "/authors") == [row]
 
 
@@ -344,7 +344,7 @@ async def test_a_client_that_goes_away_in_the_answer_keeps_no_connection(
         async with wired(served.base_url) as wire:
             await wire.send(request("PATCH", path, *headers, body=body))
             await shown(served, "/authors")
-    assert told(await served.patch(path, json={"views": 99})) == "200"
+    assert summary(await served.patch(path, json={"views": 99})) == "200"
     assert len(await shown(served, "/articles?limit=100")) == 30
     assert not complaints(caplog)
 
@@ -387,7 +387,7 @@ async def test_a_500_tells_its_id_and_the_log_all_the_rest(
 ) -> None:
     async with failing() as client:
         response = await client.get("/bugs/17", headers={"x-request-id": "my-request.1"})
-    assert told(response) == "500"
+    assert summary(response) == "500"
     assert response.json()["instance"] == response.headers["x-request-id"] == "my-request.1"
     assert SECRET not in response.text + str(response.headers)
     (record,) = (each for each in complaints(caplog) if each.name == "brickwork")
@@ -433,7 +433,7 @@ async def test_every_problem_has_a_page_and_a_place_in_the_list(client: AsyncCli
         assert f'href="/problems/{problem.code}"' in listed.text
     for code in ("nothing", "Conflict", "a/b", "%00", "%3Cscript%3E"):
         response = await client.get(f"/problems/{code}")
-        assert told(response) == "404", code
+        assert summary(response) == "404", code
 
 
 async def test_the_type_of_every_status_leads_to_a_page() -> None:
@@ -486,7 +486,7 @@ async def answers_at(wire: Wire, limits: Limits) -> list[str]:
             request("GET", "/", f"x-a: {'b' * (spare + more)}"),
             request("GET", f"/articles?limit={limits.page + more}&offset={limits.offset + more}"),
         ]
-    return [told(await wire.raw(each)) for each in requests]
+    return [summary(await wire.raw(each)) for each in requests]
 
 
 async def test_two_applications_have_each_their_limits(databases: Databases) -> None:
@@ -515,7 +515,7 @@ async def test_the_routes_of_others_are_bounded_as_well() -> None:
                     ("transfer-encoding: chunked", chunked(*(b"%c" % each for each in body))),
                 ):
                     raw = request("POST", path, f"content-type: {JSON}", head, body=content)
-                    assert told(await wire.raw(raw)) == answer, (path, size, head)
+                    assert summary(await wire.raw(raw)) == answer, (path, size, head)
 
 
 def test_the_limits_are_those_of_the_contract() -> None:

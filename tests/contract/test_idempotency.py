@@ -31,11 +31,11 @@ from tests.support.bodies import (
     author,
     changed,
     comment,
+    create_article,
     created,
-    new,
     quoted,
     shown,
-    told,
+    summary,
 )
 from tests.support.calls import calling
 from tests.support.databases import Databases
@@ -66,9 +66,9 @@ class Write(NamedTuple):
 
 async def writes(client: AsyncClient) -> list[Write]:
     """Return a request of every sort that a key can be sent with; all of them succeed."""
-    path, row = await new(client)
-    gone, _ = await new(client, slug="gone")
-    assert told(await client.delete(gone)) == "204"
+    path, row = await create_article(client)
+    gone, _ = await create_article(client, slug="gone")
+    assert summary(await client.delete(gone)) == "204"
     writer = await created(client, "/authors", author())
     return [
         Write("POST", "/articles", article(slug="a")),
@@ -87,13 +87,13 @@ async def writes(client: AsyncClient) -> list[Write]:
     ]
 
 
-async def kept(client: AsyncClient) -> Sequence[object]:
+async def snapshot(client: AsyncClient) -> Sequence[object]:
     """Return all there is."""
     lists = ("/articles?deleted=include", "/authors", "/comments")
     return [await shown(client, f"{path}{'&' if '?' in path else '?'}limit=100") for path in lists]
 
 
-def same(response: Response) -> tuple[int, bytes, Mapping[str, str]]:
+def comparable(response: Response) -> tuple[int, bytes, Mapping[str, str]]:
     """Return what two answers have in common of which one repeats the other."""
     own = {"date", "x-request-id", REPLAYED}
     headers = {name: value for name, value in response.headers.items() if name not in own}
@@ -142,15 +142,15 @@ async def test_what_is_sent_again_is_answered_again_and_carried_out_once(
     assert not any(is_replay(response) for response in first)
     for row in await shown(client, "/articles?limit=100"):
         await changed(client, f"/articles/{row['id']}", {"title": "Moved on"})
-    before = await kept(client)
+    before = await snapshot(client)
 
     for form in ("{}", '"{}"'):
         order = random.sample(range(len(requests)), len(requests))
         for n in order:
             again = await requests[n].send(client, form.format(f"key-{n}"))
             assert is_replay(again), requests[n]
-            assert same(again) == same(first[n])
-    assert await kept(client) == before
+            assert comparable(again) == comparable(first[n])
+    assert await snapshot(client) == before
 
 
 async def test_a_replay_has_location_etag_and_applied_preference(client: AsyncClient) -> None:
@@ -169,21 +169,21 @@ async def test_a_replay_has_location_etag_and_applied_preference(client: AsyncCl
 
 
 async def test_a_replay_comes_before_preconditions_and_before_the_row(client: AsyncClient) -> None:
-    path, _ = await new(client)
+    path, _ = await create_article(client)
     write = Write("PATCH", path, {"views": 1}, {"if-match": '"1"'})
     first = await write.send(client, "k")
     assert (first.status_code, first.headers["etag"]) == (200, '"2"')
     await changed(client, path, {"views": 7})
 
-    assert told(await write.send(client, None)) == "412"
-    assert same(await write.send(client, "k")) == same(first)
-    assert same(await write.send(client, "k", **{"if-match": '"9"'})) == same(first)
+    assert summary(await write.send(client, None)) == "412"
+    assert comparable(await write.send(client, "k")) == comparable(first)
+    assert comparable(await write.send(client, "k", **{"if-match": '"9"'})) == comparable(first)
     assert (await shown(client, path))["views"] == 7
-    assert told(await client.delete(path)) == "204"
-    assert same(await write.send(client, "k")) == same(first)
-    assert told(await client.delete(f"{path}?purge=true")) == "204"
-    assert same(await write.send(client, "k")) == same(first)
-    assert told(await write.send(client, "other")) == "404"
+    assert summary(await client.delete(path)) == "204"
+    assert comparable(await write.send(client, "k")) == comparable(first)
+    assert summary(await client.delete(f"{path}?purge=true")) == "204"
+    assert comparable(await write.send(client, "k")) == comparable(first)
+    assert summary(await write.send(client, "other")) == "404"
 
 
 async def test_an_answer_is_repeated_after_a_restart(service_url: str) -> None:
@@ -194,7 +194,7 @@ async def test_an_answer_is_repeated_after_a_restart(service_url: str) -> None:
             answers.append(await write.send(client, "k"))
 
     first, again = answers
-    assert same(again) == same(first)
+    assert comparable(again) == comparable(first)
     assert (is_replay(first), is_replay(again)) == (False, True)
 
 
@@ -206,7 +206,7 @@ async def test_a_large_answer_is_repeated_to_the_byte(client: AsyncClient) -> No
 
     assert first.status_code == 201
     assert len(first.content) > 700_000
-    assert same(await write.send(client, "k")) == same(first)
+    assert comparable(await write.send(client, "k")) == comparable(first)
 
 
 # -- what a key is
@@ -264,14 +264,14 @@ async def test_a_key_is_up_to_255_visible_ascii_characters_bare_or_quoted(
         assert (made.status_code, is_replay(made)) == (201, False)
         again = await write.send(client, second, **caller)
         assert is_replay(again)
-        assert same(again) == same(made)
+        assert comparable(again) == comparable(made)
 
 
 async def test_what_is_no_key_is_refused_and_nothing_is_asked_of_the_database(
     client: AsyncClient,
 ) -> None:
     requests = await writes(client)
-    before = await kept(client)
+    before = await snapshot(client)
     complaints: list[str] = []
     with statements() as sent:
         for write in requests:
@@ -281,11 +281,11 @@ async def test_what_is_no_key_is_refused_and_nothing_is_asked_of_the_database(
                 response = await client.request(
                     write.method, write.path, json=write.body, headers=headers
                 )
-                if told(response) != "400 Idempotency-Key key":
-                    complaints.append(f"{write.method} {write.path} {lines}: {told(response)}")
+                if summary(response) != "400 Idempotency-Key key":
+                    complaints.append(f"{write.method} {write.path} {lines}: {summary(response)}")
     assert not complaints, "\n".join(complaints)
     assert sent == []
-    assert await kept(client) == before
+    assert await snapshot(client) == before
 
 
 async def test_the_schema_is_checked_before_the_key_and_the_key_before_the_row(
@@ -302,11 +302,11 @@ async def test_the_schema_is_checked_before_the_key_and_the_key_before_the_row(
         (Write("POST", f"{missing}/restore"), "two words", "400 Idempotency-Key key"),
         (Write("POST", f"{missing}/restore"), "k", "404"),
     ):
-        assert told(await write.send(client, key)) == answer, write
+        assert summary(await write.send(client, key)) == answer, write
 
 
 async def test_a_key_says_nothing_on_other_methods(client: AsyncClient) -> None:
-    path, row = await new(client)
+    path, row = await create_article(client)
     for key in ("k", "two words"):
         for method in ("GET", "HEAD", "OPTIONS"):
             assert (await Write(method, path).send(client, key)).is_success
@@ -314,21 +314,21 @@ async def test_a_key_says_nothing_on_other_methods(client: AsyncClient) -> None:
             response = await Write("PUT", path, article(title=title)).send(client, key)
             assert (response.status_code, is_replay(response)) == (200, False)
             assert response.json()["title"] == title
-        assert told(await Write("DELETE", path).send(client, key)) == "204"
-        assert told(await Write("DELETE", path).send(client, key)) == "404"
+        assert summary(await Write("DELETE", path).send(client, key)) == "204"
+        assert summary(await Write("DELETE", path).send(client, key)) == "404"
         ids = f"/articles/batch?id={row['id']}"
-        assert told(await Write("POST", f"{path}/restore").send(client, None)) == "200"
-        assert told(await Write("DELETE", ids).send(client, key)) == "204"
-        assert told(await Write("POST", f"{path}/restore").send(client, None)) == "200"
+        assert summary(await Write("POST", f"{path}/restore").send(client, None)) == "200"
+        assert summary(await Write("DELETE", ids).send(client, key)) == "204"
+        assert summary(await Write("POST", f"{path}/restore").send(client, None)) == "200"
 
 
 # -- what a key is of
 
 
 async def test_a_key_is_of_one_payload(client: AsyncClient) -> None:
-    path, row = await new(client)
-    gone, _ = await new(client, slug="gone")
-    assert told(await client.delete(gone)) == "204"
+    path, row = await create_article(client)
+    gone, _ = await create_article(client, slug="gone")
+    assert summary(await client.delete(gone)) == "204"
     pairs: list[tuple[Write, Sequence[object]]] = [
         (
             Write("POST", "/articles", article(slug="a")),
@@ -341,18 +341,18 @@ async def test_a_key_is_of_one_payload(client: AsyncClient) -> None:
     for number, (write, others) in enumerate(pairs):
         first = await write.send(client, f"k{number}")
         assert first.is_success
-        before = await kept(client)
+        before = await snapshot(client)
         for other in others:
             response = await write._replace(body=other).send(client, f'"k{number}"')
-            assert told(response) == "422"
+            assert summary(response) == "422"
             assert response.json()["type"] == "/problems/idempotency_key_reused"
             assert not is_replay(response)
-        assert same(await write.send(client, f"k{number}")) == same(first)
-        assert await kept(client) == before
+        assert comparable(await write.send(client, f"k{number}")) == comparable(first)
+        assert await snapshot(client) == before
 
 
 async def test_a_key_is_of_one_method_path_and_caller(client: AsyncClient) -> None:
-    paths = [(await new(client, slug=slug))[0] for slug in "ab"]
+    paths = [(await create_article(client, slug=slug))[0] for slug in "ab"]
     row = await shown(client, paths[0])
     ann, bob = {"authorization": "Bearer ann"}, {"authorization": "Bearer bob"}
     item = {"id": row["id"], "views": 2}
@@ -372,7 +372,7 @@ async def test_a_key_is_of_one_method_path_and_caller(client: AsyncClient) -> No
     assert [(each.is_success, is_replay(each)) for each in first] == [(True, False)] * len(first)
     for write, answer in zip(requests, first, strict=True):
         slashed = write._replace(path=f"{write.path}/")
-        assert same(await write.send(client, "k")) == same(answer)
+        assert comparable(await write.send(client, "k")) == comparable(answer)
         assert is_replay(await slashed.send(client, "k"))
 
 
@@ -427,7 +427,7 @@ async def test_a_key_is_of_one_user_whatever_they_show_for_it(service_url: str) 
             assert (first.status_code, is_replay(first)) == (201, False)
             again = await write.send(client, "k", authorization="Bearer 2", cookie="a=2")
             assert is_replay(again)
-            assert same(again) == same(first)
+            assert comparable(again) == comparable(first)
 
 
 async def test_a_key_is_of_one_scope_whoever_is_asking(service_url: str) -> None:
@@ -442,7 +442,7 @@ async def test_a_key_is_of_one_scope_whoever_is_asking(service_url: str) -> None
                 assert (first.status_code, is_replay(first)) == (201, False)
                 again = await write.send(client, "k", **headers)
                 assert is_replay(again)
-                assert same(again) == same(first)
+                assert comparable(again) == comparable(first)
 
 
 async def test_tenants_never_share_a_key(empty_url: str) -> None:
@@ -462,7 +462,7 @@ async def test_an_application_with_metadata_of_its_own_takes_keys_too(empty_url:
         first = await write.send(client, "k")
 
         assert first.status_code == 201
-        assert same(await write.send(client, "k")) == same(first)
+        assert comparable(await write.send(client, "k")) == comparable(first)
 
 
 # -- what is not stored
@@ -471,8 +471,8 @@ async def test_an_application_with_metadata_of_its_own_takes_keys_too(empty_url:
 async def test_of_a_request_that_is_refused_nothing_is_stored(
     client: AsyncClient, service_url: str
 ) -> None:
-    path, row = await new(client)
-    _, taken = await new(client, slug="taken")
+    path, row = await create_article(client)
+    _, taken = await create_article(client, slug="taken")
     refused = [
         (Write("POST", "/articles", {}), 422),
         (Write("POST", "/articles", article(slug="taken")), 409),
@@ -496,7 +496,7 @@ async def test_of_a_request_that_is_refused_nothing_is_stored(
     assert await stored(service_url) == 0
 
     # What stood in the way is gone: the same requests are carried out, or others with their key.
-    assert told(await client.delete(f"/articles/{taken['id']}")) == "204"
+    assert summary(await client.delete(f"/articles/{taken['id']}")) == "204"
     for write, _ in refused[1:2]:
         assert [(await write.send(client, "k")).status_code for _ in range(2)] == [201, 201]
     other = Write("PATCH", path, {"views": 5})
@@ -531,17 +531,17 @@ async def test_row_and_key_are_stored_together_or_not_at_all(
     client: AsyncClient, service_url: str, target: Any, name: str
 ) -> None:
     requests = await writes(client)
-    before = await kept(client)
+    before = await snapshot(client)
     with failing(target, name):
         for write in requests:
             if not write.headers.keys() & {"if-match"} and write.path != "/articles/batch":
-                assert told(await write.send(client, "k")) == "500"
-    assert await kept(client) == before
+                assert summary(await write.send(client, "k")) == "500"
+    assert await snapshot(client) == before
     assert await stored(service_url) == 0
 
     first = await requests[0].send(client, "k")
     assert (first.status_code, is_replay(first)) == (201, False)
-    assert same(await requests[0].send(client, "k")) == same(first)
+    assert comparable(await requests[0].send(client, "k")) == comparable(first)
     assert len(await shown(client, "/articles")) == 2
     assert await stored(service_url) == 1
 
@@ -550,8 +550,10 @@ async def test_a_reference_that_is_refused_at_the_commit_stores_no_key(empty_url
     async with calling(shop.create_app(empty_url)) as client:
         write = Write("POST", "/cities", {"name": "Lisbon", "country_code": "PT"})
         for _ in range(2):
-            assert told(await write.send(client, "k")) == "422 #/country_code reference_not_found"
-        assert told(await client.post("/countries", json={"code": "PT", "name": "P"})) == "201"
+            assert (
+                summary(await write.send(client, "k")) == "422 #/country_code reference_not_found"
+            )
+        assert summary(await client.post("/countries", json={"code": "PT", "name": "P"})) == "201"
         answers = [await write.send(client, "k") for _ in range(2)]
 
     assert [(each.status_code, is_replay(each)) for each in answers] == [(201, False), (201, True)]
@@ -565,7 +567,7 @@ def tally(answers: Sequence[Response]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for each in answers:
         if each.status_code == 409:
-            assert told(each) == "409"
+            assert summary(each) == "409"
             assert each.json()["type"] == "/problems/still_running"
             assert each.headers["retry-after"] == "1"
             counts["later"] += 1
@@ -631,7 +633,7 @@ async def test_while_the_first_is_carried_out_the_others_wait_or_are_told_to(
                 await second,
                 await write._replace(body=article(slug="b")).send(client, "k"),
             ):
-                assert told(each) == "409"
+                assert summary(each) == "409"
                 assert each.json()["type"] == "/problems/still_running"
                 assert each.headers["retry-after"] == "1"
                 assert not is_replay(each)
@@ -644,7 +646,7 @@ async def test_while_the_first_is_carried_out_the_others_wait_or_are_told_to(
 
     assert (made.status_code, is_replay(made)) == (201, False)
     assert is_replay(again)
-    assert same(again) == same(made)
+    assert comparable(again) == comparable(made)
 
 
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
@@ -672,7 +674,7 @@ async def test_who_began_before_the_first_was_done_is_answered_as_it_was(
 
             assert (first.status_code, is_replay(first)) == (201, False)
             assert is_replay(again)
-            assert same(again) == same(first)
+            assert comparable(again) == comparable(first)
             begun.clear()
             go_on.clear()
         assert len(await shown(client, "/articles")) == 2
@@ -705,7 +707,7 @@ async def test_a_batch_that_is_tried_item_by_item_keeps_its_key(databases: Datab
 
     assert (first.status_code, is_replay(first)) == (200, False)
     assert other.json()["type"] == "/problems/still_running"
-    assert same(again) == same(first)
+    assert comparable(again) == comparable(first)
 
 
 async def test_a_batch_whose_key_another_took_meanwhile_is_carried_out_anew(
@@ -749,7 +751,7 @@ async def test_when_the_first_fails_the_next_is_carried_out(service_url: str) ->
         second = asyncio.create_task(write.send(client, "k"))
         await asyncio.sleep(0.05)
         go_on.set()
-        assert told(await first) == "500"
+        assert summary(await first) == "500"
         assert (await second).status_code in {201, 409}  # in line, or told to come again
         last = await write.send(client, "k")
 
@@ -783,9 +785,9 @@ async def test_old_keys_are_swept_and_no_others(client: AsyncClient, service_url
                 client, f"k{n}"
             )
             if n < 2:
-                assert same(again) == same(answer)
+                assert comparable(again) == comparable(answer)
             else:  # the row is there, and the key is as good as new
-                assert told(again) == "409 #/email not_unique"
+                assert summary(again) == "409 #/email not_unique"
         async with database.session() as session:
             assert await sweep(session, before=now()) == 2
     assert await stored(service_url) == 0

@@ -3,7 +3,7 @@
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.bodies import MISSING, article, ask, created, send, shown, told
+from tests.support.bodies import MISSING, article, ask, created, send, shown, summary
 
 pytestmark = pytest.mark.anyio
 
@@ -59,7 +59,7 @@ async def test_an_id_that_cannot_name_a_row_is_404(articles: AsyncClient) -> Non
     keys = impossible(row["id"])
     for method in ("GET", "DELETE"):
         responses = {key: await ask(articles, method, f"/articles/{key}") for key in keys}
-        answers = {key: told(response) for key, response in responses.items()}
+        answers = {key: summary(response) for key, response in responses.items()}
         assert answers == dict.fromkeys(keys, "404")
         details = {key: response.json()["detail"] for key, response in responses.items()}
         assert details == dict.fromkeys(keys, "Article not found")
@@ -69,8 +69,8 @@ async def test_an_id_that_cannot_name_a_row_is_404(articles: AsyncClient) -> Non
 async def test_an_id_that_cannot_name_a_row_cannot_be_written_to(client: AsyncClient) -> None:
     row = await created(client, "/articles", article())
     for key in impossible(row["id"]):
-        assert told(await ask(client, "PATCH", f"/articles/{key}", {})) == "404", key
-        assert told(await ask(client, "PUT", f"/articles/{key}", article())) == "404", key
+        assert summary(await ask(client, "PATCH", f"/articles/{key}", {})) == "404", key
+        assert summary(await ask(client, "PUT", f"/articles/{key}", article())) == "404", key
     assert await shown(client, "/articles") == [row]
 
 
@@ -78,7 +78,7 @@ async def test_an_id_with_a_slash_in_it_is_404(client: AsyncClient) -> None:
     row = await created(client, "/articles", article())
     for key in ("%2F", "a%2Fb", f"{row['id']}%2F..", f"..%2F{row['id']}", f"%2F{row['id']}"):
         for method in ("GET", "DELETE"):
-            assert told(await ask(client, method, f"/articles/{key}")) == "404", key
+            assert summary(await ask(client, method, f"/articles/{key}")) == "404", key
     assert await shown(client, "/articles") == [row]
 
 
@@ -87,7 +87,7 @@ async def test_an_id_in_capitals_is_the_same(articles: AsyncClient) -> None:
     path = f"/articles/{row['id'].upper()}"
     assert await shown(articles, path) == row
     assert (await articles.patch(path, json={})).json() == row
-    assert told(await articles.delete(path)) == "204"
+    assert summary(await articles.delete(path)) == "204"
 
 
 async def test_a_row_that_is_not_there_is_told_by_its_model(client: AsyncClient) -> None:
@@ -103,5 +103,5 @@ async def test_a_row_that_is_not_there_is_told_by_its_model(client: AsyncClient)
             await send(client, "PATCH", f"{path}/{MISSING}", "{}"),
             await send(client, "PUT", f"{path}/{MISSING}", bodies[path]),
         ]
-        assert [told(response) for response in responses] == ["404"] * 4
+        assert [summary(response) for response in responses] == ["404"] * 4
         assert {response.json()["detail"] for response in responses} == {f"{model} not found"}

@@ -5,7 +5,7 @@ import re
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.bodies import Body, article, created, shown, told
+from tests.support.bodies import Body, article, created, shown, summary
 
 pytestmark = pytest.mark.anyio
 
@@ -120,7 +120,7 @@ async def test_a_limit_or_an_offset_out_of_range_is_refused_with_the_bound(
     }
     for query, (answer, bound) in expected.items():
         response = await articles.get(f"/articles?{query}")
-        assert told(response) == answer
+        assert summary(response) == answer
         detail = response.json()["errors"][0]["detail"].replace("\u202f", "")
         assert bound in re.findall(r"\d+", detail)
         assert ("cursor" in detail) is (query == "offset=10001")

@@ -3,7 +3,7 @@
 import pytest
 from httpx2 import AsyncClient, Response
 
-from tests.support.bodies import MISSING, Body, article, ask, new, shown, told
+from tests.support.bodies import MISSING, Body, article, ask, create_article, shown, summary
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ def lasting(response: Response) -> dict[str, str]:
 
 
 async def test_head_has_the_headers_of_get_and_no_body(articles: AsyncClient) -> None:
-    path, _ = await new(articles)
+    path, _ = await create_article(articles)
     for target in ("/articles", "/articles/", "/articles?limit=1&offset=1", path, f"{path}/"):
         got, headed = await articles.get(target), await articles.head(target)
         assert (got.status_code, headed.status_code) == (200, 200)
@@ -33,7 +33,7 @@ async def test_head_has_the_headers_of_get_and_no_body(articles: AsyncClient) ->
 
 
 async def test_head_is_refused_where_get_is(client: AsyncClient) -> None:
-    path, _ = await new(client)
+    path, _ = await create_article(client)
     for target in (f"/articles/{MISSING}", "/articles?limit=0", f"{path}?zzz=1", "/nothing"):
         got, headed = await client.get(target), await client.head(target)
         assert got.status_code == headed.status_code >= 400
@@ -42,7 +42,7 @@ async def test_head_is_refused_where_get_is(client: AsyncClient) -> None:
 
 
 async def test_options_tells_what_a_path_allows(client: AsyncClient) -> None:
-    path, _ = await new(client)
+    path, _ = await create_article(client)
     for target in ("/authors", "/articles", "/comments", "/articles/", "/articles?limit=0"):
         response = await client.options(target)
         assert (response.status_code, response.content) == (204, b"")
@@ -59,18 +59,18 @@ async def test_options_tells_what_a_path_allows(client: AsyncClient) -> None:
 async def test_a_method_that_a_path_has_not_is_405_with_those_it_has(
     articles: AsyncClient,
 ) -> None:
-    path, row = await new(articles)
+    path, row = await create_article(articles)
     methods = allowed(await articles.options(path))
     assert methods >= OF_A_ROW - {"PUT"}  # which the example has not
     for method in ("PUT", "PATCH", "DELETE", "TRACE"):
         for target in ("/articles", "/articles/"):
             response = await articles.request(method, target)
-            assert told(response) == "405"
+            assert summary(response) == "405"
             assert allowed(response) == OF_A_LIST
     for method in ("POST", "TRACE"):
         for target in (path, f"{path}/", f"/articles/{MISSING}"):
             response = await articles.request(method, target)
-            assert told(response) == "405"
+            assert summary(response) == "405"
             assert allowed(response) == methods
     assert await shown(articles, "/articles") == [row]
 
@@ -84,20 +84,20 @@ async def test_a_path_with_a_trailing_slash_is_the_same_resource(articles: Async
     assert await shown(articles, "/articles/") == await shown(articles, "/articles") == [row]
     response = await articles.patch(path, json={"views": 1})
     assert (response.status_code, response.json()["views"]) == (200, 1)
-    assert told(await articles.delete(path)) == "204"
-    assert told(await articles.delete(path)) == "404"
+    assert summary(await articles.delete(path)) == "204"
+    assert summary(await articles.delete(path)) == "404"
 
 
 async def test_a_path_that_is_none_of_the_service_is_404(client: AsyncClient) -> None:
-    path, _ = await new(client)
+    path, _ = await create_article(client)
     targets = ("/", "/nothing", "/Articles", "/articles//", "//articles", f"{path}//", f"{path}/a")
     for target in targets:
         for method in ("GET", "POST", "OPTIONS", "DELETE"):
-            assert told(await ask(client, method, target)) == "404", target
+            assert summary(await ask(client, method, target)) == "404", target
 
 
 async def test_problems_of_one_type_have_one_title(client: AsyncClient) -> None:
-    path, _ = await new(client)
+    path, _ = await create_article(client)
     responses = [
         await client.get("/nothing"),
         await client.get(f"/articles/{MISSING}"),
@@ -116,7 +116,7 @@ async def test_problems_of_one_type_have_one_title(client: AsyncClient) -> None:
 
 
 async def test_no_answer_repeats_the_host_that_was_sent(articles: AsyncClient) -> None:
-    path, _ = await new(articles)
+    path, _ = await create_article(articles)
     expected: list[tuple[str, str, Body | None, str]] = [
         ("POST", "/articles", article(slug="a"), "201"),
         ("POST", "/articles/", article(slug="b"), "201"),
@@ -133,6 +133,6 @@ async def test_no_answer_repeats_the_host_that_was_sent(articles: AsyncClient) -
     for method, target, body, answer in expected:
         headers = {"host": "evil.example:81"}
         response = await articles.request(method, target, json=body, headers=headers)
-        assert told(response) == answer
+        assert summary(response) == answer
         assert not [value for value in response.headers.values() if "evil" in value]
         assert "evil" not in response.text

@@ -17,7 +17,7 @@ from app.migrations import migrate
 from app.models import Model
 from app.settings import Settings
 from brickwork import Database
-from tests.support.bodies import Body, article, author, comment, created, shown, told
+from tests.support.bodies import Body, article, author, comment, created, shown, summary
 from tests.support.calls import calling
 
 T = TypeVar("T")
@@ -123,7 +123,7 @@ async def everything(client: AsyncClient) -> Mapping[str, list[Body]]:
 
 async def delete_first(client: AsyncClient) -> None:
     first, *_ = await shown(client, "/articles")
-    assert told(await client.delete(f"/articles/{first['id']}")) == "204"
+    assert summary(await client.delete(f"/articles/{first['id']}")) == "204"
 
 
 def test_rows_and_indexes_are_kept_on_the_way_down_and_up(migrated_url: str) -> None:
@@ -180,7 +180,7 @@ def test_a_way_down_that_is_refused_leaves_everything_as_it_was(migrated_url: st
 
     async def purge(client: AsyncClient) -> None:
         (gone,) = await shown(client, "/articles?deleted=only")
-        assert told(await client.delete(f"/articles/{gone['id']}?purge=true")) == "204"
+        assert summary(await client.delete(f"/articles/{gone['id']}?purge=true")) == "204"
 
     served(migrated_url, fill)
     served(migrated_url, take_the_slug)

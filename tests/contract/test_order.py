@@ -3,7 +3,7 @@
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.bodies import JSON, MISSING, article, created, send, shown, told
+from tests.support.bodies import JSON, MISSING, article, created, send, shown, summary
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +28,7 @@ async def test_the_first_check_that_fails_is_told(articles: AsyncClient) -> None
         ("DELETE", "/articles/abc?foo=1", "", "text/plain", "422 ?foo unknown_parameter"),
     ]
     for method, target, content, kind, answer in expected:
-        assert told(await send(articles, method, target, content, kind)) == answer
+        assert summary(await send(articles, method, target, content, kind)) == answer
 
 
 async def test_a_put_is_checked_in_the_same_order(client: AsyncClient) -> None:
@@ -44,5 +44,5 @@ async def test_a_put_is_checked_in_the_same_order(client: AsyncClient) -> None:
         (path, '{"title": "a", "slug": "b"}', JSON, "409 #/slug not_unique"),
     ]
     for target, content, kind, answer in expected:
-        assert told(await send(client, "PUT", target, content, kind)) == answer
+        assert summary(await send(client, "PUT", target, content, kind)) == answer
     assert await shown(client, path) == row

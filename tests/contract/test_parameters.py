@@ -3,7 +3,7 @@
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.bodies import article, ask, new, shown, told
+from tests.support.bodies import article, ask, create_article, shown, summary
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +32,7 @@ NUMBERS = (
 async def test_a_parameter_that_there_is_not_is_refused_on_every_route(
     articles: AsyncClient,
 ) -> None:
-    path, row = await new(articles, slug="there")
+    path, row = await create_article(articles, slug="there")
     for method, target in (
         ("GET", "/articles"),
         ("GET", path),
@@ -51,79 +51,79 @@ async def test_a_parameter_that_there_is_not_is_refused_on_every_route(
             "=1": "",
         }.items():
             response = await articles.request(method, f"{target}?{query}", json=body)
-            assert told(response) == f"422 ?{name} unknown_parameter"
+            assert summary(response) == f"422 ?{name} unknown_parameter"
     assert await shown(articles, "/articles") == [row]
 
 
 async def test_a_put_refuses_a_parameter_that_there_is_not(client: AsyncClient) -> None:
-    path, row = await new(client, slug="there")
+    path, row = await create_article(client, slug="there")
     response = await client.put(f"{path}?foo=1", json=article())
-    assert told(response) == "422 ?foo unknown_parameter"
+    assert summary(response) == "422 ?foo unknown_parameter"
     assert await shown(client, path) == row
 
 
 async def test_a_parameter_of_another_route_is_unknown(client: AsyncClient) -> None:
-    path, _ = await new(client, slug="there")
-    assert told(await client.get(f"{path}?limit=1")) == "422 ?limit unknown_parameter"
+    path, _ = await create_article(client, slug="there")
+    assert summary(await client.get(f"{path}?limit=1")) == "422 ?limit unknown_parameter"
     expected = "422 ?allow_missing unknown_parameter"
-    assert told(await client.get("/articles?allow_missing=true")) == expected
+    assert summary(await client.get("/articles?allow_missing=true")) == expected
 
 
 async def test_a_number_that_is_none_is_refused(client: AsyncClient) -> None:
     for name in ("limit", "offset"):
         answers = {
-            each: told(await ask(client, "GET", f"/articles?{name}={each}")) for each in NUMBERS
+            each: summary(await ask(client, "GET", f"/articles?{name}={each}")) for each in NUMBERS
         }
         assert answers == dict.fromkeys(NUMBERS, f"422 ?{name} int_parsing")
 
 
 async def test_a_parameter_with_one_value_may_not_come_twice(client: AsyncClient) -> None:
     for query in ("limit=1&limit=1", "limit=1&offset=0&limit=2", "limit=1&limit=x"):
-        assert "?limit repeated" in told(await client.get(f"/articles?{query}"))
+        assert "?limit repeated" in summary(await client.get(f"/articles?{query}"))
 
 
 async def test_a_truth_that_is_none_is_refused(client: AsyncClient) -> None:
-    path, row = await new(client, slug="there")
+    path, row = await create_article(client, slug="there")
     for value in ("", "maybe", "2", "null", "%00"):
         response = await ask(client, "DELETE", f"{path}?allow_missing={value}")
-        assert told(response) == "422 ?allow_missing bool_parsing"
+        assert summary(response) == "422 ?allow_missing bool_parsing"
     response = await client.delete(f"{path}?allow_missing=true&allow_missing=true")
-    assert told(response) == "422 ?allow_missing repeated"
+    assert summary(response) == "422 ?allow_missing repeated"
     assert await shown(client, path) == row
 
 
 async def test_a_query_that_is_not_utf8_is_400(client: AsyncClient) -> None:
-    path, row = await new(client, slug="there")
+    path, row = await create_article(client, slug="there")
     targets = (
         "/articles?limit=%FF",
         "/articles?%FF=1",
         "/articles?limit=1%ED%A0%80",
         f"{path}?a=%C0",
     )
-    answers = {target: told(await ask(client, "GET", target)) for target in targets}
+    answers = {target: summary(await ask(client, "GET", target)) for target in targets}
     assert answers == dict.fromkeys(targets, "400")
-    assert told(await ask(client, "DELETE", f"{path}?a=%FF")) == "400"
+    assert summary(await ask(client, "DELETE", f"{path}?a=%FF")) == "400"
     assert await shown(client, "/articles") == [row]
 
 
 async def test_all_faults_of_a_query_are_told_at_once(client: AsyncClient) -> None:
     response = await client.get("/articles?limit=0&offset=x&foo=1&bar=1&bar=2")
-    assert told(response) == (
+    assert summary(response) == (
         "422 ?bar unknown_parameter, ?foo unknown_parameter"
         ", ?limit greater_than_equal, ?offset int_parsing"
     )
 
 
 async def test_faults_of_the_query_and_of_the_body_are_told_at_once(articles: AsyncClient) -> None:
-    path, row = await new(articles, slug="there")
+    path, row = await create_article(articles, slug="there")
     for method, target in (("POST", "/articles"), ("PATCH", path)):
         response = await articles.request(method, f"{target}?foo=1", json=article(views=-1))
-        assert told(response) == "422 #/views greater_than_equal, ?foo unknown_parameter"
+        assert summary(response) == "422 #/views greater_than_equal, ?foo unknown_parameter"
     assert await shown(articles, "/articles") == [row]
 
 
 async def test_an_empty_query_is_none(client: AsyncClient) -> None:
-    _, row = await new(client, slug="there")
+    _, row = await create_article(client, slug="there")
     for query in ("?", "?&", "?limit=1&", "?&offset=0"):
         response = await ask(client, "GET", f"/articles{query}")
         assert response.json() == [row]

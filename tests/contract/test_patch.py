@@ -15,12 +15,12 @@ from tests.support.bodies import (
     author,
     changed,
     comment,
+    create_article,
+    create_one_of_each,
     created,
-    new,
     send,
     shown,
-    three,
-    told,
+    summary,
     touched,
 )
 
@@ -67,7 +67,7 @@ MERGED: list[tuple[Any, Any, Any]] = [
 async def test_a_patch_changes_the_fields_it_has_and_when_they_changed(
     articles: AsyncClient,
 ) -> None:
-    path, row = await new(articles)
+    path, row = await create_article(articles)
     for name, value in CHANGES.items():
         after = await changed(articles, path, {name: value})
         assert datetime.fromisoformat(after["updated_at"]) > datetime.fromisoformat(
@@ -80,7 +80,7 @@ async def test_a_patch_changes_the_fields_it_has_and_when_they_changed(
 
 
 async def test_every_resource_is_changed_alike(client: AsyncClient) -> None:
-    rows = await three(client)
+    rows = await create_one_of_each(client)
     other = await created(client, "/articles", article(slug="other"))
     patches = {
         "/authors": author(name="Other", email="other", bio="Other."),
@@ -96,7 +96,7 @@ async def test_every_resource_is_changed_alike(client: AsyncClient) -> None:
 
 
 async def test_a_patch_may_come_as_json_or_as_a_merge_patch(client: AsyncClient) -> None:
-    path, _ = await new(client)
+    path, _ = await create_article(client)
     for number, kind in enumerate((JSON, MERGE_PATCH, f"{MERGE_PATCH}; charset=utf-8")):
         response = await send(client, "PATCH", path, f'{{"title": "{number}"}}', kind)
         assert (response.status_code, response.json()["title"]) == (200, str(number))
@@ -106,7 +106,7 @@ async def test_a_patch_may_come_as_json_or_as_a_merge_patch(client: AsyncClient)
 async def test_a_patch_that_changes_nothing_leaves_the_row_untouched(
     articles: AsyncClient,
 ) -> None:
-    path, row = await new(articles, **CHANGES)
+    path, row = await create_article(articles, **CHANGES)
     values = {name: value for name, value in row.items() if name not in READ_ONLY}
     same_instant = {"published_at": "2026-02-03T05:05:06.000+01:00"}
     same_meta: Body = {"meta": {}}
@@ -118,7 +118,7 @@ async def test_a_patch_that_changes_nothing_leaves_the_row_untouched(
 async def test_no_resource_is_touched_by_a_patch_with_the_values_it_has(
     client: AsyncClient,
 ) -> None:
-    for path, row in (await three(client)).items():
+    for path, row in (await create_one_of_each(client)).items():
         values = {name: value for name, value in row.items() if name not in READ_ONLY}
         assert await changed(client, f"{path}/{row['id']}", values) == row
         assert await changed(client, f"{path}/{row['id']}", {}) == row
@@ -126,7 +126,7 @@ async def test_no_resource_is_touched_by_a_patch_with_the_values_it_has(
 
 async def test_meta_is_merged_as_rfc_7396_says(articles: AsyncClient) -> None:
     for number, (stored, patch, expected) in enumerate(MERGED):
-        path, row = await new(articles, slug=f"s-{number}", meta=stored)
+        path, row = await create_article(articles, slug=f"s-{number}", meta=stored)
         after = await changed(articles, path, {"meta": patch})
         assert after["meta"] == expected, (stored, patch)
         assert (after["updated_at"] != row["updated_at"]) == (stored != expected)
@@ -136,7 +136,7 @@ async def test_meta_is_merged_as_rfc_7396_says(articles: AsyncClient) -> None:
 async def test_values_that_python_holds_for_equal_are_a_change_in_meta(
     articles: AsyncClient,
 ) -> None:
-    path, row = await new(articles, meta={"a": 1, "b": [0]})
+    path, row = await create_article(articles, meta={"a": 1, "b": [0]})
     for patch in ({"a": True}, {"a": 1.0}, {"a": 1}, {"b": [False]}, {"b": [0.0]}):
         after = await changed(articles, path, {"meta": patch})
         assert json.dumps(after["meta"]) == json.dumps(row["meta"] | patch)
@@ -146,7 +146,7 @@ async def test_values_that_python_holds_for_equal_are_a_change_in_meta(
 
 
 async def test_null_empties_what_is_nullable(articles: AsyncClient) -> None:
-    path, row = await new(articles, **CHANGES)
+    path, row = await create_article(articles, **CHANGES)
     nulls: Body = dict.fromkeys(("rating", "published_at", "meta"))
     after = await changed(articles, path, nulls)
     assert after == {**row, **nulls, **touched(after)}
@@ -155,22 +155,22 @@ async def test_null_empties_what_is_nullable(articles: AsyncClient) -> None:
 
 
 async def test_null_is_refused_where_there_must_be_a_value(articles: AsyncClient) -> None:
-    path, row = await new(articles)
+    path, row = await create_article(articles)
     names = ("body", "slug", "status", "title", "views")
     response = await articles.patch(path, json=dict.fromkeys(names))
-    assert told(response) == "422 " + ", ".join(f"#/{name} not_nullable" for name in names)
+    assert summary(response) == "422 " + ", ".join(f"#/{name} not_nullable" for name in names)
     assert await shown(articles, path) == row
 
 
 async def test_each_resource_refuses_null_where_there_must_be_a_value(
     client: AsyncClient,
 ) -> None:
-    rows = await three(client)
+    rows = await create_one_of_each(client)
     required = {"/authors": ("email", "name"), "/comments": ("article_id", "author_name", "body")}
     for path, names in required.items():
         item = f"{path}/{rows[path]['id']}"
         response = await client.patch(item, json=dict.fromkeys(names))
-        assert told(response) == "422 " + ", ".join(f"#/{name} not_nullable" for name in names)
+        assert summary(response) == "422 " + ", ".join(f"#/{name} not_nullable" for name in names)
     item = f"/articles/{rows['/articles']['id']}"
     assert (await changed(client, item, {"author_id": None}))["author_id"] is None
     item = f"/authors/{rows['/authors']['id']}"
@@ -178,21 +178,21 @@ async def test_each_resource_refuses_null_where_there_must_be_a_value(
 
 
 async def test_a_patch_may_not_have_read_only_fields(client: AsyncClient) -> None:
-    path, row = await new(client)
+    path, row = await create_article(client)
     values = {name: row[name] for name in READ_ONLY}
     names = ("created_at", "id", "updated_at", "version")
     expected = "422 " + ", ".join(f"#/{name} read_only" for name in names)
-    assert told(await client.patch(path, json=values)) == expected
+    assert summary(await client.patch(path, json=values)) == expected
     assert await shown(client, path) == row
 
 
 async def test_a_refused_patch_changes_nothing_at_all(client: AsyncClient) -> None:
-    path, row = await new(client)
-    await new(client, slug="taken")
+    path, row = await create_article(client)
+    await create_article(client, slug="taken")
     for patch, answer in (
         ({"title": "Other", "views": -1}, "422 #/views greater_than_equal"),
         ({"title": "Other", "slug": "taken"}, "409 #/slug not_unique"),
         ({"title": "Other", "zzz": 1}, "422 #/zzz unknown_field"),
     ):
-        assert told(await client.patch(path, json=patch)) == answer
+        assert summary(await client.patch(path, json=patch)) == answer
         assert await shown(client, path) == row

@@ -17,10 +17,10 @@ from tests.support.bodies import (
     article,
     changed,
     comment,
+    create_article,
     created,
-    new,
     shown,
-    told,
+    summary,
 )
 from tests.support.calls import calling
 
@@ -113,12 +113,12 @@ async def kept(client: AsyncClient) -> Sequence[Body]:
 async def alone(client: AsyncClient, state: str) -> Sequence[Body]:
     """Leave one article, in *state*; return all there is then."""
     for row in await kept(client):
-        assert told(await client.delete(f"/articles/{row['id']}?purge=true")) == "204"
+        assert summary(await client.delete(f"/articles/{row['id']}?purge=true")) == "204"
     if state != "missing":
-        path, _ = await new(client)
+        path, _ = await create_article(client)
         await changed(client, path, {"views": 1})
         if state == "deleted":
-            assert told(await client.delete(path)) == "204"
+            assert summary(await client.delete(path)) == "204"
     return await kept(client)
 
 
@@ -137,7 +137,7 @@ async def sent(
 def heard(response: Response) -> str:
     """Return what an answer says; that to a HEAD says no more than its status."""
     is_head = response.request.method == "HEAD"
-    return str(response.status_code) if is_head else told(response)
+    return str(response.status_code) if is_head else summary(response)
 
 
 def complaint(response: Response, answer: str, rows: Sequence[Body]) -> str | None:
@@ -178,7 +178,7 @@ async def test_every_form_of_a_precondition_holds_on_every_route(
 
 
 async def test_every_answer_with_one_article_has_its_etag(client: AsyncClient) -> None:
-    path, row = await new(client)
+    path, row = await create_article(client)
     put = article(slug="b", title="Other")
     minimal = {"prefer": "return=minimal"}
     requests = [
@@ -209,7 +209,7 @@ async def test_every_answer_with_one_article_has_its_etag(client: AsyncClient) -
 
 
 async def test_a_row_that_a_client_has_is_not_sent_again(client: AsyncClient) -> None:
-    path, row = await new(client)
+    path, row = await create_article(client)
     for method in ("GET", "HEAD"):
         response = await client.request(method, path, headers={"if-none-match": '"1"'})
         assert (response.status_code, response.content) == (304, b"")
@@ -234,7 +234,7 @@ async def test_openapi_tells_what_preconditions_answer(client: AsyncClient) -> N
 
 async def test_what_changes_nothing_leaves_etag_version_and_time(client: AsyncClient) -> None:
     values = article(views=1, meta={"a": 1}, published_at="2026-02-03T04:05:06Z", rating=0.5)
-    path, row = await new(client, **values)
+    path, row = await create_article(client, **values)
     requests: list[tuple[str, Body]] = [
         ("PATCH", {}),
         ("PATCH", values),
@@ -254,7 +254,7 @@ async def test_what_changes_nothing_leaves_etag_version_and_time(client: AsyncCl
 
 async def test_the_version_in_a_list_serves_as_a_precondition(client: AsyncClient) -> None:
     for number in range(3):
-        path, _ = await new(client, slug=f"s-{number}")
+        path, _ = await create_article(client, slug=f"s-{number}")
         for views in range(number):
             await changed(client, path, {"views": views + 1})
     rows = await shown(client, "/articles")
@@ -263,24 +263,24 @@ async def test_the_version_in_a_list_serves_as_a_precondition(client: AsyncClien
         path, headers = f"/articles/{row['id']}", {"if-match": f'"{row["version"]}"'}
         response = await client.patch(path, json={"title": "Other"}, headers=headers)
         assert response.json()["version"] == row["version"] + 1
-        assert told(await client.delete(path, headers=headers)) == "412"
+        assert summary(await client.delete(path, headers=headers)) == "412"
     assert [row["version"] for row in await shown(client, "/articles")] == [2, 3, 4]
 
 
 async def test_a_version_is_written_by_no_client(client: AsyncClient) -> None:
-    path, row = await new(client)
+    path, row = await create_article(client)
     response = await client.post("/articles", json=article(slug="b", version=1))
-    assert told(response) == "422 #/version read_only"
-    assert told(await client.patch(path, json={"version": 1})) == "422 #/version read_only"
-    assert told(await client.put(path, json=row | {"version": 2})) == "422 #/version read_only"
+    assert summary(response) == "422 #/version read_only"
+    assert summary(await client.patch(path, json={"version": 1})) == "422 #/version read_only"
+    assert summary(await client.put(path, json=row | {"version": 2})) == "422 #/version read_only"
     assert await shown(client, path) == row
 
 
 async def test_a_precondition_comes_after_the_schema_and_before_the_constraints(
     client: AsyncClient,
 ) -> None:
-    path, row = await new(client)
-    await new(client, slug="taken")
+    path, row = await create_article(client)
+    await create_article(client, slug="taken")
     stale = {"if-match": '"7"'}
     requests: list[tuple[str, Body, str]] = [
         ("PATCH", {"views": -1}, "422 #/views greater_than_equal"),
@@ -291,9 +291,9 @@ async def test_a_precondition_comes_after_the_schema_and_before_the_constraints(
     ]
     for method, body, answer in requests:
         response = await client.request(method, path, json=body, headers=stale)
-        assert told(response) == answer
-    assert told(await client.post(f"{path}/restore", headers=stale)) == "412"
-    assert told(await client.delete(f"{path}?purge=maybe", headers=stale)) == (
+        assert summary(response) == answer
+    assert summary(await client.post(f"{path}/restore", headers=stale)) == "412"
+    assert summary(await client.delete(f"{path}?purge=maybe", headers=stale)) == (
         "422 ?purge bool_parsing"
     )
     assert await shown(client, path) == row
@@ -302,19 +302,19 @@ async def test_a_precondition_comes_after_the_schema_and_before_the_constraints(
 async def test_a_row_may_be_missing_whatever_is_expected_of_it(client: AsyncClient) -> None:
     for headers in ({"if-match": '"1"'}, {"if-match": "*"}, {"if-none-match": "*"}):
         path = f"/articles/{MISSING}?allow_missing=true"
-        assert told(await client.delete(path, headers=headers)) == "204"
-    path, row = await new(client)
+        assert summary(await client.delete(path, headers=headers)) == "204"
+    path, row = await create_article(client)
     response = await client.delete(f"{path}?allow_missing=true", headers={"if-match": '"7"'})
-    assert told(response) == "412"
+    assert summary(response) == "412"
     assert await shown(client, path) == row
 
 
 async def test_of_changes_to_one_version_at_once_one_is_made(client: AsyncClient) -> None:
-    path, _ = await new(client)
+    path, _ = await create_article(client)
     one = {"if-match": '"1"'}
     requests = [client.patch(path, json={"views": n + 1}, headers=one) for n in range(30)]
     requests += [client.delete(path, headers=one), client.put(path, json=article(), headers=one)]
-    first, *others = sorted([told(response) for response in await asyncio.gather(*requests)])
+    first, *others = sorted([summary(response) for response in await asyncio.gather(*requests)])
     assert first in {"200", "204"}
     assert others == (["412"] if first == "200" else ["404"]) * 31
     (row,) = await kept(client)
@@ -322,7 +322,7 @@ async def test_of_changes_to_one_version_at_once_one_is_made(client: AsyncClient
 
 
 async def test_a_row_without_versions_has_no_etag(client: AsyncClient) -> None:
-    _, row = await new(client)
+    _, row = await create_article(client)
     response = await client.post("/comments", json=comment(row["id"]))
     path, remark = f"/comments/{response.json()['id']}", response.json()
     body = comment(row["id"], body="No.")
@@ -342,11 +342,11 @@ async def test_a_row_without_versions_has_no_etag(client: AsyncClient) -> None:
     assert "version" not in remark
     for headers in ({"if-match": '"1"'}, {"if-match": '""'}, {"if-none-match": "*"}):
         response = await client.delete(path, headers=headers)
-        assert told(response) == "412"
+        assert summary(response) == "412"
         assert "etag" not in response.headers
     assert (await client.get(path, headers={"if-none-match": "*"})).status_code == 304
-    assert told(await client.get(path, headers={"if-match": "1"})) == "400 If-Match etag"
-    assert told(await client.delete(path, headers={"if-match": "*"})) == "204"
+    assert summary(await client.get(path, headers={"if-match": "1"})) == "400 If-Match etag"
+    assert summary(await client.delete(path, headers={"if-match": "*"})) == "204"
 
 
 class Careful(Resource[Article]):
@@ -373,24 +373,24 @@ REQUIRED: Final = "428 If-Match required"
 
 
 async def test_a_resource_may_require_a_precondition(careful: AsyncClient) -> None:
-    path, row = await new(careful)
+    path, row = await create_article(careful)
     for headers in ({}, {"if-none-match": '"7"'}):
         for route in (PATCH, PUT, DELETE, PURGE, RESTORE):
             target = path + route.suffix
             response = await careful.request(route.method, target, json=route.body, headers=headers)
-            assert told(response) == REQUIRED
+            assert summary(response) == REQUIRED
             assert response.json()["type"] == "/problems/precondition_required"
             missing = f"/articles/{MISSING}{route.suffix}"
             response = await careful.request(route.method, missing, json=route.body)
-            assert told(response) == "404"
+            assert summary(response) == "404"
     for headers in ({}, {"if-match": '"1"'}):
         assert (await careful.get(path, headers=headers)).json() == row
     for number, headers in enumerate(({"if-match": '"1"'}, {"if-match": "*"})):
         response = await careful.patch(path, json={"views": number + 1}, headers=headers)
         assert (response.status_code, response.headers["etag"]) == (200, f'"{number + 2}"')
-    assert told(await careful.delete(path, headers={"if-match": '"1"'})) == "412"
-    assert told(await careful.delete(path, headers={"if-match": '"3"'})) == "204"
-    assert told(await careful.post(f"{path}/restore")) == REQUIRED
+    assert summary(await careful.delete(path, headers={"if-match": '"1"'})) == "412"
+    assert summary(await careful.delete(path, headers={"if-match": '"3"'})) == "204"
+    assert summary(await careful.post(f"{path}/restore")) == REQUIRED
     response = await careful.post(f"{path}/restore", headers={"if-match": '"4"'})
     assert (response.status_code, response.headers["etag"]) == (200, '"5"')
 
@@ -404,10 +404,10 @@ async def test_a_batch_says_of_each_row_which_version_where_one_is_required(
     for batch in (changes, [named[0], changes[1]], [changes[0], named[1]]):
         response = await careful.patch("/articles/batch", json=batch)
         assert response.status_code == 428
-        assert told(response).startswith("428")
+        assert summary(response).startswith("428")
     ids = "&".join(f"id={row['id']}" for row in rows)
     response = await careful.delete(f"/articles/batch?{ids}")
-    assert told(response).startswith("428")
+    assert summary(response).startswith("428")
     assert await shown(careful, "/articles") == rows
     response = await careful.patch("/articles/batch", json=named)
     assert [row["version"] for row in response.json()] == [2, 2]

@@ -10,12 +10,12 @@ from tests.support.bodies import (
     article,
     author,
     comment,
+    create_article,
+    create_one_of_each,
     created,
-    new,
     send,
     shown,
-    three,
-    told,
+    summary,
     touched,
 )
 
@@ -35,7 +35,7 @@ async def test_a_put_replaces_the_row_and_what_it_lacks_goes_back_to_the_default
     client: AsyncClient,
 ) -> None:
     writer = await created(client, "/authors", author())
-    path, row = await new(client, author_id=writer["id"], **FULL)
+    path, row = await create_article(client, author_id=writer["id"], **FULL)
     body = article(title="Other", slug="other")
     response = await client.put(path, json=body)
     assert response.status_code == 200
@@ -54,7 +54,7 @@ async def test_a_put_replaces_the_row_and_what_it_lacks_goes_back_to_the_default
 
 
 async def test_every_resource_is_replaced_alike(client: AsyncClient) -> None:
-    rows = await three(client)
+    rows = await create_one_of_each(client)
     other = await created(client, "/articles", article(slug="other"))
     bodies = {
         "/authors": author(name="Other", bio="Other."),
@@ -71,18 +71,18 @@ async def test_every_resource_is_replaced_alike(client: AsyncClient) -> None:
 
 
 async def test_a_put_of_what_get_returned_changes_nothing(client: AsyncClient) -> None:
-    for path, row in (await three(client)).items():
+    for path, row in (await create_one_of_each(client)).items():
         item = f"{path}/{row['id']}"
         for target in (item, f"{item}/"):
             response = await send(client, "PUT", target, (await client.get(target)).content)
             assert (response.status_code, response.json()) == (200, row)
         assert await shown(client, item) == row
-    path, row = await new(client, slug="full", **FULL)
+    path, row = await create_article(client, slug="full", **FULL)
     assert (await client.put(path, json=row)).json() == row
 
 
 async def test_a_put_replaces_meta_and_does_not_merge_it(client: AsyncClient) -> None:
-    path, _ = await new(client, **FULL)
+    path, _ = await create_article(client, **FULL)
     for meta in ({"a": {"d": None}}, {}, {"a": 1}, {"a": True}, None):
         response = await client.put(path, json=article(meta=meta))
         assert repr(response.json()["meta"]) == repr(meta)
@@ -90,7 +90,7 @@ async def test_a_put_replaces_meta_and_does_not_merge_it(client: AsyncClient) ->
 
 
 async def test_read_only_fields_may_be_put_with_the_values_they_have(client: AsyncClient) -> None:
-    path, row = await new(client)
+    path, row = await create_article(client)
     same_instant = row["created_at"].replace("Z", "+00:00")
     for fields in (
         {"id": row["id"]},
@@ -104,7 +104,7 @@ async def test_read_only_fields_may_be_put_with_the_values_they_have(client: Asy
 
 
 async def test_read_only_fields_may_not_be_put_with_other_values(client: AsyncClient) -> None:
-    path, row = await new(client)
+    path, row = await create_article(client)
     other = "2020-02-03T04:05:06Z"
     cases = {
         "409 #/id key_differs": {"id": MISSING},
@@ -119,7 +119,7 @@ async def test_read_only_fields_may_not_be_put_with_other_values(client: AsyncCl
         "422 #/created_at timezone_required": {"created_at": "2020-02-03T04:05:06"},
     }
     answers = {
-        answer: told(await client.put(path, json=article(title="Other", **fields)))
+        answer: summary(await client.put(path, json=article(title="Other", **fields)))
         for answer, fields in cases.items()
     }
     assert answers == {answer: answer for answer in cases}
@@ -132,23 +132,23 @@ async def test_a_put_needs_every_field_that_has_no_default(client: AsyncClient) 
         "/articles": "#/slug missing, #/title missing",
         "/comments": "#/article_id missing, #/author_name missing, #/body missing",
     }
-    for path, row in (await three(client)).items():
+    for path, row in (await create_one_of_each(client)).items():
         item = f"{path}/{row['id']}"
-        assert told(await client.put(item, json={})) == f"422 {missing[path]}"
-        assert told(await client.put(item, json={"id": row["id"]})) == f"422 {missing[path]}"
+        assert summary(await client.put(item, json={})) == f"422 {missing[path]}"
+        assert summary(await client.put(item, json={"id": row["id"]})) == f"422 {missing[path]}"
         assert await shown(client, item) == row
 
 
 async def test_a_put_refuses_null_where_there_must_be_a_value(client: AsyncClient) -> None:
-    path, row = await new(client)
+    path, row = await create_article(client)
     names = ("body", "slug", "status", "title", "views")
     response = await client.put(path, json=dict.fromkeys(names))
-    assert told(response) == "422 " + ", ".join(f"#/{name} not_nullable" for name in names)
+    assert summary(response) == "422 " + ", ".join(f"#/{name} not_nullable" for name in names)
     assert await shown(client, path) == row
 
 
 async def test_a_put_of_a_row_that_is_not_there_makes_none(client: AsyncClient) -> None:
     body = article(id=MISSING)
-    assert told(await client.put(f"/articles/{MISSING}", json=body)) == "404"
-    assert told(await client.put(f"/articles/{MISSING}", json=article())) == "404"
+    assert summary(await client.put(f"/articles/{MISSING}", json=body)) == "404"
+    assert summary(await client.put(f"/articles/{MISSING}", json=article())) == "404"
     assert await shown(client, "/articles") == []

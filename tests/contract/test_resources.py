@@ -15,11 +15,11 @@ from tests.support.bodies import (
     author,
     changed,
     comment,
+    create_one_of_each,
     created,
     send,
     shown,
-    three,
-    told,
+    summary,
 )
 
 pytestmark = pytest.mark.anyio
@@ -78,7 +78,7 @@ async def test_a_new_article_shows_what_was_sent_and_the_defaults_of_the_rest(
 
 
 async def test_each_resource_shows_its_fields_and_no_others(client: AsyncClient) -> None:
-    rows = await three(client)
+    rows = await create_one_of_each(client)
     writer, written = rows["/authors"], rows["/articles"]
     expected = {
         "/authors": author(bio=None),
@@ -171,20 +171,22 @@ async def test_text_of_the_greatest_length_comes_back(client: AsyncClient) -> No
 
 
 async def test_text_that_is_a_character_too_long_is_refused(client: AsyncClient) -> None:
-    for path, row in (await three(client)).items():
+    for path, row in (await create_one_of_each(client)).items():
         too_long = {name: each[0] + each for name, each in LONGEST[path].items() if name != "bio"}
         expected = ", ".join(f"#/{name} string_too_long" for name in sorted(too_long))
         body = too_long if path != "/comments" else comment(row["article_id"], **too_long)
-        assert told(await client.post(path, json=body)) == f"422 {expected}"
-        assert told(await client.patch(f"{path}/{row['id']}", json=too_long)) == f"422 {expected}"
+        assert summary(await client.post(path, json=body)) == f"422 {expected}"
+        assert (
+            summary(await client.patch(f"{path}/{row['id']}", json=too_long)) == f"422 {expected}"
+        )
         assert await shown(client, path) == [row]
 
 
 async def test_text_that_may_not_be_empty_is_refused_where_it_is(client: AsyncClient) -> None:
-    for path, row in (await three(client)).items():
+    for path, row in (await create_one_of_each(client)).items():
         expected = ", ".join(f"#/{name} string_too_short" for name in NOT_EMPTY[path])
         body = dict.fromkeys(NOT_EMPTY[path], "")
-        assert told(await client.patch(f"{path}/{row['id']}", json=body)) == f"422 {expected}"
+        assert summary(await client.patch(f"{path}/{row['id']}", json=body)) == f"422 {expected}"
 
 
 async def test_a_slug_is_words_of_small_letters_and_digits_joined_by_hyphens(
@@ -209,5 +211,5 @@ async def test_a_slug_is_words_of_small_letters_and_digits_joined_by_hyphens(
         "-",
     ):
         response = await client.post("/articles", json=article(slug=slug))
-        assert told(response) == "422 #/slug string_pattern_mismatch", slug
+        assert summary(response) == "422 #/slug string_pattern_mismatch", slug
     assert await shown(client, "/articles") == before

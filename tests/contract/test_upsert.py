@@ -22,7 +22,7 @@ from brickwork import (
     crud_router,
     install,
 )
-from tests.support.bodies import ask, shown, told
+from tests.support.bodies import ask, shown, summary
 from tests.support.calls import calling
 from tests.support.shop import Base, Country, CountryCreate, CountryRead, CountryUpdate, Shop
 
@@ -171,9 +171,9 @@ async def test_a_put_creates_a_row_and_another_replaces_it(client: AsyncClient) 
 
 async def test_a_row_that_was_deleted_is_created_anew(client: AsyncClient) -> None:
     for _ in range(2):
-        assert told(await client.put(RED, json=red())) == "201"
-        assert told(await client.put(RED, json=red())) == "200"
-        assert told(await client.delete(RED)) == "204"
+        assert summary(await client.put(RED, json=red())) == "201"
+        assert summary(await client.put(RED, json=red())) == "200"
+        assert summary(await client.delete(RED)) == "204"
 
 
 async def test_a_row_without_versions_is_created_without_an_etag(client: AsyncClient) -> None:
@@ -200,38 +200,38 @@ async def test_preconditions_tell_creating_and_replacing_apart(client: AsyncClie
         ({"if-none-match": "1"}, "400 If-None-Match etag"),
         ({"if-none-match": "*"}, "201"),
     ):
-        assert told(await client.put(RED, json=red(), headers=headers)) == answer
+        assert summary(await client.put(RED, json=red(), headers=headers)) == answer
     for headers, answer in (
         ({"if-none-match": "*"}, "412"),
         ({"if-none-match": '"1"'}, "412"),
         ({"if-match": '"7"'}, "412"),
     ):
         response = await client.put(RED, json=red(note="!"), headers=headers)
-        assert (told(response), response.headers["etag"]) == (answer, '"1"')
+        assert (summary(response), response.headers["etag"]) == (answer, '"1"')
     assert (await shown(client, RED))["note"] is None
     for headers in ({"if-match": '"1"'}, {"if-match": "*"}, {"if-none-match": '"7"'}):
-        assert told(await client.put(RED, json=red(), headers=headers)) == "200"
+        assert summary(await client.put(RED, json=red(), headers=headers)) == "200"
     headers = {"if-none-match": '"1"'}
     response = await client.put("/colors/blue", json=red(code="blue", name="B"), headers=headers)
-    assert told(response) == "201"
+    assert summary(response) == "201"
 
 
 async def test_a_resource_may_require_preconditions_of_those_who_replace(
     client: AsyncClient,
 ) -> None:
-    assert told(await client.put("/careful/red", json=red())) == "201"
-    assert told(await client.put("/careful/red", json=red())) == "428 If-Match required"
+    assert summary(await client.put("/careful/red", json=red())) == "201"
+    assert summary(await client.put("/careful/red", json=red())) == "428 If-Match required"
     headers = {"if-match": '"1"'}
-    assert told(await client.put("/careful/red", json=red(), headers=headers)) == "200"
+    assert summary(await client.put("/careful/red", json=red(), headers=headers)) == "200"
 
 
 async def test_the_key_in_the_body_is_that_of_the_path(client: AsyncClient) -> None:
     for status in ("201", "200"):
         for code in ("blue", "Red", "red "):
             response = await client.put(RED, json=red(code=code))
-            assert told(response) == "409 #/code key_differs"
-        assert told(await client.put(RED, json={"name": "Red"})) == "422 #/code missing"
-        assert told(await client.put(RED, json=red())) == status
+            assert summary(response) == "409 #/code key_differs"
+        assert summary(await client.put(RED, json={"name": "Red"})) == "422 #/code missing"
+        assert summary(await client.put(RED, json=red())) == status
     assert len(await shown(client, "/colors")) == 1
 
 
@@ -258,7 +258,7 @@ async def test_the_location_of_a_row_is_where_it_is(
     assert posted.status_code == 201
     location = response.headers["location"]
     assert await shown(client, location) == response.json()
-    assert told(await client.put(path, json=red(code=code))) == "200"
+    assert summary(await client.put(path, json=red(code=code))) == "200"
     if len(code) == 2:
         assert posted.headers["location"] == location.replace("colors", "countries")
 
@@ -266,42 +266,42 @@ async def test_the_location_of_a_row_is_where_it_is(
 @pytest.mark.parametrize("code", [".", "..", "batch", "a/b", "/"])
 async def test_a_key_that_no_path_can_name_is_refused(client: AsyncClient, code: str) -> None:
     refused = "#/code no_path"
-    assert told(await client.post("/colors", json=red(code=code))) == f"422 {refused}"
+    assert summary(await client.post("/colors", json=red(code=code))) == f"422 {refused}"
     batch = [red(), red(code=code)]
-    assert told(await client.post("/colors/batch", json=batch)) == "422 #/1/code no_path"
+    assert summary(await client.post("/colors/batch", json=batch)) == "422 #/1/code no_path"
     assert await shown(client, "/colors") == []
 
 
 async def test_a_path_that_is_not_utf_8_names_no_row(client: AsyncClient) -> None:
     named = red(code="\ufffd")
-    assert told(await ask(client, "PUT", "/colors/%FF", named)) == "404"
-    assert told(await ask(client, "PUT", "/colors/%EF%BF%BD", named)) == "201"
+    assert summary(await ask(client, "PUT", "/colors/%FF", named)) == "404"
+    assert summary(await ask(client, "PUT", "/colors/%EF%BF%BD", named)) == "201"
     for target in ("/colors/%FF", "/colors/%FE", "/colors/%EF%BF"):
-        assert told(await ask(client, "GET", target)) == "404"
-    assert told(await ask(client, "GET", "/colors/%EF%BF%BD")) == "200"
+        assert summary(await ask(client, "GET", target)) == "404"
+    assert summary(await ask(client, "GET", "/colors/%EF%BF%BD")) == "200"
 
 
 async def test_what_can_name_no_row_creates_none(client: AsyncClient) -> None:
     for key, answer in {"%00": "404", "a" * 11: "404", "batch": "405"}.items():
-        assert told(await client.put(f"/colors/{key}", json=red())) == answer
+        assert summary(await client.put(f"/colors/{key}", json=red())) == answer
     assert await shown(client, "/colors") == []
 
 
 async def test_a_refused_put_creates_nothing(client: AsyncClient) -> None:
-    assert told(await client.put("/colors/blue", json=red(code="blue"))) == "201"
+    assert summary(await client.put("/colors/blue", json=red(code="blue"))) == "201"
     for body, answer in (
         (red(), "409 #/name not_unique"),
         (red(name=1), "422 #/name string_type"),
         (red(zzz=1), "422 #/zzz unknown_field"),
         ({"code": "red"}, "422 #/name missing"),
     ):
-        assert told(await client.put(RED, json=body)) == answer
+        assert summary(await client.put(RED, json=body)) == answer
     assert [row["code"] for row in await shown(client, "/colors")] == ["blue"]
 
 
 async def test_a_put_that_creates_has_no_fields_that_are_only_read(client: AsyncClient) -> None:
     response = await client.put(RED, json=red(version=7, uses=9))
-    assert told(response) == "422 #/uses read_only, #/version read_only"
+    assert summary(response) == "422 #/uses read_only, #/version read_only"
     assert await shown(client, "/colors") == []
 
 
@@ -312,7 +312,7 @@ async def test_of_puts_of_one_new_key_at_once_one_creates_and_the_others_replace
         path, code = f"/colors/c{number}", f"c{number}"
         puts = [client.put(path, json=red(code=code, name=f"{code} {each}")) for each in range(30)]
         responses = await asyncio.gather(*puts)
-        assert sorted(told(response) for response in responses) == ["200"] * 29 + ["201"]
+        assert sorted(summary(response) for response in responses) == ["200"] * 29 + ["201"]
         versions = sorted(response.json()["version"] for response in responses)
         assert versions == list(range(1, 31))
         assert await shown(client, path) == max(
@@ -324,32 +324,32 @@ async def test_of_puts_that_may_only_create_one_does(client: AsyncClient) -> Non
     new = {"if-none-match": "*"}
     puts = [client.put(RED, json=red(note=str(number)), headers=new) for number in range(30)]
     responses = await asyncio.gather(*puts)
-    assert sorted(told(response) for response in responses) == ["201"] + ["412"] * 29
+    assert sorted(summary(response) for response in responses) == ["201"] + ["412"] * 29
     assert (await shown(client, RED))["version"] == 1
 
 
 async def test_a_key_that_another_tenant_has_is_taken(client: AsyncClient, database: Shop) -> None:
     ours, theirs = {"tenant": "ours"}, {"tenant": "theirs"}
-    assert told(await client.put(RED, json=red(), headers=ours)) == "201"
+    assert summary(await client.put(RED, json=red(), headers=ours)) == "201"
     response = await client.put(RED, json=red(name="Other"), headers=theirs)
-    assert told(response) == "409 #/code not_unique"
+    assert summary(response) == "409 #/code not_unique"
     assert database.retries <= 2  # another attempt finds nothing else
     response = await client.put(RED, json=red(), headers=theirs | {"if-match": "*"})
-    assert told(response) == "404"
+    assert summary(response) == "404"
     assert (await client.get(RED, headers=ours)).json() == red(note=None, uses=0, version=1)
-    assert told(await client.put(RED, json=red(), headers=ours)) == "200"
+    assert summary(await client.put(RED, json=red(), headers=ours)) == "200"
 
 
 async def test_a_key_that_a_deleted_row_has_is_taken(client: AsyncClient, database: Shop) -> None:
     path, body = "/shades/dark", {"code": "dark"}
-    assert told(await client.put(path, json=body)) == "201"
-    assert told(await client.delete(path)) == "204"
-    assert told(await client.put(path, json=body)) == "409 #/code not_unique"
+    assert summary(await client.put(path, json=body)) == "201"
+    assert summary(await client.delete(path)) == "204"
+    assert summary(await client.put(path, json=body)) == "409 #/code not_unique"
     assert database.retries <= 2
-    assert told(await client.post(f"{path}/restore")) == "200"
-    assert told(await client.put(path, json=body)) == "200"
-    assert told(await client.delete(f"{path}?purge=true")) == "204"
-    assert told(await client.put(path, json=body)) == "201"
+    assert summary(await client.post(f"{path}/restore")) == "200"
+    assert summary(await client.put(path, json=body)) == "200"
+    assert summary(await client.delete(f"{path}?purge=true")) == "204"
+    assert summary(await client.put(path, json=body)) == "201"
 
 
 async def test_openapi_tells_that_a_put_may_create(client: AsyncClient) -> None:

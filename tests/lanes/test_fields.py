@@ -29,7 +29,7 @@ from brickwork import (
     crud_router,
     install,
 )
-from tests.support.bodies import told
+from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.databases import Databases
 from tests.support.notes import (
@@ -40,12 +40,12 @@ from tests.support.notes import (
     NoteRead,
     NoteUpdate,
     asked,
-    book,
     current_user,
     notes,
+    notes_app,
     yielding,
 )
-from tests.support.recording import noting
+from tests.support.recording import record_fast_path
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
 
@@ -88,24 +88,24 @@ async def test_both_lanes_show_everyone_their_own(
     seen: list[list[object]] = []
     for fast in (True, False):
         asked.clear()
-        async with calling(book(empty_url, notes(), fast=fast, **options)) as client:
+        async with calling(notes_app(empty_url, notes(), fast=fast, **options)) as client:
             seen.append([])
             for method, path, user, body, expected in SCRIPT:
                 headers = {"authorization": user} if user else {}
-                with noting() as taken:
+                with record_fast_path() as taken:
                     answer = await client.request(method, path, headers=headers, json=body)
                 assert (path, user, taken) == (path, user, expected if fast else taken)
                 links = {key: each["url"] for key, each in answer.links.items()}
                 kept = {"etag", "vary", "location", "content-type"}
                 head = {k: v for k, v in answer.headers.items() if k in kept}
-                shown = told(answer) if answer.status_code >= 400 else answer.content
+                shown = summary(answer) if answer.status_code >= 400 else answer.content
                 seen[-1].append((path, user, answer.status_code, head, links, shown))
         seen[-1].append([*asked])  # everyone is asked once, whichever lane it is
     assert seen[0] == seen[1]
 
 
 async def test_what_is_read_together_is_each_ones_own(empty_url: str) -> None:
-    async with calling(book(empty_url, notes())) as client:
+    async with calling(notes_app(empty_url, notes())) as client:
         wanted = [(key, user) for key in range(1, 21) for user in ("ada", "bob")] * 2
         answers = await asyncio.gather(
             *(client.get(f"/notes/{key}", headers={"authorization": user}) for key, user in wanted)
@@ -125,8 +125,8 @@ async def test_what_cannot_be_compared_is_read_alone(databases: Databases) -> No
             owners = literal([self.user, "eve"], ARRAY(String))
             return super().query().where(Note.owner == any_(owners))
 
-    async with calling(book(databases.empty("postgresql"), notes(Several))) as client:
-        with noting() as taken:
+    async with calling(notes_app(databases.empty("postgresql"), notes(Several))) as client:
+        with record_fast_path() as taken:
             found = [
                 (await client.get(f"/notes/{key}", headers={"authorization": "ada"})).status_code
                 for key in (1, 2)
@@ -141,14 +141,14 @@ async def test_a_row_that_cannot_be_shown_is_a_500(empty_url: str) -> None:
     class Every(Resource[Note]): ...
 
     router = crud_router("/notes", Every, read=Short, create=NoteCreate, update=NoteUpdate)
-    async with calling(book(empty_url, router)) as client:
-        with noting() as taken:
+    async with calling(notes_app(empty_url, router)) as client:
+        with record_fast_path() as taken:
             assert (await client.get("/notes/1")).status_code == 500
     assert taken == [False]
 
 
 async def test_a_walk_through_a_scope_ends_where_it_does(empty_url: str) -> None:
-    async with calling(book(empty_url, notes())) as client:
+    async with calling(notes_app(empty_url, notes())) as client:
         for user, keys in (("ada", [*range(1, 21, 2)]), ("bob", [*range(2, 21, 2)])):
             target, found = "/notes?limit=3", list[int]()
             while target:
@@ -233,9 +233,9 @@ async def test_a_dependency_that_only_returns_a_value_is_no_hindrance(
     class Depending(Resource[Note]):
         given: Any = dependency
 
-    async with calling(book(empty_url, notes(Depending))) as client:
+    async with calling(notes_app(empty_url, notes(Depending))) as client:
         asked.clear()
-        with noting() as taken:
+        with record_fast_path() as taken:
             row = await client.get("/notes/1")
             changed = await client.patch("/notes/1", json={"text": "changed"})
             missing = await client.patch("/notes/99", json={"text": "changed"})
@@ -248,8 +248,8 @@ async def test_a_dependency_may_read_a_part_of_the_body(empty_url: str) -> None:
     class Sending(Resource[Note]):
         given: Annotated[str, Depends(sent)]
 
-    async with calling(book(empty_url, notes(Sending))) as client:
-        with noting() as taken:
+    async with calling(notes_app(empty_url, notes(Sending))) as client:
+        with record_fast_path() as taken:
             body = {"data": {"text": "changed"}, "body": {}}
             changed = await client.patch("/notes/1", json=body)
     assert (changed.status_code, taken) == (200, [])
@@ -259,8 +259,8 @@ async def test_another_session_is_left_to_the_ordinary_lane(empty_url: str) -> N
     class Detached(Resource[Note]):
         session: Annotated[Any, Depends(own_session)]
 
-    async with calling(book(empty_url, notes(Detached))) as client:
-        with noting() as taken:
+    async with calling(notes_app(empty_url, notes(Detached))) as client:
+        with record_fast_path() as taken:
             assert (await client.get("/notes")).status_code == 500
     assert taken == []
 
@@ -270,14 +270,14 @@ async def test_a_router_that_came_first_is_left_to_the_ordinary_lane(empty_url: 
     app.include_router(notes())
     install(app)
     async with calling(app) as client:
-        with noting() as taken:
+        with record_fast_path() as taken:
             row = await client.get("/notes/1", headers={"authorization": "ada"})
     assert (row.status_code, taken) == (200, [])
 
 
 async def test_a_request_within_another_is_asked_for_itself(empty_url: str) -> None:
     """What is known of one request is not taken for known of those that are sent meanwhile."""
-    app = book(empty_url, notes())
+    app = notes_app(empty_url, notes())
 
     @app.get("/whoami")
     async def whoami(user: Annotated[str, Depends(current_user)]) -> str:
@@ -290,7 +290,7 @@ async def test_a_request_within_another_is_asked_for_itself(empty_url: str) -> N
 
     app.add_exception_handler(Problem, handle)
     async with calling(app) as client:
-        with noting() as taken:
+        with record_fast_path() as taken:
             answer = await client.get("/notes/99", headers={"authorization": "ada"})
     assert (taken, answer.json()) == ([False], "bob")
 
@@ -334,9 +334,9 @@ class Binding(Resource[Note]):
 async def test_a_resource_may_depend_on_another(
     empty_url: str, resource: type[Resource[Note]], lanes: list[bool]
 ) -> None:
-    async with calling(book(empty_url, notes(resource))) as client:
+    async with calling(notes_app(empty_url, notes(resource))) as client:
         asked.clear()
-        with noting() as taken:
+        with record_fast_path() as taken:
             answer = await client.get("/notes?limit=1", headers={"authorization": "ada"})
     assert [each["owner"] for each in answer.json()] == ["bob"]
     assert (taken, asked) == (lanes, ["ada"])
@@ -461,9 +461,9 @@ async def test_a_scope_is_kept_whatever_it_is(
     seen: list[list[object]] = []
     hits: list[str] = []
     for fast in (True, False):
-        async with calling(book(empty_url, notes(resource), fast=fast)) as client:
+        async with calling(notes_app(empty_url, notes(resource), fast=fast)) as client:
             seen.append([])
-            with noting() as taken:
+            with record_fast_path() as taken:
                 for user, key in product(("ada", "eve", "bob"), (10, 13)):
                     known = {"authorization": user}
                     for answer in (
@@ -474,7 +474,7 @@ async def test_a_scope_is_kept_whatever_it_is(
                         ),
                         await client.delete(f"/notes/{key + 2}", headers=known),
                     ):
-                        body = told(answer) if answer.status_code >= 400 else answer.text
+                        body = summary(answer) if answer.status_code >= 400 else answer.text
                         seen[-1].append((user, answer.status_code, body))
             hits.append("".join("f" if any(taken[n::4]) else "o" for n in range(4)))
     assert seen[0] == seen[1]

@@ -33,10 +33,10 @@ from brickwork import (
 from brickwork.drivers import fetch
 from brickwork.pools import FairPool
 from brickwork.statements import compiled
-from tests.support.bodies import MISSING, article, created, told
+from tests.support.bodies import MISSING, article, created, summary
 from tests.support.calls import calling
 from tests.support.databases import postgres_only
-from tests.support.recording import listening, noting
+from tests.support.recording import event_listener, record_fast_path
 from tests.support.shop import Base, Shop
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
@@ -53,7 +53,7 @@ def service(url: str, *, fast: bool = True) -> FastAPI:
 def comparable(response: Response) -> object:
     own = {b"date", b"x-request-id"}
     headers = [(k, v) for k, v in response.headers.raw if k.lower() not in own]
-    body = response.content if response.status_code < 400 else told(response)
+    body = response.content if response.status_code < 400 else summary(response)
     return response.status_code, headers, body
 
 
@@ -114,16 +114,16 @@ async def test_both_lanes_give_the_same_bytes(service_url: str) -> None:
             article(slug="d"),
         ]
         keys = [(await created(fast, "/articles", body))["id"] for body in bodies]
-        assert told(await fast.delete(f"/articles/{keys[3]}")) == "204"
+        assert summary(await fast.delete(f"/articles/{keys[3]}")) == "204"
         for targets, expected in ((FAST, [True]), (ORDINARY, [False]), (NOWHERE, [])):
             for target in targets:
                 path = target
                 for number, key in enumerate(keys):
                     path = path.replace(f"${number}", key)
-                with noting() as taken:
+                with record_fast_path() as taken:
                     answer = comparable(await fast.get(path))
                 assert (taken, path) == (expected, path)
-                with noting() as taken:
+                with record_fast_path() as taken:
                     assert comparable(await ordinary.get(path)) == answer
                 assert taken == [False] * len(expected)
 
@@ -132,7 +132,7 @@ async def test_a_walk_begun_on_one_lane_goes_on_on_the_other(service_url: str) -
     async with calling(service(service_url)) as client:
         keys = [(await created(client, "/articles", article(slug=f"s{n}")))["id"] for n in range(5)]
         target, found = "/articles?limit=2", list[str]()
-        with noting() as taken:
+        with record_fast_path() as taken:
             while target:
                 response = await client.get(target)
                 found += [row["id"] for row in response.json()]
@@ -156,11 +156,11 @@ async def test_what_a_request_asks_besides_is_not_for_the_fast_lane(service_url:
             ({"accept": "text/html, */*;q=0.1"}, 200, False),
             ({"accept": "application/json"}, 200, True),
         ):
-            with noting() as taken:
+            with record_fast_path() as taken:
                 response = await client.get(path, headers=headers)
             assert (response.status_code, taken) == (status, [fast])
             assert status not in {200, 304} or response.headers["etag"] == '"1"'
-        with noting() as taken:
+        with record_fast_path() as taken:
             assert (await client.head(path)).headers["etag"] == '"1"'
         assert taken == []
 
@@ -171,8 +171,8 @@ async def test_it_sees_what_was_written_before(service_url: str) -> None:
         for number in range(20):
             response = await client.patch(path, json={"views": number})
             assert (await client.get(path)).content == response.content
-        assert told(await client.delete(path)) == "204"
-        assert told(await client.get(path)) == "404"
+        assert summary(await client.delete(path)) == "204"
+        assert summary(await client.get(path)) == "404"
         assert (await client.get("/articles")).json() == []
 
 
@@ -322,7 +322,7 @@ async def lanes_of(shop: Shop, *routers: APIRouter, **options: Any) -> str:
         app.include_router(each, **options)
     async with calling(app) as client:
         await client.post("/shops", json={"code": "a", "name": "b"})
-        with noting() as taken:
+        with record_fast_path() as taken:
             row, rows = await client.get("/shops/a"), await client.get("/shops?limit=5")
         assert row.status_code == 200, row.text
         assert rows.status_code in {200, 422}, rows.text
@@ -403,7 +403,7 @@ async def test_under_a_path_of_its_own_it_is_found_as_well(shop: Shop) -> None:
         app.include_router(shops(), prefix="/v1")
         await client.post("/v1/shops", json={"code": "a", "name": "b"})
         app.include_router(shops(), prefix="/v2")
-        with noting() as taken:
+        with record_fast_path() as taken:
             paths = (
                 "/v1/shops",
                 "/v2/shops/a",
@@ -412,7 +412,7 @@ async def test_under_a_path_of_its_own_it_is_found_as_well(shop: Shop) -> None:
                 "/shops",
                 "/v1/shops/",
             )
-            answers = [told(await client.get(path)) for path in paths]
+            answers = [summary(await client.get(path)) for path in paths]
         assert (answers, taken) == (["200"] * 4 + ["404", "200"], [True] * 5)
 
 
@@ -424,10 +424,10 @@ async def test_mounted_in_another_it_is_left_alone(shop: Shop) -> None:
     outer.mount("/inner", inner)
     outer.include_router(shops(), prefix="/outer")
     async with calling(outer) as client:
-        with noting() as taken:
-            assert told(await client.get("/inner/shops")) == "200"
+        with record_fast_path() as taken:
+            assert summary(await client.get("/inner/shops")) == "200"
             assert taken == []
-            assert told(await client.get("/outer/shops")) == "200"
+            assert summary(await client.get("/outer/shops")) == "200"
         assert taken == [True]
 
 
@@ -437,8 +437,8 @@ async def test_what_is_on_a_host_of_its_own_comes_first(shop: Shop) -> None:
     app.host("other.example.org", FastAPI())
     app.include_router(shops())
     async with calling(app) as client:
-        with noting() as taken:
-            assert told(await client.get("/shops")) == "200"
+        with record_fast_path() as taken:
+            assert summary(await client.get("/shops")) == "200"
             other = await client.get("/shops", headers={"host": "other.example.org"})
         assert (other.status_code, taken) == (404, [])
 
@@ -462,7 +462,7 @@ async def test_a_dependency_that_a_test_overrides_is_heeded(shop: Shop) -> None:
     install(app)
     app.include_router(shops())
     async with calling(app) as client:
-        with noting() as taken:
+        with record_fast_path() as taken:
             await client.get("/shops")
             app.dependency_overrides[lambda: None] = lambda: None
             await client.get("/shops")
@@ -480,7 +480,7 @@ async def test_a_dependency_that_a_test_overrides_is_heeded(shop: Shop) -> None:
     ids=lambda each: getattr(each, "__name__", each),
 )
 async def test_who_listens_is_told(shop: Shop, target: object, name: str) -> None:
-    with listening(target, name):
+    with event_listener(target, name):
         assert await lanes_of(shop, shops()) == "ordinary ordinary"
     assert await lanes_of(shop, shops()) == "fast fast"
 
@@ -491,13 +491,13 @@ async def test_types_and_validators_see_the_values(shop: Shop) -> None:
     app.include_router(shops())
     async with calling(app) as client:
         await client.post("/shops", json={"code": "A", "name": "Bread"})
-        with noting() as taken:
+        with record_fast_path() as taken:
             assert (await client.get("/shops/A")).json() == {"code": "A", "name": "<BREAD>"}
         assert taken == [True]
         await client.post("/shops", json={"code": "odd", "name": "odd"})
-        with noting() as taken:
+        with record_fast_path() as taken:
             for path in ("/shops/odd", "/shops"):
-                assert told(await client.get(path)) == "500"
+                assert summary(await client.get(path)) == "500"
         assert taken == [False, False]
 
 
@@ -513,7 +513,7 @@ async def test_a_connection_that_was_lost_is_replaced(shop: Shop, path: str) -> 
     async with calling(app) as client:
         await client.post("/shops", json={"code": "a", "name": "b"})
         for _ in range(3):
-            assert told(await client.get(path)) == "200"
+            assert summary(await client.get(path)) == "200"
             async with shop.writer.connect() as connection:
                 await connection.execute(
                     text(
@@ -521,11 +521,11 @@ async def test_a_connection_that_was_lost_is_replaced(shop: Shop, path: str) -> 
                         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
                     )
                 )
-            answers = [told(await client.get(path)) for _ in range(4)]
+            answers = [summary(await client.get(path)) for _ in range(4)]
             assert answers[-1] == "200"
             assert {*answers} <= {"200", "503"}
-        with noting() as taken:
-            assert told(await client.get(path)) == "200"
+        with record_fast_path() as taken:
+            assert summary(await client.get(path)) == "200"
         assert taken == [True]
 
 
@@ -536,7 +536,7 @@ async def test_what_the_server_refuses_is_told_by_the_ordinary_lane(shop: Shop) 
     app.include_router(shops())
     async with calling(app) as client:
         await client.post("/shops", json={"code": "a", "name": "b"})
-        assert told(await client.get("/shops/a")) == "200"
+        assert summary(await client.get("/shops/a")) == "200"
         async with shop.writer.begin() as connection:
             await connection.execute(text("LOCK TABLE shops IN ACCESS EXCLUSIVE MODE"))
             async with shop.reader.connect() as reader:
@@ -552,7 +552,7 @@ async def test_what_the_server_refuses_is_told_by_the_ordinary_lane(shop: Shop) 
                 )
                 await asyncio.sleep(0.05)
                 await connection.rollback()
-        assert told(waiting.result()) in {"200", "503"}
+        assert summary(waiting.result()) in {"200", "503"}
 
 
 async def test_a_connection_is_used_again(shop: Shop) -> None:
@@ -566,9 +566,9 @@ async def test_a_connection_is_used_again(shop: Shop) -> None:
     install(app)
     app.include_router(shops())
     async with calling(app) as client:
-        with noting() as taken:
+        with record_fast_path() as taken:
             for _ in range(20):
-                assert told(await client.get("/shops")) == "200"
+                assert summary(await client.get("/shops")) == "200"
     assert (len(opened), taken) == (1, [True] * 20)
 
 
@@ -579,11 +579,11 @@ async def test_a_pool_that_is_in_use_is_a_503_in_time(shop: Shop, paths: list[st
     app.include_router(shops())
     async with calling(app) as client:
         async with shop.reader.connect(), shop.reader.connect():
-            with noting() as taken:
+            with record_fast_path() as taken:
                 responses = await asyncio.gather(*(client.get(path) for path in paths))
-            answers = {(told(each), each.headers["retry-after"]) for each in responses}
+            answers = {(summary(each), each.headers["retry-after"]) for each in responses}
             assert (answers, taken) == ({("503", "1")}, [])
-        assert told(await client.get("/shops")) == "200"
+        assert summary(await client.get("/shops")) == "200"
 
 
 @postgres_only
@@ -628,7 +628,7 @@ async def test_a_table_that_is_not_there_is_told_by_the_ordinary_lane(
     async with calling(app) as client:
         async with shop.writer.begin() as connection:
             await connection.execute(text("DROP TABLE shops"))
-        with noting() as taken:
+        with record_fast_path() as taken:
             for _ in range(5):  # more than there are connections
-                assert told(await client.get(path)) == "500"
+                assert summary(await client.get(path)) == "500"
         assert taken == [False] * 5

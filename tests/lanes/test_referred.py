@@ -31,7 +31,7 @@ from tests.support import library
 from tests.support.calls import calling
 from tests.support.databases import Databases
 from tests.support.library import Book, Nation, Writer
-from tests.support.recording import listening, noting
+from tests.support.recording import event_listener, record_fast_path
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
 
@@ -96,7 +96,7 @@ async def test_both_lanes_show_what_rows_refer_to(databases: Databases, backend:
         async with calling(shelves(url, fast=fast)) as client:
             await fill(url, FILLED)
             for method, path, body, _ in SCRIPT:
-                with noting() as taken:
+                with record_fast_path() as taken:
                     response = await client.request(method, path, json=body)
                 seen[-1].append((response.status_code, masked(response.text)))
                 lanes.append(taken)
@@ -140,7 +140,7 @@ async def test_whom_a_row_refers_to_may_change_while_it_is_written(
         await fill(empty_url, FILLED)
         monkeypatch.setattr(References, "of", of)
         for title, writer in (("x", "w2"), ("y", None), ("z", "w1")):
-            with noting() as taken:
+            with record_fast_path() as taken:
                 answer = await client.patch(f"/books/{key(1)}", json={"title": title})
             assert (answer.json()["title"], name_of_writer(answer)) == (title, writer)
             assert taken == [False]
@@ -171,7 +171,7 @@ async def test_rows_that_are_made_at_once_show_each_their_own(empty_url: str) ->
     async with calling(shelves(empty_url)) as client:
         await fill(empty_url, FILLED)
         bodies = [{"title": f"t{n}", "writer_id": [key(1), key(2), None][n % 3]} for n in range(30)]
-        with noting() as taken:
+        with record_fast_path() as taken:
             posts = (client.post("/books", json=each) for each in bodies)
             answers = await asyncio.gather(*posts)
         assert taken == [True] * 30
@@ -186,7 +186,7 @@ async def test_who_listens_to_what_is_shown_is_heeded(empty_url: str, target: ty
     async with calling(shelves(empty_url)) as client:
         await fill(empty_url, FILLED)
         for method, path in (("POST", "/books"), ("PATCH", f"/books/{key(1)}")):
-            with noting() as taken, listening(target, "load"):
+            with record_fast_path() as taken, event_listener(target, "load"):
                 assert (await client.request(method, path, json=body)).is_success
             assert taken == [False]
 
@@ -300,7 +300,7 @@ async def stadium(url: str, read: type[ReadSchema]) -> FastAPI:
 
 async def test_a_row_may_refer_to_several(empty_url: str) -> None:
     async with calling(await stadium(empty_url, Shown)) as client:
-        with noting() as taken:
+        with record_fast_path() as taken:
             body = {"note": "x", "home_id": 1, "away_id": 2}
             made = await client.post("/matches", json=body)
             assert made.json() == {
@@ -331,7 +331,7 @@ async def test_a_row_that_is_deleted_is_not_shown_by_one_that_refers_to_it(empty
         database = Database(empty_url)
         async with database.lifespan(None), database.session() as session:
             await session.execute(update(Team).where(Team.id == 2).values(deleted_at=now()))
-        with noting() as taken:
+        with record_fast_path() as taken:
             made = await client.post("/matches", json=body)
             changed = await client.patch("/matches/1", json={"note": "y"})
         assert [made.json()["away"], changed.json()["away"]] == [None, None]
@@ -341,7 +341,7 @@ async def test_a_row_that_is_deleted_is_not_shown_by_one_that_refers_to_it(empty
 
 async def test_a_row_may_be_shown_with_one_of_several_alike(empty_url: str) -> None:
     async with calling(await stadium(empty_url, Alike)) as client:
-        with noting() as taken:
+        with record_fast_path() as taken:
             one = await client.post("/matches", json={"note": "a", "home_id": 1})
             none = await client.post("/matches", json={"note": "c", "home_id": 1})
             with pytest.warns(SAWarning, match="Multiple rows returned"):

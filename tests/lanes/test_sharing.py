@@ -28,9 +28,9 @@ from brickwork.coalescing import Sharing
 from brickwork.lanes import Lane, reading
 from brickwork.problems import Unavailable
 from brickwork.schemas import runs_code
-from tests.support.bodies import told
+from tests.support.bodies import summary
 from tests.support.calls import calling
-from tests.support.notes import Note, NoteCreate, NoteRead, Notes, NoteUpdate, book, notes
+from tests.support.notes import Note, NoteCreate, NoteRead, Notes, NoteUpdate, notes, notes_app
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
 
@@ -76,7 +76,7 @@ class Gate:
 
 
 @contextmanager
-def gated() -> Generator[Gate]:
+def blocked_reads() -> Generator[Gate]:
     gate = Gate()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "fetch", gate.holding(drivers.fetch))
@@ -89,8 +89,8 @@ def texts(response: Response) -> list[str]:
 
 
 async def test_who_waits_for_the_same_page_shares_it(empty_url: str) -> None:
-    async with calling(book(empty_url, notes())) as client, asyncio.TaskGroup() as group:
-        with gated() as gate:
+    async with calling(notes_app(empty_url, notes())) as client, asyncio.TaskGroup() as group:
+        with blocked_reads() as gate:
             asking = [group.create_task(client.get("/notes?limit=3", headers=ADA))]
             await gate.passed(asks=1)
             asking += [
@@ -128,11 +128,11 @@ async def test_a_row_that_several_wait_for_is_written_out_once(
     monkeypatch.setattr(drivers, "fetch", gate.holding(fetch))
     monkeypatch.setattr(reading, "find", find)
     monkeypatch.setattr(Lane, "body", note)
-    async with calling(book(empty_url, notes())) as client, asyncio.TaskGroup() as group:
+    async with calling(notes_app(empty_url, notes())) as client, asyncio.TaskGroup() as group:
         asking = [group.create_task(client.get("/notes/1", headers=ADA)) for _ in range(30)]
         await gate.passed(asks=30, reads=4)
         change = await client.patch("/notes/1", json={"text": "new"}, headers=ADA)
-        assert told(change) == "200"
+        assert summary(change) == "200"
         made.clear()
         gate.open.set()
         responses = [await each for each in asking]
@@ -149,21 +149,21 @@ async def test_rows_that_cannot_be_read_are_refused_and_there_again_later(empty_
         async with engine.begin() as connection:
             await connection.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
 
-    async with calling(book(empty_url, notes())) as client:
+    async with calling(notes_app(empty_url, notes())) as client:
         for old, new, answer in (("notes", "gone", "500"), ("gone", "notes", "200")):
             await rename(old, new)
             responses = await asyncio.gather(*(client.get(each, headers=ADA) for each in paths))
-            assert {told(each) for each in responses} == {answer}
+            assert {summary(each) for each in responses} == {answer}
     await engine.dispose()
 
 
 async def test_a_page_that_is_shared_was_read_after_the_last_asked(empty_url: str) -> None:
-    async with calling(book(empty_url, notes())) as client, asyncio.TaskGroup() as group:
-        with gated() as gate:
+    async with calling(notes_app(empty_url, notes())) as client, asyncio.TaskGroup() as group:
+        with blocked_reads() as gate:
             before = group.create_task(client.get("/notes", headers=ADA))
             await gate.passed(asks=1)
             new = {"owner": "ada", "text": "new"}
-            assert told(await client.post("/notes", json=new, headers=ADA)) == "201"
+            assert summary(await client.post("/notes", json=new, headers=ADA)) == "201"
             after = [group.create_task(client.get("/notes", headers=ADA)) for _ in range(5)]
             await gate.passed(asks=6)
             gate.open.set()
@@ -178,7 +178,7 @@ async def test_nobody_shares_what_another_may_not_see(empty_url: str) -> None:
         for path in ("/notes", "/notes?limit=3", "/notes?sort=-text", "/notes?rank__gte=2")
         for user in ("ada", "bob", "eve")
     ] * 6
-    async with calling(book(empty_url, notes())) as client:
+    async with calling(notes_app(empty_url, notes())) as client:
         alone = {
             (path, user): await client.get(path, headers={"authorization": user})
             for path, user in dict.fromkeys(wanted)
@@ -193,8 +193,8 @@ async def test_nobody_shares_what_another_may_not_see(empty_url: str) -> None:
 
 
 async def test_who_goes_away_and_what_fails_leave_the_next_alone(empty_url: str) -> None:
-    async with calling(book(empty_url, notes())) as client:
-        with gated() as gate:
+    async with calling(notes_app(empty_url, notes())) as client:
+        with blocked_reads() as gate:
             asking = [asyncio.create_task(client.get("/notes", headers=ADA))]
             await gate.passed(asks=1)
             asking += [asyncio.create_task(client.get("/notes", headers=ADA)) for _ in range(3)]
@@ -203,13 +203,13 @@ async def test_who_goes_away_and_what_fails_leave_the_next_alone(empty_url: str)
                 each.cancel()
             gate.open.set()
             responses = await asyncio.gather(*asking, return_exceptions=True)
-            ends = [told(r) if isinstance(r, Response) else type(r).__name__ for r in responses]
+            ends = [summary(r) if isinstance(r, Response) else type(r).__name__ for r in responses]
             assert ends == ["CancelledError", "CancelledError", "200", "200"]
             gate.error = Unavailable("All connections are in use.", headers={"Retry-After": "1"})
             refused = await asyncio.gather(*(client.get("/notes", headers=ADA) for _ in range(5)))
-            assert [told(each) for each in refused] == ["503"] * 5
+            assert [summary(each) for each in refused] == ["503"] * 5
             gate.error = None
-            assert told(await client.get("/notes", headers=ADA)) == "200"
+            assert summary(await client.get("/notes", headers=ADA)) == "200"
 
 
 speaking: ContextVar[str] = ContextVar("speaking", default="nobody")
@@ -233,7 +233,7 @@ class Speaking(Resource[Note]):
 
 async def test_a_schema_that_does_more_is_not_shared(empty_url: str) -> None:
     router = crud_router("/notes", Speaking, read=Spoken, create=NoteCreate, update=NoteUpdate)
-    async with calling(book(empty_url, router)) as client:
+    async with calling(notes_app(empty_url, router)) as client:
         spoken = ["de", "fr", "it"] * 5
         pages, rows = [
             await asyncio.gather(
@@ -250,9 +250,9 @@ async def test_a_page_that_cannot_be_shown_is_a_500_for_each(empty_url: str) -> 
         text: Annotated[str, MaxLen(6)]
 
     router = crud_router("/notes", Notes, read=Short, create=NoteCreate, update=NoteUpdate)
-    async with calling(book(empty_url, router)) as client:
+    async with calling(notes_app(empty_url, router)) as client:
         answers = await asyncio.gather(*(client.get("/notes", headers=ADA) for _ in range(5)))
-        assert [told(each) for each in answers] == ["500"] * 5
+        assert [summary(each) for each in answers] == ["500"] * 5
         assert texts(await client.get("/notes?limit=1", headers=ADA)) == ["note 1"]
 
 
@@ -263,7 +263,7 @@ async def test_what_cannot_be_compared_is_not_shared(empty_url: str) -> None:
             secret = literal([self.user], JSON)
             return super(Notes, self).query().where(or_(Note.owner == self.user, secret.is_(None)))
 
-    async with calling(book(empty_url, notes(Several))) as client:
+    async with calling(notes_app(empty_url, notes(Several))) as client:
         answers = await asyncio.gather(
             *(client.get("/notes?limit=1", headers=each) for each in (ADA, BOB) * 3)
         )
@@ -271,12 +271,12 @@ async def test_what_cannot_be_compared_is_not_shared(empty_url: str) -> None:
 
 
 async def test_no_page_is_shared_if_each_is_to_be_alone(empty_url: str) -> None:
-    async with calling(book(empty_url, notes(), coalesce=False)) as client:
-        with gated() as gate:
+    async with calling(notes_app(empty_url, notes(), coalesce=False)) as client:
+        with blocked_reads() as gate:
             asking = [asyncio.create_task(client.get("/notes", headers=ADA)) for _ in range(5)]
             await gate.passed(asks=0, reads=5)
             gate.open.set()
-            assert {told(each) for each in await asyncio.gather(*asking)} == {"200"}
+            assert {summary(each) for each in await asyncio.gather(*asking)} == {"200"}
 
 
 class Plain(ReadSchema):

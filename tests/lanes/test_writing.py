@@ -44,10 +44,10 @@ from brickwork import (
 from brickwork.database import Isolation
 from brickwork.lanes import lane
 from brickwork.models import new_key
-from tests.support.bodies import MISSING, article, created, told
+from tests.support.bodies import MISSING, article, created, summary
 from tests.support.calls import calling
 from tests.support.databases import postgres_only
-from tests.support.recording import listening, noting
+from tests.support.recording import event_listener, record_fast_path
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
 
@@ -132,7 +132,7 @@ async def _played(url: str, **options: Any) -> tuple[list[object], object, list[
     async with calling(service(url, **options)) as client:
         for method, path, headers, body, _ in SCRIPT:
             target = re.sub(r"\$(\d)", lambda found: keys[int(found[1])], path)
-            with noting() as taken:
+            with record_fast_path() as taken:
                 response = await _sent(client, method, target, headers, body)
             lanes.append(taken == [True])
             if response.status_code == 201 and "preference-applied" not in response.headers:
@@ -162,10 +162,10 @@ def _comparable(response: Response) -> object:
     return response.status_code, headers, _masked(response.text)
 
 
-def _masked(told: str) -> str:
+def _masked(summary: str) -> str:
     """Return *told* without what is made anew each time: keys and instants."""
-    told = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "KEY", told)
-    return re.sub(r"20\d\d-(?!02-02)\d\d-\d\dT[\d:.]+Z", "INSTANT", told)
+    summary = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "KEY", summary)
+    return re.sub(r"20\d\d-(?!02-02)\d\d-\d\dT[\d:.]+Z", "INSTANT", summary)
 
 
 BATCHES: list[tuple[Mapping[str, str], Any, bool]] = [
@@ -193,7 +193,7 @@ async def test_both_lanes_make_several_rows_alike(service_url: str) -> None:
         await _emptied(service_url)
         async with calling(service(service_url, fast=fast)) as client:
             for headers, body, expected in BATCHES:
-                with noting() as taken:
+                with record_fast_path() as taken:
                     response = await _sent(client, "POST", "/articles/batch", headers, body)
                 assert taken == [fast and expected], body
                 seen.append(_comparable(response))
@@ -208,17 +208,17 @@ async def test_of_equal_batches_all_of_one_is_there(service_url: str) -> None:
         answers = await asyncio.gather(
             *(client.post("/articles/batch", json=batch) for _ in range(10))
         )
-        assert sorted(told(each)[:3] for each in answers) == ["201"] + ["409"] * 9
+        assert sorted(summary(each)[:3] for each in answers) == ["201"] + ["409"] * 9
         assert len((await client.get("/articles?limit=100")).json()) == 20
 
 
 async def test_a_row_is_changed_by_whoever_asks_at_once(service_url: str) -> None:
     async with calling(service(service_url)) as client:
         path = f"/articles/{(await created(client, '/articles', article()))['id']}"
-        with noting() as taken:
+        with record_fast_path() as taken:
             bodies = [{"views": number} for number in range(1, 41)]
             answers = await asyncio.gather(*(client.patch(path, json=each) for each in bodies))
-        assert {told(each) for each in answers} == {"200"}
+        assert {summary(each) for each in answers} == {"200"}
         assert sorted(each.json()["version"] for each in answers) == [*range(2, 42)]
         assert taken == [True] * 40
 
@@ -228,7 +228,7 @@ async def test_one_of_those_who_say_the_same_version_changes_it(service_url: str
         path = f"/articles/{(await created(client, '/articles', article()))['id']}"
         headers = {"if-match": '"1"'}
         changes = [client.patch(path, json={"views": n}, headers=headers) for n in range(1, 21)]
-        answers = [told(each) for each in await asyncio.gather(*changes)]
+        answers = [summary(each) for each in await asyncio.gather(*changes)]
         assert sorted(answers) == ["200", *["412"] * 19]
 
 
@@ -249,7 +249,7 @@ async def test_nobody_is_refused_for_what_another_sent(service_url: str) -> None
 async def test_rows_that_are_made_at_once_are_each_ones_own(service_url: str) -> None:
     async with calling(service(service_url)) as client:
         bodies = [article(slug=f"s{n}", meta={"n": [n]}, rating=n / 2) for n in range(40)]
-        with noting() as taken:
+        with record_fast_path() as taken:
             answers = await asyncio.gather(
                 *(client.post("/articles", json=each) for each in bodies)
             )
@@ -422,7 +422,7 @@ async def lanes_of(app: FastAPI) -> str:
             ("PATCH", "/tags/a", {"weight": 2}, {200, 428}),
             ("DELETE", "/tags/a", ..., {204, 428}),
         ):
-            with noting() as taken:
+            with record_fast_path() as taken:
                 response = await _sent(client, method, path, {}, body)
             assert response.status_code in code, response.text
             found += [method] if True in taken else []
@@ -463,7 +463,7 @@ async def test_a_step_that_is_overridden_is_not_passed_by(
 )
 async def test_who_listens_is_told(empty_url: str, target: object, name: str) -> None:
     app = place(empty_url, tags())
-    with listening(target, name):
+    with event_listener(target, name):
         assert await lanes_of(app) == ""
     assert await lanes_of(app) == "POST PATCH DELETE"
 
@@ -567,10 +567,10 @@ async def test_what_a_flush_does_besides_is_done(empty_url: str, model: type[Mod
     resource: Any = new_class("Rows", (Resource[model],))  # type: ignore[valid-type]
     rows = crud_router("/rows", resource, read=NamedRead, create=Named, update=NamedUpdate)
     async with calling(place(empty_url, rows)) as client:
-        with noting() as taken:
+        with record_fast_path() as taken:
             path = (await client.post("/rows", json={"name": "a"})).headers["location"]
-            assert told(await client.patch(path, json={"name": "b"})) == "200"
-            assert told(await client.delete(path)) == "204"
+            assert summary(await client.patch(path, json={"name": "b"})) == "200"
+            assert summary(await client.delete(path)) == "204"
     assert taken == []
 
 
@@ -579,12 +579,12 @@ async def test_what_a_flush_does_besides_is_done(empty_url: str, model: type[Mod
 
 async def test_what_the_database_makes_is_told(empty_url: str) -> None:
     async with calling(place(empty_url, shelves(), tags())) as client:
-        with noting() as taken:
+        with record_fast_path() as taken:
             first = await client.post("/shelves", json={"name": "a", "note": "x"})
         expected = {"id": 1, "name": "a", "color": "white", "note": "x", "free": None}
         assert (first.status_code, first.json(), taken) == (201, expected, [True])
         assert first.headers["location"] == "/shelves/1"
-        with noting() as taken:  # a default is what None asks for, which a flush knows
+        with record_fast_path() as taken:  # a default is what None asks for, which a flush knows
             second = await client.post("/shelves", json={"name": "b", "note": None})
         assert (second.json()["note"], taken) == ("none", [False])
         many = [client.post("/shelves", json={"name": f"n{n}", "note": "x"}) for n in range(10)]
@@ -599,8 +599,8 @@ async def test_what_goes_with_a_row_goes_with_it(empty_url: str) -> None:
         database = Place(empty_url)
         async with database.session() as session:
             session.add(Box(shelf_id=1))
-        with noting() as taken:
-            assert told(await client.delete("/shelves/1")) == "204"
+        with record_fast_path() as taken:
+            assert summary(await client.delete("/shelves/1")) == "204"
         async with database.session() as session:
             assert await session.scalar(select(func.count()).select_from(Box)) == 0
         await database.dispose()
@@ -610,7 +610,7 @@ async def test_what_goes_with_a_row_goes_with_it(empty_url: str) -> None:
 async def test_a_key_that_no_path_names_is_refused(empty_url: str) -> None:
     async with calling(place(empty_url, tags())) as client:
         for code in ("batch", "a/b", ".."):
-            assert told(await client.post("/tags", json={"code": code})).startswith("422")
+            assert summary(await client.post("/tags", json={"code": code})).startswith("422")
         assert (await client.get("/tags")).json() == []
 
 
@@ -627,8 +627,8 @@ async def test_of_several_rows_none_is_there_if_one_is_refused(empty_url: str) -
 
         async def sent(*tags: tuple[str, int | None]) -> tuple[str, list[bool]]:
             body = [{"code": code, "shelf_id": shelf} for code, shelf in tags]
-            with noting() as taken:
-                return told(await client.post("/tags/batch", json=body)), taken
+            with record_fast_path() as taken:
+                return summary(await client.post("/tags/batch", json=body)), taken
 
         assert await sent(("a", None), ("b", None)) == ("201", [True])
         assert (await sent(("c", None), ("a", None)))[0][:3] == "409"  # at once
@@ -668,7 +668,7 @@ async def test_a_column_may_hold_lists(empty_url: str) -> None:
     async with calling(place(empty_url, router)) as client:
         posts = (client.post("/labelled", json={"labels": each}) for each in labels)
         made = await asyncio.gather(*posts)
-        assert [told(each) for each in made] == ["201"] * 3
+        assert [summary(each) for each in made] == ["201"] * 3
         batch = await client.post("/labelled/batch", json=[{"labels": each} for each in labels])
         assert batch.status_code == 201, batch.text
         shown = [each["labels"] for each in (await client.get("/labelled")).json()]
@@ -725,7 +725,7 @@ async def test_columns_may_have_any_name(empty_url: str) -> None:
     async with calling(place(empty_url, rows)) as client:
         names = [*OddlyRead.model_fields]
         bodies = [dict.fromkeys(names, n * 100 + 7) | {"id": n} for n in range(5)]
-        with noting() as taken:
+        with record_fast_path() as taken:
             posts = await asyncio.gather(*(client.post("/rows", json=each) for each in bodies))
             assert [each.json() for each in posts] == bodies
             changed = posts[1]
@@ -737,7 +737,7 @@ async def test_columns_may_have_any_name(empty_url: str) -> None:
             assert (await client.get("/rows/1")).content == changed.content
             assert (await client.get("/rows?limit=2")).json() == [bodies[0], changed.json()]
         assert taken == [True] * 14
-        with noting() as taken:
+        with record_fast_path() as taken:
             assert (await client.patch("/rows/2", json={"key": bodies[2]["key"]})).json() == bodies[
                 2
             ]
@@ -766,14 +766,14 @@ async def test_a_row_that_cannot_be_shown_is_a_500(empty_url: str) -> None:
     small = crud_router("/tags", Tags, read=Small, create=TagCreate, update=TagUpdate)
     white = crud_router("/shelves", Shelves, read=White, create=ShelfCreate, update=ShelfUpdate)
     async with calling(place(empty_url, small, white)) as client:
-        assert told(await client.post("/tags", json={"code": "a", "weight": 11})) == "500"
+        assert summary(await client.post("/tags", json={"code": "a", "weight": 11})) == "500"
         several = [{"code": "b"}, {"code": "a", "weight": 11}]
-        assert told(await client.post("/tags/batch", json=several)) == "500"
+        assert summary(await client.post("/tags/batch", json=several)) == "500"
         assert (await client.get("/tags")).json() == []
-        assert told(await client.post("/tags", json={"code": "a"})) == "201"
-        assert told(await client.patch("/tags/a", json={"weight": 11})) == "500"
+        assert summary(await client.post("/tags", json={"code": "a"})) == "201"
+        assert summary(await client.patch("/tags/a", json={"weight": 11})) == "500"
         # What the database makes is known when it is stored.
-        assert told(await client.post("/shelves", json={"name": "odd", "note": "x"})) == "500"
+        assert summary(await client.post("/shelves", json={"name": "odd", "note": "x"})) == "500"
 
 
 async def test_statements_of_many_fields_are_not_kept_for_ever(
@@ -782,18 +782,18 @@ async def test_statements_of_many_fields_are_not_kept_for_ever(
     monkeypatch.setattr(lane, "_MOST", 1)
     async with calling(place(empty_url, shelves())) as client:
         await client.post("/shelves", json={"name": "a", "note": "x"})
-        with noting() as taken:
+        with record_fast_path() as taken:
             for body in ({"name": "b"}, {"note": "y"}, {"name": "c", "note": "z"}, {"name": "d"}):
-                assert told(await client.patch("/shelves/1", json=body)) == "200"
+                assert summary(await client.patch("/shelves/1", json=body)) == "200"
         assert taken == [True] * 4
 
 
 async def test_a_key_does_not_change(empty_url: str) -> None:
     async with calling(place(empty_url, tags())) as client:
         await client.post("/tags", json={"code": "a"})
-        with noting() as taken:
-            assert told(await client.patch("/tags/a", json={"code": "b"})).startswith("409")
-            assert told(await client.patch("/tags/a", json={"weight": 200})).startswith("422")
+        with record_fast_path() as taken:
+            assert summary(await client.patch("/tags/a", json={"code": "b"})).startswith("409")
+            assert summary(await client.patch("/tags/a", json={"weight": 200})).startswith("422")
         assert taken == [False, False]
 
 
@@ -827,7 +827,7 @@ async def test_a_write_of_which_the_answer_is_lost_is_not_repeated(
 ) -> None:
     database = Place(empty_url)
     async with calling(place(empty_url, tags(), **options)) as client:
-        assert told(await client.post("/tags", json={"code": "a"})) == "201"
+        assert summary(await client.post("/tags", json={"code": "a"})) == "201"
         async with database.session() as session:
             await session.execute(text("LOCK TABLE tags IN EXCLUSIVE MODE"))
             writing = asyncio.create_task(client.post("/tags", json={"code": "b"}))
@@ -836,9 +836,9 @@ async def test_a_write_of_which_the_answer_is_lost_is_not_repeated(
                     break
                 await asyncio.sleep(0.02)
             response = await writing
-        assert (told(response), response.headers["retry-after"]) == ("503", "1")
+        assert (summary(response), response.headers["retry-after"]) == ("503", "1")
         assert [each["code"] for each in (await client.get("/tags")).json()] == ["a"]
-        assert told(await client.post("/tags", json={"code": "c"})) == "201"
+        assert summary(await client.post("/tags", json={"code": "c"})) == "201"
     await database.dispose()
 
 
@@ -857,8 +857,8 @@ async def test_a_pool_that_is_in_use_is_a_503_in_time(empty_url: str) -> None:
             answers = await asyncio.gather(
                 *(client.post("/tags", json={"code": f"t{n}"}) for n in range(3))
             )
-            assert {told(each) for each in answers} == {"503"}
-        assert told(await client.post("/tags", json={"code": "a"})) == "201"
+            assert {summary(each) for each in answers} == {"503"}
+        assert summary(await client.post("/tags", json={"code": "a"})) == "201"
         assert [each["code"] for each in (await client.get("/tags")).json()] == ["a"]
 
 
@@ -867,8 +867,8 @@ async def test_a_table_that_is_not_there_is_told_by_the_ordinary_lane(empty_url:
     async with calling(place(empty_url, tags())) as client:
         async with database.writer.begin() as connection:
             await connection.execute(text("DROP TABLE tags"))
-        with noting() as taken:
-            assert told(await client.post("/tags", json={"code": "a"})) == "500"
-            assert told(await client.delete("/tags/a")) == "500"
+        with record_fast_path() as taken:
+            assert summary(await client.post("/tags", json={"code": "a"})) == "500"
+            assert summary(await client.delete("/tags/a")) == "500"
         assert taken == [False, False]
     await database.dispose()

@@ -12,7 +12,7 @@ from hypothesis.strategies import SearchStrategy
 from app.main import create_app
 from app.settings import Settings
 from brickwork import Database
-from tests.support.bodies import JSON, MISSING, shown, told
+from tests.support.bodies import JSON, MISSING, shown, summary
 from tests.support.databases import BACKENDS, Databases
 from tests.support.server import serving
 from tests.support.values import law
@@ -152,7 +152,7 @@ async def played(client: AsyncClient, script: str = SCRIPT) -> list[Exchange]:
         method, target, *body = filled.split(" ", 2)
         headers = {"content-type": JSON} if body else {}
         response = await client.request(method, target, content="".join(body), headers=headers)
-        told(response) if method != "HEAD" else None
+        summary(response) if method != "HEAD" else None
         if response.status_code == 201:
             ids += re.findall(r'"id":"([^"]+)"', response.text)
         exchanges.append(_exchange(line, response, ids))

@@ -18,7 +18,7 @@ from app.main import create_app
 from app.models import Model
 from app.settings import Settings
 from brickwork import Database
-from tests.support.bodies import JSON, MARKER, Body, three, told
+from tests.support.bodies import JSON, MARKER, Body, create_one_of_each, summary
 from tests.support.databases import Databases
 from tests.support.hostile import HOST, Case, corpus, kind
 from tests.support.queries import DIGITS
@@ -50,7 +50,9 @@ class Service:
         """Put three rows where there were others."""
         for table in reversed(TABLES):
             await self.connection.execute(table.delete())
-        self.seeds = {path[1:]: row["id"] for path, row in (await three(self.client)).items()}
+        self.seeds = {
+            path[1:]: row["id"] for path, row in (await create_one_of_each(self.client)).items()
+        }
         self.ids = [*self.seeds.values()]
 
     async def rows(self) -> Rows:
@@ -137,7 +139,7 @@ def _wrong_problem(case: Case, response: Response) -> Iterator[str]:
         yield f"has {len(response.content)} bytes"
         return
     try:
-        told(response)
+        summary(response)
     except (AssertionError, ValueError) as error:
         yield f"is no problem as it should be: {str(error)[:300]}"
         return

@@ -83,7 +83,7 @@ async def created(client: AsyncClient, path: str, body: Body) -> Body:
     return row
 
 
-async def new(client: AsyncClient, **fields: object) -> tuple[str, Body]:
+async def create_article(client: AsyncClient, **fields: object) -> tuple[str, Body]:
     """Return the path of a new article, and the article."""
     row = await created(client, "/articles", article(**fields))
     return f"/articles/{row['id']}", row
@@ -104,7 +104,7 @@ async def shown(client: AsyncClient, path: str) -> Any:
     return response.json()
 
 
-async def three(client: AsyncClient) -> dict[str, Body]:
+async def create_one_of_each(client: AsyncClient) -> dict[str, Body]:
     """Return a row of each resource, by the path of its list; each refers to the one before."""
     writer = await created(client, "/authors", author())
     written = await created(client, "/articles", article(author_id=writer["id"]))
@@ -117,7 +117,7 @@ def touched(after: Body) -> Body:
     return {name: after[name] for name in ("updated_at", "version") if name in after}
 
 
-def told(response: Response) -> str:
+def summary(response: Response) -> str:
     """Return what an answer says, `422 #/slug missing, ?foo unknown_parameter`, else its status.
 
     A status from 400 on must come with a problem details object as the contract wants it.
@@ -151,5 +151,5 @@ def _fault(fault: dict[str, str]) -> str:
 
 
 def places(answer: str) -> str:
-    """Return what `told` says without the codes: `422 #/slug`."""
+    """Return what `summary` says without the codes: `422 #/slug`."""
     return re.sub(r"([#?]\S*) \w+", r"\1", answer)

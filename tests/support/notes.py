@@ -115,7 +115,7 @@ def notes(resource: type[Resource[Note]] = Notes) -> APIRouter:
     )
 
 
-def book(url: str, *routers: APIRouter, **options: Any) -> FastAPI:
+def notes_app(url: str, *routers: APIRouter, **options: Any) -> FastAPI:
     app = FastAPI(lifespan=Book(url, **options).lifespan)
     install(app, cursor_keys=["a secret that is known to these tests alone"])
     for each in routers:

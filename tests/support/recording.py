@@ -28,23 +28,23 @@ def statements() -> Generator[list[str]]:
 
 
 @contextmanager
-def noting() -> Generator[list[bool]]:
+def record_fast_path() -> Generator[list[bool]]:
     """Collect for each read whether the fast lane answered it."""
-    taken: list[bool] = []
+    connections_in_use: list[bool] = []
     answer: Any = vars(lanes.Lane)["__call__"]
 
     async def note(self: Any, scope: Scope, *rest: Any) -> Any:
         response = await answer(self, scope, *rest)
-        taken.append(response is not None)
+        connections_in_use.append(response is not None)
         return response
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lanes.Lane, "__call__", note)
-        yield taken
+        yield connections_in_use
 
 
 @contextmanager
-def listening(target: object, name: str) -> Generator[None]:
+def event_listener(target: object, name: str) -> Generator[None]:
     def note(*_: object, **__: object) -> None: ...
 
     event.listen(target, name, note)
@@ -54,7 +54,7 @@ def listening(target: object, name: str) -> Generator[None]:
         event.remove(target, name, note)
 
 
-def taken(database: Database) -> int:
+def connections_in_use(database: Database) -> int:
     """Return how many connections for reading are in use."""
     pool = database.reader.pool
     assert isinstance(pool, QueuePool)
