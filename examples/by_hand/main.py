@@ -1,19 +1,31 @@
 """The application."""
 
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from os import environ
+from typing import Any
 
 from fastapi import FastAPI
 
-from brickwork import install
+from brickwork import Database, install
 
-from .database import CreatedDatabase
+from .database import Base
 from .routers import articles
 
 
 def create_app(database_url: str | None = None) -> FastAPI:
     """Return the application over *database_url*, else over `DATABASE_URL`, else a file."""
-    url = database_url or environ.get("DATABASE_URL", "sqlite+aiosqlite:///by_hand.db")
-    app = FastAPI(title="Articles by hand", lifespan=CreatedDatabase(url).lifespan)
+    database = Database(
+        database_url or environ.get("DATABASE_URL", "sqlite+aiosqlite:///by_hand.db")
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[Mapping[str, Any]]:
+        await database.create_all(Base.metadata)  # a service has migrations for that
+        async with database.lifespan(app) as state:
+            yield state
+
+    app = FastAPI(title="Articles by hand", lifespan=lifespan)
     install(app)
     app.include_router(articles.router)
     return app

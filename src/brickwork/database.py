@@ -9,7 +9,17 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
 from pydantic_core import to_json
-from sqlalchemy import URL, Connection, Dialect, event, exists, make_url, select
+from sqlalchemy import (
+    URL,
+    Connection,
+    Dialect,
+    MetaData,
+    event,
+    exists,
+    func,
+    make_url,
+    select,
+)
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import (
@@ -49,6 +59,8 @@ _PRAGMAS: Final = (
 
 Isolation: TypeAlias = Literal["read committed", "repeatable read", "serializable"]
 """How far transactions of PostgreSQL are kept apart."""
+
+_CREATE_LOCK: Final = 0x6272_6963_6B74  # one that no other advisory lock is likely to be
 
 ISOLATION: Final = "brickwork.isolation"
 """Where in a request's scope stands how far its transaction is kept apart from others."""
@@ -135,6 +147,19 @@ class Database:
             yield {"database": self}
         finally:
             await self.dispose()
+
+    async def create_all(self, metadata: MetaData) -> None:
+        """Create the tables of *metadata* that do not exist, in one transaction.
+
+        Call it before `lifespan` in development, tests and first programs. Several processes may
+        call it at the same time. It never alters an existing table: use migrations for that.
+        """
+        async with self.writer.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                # A stricter level would not see tables that were committed while this waits.
+                await connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+                await connection.execute(select(func.pg_advisory_xact_lock(_CREATE_LOCK)))
+            await connection.run_sync(metadata.create_all)
 
     async def dispose(self) -> None:
         """Close every connection that is not in use."""
