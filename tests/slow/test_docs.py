@@ -1,0 +1,70 @@
+"""The README as a reader follows it, and the pages that start many processes."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.pages import HOST, ROOT, SLOW, blocks, commands, compare, execute
+
+ENVIRON = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize("page", SLOW, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_block_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    execute(page, tmp_path)
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+def test_the_readme_works_as_it_is_written(tmp_path: Path) -> None:
+    clone = tmp_path / "brickwork"
+    shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+    install, program, session, *_ = blocks((ROOT / "README.md").read_text())
+
+    shell(install.text, clone)
+    project = tmp_path / "notes"
+    (project / program.title).write_text(program.text)
+    (start, _), *questions = commands(session)
+    with started(f". .venv/bin/activate && exec {start}", project) as address:
+        known: dict[str, str] = {}
+        for command, shown in questions:
+            assert HOST in command
+            compare(shown, shell(command.replace(HOST, address), project), known)
+
+
+def shell(script: str, folder: Path) -> str:
+    ended = subprocess.run(  # noqa: S603 — what the README says
+        ("/bin/sh", "-ec", script),
+        cwd=folder,
+        env=ENVIRON,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+@contextmanager
+def started(command: str, folder: Path) -> Generator[str]:
+    """Run a server on a free port, and yield its address."""
+    with subprocess.Popen(  # noqa: S603 — as above
+        ("/bin/sh", "-c", command),
+        cwd=folder,
+        env=ENVIRON | {"UVICORN_PORT": "0"},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stderr
+            lines = iter(process.stderr.readline, "")
+            found = (re.search(r"running on http://(\S+)", line) for line in lines)
+            yield next(match[1] for match in found if match)
+        finally:
+            process.terminate()
