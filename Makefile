@@ -10,11 +10,11 @@ SECONDS ?= 300
 SEED ?= $(shell $(PYTHON) -c 'import random; print(random.getrandbits(32))')
 
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
-VENV := .venv/$(VERSION)
-BIN := $(VENV)/bin
+DEV := .venv/$(VERSION)
+RUN := .venv/run-$(VERSION)
 BENCH := .venv/bench-$(VERSION)
+BIN := $(DEV)/bin
 
-export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
@@ -23,74 +23,56 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-run: $(VENV)/run.stamp ## Start the service on HOST:PORT over DATABASE_URL, migrated
-	$(BIN)/python -m app
+run: $(RUN)/project.stamp ## Start the service on HOST:PORT over DATABASE_URL, migrated
+	$(RUN)/bin/python -m app
 
-test: $(VENV)/dev.stamp ## Run the whole contract on both databases, in a few minutes
+test: $(DEV)/project.stamp ## Run the whole contract on both databases, in a few minutes
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
-test-all: $(VENV)/dev.stamp ## Run everything: with coverage, the slow tests too, and on both lanes
+test-all: $(DEV)/project.stamp ## Run everything: with coverage, the slow tests too, and on both lanes
 	$(BIN)/python -m pytest -n 2 --all --cov
 	$(BIN)/python -m pytest -n 2 --all --lane ordinary
 
-fuzz: $(VENV)/dev.stamp ## Run Schemathesis for SECONDS on each database, from a random seed
+fuzz: $(DEV)/project.stamp ## Run Schemathesis for SECONDS on each database, from a random seed
 	FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest \
 		tests/slow/test_schemathesis.py $(ARGS)
 
-bench: ## Measure the service beside other libraries, and write benchmarks/report.md
-	@$(MAKE) --no-print-directory VENV=$(BENCH) $(BENCH)/bench.stamp
+bench: $(BENCH)/project.stamp ## Measure the service beside other libraries, and write benchmarks/report.md
 	$(BENCH)/bin/python -m benchmarks $(ARGS)
 
-check: $(VENV)/dev.stamp ## Check format, lint, imports and types
+check: $(DEV)/project.stamp ## Check format, lint, imports, types and pins
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m requirements.closure
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-format: $(VENV)/dev.stamp ## Format the code and mend what the linter can mend
+format: $(DEV)/project.stamp ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Compiled on the oldest Python, whose packages are a superset of a newer one's. Only the registry
-# counts: a folder or a second index of this machine must not end up in the hashes.
-COMPILE = PIP_CONFIG_FILE=/dev/null PIP_FIND_LINKS= PIP_EXTRA_INDEX_URL= \
-	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes \
-	--allow-unsafe --strip-extras --no-emit-options --build-deps-for editable
-
-lock: $(VENV)/dev.stamp ## Pin the dependencies anew (ARGS=--upgrade for the newest)
-	@test $(VERSION) = 3.11 || { echo "Lock with the oldest Python: make lock PYTHON=python3.11" >&2; exit 1; }
-	$(COMPILE) $(ARGS) --extra service --extra cli --output-file requirements/run.txt pyproject.toml
-	$(COMPILE) $(ARGS) --extra service --extra cli --extra dev --constraint requirements/run.txt \
-		--output-file requirements/dev.txt pyproject.toml
-	$(COMPILE) $(ARGS) --extra service --extra bench --constraint requirements/dev.txt \
-		--output-file requirements/bench.txt pyproject.toml
+lock: $(DEV)/pins.stamp ## Renew the pins in requirements/ (ARGS=--upgrade for the newest)
+	$(BIN)/python -m requirements.lock $(ARGS)
 
 clean: ## Remove what these targets made, except databases
 	rm -rf .venv .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache \
 		build dist htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-define NEEDS
-import sys
-if sys.version_info < (3, 11):
-    sys.exit("Brickwork needs Python 3.11 or newer, and $(PYTHON) is older. "
-             "Install one and name it, as in: make test PYTHON=python3.13")
-try:
-    import ensurepip, venv
-except ImportError:
-    sys.exit("$(PYTHON) cannot make virtual environments: install its venv module "
-             "(Debian: apt-get install python3-venv).")
-endef
-export NEEDS
+# An environment is made from nothing when its pins change, or when its Python is gone. A stamp says
+# that everything before it succeeded.
+$(DEV)/pins.stamp: requirements/dev.txt $(DEV)/bin/python
+$(RUN)/pins.stamp: requirements/run.txt $(RUN)/bin/python
+$(BENCH)/pins.stamp: requirements/bench.txt $(BENCH)/bin/python
+$(DEV)/bin/python $(RUN)/bin/python $(BENCH)/bin/python: ;
 
-$(BIN)/python:
+.venv/%/pins.stamp:
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer, \
 	or name yours, as in: make test PYTHON=python3.13" >&2; exit 1; }
-	@$(PYTHON) -c "$$NEEDS"
-	$(PYTHON) -m venv --clear $(VENV)
+	@$(PYTHON) requirements/install.py pins $(@D) $<
+	@touch $@
 
-$(VENV)/%.stamp: requirements/%.txt pyproject.toml $(BIN)/python
-	$(BIN)/python -m pip install --quiet --require-hashes --requirement $<
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+.venv/%/project.stamp: .venv/%/pins.stamp pyproject.toml
+	@$(PYTHON) requirements/install.py project $(@D)
 	@touch $@

@@ -1,0 +1,1 @@
+"""Pinned requirements, and what keeps them."""
