@@ -101,18 +101,13 @@ class Pin:
 def main() -> int:
     """Check every file. Returns the exit status."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    metadata = read_metadata(RECORD.read_text())
+    recorded = RECORD.read_text()
     environments = supported(project)
-    found = [
-        f"requirements/{name}.txt: {fault}"
-        for name in EXTRAS
-        for fault in faults(
-            (ROOT / "requirements" / f"{name}.txt").read_text(),
-            roots(project, EXTRAS[name]),
-            metadata,
-            environments,
-        )
-    ]
+    found = [f"requirements/metadata.json: {fault}" for fault in addresses(recorded)]
+    for name, extras in EXTRAS.items():
+        text = (ROOT / "requirements" / f"{name}.txt").read_text()
+        new = faults(text, roots(project, extras), read_metadata(recorded), environments)
+        found += [f"requirements/{name}.txt: {fault}" for fault in new]
     for line in found:
         print(line, file=sys.stderr)
     if found:
@@ -167,17 +162,23 @@ def faults(
     environments: Sequence[Environment],
 ) -> list[str]:
     """Find what makes a file incomplete. An empty list means that pip can install it."""
-    if address := re.search(r"^-.*|\S+://\S+", text, re.MULTILINE):
-        return [f"names an address or an option: {address[0]}"]
+    if found := addresses(text):
+        return found
     try:
         pins = read_pins(text)
     except InvalidRequirement as error:
         return [f"has a line that is no pin: {error}"]
-    found = {f"{pin} has no hash": "" for pin in pins if not pin.hashes}
+    places = {f"{pin} has no hash": "" for pin in pins if not pin.hashes}
     for environment in environments:
         for fault in incomplete(environment, pins, required, metadata):
-            found.setdefault(fault, f" ({environment})")
-    return [fault + where for fault, where in found.items()]
+            places.setdefault(fault, f" ({environment})")
+    return [fault + place for fault, place in places.items()]
+
+
+def addresses(text: str) -> list[str]:
+    """Find what would make pip ask another place than the machine's index."""
+    found: list[str] = re.findall(r'^-.*|[^\s"]+://[^\s"]+', text, re.MULTILINE)
+    return [f"names an address or an option: {each}" for each in found]
 
 
 def incomplete(

@@ -1,0 +1,1 @@
+"""How the pins are kept."""
