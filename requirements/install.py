@@ -26,7 +26,7 @@ ACCESS = (
     *("cache-dir", "no-cache-dir", "use-feature", "use-deprecated"),
 )
 
-QUIET = ("--disable-pip-version-check", "--no-input", "--progress-bar=off", "--no-compile")
+QUIET = ("--disable-pip-version-check", "--no-input", "--progress-bar=off")
 PINS = (*QUIET, "--no-deps", "--require-hashes", "--only-binary=:all:", "--requirement")
 PROJECT = (*QUIET, "--no-deps", "--no-build-isolation", "--editable", ".")
 

@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,24 +18,22 @@ from packaging.utils import canonicalize_name
 from . import closure, install
 from .closure import EXTRAS, RECORD, ROOT, Environment, Pin
 
-UV = (
-    *(
-        sys.executable,
-        "-m",
-        "uv",
-        "--no-config",
-        "pip",
-        "compile",
-        "--quiet",
-        "--universal",
-        "--python-version=3.11",
-    ),
-    *("--only-binary=:all:", "--generate-hashes", "--custom-compile-command=make lock"),
+COMPILE = (
+    "--quiet",
+    "--universal",
+    "--python-version=3.11",
+    "--only-binary=:all:",
+    "--generate-hashes",
     "--group=build",
+    "--custom-compile-command=make lock",
 )
-PIP = (
-    *(sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"),
-    *("--no-deps", "--require-hashes", "--only-binary=:all:"),
+REPORT = (
+    "--quiet",
+    "--dry-run",
+    "--ignore-installed",
+    "--no-deps",
+    "--only-binary=:all:",
+    "--require-hashes",
 )
 
 # pip's names of the platforms.
@@ -79,8 +77,13 @@ def compile_pins(arguments: Sequence[str], variables: Mapping[str, str]) -> None
     above: list[str] = []
     for name, extras in EXTRAS.items():
         file = f"requirements/{name}.txt"
-        options = [*(f"--extra={extra}" for extra in extras), *above, f"--output-file={file}"]
-        run([*UV, *options, *arguments, "pyproject.toml"], variables)
+        options = [
+            *(f"--extra={extra}" for extra in extras),
+            *above,
+            f"--output-file={file}",
+            "pyproject.toml",
+        ]
+        run(["uv", "--no-config", "pip", "compile", *COMPILE, *options, *arguments], variables)
         above = [f"--constraints={file}"]
 
 
@@ -105,9 +108,10 @@ def record_metadata(variables: Mapping[str, str]) -> None:
 
 
 def requirements_of(
-    pins: Iterable[Pin], target: Environment, variables: Mapping[str, str]
+    pins: Collection[Pin], target: Environment, variables: Mapping[str, str]
 ) -> Iterator[tuple[str, list[str]]]:
     """Ask the index what releases require."""
+    releases = {pin.name: str(pin) for pin in pins}
     lines = [" --hash=".join([str(pin), *pin.hashes]) for pin in pins]
     platform = target.platform[0]
     foreign = [] if platform == sys.platform else [f"--platform={TAGS[platform]}"]
@@ -116,15 +120,16 @@ def requirements_of(
         file.write_text("\n".join(lines))
         python = target.python.rpartition(".")[0]
         options = [f"--python-version={python}", *foreign, f"--report={report}"]
-        run([*PIP, *options, f"--requirement={file}"], variables)
+        run(["pip", "install", *REPORT, *options, f"--requirement={file}"], variables)
         for item in json.loads(report.read_text())["install"]:
             metadata = item["metadata"]
-            release = f"{canonicalize_name(metadata['name'])}=={metadata['version']}"
-            yield release, [str(Requirement(line)) for line in metadata.get("requires_dist", ())]
+            required = [str(Requirement(line)) for line in metadata.get("requires_dist", ())]
+            yield releases[canonicalize_name(metadata["name"])], required
 
 
-def run(command: Sequence[str], variables: Mapping[str, str]) -> None:
-    """Run a command that explains its own failure."""
+def run(module: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Run a module that explains its own failure."""
+    command = [sys.executable, "-m", *module]
     subprocess.run(command, env=variables, stdout=subprocess.DEVNULL, check=True)  # noqa: S603
 
 
