@@ -30,7 +30,8 @@ test: $(DEV)/project.stamp ## Run the whole contract on both databases, in a few
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 test-all: $(DEV)/project.stamp ## Run everything: with coverage, the slow tests too, and on both lanes
-	$(BIN)/python -m pytest -n 2 --all --cov
+	$(BIN)/python -m pytest -n 2 --cov
+	$(BIN)/python -m pytest -n 2 tests/slow
 	$(BIN)/python -m pytest -n 2 --all --lane ordinary
 
 fuzz: $(DEV)/project.stamp ## Run Schemathesis for SECONDS on each database, from a random seed
