@@ -122,8 +122,8 @@ def _problem(request: Request, error: Exception) -> Problem:  # noqa: PLR0911 â€
 
 def _unexpected(request: Request, error: Exception) -> Problem:
     path = getattr(request.scope.get("route"), "path", "no route")
-    name = request_id(request.scope)
-    log.error("%s %s failed, request %s", request.method, path, name, exc_info=error)
+    # Starlette raises the error again, and the server logs its traceback with this note.
+    error.add_note(f"{request.method} {path} failed, request {request_id(request.scope)}")
     return Internal("The service failed, and its log says why.")
 
 

@@ -13,8 +13,13 @@ HTTP = "brickwork.protocol:Protocol"
 
 @asynccontextmanager
 async def serving(app: FastAPI) -> AsyncGenerator[AsyncClient]:
-    """Serve *app* on a free port of the loopback, and yield a client that talks to it."""
-    config = uvicorn.Config(app, port=0, log_level="critical", lifespan="on", ws="none", http=HTTP)
+    """Serve *app* on a free port of the loopback, and yield a client that talks to it.
+
+    The errors that the server logs reach `caplog`.
+    """
+    config = uvicorn.Config(
+        app, port=0, log_config=None, log_level="error", lifespan="on", ws="none", http=HTTP
+    )
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
