@@ -19,6 +19,7 @@ from brickwork import Conflict, Problem, Route, install
 from brickwork.routes import PATCH_TYPES
 from tests.support.bodies import summary
 from tests.support.calls import calling
+from tests.support.server import serving
 
 pytestmark = pytest.mark.anyio
 

@@ -400,7 +400,7 @@ async def test_a_database_that_another_process_holds_is_asked_again(databases: D
 async def test_a_database_that_another_process_keeps_is_a_503_and_can_still_be_read(
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("brickwork.database._PRAGMAS", ("busy_timeout = 0", "journal_mode = WAL"))
+    monkeypatch.setattr("brickwork.connections.PRAGMAS", ("busy_timeout = 0", "journal_mode = WAL"))
     async with shared(databases) as (bank, client, other):
         other.execute("BEGIN IMMEDIATE")
         for request in (

@@ -1,9 +1,10 @@
 """The database of an application: its engines, and the transaction each request runs in."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
 from fastapi import Depends
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Dialect,
     MetaData,
+    Table,
     event,
     exists,
     func,
@@ -30,17 +32,17 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import Session as SyncSession
 from sqlalchemy.orm.exc import StaleDataError
-from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
-from sqlalchemy.util.concurrency import await_
+from sqlalchemy.pool import ConnectionPoolEntry
 from typing_extensions import override
 
 from brickwork import faults
 from brickwork.answers import request_id
+from brickwork.availability import Availability
 from brickwork.coalescing import Coalescer, Sharing
+from brickwork.connections import begin_reading, begin_writing, prepare, roll_back
 from brickwork.pools import FairPool
 from brickwork.problems import Problem
 from brickwork.reads import stand_alone
-from brickwork.texts import LOWER
 
 _DRIVERS: Final = {
     "postgres": "postgresql+asyncpg",
@@ -49,12 +51,6 @@ _DRIVERS: Final = {
     "sqlite": "sqlite+aiosqlite",
     "sqlite+aiosqlite": "sqlite+aiosqlite",
 }
-_PRAGMAS: Final = (
-    "busy_timeout = 1000",  # milliseconds; then the whole unit of work is tried again
-    "journal_mode = WAL",
-    "synchronous = FULL",
-    "foreign_keys = ON",
-)
 
 
 Isolation: TypeAlias = Literal["read committed", "repeatable read", "serializable"]
@@ -97,6 +93,9 @@ class Database:
         self.coalesce = coalesce
         self.coalescers: dict[object, Coalescer[Any, Any]] = {}
         self.shared = Sharing()
+        self.availability = Availability(self.url)
+        self.tables: set[Table[Any]] = set()
+        """The tables that requests to the application use; the check at its start-up adds them."""
         self._isolation = isolation
         self.writer = self._engine(pool_size, pool_timeout, readonly=False)
         self.reader = self._engine(pool_size, pool_timeout, readonly=True)
@@ -168,6 +167,9 @@ class Database:
 
     async def explain(self, error: DBAPIError, written: faults.Written) -> Problem | None:
         """Return what *error* is to the client who sent what was *written*, if it is to blame."""
+        if absent := faults.absent_tables(error, self.tables):
+            self.availability.log_missing(absent)
+            return faults.away()
         if (found := faults.violation(error)) is None:
             return None
         verb = (error.statement or "").partition(" ")[0].upper()
@@ -203,18 +205,47 @@ class Database:
             pool_size=size,
             max_overflow=0,
             pool_timeout=pool_timeout,
-            pool_reset_on_return=None,  # `_roll_back` does it, and only where there is something
+            pool_reset_on_return=None,  # `roll_back` does it, and only where there is something
             hide_parameters=True,
             json_serializer=_to_json,
             connect_args={} if sqlite else {"server_settings": settings},
         )
-        event.listen(engine.sync_engine, "do_connect", _connect)
-        event.listen(engine.sync_engine, "reset", _roll_back)
+        event.listen(engine.sync_engine, "do_connect", self._connect)
+        event.listen(engine.sync_engine, "connect", partial(self._prepare, readonly=readonly))
+        event.listen(engine.sync_engine, "reset", roll_back)
         if sqlite:
-            _configure_sqlite(engine, readonly=readonly)
+            begin = begin_reading if readonly else begin_writing
+            event.listen(engine.sync_engine, "begin", begin)
         elif readonly and self._isolation == "read committed":
             stand_alone(engine)
         return engine
+
+    def _connect(
+        self,
+        dialect: Dialect,
+        _: ConnectionPoolEntry,
+        args: list[Any],
+        options: dict[str, Any],
+    ) -> DBAPIConnection:
+        """Open a connection; log the cause and raise `Unavailable` where that fails."""
+        with self._connecting():
+            return dialect.connect(*args, **options)
+
+    def _prepare(self, connection: Any, _: ConnectionPoolEntry, *, readonly: bool) -> None:
+        """Set up a new *connection*; log the cause and raise `Unavailable` where that fails."""
+        with self._connecting():
+            prepare(connection, readonly=readonly)
+        self.availability.log_reachable()
+
+    @contextmanager
+    def _connecting(self) -> Generator[None]:
+        try:
+            yield
+        except (OSError, self.writer.dialect.loaded_dbapi.Error) as error:
+            if faults.is_locked(error):
+                raise
+            self.availability.log_unreachable(error)
+            raise faults.away() from error
 
 
 class _Session(SyncSession):
@@ -295,54 +326,3 @@ def _supported(url: URL) -> URL:
 
 def _to_json(document: object) -> str:
     return to_json(document).decode()
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _roll_back(connection: Any, _: ConnectionPoolEntry | None, state: PoolResetState) -> None:
-    """Roll back what a commit left open that was refused, or never reached the database.
-
-    SQLAlchemy takes the transaction for ended, and the next request would commit it. Where nobody
-    can wait, since the connection was lost and not given back, it is closed instead.
-    """
-    if state.asyncio_safe and _is_open(connection.driver_connection):
-        connection.rollback()
-
-
-def _is_open(driver: Any) -> bool:
-    """Tell whether a connection of aiosqlite or asyncpg is in a transaction."""
-    sqlite = hasattr(driver, "in_transaction")
-    return bool(driver.in_transaction if sqlite else driver.is_in_transaction())
-
-
-def _configure_sqlite(engine: AsyncEngine, *, readonly: bool) -> None:
-    pragmas = (*_PRAGMAS, "query_only = ON") if readonly else _PRAGMAS
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def configure(connection: Any, _: ConnectionPoolEntry) -> None:
-        connection.isolation_level = None  # transactions begin below, not where Python guesses
-        connection.create_function(LOWER, 1, _lower, deterministic=True)
-        cursor = connection.cursor()
-        for pragma in pragmas:
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: Connection) -> None:
-        if readonly:  # it locks nothing yet, and cannot be refused: one word to the driver will do
-            driver: Any = connection.connection.driver_connection
-            await_(driver.execute("BEGIN"))
-        else:
-            # A writer that reads first and locks later can lose another's update: lock at once.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _connect(
-    dialect: Dialect, _: ConnectionPoolEntry, args: list[Any], options: dict[str, Any]
-) -> DBAPIConnection:
-    try:
-        return dialect.connect(*args, **options)
-    except OSError as error:  # no server, no route, no answer in time
-        raise faults.away() from error

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brickwork.answers import REQUEST_ID, answer
 from brickwork.cursors import Signer, signer
+from brickwork.database import Database
 from brickwork.guards import NOT_TEXT
 from brickwork.limits import Limits, current
 from brickwork.models import new_key
@@ -20,8 +21,12 @@ from brickwork.problems import (
     Problem,
     UriTooLong,
 )
+from brickwork.startup import check
 
 _REQUEST_ID: Final = REQUEST_ID.lower().encode()
+_MOUNTED: Final = "app_root_path"
+"""The key that Starlette adds to the scope of a mounted application, which gets no lifespan."""
+
 _SANE: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
@@ -36,12 +41,17 @@ class Edge:
         self.app = app
         self.limits = limits
         self.signer = signer
+        self._is_checked = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or have it answered."""
+        if scope["type"] == "lifespan":
+            send = self._checking(scope, send)
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if not self._is_checked and _MOUNTED in scope:
+            await self._check(scope)
         headers: dict[bytes, bytes] = dict(scope["headers"])
         given = headers.get(_REQUEST_ID, b"").decode("latin-1")
         scope[REQUEST_ID] = given if _SANE.fullmatch(given) else str(new_key())
@@ -53,6 +63,23 @@ class Edge:
             await answer(problem, scope)(scope, receive, send)
         else:
             await self.app(scope, self._measured(headers, receive), _stamped(scope, send))
+
+    def _checking(self, scope: Scope, send: Send) -> Send:
+        """Return a *send* that checks the database when the start-up is complete."""
+
+        async def send_checking(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                await self._check(scope)
+            await send(message)
+
+        return send_checking
+
+    async def _check(self, scope: Scope) -> None:
+        """Check the database at the start-up, or at the first request of a mounted application."""
+        self._is_checked = True
+        database = scope.get("state", {}).get("database")
+        if isinstance(database, Database) and REQUEST_ID not in scope:
+            await check(scope["app"], database)
 
     def _refusal(self, scope: Scope) -> Problem | None:
         query: bytes = scope["query_string"]

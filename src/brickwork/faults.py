@@ -151,6 +151,22 @@ def violation(error: DBAPIError) -> Violation | None:
     )
 
 
+def is_locked(error: BaseException) -> bool:
+    """Tell whether another connection has locked the file of SQLite."""
+    cause = error.driver_exception if isinstance(error, DBAPIError) else error
+    return _SQLITE_CODES.get(getattr(cause, "sqlite_errorname", "")) == "contended"
+
+
+def absent_tables(error: DBAPIError, tables: "Iterable[Table[Any]]") -> Collection[str]:
+    """Return the names of the *tables* that do not exist, according to *error*."""
+    cause = error.driver_exception
+    text = str(cause)
+    if getattr(cause, "sqlstate", None) != "42P01" and not text.startswith("no such table"):
+        return ()
+    names = {each.fullname for each in tables}
+    return [each for each in names if re.search(rf"(?<!\w){re.escape(each)}(?!\w)", text)]
+
+
 def _of_sqlite(name: str, message: str) -> Violation | None:
     if message.startswith("FOREIGN KEY"):  # RESTRICT has the code of a trigger
         return Violation("reference")

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Connection, inspect, make_url, text
 
 from brickwork import Database
-from tests.conftest import Databases
+from tests.support.databases import Databases
 
 T = TypeVar("T")
 

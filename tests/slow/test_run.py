@@ -1,5 +1,9 @@
 """`python -m app`, as `make run` starts it, and the migrations it applies."""
 
+import os
+import subprocess
+import sys
+
 import httpx2
 import pytest
 from alembic import command
@@ -21,6 +25,29 @@ def test_the_service_migrates_serves_and_keeps_what_it_was_given(empty_url: str)
             assert httpx2.post(f"{url}/authors", json=author).status_code == 201
             names = [row["name"] for row in httpx2.get(f"{url}/authors").json()]
             assert names == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "cause"),
+    [
+        ("sqlite:////nowhere/brickwork.db", "unable to open database file"),
+        ("postgresql://127.0.0.1:1/x", "[Errno 111] Connect call failed ('127.0.0.1', 1)"),
+    ],
+)
+def test_a_database_that_cannot_be_reached_ends_the_service_with_one_line(
+    url: str, cause: str
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "app"],
+        cwd=ROOT,
+        env=os.environ | {"DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    remedy = "Start or create it, or correct DATABASE_URL."
+    assert ended.stderr == f"The database cannot be reached: {cause}. {remedy}\n"
 
 
 @pytest.mark.anyio
