@@ -48,7 +48,7 @@ PAGES: Final = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
 )
 
-SLOW: Final = (ROOT / "docs/command-line.md",)
+SLOW: Final = (ROOT / "docs/command-line.md", ROOT / "docs/deployment.md")
 """Pages that start many processes: `tests/slow` executes them."""
 
 HOST: Final = "localhost:8000"
