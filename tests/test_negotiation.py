@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from brickwork.negotiation import JSON, MERGE_PATCH, NDJSON, is_utf8, preferred
+from brickwork.negotiation import JSON, MERGE_PATCH, NDJSON, is_utf8, preferred_media_type
 from tests.support.values import law
 
 
@@ -37,7 +37,7 @@ from tests.support.values import law
     ],
 )
 def test_an_accept_header_admits_json_or_does_not(*, accept: list[str], admitted: bool) -> None:
-    assert (preferred(accept, [JSON]) == JSON) is admitted
+    assert (preferred_media_type(accept, [JSON]) == JSON) is admitted
 
 
 @pytest.mark.parametrize(
@@ -95,5 +95,5 @@ PIECES = st.lists(
 @law
 @given(HEADER | PIECES)
 def test_any_header_is_answered(header: str) -> None:
-    assert preferred([header], [JSON, NDJSON]) in {JSON, NDJSON, None}
+    assert preferred_media_type([header], [JSON, NDJSON]) in {JSON, NDJSON, None}
     assert is_utf8(f"application/json;{header}", among=[JSON]) in {True, False}

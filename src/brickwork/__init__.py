@@ -12,6 +12,7 @@ from brickwork.limits import Limits
 from brickwork.links import item_path, link_header
 from brickwork.lists import ListQuery, Narrowing, OneOf, Search, SortBy
 from brickwork.models import Entity, JSONDocument, Model, Timestamped, UTCDateTime, Versioned
+from brickwork.negotiation import preferred_media_type
 from brickwork.outbox import (
     Consumer,
     OutboxEvent,
@@ -120,6 +121,7 @@ __all__ = [
     "live_unique",
     "merge_patch",
     "paginate",
+    "preferred_media_type",
     "read_events",
     "visible",
 ]

@@ -11,7 +11,7 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 NDJSON: Final = "application/x-ndjson"
 
 
-def preferred(accept: Iterable[str], offers: Sequence[str]) -> str | None:
+def preferred_media_type(accept: Iterable[str], offers: Sequence[str]) -> str | None:
     """Return the one of *offers* that `Accept` headers like best, of equals the first.
 
     None is admitted, if none is. Of the ranges that an offer is in, the narrowest counts.

@@ -30,7 +30,7 @@ from brickwork.lanes import (
 )
 from brickwork.links import item_path, own_path, tell_places
 from brickwork.lists import ListQuery
-from brickwork.negotiation import JSON, NDJSON, preferred
+from brickwork.negotiation import JSON, NDJSON, preferred_media_type
 from brickwork.problems import Conflict, Fault, Invalid, NotFound, pointer
 from brickwork.resource import Resource
 from brickwork.schemas import Schema
@@ -58,7 +58,7 @@ def list_(shape: Shape[M]) -> Endpoint:
         if deleted := getattr(at, "deleted", None):
             await rows.reveal(deleted)
             read = revealing(shape.read)
-        if preferred(request.headers.getlist("accept"), _LISTED) == NDJSON:
+        if preferred_media_type(request.headers.getlist("accept"), _LISTED) == NDJSON:
             return await export(request, rows.query(), at, read, shape.embedded)
         page = await rows.page(at)
         await shape.embedded.complete(rows.session, page.items)

@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from brickwork.database import ISOLATION, Database, Isolation, strongest
 from brickwork.documents import parse
-from brickwork.negotiation import JSON, MERGE_PATCH, is_utf8, preferred
+from brickwork.negotiation import JSON, MERGE_PATCH, is_utf8, preferred_media_type
 from brickwork.parameters import WHOLE, at_once, declared, name_faults
 from brickwork.problems import NotAcceptable, Problem, UnsupportedMediaType
 from brickwork.retries import carried_out
@@ -106,7 +106,7 @@ class Route(APIRoute):
         async def negotiate_and_handle(request: Request) -> Response:
             nonlocal known
             accept = request.headers.getlist("accept")
-            if self.response_model and not preferred(accept, self._offers):
+            if self.response_model and not preferred_media_type(accept, self._offers):
                 raise NotAcceptable("The answer is JSON, and the Accept header admits none.")
             known = known or _Included(self, _as_included(request), handle)
             if known.reads_json:
