@@ -155,6 +155,11 @@ def test_a_replacement_may_name_what_is_only_read() -> None:
     }
 
 
+def test_what_is_only_read_is_read_only_in_a_replacement() -> None:
+    fields = replacement(BrickCreate, BrickRead).model_json_schema()["properties"]
+    assert {name for name in fields if fields[name].get("readOnly")} == {"id", "weight"}
+
+
 @pytest.mark.parametrize(
     ("sent", "place", "code"),
     [

@@ -3,9 +3,9 @@
 from typing import Annotated, Any
 
 import pytest
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, Len
 from fastapi import APIRouter, FastAPI, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from brickwork import Limits, ListQuery, Route, Schema, install
 from brickwork.answers import MEDIA_TYPE
@@ -114,3 +114,30 @@ def test_a_model_of_the_application_may_be_called_problem() -> None:
     response = document["paths"]["/exercises/1"]["get"]["responses"]["200"]
     name = response["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
     assert document["components"]["schemas"][name]["properties"].keys() == {"exercise"}
+
+
+def test_a_text_has_an_example_that_it_accepts() -> None:
+    class Texts(Schema):
+        free: str
+        short: Annotated[str, Len(1, 3)]
+        long: Annotated[str, Len(8)] | None
+        own: Annotated[str, Field(examples=["mine"])] | None
+        given: str = "else"
+
+    app = FastAPI()
+    install(app)
+
+    @app.post("/texts")
+    async def create(texts: Texts) -> None: ...
+
+    fields = app.openapi()["components"]["schemas"]["Texts"]["properties"]
+    assert fields["free"]["examples"] == ["string"]
+    assert fields["short"]["examples"] == ["str"]
+    assert fields["long"]["anyOf"][0]["examples"] == ["stringgg"]
+    assert fields["own"]["anyOf"][0]["examples"] == ["mine"]
+    assert "examples" not in fields["given"]
+
+
+def test_a_filter_has_no_example(document: dict[str, Any]) -> None:
+    for parameter in document["paths"]["/things"]["get"]["parameters"]:
+        assert "examples" not in parameter["schema"], parameter["name"]

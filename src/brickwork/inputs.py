@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, Field, create_model
+from pydantic.fields import FieldInfo
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -77,12 +78,19 @@ def replacement(create: type[Schema], read: type[BaseModel]) -> type[Schema]:
     What is shown of other rows is JSON here, to be compared with what would be shown.
     """
     fields: dict[str, Any] = {
-        name: (Any if schema_in(field.annotation) else field.annotation, optional(field))
+        name: (Any if schema_in(field.annotation) else field.annotation, _read_only(field))
         for name, field in read.model_fields.items()
         if name not in create.model_fields
     }
     name = create.__name__.removesuffix("Create") + "Replace"
     return create_model(name, __base__=create, __module__=create.__module__, **fields)
+
+
+def _read_only(field: FieldInfo) -> FieldInfo:
+    """Return *field* such that it may be left out, and openapi.json says that it should be."""
+    field = optional(field)
+    field.json_schema_extra = {"readOnly": True}
+    return field
 
 
 def batched(update: type[Schema], model: type[DeclarativeBase]) -> type[Schema]:

@@ -122,6 +122,7 @@ def describe(app: FastAPI, limits: Limits) -> None:
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas |= {_NAME: _PROBLEM, "JSON": _JSON}
         exact: dict[str, Any] = _exact(document)
+        _exemplify(exact["components"]["schemas"])
         return exact
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -153,6 +154,24 @@ def _exact(document: Any) -> Any:
             if isinstance(bound := exact.get(name), float):
                 exact[name] = limit if bound == float(limit) else int(bound)
     return exact
+
+
+def _exemplify(schema: object) -> None:
+    """Add an example to each text in *schema* that has neither an example nor a default.
+
+    Swagger UI would make one from the pattern of a text: random characters.
+    """
+    if is_array(schema):
+        for each in schema:
+            _exemplify(each)
+    elif is_object(schema) and not is_array(schema.get("examples")):
+        for each in schema.values():
+            _exemplify(each)
+        kind, pattern = schema.get("type"), schema.get("pattern")
+        if kind == "string" and pattern == TEXT_PATTERN and "default" not in schema:
+            shortest: Any = schema.get("minLength", 0)
+            longest: Any = schema.get("maxLength")
+            schema["examples"] = ["string".ljust(shortest, "g")[:longest]]
 
 
 def _parameter(schema: Mapping[str, Any]) -> dict[str, Any]:
