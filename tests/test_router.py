@@ -7,7 +7,7 @@ from fastapi import APIRouter, FastAPI
 from sqlalchemy import MetaData
 from sqlalchemy.orm import Mapped, mapped_column
 
-from brickwork import Model, Resource, Schema, crud_router, install
+from brickwork import Model, ReadSchema, Resource, Schema, crud_router, install
 from tests.support import shop
 from tests.support.calls import calling
 from tests.support.shop import Cities, CityCreate, CityRead, CityUpdate, Shop
@@ -132,3 +132,33 @@ async def test_a_key_that_a_url_cannot_name_is_refused_where_it_is_declared(
 ) -> None:
     with pytest.raises(TypeError, match=remedy):
         crud_router("/odd", resource, read=CityRead, create=Empty, update=Empty)
+
+
+class BlogPost(Odd):
+    __tablename__ = "posts"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class BlogPosts(Resource[BlogPost]): ...
+
+
+class BlogPostRead(ReadSchema):
+    id: int
+
+
+def test_a_summary_names_one_row_or_many() -> None:
+    router = crud_router(
+        "/press/blog-posts", BlogPosts, read=BlogPostRead, create=Empty, update=Empty
+    )
+    paths = described(router)["paths"].values()
+    assert [operation["summary"] for operations in paths for operation in operations.values()] == [
+        "List blog posts",
+        "Create blog post",
+        "Create many blog posts",
+        "Update many blog posts",
+        "Delete many blog posts",
+        "Get blog post",
+        "Update blog post",
+        "Replace blog post",
+        "Delete blog post",
+    ]

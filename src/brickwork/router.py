@@ -71,6 +71,21 @@ _OPERATIONS: Final[dict[Operation, _Kind]] = {
 }
 
 
+_SUMMARIES: Final[dict[Operation, str]] = {
+    "list": "List {rows}",
+    "create": "Create {row}",
+    "create_batch": "Create many {rows}",
+    "update_batch": "Update many {rows}",
+    "delete_batch": "Delete many {rows}",
+    "get": "Get {row}",
+    "update": "Update {row}",
+    "replace": "Replace {row}",
+    "delete": "Delete {row}",
+    "restore": "Restore {row}",
+    "history": "List changes of {row}",
+}
+
+
 def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     prefix: str,
     resource: type[Resource[M]],
@@ -154,8 +169,15 @@ def _add(router: APIRouter, name: Operation, shape: Shape[Any]) -> None:
         response_model=None if kind.method == "DELETE" else shown,
         operation_id=f"{resource}_{name}",
         name=f"{resource}_{name}",
-        summary=f"{name.replace('_', ' ').capitalize()} {resource}",
+        summary=_summary(name, shape.model.__name__, router.prefix),
         responses=described(failures) | _besides(shape, name),
         openapi_extra=headers(_headers(shape, name))
         | (also_merge_patch() if kind.method == "PATCH" else {}),
     )
+
+
+def _summary(name: Operation, model: str, prefix: str) -> str:
+    """Return `List blog posts` or `Get blog post` for `BlogPost` at `/blog-posts`."""
+    row = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", model).lower()
+    rows = re.sub(r"[-_]", " ", prefix.rpartition("/")[2])
+    return _SUMMARIES[name].format(row=row, rows=rows)
