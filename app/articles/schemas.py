@@ -5,14 +5,16 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from annotated_types import Ge, Len, MaxLen
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from brickwork import ListQuery, OneOf, ReadSchema, Schema, Search, SortBy
 
 from .models import Article
 
 Slug = Annotated[
-    str, StringConstraints(min_length=1, max_length=100, pattern="^[a-z0-9]+(-[a-z0-9]+)*$")
+    str,
+    StringConstraints(min_length=1, max_length=100, pattern="^[a-z0-9]+(-[a-z0-9]+)*$"),
+    Field(examples=["how-a-wall-stands"]),
 ]
 Status = Literal["draft", "published"]
 
@@ -20,15 +22,15 @@ Status = Literal["draft", "published"]
 class ArticleCreate(Schema):
     """A new article."""
 
-    title: Annotated[str, Len(1, 200)]
+    title: Annotated[str, Len(1, 200), Field(examples=["How a wall stands"])]
     slug: Slug
-    body: Annotated[str, MaxLen(100_000)] = ""
+    body: Annotated[str, MaxLen(100_000)] = Field("", examples=["Brick by brick."])
     status: Status = "draft"
     views: Annotated[int, Ge(0)] = 0
-    rating: float | None = None
-    published_at: datetime | None = None
-    meta: dict[str, Any] | None = None
-    author_id: UUID | None = None
+    rating: float | None = Field(None, examples=[4.5])
+    published_at: datetime | None = Field(None, examples=[None])
+    meta: dict[str, Any] | None = Field(None, examples=[{"language": "en"}])
+    author_id: UUID | None = Field(None, examples=[None])
 
 
 class ArticleUpdate(ArticleCreate, partial=True):

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from annotated_types import Len, MaxLen
+from pydantic import Field
 
 from brickwork import ListQuery, OneOf, ReadSchema, Schema, SortBy
 
@@ -14,9 +15,9 @@ from .models import Author
 class AuthorCreate(Schema):
     """A new author."""
 
-    name: Annotated[str, Len(1, 100)]
-    email: Annotated[str, MaxLen(254)]
-    bio: str | None = None
+    name: Annotated[str, Len(1, 100), Field(examples=["Ada Lovelace"])]
+    email: Annotated[str, MaxLen(254), Field(examples=["ada@example.com"])]
+    bio: str | None = Field(None, examples=["Wrote the first program."])
 
 
 class AuthorUpdate(AuthorCreate, partial=True):

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from annotated_types import Len
+from pydantic import Field
 
 from brickwork import ListQuery, OneOf, ReadSchema, Schema, SortBy
 
@@ -15,8 +16,8 @@ class CommentCreate(Schema):
     """A new comment."""
 
     article_id: UUID
-    author_name: Annotated[str, Len(1, 100)]
-    body: Annotated[str, Len(1, 10_000)]
+    author_name: Annotated[str, Len(1, 100), Field(examples=["Grace"])]
+    body: Annotated[str, Len(1, 10_000), Field(examples=["I see walls differently now."])]
 
 
 class CommentUpdate(CommentCreate, partial=True):

@@ -90,7 +90,7 @@ async def test_a_path_with_a_trailing_slash_is_the_same_resource(articles: Async
 
 async def test_a_path_that_is_none_of_the_service_is_404(client: AsyncClient) -> None:
     path, _ = await create_article(client)
-    targets = ("/", "/nothing", "/Articles", "/articles//", "//articles", f"{path}//", f"{path}/a")
+    targets = ("/nothing", "/Articles", "/articles//", "//articles", f"{path}//", f"{path}/a")
     for target in targets:
         for method in ("GET", "POST", "OPTIONS", "DELETE"):
             assert summary(await ask(client, method, target)) == "404", target
