@@ -1,0 +1,111 @@
+"""The pages of the reference service in Chromium."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Error,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
+
+from tests.support.processes import started
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = [
+    "--no-sandbox",  # which Chromium refuses to have as root
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the service, which runs over a new SQLite file."""
+    file = tmp_path_factory.mktemp("browser") / "new.db"
+    with started(DATABASE_URL=f"sqlite+aiosqlite:///{file}") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium, or playwright's own."""
+    executable = next(filter(None, map(shutil.which, NAMES)), None)
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        except Error as error:
+            reason, *_ = str(error).splitlines()
+            raise RuntimeError(f"apt-get install chromium ({reason})") from None
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, url: str) -> Iterator[Page]:
+    """A page that loads from the service alone, without a failure or an error on the console."""
+    page = browser.new_page()
+    requests: list[Request] = []
+    errors: list[str] = []
+
+    def record(request: Request) -> None:
+        requests.append(request)
+
+    def record_error(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            errors.append(message.text)
+
+    page.on("request", record)
+    page.on("console", record_error)
+    yield page
+    # Redoc's logo: the policy of the page keeps the browser from asking its vendor for it.
+    sent = [each for each in requests if each.failure != "csp"]
+    assert [each.url for each in sent if not each.url.removeprefix("blob:").startswith(url)] == []
+    assert [each.url for each in sent if not (answer := each.response()) or not answer.ok] == []
+    assert [each for each in errors if "Content Security Policy" not in each] == []
+    page.close()
+
+
+def tried(page: Page, operation: str, **parameters: str) -> tuple[str, Any]:
+    """Execute *operation* with "Try it out", and return the status and the body that are shown."""
+    block = page.locator(f"#operations-articles-{operation}")
+    block.locator(".opblock-summary-control").click()
+    block.get_by_role("button", name="Try it out").click()
+    for name, value in parameters.items():
+        block.get_by_placeholder(name).fill(value)
+    block.get_by_role("button", name="Execute").click()
+    answer = block.locator(".live-responses-table .response")
+    body = answer.locator(".highlight-code pre").first.inner_text()
+    return answer.locator(".response-col_status").inner_text(), json.loads(body)
+
+
+def test_an_article_is_created_in_the_docs_and_read_back(page: Page, url: str) -> None:
+    page.goto(url)
+    page.get_by_role("link", name="/docs").click()
+
+    status, created = tried(page, "articles_create")
+    assert (status, created["slug"]) == ("201", "how-a-wall-stands")
+    assert tried(page, "articles_get", id=created["id"]) == ("200", created)
+
+
+def test_redoc_shows_each_operation(page: Page, url: str) -> None:
+    page.goto(f"{url}/redoc")
+    for operation in ("List authors", "Create article", "Restore article", "Delete comment"):
+        expect(page.get_by_role("heading", name=operation)).to_be_visible()
+
+
+def test_a_problem_is_explained(page: Page, url: str) -> None:
+    page.goto(url)
+    page.get_by_role("link", name="/problems").click()
+    page.get_by_role("link", name="Precondition failed").click()
+    expect(page.get_by_role("heading", name="Precondition failed")).to_be_visible()
