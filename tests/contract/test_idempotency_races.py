@@ -1,0 +1,232 @@
+"""Idempotency-Key under concurrency: one of several equal requests is carried out."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import pytest
+from fastapi import Depends, Header, Request
+from httpx2 import AsyncClient, Response
+from sqlalchemy import text
+from typing_extensions import override
+
+from app.main import create_app
+from app.models import Article
+from app.settings import Settings
+from brickwork import Database, Resource, Session
+from brickwork.database import Isolation
+from brickwork.idempotency import idempotent
+from tests.support.bodies import article, created, shown, summary
+from tests.support.calls import calling
+from tests.support.databases import postgres_only
+from tests.support.replays import (
+    KEY,
+    Articles,
+    articles_app,
+    comparable,
+    is_replay,
+    outcome,
+    outcomes,
+)
+
+pytestmark = pytest.mark.anyio
+
+sqlite_only = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+
+
+async def test_one_of_equal_requests_is_carried_out(client: AsyncClient) -> None:
+    posts = [client.post("/articles", json=article(), headers=KEY) for _ in range(10)]
+    assert outcomes(await asyncio.gather(*posts))["created"] == 1
+    assert len(await shown(client, "/articles")) == 1
+
+
+async def test_two_processes_carry_out_one_of_equal_requests(service_url: str) -> None:
+    apps = [create_app(Settings(database_url=service_url)) for _ in range(2)]
+    async with calling(apps[0]) as one, calling(apps[1]) as other:
+        posts = [
+            client.post("/articles", json=article(), headers=KEY) for client in (one, other) * 4
+        ]
+        assert outcomes(await asyncio.gather(*posts))["created"] == 1
+        assert len(await shown(one, "/articles")) == 1
+
+
+class Gate:
+    """Stops the first request that comes through until it is opened."""
+
+    def __init__(self) -> None:
+        """Begin closed."""
+        self.reached = asyncio.Event()
+        self.opened = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Wait until the gate is opened."""
+        self.reached.set()
+        async with asyncio.timeout(30):
+            await self.opened.wait()
+
+
+class Arrivals:
+    """A dependency that counts requests."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._requests = asyncio.Semaphore(0)
+
+    async def __call__(self) -> None:
+        """Count a request."""
+        self._requests.release()
+
+    async def wait_for(self, number: int) -> None:
+        """Wait for *number* more requests."""
+        async with asyncio.timeout(30):
+            for _ in range(number):
+                await self._requests.acquire()
+
+
+def held_at(gate: Gate) -> type[Resource[Article]]:
+    """Return articles whose first creation waits at *gate*."""
+
+    class Held(Resource[Article]):
+        @override
+        async def create(self, row: Article, /) -> None:
+            await super().create(row)
+            await self.session.flush()
+            if not gate.reached.is_set():
+                await gate.wait()
+
+    return Held
+
+
+@postgres_only
+async def test_a_request_is_refused_while_the_first_is_running(service_url: str) -> None:
+    gate = Gate()
+    async with calling(articles_app(Database(service_url), held_at(gate))) as client:
+        first = asyncio.create_task(client.post("/articles", json=article(), headers=KEY))
+        await gate.reached.wait()
+        same = await client.post("/articles", json=article(), headers={"idempotency-key": '"k"'})
+        other = await client.post("/articles", json=article(slug="b"), headers=KEY)
+        gate.opened.set()
+        made = await first
+        again = await client.post("/articles", json=article(), headers=KEY)
+
+    assert [outcome(each) for each in (same, other)] == ["still running"] * 2
+    assert [outcome(each) for each in (made, again)] == ["created", "replayed"]
+    assert comparable(again) == comparable(made)
+
+
+@sqlite_only
+async def test_a_request_waits_while_the_first_is_running(service_url: str) -> None:
+    gate, arrivals = Gate(), Arrivals()
+    app = articles_app(Database(service_url), held_at(gate), Depends(arrivals))
+    async with calling(app) as client:
+        first = asyncio.create_task(client.post("/articles", json=article(), headers=KEY))
+        second = asyncio.create_task(
+            client.post("/articles", json=article(), headers={"idempotency-key": '"k"'})
+        )
+        await arrivals.wait_for(2)
+        await gate.reached.wait()
+        gate.opened.set()
+        made, again = await first, await second
+
+    assert [outcome(each) for each in (made, again)] == ["created", "replayed"]
+    assert comparable(again) == comparable(made)
+
+
+@postgres_only
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
+@pytest.mark.parametrize("path", ["/articles", "/articles/batch"])
+async def test_a_transaction_older_than_the_first_sees_its_answer(
+    service_url: str, isolation: Isolation, path: str
+) -> None:
+    gate = Gate()
+
+    async def linger(session: Session, linger: Annotated[str, Header()] = "") -> None:
+        await session.execute(text("SELECT"))  # begins the transaction
+        if linger:
+            await gate.wait()
+
+    body = article() if path == "/articles" else [article()]
+    database = Database(service_url, isolation=isolation)
+    async with calling(articles_app(database, Articles, Depends(linger))) as client:
+        late = asyncio.create_task(client.post(path, json=body, headers={**KEY, "linger": "yes"}))
+        await gate.reached.wait()
+        first = await client.post(path, json=body, headers=KEY)
+        gate.opened.set()
+        again = await late
+        assert len(await shown(client, "/articles")) == 1
+
+    assert [outcome(each) for each in (first, again)] == ["created", "replayed"]
+    assert comparable(again) == comparable(first)
+
+
+@postgres_only
+async def test_a_batch_tried_item_by_item_keeps_its_key(service_url: str) -> None:
+    answers: list[Response] = []
+    titles: list[str] = []
+
+    class Recording(Resource[Article]):
+        @override
+        async def update(self, row: Article, /, changes: Mapping[str, Any]) -> None:
+            titles.append(row.title)
+            if len(titles) == 3:  # the first item alone
+                answers.append(await client.patch("/articles/batch", json=items, headers=KEY))
+            await super().update(row, changes)
+
+    async with calling(articles_app(Database(service_url), Recording)) as client:
+        a, b = [await created(client, "/articles", article(slug=slug)) for slug in "ab"]
+        items = [
+            {"id": b["id"], "slug": "c", "version": 1},
+            {"id": a["id"], "slug": "b", "version": 1},
+        ]
+        async with asyncio.timeout(30):
+            first = await client.patch("/articles/batch", json=items, headers=KEY)
+        again = await client.patch("/articles/batch", json=items, headers=KEY)
+
+    assert (first.status_code, is_replay(first)) == (200, False)
+    assert [outcome(each) for each in answers] == ["still running"]
+    assert comparable(again) == comparable(first)
+
+
+async def test_a_batch_whose_key_was_taken_meanwhile_is_retried(
+    service_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    async def taken(request: Request, rows: Resource[Any]) -> object:
+        calls.append(request.method)
+        # The second call is the one before the items are tried one by one.
+        return object() if len(calls) == 2 else await idempotent(request, rows)
+
+    monkeypatch.setattr("brickwork.batches.idempotent", taken)
+    database = Database(service_url)
+    async with calling(articles_app(database)) as client:
+        a, b = [await created(client, "/articles", article(slug=slug)) for slug in "ab"]
+        items = [{"id": b["id"], "slug": "c"}, {"id": a["id"], "slug": "b"}]
+        response = await client.patch("/articles/batch", json=items, headers=KEY)
+    assert response.status_code == 200
+    assert (len(calls), database.retries) == (4, 1)
+
+
+async def test_a_request_is_carried_out_after_the_first_failed(service_url: str) -> None:
+    gate, arrivals = Gate(), Arrivals()
+
+    class Failing(Resource[Article]):
+        @override
+        async def create(self, row: Article, /) -> None:
+            await super().create(row)
+            if not gate.reached.is_set():
+                await gate.wait()
+                raise RuntimeError("not today")
+
+    app = articles_app(Database(service_url), Failing, Depends(arrivals))
+    async with calling(app) as client:
+        first = asyncio.create_task(client.post("/articles", json=article(), headers=KEY))
+        await gate.reached.wait()
+        second = asyncio.create_task(client.post("/articles", json=article(), headers=KEY))
+        await arrivals.wait_for(2)
+        gate.opened.set()
+        assert summary(await first) == "500"
+        assert outcome(await second) in {"created", "still running"}  # SQLite, PostgreSQL
+        third = await client.post("/articles", json=article(), headers=KEY)
+        assert third.status_code == 201
+        assert len(await shown(client, "/articles")) == 1
