@@ -1,0 +1,35 @@
+"""Clients that write one row again and again, or several rows in some order."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from random import Random
+from typing import Any
+
+from httpx2 import AsyncClient, Response
+
+from tests.support.bodies import Body, summary
+
+
+async def increment(client: AsyncClient, path: str, times: int) -> Counter[str]:
+    """Add one to `views` with If-Match until that has succeeded *times*; count the answers."""
+    answers: Counter[str] = Counter()
+    while answers["200"] < times:
+        row = await client.get(path)
+        body = {"views": row.json()["views"] + 1}
+        headers = {"if-match": row.headers["etag"]}
+        answers[summary(await client.patch(path, json=body, headers=headers))] += 1
+    return answers
+
+
+async def patch_in_turn(
+    client: AsyncClient, path: str, name: str, values: Iterable[Any]
+) -> list[Response]:
+    """Set the field *name* to each of *values*."""
+    return [await client.patch(path, json={name: value}) for value in values]
+
+
+async def retitle(client: AsyncClient, rows: Sequence[Body], number: int) -> Response:
+    """Give all *rows* one title in a batch, in an order that depends on *number*."""
+    order = Random(number).sample(rows, len(rows))  # noqa: S311 — deadlocks come of orders
+    changes = [{"id": row["id"], "title": f"Batch {number}"} for row in order]
+    return await client.patch("/articles/batch", json=changes)
