@@ -1,38 +1,48 @@
-"""What is made of a statement is made once, and forgotten with it."""
+"""What is derived from a statement is derived once, and freed with the statement."""
 
-import gc
 from weakref import ref
 
 from sqlalchemy import Select, select
 
 from brickwork.memory import remembered
+from tests.support.garbage import collected
 from tests.support.shop import City
 
 
-def test_what_is_made_of_a_statement_is_made_once_as_long_as_it_is_there() -> None:
-    made: list[str] = []
+def test_a_statement_is_described_once() -> None:
+    calls: list[str] = []
 
     @remembered
-    def described(rows: Select[City]) -> str:
-        made.append(str(rows))
-        return made[-1]
+    def describe(statement: Select[City]) -> str:
+        calls.append(str(statement))
+        return calls[-1]
 
-    all_, named = select(City), select(City).where(City.name == "Lisbon")
-    texts = [described(all_), described(named), described(all_), described(select(City))]
+    everywhere, lisbon = select(City), select(City).where(City.name == "Lisbon")
+    texts = [describe(everywhere), describe(lisbon), describe(everywhere)]
 
-    assert texts == [str(all_), str(named), str(all_), str(all_)]
-    assert made == [str(all_), str(named), str(all_)]  # and the last is another statement
+    assert texts == [str(everywhere), str(lisbon), str(everywhere)]
+    assert calls == [str(everywhere), str(lisbon)]
 
 
-def test_a_statement_is_forgotten_though_what_was_made_of_it_is_kept() -> None:
+def test_another_statement_that_reads_the_same_is_described_again() -> None:
+    calls: list[Select[City]] = []
+    describe = remembered(calls.append)
+    one, other = select(City), select(City)
+    describe(one)
+    describe(other)
+
+    assert calls == [one, other]
+
+
+def test_a_statement_is_freed_though_its_derivative_is_kept() -> None:
     @remembered
-    def narrowed(rows: Select[City]) -> Select[City]:
-        return rows.where(City.id == 1)
+    def first_of(statement: Select[City]) -> Select[City]:
+        return statement.where(City.id == 1)
 
-    rows = select(City)
-    kept, there = narrowed(rows), ref(rows)
-    del rows
-    gc.collect()
+    with collected():
+        statement = select(City)
+        kept, reference = first_of(statement), ref(statement)
+        del statement
 
-    assert there() is None
+    assert reference() is None
     assert str(kept) == str(select(City).where(City.id == 1))

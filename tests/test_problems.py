@@ -1,6 +1,5 @@
-"""Problems and faults: how they are written, and where they point."""
+"""Problems and the errors in them: documents, pointers, statuses."""
 
-import gc
 import pickle
 import string
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from brickwork import (
     UriTooLong,
 )
 from brickwork.problems import family, of_status, pointer
+from tests.support.garbage import collected
 from tests.support.values import law
 
 # RFC 6901, section 6.
@@ -48,22 +48,20 @@ RFC = [
 
 
 @pytest.mark.parametrize(("path", "written"), RFC)
-def test_a_pointer_is_written_as_rfc_6901_writes_it(
-    path: tuple[str | int, ...], written: str
-) -> None:
+def test_pointer_is_the_uri_fragment_of_rfc_6901(path: tuple[str | int, ...], written: str) -> None:
     assert pointer(*path) == written
 
 
 @law
 @given(st.lists(st.text() | st.integers(min_value=0)))
-def test_a_pointer_can_be_read_back(path: list[str | int]) -> None:
+def test_pointer_can_be_read_back(path: list[str | int]) -> None:
     tokens = unquote(pointer(*path)).split("/")[1:]
     assert [each.replace("~1", "/").replace("~0", "~") for each in tokens] == list(map(str, path))
 
 
 @law
 @given(st.lists(st.text(st.characters())))
-def test_a_pointer_is_a_uri_fragment_whatever_the_tokens_are(path: list[str]) -> None:
+def test_pointer_of_any_text_is_a_uri_fragment(path: list[str]) -> None:
     written = pointer(*path)
     assert written[0] == "#"
     assert set(written[1:]) <= {*string.ascii_letters, *string.digits, *"-._~!$&'()*+,;=:@/?%"}
@@ -72,7 +70,7 @@ def test_a_pointer_is_a_uri_fragment_whatever_the_tokens_are(path: list[str]) ->
 @pytest.mark.parametrize(
     "place", [{"pointer": "#/title"}, {"parameter": "limit"}, {"header": "Prefer"}]
 )
-def test_a_fault_shows_the_one_place_it_is_at(place: dict[str, str]) -> None:
+def test_fault_shows_its_place(place: dict[str, str]) -> None:
     fault = Fault(code="missing", detail="This field is required.", **place)
     assert fault.document() == {
         **place,
@@ -98,9 +96,7 @@ def test_a_fault_shows_the_one_place_it_is_at(place: dict[str, str]) -> None:
         (Unavailable, 503, "unavailable"),
     ],
 )
-def test_each_problem_has_its_status_and_a_code_that_stays(
-    kind: type[Problem], status: int, code: str
-) -> None:
+def test_problem_has_a_status_and_a_code(kind: type[Problem], status: int, code: str) -> None:
     assert kind("Why.").document() == {
         "type": f"/problems/{code}",
         "title": kind.title,
@@ -109,7 +105,7 @@ def test_each_problem_has_its_status_and_a_code_that_stays(
     }
 
 
-def test_a_problem_names_its_faults_in_order() -> None:
+def test_problem_lists_its_faults_in_order() -> None:
     faults = [Fault(code=code, detail="Why.", pointer="#/a") for code in ("b", "a")]
     assert Invalid("Why.", errors=faults).document()["errors"] == [
         {"pointer": "#/a", "code": "b", "detail": "Why."},
@@ -118,16 +114,16 @@ def test_a_problem_names_its_faults_in_order() -> None:
 
 
 @pytest.fixture
-def own() -> Iterator[None]:
-    """Let a test declare problems of its own, which are gone when it is over."""
+def own_problems() -> Iterator[None]:
+    """Remove the problems that a test declares when it ends."""
     of_status.cache_clear()
-    yield
-    gc.collect()
+    with collected():
+        yield
     of_status.cache_clear()
 
 
-@pytest.mark.usefixtures("own")
-def test_a_problem_of_ones_own_says_what_it_is_in_three_lines() -> None:
+@pytest.mark.usefixtures("own_problems")
+def test_application_declares_a_problem_in_three_lines() -> None:
     class Expired(Problem):
         status = HTTPStatus.PAYMENT_REQUIRED
         code = "expired"
@@ -144,8 +140,8 @@ def test_a_problem_of_ones_own_says_what_it_is_in_three_lines() -> None:
     assert Expired in family()
 
 
-@pytest.mark.usefixtures("own")
-def test_a_status_alone_is_no_problem_of_the_application() -> None:
+@pytest.mark.usefixtures("own_problems")
+def test_status_alone_stands_for_no_problem_of_the_application() -> None:
     class Expired(Problem):
         status = HTTPStatus.FORBIDDEN
         code = "expired"
@@ -155,10 +151,10 @@ def test_a_status_alone_is_no_problem_of_the_application() -> None:
     assert of_status(403).code == "forbidden"
 
 
-@pytest.mark.usefixtures("own")
-def test_problems_may_have_a_base_of_their_own() -> None:
+@pytest.mark.usefixtures("own_problems")
+def test_base_class_of_problems_is_no_problem() -> None:
     class Billing(Problem):
-        """What they have in common; it is never raised itself."""
+        """A base class, which nobody raises."""
 
     class Expired(Billing):
         status = HTTPStatus.FORBIDDEN
@@ -184,7 +180,7 @@ def test_problems_may_have_a_base_of_their_own() -> None:
         (599, "status_599", "Status 599"),
     ],
 )
-def test_a_status_has_one_problem(status: int, code: str, title: str) -> None:
+def test_status_has_one_problem(status: int, code: str, title: str) -> None:
     problem = of_status(status)("Why.")
     assert problem.document() == {
         "type": f"/problems/{code}",
@@ -196,7 +192,7 @@ def test_a_status_has_one_problem(status: int, code: str, title: str) -> None:
     assert type(problem).__doc__
 
 
-def test_each_problem_of_ours_has_its_own_code_and_words_for_its_page() -> None:
+def test_problem_has_a_code_of_its_own_and_text_for_its_page() -> None:
     ours = [each for each in family() if each.__module__ == "brickwork.problems"]
     assert len({each.code for each in ours}) == len(ours)
     assert all(of_status(each.status).status == each.status for each in ours)
@@ -204,16 +200,16 @@ def test_each_problem_of_ours_has_its_own_code_and_words_for_its_page() -> None:
     assert [each for each in ours if each.retry] == [StillRunning, Unavailable]
 
 
-def test_problems_do_not_share_their_headers() -> None:
+def test_problems_do_not_share_headers() -> None:
     assert NotFound("a").headers is not NotFound("b").headers
 
 
-def test_a_problem_reads_as_its_detail_in_a_log() -> None:
+def test_problem_in_a_log_reads_as_its_detail() -> None:
     assert str(Conflict("The value is taken.")) == "The value is taken."
     assert str(Conflict(detail="The value is taken.")) == "The value is taken."
 
 
-def test_a_problem_can_be_sent_to_another_process() -> None:
+def test_problem_can_be_pickled() -> None:
     fault = Fault(code="not_unique", detail="Taken.", pointer="#/slug")
     problem = Conflict("Taken.", errors=[fault], headers={"A": "b"})
     copy = pickle.loads(pickle.dumps(problem))  # noqa: S301 — of our own making
@@ -221,5 +217,5 @@ def test_a_problem_can_be_sent_to_another_process() -> None:
     assert copy.headers == {"A": "b"}
 
 
-def test_problems_are_told_apart_by_identity() -> None:
+def test_problems_are_compared_by_identity() -> None:
     assert len({NotFound("a"), NotFound("a")}) == 2
