@@ -15,6 +15,7 @@ from tests.support.databases import BACKENDS, Databases
 from tests.support.postgres import Postgres, running
 from tests.support.server import serving
 from tests.support.services import Service, Services
+from tests.support.tables import Tables
 
 SLOW = Path(__file__).parent / "slow"
 
@@ -108,6 +109,15 @@ def migrated_url(databases: Databases, backend: str) -> str:
 
 
 @pytest.fixture(scope="session")
+async def tables(templates: Databases) -> AsyncIterator[Tables]:
+    """Makes databases with some tables, each once a worker."""
+    databases = templates.another()
+    async with AsyncExitStack() as stack:
+        yield Tables(databases, stack)
+    databases.drop()
+
+
+@pytest.fixture(scope="session")
 async def services(templates: Databases) -> AsyncIterator[Services]:
     """The applications that all tests of this worker share."""
     databases = templates.another()
@@ -156,6 +166,18 @@ async def articles(
     service = await services.emptied(backend, request.param)
     async with service.client() as client:
         yield client
+
+
+@pytest.fixture
+async def blog_service(services: Services, backend: str) -> Service:
+    """The blog, which has no row."""
+    return await services.emptied(backend, "blog")
+
+
+@pytest.fixture
+async def shop_service(services: Services, backend: str) -> Service:
+    """The shop, which has no row."""
+    return await services.emptied(backend, "shop")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

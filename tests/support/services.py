@@ -7,18 +7,20 @@ from typing import Any, Literal, TypeAlias
 
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import MetaData, delete, text
+from sqlalchemy import MetaData
 
 from app.main import create_app
 from app.models import Model
 from app.settings import Settings
 from brickwork import Database
 from examples.by_hand import main as by_hand
-from examples.by_hand.database import Base
+from examples.by_hand.database import Base as ByHand
+from tests.support import blog, shop
 from tests.support.calls import client_of
 from tests.support.databases import Databases
+from tests.support.tables import remove_rows
 
-Name: TypeAlias = Literal["declared", "by hand"]
+Name: TypeAlias = Literal["declared", "by hand", "blog", "shop"]
 
 
 @dataclass(frozen=True)
@@ -37,18 +39,11 @@ class Service:
 
     async def empty(self) -> None:
         """Remove every row."""
-        tables = [*reversed(self.metadata.sorted_tables)]
-        async with self.database.writer.begin() as connection:
-            if connection.dialect.name == "postgresql":  # whose DELETE leaves the files as long
-                names = ", ".join(table.name for table in tables)
-                await connection.execute(text(f"TRUNCATE {names}"))
-            else:
-                for table in tables:
-                    await connection.execute(delete(table))
+        await remove_rows(self.database, self.metadata)
 
 
 class Services:
-    """The reference service and the example by hand, each started when a test first wants it."""
+    """The applications that tests share, each started when a test first asks for it."""
 
     def __init__(self, databases: Databases, stack: AsyncExitStack) -> None:
         """Start nothing yet; what is started ends with *stack*."""
@@ -64,13 +59,22 @@ class Services:
         return self._started[backend, name]
 
     async def _start(self, backend: str, name: Name) -> Service:
-        if name == "declared":
-            url = self._databases.migrated(backend)
-            app, metadata = create_app(Settings(database_url=url)), Model.metadata
-        else:
-            url = self._databases.empty(backend)
-            app, metadata = by_hand.create_app(url), Base.metadata
+        empty, migrated = self._databases.empty, self._databases.migrated
+        url = migrated(backend) if name == "declared" else empty(backend)
+        app, metadata = _application(name, url)
         database = Database(url)
         self._stack.push_async_callback(database.dispose)
         state = await self._stack.enter_async_context(app.router.lifespan_context(app))
         return Service(url, app, state, database, metadata)
+
+
+def _application(name: Name, url: str) -> tuple[FastAPI, MetaData]:
+    match name:
+        case "declared":
+            return create_app(Settings(database_url=url)), Model.metadata
+        case "by hand":
+            return by_hand.create_app(url), ByHand.metadata
+        case "blog":
+            return blog.create_app(url), blog.Base.metadata
+        case "shop":
+            return shop.create_app(url), shop.Base.metadata

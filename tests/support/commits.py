@@ -1,0 +1,117 @@
+"""Writers whose transactions overlap, and the order in which these were committed."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import count
+from typing import TypeVar
+
+from sqlalchemy import Connection, event
+from sqlalchemy.util import await_only
+
+from brickwork import Database, OutboxEvent, Unavailable, read_events
+from tests.support.blog import Article
+
+T = TypeVar("T")
+
+
+class CommitOrder:
+    """When each transaction began and when it ended, as its writer saw it."""
+
+    def __init__(self) -> None:
+        """Begin without a transaction."""
+        self._clock = count()
+        self._begun: dict[str, int] = {}
+        self._ended: dict[str, int] = {}
+
+    @contextmanager
+    def transaction(self, name: str) -> Generator[None]:
+        """Note when the block begins and ends."""
+        self._begun[name] = next(self._clock)
+        yield
+        self._ended[name] = next(self._clock)
+
+    def assert_consistent(self, names: Sequence[str]) -> None:
+        """Fail if a transaction in *names* is behind another that began after its end."""
+        latest = -1
+        for name in names:
+            assert self._ended[name] > latest, f"{name} is too late in {names}"
+            latest = max(latest, self._begun[name])
+
+
+async def repeat_until_alone(work: Callable[[], Awaitable[T]]) -> T:
+    """Return what *work* returns; repeat it while others are in its way."""
+    while True:
+        try:
+            return await work()
+        except Unavailable as error:
+            if not error.again:
+                raise
+
+
+async def let_others_run() -> None:
+    """Let other tasks run for a random number of turns."""
+    for _ in range(random.randrange(100)):  # noqa: S311 — no secret
+        await asyncio.sleep(0)
+
+
+@contextmanager
+def others_run_before_commits(*databases: Database) -> Generator[None]:
+    """Let other tasks run between the last statement of a transaction and its commit."""
+
+    def pause(_: Connection) -> None:
+        await_only(let_others_run())
+
+    for database in databases:
+        event.listen(database.writer.sync_engine, "commit", pause)
+    try:
+        yield
+    finally:
+        for database in databases:
+            event.remove(database.writer.sync_engine, "commit", pause)
+
+
+async def follow(database: Database, *, stopped: asyncio.Event) -> Sequence[OutboxEvent]:
+    """Read events in small pages, without a pause, until there is none after *stopped* is set."""
+    seen: list[OutboxEvent] = []
+    while True:
+        last = stopped.is_set()
+        async with database.session(readonly=True) as session:
+            found = await read_events(session, seen[-1].number if seen else 0, limit=7)
+        seen += found
+        if last and not found:
+            return seen
+
+
+async def race(
+    databases: Sequence[Database], order: CommitOrder, *, writers: int, articles: int
+) -> Sequence[OutboxEvent]:
+    """Have each of *writers* write and change *articles*; return what a reader saw meanwhile.
+
+    Of each writer every third article is rolled back.
+    """
+
+    async def write(database: Database, slug: str, *, roll_back: bool) -> None:
+        async with database.session() as session:
+            session.add(article := Article(slug=slug))
+            await session.flush()
+            await let_others_run()
+            article.views = 1
+            if roll_back:
+                await session.rollback()
+
+    async def write_all(writer: int) -> None:
+        database = databases[writer % len(databases)]
+        for number in range(articles):
+            slug, roll_back = f"{writer}-{number}", number % 3 == 2
+            with order.transaction(slug):
+                await repeat_until_alone(partial(write, database, slug, roll_back=roll_back))
+
+    stopped = asyncio.Event()
+    with others_run_before_commits(*databases):
+        following = asyncio.create_task(follow(databases[-1], stopped=stopped))
+        await asyncio.gather(*(write_all(writer) for writer in range(writers)))
+        stopped.set()
+        return await following
