@@ -49,10 +49,11 @@ FILTERS = [each for each in dict.fromkeys(PARAMETERS) if each != "q"]
 @pytest.mark.parametrize("parameter", FILTERS)
 async def test_a_filter_finds_the_rows_that_fit(listed: Listed, parameter: str) -> None:
     rng = Random(parameter)  # noqa: S311 — the same in each run
-    for _ in range(100):
-        query = Query({parameter: wanted_of(rng, parameter, listed.rows)}, [], [])
-        if 0 < len(expected := query.rows(listed.rows)) < len(listed.rows):
-            break
+    queries = (
+        Query({parameter: wanted_of(rng, parameter, listed.rows)}, [], []) for _ in range(100)
+    )
+    found = ((query, query.rows(listed.rows)) for query in queries)
+    query, expected = next(each for each in found if 0 < len(each[1]) < len(listed.rows))
     response = await got(listed.client, query.url(rng, limit=100))
     assert ids(response) == [row["id"] for row in expected][:100]
 
