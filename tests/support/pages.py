@@ -34,7 +34,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
-from unittest.mock import patch
 
 from httpx2 import AsyncClient, Response
 from markdown_it import MarkdownIt
@@ -169,7 +168,9 @@ class Page:
 
     async def run(self) -> None:
         """Execute the blocks; raises the error of a block with a note of its line."""
-        with patch.dict(sys.modules, main=self.module):
+        # Not patch.dict, which would also remove the modules that were imported meanwhile.
+        sys.modules["main"] = self.module
+        try:
             async with self.stack:
                 for block in blocks(self.path.read_text()):
                     try:
@@ -177,6 +178,8 @@ class Page:
                     except BaseException as error:
                         error.add_note(f"{self.path.name}, the block at line {block.line}")
                         raise
+        finally:
+            del sys.modules["main"]
 
     async def _run(self, block: Block) -> None:
         if block.not_run is not None:
