@@ -1,0 +1,51 @@
+"""Batches of a hundred items that the database refuses, and many equal batches."""
+
+import asyncio
+
+import pytest
+from httpx2 import AsyncClient
+
+from tests.support.batches import BATCH, create_many, faults_at, many, post_until_answered
+from tests.support.bodies import MISSING, create_article, shown, summary
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_each_new_row_the_database_refuses_is_named(client: AsyncClient) -> None:
+    rows = await create_many(client, 100)
+    taken = many(100)
+    fresh = [each | {"slug": f"new-{each['slug']}"} for each in taken]
+    lost = [each | {"author_id": MISSING} for each in fresh]
+    for batch, answer in (
+        (taken, f"409 {faults_at(range(100), 'slug not_unique')}"),
+        (lost, f"422 {faults_at(range(100), 'author_id reference_not_found')}"),
+        ([*fresh[:-1], taken[-1]], "409 #/99/slug not_unique"),
+        ([*fresh[:-1], lost[-1]], "422 #/99/author_id reference_not_found"),
+    ):
+        assert summary(await client.post(BATCH, json=batch)) == answer
+        assert await shown(client, "/articles?deleted=include&limit=100") == [
+            {**row, "deleted_at": None} for row in rows
+        ]
+
+
+async def test_each_change_the_database_refuses_is_named(client: AsyncClient) -> None:
+    await create_article(client, slug="taken")
+    rows = await create_many(client, 100)
+    taken = [{"id": row["id"], "views": 1, "slug": "taken"} for row in rows]
+    lost = [{"id": row["id"], "views": 1, "author_id": MISSING} for row in rows]
+    fine = [{"id": row["id"], "views": 1} for row in rows]
+    for batch, answer in (
+        (taken, f"409 {faults_at(range(100), 'slug not_unique')}"),
+        (lost, f"422 {faults_at(range(100), 'author_id reference_not_found')}"),
+        ([*fine[:-1], taken[-1]], "409 #/99/slug not_unique"),
+        ([*fine[:-1], lost[-1]], "422 #/99/author_id reference_not_found"),
+    ):
+        assert summary(await client.patch(BATCH, json=batch)) == answer
+        assert await shown(client, "/articles?slug__ne=taken&limit=100") == rows
+
+
+async def test_one_of_20_equal_batches_is_carried_out(client: AsyncClient) -> None:
+    batches = [many(20)[:: -1 if number % 2 else 1] for number in range(20)]
+    posts = [post_until_answered(client, each) for each in batches]
+    assert sorted(await asyncio.gather(*posts)) == [201] + [409] * 19
+    assert len(await shown(client, "/articles?limit=100")) == 20

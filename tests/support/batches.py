@@ -1,0 +1,33 @@
+"""Batches of articles, and what is said of their items."""
+
+from collections.abc import Iterable
+
+from httpx2 import AsyncClient
+
+from tests.support.bodies import Body, article
+
+BATCH = "/articles/batch"
+
+
+def many(count: int, **fields: object) -> list[Body]:
+    return [article(slug=f"s-{number}", title=f"T {number}", **fields) for number in range(count)]
+
+
+async def create_many(client: AsyncClient, count: int, **fields: object) -> list[Body]:
+    """Return *count* articles that one batch made."""
+    response = await client.post(BATCH, json=many(count, **fields))
+    assert response.status_code == 201, response.text
+    rows: list[Body] = response.json()
+    return rows
+
+
+async def post_until_answered(client: AsyncClient, batch: list[Body]) -> int:
+    """Return the status of *batch*, sent again while it is in the way of others."""
+    while (response := await client.post(BATCH, json=batch)).status_code == 503:
+        assert response.headers["retry-after"] == "1"
+    return response.status_code
+
+
+def faults_at(numbers: Iterable[int], fault: str) -> str:
+    """Return what `summary` says of the same *fault* in the items with these *numbers*."""
+    return ", ".join(sorted(f"#/{number}/{fault}" for number in numbers))
