@@ -1,4 +1,4 @@
-"""Soft delete: a row is live, deleted or purged, and so on every path that could show it."""
+"""Soft delete: a row is live, deleted or purged, on every path that could show it."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from typing_extensions import override
 from app.articles.schemas import ArticleCreate, ArticleQuery, ArticleRead, ArticleUpdate
 from app.authors.resource import router as authors
 from app.comments.schemas import CommentCreate, CommentQuery, CommentRead, CommentUpdate
-from app.models import Article, Comment
+from app.models import Article, Author, Comment, Model
 from brickwork import Database, Resource, Scopes, crud_router, install
 from tests.support.bodies import (
     MISSING,
@@ -31,8 +31,9 @@ from tests.support.bodies import (
     shown,
     summary,
 )
-from tests.support.calls import calling
+from tests.support.databases import BACKENDS, Databases
 from tests.support.rows import linked, pages
+from tests.support.services import Service
 
 pytestmark = pytest.mark.anyio
 
@@ -71,10 +72,14 @@ class OwnComments(Resource[Comment]):
         return {"article_id": self.articles.query()}
 
 
-@pytest.fixture
-async def scoped(service_url: str) -> AsyncIterator[AsyncClient]:
-    """A client of a service that shows its callers their own rows."""
-    app = FastAPI(lifespan=Database(service_url).lifespan)
+@pytest.fixture(scope="module", params=BACKENDS)
+async def service_of_callers(
+    request: pytest.FixtureRequest, templates: Databases
+) -> AsyncIterator[Service]:
+    """A service that shows its callers their own rows."""
+    databases = templates.another()
+    database = Database(url := databases.migrated(request.param))
+    app = FastAPI(lifespan=database.lifespan)
     install(app)
     app.include_router(authors)
     app.include_router(
@@ -97,23 +102,9 @@ async def scoped(service_url: str) -> AsyncIterator[AsyncClient]:
             query=CommentQuery,
         )
     )
-    async with calling(app) as client:
-        yield client
-
-
-class Path(NamedTuple):
-    """A request that is about one article, and what it is told of each kind of article.
-
-    Of a list it is told whether that article, or the comment on it, is there. What stands in `<>`
-    is one of a scene's `names`.
-    """
-
-    request: str
-    live: str
-    deleted: str
-    purged: str
-    foreign: str
-    stale: str
+    async with app.router.lifespan_context(app) as state:
+        yield Service(url, app, state, database, Model.metadata)
+    databases.drop()
 
 
 YES, NO = "there", "not there"
@@ -122,143 +113,155 @@ TAKEN = "409 #/slug not_unique"
 COMMENT = '{"article_id": "<id>", "author_name": "Bob", "body": "No."}'
 
 PATHS: Final = [
-    Path(*line)
-    for line in (
-        #                                       live, deleted, purged, foreign, stale
-        ("GET /articles/<id>", "200", GONE, GONE, GONE, "412"),
-        ("HEAD /articles/<id>", "200", "404", "404", "404", "412"),
-        ("GET /articles", YES, NO, NO, NO, YES),
-        ("GET /articles?count=exact", YES, NO, NO, NO, YES),
-        ("GET /articles?slug=<slug>&count=exact", YES, NO, NO, NO, YES),
-        ("GET /articles?slug__ne=zzz", YES, NO, NO, NO, YES),
-        ("GET /articles?q=wanted", YES, NO, NO, NO, YES),
-        ("GET /articles?sort=-title,views", YES, NO, NO, NO, YES),
-        ("GET /articles?limit=1&offset=1", YES, NO, NO, NO, YES),
-        ("GET <next>", YES, NO, NO, NO, YES),
-        ("GET <prev>", YES, NO, NO, NO, YES),
-        ("EXPORT /articles", YES, NO, NO, NO, YES),
-        ("EXPORT /articles?q=wanted&sort=-title", YES, NO, NO, NO, YES),
-        ("GET /articles?deleted=include", YES, YES, NO, NO, YES),
-        ("GET /articles?deleted=include&count=exact&q=wanted", YES, YES, NO, NO, YES),
-        ("EXPORT /articles?deleted=include", YES, YES, NO, NO, YES),
-        ("GET /articles?deleted=only", NO, YES, NO, NO, NO),
-        ("GET /articles?deleted=only&count=exact&slug=<slug>", NO, YES, NO, NO, NO),
-        ("EXPORT /articles?deleted=only&sort=title", NO, YES, NO, NO, NO),
-        ('PATCH /articles/<id> {"views": 9}', "200", GONE, GONE, GONE, "412"),
-        ("PATCH /articles/<id> {}", "200", GONE, GONE, GONE, "412"),
-        ('PUT /articles/<id> {"title": "A", "slug": "<slug>"}', "200", GONE, GONE, GONE, "412"),
-        ("DELETE /articles/<id>", "204", GONE, GONE, GONE, "412"),
-        ("DELETE /articles/<id>?purge=false", "204", GONE, GONE, GONE, "412"),
-        ("DELETE /articles/<id>?allow_missing=true", "204", "204", "204", "204", "412"),
-        ("DELETE /articles/<id>?purge=true", "204", "204", GONE, GONE, "412"),
-        ("DELETE /articles/<id>?purge=true&allow_missing=true", *["204"] * 4, "412"),
-        ("POST /articles/<id>/restore", "409", "200", GONE, GONE, "412"),
-        (
-            'PATCH /articles/batch [{"id": "<anchor>", "views": 9}, {"id": "<id>", "views": 9}]',
-            *("200", *["404 #/1/id not_found"] * 3, "200"),
-        ),
-        (
-            'PATCH /articles/batch [{"id": "<anchor>", "views": 9}, {"id": "<id>", "version":<v>}]',
-            *("200", *["404 #/1/id not_found"] * 3, "412 #/1/version stale"),
-        ),
-        ("DELETE /articles/batch?id=<anchor>&id=<id>", "204", *["404 ?id not_found"] * 3, "204"),
-        ('POST /articles {"title": "A", "slug": "<slug>"}', TAKEN, "201", "201", TAKEN, TAKEN),
-        ('PATCH /articles/<anchor> {"slug": "<slug>"}', TAKEN, "200", "200", TAKEN, TAKEN),
-        (
-            'POST /articles/batch [{"title": "A", "slug": "<slug>"}]',
-            *("409 #/0/slug not_unique", "201", "201"),
-            *["409 #/0/slug not_unique"] * 2,
-        ),
-        ("GET /comments", YES, NO, NO, NO, YES),
-        ("GET /comments?article_id=<id>&count=exact", YES, NO, NO, NO, YES),
-        ("GET /comments?sort=-created_at", YES, NO, NO, NO, YES),
-        ("EXPORT /comments", YES, NO, NO, NO, YES),
-        ("GET /comments/<comment>", "200", GONE, GONE, GONE, "200"),
-        ('PATCH /comments/<comment> {"body": "No."}', "200", GONE, GONE, GONE, "200"),
-        (f"PUT /comments/<comment> {COMMENT}", "200", GONE, GONE, GONE, "200"),
-        ("DELETE /comments/<comment>", "204", GONE, GONE, GONE, "204"),
-        ("DELETE /comments/batch?id=<comment>", "204", *["404 ?id not_found"] * 3, "204"),
-        (
-            'PATCH /comments/batch [{"id": "<comment>", "body": "No."}]',
-            *("200", *["404 #/0/id not_found"] * 3, "200"),
-        ),
-        (f"POST /comments {COMMENT}", "201", UNKNOWN, UNKNOWN, UNKNOWN, "201"),
-        (
-            f"POST /comments/batch [{COMMENT}, {COMMENT.replace('<id>', '<anchor>')}]",
-            *("201", *["422 #/0/article_id reference_not_found"] * 3, "201"),
-        ),
-        (f"PUT /comments/<remark> {COMMENT}", "200", UNKNOWN, UNKNOWN, UNKNOWN, "200"),
-        (
-            'PATCH /comments/<remark> {"article_id": "<id>"}',
-            *("200", UNKNOWN, UNKNOWN, UNKNOWN, "200"),
-        ),
-        (
-            'PATCH /comments/batch [{"id": "<remark>", "article_id": "<id>"}]',
-            *("200", *["422 #/0/article_id reference_not_found"] * 3, "200"),
-        ),
-    )
+    # a request, and what it finds of a live, deleted, purged, foreign, stale article
+    ("GET /articles/<id>", "200", GONE, GONE, GONE, "412"),
+    ("HEAD /articles/<id>", "200", "404", "404", "404", "412"),
+    ("GET /articles", YES, NO, NO, NO, YES),
+    ("GET /articles?count=exact", YES, NO, NO, NO, YES),
+    ("GET /articles?slug=<slug>&count=exact", YES, NO, NO, NO, YES),
+    ("GET /articles?slug__ne=zzz", YES, NO, NO, NO, YES),
+    ("GET /articles?q=wanted", YES, NO, NO, NO, YES),
+    ("GET /articles?sort=-title,views", YES, NO, NO, NO, YES),
+    ("GET /articles?limit=1&offset=1", YES, NO, NO, NO, YES),
+    ("EXPORT /articles", YES, NO, NO, NO, YES),
+    ("EXPORT /articles?q=wanted&sort=-title", YES, NO, NO, NO, YES),
+    ("GET /articles?deleted=include", YES, YES, NO, NO, YES),
+    ("GET /articles?deleted=include&count=exact&q=wanted", YES, YES, NO, NO, YES),
+    ("EXPORT /articles?deleted=include", YES, YES, NO, NO, YES),
+    ("GET /articles?deleted=only", NO, YES, NO, NO, NO),
+    ("GET /articles?deleted=only&count=exact&slug=<slug>", NO, YES, NO, NO, NO),
+    ("EXPORT /articles?deleted=only&sort=title", NO, YES, NO, NO, NO),
+    ('PATCH /articles/<id> {"views": 9}', "200", GONE, GONE, GONE, "412"),
+    ("PATCH /articles/<id> {}", "200", GONE, GONE, GONE, "412"),
+    ('PUT /articles/<id> {"title": "A", "slug": "<slug>"}', "200", GONE, GONE, GONE, "412"),
+    ("DELETE /articles/<id>", "204", GONE, GONE, GONE, "412"),
+    ("DELETE /articles/<id>?purge=false", "204", GONE, GONE, GONE, "412"),
+    ("DELETE /articles/<id>?allow_missing=true", "204", "204", "204", "204", "412"),
+    ("DELETE /articles/<id>?purge=true", "204", "204", GONE, GONE, "412"),
+    ("DELETE /articles/<id>?purge=true&allow_missing=true", *["204"] * 4, "412"),
+    ("POST /articles/<id>/restore", "409", "200", GONE, GONE, "412"),
+    (
+        'PATCH /articles/batch [{"id": "<anchor>", "views": 9}, {"id": "<id>", "views": 9}]',
+        *("200", *["404 #/1/id not_found"] * 3, "200"),
+    ),
+    (
+        'PATCH /articles/batch [{"id": "<anchor>", "views": 9}, {"id": "<id>", "version":<v>}]',
+        *("200", *["404 #/1/id not_found"] * 3, "412 #/1/version stale"),
+    ),
+    ("DELETE /articles/batch?id=<anchor>&id=<id>", "204", *["404 ?id not_found"] * 3, "204"),
+    ('POST /articles {"title": "A", "slug": "<slug>"}', TAKEN, "201", "201", TAKEN, TAKEN),
+    ('PATCH /articles/<anchor> {"slug": "<slug>"}', TAKEN, "200", "200", TAKEN, TAKEN),
+    (
+        'POST /articles/batch [{"title": "A", "slug": "<slug>"}]',
+        *("409 #/0/slug not_unique", "201", "201"),
+        *["409 #/0/slug not_unique"] * 2,
+    ),
+    ("GET /comments", YES, NO, NO, NO, YES),
+    ("GET /comments?article_id=<id>&count=exact", YES, NO, NO, NO, YES),
+    ("GET /comments?sort=-created_at", YES, NO, NO, NO, YES),
+    ("EXPORT /comments", YES, NO, NO, NO, YES),
+    ("GET /comments/<comment>", "200", GONE, GONE, GONE, "200"),
+    ('PATCH /comments/<comment> {"body": "No."}', "200", GONE, GONE, GONE, "200"),
+    (f"PUT /comments/<comment> {COMMENT}", "200", GONE, GONE, GONE, "200"),
+    ("DELETE /comments/<comment>", "204", GONE, GONE, GONE, "204"),
+    ("DELETE /comments/batch?id=<comment>", "204", *["404 ?id not_found"] * 3, "204"),
+    (
+        'PATCH /comments/batch [{"id": "<comment>", "body": "No."}]',
+        *("200", *["404 #/0/id not_found"] * 3, "200"),
+    ),
+    (f"POST /comments {COMMENT}", "201", UNKNOWN, UNKNOWN, UNKNOWN, "201"),
+    (
+        f"POST /comments/batch [{COMMENT}, {COMMENT.replace('<id>', '<anchor>')}]",
+        *("201", *["422 #/0/article_id reference_not_found"] * 3, "201"),
+    ),
+    (f"PUT /comments/<remark> {COMMENT}", "200", UNKNOWN, UNKNOWN, UNKNOWN, "200"),
+    (
+        'PATCH /comments/<remark> {"article_id": "<id>"}',
+        *("200", UNKNOWN, UNKNOWN, UNKNOWN, "200"),
+    ),
+    (
+        'PATCH /comments/batch [{"id": "<remark>", "article_id": "<id>"}]',
+        *("200", *["422 #/0/article_id reference_not_found"] * 3, "200"),
+    ),
 ]
 
 
-async def scene(client: AsyncClient, kind: str, number: int) -> dict[str, str]:
-    """Make an article of *kind* between two others of a new caller; return what they are called."""
-    me, you = [
-        await created(client, "/authors", author(email=f"{kind}-{number}-{each}"))
-        for each in ("me", "you")
+KINDS: Final = ("live", "deleted", "purged", "foreign", "stale")
+
+
+def names_of(kind: str) -> dict[str, str]:
+    """Return the ids and the slug of the scene of *kind*."""
+    number = KINDS.index(kind)
+    rows = ("me", "you", "anchor", "id", "tail", "remark", "comment")
+    ids = {row: f"01890000-0000-7000-8000-{number:06}{at:06}" for at, row in enumerate(rows)}
+    return {**ids, "slug": f"wanted-{kind}", "v": "7" if kind == "stale" else "1"}
+
+
+def scene(kind: str) -> list[Model]:
+    """Return an article of *kind* between two others of a caller, and comments."""
+    names = names_of(kind)
+    ids = {name: UUID(value) for name, value in names.items() if name not in {"slug", "v"}}
+    owner = ids["you"] if kind == "foreign" else ids["me"]
+    remark = {"author_name": "Bob", "body": "Yes."}
+    return [
+        Author(id=ids["me"], name="Me", email=f"{kind}-me"),
+        Author(id=ids["you"], name="You", email=f"{kind}-you"),
+        Article(id=ids["anchor"], title="A", slug=f"anchor-{kind}", author_id=ids["me"]),
+        Article(id=ids["id"], title="A wanted", slug=names["slug"], author_id=owner),
+        Article(id=ids["tail"], title="A", slug=f"tail-{kind}", author_id=ids["me"]),
+        Comment(id=ids["remark"], article_id=ids["anchor"], **remark),
+        Comment(id=ids["comment"], article_id=ids["id"], **remark),
     ]
-    client.headers["author"] = me["id"]
-    owner = you if kind == "foreign" else me
-    rows: list[Body] = []
-    for name in ("anchor", "wanted", "tail"):
-        slug = f"{name}-{kind}-{number}"
-        writer = owner if name == "wanted" else me
-        body = article(title=f"A {name}", slug=slug, author_id=writer["id"])
-        rows.append(await created(client, "/articles", body))
-    anchor, wanted, _ = rows
-    remark = await created(client, "/comments", comment(anchor["id"]))
-    on_wanted = await client.post(
-        "/comments", json=comment(wanted["id"]), headers={"author": owner["id"]}
-    )
-    first, *_, last = [each async for each in pages(client, "/articles?limit=1", "next")]
-    names = {
-        "id": wanted["id"],
-        "slug": wanted["slug"],
-        "anchor": anchor["id"],
-        "remark": remark["id"],
-        "comment": on_wanted.json()["id"],
-        "v": "7" if kind == "stale" else "1",
-        "next": linked(first, "next") or "",
-        "prev": linked(last, "prev") or "",
-    }
-    suffix = {"deleted": "", "purged": "?purge=true"}.get(kind)
-    if suffix is not None:
-        assert summary(await client.delete(f"/articles/{wanted['id']}{suffix}")) == "204"
-    return names
+
+
+async def remove(client: AsyncClient, kind: str) -> None:
+    """Delete the article of the scene of *kind* if it is to be deleted or purged."""
+    names = names_of(kind)
+    query = {"deleted": "", "purged": "?purge=true"}.get(kind)
+    if query is not None:
+        path, headers = f"/articles/{names['id']}{query}", {"author": names["me"]}
+        assert summary(await client.delete(path, headers=headers)) == "204"
+
+
+@pytest.fixture
+async def scoped(service_of_callers: Service) -> AsyncIterator[AsyncClient]:
+    """A client of a service that has a scene of each kind."""
+    await service_of_callers.empty()
+    async with service_of_callers.database.session() as session:
+        rows = [row for kind in KINDS for row in scene(kind)]
+        for model in (Author, Article, Comment):
+            session.add_all([row for row in rows if isinstance(row, model)])
+            await session.flush()
+    async with service_of_callers.client() as client:
+        yield client
 
 
 class Answer(NamedTuple):
-    """What a request was told: in short, and the problem in full but for the request's id."""
+    """An answer in short, and its problem but for the id of the request."""
 
     short: str
     problem: Mapping[str, Any]
 
 
-async def asked(client: AsyncClient, request: str, names: Mapping[str, str], kind: str) -> Answer:
-    """Send *request*, and return what it is told."""
+async def send(client: AsyncClient, line: str, kind: str) -> Answer:
+    """Send the request in *line* to the scene of *kind*."""
+    names = names_of(kind)
     for name, value in names.items():
-        request = request.replace(f"<{name}>", value)
-    method, target, *body = request.split(" ", 2)
-    headers = {"accept": "application/x-ndjson"} if method == "EXPORT" else {}
+        line = line.replace(f"<{name}>", value)
+    method, target, *body = line.split(" ", 2)
+    headers = {"author": names["me"]}
+    if method == "EXPORT":
+        headers["accept"] = "application/x-ndjson"
     if kind == "stale" and target.startswith(f"/articles/{names['id']}"):
         headers["if-match"] = '"7"'
     document = json.loads(body[0]) if body else None
     verb = "GET" if method == "EXPORT" else method
     response = await client.request(verb, target, json=document, headers=headers)
-    return heard(response, {names["id"], names["comment"]})
+    return answer_of(response, {names["id"], names["comment"]})
 
 
-def heard(response: Response, wanted: set[str]) -> Answer:
-    """Return what *response* says, of a list whether it has a row of *wanted*."""
+def answer_of(response: Response, wanted: set[str]) -> Answer:
+    """Return the answer in *response*; for a list, whether it has one of *wanted*."""
     if response.request.method == "HEAD":
         return Answer(str(response.status_code), {})
     if response.status_code >= 400:
@@ -278,36 +281,48 @@ def listed(response: Response) -> list[Body] | None:
 
 
 async def stored(database: Database) -> list[Sequence[Any]]:
-    """Return what the database has of articles and comments, hidden or not."""
+    """Return the articles and comments of the database, hidden or not."""
     async with database.session(readonly=True) as session:
         articles = select(Article.id, Article.version, Article.updated_at, Article.deleted_at)
         comments = select(Comment.id, Comment.article_id, Comment.body, Comment.updated_at)
         return [(await session.execute(each)).all() for each in (articles, comments)]
 
 
-async def test_every_path_knows_every_kind_of_article(
-    scoped: AsyncClient, database: Database
+@pytest.mark.parametrize(
+    ("line", "expected"), [(line, answers) for line, *answers in PATHS], ids=[p[0] for p in PATHS]
+)
+async def test_a_request_for_each_kind_of_article(
+    scoped: AsyncClient, service_of_callers: Service, line: str, expected: list[str]
 ) -> None:
-    complaints: list[str] = []
-    missing: dict[str, Answer] = {}
-    for kind in ("purged", "live", "deleted", "foreign", "stale"):
-        names, before = await scene(scoped, kind, 0), await stored(database)
-        for number, path in enumerate(PATHS, start=1):
-            answer, expected = await asked(scoped, path.request, names, kind), getattr(path, kind)
-            if kind == "purged":
-                missing[path.request] = answer
-            elif expected == path.purged and answer != missing[path.request]:
-                complaints.append(f"{path.request}: {kind} is not answered like a missing one")
-            if answer.short != expected:
-                complaints.append(f"{path.request}: {kind} is told {answer.short}, not {expected}")
-            if await stored(database) != before:
-                if path.request.startswith(("GET", "HEAD", "EXPORT")) or expected >= "300":
-                    complaints.append(f"{path.request}: {kind} was changed")
-                names, before = await scene(scoped, kind, number), await stored(database)
-    assert not complaints, "\n".join(complaints)
+    answers: dict[str, Answer] = {}
+    for kind in KINDS:
+        await remove(scoped, kind)
+        before = await stored(service_of_callers.database)
+        answers[kind] = await send(scoped, line, kind)
+        if line.startswith(("GET", "HEAD", "EXPORT")) or answers[kind].short >= "300":
+            assert await stored(service_of_callers.database) == before
+    assert [each.short for each in answers.values()] == expected
+    missing = answers["purged"]
+    hidden = [each for each in answers.values() if each.short == missing.short]
+    assert hidden == [missing] * len(hidden)
 
 
-async def test_a_deleted_article_says_since_when_where_it_is_asked_for(
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("live", YES), ("deleted", NO), ("purged", NO), ("foreign", NO), ("stale", YES)],
+)
+async def test_a_link_to_each_kind_of_article(
+    scoped: AsyncClient, kind: str, expected: str
+) -> None:
+    names = names_of(kind)
+    scoped.headers["author"] = names["me"]
+    first, *_, last = [each async for each in pages(scoped, "/articles?limit=1", "next")]
+    await remove(scoped, kind)
+    for url in (linked(first, "next"), linked(last, "prev")):
+        assert (await send(scoped, f"GET {url}", kind)).short == expected
+
+
+async def test_a_deleted_article_has_the_time_of_its_deletion(
     client: AsyncClient,
 ) -> None:
     path, row = await create_article(client, slug="deleted")
@@ -345,7 +360,7 @@ async def test_the_pages_of_deleted_articles_are_linked(client: AsyncClient) -> 
         assert response.json()["type"] == "/problems/invalid_cursor"
 
 
-async def test_when_an_article_is_deleted_is_written_by_no_client(client: AsyncClient) -> None:
+async def test_the_time_of_deletion_is_unknown_to_writers(client: AsyncClient) -> None:
     path, row = await create_article(client)
     for name, value in {"deleted_at": "2026-02-03T04:05:06Z", "is_deleted": True}.items():
         for method, target in (("POST", "/articles"), ("PATCH", path), ("PUT", path)):
@@ -360,7 +375,7 @@ async def test_when_an_article_is_deleted_is_written_by_no_client(client: AsyncC
     assert summary(response) == "422 #/article_is_deleted unknown_field"
 
 
-async def test_deleted_rows_are_no_concern_of_resources_that_remove_them(
+async def test_a_resource_without_soft_delete_has_no_parameters(
     client: AsyncClient,
 ) -> None:
     for path, row in reversed((await create_one_of_each(client)).items()):
@@ -424,7 +439,7 @@ async def test_comments_are_hidden_and_shown_with_their_article(client: AsyncCli
     assert await shown(client, "/comments") == [moved, elsewhere]
 
 
-async def test_what_is_purged_is_gone_with_its_comments(
+async def test_a_purged_article_is_gone_with_its_comments(
     client: AsyncClient, database: Database
 ) -> None:
     for deleted in (False, True):
@@ -440,7 +455,7 @@ async def test_what_is_purged_is_gone_with_its_comments(
         assert summary(await client.delete(f"{path}?purge=true&allow_missing=true")) == "204"
 
 
-async def test_a_deleted_article_refers_to_its_author_still(client: AsyncClient) -> None:
+async def test_a_deleted_article_still_refers_to_its_author(client: AsyncClient) -> None:
     writer = await created(client, "/authors", author())
     path, _ = await create_article(client, author_id=writer["id"])
     assert summary(await client.delete(path)) == "204"
@@ -466,32 +481,32 @@ async def test_restoring_takes_no_body_and_no_other_method(client: AsyncClient) 
     assert summary(await client.post(f"{path}/restore/")) == "200"
 
 
-async def test_of_deletions_at_once_one_deletes_and_of_restorations_one_restores(
-    client: AsyncClient,
-) -> None:
+@pytest.mark.parametrize("query", ["", "?purge=true"])
+async def test_one_of_several_deletions_deletes(client: AsyncClient, query: str) -> None:
     path, _ = await create_article(client)
-    for answers, requests in (
-        (["204"] + ["404"] * 19, [client.delete(path) for _ in range(20)]),
-        (["200"] + ["409"] * 19, [client.post(f"{path}/restore") for _ in range(20)]),
-        (["204"] + ["404"] * 19, [client.delete(f"{path}?purge=true") for _ in range(20)]),
-    ):
-        assert sorted([summary(each) for each in await asyncio.gather(*requests)]) == answers
+    answers = await asyncio.gather(*(client.delete(f"{path}{query}") for _ in range(8)))
+    assert sorted(map(summary, answers)) == ["204"] + ["404"] * 7
 
 
-async def test_no_comment_outlives_an_article_that_is_deleted_while_it_is_written(
-    client: AsyncClient, database: Database
+async def test_one_of_several_restorations_restores(client: AsyncClient) -> None:
+    path, _ = await create_article(client)
+    assert summary(await client.delete(path)) == "204"
+    answers = await asyncio.gather(*(client.post(f"{path}/restore") for _ in range(8)))
+    assert sorted(map(summary, answers)) == ["200"] + ["409"] * 7
+
+
+@pytest.mark.parametrize("place", [0, 8, 16])
+async def test_no_comment_outlives_an_article_deleted_meanwhile(
+    client: AsyncClient, database: Database, place: int
 ) -> None:
-    for number in range(3):
-        path, row = await create_article(client, slug=f"s-{number}")
-        requests = [client.post("/comments", json=comment(row["id"])) for _ in range(50)]
-        requests.insert(10 * number + 10, client.delete(path))
-        responses = await asyncio.gather(*requests)
-        deleted = responses.pop(10 * number + 10)
-        assert summary(deleted) == "204"
-        assert {summary(each) for each in responses} <= {"201", UNKNOWN}
-        made = {each.json()["id"] for each in responses if each.status_code == 201}
-        assert await shown(client, "/comments") == []
-        assert {str(each.id) for each in (await stored(database))[1]} == made
-        assert summary(await client.post(f"{path}/restore")) == "200"
-        assert {each["id"] for each in await shown(client, "/comments?limit=100")} == made
-        assert summary(await client.delete(f"{path}?purge=true")) == "204"
+    path, row = await create_article(client)
+    requests = [client.post("/comments", json=comment(row["id"])) for _ in range(16)]
+    requests.insert(place, client.delete(path))
+    answers = await asyncio.gather(*requests)
+    assert summary(answers.pop(place)) == "204"
+    assert {summary(each) for each in answers} <= {"201", UNKNOWN}
+    made = {each.json()["id"] for each in answers if each.status_code == 201}
+    assert await shown(client, "/comments") == []
+    assert {str(each.id) for each in (await stored(database))[1]} == made
+    assert summary(await client.post(f"{path}/restore")) == "200"
+    assert {each["id"] for each in await shown(client, "/comments?limit=100")} == made
