@@ -7,7 +7,7 @@ from typing import Final
 
 from httpx2 import URL, Request, Response
 
-PATIENCE: Final = 10
+PATIENCE: Final = 30
 """Seconds until an answer must be there."""
 
 HOST: Final = b"evil.example"
