@@ -46,16 +46,18 @@ async def listed(request: pytest.FixtureRequest, templates: Databases) -> AsyncI
 FILTERS = [each for each in dict.fromkeys(PARAMETERS) if each != "q"]
 
 
+def selective(parameter: str, rows: list[Row], rng: Random) -> Query:
+    """Return a query that finds some of *rows* by *parameter*, and not all."""
+    queries = (Query({parameter: wanted_of(rng, parameter, rows)}, [], []) for _ in range(100))
+    return next(query for query in queries if 0 < len(query.rows(rows)) < len(rows))
+
+
 @pytest.mark.parametrize("parameter", FILTERS)
 async def test_a_filter_finds_the_rows_that_fit(listed: Listed, parameter: str) -> None:
     rng = Random(parameter)  # noqa: S311 — the same in each run
-    queries = (
-        Query({parameter: wanted_of(rng, parameter, listed.rows)}, [], []) for _ in range(100)
-    )
-    found = ((query, query.rows(listed.rows)) for query in queries)
-    query, expected = next(each for each in found if 0 < len(each[1]) < len(listed.rows))
+    query = selective(parameter, listed.rows, rng)
     response = await got(listed.client, query.url(rng, limit=100))
-    assert ids(response) == [row["id"] for row in expected][:100]
+    assert ids(response) == [row["id"] for row in query.rows(listed.rows)][:100]
 
 
 SORTS = (

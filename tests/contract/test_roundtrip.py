@@ -53,7 +53,7 @@ THING: Final[Body] = {
     "items": None,
 }
 
-SAME: Final = [
+SAME: Final[list[tuple[str, Any]]] = [
     ("string", "é😀"),
     ("string", "😀" * 20),
     ("string", "\ufeff"),
@@ -100,7 +100,7 @@ SAME: Final = [
     ("items", []),
     ("items", [[], {}, None, False, 0, ""]),
 ]
-OTHER: Final = [
+OTHER: Final[list[tuple[str, Any, Any]]] = [
     ("number", 1, 1.0),
     ("number", -0.0, 0.0),
     ("double", 2**53 + 1, 9007199254740992.0),
@@ -108,7 +108,10 @@ OTHER: Final = [
     ("instant", "2026-02-03T04:05:06.5+05:30", "2026-02-02T22:35:06.500000Z"),
     ("instant", "2026-02-03T04:05:06-23:59", "2026-02-04T04:04:06Z"),
 ]
-VALUES: Final = [*((field, value, value) for field, value in SAME), *OTHER]
+VALUES: Final[list[tuple[str, Any, Any]]] = [
+    *((field, value, value) for field, value in SAME),
+    *OTHER,
+]
 
 every_value = pytest.mark.parametrize(("field", "sent", "expected"), VALUES)
 
