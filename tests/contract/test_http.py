@@ -100,7 +100,7 @@ async def test_a_body_with_too_large_a_length_is_not_read(wire: Wire, length: in
     assert summary(await wire.raw(posted(b"", length))) == "413"
 
 
-async def test_a_client_that_expects_100_gets_413_for_too_large_a_length(wire: Wire) -> None:
+async def test_an_expected_100_is_413_for_too_large_a_length(wire: Wire) -> None:
     expect = posted(b"", USUAL.body + 1).replace(b"\r\n\r\n", b"\r\nexpect: 100-continue\r\n\r\n")
     assert summary(await wire.raw(expect)) == "413"
 
@@ -387,7 +387,7 @@ async def test_a_client_that_leaves_in_the_answer_keeps_no_connection(
     assert not complaints(caplog)
 
 
-async def test_a_client_that_leaves_before_the_answer_keeps_no_connection(
+async def test_a_client_that_leaves_early_keeps_no_connection(
     pooled: AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     path, _ = await create_article(pooled)
