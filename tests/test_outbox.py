@@ -8,10 +8,9 @@ from functools import partial
 
 import pytest
 from httpx2 import AsyncClient
-from sqlalchemy import Connection, delete, event, func, select
+from sqlalchemy import delete, event, func, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session as SyncSession
-from sqlalchemy.util import await_only
 
 from brickwork import (
     Conflict,
@@ -28,6 +27,7 @@ from tests.support import blog
 from tests.support.blog import Article, Base, Comment, Tag
 from tests.support.calls import calling
 from tests.support.commits import CommitOrder, race, repeat_until_alone
+from tests.support.contention import halted
 from tests.support.databases import postgres_only
 from tests.support.recording import statements
 from tests.support.services import Service
@@ -282,39 +282,16 @@ def test_other_metadata_is_without_the_tables() -> None:
 # --- Order -------------------------------------------------------------------------------------
 
 
-class HeldCommit:
-    """Holds the first commit of a database until it is released."""
-
-    def __init__(self) -> None:
-        """Hold nothing yet."""
-        self.reached = asyncio.Event()
-        self._released = asyncio.Event()
-
-    def __call__(self, _: Connection) -> None:
-        """Wait, if no commit was held before."""
-        if not self.reached.is_set():
-            self.reached.set()
-            await_only(self._released.wait())
-
-    def release(self) -> None:
-        """Let the commit continue."""
-        self._released.set()
-
-
 @postgres_only
 async def test_event_is_not_seen_before_one_with_a_lower_number(database: Database) -> None:
-    commit = HeldCommit()
-    event.listen(database.writer.sync_engine, "commit", commit)
-    first = asyncio.create_task(create_articles(database, "first"))
-    await commit.reached.wait()
-    second = asyncio.create_task(create_articles(database, "second"))
-    try:
+    with halted(1) as commit:
+        first = asyncio.create_task(create_articles(database, "first"))
+        await commit.reached()
+        second = asyncio.create_task(create_articles(database, "second"))
         await until_it_waits(second, database)
         seen = await events(database)
-    finally:
         commit.release()
         await asyncio.gather(first, second)
-        event.remove(database.writer.sync_engine, "commit", commit)
 
     assert slugs_of(seen) == []
     assert slugs_of(await events(database)) == ["first", "second"]

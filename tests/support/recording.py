@@ -55,7 +55,6 @@ def event_listener(target: object, name: str) -> Generator[None]:
 
 
 def connections_in_use(database: Database) -> int:
-    """Return how many connections for reading are in use."""
-    pool = database.reader.pool
-    assert isinstance(pool, QueuePool)
-    return pool.checkedout()
+    """Return how many connections are in use, for reading or writing."""
+    pools = [engine.pool for engine in (database.reader, database.writer)]
+    return sum(pool.checkedout() for pool in pools if isinstance(pool, QueuePool))

@@ -33,6 +33,12 @@ class Service:
     database: Database
     metadata: MetaData
 
+    @property
+    def own_database(self) -> Database:
+        """The database that the application itself uses, with its own connections."""
+        database: Database = (self.state or {})["database"]
+        return database
+
     def client(self) -> AsyncClient:
         """Return a new client."""
         return client_of(self.app, self.state)
