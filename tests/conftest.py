@@ -11,6 +11,7 @@ from app.main import create_app
 from app.migrations import migrate
 from app.settings import Settings
 from brickwork import Database
+from tests.support import notes, shop
 from tests.support.databases import BACKENDS, Databases
 from tests.support.postgres import Postgres, running
 from tests.support.server import serving
@@ -110,11 +111,23 @@ def migrated_url(databases: Databases, backend: str) -> str:
 
 @pytest.fixture(scope="session")
 async def tables(templates: Databases) -> AsyncIterator[Tables]:
-    """Makes databases with some tables, each once a worker."""
+    """Makes databases with the tables that tests ask for, each once a worker."""
     databases = templates.another()
     async with AsyncExitStack() as stack:
         yield Tables(databases, stack)
     databases.drop()
+
+
+@pytest.fixture
+async def shop_url(tables: Tables, backend: str) -> str:
+    """The URL of a shop's database, which has no row."""
+    return await tables.of(shop.Base.metadata, backend)
+
+
+@pytest.fixture
+async def notes_url(tables: Tables, backend: str) -> str:
+    """The URL of a database with twenty notes."""
+    return await tables.of(notes.Base.metadata, backend, notes.TWENTY)
 
 
 @pytest.fixture(scope="session")

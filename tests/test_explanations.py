@@ -1,6 +1,7 @@
-"""Which lane is taken, and why, is told as it is."""
+"""Explanations: the path of each operation, its statements, and the reason for the ORM path."""
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Final
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
@@ -10,33 +11,46 @@ from typing_extensions import override
 
 from app.main import create_app
 from app.settings import Settings
-from brickwork import Database, ListQuery, Resource, crud_router, install
+from brickwork import Database, ListQuery, Resource, install
 from brickwork.explanations import explain
 from tests.support import library
-from tests.support.notes import Note, NoteCreate, NoteRead, Notes, NoteUpdate, notes, yielding
+from tests.support.notes import (
+    Note,
+    NoteCreate,
+    Notes,
+    notes,
+    notes_app,
+    yielded_user,
+)
 from tests.support.recording import event_listener
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
 
+SQLITE: Final = "sqlite:///unused.db"
+POSTGRESQL: Final = "postgresql://unused"
 
-def told(app: FastAPI, database: Database, name: str = "notes") -> dict[str, str]:
+
+def lanes(app: FastAPI, database: Database, name: str = "notes") -> dict[str, str]:
+    """Return what is said of the lane of each operation."""
     return {each.operation: each.lane for each in explain(app, database, name)}
 
 
-def application(*routers: APIRouter) -> FastAPI:
-    app = FastAPI()
-    install(app)
-    for each in routers:
-        app.include_router(each)
-    return app
+def verbs(database: Database, name: str) -> dict[str, str]:
+    """Return the verbs of the statements of each operation of the reference service."""
+    app = create_app(Settings(database_url=SQLITE))
+    return {
+        each.operation: " ".join(sql.partition(" ")[0] for sql in each.statements)
+        for each in explain(app, database, name)
+    }
 
 
-async def test_the_service_is_fast_where_most_requests_go(service_url: str) -> None:
-    database = Database(service_url)
-    found = [*explain(create_app(Settings(database_url=service_url)), database, "articles")]
-    lanes = {each.operation: each.lane for each in found}
-    several = database.url.get_backend_name() == "postgresql"
-    assert {name for name, lane in lanes.items() if lane == "fast"} == {
+# --- The reference service ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("url", [SQLITE, POSTGRESQL])
+def test_usual_operations_are_fast(url: str) -> None:
+    found = lanes(create_app(Settings(database_url=SQLITE)), Database(url), "articles")
+    assert {name for name, lane in found.items() if lane == "fast"} == {
         "GET /articles",
         "POST /articles",
         "GET /articles/{id}",
@@ -44,32 +58,42 @@ async def test_the_service_is_fast_where_most_requests_go(service_url: str) -> N
         "DELETE /articles/{id}",
         "POST /articles/batch",
     }
-    assert lanes["PUT /articles/{id}"] == "ordinary, since no lane is made for it"
-    sent = {each.operation: [sql.partition(" ")[0] for sql in each.statements] for each in found}
-    assert sent["GET /articles"] == ["SELECT"]
-    assert sent["GET /articles/{id}"] == ["SELECT"] * (1 + several)
-    assert sent["POST /articles"] == ["INSERT"] * (1 + several)
-    assert sent["PATCH /articles/{id}"] == ["UPDATE"]
-    assert sent["DELETE /articles/{id}"] == ["UPDATE"]
-    assert sent["PUT /articles/{id}"] == ["SELECT"]
-    assert sent["POST /articles/batch"] == ["INSERT"]
-    assert sent["POST /articles/{id}/restore"] == []
-    await database.dispose()
+    assert found["PUT /articles/{id}"] == "ordinary, since no lane is made for it"
 
 
-async def test_what_others_go_with_is_removed_by_a_session(empty_url: str) -> None:
-    database = Database(empty_url)
-    reason = "ordinary, since others may have to go with a Book"
-    assert told(library.create_app(empty_url), database, "books")["DELETE /books/{id}"] == reason
-    await database.dispose()
+VERBS: Final = {
+    "GET /articles": "SELECT",
+    "POST /articles": "INSERT",
+    "POST /articles/batch": "INSERT",
+    "PATCH /articles/batch": "",
+    "DELETE /articles/batch": "",
+    "GET /articles/{id}": "SELECT",
+    "PATCH /articles/{id}": "UPDATE",
+    "PUT /articles/{id}": "SELECT",
+    "DELETE /articles/{id}": "UPDATE",
+    "POST /articles/{id}/restore": "",
+}
 
 
-async def test_what_waits_alone_is_one_statement(service_url: str) -> None:
-    database = Database(service_url, coalesce=False)
-    found = explain(create_app(Settings(database_url=service_url)), database, "articles")
-    sent = {each.operation: len(each.statements) for each in found}
-    assert sent["GET /articles/{id}"] == sent["POST /articles"] == 1
-    await database.dispose()
+def test_statements_on_sqlite() -> None:
+    assert verbs(Database(SQLITE), "articles") == VERBS
+
+
+def test_statements_on_postgresql_for_one_and_for_several() -> None:
+    twice = {"POST /articles": "INSERT INSERT", "GET /articles/{id}": "SELECT SELECT"}
+    assert verbs(Database(POSTGRESQL), "articles") == VERBS | twice
+
+
+def test_statements_on_postgresql_without_coalescing() -> None:
+    assert verbs(Database(POSTGRESQL, coalesce=False), "articles") == VERBS
+
+
+def test_row_with_relationships_is_deleted_by_the_orm() -> None:
+    found = lanes(library.create_app(SQLITE), Database(SQLITE), "books")
+    assert found["DELETE /books/{id}"] == "ordinary, since others may have to go with a Book"
+
+
+# --- Reasons --------------------------------------------------------------------------------------
 
 
 class Getting(Notes):
@@ -79,85 +103,103 @@ class Getting(Notes):
 
 
 class Given(Resource[Note]):
-    given: Annotated[str, Depends(yielding)]
+    given: Annotated[str, Depends(yielded_user)]
 
 
-def with_another_before() -> FastAPI:
+def app_of(*routers: APIRouter) -> FastAPI:
+    return notes_app(Database(SQLITE), *routers)
+
+
+def after_another_route() -> FastAPI:
     before = APIRouter()
 
     @before.get("/notes/{name}")
     async def get(name: str) -> str:
         return name
 
-    return application(before, notes())
+    return app_of(before, notes())
 
 
-def included_first() -> FastAPI:
+def included_before_installed() -> FastAPI:
     app = FastAPI()
     app.include_router(notes())
     install(app)
     return app
 
 
-def answering_otherwise() -> FastAPI:
-    app = application()
+def with_response_class() -> FastAPI:
+    app = app_of()
     app.include_router(notes(), default_response_class=JSONResponse)
     return app
 
 
 @pytest.mark.parametrize(
-    ("app", "lane"),
+    ("make", "lane"),
     [
-        (lambda: application(notes()), "fast, its rows narrowed by Notes.query besides"),
-        (lambda: application(notes(Getting)), "ordinary, since Getting.get is overridden"),
-        (
-            lambda: application(notes(Given)),
-            "ordinary, since yielding yields, and is ended when the answer is made",
+        pytest.param(
+            lambda: app_of(notes()),
+            "fast, its rows narrowed by Notes.query besides",
+            id="scope",
         ),
-        (
-            with_another_before,
+        pytest.param(
+            lambda: app_of(notes(Getting)),
+            "ordinary, since Getting.get is overridden",
+            id="method overridden",
+        ),
+        pytest.param(
+            lambda: app_of(notes(Given)),
+            "ordinary, since yielded_user yields, and is ended when the answer is made",
+            id="dependency that yields",
+        ),
+        pytest.param(
+            after_another_route,
             "ordinary, since a route that comes before it may have the same path",
+            id="route before",
         ),
-        (
-            included_first,
+        pytest.param(
+            included_before_installed,
             "ordinary, since its router was included before the application was installed",
+            id="router before",
         ),
-        (answering_otherwise, "ordinary, since its router has a response class of its own"),
+        pytest.param(
+            with_response_class,
+            "ordinary, since its router has a response class of its own",
+            id="response class",
+        ),
     ],
 )
-async def test_a_reason_is_told(empty_url: str, app: Any, lane: str) -> None:
-    database = Database(empty_url)
-    assert told(app(), database)["GET /notes/{id}"] == lane
-    await database.dispose()
+def test_reason_in_the_application(make: Callable[[], FastAPI], lane: str) -> None:
+    assert lanes(make(), Database(SQLITE))["GET /notes/{id}"] == lane
+
+
+def test_reason_in_the_database() -> None:
+    found = lanes(app_of(notes()), Database(SQLITE, fast=False))
+    expected = "ordinary, since the database is not fast, or has a session of its own"
+    assert found["GET /notes/{id}"] == expected
+
+
+def test_reason_in_a_listener() -> None:
+    with event_listener(Engine, "before_cursor_execute"):
+        found = lanes(app_of(notes()), Database(SQLITE))
+    expected = "ordinary, since somebody listens to what SQLAlchemy sends, makes or loads"
+    assert found["GET /notes/{id}"] == expected
 
 
 class Captioned(NoteCreate):
     caption: str
 
 
-class Asked(ListQuery[Note]):
+def test_reason_in_a_schema() -> None:
+    found = lanes(app_of(notes(create=Captioned)), Database(SQLITE))
+    assert found["POST /notes"] == "ordinary, since caption is no column of Note"
+
+
+class Required(ListQuery[Note]):
     text: str
 
 
-async def test_a_statement_that_depends_on_what_is_asked_is_not_told(empty_url: str) -> None:
-    database = Database(empty_url)
-    router = crud_router(
-        "/notes", Notes, read=NoteRead, create=Captioned, update=NoteUpdate, query=Asked
-    )
-    found = {each.operation: each for each in explain(application(router), database, "notes")}
-    assert found["GET /notes"].lane.startswith("fast")
+def test_statement_of_a_required_filter_is_unknown() -> None:
+    app = app_of(notes(query=Required))
+    found = {each.operation: each for each in explain(app, Database(SQLITE), "notes")}
+    assert found["GET /notes"].lane == "fast, its rows narrowed by Notes.query besides"
     assert found["GET /notes"].statements == []
-    assert found["POST /notes"].lane == "ordinary, since caption is no column of Note"
-    await database.dispose()
-
-
-async def test_what_the_database_says_is_told(empty_url: str) -> None:
-    app = application(notes())
-    slow, database = Database(empty_url, fast=False), Database(empty_url)
-    expected = "ordinary, since the database is not fast, or has a session of its own"
-    assert told(app, slow)["GET /notes/{id}"] == expected
-    with event_listener(Engine, "before_cursor_execute"):
-        expected = "ordinary, since somebody listens to what SQLAlchemy sends, makes or loads"
-        assert told(app, database)["GET /notes/{id}"] == expected
-    await slow.dispose()
-    await database.dispose()

@@ -1,4 +1,4 @@
-"""The pool: first come, first served, and no connection lost on the way."""
+"""The pool: first come, first served, and no connection is lost on the way."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -12,30 +12,52 @@ from sqlalchemy.util.queue import Empty, Full
 
 from brickwork import Database
 from brickwork.pools import FairPool, FairQueue
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
 
-async def taken(queue: FairQueue[int], patience: float | None = None) -> int:
+# --- The queue ------------------------------------------------------------------------------------
+
+
+async def take(queue: FairQueue[int], timeout: float | None = None) -> int:  # noqa: ASYNC109 — the queue's own
     """Return an item as the pool takes one."""
-    item: int = await greenlet_spawn(queue.get, True, patience)  # noqa: FBT003 — as the pool does
+    item: int = await greenlet_spawn(queue.get, True, timeout)  # noqa: FBT003 — as the pool does
     return item
 
 
-async def test_who_waits_is_served_in_turn_and_before_who_comes_now() -> None:
+async def waiting_takers(queue: FairQueue[int], count: int) -> list[asyncio.Task[int]]:
+    """Return *count* tasks that wait for an item each."""
+    tasks = [asyncio.create_task(take(queue)) for _ in range(count)]
+    await until(lambda: len(vars(queue)["_waiting"]) == count)
+    return tasks
+
+
+async def test_items_are_handed_out_in_turn() -> None:
     queue = FairQueue[int](3)
-    waiting = [asyncio.create_task(taken(queue)) for _ in range(3)]
-    await asyncio.sleep(0)
-    queue.put_nowait(1)  # is handed to the first, who has not run yet
+    takers = await waiting_takers(queue, 3)
+    for item in (1, 2, 3):
+        queue.put_nowait(item)
+    assert await asyncio.gather(*takers) == [1, 2, 3]
+
+
+async def test_item_for_a_taker_is_for_no_newcomer() -> None:
+    queue = FairQueue[int](3)
+    (taker,) = await waiting_takers(queue, 1)
+    queue.put_nowait(1)
     with pytest.raises(Empty):
         queue.get_nowait()
-    for item in (2, 3, 4):
-        queue.put_nowait(item)
-    assert await asyncio.gather(*waiting) == [1, 2, 3]
-    assert (queue.qsize(), queue.get_nowait(), queue.empty()) == (1, 4, True)
+    assert await taker == 1
 
 
-async def test_it_holds_no_more_than_it_may() -> None:
+async def test_item_is_kept_while_nobody_waits() -> None:
+    queue = FairQueue[int](3)
+    queue.put_nowait(1)
+    assert (queue.qsize(), queue.empty()) == (1, False)
+    assert (queue.get_nowait(), queue.empty()) == (1, True)
+
+
+async def test_full_queue_takes_nothing() -> None:
     queue = FairQueue[int](2)
     queue.put_nowait(1)
     assert not queue.full()
@@ -46,38 +68,59 @@ async def test_it_holds_no_more_than_it_may() -> None:
     assert [queue.get(False), queue.get(False)] == [1, 2]
 
 
-async def test_who_waits_too_long_is_told_and_gets_nothing_later() -> None:
+async def test_taker_that_timed_out_gets_nothing_later() -> None:
     queue = FairQueue[int](1)
     with pytest.raises(Empty):
-        await taken(queue, 0.01)
+        await take(queue, 0.01)
     queue.put_nowait(1)
-    assert await taken(queue) == 1
+    assert await take(queue) == 1
 
 
-@pytest.mark.parametrize("handed", [False, True], ids=["before it came", "when it came"])
-async def test_who_gives_up_waiting_takes_nothing_along(*, handed: bool) -> None:
+async def test_cancelled_taker_takes_nothing() -> None:
     queue = FairQueue[int](1)
-    gone = asyncio.create_task(taken(queue))
-    await asyncio.sleep(0)
-    if handed:
-        queue.put_nowait(1)
-    gone.cancel()
+    (taker,) = await waiting_takers(queue, 1)
+    taker.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await gone
-    if not handed:
-        queue.put_nowait(1)
-    assert await taken(queue) == 1
+        await taker
+    queue.put_nowait(1)
+    assert await take(queue) == 1
+
+
+async def test_taker_cancelled_with_its_item_puts_it_back() -> None:
+    queue = FairQueue[int](1)
+    (taker,) = await waiting_takers(queue, 1)
+    queue.put_nowait(1)
+    taker.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await taker
+    assert await take(queue) == 1
+
+
+# --- The pool -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-async def engine(empty_url: str) -> AsyncGenerator[AsyncEngine]:
-    database = Database(empty_url, pool_size=2)
+async def engine(service_url: str) -> AsyncGenerator[AsyncEngine]:
+    """An engine with two connections."""
+    database = Database(service_url, pool_size=2)
     yield database.reader
     await database.dispose()
 
 
-async def test_connections_are_given_in_the_order_they_are_asked_for(engine: AsyncEngine) -> None:
+@pytest.fixture
+def pool(engine: AsyncEngine) -> FairPool:
+    """The pool of the engine."""
     assert isinstance(engine.pool, FairPool)
+    return engine.pool
+
+
+def waiting(pool: FairPool) -> int:
+    """Return how many wait for a connection."""
+    queue: FairQueue[object] = vars(pool)["_pool"]
+    return len(vars(queue)["_waiting"])
+
+
+async def test_connections_are_lent_in_turn(engine: AsyncEngine, pool: FairPool) -> None:
     order: list[int] = []
 
     async def use(number: int) -> None:
@@ -85,68 +128,76 @@ async def test_connections_are_given_in_the_order_they_are_asked_for(engine: Asy
             order.append(number)
             await connection.execute(text("SELECT 1"))
 
-    await asyncio.gather(*(use(-1) for _ in range(2)))  # both are open now
-    order.clear()
-    await asyncio.gather(*(use(number) for number in range(40)))
-    assert order == sorted(order)
-    assert engine.pool.checkedin() == 2
-
-
-async def test_both_ways_to_a_connection_are_one_line(engine: AsyncEngine) -> None:
-    pool = engine.pool
-    assert isinstance(pool, FairPool)
     held = [await engine.connect() for _ in range(2)]
-    order: list[int] = []
-
-    async def use(number: int) -> None:
-        if number % 2:
-            taken = pool.connect() if await pool.turn() else await greenlet_spawn(pool.connect)
-            order.append(number)
-            await asyncio.sleep(0)
-            taken.close()
-        else:
-            async with engine.connect():
-                order.append(number)
-                await asyncio.sleep(0)
-
-    waiting = [asyncio.create_task(use(number)) for number in range(20)]
-    await asyncio.sleep(0)
-    assert order == []
+    tasks = [asyncio.create_task(use(number)) for number in range(20)]
+    await until(lambda: waiting(pool) == 20)
     for each in held:
         await each.close()
-    await asyncio.gather(*waiting)
+    await asyncio.gather(*tasks)
     assert order == [*range(20)]
     assert pool.checkedin() == 2
 
 
-async def test_who_waits_for_a_turn_gets_a_connection_that_has_to_be_opened(
-    engine: AsyncEngine,
-) -> None:
-    pool = engine.pool
-    assert isinstance(pool, FairPool)
+async def test_turns_and_connections_are_one_line(engine: AsyncEngine, pool: FairPool) -> None:
+    order: list[int] = []
+
+    async def connect(number: int) -> None:
+        async with engine.connect() as connection:
+            order.append(number)
+            await connection.execute(text("SELECT 1"))
+
+    async def take_turn(number: int) -> None:
+        connection = pool.connect() if await pool.turn() else await greenlet_spawn(pool.connect)
+        order.append(number)
+        connection.close()
+
     held = [await engine.connect() for _ in range(2)]
-    waiting = asyncio.create_task(pool.turn())
-    await asyncio.sleep(0)
+    users = [(take_turn if n % 2 else connect)(n) for n in range(20)]
+    tasks = [asyncio.create_task(each) for each in users]
+    await until(lambda: waiting(pool) == 20)
+    for each in held:
+        await each.close()
+    await asyncio.gather(*tasks)
+    assert order == [*range(20)]
+    assert pool.checkedin() == 2
+
+
+async def test_turn_may_have_to_open_a_connection(engine: AsyncEngine, pool: FairPool) -> None:
+    held = [await engine.connect() for _ in range(2)]
+    turn = asyncio.create_task(pool.turn())
+    await until(lambda: waiting(pool) == 1)
     await held[0].invalidate()
     await held[0].close()
-    assert not await waiting
+    assert not await turn
     async with engine.connect() as connection:
         assert await connection.scalar(text("SELECT 1")) == 1
     await held[1].close()
 
 
-async def test_a_turn_that_does_not_come_is_told_and_takes_nothing_along(empty_url: str) -> None:
-    database = Database(empty_url, pool_size=1, pool_timeout=0.05)
-    pool = database.reader.pool
-    assert isinstance(pool, FairPool)
-    async with database.reader.connect() as connection:
+@pytest.fixture
+async def small(service_url: str) -> AsyncGenerator[AsyncEngine]:
+    """An engine with one connection, for which nobody waits long."""
+    database = Database(service_url, pool_size=1, pool_timeout=0.05)
+    yield database.reader
+    await database.dispose()
+
+
+async def test_turn_times_out(small: AsyncEngine) -> None:
+    assert isinstance(small.pool, FairPool)
+    async with small.connect() as connection:
         await connection.execute(text("SELECT 1"))
         with pytest.raises(PoolTimeout):
-            await pool.turn()
-        gone = asyncio.create_task(pool.turn())
-        await asyncio.sleep(0)
-        gone.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await gone
-    assert (await pool.turn(), pool.checkedin()) == (True, 1)
-    await database.dispose()
+            await small.pool.turn()
+    assert (await small.pool.turn(), small.pool.checkedin()) == (True, 1)
+
+
+async def test_cancelled_turn_takes_nothing(engine: AsyncEngine, pool: FairPool) -> None:
+    held = [await engine.connect() for _ in range(2)]
+    turn = asyncio.create_task(pool.turn())
+    await until(lambda: waiting(pool) == 1)
+    turn.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await turn
+    for each in held:
+        await each.close()
+    assert (await pool.turn(), pool.checkedin()) == (True, 2)

@@ -1,9 +1,9 @@
-"""The fast lane of resources with fields and scopes: everyone is asked once, and sees their own."""
+"""Dependencies of a resource and its scope: both paths ask once, and show each user their own."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from itertools import product
-from typing import Annotated, Any
+import json
+from collections.abc import AsyncGenerator, Sequence, Set as AbstractSet
+from typing import Annotated, Any, Final
 
 import pytest
 from annotated_types import MaxLen
@@ -19,157 +19,133 @@ from fastapi import (
     Security,
 )
 from httpx2 import ASGITransport, AsyncClient
-from sqlalchemy import ARRAY, Select, String, any_, bindparam, exists, literal, select
+from sqlalchemy import Select, String, bindparam, exists, select
 from typing_extensions import override
 
-from brickwork import (
-    Problem,
-    Resource,
-    Session,
-    crud_router,
-    install,
-)
-from tests.support.bodies import summary
-from tests.support.calls import calling
-from tests.support.databases import Databases
+from brickwork import Database, Problem, Resource, Session, install
+from tests.support.calls import calling, client_of
+from tests.support.databases import sqlite_only
 from tests.support.notes import (
-    Book,
+    TWENTY,
     Friend,
     Note,
-    NoteCreate,
     NoteRead,
-    NoteUpdate,
-    asked,
+    calling_notes,
     current_user,
     notes,
     notes_app,
-    yielding,
+    yielded_user,
 )
-from tests.support.recording import record_fast_path
+from tests.support.paths import Outcome, Paths, Step, outcome
+from tests.support.recording import path_taken
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
 
 
-SCRIPT: list[tuple[str, str, str | None, Any, list[bool]]] = [
-    ("GET", "/notes/1", "ada", None, [True]),
-    ("GET", "/notes/1", "bob", None, [False]),
-    ("GET", "/notes/1", None, None, [False]),
-    ("GET", "/notes/1", "nobody", None, []),
-    ("GET", "/notes", "ada", None, [True]),
-    ("GET", "/notes?limit=3", "bob", None, [True]),
-    ("GET", "/notes?sort=-rank,text&limit=2", "bob", None, [True]),
-    ("GET", "/notes?text__contains=1&rank__gte=2", "ada", None, [True]),
-    ("GET", "/notes?rank__in=1,2", "ada", None, [False]),
-    ("GET", "/notes?offset=2&limit=2", "ada", None, [True]),
-    ("GET", "/notes?limit=3", None, None, [False]),
-    ("GET", "/notes", "eve", None, [True]),
-    ("POST", "/notes", "eve", {"owner": "eve", "text": "new"}, [True]),
-    ("POST", "/notes", "eve", {"owner": 1, "text": "new"}, [False]),
-    ("POST", "/notes", "nobody", {"owner": "eve", "text": "new"}, []),
-    ("POST", "/notes", None, {"owner": "eve", "text": "new"}, [False]),
-    ("POST", "/notes", None, {"owner": 1, "text": "new"}, [False]),
-    ("PATCH", "/notes/1", "ada", {"text": "changed"}, [True]),
-    ("PATCH", "/notes/1", "bob", {"text": "stolen"}, [False]),
-    ("PATCH", "/notes/3", "ada", {"owner": "bob"}, [True]),
-    ("PATCH", "/notes/3", "ada", {"text": "mine"}, [False]),
-    ("PATCH", "/notes/1", "nobody", {"text": "stolen"}, []),
-    ("DELETE", "/notes/1", "bob", None, [False]),
-    ("DELETE", "/notes/1", "nobody", None, []),
-    ("DELETE", "/notes/1", "ada", None, [True]),
-    ("GET", "/notes/1", "ada", None, [False]),
-    ("GET", "/notes", "bob", None, [True]),
+# --- The user -------------------------------------------------------------------------------------
+
+
+def of(user: str, method: str, path: str, json: Any = None, **options: Any) -> Step:
+    headers = {"authorization": user} if user else {}
+    return Step(method, path, json, headers=headers, **options)
+
+
+NEW: Final = {"owner": "eve", "text": "new"}
+
+STEPS: Final = [
+    of("ada", "GET", "/notes/1"),
+    of("bob", "GET", "/notes/1", status=404, fast=False),
+    of("nobody", "GET", "/notes/1", status=401, fast=False),
+    of("", "GET", "/notes/1", status=422, fast=False),
+    of("ada", "GET", "/notes"),
+    of("eve", "GET", "/notes"),
+    of("bob", "GET", "/notes?limit=3"),
+    of("bob", "GET", "/notes?sort=-rank,text&limit=2"),
+    of("ada", "GET", "/notes?text__contains=1&rank__gte=2"),
+    of("ada", "GET", "/notes?offset=2&limit=2"),
+    of("ada", "GET", "/notes?rank__in=1,2", fast=False),
+    of("", "GET", "/notes?limit=3", status=422, fast=False),
+    of("eve", "POST", "/notes", NEW, status=201),
+    of("eve", "POST", "/notes", NEW | {"owner": 1}, status=422, fast=False, id="POST, odd owner"),
+    of("nobody", "POST", "/notes", NEW, status=401, fast=False),
+    of("", "POST", "/notes", NEW, status=422, fast=False),
+    of("", "POST", "/notes", NEW | {"owner": 1}, status=422, fast=False, id="POST, two faults"),
+    of("ada", "PATCH", "/notes/1", {"text": "changed"}),
+    of("bob", "PATCH", "/notes/1", {"text": "stolen"}, status=404, fast=False),
+    of("nobody", "PATCH", "/notes/1", {"text": "stolen"}, status=401, fast=False),
+    of("ada", "PATCH", "/notes/3", {"owner": "bob"}),
+    of("ada", "DELETE", "/notes/1", status=204),
+    of("bob", "DELETE", "/notes/1", status=404, fast=False),
+    of("nobody", "DELETE", "/notes/1", status=401, fast=False),
 ]
 
 
-@pytest.mark.parametrize("options", [{}, {"coalesce": False}], ids=["together", "alone"])
-async def test_both_lanes_show_everyone_their_own(
-    empty_url: str, options: Mapping[str, bool]
-) -> None:
-    seen: list[list[object]] = []
-    for fast in (True, False):
-        asked.clear()
-        async with calling(notes_app(empty_url, notes(), fast=fast, **options)) as client:
-            seen.append([])
-            for method, path, user, body, expected in SCRIPT:
-                headers = {"authorization": user} if user else {}
-                with record_fast_path() as taken:
-                    answer = await client.request(method, path, headers=headers, json=body)
-                assert (path, user, taken) == (path, user, expected if fast else taken)
-                links = {key: each["url"] for key, each in answer.links.items()}
-                kept = {"etag", "vary", "location", "content-type"}
-                head = {k: v for k, v in answer.headers.items() if k in kept}
-                shown = summary(answer) if answer.status_code >= 400 else answer.content
-                seen[-1].append((path, user, answer.status_code, head, links, shown))
-        seen[-1].append([*asked])  # everyone is asked once, whichever lane it is
-    assert seen[0] == seen[1]
+@pytest.mark.parametrize("step", STEPS, ids=str)
+async def test_request_of_a_user_on_each_path(notes_paths: Paths, step: Step) -> None:
+    with current_user.recorded() as calls:
+        together, alone, orm = await notes_paths.outcomes(step, TWENTY)
+    assert together.status == step.status
+    assert together == alone == orm
+    assert [together.fast, alone.fast, orm.fast] == [step.fast, step.fast, False]
+    assert calls == [*step.headers.values()] * 3  # once a request
 
 
-async def test_what_is_read_together_is_each_ones_own(empty_url: str) -> None:
-    async with calling(notes_app(empty_url, notes())) as client:
-        wanted = [(key, user) for key in range(1, 21) for user in ("ada", "bob")] * 2
-        answers = await asyncio.gather(
-            *(client.get(f"/notes/{key}", headers={"authorization": user}) for key, user in wanted)
-        )
-    for (key, user), answer in zip(wanted, answers, strict=True):
-        own = user == ("ada" if key % 2 else "bob")
-        assert answer.status_code == (200 if own else 404)
-        assert not own or answer.json() == {"id": key, "owner": user, "text": f"note {key}"}
+async def test_note_that_is_given_away_is_gone(notes_url: str) -> None:
+    async with calling_notes(Database(notes_url)) as client:
+        client.headers["authorization"] = "ada"
+        assert await path_taken(client.patch("/notes/3", json={"owner": "bob"})) == "200 fast"
+        assert await path_taken(client.get("/notes/3")) == "404 ORM"
+        assert await path_taken(client.patch("/notes/3", json={"text": "mine"})) == "404 ORM"
 
 
-async def test_what_cannot_be_compared_is_read_alone(databases: Databases) -> None:
-    class Several(Resource[Note]):
-        user: Annotated[str, Depends(current_user)]
-
-        @override
-        def query(self) -> Select[Note]:
-            owners = literal([self.user, "eve"], ARRAY(String))
-            return super().query().where(Note.owner == any_(owners))
-
-    async with calling(notes_app(databases.empty("postgresql"), notes(Several))) as client:
-        with record_fast_path() as taken:
-            found = [
-                (await client.get(f"/notes/{key}", headers={"authorization": "ada"})).status_code
-                for key in (1, 2)
-            ]
-    assert (found, taken) == ([200, 404], [True, False])
+async def test_concurrent_reads_show_each_user_their_own(notes_url: str) -> None:
+    wanted = [(key, user) for key in range(1, 7) for user in ("ada", "bob")] * 2
+    async with calling_notes(Database(notes_url)) as client:
+        gets = (client.get(f"/notes/{key}", headers={"authorization": u}) for key, u in wanted)
+        answers = await asyncio.gather(*gets)
+    found = [each.json().get("owner") for each in answers]
+    assert found == ["ada", None, None, "bob"] * 6
 
 
-async def test_a_row_that_cannot_be_shown_is_a_500(empty_url: str) -> None:
+@pytest.mark.parametrize(
+    ("user", "keys"), [("ada", [*range(1, 21, 2)]), ("bob", [*range(2, 21, 2)])]
+)
+async def test_pages_of_a_user(notes_url: str, user: str, keys: list[int]) -> None:
+    async with calling_notes(Database(notes_url)) as client:
+        target, found = "/notes?limit=3", list[int]()
+        while target:
+            page = await client.get(target, headers={"authorization": user})
+            found += [each["id"] for each in page.json()]
+            target = page.links.get("next", {}).get("url", "")
+    assert found == keys
+
+
+async def test_cursor_of_another_user_is_refused(notes_url: str) -> None:
+    async with calling_notes(Database(notes_url)) as client:
+        page = await client.get("/notes?limit=3", headers={"authorization": "ada"})
+        following = page.links["next"]["url"]
+        other = await client.get(following, headers={"authorization": "eve"})
+    assert other.status_code == 400
+
+
+async def test_row_that_cannot_be_shown_is_a_500(notes_url: str) -> None:
     class Short(NoteRead):
         text: Annotated[str, MaxLen(3)]
 
     class Every(Resource[Note]): ...
 
-    router = crud_router("/notes", Every, read=Short, create=NoteCreate, update=NoteUpdate)
-    async with calling(notes_app(empty_url, router)) as client:
-        with record_fast_path() as taken:
-            assert (await client.get("/notes/1")).status_code == 500
-    assert taken == [False]
+    async with calling(notes_app(Database(notes_url), notes(Every, read=Short))) as client:
+        assert await path_taken(client.get("/notes/1")) == "500 ORM"
 
 
-async def test_a_walk_through_a_scope_ends_where_it_does(empty_url: str) -> None:
-    async with calling(notes_app(empty_url, notes())) as client:
-        for user, keys in (("ada", [*range(1, 21, 2)]), ("bob", [*range(2, 21, 2)])):
-            target, found = "/notes?limit=3", list[int]()
-            while target:
-                page = await client.get(target, headers={"authorization": user})
-                found += [each["id"] for each in page.json()]
-                target = page.links.get("next", {}).get("url", "")
-                if target:
-                    other = {"authorization": "eve"}
-                    assert (await client.get(target, headers=other)).status_code == 400
-            assert found == keys
+# --- The dependencies of a resource ---------------------------------------------------------------
 
 
-# --- What a resource may depend on ----------------------------------------------------------------
+async def of_request(request: Request, tenant: Annotated[str, Query()] = "") -> str:
+    return f"{request.url.path} {tenant}"
 
 
-async def counted(request: Request, tenant: Annotated[str, Query()] = "") -> str:
-    asked.append(request.url.path)
-    return tenant
-
-
-async def reading(request: Request) -> bytes:
+async def of_body(request: Request) -> bytes:
     return await request.body()
 
 
@@ -191,93 +167,81 @@ async def of_session(session: Session) -> str:
     return str(await session.scalar(select(Friend.name)))
 
 
-async def answering(response: Response) -> str:
+async def of_response(response: Response) -> str:
     response.headers["x-seen"] = "ada"
     return "ada"
 
 
-async def later(tasks: BackgroundTasks) -> str:
+async def of_tasks(tasks: BackgroundTasks) -> str:
     tasks.add_task(len, "later")
     return "ada"
 
 
-async def sent(body: Annotated[dict[str, Any] | None, Body()] = None) -> str:
-    return str(body)
-
-
-async def own_session() -> AsyncGenerator[Any]:
-    yield None
-
-
-DEPENDENCIES: list[tuple[Any, str]] = [
-    (Depends(counted), "fast"),
-    (Depends(reading), "fast"),
-    (Depends(in_a_thread), "fast"),
-    (Depends(Answering()), "fast"),
-    (Depends(yielding), "ordinary"),
-    (Depends(Yielding()), "ordinary"),
-    (Depends(of_session), "ordinary"),
-    (Depends(answering), "ordinary"),
-    (Depends(later), "ordinary"),
-    (Depends(counted, use_cache=False), "ordinary"),
-    (Security(counted, scopes=["notes"]), "ordinary"),
-]
-
-
+@sqlite_only
 @pytest.mark.parametrize(
-    ("dependency", "lane"), DEPENDENCIES, ids=[str(number) for number in range(len(DEPENDENCIES))]
+    ("dependency", "path"),
+    [
+        pytest.param(Depends(of_request), "fast", id="request"),
+        pytest.param(Depends(of_body), "fast", id="body"),
+        pytest.param(Depends(in_a_thread), "fast", id="thread"),
+        pytest.param(Depends(Answering()), "fast", id="object"),
+        pytest.param(Depends(yielded_user), "ORM", id="generator"),
+        pytest.param(Depends(Yielding()), "ORM", id="generator of an object"),
+        pytest.param(Depends(of_session), "ORM", id="session"),
+        pytest.param(Depends(of_response), "ORM", id="response"),
+        pytest.param(Depends(of_tasks), "ORM", id="background tasks"),
+        pytest.param(Depends(of_request, use_cache=False), "ORM", id="not cached"),
+        pytest.param(Security(of_request, scopes=["notes"]), "ORM", id="security scopes"),
+    ],
 )
-async def test_a_dependency_that_only_returns_a_value_is_no_hindrance(
-    empty_url: str, dependency: Any, lane: str
-) -> None:
+async def test_path_of_a_dependency(notes_url: str, dependency: Any, path: str) -> None:
     class Depending(Resource[Note]):
         given: Any = dependency
 
-    async with calling(notes_app(empty_url, notes(Depending))) as client:
-        asked.clear()
-        with record_fast_path() as taken:
-            row = await client.get("/notes/1")
-            changed = await client.patch("/notes/1", json={"text": "changed"})
-            missing = await client.patch("/notes/99", json={"text": "changed"})
-    assert [each.status_code for each in (row, changed, missing)] == [200, 200, 404], changed.text
-    assert taken == ([True, True, False] if lane == "fast" else [])
-    assert len(asked) == (3 if dependency.dependency is counted else 0)
+    async with calling(notes_app(Database(notes_url), notes(Depending))) as client:
+        change = {"text": "changed"}
+        assert await path_taken(client.get("/notes/1")) == f"200 {path}"
+        assert await path_taken(client.patch("/notes/1", json=change)) == f"200 {path}"
+        assert await path_taken(client.patch("/notes/99", json=change)) == "404 ORM"
 
 
-async def test_a_dependency_may_read_a_part_of_the_body(empty_url: str) -> None:
+@sqlite_only
+async def test_dependency_with_a_part_of_the_body(notes_url: str) -> None:
+    async def sent(body: Annotated[dict[str, Any] | None, Body()] = None) -> str:
+        return str(body)
+
     class Sending(Resource[Note]):
         given: Annotated[str, Depends(sent)]
 
-    async with calling(notes_app(empty_url, notes(Sending))) as client:
-        with record_fast_path() as taken:
-            body = {"data": {"text": "changed"}, "body": {}}
-            changed = await client.patch("/notes/1", json=body)
-    assert (changed.status_code, taken) == (200, [])
+    async with calling(notes_app(Database(notes_url), notes(Sending))) as client:
+        body = {"data": {"text": "changed"}, "body": {}}
+        assert await path_taken(client.patch("/notes/1", json=body)) == "200 ORM"
 
 
-async def test_another_session_is_left_to_the_ordinary_lane(empty_url: str) -> None:
+@sqlite_only
+async def test_session_of_another_dependency(notes_url: str) -> None:
+    async def own_session() -> None: ...
+
     class Detached(Resource[Note]):
         session: Annotated[Any, Depends(own_session)]
 
-    async with calling(notes_app(empty_url, notes(Detached))) as client:
-        with record_fast_path() as taken:
-            assert (await client.get("/notes")).status_code == 500
-    assert taken == []
+    async with calling(notes_app(Database(notes_url), notes(Detached))) as client:
+        assert await path_taken(client.get("/notes")) == "500 ORM"
 
 
-async def test_a_router_that_came_first_is_left_to_the_ordinary_lane(empty_url: str) -> None:
-    app = FastAPI(lifespan=Book(empty_url).lifespan)
+@sqlite_only
+async def test_router_before_the_installation(notes_url: str) -> None:
+    app = FastAPI(lifespan=Database(notes_url).lifespan)
     app.include_router(notes())
     install(app)
     async with calling(app) as client:
-        with record_fast_path() as taken:
-            row = await client.get("/notes/1", headers={"authorization": "ada"})
-    assert (row.status_code, taken) == (200, [])
+        request = client.get("/notes/1", headers={"authorization": "ada"})
+        assert await path_taken(request) == "200 ORM"
 
 
-async def test_a_request_within_another_is_asked_for_itself(empty_url: str) -> None:
-    """What is known of one request is not taken for known of those that are sent meanwhile."""
-    app = notes_app(empty_url, notes())
+@sqlite_only
+async def test_request_within_a_request_has_its_own_user(notes_url: str) -> None:
+    app = notes_app(Database(notes_url), notes())
 
     @app.get("/whoami")
     async def whoami(user: Annotated[str, Depends(current_user)]) -> str:
@@ -290,9 +254,8 @@ async def test_a_request_within_another_is_asked_for_itself(empty_url: str) -> N
 
     app.add_exception_handler(Problem, handle)
     async with calling(app) as client:
-        with record_fast_path() as taken:
-            answer = await client.get("/notes/99", headers={"authorization": "ada"})
-    assert (taken, answer.json()) == ([False], "bob")
+        answer = await client.get("/notes/99", headers={"authorization": "ada"})
+    assert answer.json() == "bob"
 
 
 class Friends(Resource[Friend]):
@@ -303,11 +266,18 @@ class Friends(Resource[Friend]):
         return super().query().where(Friend.name == self.user)
 
 
+class FriendsOfSession(Friends):
+    @override
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        assert self.session.bind
+
+
 def of_friends(rows: Select[Note], friends: Friends) -> Select[Note]:
     return rows.where(Note.owner.in_(friends.query().with_only_columns(Friend.owner)))
 
 
-class Sharing(Resource[Note]):
+class NotesOfFriends(Resource[Note]):
     friends: Annotated[Friends, Depends()]
 
     @override
@@ -315,34 +285,30 @@ class Sharing(Resource[Note]):
         return of_friends(super().query(), self.friends)
 
 
-class Bound(Friends):
-    @override
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        assert self.session.bind
-
-
-class Binding(Resource[Note]):
-    friends: Annotated[Bound, Depends()]
+class NotesOfFriendsOfSession(Resource[Note]):
+    friends: Annotated[FriendsOfSession, Depends()]
 
     @override
     def query(self) -> Select[Note]:
         return of_friends(super().query(), self.friends)
 
 
-@pytest.mark.parametrize(("resource", "lanes"), [(Sharing, [True]), (Binding, [False])])
-async def test_a_resource_may_depend_on_another(
-    empty_url: str, resource: type[Resource[Note]], lanes: list[bool]
+@pytest.mark.parametrize(
+    ("resource", "expected"),
+    [(NotesOfFriends, "200 fast"), (NotesOfFriendsOfSession, "200 ORM")],
+)
+async def test_resource_depends_on_another(
+    notes_url: str, resource: type[Resource[Note]], expected: str
 ) -> None:
-    async with calling(notes_app(empty_url, notes(resource))) as client:
-        asked.clear()
-        with record_fast_path() as taken:
-            answer = await client.get("/notes?limit=1", headers={"authorization": "ada"})
-    assert [each["owner"] for each in answer.json()] == ["bob"]
-    assert (taken, asked) == (lanes, ["ada"])
+    async with calling(notes_app(Database(notes_url), notes(resource))) as client:
+        client.headers["authorization"] = "ada"
+        with current_user.recorded() as calls:
+            assert await path_taken(client.get("/notes?limit=1")) == expected
+        assert calls == ["ada"]
+        assert [each["owner"] for each in (await client.get("/notes?limit=1")).json()] == ["bob"]
 
 
-# --- What a scope may be --------------------------------------------------------------------------
+# --- Scopes ---------------------------------------------------------------------------------------
 
 
 class Scope(Resource[Note]):
@@ -358,11 +324,8 @@ class Joined(Scope):
 class Related(Scope):
     @override
     def query(self) -> Select[Note]:
-        return (
-            super()
-            .query()
-            .where(exists().where(Friend.owner == Note.owner, Friend.name == self.user))
-        )
+        friend = exists().where(Friend.owner == Note.owner, Friend.name == self.user)
+        return super().query().where(friend)
 
 
 class Implied(Scope):
@@ -423,59 +386,73 @@ class Either(Scope):
         return rows if self.user == "root" else rows.where(Note.owner == self.user)
 
 
-class Latest(Scope):
+class Limited(Scope):
     @override
     def query(self) -> Select[Note]:
         return super().query().where(Note.owner == self.user, Note.rank > 1).limit(1)
 
 
-class Elsewhere(Scope):
+class Translated(Scope):
     @override
     def query(self) -> Select[Note]:
         rows = super().query().where(Note.owner == self.user)
         return rows.execution_options(schema_translate_map={"there": None})
 
 
-# The lanes of a row, a list, a PATCH and a DELETE: f for the fast one.
-SCOPES: list[tuple[type[Resource[Note]], str]] = [
-    (Joined, "ffoo"),
-    (Related, "ffff"),
-    (Implied, "ffoo"),
-    (Listed, "oooo"),
-    (Bare, "ffff"),
-    (Named, "oooo"),
-    (Given, "oooo"),
-    (Clashing, "oooo"),
-    (Asking, "oooo"),
-    (Refusing, "oooo"),
-    (Either, "ffff"),
-    (Latest, "fooo"),
-    (Elsewhere, "oooo"),
+CONVERSATION: Final = [
+    step
+    for user in ("ada", "bob")
+    for step in (
+        of(user, "GET", "/notes", id="list"),
+        of(user, "GET", "/notes/10", id="row"),
+        of(user, "GET", "/notes/13", id="row"),
+        of(user, "PATCH", "/notes/10", {"text": f"by {user}"}, id="change"),
+        of(user, "PATCH", "/notes/13", {"text": f"by {user}"}, id="change"),
+        of(user, "DELETE", "/notes/12", id="delete"),
+        of(user, "DELETE", "/notes/15", id="delete"),
+    )
 ]
 
+ALL: Final = {"list", "row", "change", "delete"}
 
-@pytest.mark.parametrize(("resource", "lanes"), SCOPES, ids=[each.__name__ for each, _ in SCOPES])
-async def test_a_scope_is_kept_whatever_it_is(
-    empty_url: str, resource: type[Resource[Note]], lanes: str
+
+@pytest.mark.parametrize(
+    ("resource", "owners", "fast"),
+    [
+        pytest.param(Joined, {"bob"}, {"list", "row"}, id="join"),
+        pytest.param(Related, {"bob"}, ALL, id="exists"),
+        pytest.param(Implied, {"bob"}, {"list", "row"}, id="second table"),
+        pytest.param(Listed, {"ada", "bob"}, set[str](), id="list of values"),
+        pytest.param(Bare, {"ada", "bob"}, ALL, id="none"),
+        pytest.param(Named, {"ada"}, set[str](), id="reserved name"),
+        pytest.param(Given, {"ada"}, set[str](), id="parameter"),
+        pytest.param(Clashing, {"ada"}, set[str](), id="name of a column"),
+        pytest.param(Asking, {"ada"}, set[str](), id="session"),
+        pytest.param(Refusing, set[str](), set[str](), id="refusal"),
+        pytest.param(Either, {"ada"}, ALL, id="condition"),
+        pytest.param(Limited, set[str](), {"row"}, id="limit, which a list refuses"),
+        pytest.param(Translated, {"ada"}, set[str](), id="option"),
+    ],
+)
+async def test_scope_on_each_path(
+    notes_paths: Paths,
+    resource: type[Resource[Note]],
+    owners: AbstractSet[str],
+    fast: AbstractSet[str],
 ) -> None:
-    seen: list[list[object]] = []
-    hits: list[str] = []
-    for fast in (True, False):
-        async with calling(notes_app(empty_url, notes(resource), fast=fast)) as client:
-            seen.append([])
-            with record_fast_path() as taken:
-                for user, key in product(("ada", "eve", "bob"), (10, 13)):
-                    known = {"authorization": user}
-                    for answer in (
-                        await client.get(f"/notes/{key}", headers=known),
-                        await client.get("/notes?limit=2", headers=known),
-                        await client.patch(
-                            f"/notes/{key}", json={"text": f"by {user}"}, headers=known
-                        ),
-                        await client.delete(f"/notes/{key + 2}", headers=known),
-                    ):
-                        body = summary(answer) if answer.status_code >= 400 else answer.text
-                        seen[-1].append((user, answer.status_code, body))
-            hits.append("".join("f" if any(taken[n::4]) else "o" for n in range(4)))
-    assert seen[0] == seen[1]
-    assert hits == [lanes, "oooo"]
+    app = notes_app(notes_paths.fast, notes(resource))
+    await notes_paths.fill(TWENTY)
+    by_fast = await talk(client_of(app, {"database": notes_paths.fast}))
+    await notes_paths.fill(TWENTY)
+    by_orm = await talk(client_of(app, {"database": notes_paths.orm}))
+    assert by_fast == by_orm
+    assert [each.fast for each in by_orm] == [False] * len(CONVERSATION)
+    taken = zip(CONVERSATION, by_fast, strict=True)
+    assert {step.id for step, answer in taken if answer.fast} == fast
+    ada_sees = json.loads(by_fast[0].body)
+    assert {row["owner"] for row in ada_sees if by_fast[0].status == 200} == owners
+
+
+async def talk(client: AsyncClient) -> Sequence[Outcome]:
+    """Send the requests of the conversation, one after the other."""
+    return [await outcome(client, step) for step in CONVERSATION]

@@ -1,15 +1,14 @@
-"""The fast lane of rows that are shown with those they refer to: found before they are written."""
+"""Rows that are shown with the rows they refer to: these are found before the write."""
 
 import asyncio
-import re
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator
 from typing import Any, Final
 from uuid import UUID
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter
 from httpx2 import Response
-from sqlalchemy import ForeignKey, MetaData, String, insert, text, update
+from sqlalchemy import ForeignKey, MetaData, String, text, update
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship, remote
 
@@ -22,132 +21,121 @@ from brickwork import (
     SoftDelete,
     Versioned,
     crud_router,
-    install,
 )
 from brickwork.explanations import explain
 from brickwork.lanes.referred import References, Referred
 from brickwork.models import now
-from tests.support import library
 from tests.support.calls import calling
-from tests.support.databases import Databases
+from tests.support.databases import sqlite_only
 from tests.support.library import Book, Nation, Writer
-from tests.support.recording import event_listener, record_fast_path
+from tests.support.paths import Paths, Step
+from tests.support.recording import event_listener, path_taken, record_fast_path
+from tests.support.shop import app_of
+from tests.support.tables import Rows, Tables
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
 
-MISSING: Final = str(UUID(int=999))
 
+# --- The same answers -----------------------------------------------------------------------------
 
-def key(number: int) -> str:
-    return str(UUID(int=number))
+W1, W2, B1, B2, NONE = (str(UUID(int=n)) for n in (0xA1, 0xA2, 0xB1, 0xB2, 0xF))
+"""The keys of writers and of books; that of no row."""
 
-
-async def fill(url: str, rows: dict[type[Model], Sequence[dict[str, Any]]]) -> None:
-    database = Database(url)
-    async with database.lifespan(None), database.session() as session:
-        for model, values in rows.items():
-            await session.execute(insert(model), values)
-
-
-# --- The same answers ---------------------------------------------------------------------------
-
-# Method, path, body, and whether the fast lane answers.
-SCRIPT: Final[Sequence[tuple[str, str, Any, bool]]] = [
-    ("POST", "/books", {"title": "a", "writer_id": key(1)}, True),
-    ("POST", "/books", {"title": "b", "writer_id": key(2)}, True),
-    ("POST", "/books", {"title": "c", "writer_id": None}, True),
-    ("POST", "/books", {"title": "d"}, True),
-    ("POST", "/books", {"title": "e", "writer_id": MISSING}, False),
-    ("POST", "/books", {"title": "e", "writer_id": 1}, False),
-    ("POST", "/books/batch", [{"title": "f", "writer_id": key(1)}], False),
-    ("PATCH", f"/books/{key(1)}", {"title": "x"}, True),
-    ("PATCH", f"/books/{key(1)}", {"title": "x"}, False),
-    ("PATCH", f"/books/{key(2)}", {"title": "y"}, True),
-    ("PATCH", f"/books/{key(2)}", {"title": "z", "writer_id": key(2)}, True),
-    ("PATCH", f"/books/{key(1)}", {"writer_id": key(2)}, True),
-    ("PATCH", f"/books/{key(1)}", {"writer_id": None}, True),
-    ("PATCH", f"/books/{key(1)}", {"writer_id": None}, False),
-    ("PATCH", f"/books/{key(1)}", {"writer_id": MISSING}, False),
-    ("PATCH", f"/books/{MISSING}", {"title": "x"}, False),
-    ("PATCH", f"/books/{MISSING}", {"writer_id": key(1)}, False),
-    ("DELETE", f"/books/{key(1)}", None, False),
-    ("GET", f"/books/{key(2)}", None, True),
-    ("GET", "/books?limit=100", None, True),
-]
-
-FILLED: Final[dict[type[Model], Sequence[dict[str, Any]]]] = {
-    Nation: [{"id": UUID(key(1)), "name": "n"}],
+ROWS: Final[Rows] = {
+    Nation: [{"id": UUID(int=1), "name": "n"}],
     Writer: [
-        {"id": UUID(key(1)), "name": "w1", "nation_id": UUID(key(1))},
-        {"id": UUID(key(2)), "name": "w2", "nation_id": None},
+        {"id": UUID(W1), "name": "w1", "nation_id": UUID(int=1)},
+        {"id": UUID(W2), "name": "w2", "nation_id": None},
     ],
     Book: [
-        {"id": UUID(key(1)), "title": "b1", "writer_id": UUID(key(1))},
-        {"id": UUID(key(2)), "title": "b2", "writer_id": None},
+        {"id": UUID(B1), "title": "b1", "writer_id": UUID(W1)},
+        {"id": UUID(B2), "title": "b2", "writer_id": None},
     ],
 }
 
 
-async def test_both_lanes_show_what_rows_refer_to(databases: Databases, backend: str) -> None:
-    seen: list[list[object]] = []
-    for fast in (True, False):
-        seen.append([])
-        url, lanes = databases.empty(backend), list[list[bool]]()
-        async with calling(shelves(url, fast=fast)) as client:
-            await fill(url, FILLED)
-            for method, path, body, _ in SCRIPT:
-                with record_fast_path() as taken:
-                    response = await client.request(method, path, json=body)
-                seen[-1].append((response.status_code, masked(response.text)))
-                lanes.append(taken)
-        assert [each == [True] for each in lanes] == [fast and each for *_, each in SCRIPT]
-    assert seen[0] == seen[1]
+def post(json: Any, path: str = "/books", status: int = 201, **options: Any) -> Step:
+    return Step("POST", path, json, status=status, **options)
 
 
-def shelves(url: str, **options: Any) -> FastAPI:
-    app = library.create_app(url)
-    app.router.lifespan_context = library.Library(url, **options).lifespan
-    return app
+def patch(key: str, json: Any, **options: Any) -> Step:
+    return Step("PATCH", f"/books/{key}", json, **options)
 
 
-def masked(told: str) -> str:
-    """Return *told* without the keys that are made anew each time."""
-    return re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "KEY", told)
+STEPS: Final = [
+    Step("GET", f"/books/{B1}", id="row"),
+    Step("GET", f"/books/{B2}", id="row without a writer"),
+    Step("GET", "/books?limit=100", id="list"),
+    post({"title": "a", "writer_id": W1}, id="new with a writer"),
+    post({"title": "b", "writer_id": W2}, id="new with a writer of no nation"),
+    post({"title": "c", "writer_id": None}, id="new without a writer"),
+    post({"title": "d"}, id="new that says nothing of a writer"),
+    post({"title": "e", "writer_id": NONE}, status=422, fast=False, id="new with a missing writer"),
+    post({"title": "e", "writer_id": 1}, status=422, fast=False, id="new with an odd writer"),
+    post([{"title": "f", "writer_id": W1}], "/books/batch", fast=False, id="batch"),
+    patch(B1, {"title": "x"}, id="change"),
+    patch(B2, {"title": "y"}, id="change without a writer"),
+    patch(B1, {"title": "z", "writer_id": W1}, id="change with the same writer"),
+    patch(B1, {"writer_id": W2}, id="change to another writer"),
+    patch(B1, {"writer_id": None}, id="change to no writer"),
+    patch(B1, {"title": "b1"}, fast=False, id="no change"),
+    patch(B2, {"writer_id": None}, fast=False, id="no change of no writer"),
+    patch(B1, {"writer_id": NONE}, status=422, fast=False, id="change to a missing writer"),
+    patch(NONE, {"title": "x"}, status=404, fast=False, id="change of a missing row"),
+    patch(NONE, {"writer_id": W1}, status=404, fast=False, id="new writer of a missing row"),
+    Step("DELETE", f"/books/{B1}", status=204, fast=False, id="delete"),
+]
 
 
-def name_of_writer(answer: Response) -> object:
+@pytest.mark.parametrize("step", STEPS, ids=str)
+async def test_book_on_each_path(library_paths: Paths, step: Step) -> None:
+    together, alone, orm = await library_paths.outcomes(step, ROWS)
+    assert together.status == step.status
+    assert together == alone == orm
+    assert [together.fast, alone.fast, orm.fast] == [step.fast, step.fast, False]
+
+
+# --- Rows that change meanwhile -------------------------------------------------------------------
+
+
+def writer_of(answer: Response) -> object:
     writer: Any = answer.json()["writer"]
     return writer and writer["name"]
 
 
-async def test_whom_a_row_refers_to_may_change_while_it_is_written(
-    empty_url: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("book", "writer", "name"),
+    [
+        pytest.param(B1, W2, "w2", id="another writer"),
+        pytest.param(B1, None, None, id="no writer"),
+        pytest.param(B2, W1, "w1", id="a writer for none"),
+    ],
+)
+async def test_writer_that_changes_before_the_write(
+    library_paths: Paths,
+    monkeypatch: pytest.MonkeyPatch,
+    book: str,
+    writer: str | None,
+    name: object,
 ) -> None:
-    changes = [
-        update(Book).values(writer_id=UUID(key(2))),
-        update(Book).values(writer_id=None),
-        update(Book).values(writer_id=UUID(key(1))),
-    ]
     find = References[Any].of
 
     async def of(self: Any, database: Database, *rest: Any) -> Referred | None:
         found = await find(self, database, *rest)
         async with database.session() as session:  # as another client, just then
-            await session.execute(changes.pop(0))
+            await session.execute(update(Book).values(writer_id=writer and UUID(writer)))
         return found
 
-    async with calling(shelves(empty_url)) as client:
-        await fill(empty_url, FILLED)
-        monkeypatch.setattr(References, "of", of)
-        for title, writer in (("x", "w2"), ("y", None), ("z", "w1")):
-            with record_fast_path() as taken:
-                answer = await client.patch(f"/books/{key(1)}", json={"title": title})
-            assert (answer.json()["title"], name_of_writer(answer)) == (title, writer)
-            assert taken == [False]
+    await library_paths.fill(ROWS)
+    monkeypatch.setattr(References, "of", of)
+    async with library_paths.client(library_paths.fast) as client:
+        with record_fast_path() as taken:
+            answer = await client.patch(f"/books/{book}", json={"title": "x"})
+    assert (answer.json()["title"], writer_of(answer), taken) == ("x", name, [False])
 
 
-async def test_whom_a_row_refers_to_may_be_gone_when_it_is_made(
-    empty_url: str, monkeypatch: pytest.MonkeyPatch
+async def test_writer_that_is_gone_before_the_write(
+    library_paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find = References[Any].of
 
@@ -158,40 +146,43 @@ async def test_whom_a_row_refers_to_may_be_gone_when_it_is_made(
             await session.execute(text("DELETE FROM writers"))
         return found
 
-    async with calling(shelves(empty_url)) as client:
-        await fill(empty_url, FILLED)
-        monkeypatch.setattr(References, "of", of)
-        answer = await client.post("/books", json={"title": "x", "writer_id": key(1)})
+    await library_paths.fill(ROWS)
+    monkeypatch.setattr(References, "of", of)
+    async with library_paths.client(library_paths.fast) as client:
+        answer = await client.post("/books", json={"title": "x", "writer_id": W1})
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["pointer"] == "#/writer_id"
         assert (await client.get("/books")).json() == []
 
 
-async def test_rows_that_are_made_at_once_show_each_their_own(empty_url: str) -> None:
-    async with calling(shelves(empty_url)) as client:
-        await fill(empty_url, FILLED)
-        bodies = [{"title": f"t{n}", "writer_id": [key(1), key(2), None][n % 3]} for n in range(30)]
+async def test_concurrent_rows_show_their_own_writers(library_paths: Paths) -> None:
+    writers = [W1, W2, None] * 4
+    await library_paths.fill(ROWS)
+    async with library_paths.client(library_paths.fast) as client:
         with record_fast_path() as taken:
+            bodies = ({"title": "t", "writer_id": each} for each in writers)
             posts = (client.post("/books", json=each) for each in bodies)
             answers = await asyncio.gather(*posts)
-        assert taken == [True] * 30
-        for n, each in enumerate(answers):
-            assert name_of_writer(each) == ["w1", "w2", None][n % 3]
+        assert taken == [True] * 12
+        assert [writer_of(each) for each in answers] == ["w1", "w2", None] * 4
+        for each in answers:
             assert (await client.get(each.headers["location"])).content == each.content
 
 
+@sqlite_only
 @pytest.mark.parametrize("target", [Writer, Nation])
-async def test_who_listens_to_what_is_shown_is_heeded(empty_url: str, target: type[Model]) -> None:
-    body = {"title": "x", "writer_id": key(1)}
-    async with calling(shelves(empty_url)) as client:
-        await fill(empty_url, FILLED)
-        for method, path in (("POST", "/books"), ("PATCH", f"/books/{key(1)}")):
-            with record_fast_path() as taken, event_listener(target, "load"):
-                assert (await client.request(method, path, json=body)).is_success
-            assert taken == [False]
+async def test_listener_to_shown_rows_closes_the_fast_path(
+    library_paths: Paths, target: type[Model]
+) -> None:
+    body = {"title": "x", "writer_id": W1}
+    await library_paths.fill(ROWS)
+    async with library_paths.client(library_paths.fast) as client:
+        with event_listener(target, "load"):
+            assert await path_taken(client.post("/books", json=body)) == "201 ORM"
+            assert await path_taken(client.patch(f"/books/{B1}", json=body)) == "200 ORM"
 
 
-# --- What is in its way ------------------------------------------------------------------------
+# --- Rows that refer to several, and in other ways ------------------------------------------------
 
 
 class Base(Model):
@@ -282,73 +273,93 @@ class Known(Noted):
     known: Named | None
 
 
-TEAMS: Final = [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}, {"id": 3, "name": "b"}]
+TEAMS: Final[Rows] = {
+    Team: [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}, {"id": 3, "name": "b"}]
+}
 
 
-async def stadium(url: str, read: type[ReadSchema]) -> FastAPI:
-    database = Database(url)
-    async with database.writer.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
+def matches(read: type[ReadSchema]) -> APIRouter:
+    return crud_router("/matches", Matches, read=read, create=MatchCreate, update=MatchUpdate)
+
+
+@pytest.fixture
+async def database(tables: Tables, backend: str) -> AsyncGenerator[Database]:
+    """A database with three teams, two of which have one name."""
+    database = Database(await tables.of(Base.metadata, backend, TEAMS))
+    yield database
     await database.dispose()
-    await fill(url, {Team: TEAMS})
-    app = FastAPI(lifespan=Database(url).lifespan)
-    install(app)
-    router = crud_router("/matches", Matches, read=read, create=MatchCreate, update=MatchUpdate)
-    app.include_router(router)
-    return app
 
 
-async def test_a_row_may_refer_to_several(empty_url: str) -> None:
-    async with calling(await stadium(empty_url, Shown)) as client:
+BOTH: Final = {"note": "x", "home_id": 1, "away_id": 2}
+
+
+async def test_row_refers_to_two(database: Database) -> None:
+    shown = {"id": 1, "note": "x", "home": {"name": "a"}, "away": {"name": "b"}}
+    async with calling(app_of(database, matches(Shown))) as client:
         with record_fast_path() as taken:
-            body = {"note": "x", "home_id": 1, "away_id": 2}
-            made = await client.post("/matches", json=body)
-            assert made.json() == {
-                "id": 1,
-                "note": "x",
-                "version": 1,
-                "home": {"name": "a"},
-                "away": {"name": "b"},
-            }
-            changed = await client.patch(
-                "/matches/1", json={"away_id": None}, headers={"If-Match": '"1"'}
-            )
-            assert changed.json() == {**made.json(), "version": 2, "away": None}
+            made = await client.post("/matches", json=BOTH)
+            assert made.json() == shown | {"version": 1}
+            changed = await client.patch("/matches/1", json={"away_id": None})
+            assert changed.json() == shown | {"version": 2, "away": None}
             assert changed.headers["etag"] == '"2"'
-            stale = await client.patch(
-                "/matches/1", json={"away_id": 1}, headers={"If-Match": '"1"'}
-            )
-            assert stale.status_code == 412
-            assert (await client.delete("/matches/1")).status_code == 204
-            assert (await client.patch("/matches/1", json={"note": "y"})).status_code == 404
-        assert taken == [True, True, False, True, False]
+        assert taken == [True, True]
 
 
-async def test_a_row_that_is_deleted_is_not_shown_by_one_that_refers_to_it(empty_url: str) -> None:
-    async with calling(await stadium(empty_url, Shown)) as client:
-        body = {"note": "x", "home_id": 1, "away_id": 2}
-        assert (await client.post("/matches", json=body)).status_code == 201
-        database = Database(empty_url)
-        async with database.lifespan(None), database.session() as session:
+@pytest.mark.parametrize(
+    ("version", "expected"), [('"1"', "200 fast"), ('"2"', "412 ORM")], ids=["current", "stale"]
+)
+async def test_row_with_references_has_a_version(
+    database: Database, version: str, expected: str
+) -> None:
+    async with calling(app_of(database, matches(Shown))) as client:
+        await client.post("/matches", json=BOTH)
+        headers = {"If-Match": version}
+        request = client.patch("/matches/1", json={"away_id": None}, headers=headers)
+        assert await path_taken(request) == expected
+
+
+async def test_row_with_references_is_deleted(database: Database) -> None:
+    async with calling(app_of(database, matches(Shown))) as client:
+        await client.post("/matches", json=BOTH)
+        assert await path_taken(client.delete("/matches/1")) == "204 fast"
+        assert await path_taken(client.patch("/matches/1", json={"note": "y"})) == "404 ORM"
+
+
+async def test_deleted_row_is_not_shown(database: Database) -> None:
+    async with calling(app_of(database, matches(Shown))) as client:
+        await client.post("/matches", json=BOTH)
+        async with database.session() as session:
             await session.execute(update(Team).where(Team.id == 2).values(deleted_at=now()))
         with record_fast_path() as taken:
-            made = await client.post("/matches", json=body)
+            made = await client.post("/matches", json=BOTH)
             changed = await client.patch("/matches/1", json={"note": "y"})
-        assert [made.json()["away"], changed.json()["away"]] == [None, None]
-        assert changed.json()["home"] == {"name": "a"}
-        assert taken == [False, False]
+    assert [each.json()["home"] for each in (made, changed)] == [{"name": "a"}] * 2
+    assert [each.json()["away"] for each in (made, changed)] == [None] * 2
+    assert taken == [False, False]
 
 
-async def test_a_row_may_be_shown_with_one_of_several_alike(empty_url: str) -> None:
-    async with calling(await stadium(empty_url, Alike)) as client:
+@pytest.mark.parametrize(
+    ("note", "alike", "fast"),
+    [("a", {"name": "a"}, True), ("c", None, False)],
+    ids=["one", "none"],
+)
+async def test_row_is_found_by_another_column(
+    database: Database, note: str, alike: object, *, fast: bool
+) -> None:
+    async with calling(app_of(database, matches(Alike))) as client:
         with record_fast_path() as taken:
-            one = await client.post("/matches", json={"note": "a", "home_id": 1})
-            none = await client.post("/matches", json={"note": "c", "home_id": 1})
-            with pytest.warns(SAWarning, match="Multiple rows returned"):
-                two = await client.post("/matches", json={"note": "b", "home_id": 1})
-        shown = [each.json()["alike"] for each in (one, none, two)]
-        assert shown == [{"name": "a"}, None, {"name": "b"}]
-        assert taken == [True, False, False]
+            made = await client.post("/matches", json={"note": note, "home_id": 1})
+    assert (made.json()["alike"], taken) == (alike, [fast])
+
+
+async def test_one_of_two_rows_with_the_value_is_shown(database: Database) -> None:
+    async with calling(app_of(database, matches(Alike))) as client:
+        with record_fast_path() as taken, pytest.warns(SAWarning, match="Multiple rows returned"):
+            made = await client.post("/matches", json={"note": "b", "home_id": 1})
+    assert (made.json()["alike"], taken) == ({"name": "b"}, [False])
+
+
+NO_STATEMENT: Final = "ordinary, since {} has no statement of its own for it"
 
 
 @pytest.mark.parametrize(
@@ -358,27 +369,40 @@ async def test_a_row_may_be_shown_with_one_of_several_alike(empty_url: str) -> N
         (Usual, "ordinary, since the database makes usual_id", "fast"),
         (Moving, *["ordinary, since moving_id changes with the row"] * 2),
         (Before, *["ordinary, since Before shows rows of Match itself"] * 2),
-        (Known, *["ordinary, since {} has no statement of its own for it"] * 2),
+        (Known, NO_STATEMENT, NO_STATEMENT),
     ],
 )
-async def test_why_the_ordinary_lane_is_taken_is_told(
-    empty_url: str, backend: str, read: type[ReadSchema], create: str, change: str
+async def test_explanation_of_references(
+    database: Database, backend: str, read: type[ReadSchema], create: str, change: str
 ) -> None:
-    app = await stadium(empty_url, read)
-    told = {each.operation: each for each in explain(app, Database(empty_url), "matches")}
-    assert told["POST /matches"].lane == create.format(backend)
-    assert told["PATCH /matches/{id}"].lane == change.format(backend)
-    assert told["DELETE /matches/{id}"].lane == "fast"
-    if create == "fast":
-        for operation in ("POST /matches", "PATCH /matches/{id}"):
-            first, *_ = told[operation].statements
-            assert "LEFT OUTER JOIN teams" in first
-    async with calling(app) as client:
-        answer = await client.post("/matches", json={"note": "a", "home_id": 1})
-        assert answer.status_code == 201
-        assert (await client.patch("/matches/1", json={"note": "b"})).json() == {
-            **answer.json(),
-            "note": "b",
-            **({"version": 2} if read is Shown else {}),
-            **({"moving": {"name": "a"}} if read is Moving else {}),
-        }
+    app = app_of(database, matches(read))
+    lanes = {each.operation: each.lane for each in explain(app, database, "matches")}
+    assert lanes["POST /matches"] == create.format(backend)
+    assert lanes["PATCH /matches/{id}"] == change.format(backend)
+    assert lanes["DELETE /matches/{id}"] == "fast"
+
+
+async def test_references_are_joined_in_the_first_statement(database: Database) -> None:
+    app = app_of(database, matches(Shown))
+    sent = {each.operation: each.statements for each in explain(app, database, "matches")}
+    for operation in ("POST /matches", "PATCH /matches/{id}"):
+        assert "LEFT OUTER JOIN teams" in sent[operation][0]
+
+
+@pytest.mark.parametrize(
+    ("read", "create", "change", "shown"),
+    [
+        (Usual, "201 ORM", "200 fast", {"usual": {"name": "a"}}),
+        (Moving, "201 ORM", "200 ORM", {"moving": {"name": "a"}}),
+        (Before, "201 ORM", "200 ORM", {"before": None}),
+        (Known, "201 ORM", "200 ORM", {"known": {"name": "a"}}),
+    ],
+)
+async def test_path_of_references(
+    database: Database, read: type[ReadSchema], create: str, change: str, shown: Any
+) -> None:
+    async with calling(app_of(database, matches(read))) as client:
+        new = {"note": "a", "home_id": 1}
+        assert await path_taken(client.post("/matches", json=new)) == create
+        assert await path_taken(client.patch("/matches/1", json={"note": "b"})) == change
+        assert (await client.get("/matches/1")).json() == {"note": "b"} | shown

@@ -10,6 +10,9 @@ from tests.support.postgres import Postgres
 
 BACKENDS = ("sqlite", "postgresql")
 
+sqlite_only = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+"""On tests of what is decided before there is a statement: no database can change it."""
+
 postgres_only = pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
 
 

@@ -1,11 +1,12 @@
-"""An application of the tests whose rows belong to the user who asks."""
+"""An application of the tests: notes, of which each user sees their own."""
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
-from typing import Annotated, Any, Literal
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException
-from sqlalchemy import Select, String
+from httpx2 import AsyncClient
+from sqlalchemy import MetaData, Select, String
 from sqlalchemy.orm import Mapped, mapped_column, synonym
 from typing_extensions import override
 
@@ -23,14 +24,20 @@ from brickwork import (
     crud_router,
     install,
 )
+from tests.support.calls import client_of
+from tests.support.tables import Rows
 
 
 class Base(Model):
+    """The base of the models here, with tables of its own."""
+
     __abstract__ = True
-    metadata = Model.metadata.__class__(naming_convention=Model.metadata.naming_convention)
+    metadata = MetaData(naming_convention=Model.metadata.naming_convention)
 
 
 class Note(Base, Versioned, SoftDelete):
+    """A note, which belongs to a user."""
+
     __tablename__ = "notes"
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -41,6 +48,8 @@ class Note(Base, Versioned, SoftDelete):
 
 
 class Friend(Base):
+    """A user by name, and whose notes they may see too."""
+
     __tablename__ = "friends"
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -70,15 +79,36 @@ class NoteQuery(ListQuery[Note]):
     sort: SortBy[Literal["rank", "text"]] = None
 
 
-asked: list[str] = []
+class CountingUser:
+    """A dependency: who is asking. It collects its calls."""
+
+    def __init__(self) -> None:
+        """Count nothing yet."""
+        self._calls: list[str] = []
+
+    async def __call__(self, authorization: Annotated[str, Header()]) -> str:
+        """Return the user in the header; refuse `nobody`."""
+        self._calls.append(authorization)
+        if authorization == "nobody":
+            raise HTTPException(401, "Who are you?")
+        return authorization
+
+    @contextmanager
+    def recorded(self) -> Generator[list[str]]:
+        """Collect who asks while a block runs."""
+        before, self._calls = self._calls, []
+        try:
+            yield self._calls
+        finally:
+            self._calls = before
 
 
-async def current_user(authorization: Annotated[str, Header()]) -> str:
-    """Return who is asking, and count it."""
-    asked.append(authorization)
-    if authorization == "nobody":
-        raise HTTPException(401, "Who are you?")
-    return authorization
+current_user: Final = CountingUser()
+
+
+async def yielded_user() -> AsyncGenerator[str]:
+    """Yield a user, to be ended when the answer is made."""
+    yield "ada"
 
 
 class Notes(Resource[Note]):
@@ -91,37 +121,37 @@ class Notes(Resource[Note]):
         return super().query().where(Note.owner == self.user)
 
 
-class Book(Database):
-    """A database with the tables of the notes, and some of them."""
-
-    @override
-    @asynccontextmanager
-    async def lifespan(self, _: object, /) -> AsyncGenerator[Mapping[str, Any]]:
-        async with self.writer.begin() as connection:
-            await connection.run_sync(Base.metadata.drop_all)
-            await connection.run_sync(Base.metadata.create_all)
-        async with self.session() as session:
-            for number in range(1, 21):
-                owner = "ada" if number % 2 else "bob"
-                session.add(Note(owner=owner, text=f"note {number}", rank=number // 4))
-            session.add(Friend(name="ada", owner="bob"))
-        async with super().lifespan(_) as state:
-            yield state
+def notes(resource: type[Resource[Note]] = Notes, **schemas: Any) -> APIRouter:
+    """Return the routes of *resource*; *schemas* may replace the usual ones."""
+    usual: dict[str, Any] = {"read": NoteRead, "create": NoteCreate, "update": NoteUpdate}
+    usual["query"] = NoteQuery
+    return crud_router("/notes", resource, **usual | schemas)
 
 
-def notes(resource: type[Resource[Note]] = Notes) -> APIRouter:
-    return crud_router(
-        "/notes", resource, read=NoteRead, create=NoteCreate, update=NoteUpdate, query=NoteQuery
-    )
-
-
-def notes_app(url: str, *routers: APIRouter, **options: Any) -> FastAPI:
-    app = FastAPI(lifespan=Book(url, **options).lifespan)
+def notes_app(database: Database, *routers: APIRouter) -> FastAPI:
+    """Return an application of *routers* over *database*."""
+    app = FastAPI(lifespan=database.lifespan)
     install(app, cursor_keys=["a secret that is known to these tests alone"])
     for each in routers:
         app.include_router(each)
     return app
 
 
-async def yielding() -> AsyncGenerator[str]:
-    yield "ada"
+plain_notes = notes_app(Database("sqlite:///unused.db"), notes())
+
+
+@asynccontextmanager
+async def calling_notes(database: Database) -> AsyncGenerator[AsyncClient]:
+    """Yield a client of an application of notes alone, which runs for all tests."""
+    async with database.lifespan(None) as state, client_of(plain_notes, state) as client:
+        yield client
+
+
+TWENTY: Final[Rows] = {
+    Note: [
+        {"owner": "ada" if n % 2 else "bob", "text": f"note {n}", "rank": n // 4}
+        for n in range(1, 21)
+    ],
+    Friend: [{"name": "ada", "owner": "bob"}],
+}
+"""Twenty notes, those of odd number Ada's and the others Bob's, and her friend Bob."""

@@ -1,11 +1,14 @@
 """What happened while a block ran: statements sent, paths taken, connections in use."""
 
-from collections.abc import Generator
+from collections.abc import Awaitable, Generator
 from contextlib import contextmanager
 from typing import Any
 
+import asyncpg
 import pytest
+from httpx2 import Response
 from sqlalchemy import Engine, QueuePool, event
+from sqlalchemy.util.concurrency import await_
 from starlette.types import Scope
 
 from brickwork import Database, lanes
@@ -28,23 +31,58 @@ def statements() -> Generator[list[str]]:
 
 
 @contextmanager
+def driver_statements(database: Database) -> Generator[list[str]]:
+    """Collect the reads that reach a driver, on connections that *database* opens meanwhile.
+
+    SQLAlchemy has no part in the fast path, and closes it where somebody listens to statements.
+    """
+    sent: list[str] = []
+
+    def note(statement: str) -> None:
+        if statement.startswith("SELECT"):
+            sent.append(statement)
+
+    def listen(connection: Any, _: object) -> None:
+        driver = connection.driver_connection
+        if isinstance(driver, asyncpg.Connection):
+            driver.add_query_logger(lambda record: note(record.query))
+        else:
+            await_(driver.set_trace_callback(note))
+
+    event.listen(database.reader.sync_engine, "connect", listen)
+    try:
+        yield sent
+    finally:
+        event.remove(database.reader.sync_engine, "connect", listen)
+
+
+@contextmanager
 def record_fast_path() -> Generator[list[bool]]:
-    """Collect for each read whether the fast lane answered it."""
-    connections_in_use: list[bool] = []
+    """Collect, for each request that the fast path might answer, whether it did."""
+    taken: list[bool] = []
     answer: Any = vars(lanes.Lane)["__call__"]
 
     async def note(self: Any, scope: Scope, *rest: Any) -> Any:
         response = await answer(self, scope, *rest)
-        connections_in_use.append(response is not None)
+        taken.append(response is not None)
         return response
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lanes.Lane, "__call__", note)
-        yield connections_in_use
+        yield taken
+
+
+async def path_taken(request: Awaitable[Response]) -> str:
+    """Return the status of the answer to *request* and its path: `200 fast`, or `200 ORM`."""
+    with record_fast_path() as taken:
+        response = await request
+    return f"{response.status_code} {'fast' if taken == [True] else 'ORM'}"
 
 
 @contextmanager
 def event_listener(target: object, name: str) -> Generator[None]:
+    """Listen to an event of SQLAlchemy, and do nothing about it."""
+
     def note(*_: object, **__: object) -> None: ...
 
     event.listen(target, name, note)

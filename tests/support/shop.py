@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from annotated_types import Len
-from fastapi import Depends, FastAPI, Header
-from sqlalchemy import CheckConstraint, ForeignKey, MetaData, Select, String
-from sqlalchemy.orm import Mapped, mapped_column
+from fastapi import APIRouter, Depends, FastAPI, Header
+from httpx2 import AsyncClient
+from sqlalchemy import CheckConstraint, ForeignKey, MetaData, Select, String, TypeDecorator
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 from typing_extensions import override
 
 from brickwork import (
@@ -19,6 +20,7 @@ from brickwork import (
     crud_router,
     install,
 )
+from tests.support.calls import client_of
 
 
 class Base(Model):
@@ -47,9 +49,44 @@ class City(Base):
     people: Mapped[int] = mapped_column(CheckConstraint("people >= 0", name="people"), default=0)
     visits: Mapped[int] = mapped_column(server_default="0")
     tenant: Mapped[str] = mapped_column(String(20), default="")
+    motto: Mapped[str | None] = mapped_column(String(20), default="none")
     country_code: Mapped[str | None] = mapped_column(
         ForeignKey("countries.code", deferrable=True, initially="DEFERRED")
     )
+
+
+class Capitals(TypeDecorator[str]):
+    """Text in small letters in the database, and in capitals in Python."""
+
+    impl = String(20)
+    cache_ok = True
+
+    @property
+    @override
+    def python_type(self) -> type[str]:
+        return str
+
+    @override
+    def process_bind_param(self, value: str | None, dialect: object) -> str | None:
+        return value and value.lower()
+
+    @override
+    def process_result_value(self, value: str | None, dialect: object) -> str | None:
+        return value and value.upper()
+
+
+class Store(Base):
+    """A store: the client chooses its key, and its country is checked at the commit."""
+
+    __tablename__ = "stores"
+
+    code: Mapped[str] = mapped_column(String(20), primary_key=True)
+    name: Mapped[str] = mapped_column(Capitals)
+    rank: Mapped[int] = mapped_column(CheckConstraint("rank < 100", name="rank"), default=1)
+    country_code: Mapped[str | None] = mapped_column(
+        ForeignKey("countries.code", deferrable=True, initially="DEFERRED")
+    )
+    sign = column_property(name + "!")
 
 
 class CountryCreate(Schema):
@@ -82,6 +119,23 @@ class CityRead(ReadSchema):
     country_code: str | None
 
 
+class StoreCreate(Schema):
+    code: str
+    name: str = "bread"
+    rank: int = 1
+    country_code: str | None = None
+
+
+class StoreUpdate(StoreCreate, partial=True): ...
+
+
+class StoreRead(ReadSchema):
+    code: str
+    name: str
+    rank: int
+    country_code: str | None
+
+
 def current_tenant(tenant: Annotated[str, Header()] = "") -> str:
     """Return who is asking."""
     return tenant
@@ -111,10 +165,38 @@ class Cities(Resource[City]):
         row.name = row.name.title()
 
 
+class Stores(Resource[Store]): ...
+
+
 countries = crud_router(
     "/countries", Countries, read=CountryRead, create=CountryCreate, update=CountryUpdate
 )
 cities = crud_router("/cities", Cities, read=CityRead, create=CityCreate, update=CityUpdate)
+
+
+def stores(resource: type[Resource[Store]] = Stores, **schemas: Any) -> APIRouter:
+    """Return the routes of *resource*; *schemas* may replace the usual ones."""
+    usual: dict[str, Any] = {"read": StoreRead, "create": StoreCreate, "update": StoreUpdate}
+    return crud_router("/stores", resource, **usual | schemas)
+
+
+def app_of(database: Database, *routers: APIRouter, **options: Any) -> FastAPI:
+    """Return an application of *routers* alone over *database*."""
+    app = FastAPI(lifespan=database.lifespan, **options)
+    install(app)
+    for each in routers:
+        app.include_router(each)
+    return app
+
+
+_plain_stores = app_of(Database("sqlite:///unused.db"), stores())
+
+
+@asynccontextmanager
+async def calling_stores(database: Database) -> AsyncGenerator[AsyncClient]:
+    """Yield a client of an application of stores alone, which runs for all tests."""
+    async with database.lifespan(None) as state, client_of(_plain_stores, state) as client:
+        yield client
 
 
 @cities.post("/{id}/visit", response_model=CityRead)

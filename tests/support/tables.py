@@ -25,8 +25,6 @@ async def remove_rows(database: Database, metadata: MetaData) -> None:
                 await connection.execute(delete(table))
             if any(table.dialect_options["sqlite"]["autoincrement"] for table in tables):
                 await connection.execute(text("DELETE FROM sqlite_sequence"))
-            if any(table.dialect_options["sqlite"]["autoincrement"] for table in tables):
-                await connection.execute(text("DELETE FROM sqlite_sequence"))
 
 
 async def insert_rows(database: Database, rows: Rows) -> None:
@@ -44,14 +42,17 @@ class Tables:
         self._databases = databases
         self._stack = stack
         self._made: dict[tuple[str, MetaData], Database] = {}
+        self._tables: dict[Database, int] = {}
 
     async def of(self, metadata: MetaData, backend: str, rows: Rows | None = None) -> str:
         """Return the URL of a database with the tables of *metadata*, which have *rows* alone."""
-        if (database := self._made.get((backend, metadata))) is None:
-            database = Database(self._databases.empty(backend))
-            self._stack.push_async_callback(database.dispose)
+        if (backend, metadata) not in self._made:
+            self._made[backend, metadata] = Database(self._databases.empty(backend))
+            self._stack.push_async_callback(self._made[backend, metadata].dispose)
+        database = self._made[backend, metadata]
+        if self._tables.get(database) != len(metadata.tables):  # a router adds its own
             await database.create_all(metadata)
-            self._made[backend, metadata] = database
+            self._tables[database] = len(metadata.tables)
         await remove_rows(database, metadata)
         await insert_rows(database, rows or {})
         return database.url.render_as_string(hide_password=False)

@@ -1,0 +1,364 @@
+"""POST of rows and batches: both paths answer and leave the same, and usual requests are fast."""
+
+import asyncio
+from typing import Any, Final
+from uuid import UUID
+
+import pytest
+from pydantic import field_validator
+from sqlalchemy import ARRAY, JSON, MetaData, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from brickwork import Database, Model, ReadSchema, Resource, Schema, crud_router
+from brickwork.models import new_key
+from tests.support.articles import ADA, ROWS
+from tests.support.bodies import MERGE_PATCH, MISSING, article, created, summary
+from tests.support.calls import calling
+from tests.support.paths import Paths, Step
+from tests.support.recording import path_taken, record_fast_path
+from tests.support.shop import (
+    City,
+    CityCreate,
+    CityRead,
+    CityUpdate,
+    StoreRead,
+    app_of,
+    calling_stores,
+    stores,
+)
+from tests.support.tables import Tables
+
+pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+
+
+# --- The same answers -----------------------------------------------------------------------------
+
+
+def post(json: Any, path: str = "/articles", status: int = 201, **options: Any) -> Step:
+    return Step("POST", path, json, status=status, **options)
+
+
+def batch(json: Any, **options: Any) -> Step:
+    return post(json, "/articles/batch", **options)
+
+
+NEW: Final = article(slug="new")
+
+LISTED: Final = [article(slug=f"s{n}", views=n, meta={"n": n}, body="ü😀") for n in range(100)]
+
+STEPS: Final = [
+    post(NEW, id="row"),
+    post(NEW, "/articles/", id="row with a slash"),
+    post(NEW | {"rating": -0.0, "published_at": None, "meta": None}, id="nulls"),
+    post(NEW | {"meta": {"b": [1.0, None], "a": {}}}, id="document"),
+    post(NEW | {"published_at": "2024-02-03T04:05:06+05:30"}, id="instant"),
+    post(NEW | {"views": 2**63 - 1, "body": "😀\u2028"}, id="large number"),
+    post(NEW | {"author_id": ADA}, id="reference"),
+    post(article(slug="d"), id="slug of a deleted row"),
+    post({"name": "Eve", "email": "eve@example.org"}, "/authors", id="author"),
+    post(NEW, headers={"prefer": "return=minimal"}, fast=False, id="Prefer"),
+    post(NEW, headers={"idempotency-key": "k"}, fast=False, id="Idempotency-Key"),
+    post(NEW, "/articles?a=1", status=422, fast=False, id="unknown parameter"),
+    post(NEW, headers={"content-type": "text/plain"}, status=415, fast=False, id="text"),
+    post(NEW, headers={"accept": "text/html"}, status=406, fast=False, id="HTML wanted"),
+    post(article(slug="a"), status=409, fast=False, id="taken slug"),
+    post(NEW | {"author_id": MISSING}, status=422, fast=False, id="reference to nothing"),
+    post(article(slug="No"), status=422, fast=False, id="odd slug"),
+    post({}, status=422, fast=False, id="nothing"),
+    post([1], status=422, fast=False, id="array"),
+    batch([NEW], id="batch of one"),
+    batch(LISTED, id="batch of a hundred"),
+    batch([NEW | {"published_at": "2024-02-03T04:05:06Z"}, article(slug="e")], id="batch of two"),
+    batch([NEW], headers={"idempotency-key": "k"}, fast=False, id="batch, Idempotency-Key"),
+    batch([NEW], headers={"if-match": '"1"'}, fast=False, id="batch, If-Match"),
+    batch([NEW], headers={"content-type": "text/plain"}, status=415, fast=False, id="batch, text"),
+    batch([NEW], headers={"content-type": MERGE_PATCH}, status=415, fast=False, id="batch, patch"),
+    batch([NEW, article(slug="a")], status=409, fast=False, id="batch, taken slug"),
+    batch([NEW, NEW], status=409, fast=False, id="batch, slug twice"),
+    batch([NEW | {"author_id": MISSING}], status=422, fast=False, id="batch, no such author"),
+    batch([NEW, {}], status=422, fast=False, id="batch, nothing in it"),
+    batch([*LISTED, NEW], status=422, fast=False, id="batch of too many"),
+    batch([], status=422, fast=False, id="batch of none"),
+    batch({}, status=422, fast=False, id="batch, object"),
+    batch(None, status=400, fast=False, id="batch, no body"),
+]
+
+
+@pytest.mark.parametrize("step", STEPS, ids=str)
+async def test_create_on_each_path(paths: Paths, step: Step) -> None:
+    together, alone, orm = await paths.outcomes(step, ROWS)
+    assert together.status == step.status
+    assert together == alone == orm
+    assert [together.fast, alone.fast, orm.fast] == [step.fast, step.fast, False]
+
+
+# --- Several at the same time ---------------------------------------------------------------------
+
+
+async def test_concurrent_rows_answer_their_own_requests(paths: Paths) -> None:
+    await paths.fill({})
+    bodies = [article(slug=f"s{n}", meta={"n": [n]}, rating=n / 2) for n in range(12)]
+    async with paths.client(paths.fast) as client:
+        with record_fast_path() as taken:
+            posts = (client.post("/articles", json=each) for each in bodies)
+            answers = await asyncio.gather(*posts)
+        assert taken == [True] * 12
+        for body, answer in zip(bodies, answers, strict=True):
+            assert answer.json().items() >= body.items()
+            assert (await client.get(answer.headers["location"])).content == answer.content
+
+
+async def test_concurrent_rows_are_refused_alone(paths: Paths) -> None:
+    await paths.fill({})
+    slugs = [f"slug-{n}" for n in range(10)]
+    bodies = [article(slug=each) for each in slugs * 2] + [article(slug="x", author_id=MISSING)]
+    async with paths.client(paths.fast) as client:
+        answers = await asyncio.gather(*(client.post("/articles", json=each) for each in bodies))
+        rows = (await client.get("/articles")).json()
+    assert sorted(each.status_code for each in answers) == [201] * 10 + [409] * 10 + [422]
+    assert sorted(row["slug"] for row in rows) == slugs
+
+
+async def test_one_of_concurrent_equal_batches_is_stored(paths: Paths) -> None:
+    await paths.fill({})
+    batch = [article(slug=f"s{n}") for n in range(5)]
+    async with paths.client(paths.fast) as client:
+        posts = (client.post("/articles/batch", json=batch) for _ in range(5))
+        answers = [summary(each)[:3] for each in await asyncio.gather(*posts)]
+        assert sorted(answers) == ["201"] + ["409"] * 4
+        assert len((await client.get("/articles")).json()) == 5
+
+
+async def test_concurrent_rows_fail_alone_at_the_commit(shop_url: str) -> None:
+    codes = [{"code": f"s{n}", "country_code": "xx" if n % 5 == 0 else None} for n in range(15)]
+    async with calling_stores(Database(shop_url)) as client:
+        posts = (client.post("/stores", json=each) for each in codes)
+        answers = [each.status_code for each in await asyncio.gather(*posts)]
+        assert answers == [422, 201, 201, 201, 201] * 3
+        assert len((await client.get("/stores")).json()) == 12
+
+
+async def test_batch_fails_as_a_whole_at_the_commit(shop_url: str) -> None:
+    async with calling_stores(Database(shop_url)) as client:
+        odd = [{"code": "a"}, {"code": "b", "country_code": "xx"}]
+        assert await path_taken(client.post("/stores/batch", json=odd)) == "422 ORM"
+        assert (await client.get("/stores")).json() == []
+        assert await path_taken(client.post("/stores/batch", json=odd[:1])) == "201 fast"
+
+
+# --- Values that the database makes, and columns of all kinds -------------------------------------
+
+
+class PlainCities(Resource[City]): ...
+
+
+cities = crud_router("/cities", PlainCities, read=CityRead, create=CityCreate, update=CityUpdate)
+
+
+async def test_values_of_the_database_are_shown(shop_url: str) -> None:
+    async with calling(app_of(Database(shop_url), cities)) as client:
+        with record_fast_path() as taken:
+            response = await client.post("/cities", json={"name": "Quito", "people": 9})
+        assert response.headers["location"] == "/cities/1"
+        assert response.json() == {
+            "id": 1,
+            "name": "Quito",
+            "people": 9,
+            "visits": 0,
+            "country_code": None,
+        }
+        assert taken == [True]
+
+
+async def test_concurrent_rows_have_keys_of_their_own(shop_url: str) -> None:
+    async with calling(app_of(Database(shop_url), cities)) as client:
+        posts = (client.post("/cities", json={"name": f"n{n}"}) for n in range(10))
+        for answer in await asyncio.gather(*posts):
+            assert (await client.get(answer.headers["location"])).content == answer.content
+
+
+class MottoCreate(Schema):
+    name: str
+    motto: str | None = None
+
+
+async def test_null_asks_for_a_default(shop_url: str) -> None:
+    router = crud_router(
+        "/cities", PlainCities, read=CityRead, create=MottoCreate, update=CityUpdate
+    )
+    async with calling(app_of(Database(shop_url), router)) as client:
+        given = {"name": "Quito", "motto": "Light"}
+        assert await path_taken(client.post("/cities", json=given)) == "201 fast"
+        assert await path_taken(client.post("/cities", json=given | {"motto": None})) == "201 ORM"
+
+
+@pytest.mark.parametrize("code", ["batch", "a/b", ".."])
+async def test_key_without_a_path_is_refused(shop_url: str, code: str) -> None:
+    async with calling_stores(Database(shop_url)) as client:
+        assert await path_taken(client.post("/stores", json={"code": code})) == "422 ORM"
+        assert (await client.get("/stores")).json() == []
+
+
+class SmallStoreRead(StoreRead):
+    @field_validator("rank")
+    @classmethod
+    def small(cls, value: int) -> int:
+        if value > 10:
+            raise ValueError("It cannot be shown.")
+        return value
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/stores", {"code": "a", "rank": 11}),
+        ("/stores/batch", [{"code": "b"}, {"code": "a", "rank": 11}]),
+    ],
+    ids=["row", "batch"],
+)
+async def test_row_that_cannot_be_shown_is_not_stored(shop_url: str, path: str, body: Any) -> None:
+    async with calling(app_of(Database(shop_url), stores(read=SmallStoreRead))) as client:
+        assert await path_taken(client.post(path, json=body)) == "500 ORM"
+        assert (await client.get("/stores")).json() == []
+
+
+class SmallCityRead(CityRead):
+    @field_validator("people")
+    @classmethod
+    def small(cls, value: int) -> int:
+        if value > 10:
+            raise ValueError("It cannot be shown.")
+        return value
+
+
+async def test_row_with_values_of_the_database_cannot_be_shown(shop_url: str) -> None:
+    router = crud_router(
+        "/cities", PlainCities, read=SmallCityRead, create=CityCreate, update=CityUpdate
+    )
+    async with calling(app_of(Database(shop_url), router)) as client:
+        response = await client.post("/cities", json={"name": "Quito", "people": 11})
+        assert summary(response) == "500"
+
+
+class Base(Model):
+    """The base of the models here, with tables of its own."""
+
+    __abstract__ = True
+    metadata = MetaData(naming_convention=Model.metadata.naming_convention)
+
+
+class Labelled(Base):
+    """A row that holds a list."""
+
+    __tablename__ = "labelled"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_key)
+    labels: Mapped[list[str]] = mapped_column(ARRAY(String(20)).with_variant(JSON(), "sqlite"))
+
+
+class LabelledCreate(Schema):
+    labels: list[str]
+
+
+class LabelledUpdate(LabelledCreate, partial=True): ...
+
+
+class LabelledRead(LabelledCreate, ReadSchema):
+    id: UUID
+
+
+class Labels(Resource[Labelled]): ...
+
+
+labels = crud_router(
+    "/labelled", Labels, read=LabelledRead, create=LabelledCreate, update=LabelledUpdate
+)
+
+
+@pytest.fixture
+async def labels_url(tables: Tables, backend: str) -> str:
+    """The URL of a database with the tables of this module."""
+    return await tables.of(Base.metadata, backend)
+
+
+async def test_column_with_a_list(labels_url: str) -> None:
+    async with calling(app_of(Database(labels_url), labels)) as client:
+        row = await created(client, "/labelled", {"labels": ["a", "b"]})
+        assert row["labels"] == ["a", "b"]
+        changed = await client.patch(f"/labelled/{row['id']}", json={"labels": ["c"]})
+        assert changed.json() == {"id": row["id"], "labels": ["c"]}
+
+
+async def test_columns_with_lists_of_concurrent_rows(labels_url: str) -> None:
+    sent = [["a", "b"], [], ["c"]]
+    async with calling(app_of(Database(labels_url), labels)) as client:
+        posts = (client.post("/labelled", json={"labels": each}) for each in sent)
+        assert [each.json()["labels"] for each in await asyncio.gather(*posts)] == sent
+
+
+async def test_columns_with_lists_of_a_batch(labels_url: str) -> None:
+    sent: list[dict[str, list[str]]] = [{"labels": ["a", "b"]}, {"labels": []}]
+    async with calling(app_of(Database(labels_url), labels)) as client:
+        made = await client.post("/labelled/batch", json=sent)
+    assert [{"labels": each["labels"]} for each in made.json()] == sent
+
+
+class Oddly(Base):
+    """A row whose columns have names that mean something else in the statements."""
+
+    __tablename__ = "oddly"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[int]
+    keys: Mapped[int]
+    limit: Mapped[int]
+    expected: Mapped[int]
+    statement: Mapped[int]
+    database: Mapped[int]
+    self: Mapped[int]
+
+
+class OddlyCreate(Schema):
+    id: int
+    key: int
+    keys: int
+    limit: int
+    expected: int
+    statement: int
+    database: int
+    self: int
+
+
+class OddlyUpdate(OddlyCreate, partial=True): ...
+
+
+class OddlyRead(OddlyCreate, ReadSchema): ...
+
+
+class Oddities(Resource[Oddly]): ...
+
+
+oddities = crud_router("/rows", Oddities, read=OddlyRead, create=OddlyCreate, update=OddlyUpdate)
+
+ODD: Final = {name: number for number, name in enumerate(OddlyRead.model_fields, start=1)}
+
+
+async def test_column_of_any_name_is_stored(labels_url: str) -> None:
+    bodies = [ODD | {"id": n} for n in range(1, 6)]
+    async with calling(app_of(Database(labels_url), oddities)) as client:
+        with record_fast_path() as taken:
+            posts = await asyncio.gather(*(client.post("/rows", json=each) for each in bodies))
+            assert [each.json() for each in posts] == bodies
+            assert (await client.get("/rows")).json() == bodies
+            assert (await client.get("/rows/2")).json() == bodies[1]
+        assert taken == [True] * 7
+
+
+@pytest.mark.parametrize("name", [*OddlyRead.model_fields][1:])
+async def test_column_of_any_name_is_changed(labels_url: str, name: str) -> None:
+    async with calling(app_of(Database(labels_url), oddities)) as client:
+        await client.post("/rows", json=ODD)
+        with record_fast_path() as taken:
+            changed = await client.patch("/rows/1", json={name: 99})
+        assert (changed.json(), taken) == (ODD | {name: 99}, [True])
+        assert await path_taken(client.patch("/rows/1", json={name: 99})) == "200 ORM"

@@ -1,0 +1,127 @@
+"""One request by each path of an application: the fast path and the ORM path."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final
+
+from fastapi import FastAPI
+from httpx2 import AsyncClient, Response
+from sqlalchemy import MetaData, select
+from typing_extensions import override
+
+from brickwork import Database
+from tests.support.calls import client_of
+from tests.support.recording import record_fast_path
+from tests.support.tables import Rows, insert_rows, remove_rows
+
+
+@dataclass(frozen=True)
+class Step:
+    """A request, the status of its answer, and whether the fast path gives it."""
+
+    method: str
+    path: str
+    json: Any = None
+    _: KW_ONLY
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    status: int = 200
+    fast: bool = True
+    id: str = ""
+
+    @override
+    def __str__(self) -> str:
+        """Name the test."""
+        headers = "".join(f" with {name}: {value}" for name, value in self.headers.items())
+        return self.id or f"{self.method} {self.path}{headers}"
+
+    async def send(self, client: AsyncClient) -> Response:
+        """Return the answer; where `json` is None, there is no body."""
+        body: dict[str, Any] = {} if self.json is None else {"json": self.json}
+        target = {"target": self.path.encode()}  # a URL of the client's would be put in order
+        return await client.request(
+            self.method, "/", headers=self.headers, extensions=target, **body
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An answer and the rows after it, without new keys and instants; any path has the same."""
+
+    fast: bool = field(compare=False)
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: str
+    rows: Sequence[str] = ()
+
+
+class Paths:
+    """An application by the fast path, by the same without coalescing, and by the ORM path."""
+
+    def __init__(self, app: FastAPI, url: str, metadata: MetaData) -> None:
+        """Connect to nothing yet; *metadata* has all tables of the database at *url*."""
+        self._app = app
+        self._metadata = metadata
+        self.fast = Database(url, fast=True)
+        self.alone = Database(url, fast=True, coalesce=False)
+        self.orm = Database(url, fast=False)
+
+    async def fill(self, rows: Rows) -> None:
+        """Replace all rows."""
+        await remove_rows(self.orm, self._metadata)
+        await insert_rows(self.orm, rows)
+
+    def client(self, database: Database) -> AsyncClient:
+        """Return a client of the application over *database*, one of those here."""
+        return client_of(self._app, {"database": database})
+
+    async def outcomes(self, step: Step, rows: Rows) -> Sequence[Outcome]:
+        """Return the outcomes of *step* over *rows* by each path."""
+        found: list[Outcome] = []
+        for database in (self.fast, self.alone, self.orm):
+            if not (found and step.method in {"GET", "HEAD"}):
+                await self.fill(rows)
+            async with self.client(database) as client:
+                answer = await outcome(client, step)
+            found.append(replace(answer, rows=await self._left()))
+        return found
+
+    async def dispose(self) -> None:
+        """Close all connections."""
+        for database in (self.fast, self.alone, self.orm):
+            await database.dispose()
+
+    async def _left(self) -> Sequence[str]:
+        async with self.orm.reader.connect() as connection:
+            return [
+                _masked(str([_text(value) for value in row]))
+                for table in self._metadata.sorted_tables
+                for row in await connection.execute(select(table).order_by(*table.primary_key))
+            ]
+
+
+async def outcome(client: AsyncClient, step: Step) -> Outcome:
+    """Return the answer to *step*."""
+    with record_fast_path() as taken:
+        response = await step.send(client)
+    headers = [(k.decode(), _masked(v.decode())) for k, v in response.headers.raw]
+    length = ("content-length", str(len(response.content)))
+    if length in headers:  # an instant with fewer digits makes it smaller
+        headers[headers.index(length)] = ("content-length", "right")
+    return Outcome(taken == [True], response.status_code, headers, _masked(response.text))
+
+
+_KEY: Final = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+_INSTANT: Final = re.compile(
+    r"20(?:2[5-9]|[3-9]\d)-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)"
+)
+
+
+def _masked(text: str) -> str:
+    """Return *text* without random UUIDs and instants since 2025: a server makes them."""
+    return _INSTANT.sub("INSTANT", _KEY.sub("KEY", text))
+
+
+def _text(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value
