@@ -1,16 +1,15 @@
-"""A 2xx means committed; a request that is refused leaves nothing; readers cannot write."""
+"""A 2xx is committed; a request that is refused leaves nothing; readers cannot write."""
 
 import asyncio
-import gc
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import Engine, event, func, insert, select, text
-from sqlalchemy.exc import SAWarning
+from sqlalchemy.exc import DBAPIError, SAWarning
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session as SyncSession
 
@@ -18,312 +17,312 @@ from app.main import create_app as create_service
 from app.settings import Settings
 from brickwork import Database, Session, Unavailable
 from tests.support import shop
-from tests.support.calls import calling
+from tests.support.bodies import summary
+from tests.support.calls import calling, client_of
 from tests.support.databases import Databases
-from tests.support.recording import statements
-from tests.support.shop import City, Shop
-
-pytestmark = pytest.mark.anyio
+from tests.support.garbage import collected
+from tests.support.recording import connections_in_use, statements
+from tests.support.services import Service
+from tests.support.shop import Cities, City
 
 LISBON = {"name": "Lisbon"}
 
 
 @pytest.fixture
-async def client(empty_url: str) -> AsyncGenerator[AsyncClient]:
-    async with calling(shop.create_app(empty_url)) as client:
+async def client(shop_service: Service) -> AsyncIterator[AsyncClient]:
+    """A client of the shop."""
+    async with shop_service.client() as client:
         yield client
 
 
 @pytest.fixture
-async def database(empty_url: str) -> AsyncGenerator[Database]:
-    database = Shop(empty_url, pool_size=1, pool_timeout=0.2)
+async def database(shop_service: Service) -> AsyncIterator[Database]:
+    """The shop's database, with one connection for each kind of work."""
+    database = Database(shop_service.url, pool_size=1, pool_timeout=0.05)
     async with database.lifespan(None):
         yield database
 
 
-async def cities(client: AsyncClient) -> list[dict[str, Any]]:
+async def cities(client: AsyncClient) -> list[str]:
     response = await client.get("/cities")
-    assert response.status_code == 200
-    rows: list[dict[str, Any]] = response.json()
-    return rows
+    assert response.status_code == 200, response.text
+    return [city["name"] for city in response.json()]
 
 
-async def test_a_commit_that_the_database_refuses_is_no_2xx(client: AsyncClient) -> None:
+async def count_cities(database: Database) -> int:
+    async with database.session(readonly=True) as session:
+        return await session.scalar(select(func.count()).select_from(City)) or 0
+
+
+# --- Commits -----------------------------------------------------------------------------------
+
+
+async def test_refused_commit_is_no_2xx(client: AsyncClient) -> None:
     # The reference is checked at the commit: the statement itself succeeds.
     response = await client.post("/cities", json=LISBON | {"country_code": "PT"})
 
-    assert response.status_code == 422
-    assert [(e["pointer"], e["code"]) for e in response.json()["errors"]] == [
-        ("#/country_code", "reference_not_found")
-    ]
+    assert summary(response) == "422 #/country_code reference_not_found"
     assert await cities(client) == []
 
 
-async def test_a_row_that_is_referred_to_at_the_commit_is_not_deleted(client: AsyncClient) -> None:
+async def test_refused_commit_of_an_update_is_no_2xx(client: AsyncClient) -> None:
+    await client.post("/cities", json=LISBON)
+    response = await client.patch("/cities/1", json={"country_code": "XX"})
+
+    assert summary(response) == "422 #/country_code reference_not_found"
+
+
+async def test_refused_commit_of_a_delete_is_no_2xx(client: AsyncClient) -> None:
     await client.post("/countries", json={"code": "PT", "name": "Portugal"})
     await client.post("/cities", json=LISBON | {"country_code": "PT"})
-
     response = await client.delete("/countries/PT")
 
-    assert response.status_code == 409
+    assert summary(response) == "409"
     assert (await client.get("/countries/PT")).status_code == 200
 
 
 @pytest.mark.parametrize(("target", "name"), [(SyncSession, "before_commit"), (Engine, "commit")])
-async def test_a_commit_hook_that_raises_makes_a_500_and_leaves_nothing(
+async def test_error_of_a_commit_hook_is_a_500_and_leaves_nothing(
     client: AsyncClient, target: Any, name: str
 ) -> None:
     def fail(_: object) -> None:
         raise RuntimeError("not today")
 
-    await cities(client)
     event.listen(target, name, fail)
     try:
         response = await client.post("/cities", json=LISBON)
     finally:
         event.remove(target, name, fail)
 
-    assert response.status_code == 500
+    assert summary(response) == "500"
     assert "not today" not in response.text
-    assert await cities(client) == []
-    # Nor does the next request on that connection commit what the last one left.
+    # Nor does the next request on the same connection commit it.
     assert (await client.post("/cities", json={"name": "Porto"})).status_code == 201
-    assert [city["name"] for city in await cities(client)] == ["Porto"]
+    assert await cities(client) == ["Porto"]
 
 
-async def test_an_answer_that_cannot_be_serialised_leaves_nothing(empty_url: str) -> None:
-    app = shop.create_app(empty_url)
+async def test_answer_that_cannot_be_serialised_leaves_nothing(shop_service: Service) -> None:
+    app = shop.create_app(shop_service.url)
 
     @app.post("/broken", response_model=shop.CountryRead)
     async def broken(session: Session) -> City:
-        city = City(name="Lisbon")
-        session.add(city)
+        session.add(city := City(name="Lisbon"))
         await session.flush()
         return city  # which has no code, as a country does
 
     async with calling(app) as client:
-        assert (await client.post("/broken")).status_code == 500
+        assert summary(await client.post("/broken")) == "500"
         assert await cities(client) == []
 
 
-async def test_a_get_cannot_write(empty_url: str) -> None:
-    app = shop.create_app(empty_url)
+async def test_get_cannot_write(shop_service: Service) -> None:
+    app = shop.create_app(shop_service.url)
 
     @app.get("/write")
     async def write(session: Session) -> None:
         session.add(City(name="Lisbon"))
 
     async with calling(app) as client:
-        assert (await client.get("/write")).status_code == 500
+        assert summary(await client.get("/write")) == "500"
         assert await cities(client) == []
 
 
-async def test_of_50_equal_posts_at_once_one_is_created_and_49_conflict(
-    client: AsyncClient,
+async def test_cancelled_session_writes_nothing_and_gives_its_connection_back(
+    database: Database,
 ) -> None:
-    body = {"code": "PT", "name": "Portugal"}
+    begun = asyncio.Event()
 
+    async def write() -> None:
+        async with database.session() as session:
+            session.add(City(name="Lisbon"))
+            await session.flush()
+            begun.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(write())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert connections_in_use(database) == 0
+    assert await count_cities(database) == 0
+    async with database.session() as session:
+        session.add(City(name="Lisbon"))
+    assert await count_cities(database) == 1
+
+
+async def test_script_uses_the_methods_of_a_resource(database: Database) -> None:
+    async with database.session() as session:
+        await Cities(session=session, tenant="t").create(City(name="lisbon"))
+    async with database.session(readonly=True) as session:
+        city = await Cities(session=session, tenant="t").get(1)
+
+    assert (city.name, city.tenant) == ("Lisbon", "t")
+
+
+async def test_error_of_the_programmer_is_raised_as_it_is(database: Database) -> None:
+    with pytest.raises(DBAPIError, match="nonsense"):
+        async with database.session() as session:
+            await session.execute(text("SELECT nonsense"))
+
+
+# --- Many at a time ----------------------------------------------------------------------------
+
+
+async def test_of_50_equal_posts_one_is_created_and_49_conflict(client: AsyncClient) -> None:
+    body = {"code": "PT", "name": "Portugal"}
     answers = await asyncio.gather(*(client.post("/countries", json=body) for _ in range(50)))
 
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 49}
 
 
-async def test_of_100_updates_at_once_that_read_and_then_write_none_is_lost(
-    client: AsyncClient,
-) -> None:
+async def test_of_20_updates_that_read_and_then_write_none_is_lost(client: AsyncClient) -> None:
     await client.post("/cities", json=LISBON)
+    answers = await asyncio.gather(*(client.post("/cities/1/visit") for _ in range(20)))
 
-    answers = await asyncio.gather(*(client.post("/cities/1/visit") for _ in range(100)))
-
-    assert Counter(answer.status_code for answer in answers) == {200: 100}
-    assert (await client.get("/cities/1")).json()["visits"] == 100
-
-
-async def test_two_processes_lose_no_update_either(empty_url: str) -> None:
-    # Two applications on one database share neither pool nor line to wait in.
-    async with (
-        calling(shop.create_app(empty_url)) as one,
-        calling(shop.create_app(empty_url)) as other,
-    ):
-        await one.post("/cities", json=LISBON)
-        visits = [client.post("/cities/1/visit") for client in (one, other) for _ in range(25)]
-        answers = await asyncio.gather(*visits)
-
-        done = Counter(answer.status_code for answer in answers)
-        assert done.keys() <= {200, 503}
-        assert (await one.get("/cities/1")).json()["visits"] == done[200]
+    assert Counter(answer.status_code for answer in answers) == {200: 20}
+    assert (await client.get("/cities/1")).json()["visits"] == 20
 
 
-async def test_a_request_sends_as_few_statements_as_it_can(service_url: str) -> None:
-    async with calling(create_service(Settings(database_url=service_url))) as client:
-        body = {"title": "A", "slug": "a"}
-        path = (await client.post("/articles", json=body)).headers["location"]
-        row = (await client.get(path)).json()
-        with statements() as sent:
-            counts: dict[str, int] = {}
-            for name, request in {
-                "get": client.get(path),
-                "list": client.get("/articles"),
-                "create": client.post("/articles", json=body | {"slug": "b"}),
-                "update": client.patch(path, json={"title": "B"}),
-                "update to what it is": client.patch(path, json={"title": "B"}),
-                "replace": client.put(path, json=body | {"slug": "c"}),
-                "delete": client.delete(path),
-                "a key that names no row": client.get("/articles/abc"),
-                "a body that fits no schema": client.post("/articles", json={}),
-            }.items():
-                sent.clear()
-                assert (await request).status_code < 500
-                counts[name] = len(sent)
-        assert row["title"] == "A"
-    assert counts == {
-        "get": 1,
-        "list": 1,
-        "create": 1,
-        "update": 2,
-        "update to what it is": 1,
-        "replace": 2,
-        "delete": 2,
-        "a key that names no row": 0,
-        "a body that fits no schema": 0,
-    }
-
-
-async def test_a_request_that_is_refused_before_the_row_takes_no_connection(
-    client: AsyncClient,
+async def test_of_updates_by_two_processes_none_is_lost(
+    client: AsyncClient, shop_service: Service
 ) -> None:
-    taken: list[object] = []
-    listen = (Engine, "engine_connect", taken.append)
+    # Two databases share neither a pool nor a line to wait in.
+    await client.post("/cities", json=LISBON)
+    async with calling(shop.create_app(shop_service.url)) as other:
+        visits = [each.post("/cities/1/visit") for each in (client, other) for _ in range(10)]
+        done = Counter(answer.status_code for answer in await asyncio.gather(*visits))
+
+    assert done.keys() <= {200, 503}
+    assert (await client.get("/cities/1")).json()["visits"] == done[200]
+
+
+# --- Statements and connections ----------------------------------------------------------------
+
+B = {"title": "B", "slug": "b"}
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body", "count"),
+    [
+        pytest.param("GET", "{path}", None, 1, id="GET"),
+        pytest.param("GET", "/articles", None, 1, id="GET a list"),
+        pytest.param("POST", "/articles", B, 1, id="POST"),
+        pytest.param("PATCH", "{path}", B, 2, id="PATCH"),
+        pytest.param("PATCH", "{path}", {"slug": "a"}, 1, id="PATCH of nothing"),
+        pytest.param("PUT", "{path}", B, 2, id="PUT"),
+        pytest.param("DELETE", "{path}", None, 2, id="DELETE"),
+        pytest.param("GET", "/articles/abc", None, 0, id="no key"),
+        pytest.param("POST", "/articles", {}, 0, id="no field"),
+    ],
+)
+async def test_request_sends_few_statements(
+    service: Service, method: str, target: str, body: object, count: int
+) -> None:
+    async with service.client() as client:
+        response = await client.post("/articles", json={"title": "A", "slug": "a"})
+        with statements() as sent:
+            path = response.headers["location"]
+            await client.request(method, target.format(path=path), json=body)
+
+    assert len(sent) == count
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content", "status"),
+    [
+        ("GET", "/cities/abc", "", 404),
+        ("PATCH", "/cities/1", '{"people": "many"}', 422),
+        ("POST", "/cities", "{", 400),
+        ("DELETE", "/cities/1?force=true", "", 422),
+    ],
+)
+async def test_request_refused_before_its_row_takes_no_connection(
+    client: AsyncClient, method: str, path: str, content: str, status: int
+) -> None:
+    headers = {"content-type": "application/json"} if content else {}
+    connections: list[object] = []
+    listen = (Engine, "engine_connect", connections.append)
     event.listen(*listen)
     try:
-        for request in (
-            client.get("/cities/abc"),
-            client.patch("/cities/1", json={"people": "many"}),
-            client.post("/cities", content=b"{"),
-            client.delete("/cities/1?force=true"),
-        ):
-            assert (await request).status_code in {400, 404, 415, 422}
+        response = await client.request(method, path, content=content, headers=headers)
     finally:
         event.remove(*listen)
-    assert taken == []
+
+    assert (response.status_code, connections) == (status, [])
 
 
-async def test_two_applications_in_one_process_have_two_databases(
-    databases: Databases, backend: str
-) -> None:
-    async with (
-        calling(shop.create_app(databases.empty(backend))) as one,
-        calling(shop.create_app(databases.empty(backend))) as other,
-    ):
-        await one.post("/cities", json=LISBON)
+async def test_lost_connection_is_closed_and_its_place_is_free(shop_service: Service) -> None:
+    database = Database(shop_service.url, pool_size=1, pool_timeout=0.2)
 
-        assert len(await cities(one)) == 1
-        assert await cities(other) == []
-
-
-async def test_a_script_uses_the_same_steps(database: Database) -> None:
-    async with database.session() as session:
-        await shop.Cities(session=session, tenant="t").create(City(name="lisbon"))
-    async with database.session(readonly=True) as session:
-        city = await shop.Cities(session=session, tenant="t").get(1)
-
-    assert (city.name, city.tenant) == ("Lisbon", "t")
-
-
-async def test_a_session_that_is_cancelled_half_way_writes_nothing_and_gives_back_its_connection(
-    database: Database,
-) -> None:
-    async def write(begun: asyncio.Event) -> None:
-        async with database.session() as session:
-            session.add(City(name="Lisbon"))
-            await session.flush()
-            begun.set()
-            await asyncio.sleep(60)
-
-    for _ in range(3):
-        begun = asyncio.Event()
-        task = asyncio.create_task(write(begun))
-        await begun.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    async with database.session() as session:
-        assert await session.scalar(select(func.count()).select_from(City)) == 0
-
-
-async def test_a_connection_that_is_lost_half_way_is_closed_and_its_place_is_free(
-    databases: Databases,
-) -> None:
-    database = Shop(databases.empty("sqlite"), pool_timeout=0.2)
-    async with database.lifespan(None):
-        with pytest.warns(SAWarning, match="garbage collector"):
-            await lose_connection(database)
-        async with database.session() as session:
-            there = await session.scalar(select(func.count()).select_from(City))
-
-    assert there == 0
-
-
-async def lose_connection(database: Database) -> None:
-    async def write() -> None:
+    async def lose_a_connection() -> None:
         connection = await database.writer.connect()
         _ = await connection.execute(insert(City).values(name="Lisbon"))
 
-    await write()
-    gc.collect()
+    async with database.lifespan(None):
+        with pytest.warns(SAWarning, match="garbage collector"), collected():
+            await lose_a_connection()
+        assert await count_cities(database) == 0
+        async with database.session() as session:
+            assert await session.scalar(select(func.count()).select_from(City)) == 0
 
 
-async def test_an_exhausted_pool_is_unavailable_within_its_timeout(database: Database) -> None:
+async def test_session_without_a_connection_is_unavailable(database: Database) -> None:
     async with database.session() as first:
         await first.execute(text("SELECT 1"))  # which takes the only connection
         with pytest.raises(Unavailable) as refused:
             async with database.session() as second:
                 await second.execute(text("SELECT 1"))
 
-    assert refused.value.headers == {"Retry-After": "1"}
+    assert (refused.value.headers, refused.value.again) == ({"Retry-After": "1"}, False)
 
 
-async def test_a_database_that_is_away_is_a_503_and_other_routes_still_answer() -> None:
+async def test_request_without_a_connection_is_refused_once(
+    shop_service: Service, database: Database
+) -> None:
+    async with (
+        client_of(shop_service.app, {"database": database}) as client,
+        database.session() as session,
+    ):
+        await session.execute(text("SELECT 1"))
+        response = await client.post("/cities", json=LISBON)
+
+    assert (summary(response), response.headers["retry-after"]) == ("503", "1")
+    assert database.retries == 0
+
+
+async def test_request_to_a_database_that_is_away_is_a_503() -> None:
     service = create_service(Settings(database_url="postgresql://nobody@127.0.0.1:1/nothing"))
     async with calling(service) as client:
         response = await client.get("/articles")
-
-        assert response.status_code == 503
-        assert response.headers["retry-after"] == "1"
+        assert (summary(response), response.headers["retry-after"]) == ("503", "1")
         assert (await client.get("/openapi.json")).status_code == 200
 
 
-async def test_an_error_that_is_no_refusal_of_data_is_raised_as_it_is(database: Database) -> None:
-    with pytest.raises(Exception, match="nonsense"):
-        async with database.session() as session:
-            await session.execute(text("SELECT nonsense"))
-
-
-async def test_a_missing_reference_of_an_update_is_found_too(client: AsyncClient) -> None:
+async def test_two_applications_in_one_process_have_two_databases(
+    client: AsyncClient, empty_url: str
+) -> None:
     await client.post("/cities", json=LISBON)
-
-    response = await client.patch("/cities/1", json={"country_code": "XX"})
-
-    assert response.status_code == 422
-    assert response.json()["errors"][0]["pointer"] == "#/country_code"
+    async with calling(shop.create_app(empty_url)) as other:
+        assert await cities(other) == []
+    assert await cities(client) == ["Lisbon"]
 
 
-async def test_sqlite_waits_for_locks_keeps_references_and_survives_a_power_cut(
-    databases: Databases,
+# --- Settings ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+async def test_sqlite_waits_keeps_references_and_survives_a_power_cut(
+    databases: Databases, *, readonly: bool
 ) -> None:
     database = Database(databases.empty("sqlite"))
-    expected = {
-        "journal_mode": "wal",
-        "synchronous": 2,
-        "foreign_keys": 1,
-        "busy_timeout": 1000,
-    }
-    async with database.lifespan(None):
-        for readonly in (False, True):
-            async with database.session(readonly=readonly) as session:
-                assert {name: await pragma(session, name) for name in expected} == expected
-                assert await pragma(session, "query_only") == readonly
+    async with database.lifespan(None), database.session(readonly=readonly) as session:
+        assert await pragma(session, "journal_mode") == "wal"
+        assert await pragma(session, "synchronous") == 2
+        assert await pragma(session, "foreign_keys") == 1
+        assert await pragma(session, "busy_timeout") == 1000
+        assert await pragma(session, "query_only") == readonly
 
 
 async def pragma(session: AsyncSession, name: str) -> object:
@@ -340,7 +339,7 @@ async def pragma(session: AsyncSession, name: str) -> object:
         ("sqlite+aiosqlite:///file.db", "sqlite+aiosqlite"),
     ],
 )
-async def test_a_url_needs_no_driver(url: str, driver: str) -> None:
+async def test_url_needs_no_driver(url: str, driver: str) -> None:
     assert Database(url).url.drivername == driver
 
 
@@ -353,14 +352,12 @@ async def test_a_url_needs_no_driver(url: str, driver: str) -> None:
         ("sqlite+aiosqlite:///:memory:", "give it a file"),
     ],
 )
-async def test_a_database_on_which_promises_cannot_be_kept_is_refused(
-    url: str, remedy: str
-) -> None:
+async def test_url_of_an_unsupported_database_is_refused(url: str, remedy: str) -> None:
     with pytest.raises(ValueError, match=remedy):
         Database(url)
 
 
-async def test_an_application_without_a_database_says_how_to_give_it_one() -> None:
+async def test_application_without_a_database_names_the_remedy() -> None:
     app = FastAPI()
     app.include_router(shop.cities)
     async with AsyncClient(transport=ASGITransport(app=app), base_url="http://test") as client:
