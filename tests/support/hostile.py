@@ -83,7 +83,7 @@ def _in_a_batch(case: Case) -> Case:
 
 
 def kind(schema: Mapping[str, Any]) -> str:
-    """Return what values *schema* takes besides null: a format, a type, or `enum`."""
+    """Return what values *schema* takes, apart from null: a format, a type, or `enum`."""
     for each in schema.get("anyOf", [schema]):
         if each.get("type") != "null":
             return str("enum" if "enum" in each else each.get("format", each.get("type")))

@@ -1,4 +1,4 @@
-"""Queries that mean no good: values for a parameter, and what a list can be asked for at once.
+"""Hostile queries: values for one parameter, and queries of several for a list.
 
 They are percent-encoded, as most could not be made of text. Beside a query stands whether it is
 refused for certain.
