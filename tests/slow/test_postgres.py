@@ -18,6 +18,7 @@ from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.support.postgres import Postgres, running
+from tests.support.processes import ROOT
 
 DEBIAN = Path("/usr/lib/postgresql")
 INITDB = shutil.which("initdb") or next(DEBIAN.glob("*/bin/initdb"), None)
@@ -274,7 +275,7 @@ def cut_short() -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if name != "TEST_DATABASE_URL"}
     return subprocess.Popen(  # noqa: S603 — ourselves
         [sys.executable, "-c", CUT_SHORT],
-        cwd=Path(__file__).parent.parent,
+        cwd=ROOT,
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

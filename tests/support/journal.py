@@ -55,6 +55,7 @@ def create_app(url: str, notes: APIRouter | None = None) -> FastAPI:
 
 async def create(url: str, metadata: MetaData = Base.metadata) -> None:
     """Make the tables, as migrations do in another process."""
+    router()  # which adds the tables of Brickwork to the metadata
     database = Database(url)
     async with database.lifespan(None):
         await database.create_all(metadata)
