@@ -1,14 +1,17 @@
 """`Database.create_all` creates tables, all or none, also when several processes start together."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
+from typing import Any
 
 import pytest
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from brickwork import Database, Isolation
+from tests.support.databases import Databases
 
 METADATA = MetaData()
 AUTHORS = Table("authors", METADATA, Column("id", Integer, primary_key=True))
@@ -74,3 +77,26 @@ async def test_several_processes_may_call_it_together(empty_url: str, isolation:
 
         assert results == [None] * 8
         assert await tables(databases[0]) == {"authors", "articles"}
+
+
+class Locked(sqlite3.OperationalError):
+    sqlite_errorname = "SQLITE_BUSY"
+
+
+@pytest.mark.parametrize(
+    ("failures", "outcome"), [(9, nullcontext()), (10, pytest.raises(DBAPIError))]
+)
+async def test_a_locked_file_is_tried_ten_times(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch, failures: int, outcome: Any
+) -> None:
+    errors = [Locked("database is locked")] * failures
+
+    async def create(*_: object) -> None:
+        if errors:
+            raise DBAPIError(None, None, errors.pop())
+
+    monkeypatch.setattr(Database, "_create_all", create)
+    monkeypatch.setattr("brickwork.database._CREATE_PAUSE", 0)
+    with outcome:
+        await Database(databases.empty("sqlite")).create_all(METADATA)
+    assert errors == []

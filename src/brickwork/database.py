@@ -56,6 +56,8 @@ _DRIVERS: Final = {
 Isolation: TypeAlias = Literal["read committed", "repeatable read", "serializable"]
 """How far transactions of PostgreSQL are kept apart."""
 
+_CREATE_ATTEMPTS: Final = 10
+_CREATE_PAUSE: Final = 0.1  # seconds
 _CREATE_LOCK: Final = 0x6272_6963_6B74  # one that no other advisory lock is likely to be
 
 ISOLATION: Final = "brickwork.isolation"
@@ -153,6 +155,18 @@ class Database:
         Call it before `lifespan` in development, tests and first programs. Several processes may
         call it at the same time. It never alters an existing table: use migrations for that.
         """
+        attempts = _CREATE_ATTEMPTS
+        while True:
+            attempts -= 1
+            try:
+                return await self._create_all(metadata)
+            except DBAPIError as error:
+                # SQLite does not wait for a lock where another process switches the file to WAL.
+                if not attempts or not faults.is_locked(error.driver_exception):
+                    raise
+            await asyncio.sleep(_CREATE_PAUSE)
+
+    async def _create_all(self, metadata: MetaData) -> None:
         async with self.writer.begin() as connection:
             if connection.dialect.name == "postgresql":
                 # A stricter level would not see tables that were committed while this waits.
