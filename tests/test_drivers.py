@@ -118,7 +118,10 @@ async def test_read_cancelled_by_the_server_is_sent_again(database: Database, pa
 @postgres_only
 @pytest.mark.parametrize("coalesce", [True, False], ids=["together", "alone"])
 async def test_write_whose_answer_is_lost_is_a_503(database: Database, *, coalesce: bool) -> None:
-    async with calling_stores(Database(database.url, coalesce=coalesce)) as client:
+    mine = Database(database.url, coalesce=coalesce)
+    async with calling_stores(mine) as client:
+        async with mine.writer.connect(), mine.writer.connect():
+            pass  # now there is another connection on which the write could be repeated
         async with database.writer.begin() as connection:
             await connection.execute(LOCK)
             writing = asyncio.create_task(client.post("/stores", json={"code": "b"}))

@@ -94,6 +94,15 @@ async def test_mounted_application_has_no_fast_path(database: Database) -> None:
         assert await path_taken(client.get("/outer/stores")) == "200 fast"
 
 
+async def test_path_in_a_mounted_application_is_the_rest(database: Database) -> None:
+    inner, outer = app_of(database, stores()), app_of(database)
+    inner.include_router(stores(), prefix="/inner")
+    outer.mount("/inner", inner)
+    async with calling(outer) as client:
+        assert await path_taken(client.get("/inner/stores")) == "200 ORM"
+        assert await path_taken(client.get("/inner/inner/stores")) == "200 ORM"
+
+
 async def test_host_before_a_resource_is_matched_first(database: Database) -> None:
     app = app_of(database)
     app.host("other.example.org", FastAPI())
