@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from brickwork import Audited, Database, Model, ReadSchema, Resource, Schema, Versioned, crud_router
 from brickwork.database import Isolation
+from brickwork.explanations import explain
 from tests.support.calls import calling
 from tests.support.databases import sqlite_only
 from tests.support.recording import event_listener, path_taken
@@ -237,24 +238,29 @@ class RowRead(ReadSchema):
 
 @sqlite_only
 @pytest.mark.parametrize(
-    "model",
+    ("model", "reason"),
     [
-        WithHistory,
-        WithValidator,
-        WithConstructor,
-        Inheriting,
-        CountingByTwo,
-        CountingElsewhere,
-        WithOddDefault,
+        (WithHistory, "what is done to a WithHistory is noted"),
+        (WithValidator, "WithValidator has validators"),
+        (WithConstructor, "WithConstructor has a constructor of its own"),
+        (Inheriting, "Inheriting inherits from another model, or another from it"),
+        (CountingByTwo, "CountingByTwo counts its versions in a way of its own"),
+        (CountingElsewhere, "CountingElsewhere counts its versions in a way of its own"),
+        (WithOddDefault, "twice has a default that asks what is written"),
     ],
+    ids=lambda each: getattr(each, "__name__", ""),
 )
 async def test_model_with_work_for_a_flush(
-    tables: Tables, backend: str, model: type[Model]
+    tables: Tables, backend: str, model: type[Model], reason: str
 ) -> None:
     resource: Any = new_class("Rows", (Resource[model],))  # type: ignore[valid-type]
     rows = crud_router("/rows", resource, read=RowRead, create=RowCreate, update=RowUpdate)
     database = Database(await tables.of(Base.metadata, backend))
-    async with calling(app_of(database, rows)) as client:
+    app = app_of(database, rows)
+    async with calling(app) as client:
         assert await path_taken(client.post("/rows", json={"name": "a"})) == "201 ORM"
         assert await path_taken(client.patch("/rows/1", json={"name": "b"})) == "200 ORM"
         assert await path_taken(client.delete("/rows/1")) == "204 ORM"
+    lanes = {each.operation: each.lane for each in explain(app, database, "rows")}
+    for operation in ("POST /rows", "PATCH /rows/{id}", "DELETE /rows/{id}"):
+        assert lanes[operation] == f"ordinary, since {reason}"
