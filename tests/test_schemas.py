@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from enum import IntEnum
+from ipaddress import IPv4Address
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from uuid import UUID
 
@@ -10,19 +11,25 @@ import pytest
 from annotated_types import Ge, Len
 from hypothesis import example, given, settings, strategies as st
 from pydantic import (
+    AnyUrl,
     BaseModel,
     Field,
     JsonValue,
+    PlainSerializer,
+    SecretStr,
     TypeAdapter,
     ValidationError,
+    computed_field,
+    field_serializer,
     field_validator,
     model_validator,
 )
 from sqlalchemy import select
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, override
 
 from brickwork import ListQuery, Narrowing, ReadSchema, Schema
 from brickwork.guards import INT64
+from brickwork.schemas import runs_code
 from tests.support.shop import City
 from tests.support.values import WILD, law
 
@@ -372,3 +379,74 @@ def test_a_query_is_read_from_text(name: str, written: object, value: object) ->
 )
 def test_a_query_is_as_guarded_as_a_body(name: str, written: str, code: str) -> None:
     assert wrong(Search, {name: written}) == {(name,): code}
+
+
+# --- Code of an author in a schema ----------------------------------------------------------------
+
+
+class Plain(ReadSchema):
+    id: int
+    address: IPv4Address
+    home: AnyUrl | None
+    secret: SecretStr
+    others: list["Plain"]
+
+
+class Bounded(Plain):
+    function: str
+    metadata: dict[str, int]
+
+
+class Reversed(ReadSchema):
+    metadata: Annotated[str, PlainSerializer(lambda value: value[::-1])]
+
+
+class Validated(ReadSchema):
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def framed(cls, value: str) -> str:
+        return value
+
+
+class Serialized(ReadSchema):
+    name: str
+
+    @field_serializer("name")
+    def said(self, value: str) -> str:
+        return value
+
+
+class Computed(ReadSchema):
+    name: str
+
+    @computed_field
+    def length(self) -> int:
+        return len(self.name)
+
+
+class Begun(ReadSchema):
+    @override
+    def model_post_init(self, context: Any, /) -> None: ...
+
+
+class Made(ReadSchema):
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+
+
+class Holding(ReadSchema):
+    several: list[Reversed | None]
+
+
+@pytest.mark.parametrize("schema", [Plain, Bounded])
+def test_schema_without_code(schema: type[BaseModel]) -> None:
+    assert not runs_code(schema)
+
+
+@pytest.mark.parametrize(
+    "schema", [Reversed, Validated, Computed, Begun, Made, Holding, Serialized]
+)
+def test_schema_with_code(schema: type[BaseModel]) -> None:
+    assert runs_code(schema)

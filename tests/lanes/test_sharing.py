@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from ipaddress import IPv4Address
 from typing import Annotated, Any
 
 import pytest
@@ -12,20 +11,13 @@ from annotated_types import MaxLen
 from fastapi import Depends, Header
 from httpx2 import AsyncClient, Response
 from pydantic import (
-    AnyUrl,
-    BaseModel,
-    PlainSerializer,
-    SecretStr,
-    computed_field,
     field_serializer,
-    field_validator,
 )
 from sqlalchemy import JSON, Select, literal, or_
 from typing_extensions import override
 
-from brickwork import Database, ReadSchema, Resource
+from brickwork import Database, Resource
 from brickwork.lanes import Lane
-from brickwork.schemas import runs_code
 from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.notes import (
@@ -188,6 +180,14 @@ async def test_pages_of_other_queries_are_not_shared(notes_url: str) -> None:
     assert [texts(each) for each in pages] == [["note 1"], ["note 1", "note 3"], ["note 9"]] * 4
 
 
+async def test_links_of_a_shared_page_keep_the_query(notes_url: str) -> None:
+    paths = ["/notes?limit=3", "/notes?limit=03"] * 4
+    async with calling_notes(Database(notes_url)) as client:
+        pages = await asyncio.gather(*(client.get(each, headers=ADA) for each in paths))
+    firsts = [each.links["first"]["url"] for each in pages]
+    assert firsts == paths
+
+
 async def test_scope_that_cannot_be_compared_is_not_shared(notes_url: str) -> None:
     class Several(Notes):
         @override
@@ -228,61 +228,3 @@ async def test_schema_with_code_is_not_shared(notes_url: str, path: str) -> None
         answers = [each.text for each in await asyncio.gather(*gets)]
     for each, answer in zip(spoken, answers, strict=True):
         assert f'"note 1 ({each})"' in answer
-
-
-class Plain(ReadSchema):
-    id: int
-    address: IPv4Address
-    home: AnyUrl | None
-    secret: SecretStr
-    others: list["Plain"]
-
-
-class Bounded(Plain):
-    function: str
-    metadata: dict[str, int]
-
-
-class Reversed(ReadSchema):
-    metadata: Annotated[str, PlainSerializer(lambda value: value[::-1])]
-
-
-class Validated(ReadSchema):
-    name: str
-
-    @field_validator("name")
-    @classmethod
-    def framed(cls, value: str) -> str:
-        return value
-
-
-class Computed(ReadSchema):
-    name: str
-
-    @computed_field
-    def length(self) -> int:
-        return len(self.name)
-
-
-class Begun(ReadSchema):
-    @override
-    def model_post_init(self, context: Any, /) -> None: ...
-
-
-class Made(ReadSchema):
-    def __init__(self, **values: Any) -> None:
-        super().__init__(**values)
-
-
-class Holding(ReadSchema):
-    several: list[Reversed | None]
-
-
-@pytest.mark.parametrize("schema", [NoteRead, Plain, Bounded])
-def test_schema_without_code(schema: type[BaseModel]) -> None:
-    assert not runs_code(schema)
-
-
-@pytest.mark.parametrize("schema", [Reversed, Validated, Computed, Begun, Made, Holding, Spoken])
-def test_schema_with_code(schema: type[BaseModel]) -> None:
-    assert runs_code(schema)
