@@ -18,17 +18,19 @@ UNUSED = "sqlite:///unused.db"
 
 
 class AllPaths:
-    """The paths to each database."""
+    """The paths that were asked for, which are kept."""
 
-    def __init__(self) -> None:
-        """Know none yet."""
-        self._known: dict[str, Paths] = {}
+    def __init__(self, tables: Tables) -> None:
+        """Make nothing yet."""
+        self._tables = tables
+        self._known: dict[tuple[str, MetaData], Paths] = {}
 
-    def to(self, url: str, app: FastAPI, metadata: MetaData) -> Paths:
-        """Return the paths to the database at *url* by *app*."""
-        if url not in self._known:
-            self._known[url] = Paths(app, url, metadata)
-        return self._known[url]
+    async def to(self, backend: str, app: FastAPI, metadata: MetaData) -> Paths:
+        """Return the paths by *app* to a database with the tables of *metadata*."""
+        if (backend, metadata) not in self._known:
+            url = await self._tables.of(metadata, backend)
+            self._known[backend, metadata] = Paths(app, url, metadata)
+        return self._known[backend, metadata]
 
     async def dispose(self) -> None:
         """Close all connections."""
@@ -37,9 +39,9 @@ class AllPaths:
 
 
 @pytest.fixture(scope="session")
-async def all_paths() -> AsyncIterator[AllPaths]:
-    """The paths to each database."""
-    paths = AllPaths()
+async def all_paths(tables: Tables) -> AsyncIterator[AllPaths]:
+    """The paths that were asked for."""
+    paths = AllPaths(tables)
     yield paths
     await paths.dispose()
 
@@ -52,15 +54,15 @@ def articles_app() -> FastAPI:
 
 
 @pytest.fixture
-def paths(all_paths: AllPaths, articles_app: FastAPI, service_url: str) -> Paths:
-    """The paths to the rows of the reference service."""
-    return all_paths.to(service_url, articles_app, Model.metadata)
+async def paths(all_paths: AllPaths, articles_app: FastAPI, backend: str) -> Paths:
+    """The paths to the reference service; a test fills its tables."""
+    return await all_paths.to(backend, articles_app, Model.metadata)
 
 
 @pytest.fixture
-def notes_paths(all_paths: AllPaths, notes_url: str) -> Paths:
-    """The paths to twenty notes."""
-    return all_paths.to(notes_url, notes.plain_notes, notes.Base.metadata)
+async def notes_paths(all_paths: AllPaths, backend: str) -> Paths:
+    """The paths to the notes; a test fills their tables."""
+    return await all_paths.to(backend, notes.plain_notes, notes.Base.metadata)
 
 
 @pytest.fixture(scope="session")
@@ -70,9 +72,6 @@ def library_app() -> FastAPI:
 
 
 @pytest.fixture
-async def library_paths(
-    all_paths: AllPaths, library_app: FastAPI, tables: Tables, backend: str
-) -> Paths:
-    """The paths to a library."""
-    url = await tables.of(library.Base.metadata, backend)
-    return all_paths.to(url, library_app, library.Base.metadata)
+async def library_paths(all_paths: AllPaths, library_app: FastAPI, backend: str) -> Paths:
+    """The paths to the library; a test fills its tables."""
+    return await all_paths.to(backend, library_app, library.Base.metadata)
