@@ -1,23 +1,20 @@
-"""A list as lines of JSON: whole, in its order, and in as much memory as a few rows take."""
+"""A list as lines of JSON: the rows of all pages, in their order."""
 
-import asyncio
 import json
 from typing import Final
 
 import pytest
-from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from app.articles.resource import router as articles
 from app.models import Article
-from brickwork import Database, install
+from brickwork import Database
 from brickwork.negotiation import NDJSON
-from tests.support.bodies import JSON, MISSING, Body, summary
-from tests.support.recording import connections_in_use, statements
+from tests.support.bodies import JSON, MISSING, Body, create_article, summary
+from tests.support.leaving import ARTICLES, LENGTH, begin_three_exports
+from tests.support.recording import statements
+from tests.support.replays import articles_app
 from tests.support.rows import fill_articles, load, pages
 from tests.support.server import serving
-
-pytestmark = pytest.mark.anyio
 
 LINES: Final = {"accept": NDJSON}
 ROWS: Final = 450
@@ -69,7 +66,7 @@ async def lines(client: AsyncClient, path: str) -> list[Body]:
         ("?slug=none", 0),
     ],
 )
-async def test_an_export_has_the_rows_of_all_pages_in_their_order(
+async def test_export_has_the_rows_of_all_pages_in_their_order(
     filled: AsyncClient, query: str, count: int
 ) -> None:
     exported = await lines(filled, f"/articles{query}")
@@ -81,26 +78,27 @@ async def test_an_export_has_the_rows_of_all_pages_in_their_order(
     assert len(exported) == count
 
 
-async def test_an_export_of_nothing_is_empty(client: AsyncClient) -> None:
-    for path in ("/authors", "/articles", "/articles/", "/comments"):
-        response = await client.get(path, headers=LINES)
-        assert (response.status_code, response.content) == (200, b"")
-        assert response.headers["content-type"] == NDJSON
+@pytest.mark.parametrize("path", ["/authors", "/articles", "/articles/", "/comments"])
+async def test_export_of_nothing_is_empty(client: AsyncClient, path: str) -> None:
+    response = await client.get(path, headers=LINES)
+
+    assert (response.status_code, response.content) == (200, b"")
+    assert response.headers["content-type"] == NDJSON
 
 
-async def test_an_export_has_a_line_for_each_row_whatever_is_in_it(filled: AsyncClient) -> None:
+async def test_row_with_line_ends_is_one_line(filled: AsyncClient) -> None:
     (only,) = await lines(filled, "/articles?slug=a-1")
     assert (only["title"], only["meta"]) == (f"{ODD} 7", {"z": [1], "a": ODD})
 
 
-async def test_an_export_has_an_id_and_says_what_it_depends_on(filled: AsyncClient) -> None:
+async def test_export_has_an_id_and_varies_with_accept(filled: AsyncClient) -> None:
     response = await filled.get("/articles", headers=LINES | {"x-request-id": "mine"})
     assert response.headers["x-request-id"] == "mine"
     assert response.headers["vary"] == "Accept"
     assert "link" not in response.headers
 
 
-async def test_an_export_takes_one_statement(filled: AsyncClient) -> None:
+async def test_export_takes_one_statement(filled: AsyncClient) -> None:
     with statements() as sent:
         await lines(filled, "/articles?status=draft&sort=title")
     assert len(sent) == 1
@@ -128,7 +126,7 @@ async def test_an_export_takes_one_statement(filled: AsyncClient) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_an_export_has_no_pages_and_no_parameters_but_those_of_the_list(
+async def test_export_refuses_pages_and_unknown_parameters(
     client: AsyncClient, method: str, query: str, answer: str
 ) -> None:
     with statements() as sent:
@@ -164,32 +162,49 @@ async def test_an_export_has_no_pages_and_no_parameters_but_those_of_the_list(
         (f"{NDJSON};q=0, {JSON};q=0, */*", None),
     ],
 )
-async def test_a_list_is_answered_as_its_client_prefers(
-    client: AsyncClient, accept: str | None, kind: str | None
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_list_has_the_preferred_type(
+    client: AsyncClient, method: str, accept: str | None, kind: str | None
 ) -> None:
     del client.headers["accept"]
     headers = {} if accept is None else {"accept": accept}
-    for method in ("GET", "HEAD"):
-        response = await client.request(method, "/articles", headers=headers)
-        if kind is None:
-            assert response.status_code == 406
-            assert method == "HEAD" or summary(response) == "406"
-        else:
-            assert (response.status_code, response.headers["content-type"]) == (200, kind)
-            assert response.headers["vary"] == "Accept"
+    response = await client.request(method, "/articles", headers=headers)
+
+    if kind is None:
+        assert response.status_code == 406
+        assert method == "HEAD" or summary(response) == "406"
+    else:
+        assert (response.status_code, response.headers["content-type"]) == (200, kind)
+        assert response.headers["vary"] == "Accept"
 
 
-async def test_only_a_list_is_exported(filled: AsyncClient) -> None:
-    path = f"/articles/{(await filled.get('/articles')).json()[0]['id']}"
-    for method, place in (("GET", path), ("PATCH", path), ("POST", "/articles")):
-        response = await filled.request(method, place, headers=LINES, json={})
-        assert summary(response) == "406"
-    for method, place, status in (("DELETE", path, 204), ("GET", f"/articles/{MISSING}", 406)):
-        response = await filled.request(method, place, headers=LINES)
-        assert response.status_code == status
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", f"/articles/{MISSING}"),
+        ("PATCH", f"/articles/{MISSING}"),
+        ("POST", "/articles"),
+    ],
+)
+async def test_row_is_not_exported(client: AsyncClient, method: str, path: str) -> None:
+    response = await client.request(method, path, headers=LINES, json={})
+
+    assert summary(response) == "406"
 
 
-async def test_a_head_is_answered_like_an_export_without_reading(filled: AsyncClient) -> None:
+async def test_row_that_exists_is_not_exported(client: AsyncClient) -> None:
+    path, _ = await create_article(client)
+
+    assert summary(await client.get(path, headers=LINES)) == "406"
+
+
+async def test_delete_has_no_body_to_prefer(client: AsyncClient) -> None:
+    path, _ = await create_article(client)
+
+    assert (await client.delete(path, headers=LINES)).status_code == 204
+
+
+async def test_head_is_answered_like_an_export_without_reading(filled: AsyncClient) -> None:
     get = await filled.get("/articles?sort=title", headers=LINES)
     with statements() as sent:
         head = await filled.head("/articles?sort=title", headers=LINES)
@@ -201,31 +216,15 @@ async def test_a_head_is_answered_like_an_export_without_reading(filled: AsyncCl
     }
 
 
-# --- As much as there is -----------------------------------------------------------------------
+# --- Clients that leave ------------------------------------------------------------------------
 
 
-async def test_clients_that_go_away_in_the_middle_give_their_connections_back(
+async def test_clients_that_leave_in_the_middle_give_their_connections_back(
     service_url: str,
 ) -> None:
-    await fill_articles(service_url, 300, 100_000)  # more than the sockets hold
+    await fill_articles(service_url, ARTICLES, LENGTH)
     database = Database(service_url, pool_size=4)
-    app = FastAPI(lifespan=database.lifespan)
-    install(app)
-    app.include_router(articles)
-
-    async def begin(client: AsyncClient) -> int:
-        async with client.stream("GET", "/articles", headers=LINES) as response:
-            if response.status_code == 200:
-                assert await anext(response.aiter_raw())
-                assert connections_in_use(database) in {1, 2}  # the rest is still to come
-            return response.status_code
-
-    async with serving(app) as client:
-        for _ in range(10):
-            answers = await asyncio.gather(*(begin(client) for _ in range(3)))
-            assert 200 in answers
-            assert {*answers} <= {200, 503}
-            async with asyncio.timeout(10):
-                while connections_in_use(database):  # noqa: ASYNC110 — nobody tells
-                    await asyncio.sleep(0.001)
-        assert len(await lines(client, "/articles")) == 300
+    async with serving(articles_app(database)) as client:
+        for _ in range(2):
+            await begin_three_exports(client, database)
+        assert len(await lines(client, "/articles")) == ARTICLES

@@ -8,6 +8,7 @@ from sqlalchemy import MetaData, delete, insert, text
 
 from brickwork import Database, Model
 from tests.support.databases import Databases
+from tests.support.waiting import DEADLINE
 
 Rows: TypeAlias = Mapping[type[Model], Sequence[Mapping[str, Any]]]
 """Rows by their model, those first to which others refer."""
@@ -19,6 +20,8 @@ async def remove_rows(database: Database, metadata: MetaData) -> None:
     async with database.writer.begin() as connection:
         if connection.dialect.name == "postgresql":  # whose DELETE leaves the files as long
             names = ", ".join(table.name for table in tables)
+            # An error, where a test has left a transaction open.
+            await connection.execute(text(f"SET LOCAL lock_timeout = '{DEADLINE}s'"))
             await connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
         else:
             for table in tables:

@@ -1,0 +1,166 @@
+"""Exports of the shop, taken message by message as a server takes them."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from fastapi import FastAPI
+from pydantic import field_validator
+from sqlalchemy import insert, text
+from starlette.types import Message
+
+from brickwork import Database, crud_router, install
+from brickwork.negotiation import NDJSON
+from tests.support import shop
+from tests.support.shop import Cities, City, CityCreate, CityRead, CityUpdate
+from tests.support.waiting import DEADLINE
+
+LINES: Final = {"accept": NDJSON}
+"""The header that asks for an export."""
+
+ROWS: Final = 450
+"""How many cities `fill` makes: enough for several messages."""
+
+STEP: Final = 50
+"""How many rows an export reads at a time."""
+
+BROKEN: Final = "Broken"
+"""The name of a city that `/checked` cannot show."""
+
+SPECS: Final = ("2.3", "2.4")
+"""Versions of ASGI: a message to a client that left is lost in one, an error in the other."""
+
+
+class CheckedCity(CityRead):
+    """A city with another name than `BROKEN`."""
+
+    @field_validator("name")
+    @classmethod
+    def check(cls, name: str) -> str:
+        """Refuse the name."""
+        if name == BROKEN:
+            raise ValueError
+        return name
+
+
+def app_over(database: Database | None) -> FastAPI:
+    """Return the cities over *database*; `/checked` cannot show those of a certain name."""
+    app = FastAPI(lifespan=database.lifespan if database else None)
+    install(app)
+    app.include_router(shop.cities)
+    app.include_router(
+        crud_router("/checked", Cities, read=CheckedCity, create=CityCreate, update=CityUpdate)
+    )
+    return app
+
+
+APP: Final = app_over(None)
+"""The cities over the database that a client or a `Download` brings."""
+
+
+async def fill(database: Database) -> None:
+    """Store cities whose people are the numbers from 0."""
+    rows = [{"name": f"City {n}", "people": n, "tenant": ""} for n in range(ROWS)]
+    async with database.session() as session:
+        await session.execute(insert(City), rows)
+
+
+async def write(database: Database, *statements: str) -> None:
+    """Commit *statements*."""
+    async with database.session() as session:
+        for statement in statements:
+            await session.execute(text(statement))
+
+
+def people(lines: Sequence[bytes]) -> list[int]:
+    """Return the people of the cities in *lines*."""
+    return [json.loads(line)["people"] for line in lines]
+
+
+class Download:
+    """An export whose messages are taken one by one; the application waits meanwhile."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        app: FastAPI = APP,
+        path: str = "/cities",
+        spec: str = SPECS[0],
+    ) -> None:
+        """Ask *app* over *database* for the export at *path*, as a server of ASGI's *spec*."""
+        self._scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": spec},
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "root_path": "",
+            "query_string": b"",
+            "headers": [(b"accept", NDJSON.encode())],
+            "state": {"database": database},
+        }
+        self._spec = spec
+        self._messages: asyncio.Queue[Message] = asyncio.Queue()
+        self._gone = asyncio.Event()
+        self._asked = False
+        self.task = asyncio.create_task(self._run(app))
+
+    async def _run(self, app: FastAPI) -> None:
+        await app(self._scope, self._receive, self._send)
+
+    async def _receive(self) -> Message:
+        if not self._asked:
+            self._asked = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Message) -> None:
+        if not self._gone.is_set():
+            self._messages.put_nowait(message)
+            await self._messages.join()
+        elif self._spec >= SPECS[1]:
+            raise OSError
+
+    async def next(self) -> Message:
+        """Return the next message, and let the application make the one after it."""
+        message = asyncio.create_task(self._messages.get())
+        async with asyncio.timeout(DEADLINE):
+            await asyncio.wait((message, self.task), return_when=asyncio.FIRST_COMPLETED)
+        if not message.done():
+            message.cancel()
+            await self.task
+        self._messages.task_done()
+        return await message
+
+    async def lines(self) -> list[bytes]:
+        """Return the lines of the next message that has any, or none at the end."""
+        while True:
+            message = await self.next()
+            if message.get("body") or not message.get("more_body", True):
+                body: bytes = message["body"]
+                return body.splitlines()
+
+    async def rest(self) -> list[bytes]:
+        """Return all lines that are still to come."""
+        found: list[bytes] = []
+        while lines := await self.lines():
+            found += lines
+        await self.task
+        return found
+
+    async def leave(self) -> None:
+        """Leave as a client does, and wait until the application has noticed."""
+        self._gone.set()
+        if not self._messages.empty():
+            self._messages.get_nowait()
+            self._messages.task_done()
+        async with asyncio.timeout(DEADLINE):
+            await asyncio.wait((self.task,))
+        with suppress(Exception):  # a server would log it
+            await self.task
