@@ -1,7 +1,7 @@
-"""What is written at once is sent at once, and nothing is lost or late."""
+"""Parts that are written together are sent together, and none is lost or late."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,11 +13,9 @@ from brickwork import install
 from brickwork.transports import Joined
 from tests.support.server import serving
 
-pytestmark = pytest.mark.anyio
-
 
 class Wire(asyncio.Transport):
-    """A transport that notes what it is asked for."""
+    """A transport that records its calls."""
 
     def __init__(self) -> None:
         super().__init__({"peername": "there"})
@@ -44,52 +42,70 @@ class Wire(asyncio.Transport):
         self.calls.append("abort")
 
 
-def say(*texts: bytes) -> Callable[[Joined], None]:
-    """Return what writes *texts* one after the other."""
+@pytest.mark.parametrize(
+    ("parts", "sent"),
+    [
+        pytest.param([b"head", b"body"], [[b"head", b"body"]], id="two parts"),
+        pytest.param([b"head"], [b"head"], id="one part"),
+        pytest.param([b"a", b"b", b"c"], [[b"a", b"b"], b"c"], id="three parts"),
+        pytest.param([b"a", b"b", b"c", b"d"], [[b"a", b"b"], [b"c", b"d"]], id="four parts"),
+        pytest.param([b""], [], id="an empty part"),
+        pytest.param([b"head", b""], [[b"head", b""]], id="an empty body"),
+    ],
+)
+async def test_parts_are_sent_in_pairs(parts: list[bytes], sent: list[Any]) -> None:
+    wire = Wire()
+    joined = Joined(wire)
+    for part in parts:
+        joined.write(part)
+    await asyncio.sleep(0)
 
-    def written(joined: Joined) -> None:
-        for each in texts:
-            joined.write(each)
-
-    return written
-
-
-def close(joined: Joined) -> None:
-    joined.close()
-
-
-def abort(joined: Joined) -> None:
-    joined.abort()
+    assert wire.calls == sent
 
 
 @pytest.mark.parametrize(
-    ("steps", "sent"),
+    ("parts", "calls"),
     [
-        ([say(b"head", b"body")], [[b"head", b"body"]]),
-        ([say(b"head")], [b"head"]),
-        ([say(b"a", b"b", b"c")], [[b"a", b"b"], b"c"]),
-        ([say(b"a", b"b", b"c", b"d")], [[b"a", b"b"], [b"c", b"d"]]),
-        ([say(b"")], []),
-        ([say(b"head", b"")], [[b"head", b""]]),
-        ([say(b"head", b"body"), close], [[b"head", b"body"], "close"]),
-        ([say(b"refused"), close], [b"refused", "close"]),
-        ([close, say(b"late")], ["close"]),
-        ([say(b"head"), abort], ["abort"]),
+        pytest.param([b"head", b"body"], [[b"head", b"body"], "close"], id="two parts"),
+        pytest.param([b"refused"], [b"refused", "close"], id="one part"),
     ],
 )
-async def test_what_is_written_at_once_is_sent_at_once(
-    steps: Sequence[Callable[[Joined], None]], sent: list[Any]
-) -> None:
+async def test_parts_are_sent_before_the_end(parts: list[bytes], calls: list[Any]) -> None:
     wire = Wire()
     joined = Joined(wire)
-    for step in steps:
-        step(joined)
+    for part in parts:
+        joined.write(part)
+    joined.close()
     await asyncio.sleep(0)
-    assert wire.calls == sent
-    assert joined.get_extra_info("peername") == "there"
+
+    assert wire.calls == calls
 
 
-async def test_what_is_written_later_does_not_wait_for_more() -> None:
+async def test_part_after_the_end_is_not_sent() -> None:
+    wire = Wire()
+    joined = Joined(wire)
+    joined.close()
+    joined.write(b"late")
+    await asyncio.sleep(0)
+
+    assert wire.calls == ["close"]
+
+
+async def test_aborted_part_is_not_sent() -> None:
+    wire = Wire()
+    joined = Joined(wire)
+    joined.write(b"head")
+    joined.abort()
+    await asyncio.sleep(0)
+
+    assert wire.calls == ["abort"]
+
+
+async def test_transport_has_the_information_of_the_one_beneath() -> None:
+    assert Joined(Wire()).get_extra_info("peername") == "there"
+
+
+async def test_part_of_a_later_turn_is_sent_alone() -> None:
     wire = Wire()
     joined = Joined(wire)
     for each in (b"a", b"b", b"c"):
@@ -98,11 +114,11 @@ async def test_what_is_written_later_does_not_wait_for_more() -> None:
     assert wire.calls == [b"a", b"b", b"c"]
 
 
-async def test_a_part_of_a_stream_arrives_before_the_next_is_made() -> None:
+async def test_part_of_a_stream_arrives_before_the_next_is_made() -> None:
     app, more = FastAPI(), asyncio.Event()
     install(app)
 
-    async def parts() -> AsyncGenerator[bytes]:
+    async def parts() -> AsyncIterator[bytes]:
         yield b"first"
         await more.wait()
         for each in (b"second", b"third", b"fourth"):
