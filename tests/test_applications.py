@@ -1,4 +1,4 @@
-"""Applications are found by name, and their resources by path; what is wrong is said."""
+"""Applications are found by name, and their resources by path."""
 
 import sys
 from pathlib import Path
@@ -12,17 +12,15 @@ from brickwork import Limits
 from brickwork.applications import load, running, unattended
 from brickwork.limits import current
 from brickwork.misuse import Misuse
-from tests.support import depot
-from tests.support.depot import Depot
-
-pytestmark = pytest.mark.anyio
+from tests.support import blog_imports
+from tests.support.blog import Article, Blog
 
 
-def test_an_application_is_found_by_its_name() -> None:
-    assert load("tests.support.depot:empty") is depot.empty
+def test_application_is_found_by_its_name() -> None:
+    assert load("tests.support.blog_imports:empty") is blog_imports.empty
 
 
-def test_a_function_that_makes_an_application_is_called() -> None:
+def test_function_that_returns_an_application_is_called() -> None:
     assert load("app.main:create_app").title == "Brickwork"
 
 
@@ -38,17 +36,17 @@ def test_a_function_that_makes_an_application_is_called() -> None:
         ("app.main:__doc__", "is no FastAPI application"),
         ("app.settings:Settings", "is no FastAPI application"),
         (
-            "tests.support.depot:needs_a_url",
+            "tests.support.blog_imports:create_app_at",
             "cannot be called: missing a required argument: 'url'; give",
         ),
     ],
 )
-def test_a_name_of_no_application_says_what_is_wrong(name: str, error: str) -> None:
+def test_name_of_no_application_is_refused_with_the_remedy(name: str, error: str) -> None:
     with pytest.raises(Misuse, match=error):
         load(name)
 
 
-def test_what_a_module_of_the_application_lacks_is_not_hidden(
+def test_missing_import_of_an_application_is_raised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "lacking.py").write_text("import nowhere_to_be_found\n")
@@ -59,50 +57,50 @@ def test_what_a_module_of_the_application_lacks_is_not_hidden(
         load("lacking:app")
 
 
-@pytest.mark.parametrize("name", ["parts", "/parts", "parts/", "/parts/"])
-def test_a_resource_is_found_by_its_path(name: str) -> None:
-    database = Depot("sqlite:///x.db")
-    found = unattended(depot.create_app("sqlite:///x.db"), database, name)
+@pytest.mark.parametrize("name", ["articles", "/articles", "articles/", "/articles/"])
+def test_resource_is_found_by_its_path(name: str) -> None:
+    database = Blog("sqlite:///x.db")
+    found = unattended(blog_imports.create_app("sqlite:///x.db"), database, name)
 
-    assert (found.path, found.shape.model, found.database) == ("/parts", depot.Part, database)
+    assert (found.path, found.shape.model, found.database) == ("/articles", Article, database)
 
 
 @pytest.mark.parametrize("name", ["articles", "comments", "authors"])
-def test_the_resources_of_the_service_are_found(name: str) -> None:
-    assert unattended(create_app(), Depot("sqlite:///x.db"), name).path == f"/{name}"
+def test_resource_of_the_service_is_found(name: str) -> None:
+    assert unattended(create_app(), Blog("sqlite:///x.db"), name).path == f"/{name}"
 
 
 @pytest.mark.parametrize(
     ("name", "error"),
     [
-        ("bolts", "bolts names no resource: /parts, /shelves, /v1/private, /v2/private"),
+        ("tags", "tags names no resource: /articles, /authors, /v1/own, /v2/own"),
         ("arts", "no resource"),
         ("", "no resource"),
-        ("private", "private names several resources: /v1/private, /v2/private"),
+        ("own", "own names several resources: /v1/own, /v2/own"),
     ],
 )
-def test_a_name_of_no_resource_tells_those_there_are(name: str, error: str) -> None:
+def test_name_of_no_resource_is_refused_with_the_paths(name: str, error: str) -> None:
     with pytest.raises(Misuse, match=error):
-        unattended(depot.create_app("sqlite:///x.db"), Depot("sqlite:///x.db"), name)
+        unattended(blog_imports.create_app("sqlite:///x.db"), Blog("sqlite:///x.db"), name)
 
 
-def test_an_application_without_a_resource_says_so() -> None:
+def test_application_without_a_resource_is_refused() -> None:
     with pytest.raises(Misuse, match="none, as no crud_router is included"):
-        unattended(depot.empty, Depot("sqlite:///x.db"), "parts")
+        unattended(blog_imports.empty, Blog("sqlite:///x.db"), "articles")
 
 
-async def test_an_application_that_runs_has_its_database_and_its_limits(empty_url: str) -> None:
+async def test_running_application_has_its_database_and_its_limits(empty_url: str) -> None:
     before = current.set(Limits())
-    app = depot.create_app(empty_url)
+    app = blog_imports.create_app(empty_url)
     app.add_middleware(GZipMiddleware)
     async with running(app) as database:
-        assert isinstance(database, Depot)
+        assert isinstance(database, Blog)
         assert current.get().body == 2_000
     current.reset(before)
 
 
-@pytest.mark.parametrize("app", [depot.empty, FastAPI()])
-async def test_an_application_without_a_database_says_how_to_get_one(app: FastAPI) -> None:
+@pytest.mark.parametrize("app", [blog_imports.empty, FastAPI()])
+async def test_application_without_a_database_is_refused_with_the_remedy(app: FastAPI) -> None:
     with pytest.raises(Misuse, match=r"no database: start it with FastAPI\(lifespan="):
         async with running(app):
             pass

@@ -1,44 +1,40 @@
-"""The command line: what it does, says and ends with, also when it is killed or interrupted."""
+"""The command line: its output, its exit statuses, and what an interrupted command leaves."""
 
 import asyncio
 import json
-import os
 import runpy
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from brickwork import IdempotencyKey, ImportPosition
+from brickwork import Database, IdempotencyKey, ImportPosition
 from brickwork.__main__ import main
 from brickwork.models import now
-from tests.support import depot
-from tests.support.depot import Depot, Part
+from tests.support import blog_imports
+from tests.support.blog import Article
+from tests.support.databases import sqlite_only
+from tests.support.killed import APP, BAD, ROOT, import_and_die, reported_lines, write_rows
+from tests.support.services import Service
 
-ROOT = Path(__file__).parents[1]
-DEPOT = "tests.support.depot:create_app"
+pytestmark = pytest.mark.usefixtures("anyio_backend")  # of the fixtures, which are asynchronous
 
 Run = Callable[..., int]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, empty_url: str) -> Run:
-    """Run a command on the depot, and return what it ends with."""
-    monkeypatch.setenv("DATABASE_URL", empty_url)
-    monkeypatch.setenv("BRICKWORK_APP", DEPOT)
+def run(monkeypatch: pytest.MonkeyPatch, blog_service: Service) -> Run:
+    """Run a command on the blog, and return its exit status."""
+    monkeypatch.setenv("DATABASE_URL", blog_service.url)
+    monkeypatch.setenv("BRICKWORK_APP", APP)
     monkeypatch.chdir(ROOT)
-    return ended(monkeypatch)
 
-
-def ended(monkeypatch: pytest.MonkeyPatch) -> Run:
     def run(*arguments: object) -> int:
         monkeypatch.setattr(sys, "argv", ["brickwork", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
@@ -49,159 +45,201 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> Run:
     return run
 
 
-@asynccontextmanager
-async def session(url: str, *, readonly: bool = False) -> AsyncGenerator[AsyncSession]:
-    database = Depot(url)
-    async with database.lifespan(None), database.session(readonly=readonly) as session:
-        yield session
+@pytest.fixture
+def url(blog_service: Service) -> str:
+    """The URL of the blog's database."""
+    return blog_service.url
 
 
-async def add(url: str, *rows: object) -> None:
-    async with session(url) as writing:
-        writing.add_all(rows)
+async def _add(url: str, rows: Sequence[object]) -> None:
+    database = Database(url)
+    async with database.lifespan(None), database.session() as session:
+        session.add_all(rows)
 
 
-async def codes(url: str) -> list[str]:
-    async with session(url, readonly=True) as reading:
-        return [*await reading.scalars(select(Part.code).order_by(Part.id))]
+def add(url: str, *rows: object) -> None:
+    asyncio.run(_add(url, rows))
 
 
-def written(file: Path, *codes: str) -> Path:
-    file.write_text("".join(json.dumps({"code": each}) + "\n" for each in codes))
+async def _values(url: str, column: Any) -> list[Any]:
+    database = Database(url)
+    async with database.lifespan(None), database.session(readonly=True) as session:
+        return [*await session.scalars(select(column))]
+
+
+def slugs(url: str) -> list[str]:
+    return sorted(asyncio.run(_values(url, Article.slug)))
+
+
+def lines_read(url: str) -> int:
+    (lines,) = asyncio.run(_values(url, ImportPosition.lines))
+    return int(lines)
+
+
+def write(file: Path, *slugs: str) -> Path:
+    file.write_text("".join(json.dumps({"slug": slug}) + "\n" for slug in slugs))
     return file
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    return written(tmp_path / "parts.ndjson", "a", "secret", "b")
+    """A file of three rows, the second of which is refused."""
+    return write(tmp_path / "articles.ndjson", "a", "secret", "b")
 
 
-# -- explain
+# --- explain -----------------------------------------------------------------------------------
 
 
 @pytest.mark.lanes
-def test_explain_tells_the_lane_and_the_statements(
+def test_explain_shows_the_path_and_the_statements(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("explain", "parts") == 0
-    told = capsys.readouterr().out
-    assert "GET /parts/{id}: fast\n    SELECT parts.id" in told
-    assert "POST /parts: ordinary, since " in told
+    assert run("explain", "articles") == 0
+    out = capsys.readouterr().out
+    assert "GET /articles/{id}: fast\n    SELECT articles.id" in out
+    assert "POST /articles: ordinary, since " in out
 
 
-# -- import
+# --- import ------------------------------------------------------------------------------------
 
 
-def test_import_tells_how_many_rows_are_in(
-    run: Run, file: Path, empty_url: str, capsys: pytest.CaptureFixture[str]
+def test_import_counts_the_rows(
+    run: Run, file: Path, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("import", "parts", written(file, "a", "b")) == 0
-    assert capsys.readouterr() == ("parts: 2 rows in, 0 refused, up to line 2.\n", "")
-    assert asyncio.run(codes(empty_url)) == ["A", "B"]
+    assert run("import", "articles", write(file, "a", "b")) == 0
+    assert capsys.readouterr() == ("articles: 2 rows in, 0 refused, up to line 2.\n", "")
+    assert slugs(url) == ["A", "B"]
 
 
-def test_import_tells_where_the_refused_rows_are(
+def test_import_names_the_report_of_refused_rows(
     run: Run, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for _ in range(2):  # the second time it is in, and was refused before
-        assert run("import", "parts", file) == 1
-        out, err = capsys.readouterr()
-        assert out.splitlines() == [
-            "parts: 2 rows in, 1 refused, up to line 3.",
-            f"What was refused, and why, is in {file}.refused.ndjson.",
-        ]
-        assert err == ""
+    assert run("import", "articles", file) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "articles: 2 rows in, 1 refused, up to line 3.",
+        f"What was refused, and why, is in {file}.refused.ndjson.",
+    ]
+    assert err == ""
 
 
-def test_import_can_begin_anew(run: Run, file: Path, empty_url: str) -> None:
-    assert run("import", "parts", file) == 1
-    assert run("import", "parts", written(file, "c")) == 2
-    assert run("import", "parts", file, "--restart") == 0
-    assert asyncio.run(codes(empty_url)) == ["A", "B", "C"]
+def test_import_of_an_imported_file_says_the_same(
+    run: Run, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("import", "articles", file) == 1
+    first = capsys.readouterr()
+    assert run("import", "articles", file) == 1
+    assert capsys.readouterr() == first
 
 
-def test_a_terminal_is_shown_the_progress(
+def test_import_of_a_changed_file_is_refused(run: Run, file: Path) -> None:
+    assert run("import", "articles", file) == 1
+    assert run("import", "articles", write(file, "c")) == 2
+
+
+def test_import_can_be_restarted(run: Run, file: Path, url: str) -> None:
+    assert run("import", "articles", file) == 1
+    assert run("import", "articles", write(file, "c"), "--restart") == 0
+    assert slugs(url) == ["A", "B", "C"]
+
+
+@sqlite_only
+def test_import_on_a_terminal_shows_its_progress(
     run: Run, file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert run("import", "parts", file) == 1
+    assert run("import", "articles", file) == 1
     assert "2 rows in, 1 refused" in capsys.readouterr().err
 
-    assert run("import", "parts", file, "--quiet") == 1
+
+@sqlite_only
+def test_quiet_import_on_a_terminal_shows_no_progress(
+    run: Run, file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert run("import", "articles", file, "--quiet") == 1
     assert capsys.readouterr().err == ""
 
 
-# -- purge and sweep
+# --- purge and sweep ---------------------------------------------------------------------------
 
 
-def old(code: str, days: int, kind: str = "bolt") -> Part:
-    return Part(code=code, kind=kind, deleted_at=now() - timedelta(days=days))
+def deleted(slug: str, days: int, status: str = "draft") -> Article:
+    return Article(slug=slug, status=status, deleted_at=now() - timedelta(days=days))
 
 
-def test_purge_removes_what_was_deleted_long_ago(
-    run: Run, empty_url: str, capsys: pytest.CaptureFixture[str]
+def test_purge_removes_rows_deleted_long_ago(
+    run: Run, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asyncio.run(add(empty_url, Part(code="live"), old("new", 1), old("old", 8), old("oldest", 90)))
+    add(url, Article(slug="live"), deleted("new", 1), deleted("old", 8), deleted("oldest", 90))
 
-    assert run("purge", "parts", "--older-than", "1w", "--dry-run") == 0
-    assert capsys.readouterr().out.startswith("parts: 2 rows deleted before ")
-    assert len(asyncio.run(codes(empty_url))) == 4
-
-    assert run("purge", "parts", "--older-than", "7d", "--chunk", "1") == 0
-    assert capsys.readouterr() == ("parts: 2 rows removed, 0 refused.\n", "")
-    assert asyncio.run(codes(empty_url)) == ["live", "new"]
-
-    assert run("purge", "parts", "--older-than", "0s") == 0
-    assert asyncio.run(codes(empty_url)) == ["live"]
+    assert run("purge", "articles", "--older-than", "7d", "--chunk", "1") == 0
+    assert capsys.readouterr() == ("articles: 2 rows removed, 0 refused.\n", "")
+    assert slugs(url) == ["live", "new"]
 
 
-def test_purge_tells_what_is_kept(
-    run: Run, empty_url: str, capsys: pytest.CaptureFixture[str]
+def test_dry_purge_counts_the_rows(run: Run, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    add(url, deleted("old", 8), deleted("oldest", 90))
+
+    assert run("purge", "articles", "--older-than", "1w", "--dry-run") == 0
+    assert capsys.readouterr().out.startswith("articles: 2 rows deleted before ")
+    assert slugs(url) == ["old", "oldest"]
+
+
+def test_purge_of_every_age_removes_all_deleted_rows(run: Run, url: str) -> None:
+    add(url, Article(slug="live"), deleted("new", 0))
+
+    assert run("purge", "articles", "--older-than", "0s") == 0
+    assert slugs(url) == ["live"]
+
+
+def test_purge_says_which_rows_are_kept(
+    run: Run, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asyncio.run(add(empty_url, old("a", 8), old("b", 8, kind="screw")))
+    add(url, deleted("a", 8), deleted("b", 8, status="published"))
 
-    assert run("purge", "parts", "--older-than", "24h") == 1
+    assert run("purge", "articles", "--older-than", "24h") == 1
     out, err = capsys.readouterr()
-    assert out == "parts: 1 row removed, 1 refused.\n"
-    assert err.endswith(": Screws are kept.\n")
-    assert asyncio.run(codes(empty_url)) == ["b"]
+    assert out == "articles: 1 row removed, 1 refused.\n"
+    assert err.endswith(": Published articles are kept.\n")
+    assert slugs(url) == ["b"]
 
 
 def test_sweep_removes_old_idempotency_keys(
-    run: Run, empty_url: str, capsys: pytest.CaptureFixture[str]
+    run: Run, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ages = [timedelta(hours=each) for each in (1, 23, 25, 90)]
     stored: dict[str, Any] = {"fingerprint": "", "status": 200, "headers": {}, "body": b""}
-    keys = (IdempotencyKey(id=str(age), created_at=now() - age, **stored) for age in ages)
-    asyncio.run(add(empty_url, *keys))
+    ages = [timedelta(hours=hours) for hours in (1, 23, 25, 90)]
+    add(url, *(IdempotencyKey(id=str(age), created_at=now() - age, **stored) for age in ages))
 
     assert run("sweep") == 0
     assert capsys.readouterr().out == "Idempotency keys removed: 2.\n"
 
 
-# -- what cannot be done
+# --- Misuse ------------------------------------------------------------------------------------
 
 
+@sqlite_only
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["import", "bolts", "FILE"], "bolts names no resource: /parts"),
-        (["import", "v1/private", "FILE"], "Private needs user"),
-        (["import", "parts", "nowhere.ndjson"], "does not exist"),
-        (["import", "parts", __file__], "is of no known format"),
+        (["import", "tags", "FILE"], "tags names no resource: /articles"),
+        (["import", "v1/own", "FILE"], "OwnAuthors needs user"),
+        (["import", "articles", "nowhere.ndjson"], "does not exist"),
+        (["import", "articles", __file__], "is of no known format"),
         (
-            ["import", "parts", "FILE", "--chunk", "0"],
+            ["import", "articles", "FILE", "--chunk", "0"],
             "'--chunk': Input should be greater than or equal to 1",
         ),
-        (["import", "parts", "FILE", "--app", "nowhere:app"], "There is no module nowhere"),
-        (["import", "parts"], "Missing argument 'FILE'"),
-        (["purge", "parts"], "Missing option '--older-than'"),
-        (["purge", "parts", "--older-than", "month"], "write a number and its unit"),
-        (["purge", "shelves", "--older-than", "1d"], "Shelf has no soft delete"),
-        (["sweep", "--app", "tests.support.depot:empty"], "The application has no database"),
+        (["import", "articles", "FILE", "--app", "nowhere:app"], "There is no module nowhere"),
+        (["import", "articles"], "Missing argument 'FILE'"),
+        (["purge", "articles"], "Missing option '--older-than'"),
+        (["purge", "articles", "--older-than", "month"], "write a number and its unit"),
+        (["purge", "authors", "--older-than", "1d"], "Author has no soft delete"),
+        (["sweep", "--app", "tests.support.blog_imports:empty"], "The application has no database"),
     ],
 )
-def test_what_cannot_be_done_is_said(
+def test_misuse_is_refused_with_the_reason(
     run: Run,
     file: Path,
     capsys: pytest.CaptureFixture[str],
@@ -214,7 +252,8 @@ def test_what_cannot_be_done_is_said(
     assert error in err
 
 
-def test_an_application_has_to_be_named(
+@sqlite_only
+def test_application_has_to_be_named(
     run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("BRICKWORK_APP")
@@ -222,8 +261,9 @@ def test_an_application_has_to_be_named(
     assert "--app" in capsys.readouterr().err
 
 
+@sqlite_only
 @pytest.mark.parametrize("extra", ["typer", "rich"])
-def test_without_its_extra_the_command_line_says_how_to_get_it(
+def test_missing_extra_is_named(
     run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, extra: str
 ) -> None:
     monkeypatch.delitem(sys.modules, "brickwork.cli", raising=False)
@@ -235,7 +275,7 @@ def test_without_its_extra_the_command_line_says_how_to_get_it(
     assert "pip install 'brickwork[cli]'" in capsys.readouterr().err
 
 
-def test_what_else_is_missing_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_missing_module_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "brickwork.cli", raising=False)
     monkeypatch.setitem(sys.modules, "brickwork.purges", None)
 
@@ -243,12 +283,12 @@ def test_what_else_is_missing_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> 
         main()
 
 
-def test_the_library_needs_no_extra() -> None:
+def test_library_imports_no_extra() -> None:
     script = "import sys, brickwork; sys.exit('typer' in sys.modules or 'rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False, cwd=ROOT).returncode == 0  # noqa: S603
 
 
-def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_module_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "brickwork.__main__")
     monkeypatch.setattr(sys, "argv", ["brickwork", "--help"])
     with pytest.raises(SystemExit) as end:
@@ -256,141 +296,141 @@ def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     assert end.value.code == 0
 
 
-# -- what fails on the way
+# --- Failures ----------------------------------------------------------------------------------
 
 
-def test_a_database_that_is_away_is_said(
-    run: Run,
-    file: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+@sqlite_only
+def test_database_that_is_away_is_an_error(
+    run: Run, file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
 
-    assert run("import", "parts", file) == 3
+    assert run("import", "articles", file) == 3
     assert "The database is busy or away. What is done stays" in capsys.readouterr().err
 
 
-def test_a_database_without_tables_is_said(
-    run: Run, capsys: pytest.CaptureFixture[str], file: Path
-) -> None:
-    service = ("--app", "app.main:create_app")
-    assert run("purge", "articles", "--older-than", "1d", *service) == 3
-    assert "The database says: " in capsys.readouterr().err
-    assert run("import", "articles", file, *service) == 2
-    assert "There is no table import_positions" in capsys.readouterr().err
-    assert run("sweep", *service) == 2
-    assert "There is no table idempotency_keys" in capsys.readouterr().err
-
-
-def test_a_report_that_cannot_be_written_stops_the_import(
-    run: Run, file: Path, empty_url: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file.with_name(f"{file.name}.refused.ndjson").mkdir()
-
-    assert run("import", "parts", file) == 3
-    assert "refused.ndjson" in capsys.readouterr().err
-    assert asyncio.run(codes(empty_url)) == []
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_an_import_after_the_chunk(  # noqa: PLR0913, PLR0917 — fixtures
+@pytest.mark.parametrize(
+    ("arguments", "status", "error"),
+    [
+        (["purge", "articles", "--older-than", "1d"], 3, "The database says: "),
+        (["import", "articles", "FILE"], 2, "There is no table import_positions"),
+        (["sweep"], 2, "There is no table idempotency_keys"),
+    ],
+    ids=["purge", "import", "sweep"],
+)
+def test_missing_table_is_an_error(  # noqa: PLR0913, PLR0917 — fixtures
     run: Run,
     file: Path,
     empty_url: str,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    number: signal.Signals,
+    arguments: list[str],
+    status: int,
+    error: str,
 ) -> None:
-    create = depot.Parts.create
+    monkeypatch.setenv("DATABASE_URL", empty_url)
+    given = [str(file) if each == "FILE" else each for each in arguments]
 
-    async def interrupted(self: depot.Parts, row: Part) -> None:
-        if row.code == "c":
-            signal.raise_signal(number)
-        await create(self, row)
-
-    monkeypatch.setattr(depot.Parts, "create", interrupted)
-    before = signal.getsignal(number)
-    written(file, *"abcdefgh")
-
-    assert run("import", "parts", file, "--chunk", "2") == 130
-    assert "Interrupted: what is done stays" in capsys.readouterr().err
-    assert asyncio.run(codes(empty_url)) == [*"ABCD"]
-    assert signal.getsignal(number) is before
-
-    monkeypatch.setattr(depot.Parts, "create", create)
-    assert run("import", "parts", file) == 0
-    assert asyncio.run(codes(empty_url)) == [*"ABCDEFGH"]
+    assert run(*given, "--app", "app.main:create_app") == status
+    assert error in capsys.readouterr().err
 
 
-def test_a_second_signal_is_not_waited_for(
-    run: Run, file: Path, empty_url: str, monkeypatch: pytest.MonkeyPatch
+def test_report_that_cannot_be_written_ends_the_import(
+    run: Run, file: Path, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def interrupted(_: depot.Parts, row: Part) -> None:
-        if row.code == "c":
-            signal.raise_signal(signal.SIGINT)
-            signal.raise_signal(signal.SIGINT)
-        await asyncio.sleep(0)
+    file.with_name(f"{file.name}.refused.ndjson").mkdir()
 
-    monkeypatch.setattr(depot.Parts, "create", interrupted)
-    assert run("import", "parts", written(file, *"abcdefgh"), "--chunk", "2") == 130
-    assert asyncio.run(lines_read(empty_url)) == 2
+    assert run("import", "articles", file) == 3
+    assert "refused.ndjson" in capsys.readouterr().err
+    assert slugs(url) == []
 
 
-def test_what_nobody_expected_is_no_row_that_was_refused(
+@sqlite_only
+def test_unexpected_error_is_no_refused_row(
     run: Run, file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(_: depot.Parts, row: Part) -> None:
-        raise ZeroDivisionError(row.code)
+    async def divide(_: blog_imports.Articles, row: Article) -> None:
+        raise ZeroDivisionError(row.slug)
 
-    monkeypatch.setattr(depot.Parts, "create", broken)
-    assert run("import", "parts", file) == 3
+    monkeypatch.setattr(blog_imports.Articles, "create", divide)
+    assert run("import", "articles", file) == 3
     assert "ZeroDivisionError: a" in capsys.readouterr().err
 
 
-# -- what a killed process leaves
-
-ROWS = 60
-BAD = 7  # each of so many rows is refused
-
-MOMENTS = (
-    "commit 5",  # when the report tells what is yet to be committed
-    "after_insert 12",  # while rows are written
-    "checkin 6",  # when a chunk is done
-)
+# --- Signals -----------------------------------------------------------------------------------
 
 
-def imported(url: str, file: Path, doom: str) -> int:
-    """Import *file* in a process of its own, and return what that ends with."""
-    command = [sys.executable, "-m", "brickwork", "import", "parts", str(file), "--chunk", "5"]
-    own = {"DATABASE_URL": url, "BRICKWORK_APP": "tests.support.depot:doomed", "DOOM": doom}
-    process = subprocess.run(  # noqa: S603
-        command, cwd=ROOT, env=os.environ | own, check=False, stdout=subprocess.DEVNULL
-    )
-    return process.returncode
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Handle SIGINT as in a terminal: a command in the background of a shell ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
-async def lines_read(url: str) -> int:
-    async with session(url, readonly=True) as reading:
-        return await reading.scalar(select(ImportPosition.lines)) or 0
+@pytest.fixture
+def signal_at_c(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Send signals while the row `c` is created."""
+    create = blog_imports.Articles.create
+
+    def at_c(*numbers: int) -> None:
+        async def interrupted(rows: blog_imports.Articles, row: Article) -> None:
+            if row.slug == "c":
+                for number in numbers:
+                    signal.raise_signal(number)
+            await create(rows, row)
+
+        monkeypatch.setattr(blog_imports.Articles, "create", interrupted)
+
+    return at_c
 
 
-def row(number: int) -> Mapping[str, object]:
-    return {"code": "secret"} if number % BAD == 0 else {"code": f"P{number}", "number": number}
-
-
-def test_an_import_that_is_killed_and_started_again_loses_and_repeats_nothing(
-    empty_url: str, tmp_path: Path
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_an_import_after_its_chunk(  # noqa: PLR0913, PLR0917 — fixtures
+    run: Run,
+    file: Path,
+    url: str,
+    capsys: pytest.CaptureFixture[str],
+    signal_at_c: Callable[..., None],
+    number: signal.Signals,
 ) -> None:
-    file = tmp_path / "parts.ndjson"
-    file.write_text("".join(json.dumps(row(each)) + "\n" for each in range(1, ROWS + 1)))
+    before = signal.getsignal(number)
+    signal_at_c(number)
 
-    for doom in MOMENTS:
-        assert imported(empty_url, file, doom) == -signal.SIGKILL
-        assert 0 < asyncio.run(lines_read(empty_url)) < ROWS
-    assert imported(empty_url, file, "commit 0") == 1
+    assert run("import", "articles", write(file, *"abcdefgh"), "--chunk", "2") == 130
+    assert "Interrupted: what is done stays" in capsys.readouterr().err
+    assert slugs(url) == [*"ABCD"]
+    assert signal.getsignal(number) is before
 
-    good = [each for each in range(1, ROWS + 1) if each % BAD]
-    assert asyncio.run(codes(empty_url)) == [f"P{each}" for each in good]
-    report = file.with_name(f"{file.name}.refused.ndjson").read_text().splitlines()
-    assert [json.loads(each)["line"] for each in report] == [*range(BAD, ROWS + 1, BAD)]
+
+@pytest.mark.usefixtures("interruptible")
+def test_interrupted_import_continues(
+    run: Run, file: Path, url: str, signal_at_c: Callable[..., None]
+) -> None:
+    signal_at_c(signal.SIGTERM)
+    assert run("import", "articles", write(file, *"abcdefgh"), "--chunk", "2") == 130
+    signal_at_c()
+
+    assert run("import", "articles", file) == 0
+    assert slugs(url) == [*"ABCDEFGH"]
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_second_signal_ends_an_import_at_once(
+    run: Run, file: Path, url: str, signal_at_c: Callable[..., None]
+) -> None:
+    signal_at_c(signal.SIGINT, signal.SIGINT)
+
+    assert run("import", "articles", write(file, *"abcdefgh"), "--chunk", "2") == 130
+    assert lines_read(url) == 2
+
+
+def test_killed_import_continues(run: Run, file: Path, url: str) -> None:
+    write_rows(file, 20)
+
+    assert import_and_die(url, file, "commit 5") == -signal.SIGKILL
+    assert 0 < lines_read(url) < 20
+    assert run("import", "articles", file) == 1
+    assert slugs(url) == sorted(f"A{number}" for number in range(1, 21) if number % BAD)
+    assert reported_lines(file) == [7, 14]

@@ -1,93 +1,114 @@
-"""What was deleted long ago is removed for good, a chunk a transaction, and nothing else."""
+"""Rows that were deleted long ago are removed for good, a chunk a transaction."""
 
-from collections.abc import AsyncGenerator
+import asyncio
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
-from brickwork.applications import running, unattended
+from brickwork import Database
+from brickwork.applications import unattended
 from brickwork.misuse import Misuse
 from brickwork.models import now
 from brickwork.purges import Purged, count_deleted, purge_rows
 from brickwork.unattended import Unattended
-from tests.support import depot
-from tests.support.depot import Part, Shelf
+from tests.support import blog_imports
+from tests.support.blog import Article, Author
+from tests.support.databases import postgres_only
+from tests.support.services import Service
+from tests.support.waiting import until_it_waits
 
-pytestmark = pytest.mark.anyio
-
+APP = blog_imports.app_over(Database("sqlite:///unused.db"))
 MONTH = now() - timedelta(days=30)
 
 
 @pytest.fixture
-async def parts(empty_url: str) -> AsyncGenerator[Unattended[Part]]:
-    app = depot.create_app(empty_url)
-    async with running(app) as database:
-        yield unattended(app, database, "parts")
+def articles(blog_service: Service) -> Unattended[Article]:
+    """The articles of the blog, to purge."""
+    return unattended(APP, blog_service.database, "articles")
 
 
-async def fill(parts: Unattended[Part], *kinds: str) -> None:
-    """Store parts: of each kind one that is live, one deleted lately, one deleted long ago."""
-    async with parts.database.session() as session:
-        for number, kind in enumerate(kinds):
+async def fill(articles: Unattended[Article], *statuses: str) -> None:
+    """Store three articles of each status: a live one, one deleted recently, one long ago."""
+    async with articles.database.session() as session:
+        for number, status in enumerate(statuses):
             for name, days in (("live", None), ("new", 29), ("old", 31)):
                 deleted_at = None if days is None else now() - timedelta(days=days)
-                session.add(Part(code=f"{name}{number}", kind=kind, deleted_at=deleted_at))
+                session.add(Article(slug=f"{name}{number}", status=status, deleted_at=deleted_at))
 
 
-async def codes(parts: Unattended[Part]) -> list[str]:
-    async with parts.database.session(readonly=True) as session:
-        return [*await session.scalars(select(Part.code).order_by(Part.id))]
+async def slugs(articles: Unattended[Article]) -> list[str]:
+    async with articles.database.session(readonly=True) as session:
+        return [*await session.scalars(select(Article.slug).order_by(Article.id))]
 
 
-async def test_what_was_deleted_long_ago_goes(parts: Unattended[Part]) -> None:
-    await fill(parts, "bolt", "bolt")
+async def test_rows_deleted_long_ago_are_removed(articles: Unattended[Article]) -> None:
+    await fill(articles, "draft", "draft")
 
-    assert await count_deleted(parts, MONTH) == 2
-    assert [each.removed async for each in purge_rows(parts, MONTH)] == [0, 2]
-    assert await codes(parts) == ["live0", "new0", "live1", "new1"]
-    assert await count_deleted(parts, MONTH) == 0
+    assert [step.removed async for step in purge_rows(articles, MONTH)] == [0, 2]
+    assert await slugs(articles) == ["live0", "new0", "live1", "new1"]
 
 
-async def test_each_chunk_is_a_transaction(parts: Unattended[Part]) -> None:
-    await fill(parts, *["bolt"] * 7)
-    steps: list[tuple[int, int]] = []
-    async for each in purge_rows(parts, MONTH, chunk=3):
-        left = sum(code.startswith("old") for code in await codes(parts))  # as others see it
-        steps.append((each.removed, left))
+async def test_rows_deleted_long_ago_are_counted(articles: Unattended[Article]) -> None:
+    await fill(articles, "draft", "draft")
+
+    assert await count_deleted(articles, MONTH) == 2
+
+
+async def test_chunk_is_one_transaction(articles: Unattended[Article]) -> None:
+    await fill(articles, *["draft"] * 7)
+    steps = [
+        (step.removed, len([slug for slug in await slugs(articles) if slug.startswith("old")]))
+        async for step in purge_rows(articles, MONTH, chunk=3)
+    ]
 
     assert steps == [(0, 7), (3, 4), (6, 1), (7, 0)]
 
 
-async def test_rows_that_are_refused_stay_and_are_told(parts: Unattended[Part]) -> None:
-    await fill(parts, "bolt", "screw", "bolt", "screw", "screw")
-    steps = [each async for each in purge_rows(parts, MONTH, chunk=4)]
+async def test_refused_rows_stay(articles: Unattended[Article]) -> None:
+    await fill(articles, "draft", "published", "draft", "published", "published")
+    steps = [step async for step in purge_rows(articles, MONTH, chunk=4)]
 
-    told = [detail for each in steps for detail in each.refused.values()]
-    assert told == ["Screws are kept."] * 3
+    details = [detail for step in steps for detail in step.refused.values()]
+    assert details == ["Published articles are kept."] * 3
     assert (steps[-1].removed, steps[-1].kept) == (2, 3)
-    left = [each for each in await codes(parts) if each.startswith("old")]
+    left = [slug for slug in await slugs(articles) if slug.startswith("old")]
     assert left == ["old1", "old3", "old4"]
 
 
-async def test_a_row_that_is_restored_meanwhile_stays(parts: Unattended[Part]) -> None:
-    await fill(parts, "bolt", "bolt")
-    steps = purge_rows(parts, MONTH, chunk=1)
+async def test_row_that_is_restored_meanwhile_stays(articles: Unattended[Article]) -> None:
+    await fill(articles, "draft", "draft")
+    steps = purge_rows(articles, MONTH, chunk=1)
     assert await anext(steps) == Purged()
     assert (await anext(steps)).removed == 1
-    async with parts.database.session() as session:
-        last = await session.scalar(select(Part).where(Part.code == "old1"))
-        assert last
+    async with articles.database.session() as session:
+        last = (await session.scalars(select(Article).where(Article.slug == "old1"))).one()
         last.deleted_at = None
 
-    assert [each async for each in steps] == []
-    assert "old1" in await codes(parts)
+    assert [step async for step in steps] == []
+    assert "old1" in await slugs(articles)
 
 
-async def test_rows_without_soft_delete_cannot_be_purged(parts: Unattended[Part]) -> None:
-    app = depot.create_app("sqlite:///x")
-    shelves: Unattended[Shelf] = unattended(app, parts.database, "shelves")
+@postgres_only
+async def test_row_that_is_being_restored_stays(articles: Unattended[Article]) -> None:
+    async def purge() -> list[int]:
+        return [step.removed async for step in purge_rows(articles, MONTH)]
 
-    for work in (count_deleted(shelves, MONTH), anext(purge_rows(shelves, MONTH))):
-        with pytest.raises(Misuse, match=r"Shelf has no soft delete: .* brickwork\.SoftDelete"):
+    await fill(articles, "draft")
+    async with articles.database.session() as session:
+        old = (await session.scalars(select(Article).where(Article.slug == "old0"))).one()
+        old.deleted_at = None
+        await session.flush()
+        purging = asyncio.create_task(purge())
+        await until_it_waits(purging, articles.database)
+
+    assert (await purging)[-1] == 0
+    assert "old0" in await slugs(articles)
+
+
+async def test_rows_without_soft_delete_cannot_be_purged(blog_service: Service) -> None:
+    authors: Unattended[Author] = unattended(APP, blog_service.database, "authors")
+
+    for work in (count_deleted(authors, MONTH), anext(purge_rows(authors, MONTH))):
+        with pytest.raises(Misuse, match=r"Author has no soft delete: .* brickwork\.SoftDelete"):
             await work

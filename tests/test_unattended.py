@@ -1,10 +1,10 @@
-"""Without a request, work is tried again, in halves, and in the name of the command."""
+"""Work without a request: it is repeated, halved, and done in the name of the command."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from brickwork import (
     AuditEntry,
@@ -15,102 +15,140 @@ from brickwork import (
     Resource,
     Unavailable,
 )
-from brickwork.applications import running, unattended
+from brickwork.applications import unattended
 from brickwork.misuse import Misuse
 from brickwork.unattended import Unattended, divided, require_table
-from tests.support import depot
-from tests.support.depot import Shelf, Shelves
+from tests.support import blog_imports
+from tests.support.blog import Author
+from tests.support.blog_imports import Authors
 from tests.support.recording import statements
+from tests.support.services import Service
 
-pytestmark = pytest.mark.anyio
+APP = blog_imports.app_over(Database("sqlite:///unused.db"))
 
 
 @pytest.fixture
-async def shelves(empty_url: str) -> AsyncGenerator[Unattended[Shelf]]:
-    app = depot.create_app(empty_url)
-    async with running(app) as database:
-        yield unattended(app, database, "shelves")
+def authors(blog_service: Service) -> Unattended[Author]:
+    """The authors of the blog."""
+    return unattended(APP, blog_service.database, "authors")
 
 
-async def codes(database: Database) -> list[str]:
+async def handles(database: Database) -> list[str]:
     async with database.session(readonly=True) as session:
-        return [*await session.scalars(select(Shelf.code).order_by(Shelf.code))]
+        return [*await session.scalars(select(Author.handle).order_by(Author.handle))]
 
 
-async def test_the_step_has_the_resource_in_a_transaction(shelves: Unattended[Shelf]) -> None:
-    async def add(rows: object) -> str:
-        assert isinstance(rows, Shelves)
-        await rows.create(Shelf(code="a"))
+# --- One transaction ---------------------------------------------------------------------------
+
+
+async def test_work_has_the_resource_and_its_result_is_returned(
+    authors: Unattended[Author],
+) -> None:
+    async def create(rows: object) -> str:
+        assert isinstance(rows, Authors)
+        await rows.create(Author(handle="a"))
         return "done"
 
+    assert await authors.run(create) == "done"
+    assert await handles(authors.database) == ["a"]
+
+
+async def test_work_has_the_isolation_level_of_the_resource(
+    authors: Unattended[Author], backend: str
+) -> None:
     with statements() as sent:
-        assert await shelves.run(add) == "done"
-    assert await codes(shelves.database) == ["a"]
-    postgresql = shelves.database.url.get_backend_name() == "postgresql"
-    assert ("SET TRANSACTION ISOLATION LEVEL serializable" in sent) == postgresql
+        await authors.run(lambda rows: rows.create(Author(handle="a")))
+
+    level = "SET TRANSACTION ISOLATION LEVEL serializable"
+    assert (level in sent) == (backend == "postgresql")
 
 
-async def test_an_audit_names_the_command(shelves: Unattended[Shelf]) -> None:
-    await shelves.run(lambda rows: rows.create(Shelf(code="a")))
+async def test_audit_names_the_command(authors: Unattended[Author]) -> None:
+    await authors.run(lambda rows: rows.create(Author(handle="a")))
 
-    async with shelves.database.session(readonly=True) as session:
+    async with authors.database.session(readonly=True) as session:
         (entry,) = await session.scalars(select(AuditEntry))
     assert (entry.actor, entry.action, entry.row_key) == ("brickwork", "create", "a")
 
 
-@pytest.mark.parametrize(
-    ("problem", "failures", "tries"),
-    [
-        (Unavailable("Others were there.", again=True), 2, 3),
-        (Unavailable("Others were there.", again=True), 100, 8),
-        (Unavailable("It is away."), 100, 1),
-        (Conflict("It is taken."), 100, 1),
-    ],
-    ids=["others", "others all the time", "away", "refused"],
-)
-async def test_what_others_were_in_the_way_of_is_tried_again_for_a_while(
-    shelves: Unattended[Shelf], problem: Problem, failures: int, tries: int
-) -> None:
-    tried: list[object] = []
+class Work:
+    """Creates an author, and fails a number of times after that."""
 
-    async def add(rows: Resource[Shelf]) -> None:
-        tried.append(rows)
-        await rows.create(Shelf(code="a"))
+    def __init__(self, problem: Problem, failures: int) -> None:
+        """Raise *problem* in as many attempts as *failures*."""
+        self._problem = problem
+        self._failures = failures
+        self.attempts: list[Resource[Author]] = []
+
+    async def __call__(self, rows: Resource[Author]) -> None:
+        """Create the author, or fail."""
+        self.attempts.append(rows)
+        await rows.create(Author(handle="a"))
         await rows.session.flush()
-        if len(tried) <= failures:
-            raise problem
+        if len(self.attempts) <= self._failures:
+            raise self._problem
 
-    if failures < tries:
-        await shelves.run(add)
-    else:
-        with pytest.raises(type(problem)):
-            await shelves.run(add)
-    assert len({*map(id, tried)}) == tries
-    assert await codes(shelves.database) == (["a"] if failures < tries else [])
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have attempts follow each other without a pause."""
+    monkeypatch.setattr("brickwork.retries._PAUSE", 0)
+
+
+@pytest.mark.usefixtures("no_pauses")
+async def test_work_that_meets_contention_is_repeated(authors: Unattended[Author]) -> None:
+    work = Work(Unavailable("Others were there.", again=True), failures=2)
+    await authors.run(work)
+
+    assert len({id(rows) for rows in work.attempts}) == 3
+    assert await handles(authors.database) == ["a"]
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize(
+    ("problem", "attempts"),
+    [
+        pytest.param(Unavailable("Others were there.", again=True), 8, id="contention"),
+        pytest.param(Unavailable("It is away."), 1, id="no database"),
+        pytest.param(Conflict("It is taken."), 1, id="a conflict"),
+    ],
+)
+async def test_work_that_fails_leaves_nothing(
+    authors: Unattended[Author], problem: Problem, attempts: int
+) -> None:
+    work = Work(problem, failures=100)
+    with pytest.raises(type(problem)):
+        await authors.run(work)
+
+    assert len(work.attempts) == attempts
+    assert await handles(authors.database) == []
+
+
+# --- Halves ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("bad", "attempts"), [([], 1), ([0], 7), ([7], 7), ([2, 5], 11), ([*range(8)], 15)]
 )
-async def test_those_to_blame_are_found_by_halves(bad: Sequence[int], attempts: int) -> None:
+async def test_bad_items_are_found_by_halves(bad: Sequence[int], attempts: int) -> None:
     done: list[int] = []
     refused: dict[int, Problem] = {}
-    tried: list[Sequence[int]] = []
+    calls: list[Sequence[int]] = []
 
     async def work(items: Sequence[int]) -> None:
-        tried.append(items)
+        calls.append(items)
         if {*bad} & {*items}:
             raise Conflict("No.")
         done.extend(items)
 
     await divided(range(8), work, refused.__setitem__)
 
-    assert done == [each for each in range(8) if each not in bad]
+    assert done == [item for item in range(8) if item not in bad]
     assert [*refused] == [*bad]
-    assert len(tried) == attempts
+    assert len(calls) == attempts
 
 
-async def test_what_no_item_is_to_blame_for_ends_the_work() -> None:
+async def test_problem_of_no_item_ends_the_work() -> None:
     refused: dict[int, Problem] = {}
 
     async def work(_: Sequence[int]) -> None:
@@ -121,20 +159,29 @@ async def test_what_no_item_is_to_blame_for_ends_the_work() -> None:
     assert refused == {}
 
 
-async def test_a_resource_that_needs_a_request_says_what_to_do(
-    shelves: Unattended[Shelf],
+# --- Misuse ------------------------------------------------------------------------------------
+
+
+async def test_resource_that_needs_a_request_names_the_remedy(
+    authors: Unattended[Author],
 ) -> None:
-    error = r"Private needs user, which only a request has: write a script"
+    error = r"OwnAuthors needs user, which only a request has: write a script"
     with pytest.raises(Misuse, match=error):
-        replace(shelves, shape=replace(shelves.shape, resource=depot.Private))
+        replace(authors, shape=replace(authors.shape, resource=blog_imports.OwnAuthors))
 
 
-async def test_a_table_that_is_not_there_is_told_with_where_it_comes_from(
-    shelves: Unattended[Shelf],
-) -> None:
-    await require_table(shelves.database, ImportPosition)
-    async with shelves.database.writer.begin() as connection:
-        await connection.execute(text("DROP TABLE import_positions"))
+@pytest.fixture
+async def without_tables(empty_url: str) -> AsyncIterator[Database]:
+    """A database without a table."""
+    database = Database(empty_url)
+    async with database.lifespan(None):
+        yield database
 
+
+async def test_missing_table_names_the_remedy(without_tables: Database) -> None:
     with pytest.raises(Misuse, match=r"no table import_positions: .*`alembic revision"):
-        await require_table(shelves.database, ImportPosition)
+        await require_table(without_tables, ImportPosition)
+
+
+async def test_table_that_exists_is_enough(blog_service: Service) -> None:
+    await require_table(blog_service.database, ImportPosition)

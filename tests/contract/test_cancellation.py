@@ -7,7 +7,7 @@ from httpx2 import AsyncClient
 
 from brickwork import Database
 from tests.support.bodies import create_article, shown
-from tests.support.contention import halted
+from tests.support.contention import contention, halted
 from tests.support.leaving import patch_of
 from tests.support.recording import connections_in_use
 from tests.support.replays import articles_app
@@ -32,7 +32,7 @@ async def views_and_versions(client: AsyncClient) -> list[tuple[int, int]]:
 async def test_cancelled_request_changes_nothing(
     client: AsyncClient, service: Service, keys: list[str], attempt: int
 ) -> None:
-    with halted(attempt) as commit:
+    with contention(attempt - 1), halted(1) as commit:
         patch = asyncio.create_task(client.patch(f"/articles/{keys[0]}", json={"views": 1}))
         await commit.reached()
         patch.cancel()
@@ -62,7 +62,7 @@ async def test_client_that_leaves_during_an_attempt_leaves_all_or_nothing(
 ) -> None:
     database = Database(service.url, pool_size=1)
     async with serving(articles_app(database)) as served, wired(served.base_url) as wire:
-        with halted(attempt) as commit:
+        with contention(attempt - 1), halted(1) as commit:
             await wire.send(patch_of(keys, views=1))
             await commit.reached()
             await wire.close()

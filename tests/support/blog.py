@@ -79,7 +79,7 @@ class Article(Base, Timestamped, SoftDelete, Audited, Published):
     )
     comments: Mapped[list[Comment]] = relationship(cascade="all, delete-orphan")
 
-    __table_args__ = (live_unique("slug"), CheckConstraint("views >= 0", name="views"))
+    __table_args__ = (live_unique("slug"), CheckConstraint(views >= 0, name="views"))
 
 
 class Tag(Base):

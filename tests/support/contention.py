@@ -33,21 +33,19 @@ def contention(failures: int) -> Generator[list[int]]:
 
 
 class Halt:
-    """A commit that is held until it may continue; those before it fail."""
+    """A commit that is held until it may continue."""
 
     def __init__(self, commit: int) -> None:
         """Hold the *commit* of this number."""
-        self._last = commit
-        self._numbers = 0
+        self._number = commit
+        self._commits = 0
         self._reached = asyncio.Event()
         self._released = asyncio.Event()
 
     def __call__(self, _: Connection) -> None:
-        """Fail, hold or let pass."""
-        self._numbers += 1
-        if self._numbers < self._last:
-            raise contended()
-        if self._numbers == self._last:
+        """Hold it or let it pass."""
+        self._commits += 1
+        if self._commits == self._number:
             self._reached.set()
             await_only(self._released.wait())
 
@@ -63,7 +61,7 @@ class Halt:
 
 @contextmanager
 def halted(commit: int) -> Generator[Halt]:
-    """Hold the *commit* of this number, from 1; those before it meet contention."""
+    """Hold the *commit* of this number, from 1; one that meets `contention` does not count."""
     halt = Halt(commit)
     event.listen(Engine, "commit", halt)
     try:
