@@ -1,25 +1,35 @@
 """What a client may send, as classes declare it."""
 
 import json
-from datetime import UTC, datetime
-from enum import IntEnum
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum, IntEnum
+from functools import partial
 from ipaddress import IPv4Address
+from time import ctime
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from annotated_types import Ge, Len
 from hypothesis import example, given, settings, strategies as st
 from pydantic import (
+    AfterValidator,
     AnyUrl,
     BaseModel,
+    BeforeValidator,
+    Discriminator,
     Field,
     JsonValue,
     PlainSerializer,
     SecretStr,
+    Tag,
     TypeAdapter,
     ValidationError,
+    WrapValidator,
     computed_field,
+    create_model,
     field_serializer,
     field_validator,
     model_validator,
@@ -29,7 +39,7 @@ from typing_extensions import TypedDict, override
 
 from brickwork import ListQuery, Narrowing, ReadSchema, Schema
 from brickwork.guards import INT64
-from brickwork.schemas import runs_code
+from brickwork.schemas import is_pure
 from tests.support.shop import City
 from tests.support.values import WILD, law
 
@@ -440,13 +450,103 @@ class Holding(ReadSchema):
     several: list[Reversed | None]
 
 
-@pytest.mark.parametrize("schema", [Plain, Bounded])
+class Kind(Enum):
+    ONE = 1
+
+
+class Cat(ReadSchema):
+    kind: Literal["cat"]
+
+
+class Dog(ReadSchema):
+    kind: Literal["dog"]
+
+
+class Known(ReadSchema):
+    whole: int | str
+    number: float = 1.5
+    exact: Decimal
+    day: date
+    hour: time
+    span: timedelta
+    key: UUID
+    kind: Kind = Kind.ONE
+    literal: Literal["a", 1]
+    document: JsonValue
+    choice: Annotated[Cat | Dog, Field(discriminator="kind")]
+    several: dict[str, list[set[int]]] | None = None
+
+
+class Home(AnyUrl):
+    @override
+    def __str__(self) -> str:
+        return "home"
+
+
+class Cut(str):
+    """A function of an author's, as a type."""
+
+    __slots__ = ()
+
+
+class Marking:
+    def __call__(self, value: str) -> str:
+        return f"{value}!"
+
+
+TAGGED: Any = Annotated[
+    Annotated[Cat, Tag("a")] | Annotated[Dog, Tag("b")], Discriminator(lambda _: "a")
+]
+
+
+def cut(length: int, value: str) -> str:
+    return value[:length]
+
+
+def reading(annotation: Any, **default: Any) -> type[ReadSchema]:
+    """Return a schema with one field of this type."""
+    field = Field(**default)
+    schema: type[ReadSchema] = create_model("Read", __base__=ReadSchema, name=(annotation, field))
+    return schema
+
+
+@pytest.mark.parametrize("schema", [Plain, Bounded, Known])
 def test_schema_without_code(schema: type[BaseModel]) -> None:
-    assert not runs_code(schema)
+    assert is_pure(schema)
 
 
 @pytest.mark.parametrize(
-    "schema", [Reversed, Validated, Computed, Begun, Made, Holding, Serialized]
+    "schema",
+    [
+        pytest.param(Reversed, id="serializer"),
+        pytest.param(Validated, id="validator"),
+        pytest.param(Computed, id="computed field"),
+        pytest.param(Begun, id="post init"),
+        pytest.param(Made, id="init"),
+        pytest.param(Holding, id="schema within"),
+        pytest.param(Serialized, id="serializing method"),
+        pytest.param(reading(Annotated[str, AfterValidator(partial(cut, 3))]), id="partial"),
+        pytest.param(reading(Annotated[str, PlainSerializer(partial(cut, 3))]), id="partial out"),
+        pytest.param(reading(Annotated[str, BeforeValidator(Marking())]), id="object"),
+        pytest.param(reading(Annotated[str, AfterValidator(Marking().__call__)]), id="method"),
+        pytest.param(reading(Annotated[str, AfterValidator(str.upper)]), id="built-in method"),
+        pytest.param(reading(Annotated[str, AfterValidator(Cut)]), id="type"),
+        pytest.param(reading(Annotated[str, WrapValidator(lambda v, _: v)]), id="wrapper"),
+        pytest.param(reading(Annotated[str, AfterValidator(ctime)]), id="built-in function"),
+        pytest.param(reading(str, exclude_if=lambda _: True), id="exclude_if"),
+        pytest.param(reading(str, default_factory=uuid4), id="default_factory"),
+        pytest.param(reading(Home), id="type of a known base"),
+        pytest.param(reading(Callable[[], str]), id="unknown node"),
+        pytest.param(reading(TAGGED), id="discriminator"),
+    ],
 )
 def test_schema_with_code(schema: type[BaseModel]) -> None:
-    assert runs_code(schema)
+    assert not is_pure(schema)
+
+
+def test_schema_that_makes_its_objects_runs_code() -> None:
+    class Counted(ReadSchema):
+        def __new__(cls, **_: object) -> Self:
+            return super().__new__(cls)
+
+    assert not is_pure(Counted)

@@ -17,14 +17,12 @@ from brickwork.answers import answer, request_id
 from brickwork.cursors import Signer
 from brickwork.edge import Edge
 from brickwork.indexes import unindexed
-from brickwork.lanes import Overrides
 from brickwork.limits import Limits
 from brickwork.lists import ListQuery
 from brickwork.openapi import describe
 from brickwork.problems import Internal, MethodNotAllowed, Problem, of_status
 from brickwork.refusals import refusal
 from brickwork.routes import PATCH_TYPES, Route, other_form
-from brickwork.shortcuts import Shortcuts
 
 log: Final = logging.getLogger("brickwork")
 
@@ -49,7 +47,6 @@ def install(
     """
     limits = limits or Limits()
     app.router.redirect_slashes = False
-    app.router.dependency_overrides_provider = Overrides(app)
     app.add_middleware(Edge, limits=limits, signer=Signer(*cursor_keys))
     app.include_router(pages.router)
     for kind in (
@@ -60,7 +57,6 @@ def install(
         Exception,
     ):
         app.add_exception_handler(kind, handle)
-    app.router.middleware_stack = Shortcuts(app, app.router.middleware_stack)
     describe(app, limits)
     if development:
         _warn_at_start(app)

@@ -91,7 +91,7 @@ class Database:
         """
         self.url = _supported(make_url(url))
         self.retries = 0
-        self.fast = fast and type(self).session is Database.session
+        self.fast = fast and not _overridden(type(self))
         self.coalesce = coalesce
         self.coalescers: dict[object, Coalescer[Any, Any]] = {}
         self.shared = Sharing()
@@ -281,6 +281,21 @@ _session: Final = async_sessionmaker(
     class_=_AsyncSession, expire_on_commit=False, sync_session_class=_Session
 )
 """Makes the session of a transaction; once for all, since each maker makes a class."""
+
+
+_HARMLESS: Final = {"__init__", "__doc__", "__module__", "create_all", "dispose", "lifespan"}
+"""The attributes of a database that have no part in the answer to a request."""
+
+
+def _overridden(kind: type[Database]) -> Collection[str]:
+    """Return the attributes of `Database`, and of every object, that *kind* has of its own."""
+    classes = kind.__mro__[: kind.__mro__.index(Database)]
+    return {name for each in classes for name in vars(each) if hasattr(Database, name)} - _HARMLESS
+
+
+def transaction_session() -> SyncSession:
+    """Return a session as those of transactions are, bound to nothing."""
+    return _Session()
 
 
 @event.listens_for(_Session, "before_flush")

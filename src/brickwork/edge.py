@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from fastapi.routing import iter_route_contexts
+from starlette._utils import get_route_path
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,6 +23,7 @@ from brickwork.problems import (
     Problem,
     UriTooLong,
 )
+from brickwork.routes import as_get
 from brickwork.startup import check
 
 _REQUEST_ID: Final = REQUEST_ID.lower().encode()
@@ -59,6 +62,8 @@ class Edge:
         signer.set(self.signer)
         if "\ufffd" in scope["path"] and "raw_path" in scope:
             scope["path"] = _text(scope["raw_path"])
+        if scope["method"] == "HEAD" and not _has_own_head(scope):
+            scope = as_get(scope)
         if problem := self._refusal(scope):
             await answer(problem, scope)(scope, receive, send)
         else:
@@ -113,6 +118,15 @@ class Edge:
 
     def _too_large(self) -> Problem:
         return ContentTooLarge(f"The body may have {self.limits.body} bytes.")
+
+
+def _has_own_head(scope: Scope) -> bool:
+    """Tell whether a route of the application answers HEAD, and not GET, at the path of *scope*."""
+    path = get_route_path(scope)
+    return any(
+        {"HEAD", "GET"} & (route.methods or set()) == {"HEAD"} and route.path_regex.match(path)
+        for route in iter_route_contexts(scope["app"].routes)
+    )
 
 
 def _text(path: bytes) -> str:

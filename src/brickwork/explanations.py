@@ -11,10 +11,9 @@ from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.applications import resource
 from brickwork.database import Database
-from brickwork.lanes import Ordinary
+from brickwork.lanes import Included, Ordinary
 from brickwork.queries import every, of_key, to_lock
 from brickwork.shapes import Shape
-from brickwork.shortcuts import Road, roads
 
 
 @dataclass(frozen=True)
@@ -29,35 +28,30 @@ class Explanation:
 def explain(app: FastAPI, database: Database, name: str) -> Iterator[Explanation]:
     """Yield the operations of the resource of *app* whose path is *name*; raises `Misuse`."""
     _, shape = resource(app, name)
-    known = {(id(route.original_route), route.path): found for route, found in roads(app)}
     for route in iter_route_contexts(app.routes):
         if getattr(route.endpoint, "shape", None) is shape:
-            none = Ordinary("no lane is made for it")
-            found = known.get((id(route.original_route), route.path), none)
-            yield _explanation(route, shape, found, database)
+            yield _explanation(route, shape, database)
 
 
-def _explanation(
-    route: RouteContext, shape: Shape[Any], found: Road | Ordinary, database: Database
-) -> Explanation:
+def _explanation(route: RouteContext, shape: Shape[Any], database: Database) -> Explanation:
     operation = f"{' '.join(route.methods or ())} {(route.path or '').replace(':key', '')}"
     try:
-        return Explanation(operation, *_fast(found, shape, database))
+        return Explanation(operation, *_fast(route, shape, database))
     except Ordinary as reason:
         lane = f"ordinary, since {reason}"
         return Explanation(operation, lane, [*_finding(route, shape, database)])
 
 
-def _fast(
-    found: Road | Ordinary, shape: Shape[Any], database: Database
-) -> tuple[str, Sequence[str]]:
+def _fast(route: RouteContext, shape: Shape[Any], database: Database) -> tuple[str, Sequence[str]]:
     """Return what is said of a fast lane, and what it sends; raises `Ordinary` if there is none."""
-    if isinstance(found, Ordinary):
-        raise found
+    lane = getattr(route.endpoint, "lane", None) or Ordinary("no lane is made for it")
+    if isinstance(lane, Ordinary):
+        raise lane
+    found: Included[Any] = lane.included(route)
     if not database.fast:
-        raise Ordinary("the database is not fast, or has a session of its own")
-    if found.lane.is_watched(database):
-        raise Ordinary("somebody listens to what SQLAlchemy sends, makes or loads")
+        raise Ordinary("the database is not fast, or has methods of its own")
+    if observer := found.lane.observer(database):
+        raise Ordinary(f"SQLAlchemy calls code of the application: {observer}")
     sent = [*found.lane.usual(_rows(shape), database)]
     if not all(sent):
         raise Ordinary(f"{database.url.get_backend_name()} has no statement of its own for it")

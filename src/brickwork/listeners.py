@@ -1,94 +1,140 @@
-"""Who listens: to what an application was told by SQLAlchemy, and a driver would not tell."""
+"""Listeners to SQLAlchemy's events: ours, and those of an application."""
 
-from collections.abc import Callable
-from operator import attrgetter
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from types import FunctionType
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import inspect
-from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy import Engine, inspect
+from sqlalchemy.event import registry
+from sqlalchemy.orm import DeclarativeBase
 
-_Events: TypeAlias = Callable[[Any], tuple[Any, ...]]
+from brickwork.database import Database, transaction_session
+from brickwork.pools import FairPool
 
-_SENT: Final[_Events] = attrgetter(
-    "before_execute",
-    "after_execute",
-    "before_cursor_execute",
-    "after_cursor_execute",
-    "commit",
-    "rollback",
-)
-"""The events of an engine."""
+_OURS: Final = "brickwork."
+"""The beginning of the modules whose listeners the fast lane may leave out."""
 
-_FLUSHED: Final[_Events] = attrgetter(
-    "after_attach",
-    "after_begin",
-    "after_commit",
-    "after_flush",
-    "after_flush_postexec",
-    "after_transaction_create",
-    "after_transaction_end",
-    "before_attach",
-    "before_commit",
-    "before_flush",
-    "deleted_to_detached",
-    "do_orm_execute",
-    "loaded_as_persistent",
-    "pending_to_persistent",
-    "persistent_to_deleted",
-    "transient_to_pending",
-)
-"""The events of a session that writes."""
+_RELATIONSHIP_EVENTS: Final = ("append", "append_wo_mutation", "bulk_replace", "remove", "set")
+_USUAL: Final = {
+    ("connect", "sqlalchemy.engine.create"),
+    ("init", "sqlalchemy.orm.mapper"),
+    *((name, "sqlalchemy.orm.attributes") for name in _RELATIONSHIP_EVENTS),
+    *((name, "sqlalchemy.orm.unitofwork") for name in _RELATIONSHIP_EVENTS),
+}
+"""The events and modules of SQLAlchemy's own listeners, which every application has."""
 
-_WRITTEN: Final[_Events] = attrgetter(
-    "after_delete",
-    "after_insert",
-    "after_update",
-    "before_delete",
-    "before_insert",
-    "before_update",
-)
-"""The events of a mapper."""
-
-_MADE: Final[_Events] = attrgetter("init", "load", "refresh", "refresh_flush")
-"""The events of an instance."""
-
-_SET: Final[_Events] = attrgetter("modified", "set")
-"""The events of an attribute."""
-
-_EXPECTED: Final = ("brickwork.", "sqlalchemy.orm.mapper")
-"""Whose listeners do nothing for a model that is plain."""
-
-_ANY: Final = Session()
-"""Stands for every session, in telling who listens to them."""
+_WRAPPERS: Final = {
+    "sqlalchemy.engine.events",
+    "sqlalchemy.orm.events",
+    "sqlalchemy.util.langhelpers",
+}
+"""The modules of the functions that SQLAlchemy puts around a listener."""
 
 
-def is_read_watched(engine: AsyncEngine, model: type[DeclarativeBase]) -> bool:
-    """Tell whether somebody listens to what *engine* sends, or to rows of *model* being read."""
-    asked, read = _ANY.dispatch.do_orm_execute, inspect(model).class_manager.dispatch.load
-    return bool(asked or read or _has(engine.sync_engine, _SENT))
+@dataclass(frozen=True, eq=False)
+class Stamp:
+    """A state of all listeners of the process."""
+
+    last: object
+    """The collections of the listener that was added last."""
+    collections: int
+    """The number of these collections."""
+    listeners: int
+    """The number of listeners."""
+
+    def is_now(self) -> bool:
+        """Tell whether no listener was added or removed since."""
+        now = stamp()
+        # The identity counts: a listener that is removed and added again has other collections.
+        return (
+            now.last is self.last
+            and now.collections == self.collections
+            and now.listeners == self.listeners
+        )
 
 
-def is_write_watched(engine: AsyncEngine, model: type[DeclarativeBase]) -> bool:
-    """Tell whether somebody listens to what *engine* sends, or to rows of *model* being written."""
-    mapper = inspect(model)
-    return (
-        _has(engine.sync_engine, _SENT)
-        or _has(mapper, _WRITTEN)
-        or _has_other(mapper.class_manager, _MADE)
-        or _has_other(_ANY, _FLUSHED)
-        or any(_has(getattr(model, each.key), _SET) for each in mapper.column_attrs)
-    )
+def stamp() -> Stamp:
+    """Return the state of all listeners of the process."""
+    # SQLAlchemy keeps it in the order in which listeners were added, and shows it nowhere else.
+    known: Any = registry._key_to_collection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    last = known[next(reversed(known))]
+    return Stamp(last, len(last), len(known))
 
 
-def _has(target: Any, events: _Events) -> bool:
-    return any(events(target.dispatch))
+class Observers:
+    """The code of an application that SQLAlchemy calls, or asks, for rows of some models."""
+
+    def __init__(self, *models: type[DeclarativeBase]) -> None:
+        """Look for nothing yet."""
+        self._models = models
+        self._known: WeakKeyDictionary[Database, tuple[Stamp, str | None]]
+        self._known = WeakKeyDictionary()
+
+    def of(self, database: Database) -> str | None:
+        """Return the name of an observer of *database*, or of a model.
+
+        The answer is None where all listeners are ours, and the engines are as we made them. It is
+        looked up once for each state of all listeners.
+        """
+        known = self._known.get(database)
+        if known is None or not known[0].is_now():
+            self._known[database] = known = stamp(), next(self._found(database), None)
+        return known[1]
+
+    def _found(self, database: Database) -> Iterator[str]:
+        for engine in (database.reader.sync_engine, database.writer.sync_engine):
+            yield from _unlike_ours(engine)
+            yield from _foreign(engine, engine.dialect, engine.pool)
+        yield from _foreign(transaction_session())
+        for model in self._models:
+            mapper = inspect(model)
+            yield from _of_class(model)
+            attributes = [getattr(model, each.key) for each in mapper.attrs]
+            yield from _foreign(mapper, mapper.class_manager, *attributes)
 
 
-def _has_other(target: Any, events: _Events) -> bool:
-    """Tell whether anybody listens but those who always do."""
-    return any(
-        not str(each.__module__).startswith(_EXPECTED)
-        for listeners in events(target.dispatch)
-        for each in listeners
-    )
+def _unlike_ours(engine: Engine) -> Iterator[str]:
+    """Yield the ways in which *engine* is not as we made it."""
+    if type(engine) is not Engine or type(engine.pool) is not FairPool:
+        yield f"{type(engine).__name__} with {type(engine.pool).__name__}"
+    for option in engine.get_execution_options():
+        yield f"the execution option {option}"
+
+
+def _of_class(model: type[DeclarativeBase]) -> Iterator[str]:
+    """Yield the methods by which *model* sees that a row is made, read or changed."""
+    for name in ("__new__", "__getattribute__", "__setattr__", "__delattr__"):
+        if getattr(model, name) is not getattr(object, name):
+            yield f"{model.__name__}.{name}"
+    if hasattr(model, "__getattr__"):
+        yield f"{model.__name__}.__getattr__"
+
+
+def _foreign(*targets: Any) -> Iterator[str]:
+    """Yield the names of the listeners to *targets* that are neither ours nor SQLAlchemy's own."""
+    for target in targets:
+        dispatch = target.dispatch
+        for event in dispatch._event_names:  # noqa: SLF001
+            for listener in getattr(dispatch, event):
+                for function in _inside(listener):
+                    if not _is_usual(event, function):
+                        name = getattr(function, "__qualname__", type(function).__qualname__)
+                        yield f"{name}, a listener to {event}"
+
+
+def _is_usual(event: str, function: object) -> bool:
+    module = str(getattr(function, "__module__", None))
+    return module.startswith(_OURS) or (event, module) in _USUAL
+
+
+def _inside(listener: object) -> Iterable[object]:
+    """Return the functions that *listener* calls, where it only wraps them."""
+    while isinstance(listener, partial):
+        listener = listener.func
+    if not isinstance(listener, FunctionType) or listener.__module__ not in _WRAPPERS:
+        return [listener]
+    cells = [cell.cell_contents for cell in listener.__closure__ or ()]
+    return [each for cell in cells if callable(cell) for each in _inside(cell)]

@@ -308,6 +308,10 @@ def _told(text: str, values: Iterable[object]) -> str:
 
 @remembered
 def entity(rows: Select[M]) -> type[M]:
-    """Return the model that *rows* selects."""
-    model: type[M] = rows.column_descriptions[0]["entity"]
+    """Return the model that *rows* selects; raises `TypeError` for rows of anything else."""
+    (first, *others) = rows.column_descriptions
+    if others or first["expr"] is not first["entity"] or first["aliased"]:
+        selected = ", ".join(str(each["name"]) for each in rows.column_descriptions)
+        raise TypeError(f"query() selects {selected}: select the model alone, and no alias of it.")
+    model: type[M] = first["entity"]
     return model

@@ -1,11 +1,11 @@
 """How a route meets HTTP: it answers HEAD, takes both slash forms, and reads strict JSON."""
 
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import replace
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 
 from fastapi import Depends, Query, Request, Response, params
 from fastapi.dependencies.models import Dependant
@@ -80,9 +80,9 @@ class Route(APIRoute):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         if scope["type"] != "http" or self._is_elsewhere(scope):
             return Match.NONE, {}
-        match, child = super().matches(_as_get(scope))
+        match, child = super().matches(as_get(scope))
         if match is Match.NONE:
-            return super().matches({**_as_get(scope), "path": other_form(scope["path"])})
+            return super().matches({**as_get(scope), "path": other_form(scope["path"])})
         return match, child
 
     def _is_elsewhere(self, scope: Scope) -> bool:
@@ -96,11 +96,10 @@ class Route(APIRoute):
 
     @override
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await super().handle(_as_get(scope), receive, send)
+        await super().handle(as_get(scope), receive, send)
 
     @override
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
         known: _Included | None = None
 
         async def negotiate_and_handle(request: Request) -> Response:
@@ -108,9 +107,12 @@ class Route(APIRoute):
             accept = request.headers.getlist("accept")
             if self.response_model and not preferred_media_type(accept, self._offers):
                 raise NotAcceptable("The answer is JSON, and the Accept header admits none.")
-            known = known or _Included(self, _as_included(request), handle)
+            known = known or _Included(self, _as_included(request))
             if known.reads_json:
                 request = JSONRequest(request.scope, request.receive)
+            if known.fast and (response := await known.fast(request)):
+                return response
+            if isinstance(request, JSONRequest):
                 await request.read()
             _handled.set((request, known))
             if request.method != "GET":  # of those that change rows
@@ -122,7 +124,10 @@ class Route(APIRoute):
     def handler(self, route: APIRoute, dependant: Dependant) -> "_Handler":
         """Return FastAPI's own handler of *route*, this one as it is included, for *dependant*."""
         other = copy(self)
-        vars(other).update(vars(route), dependant=dependant)
+        overrides = _Overrides(route.dependency_overrides_provider)
+        vars(other).update(
+            vars(route), dependant=dependant, dependency_overrides_provider=overrides
+        )
         return super(Route, other).get_route_handler()
 
 
@@ -132,8 +137,13 @@ _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 async def _carried_out(request: Request, handle: _Handler) -> Response:
     """Return the answer of *handle*, perhaps that of another attempt: none was sent before."""
     database = getattr(request.state, "database", None)
+
+    async def attempt() -> Response:
+        with _knowing(request.scope):  # which another attempt does not
+            return await _attempt(request, handle)
+
     return await carried_out(
-        lambda: _attempt(request, handle),
+        attempt,
         database if isinstance(database, Database) else None,
         again=lambda: not _is_spent(request),
     )
@@ -158,6 +168,51 @@ def _is_spent(request: Request) -> bool:
     return getattr(request, "_stream_consumed", False) and not hasattr(request, "_body")
 
 
+SOLVED: Final = "brickwork.solved"
+"""Where in a request's scope stands what its dependencies returned, each by what was called."""
+
+_Value = Callable[[], Awaitable[object]]
+
+_NONE: Final[Mapping[Callable[..., Any], _Value]] = {}
+
+_known: Final = ContextVar("brickwork.known", default=_NONE)
+
+
+class _Overrides:
+    """The overrides of an application, and the values of dependencies that are known already."""
+
+    def __init__(self, provider: Any) -> None:
+        self._provider = provider
+
+    @property
+    def dependency_overrides(self) -> Mapping[Callable[..., Any], Callable[..., Any]]:
+        """The function to call in the place of another, for the request that is answered now."""
+        if known := _known.get():
+            return known
+        overrides: Mapping[Callable[..., Any], Callable[..., Any]] = getattr(
+            self._provider, "dependency_overrides", {}
+        )
+        return overrides
+
+
+@contextmanager
+def _knowing(scope: Scope) -> Generator[None]:
+    """Have FastAPI call no dependency again that was called for the request of *scope*."""
+    solved = scope.pop(SOLVED, {})
+    token = _known.set({call: _returning(value) for (call, *_), value in solved.items()})
+    try:
+        yield
+    finally:
+        _known.reset(token)
+
+
+def _returning(value: object) -> _Value:
+    async def answer() -> object:
+        return value
+
+    return answer
+
+
 _STACK: Final = "fastapi_function_astack"  # where FastAPI looks for what ends before the answer
 
 FINISH: Final = "brickwork.finish"
@@ -167,13 +222,14 @@ FINISH: Final = "brickwork.finish"
 class _Included:
     """A route with what the routers that include it add, which is the same for each request."""
 
-    def __init__(self, own: Route, route: APIRoute, handle: "_Handler") -> None:
-        """Look at *route*, which is *own* as it is included, and is carried out by *handle*."""
+    def __init__(self, own: Route, route: APIRoute) -> None:
+        """Look at *route*, which is *own* as it is included."""
         body = route.body_field
         self.reads_json = body is not None and not isinstance(body.field_info, params.Form)
-        self.isolation = strongest(_isolations(route.dependant))
+        self.isolation = isolation_of(route.dependant)
         self.declared = declared(route.dependant)
-        self._handle = handle
+        self.fast = _fast_path(route)
+        self._handle = own.handler(route, route.dependant)
         others = [each for each in route.dependant.dependencies if each.call is not checked]
         plain = replace(at_once(route.dependant), dependencies=others)
         self._handle_plain = own.handler(route, plain)
@@ -185,6 +241,25 @@ class _Included:
         sent = request.query_params
         plain = len(sent.multi_items()) == len(sent) and sent.keys() <= self.declared.keys()
         return self._handle_plain if plain else self._handle
+
+
+class FastPath(Protocol):
+    """A way to answer some requests to a route without the session."""
+
+    async def __call__(self, request: Request) -> Response | None:
+        """Return the answer to *request*; None if the route has to give it."""
+
+
+def _fast_path(route: APIRoute) -> FastPath | None:
+    """Return the fast path of *route*; None if its endpoint has none, or none for this route."""
+    make = getattr(getattr(route.endpoint, "lane", None), "fast_path", None)
+    found: FastPath | None = make(route) if make else None
+    return found
+
+
+def isolation_of(dependant: Dependant) -> Isolation | None:
+    """Return how far the resources among the dependencies want to be kept apart from others."""
+    return strongest(_isolations(dependant))
 
 
 def _isolations(dependant: Dependant) -> Iterator[Isolation | None]:
@@ -206,7 +281,9 @@ class JSONRequest(Request):
     """A request whose body is strict JSON, or refused."""
 
     async def read(self) -> None:
-        """Read the body, and note in the scope what is wrong with it."""
+        """Read the body once, and note in the scope what is wrong with it."""
+        if hasattr(self, "_json"):
+            return
         try:
             self._json = await _document(self)
         except Problem as problem:
@@ -264,7 +341,8 @@ def _type_refusal(request: Request) -> Problem | None:
     return UnsupportedMediaType(detail, headers={header: names})
 
 
-def _as_get(scope: Scope) -> Scope:
+def as_get(scope: Scope) -> Scope:
+    """Return *scope* as that of a GET, if it is that of a HEAD."""
     return {**scope, "method": "GET", HEAD: True} if scope.get("method") == "HEAD" else scope
 
 

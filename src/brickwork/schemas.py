@@ -1,10 +1,14 @@
 """The shapes of requests and answers: strict on the way in, written out on the way out."""
 
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
-from types import UnionType
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from re import Pattern
+from types import FunctionType, MethodType, UnionType
 from typing import Annotated, Any, ClassVar, Final, Union, cast, get_args, get_origin
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticUndefined
@@ -81,31 +85,68 @@ def schema_in(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def runs_code(schema: type[BaseModel]) -> bool:
-    """Tell whether what *schema* shows may depend on more than the values it is given."""
-    return any(_runs_code(each) for each in _nodes(schema.__pydantic_core_schema__))
+def is_pure(schema: type[BaseModel]) -> bool:
+    """Tell whether an instance of *schema* shows nothing but the values that it is given.
+
+    A schema with a part that is not known to be pure is not: with a validator, a serializer, a
+    computed field, a default that is made, or a type of the author's.
+    """
+    return _is_pure(schema.__pydantic_core_schema__)
 
 
-def _nodes(schema: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield *schema* and those within it, as pydantic-core has them."""
-    if isinstance(schema, Mapping):
-        node = cast("Mapping[str, Any]", schema)
-        yield node
-        schema = [*node.values()]
-    if isinstance(schema, list | tuple):
-        for each in cast("Sequence[Any]", schema):
-            yield from _nodes(each)
+def _is_pure(part: object) -> bool:
+    """Tell whether *part* of a core schema runs no code but Pydantic's and ours."""
+    match part:
+        case Mapping():
+            return _is_pure_node(cast("Mapping[str, Any]", part))
+        case list() | tuple() | set() | frozenset():
+            return all(_is_pure(each) for each in cast("Collection[object]", part))
+        case FunctionType():
+            cells = (cell.cell_contents for cell in part.__closure__ or ())
+            return _is_trusted(part) and all(_is_pure(each) for each in cells)
+        case MethodType():
+            return _is_pure(part.__func__) and isinstance(part.__self__, type)
+        case type():
+            return _is_trusted(part)
+        case _:
+            return part is None or isinstance(part, _CONSTANTS)
 
 
-def _runs_code(node: Mapping[str, Any]) -> bool:
-    function = node.get("function")
-    if callable(function):
-        package, _, _ = str(getattr(function, "__module__", "")).partition(".")
-        return package not in _PURE
-    return any(node.get(each) for each in ("computed_fields", "custom_init", "post_init"))
+def _is_pure_node(node: Mapping[str, Any]) -> bool:
+    kind = node.get("type")
+    if not isinstance(kind, str):  # fields, or choices, by their names
+        return all(_is_pure(each) for each in node.values())
+    if kind not in _PURE_NODES or any(node.get(name) for name in _METHODS):
+        return False
+    if kind == "model" and node["cls"].__new__ is not object.__new__:
+        return False
+    return all(_is_pure(each) for name, each in node.items() if name not in _PASSIVE)
 
 
-_PURE: Final = {"brickwork", "pydantic", *sys.stdlib_module_names}
-"""Where functions are from that go by the value alone."""
+def _is_trusted(code: FunctionType | type) -> bool:
+    return f"{code.__module__}.".startswith(_TRUSTED)
+
+
+_TRUSTED: Final = ("brickwork.", "builtins.", "ipaddress.", "pydantic.")
+"""The beginnings of the modules whose functions and types go by the value alone."""
+
+_CONSTANTS: Final = (str, int, float, bytes, Decimal, date, time, timedelta, UUID, Enum, Pattern)
+
+_METHODS: Final = ("computed_fields", "custom_init", "post_init")
+"""The members of a node that name methods, and do not hold them."""
+
+_PASSIVE: Final = {"cls", "metadata"}
+"""The members of a node that are not called."""
+
+_PURE_NODES: Final = {
+    *("any", "none", "bool", "int", "float", "decimal", "str", "bytes", "uuid", "url"),
+    *("multi-host-url", "date", "time", "datetime", "timedelta", "literal", "enum", "is-instance"),
+    *("list", "tuple", "set", "frozenset", "dict", "json", "nullable", "union", "tagged-union"),
+    *("default", "chain", "lax-or-strict", "json-or-python", "definitions", "definition-ref"),
+    *("model", "model-fields", "model-field", "typed-dict", "typed-dict-field"),
+    *("function-plain", "function-before", "function-after", "function-wrap"),
+    *("no-info", "with-info", "to-string", "format"),
+}
+"""The types of nodes that run no code, unless they hold a function."""
 
 _WRAPPERS: Final = {Annotated, Union, UnionType, list, tuple, Sequence}

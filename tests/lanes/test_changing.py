@@ -126,16 +126,19 @@ async def database(shop_url: str) -> AsyncGenerator[Database]:
 
 
 @pytest.mark.parametrize(
-    ("body", "expected"),
+    ("read", "body", "expected"),
     [
-        pytest.param({"rank": 2}, "200 fast", id="change"),
-        pytest.param({"code": "b"}, "409 ORM", id="change of the key"),
-        pytest.param({"rank": 200}, "422 ORM", id="failed check"),
-        pytest.param({"rank": 11}, "500 ORM", id="change that cannot be shown"),
+        pytest.param(StoreRead, {"rank": 2}, "200 fast", id="change"),
+        pytest.param(StoreRead, {"code": "b"}, "409 ORM", id="change of the key"),
+        pytest.param(StoreRead, {"rank": 200}, "422 ORM", id="failed check"),
+        pytest.param(SmallStoreRead, {"rank": 10}, "200 ORM", id="change that code shows"),
+        pytest.param(SmallStoreRead, {"rank": 11}, "500 ORM", id="change that cannot be shown"),
     ],
 )
-async def test_path_of_a_change(database: Database, body: dict[str, Any], expected: str) -> None:
-    async with calling(app_of(database, stores(read=SmallStoreRead))) as client:
+async def test_path_of_a_change(
+    database: Database, read: type[StoreRead], body: dict[str, Any], expected: str
+) -> None:
+    async with calling(app_of(database, stores(read=read))) as client:
         assert await path_taken(client.patch("/stores/a", json=body)) == expected
 
 

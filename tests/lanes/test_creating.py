@@ -1,10 +1,10 @@
 """POST of rows and batches: both paths answer and leave the same, and usual requests are fast."""
 
 import asyncio
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import pytest
-from pydantic import field_validator
+from annotated_types import Le
 
 from brickwork import Database, Resource, Schema, crud_router
 from tests.support.articles import ADA, ROWS
@@ -198,12 +198,7 @@ async def test_key_without_a_path_is_refused(shop_url: str, code: str) -> None:
 
 
 class SmallStoreRead(StoreRead):
-    @field_validator("rank")
-    @classmethod
-    def small(cls, value: int) -> int:
-        if value > 10:
-            raise ValueError("It cannot be shown.")
-        return value
+    rank: Annotated[int, Le(10)]
 
 
 @pytest.mark.parametrize(
@@ -221,12 +216,7 @@ async def test_row_that_cannot_be_shown_is_not_stored(shop_url: str, path: str, 
 
 
 class SmallCityRead(CityRead):
-    @field_validator("people")
-    @classmethod
-    def small(cls, value: int) -> int:
-        if value > 10:
-            raise ValueError("It cannot be shown.")
-        return value
+    people: Annotated[int, Le(10)]
 
 
 async def test_row_with_values_of_the_database_cannot_be_shown(shop_url: str) -> None:

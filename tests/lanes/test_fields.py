@@ -234,7 +234,7 @@ async def test_router_before_the_installation(notes_url: str) -> None:
     install(app)
     async with calling(app) as client:
         request = client.get("/notes/1", headers={"authorization": "ada"})
-        assert await path_taken(request) == "200 ORM"
+        assert await path_taken(request) == "200 fast"
 
 
 @sqlite_only

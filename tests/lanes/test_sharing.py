@@ -66,7 +66,7 @@ def texts(response: Response) -> list[str]:
 
 
 async def test_statements_of_requests_for_one_page(database: Database) -> None:
-    with driver_statements(database) as sent:
+    with driver_statements() as sent:
         async with calling_notes(database) as client:
             async with held_requests(client, database, "/notes?limit=3", 20) as tasks:
                 assert sent == []
@@ -90,7 +90,7 @@ async def test_statements_of_requests_for_one_row(
         return write(lane, route, content)
 
     monkeypatch.setattr(Lane, "body", note)
-    with driver_statements(database) as sent:
+    with driver_statements() as sent:
         async with calling_notes(database) as client:
             async with held_requests(client, database, "/notes/1", 20) as tasks:
                 assert sent == []
@@ -103,7 +103,7 @@ async def test_statements_of_requests_for_one_row(
 
 async def test_statements_of_requests_that_go_alone(notes_url: str) -> None:
     database = Database(notes_url, pool_size=1, coalesce=False)
-    with driver_statements(database) as sent:
+    with driver_statements() as sent:
         async with calling_notes(database) as client:
             async with held_requests(client, database, "/notes", 5) as tasks:
                 assert sent == []

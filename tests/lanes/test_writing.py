@@ -3,9 +3,10 @@
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from types import new_class
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import pytest
+from fastapi import Depends
 from httpx2 import AsyncClient
 from sqlalchemy import Engine, MetaData
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -73,6 +74,10 @@ class Isolated(Stores):
     isolation: ClassVar[Isolation | None] = "serializable"
 
 
+class WithOthers(Stores):
+    others: Annotated[Isolated, Depends()]
+
+
 class Matched(Stores):
     require_match: ClassVar[bool] = True
 
@@ -87,6 +92,7 @@ class Matched(Stores):
         (Getting, ["201 fast", "200 ORM", "204 ORM"]),
         (Referring, ["201 ORM", "200 ORM", "204 ORM"]),
         (Isolated, ["201 ORM", "200 ORM", "204 ORM"]),
+        (WithOthers, ["201 ORM", "200 ORM", "204 ORM"]),
         (Matched, ["201 fast", "428 ORM", "428 ORM"]),
     ],
 )

@@ -6,12 +6,13 @@ from typing import Any
 
 import asyncpg
 import pytest
+from fastapi import Request
 from httpx2 import Response
 from sqlalchemy import Engine, QueuePool, event
 from sqlalchemy.util.concurrency import await_
-from starlette.types import Scope
 
 from brickwork import Database, lanes
+from brickwork.connections import prepare
 
 
 @contextmanager
@@ -31,8 +32,8 @@ def statements() -> Generator[list[str]]:
 
 
 @contextmanager
-def driver_statements(database: Database) -> Generator[list[str]]:
-    """Collect the reads that reach a driver, on connections that *database* opens meanwhile.
+def driver_statements() -> Generator[list[str]]:
+    """Collect the reads that reach a driver, on connections that are opened meanwhile.
 
     SQLAlchemy has no part in the fast path, and closes it where somebody listens to statements.
     """
@@ -42,33 +43,32 @@ def driver_statements(database: Database) -> Generator[list[str]]:
         if statement.startswith("SELECT"):
             sent.append(statement)
 
-    def listen(connection: Any, _: object) -> None:
+    def prepare_and_listen(connection: Any, **options: Any) -> None:
+        prepare(connection, **options)
         driver = connection.driver_connection
         if isinstance(driver, asyncpg.Connection):
             driver.add_query_logger(lambda record: note(record.query))
         else:
             await_(driver.set_trace_callback(note))
 
-    event.listen(database.reader.sync_engine, "connect", listen)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("brickwork.database.prepare", prepare_and_listen)
         yield sent
-    finally:
-        event.remove(database.reader.sync_engine, "connect", listen)
 
 
 @contextmanager
 def record_fast_path() -> Generator[list[bool]]:
     """Collect, for each request that the fast path might answer, whether it did."""
     taken: list[bool] = []
-    answer: Any = vars(lanes.Lane)["__call__"]
+    answer: Any = vars(lanes.Included)["__call__"]
 
-    async def note(self: Any, scope: Scope, *rest: Any) -> Any:
-        response = await answer(self, scope, *rest)
+    async def note(self: Any, request: Request) -> Any:
+        response = await answer(self, request)
         taken.append(response is not None)
         return response
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lanes.Lane, "__call__", note)
+        patch.setattr(lanes.Included, "__call__", note)
         yield taken
 
 

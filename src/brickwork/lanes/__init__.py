@@ -5,26 +5,21 @@ application or a request is left to the ordinary lane, which gives the same byte
 request that fails, since nothing was done for it.
 """
 
-from brickwork.lanes.call import Replayed
 from brickwork.lanes.changing import delete_lane, update_lane
 from brickwork.lanes.creating import create_batch_lane, create_lane
-from brickwork.lanes.fields import Fields, Overrides, knowing
-from brickwork.lanes.lane import Lane, lane_of
+from brickwork.lanes.lane import Included, Lane, lane_of
 from brickwork.lanes.ordinary import Ordinary
 from brickwork.lanes.reading import get_lane, list_lane
 from brickwork.lanes.related import shows_columns
 
 __all__ = [
-    "Fields",
+    "Included",
     "Lane",
     "Ordinary",
-    "Overrides",
-    "Replayed",
     "create_batch_lane",
     "create_lane",
     "delete_lane",
     "get_lane",
-    "knowing",
     "lane_of",
     "list_lane",
     "shows_columns",

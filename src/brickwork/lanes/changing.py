@@ -21,7 +21,6 @@ from sqlalchemy import (
     inspect,
     literal_column,
     or_,
-    select,
     update,
 )
 from sqlalchemy.orm import DeclarativeBase
@@ -84,9 +83,10 @@ class _Change(Writing[M]):
         shape: Shape[M],
         returned: Mapping[str, Column[Any]],
         moving: Mapping[str, Default],
+        *models: type[DeclarativeBase],
     ) -> None:
-        """Take what Python gives a row that changes."""
-        super().__init__(shape, returned)
+        """Take what Python gives a row that changes; rows of *models* are read besides."""
+        super().__init__(shape, returned, shape.model, *models)
         self._own, self._moving = columns(shape.model), moving
         self._versioned = is_versioned(shape)
 
@@ -111,10 +111,9 @@ class _Change(Writing[M]):
 
     def narrowed(
         self, statement: Any, rows: Select[M], condition: Mapping[str, Any]
-    ) -> ClauseElement | None:
-        """Return *statement* for the one of *rows* that is meant; None if it cannot say which."""
-        if (narrowing := _conditions(rows, self.shape.model)) is None:
-            return None
+    ) -> ClauseElement:
+        """Return *statement* for the one of *rows* that is meant."""
+        narrowing = rows._where_criteria  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         key = self._own[primary_key(self.shape.model).key]
         narrowed = statement.where(*narrowing, key == bindparam(KEY, type_=key.type))
         if _VERSION in condition:
@@ -148,27 +147,26 @@ class _Update(_Change[M]):
         moving: Mapping[str, Default],
     ) -> None:
         """Find the fields of which the database can tell whether they change."""
-        super().__init__(shape, returned, moving)
+        self._references = References(shape)
+        super().__init__(shape, returned, moving, *self._references.models)
         kept = {primary_key(shape.model).key, *(["version"] if self._versioned else [])}
         self._comparable = {
             name
             for name, each in self._own.items()
             if isinstance(each.type, _COMPARABLE) and name not in kept
         }
-        self._references = References(shape)
-        self.besides = self._references.models
 
     @override
     async def answer(self, call: Call[M]) -> Response | None:
         condition = self.condition(call)
         sent = condition and await self._changes(call)
-        if not (condition and sent) or (rows := await call.rows()) is None:
+        if not (condition and sent):
             return None
         referred = await self._references.of(call.database, sent, condition[KEY])
         if referred is None:
             return None
         condition = {**condition, **_still(referred.values, sent)}
-        change = self._of(rows, call.database.writer.dialect, sorted(sent), condition)
+        change = self._of(call.rows, call.database.writer.dialect, sorted(sent), condition)
         if change is None:
             return None
         given = {**change.values, **self.moved(sent), **condition}
@@ -224,9 +222,7 @@ class _Delete(_Change[M]):
         condition = self.condition(call)
         if condition is None or not self._is_alone():
             return None
-        if (rows := await call.rows()) is None:
-            return None
-        if (change := self._of(rows, call.database.writer.dialect, condition)) is None:
+        if (change := self._of(call.rows, call.database.writer.dialect, condition)) is None:
             return None
         marked = self.moved({"deleted_at": now()}) if is_soft(self.shape.model) else {}
         given = {**change.values, **marked, **condition}
@@ -258,12 +254,3 @@ class _Delete(_Change[M]):
 def _still(values: Mapping[str, Any], sent: Collection[str]) -> Mapping[str, Any]:
     """Return the *values* that are not *sent*, as parameters."""
     return {_STILL + name: each for name, each in values.items() if name not in sent}
-
-
-def _conditions(rows: Select[Any], model: type[DeclarativeBase]) -> Sequence[Any] | None:
-    """Return what *rows* are narrowed by; None if it is more than conditions on their table."""
-    conditions = rows._where_criteria  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    alike = select(model).where(*conditions)
-    if alike.compare(rows) and [*alike.get_final_froms()] == [model.__table__]:
-        return conditions
-    return None

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar, cast
 
-from fastapi import Request, Response
+from fastapi import Response
 from pydantic import TypeAdapter
 from sqlalchemy import (
     ARRAY,
@@ -85,8 +85,8 @@ class _Create(Writing[M]):
         unknown = {key, *shown, *self._references.names}
         unknown -= {*shape.create.model_fields, *defaults, *first}
         returned = {name for name in unknown if not _is_null(own[name])}
-        super().__init__(shape, {name: own[name] for name in returned or {key}})
-        self.besides = self._references.models
+        given = {name: own[name] for name in returned or {key}}
+        super().__init__(shape, given, shape.model, *self._references.models)
         self._own, self._key, self._defaults, self._first = own, key, defaults, first
         self._fields = {*shape.create.model_fields}
         self._nulls = dict.fromkeys(unknown - returned)
@@ -99,7 +99,7 @@ class _Create(Writing[M]):
     async def answer(self, call: Call[M]) -> Response | None:
         data = await self.sent(call, self.shape.create.model_validate)
         row = self.completed(data) if data else None
-        if row is None or await call.rows() is None:
+        if row is None:
             return None
         if (referred := await self._references.of(call.database, self._nulls | row)) is None:
             return None
@@ -156,7 +156,7 @@ class _Create(Writing[M]):
         return {name: known[name] for name in self.shape.read.model_fields}
 
     def _answer(self, call: Call[M], row: Mapping[str, Any]) -> Response | None:
-        headers = {"Location": item_path(Request(call.scope), row[self._key])}
+        headers = {"Location": item_path(call.request, row[self._key])}
         if self._first:
             headers["ETag"] = tag_of(row["version"])
         return self.response(call.route, self.known(row), headers, status=201)
@@ -209,7 +209,7 @@ class _CreateBatch(_Create[M]):
         items = await self.sent(call, self._items.validate_python)
         rows = [self.completed(each) for each in items or ()]
         made = [each for each in rows if each is not None]
-        if not made or len(made) < len(rows) or await call.rows() is None:
+        if not made or len(made) < len(rows):
             return None
         dialect, names = call.database.writer.dialect, [*made[0]]
         insertion = self._of_all(dialect, names)

@@ -1,50 +1,39 @@
 """The fields of a resource, solved as FastAPI solves them, but for the session.
 
-Each dependency is called once for a request: if that is left to the ordinary lane after all,
-FastAPI is given what is known already.
+They are solved on the request itself, before anything is read of its body or of the database. Each
+dependency is called once: if the ordinary lane answers after all, FastAPI is given its value.
 """
 
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextlib import AsyncExitStack, contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import fields, replace
 from inspect import isasyncgenfunction, isgeneratorfunction, unwrap
 from typing import Any, Final, Generic, TypeVar, cast
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import solve_dependencies
-from fastapi.routing import RouteContext
+from fastapi.routing import APIRoute, RouteContext
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
-from starlette.types import Receive, Scope
 
 from brickwork.database import get_db
 from brickwork.lanes.ordinary import Ordinary
 from brickwork.queries import every
 from brickwork.resource import Resource
-from brickwork.routes import checked
+from brickwork.routes import SOLVED, checked, isolation_of
 from brickwork.shapes import Shape
 
 M = TypeVar("M", bound=DeclarativeBase)
 
-_Answer = Callable[[], Awaitable[Any]]
-
-_SOLVED: Final = "brickwork.solved"
-"""Where in a request's scope stands what its dependencies returned, each by what was called."""
-
-_NOTHING: Final[Mapping[Callable[..., Any], _Answer]] = {}
-
 _NO_VALUES: Final[Mapping[str, Any]] = {}
-
-_known: Final = ContextVar("brickwork.known", default=_NOTHING)
 
 
 class Fields(Generic[M]):
     """What a route asks of a client before it shows rows, and which rows it then shows."""
 
-    def __init__(self, shape: Shape[M], route: RouteContext) -> None:
+    def __init__(self, shape: Shape[M], route: APIRoute | RouteContext) -> None:
         """Look what *route* depends on; raises `Ordinary` where that is not for a fast lane."""
         self._shape = shape
         self._rows = every(shape.model)
@@ -52,11 +41,11 @@ class Fields(Generic[M]):
         self._dependant = _asked(route.dependant)
         _require_simple(self._dependant)
         own = [each for each in fields(shape.resource) if each.init]
+        if "GET" not in (route.methods or ()) and isolation_of(route.dependant):
+            raise Ordinary("its transactions have an isolation of their own")
         self._asks = bool(len(own) > 1 or self._dependant.dependencies)
-        if self._asks and not isinstance(route.dependency_overrides_provider, Overrides):
-            raise Ordinary("its router was included before the application was installed")
 
-    async def rows(self, scope: Scope, receive: Receive) -> Select[M] | None:
+    async def rows(self, request: Request) -> Select[M] | None:
         """Return the rows; None if the ordinary lane has to tell what is wrong.
 
         Raises what a dependency does, as the ordinary lane would.
@@ -64,7 +53,7 @@ class Fields(Generic[M]):
         if not (self._asks or self.narrows):
             return self._rows
         try:
-            values = await self._solved(scope, receive) if self._asks else _NO_VALUES
+            values = await self._solved(request) if self._asks else _NO_VALUES
         except _SessionNeeded:
             return None
         if values is None or not self.narrows:
@@ -74,12 +63,12 @@ class Fields(Generic[M]):
         except Exception:  # noqa: BLE001 — the ordinary lane raises it again
             return None
 
-    async def _solved(self, scope: Scope, receive: Receive) -> Mapping[str, Any] | None:
-        scope[_SOLVED] = {}
+    async def _solved(self, request: Request) -> Mapping[str, Any] | None:
+        request.scope[SOLVED] = {}
         solved = await solve_dependencies(
-            request=Request({**scope, **_STACKS}, receive),
+            request=request,
             dependant=self._dependant,
-            dependency_cache=scope[_SOLVED],
+            dependency_cache=request.scope[SOLVED],
             async_exit_stack=_UNUSED,
             embed_body_fields=False,
         )
@@ -105,7 +94,6 @@ def _made(resource: type[Resource[M]], values: Mapping[str, Any]) -> Resource[M]
 
 
 _UNUSED: Final = AsyncExitStack()
-_STACKS: Final = dict.fromkeys(("fastapi_inner_astack", "fastapi_function_astack"), _UNUSED)
 """Where FastAPI would note what is to be ended later, which nothing is."""
 
 
@@ -153,34 +141,3 @@ def _require_simple(dependant: Dependant) -> None:
         raise Ordinary(f"{name} is called for each that depends on it")
     for each in dependant.dependencies:
         _require_simple(each)
-
-
-class Overrides:
-    """What an application overrides, as FastAPI asks for it; and what is known of a request."""
-
-    def __init__(self, app: FastAPI) -> None:
-        """Know of a request what `knowing` says."""
-        self._app = app
-
-    @property
-    def dependency_overrides(self) -> Mapping[Callable[..., Any], Callable[..., Any]]:
-        """What is to be called in the place of what, for the request that is answered now."""
-        return _known.get() or self._app.dependency_overrides
-
-
-@contextmanager
-def knowing(scope: Scope) -> Generator[None]:
-    """Have FastAPI ask no dependency again that a lane asked for the request of *scope*."""
-    solved = scope.pop(_SOLVED, {})
-    token = _known.set({call: _returning(value) for (call, *_), value in solved.items()})
-    try:
-        yield
-    finally:
-        _known.reset(token)
-
-
-def _returning(value: object) -> _Answer:
-    async def answer() -> object:
-        return value
-
-    return answer

@@ -5,22 +5,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from fastapi import Response
-from fastapi.routing import RouteContext
-from sqlalchemy import ClauseElement, Column, Dialect, Select
+from fastapi import Request, Response
+from fastapi.datastructures import DefaultPlaceholder
+from fastapi.routing import APIRoute, RouteContext
+from sqlalchemy import ClauseElement, Column, Dialect, Select, select
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.cache_key import CacheKey
-from starlette.types import Scope
 
 from brickwork.database import Database
-from brickwork.lanes.call import Call, Replayed
+from brickwork.lanes.call import Call
 from brickwork.lanes.fields import Fields
 from brickwork.lanes.ordinary import Ordinary
 from brickwork.lanes.related import own_fields
+from brickwork.listeners import Observers
 from brickwork.models import Versioned
 from brickwork.negotiation import JSON
 from brickwork.queries import every
 from brickwork.resource import Resource
+from brickwork.schemas import is_pure
 from brickwork.shapes import Shape
 from brickwork.statements import Prepared, Statement, compiled
 from brickwork.writes import columns
@@ -45,31 +47,41 @@ class Lane(ABC, Generic[M]):
     unusual: ClassVar[Collection[bytes]]
     """The headers that say what the ordinary lane is for."""
 
-    def __init__(self, shape: Shape[M], columns: Mapping[str, Column[Any]]) -> None:
-        """Compile nothing yet: which database it is, a request will tell."""
+    def __init__(
+        self,
+        shape: Shape[M],
+        columns: Mapping[str, Column[Any]],
+        *models: type[DeclarativeBase],
+    ) -> None:
+        """Compile nothing yet: which database it is, a request will tell.
+
+        *models* are those of the rows that are read or written.
+        """
         self.shape = shape
         self._names = own_fields(shape.model, shape.read)
         self._columns = columns
         self._statements: dict[object, Statement | None] = {}
+        self._models = models
+        self._observers = Observers(*models)
 
-    async def __call__(
-        self, scope: Scope, received: Replayed, route: RouteContext, asked: Fields[M]
-    ) -> Response | None:
-        """Return the answer to a request, or None: then it has to take the ordinary lane."""
-        database = scope.get("state", {}).get("database")
-        if (
-            isinstance(database, Database)
-            and database.fast
-            and self._is_usual(scope)
-            and not scope["app"].dependency_overrides
-            and not self.is_watched(database)
-        ):
-            return await self.answer(Call(scope, received, route, database, asked))
-        return None
+    def fast_path(self, route: APIRoute) -> "Included[M] | None":
+        """Return this lane as that of *route*; None for a route that it is not for."""
+        try:
+            return self.included(route)
+        except Ordinary:
+            return None
 
-    @abstractmethod
-    def is_watched(self, database: Database) -> bool:
-        """Tell whether somebody listens to what this lane would not tell."""
+    def included(self, route: APIRoute | RouteContext) -> "Included[M]":
+        """Return this lane as that of *route*; raises `Ordinary` for a route that it is not for."""
+        if not isinstance(route.response_class, DefaultPlaceholder):
+            raise Ordinary("its router has a response class of its own")
+        if not is_pure(self.shape.read):
+            raise Ordinary(f"{self.shape.read.__name__} runs code, or has types that may")
+        return Included(self, route, Fields(self.shape, route))
+
+    def observer(self, database: Database) -> str | None:
+        """Return the name of foreign code that sees what is done here; None if there is none."""
+        return self._observers.of(database)
 
     @abstractmethod
     async def answer(self, call: Call[M]) -> Response | None:
@@ -88,15 +100,18 @@ class Lane(ABC, Generic[M]):
         rows: Select[Any] | None,
         variant: object,
         make: Callable[[], ClauseElement | None],
+        *,
+        within: Select[Any] | None = None,
     ) -> Prepared | None:
         """Return the statement that *make* makes of *rows*, in its *variant*; None if none can be.
 
-        It is compiled once for all rows that are narrowed alike, be it by other values.
+        There is none for rows, or for those *within* which they are a page, that more than
+        conditions narrow. It is compiled once for all rows that are narrowed alike, by any values.
         """
         of: CacheKey | None
         if rows is None or rows is every(self.shape.model):
             of = _NONE
-        elif rows.get_execution_options():
+        elif rows.get_execution_options() or not isinstance(rows, Select):
             return None
         else:
             of = rows._generate_cache_key()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
@@ -106,13 +121,15 @@ class Lane(ABC, Generic[M]):
         if name not in self._statements:
             if len(self._statements) >= _MOST:
                 self._statements.clear()
-            self._statements[name] = compiled(make(), self._columns, dialect, of.bindparams)
+            base = rows if within is None else within
+            made = make() if base is None or is_narrowed(base, self.shape.model) else None
+            self._statements[name] = compiled(made, self._columns, dialect, of.bindparams)
         statement = self._statements[name]
         return Prepared(statement, statement.within(of.bindparams)) if statement else None
 
     def response(
         self,
-        route: RouteContext,
+        route: APIRoute | RouteContext,
         content: object,
         headers: Mapping[str, str] | None = None,
         *,
@@ -122,7 +139,7 @@ class Lane(ABC, Generic[M]):
         body = self.body(route, content)
         return None if body is None else responded(body, headers, status=status)
 
-    def body(self, route: RouteContext, content: object) -> bytes | None:
+    def body(self, route: APIRoute | RouteContext, content: object) -> bytes | None:
         """Return *content* as the ordinary lane would write it; None if it would fail."""
         model: Any = route.response_field
         value, errors = model.validate(content, {}, loc=("response",))
@@ -132,12 +149,44 @@ class Lane(ABC, Generic[M]):
         """Return what is shown of *row*: its first values."""
         return dict(zip(self._names, row, strict=False))
 
-    def _is_usual(self, scope: Scope) -> bool:
-        """Tell whether a request asks for JSON, and for nothing besides."""
+    def is_usual(self, request: Request) -> bool:
+        """Tell whether *request* asks for JSON, and for nothing besides."""
         return all(
             name not in self.unusual and (name != b"accept" or value in _USUAL)
-            for name, value in scope["headers"]
+            for name, value in request.scope["headers"]
         )
+
+
+class Included(Generic[M]):
+    """A lane as that of one route."""
+
+    def __init__(self, lane: Lane[M], route: APIRoute | RouteContext, fields: Fields[M]) -> None:
+        """Give the answers of *route*, which asks for *fields*."""
+        self.lane = lane
+        self.route = route
+        self.fields = fields
+
+    async def __call__(self, request: Request) -> Response | None:
+        """Return the answer to *request*, or None: then it has to take the ordinary lane."""
+        overrides = self.route.dependency_overrides_provider
+        if not self.lane.is_usual(request) or (overrides and overrides.dependency_overrides):
+            return None
+        if (rows := await self.fields.rows(request)) is None:
+            return None
+        # A dependency may have set another database than that of the application.
+        database = request.scope.get("state", {}).get("database")
+        if not isinstance(database, Database) or not database.fast:
+            return None
+        if self.lane.observer(database):
+            return None
+        return await self.lane.answer(Call(request, self.route, database, rows))
+
+
+def is_narrowed(rows: Select[Any], model: type[DeclarativeBase]) -> bool:
+    """Tell whether *rows* are those of *model*, narrowed by conditions alone."""
+    conditions = rows._where_criteria  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    alike = select(model).where(*conditions)
+    return alike.compare(rows) and [*alike.get_final_froms()] == [model.__table__]
 
 
 def responded(body: bytes, headers: Mapping[str, str] | None, *, status: int = 200) -> Response:

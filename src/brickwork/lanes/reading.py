@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar, cast
 from urllib.parse import parse_qsl
 
-from fastapi import Request, Response
+from fastapi import Response
 from pydantic import ValidationError
 from sqlalchemy import ARRAY, Column, Dialect, Select, any_, bindparam
 from sqlalchemy.orm import DeclarativeBase
@@ -22,12 +22,10 @@ from brickwork.lanes.call import Call
 from brickwork.lanes.lane import TAG, Lane, require_plain, responded, shown_columns
 from brickwork.lanes.related import related
 from brickwork.links import tell_places
-from brickwork.listeners import is_read_watched
 from brickwork.lists import ListQuery
 from brickwork.models import Versioned
 from brickwork.problems import Problem
 from brickwork.queries import Listing, Stretch, every, listed
-from brickwork.schemas import runs_code
 from brickwork.shapes import Shape
 from brickwork.sorting import order
 from brickwork.statements import Prepared
@@ -69,18 +67,8 @@ class _Reading(Lane[M]):
         self._own = [*columns]
         self._related = related(shape.model, shape.read)
         others = (named for each in self._related for named in each.columns())
-        super().__init__(shape, {**columns, **dict(others)})
-        self._models: list[type[DeclarativeBase]] = [shape.model]
-        self._models += (each for own in self._related for each in own.models())
-
-    @cached_property
-    def _is_own(self) -> bool:
-        """Tell whether one client may be shown the same rows in another way than the next."""
-        return runs_code(self.shape.read)
-
-    @override
-    def is_watched(self, database: Database) -> bool:
-        return any(is_read_watched(database.reader, each) for each in self._models)
+        models = (each for own in self._related for each in own.models())
+        super().__init__(shape, {**columns, **dict(others)}, shape.model, *models)
 
     @override
     def shown(self, row: Sequence[Any]) -> dict[str, Any]:
@@ -115,15 +103,13 @@ class _Item(_Reading[M]):
         key, known = parse_key(self.shape.model, call.key), call.headers(b"if-none-match")
         if key is None or call.query or not self._is_one(known):
             return None
-        if (rows := await call.rows()) is None:
-            return None
-        one = self._of_one(rows, call.database.reader.dialect)
-        if one is None or (found := await self._found(call.database, rows, one, key)) is None:
+        one = self._of_one(call.rows, call.database.reader.dialect)
+        if one is None or (found := await self._found(call, one, key)) is None:
             return None
         headers = self._tagged(found.row)
         if known and known == [tag.encode() for tag in headers.values()]:
             return Response(status_code=304, headers=headers)
-        if found.made is None or self._is_own:
+        if found.made is None:
             found.made = self.body(call.route, self.shown(found.row))
         return found.made and responded(found.made, headers)
 
@@ -140,11 +126,9 @@ class _Item(_Reading[M]):
     def _tagged(self, row: Sequence[Any]) -> Mapping[str, str]:
         return {"ETag": tag_of(row[self._own.index("version")])} if self._versioned else {}
 
-    async def _found(
-        self, database: Database, rows: Select[M], one: Prepared, key: object
-    ) -> Found | None:
-        many = self._of_many(rows, database.reader.dialect)
-        return await find(database, one, many, key, name=primary_key(self.shape.model).key)
+    async def _found(self, call: Call[M], one: Prepared, key: object) -> Found | None:
+        many = self._of_many(call.rows, call.database.reader.dialect)
+        return await find(call.database, one, many, key, name=primary_key(self.shape.model).key)
 
     def _of_one(self, rows: Select[M], dialect: Dialect) -> Prepared | None:
         return self.statement(dialect, rows, "one", lambda: self._by_key(rows))
@@ -179,15 +163,17 @@ class _List(_Reading[M]):
 
     @override
     async def answer(self, call: Call[M]) -> Response | None:
-        if (at := self._at(call.query)) is None or (rows := await call.rows()) is None:
+        dialect = call.database.reader.dialect
+        if (at := self._at(call.query)) is None:
             return None
-        if (asked := self._asked(rows, at, call.database.reader.dialect)) is None:
+        if (asked := self._asked(call.rows, at, dialect)) is None:
             return None
-        if (page := self._statement(asked[1], call.database.reader.dialect)) is None:
+        if (page := self._statement(asked, dialect)) is None:
             return None
         make = partial(self._page, call, asked, page)
-        name = (call.scope["path"], call.query, page.statement, tuple(page.values.items()))
-        if not call.database.coalesce or self._is_own or not is_hashable(name):
+        url = (id(call.route), call.request.scope.get("root_path"), call.request.scope["path"])
+        name = (*url, call.query, page.statement, tuple(page.values.items()))
+        if not call.database.coalesce or not is_hashable(name):
             return await make()
         made = await call.database.shared(name, make)
         return made and Response(made.body, headers=made.headers)
@@ -202,14 +188,14 @@ class _List(_Reading[M]):
         if response := self.response(call.route, shown, {"Vary": "Accept"}):
             ends = [self._named(each) for each in (items[0], items[-1])] if items else []
             places = listing.page(stretch, ends, more=len(found) > stretch.at.limit)
-            tell_places(Request(call.scope), response, places)
+            tell_places(call.request, response, places)
         return response
 
     @override
     def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
         dialect = database.reader.dialect
         if (at := self._at(b"")) and (asked := self._asked(rows, at, dialect)):
-            yield self._statement(asked[1], dialect)
+            yield self._statement(asked, dialect)
 
     def _at(self, query: bytes) -> ListQuery[M] | None:
         """Return what is asked; None if that is uncommon, or refused."""
@@ -240,9 +226,11 @@ class _List(_Reading[M]):
         sorts = {each.attribute.key for each in listing.by.keys}
         return (listing, stretch) if sorts <= {*self._own} else None
 
-    def _statement(self, stretch: Stretch[M], dialect: Dialect) -> Prepared | None:
+    def _statement(self, asked: _Asked, dialect: Dialect) -> Prepared | None:
+        listing, stretch = asked
         rows = stretch.rows
-        return self.statement(dialect, rows, "page", lambda: self.shown_of(rows))
+        make = partial(self.shown_of, rows)
+        return self.statement(dialect, rows, "page", make, within=listing.rows)
 
     def _named(self, row: Sequence[Any]) -> Any:
         """Return *row* as an object, which cursors are made of."""

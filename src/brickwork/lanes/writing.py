@@ -3,21 +3,17 @@
 What is refused has changed nothing, and is sent again on the ordinary lane, which tells why.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar, cast
 
 from pydantic import ValidationError
 from sqlalchemy import Column, Table, inspect
 from sqlalchemy.orm import DeclarativeBase
-from typing_extensions import override
 
-from brickwork.database import Database
-from brickwork.documents import parse
 from brickwork.lanes.call import Call
 from brickwork.lanes.lane import Lane, require_plain
 from brickwork.lanes.ordinary import Ordinary
-from brickwork.listeners import is_read_watched, is_write_watched
 from brickwork.models import Versioned, created
 from brickwork.negotiation import JSON
 from brickwork.problems import Problem
@@ -113,14 +109,6 @@ class Writing(Lane[M]):
 
     unusual: ClassVar = {b"if-none-match", b"idempotency-key", b"prefer", b"content-encoding"}
     types: ClassVar = {JSON.encode()}
-    besides: Collection[type[DeclarativeBase]] = ()
-    """The models of the rows that are read besides."""
-
-    @override
-    def is_watched(self, database: Database) -> bool:
-        return is_write_watched(database.writer, self.shape.model) or any(
-            is_read_watched(database.reader, each) for each in self.besides
-        )
 
     async def sent(self, call: Call[M], checked: Callable[[object], S]) -> S | None:
         """Return the body as it is *checked*; None if it is refused."""
@@ -128,7 +116,6 @@ class Writing(Lane[M]):
         if len(kinds) != 1 or kinds[0] not in self.types or call.query:
             return None
         try:
-            body = await call.received.body()
-            return None if body is None else checked(parse(body))
+            return checked(await call.document())
         except (Problem, ValidationError):
             return None
