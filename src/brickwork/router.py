@@ -19,7 +19,7 @@ from brickwork.lists import ListQuery, with_deleted
 from brickwork.models import Versioned
 from brickwork.openapi import also_merge_patch, described, exported, headers
 from brickwork.resource import Resource
-from brickwork.routes import BATCH, Route
+from brickwork.routes import BATCH, Route, Router
 from brickwork.schemas import Schema
 from brickwork.shapes import Endpoint, Shape
 from brickwork.writes import accompany
@@ -117,7 +117,7 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
         embedded=embedding(model, read),
     )
     accompany(model, IdempotencyKey, ImportPosition)
-    router = APIRouter(prefix=prefix, tags=[prefix.strip("/")], route_class=Route)
+    router = Router(prefix=prefix, tags=[prefix.strip("/")], route_class=Route)
     for name in _OPERATIONS:
         if name not in omit and _is_known(model, name):
             _add(router, name, shape)
