@@ -1,0 +1,175 @@
+"""The dependencies of a request prepare what the resource uses, whatever they prepare."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Annotated, Any, Final
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request
+from httpx2 import AsyncClient
+from sqlalchemy import ColumnElement, Select, true
+from typing_extensions import override
+
+from brickwork import Database, Resource, Session
+from tests.support.calls import calling
+from tests.support.databases import Databases
+from tests.support.notes import Base, Note, notes, notes_app
+from tests.support.tables import Rows, Tables, insert_rows
+
+pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+
+USER: Final = ContextVar("user", default="")
+
+ROWS: Final[Rows] = {
+    Note: [{"owner": owner, "text": owner} for owner in ("ada", "bob", "ada", "bob", "ada", "bob")]
+}
+"""Notes 1, 3 and 5 are Ada's, the others Bob's."""
+
+
+# --- A user in the scope, the state or a context variable -----------------------------------------
+
+
+async def in_scope(request: Request, user: Annotated[str, Header()]) -> None:
+    request.scope["user"] = user
+
+
+async def in_state(request: Request, user: Annotated[str, Header()]) -> None:
+    request.state.user = user
+
+
+async def in_context(user: Annotated[str, Header()]) -> None:
+    USER.set(user)
+
+
+async def in_session(session: Session, user: Annotated[str, Header()]) -> None:
+    session.info["user"] = user
+
+
+async def yielded(request: Request, user: Annotated[str, Header()]) -> AsyncGenerator[None]:
+    request.scope["user"] = user
+    yield
+    request.scope["user"] = "nobody"
+
+
+def of(user: object) -> ColumnElement[bool]:
+    return Note.owner == user if user else true()
+
+
+class Requesting(Resource[Note]):
+    request: Request
+
+    @override
+    def query(self) -> Select[Note]:
+        state = getattr(self.request.state, "user", None)
+        return super().query().where(of(self.request.scope.get("user") or state))
+
+
+class Context(Resource[Note]):
+    @override
+    def query(self) -> Select[Note]:
+        return super().query().where(of(USER.get()))
+
+
+class OfSession(Resource[Note]):
+    @override
+    def query(self) -> Select[Note]:
+        return super().query().where(of(self.session.info.get("user")))
+
+
+PREPARED: Final = [
+    pytest.param(in_scope, Requesting, id="scope"),
+    pytest.param(in_state, Requesting, id="state"),
+    pytest.param(yielded, Requesting, id="yielded"),
+    pytest.param(in_context, Context, id="context variable"),
+    pytest.param(in_session, OfSession, id="session"),
+]
+PATHS: Final = pytest.mark.parametrize("fast", [True, False], ids=["fast", "ORM"])
+
+
+@pytest.fixture
+async def url(tables: Tables, backend: str) -> str:
+    """The URL of a database with the notes of two users."""
+    return await tables.of(Base.metadata, backend, ROWS)
+
+
+def app_of(database: Database, router: APIRouter, *dependencies: Callable[..., Any]) -> FastAPI:
+    app = notes_app(database)
+    app.include_router(router, dependencies=[Depends(each) for each in dependencies])
+    return app
+
+
+async def statuses(client: AsyncClient, requests: Sequence[tuple[str, str, Any]]) -> list[int]:
+    """Return the status of the answer to each request, which is Ada's."""
+    found: list[int] = []
+    for method, path, body in requests:
+        sent: Mapping[str, Any] = {} if body is None else {"json": body}
+        answer = await client.request(method, path, headers={"user": "ada"}, **sent)
+        found.append(answer.status_code)
+    return found
+
+
+ASKED: Final = [
+    ("GET", "/notes/2", None),
+    ("GET", "/notes/2?x=1", None),
+    ("PATCH", "/notes/2", {"text": "taken"}),
+    ("PATCH", "/notes/2", {"text": "taken", "owner": "bob", "rank": 7}),
+    ("PUT", "/notes/2", {"owner": "bob", "text": "taken"}),
+    ("DELETE", "/notes/2", None),
+    ("PATCH", "/notes/batch", [{"id": 2, "text": "taken"}]),
+    ("DELETE", "/notes/batch?id=2", None),
+    ("POST", "/notes/2/restore", None),
+]
+"""Requests for a note of Bob's."""
+
+
+@PATHS
+@pytest.mark.parametrize(("prepare", "resource"), PREPARED)
+async def test_other_users_row_is_not_there(
+    url: str, prepare: Callable[..., Any], resource: type[Resource[Note]], *, fast: bool
+) -> None:
+    app = app_of(database := Database(url, fast=fast), notes(resource), prepare)
+    async with calling(app) as client:
+        assert await statuses(client, ASKED) == [404, 422, *[404] * 7]
+        listed = await client.get("/notes?limit=10&count=exact", headers={"user": "ada"})
+        assert {note["owner"] for note in listed.json()} == {"ada"}
+        assert listed.headers["x-total-count"] == "3"
+        assert await statuses(client, [("DELETE", "/notes/1", None)]) == [204]
+        bobs = await client.get("/notes?limit=10", headers={"user": "bob"})
+        assert [note["text"] for note in bobs.json()] == ["bob"] * 3
+    await database.dispose()
+
+
+@PATHS
+async def test_refusing_dependency_comes_before_everything(url: str, *, fast: bool) -> None:
+    async def refuse() -> None:
+        raise HTTPException(401, "Who are you?")
+
+    app = app_of(Database(url, fast=fast), notes(Requesting), refuse)
+    async with calling(app) as client:
+        assert await statuses(client, ASKED) == [401] * len(ASKED)
+
+
+# --- A database of the dependency's ---------------------------------------------------------------
+
+
+@PATHS
+@pytest.mark.parametrize("asked", [*ASKED, ("GET", "/notes", None)], ids=str)
+async def test_database_that_a_dependency_sets(
+    databases: Databases, url: str, backend: str, asked: tuple[str, str, Any], *, fast: bool
+) -> None:
+    other = Database(databases.empty(backend), fast=fast)
+    await other.create_all(Base.metadata)
+    await insert_rows(other, {Note: [{"owner": "eve", "text": "eve"}]})
+
+    async def tenant(request: Request) -> None:
+        request.state.database = other
+
+    app = app_of(database := Database(url, fast=fast), notes(Requesting), tenant)
+    async with calling(app) as client:
+        answer = await statuses(client, [asked])
+        assert answer == [{"/notes": 200, "/notes/2?x=1": 422}.get(asked[1], 404)]
+        assert [note["owner"] for note in (await client.get("/notes")).json()] == ["eve"]
+    async with database.session(readonly=True) as session:
+        assert (await session.get_one(Note, 2)).text == "bob"
+    await other.dispose()
+    databases.drop()
