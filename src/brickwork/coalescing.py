@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, Final, Generic, TypeVar
 from weakref import WeakValueDictionary
 
+from brickwork.availability import away
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -23,20 +25,32 @@ class Coalescer(Generic[T, R]):
     """Carries out items, those that wait together; each has a result or an error of its own."""
 
     def __init__(
-        self, run: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]], *, at_once: int
+        self,
+        run: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]],
+        *,
+        at_once: int,
+        timeout: float | None = None,
     ) -> None:
-        """Have *run* carry items out, *at_once* times at most at the same time."""
+        """Have *run* carry items out, *at_once* times at most at the same time.
+
+        An item that is not carried out *timeout* seconds after it came is refused.
+        """
         self._run = run
         self._free = at_once
+        self._timeout = timeout
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
         self._drains: set[asyncio.Task[None]] = set()
 
     async def __call__(self, item: T) -> R:
-        """Return the result of *item*; raises its error."""
+        """Return the result of *item*; raises its error, or `Unavailable` if it waits too long."""
         if not self._free:
             turn: asyncio.Future[R] = asyncio.get_running_loop().create_future()
             self._waiting.append((item, turn))
-            return await turn
+            try:
+                async with asyncio.timeout(self._timeout):
+                    return await turn
+            except TimeoutError as error:
+                raise away() from error
         self._free -= 1
         try:
             (result,) = await self._run([item])
@@ -57,11 +71,18 @@ class Coalescer(Generic[T, R]):
 
     async def _drain(self) -> None:
         try:
-            while self._waiting:
-                count = min(len(self._waiting), _MOST)
-                await self._answer([self._waiting.popleft() for _ in range(count)])
+            while batch := self._next():
+                await self._answer(batch)
         finally:
             self._free += 1
+
+    def _next(self) -> Sequence[tuple[T, asyncio.Future[R]]]:
+        """Return the items that are carried out next; nobody waits any more for the others."""
+        batch: list[tuple[T, asyncio.Future[R]]] = []
+        while self._waiting and len(batch) < _MOST:
+            if not (each := self._waiting.popleft())[1].done():
+                batch.append(each)
+        return batch
 
     async def _answer(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
         try:
@@ -84,15 +105,16 @@ class Coalescer(Generic[T, R]):
 class Sharing:
     """Makes once what several ask for: who comes while it is made shares what is made next."""
 
-    def __init__(self) -> None:
-        """Remember what is asked for as long as somebody waits for it."""
+    def __init__(self, timeout: float | None = None) -> None:
+        """Remember what is asked for while somebody waits for it, *timeout* seconds at most."""
+        self._timeout = timeout
         self._asked: WeakValueDictionary[Hashable, Coalescer[Any, Any]] = WeakValueDictionary()
 
     async def __call__(self, name: Hashable, make: _Make[R]) -> R:
         """Return what *make* returns, or another's that is called *name*; raises its error."""
         asked: Coalescer[_Make[R], R] | None = self._asked.get(name)
         if asked is None:
-            asked = self._asked[name] = Coalescer(_once, at_once=1)
+            asked = self._asked[name] = Coalescer(_once, at_once=1, timeout=self._timeout)
         return await asked(make)
 
     def __len__(self) -> int:

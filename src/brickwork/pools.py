@@ -1,21 +1,27 @@
-"""Connections, first come first served.
+"""Connections, first come first served, and all by one deadline.
 
 SQLAlchemy's own pool lets whoever comes now take the connection that another was just woken for:
 under load some wait ten times as long as others, and a few until they are refused.
 """
 
 import asyncio
+import time
 from collections import deque
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import AsyncAdaptedQueuePool
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.util import greenlet_spawn
 from sqlalchemy.util.concurrency import await_
 from sqlalchemy.util.queue import AsyncAdaptedQueue, Empty, Full
 from typing_extensions import override
 
 T = TypeVar("T")
+
+
+class ConnectTimeout(PoolTimeout):
+    """No connection was made in time, where the pool had room for one."""
 
 
 class FairQueue(AsyncAdaptedQueue[T]):
@@ -85,19 +91,66 @@ class FairQueue(AsyncAdaptedQueue[T]):
 
 
 class FairPool(AsyncAdaptedQueuePool):
-    """A pool of SQLAlchemy's with that queue."""
+    """A pool of SQLAlchemy's with that queue; its timeout bounds waiting and connecting together.
+
+    A connection that the server has closed is replaced before it is lent.
+    """
 
     _queue_class = FairQueue[ConnectionPoolEntry]
 
-    async def turn(self) -> bool:
-        """Wait while all connections are in use; tell whether `connect` then waits for nothing.
+    @override
+    def connect(self) -> PoolProxiedConnection:
+        return self.lend_now() if self.is_ready() else await_(self.lend())
 
-        That holds until something is awaited. Raises `sqlalchemy.exc.TimeoutError`.
+    def is_ready(self) -> bool:
+        """Tell whether there is a connection to lend at once; that holds until something waits."""
+        queue = cast("FairQueue[ConnectionPoolEntry]", self._pool)
+        return not queue.empty() and not self._is_spent(queue.first())
+
+    def lend_now(self) -> PoolProxiedConnection:
+        """Return a connection, where the pool is ready."""
+        return super().connect()
+
+    async def lend(self) -> PoolProxiedConnection:
+        """Return a connection, which may have to be waited for or opened.
+
+        Raises `sqlalchemy.exc.TimeoutError`; `ConnectTimeout` if one could not be opened in time.
         """
         queue = cast("FairQueue[ConnectionPoolEntry]", self._pool)
+        deadline = asyncio.get_running_loop().time() + self._timeout
         if queue.empty() and self._overflow >= self._max_overflow:
             try:
                 await queue.turn(self._timeout)
             except Empty as error:
-                raise PoolTimeout(f"No connection for {self._timeout} s.") from error
-        return not queue.empty() and queue.first().dbapi_connection is not None
+                text = f"all {self.size()} were in use for {self._timeout:g} s"
+                raise PoolTimeout(text) from error
+        if self.is_ready():
+            return self.lend_now()
+        try:
+            async with asyncio.timeout_at(deadline):
+                lent: PoolProxiedConnection = await greenlet_spawn(self.lend_now)
+        except TimeoutError as error:
+            raise ConnectTimeout(f"no connection in {self._timeout:g} s") from error
+        return lent
+
+    def distrust(self) -> None:
+        """Have all connections replaced before they are lent, those that are in use included."""
+        self._invalidate_time = time.time()
+
+    @override
+    def _do_get(self) -> ConnectionPoolEntry:
+        entry = super()._do_get()
+        if _is_closed(entry):
+            entry.invalidate()
+        return entry
+
+    def _is_spent(self, entry: ConnectionPoolEntry) -> bool:
+        """Tell whether *entry* has no connection, or one that is replaced before it is lent."""
+        record: Any = entry
+        return record._is_hard_or_soft_invalidated() or _is_closed(entry)  # noqa: SLF001
+
+
+def _is_closed(entry: ConnectionPoolEntry) -> bool:
+    """Tell whether the driver knows that the server has closed the connection."""
+    is_closed = getattr(entry.driver_connection, "is_closed", None)
+    return bool(is_closed and is_closed())
