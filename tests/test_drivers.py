@@ -50,7 +50,7 @@ async def test_reads_use_one_connection_in_turn(database: Database) -> None:
     ids=["row", "list", "several rows", "one list for several"],
 )
 async def test_read_without_a_connection_is_a_503(database: Database, paths: list[str]) -> None:
-    small = Database(database.url, pool_size=1, pool_timeout=0.05)
+    small = Database(database.url, pool_size=1, pool_timeout=0.5)
     async with calling_stores(small) as client:
         async with small.reader.connect():
             with record_fast_path() as taken:
@@ -61,7 +61,7 @@ async def test_read_without_a_connection_is_a_503(database: Database, paths: lis
 
 
 async def test_write_without_a_connection_is_a_503(database: Database) -> None:
-    small = Database(database.url, pool_size=1, pool_timeout=0.05)
+    small = Database(database.url, pool_size=1, pool_timeout=0.5)
     async with calling_stores(small) as client:
         async with small.writer.connect():
             posts = (client.post("/stores", json={"code": each}) for each in "bcd")

@@ -33,7 +33,7 @@ UNREACHABLE: Final = Outage(
 SILENT: Final = Outage(
     "does not answer in time",
     "answers in time again",
-    "Look for locks, slow statements and load, or raise pool_timeout.",
+    "Look for a server that hangs, for locks and for slow statements, or raise pool_timeout.",
 )
 EXHAUSTED: Final = Outage(
     "has no free connection",
@@ -170,7 +170,12 @@ class Availability:
         """The outages that have begun, and whom they keep from the database: readers or writers."""
 
     def begin(self, outage: Outage, cause: object, *, readonly: bool) -> None:
-        """Log that *outage* began, once until it ends, with its *cause*."""
+        """Log that *outage* began, once until it ends, with its *cause*.
+
+        All connections are in use, of course, where none is answered.
+        """
+        if outage is EXHAUSTED and (SILENT in self.outages or UNREACHABLE in self.outages):
+            return
         if outage not in self.outages:
             self.outages[outage] = set()
             text = " ".join(str(cause).split()).rstrip(".") or "it does not answer"

@@ -114,7 +114,7 @@ class Database:
         """
         engine = self.reader if readonly else self.writer
         written = faults.Written()
-        info: dict[str, Any] = {"written": written, "writes": not readonly}
+        info = {"written": written, "writes": not readonly}
         try:
             async with _session(bind=engine, info=info) as session:
                 yield session
@@ -125,7 +125,7 @@ class Database:
             raise problem from error
         except StaleDataError as error:  # changed since it was read, without a lock
             raise faults.contended() from error
-        if self.availability.outages and "begun" in info:
+        if self.availability.outages and "begun" in session.info:
             self.availability.end(readonly=readonly, wrote=bool(written.mappers))
 
     @asynccontextmanager
@@ -215,9 +215,10 @@ class Database:
         if (lost := error.connection_invalidated) and not outage:  # which the driver noticed itself
             outage, cause = UNREACHABLE, ConnectionError("the connection was closed")
         if outage:
-            self.availability.begin(outage, cause, readonly=readonly)
+            lender = self.readers if readonly else self.writers
             # A transaction is lost with its connection; of a commit, nobody knows.
-            return away(again=lost and outage is UNREACHABLE and error.statement is not None)
+            again = lost and outage is UNREACHABLE and error.statement is not None
+            return lender.refusal(cause, outage, again=again)
         if (found := faults.violation(error)) is None:
             return None
         verb = (error.statement or "").partition(" ")[0].upper()

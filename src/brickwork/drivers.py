@@ -21,7 +21,15 @@ from typing import Any, Final, cast
 
 from asyncpg import InterfaceError, InternalClientError, PostgresError
 
-from brickwork.availability import SILENT, UNREACHABLE, is_locked, is_lost, is_stale, outage_of
+from brickwork.availability import (
+    SILENT,
+    UNREACHABLE,
+    UNWRITABLE,
+    is_locked,
+    is_lost,
+    is_stale,
+    outage_of,
+)
 from brickwork.coalescing import Coalescer, is_hashable
 from brickwork.connections import deadline
 from brickwork.database import Database
@@ -203,7 +211,7 @@ async def _settled(lender: Lender, sent: Awaitable[Sequence[Any]]) -> Sequence[A
         rows = await sent
     except _ERRORS as error:
         outage = outage_of(error, readonly=False)
-        if _is_refusal(error) and outage is not SILENT:
+        if outage is UNWRITABLE or (_is_refusal(error) and outage is not SILENT):
             return None
         raise lender.refusal(error, outage or UNREACHABLE) from error
     _note_success(lender)

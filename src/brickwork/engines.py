@@ -26,6 +26,7 @@ from brickwork.availability import (
     is_locked,
     is_lost,
     is_stale,
+    state_of,
 )
 from brickwork.connections import (
     Hosts,
@@ -95,10 +96,13 @@ class Lender:
         lent: PoolProxiedConnection = await greenlet_spawn(self._lend)
         return lent
 
-    def refusal(self, error: Exception, outage: Outage) -> Unavailable:
+    def refusal(self, error: BaseException, outage: Outage, *, again: bool = False) -> Unavailable:
         """Return what to tell a client who is refused for *error*; log that the *outage* began."""
-        self.availability.begin(outage, cause_of(error), readonly=self.readonly)
-        return away()
+        cause = cause_of(error)
+        if outage is SILENT and (state_of(cause) == "SQLITE_INTERRUPT" or not str(cause)):
+            cause = TimeoutError(f"no answer in {self.command_timeout:g} s")
+        self.availability.begin(outage, cause, readonly=self.readonly)
+        return away(again=again)
 
     def explain(self, context: ExceptionContext) -> Unavailable | None:
         """Have SQLAlchemy close what is lost; return what to tell a client of a statement too long.
@@ -117,8 +121,7 @@ class Lender:
             context.is_disconnect = True
             driver: Any = connection.connection.driver_connection
             driver.terminate()
-            text = f"no answer in {self.command_timeout:g} s"
-            return self.refusal(TimeoutError(text), SILENT)
+            return self.refusal(cause, SILENT)
         if is_lost(cause, readonly=self.readonly):
             context.is_disconnect = True
             context.invalidate_pool_on_disconnect = not is_stale(cause)
@@ -163,7 +166,7 @@ class Lender:
                 return self._connect()
             return await_(self._in_time())
         except ConnectTimeout as error:
-            raise self.refusal(error, UNREACHABLE) from error
+            raise self.refusal(error, SILENT) from error
         except PoolTimeout as error:
             raise self.refusal(error, EXHAUSTED) from error
         except Exception as error:
@@ -172,8 +175,11 @@ class Lender:
             raise self.refusal(error, UNREACHABLE) from error
 
     async def _in_time(self) -> PoolProxiedConnection:
-        async with asyncio.timeout(self.timeout):
-            lent: PoolProxiedConnection = await greenlet_spawn(self._connect)
+        try:
+            async with asyncio.timeout(self.timeout):
+                lent: PoolProxiedConnection = await greenlet_spawn(self._connect)
+        except TimeoutError as error:
+            raise ConnectTimeout(f"no connection in {self.timeout:g} s") from error
         return lent
 
 

@@ -7,7 +7,7 @@ under load some wait ten times as long as others, and a few until they are refus
 import asyncio
 import time
 from collections import deque
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from sqlalchemy import AsyncAdaptedQueuePool
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -31,7 +31,7 @@ class FairQueue(AsyncAdaptedQueue[T]):
         """Hold *maxsize* items at most; the one that was put first is the first to be taken."""
         super().__init__(maxsize, use_lifo)
         self._items: deque[T] = deque()
-        self._waiting: deque[asyncio.Future[T]] = deque()
+        self._waiting: deque[asyncio.Future[T | None]] = deque()
 
     @override
     def empty(self) -> bool:
@@ -51,13 +51,22 @@ class FairQueue(AsyncAdaptedQueue[T]):
 
     @override
     def put_nowait(self, item: T) -> None:
-        while self._waiting:
-            if not (first := self._waiting.popleft()).done():
-                first.set_result(item)
-                return
+        if self._wake(item):
+            return
         if self.full():
             raise Full
         self._items.append(item)
+
+    def make_room(self) -> None:
+        """Have the first who waits for an item make one: there is room for it now."""
+        self._wake(None)
+
+    def _wake(self, item: T | None) -> bool:
+        while self._waiting:
+            if not (first := self._waiting.popleft()).done():
+                first.set_result(item)
+                return True
+        return False
 
     @override
     def get_nowait(self) -> T:
@@ -69,21 +78,28 @@ class FairQueue(AsyncAdaptedQueue[T]):
     def get(self, block: bool = True, timeout: float | None = None) -> T:
         if self._items or not block:  # where there are items, nobody waits
             return self.get_nowait()
-        return await_(self._wait(timeout))
+        if (item := await_(self._wait(timeout))) is None:
+            raise Empty
+        return item
 
     async def turn(self, timeout: float | None) -> None:  # noqa: ASYNC109 — that of the pool
-        """Wait in line for an item, which then is the first; raises `Empty`."""
-        self._items.appendleft(await self._wait(timeout))
+        """Wait in line for an item, which then is the first, or for room; raises `Empty`."""
+        if (item := await self._wait(timeout)) is not None:
+            self._items.appendleft(item)
 
-    async def _wait(self, timeout: float | None) -> T:  # noqa: ASYNC109 — as above
-        turn: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    async def _wait(self, timeout: float | None) -> T | None:  # noqa: ASYNC109 — as above
+        turn: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
             async with asyncio.timeout(timeout):
                 return await turn
         except (TimeoutError, asyncio.CancelledError) as end:
             if turn.done() and not turn.cancelled():  # it came in the moment it was given up
-                self.put_nowait(turn.result())
+                item = turn.result()
+                if item is None:
+                    self.make_room()
+                else:
+                    self.put_nowait(item)
             turn.cancel()
             if isinstance(end, TimeoutError):
                 raise Empty from None
@@ -116,11 +132,12 @@ class FairPool(AsyncAdaptedQueuePool):
 
         Raises `sqlalchemy.exc.TimeoutError`; `ConnectTimeout` if one could not be opened in time.
         """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout
         queue = cast("FairQueue[ConnectionPoolEntry]", self._pool)
-        deadline = asyncio.get_running_loop().time() + self._timeout
-        if queue.empty() and self._overflow >= self._max_overflow:
+        while queue.empty() and self._overflow >= self._max_overflow:
             try:
-                await queue.turn(self._timeout)
+                await queue.turn(deadline - loop.time())
             except Empty as error:
                 text = f"all {self.size()} were in use for {self._timeout:g} s"
                 raise PoolTimeout(text) from error
@@ -143,6 +160,12 @@ class FairPool(AsyncAdaptedQueuePool):
         if _is_closed(entry):
             entry.invalidate()
         return entry
+
+    @override
+    def _dec_overflow(self) -> Literal[True]:
+        done = super()._dec_overflow()
+        cast("FairQueue[ConnectionPoolEntry]", self._pool).make_room()
+        return done
 
     def _is_spent(self, entry: ConnectionPoolEntry) -> bool:
         """Tell whether *entry* has no connection, or one that is replaced before it is lent."""
