@@ -7,7 +7,7 @@ together began after the last of it came, so that everybody reads what was writt
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 from brickwork.availability import away
@@ -19,6 +19,9 @@ _MOST: Final = 256
 """How many are carried out together."""
 
 _Make = Callable[[], Awaitable[R]]
+
+_Waiting: TypeAlias = tuple[T, asyncio.Future[R], float | None]
+"""An item, its result, and the instant until which somebody waits for it."""
 
 
 class Coalescer(Generic[T, R]):
@@ -38,16 +41,18 @@ class Coalescer(Generic[T, R]):
         self._run = run
         self._free = at_once
         self._timeout = timeout
-        self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
+        self._waiting: deque[_Waiting[T, R]] = deque()
         self._drains: set[asyncio.Task[None]] = set()
 
     async def __call__(self, item: T) -> R:
         """Return the result of *item*; raises its error, or `Unavailable` if it waits too long."""
         if not self._free:
-            turn: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-            self._waiting.append((item, turn))
+            loop = asyncio.get_running_loop()
+            turn: asyncio.Future[R] = loop.create_future()
+            deadline = None if self._timeout is None else loop.time() + self._timeout
+            self._waiting.append((item, turn, deadline))
             try:
-                async with asyncio.timeout(self._timeout):
+                async with asyncio.timeout_at(deadline):
                     return await turn
             except TimeoutError as error:
                 raise away() from error
@@ -76,24 +81,25 @@ class Coalescer(Generic[T, R]):
         finally:
             self._free += 1
 
-    def _next(self) -> Sequence[tuple[T, asyncio.Future[R]]]:
+    def _next(self) -> "Sequence[_Waiting[T, R]]":
         """Return the items that are carried out next; nobody waits any more for the others."""
-        batch: list[tuple[T, asyncio.Future[R]]] = []
+        batch: list[_Waiting[T, R]] = []
         while self._waiting and len(batch) < _MOST:
             if not (each := self._waiting.popleft())[1].done():
                 batch.append(each)
         return batch
 
-    async def _answer(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
+    async def _answer(self, batch: "Sequence[_Waiting[T, R]]") -> None:
         try:
-            results = await self._run([item for item, _ in batch])
+            async with asyncio.timeout_at(batch[-1][2]):  # after which nobody waits
+                results = await self._run([item for item, _, _ in batch])
         except Exception as error:  # noqa: BLE001 — it is told to those who asked
             results = [error] * len(batch)
         except BaseException:
-            for _, turn in batch:
+            for _, turn, _ in batch:
                 turn.cancel()
             raise
-        for (_, turn), result in zip(batch, results, strict=True):
+        for (_, turn, _), result in zip(batch, results, strict=True):
             if turn.done():  # who asked went away
                 continue
             if isinstance(result, Exception):
