@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from brickwork import Unavailable
 from brickwork.coalescing import Coalescer, Sharing
 from tests.support.waiting import DEADLINE, until
 
@@ -213,3 +214,41 @@ async def test_names_are_forgotten_with_the_last_share() -> None:
     _ = await ends(tasks)
     del tasks  # which hold the calls
     await until(lambda: len(sharing) == 0)
+
+
+# --- Items that wait too long ---------------------------------------------------------------------
+
+
+async def test_item_that_waits_too_long_is_refused_and_does_not_run() -> None:
+    runs = Runs()
+    coalescer = Coalescer(runs, at_once=1, timeout=0.05)
+    first = asyncio.create_task(coalescer(1))
+    await until(lambda: runs.batches == [[1]])
+    with pytest.raises(Unavailable):
+        await coalescer(2)
+    runs.gate.set()
+    assert await first == 2
+    assert await coalescer(3) == 6
+    assert runs.batches == [[1], [3]]
+
+
+async def test_batch_that_nobody_waits_for_is_cancelled() -> None:
+    runs = Runs()
+    coalescer = Coalescer(runs, at_once=1, timeout=0.05)
+    tasks = [asyncio.create_task(coalescer(each)) for each in (1, 2, 3)]
+    await until(lambda: runs.batches == [[1]])
+    first, runs.gate = runs.gate, asyncio.Event()
+    first.set()
+    results = await ends(tasks)
+    assert (results[0], [type(each) for each in results[1:]]) == (2, [Unavailable, Unavailable])
+    assert runs.batches == [[1], [2, 3]]
+    runs.gate.set()
+    assert await coalescer(4) == 8
+
+
+async def test_share_that_waits_too_long_is_refused() -> None:
+    makes, sharing = Makes(), Sharing(0.05)
+    tasks = await share(sharing, makes, "a", "a")
+    assert isinstance((await ends(tasks[1:]))[0], Unavailable)
+    makes.gate.set()
+    assert await tasks[0] == 1

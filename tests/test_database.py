@@ -38,7 +38,7 @@ async def client(shop_service: Service) -> AsyncIterator[AsyncClient]:
 @pytest.fixture
 async def database(shop_service: Service) -> AsyncIterator[Database]:
     """The shop's database, with one connection for each kind of work."""
-    database = Database(shop_service.url, pool_size=1, pool_timeout=0.05)
+    database = Database(shop_service.url, pool_size=1, pool_timeout=0.5)
     async with database.lifespan(None):
         yield database
 
@@ -254,7 +254,7 @@ async def test_request_refused_before_its_row_takes_no_connection(
 
 
 async def test_lost_connection_is_closed_and_its_place_is_free(shop_service: Service) -> None:
-    database = Database(shop_service.url, pool_size=1, pool_timeout=0.2)
+    database = Database(shop_service.url, pool_size=1, pool_timeout=0.5)
 
     async def lose_a_connection() -> None:
         connection = await database.writer.connect()

@@ -170,7 +170,7 @@ async def test_single_connection_is_enough_for_an_export(shop_service: Service) 
 
 
 async def test_export_without_a_connection_is_unavailable(shop_service: Service) -> None:
-    database = Database(shop_service.url, pool_size=2, pool_timeout=0.05)
+    database = Database(shop_service.url, pool_size=2, pool_timeout=0.5)
     async with (
         database.lifespan(None),
         client_of(APP, {"database": database}) as client,

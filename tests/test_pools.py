@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
+from sqlalchemy.util.concurrency import await_
 from sqlalchemy.util.queue import Empty, Full
 
 from brickwork import Database
-from brickwork.pools import FairPool, FairQueue
+from brickwork.pools import ConnectTimeout, FairPool, FairQueue
+from tests.support.databases import postgres_only
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -138,7 +141,9 @@ async def test_connections_are_lent_in_turn(engine: AsyncEngine, pool: FairPool)
     assert pool.checkedin() == 2
 
 
-async def test_turns_and_connections_are_one_line(engine: AsyncEngine, pool: FairPool) -> None:
+async def test_connections_lent_in_either_way_are_one_line(
+    engine: AsyncEngine, pool: FairPool
+) -> None:
     order: list[int] = []
 
     async def connect(number: int) -> None:
@@ -146,13 +151,13 @@ async def test_turns_and_connections_are_one_line(engine: AsyncEngine, pool: Fai
             order.append(number)
             await connection.execute(text("SELECT 1"))
 
-    async def take_turn(number: int) -> None:
-        connection = pool.connect() if await pool.turn() else await greenlet_spawn(pool.connect)
+    async def lend(number: int) -> None:
+        connection = await pool.lend()
         order.append(number)
         connection.close()
 
     held = [await engine.connect() for _ in range(2)]
-    users = [(take_turn if n % 2 else connect)(n) for n in range(20)]
+    users = [(lend if n % 2 else connect)(n) for n in range(20)]
     tasks = [asyncio.create_task(each) for each in users]
     await until(lambda: waiting(pool) == 20)
     for each in held:
@@ -162,42 +167,89 @@ async def test_turns_and_connections_are_one_line(engine: AsyncEngine, pool: Fai
     assert pool.checkedin() == 2
 
 
-async def test_turn_may_have_to_open_a_connection(engine: AsyncEngine, pool: FairPool) -> None:
+async def test_connection_lent_may_have_to_be_opened(engine: AsyncEngine, pool: FairPool) -> None:
     held = [await engine.connect() for _ in range(2)]
-    turn = asyncio.create_task(pool.turn())
+    lent = asyncio.create_task(pool.lend())
     await until(lambda: waiting(pool) == 1)
     await held[0].invalidate()
     await held[0].close()
-    assert not await turn
-    async with engine.connect() as connection:
-        assert await connection.scalar(text("SELECT 1")) == 1
+    connection = await lent
+    assert connection.is_valid
+    connection.close()
     await held[1].close()
+
+
+@pytest.mark.parametrize("state", ["invalidated", "distrusted"])
+async def test_pool_without_a_good_connection_is_not_ready(
+    engine: AsyncEngine, pool: FairPool, state: str
+) -> None:
+    async with engine.connect() as connection:
+        assert not pool.is_ready()  # since there is none
+        if state == "invalidated":
+            await connection.invalidate()
+    if state == "distrusted":
+        assert pool.is_ready()
+        pool.distrust()
+    assert not pool.is_ready()
+    (await pool.lend()).close()
+    assert pool.is_ready()
+
+
+@postgres_only
+async def test_connection_closed_by_the_server_is_replaced(
+    engine: AsyncEngine, pool: FairPool, database: Database
+) -> None:
+    async with engine.connect() as connection:
+        process = await connection.scalar(select(func.pg_backend_pid()))
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+    assert pool.is_ready()
+    async with database.writer.connect() as other:
+        await other.execute(select(func.pg_terminate_backend(process, 30_000)))
+    await until(driver.is_closed)
+    async with engine.connect() as first, engine.connect() as second:
+        rows = [await each.scalar(text("SELECT 1")) for each in (first, second)]
+    assert rows == [1, 1]
 
 
 @pytest.fixture
 async def small(service_url: str) -> AsyncGenerator[AsyncEngine]:
     """An engine with one connection, for which nobody waits long."""
-    database = Database(service_url, pool_size=1, pool_timeout=0.05)
+    database = Database(service_url, pool_size=1, pool_timeout=0.5)
     yield database.reader
     await database.dispose()
 
 
-async def test_turn_times_out(small: AsyncEngine) -> None:
+async def test_lending_times_out(small: AsyncEngine) -> None:
     assert isinstance(small.pool, FairPool)
     async with small.connect() as connection:
         await connection.execute(text("SELECT 1"))
-        with pytest.raises(PoolTimeout):
-            await small.pool.turn()
-    assert (await small.pool.turn(), small.pool.checkedin()) == (True, 1)
+        with pytest.raises(PoolTimeout, match=r"all 1 were in use for 0\.5 s"):
+            await small.pool.lend()
+    assert small.pool.is_ready()
 
 
-async def test_cancelled_turn_takes_nothing(engine: AsyncEngine, pool: FairPool) -> None:
+async def test_connection_that_takes_too_long_to_open_is_given_up(small: AsyncEngine) -> None:
+    pool = small.pool
+    assert isinstance(pool, FairPool)
+
+    @event.listens_for(small.sync_engine, "do_connect")
+    def hang(*_: object) -> None:
+        await_(asyncio.Event().wait())
+
+    with pytest.raises(ConnectTimeout, match=r"no connection in 0\.5 s"):
+        await pool.lend()
+    event.remove(small.sync_engine, "do_connect", hang)
+    (await pool.lend()).close()
+    assert pool.checkedin() == 1
+
+
+async def test_cancelled_lending_takes_nothing(engine: AsyncEngine, pool: FairPool) -> None:
     held = [await engine.connect() for _ in range(2)]
-    turn = asyncio.create_task(pool.turn())
+    lent = asyncio.create_task(pool.lend())
     await until(lambda: waiting(pool) == 1)
-    turn.cancel()
+    lent.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await turn
+        await lent
     for each in held:
         await each.close()
-    assert (await pool.turn(), pool.checkedin()) == (True, 2)
+    assert (pool.is_ready(), pool.checkedin()) == (True, 2)

@@ -21,7 +21,8 @@ from brickwork import (
     Unavailable,
     install,
 )
-from brickwork.faults import away, contended
+from brickwork.availability import away
+from brickwork.faults import contended
 from brickwork.retries import carried_out
 from tests.support.bodies import summary
 from tests.support.calls import calling

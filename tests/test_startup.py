@@ -272,12 +272,6 @@ async def test_a_database_that_is_silent_is_not_waited_for(
     assert log.take() == [unreachable(url, "it does not answer")]
 
 
-async def test_a_start_does_not_fail_for_an_option_that_no_driver_knows(log: Log) -> None:
-    await started(create_app("postgresql://127.0.0.1:1/shop?sslmode=require"))
-    cause = "connect() got an unexpected keyword argument 'sslmode'"
-    assert log.take() == [unreachable("postgresql://127.0.0.1:1/shop", cause)]
-
-
 async def test_a_file_that_another_process_has_locked_is_no_outage(
     tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,29 +1,15 @@
 """The database of an application: its engines, and the transaction each request runs in."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
-from pydantic_core import to_json
-from sqlalchemy import (
-    URL,
-    Connection,
-    Dialect,
-    MetaData,
-    Table,
-    event,
-    exists,
-    func,
-    make_url,
-    select,
-)
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+from sqlalchemy import URL, Connection, MetaData, Table, event, exists, func, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -32,26 +18,15 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import Session as SyncSession
 from sqlalchemy.orm.exc import StaleDataError
-from sqlalchemy.pool import ConnectionPoolEntry
 from typing_extensions import override
 
 from brickwork import faults
 from brickwork.answers import request_id
-from brickwork.availability import Availability
+from brickwork.availability import UNREACHABLE, away, cause_of, is_locked, is_stale, outage_of
 from brickwork.coalescing import Coalescer, Sharing
-from brickwork.connections import begin_reading, begin_writing, prepare, roll_back
-from brickwork.pools import FairPool
+from brickwork.connections import all_closed
+from brickwork.engines import Settings, connected
 from brickwork.problems import Problem
-from brickwork.reads import stand_alone
-
-_DRIVERS: Final = {
-    "postgres": "postgresql+asyncpg",
-    "postgresql": "postgresql+asyncpg",
-    "postgresql+asyncpg": "postgresql+asyncpg",
-    "sqlite": "sqlite+aiosqlite",
-    "sqlite+aiosqlite": "sqlite+aiosqlite",
-}
-
 
 Isolation: TypeAlias = Literal["read committed", "repeatable read", "serializable"]
 """How far transactions of PostgreSQL are kept apart."""
@@ -73,34 +48,61 @@ class Database:
 
     def __init__(  # noqa: PLR0913 — each has a default that is right for most
         self,
-        url: str | URL,
+        url: str | URL | AsyncEngine,
         *,
+        reader: AsyncEngine | None = None,
         pool_size: int = 10,
         pool_timeout: float = 10,
-        isolation: Isolation = "read committed",
+        connect_args: Mapping[str, Any] | None = None,
+        pooler: bool = False,
+        isolation: Isolation | None = None,
         fast: bool = True,
         coalesce: bool = True,
     ) -> None:
-        """Open nothing yet; *url* is as SQLAlchemy has it.
+        """Open nothing yet.
 
-        Each pool opens *pool_size* connections at most, and a request waits *pool_timeout*
-        seconds for one before it is refused. *isolation* is that of PostgreSQL's transactions; on
-        SQLite they are serializable always. *fast* lets what is not overridden past the session,
-        and *coalesce* has what waits there carried out together: answers are the same without.
-        Raises `ValueError` for a database on which the promises cannot be kept.
+        Args:
+            url: The database, as SQLAlchemy or libpq writes it, or an engine of your own. The
+                pool, the arguments and the listeners of an engine stay as they are.
+            reader: The engine of requests that only read, where *url* is an engine, too.
+            pool_size: How many connections each pool opens at most.
+            pool_timeout: How many seconds a request waits for the database: for a connection, be it
+                a free or a new one, and for each answer. Then it is refused.
+            connect_args: Further arguments of `asyncpg.connect` or `aiosqlite.connect`.
+            pooler: Whether PgBouncer or the like lends a connection for each transaction. Nothing
+                then relies on what a connection remembers.
+            isolation: How far transactions of PostgreSQL are kept apart; "read committed", or as
+                the engine has it, unless it is said. On SQLite they are serializable always.
+            fast: Whether what is not overridden may go past the session; answers are the same.
+            coalesce: Whether what waits there is carried out together; answers are the same.
+
+        Raises:
+            ValueError: The promises cannot be kept on this database, or something of the URL or the
+                arguments would have no effect.
+
         """
-        self.url = _supported(make_url(url))
+        settings = Settings(
+            pool_size=pool_size,
+            timeout=pool_timeout,
+            connect_args=connect_args,
+            pooler=pooler,
+            isolation=isolation,
+        )
+        made = connected(url, reader, settings)
+        self.url = made.target.url
+        self.timeout = pool_timeout
+        self.availability = made.availability
+        self.writers, self.readers = made.writers, made.readers
+        self.writer, self.reader = made.writers.engine, made.readers.engine
         self.retries = 0
-        self.fast = fast and not _overridden(type(self))
+        self.fast = fast and made.may_be_fast and not _overridden(type(self))
         self.coalesce = coalesce
         self.coalescers: dict[object, Coalescer[Any, Any]] = {}
-        self.shared = Sharing()
-        self.availability = Availability(self.url)
+        self.shared = Sharing(pool_timeout)
         self.tables: set[Table[Any]] = set()
         """The tables that requests to the application use; the check at its start-up adds them."""
-        self._isolation = isolation
-        self.writer = self._engine(pool_size, pool_timeout, readonly=False)
-        self.reader = self._engine(pool_size, pool_timeout, readonly=True)
+        self._target = made.target
+        self._is_own = not isinstance(url, AsyncEngine)
         self._exports = asyncio.Semaphore(max(1, pool_size // 2))
 
     @asynccontextmanager
@@ -118,13 +120,13 @@ class Database:
                 yield session
                 await session.commit()
         except DBAPIError as error:
-            if (problem := await self.explain(error, written)) is None:
+            if (problem := await self.explain(error, written, readonly=readonly)) is None:
                 raise
             raise problem from error
         except StaleDataError as error:  # changed since it was read, without a lock
             raise faults.contended() from error
-        except PoolTimeout as error:
-            raise faults.away() from error
+        if self.availability.outages and "begun" in session.info:
+            self.availability.end(readonly=readonly, wrote=bool(written.mappers))
 
     @asynccontextmanager
     async def export(self) -> AsyncGenerator[AsyncSession]:
@@ -134,7 +136,7 @@ class Database:
         half the connections are kept from them.
         """
         if self._exports.locked():
-            raise faults.away()
+            raise away()
         async with self._exports, self.session(readonly=True) as session:
             if session.get_bind().dialect.name == "postgresql":
                 options = {"isolation_level": "REPEATABLE READ"}
@@ -162,7 +164,7 @@ class Database:
                 return await self._create_all(metadata)
             except DBAPIError as error:
                 # SQLite does not wait for a lock where another process switches the file to WAL.
-                if not attempts or not faults.is_locked(error.driver_exception):
+                if not attempts or not is_locked(error):
                     raise
             await asyncio.sleep(_CREATE_PAUSE)
 
@@ -178,12 +180,45 @@ class Database:
         """Close every connection that is not in use."""
         await self.writer.dispose()
         await self.reader.dispose()
+        await all_closed()
 
-    async def explain(self, error: DBAPIError, written: faults.Written) -> Problem | None:
-        """Return what *error* is to the client who sent what was *written*, if it is to blame."""
+    async def unbound(self) -> None:
+        """Let statements take as long as they do, where nobody waits for an answer."""
+        self.writers.command_timeout = self.readers.command_timeout = None
+        await self.dispose()  # connections that are open have the limit
+
+    def create_engine(self, **options: Any) -> AsyncEngine:
+        """Return another engine of the same database with *options* of SQLAlchemy.
+
+        It has nothing of this one but the address and the driver's arguments: migrations, for
+        example, need no deadline, and no foreign keys on SQLite. Raises `TypeError` if the engine
+        of this one was given.
+        """
+        if not self._is_own:
+            raise TypeError("The arguments of the engine are yours: make another one with them.")
+        return create_async_engine(self.url, connect_args={**self._target.connect_args}, **options)
+
+    async def explain(
+        self, error: DBAPIError, written: faults.Written, *, readonly: bool = False
+    ) -> Problem | None:
+        """Return what *error* is to the client who sent what was *written*; None if it is a bug.
+
+        *readonly* tells that the session only reads.
+        """
         if absent := faults.absent_tables(error, self.tables):
             self.availability.log_missing(absent)
-            return faults.away()
+            return away()
+        cause = cause_of(error)
+        if is_stale(cause):
+            return away(again=True)
+        outage = outage_of(cause, readonly=readonly)
+        if (lost := error.connection_invalidated) and not outage:  # which the driver noticed itself
+            outage, cause = UNREACHABLE, ConnectionError("the connection was closed")
+        if outage:
+            lender = self.readers if readonly else self.writers
+            # A transaction is lost with its connection; of a commit, nobody knows.
+            again = lost and outage is UNREACHABLE and error.statement is not None
+            return lender.refusal(cause, outage, again=again)
         if (found := faults.violation(error)) is None:
             return None
         verb = (error.statement or "").partition(" ")[0].upper()
@@ -204,62 +239,6 @@ class Database:
                     for column in key.columns:
                         missing |= faults.attributes(column, written.mappers)
         return sorted(missing)
-
-    def _engine(self, pool_size: int, pool_timeout: float, *, readonly: bool) -> AsyncEngine:
-        sqlite = self.url.get_backend_name() == "sqlite"
-        # SQLite has one writer at a time: the others wait here in line, not in its busy loop.
-        size = 1 if sqlite and not readonly else pool_size
-        settings = {
-            "default_transaction_read_only": "on" if readonly else "off",
-            "default_transaction_isolation": self._isolation,
-        }
-        engine = create_async_engine(
-            self.url,
-            poolclass=FairPool,
-            pool_size=size,
-            max_overflow=0,
-            pool_timeout=pool_timeout,
-            pool_reset_on_return=None,  # `roll_back` does it, and only where there is something
-            hide_parameters=True,
-            json_serializer=_to_json,
-            connect_args={} if sqlite else {"server_settings": settings},
-        )
-        event.listen(engine.sync_engine, "do_connect", self._connect)
-        event.listen(engine.sync_engine, "connect", partial(self._prepare, readonly=readonly))
-        event.listen(engine.sync_engine, "reset", roll_back)
-        if sqlite:
-            begin = begin_reading if readonly else begin_writing
-            event.listen(engine.sync_engine, "begin", begin)
-        elif readonly and self._isolation == "read committed":
-            stand_alone(engine)
-        return engine
-
-    def _connect(
-        self,
-        dialect: Dialect,
-        _: ConnectionPoolEntry,
-        args: list[Any],
-        options: dict[str, Any],
-    ) -> DBAPIConnection:
-        """Open a connection; log the cause and raise `Unavailable` where that fails."""
-        with self._connecting():
-            return dialect.connect(*args, **options)
-
-    def _prepare(self, connection: Any, _: ConnectionPoolEntry, *, readonly: bool) -> None:
-        """Set up a new *connection*; log the cause and raise `Unavailable` where that fails."""
-        with self._connecting():
-            prepare(connection, readonly=readonly)
-        self.availability.log_reachable()
-
-    @contextmanager
-    def _connecting(self) -> Generator[None]:
-        try:
-            yield
-        except (OSError, self.writer.dialect.loaded_dbapi.Error) as error:
-            if faults.is_locked(error):
-                raise
-            self.availability.log_unreachable(error)
-            raise faults.away() from error
 
 
 class _Session(SyncSession):
@@ -305,6 +284,7 @@ def _note(session: SyncSession, *_: object) -> None:
 
 @event.listens_for(_Session, "after_begin")
 def _isolate(session: SyncSession, _: object, connection: Connection) -> None:
+    session.info["begun"] = True
     isolation = session.info.get("isolation")
     if isolation and connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
@@ -339,19 +319,3 @@ def database_of(connection: HTTPConnection) -> Database:
 
 Session = Annotated[AsyncSession, Depends(get_db, scope="function")]
 """The transaction of this request: committed before the answer is sent, or not at all."""
-
-
-def _supported(url: URL) -> URL:
-    if (driver := _DRIVERS.get(url.drivername)) is None:
-        known = "postgresql+asyncpg:// or sqlite+aiosqlite://"
-        raise ValueError(f"{url.drivername}:// is not supported: use {known}.")
-    if driver.startswith("sqlite") and (url.database or ":memory:") == ":memory:":
-        raise ValueError(
-            "A database in memory belongs to one connection, and readers and writers have their "
-            "own: give it a file, sqlite+aiosqlite:///app.db."
-        )
-    return url.set(drivername=driver)
-
-
-def _to_json(document: object) -> str:
-    return to_json(document).decode()

@@ -4,6 +4,8 @@ The connection is one of SQLAlchemy's own pool: it is set up, counted and replac
 """
 
 import asyncio
+import logging
+import reprlib
 import sqlite3
 from collections import defaultdict
 from collections.abc import (
@@ -18,13 +20,20 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from asyncpg import InterfaceError, InternalClientError, PostgresError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.util import greenlet_spawn
 
-from brickwork import faults
+from brickwork.availability import (
+    SILENT,
+    UNREACHABLE,
+    UNWRITABLE,
+    is_locked,
+    is_lost,
+    is_stale,
+    outage_of,
+)
 from brickwork.coalescing import Coalescer, is_hashable
+from brickwork.connections import deadline
 from brickwork.database import Database
+from brickwork.engines import Lender
 from brickwork.pools import FairPool
 from brickwork.statements import Prepared, Statement
 
@@ -44,6 +53,9 @@ _WRITTEN: Final = ((),)
 _READING: Final = 4
 """How many batches of reads are on their way at the same time, each of all that waited."""
 
+_LEAST: Final = 0.001
+"""How many seconds a statement has, even if none are left."""
+
 _ERRORS: Final = (PostgresError, InterfaceError, InternalClientError, sqlite3.Error, OSError)
 """What a driver raises when a statement fails, or the connection did."""
 
@@ -53,12 +65,12 @@ async def fetch(
 ) -> Sequence[Any] | None:
     """Return the rows of *statement*, in a transaction of its own; None if it failed.
 
-    Nothing is lost by asking again. Raises `Unavailable` while all connections are in use.
+    Nothing is lost by asking again. Raises `Unavailable` if there is no connection, or no answer in
+    time.
     """
-    try:
-        return await _sent(database, database.reader, statement, given)
-    except _ERRORS:
-        return None
+    return await _read_or_none(
+        database.readers, _sent(database, database.readers, statement, given)
+    )
 
 
 @dataclass
@@ -113,7 +125,9 @@ class _Finding:
             rows = await fetch(self.database, self.many, {**shared, KEYS: keys})
         else:
             given = [{**known, KEY: key} for key in keys]
-            rows = await _each(self.database.reader, self.one, given)
+            rows = await _read_or_none(
+                self.database.readers, _each(self.database.readers, self.one, given)
+            )
         place = [*self.one.columns].index(self.name)
         read = [self.one.read(row) for row in rows or ()]
         return {row[place]: Found(row) for row in read}
@@ -130,10 +144,11 @@ async def write(
 ) -> Sequence[Any] | None:
     """Return the rows that *statement* wrote, which are committed; None if it was refused.
 
-    What was refused changed nothing, and may be sent again. Raises `Unavailable` while all
-    connections are in use, and where the answer was lost: it may be committed, or not.
+    What was refused changed nothing, and may be sent again. Raises `Unavailable` if there is no
+    connection, and where the answer was lost or is late: it may be committed, or not.
     """
-    return await _settled(_sent(database, database.writer, statement, given))
+    writers = database.writers
+    return await _settled(writers, _sent(database, writers, statement, given))
 
 
 async def insert(
@@ -165,43 +180,66 @@ async def insert_all(
     On PostgreSQL *statement* takes a list for each value; on SQLite it is carried out for each row,
     in one transaction.
     """
-    if database.writer.dialect.name == "postgresql":
+    if not database.writers.is_sqlite:
         return await write(database, statement, _lists(rows))
     bound = [(statement.sql, statement.bound(each)) for each in rows]
-    return await _settled(_whole(database.writer, bound))
+    return await _settled(database.writers, _whole(database.writers, bound))
 
 
 def _lists(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Any]]:
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 
-async def _settled(sent: Awaitable[Sequence[Any]]) -> Sequence[Any] | None:
+async def _read_or_none(lender: Lender, sent: Awaitable[Sequence[Any]]) -> Sequence[Any] | None:
+    """Return the rows that were *sent* for; None if another attempt may have them."""
+    try:
+        rows = await sent
+    except _ERRORS as error:
+        outage = outage_of(error, readonly=True)
+        if outage is SILENT:
+            raise lender.refusal(error, outage) from error
+        if outage:
+            lender.refusal(error, outage)
+        return None
+    _note_success(lender)
+    return rows
+
+
+async def _settled(lender: Lender, sent: Awaitable[Sequence[Any]]) -> Sequence[Any] | None:
     """Return what was *sent* returns, which is committed; None if it was refused."""
     try:
-        return await sent
+        rows = await sent
     except _ERRORS as error:
-        if _is_refusal(error):
+        outage = outage_of(error, readonly=False)
+        if outage is UNWRITABLE or (_is_refusal(error) and outage is not SILENT):
             return None
-        raise faults.away() from error
+        raise lender.refusal(error, outage or UNREACHABLE) from error
+    _note_success(lender)
+    return rows
+
+
+def _note_success(lender: Lender) -> None:
+    if lender.availability.outages:
+        lender.availability.end(readonly=lender.readonly, wrote=not lender.readonly)
 
 
 def _coalescer(database: Database, name: object, run: _Run, *, at_once: int) -> Coalescer[Any, Any]:
     if name not in database.coalescers:
-        database.coalescers[name] = Coalescer(run, at_once=at_once)
+        database.coalescers[name] = Coalescer(run, at_once=at_once, timeout=database.timeout)
     return database.coalescers[name]
 
 
 async def _sent(
-    database: Database, engine: AsyncEngine, statement: Statement, given: Mapping[str, Any]
+    database: Database, lender: Lender, statement: Statement, given: Mapping[str, Any]
 ) -> Sequence[Any]:
     """Return the rows of *statement*; raises what the driver does."""
     values = statement.bound(given)
-    if engine.dialect.name == "postgresql":
-        return await _alone(engine, statement.sql, values)
-    carry_out, at_once = (_written, 1) if engine is database.writer else (_read, _READING)
+    if not lender.is_sqlite:
+        return await _alone(lender, statement.sql, values)
+    carry_out, at_once = (_read, _READING) if lender.readonly else (_written, 1)
 
     async def together(batch: Sequence[_Bound]) -> Sequence[Any]:
-        results: Sequence[Any] = await _in_thread(engine, carry_out, batch)
+        results: Sequence[Any] = await _in_thread(lender, carry_out, batch)
         return results
 
     bound = (statement.sql, values)
@@ -214,50 +252,140 @@ async def _sent(
     return _raised(result)
 
 
-async def _each(
-    engine: AsyncEngine, statement: Statement, given: Sequence[Mapping[str, Any]]
-) -> Sequence[Any] | None:
-    """Return the rows that *statement* reads with each that is *given*; None if one failed."""
-    try:
-        read = await _in_thread(
-            engine, _read, [(statement.sql, statement.bound(each)) for each in given]
-        )
-        return [row for rows in read for row in _raised(rows)]
-    except _ERRORS:
-        return None
-
-
-async def _whole(engine: AsyncEngine, batch: Sequence[_Bound]) -> Sequence[Any]:
-    return _raised(await _in_thread(engine, _all_written, batch))
-
-
 def _raised(result: Any) -> Sequence[Any]:
     if isinstance(result, Exception):
         raise result
     return cast("Sequence[Any]", result)
 
 
-async def _in_thread(engine: AsyncEngine, carry_out: _CarryOut, batch: Sequence[_Bound]) -> Any:
+@asynccontextmanager
+async def _lent(lender: Lender) -> AsyncGenerator[Any]:
+    """Lend a connection, outside of any transaction."""
+    connection: Any = await lender.lend()
+    try:
+        yield connection
+    except BaseException as error:  # it is lost, or was given up while the server is at it
+        connection.invalidate()
+        pool = lender.engine.sync_engine.pool
+        if isinstance(error, TimeoutError) and isinstance(pool, FairPool):
+            pool.distrust()
+        raise
+    finally:
+        # No transaction is open, so there is none to roll back, for which it would have to wait.
+        connection._close_special(transaction_reset=True)  # noqa: SLF001
+
+
+class _Clock:
+    """The time that is left for a statement, and for the connection before it."""
+
+    def __init__(self, seconds: float | None) -> None:
+        """Begin with as many *seconds*, or without a limit."""
+        self._loop = asyncio.get_running_loop()
+        self._end = None if seconds is None else self._loop.time() + seconds
+
+    @property
+    def left(self) -> float | None:
+        """How many seconds are left, and always a few."""
+        return None if self._end is None else max(_LEAST, self._end - self._loop.time())
+
+
+def _log(lender: Lender, sql: str, values: Sequence[Any]) -> None:
+    """Log a statement as SQLAlchemy does, which has no part in it."""
+    engine = lender.engine.sync_engine
+    if engine.logger.isEnabledFor(logging.INFO):
+        engine.logger.info("%s", sql)
+        hidden = "[SQL parameters hidden due to hide_parameters=True]"
+        engine.logger.info(
+            "[fast path] %s", hidden if engine.hide_parameters else reprlib.repr(values)
+        )
+
+
+# --- PostgreSQL -----------------------------------------------------------------------------------
+
+
+async def _alone(lender: Lender, sql: str, values: Sequence[Any]) -> Sequence[Any]:
+    clock = _Clock(lender.command_timeout)
+    async with _lent(lender) as connection:
+        _log(lender, sql, values)
+        try:
+            return await _fetched(lender, connection, sql, values, clock)
+        except PostgresError as error:
+            if is_lost(error, readonly=lender.readonly):
+                raise
+            refused = error  # on a connection that is as good as before
+    raise refused
+
+
+async def _fetched(
+    lender: Lender, connection: Any, sql: str, values: Sequence[Any], clock: _Clock
+) -> Sequence[Any]:
+    rows: Sequence[Any]
+    driver = connection.driver_connection
+    if lender.begin is None:
+        rows = await driver.fetch(sql, *values, timeout=clock.left)
+        return rows
+    isolation = lender.begin["isolation"] or connection.isolation_level
+    transaction = driver.transaction(isolation=isolation, readonly=lender.readonly)
+    await transaction.start()
+    try:
+        rows = await driver.fetch(sql, *values, timeout=clock.left)
+    except PostgresError as error:
+        if not is_lost(error, readonly=lender.readonly):
+            await transaction.rollback()
+        raise
+    await transaction.commit()
+    return rows
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Tell whether the statement surely changed nothing."""
+    match error:
+        case PostgresError():
+            return is_stale(error) or not is_lost(error, readonly=False)
+        case sqlite3.OperationalError():
+            name: str = getattr(error, "sqlite_errorname", "")
+            return is_stale(error) or is_locked(error) or name.startswith("SQLITE_ERROR")
+        case InternalClientError():  # on a connection that was told of its end, and sent nothing
+            return str(error).startswith("cannot switch to state")
+        case _:
+            return isinstance(error, sqlite3.Error | InterfaceError)
+
+
+# --- SQLite ---------------------------------------------------------------------------------------
+
+
+async def _each(
+    lender: Lender, statement: Statement, given: Sequence[Mapping[str, Any]]
+) -> Sequence[Any]:
+    """Return the rows that *statement* reads with each that is *given*; raises if one failed."""
+    bound = [(statement.sql, statement.bound(each)) for each in given]
+    read = await _in_thread(lender, _read, bound)
+    return [row for rows in read for row in _raised(rows)]
+
+
+async def _whole(lender: Lender, batch: Sequence[_Bound]) -> Sequence[Any]:
+    """Return something if all of *batch* is written and committed; raises the first error."""
+    _raised((await _in_thread(lender, _all_written, batch))[0])
+    return _WRITTEN
+
+
+async def _in_thread(
+    lender: Lender, carry_out: _CarryOut, batch: Sequence[_Bound]
+) -> Sequence[Any]:
     """Have *batch* carried out in one hop to the thread of a connection, and back.
 
     That is most of what a statement of SQLite costs.
     """
-    async with _lent(engine) as connection:
+    clock = _Clock(lender.command_timeout)
+    async with _lent(lender) as connection:
+        for sql, values in batch:
+            _log(lender, sql, values)
         driver = connection.driver_connection
-        return await driver._execute(carry_out, driver._conn, batch)  # noqa: SLF001
-
-
-async def _alone(engine: AsyncEngine, sql: str, values: Sequence[Any]) -> Sequence[Any]:
-    async with _lent(engine) as connection:
-        try:
-            rows: Sequence[Any] = await connection.driver_connection.fetch(sql, *values)
-        except PostgresError as error:
-            if _is_end(error):
-                raise
-            refused = error  # on a connection that is as good as before
-        else:
-            return rows
-    raise refused
+        with deadline(driver, clock.left):
+            results: Sequence[Any] = await driver._execute(carry_out, driver._conn, batch)  # noqa: SLF001
+        if any(isinstance(each, Exception) and is_stale(each) for each in results):
+            connection.invalidate()
+    return results
 
 
 def _read(connection: sqlite3.Connection, batch: Sequence[_Bound]) -> Sequence[Any]:
@@ -266,32 +394,30 @@ def _read(connection: sqlite3.Connection, batch: Sequence[_Bound]) -> Sequence[A
 
 
 def _written(connection: sqlite3.Connection, batch: Sequence[_Bound]) -> Sequence[Any]:
-    """Return what each of *batch* wrote, or its error; they are committed together."""
-    connection.execute("BEGIN IMMEDIATE")
-    results: list[Any] = []
-    for each in batch:
-        results.append(_result(connection, *each))
-        if not connection.in_transaction:  # SQLite gave up all of it
-            return [results[-1]] * len(batch)
+    """Return what each of *batch* wrote, or its error.
+
+    They are committed together. If one is refused they are written again, each in a transaction of
+    its own: a statement that fails may have written a part, or ended the transaction.
+    """
+    results = _all_written(connection, batch)
+    error = results[0]
+    if not isinstance(error, Exception):
+        return results
+    if len(batch) == 1 or is_locked(error) or not _is_refusal(error):
+        return [error] * len(batch)
+    return [_all_written(connection, [each])[0] for each in batch]
+
+
+def _all_written(connection: sqlite3.Connection, batch: Sequence[_Bound]) -> Sequence[Any]:
+    """Return what each of *batch* wrote in one transaction; if one is refused, its error alone."""
     try:
+        connection.execute("BEGIN IMMEDIATE")
+        results = [connection.execute(*each).fetchall() for each in batch]
         connection.execute("COMMIT")
     except sqlite3.Error as error:
         connection.rollback()  # if SQLite has not
-        return [error] * len(batch)
+        return [error]
     return results
-
-
-def _all_written(connection: sqlite3.Connection, batch: Sequence[_Bound]) -> Any:
-    """Return something if all of *batch* is written and committed, else the error of the first."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for each in batch:
-            connection.execute(*each).fetchall()
-        connection.execute("COMMIT")
-    except sqlite3.Error as error:
-        connection.rollback()
-        return error
-    return _WRITTEN
 
 
 def _result(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> Any:
@@ -299,42 +425,3 @@ def _result(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> 
         return connection.execute(sql, values).fetchall()
     except sqlite3.Error as error:
         return error
-
-
-@asynccontextmanager
-async def _lent(engine: AsyncEngine) -> AsyncGenerator[Any]:
-    """Lend a connection of the pool of *engine*, outside of any transaction."""
-    try:
-        connection = await _connection(engine)
-    except PoolTimeout as error:
-        raise faults.away() from error
-    try:
-        yield connection
-    except BaseException:  # it is lost, or was given up while the server is at it
-        connection.invalidate()
-        raise
-    finally:
-        # No transaction was begun, so there is none to roll back, for which it would have to wait.
-        connection._close_special(transaction_reset=True)  # noqa: SLF001
-
-
-def _is_refusal(error: BaseException) -> bool:
-    """Tell whether the statement surely changed nothing."""
-    match error:
-        case sqlite3.OperationalError():
-            name: str = error.sqlite_errorname
-            return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_ERROR"))
-        case PostgresError():
-            return not _is_end(error)
-        case _:
-            return isinstance(error, sqlite3.Error | InterfaceError)
-
-
-def _is_end(error: PostgresError) -> bool:
-    """Tell whether *error* is about the connection or the server, and not about the statement."""
-    return str(error.sqlstate).startswith(("08", "53", "57P", "58", "XX"))
-
-
-async def _connection(engine: AsyncEngine) -> Any:
-    pool = cast("FairPool", engine.sync_engine.pool)
-    return pool.connect() if await pool.turn() else await greenlet_spawn(pool.connect)

@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapper
 from sqlalchemy.schema import ColumnCollectionConstraint
 
+from brickwork.availability import away, cause_of, is_locked, state_of
 from brickwork.models import is_mark
 from brickwork.problems import Conflict, Fault, Invalid, Problem, Unavailable, pointer
 
@@ -45,10 +46,6 @@ _SQLSTATES: Final[Mapping[str, Kind]] = {
     "40001": "contended",  # serialization failure
     "40P01": "contended",  # deadlock
     "55P03": "busy",  # lock not available
-    "57014": "busy",  # statement timeout
-    "57P01": "busy",  # shutting down
-    "57P02": "busy",
-    "57P03": "busy",
 }
 _SQLITE_CODES: Final[Mapping[str, Kind]] = {
     "SQLITE_CONSTRAINT_UNIQUE": "unique",
@@ -56,9 +53,7 @@ _SQLITE_CODES: Final[Mapping[str, Kind]] = {
     "SQLITE_CONSTRAINT_FOREIGNKEY": "reference",
     "SQLITE_CONSTRAINT_NOTNULL": "not_null",
     "SQLITE_CONSTRAINT_CHECK": "check",
-    "SQLITE_BUSY": "contended",
-    "SQLITE_BUSY_SNAPSHOT": "contended",
-    "SQLITE_LOCKED": "contended",
+    "SQLITE_PROTOCOL": "contended",  # of locks
 }
 _SQLITE_PLACE: Final = re.compile(r"constraint failed: (?:index '(?P<index>.+)'|(?P<names>.+))")
 
@@ -133,14 +128,12 @@ class Violation:
 
 def violation(error: DBAPIError) -> Violation | None:
     """Return what *error* says of the data or the hour; None for an error of another sort."""
-    cause = error.driver_exception
+    cause = cause_of(error)
+    if is_locked(cause):
+        return Violation("contended")
     if isinstance(name := getattr(cause, "sqlite_errorname", None), str):
         return _of_sqlite(name, str(cause))
-    state = str(getattr(cause, "sqlstate", None))
-    # No connection, or not enough memory, disk or connections.
-    if error.connection_invalidated or state.startswith(("08", "53")):
-        return Violation("busy")
-    if (kind := _SQLSTATES.get(state)) is None:
+    if (kind := _SQLSTATES.get(state_of(cause))) is None:
         return None
     column = getattr(cause, "column_name", None)
     return Violation(
@@ -151,15 +144,9 @@ def violation(error: DBAPIError) -> Violation | None:
     )
 
 
-def is_locked(error: BaseException) -> bool:
-    """Tell whether another connection has locked the file of SQLite."""
-    cause = error.driver_exception if isinstance(error, DBAPIError) else error
-    return _SQLITE_CODES.get(getattr(cause, "sqlite_errorname", "")) == "contended"
-
-
 def absent_tables(error: DBAPIError, tables: "Iterable[Table[Any]]") -> Collection[str]:
     """Return the names of the *tables* that do not exist, according to *error*."""
-    cause = error.driver_exception
+    cause = cause_of(error)
     text = str(cause)
     if getattr(cause, "sqlstate", None) != "42P01" and not text.startswith("no such table"):
         return ()
@@ -211,11 +198,6 @@ def problem(  # noqa: PLR0911 — one a kind
 def missing(fields: Collection[str]) -> Invalid:
     """Return what to tell a client whose *fields* refer to no row."""
     return Invalid(_MISSING[1], errors=_faults(fields, *_MISSING))
-
-
-def away() -> Unavailable:
-    """Return what to tell a client whom the database cannot answer now."""
-    return Unavailable("The database is busy or away.", headers={"Retry-After": "1"})
 
 
 def contended() -> Unavailable:

@@ -14,8 +14,8 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from brickwork.audit import Audited, AuditEntry
+from brickwork.availability import SILENT, UNREACHABLE, is_locked
 from brickwork.database import Database, get_db
-from brickwork.faults import is_locked
 from brickwork.idempotency import IdempotencyKey
 from brickwork.outbox import OutboxEvent, Published
 from brickwork.problems import Unavailable
@@ -36,9 +36,12 @@ async def check(app: Starlette, database: Database) -> None:
             missing = await _missing(database, wanted)
     except Unavailable:
         return  # the log already has the cause
+    except TimeoutError:
+        error = TimeoutError(f"no answer in {PATIENCE:g} s")
+        database.availability.begin(SILENT, error, readonly=True)
     except Exception as error:  # noqa: BLE001 — the service starts, and its requests fail alike
         if not is_locked(error):
-            database.availability.log_unreachable(error)
+            database.availability.begin(UNREACHABLE, error, readonly=True)
     else:
         if missing:
             database.availability.log_missing(missing)

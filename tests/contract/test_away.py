@@ -1,0 +1,242 @@
+"""A database that is away, refuses, is silent or slow is a 503 in time, and a line in the log."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import text
+
+from brickwork import Database
+from tests.support.databases import Databases, postgres_only
+from tests.support.journal import Log, execute, name
+from tests.support.outages import (
+    BUSY,
+    OUT,
+    READ,
+    TIMEOUT,
+    WELL,
+    WRITTEN,
+    all_well,
+    ask,
+    ask_all,
+    begin,
+    end,
+    impatient,
+    store_url,
+)
+from tests.support.proxy import Proxy, refusing
+from tests.support.shop import calling_stores
+
+pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+
+
+@pytest.fixture(params=[True, False], ids=["fast", "ORM"])
+def fast(request: pytest.FixtureRequest) -> bool:
+    """Whether requests may go past the session."""
+    return bool(request.param)
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Log:
+    """What the service says."""
+    return Log(caplog)
+
+
+@pytest.fixture
+async def url(databases: Databases, backend: str) -> str:
+    """The URL of a database of this test alone, which has the store `a`."""
+    return await store_url(databases, backend)
+
+
+@pytest.fixture
+async def proxy(url: str) -> AsyncIterator[Proxy]:
+    """A way to the database that can be closed, frozen and cut."""
+    async with Proxy(url) as proxy:
+        yield proxy
+
+
+# --- Refused connections --------------------------------------------------------------------------
+
+START = "Start the database, or correct its URL."
+ACCOUNT = "Correct the user and the password in its URL."
+
+REFUSALS = {
+    "08P01": (
+        "unsupported startup parameter: default_transaction_isolation",
+        "Behind a connection pooler, use Database(url, pooler=True).",
+    ),
+    "28000": ('role "ada" does not exist', ACCOUNT),
+    "28P01": ('password authentication failed for user "ada"', ACCOUNT),
+    "3D000": (
+        'database "shop" does not exist',
+        "Create the database, or correct its name in the URL.",
+    ),
+    "53300": (
+        "sorry, too many clients already",
+        "Lower pool_size, or let the server have more connections.",
+    ),
+    "57P01": ("terminating connection due to administrator command", START),
+    "57P03": ("the database system is starting up", "Wait until the server has started."),
+    "XX000": ("out of luck", START),
+}
+
+
+@pytest.mark.parametrize("state", REFUSALS)
+async def test_refused_connection_is_a_503(state: str, log: Log, *, fast: bool) -> None:
+    cause, remedy = REFUSALS[state]
+    async with refusing(state, cause) as url, calling_stores(impatient(url, fast=fast)) as client:
+        assert await ask_all(client) == OUT
+        assert log.take() == [begin(url, "cannot be reached", cause, remedy)]
+
+
+async def test_unknown_host_is_a_503(log: Log, *, fast: bool) -> None:
+    url = "postgresql://ada@nowhere.invalid/shop"
+    async with calling_stores(Database(url, fast=fast, pool_timeout=5)) as client:
+        assert await ask(client, "row") == BUSY
+        assert await ask(client, "create") == BUSY
+    (line,) = log.take()
+    assert line.startswith(f"ERROR The database {name(url)} cannot be reached: [Errno -")
+
+
+@postgres_only
+async def test_server_that_is_down_is_a_503_until_it_is_up(
+    proxy: Proxy, log: Log, *, fast: bool
+) -> None:
+    async with calling_stores(Database(proxy.url, fast=fast)) as client:
+        await all_well(client)
+        await proxy.close()
+        assert await ask_all(client) == OUT
+        (line,) = log.take()
+        assert line.startswith(f"ERROR The database {name(proxy.url)} cannot be reached: ")
+        await proxy.open()
+        await all_well(client)
+    assert log.take() == [end(proxy.url, "can be reached again")]
+
+
+# --- Silence --------------------------------------------------------------------------------------
+
+HANGS = "Look for a server that hangs, for locks and for slow statements, or raise pool_timeout."
+
+
+@postgres_only
+@pytest.mark.parametrize("warm", [True, False], ids=["open connections", "no connection"])
+async def test_silent_server_is_a_503_in_time(
+    proxy: Proxy, log: Log, *, warm: bool, fast: bool
+) -> None:
+    async with calling_stores(impatient(proxy.url, fast=fast)) as client:
+        if warm:
+            await all_well(client)
+        log.take()
+        proxy.freeze()
+        assert await ask_all(client) == OUT
+        cause = f"no {'answer' if warm else 'connection'} in {TIMEOUT} s"
+        assert log.take() == [begin(proxy.url, "does not answer in time", cause, HANGS)]
+        proxy.thaw()
+        await all_well(client)
+    assert log.take()[-1] == end(proxy.url, "answers in time again")
+
+
+@postgres_only
+async def test_many_requests_wait_for_a_silent_server_no_longer_than_one(
+    proxy: Proxy, log: Log, *, fast: bool
+) -> None:
+    small = Database(proxy.url, fast=fast, pool_size=2, pool_timeout=1)
+    async with calling_stores(small) as client:
+        await all_well(client)
+        log.take()
+        proxy.freeze()
+        begun = time.monotonic()
+        kinds = [each for each in WELL if each != "export"] * 5
+        assert {*await asyncio.gather(*(ask(client, each) for each in kinds))} == {BUSY}
+        assert 1 <= time.monotonic() - begun < 2
+        assert len(log.take()) == 1
+        proxy.thaw()
+        await all_well(client)
+
+
+@postgres_only
+async def test_locked_table_is_a_503_in_time(url: str, log: Log, *, fast: bool) -> None:
+    other = Database(url)
+    async with calling_stores(impatient(url, fast=fast)) as client:
+        async with other.writer.begin() as connection:
+            await connection.execute(text("LOCK TABLE stores IN ACCESS EXCLUSIVE MODE"))
+            assert await ask_all(client) == OUT
+        cause = f"no answer in {TIMEOUT} s"
+        assert log.take() == [begin(url, "does not answer in time", cause, HANGS)]
+        await all_well(client)
+    await other.dispose()
+    assert log.take()[-1] == end(url, "answers in time again")
+
+
+@postgres_only
+async def test_statement_timeout_of_the_server_is_a_503(url: str, log: Log, *, fast: bool) -> None:
+    other = Database(url)
+    hurried = Database(f"{url}?options=-cstatement_timeout%3D100", fast=fast)
+    async with calling_stores(hurried) as client:
+        async with other.writer.begin() as connection:
+            await connection.execute(text("LOCK TABLE stores IN ACCESS EXCLUSIVE MODE"))
+            assert await ask_all(client) == OUT
+        cause = "canceling statement due to statement timeout"
+        assert log.take() == [begin(url, "does not answer in time", cause, HANGS)]
+        await all_well(client)
+    await other.dispose()
+    assert log.take()[-1] == end(url, "answers in time again")
+
+
+COUNT = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 1000000000)"
+ENDLESS = {
+    "postgresql": [
+        """CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$""",
+        """CREATE TRIGGER hang BEFORE INSERT OR UPDATE ON stores
+        FOR EACH ROW EXECUTE FUNCTION hang()""",
+    ],
+    "sqlite": [
+        f"""CREATE TRIGGER hang_{verb} BEFORE {verb} ON stores
+        BEGIN SELECT count(*) FROM ({COUNT} SELECT n FROM c); END"""  # noqa: S608 — ours
+        for verb in ("insert", "update")
+    ],
+}
+
+
+async def test_write_that_takes_too_long_is_a_503(
+    url: str, backend: str, log: Log, *, fast: bool
+) -> None:
+    await execute(url, *ENDLESS[backend])
+    async with calling_stores(impatient(url, fast=fast)) as client:
+        slow = [each for each in WRITTEN if each != "remove"]
+        assert [await ask(client, each) for each in slow] == [BUSY] * len(slow)
+        cause = f"no answer in {TIMEOUT} s"
+        assert log.take() == [begin(url, "does not answer in time", cause, HANGS)]
+        assert len((await client.get("/stores")).json()) == 1
+
+
+async def test_read_that_takes_too_long_is_a_503(
+    url: str, backend: str, log: Log, *, fast: bool
+) -> None:
+    count = f"{COUNT} SELECT max(n) FROM c"  # noqa: S608 — ours
+    hang = "SELECT pg_sleep(60)" if backend == "postgresql" else count
+    view = f"CREATE VIEW stores AS SELECT * FROM others WHERE ({hang}) IS NOT NULL"  # noqa: S608
+    await execute(url, "ALTER TABLE stores RENAME TO others", view)
+    async with calling_stores(impatient(url, fast=fast)) as client:
+        assert await asyncio.gather(*(ask(client, each) for each in READ)) == [BUSY] * len(READ)
+        cause = f"no answer in {TIMEOUT} s"
+        assert log.take() == [begin(url, "does not answer in time", cause, HANGS)]
+
+
+# --- No free connection ---------------------------------------------------------------------------
+
+
+async def test_request_that_finds_no_free_connection_is_a_503_in_time(
+    url: str, log: Log, *, fast: bool
+) -> None:
+    small = Database(url, fast=fast, pool_size=1, pool_timeout=TIMEOUT)
+    async with calling_stores(small) as client:
+        async with small.reader.connect(), small.writer.connect():
+            assert await ask_all(client) == OUT
+        cause = f"all 1 were in use for {TIMEOUT} s"
+        remedy = "Raise pool_size, or look for transactions that last."
+        assert log.take() == [begin(url, "has no free connection", cause, remedy)]
+        await all_well(client)
+    assert log.take()[0] == end(url, "has free connections again")

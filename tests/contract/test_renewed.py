@@ -1,0 +1,219 @@
+"""A database that was restarted, altered or replaced fails no request that can be saved."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, make_url, select, text
+
+from brickwork import Database
+from brickwork.pools import FairPool
+from tests.support.databases import Databases, postgres_only, sqlite_only
+from tests.support.journal import Log, execute, name
+from tests.support.outages import (
+    BUSY,
+    WELL,
+    WRITTEN,
+    ask,
+    ask_all,
+    driver_of,
+    end,
+    store_url,
+)
+from tests.support.proxy import Proxy
+from tests.support.shop import calling_stores
+from tests.support.waiting import until, waiting_process
+
+pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+
+
+@pytest.fixture(params=[True, False], ids=["fast", "ORM"])
+def fast(request: pytest.FixtureRequest) -> bool:
+    """Whether requests may go past the session."""
+    return bool(request.param)
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Log:
+    """What the service says."""
+    return Log(caplog)
+
+
+@pytest.fixture
+async def url(databases: Databases, backend: str) -> str:
+    """The URL of a database of this test alone, which has the store `a`."""
+    return await store_url(databases, backend)
+
+
+@pytest.fixture
+async def proxy(url: str) -> AsyncIterator[Proxy]:
+    """A way to the database that can be closed, frozen and cut."""
+    async with Proxy(url) as proxy:
+        yield proxy
+
+
+# --- Lost connections -----------------------------------------------------------------------------
+
+
+@postgres_only
+@pytest.mark.parametrize("kind", WELL)
+async def test_connections_lost_while_they_are_idle_are_replaced(
+    proxy: Proxy, log: Log, kind: str, *, fast: bool
+) -> None:
+    database = Database(proxy.url, fast=fast)
+    async with calling_stores(database) as client:
+        assert await ask_all(client) == WELL
+        drivers = [await driver_of(each) for each in (database.reader, database.writer)]
+        proxy.cut()
+        await until(lambda: all(each.is_closed() for each in drivers))
+        assert await ask(client, kind) == WELL[kind]
+        assert await ask_all(client) == WELL
+    assert log.take() == []
+
+
+@pytest.mark.parametrize("kind", WELL)
+async def test_pool_that_is_invalidated_is_replaced(
+    url: str, log: Log, kind: str, *, fast: bool
+) -> None:
+    database = Database(url, fast=fast)
+    async with calling_stores(database) as client:
+        assert await ask_all(client) == WELL
+        for engine in (database.reader, database.writer):
+            assert isinstance(engine.pool, FairPool)
+            engine.pool.distrust()
+        assert await ask(client, kind) == WELL[kind]
+        assert await ask_all(client) == WELL
+    assert log.take() == []
+
+
+ONE_STATEMENT = {"create", "batch", "change"}
+"""What is one statement, without the session: it may be committed, or not."""
+
+
+@postgres_only
+@pytest.mark.parametrize("kind", WELL)
+async def test_request_that_loses_its_connection_is_tried_again_or_a_503(
+    url: str, log: Log, kind: str, *, fast: bool
+) -> None:
+    mine, other = Database(url, fast=fast), Database(url)
+    async with calling_stores(mine) as client, other.writer.connect() as connection:
+        async with connection.begin():
+            await connection.execute(text("LOCK TABLE stores IN ACCESS EXCLUSIVE MODE"))
+            answer = asyncio.create_task(ask(client, kind))
+            process = await waiting_process(other)
+            await connection.execute(select(func.pg_terminate_backend(process)))
+            await until(lambda: bool(mine.availability.outages))
+        lost = fast and kind in {*ONE_STATEMENT, "remove"}
+        assert await answer == (BUSY if lost else WELL[kind])
+        assert await ask_all(client) == WELL
+    await other.dispose()
+    line, over = log.take()
+    assert line.startswith(f"ERROR The database {name(url)} cannot be reached: ")
+    assert over == end(url, "can be reached again")
+
+
+@postgres_only
+async def test_request_that_loses_its_connection_at_the_commit_is_a_503(
+    url: str, *, fast: bool
+) -> None:
+    await execute(
+        url,
+        "CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$",
+        "CREATE CONSTRAINT TRIGGER hang AFTER INSERT ON stores"
+        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hang()",
+    )
+    mine, other = Database(url, fast=fast), Database(url)
+    async with calling_stores(mine) as client, other.writer.begin() as connection:
+        await connection.execute(select(func.pg_advisory_xact_lock(1)))
+        answer = asyncio.create_task(ask(client, "create"))
+        process = await waiting_process(other)
+        await connection.execute(select(func.pg_terminate_backend(process)))
+        assert await answer == BUSY
+        assert mine.retries == 0  # it may be committed, or not
+    await other.dispose()
+
+
+# --- Another schema, other statements, another file -----------------------------------------------
+
+
+@postgres_only
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ("ADD COLUMN extra integer", "DROP COLUMN extra"),
+        ("ALTER COLUMN name TYPE text", "ALTER COLUMN name TYPE varchar(20)"),
+        ("ALTER COLUMN rank TYPE bigint", "ALTER COLUMN rank TYPE integer"),
+    ],
+    ids=["a column more", "another text", "another number"],
+)
+async def test_table_that_is_altered_fails_no_request(
+    url: str, log: Log, changes: tuple[str, str], *, fast: bool
+) -> None:
+    kinds = [each for each in WELL if each != "export"] * 4
+    async with calling_stores(Database(url, fast=fast, pool_size=3)) as client:
+        for change in ("", *changes):
+            if change:
+                await execute(url, f"ALTER TABLE stores {change}")
+            answers = await asyncio.gather(*(ask(client, each) for each in kinds))
+            assert answers == [WELL[each] for each in kinds]
+            assert await ask_all(client) == WELL
+    assert log.take() == []
+
+
+@postgres_only
+@pytest.mark.parametrize("statement", ["DEALLOCATE ALL", "DISCARD ALL"])
+async def test_connection_that_forgets_its_statements_fails_no_request(
+    url: str, log: Log, statement: str, *, fast: bool
+) -> None:
+    database = Database(url, fast=fast)
+    async with calling_stores(database) as client:
+        assert await ask_all(client) == WELL
+        for kind in WELL:
+            for engine in (database.reader, database.writer):
+                await (await driver_of(engine)).execute(statement)
+            assert (kind, await ask(client, kind)) == (kind, WELL[kind])
+    assert log.take() == []
+
+
+@postgres_only
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ("26000", 'prepared statement "__asyncpg_stmt_1__" does not exist'),
+        ("42P05", 'prepared statement "__asyncpg_stmt_1__" already exists'),
+        ("XX000", "cache lookup failed for type 4711"),
+    ],
+)
+async def test_connection_that_is_out_of_date_fails_no_write(
+    url: str, log: Log, state: str, message: str, *, fast: bool
+) -> None:
+    await execute(
+        url,
+        "CREATE SEQUENCE changes",
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF nextval('changes') % 2 = 1 THEN"
+        f" RAISE EXCEPTION '{message}' USING ERRCODE = '{state}';"
+        " END IF; RETURN NEW; END $$",
+        "CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON stores"
+        " FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+    async with calling_stores(Database(url, fast=fast)) as client:
+        for kind in ("create", "change", "replace"):
+            assert (kind, await ask(client, kind)) == (kind, WRITTEN[kind])
+    assert log.take() == []
+
+
+@sqlite_only
+async def test_file_that_is_replaced_fails_no_write(url: str, log: Log, *, fast: bool) -> None:
+    file = Path(make_url(url).database or "")
+    backup = file.with_suffix(".backup")
+    shutil.copy(file, backup)
+    async with calling_stores(Database(url, fast=fast)) as client:
+        assert await ask_all(client) == WELL
+        backup.replace(file)
+        for kind in WRITTEN:
+            assert (kind, await ask(client, kind)) == (kind, WRITTEN[kind])
+    assert log.take() == []
