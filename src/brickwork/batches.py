@@ -11,7 +11,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.changes import merge_patch
-from brickwork.database import database_of
 from brickwork.documents import is_array
 from brickwork.etags import stale
 from brickwork.faults import Written, contended
@@ -223,7 +222,7 @@ class _Batch(Generic[M, Item]):
     async def _problem(self, error: DBAPIError | Problem) -> Problem:
         if isinstance(error, Problem):
             return error
-        if problem := await database_of(self.request).explain(error, self._written):
+        if problem := await self.rows.session.info["database"].explain(error, self._written):
             return problem
         raise error
 

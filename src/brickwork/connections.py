@@ -180,6 +180,17 @@ def begin_writing(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def begin_foreign(connection: Connection, *, writes: bool) -> None:
+    """Begin a transaction of SQLite on a *connection* that is not ours, as on one that is.
+
+    Python's driver begins none before the first change, and none for a savepoint.
+    """
+    raw: Any = connection.connection.dbapi_connection
+    raw.create_function(LOWER, 1, _lower, deterministic=True)
+    if not raw.driver_connection.in_transaction:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 

@@ -24,7 +24,7 @@ from brickwork import faults
 from brickwork.answers import request_id
 from brickwork.availability import UNREACHABLE, away, cause_of, is_locked, is_stale, outage_of
 from brickwork.coalescing import Coalescer, Sharing
-from brickwork.connections import all_closed
+from brickwork.connections import all_closed, begin_foreign
 from brickwork.engines import Settings, connected
 from brickwork.problems import Problem
 
@@ -114,7 +114,7 @@ class Database:
         """
         engine = self.reader if readonly else self.writer
         written = faults.Written()
-        info = {"written": written, "writes": not readonly}
+        info = {"database": self, "written": written, "writes": not readonly}
         try:
             async with _session(bind=engine, info=info) as session:
                 yield session
@@ -219,26 +219,37 @@ class Database:
             # A transaction is lost with its connection; of a commit, nobody knows.
             again = lost and outage is UNREACHABLE and error.statement is not None
             return lender.refusal(cause, outage, again=again)
-        if (found := faults.violation(error)) is None:
-            return None
-        verb = (error.statement or "").partition(" ")[0].upper()
-        fields: Collection[str] = faults.blamed(found, written)
-        if found.kind == "reference" and found.table is None and verb != "DELETE":
-            fields = await self._missing(written)
-        problem = faults.problem(found, fields, verb=verb)
-        return replace(problem, again=problem.again or faults.is_second(found, written))
-
-    async def _missing(self, written: faults.Written) -> Collection[str]:
-        """Return the fields that refer to no row; SQLite says only that there is one."""
-        missing: set[str] = set()
         async with self.session(readonly=True) as session:
-            for key, values in written.references:
-                wanted = [*zip((each.column for each in key.elements), values, strict=True)]
-                there = exists().where(*(column == value for column, value in wanted))
-                if not (written.values.issuperset(wanted) or await session.scalar(select(there))):
-                    for column in key.columns:
-                        missing |= faults.attributes(column, written.mappers)
-        return sorted(missing)
+            return await blamed(error, written, session)
+
+
+async def blamed(
+    error: DBAPIError, written: faults.Written, session: AsyncSession
+) -> Problem | None:
+    """Return what *error* is to the client who sent what was *written*; None if it is a bug.
+
+    *session* is asked for the rows that are referred to.
+    """
+    if (found := faults.violation(error)) is None:
+        return None
+    verb = (error.statement or "").partition(" ")[0].upper()
+    fields: Collection[str] = faults.blamed(found, written)
+    if found.kind == "reference" and found.table is None and verb != "DELETE":
+        fields = await _missing(written, session)
+    problem = faults.problem(found, fields, verb=verb)
+    return replace(problem, again=problem.again or faults.is_second(found, written))
+
+
+async def _missing(written: faults.Written, session: AsyncSession) -> Collection[str]:
+    """Return the fields that refer to no row; SQLite says only that there is one."""
+    missing: set[str] = set()
+    for key, values in written.references:
+        wanted = [*zip((each.column for each in key.elements), values, strict=True)]
+        there = exists().where(*(column == value for column, value in wanted))
+        if not (written.values.issuperset(wanted) or await session.scalar(select(there))):
+            for column in key.columns:
+                missing |= faults.attributes(column, written.mappers)
+    return sorted(missing)
 
 
 class _Session(SyncSession):
@@ -277,14 +288,24 @@ def transaction_session() -> SyncSession:
     return _Session()
 
 
-@event.listens_for(_Session, "before_flush")
+def is_ours(session: AsyncSession) -> bool:
+    """Tell whether `Database.session` has made *session*."""
+    return isinstance(session.sync_session, _Session)
+
+
+@event.listens_for(SyncSession, "before_flush")
 def _note(session: SyncSession, *_: object) -> None:
-    session.info["written"].add((*session.new, *session.dirty))
+    if written := session.info.get("written"):
+        written.add((*session.new, *session.dirty))
 
 
-@event.listens_for(_Session, "after_begin")
-def _isolate(session: SyncSession, _: object, connection: Connection) -> None:
+@event.listens_for(SyncSession, "after_begin")
+def _set_up(session: SyncSession, _: object, connection: Connection) -> None:
+    if "written" not in session.info:
+        return
     session.info["begun"] = True
+    if session.info.get("adopted") and connection.dialect.name == "sqlite":
+        begin_foreign(connection, writes=session.info["writes"])
     isolation = session.info.get("isolation")
     if isolation and connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SET TRANSACTION ISOLATION LEVEL {isolation}")

@@ -25,6 +25,7 @@ from brickwork.negotiation import JSON, MERGE_PATCH, is_utf8, preferred_media_ty
 from brickwork.parameters import WHOLE, at_once, declared, name_faults
 from brickwork.problems import NotAcceptable, Problem, UnsupportedMediaType
 from brickwork.retries import carried_out
+from brickwork.sessions import commit, explained
 
 UNREADABLE: Final = "brickwork.unreadable"
 """Where in a request's scope stands the problem with its body, if there is one."""
@@ -156,10 +157,11 @@ async def _attempt(request: Request, handle: _Handler) -> Response:
     request.scope.pop(FINISH, None)
     outer = request.scope.get(_STACK)
     try:
-        async with AsyncExitStack() as request.scope[_STACK]:
+        async with explained(request.scope), AsyncExitStack() as request.scope[_STACK]:
             response = await handle(request)
             if finish := request.scope.get(FINISH):
                 await finish(response)
+            await commit(request.scope)
         return response
     finally:
         request.scope[_STACK] = outer
@@ -325,6 +327,11 @@ class JSONRequest(Request):
 
 
 _handled: Final = ContextVar[tuple[Request, _Included]]("brickwork.request")
+
+
+def handled_scope() -> Scope:
+    """Return the scope of the request that a `Route` answers now."""
+    return _handled.get()[0].scope
 
 
 def _check(_: object) -> None:

@@ -3,11 +3,12 @@
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
 from uuid import UUID
 
 from fastapi import Depends, Path
 from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.embedding import Embedding
@@ -15,8 +16,9 @@ from brickwork.keys import key_type, primary_key
 from brickwork.lists import ListQuery
 from brickwork.problems import Fault, Invalid, pointer
 from brickwork.resource import Resource
-from brickwork.routes import BATCH
+from brickwork.routes import BATCH, handled_scope
 from brickwork.schemas import Schema
+from brickwork.sessions import adopt
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -65,13 +67,27 @@ def _provider(shape: Shape[M]) -> Callable[..., Awaitable[Resource[M]]]:
     """Return what makes the resource for a request; FastAPI would call the class in a thread."""
 
     async def provide(**dependencies: Any) -> Resource[M]:
+        adopt(dependencies["session"], handled_scope())
         rows = shape.resource(**dependencies)
         rows.loads = shape.embedded.options
         return rows
 
-    provide.__signature__ = inspect.signature(shape.resource, eval_str=True)  # type: ignore[attr-defined]
+    provide.__signature__ = _signature(shape.resource)  # type: ignore[attr-defined]
     provide.isolation = shape.resource.isolation  # type: ignore[attr-defined]  # pyright: ignore[reportFunctionMemberAccess]
     return provide
+
+
+def _signature(resource: type[Resource[Any]]) -> inspect.Signature:
+    """Return the signature of *resource*; raises `TypeError` for a session that cannot work."""
+    signature = inspect.signature(resource, eval_str=True)
+    annotation = signature.parameters["session"].annotation
+    session = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    if isinstance(session, type) and not issubclass(session, AsyncSession):
+        raise TypeError(
+            f"{resource.__name__}.session is a {session.__name__}: make it an AsyncSession, with "
+            "Annotated[AsyncSession, Depends(...)]."
+        )
+    return signature
 
 
 def key_schema(model: type[DeclarativeBase]) -> dict[str, Any]:

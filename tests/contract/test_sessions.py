@@ -1,0 +1,272 @@
+"""Sessions that an application makes itself: committed before the answer, their errors told."""
+
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Annotated, Any, Final, TypeAlias
+
+import pytest
+from fastapi import Depends, FastAPI, params
+from sqlalchemy import create_engine, event, func, select
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+from sqlalchemy.orm import Session as SyncSession
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing_extensions import override
+
+from brickwork import Database, ListQuery, Resource, get_db, install
+from tests.support.bodies import summary
+from tests.support.calls import calling
+from tests.support.databases import postgres_only
+from tests.support.shop import Country, Store, stores
+from tests.support.tables import insert_rows
+
+pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+
+Maker: TypeAlias = async_sessionmaker[AsyncSession]
+GetSession: TypeAlias = Callable[[], AsyncGenerator[AsyncSession]]
+
+
+@pytest.fixture
+async def engine(shop_url: str) -> AsyncGenerator[AsyncEngine]:
+    """An engine as an application makes it, over a database with one country."""
+    database = Database(shop_url)
+    await insert_rows(database, {Country: [{"code": "fr", "name": "France"}]})
+    engine = create_async_engine(database.url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine.sync_engine, "connect", keep_references)
+    yield engine
+    await engine.dispose()
+    await database.dispose()
+
+
+def keep_references(connection: Any, _: object) -> None:
+    connection.cursor().execute("PRAGMA foreign_keys = ON")
+
+
+# --- Ways to make a session -----------------------------------------------------------------------
+
+
+def without_commit(maker: Maker) -> GetSession:
+    async def get_session() -> AsyncGenerator[AsyncSession]:
+        async with maker() as session:
+            yield session
+
+    return get_session
+
+
+def with_commit(maker: Maker) -> GetSession:
+    async def get_session() -> AsyncGenerator[AsyncSession]:
+        async with maker() as session:
+            yield session
+            await session.commit()
+
+    return get_session
+
+
+def within_begin(maker: Maker) -> GetSession:
+    async def get_session() -> AsyncGenerator[AsyncSession]:
+        async with maker.begin() as session:
+            yield session
+
+    return get_session
+
+
+def with_rollback(maker: Maker) -> GetSession:
+    async def get_session() -> AsyncGenerator[AsyncSession]:
+        session = maker()
+        try:
+            yield session
+            await session.commit()
+        except Exception:
+            await session.rollback()
+            raise
+        finally:
+            await session.close()
+
+    return get_session
+
+
+WAYS: Final = pytest.mark.parametrize(
+    "way", [without_commit, with_commit, within_begin, with_rollback]
+)
+
+
+def depending(get_session: GetSession, scope: str | None = None) -> FastAPI:
+    """Return an application with a resource of its own session, and no database of ours."""
+    depends: Any = params.Depends(get_session, scope=scope)  # type: ignore[arg-type]
+
+    class Own(Resource[Store]):
+        session: Annotated[AsyncSession, depends]
+
+    app = FastAPI()
+    install(app)
+    app.include_router(stores(Own))
+    return app
+
+
+def overriding(get_session: GetSession, url: str) -> FastAPI:
+    """Return an application that overrides our session, as tests do."""
+    app = FastAPI(lifespan=Database(url).lifespan)
+    install(app)
+    app.include_router(stores())
+    app.dependency_overrides[get_db] = get_session
+    return app
+
+
+def apps(engine: AsyncEngine, way: Callable[[Maker], GetSession]) -> Generator[FastAPI]:
+    """Yield an application for each way to depend on the session."""
+    get_session = way(async_sessionmaker(engine))
+    yield depending(get_session)
+    yield depending(get_session, "function")
+    yield overriding(get_session, engine.url.render_as_string(hide_password=False))
+
+
+# --- What every session does ----------------------------------------------------------------------
+
+
+async def stored(engine: AsyncEngine) -> list[str]:
+    async with engine.connect() as connection:
+        return [*await connection.scalars(select(Store.code).order_by(Store.code))]
+
+
+class Watched:
+    """Middleware that tells which rows are stored when an answer begins."""
+
+    def __init__(self, app: ASGIApp, engine: AsyncEngine) -> None:
+        """Look by way of *engine*."""
+        self.app = app
+        self.engine = engine
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as the application does."""
+
+        async def look_and_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                codes = ",".join(await stored(self.engine))
+                message["headers"].append((b"stored", codes.encode()))
+            await send(message)
+
+        await self.app(scope, receive, look_and_send)
+
+
+@WAYS
+async def test_row_is_committed_before_the_answer(engine: AsyncEngine, way: Any) -> None:
+    for number, app in enumerate(apps(engine, way)):
+        app.add_middleware(Watched, engine=engine)
+        code = f"s{number}"
+        async with calling(app) as client:
+            posted = await client.post("/stores", json={"code": code})
+            assert (posted.status_code, posted.headers["stored"]) == (201, code)
+            patched = await client.patch(f"/stores/{code}", json={"rank": 5})
+            assert (patched.status_code, patched.json()["rank"]) == (200, 5)
+            assert (await client.get(f"/stores/{code}")).json()["rank"] == 5
+            deleted = await client.delete(f"/stores/{code}")
+            assert (deleted.status_code, deleted.headers["stored"]) == (204, "")
+
+
+@WAYS
+async def test_errors_are_told(engine: AsyncEngine, way: Any) -> None:
+    for app in apps(engine, way):
+        async with calling(app) as client:
+            await client.post("/stores", json={"code": "a"})
+            again = await client.post("/stores", json={"code": "a"})
+            assert summary(again) == "409 #/code not_unique"
+            broken = await client.post("/stores", json={"code": "b", "country_code": "xx"})
+            assert summary(broken) == "422 #/country_code reference_not_found"
+            check = await client.patch("/stores/a", json={"rank": 200})
+            assert check.status_code == 422
+            assert (await client.delete("/stores/a")).status_code == 204
+        assert await stored(engine) == []
+
+
+@WAYS
+async def test_idempotency_key_is_kept(engine: AsyncEngine, way: Any) -> None:
+    for number, app in enumerate(apps(engine, way)):
+        async with calling(app) as client:
+            key = {"idempotency-key": f"k{number}"}
+            first = await client.post("/stores", json={"code": f"s{number}"}, headers=key)
+            again = await client.post("/stores", json={"code": f"s{number}"}, headers=key)
+            assert (first.status_code, again.status_code) == (201, 201)
+            assert again.headers["idempotency-replayed"] == "true"
+
+
+@WAYS
+async def test_failing_method_leaves_nothing(engine: AsyncEngine, way: Any) -> None:
+    get_session = way(async_sessionmaker(engine))
+
+    class Failing(Resource[Store]):
+        session: Annotated[AsyncSession, Depends(get_session)]
+
+        @override
+        async def create(self, row: Store, /) -> None:
+            await super().create(row)
+            await self.session.flush()
+            raise RuntimeError("No.")
+
+    app = FastAPI()
+    install(app)
+    app.include_router(stores(Failing))
+    async with calling(app) as client:
+        assert (await client.post("/stores", json={"code": "a"})).status_code == 500
+    assert await stored(engine) == []
+
+
+@postgres_only
+async def test_session_within_an_outer_transaction(engine: AsyncEngine) -> None:
+    """As test suites have it, which roll everything back in the end."""
+    async with engine.connect() as connection, connection.begin() as outer:
+        maker = async_sessionmaker(connection, join_transaction_mode="create_savepoint")
+        app = depending(without_commit(maker))
+        async with calling(app) as client:
+            assert (await client.post("/stores", json={"code": "a"})).status_code == 201
+            assert (await client.post("/stores", json={"code": "a"})).status_code == 409
+            assert (await client.get("/stores/a")).status_code == 200
+        assert await connection.scalar(select(func.count()).select_from(Store)) == 1
+        await outer.rollback()
+    assert await stored(engine) == []
+
+
+async def test_search_in_a_session_of_ones_own(engine: AsyncEngine) -> None:
+    class Named(ListQuery[Store]):
+        name__icontains: str | None = None
+
+    get_session = without_commit(async_sessionmaker(engine))
+
+    class Own(Resource[Store]):
+        session: Annotated[AsyncSession, Depends(get_session)]
+
+    app = FastAPI()
+    install(app)
+    app.include_router(stores(Own, query=Named))
+    async with calling(app) as client:
+        await client.post("/stores", json={"code": "a", "name": "ÄPFEL"})
+        found = await client.get("/stores?name__icontains=äpf")
+        assert [store["code"] for store in found.json()] == ["a"]
+
+
+# --- Sessions that cannot work --------------------------------------------------------------------
+
+
+def sync_session() -> Generator[SyncSession]:
+    with SyncSession(create_engine("sqlite://")) as session:
+        yield session
+
+
+def test_synchronous_session_is_refused_where_the_route_is_made() -> None:
+    class Sync(Resource[Store]):
+        session: Annotated[SyncSession, Depends(sync_session)]  # type: ignore[assignment]
+
+    with pytest.raises(TypeError, match=r"Sync\.session is a Session: make it an AsyncSession"):
+        stores(Sync)
+
+
+async def test_synchronous_session_in_an_override_is_named(shop_url: str) -> None:
+    app = FastAPI(lifespan=Database(shop_url).lifespan)
+    install(app)
+    app.include_router(stores())
+    app.dependency_overrides[get_db] = sync_session
+    async with calling(app) as client:
+        assert (await client.get("/stores")).status_code == 500
