@@ -222,7 +222,9 @@ class _Batch(Generic[M, Item]):
     async def _problem(self, error: DBAPIError | Problem) -> Problem:
         if isinstance(error, Problem):
             return error
-        if problem := await self.rows.session.info["database"].explain(error, self._written):
+        database = self.rows.session.info["database"]
+        problem: Problem | None = await database.explain(error, self._written)
+        if problem:
             return problem
         raise error
 
