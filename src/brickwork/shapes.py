@@ -82,7 +82,7 @@ def _signature(resource: type[Resource[Any]]) -> inspect.Signature:
     signature = inspect.signature(resource, eval_str=True)
     annotation = signature.parameters["session"].annotation
     session = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
-    if isinstance(session, type) and not issubclass(session, AsyncSession):
+    if session is not Any and isinstance(session, type) and not issubclass(session, AsyncSession):
         raise TypeError(
             f"{resource.__name__}.session is a {session.__name__}: make it an AsyncSession, with "
             "Annotated[AsyncSession, Depends(...)]."
