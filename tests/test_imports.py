@@ -8,9 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from fastapi import FastAPI
+from sqlalchemy import Select, func, select
+from typing_extensions import override
 
-from brickwork import Database, ImportPosition, Limits, Unavailable, imports
+from brickwork import (
+    Database,
+    ImportPosition,
+    Limits,
+    Resource,
+    Unavailable,
+    crud_router,
+    imports,
+)
 from brickwork.applications import unattended
 from brickwork.imports import Progress, import_rows
 from brickwork.limits import current
@@ -18,7 +28,7 @@ from brickwork.misuse import Misuse
 from brickwork.sources import source
 from brickwork.unattended import Unattended
 from tests.support import blog_imports
-from tests.support.blog import Article, Author
+from tests.support.blog import Article, Author, AuthorCreate, AuthorRead, AuthorUpdate
 from tests.support.contention import halted
 from tests.support.databases import postgres_only
 from tests.support.recording import statements
@@ -258,6 +268,27 @@ async def test_key_that_no_path_can_have_is_refused(
 
     assert (progress.accepted, progress.refused) == (2, 2)
     assert errors(file) == [(2, "#/handle", "no_path"), (4, "#/handle", "no_path")]
+
+
+class ShortAuthors(Resource[Author]):
+    @override
+    def query(self) -> Select[Author]:
+        return super().query().where(func.length(Author.handle) < 3)
+
+
+async def test_row_out_of_scope_is_refused(authors: Unattended[Author], file: Path) -> None:
+    app = FastAPI()
+    app.include_router(
+        crud_router(
+            "/short", ShortAuthors, read=AuthorRead, create=AuthorCreate, update=AuthorUpdate
+        )
+    )
+    short: Unattended[Author] = unattended(app, authors.database, "short")
+    rows = lines(*({"handle": handle} for handle in ("a", "abc", "b")))
+    progress = await import_file(short, file, rows)
+
+    assert (progress.accepted, progress.refused) == (2, 1)
+    assert errors(file) == [(2, "#", "forbidden")]
 
 
 async def test_report_repeats_the_row(articles: Unattended[Article], file: Path) -> None:

@@ -11,9 +11,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.changes import merge_patch
+from brickwork.checks import check_scopes, release
 from brickwork.documents import is_array
 from brickwork.etags import stale
-from brickwork.faults import Written, contended
+from brickwork.faults import Written
 from brickwork.idempotency import idempotent
 from brickwork.keys import parse_key, primary_key
 from brickwork.lanes import create_batch_lane, lane_of
@@ -29,7 +30,6 @@ from brickwork.problems import (
     pointer,
 )
 from brickwork.resource import Resource
-from brickwork.routes import FINISH
 from brickwork.schemas import Schema
 from brickwork.shapes import Endpoint, Shape, key_schema, typed
 
@@ -80,7 +80,7 @@ def create(shape: Shape[M]) -> Endpoint:
             await rows.create(row)
             shape.require_path(row)
 
-        made = await _Batch(request, rows, items, load, write, _in_body).run()
+        made = await _Batch(rows, items, load, write, _in_body).run()
         await shape.embedded.reload(rows.session, made)
         return made
 
@@ -110,7 +110,7 @@ def update(shape: Shape[M]) -> Endpoint:
             patch = merge_patch(row, changes)
             await rows.update(row, {k: patch[k] for k in patch if k not in {name, "version"}})
 
-        changed = await _Batch(request, rows, items, load, write, _in_body).run()
+        changed = await _Batch(rows, items, load, write, _in_body).run()
         await shape.embedded.reload(rows.session, changed)
         return changed
 
@@ -120,11 +120,7 @@ def update(shape: Shape[M]) -> Endpoint:
 def delete(shape: Shape[M]) -> Endpoint:
     """Return the endpoint of `DELETE /articles/batch?id=…&id=…`."""
 
-    async def endpoint(
-        request: Request,
-        rows: Resource[M],
-        ids: Sequence[str],
-    ) -> Response:
+    async def endpoint(rows: Resource[M], ids: Sequence[str]) -> Response:
         if rows.require_match:
             raise PreconditionRequired("Delete these rows one by one, each with If-Match.")
         keys = [parse_key(shape.model, each) for each in ids]
@@ -134,9 +130,10 @@ def delete(shape: Shape[M]) -> Endpoint:
             return _all(shape, await rows.many(ids), lambda _: {"parameter": "id"})
 
         async def write(row: M, _: str) -> None:
+            release(rows.session, row)
             await rows.delete(row)
 
-        await _Batch(request, rows, ids, load, write, _in_query).run()
+        await _Batch(rows, ids, load, write, _in_query).run()
         return Response(status_code=204)
 
     key = Annotated[str, Field(json_schema_extra=key_schema(shape.model))]
@@ -152,7 +149,6 @@ Place = Callable[[int], dict[str, str]]
 class _Batch(Generic[M, Item]):
     """Items, how their rows come about, and what is done with each of them."""
 
-    request: Request
     rows: Resource[M]
     items: Sequence[Item]
     load: Callable[[], Awaitable[Sequence[M]]]
@@ -162,45 +158,41 @@ class _Batch(Generic[M, Item]):
     async def run(self) -> Sequence[M]:
         """Write them all with one flush; if that fails, find out which are to blame."""
         found = await self.load()
-        try:
-            for row, item in zip(found, self.items, strict=True):
-                await self.write(row, item)
-            await self.rows.session.flush()
-        except (DBAPIError, Problem) as error:
-            if isinstance(problem := await self._problem(error), Unavailable):
-                raise problem from error
-            return await self._one_by_one()
-        return found
+        if await self._tried(found, self.items) is None:
+            return found
+        return await self._one_by_one()
 
     async def _one_by_one(self) -> Sequence[M]:
         """Write the items in their order, each alone; raise what is wrong with those that fail.
 
         All may succeed: a value that one gives up can be taken by the next.
         """
-        await self.rows.session.rollback()
-        self._written.begin_anew()
-        # Nobody else may have begun the same request meanwhile: its key was given up as well.
-        if FINISH in self.request.scope and await idempotent(self.request, self.rows):
-            raise contended()
-        problems: list[Problem] = []
         found = await self.load()
+        problems: list[Problem] = []
         for index, (row, item) in enumerate(zip(found, self.items, strict=True)):
-            if problem := await self._alone(row, item):
+            if problem := await self._tried([row], [item]):
                 problems.append(self._placed(problem, index))
         if problems:
             errors = [fault for each in problems for fault in each.errors]
-            raise replace(problems[0], errors=errors)
+            again = any(each.again for each in problems)
+            raise replace(problems[0], errors=errors, again=again)
         return found
 
-    async def _alone(self, row: M, item: Item) -> Problem | None:
-        """Write one item, and return what is wrong with it, which nothing is left of then."""
+    async def _tried(self, rows: Sequence[M], items: Sequence[Item]) -> Problem | None:
+        """Write *items* in a savepoint, and return the problem with them; then nothing is left.
+
+        The transaction goes on: what the dependencies of the request have set in it is in force.
+        """
         session, whole = self.rows.session, self._written
         session.info["written"] = own = whole.part()
         try:
             async with session.begin_nested():
-                await self.write(row, item)
+                for row, item in zip(rows, items, strict=True):
+                    await self.write(row, item)
+                await session.flush()
+                await check_scopes(session)
         except (DBAPIError, Problem) as error:
-            if isinstance(problem := await self._problem(error), Unavailable):
+            if isinstance(problem := await self._problem(error, own), Unavailable):
                 raise problem from error
             return problem
         finally:
@@ -219,11 +211,12 @@ class _Batch(Generic[M, Item]):
         faults = problem.errors or [own]
         return replace(problem, errors=[self.place(index, each) for each in faults])
 
-    async def _problem(self, error: DBAPIError | Problem) -> Problem:
+    async def _problem(self, error: DBAPIError | Problem, written: Written) -> Problem:
         if isinstance(error, Problem):
             return error
-        database = self.rows.session.info["database"]
-        problem: Problem | None = await database.explain(error, self._written)
+        session = self.rows.session
+        database = session.info["database"]
+        problem: Problem | None = await database.explain(error, written, session)
         if problem:
             return problem
         raise error

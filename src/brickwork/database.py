@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
@@ -199,10 +199,16 @@ class Database:
         return create_async_engine(self.url, connect_args={**self._target.connect_args}, **options)
 
     async def explain(
-        self, error: DBAPIError, written: faults.Written, *, readonly: bool = False
+        self,
+        error: DBAPIError,
+        written: faults.Written,
+        session: AsyncSession | None = None,
+        *,
+        readonly: bool = False,
     ) -> Problem | None:
         """Return what *error* is to the client who sent what was *written*; None if it is a bug.
 
+        *session* is one whose transaction goes on after the error; without it, a new one is used.
         *readonly* tells that the session only reads.
         """
         if absent := faults.absent_tables(error, self.tables):
@@ -219,8 +225,8 @@ class Database:
             # A transaction is lost with its connection; of a commit, nobody knows.
             again = lost and outage is UNREACHABLE and error.statement is not None
             return lender.refusal(cause, outage, again=again)
-        async with self.session(readonly=True) as session:
-            return await blamed(error, written, session)
+        async with nullcontext(session) if session else self.session(readonly=True) as asked:
+            return await blamed(error, written, asked)
 
 
 async def blamed(

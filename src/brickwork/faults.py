@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from sqlalchemy import (
+    ClauseElement,
     Column,
     ColumnElement,
     Constraint,
@@ -19,7 +20,7 @@ from sqlalchemy import (
     inspect,
 )
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Mapper
+from sqlalchemy.orm import Mapper, QueryableAttribute
 from sqlalchemy.schema import ColumnCollectionConstraint
 
 from brickwork.availability import away, cause_of, is_locked, state_of
@@ -83,11 +84,6 @@ class Written:
             for table in _tables(state.mapper):
                 self._refer(table, known)
 
-    def begin_anew(self) -> None:
-        """Forget what was written, since it was rolled back."""
-        for each in (self.mappers, self.references, self.values):
-            each.clear()
-
     def part(self) -> "Written":
         """Return what is to be written next, which may refer to what was written before."""
         return Written(values={*self.values}, first=self.first, unseen=self.unseen)
@@ -107,8 +103,14 @@ class Written:
 
 
 def _given(column: Column[Any], values: Mapping[ColumnElement[Any], object]) -> object:
-    """Return the value *column* is given; that a row refers to a live one need not be said."""
-    return bool(values.get(column)) if is_mark(column) else values.get(column)
+    """Return the value *column* is given, None if only the database knows it.
+
+    That a row refers to a live one need not be said.
+    """
+    value = values.get(column)
+    if isinstance(value, ClauseElement | QueryableAttribute):
+        return None
+    return bool(value) if is_mark(column) else value
 
 
 def _tables(mapper: Mapper[Any]) -> "list[Table[Any]]":

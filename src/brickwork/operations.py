@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.changes import merge_patch
+from brickwork.checks import release
 from brickwork.deletion import is_soft, soft
 from brickwork.documents import is_array
 from brickwork.etags import etag, preconditions, stale
@@ -248,6 +249,7 @@ async def _deleted(
     try:
         row = await rows.get(key)
         wanted.check(row, required=rows.require_match)
+        release(rows.session, row)
         await step(row)
     except NotFound:
         if not allow_missing:

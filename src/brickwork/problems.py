@@ -101,6 +101,15 @@ class InvalidCursor(Problem):
     remedy = "Begin the list again without cursor, and follow the next of its Link headers."
 
 
+class Forbidden(Problem):
+    """The caller may not do this, or not with these values."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "forbidden"
+    title = "Not allowed"
+    remedy = "Send other values, or sign in as a user who may do this."
+
+
 class NotFound(Problem):
     """There is nothing at this address, or nothing the caller may know of."""
 

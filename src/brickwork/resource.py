@@ -11,13 +11,14 @@ from typing_extensions import dataclass_transform, get_original_bases, override
 
 from brickwork.audit import AuditEntry, audit_entries
 from brickwork.changes import apply_changes
+from brickwork.checks import assign, register, release
 from brickwork.database import Isolation, Session, strongest
 from brickwork.deletion import Shown, soft
 from brickwork.lists import ListQuery
 from brickwork.models import now
 from brickwork.problems import NotFound
 from brickwork.queries import Page, every, get_all, get_or_404, paginate
-from brickwork.references import Scopes, keep_references
+from brickwork.references import Scopes
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -68,10 +69,11 @@ class Resource(Generic[M]):
         """Have what the session writes laid to whom `actor` names, and kept apart as wanted."""
         if (actor := self.actor()) is not None:
             self.session.info["actor"] = actor
-        if self.session.info.get("writes"):
+        writes = self.session.info.get("writes")
+        if writes:
             self._isolate()
-            model = type(self).model
-            keep_references(self.session, model, self.references)
+        if writes is not False:  # nor None, of a session that is not ours
+            register(self.session, self)
 
     def _isolate(self) -> None:
         known = self.session.info.get("isolation")
@@ -116,12 +118,17 @@ class Resource(Generic[M]):
 
     async def get(self, key: object, /) -> M:
         """Return the row with this key; raises `NotFound`. Override to check who may see it."""
-        return await get_or_404(self.session, self._loaded(), key)
+        row = await get_or_404(self.session, self._loaded(), key)
+        return assign(self.session, row, self, wrote=False)
 
     async def many(self, keys: Sequence[object], /) -> list[M | None]:
         """Return the row of each key, None where there is none; as `get` would, at once."""
         if type(self).get is Resource[M].get:
-            return await get_all(self.session, self._loaded(), keys)
+            found = await get_all(self.session, self._loaded(), keys)
+            for row in found:
+                if row is not None:
+                    assign(self.session, row, self, wrote=False)
+            return found
         return [await self._found(key) for key in keys]
 
     async def _found(self, key: object) -> M | None:
@@ -138,14 +145,15 @@ class Resource(Generic[M]):
 
     async def create(self, row: M, /) -> None:
         """Add *row*; override to complete it first, or to write what goes with it."""
-        self.session.add(row)
+        self.session.add(assign(self.session, row, self))
 
     async def update(self, row: M, /, changes: Mapping[str, Any]) -> None:
         """Set the attributes of *row* that *changes* names; override to check or add to them."""
-        apply_changes(row, changes)
+        apply_changes(assign(self.session, row, self), changes)
 
     async def delete(self, row: M, /) -> None:
         """Remove *row*, or mark it where it is a `SoftDelete`; override to refuse."""
+        release(self.session, row)
         if marked := soft(row):
             marked.deleted_at = now()
         else:
@@ -153,6 +161,7 @@ class Resource(Generic[M]):
 
     async def restore(self, row: M, /) -> None:
         """Take the mark of a deleted *row* away; override to refuse, or to check it anew."""
+        assign(self.session, row, self)
         if marked := soft(row):
             marked.deleted_at = None
 

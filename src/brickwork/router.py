@@ -55,6 +55,7 @@ _READ: Final = (400, 406, 414, 422, 431, 500, 503)
 _WRITE: Final = (409, 412, 413, 415, *_READ)
 _MANY: Final = {"list", "create_batch", "update_batch", "history"}
 _REPEATED: Final = {"create", "create_batch", "update", "update_batch", "restore"}
+_WRITTEN: Final = {"create", "create_batch", "update", "update_batch", "replace", "restore"}
 _CONDITIONAL: Final = {"get", "update", "replace", "delete", "restore"}
 _OPERATIONS: Final[dict[Operation, _Kind]] = {
     "list": _Kind(operations.list_, "GET", "", (200, *_READ)),
@@ -134,6 +135,11 @@ def _query(model: type[M], query: type[ListQuery[M]]) -> type[ListQuery[M]]:
     return with_deleted(query) if is_soft(model) else query
 
 
+def _forbids(shape: Shape[Any], name: Operation) -> bool:
+    """Tell whether a row may be written out of the scope of its resource, which is refused."""
+    return name in _WRITTEN and shape.resource.query is not Resource[Any].query
+
+
 def _besides(shape: Shape[Any], name: Operation) -> dict[int | str, dict[str, Any]]:
     """Return what an operation may answer that is neither its usual answer nor a problem."""
     match name:
@@ -158,6 +164,7 @@ def _headers(shape: Shape[Any], name: Operation) -> Iterator[str]:
 def _add(router: APIRouter, name: Operation, shape: Shape[Any]) -> None:
     kind = _OPERATIONS[name]
     success, *failures = kind.statuses
+    failures += [403] if _forbids(shape, name) else []
     read = AuditEntryRead if name == "history" else shape.read
     shown: Any = list[read] if name in _MANY else read  # type: ignore[valid-type]
     resource = re.sub(r"\W+", "_", router.prefix.strip("/"))

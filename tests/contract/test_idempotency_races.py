@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header
 from httpx2 import AsyncClient, Response
 from sqlalchemy import text
 from typing_extensions import override
@@ -15,7 +15,6 @@ from app.models import Article
 from app.settings import Settings
 from brickwork import Database, Resource, Session
 from brickwork.database import Isolation
-from brickwork.idempotency import idempotent
 from tests.support.bodies import article, created, shown, summary
 from tests.support.calls import calling
 from tests.support.databases import postgres_only
@@ -185,26 +184,6 @@ async def test_a_batch_tried_item_by_item_keeps_its_key(service_url: str) -> Non
     assert (first.status_code, is_replay(first)) == (200, False)
     assert [outcome(each) for each in answers] == ["still running"]
     assert comparable(again) == comparable(first)
-
-
-async def test_a_batch_whose_key_was_taken_meanwhile_is_retried(
-    service_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[str] = []
-
-    async def taken(request: Request, rows: Resource[Any]) -> object:
-        calls.append(request.method)
-        # The second call is the one before the items are tried one by one.
-        return object() if len(calls) == 2 else await idempotent(request, rows)
-
-    monkeypatch.setattr("brickwork.batches.idempotent", taken)
-    database = Database(service_url)
-    async with calling(articles_app(database)) as client:
-        a, b = [await created(client, "/articles", article(slug=slug)) for slug in "ab"]
-        items = [{"id": b["id"], "slug": "c"}, {"id": a["id"], "slug": "b"}]
-        response = await client.patch("/articles/batch", json=items, headers=KEY)
-    assert response.status_code == 200
-    assert (len(calls), database.retries) == (4, 1)
 
 
 async def test_a_request_is_carried_out_after_the_first_failed(service_url: str) -> None:

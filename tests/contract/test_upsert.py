@@ -340,6 +340,28 @@ async def test_a_key_that_another_tenant_has_is_taken(client: AsyncClient, datab
     assert summary(await client.put(RED, json=red(), headers=ours)) == "200"
 
 
+class OpenColors(Resource[Color]):
+    """The colors of a tenant; new ones belong to nobody."""
+
+    upserts = True
+    tenant: Annotated[str, Depends(current_tenant)]
+
+    @override
+    def query(self) -> Select[Color]:
+        return super().query().where(Color.tenant == self.tenant)
+
+
+async def test_row_that_is_created_out_of_scope_is_forbidden(database: Shop) -> None:
+    app = FastAPI(lifespan=database.lifespan)
+    install(app)
+    app.include_router(
+        crud_router("/colors", OpenColors, read=ColorRead, create=ColorCreate, update=ColorUpdate)
+    )
+    async with calling(app) as client:
+        assert summary(await client.put(RED, json=red(), headers={"tenant": "ours"})) == "403"
+        assert summary(await client.put(RED, json=red())) == "201"
+
+
 async def test_a_key_that_a_deleted_row_has_is_taken(client: AsyncClient, database: Shop) -> None:
     path, body = "/shades/dark", {"code": "dark"}
     assert summary(await client.put(path, json=body)) == "201"

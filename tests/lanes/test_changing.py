@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from pydantic import field_validator
 
-from brickwork import Database
+from brickwork import Database, Resource
 from brickwork.lanes import lane
 from tests.support import library
 from tests.support.articles import ADA, BOB, ROWS, A, B, C, D
@@ -16,7 +16,7 @@ from tests.support.bodies import MERGE_PATCH, MISSING, summary
 from tests.support.calls import calling
 from tests.support.databases import sqlite_only
 from tests.support.library import Nation
-from tests.support.notes import notes, notes_app
+from tests.support.notes import Note, notes, notes_app
 from tests.support.paths import Paths, Step
 from tests.support.recording import path_taken, record_fast_path
 from tests.support.shop import Store, StoreRead, app_of, stores
@@ -142,6 +142,10 @@ async def test_path_of_a_change(
         assert await path_taken(client.patch("/stores/a", json=body)) == expected
 
 
+class AllNotes(Resource[Note]):
+    """The notes of all users."""
+
+
 def is_patch(lane: object) -> bool:
     return getattr(lane, "method", "") == "PATCH"
 
@@ -151,9 +155,8 @@ async def test_statements_are_kept_up_to_a_limit(
     notes_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lane, "_MOST", 2)
-    router = notes()
+    router = notes(AllNotes)
     async with calling(notes_app(Database(notes_url), router)) as client:
-        client.headers["authorization"] = "ada"
         for body in ({"text": "b"}, {"rank": 9}, {"text": "c", "rank": 8}, {"text": "d"}):
             assert await path_taken(client.patch("/notes/1", json=body)) == "200 fast"
     found: list[Any] = [getattr(vars(each)["endpoint"], "lane", None) for each in router.routes]

@@ -17,11 +17,11 @@ from brickwork.connections import prepare
 
 @contextmanager
 def statements() -> Generator[list[str]]:
-    """Collect what is sent to any database, less what begins a transaction."""
+    """Collect what is sent to any database, less what begins transactions and savepoints."""
     sent: list[str] = []
 
     def note(_c: object, _k: object, statement: str, *_: object) -> None:
-        if not statement.startswith("BEGIN"):
+        if not statement.startswith(("BEGIN", "SAVEPOINT", "RELEASE")):
             sent.append(statement)
 
     event.listen(Engine, "before_cursor_execute", note)

@@ -63,7 +63,7 @@ _STILL: Final = "brickwork_still_"
 
 def update_lane(shape: Shape[M]) -> Lane[M]:
     """Return the fast lane of `PATCH /articles/{id}`; raises `Ordinary` if it is overridden."""
-    require_plain_write(shape, "update", "get")
+    require_plain_write(shape, "update", "get", "query")
     moving = defaults_of(columns(shape.model), "onupdate")
     return _Update(shape, shown_columns(shape), moving)
 

@@ -61,7 +61,7 @@ def _made(shape: Shape[M]) -> tuple[Mapping[str, Column[Any]], Mapping[str, Defa
     shown, own = shown_columns(shape), columns(shape.model)
     if others := sorted(shape.create.model_fields.keys() - own.keys()):
         raise Ordinary(f"{', '.join(others)} is no column of {shape.model.__name__}")
-    require_plain_write(shape, "create")
+    require_plain_write(shape, "create", "query")
     absent = {name: each for name, each in own.items() if name not in shape.create.model_fields}
     return shown, defaults_of(absent, "default")
 

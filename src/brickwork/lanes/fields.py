@@ -83,7 +83,7 @@ class _NoSession:
     """Stands where a resource has its session."""
 
     def __init__(self) -> None:
-        self.info: dict[str, Any] = {}
+        self.info: dict[str, Any] = {"writes": False}
 
     def __getattr__(self, name: str) -> Any:
         raise _SessionNeeded(name)

@@ -1,0 +1,382 @@
+"""A reference leads to a row of its scope, in whatever way the rows are tied together."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Annotated, Any
+
+import pytest
+from fastapi import APIRouter, Depends
+from httpx2 import AsyncClient
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Integer,
+    MetaData,
+    Select,
+    String,
+    Table,
+    func,
+    select,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+from typing_extensions import override
+
+from brickwork import Database, Invalid, Model, ReadSchema, Resource, Schema, Scopes, crud_router
+from tests.support.bodies import summary
+from tests.support.calls import calling
+from tests.support.notes import current_user, notes_app
+from tests.support.recording import statements
+from tests.support.tables import Rows, Tables
+
+pytestmark = pytest.mark.anyio
+
+
+class Base(Model):
+    """The base of the models here, with tables of its own."""
+
+    __abstract__ = True
+    metadata = MetaData(naming_convention=Model.metadata.naming_convention)
+
+
+class Shelf(Base):
+    """A shelf, which belongs to a user; it has a label, by which boxes refer to it."""
+
+    __tablename__ = "shelves"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(String(10))
+    label: Mapped[str] = mapped_column(String(10), unique=True)
+    volumes: Mapped[list["Volume"]] = relationship(back_populates="shelf")
+    boxes: Mapped[list["Box"]] = relationship()
+
+
+tagged = Table(
+    "tagged",
+    Base.metadata,
+    Column("volume_id", Integer, ForeignKey("volumes.id"), primary_key=True),
+    Column("tag_id", Integer, ForeignKey("tags.id"), primary_key=True),
+)
+
+
+class Tag(Base):
+    __tablename__ = "tags"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(String(10))
+    volumes: Mapped[list["Volume"]] = relationship(secondary=tagged, back_populates="tags")
+
+
+class Volume(Base):
+    __tablename__ = "volumes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str] = mapped_column(String(20))
+    shelf_id: Mapped[int | None] = mapped_column(ForeignKey(Shelf.id))
+    shelf: Mapped[Shelf | None] = relationship(back_populates="volumes")
+    tags: Mapped[list[Tag]] = relationship(secondary=tagged, back_populates="volumes")
+
+
+class Box(Base):
+    """A box, of which its shelf knows and not the other way round."""
+
+    __tablename__ = "boxes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    label: Mapped[str | None] = mapped_column(ForeignKey(Shelf.label))
+
+
+ROWS: Rows = {
+    Shelf: [{"owner": "ada", "label": "A"}, {"owner": "bob", "label": "B"}],
+    Tag: [{"owner": "ada"}, {"owner": "bob"}],
+    Volume: [{"title": "one", "shelf_id": 1}],
+}
+"""A shelf and a tag of Ada's, then one of Bob's; and a volume on Ada's shelf."""
+
+
+class Leaf(Base):
+    """A page of a volume, by its number and side."""
+
+    __tablename__ = "leaves"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    side: Mapped[str] = mapped_column(String(1), primary_key=True)
+
+
+class Passage(Base):
+    __tablename__ = "passages"
+    __table_args__ = (ForeignKeyConstraint(["number", "side"], [Leaf.number, Leaf.side]),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int]
+    side: Mapped[str] = mapped_column(String(1))
+    page: Mapped[Leaf] = relationship()
+
+
+class Shelves(Resource[Shelf]):
+    user: Annotated[str, Depends(current_user)]
+
+    @override
+    def query(self) -> Select[Shelf]:
+        return super().query().where(Shelf.owner == self.user)
+
+
+class Tags(Resource[Tag]):
+    user: Annotated[str, Depends(current_user)]
+
+    @override
+    def query(self) -> Select[Tag]:
+        return super().query().where(Tag.owner == self.user)
+
+
+class Boxes(Resource[Box]):
+    shelves: Annotated[Shelves, Depends()]
+
+    @override
+    def references(self) -> Scopes:
+        return {"label": self.shelves.query()}
+
+
+class Volumes(Resource[Volume]):
+    """The volumes; the title of one that is written says how it is put on a shelf."""
+
+    shelves: Annotated[Shelves, Depends()]
+    tags: Annotated[Tags, Depends()]
+    boxes: Annotated[Boxes, Depends()]
+
+    @override
+    def references(self) -> Scopes:
+        return {"shelf_id": self.shelves.query(), "tags": self.tags.query()}
+
+    @override
+    async def create(self, row: Volume, /) -> None:
+        await super().create(row)
+        await self.place(row)
+
+    @override
+    async def update(self, row: Volume, /, changes: Mapping[str, Any]) -> None:
+        await super().update(row, changes)
+        await self.place(row)
+
+    async def place(self, row: Volume) -> None:
+        way, _, number = row.title.partition(" ")
+        session, key = self.session, int(number or 1)
+        match way:
+            case "key":
+                row.shelf_id = key
+            case "relationship":
+                row.shelf = await session.get_one(Shelf, key)
+            case "collection":
+                shelf = await session.get_one(Shelf, key)
+                await session.refresh(shelf, ["volumes"])
+                shelf.volumes.append(row)
+            case "expression":
+                row.shelf_id = select(func.max(Shelf.id)).where(Shelf.id == key).scalar_subquery()
+                await session.flush()
+                await session.refresh(row)
+            case "cascade":
+                owner = "ada" if key == 1 else "bob"
+                session.add(Shelf(owner=owner, label=f"new {key}", volumes=[row]))
+            case "tag":
+                await session.flush()
+                await session.refresh(row, ["tags"])
+                row.tags.append(await session.get_one(Tag, key))
+            case "tagged":
+                tag = await session.get_one(Tag, key)
+                await session.refresh(tag, ["volumes"])
+                tag.volumes.append(row)
+            case "box":
+                session.add(Box(label="AB"[key - 1]))
+            case "boxes":
+                shelf = await session.get_one(Shelf, key)
+                await session.refresh(shelf, ["boxes"])
+                shelf.boxes.append(Box())
+            case _:
+                assert way in {"one", "two"}
+
+
+class ByRelationship(Volumes):
+    @override
+    def references(self) -> Scopes:
+        return {"shelf": self.shelves.query()}
+
+
+class VolumeCreate(Schema):
+    title: str
+    shelf_id: int | None = None
+
+
+class VolumeUpdate(VolumeCreate, partial=True): ...
+
+
+class VolumeRead(ReadSchema):
+    id: int
+    title: str
+    shelf_id: int | None
+
+
+class BoxCreate(Schema):
+    label: str
+
+
+class BoxUpdate(BoxCreate, partial=True): ...
+
+
+class BoxRead(ReadSchema):
+    id: int
+
+
+def volumes(resource: type[Resource[Volume]] = Volumes) -> APIRouter:
+    return crud_router(
+        "/volumes", resource, read=VolumeRead, create=VolumeCreate, update=VolumeUpdate
+    )
+
+
+@pytest.fixture
+async def database(tables: Tables, backend: str) -> AsyncIterator[Database]:
+    """A database with the rows above."""
+    database = Database(await tables.of(Base.metadata, backend, ROWS))
+    yield database
+    await database.dispose()
+
+
+@pytest.fixture
+async def client(database: Database) -> AsyncIterator[AsyncClient]:
+    """Ada, who puts volumes on shelves."""
+    router = crud_router("/boxes", Boxes, read=BoxRead, create=BoxCreate, update=BoxUpdate)
+    async with calling(notes_app(database, volumes(), router)) as client:
+        client.headers["authorization"] = "ada"
+        yield client
+
+
+async def counts(database: Database) -> list[int]:
+    """Return the number of rows in each table."""
+    async with database.session(readonly=True) as session:
+        tables = [each.__table__ for each in (Shelf, Tag, Volume, Box)]
+        sizes = [select(func.count()).select_from(each) for each in (*tables, tagged)]
+        return [await session.scalar(each) or 0 for each in sizes]
+
+
+WAYS = {
+    "key": "#/shelf_id",
+    "relationship": "#/shelf_id",
+    "collection": "#/shelf_id",
+    "expression": "#/shelf_id",
+    "cascade": "#/shelf_id",
+    "tag": "#/tags",
+    "tagged": "#/tags",
+    "box": "#/label",
+    "boxes": "#/label",
+}
+
+
+@pytest.mark.parametrize(("way", "place"), WAYS.items())
+async def test_new_row_refers_to_its_scope(
+    client: AsyncClient, database: Database, way: str, place: str
+) -> None:
+    before = await counts(database)
+    response = await client.post("/volumes", json={"title": f"{way} 2"})
+    assert summary(response) == f"422 {place} reference_not_found"
+    assert await counts(database) == before
+
+    assert summary(await client.post("/volumes", json={"title": f"{way} 1"})) == "201"
+
+
+@pytest.mark.parametrize(("way", "place"), WAYS.items())
+async def test_changed_row_refers_to_its_scope(
+    client: AsyncClient, database: Database, way: str, place: str
+) -> None:
+    before = await counts(database)
+    response = await client.patch("/volumes/1", json={"title": f"{way} 2"})
+    assert summary(response) == f"422 {place} reference_not_found"
+    assert await counts(database) == before
+    assert (await client.get("/volumes/1")).json() == {"id": 1, "title": "one", "shelf_id": 1}
+
+    assert summary(await client.patch("/volumes/1", json={"title": f"{way} 1"})) == "200"
+
+
+@pytest.mark.parametrize(("way", "place"), WAYS.items())
+async def test_item_of_a_batch_refers_to_its_scope(
+    client: AsyncClient, database: Database, way: str, place: str
+) -> None:
+    before = await counts(database)
+    batch = [{"title": f"{way} {key}"} for key in (1, 2)]
+    response = await client.post("/volumes/batch", json=batch)
+
+    assert summary(response) == f"422 {place.replace('#', '#/1')} reference_not_found"
+    assert await counts(database) == before
+
+
+async def test_scope_is_said_of_a_relationship(database: Database) -> None:
+    async with calling(notes_app(database, volumes(ByRelationship))) as client:
+        client.headers["authorization"] = "ada"
+        for way in ("key", "relationship", "collection"):
+            response = await client.post("/volumes", json={"title": f"{way} 2"})
+            assert summary(response) == "422 #/shelf_id reference_not_found"
+            assert summary(await client.post("/volumes", json={"title": f"{way} 1"})) == "201"
+
+
+async def test_foreign_key_may_refer_to_another_column_than_the_key(client: AsyncClient) -> None:
+    for label, answer in {"A": "201", "B": "422 #/label reference_not_found"}.items():
+        assert summary(await client.post("/boxes", json={"label": label})) == answer
+
+
+async def test_row_that_is_referred_to_before_is_not_asked_for(client: AsyncClient) -> None:
+    client.headers["authorization"] = "bob"
+    with statements() as sent:
+        assert summary(await client.patch("/volumes/1", json={"title": "two"})) == "200"
+
+    assert not any("shelves" in each for each in sent)
+
+
+class Unbounded(Volumes):
+    @override
+    def references(self) -> Scopes:
+        return {}
+
+
+class Misnamed(Volumes):
+    @override
+    def references(self) -> Scopes:
+        return {"shelves": self.shelves.query()}
+
+
+class Composite(Resource[Passage]):
+    @override
+    def references(self) -> Scopes:
+        return {"page": select(Leaf)}
+
+
+def of_ada(session: AsyncSession, resource: type[Volumes]) -> Volumes:
+    """Return *resource* as a request of Ada makes it."""
+    shelves = Shelves(session=session, user="ada")
+    boxes = Boxes(session=session, shelves=shelves)
+    tags = Tags(session=session, user="ada")
+    return resource(session=session, shelves=shelves, tags=tags, boxes=boxes)
+
+
+async def test_of_two_resources_each_says_what_its_rows_refer_to(database: Database) -> None:
+    async with database.session() as session:
+        bounded, unbounded = of_ada(session, Volumes), of_ada(session, Unbounded)
+        await unbounded.create(Volume(title="two", shelf_id=2))
+        await session.flush()
+        await bounded.create(Volume(title="two", shelf_id=2))
+        with pytest.raises(Invalid):
+            await session.flush()
+        await session.rollback()
+
+
+async def test_name_of_no_attribute_is_an_error(database: Database) -> None:
+    async with database.session() as session:
+        await of_ada(session, Misnamed).create(Volume(title="one"))
+        with pytest.raises(TypeError, match=r"names shelves, which Volume does not have"):
+            await session.flush()
+        await session.rollback()
+
+
+async def test_relationship_over_two_columns_is_an_error(database: Database) -> None:
+    async with database.session() as session:
+        await Composite(session=session).create(Passage(number=1, side="a"))
+        with pytest.raises(TypeError, match=r"Passage\.page, which is not one foreign key"):
+            await session.flush()
+        await session.rollback()
