@@ -10,11 +10,10 @@ import httpx2
 import pytest
 from httpx2 import AsyncClient
 from sqlalchemy import insert, text
-from sqlalchemy.exc import DBAPIError
 
 from app.main import create_app as create_service
 from app.settings import Settings
-from brickwork import Database, Unavailable
+from brickwork import Database
 from brickwork.negotiation import NDJSON
 from tests.support import library, shop
 from tests.support.bodies import summary
@@ -37,7 +36,6 @@ from tests.support.library import Book, Writer
 from tests.support.recording import connections_in_use
 from tests.support.server import serving
 from tests.support.services import Service
-from tests.support.shop import City
 from tests.support.tables import Tables
 from tests.support.waiting import DEADLINE
 from tests.support.wire import wired
@@ -111,14 +109,6 @@ async def test_export_shows_embedded_rows_as_they_were_at_its_start(
     assert len(shown) == ROWS
 
 
-async def test_export_cannot_write(database: Database) -> None:
-    async with database.export() as session:
-        with pytest.raises(DBAPIError, match=r"read-?only"):
-            await session.execute(insert(City), [{"name": "Lisbon"}])
-        await session.rollback()
-    assert connections_in_use(database) == 0
-
-
 @pytest.mark.parametrize(("tenant", "count"), [("ours", 2), ("", ROWS - 2), ("theirs", 0)])
 async def test_export_is_narrowed_like_the_list(
     client: AsyncClient, database: Database, tenant: str, count: int
@@ -182,15 +172,6 @@ async def test_export_without_a_connection_is_unavailable(shop_service: Service)
         response = await client.get("/cities", headers=LINES)
 
     assert (summary(response), response.headers["retry-after"]) == ("503", "1")
-
-
-async def test_third_export_of_a_script_is_refused(database: Database) -> None:
-    async with database.export(), database.export():
-        with pytest.raises(Unavailable):
-            async with asyncio.timeout(DEADLINE), database.export():
-                pass
-    async with database.export():
-        pass
 
 
 @pytest.mark.parametrize("spec", SPECS)

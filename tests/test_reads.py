@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from brickwork import Database
+from brickwork.database import begin_snapshot
 from brickwork.reads import is_plain
 from tests.support.databases import Databases
 from tests.support.shop import City, Shop
@@ -89,11 +90,12 @@ async def test_a_plain_read_begins_no_transaction_until_something_else_does(
     assert not other  # it was of that transaction alone
 
 
-async def test_whoever_writes_or_exports_or_streams_begins_one(database: Database) -> None:
+async def test_whoever_writes_or_streams_begins_one(database: Database) -> None:
     async with database.session() as session:
         await session.scalars(PLAIN)
         assert await is_begun(session)
-    async with database.export() as session:
+    async with database.session(readonly=True) as session:
+        await begin_snapshot(session)
         await session.scalars(PLAIN)
         assert await is_begun(session)
     async with database.session(readonly=True) as session:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
-from sqlalchemy import URL, Connection, MetaData, Table, event, exists, func, select
+from sqlalchemy import URL, Connection, Engine, MetaData, Table, event, exists, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -30,6 +30,9 @@ from brickwork.problems import Problem
 
 Isolation: TypeAlias = Literal["read committed", "repeatable read", "serializable"]
 """How far transactions of PostgreSQL are kept apart."""
+
+SNAPSHOT: Final[Isolation] = "repeatable read"
+"""The level at which all statements of a transaction read the same rows."""
 
 _CREATE_ATTEMPTS: Final = 10
 _CREATE_PAUSE: Final = 0.1  # seconds
@@ -103,7 +106,6 @@ class Database:
         """The tables that requests to the application use; the check at its start-up adds them."""
         self._target = made.target
         self._is_own = not isinstance(url, AsyncEngine)
-        self._exports = asyncio.Semaphore(max(1, pool_size // 2))
 
     @asynccontextmanager
     async def session(self, *, readonly: bool = False) -> AsyncGenerator[AsyncSession]:
@@ -127,21 +129,6 @@ class Database:
             raise faults.contended() from error
         if self.availability.outages and "begun" in session.info:
             self.availability.end(readonly=readonly, wrote=bool(written.mappers))
-
-    @asynccontextmanager
-    async def export(self) -> AsyncGenerator[AsyncSession]:
-        """Run a transaction that only reads, and may last; raises `Unavailable` while many do.
-
-        What it reads is as it was at the first statement. It takes as long as the client reads, so
-        half the connections are kept from them.
-        """
-        if self._exports.locked():
-            raise away()
-        async with self._exports, self.session(readonly=True) as session:
-            if session.get_bind().dialect.name == "postgresql":
-                options = {"isolation_level": "REPEATABLE READ"}
-                _ = await session.connection(execution_options=options)
-            yield session
 
     @asynccontextmanager
     async def lifespan(self, _: object, /) -> AsyncGenerator[Mapping[str, Any]]:
@@ -313,8 +300,25 @@ def _set_up(session: SyncSession, _: object, connection: Connection) -> None:
     if session.info.get("adopted") and connection.dialect.name == "sqlite":
         begin_foreign(connection, writes=session.info["writes"])
     isolation = session.info.get("isolation")
-    if isolation and connection.dialect.name == "postgresql":
+    if not isolation or connection.dialect.name != "postgresql":
+        return
+    known = connection.get_execution_options().get("isolation_level")
+    # A transaction that the session joins has begun with a level of its own.
+    if known != isolation.upper() and not isinstance(session.bind, Connection):
         connection.exec_driver_sql(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
+
+
+async def begin_snapshot(session: AsyncSession) -> None:
+    """Begin the transaction of *session* such that all its statements read the same snapshot.
+
+    A transaction that has begun stays as it is. SQLite has no other transactions.
+    """
+    bind = session.get_bind()
+    if session.in_transaction() or not isinstance(bind, Engine) or bind.name != "postgresql":
+        return
+    isolation = strongest((session.info.get("isolation"), SNAPSHOT)) or SNAPSHOT
+    options: Any = {"isolation_level": isolation.upper()}
+    _ = await session.connection(execution_options=options)
 
 
 def strongest(levels: Iterable[Isolation | None]) -> Isolation | None:

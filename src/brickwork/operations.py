@@ -4,7 +4,7 @@ Its parameters are FastAPI's; those whose type depends on the resource get it fr
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Header, Query, Request, Response
 from pydantic import BaseModel, TypeAdapter
@@ -33,14 +33,11 @@ from brickwork.links import item_path, own_path, tell_places
 from brickwork.lists import ListQuery
 from brickwork.negotiation import JSON, NDJSON, preferred_media_type
 from brickwork.problems import Conflict, Fault, Invalid, NotFound, pointer
-from brickwork.resource import Resource
+from brickwork.resource import Resource, is_exported
 from brickwork.schemas import Schema
 from brickwork.shapes import Endpoint, Shape, typed
 
 M = TypeVar("M", bound=DeclarativeBase)
-
-_LISTED: Final = (JSON, NDJSON)
-"""What a list may be answered as."""
 
 Prefer = Annotated[str, Header(description="`return=minimal` asks for no body (RFC 7240).")]
 
@@ -48,6 +45,7 @@ Prefer = Annotated[str, Header(description="`return=minimal` asks for no body (R
 def list_(shape: Shape[M]) -> Endpoint:
     """Return the endpoint of `GET /articles`."""
     shown = _shown(shape)
+    offers = (JSON, NDJSON) if is_exported(shape.resource) else (JSON,)
 
     async def endpoint(
         request: Request,
@@ -59,8 +57,8 @@ def list_(shape: Shape[M]) -> Endpoint:
         if deleted := getattr(at, "deleted", None):
             await rows.reveal(deleted)
             read = revealing(shape.read)
-        if preferred_media_type(request.headers.getlist("accept"), _LISTED) == NDJSON:
-            return await export(request, rows.query(), at, read, shape.embedded)
+        if preferred_media_type(request.headers.getlist("accept"), offers) == NDJSON:
+            return await export(request, rows, at, read, shape.embedded)
         page = await rows.page(at)
         await shape.embedded.complete(rows.session, page.items)
         response.headers["Vary"] = "Accept"

@@ -1,7 +1,7 @@
 """Reading rows: one or the lack of it, and pages in an order that is always total."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -33,6 +33,9 @@ _SCOPES: Final = LRUCache[Any, str](1000)
 
 _PAGES: Final = 100
 """How many statements are kept for pages of one list, in other orders and of other lengths."""
+
+_CHUNK: Final = 50
+"""How many rows of a stream are read at a time."""
 
 _NARROW: Final = ListQuery[Any].narrow
 """What makes a filter of nothing but the parameters of a list."""
@@ -120,6 +123,22 @@ async def paginate(session: AsyncSession, rows: Select[M], at: ListQuery[M]) -> 
     found = (await session.scalars(stretch.rows)).all()
     items = stretch.items(found)
     return listing.page(stretch, items, more=len(found) > at.limit, total=total)
+
+
+async def stream(session: AsyncSession, rows: Select[M], at: ListQuery[M]) -> AsyncGenerator[M]:
+    """Yield all of *rows* that *at* leaves, in its order; few of them are in memory at a time.
+
+    Raises `TypeError` for rows that have an order already.
+    """
+    narrowed = at.narrow(rows)
+    statement = narrowed.order_by(*ordered(narrowed, at).clauses())
+    found = await session.stream_scalars(statement.execution_options(yield_per=_CHUNK))
+    try:
+        async for chunk in found.partitions():
+            for row in chunk:
+                yield row
+    finally:
+        await found.close()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A resource: the steps every request takes, each an ordinary method to override."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar, get_args
 
@@ -12,12 +13,12 @@ from typing_extensions import dataclass_transform, get_original_bases, override
 from brickwork.audit import AuditEntry, audit_entries
 from brickwork.changes import apply_changes
 from brickwork.checks import assign, register, release
-from brickwork.database import Isolation, Session, strongest
+from brickwork.database import Isolation, Session, begin_snapshot, strongest
 from brickwork.deletion import Shown, soft
 from brickwork.lists import ListQuery
 from brickwork.models import now
 from brickwork.problems import NotFound
-from brickwork.queries import Page, every, get_all, get_or_404, paginate
+from brickwork.queries import Page, every, get_all, get_or_404, paginate, stream
 from brickwork.references import Scopes
 
 M = TypeVar("M", bound=DeclarativeBase)
@@ -116,6 +117,16 @@ class Resource(Generic[M]):
         """Return a page of the list; override to change how it is read."""
         return await paginate(self.session, self._loaded(), at)
 
+    async def export(self, at: ListQuery[M], /) -> AsyncGenerator[M]:
+        """Yield the rows of all pages of the list, in one transaction.
+
+        Override it where you override `page` or `get`: the list is no export until you do.
+        """
+        await begin_snapshot(self.session)
+        async with aclosing(stream(self.session, self._loaded(), at)) as rows:
+            async for row in rows:
+                yield row
+
     async def get(self, key: object, /) -> M:
         """Return the row with this key; raises `NotFound`. Override to check who may see it."""
         row = await get_or_404(self.session, self._loaded(), key)
@@ -168,3 +179,17 @@ class Resource(Generic[M]):
     async def purge(self, row: M, /) -> None:
         """Remove *row* for good, deleted or not; override to refuse."""
         await self.session.delete(row)
+
+
+def is_exported(resource: type[Resource[Any]]) -> bool:
+    """Tell whether an export of *resource* shows the rows of its list.
+
+    A class that overrides `page` or `get` takes the exports of its bases away.
+    """
+    page, get, export = (_depth(resource, name) for name in ("page", "get", "export"))
+    return export <= min(page, get)
+
+
+def _depth(resource: type[Resource[Any]], method: str) -> int:
+    """Return how many classes are before the class that defines *method*."""
+    return next(n for n, each in enumerate(resource.__mro__) if method in vars(each))

@@ -18,7 +18,7 @@ from brickwork.inputs import batched, fitted, replacement
 from brickwork.lists import ListQuery, with_deleted
 from brickwork.models import Versioned
 from brickwork.openapi import also_merge_patch, described, exported, headers
-from brickwork.resource import Resource
+from brickwork.resource import Resource, is_exported
 from brickwork.routes import BATCH, Route, Router
 from brickwork.schemas import Schema
 from brickwork.shapes import Endpoint, Shape
@@ -143,7 +143,7 @@ def _forbids(shape: Shape[Any], name: Operation) -> bool:
 def _besides(shape: Shape[Any], name: Operation) -> dict[int | str, dict[str, Any]]:
     """Return what an operation may answer that is neither its usual answer nor a problem."""
     match name:
-        case "list":
+        case "list" if is_exported(shape.resource):
             return exported()
         case "get":
             return {304: {"description": "Not Modified"}}

@@ -19,13 +19,13 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from brickwork.database import ISOLATION, Database, Isolation, strongest
+from brickwork.database import ISOLATION, SNAPSHOT, Database, Isolation, strongest
 from brickwork.documents import parse
-from brickwork.negotiation import JSON, MERGE_PATCH, is_utf8, preferred_media_type
+from brickwork.negotiation import JSON, MERGE_PATCH, NDJSON, is_utf8, preferred_media_type
 from brickwork.parameters import WHOLE, at_once, declared, name_faults
 from brickwork.problems import NotAcceptable, Problem, UnsupportedMediaType
 from brickwork.retries import carried_out
-from brickwork.sessions import commit, explained
+from brickwork.sessions import committed, explained
 
 UNREADABLE: Final = "brickwork.unreadable"
 """Where in a request's scope stands the problem with its body, if there is one."""
@@ -108,7 +108,8 @@ class Route(APIRoute):
         async def negotiate_and_handle(request: Request) -> Response:
             nonlocal known
             accept = request.headers.getlist("accept")
-            if self.response_model and not preferred_media_type(accept, self._offers):
+            kind = preferred_media_type(accept, self._offers)
+            if self.response_model and not kind:
                 raise NotAcceptable("The answer is JSON, and the Accept header admits none.")
             known = known or _Included(self, _as_included(request))
             if known.reads_json:
@@ -120,6 +121,8 @@ class Route(APIRoute):
             _handled.set((request, known))
             if request.method != "GET":  # of those that change rows
                 request.scope[ISOLATION] = known.isolation
+            elif kind == NDJSON:  # of all rows, as they were at one instant
+                request.scope[ISOLATION] = strongest([known.isolation, SNAPSHOT])
             return await _carried_out(request, known.handler(request))
 
         return negotiate_and_handle
@@ -155,13 +158,20 @@ async def _carried_out(request: Request, handle: _Handler) -> Response:
 async def _attempt(request: Request, handle: _Handler) -> Response:
     """Carry out a request, with a transaction of its own that ends before its answer is sent."""
     request.scope.pop(FINISH, None)
+    request.scope.pop(STREAM, None)
     outer = request.scope.get(_STACK)
     try:
-        async with explained(request.scope), AsyncExitStack() as request.scope[_STACK]:
+        async with AsyncExitStack() as transaction:
+            await transaction.enter_async_context(explained(request.scope))
+            request.scope[_STACK] = await transaction.enter_async_context(AsyncExitStack())
+            await transaction.enter_async_context(committed(request.scope))
             response = await handle(request)
             if finish := request.scope.get(FINISH):
                 await finish(response)
-            await commit(request.scope)
+            if stream := request.scope.get(STREAM):
+                stream(rest := transaction.pop_all())
+                # FastAPI ends this other stack after the answer, whatever happens.
+                request.scope[_AFTER].push_async_exit(rest)
         return response
     finally:
         request.scope[_STACK] = outer
@@ -218,9 +228,14 @@ def _returning(value: object) -> _Value:
 
 
 _STACK: Final = "fastapi_function_astack"  # where FastAPI looks for what ends before the answer
+_AFTER: Final = "fastapi_inner_astack"  # where FastAPI looks for what ends after the answer
 
 FINISH: Final = "brickwork.finish"
 """Where in a request's scope stands what is to be done with its answer before the commit."""
+
+
+STREAM: Final = "brickwork.stream"
+"""Where in a request's scope stands what takes its transaction, to end it with the answer."""
 
 
 class _Included:
@@ -230,7 +245,7 @@ class _Included:
         """Look at *route*, which is *own* as it is included."""
         body = route.body_field
         self.reads_json = body is not None and not isinstance(body.field_info, params.Form)
-        self.isolation = isolation_of(route.dependant)
+        self.isolation: Isolation | None = isolation_of(route.dependant)
         self.declared = declared(route.dependant)
         self.fast = _fast_path(route)
         self._handle = own.handler(route, route.dependant)

@@ -76,8 +76,10 @@ def adopt(session: object, scope: Scope) -> None:
         known.append(Adopted(session, scope))
 
 
-async def commit(scope: Scope) -> None:
-    """Commit the sessions of the request of *scope* that are not ours."""
+@asynccontextmanager
+async def committed(scope: Scope) -> AsyncGenerator[None]:
+    """Commit the sessions of the request of *scope* that are not ours at the end of the block."""
+    yield
     for adopted in scope.get(_ADOPTED, ()):
         await adopted.commit()
 

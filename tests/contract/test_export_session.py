@@ -1,0 +1,514 @@
+"""An export reads what the list reads: by the same resource, in the same transaction."""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+import pytest
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Header
+from httpx2 import AsyncClient
+from sqlalchemy import ForeignKey, MetaData, Select, String, func, insert, select, text, true
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+from typing_extensions import override
+
+from brickwork import (
+    Conflict,
+    Database,
+    Latest,
+    ListQuery,
+    Model,
+    NotFound,
+    Page,
+    ReadSchema,
+    Resource,
+    Schema,
+    Session,
+    SortBy,
+    crud_router,
+)
+from brickwork.exports import Export
+from brickwork.negotiation import NDJSON
+from tests.support.bodies import summary
+from tests.support.calls import client_of
+from tests.support.databases import Databases, postgres_only
+from tests.support.exporting import Download
+from tests.support.notes import notes_app
+from tests.support.recording import connections_in_use, statements
+from tests.support.tables import Tables, insert_rows
+
+pytestmark = pytest.mark.anyio
+
+LINES = {"accept": NDJSON}
+ROWS = 120
+"""How many rows there are: more than are read at a time."""
+
+
+class Base(Model):
+    """The base of the models here, with tables of its own."""
+
+    __abstract__ = True
+    metadata = MetaData(naming_convention=Model.metadata.naming_convention)
+
+
+class Employee(Base):
+    """Who has a salary, and works for a team."""
+
+    __tablename__ = "people"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    team: Mapped[str] = mapped_column(String(10))
+    salary: Mapped[int]
+    tasks: Mapped[list["Task"]] = relationship(passive_deletes="all")
+
+
+class Task(Base):
+    __tablename__ = "tasks"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey(Employee.id))
+
+
+class TaskRead(ReadSchema):
+    id: int
+
+
+class PersonCreate(Schema):
+    team: str
+    salary: int
+
+
+class PersonUpdate(PersonCreate, partial=True): ...
+
+
+class PersonRead(ReadSchema):
+    id: int
+    team: str
+    salary: int
+
+
+class BusyPersonRead(PersonRead):
+    tasks: Annotated[list[TaskRead], Latest(3)]
+
+
+class PersonQuery(ListQuery[Employee]):
+    team: str | None = None
+    sort: SortBy[Literal["salary"]] = None
+
+
+class People(Resource[Employee]): ...
+
+
+def people(
+    resource: type[Resource[Employee]] = People, read: type[ReadSchema] = PersonRead
+) -> APIRouter:
+    return crud_router(
+        "/people",
+        resource,
+        read=read,
+        create=PersonCreate,
+        update=PersonUpdate,
+        query=PersonQuery,
+    )
+
+
+def app_of(resource: type[Resource[Employee]], read: type[ReadSchema] = PersonRead) -> FastAPI:
+    return notes_app(Database("sqlite:///unused.db"), people(resource, read))
+
+
+def persons(count: int = ROWS, **values: Any) -> list[dict[str, Any]]:
+    return [{"team": "ab"[n % 2], "salary": n} | values for n in range(count)]
+
+
+@pytest.fixture
+async def url(tables: Tables, backend: str) -> str:
+    """The URL of a database with people of the teams a and b."""
+    return await tables.of(Base.metadata, backend, {Employee: persons()})
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    """That database."""
+    database = Database(url, pool_size=4)
+    yield database
+    await database.dispose()
+
+
+def asking(database: Database, resource: type[Resource[Employee]], **options: Any) -> AsyncClient:
+    """Return a client of *resource* over *database*."""
+    return client_of(app_of(resource, **options), {"database": database})
+
+
+async def lines(client: AsyncClient, **headers: str) -> list[dict[str, Any]]:
+    response = await client.get("/people", headers=LINES | headers)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == NDJSON
+    return [json.loads(line) for line in response.content.splitlines()]
+
+
+# --- By the same methods -------------------------------------------------------------------------
+
+
+class Discreet(Resource[Employee]):
+    """People without their salaries, in the list."""
+
+    @override
+    async def page(self, at: ListQuery[Employee], /) -> Page[Employee]:
+        page = await super().page(at)
+        shown: Any = [{"id": each.id, "team": each.team, "salary": 0} for each in page.items]
+        return replace(page, items=shown)
+
+
+class Secretive(Resource[Employee]):
+    @override
+    async def get(self, key: object, /) -> Employee:
+        if (person := await super().get(key)).team == "b":
+            raise NotFound("Employee not found")
+        return person
+
+
+class Exported(Discreet):
+    """People without their salaries, in exports as well."""
+
+    @override
+    async def export(self, at: ListQuery[Employee], /) -> AsyncGenerator[Employee]:
+        async for each in super().export(at):
+            shown: Any = {"id": each.id, "team": each.team, "salary": 0}
+            yield shown
+
+
+class Undone(Exported):
+    """Another list again."""
+
+    @override
+    async def page(self, at: ListQuery[Employee], /) -> Page[Employee]:
+        return replace(await super().page(at), items=[])
+
+
+class Both(Resource[Employee]):
+    @override
+    async def page(self, at: ListQuery[Employee], /) -> Page[Employee]:
+        return replace(await super().page(at), items=[])
+
+    @override
+    async def export(self, at: ListQuery[Employee], /) -> AsyncGenerator[Employee]:
+        async for each in super().export(at):
+            if each.salary >= ROWS - 1:
+                yield each
+
+
+@pytest.mark.parametrize("resource", [Discreet, Secretive, Undone])
+async def test_list_that_is_overridden_alone_is_not_exported(
+    database: Database, resource: type[Resource[Employee]]
+) -> None:
+    async with asking(database, resource) as client:
+        assert summary(await client.get("/people", headers=LINES)) == "406"
+        assert (await client.head("/people", headers=LINES)).status_code == 406
+        response = await client.get("/people", headers={"accept": f"{NDJSON}, */*;q=0.1"})
+        assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
+        document = (await client.get("/openapi.json")).json()
+        content = document["paths"]["/people"]["get"]["responses"]["200"]["content"]
+        assert content.keys() == {"application/json"}
+
+
+async def test_overridden_export_is_sent(database: Database) -> None:
+    async with asking(database, Exported) as client:
+        listed = (await client.get("/people?limit=100")).json()
+        exported = await lines(client)
+        assert exported[:100] == listed
+        assert (len(exported), {each["salary"] for each in exported}) == (ROWS, {0})
+        document = (await client.get("/openapi.json")).json()
+        content = document["paths"]["/people"]["get"]["responses"]["200"]["content"]
+        assert content.keys() == {"application/json", NDJSON}
+    async with asking(database, Both) as client:
+        assert [each["salary"] for each in await lines(client)] == [ROWS - 1]
+
+
+async def test_export_that_refuses_is_a_problem(database: Database) -> None:
+    class Refusing(Resource[Employee]):
+        @override
+        async def export(self, at: ListQuery[Employee], /) -> AsyncGenerator[Employee]:
+            async for each in super().export(at):
+                if each.salary == 1:
+                    raise Conflict("Not all of them.")
+                yield each
+
+    async with asking(database, Refusing) as client:
+        assert summary(await client.get("/people", headers=LINES)) == "409"
+    assert connections_in_use(database) == 0
+
+
+async def test_export_cannot_write(database: Database) -> None:
+    class Writing(Resource[Employee]):
+        @override
+        async def export(self, at: ListQuery[Employee], /) -> AsyncGenerator[Employee]:
+            await self.session.execute(insert(Employee), persons(1))
+            async for each in super().export(at):
+                yield each
+
+    async with asking(database, Writing) as client:
+        assert (await client.get("/people", headers=LINES)).status_code == 500
+    async with asking(database, People) as client:
+        assert len(await lines(client)) == ROWS
+
+
+async def test_script_exports(database: Database) -> None:
+    async with database.session(readonly=True) as session:
+        rows = People(session=session)
+        found = [row.salary async for row in rows.export(PersonQuery(team="a"))]
+    assert found == [*range(0, ROWS, 2)]
+
+
+async def test_script_may_stop_an_export(database: Database) -> None:
+    async with database.session(readonly=True) as session:
+        rows = People(session=session)
+        export = rows.export(PersonQuery())
+        assert (await anext(export)).salary == 0
+        await export.aclose()
+        assert await session.scalar(select(func.count(Employee.id))) == ROWS
+
+
+# --- In the same transaction ---------------------------------------------------------------------
+
+
+async def set_team(session: Session, team: Annotated[str, Header()]) -> None:
+    """Set in the transaction what its rows are narrowed by."""
+    await session.execute(text("SELECT set_config('app.team', :team, true)"), {"team": team})
+
+
+class OfSetting(Resource[Employee]):
+    team: Annotated[None, Depends(set_team)]
+
+    @override
+    def query(self) -> Select[Employee]:
+        return super().query().where(Employee.team == func.current_setting("app.team", true()))
+
+
+@postgres_only
+async def test_setting_of_a_dependency_is_in_force(database: Database) -> None:
+    async with asking(database, OfSetting) as client:
+        for team in "ab":
+            assert {each["team"] for each in await lines(client, team=team)} == {team}
+        assert await lines(client, team="c") == []
+
+
+async def take_role(session: Session, team: Annotated[str, Header()]) -> None:
+    """Take a role that row-level security holds for."""
+    await session.execute(text("SET LOCAL ROLE team_member"))
+    await session.execute(text("SELECT set_config('app.team', :team, true)"), {"team": team})
+
+
+class OfRole(Resource[Employee]):
+    role: Annotated[None, Depends(take_role)]
+
+
+@postgres_only
+async def test_role_of_a_dependency_is_in_force(database: Database) -> None:
+    async with database.session() as session:
+        for statement in (
+            "DO $$ BEGIN CREATE ROLE team_member; EXCEPTION WHEN duplicate_object THEN END $$",
+            "GRANT ALL ON people TO team_member",
+            "ALTER TABLE people ENABLE ROW LEVEL SECURITY",
+            "DROP POLICY IF EXISTS team ON people",
+            "CREATE POLICY team ON people USING (team = current_setting('app.team', true))",
+        ):
+            await session.execute(text(statement))
+    async with asking(database, OfRole) as client:
+        for team in "ab":
+            assert {each["team"] for each in await lines(client, team=team)} == {team}
+    async with database.session() as session:
+        await session.execute(text("ALTER TABLE people DISABLE ROW LEVEL SECURITY"))
+
+
+@pytest.fixture
+async def other(databases: Databases, backend: str) -> AsyncIterator[Database]:
+    """A database of its own, with three people."""
+    database = Database(databases.empty(backend), pool_size=2)
+    await database.create_all(Base.metadata)
+    await insert_rows(database, {Employee: persons(3, team="other")})
+    yield database
+    await database.dispose()
+
+
+async def test_database_of_a_dependency_is_exported(database: Database, other: Database) -> None:
+    async def session_of(team: Annotated[str, Header()]) -> AsyncGenerator[AsyncSession]:
+        chosen = other if team == "other" else database
+        async with chosen.session(readonly=True) as session:
+            yield session
+
+    class Elsewhere(Resource[Employee]):
+        session: Annotated[AsyncSession, Depends(session_of, scope="function")]
+
+    async with asking(database, Elsewhere) as client:
+        assert len(await lines(client, team="other")) == 3
+        assert len(await lines(client, team="ours")) == ROWS
+    assert connections_in_use(database) == connections_in_use(other) == 0
+
+
+async def test_session_of_another_engine_is_exported(database: Database, other: Database) -> None:
+    engine = create_async_engine(other.url)
+
+    async def their_session() -> AsyncGenerator[AsyncSession]:
+        async with async_sessionmaker(engine)() as session:
+            yield session
+
+    class Elsewhere(Resource[Employee]):
+        session: Annotated[AsyncSession, Depends(their_session)]
+
+    async with asking(database, Elsewhere) as client:
+        assert len(await lines(client)) == 3
+    assert "Current Checked out connections: 0" in engine.pool.status()
+    await engine.dispose()
+
+
+@postgres_only
+async def test_session_within_an_outer_transaction_is_exported(database: Database) -> None:
+    engine = create_async_engine(database.url)
+    async with engine.connect() as connection, connection.begin():
+        await connection.execute(insert(Employee), persons(1, team="outer"))
+
+        async def their_session() -> AsyncGenerator[AsyncSession]:
+            async with AsyncSession(connection, join_transaction_mode="create_savepoint") as own:
+                yield own
+
+        class Elsewhere(Resource[Employee]):
+            session: Annotated[AsyncSession, Depends(their_session)]
+
+        async with asking(database, Elsewhere) as client:
+            assert len(await lines(client)) == ROWS + 1
+            assert len((await client.get("/people?team=outer")).json()) == 1
+    await engine.dispose()
+
+
+async def read_before(session: Session) -> None:
+    """Begin the transaction."""
+    await session.execute(select(func.count(Employee.id)))
+
+
+class Begun(Resource[Employee]):
+    begun: Annotated[None, Depends(read_before)]
+
+
+@pytest.mark.parametrize("resource", [People, Begun])
+async def test_export_shows_one_snapshot(
+    database: Database, resource: type[Resource[Employee]]
+) -> None:
+    download = Download(database, app=app_of(resource, BusyPersonRead), path="/people")
+    first = await download.lines()
+    async with database.session() as session:
+        keys = (await session.scalars(select(Employee.id))).all()
+        await session.execute(insert(Task), [{"person_id": key} for key in keys])
+    shown = [json.loads(line) for line in [*first, *await download.rest()]]
+
+    assert len(shown) == ROWS
+    assert [each["id"] for each in shown if each["tasks"]] == []
+
+
+async def test_export_takes_one_statement(database: Database) -> None:
+    async with asking(database, People) as client:
+        with statements() as sent:
+            await lines(client)
+    assert len(sent) == 1
+
+
+class Journal:
+    """What a dependency and an export do, in their order."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.entries: list[str] = []
+
+    async def begin(self, tasks: BackgroundTasks) -> AsyncIterator[None]:
+        self.entries.append("begin")
+        tasks.add_task(self.entries.append, "task")
+        yield
+        self.entries.append("end")
+
+
+def journaled(journal: Journal) -> type[Resource[Employee]]:
+    class Journaled(Resource[Employee]):
+        begun: Annotated[None, Depends(journal.begin, scope="function")]
+
+        @override
+        async def export(self, at: ListQuery[Employee], /) -> AsyncGenerator[Employee]:
+            try:
+                async for each in super().export(at):
+                    yield each
+            finally:
+                journal.entries.append("exported")
+
+    return Journaled
+
+
+async def test_dependencies_end_when_all_rows_are_read(database: Database) -> None:
+    journal = Journal()
+    download = Download(database, app=app_of(journaled(journal)), path="/people")
+    await download.lines()
+    assert journal.entries == ["begin"]
+
+    await download.rest()
+    assert journal.entries == ["begin", "exported", "end", "task"]
+    assert connections_in_use(database) == 0
+
+
+async def test_dependencies_end_when_the_client_leaves(database: Database) -> None:
+    journal = Journal()
+    download = Download(database, app=app_of(journaled(journal)), path="/people")
+    await download.lines()
+    await download.leave()
+
+    assert journal.entries[:3] == ["begin", "exported", "end"]
+    assert connections_in_use(database) == 0
+
+
+async def test_dependencies_end_before_an_answer_that_is_never_sent(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def do_not_send(*_: object) -> None: ...
+
+    monkeypatch.setattr(Export, "__call__", do_not_send)
+    journal = Journal()
+    async with asking(database, journaled(journal)) as client:
+        with pytest.raises(AssertionError):
+            await client.get("/people", headers=LINES)
+
+    assert journal.entries[-1] == "end"
+    assert connections_in_use(database) == 0
+
+
+async def fail_at_the_end() -> AsyncIterator[None]:
+    """Fail when the answer is made, as a commit can."""
+    yield
+    raise Conflict("Read again.")
+
+
+class Failing(Resource[Employee]):
+    failing: Annotated[None, Depends(fail_at_the_end, scope="function")]
+
+
+async def test_export_whose_transaction_fails_is_not_sent_to_its_end(database: Database) -> None:
+    download = Download(database, app=app_of(Failing), path="/people")
+    with pytest.raises(Exception, match=r"response already started|Read again"):
+        await download.rest()
+
+    assert connections_in_use(database) == 0
+
+
+async def test_exports_of_each_database_are_counted(database: Database, other: Database) -> None:
+    async def session_of(team: Annotated[str, Header()] = "") -> AsyncGenerator[AsyncSession]:
+        chosen = other if team == "other" else database
+        async with chosen.session(readonly=True) as session:
+            yield session
+
+    class Elsewhere(Resource[Employee]):
+        session: Annotated[AsyncSession, Depends(session_of, scope="function")]
+
+    downloads = [Download(database, app=app_of(Elsewhere), path="/people") for _ in range(2)]
+    for download in downloads:
+        await download.lines()
+    async with asking(database, Elsewhere) as client:
+        assert summary(await client.get("/people", headers=LINES)) == "503"
+        assert len(await lines(client, team="other")) == 3
+    for download in downloads:
+        await download.rest()
