@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.changes import merge_patch
+from brickwork.defaults import new_row
 from brickwork.documents import is_array
 from brickwork.etags import stale
 from brickwork.faults import Written, contended
@@ -74,7 +75,7 @@ def create(shape: Shape[M]) -> Endpoint:
             return replayed
 
         async def load() -> Sequence[M]:
-            return [rows.model(**each.model_dump()) for each in items]
+            return [new_row(shape.model, each, shape.create.model_fields) for each in items]
 
         async def write(row: M, _: Schema) -> None:
             await rows.create(row)

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.changes import merge_patch
+from brickwork.defaults import new_row, replaced
 from brickwork.deletion import is_soft, soft
 from brickwork.documents import is_array
 from brickwork.etags import etag, preconditions, stale
@@ -151,7 +152,7 @@ def replace(shape: Shape[M]) -> Endpoint:
             raise NotFound(f"{shape.model.__name__} not found")
         wanted.check(row, required=rows.require_match)
         await _refuse_read_only(shape, rows.session, row, data)
-        changes = data.model_dump(include={*shape.create.model_fields})
+        changes = replaced(row, data, shape.create.model_fields)
         return await _changed(shape, rows, row, changes, response)
 
     return typed(endpoint, shape, data=shape.replace)
@@ -215,7 +216,7 @@ async def _created(  # noqa: PLR0913, PLR0917 — what a request is made of
     response: Response,
     prefer: str,
 ) -> M | Response:
-    row = rows.model(**data.model_dump(include={*shape.create.model_fields}))
+    row = new_row(shape.model, data, shape.create.model_fields)
     await rows.create(row)
     shape.require_path(row)
     await rows.session.flush()

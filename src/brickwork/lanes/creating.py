@@ -93,6 +93,7 @@ class _Create(Writing[M]):
         if made := returned.intersection(self._references.names):
             raise Ordinary(f"the database makes {', '.join(sorted(made))}")
         self._explicit = {name for name in self._fields if not _is_null(own[name])}
+        self._nullable = {name for name in self._explicit if _stores_null(own[name])}
         self.is_known = not returned
 
     @override
@@ -139,7 +140,8 @@ class _Create(Writing[M]):
     def completed(self, data: Schema) -> dict[str, Any] | None:
         """Return the values of a new row; None if only a flush would know them all."""
         row = self._first | data.model_dump(include=self._fields)
-        if any(row[name] is None for name in self._explicit):  # None asks for a default there
+        given = self._nullable & data.model_fields_set
+        if any(row[name] is None for name in self._explicit - given):  # the default is another
             return None
         for name, default in self._defaults.items():
             row[name] = default(row)
@@ -225,6 +227,11 @@ class _CreateBatch(_Create[M]):
     def _of_all(self, dialect: Dialect, names: Sequence[str]) -> Prepared | None:
         several = dialect.name == "postgresql"
         return self._of_many(dialect, names) if several else self._of_one(dialect, names)
+
+
+def _stores_null(column: Column[Any]) -> bool:
+    """Tell whether a None that a client sent for *column* is stored as NULL."""
+    return not (column.primary_key or column.type.should_evaluate_none)
 
 
 def _is_null(column: Column[Any]) -> bool:
