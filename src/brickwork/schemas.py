@@ -94,6 +94,25 @@ def is_pure(schema: type[BaseModel]) -> bool:
     return _is_pure(schema.__pydantic_core_schema__)
 
 
+def pure_fields(schema: type[BaseModel]) -> Collection[str]:
+    """Return the names of the fields that *schema* shows as they are given.
+
+    A field with a part that is not known to be pure is left out, and so is one that is excluded.
+    """
+    core: Any = schema.__pydantic_core_schema__
+    others: Sequence[Any] = core.get("definitions", ())
+    if core["type"] == "definitions":
+        core = core["schema"]
+    while core["type"] == "definition-ref":
+        core = next(each for each in others if each["ref"] == core["schema_ref"])
+    fields = core.get("schema", {})
+    bare: Any = {**core, "schema": {**fields, "fields": {}, "computed_fields": []}}
+    if fields.get("type") != "model-fields" or not _is_pure((bare, *others)):
+        return ()
+    known = schema.model_fields
+    return [k for k, v in fields["fields"].items() if _is_pure(v) and not known[k].exclude]
+
+
 def _is_pure(part: object) -> bool:
     """Tell whether *part* of a core schema runs no code but Pydantic's and ours."""
     match part:

@@ -8,6 +8,13 @@ from uuid import UUID
 import pytest
 from fastapi import FastAPI, Header
 from httpx2 import AsyncClient
+from pydantic import (
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 from sqlalchemy import MetaData, String, delete, insert
 from sqlalchemy.orm import Mapped, mapped_column
 from typing_extensions import override
@@ -197,6 +204,99 @@ async def test_batch_leaves_nothing_to_the_next_rows(client: AsyncClient) -> Non
 
     assert await history(client) == [("create", "one", "ada")]
     assert await history(client, "/pages/b") == [("create", "secret", "ada")]
+
+
+# --- What clients read ----------------------------------------------------------------------------
+
+
+class Person(Base, Audited):
+    """A person with an address that few may read."""
+
+    __tablename__ = "people"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(20))
+    email: Mapped[str] = mapped_column(String(20))
+    phone: Mapped[str] = mapped_column(String(20))
+    pin: Mapped[str] = mapped_column(String(20))
+    rank: Mapped[str] = mapped_column(String(20))
+
+
+class PersonCreate(Schema):
+    model_config = ConfigDict(validate_by_name=True)
+
+    id: int
+    name: str = Field(alias="fullName")
+    email: str
+    phone: str
+    pin: str = Field(alias="pinCode")
+    rank: str
+
+
+class PersonUpdate(PersonCreate, partial=True): ...
+
+
+def masked(text: str) -> str:
+    return text[:1] + "…"
+
+
+class PersonRead(ReadSchema):
+    """A person without the rank. What is called a rank is the name, and the phone is for no one."""
+
+    id: int
+    rank: str = Field(validation_alias="name", serialization_alias="fullName")
+    email: Annotated[str, PlainSerializer(masked)]
+    phone: str = Field(exclude=True)
+
+
+class Wrapped(PersonRead):
+    """A person of which code decides what is shown."""
+
+    @model_serializer(mode="wrap")
+    def hide(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        shown: dict[str, Any] = handler(self)
+        return {"id": shown["id"]}
+
+
+class People(Resource[Person]): ...
+
+
+PERSON = {
+    "id": 1,
+    "fullName": "Ada",
+    "email": "ada@example.org",
+    "phone": "555",
+    "pinCode": "1234",
+    "rank": "general",
+}
+
+
+async def changes(url: str, read: type[ReadSchema]) -> dict[str, Any]:
+    """Return the changes in the first entry of a person."""
+    app = FastAPI(lifespan=Database(url).lifespan)
+    install(app)
+    router = crud_router("/people", People, read=read, create=PersonCreate, update=PersonUpdate)
+    app.include_router(router)
+    async with calling(app) as client:
+        assert (await client.post("/people", json=PERSON)).status_code == 201
+        (entry,) = (await client.get("/people/1/history")).json()
+        shown: dict[str, Any] = entry["changes"]
+        return shown
+
+
+async def test_history_shows_the_values_that_the_row_shows(url: str) -> None:
+    assert await changes(url, PersonRead) == {
+        "id": {"after": 1},
+        "fullName": {"after": "Ada"},
+        "email": {},
+        "phone": {},
+        "pinCode": {},
+        "rank": {},
+    }
+
+
+async def test_history_shows_no_values_where_code_decides_what_the_row_shows(url: str) -> None:
+    assert await changes(url, Wrapped) == {name: {} for name in PERSON}
 
 
 # --- Soft delete ----------------------------------------------------------------------------------
