@@ -10,7 +10,7 @@ from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase
 
-from brickwork.changes import merge_patch
+from brickwork.changes import merge_patches
 from brickwork.defaults import new_row
 from brickwork.documents import is_array
 from brickwork.etags import stale
@@ -101,14 +101,16 @@ def update(shape: Shape[M]) -> Endpoint:
             return replayed
         keys = [getattr(each, name) for each in items]
         _refuse_twice(keys, lambda i: {"pointer": pointer(i, name)})
+        patches: dict[M, dict[str, Any]] = {}
 
         async def load() -> Sequence[M]:
             found = _all(shape, await rows.many(keys), lambda i: {"pointer": pointer(i, name)})
             _check_versions(found, items, required=rows.require_match)
+            patches.update(zip(found, merge_patches(zip(found, items, strict=True)), strict=True))
             return found
 
-        async def write(row: M, changes: Schema) -> None:
-            patch = merge_patch(row, changes)
+        async def write(row: M, _: Schema) -> None:
+            patch = patches[row]
             await rows.update(row, {k: patch[k] for k in patch if k not in {name, "version"}})
 
         changed = await _Batch(request, rows, items, load, write, _in_body).run()

@@ -194,8 +194,9 @@ class _Update(_Change[M]):
     async def _changes(self, call: Call[M]) -> Mapping[str, Any] | None:
         """Return what was sent; None if the row has to be known for it."""
         data = await self.sent(call, self.shape.update.model_validate)
-        sent = data.model_dump(exclude_unset=True) if data else {}
-        return sent if sent.keys() <= self._comparable else None
+        if data is None or not data.model_fields_set <= self._comparable:
+            return None
+        return data.model_dump(exclude_unset=True)
 
     def _differing(self, names: Sequence[str]) -> Any:
         """Return the statement for a row that *names* change: else there is nothing to write."""
