@@ -101,16 +101,17 @@ def update(shape: Shape[M]) -> Endpoint:
             return replayed
         keys = [getattr(each, name) for each in items]
         _refuse_twice(keys, lambda i: {"pointer": pointer(i, name)})
-        patches: dict[M, dict[str, Any]] = {}
+        patches: dict[object, dict[str, Any]] = {}
 
         async def load() -> Sequence[M]:
             found = _all(shape, await rows.many(keys), lambda i: {"pointer": pointer(i, name)})
             _check_versions(found, items, required=rows.require_match)
-            patches.update(zip(found, merge_patches(zip(found, items, strict=True)), strict=True))
+            merged = merge_patches(zip(found, items, strict=True))
+            patches.update(zip(keys, merged, strict=True))
             return found
 
         async def write(row: M, _: Schema) -> None:
-            patch = patches[row]
+            patch = patches[shape.key(row)]
             await rows.update(row, {k: patch[k] for k in patch if k not in {name, "version"}})
 
         changed = await _Batch(request, rows, items, load, write, _in_body).run()
@@ -282,4 +283,4 @@ def _check_versions(
         if wanted not in {None, row.version}:
             faults.append(Fault(code="stale", detail=text, pointer=pointer(index, "version")))
     if faults:
-        raise replace(stale(rows[0]), errors=faults, headers={})
+        raise replace(stale(), errors=faults)

@@ -29,7 +29,6 @@ from typing_extensions import override
 from brickwork.database import Database
 from brickwork.deletion import is_soft
 from brickwork.drivers import KEY, write
-from brickwork.etags import tag_of
 from brickwork.keys import parse_key, primary_key
 from brickwork.lanes.call import Call
 from brickwork.lanes.lane import TAG, Lane, shown_columns
@@ -209,8 +208,8 @@ class _Update(_Change[M]):
     ) -> Response | None:
         row = {**dict(zip(statement.columns, statement.read(record), strict=True)), **known}
         shown = {name: row[name] for name in self.shape.read.model_fields}
-        headers = {"ETag": tag_of(row["version"])} if self._versioned else None
-        return self.response(call.route, shown, headers)
+        version = row["version"] if self._versioned else None
+        return self.response(call.route, shown, version=version)
 
 
 class _Delete(_Change[M]):

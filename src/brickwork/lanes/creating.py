@@ -22,7 +22,6 @@ from typing_extensions import override
 
 from brickwork.database import Database
 from brickwork.drivers import insert as insert_row, insert_all, write
-from brickwork.etags import tag_of
 from brickwork.keys import primary_key
 from brickwork.lanes.call import Call
 from brickwork.lanes.lane import Lane, shown_columns
@@ -159,9 +158,8 @@ class _Create(Writing[M]):
 
     def _answer(self, call: Call[M], row: Mapping[str, Any]) -> Response | None:
         headers = {"Location": item_path(call.request, row[self._key])}
-        if self._first:
-            headers["ETag"] = tag_of(row["version"])
-        return self.response(call.route, self.known(row), headers, status=201)
+        version = row["version"] if self._first else None
+        return self.response(call.route, self.known(row), headers, status=201, version=version)
 
     def _insert(self, names: Sequence[str]) -> Any:
         values = {self._own[name]: bindparam(name, type_=self._own[name].type) for name in names}
