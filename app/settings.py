@@ -10,6 +10,6 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = 8000
     cursor_keys: list[str] = []
-    """Secrets that sign cursors, as JSON; all processes of the service must have the same."""
+    """Secrets that encrypt cursors, as JSON; all processes of the service must have the same."""
     development: bool = False
     """Whether the log warns at start-up of lists that no index serves."""

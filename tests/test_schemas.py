@@ -39,7 +39,7 @@ from typing_extensions import TypedDict, override
 
 from brickwork import ListQuery, Narrowing, ReadSchema, Schema
 from brickwork.guards import INT64
-from brickwork.schemas import is_pure
+from brickwork.schemas import is_pure, pure_fields
 from tests.support.shop import City
 from tests.support.values import WILD, law
 
@@ -550,3 +550,48 @@ def test_schema_that_makes_its_objects_runs_code() -> None:
             return super().__new__(cls)
 
     assert not is_pure(Counted)
+
+
+class Masked(ReadSchema):
+    """A schema that shows itself, so that Pydantic has a definition of it."""
+
+    id: int
+    name: Annotated[str, PlainSerializer(str.upper)]
+    secret: str = Field(exclude=True)
+    parent: "Masked | None"
+
+
+class Checked(ReadSchema):
+    id: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def check(cls, value: object) -> object:
+        return value
+
+
+@pytest.mark.parametrize(
+    ("schema", "names"),
+    [
+        (reading(str), ["name"]),
+        (Computed, ["name"]),
+        (reading(Annotated[str, AfterValidator(partial(cut, 3))]), []),
+        (Serialized, []),
+        (Checked, []),
+        (Masked, []),  # what it shows of the parent is not as it is
+    ],
+)
+def test_pure_fields(schema: type[BaseModel], names: list[str]) -> None:
+    assert [*pure_fields(schema)] == names
+
+
+class Branch(ReadSchema):
+    """A schema that shows itself, without code."""
+
+    id: int
+    secret: str = Field(exclude=True)
+    parent: "Branch | None"
+
+
+def test_pure_fields_of_a_schema_that_shows_itself() -> None:
+    assert pure_fields(Branch) == ["id", "parent"]

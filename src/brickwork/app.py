@@ -36,7 +36,7 @@ def install(
 ) -> None:
     """Make *app* keep the contract, within *limits*.
 
-    The cursors of lists are signed with the first of *cursor_keys*, secrets of 32 characters or
+    The cursors of lists are encrypted with the first of *cursor_keys*, secrets of 32 characters or
     more, and read with any: to change it, put a new one before it. Without one, cursors are good
     for as long as the process and for no other. In *development* the log warns at start-up of
     lists that no index serves.

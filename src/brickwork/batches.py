@@ -10,8 +10,9 @@ from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase
 
-from brickwork.changes import merge_patch
+from brickwork.changes import merge_patches
 from brickwork.checks import check_scopes, release
+from brickwork.defaults import new_row
 from brickwork.documents import is_array
 from brickwork.etags import stale
 from brickwork.faults import Written
@@ -74,7 +75,7 @@ def create(shape: Shape[M]) -> Endpoint:
             return replayed
 
         async def load() -> Sequence[M]:
-            return [rows.model(**each.model_dump()) for each in items]
+            return [new_row(shape.model, each, shape.create.model_fields) for each in items]
 
         async def write(row: M, _: Schema) -> None:
             await rows.create(row)
@@ -100,14 +101,17 @@ def update(shape: Shape[M]) -> Endpoint:
             return replayed
         keys = [getattr(each, name) for each in items]
         _refuse_twice(keys, lambda i: {"pointer": pointer(i, name)})
+        patches: dict[object, dict[str, Any]] = {}
 
         async def load() -> Sequence[M]:
             found = _all(shape, await rows.many(keys), lambda i: {"pointer": pointer(i, name)})
             _check_versions(found, items, required=rows.require_match)
+            merged = merge_patches(zip(found, items, strict=True))
+            patches.update(zip(keys, merged, strict=True))
             return found
 
-        async def write(row: M, changes: Schema) -> None:
-            patch = merge_patch(row, changes)
+        async def write(row: M, _: Schema) -> None:
+            patch = patches[shape.key(row)]
             await rows.update(row, {k: patch[k] for k in patch if k not in {name, "version"}})
 
         changed = await _Batch(rows, items, load, write, _in_body).run()
@@ -272,4 +276,4 @@ def _check_versions(
         if wanted not in {None, row.version}:
             faults.append(Fault(code="stale", detail=text, pointer=pointer(index, "version")))
     if faults:
-        raise replace(stale(rows[0]), errors=faults, headers={})
+        raise replace(stale(), errors=faults)

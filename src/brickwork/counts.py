@@ -1,22 +1,79 @@
-"""How many rows there are: counted, or estimated by those who plan the statement."""
+"""The number of rows: counted, or estimated by the planner."""
 
-from typing import Any, Literal, cast
+from collections.abc import Iterable
+from typing import Any, Final, cast
 
-from sqlalchemy import Executable, Select, func, select
+from sqlalchemy import (
+    ARRAY,
+    Executable,
+    Select,
+    String,
+    bindparam,
+    func,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm.util import LoaderCriteriaOption as _Criteria
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.visitors import iterate
 
 
-async def count(
-    session: AsyncSession, rows: Select[Any], how: Literal["exact", "estimated"]
-) -> int:
-    """Return the number of *rows*; PostgreSQL can estimate it without reading them."""
-    if how == "estimated" and session.get_bind().dialect.name == "postgresql":
-        (plan,) = cast("list[Any]", await session.scalar(_Explain(rows)))
-        return int(plan["Plan"]["Plan Rows"])
-    return await session.scalar(select(func.count()).select_from(rows.subquery())) or 0
+async def count(session: AsyncSession, rows: Select[Any]) -> int:
+    """Return the number of *rows*."""
+    counting: Select[Any] = select(func.count()).select_from(_keys(rows).subquery())
+    # SQLAlchemy heeds the options of the outermost statement alone.
+    options: Iterable[Any] = rows._with_options  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    counting = counting.options(*(each for each in options if isinstance(each, _Criteria)))
+    return await session.scalar(counting.execution_options(**rows.get_execution_options())) or 0
+
+
+async def estimate(session: AsyncSession, rows: Select[Any]) -> int:
+    """Return the number of *rows* as PostgreSQL's planner has it, which reads none of them.
+
+    The planner knows all rows of a table. So the rows are counted where the database or a listener
+    hides some of them from this session, and on SQLite.
+    """
+    keys = _keys(rows)
+    if not await _shows_all(session, keys):
+        return await count(session, rows)
+    (plan,) = cast("list[Any]", await session.scalar(_Explain(keys)))
+    return int(plan["Plan"]["Plan Rows"])
+
+
+def _keys(rows: Select[Any]) -> Select[Any]:
+    model: type[DeclarativeBase] = rows.column_descriptions[0]["entity"]
+    return rows.with_only_columns(*inspect(model).primary_key, maintain_column_froms=True)
+
+
+async def _shows_all(session: AsyncSession, keys: Select[Any]) -> bool:
+    """Tell whether this session sees every row of the tables that *keys* are selected from."""
+    connection = await session.connection()
+    if connection.dialect.name != "postgresql" or _is_rewritten(session, connection.sync_engine):
+        return False
+    prepared = connection.dialect.identifier_preparer
+    tables: Iterable[Any] = [each for each in iterate(keys) if each.__visit_name__ == "table"]
+    names = {prepared.format_table(each) for each in tables}
+    shown = await connection.scalar(_PLAIN_TABLES, {"names": [*names]})
+    return bool(shown == len(names))
+
+
+def _is_rewritten(session: AsyncSession, engine: Any) -> bool:
+    """Tell whether a listener may change the statements of *session*, but not our EXPLAIN."""
+    listeners = (session.sync_session.dispatch.do_orm_execute, engine.dispatch.before_execute)
+    return any(listeners)
+
+
+_PLAIN_TABLES: Final = text(
+    "SELECT count(*) FROM unnest(:names) AS names (name)"
+    " JOIN pg_class ON pg_class.oid = to_regclass(names.name)"
+    " WHERE relkind IN ('r', 'p') AND NOT row_security_active(pg_class.oid)"
+).bindparams(bindparam("names", type_=ARRAY(String)))
+"""Counts the tables among relations, of which no row is hidden by row level security."""
 
 
 class _Explain(Executable, ClauseElement):

@@ -5,13 +5,24 @@ the whole list.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar, cast
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from sqlalchemy import Column, func, inspect, select
+from sqlalchemy import (
+    Alias,
+    Column,
+    ColumnElement,
+    Enum,
+    Join,
+    String,
+    UnaryExpression,
+    func,
+    inspect,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -19,23 +30,28 @@ from sqlalchemy.orm import (
     Load,
     RelationshipProperty,
     aliased,
+    join,
     load_only,
 )
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.interfaces import ORMOption
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from brickwork.deletion import visible
 from brickwork.keys import primary_key
 from brickwork.schemas import schema_in
+from brickwork.texts import sortable
 
 M = TypeVar("M", bound=DeclarativeBase)
 
 
 @dataclass(frozen=True)
 class Latest:
-    """On a list in a read schema: the rows with the highest keys, and how many at most.
+    """On a list in a read schema: the first rows in their order, and how many at most.
 
-    `articles: Annotated[list[ArticleBrief], Latest(5)]`, where `articles` is a relationship.
+    `articles: Annotated[list[ArticleBrief], Latest(5)]`, where `articles` is a relationship. The
+    order is the `order_by` of the relationship; without one, the highest keys come first.
     """
 
     count: int
@@ -162,10 +178,12 @@ async def _load_latest(
     target = relationship.property.mapper.class_
     own, key = getattr(owner, primary_key(type(rows[0])).key), primary_key(target)
     keys = {row: getattr(row, own.key) for row in rows}
-    rank = func.row_number().over(partition_by=own, order_by=key.desc())
+    joined = join(owner, target, relationship)
+    by = _order(relationship.property, key, joined)
+    rank = func.row_number().over(partition_by=own, order_by=by)
     ranked = (
         select(own.label("owner"), key.label("key"), rank.label("rank"))
-        .join(relationship)
+        .select_from(joined)
         .where(own.in_(keys.values()), *visible(target))
         .subquery()
     )
@@ -173,7 +191,7 @@ async def _load_latest(
         select(target, ranked.c.owner)
         .join(ranked, key == ranked.c.key)
         .where(ranked.c.rank <= latest.count)
-        .order_by(key.desc())
+        .order_by(ranked.c.rank)
         .options(*latest.options)
     )
     found: dict[object, list[Any]] = defaultdict(list)
@@ -181,3 +199,82 @@ async def _load_latest(
         found[of].append(related)
     for row, value in keys.items():
         set_committed_value(row, latest.name, found[value])
+
+
+def _order(
+    relationship: RelationshipProperty[Any], key: InstrumentedAttribute[Any], joined: "Join[Any]"
+) -> list[ColumnElement[Any]]:
+    """Return the order of the rows of *relationship*, of which *key* is the primary key.
+
+    It is total, and the same on both databases. *joined* is what the rows are selected from.
+    """
+    association = _association(relationship, joined)
+    elements: list[ColumnElement[Any]] = [*(relationship.order_by or ())]
+    if association is not None:  # the table itself is not in the statement
+        elements = [_named_in(association, each) for each in elements]
+    wanted = [_Sort.of(each) for each in elements]
+    last = wanted[-1] if wanted else _Sort(key.expression, descending=True)
+    return [each.clause() for each in (*wanted, _Sort(key.expression, last.descending))]
+
+
+def _named_in(association: Any, clause: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return *clause* with the columns of *association* under its name."""
+
+    def named(element: Any, **_: Any) -> Any:
+        is_column = isinstance(element, ColumnElement)
+        return association.corresponding_column(element) if is_column else None
+
+    replaced: ColumnElement[Any] = replacement_traverse(clause, {}, named)
+    return replaced
+
+
+def _association(relationship: RelationshipProperty[Any], joined: "Join[Any]") -> Any:
+    """Return the association table of *relationship* by its name in *joined*; None without one."""
+    for each in iterate(joined):
+        if isinstance(each, Alias) and vars(each)["element"] is relationship.secondary:
+            return cast("Any", each)
+    return None
+
+
+@dataclass(frozen=True)
+class _Sort:
+    """A part of an order."""
+
+    element: ColumnElement[Any]
+    descending: bool = False
+    nulls_first: bool | None = None
+    """Whether NULL comes first; if None, NULL is above every value."""
+
+    @classmethod
+    def of(cls, element: ColumnElement[Any]) -> "_Sort":
+        """Return the part of an order that *element* of an `order_by` asks for."""
+        if not isinstance(element, UnaryExpression) or element.modifier not in _MODIFIERS:
+            return cls(element)
+        within: ColumnElement[Any] = element.element
+        changes: Any = _MODIFIERS[element.modifier]
+        return replace(cls.of(within), **changes)
+
+    def clause(self) -> ColumnElement[Any]:
+        """Return the part as ORDER BY has it."""
+        column = _comparable(self.element)
+        clause = column.desc() if self.descending else column.asc()
+        if not getattr(self.element, "nullable", True):
+            return clause
+        first = self.descending if self.nulls_first is None else self.nulls_first
+        return clause.nulls_first() if first else clause.nulls_last()
+
+
+def _comparable(element: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return *element* as both databases sort it alike, unless it says its collation."""
+    if getattr(element, "operator", None) is operators.collate:
+        return element
+    # The order of an enumeration of PostgreSQL is that of its declaration.
+    return sortable(element.cast(String) if isinstance(element.type, Enum) else element)
+
+
+_MODIFIERS: Final[Mapping[Any, Mapping[str, bool]]] = {
+    operators.asc_op: {"descending": False},
+    operators.desc_op: {"descending": True},
+    operators.nulls_first_op: {"nulls_first": True},
+    operators.nulls_last_op: {"nulls_first": False},
+}

@@ -179,7 +179,7 @@ def _time(node: Node) -> Node:
 
 
 def _any(node: Node) -> Node:
-    return _after(_plain, node)
+    return _after(check_json, node)
 
 
 _GUARDS: Final[dict[str, Callable[[Node], Node]]] = {
@@ -292,7 +292,7 @@ def _utc(value: datetime) -> datetime:
         raise PydanticCustomError("datetime_out_of_range", text) from None
 
 
-def _plain(value: object) -> object:
+def check_json(value: object) -> object:
     """Check a value of free JSON, to the last leaf; the errors name the place of each."""
     errors = [InitErrorDetails(type=error, loc=path, input=...) for path, error in _bad(value)]
     if errors:

@@ -1,7 +1,7 @@
 """The history of a row: the endpoint that shows what was done to it, and by whom."""
 
-from collections.abc import Sequence
-from typing import Annotated, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from fastapi import Query, Request, Response
 from pydantic import BaseModel
@@ -13,9 +13,17 @@ from brickwork.inputs import revealing
 from brickwork.links import tell_places
 from brickwork.lists import ListQuery, with_deleted
 from brickwork.resource import Resource
+from brickwork.schemas import pure_fields
 from brickwork.shapes import Endpoint, Shape, typed
 
 M = TypeVar("M", bound=DeclarativeBase)
+
+
+class _Name(NamedTuple):
+    """The name that clients have for a column, and whether they read its values as they are."""
+
+    name: str
+    is_read: bool
 
 
 def list_(shape: Shape[M]) -> Endpoint:
@@ -35,18 +43,32 @@ def list_(shape: Shape[M]) -> Endpoint:
             read = revealing(shape.read)
         page = await rows.history(key, at)
         tell_places(request, response, page)
-        return [_told(each, read, shape) for each in page.items]
+        names = _names(shape, read)
+        return [_shown(each, names) for each in page.items]
 
     return typed(endpoint, shape, at=Annotated[query, Query()])
 
 
-def _told(entry: AuditEntry, read: type[BaseModel], shape: Shape[M]) -> AuditEntryRead:
-    """Return *entry* with the values of fields that are read, and the names of those written."""
+def _shown(entry: AuditEntry, names: Mapping[str, _Name]) -> AuditEntryRead:
+    """Return *entry* with the fields in *names*, and the values of those that clients read."""
     shown = AuditEntryRead.model_validate(entry)
-    written = shape.create.model_fields.keys() | shape.update.model_fields.keys()
     shown.changes = {
-        name: change if name in read.model_fields else {}
-        for name, change in shown.changes.items()
-        if name in read.model_fields or name in written
+        names[attribute].name: change if names[attribute].is_read else {}
+        for attribute, change in shown.changes.items()
+        if attribute in names
     }
     return shown
+
+
+def _names(shape: Shape[Any], read: type[BaseModel]) -> Mapping[str, _Name]:
+    """Return the names of the columns that clients write or *read*, by their attributes."""
+    written = shape.update.model_fields | shape.create.model_fields
+    names = {name: _Name(field.alias or name, is_read=False) for name, field in written.items()}
+    plain = pure_fields(read)
+    for name, field in read.model_fields.items():
+        alias = field.validation_alias
+        source = alias if isinstance(alias, str) and hasattr(shape.model, alias) else name
+        names[source] = _Name(
+            field.serialization_alias or field.alias or name, is_read=name in plain
+        )
+    return names

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from brickwork.cells import cells
+from brickwork.defaults import new_row
 from brickwork.misuse import Misuse
 from brickwork.models import UTCDateTime, now
 from brickwork.problems import Fault, Invalid, Problem, pointer
@@ -216,9 +217,10 @@ class _Import(Generic[M]):
 
         async def write(resource: Resource[M]) -> None:
             await self._advance(resource.session, after)
+            shape = self._target.shape
             for each in rows:
-                await resource.create(row := resource.model(**each.model_dump()))
-                self._target.shape.require_path(row)
+                await resource.create(row := new_row(shape.model, each, shape.create.model_fields))
+                shape.require_path(row)
             await resource.session.flush()
             if told:
                 _append(self._report, self.progress.report, told)

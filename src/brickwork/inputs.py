@@ -30,9 +30,10 @@ S = TypeVar("S", bound=Schema)
 _INTEGERS: Final = {SmallInteger: 2**15, BigInteger: INT64[1] + 1, Integer: 2**31}
 
 
-def fitted(schema: type[S], model: type[DeclarativeBase]) -> type[S]:
+def fitted(schema: type[S], model: type[DeclarativeBase], *, patches: bool = False) -> type[S]:
     """Return *schema*, no field of it wider than the column of *model* that is to hold it.
 
+    With *patches*, it is the schema of a PATCH, in which objects are merge patches.
     Raises `TypeError` for a field that *model* has no attribute for, and for one whose column the
     databases would hold differently.
     """
@@ -54,7 +55,7 @@ def fitted(schema: type[S], model: type[DeclarativeBase]) -> type[S]:
         __base__=schema,
         __module__=schema.__module__,
         __doc__=schema.__doc__,
-        __cls_kwargs__={"bounds": bounds},
+        __cls_kwargs__={"bounds": bounds, "patches": patches},
     )
 
 

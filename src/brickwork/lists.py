@@ -32,6 +32,7 @@ from sqlalchemy import Select, String, and_, or_
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 from typing_extensions import override
 
+from brickwork.cursors import LONGEST
 from brickwork.filters import Filter, column_of, filter_of, is_sortable
 from brickwork.guards import guard
 from brickwork.limits import AtMost
@@ -158,7 +159,7 @@ class ListQuery(BaseModel, Generic[M]):
     offset: Annotated[int, Ge(0), AtMost("offset")] = Field(
         default=0, description="How many rows to pass over."
     )
-    cursor: Annotated[str, MaxLen(4096)] | None = Field(
+    cursor: Annotated[str, MaxLen(LONGEST)] | None = Field(
         default=None, description="Where the page begins, as a Link has it."
     )
     count: Literal["exact", "estimated"] | None = Field(

@@ -4,9 +4,11 @@ import json
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
+from pydantic_core import to_jsonable_python
 from sqlalchemy import JSON, ColumnElement, DateTime, Dialect, Index, Integer, MetaData, Uuid
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import (
@@ -88,7 +90,8 @@ class JSONDocument(TypeDecorator[Any]):
 
 
 def _canonical(document: object) -> str:
-    return json.dumps(document, sort_keys=True, default=str)
+    # What JSON has no type for is compared as the text that is stored of it.
+    return json.dumps(document, sort_keys=True, default=partial(to_jsonable_python, fallback=str))
 
 
 class Versioned:

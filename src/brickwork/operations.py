@@ -13,9 +13,10 @@ from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.changes import merge_patch
 from brickwork.checks import release
+from brickwork.defaults import new_row, replaced
 from brickwork.deletion import is_soft, soft
 from brickwork.documents import is_array
-from brickwork.etags import etag, preconditions, stale
+from brickwork.etags import Preconditions, preconditions, stale, version_of
 from brickwork.exports import export
 from brickwork.idempotency import idempotent
 from brickwork.inputs import revealing
@@ -32,7 +33,14 @@ from brickwork.lanes import (
 from brickwork.links import item_path, own_path, tell_places
 from brickwork.lists import ListQuery
 from brickwork.negotiation import JSON, NDJSON, preferred_media_type
-from brickwork.problems import Conflict, Fault, Invalid, NotFound, pointer
+from brickwork.problems import (
+    Conflict,
+    Fault,
+    Invalid,
+    NotFound,
+    PreconditionFailed,
+    pointer,
+)
 from brickwork.resource import Resource, is_exported
 from brickwork.schemas import Schema
 from brickwork.shapes import Endpoint, Shape, typed
@@ -109,12 +117,12 @@ def get(shape: Shape[M]) -> Endpoint:
     ) -> M | Response:
         wanted = preconditions(request.headers)
         row = await rows.get(key)
-        _tag(response, row)
-        if wanted.if_match and not wanted.if_match.match(etag(row)):
-            raise stale(row)
-        if wanted.is_known(row):
-            return Response(status_code=304, headers=dict(response.headers))
         await shape.embedded.complete(rows.session, [row])
+        tag = _tag(shape, response, row)
+        if wanted.if_match and not wanted.if_match.match(version_of(row)):
+            raise stale(tag)
+        if wanted.is_known(tag):
+            return Response(status_code=304, headers=dict(response.headers))
         return row
 
     return typed(endpoint, shape, lane=lane_of(shape, get_lane))
@@ -130,7 +138,7 @@ def update(shape: Shape[M]) -> Endpoint:
         if replayed := await idempotent(request, rows):
             return replayed
         row = await rows.get(key)
-        wanted.check(row, required=rows.require_match)
+        await _check(shape, rows, row, wanted)
         return await _changed(shape, rows, row, merge_patch(row, data), response)
 
     return typed(endpoint, shape, lane=lane_of(shape, update_lane), data=shape.update)
@@ -148,9 +156,9 @@ def replace(shape: Shape[M]) -> Endpoint:
             return await _upserted(shape, rows, key, data, request, response)
         if row is None:
             raise NotFound(f"{shape.model.__name__} not found")
-        wanted.check(row, required=rows.require_match)
+        await _check(shape, rows, row, wanted)
         await _refuse_read_only(shape, rows.session, row, data)
-        changes = data.model_dump(include={*shape.create.model_fields})
+        changes = replaced(row, data, shape.create.model_fields)
         return await _changed(shape, rows, row, changes, response)
 
     return typed(endpoint, shape, data=shape.replace)
@@ -165,7 +173,7 @@ def delete(shape: Shape[M]) -> Endpoint:
         rows: Resource[M],
         allow_missing: Annotated[bool, Query()] = False,  # noqa: FBT002 — a query parameter
     ) -> Response:
-        return await _deleted(request, rows, key, rows.delete, allow_missing=allow_missing)
+        return await _deleted(shape, request, rows, key, rows.delete, allow_missing=allow_missing)
 
     async def endpoint_or_purge(
         key: str,
@@ -177,7 +185,7 @@ def delete(shape: Shape[M]) -> Endpoint:
         if purge:
             await rows.reveal("include")
         step = rows.purge if purge else rows.delete
-        return await _deleted(request, rows, key, step, allow_missing=allow_missing)
+        return await _deleted(shape, request, rows, key, step, allow_missing=allow_missing)
 
     used = endpoint_or_purge if is_soft(shape.model) else endpoint
     return typed(used, shape, lane=lane_of(shape, delete_lane))
@@ -194,13 +202,13 @@ def restore(shape: Shape[M]) -> Endpoint:
             return replayed
         await rows.reveal("include")
         row = await rows.get(key)
-        wanted.check(row, required=rows.require_match)
+        await _check(shape, rows, row, wanted)
         if (marked := soft(row)) and marked.deleted_at is None:
             raise Conflict("The row is not deleted.")
         await rows.restore(row)
         await rows.session.flush()
-        _tag(response, row)
         await shape.embedded.reload(rows.session, [row])
+        _tag(shape, response, row)
         return row
 
     return typed(endpoint, shape)
@@ -214,14 +222,14 @@ async def _created(  # noqa: PLR0913, PLR0917 — what a request is made of
     response: Response,
     prefer: str,
 ) -> M | Response:
-    row = rows.model(**data.model_dump(include={*shape.create.model_fields}))
+    row = new_row(shape.model, data, shape.create.model_fields)
     await rows.create(row)
     shape.require_path(row)
     await rows.session.flush()
     response.headers["Location"] = item_path(request, shape.key(row))
-    _tag(response, row)
+    await shape.embedded.reload(rows.session, [row])
+    _tag(shape, response, row)
     if not _minimal(prefer):
-        await shape.embedded.reload(rows.session, [row])
         return row
     headers = {**response.headers, "Preference-Applied": "return=minimal"}
     return Response(status_code=201, headers=headers)
@@ -235,18 +243,24 @@ async def _changed(
         raise _other_key(name)
     await rows.update(row, changes)
     await rows.session.flush()
-    _tag(response, row)
     await shape.embedded.reload(rows.session, [row])
+    _tag(shape, response, row)
     return row
 
 
-async def _deleted(
-    request: Request, rows: Resource[M], key: str, step: Any, *, allow_missing: bool
+async def _deleted(  # noqa: PLR0913 — what a request is made of
+    shape: Shape[M],
+    request: Request,
+    rows: Resource[M],
+    key: str,
+    step: Any,
+    *,
+    allow_missing: bool,
 ) -> Response:
     wanted = preconditions(request.headers)
     try:
         row = await rows.get(key)
-        wanted.check(row, required=rows.require_match)
+        await _check(shape, rows, row, wanted)
         release(rows.session, row)
         await step(row)
     except NotFound:
@@ -321,9 +335,20 @@ def _listed(read: type[BaseModel], items: Sequence[object], response: Response) 
     return Response(body, headers=dict(response.headers), media_type=JSON)
 
 
-def _tag(response: Response, row: object) -> None:
-    if tag := etag(row):
+async def _check(shape: Shape[M], rows: Resource[M], row: M, wanted: Preconditions) -> None:
+    """Raise what is *wanted* of *row* and is not so, with its entity tag."""
+    try:
+        wanted.check(row, required=rows.require_match)
+    except PreconditionFailed:
+        await shape.embedded.reload(rows.session, [row])
+        raise stale(shape.tag(row)) from None
+
+
+def _tag(shape: Shape[M], response: Response, row: M) -> str | None:
+    """Return the entity tag of *row*, and have *response* tell it; None if there is none."""
+    if tag := shape.tag(row):
         response.headers["ETag"] = tag
+    return tag
 
 
 def _minimal(prefer: str) -> bool:

@@ -38,7 +38,7 @@ async def count_deleted(target: Unattended[M], before: datetime) -> int:
     _require_soft(target.shape.model)
 
     async def counted(rows: Resource[M]) -> int:
-        return await count(rows.session, await _keys(rows, before), "exact")
+        return await count(rows.session, await _keys(rows, before))
 
     return await target.run(counted, readonly=True)
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.util import LRUCache
 
-from brickwork.counts import count
+from brickwork.counts import count, estimate
 from brickwork.cursors import Cursor, Signer, invalid, signer
 from brickwork.deletion import Shown, visible
 from brickwork.keys import parse_key, primary_key
@@ -117,9 +117,13 @@ async def paginate(session: AsyncSession, rows: Select[M], at: ListQuery[M]) -> 
     Raises `InvalidCursor` for a cursor of another list, filter, sort or scope, and `TypeError` for
     rows that have an order already, since a cursor has to know it.
     """
-    listing = listed(rows, at, session.get_bind().dialect)
+    dialect = session.get_bind().dialect
+    listing = listed(rows, at, dialect)
     stretch = listing.stretch(at)
-    total = await count(session, _keys(listing.rows), at.count) if at.count else None
+    total: int | None = None
+    if at.count:
+        estimates = at.count == "estimated" and _are_all(rows, at, dialect)
+        total = await (estimate if estimates else count)(session, listing.rows)
     found = (await session.scalars(stretch.rows)).all()
     items = stretch.items(found)
     return listing.page(stretch, items, more=len(found) > at.limit, total=total)
@@ -139,6 +143,17 @@ async def stream(session: AsyncSession, rows: Select[M], at: ListQuery[M]) -> As
                 yield row
     finally:
         await found.close()
+
+
+def _are_all(rows: Select[M], at: ListQuery[M], dialect: Dialect) -> bool:
+    """Tell whether *rows* are all rows of a table, and only the client narrows them by *at*.
+
+    An estimate is made from all rows. It would tell of those that a scope hides, as a row that is
+    deleted, or another tenant's.
+    """
+    if type(at).narrow is not _NARROW or rows.get_execution_options():
+        return False
+    return scope_of(rows, dialect) == scope_of(select(entity(rows)), dialect)
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar, get_args
 
-from sqlalchemy import Select, inspect
+from sqlalchemy import Select
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.orm.interfaces import ORMOption
 from typing_extensions import dataclass_transform, get_original_bases, override
 
-from brickwork.audit import AuditEntry, audit_entries
+from brickwork.audit import AuditEntry, entries_of
 from brickwork.changes import apply_changes
 from brickwork.checks import assign, register, release
 from brickwork.database import Isolation, Session, begin_snapshot, strongest
@@ -151,8 +151,7 @@ class Resource(Generic[M]):
     async def history(self, key: object, at: ListQuery[AuditEntry], /) -> Page[AuditEntry]:
         """Return a page of what was done to the row; override to check who may see it."""
         row = await self.get(key)
-        entries = audit_entries(type(row), *(inspect(row).identity or ()))
-        return await paginate(self.session, entries, at)
+        return await paginate(self.session, entries_of(row), at)
 
     async def create(self, row: M, /) -> None:
         """Add *row*; override to complete it first, or to write what goes with it."""

@@ -111,9 +111,9 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
         model=model,
         read=read,
         create=created,
-        update=fitted(update, model),
+        update=fitted(update, model, patches=True),
         replace=replacement(created, read),
-        change=fitted(batched(update, model), model),
+        change=fitted(batched(update, model), model, patches=True),
         query=_query(model, query or ListQuery),
         embedded=embedding(model, read),
     )

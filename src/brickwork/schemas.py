@@ -10,11 +10,12 @@ from types import FunctionType, MethodType, UnionType
 from typing import Annotated, Any, ClassVar, Final, Union, cast, get_args, get_origin
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticUndefined
 from typing_extensions import override
 
 from brickwork.guards import Bounds, bound, guard
+from brickwork.patches import describe, patching
 
 
 class Schema(BaseModel):
@@ -23,13 +24,15 @@ class Schema(BaseModel):
     A number is never read from text, nor text from a number; integers fit 64 bits, floats are
     finite, datetimes have a zone, text has no null character. `partial=True` makes the schema
     of a PATCH from the one it inherits: every field may be left out, none becomes nullable,
-    validators stay. Which fields were sent is in `model_fields_set`.
+    validators stay. Which fields were sent is in `model_fields_set`. An object in a field of it is
+    a merge patch, which `merge_patch` merges with that of a row and validates.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     __brickwork__: ClassVar = True
     __bounds__: ClassVar[Mapping[str, Bounds]] = {}
+    __patches__: ClassVar[bool] = False
 
     @override
     def __init_subclass__(
@@ -37,10 +40,12 @@ class Schema(BaseModel):
         *,
         partial: bool = False,
         bounds: Mapping[str, Bounds] | None = None,
+        patches: bool | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init_subclass__(**kwargs)
         cls.__bounds__ = bounds or cls.__bounds__
+        cls.__patches__ = (partial or cls.__patches__) if patches is None else patches
 
     @classmethod
     @override
@@ -56,7 +61,21 @@ class Schema(BaseModel):
         cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
         schema = guard(handler(source), handler.resolve_ref_schema)
-        return bound(schema, cls.__bounds__)  # type: ignore[no-any-return]
+        schema = bound(schema, cls.__bounds__)
+        return patching(schema, handler.resolve_ref_schema) if cls.__patches__ else schema  # type: ignore[no-any-return]
+
+    @classmethod
+    @override
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /
+    ) -> dict[str, Any]:
+        described = handler(core_schema)
+        if not cls.__patches__:
+            return described
+        properties = handler.resolve_ref_schema(described)["properties"]
+        for name, each in properties.items():
+            properties[name] = describe(each, handler.resolve_ref_schema)
+        return described
 
 
 def optional(field: Any) -> Any:
@@ -92,6 +111,25 @@ def is_pure(schema: type[BaseModel]) -> bool:
     computed field, a default that is made, or a type of the author's.
     """
     return _is_pure(schema.__pydantic_core_schema__)
+
+
+def pure_fields(schema: type[BaseModel]) -> Collection[str]:
+    """Return the names of the fields that *schema* shows as they are given.
+
+    A field with a part that is not known to be pure is left out, and so is one that is excluded.
+    """
+    core: Any = schema.__pydantic_core_schema__
+    others: Sequence[Any] = core.get("definitions", ())
+    if core["type"] == "definitions":
+        core = core["schema"]
+    while core["type"] == "definition-ref":
+        core = next(each for each in others if each["ref"] == core["schema_ref"])
+    fields = core.get("schema", {})
+    bare: Any = {**core, "schema": {**fields, "fields": {}, "computed_fields": []}}
+    if fields.get("type") != "model-fields" or not _is_pure((bare, *others)):
+        return ()
+    known = schema.model_fields
+    return [k for k, v in fields["fields"].items() if _is_pure(v) and not known[k].exclude]
 
 
 def _is_pure(part: object) -> bool:

@@ -3,15 +3,17 @@
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
 from uuid import UUID
 
 from fastapi import Depends, Path
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.embedding import Embedding
+from brickwork.etags import tag_of, version_of
 from brickwork.keys import key_type, primary_key
 from brickwork.lists import ListQuery
 from brickwork.problems import Fault, Invalid, pointer
@@ -38,6 +40,23 @@ class Shape(Generic[M]):
     change: type[Schema]
     query: type[ListQuery[M]]
     embedded: Embedding
+
+    def tag(self, row: DeclarativeBase) -> str | None:
+        """Return the entity tag of *row* as answers show it; None if it is not versioned.
+
+        What is shown of other rows has to be loaded.
+        """
+        if (version := version_of(row)) is None:
+            return None
+        try:
+            shown = self._shown.validate_python(row, from_attributes=True)
+        except ValidationError:  # the answer will fail, too
+            return tag_of(version)
+        return tag_of(version, self._shown.dump_json(shown, by_alias=True))
+
+    @cached_property
+    def _shown(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self.read)
 
     def key(self, row: DeclarativeBase) -> object:
         """Return the key of *row*."""

@@ -6,7 +6,15 @@ from typing import Final, NamedTuple
 import pytest
 from httpx2 import AsyncClient, Response
 
-from tests.support.bodies import MISSING, Body, changed, create_article, shown, summary
+from tests.support.bodies import (
+    MISSING,
+    Body,
+    changed,
+    create_article,
+    shown,
+    summary,
+    version_tag,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +30,7 @@ HAS = Form(strongly=True, weakly=True)
 HAS_WEAK = Form(strongly=False, weakly=True)
 LACKS = Form(strongly=False, weakly=False)
 
-# The lines of a header, with {} for the version of the row; None is what cannot be read.
+# The lines of a header, with {} for what the tag of the row quotes; None is what cannot be read.
 FORMS: Final[dict[tuple[str, ...], Form | None]] = {
     ("*",): HAS,
     ('"{}"',): HAS,
@@ -111,9 +119,9 @@ async def send(
 ) -> Response:
     """Return the answer to *route* of the one row that there may be."""
     key, version = (rows[0]["id"], rows[0]["version"]) if rows else (MISSING, 1)
-    headers = [
-        (header.encode(), line.replace("{}", str(version)).encode("latin-1")) for line in lines
-    ]
+    known = await client.get(f"/articles/{key}")
+    tag = known.headers.get("etag", f'"{version}"').strip('"')
+    headers = [(header.encode(), line.replace("{}", tag).encode("latin-1")) for line in lines]
     path = f"/articles/{key}{route.suffix}"
     return await client.request(route.method, path, json=route.body, headers=headers)
 
@@ -136,7 +144,7 @@ def complaint(response: Response, answer: str, rows: Sequence[Body]) -> str | No
         tag = f'"{rows[0]["version"]}"'
     elif status == "200":
         tag = f'"{rows[0]["version"] + 1}"'
-    if response.headers.get("etag") != tag:
+    if version_tag(response) != tag:
         return f"has the ETag {response.headers.get('etag')} and not {tag}"
     return None
 

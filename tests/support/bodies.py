@@ -112,6 +112,12 @@ async def create_one_of_each(client: AsyncClient) -> dict[str, Body]:
     return {"/authors": writer, "/articles": written, "/comments": remark}
 
 
+def version_tag(response: Response) -> str | None:
+    """Return the version in the ETag of an answer, as the tag of it alone: `"3"`."""
+    tag: str | None = response.headers.get("etag")
+    return tag and re.sub('-[0-9a-f]{20}"$', '"', tag)
+
+
 def touched(after: Body) -> Body:
     """Return what is another with every change of a row."""
     return {name: after[name] for name in ("updated_at", "version") if name in after}

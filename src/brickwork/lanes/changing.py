@@ -29,7 +29,6 @@ from typing_extensions import override
 from brickwork.database import Database
 from brickwork.deletion import is_soft
 from brickwork.drivers import KEY, write
-from brickwork.etags import tag_of
 from brickwork.keys import parse_key, primary_key
 from brickwork.lanes.call import Call
 from brickwork.lanes.lane import TAG, Lane, shown_columns
@@ -194,8 +193,9 @@ class _Update(_Change[M]):
     async def _changes(self, call: Call[M]) -> Mapping[str, Any] | None:
         """Return what was sent; None if the row has to be known for it."""
         data = await self.sent(call, self.shape.update.model_validate)
-        sent = data.model_dump(exclude_unset=True) if data else {}
-        return sent if sent.keys() <= self._comparable else None
+        if data is None or not data.model_fields_set <= self._comparable:
+            return None
+        return data.model_dump(exclude_unset=True)
 
     def _differing(self, names: Sequence[str]) -> Any:
         """Return the statement for a row that *names* change: else there is nothing to write."""
@@ -208,8 +208,8 @@ class _Update(_Change[M]):
     ) -> Response | None:
         row = {**dict(zip(statement.columns, statement.read(record), strict=True)), **known}
         shown = {name: row[name] for name in self.shape.read.model_fields}
-        headers = {"ETag": tag_of(row["version"])} if self._versioned else None
-        return self.response(call.route, shown, headers)
+        version = row["version"] if self._versioned else None
+        return self.response(call.route, shown, version=version)
 
 
 class _Delete(_Change[M]):

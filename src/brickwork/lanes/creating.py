@@ -22,7 +22,6 @@ from typing_extensions import override
 
 from brickwork.database import Database
 from brickwork.drivers import insert as insert_row, insert_all, write
-from brickwork.etags import tag_of
 from brickwork.keys import primary_key
 from brickwork.lanes.call import Call
 from brickwork.lanes.lane import Lane, shown_columns
@@ -93,6 +92,7 @@ class _Create(Writing[M]):
         if made := returned.intersection(self._references.names):
             raise Ordinary(f"the database makes {', '.join(sorted(made))}")
         self._explicit = {name for name in self._fields if not _is_null(own[name])}
+        self._nullable = {name for name in self._explicit if _stores_null(own[name])}
         self.is_known = not returned
 
     @override
@@ -139,7 +139,8 @@ class _Create(Writing[M]):
     def completed(self, data: Schema) -> dict[str, Any] | None:
         """Return the values of a new row; None if only a flush would know them all."""
         row = self._first | data.model_dump(include=self._fields)
-        if any(row[name] is None for name in self._explicit):  # None asks for a default there
+        given = self._nullable & data.model_fields_set
+        if any(row[name] is None for name in self._explicit - given):  # the default is another
             return None
         for name, default in self._defaults.items():
             row[name] = default(row)
@@ -157,9 +158,8 @@ class _Create(Writing[M]):
 
     def _answer(self, call: Call[M], row: Mapping[str, Any]) -> Response | None:
         headers = {"Location": item_path(call.request, row[self._key])}
-        if self._first:
-            headers["ETag"] = tag_of(row["version"])
-        return self.response(call.route, self.known(row), headers, status=201)
+        version = row["version"] if self._first else None
+        return self.response(call.route, self.known(row), headers, status=201, version=version)
 
     def _insert(self, names: Sequence[str]) -> Any:
         values = {self._own[name]: bindparam(name, type_=self._own[name].type) for name in names}
@@ -225,6 +225,11 @@ class _CreateBatch(_Create[M]):
     def _of_all(self, dialect: Dialect, names: Sequence[str]) -> Prepared | None:
         several = dialect.name == "postgresql"
         return self._of_many(dialect, names) if several else self._of_one(dialect, names)
+
+
+def _stores_null(column: Column[Any]) -> bool:
+    """Tell whether a None that a client sent for *column* is stored as NULL."""
+    return not (column.primary_key or column.type.should_evaluate_none)
 
 
 def _is_null(column: Column[Any]) -> bool:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.cache_key import CacheKey
 
 from brickwork.database import Database
+from brickwork.etags import tag_of
 from brickwork.lanes.call import Call
 from brickwork.lanes.fields import Fields
 from brickwork.lanes.ordinary import Ordinary
@@ -34,7 +35,7 @@ _NONE: Final = CacheKey((), [], None)
 _MOST: Final = 256
 """How many statements a lane keeps of those that differ in what is asked."""
 
-TAG: Final = re.compile(rb'"([1-9][0-9]{0,8})"')
+TAG: Final = re.compile(rb'"([1-9][0-9]{0,8})(?:-[0-9a-f]{20})?"')
 """An entity tag that is one of ours, alone."""
 
 _USUAL: Final = {b"*/*", JSON.encode()}
@@ -134,10 +135,16 @@ class Lane(ABC, Generic[M]):
         headers: Mapping[str, str] | None = None,
         *,
         status: int = 200,
+        version: int | None = None,
     ) -> Response | None:
-        """Return *content* as the ordinary lane would answer with it; None if it would fail."""
-        body = self.body(route, content)
-        return None if body is None else responded(body, headers, status=status)
+        """Return *content* as the ordinary lane would answer with it; None if it would fail.
+
+        With a *version*, it has the entity tag of a row.
+        """
+        if (body := self.body(route, content)) is None:
+            return None
+        tag = {} if version is None else {"ETag": tag_of(version, body)}
+        return responded(body, {**(headers or {}), **tag}, status=status)
 
     def body(self, route: APIRoute | RouteContext, content: object) -> bytes | None:
         """Return *content* as the ordinary lane would write it; None if it would fail."""

@@ -106,12 +106,14 @@ class _Item(_Reading[M]):
         one = self._of_one(call.rows, call.database.reader.dialect)
         if one is None or (found := await self._found(call, one, key)) is None:
             return None
-        headers = self._tagged(found.row)
-        if known and known == [tag.encode() for tag in headers.values()]:
-            return Response(status_code=304, headers=headers)
         if found.made is None:
             found.made = self.body(call.route, self.shown(found.row))
-        return found.made and responded(found.made, headers)
+        if found.made is None:
+            return None
+        headers = self._tagged(found.row, found.made)
+        if known and known == [tag.encode() for tag in headers.values()]:
+            return Response(status_code=304, headers=headers)
+        return responded(found.made, headers)
 
     def _is_one(self, known: Sequence[bytes]) -> bool:
         """Tell whether of the versions that a client knows there is none, or one of ours."""
@@ -123,8 +125,9 @@ class _Item(_Reading[M]):
         if database.coalesce and (many := self._of_many(rows, database.reader.dialect)):
             yield many
 
-    def _tagged(self, row: Sequence[Any]) -> Mapping[str, str]:
-        return {"ETag": tag_of(row[self._own.index("version")])} if self._versioned else {}
+    def _tagged(self, row: Sequence[Any], body: bytes) -> Mapping[str, str]:
+        version = row[self._own.index("version")] if self._versioned else None
+        return {} if version is None else {"ETag": tag_of(version, body)}
 
     async def _found(self, call: Call[M], one: Prepared, key: object) -> Found | None:
         many = self._of_many(call.rows, call.database.reader.dialect)
