@@ -9,8 +9,11 @@ from typing import Any, Final
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
+from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute, Host, Match, Mount
+from starlette.types import Scope
 
 from brickwork import pages
 from brickwork.answers import answer, request_id
@@ -20,6 +23,7 @@ from brickwork.indexes import unindexed
 from brickwork.limits import Limits
 from brickwork.lists import ListQuery
 from brickwork.openapi import describe
+from brickwork.paths import ROOT
 from brickwork.problems import Internal, MethodNotAllowed, Problem, of_status
 from brickwork.refusals import refusal
 from brickwork.routes import PATCH_TYPES, Route, other_form
@@ -125,15 +129,24 @@ def _unexpected(request: Request, error: Exception) -> Problem:
 
 def _allow(request: Request, known: str | None) -> dict[str, str]:
     """Return the headers that name every method there is for the path: the *known* and others."""
-    path: str = request.scope["path"]
-    root = request.scope.get("app_root_path", request.scope.get("root_path", ""))
-    path = path.removeprefix(root) if path.startswith(f"{root}/") else path
-    methods = {"OPTIONS", *re.findall(r"\w+", known or "")}
-    for route in iter_route_contexts(request.app.routes):
-        forms = {path, other_form(path)} if isinstance(route.original_route, Route) else {path}
-        if route.methods and any(route.path_regex.match(form) for form in forms):
-            methods |= route.methods
+    scope = request.scope
+    here = {**scope, "root_path": scope.get(ROOT, ""), "path_params": {}, "fastapi": {}}
+    methods = {"OPTIONS", *re.findall(r"\w+", known or ""), *_methods(request.app.routes, here)}
     if "GET" in methods:
         methods.add("HEAD")
     headers = {"Allow": ", ".join(sorted(methods))}
     return headers | {"Accept-Patch": ", ".join(PATCH_TYPES)} if "PATCH" in methods else headers
+
+
+def _methods(routes: Sequence[BaseRoute], scope: Scope) -> Iterator[str]:
+    """Yield the methods of those of *routes*, and of mounted ones, that have the path of *scope*."""
+    path = get_route_path(scope)
+    for route in iter_route_contexts(routes):
+        if isinstance(route.original_route, Mount | Host):
+            match, child = route.matches(scope)
+            if match is not Match.NONE:
+                yield from _methods(route.routes, {**scope, **child})
+        elif route.methods:
+            forms = {path, other_form(path)} if isinstance(route.original_route, Route) else {path}
+            if any(route.path_regex.match(form) for form in forms):
+                yield from route.methods

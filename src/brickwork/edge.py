@@ -16,6 +16,7 @@ from brickwork.database import Database
 from brickwork.guards import NOT_TEXT
 from brickwork.limits import Limits, current
 from brickwork.models import new_key
+from brickwork.paths import ROOT
 from brickwork.problems import (
     ContentTooLarge,
     HeadersTooLarge,
@@ -58,6 +59,7 @@ class Edge:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         given = headers.get(_REQUEST_ID, b"").decode("latin-1")
         scope[REQUEST_ID] = given if _SANE.fullmatch(given) else str(new_key())
+        scope[ROOT] = scope.get("root_path", "")
         current.set(self.limits)
         signer.set(self.signer)
         if "\ufffd" in scope["path"] and "raw_path" in scope:

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from brickwork.answers import REQUEST_ID, answer
 from brickwork.limits import Limits
 from brickwork.models import new_key
+from brickwork.paths import ROOT
 from brickwork.problems import HeadersTooLarge, Malformed, Problem, UriTooLong
 from brickwork.transports import Joined
 
@@ -58,7 +59,8 @@ class Protocol(HttpToolsProtocol):
 
     @override
     def send_400_response(self, msg: str) -> None:
-        response = answer(self._refusal(), {REQUEST_ID: str(new_key())})
+        scope = {REQUEST_ID: str(new_key()), ROOT: self.root_path}
+        response = answer(self._refusal(), scope)
         status = HTTPStatus(response.status_code)
         head = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), b"connection: close"]
         head += [b"%s: %s" % header for header in response.raw_headers]
