@@ -139,7 +139,7 @@ def _allow(request: Request, known: str | None) -> dict[str, str]:
 
 
 def _methods(routes: Sequence[BaseRoute], scope: Scope) -> Iterator[str]:
-    """Yield the methods of those of *routes*, and of mounted ones, that have the path of *scope*."""
+    """Yield the methods of *routes*, mounted ones included, that have the path of *scope*."""
     path = get_route_path(scope)
     for route in iter_route_contexts(routes):
         if isinstance(route.original_route, Mount | Host):

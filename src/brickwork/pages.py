@@ -11,7 +11,12 @@ from brickwork.paths import root_path
 from brickwork.problems import NotFound, Problem, family, of_status
 from brickwork.routes import Route
 
-router: Final = APIRouter(prefix="/problems", include_in_schema=False, route_class=Route)
+router: Final = APIRouter(
+    prefix="/problems",
+    tags=["problems"],  # functions that name operations rely on one
+    include_in_schema=False,
+    route_class=Route,
+)
 
 _PAGE: Final = """<!doctype html>
 <html lang="en">

@@ -43,6 +43,6 @@ def _root(path: str) -> str:
 
 
 def _quoted(path: str) -> str:
-    """Return *path* as a reference to this host: two slashes would begin another (RFC 3986, 4.2)."""
+    """Return *path* as a reference: two slashes would begin the name of a host (RFC 3986, 4.2)."""
     quoted = quote(path)
     return f"/.{quoted}" if quoted.startswith("//") else quoted

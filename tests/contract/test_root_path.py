@@ -77,7 +77,7 @@ async def client(database: Database, place: Place) -> AsyncGenerator[AsyncClient
     """A client of the application at its place."""
     app = place.app(database)
     async with calling(app, root_path=place.root_path) as client:
-        client.base_url = f"http://test{place.sent}"  # type: ignore[assignment]
+        client.base_url = f"http://test{place.sent}"
         yield client
 
 
