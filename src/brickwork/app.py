@@ -18,11 +18,11 @@ from starlette.types import Scope
 from brickwork import pages
 from brickwork.answers import answer, request_id
 from brickwork.cursors import Signer
+from brickwork.description import describe
 from brickwork.edge import Edge
 from brickwork.indexes import unindexed
 from brickwork.limits import Limits
 from brickwork.lists import ListQuery
-from brickwork.openapi import describe
 from brickwork.paths import ROOT
 from brickwork.problems import Internal, MethodNotAllowed, Problem, of_status
 from brickwork.refusals import refusal
@@ -61,7 +61,7 @@ def install(
         Exception,
     ):
         app.add_exception_handler(kind, handle)
-    describe(app, limits)
+    describe(app, limits, lambda _: True)
     if development:
         _warn_at_start(app)
 
@@ -130,7 +130,7 @@ def _unexpected(request: Request, error: Exception) -> Problem:
 def _allow(request: Request, known: str | None) -> dict[str, str]:
     """Return the headers that name every method there is for the path: the *known* and others."""
     scope = request.scope
-    here = {**scope, "root_path": scope.get(ROOT, ""), "path_params": {}, "fastapi": {}}
+    here: Scope = {**scope, "root_path": scope.get(ROOT, ""), "path_params": {}, "fastapi": {}}
     methods = {"OPTIONS", *re.findall(r"\w+", known or ""), *_methods(request.app.routes, here)}
     if "GET" in methods:
         methods.add("HEAD")

@@ -20,7 +20,7 @@ from brickwork.imports import ImportPosition
 from brickwork.inputs import batched, fitted, replacement
 from brickwork.lists import ListQuery, with_deleted
 from brickwork.models import Versioned
-from brickwork.openapi import also_merge_patch, described, exported, headers
+from brickwork.openapi import also_merge_patch, described, exported, headers, response_headers
 from brickwork.resource import Resource
 from brickwork.routes import BATCH, Route, Router
 from brickwork.schemas import Schema
@@ -172,18 +172,37 @@ def _besides(shape: Shape[Any], name: Operation) -> dict[int | str, dict[str, An
         case "list":
             return exported()
         case "get":
-            return {304: {"description": "Not Modified"}}
+            tag = response_headers(*["ETag"] if _is_versioned(shape) else [])
+            return {304: {"description": "Not Modified"} | tag}
         case "replace" if shape.resource.upserts:
-            return {201: {"model": shape.read, "description": "Created"}}
+            names = [*_response_headers(shape, name), "Location"]
+            created = {"model": shape.read, "description": "Created"}
+            return {201: created | response_headers(*names)}
         case _:
             return {}
+
+
+def _response_headers(shape: Shape[Any], name: Operation) -> Iterator[str]:
+    """Yield the headers of the usual answer to an operation."""
+    if name in {"create", "replace", "update", "get", "restore"} and _is_versioned(shape):
+        yield "ETag"
+    if name in {"list", "history"}:
+        yield from ("Link", "X-Total-Count")
+    if name == "create":
+        yield from ("Location", "Preference-Applied")
+    if name in _REPEATED:
+        yield "Idempotency-Replayed"
+
+
+def _is_versioned(shape: Shape[Any]) -> bool:
+    return issubclass(shape.model, Versioned)
 
 
 def _headers(shape: Shape[Any], name: Operation) -> Iterator[str]:
     """Yield the headers that an operation reads beside those which every request may have."""
     if name in _REPEATED:
         yield IDEMPOTENCY_KEY
-    if name in _CONDITIONAL and issubclass(shape.model, Versioned):
+    if name in _CONDITIONAL and _is_versioned(shape):
         yield from ("If-Match", "If-None-Match")
 
 
@@ -192,6 +211,10 @@ def _add(router: APIRouter, name: Operation, shape: Shape[Any]) -> None:
     success, *failures = kind.statuses
     read = AuditEntryRead if name == "history" else shape.read
     shown: Any = list[read] if name in _MANY else read  # type: ignore[valid-type]
+    responses = _besides(shape, name)
+    responses[success] = responses.get(success, {}) | response_headers(
+        *_response_headers(shape, name)
+    )
     router.add_api_route(
         kind.path,
         kind.endpoint(shape),
@@ -202,7 +225,7 @@ def _add(router: APIRouter, name: Operation, shape: Shape[Any]) -> None:
         generate_unique_id_function=Default(naming.operation_id(name, kind.path, shape.model)),
         name=naming.operation_name(name, router.prefix, shape.model),
         summary=naming.summary(name, router.prefix, shape.model),
-        responses=described(failures) | _besides(shape, name),
+        responses=described(failures) | responses,
         openapi_extra=headers(_headers(shape, name))
         | (also_merge_patch() if kind.method == "PATCH" else {}),
     )
