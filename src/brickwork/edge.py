@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brickwork.answers import REQUEST_ID, answer
 from brickwork.cursors import Signer, signer
-from brickwork.database import Database
+from brickwork.database import Database, running_database
 from brickwork.guards import NOT_TEXT
 from brickwork.limits import Limits, current
 from brickwork.models import new_key
@@ -60,6 +60,9 @@ class Edge:
         given = headers.get(_REQUEST_ID, b"").decode("latin-1")
         scope[REQUEST_ID] = given if _SANE.fullmatch(given) else str(new_key())
         scope[ROOT] = scope.get("root_path", "")
+        state = scope.setdefault("state", {})
+        if "database" not in state and (database := running_database(scope)):
+            state["database"] = database
         current.set(self.limits)
         signer.set(self.signer)
         if "\ufffd" in scope["path"] and "raw_path" in scope:

@@ -135,9 +135,7 @@ async def test_pooler_that_drops_a_promise_is_noticed(
 ) -> None:
     both = "default_transaction_isolation,default_transaction_read_only"
     with pooled(direct, ignored=both) as url:
-        isolation: Isolation = (
-            "serializable" if dropped.endswith("isolation") else "read committed"
-        )
+        isolation: Isolation = "serializable" if dropped.endswith("isolation") else "read committed"
         database = Database(url, isolation=isolation, fast=fast)
         async with calling_stores(database) as client:
             assert await ask(client, "row") == BUSY
