@@ -148,6 +148,33 @@ async def test_a_declared_length_is_refused_before_the_body_is_read() -> None:
     assert [each["status"] for each in sent if "status" in each] == [413, 413]
 
 
+@pytest.mark.parametrize(
+    ("version", "hosts", "status"),
+    [
+        ("1.1", [b"a"], 200),
+        ("1.1", [], 400),
+        ("1.1", [b"a", b"a"], 400),
+        ("1.0", [], 200),
+        ("2", [], 200),
+        ("2", [b"a", b"b"], 400),
+        ("2", [b"a b"], 400),
+    ],
+)
+async def test_host_on_any_server(version: str, hosts: list[bytes], status: int) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", each) for each in hosts]
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": headers}
+    await create_app()({**scope, "http_version": version}, receive, send)
+    assert sent[0]["status"] == status
+
+
 async def test_a_body_that_nobody_reads_is_of_no_concern(client: AsyncClient) -> None:
     assert summary(await client.post("/unread", content=b" " * 101)) == "200"
 

@@ -19,6 +19,7 @@ from brickwork.models import new_key
 from brickwork.paths import ROOT
 from brickwork.problems import (
     ContentTooLarge,
+    Fault,
     HeadersTooLarge,
     Malformed,
     Problem,
@@ -32,6 +33,11 @@ _MOUNTED: Final = "app_root_path"
 """The key that Starlette adds to the scope of a mounted application, which gets no lifespan."""
 
 _SANE: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+
+_HOST: Final = re.compile(
+    rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+)(?::[0-9]{0,5})?"
+)
+"""A host and a port (RFC 3986, section 3.2); a comma would make a list of it."""
 
 
 class Edge:
@@ -98,6 +104,9 @@ class Edge:
             return UriTooLong(f"The URL may have {self.limits.url} bytes.")
         if sum(len(name) + len(value) for name, value in scope["headers"]) > self.limits.headers:
             return HeadersTooLarge(f"The headers may have {self.limits.headers} bytes.")
+        if not _has_host(scope):
+            fault = Fault(code="host", detail="A request has one Host.", header="Host")
+            return Malformed("The Host is missing, or is not one host.", errors=[fault])
         try:
             unquote_to_bytes(query).decode()
         except UnicodeDecodeError:
@@ -132,6 +141,14 @@ def _has_own_head(scope: Scope) -> bool:
         {"HEAD", "GET"} & (route.methods or set()) == {"HEAD"} and route.path_regex.match(path)
         for route in iter_route_contexts(scope["app"].routes)
     )
+
+
+def _has_host(scope: Scope) -> bool:
+    """Tell whether a request names one host, or none where HTTP lets it (RFC 9112, section 3.2)."""
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if not hosts:
+        return scope.get("http_version") != "1.1"
+    return len(hosts) == 1 and bool(_HOST.fullmatch(hosts[0].strip(b" \t")))
 
 
 def _text(path: bytes) -> str:

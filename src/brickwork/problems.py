@@ -84,7 +84,7 @@ class Problem(Exception):
 
 
 class Malformed(Problem):
-    """The request cannot be read: its body is no JSON, or its query no UTF-8."""
+    """The request cannot be read: a body that is not JSON, a query that is not UTF-8, no Host."""
 
     status = HTTPStatus.BAD_REQUEST
     code = "malformed"
