@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
@@ -24,7 +25,7 @@ from brickwork.indexes import unindexed
 from brickwork.limits import Limits
 from brickwork.lists import ListQuery
 from brickwork.paths import ROOT
-from brickwork.problems import Internal, MethodNotAllowed, Problem, of_status
+from brickwork.problems import Internal, MethodNotAllowed, Problem, of_status, problem_in
 from brickwork.refusals import refusal
 from brickwork.routes import PATCH_TYPES, Route, other_form
 
@@ -49,7 +50,7 @@ def install(
     request; OPTIONS and 405 tell the methods of all routes. No path is redirected to its other
     slash form, as that would repeat the Host a client sent.
     """
-    limits = limits or Limits()
+    limits = _limits(app, limits or Limits())
     app.router.redirect_slashes = False
     app.add_middleware(Edge, limits=limits, signer=Signer(*cursor_keys))
     app.include_router(pages.router)
@@ -64,6 +65,12 @@ def install(
     describe(app, limits, lambda _: True)
     if development:
         _warn_at_start(app)
+
+
+def _limits(app: FastAPI, limits: Limits) -> Limits:
+    """Return *limits* with the `max_body_size` of *app*, beyond which FastAPI sends plain text."""
+    own, app.max_body_size = app.max_body_size, None
+    return limits if own is None else replace(limits, body=min(own, limits.body))
 
 
 def _warn_at_start(app: FastAPI) -> None:
@@ -100,14 +107,14 @@ async def handle(request: Request, error: Exception) -> Response:
     return answer(problem, request.scope)
 
 
-def _problem(request: Request, error: Exception) -> Problem:  # noqa: PLR0911 — one a kind
+def _problem(request: Request, error: Exception) -> Problem:
+    # The cause is what keeps FastAPI from reading a body.
+    cause = error.__cause__ if isinstance(error, HTTPException) else None
+    if problem := problem_in(error) or problem_in(cause):
+        return problem
     match error:
-        case Problem():
-            return error
         case RequestValidationError():
             return refusal(request, error)
-        case HTTPException(__cause__=Problem() as cause):  # FastAPI's word for an unread body
-            return cause
         case HTTPException(status_code=MethodNotAllowed.status):
             own = dict(error.headers or {})
             return MethodNotAllowed(error.detail, headers=own | _allow(request, own.get("Allow")))
