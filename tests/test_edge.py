@@ -1,20 +1,24 @@
 """The outermost layer: ids of requests, and requests that are too large."""
 
-from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
 import pytest
-from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from httpx2 import AsyncClient
 
 from brickwork import Limits, ListQuery, Route, install
+from brickwork.problems import ContentTooLarge
 from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.server import serving
 from tests.support.shop import City
 
 pytestmark = pytest.mark.anyio
+
+CallNext: TypeAlias = Callable[[Request], Awaitable[Response]]
+Dispatch: TypeAlias = Callable[[Request, CallNext], Awaitable[Response]]
 
 SMALL = Limits(body=100, url=50, headers=300, depth=3, page=5, offset=9)
 
@@ -146,6 +150,137 @@ async def test_a_declared_length_is_refused_before_the_body_is_read() -> None:
         }
         await create_app(SMALL)(scope, receive, send)
     assert [each["status"] for each in sent if "status" in each] == [413, 413]
+
+
+def limited_app(
+    limits: Limits, part: int | None = None, whole: int | None = None, *middleware: Dispatch
+) -> FastAPI:
+    """Return an application with *middleware* before `install`, and FastAPI's own limits."""
+    app = FastAPI(max_body_size=whole)
+    for each in middleware:
+        app.middleware("http")(each)
+    install(app, limits=limits)
+    strict, plain = APIRouter(route_class=Route), APIRouter()
+
+    @strict.post("/strict")
+    @plain.post("/plain")
+    async def read(body: list[Any]) -> int:
+        return len(body)
+
+    @strict.post("/dependency")
+    async def depend(size: Annotated[int, Depends(read_size)]) -> int:
+        return size
+
+    @strict.post("/closed", dependencies=[Depends(refuse)])
+    async def closed(body: list[Any]) -> int:
+        return len(body)
+
+    app.include_router(strict, max_body_size=part)
+    app.include_router(plain, max_body_size=part)
+    return app
+
+
+async def read_size(request: Request) -> int:
+    return len(await request.body())
+
+
+async def refuse() -> None:
+    raise HTTPException(401)
+
+
+async def pass_on(request: Request, call_next: CallNext) -> Response:
+    return await call_next(request)
+
+
+async def read_and_pass_on(request: Request, call_next: CallNext) -> Response:
+    await request.body()
+    return await call_next(request)
+
+
+OK, TOO_LARGE = "200 application/json", "413 application/problem+json"
+PATHS = ["/strict", "/plain", "/dependency"]
+
+
+async def answers(app: FastAPI, size: int) -> list[str]:
+    """Return the answers to a body of *size*, with its length and without."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"[]".ljust(size - 1)
+        yield b" "
+
+    headers = {"content-type": "application/json"}
+    async with calling(app) as client:
+        responses = [
+            await client.post(path, content=content, headers=headers)
+            for path in PATHS
+            for content in (b"[]".ljust(size), chunks())
+        ]
+    return [f"{each.status_code} {each.headers['content-type']}" for each in responses]
+
+
+@pytest.mark.parametrize("dispatch", [pass_on, read_and_pass_on])
+@pytest.mark.parametrize("place", ["before install", "after install"])
+async def test_body_has_its_limit_behind_a_middleware(
+    dispatch: Dispatch, place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = limited_app(SMALL, None, None, *([dispatch] if place == "before install" else []))
+    if place == "after install":
+        app.middleware("http")(dispatch)
+    assert await answers(app, 100) == [OK] * 6
+    assert await answers(app, 101) == [TOO_LARGE] * 6
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("middleware", [[], [pass_on], [read_and_pass_on]])
+@pytest.mark.parametrize(
+    ("part", "whole", "limit"),
+    [(50, None, 50), (None, 50, 50), (50, 70, 50), (70, 50, 50), (200, 200, 100)],
+)
+async def test_limits_of_fastapi_are_problems(
+    middleware: list[Dispatch], part: int | None, whole: int | None, limit: int
+) -> None:
+    assert await answers(limited_app(SMALL, part, whole, *middleware), limit) == [OK] * 6
+    assert await answers(limited_app(SMALL, part, whole, *middleware), limit + 1) == [TOO_LARGE] * 6
+
+
+async def test_limit_of_a_router_comes_after_who_is_asking() -> None:
+    async with calling(limited_app(SMALL, 50)) as client:
+        assert summary(await client.post("/closed", json=[1] * 40)) == "401"
+
+
+async def test_group_of_errors_is_a_500() -> None:
+    async def fail(_: Request, __: CallNext) -> Response:
+        raise ExceptionGroup("two", [ContentTooLarge("a"), RuntimeError("b")])
+
+    async with calling(limited_app(SMALL, None, None, fail)) as client:
+        assert summary(await client.post("/strict", json=[])) == "500"
+
+
+@pytest.mark.parametrize(
+    ("version", "hosts", "status"),
+    [
+        ("1.1", [b"a"], 200),
+        ("1.1", [], 400),
+        ("1.1", [b"a", b"a"], 400),
+        ("1.0", [], 200),
+        ("2", [], 200),
+        ("2", [b"a", b"b"], 400),
+        ("2", [b"a b"], 400),
+    ],
+)
+async def test_host_on_any_server(version: str, hosts: list[bytes], status: int) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", each) for each in hosts]
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": headers}
+    await create_app()({**scope, "http_version": version}, receive, send)
+    assert sent[0]["status"] == status
 
 
 async def test_a_body_that_nobody_reads_is_of_no_concern(client: AsyncClient) -> None:

@@ -1,4 +1,4 @@
-"""What openapi.json says besides what FastAPI reads from types."""
+"""What openapi.json says of problems, patches, integers and texts."""
 
 from typing import Annotated, Any
 
@@ -42,10 +42,12 @@ def document() -> dict[str, Any]:
 
 def test_a_status_is_described_by_a_problem(document: dict[str, Any]) -> None:
     responses = document["paths"]["/things"]["patch"]["responses"]
-    for status in (404, 409):
-        assert responses[str(status)] == {
-            "description": of_status(status).title,
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
+    for status, name in ((404, "NotFound"), (409, "Conflict")):
+        assert responses[str(status)] == {"$ref": f"#/components/responses/{name}"}
+        component = document["components"]["responses"][name]
+        assert component["description"] == of_status(status).title
+        assert component["content"] == {
+            MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
         }
 
 
@@ -96,7 +98,8 @@ def test_the_document_is_made_once_and_stays_the_same() -> None:
 def test_an_application_without_a_schema_of_its_own_still_says_what_a_problem_is() -> None:
     app = FastAPI()
     install(app)
-    assert app.openapi()["components"]["schemas"].keys() == {"ProblemDetails", "JSON"}
+    assert app.openapi()["components"].keys() == {"schemas"}
+    assert app.openapi()["components"]["schemas"].keys() == {"ProblemDetails"}
 
 
 def test_a_model_of_the_application_may_be_called_problem() -> None:

@@ -1,16 +1,32 @@
 """What a router is made of: operations, names, and errors where a declaration does not fit."""
 
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Any, Final
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from httpx2 import AsyncClient
 from sqlalchemy import MetaData
 from sqlalchemy.orm import Mapped, mapped_column
+from starlette.routing import Route as StarletteRoute
 
-from brickwork import Model, ReadSchema, Resource, Schema, crud_router, install
+from brickwork import Database, Model, ReadSchema, Resource, Schema, crud_router, install
+from brickwork.router import Operation
 from tests.support import shop
 from tests.support.calls import calling
-from tests.support.shop import Cities, CityCreate, CityRead, CityUpdate, Shop
+from tests.support.databases import sqlite_only
+from tests.support.shop import (
+    Cities,
+    CityCreate,
+    CityRead,
+    CityUpdate,
+    Shop,
+    Store,
+    app_of,
+)
+from tests.support.tables import insert_rows
 
 pytestmark = pytest.mark.anyio
 
@@ -134,6 +150,22 @@ async def test_a_key_that_a_url_cannot_name_is_refused_where_it_is_declared(
         crud_router("/odd", resource, read=CityRead, create=Empty, update=Empty)
 
 
+class Town(Odd):
+    __tablename__ = "towns"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Towns(Resource[Town]): ...
+
+
+class TownRead(ReadSchema):
+    id: int
+
+
+TOWN: Final[dict[str, Any]] = {"read": TownRead, "create": Empty, "update": Empty}
+BATCHES: Final[set[Operation]] = {"create_batch", "update_batch", "delete_batch"}
+
+
 class BlogPost(Odd):
     __tablename__ = "posts"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -146,19 +178,171 @@ class BlogPostRead(ReadSchema):
     id: int
 
 
+def blog_posts(prefix: str) -> APIRouter:
+    return crud_router(prefix, BlogPosts, read=BlogPostRead, create=Empty, update=Empty)
+
+
 def test_a_summary_names_one_row_or_many() -> None:
-    router = crud_router(
-        "/press/blog-posts", BlogPosts, read=BlogPostRead, create=Empty, update=Empty
-    )
-    paths = described(router)["paths"].values()
+    paths = described(blog_posts("/press/blog-posts"))["paths"].values()
     assert [operation["summary"] for operations in paths for operation in operations.values()] == [
         "List blog posts",
-        "Create blog post",
+        "Create a blog post",
         "Create many blog posts",
         "Update many blog posts",
         "Delete many blog posts",
-        "Get blog post",
-        "Update blog post",
-        "Replace blog post",
-        "Delete blog post",
+        "Get a blog post",
+        "Update a blog post",
+        "Replace a blog post",
+        "Delete a blog post",
+    ]
+
+
+# --- Names under prefixes -------------------------------------------------------------------------
+
+
+def names(app: FastAPI) -> dict[str, str]:
+    """Return the names of lists by their paths."""
+    paths = app.openapi()["paths"]
+    return {path: each["get"]["operationId"] for path, each in paths.items() if "{id}" not in path}
+
+
+def test_a_router_that_is_included_twice_has_two_names_for_each_operation() -> None:
+    app, router = FastAPI(), crud_router("/cities", Cities, **CITY, omit=BATCHES)
+    install(app)
+    for prefix in ("", "/v1", "/v2", "/groups/{group}"):
+        app.include_router(router, prefix=prefix)
+    assert names(app) == {
+        "/cities": "cities_list",
+        "/v1/cities": "v1_cities_list",
+        "/v2/cities": "v2_cities_list",
+        "/groups/{group}/cities": "groups_group_cities_list",
+    }
+    operations = [each for path in app.openapi()["paths"].values() for each in path.values()]
+    assert len(operations) == len({each["operationId"] for each in operations}) == 24
+
+
+@pytest.mark.parametrize(
+    ("prefix", "included", "name", "tag", "summary"),
+    [
+        ("", "/cities", "cities_list", "towns", "List towns"),
+        ("", "/v1/big-cities", "v1_big_cities_list", "towns", "List towns"),
+        ("", "/{tenant}", "tenant_towns_list", "towns", "List towns"),
+        ("/{tenant}", "", "tenant_towns_list", "towns", "List towns"),
+        ("/{tenant}/cities", "", "tenant_cities_list", "cities", "List cities"),
+        (
+            "/tenants/{tenant:int}/big_cities",
+            "/v1",
+            "v1_tenants_tenant_big_cities_list",
+            "tenants/big_cities",
+            "List big cities",
+        ),
+    ],
+)
+def test_names_where_the_prefix_has_parameters_or_is_empty(
+    prefix: str, included: str, name: str, tag: str, summary: str
+) -> None:
+    app = FastAPI()
+    install(app)
+    app.include_router(crud_router(prefix, Towns, **TOWN, omit=BATCHES), prefix=included)
+    path = included + prefix.replace(":int", "")
+    operation = app.openapi()["paths"][path]["get"]
+    assert operation["operationId"] == name
+    assert operation["tags"] == [tag]
+    assert operation["summary"] == summary
+
+
+def test_a_function_of_the_application_names_its_operations() -> None:
+    app = FastAPI(generate_unique_id_function=lambda route: f"{route.tags[0]}-{route.name}")
+    install(app)
+    app.include_router(crud_router("/cities", Cities, **CITY, omit=BATCHES))
+    assert names(app) == {"/cities": "cities-cities_list"}
+
+
+# --- Routes that are added to a router ------------------------------------------------------------
+
+
+@pytest.fixture
+async def client(shop_url: str) -> AsyncIterator[AsyncClient]:
+    """A client of stores, whose router has routes of its own."""
+    router = shop.stores()
+
+    @router.get("/counts")
+    async def count() -> str:
+        return "counts"
+
+    @router.get("/counts/{year}")
+    async def count_of(year: int) -> int:
+        return year
+
+    @router.get("/report-{year}")
+    async def report(year: int) -> int:
+        return -year
+
+    @router.get("/{code}")
+    async def hidden(code: str) -> str:
+        return code
+
+    @router.get("/{code}/{part}")
+    async def part(code: str, part: str) -> str:
+        return code + part
+
+    others, app = APIRouter(), app_of(database := Database(shop_url))
+    others.add_api_route("/others", count)
+    router.include_router(others)
+    router.add_route("/stores/plain", plain)
+    router.mount("/stores/files", StarletteRoute("/{rest:path}", plain))
+    app.include_router(router, prefix="/v1")
+    app.include_router(router)
+    await insert_rows(
+        database, {Store: [{"code": "aa", "name": "a"}, {"code": "others", "name": "o"}]}
+    )
+    async with calling(app) as client:
+        yield client
+
+
+async def plain(_: Request) -> JSONResponse:
+    return JSONResponse("plain")
+
+
+@sqlite_only
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/stores/counts", "counts"),
+        ("/stores/counts/", "counts"),
+        ("/stores/counts/2026", 2026),
+        ("/stores/report-2026", -2026),
+        ("/stores/others", "counts"),
+        ("/stores/plain", "plain"),
+        ("/stores/files/a", "plain"),
+        ("/stores/aa/part", "aapart"),
+    ],
+)
+async def test_a_fixed_path_that_is_added_is_matched_before_rows(
+    client: AsyncClient, path: str, answer: object
+) -> None:
+    for prefix in ("", "/v1"):
+        assert (await client.get(prefix + path)).json() == answer
+
+
+@sqlite_only
+async def test_a_path_with_a_parameter_that_is_added_is_matched_after_rows(
+    client: AsyncClient,
+) -> None:
+    assert (await client.get("/stores/aa")).json()["code"] == "aa"
+    assert (await client.get("/stores/zz")).status_code == 404
+    assert (await client.delete("/stores/counts")).status_code == 404
+
+
+@pytest.mark.parametrize("omitted", [True, False])
+def test_a_router_without_routes_of_rows_has_the_order_of_fastapi(*, omitted: bool) -> None:
+    rows: set[Operation] = {"get", "update", "replace", "delete"}
+    router = shop.stores(omit=rows if omitted else ())
+    if not omitted:
+        del router.routes[-4:]
+    for path in ("/{code}", "/counts"):
+        router.add_api_route(path, plain)
+    assert [route.path for route in router.routes if isinstance(route, APIRoute)][-2:] == [
+        "/stores/{code}",
+        "/stores/counts",
     ]

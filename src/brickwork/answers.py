@@ -6,6 +6,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Scope
 
+from brickwork.paths import root_path
 from brickwork.problems import Problem
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -21,6 +22,8 @@ def request_id(scope: Scope) -> str:
 def answer(problem: Problem, scope: Scope) -> Response:
     """Return the answer that tells the client of *problem*."""
     document = problem.document() | {"instance": request_id(scope)}
+    if (kind := str(document["type"])).startswith("/"):
+        document["type"] = root_path(scope) + kind
     return Response(
         json.dumps(document),  # in ASCII, so that whatever is in it can be sent
         status_code=problem.status,

@@ -4,23 +4,28 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
+from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute, Host, Match, Mount
+from starlette.types import Scope
 
 from brickwork import pages
 from brickwork.answers import answer, request_id
 from brickwork.cursors import Signer
+from brickwork.description import describe
 from brickwork.edge import Edge
 from brickwork.indexes import unindexed
 from brickwork.limits import Limits
 from brickwork.lists import ListQuery
-from brickwork.openapi import describe
-from brickwork.problems import Internal, MethodNotAllowed, Problem, of_status
+from brickwork.paths import ROOT
+from brickwork.problems import Internal, MethodNotAllowed, Problem, of_status, problem_in
 from brickwork.refusals import refusal
 from brickwork.routes import PATCH_TYPES, Route, other_form
 
@@ -45,7 +50,7 @@ def install(
     request; OPTIONS and 405 tell the methods of all routes. No path is redirected to its other
     slash form, as that would repeat the Host a client sent.
     """
-    limits = limits or Limits()
+    limits = _limits(app, limits or Limits())
     app.router.redirect_slashes = False
     app.add_middleware(Edge, limits=limits, signer=Signer(*cursor_keys))
     app.include_router(pages.router)
@@ -57,9 +62,15 @@ def install(
         Exception,
     ):
         app.add_exception_handler(kind, handle)
-    describe(app, limits)
+    describe(app, limits, lambda _: True)
     if development:
         _warn_at_start(app)
+
+
+def _limits(app: FastAPI, limits: Limits) -> Limits:
+    """Return *limits* with the `max_body_size` of *app*, beyond which FastAPI sends plain text."""
+    own, app.max_body_size = app.max_body_size, None
+    return limits if own is None else replace(limits, body=min(own, limits.body))
 
 
 def _warn_at_start(app: FastAPI) -> None:
@@ -96,14 +107,14 @@ async def handle(request: Request, error: Exception) -> Response:
     return answer(problem, request.scope)
 
 
-def _problem(request: Request, error: Exception) -> Problem:  # noqa: PLR0911 — one a kind
+def _problem(request: Request, error: Exception) -> Problem:
+    # The cause is what keeps FastAPI from reading a body.
+    cause = error.__cause__ if isinstance(error, HTTPException) else None
+    if problem := problem_in(error) or problem_in(cause):
+        return problem
     match error:
-        case Problem():
-            return error
         case RequestValidationError():
             return refusal(request, error)
-        case HTTPException(__cause__=Problem() as cause):  # FastAPI's word for an unread body
-            return cause
         case HTTPException(status_code=MethodNotAllowed.status):
             own = dict(error.headers or {})
             return MethodNotAllowed(error.detail, headers=own | _allow(request, own.get("Allow")))
@@ -125,15 +136,24 @@ def _unexpected(request: Request, error: Exception) -> Problem:
 
 def _allow(request: Request, known: str | None) -> dict[str, str]:
     """Return the headers that name every method there is for the path: the *known* and others."""
-    path: str = request.scope["path"]
-    root = request.scope.get("app_root_path", request.scope.get("root_path", ""))
-    path = path.removeprefix(root) if path.startswith(f"{root}/") else path
-    methods = {"OPTIONS", *re.findall(r"\w+", known or "")}
-    for route in iter_route_contexts(request.app.routes):
-        forms = {path, other_form(path)} if isinstance(route.original_route, Route) else {path}
-        if route.methods and any(route.path_regex.match(form) for form in forms):
-            methods |= route.methods
+    scope = request.scope
+    here: Scope = {**scope, "root_path": scope.get(ROOT, ""), "path_params": {}, "fastapi": {}}
+    methods = {"OPTIONS", *re.findall(r"\w+", known or ""), *_methods(request.app.routes, here)}
     if "GET" in methods:
         methods.add("HEAD")
     headers = {"Allow": ", ".join(sorted(methods))}
     return headers | {"Accept-Patch": ", ".join(PATCH_TYPES)} if "PATCH" in methods else headers
+
+
+def _methods(routes: Sequence[BaseRoute], scope: Scope) -> Iterator[str]:
+    """Yield the methods of *routes*, mounted ones included, that have the path of *scope*."""
+    path = get_route_path(scope)
+    for route in iter_route_contexts(routes):
+        if isinstance(route.original_route, Mount | Host):
+            match, child = route.matches(scope)
+            if match is not Match.NONE:
+                yield from _methods(route.routes, {**scope, **child})
+        elif route.methods:
+            forms = {path, other_form(path)} if isinstance(route.original_route, Route) else {path}
+            if any(route.path_regex.match(form) for form in forms):
+                yield from route.methods

@@ -1,7 +1,7 @@
 """The database of an application: its engines, and the transaction each request runs in."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import Session as SyncSession
 from sqlalchemy.orm.exc import StaleDataError
+from starlette.types import Scope
 from typing_extensions import override
 
 from brickwork import faults
@@ -131,11 +132,14 @@ class Database:
             self.availability.end(readonly=readonly, wrote=bool(written.mappers))
 
     @asynccontextmanager
-    async def lifespan(self, _: object, /) -> AsyncGenerator[Mapping[str, Any]]:
-        """Serve an application while it runs, and close all connections when it stops."""
+    async def lifespan(self, app: object, /) -> AsyncGenerator[Mapping[str, Any]]:
+        """Serve *app* while it runs, and close all connections when it stops."""
+        running = getattr(app, "router", None), self
+        _running.append(running)
         try:
             yield {"database": self}
         finally:
+            _running[:] = [each for each in _running if each is not running]
             await self.dispose()
 
     async def create_all(self, metadata: MetaData) -> None:
@@ -341,11 +345,51 @@ async def get_db(connection: HTTPConnection) -> AsyncGenerator[AsyncSession]:
 
 
 def database_of(connection: HTTPConnection) -> Database:
-    """Return the database of the application that serves *connection*."""
+    """Return the database of the application that serves *connection*.
+
+    Raises `TypeError` with the remedy where no lifespan has started one.
+    """
     database = getattr(connection.state, "database", None)
-    if not isinstance(database, Database):
-        raise TypeError("No database: start the app with FastAPI(lifespan=Database(url).lifespan).")
-    return database
+    if isinstance(database, Database):
+        return database
+    if len(_started(connection.scope)) > 1:
+        raise TypeError(_SEVERAL)
+    raise TypeError(_MOUNTED if "app_root_path" in connection.scope else _NOT_STARTED)
+
+
+def running_database(scope: Scope) -> Database | None:
+    """Return the database that a lifespan has started for *scope*; None for none and for several.
+
+    A server hands the state of a lifespan to each request. httpx's `ASGITransport` does not, and
+    neither does a lifespan that yields nothing.
+    """
+    databases = _started(scope)
+    return databases[0] if len(databases) == 1 else None
+
+
+def _started(scope: Scope) -> Sequence[Database]:
+    """Return the databases of the application, else those of the one that it is mounted in."""
+    own, outer = scope["app"].router, scope.get("router")
+    started = [database for router, database in _running if router is own]
+    return started or [database for router, database in _running if router is outer is not None]
+
+
+_running: Final[list[tuple[object, Database]]] = []
+"""The databases whose lifespan goes on, each with the router of the application."""
+
+_NOT_STARTED: Final = (
+    "The application has no database. Start it with FastAPI(lifespan=Database(url).lifespan). If "
+    "it has that lifespan, the lifespan did not run: write `with TestClient(app) as client:` in a "
+    "test, and `async with app.router.lifespan_context(app):` around an ASGITransport."
+)
+_MOUNTED: Final = (
+    "The application has no database. It is mounted, and the lifespan of a mounted application "
+    "does not run: give FastAPI(lifespan=Database(url).lifespan) to the outer application."
+)
+_SEVERAL: Final = (
+    "The application has several databases. Let its lifespan yield the state of one of them: "
+    "`async with first.lifespan(app) as state, second.lifespan(app): yield state`."
+)
 
 
 Session = Annotated[AsyncSession, Depends(get_db, scope="function")]

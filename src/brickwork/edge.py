@@ -1,7 +1,6 @@
 """The outermost layer: it gives a request its id, and refuses one that is too large."""
 
 import re
-from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -12,16 +11,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brickwork.answers import REQUEST_ID, answer
 from brickwork.cursors import Signer, signer
-from brickwork.database import Database
+from brickwork.database import Database, running_database
 from brickwork.guards import NOT_TEXT
 from brickwork.limits import Limits, current
 from brickwork.models import new_key
+from brickwork.paths import ROOT
 from brickwork.problems import (
     ContentTooLarge,
+    Fault,
     HeadersTooLarge,
     Malformed,
     Problem,
     UriTooLong,
+    problem_in,
 )
 from brickwork.routes import as_get
 from brickwork.startup import check
@@ -30,7 +32,15 @@ _REQUEST_ID: Final = REQUEST_ID.lower().encode()
 _MOUNTED: Final = "app_root_path"
 """The key that Starlette adds to the scope of a mounted application, which gets no lifespan."""
 
+_LIMITER: Final = "starlette._body_limit_responder"
+"""The key under which Starlette finds the limiter that counts the bytes of a body already."""
+
 _SANE: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+
+_HOST: Final = re.compile(
+    rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+)(?::[0-9]{0,5})?"
+)
+"""A host and a port (RFC 3986, section 3.2); a comma would make a list of it."""
 
 
 class Edge:
@@ -58,6 +68,10 @@ class Edge:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         given = headers.get(_REQUEST_ID, b"").decode("latin-1")
         scope[REQUEST_ID] = given if _SANE.fullmatch(given) else str(new_key())
+        scope[ROOT] = scope.get("root_path", "")
+        state = scope.setdefault("state", {})
+        if "database" not in state and (database := running_database(scope)):
+            state["database"] = database
         current.set(self.limits)
         signer.set(self.signer)
         if "\ufffd" in scope["path"] and "raw_path" in scope:
@@ -67,7 +81,19 @@ class Edge:
         if problem := self._refusal(scope):
             await answer(problem, scope)(scope, receive, send)
         else:
-            await self.app(scope, self._measured(headers, receive), _stamped(scope, send))
+            await self._carry_out(scope, receive, send)
+
+    async def _carry_out(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have a request answered, and answer it where a middleware raises a problem."""
+        scope[_LIMITER] = body = _Body(scope, receive, self.limits.body)
+        answering = _Answer(scope, send)
+        try:
+            await self.app(scope, body.receive, answering.send)
+        except Exception as error:
+            problem = problem_in(error)
+            if problem is None or answering.is_begun:
+                raise
+            await answer(problem, scope)(scope, receive, answering.send)
 
     def _checking(self, scope: Scope, send: Send) -> Send:
         """Return a *send* that checks the database when the start-up is complete."""
@@ -93,31 +119,56 @@ class Edge:
             return UriTooLong(f"The URL may have {self.limits.url} bytes.")
         if sum(len(name) + len(value) for name, value in scope["headers"]) > self.limits.headers:
             return HeadersTooLarge(f"The headers may have {self.limits.headers} bytes.")
+        if not _has_host(scope):
+            fault = Fault(code="host", detail="A request has one Host.", header="Host")
+            return Malformed("The Host is missing, or is not one host.", errors=[fault])
         try:
             unquote_to_bytes(query).decode()
         except UnicodeDecodeError:
             return Malformed("The query is not UTF-8.")
         return None
 
-    def _measured(self, headers: Mapping[bytes, bytes], receive: Receive) -> Receive:
-        """Return *receive*, which then reads no further than the limit."""
-        limit, total = self.limits.body, 0
-        declared = headers.get(b"content-length", b"0")
 
-        async def receive_measured() -> Message:
-            nonlocal total
-            if declared.isdigit() and int(declared[:20]) > limit:
-                raise self._too_large()
-            message = await receive()
-            total += len(message.get("body", b""))
-            if total > limit:
-                raise self._too_large()
-            return message
+class _Body:
+    """The body of a request, of which nobody reads more than the limit.
 
-        return receive_measured
+    To Starlette it is the limiter that counts already: `include_router(…, max_body_size=…)` then
+    sets `max_body_size`, where Starlette would answer in plain text. The smaller limit counts.
+    """
 
-    def _too_large(self) -> Problem:
-        return ContentTooLarge(f"The body may have {self.limits.body} bytes.")
+    def __init__(self, scope: Scope, receive: Receive, limit: int) -> None:
+        self.max_body_size = limit
+        self.total_size = 0
+        self._receive = receive
+        self._limit = limit
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        self._declared = int(length[:20]) if length.isdigit() else 0
+
+    async def receive(self) -> Message:
+        """Return the next message; raises `ContentTooLarge` beyond the limit."""
+        limit = min(self._limit, self.max_body_size)
+        if self._declared <= limit:
+            message = await self._receive()
+            self.total_size += len(message.get("body", b""))
+            if self.total_size <= limit:
+                return message
+        raise ContentTooLarge(f"The body may have {limit} bytes.")
+
+
+class _Answer:
+    """The answer to a request, with the id of the request."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.is_begun = False
+        self._scope = scope
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer."""
+        self.is_begun = True
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)[REQUEST_ID] = self._scope[REQUEST_ID]
+        await self._send(message)
 
 
 def _has_own_head(scope: Scope) -> bool:
@@ -129,17 +180,14 @@ def _has_own_head(scope: Scope) -> bool:
     )
 
 
+def _has_host(scope: Scope) -> bool:
+    """Tell whether a request names one host, or none where HTTP lets it (RFC 9112, section 3.2)."""
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if not hosts:
+        return scope.get("http_version") != "1.1"
+    return len(hosts) == 1 and bool(_HOST.fullmatch(hosts[0].strip(b" \t")))
+
+
 def _text(path: bytes) -> str:
     """Return *path* as text; what is not UTF-8 in it names nothing, and not what U+FFFD names."""
     return NOT_TEXT.sub("\0", unquote_to_bytes(path).decode(errors="surrogateescape"))
-
-
-def _stamped(scope: Scope, send: Send) -> Send:
-    """Return *send*, which then puts the id of the request on the answer."""
-
-    async def send_stamped(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            MutableHeaders(scope=message)[REQUEST_ID] = scope[REQUEST_ID]
-        await send(message)
-
-    return send_stamped

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from brickwork.models import UTCDateTime, now
+from brickwork.paths import request_path
 from brickwork.problems import Fault, IdempotencyKeyReused, Malformed, StillRunning
 from brickwork.queries import scope_of
 from brickwork.resource import Resource
@@ -53,7 +54,7 @@ async def idempotent(request: Request, rows: Resource[Any]) -> Response | None:
     """
     if not (values := request.headers.getlist(HEADER)):
         return None
-    path = request.url.path.rstrip("/")
+    path = request_path(request.scope)
     name = _digest(*_caller(request, rows), request.method, path, _key(values))
     fingerprint = _digest(request.url.query, await request.body())
     known = await _known(rows.session, name)

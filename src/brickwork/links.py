@@ -1,4 +1,4 @@
-"""Where an answer points to: absolute paths, never made from the Host that a client sent."""
+"""Where an answer points to: absolute paths with the root path, never made from Host."""
 
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -6,17 +6,18 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
+from brickwork.paths import request_path
 from brickwork.queries import Page, Place
 
 
 def item_path(request: Request, key: object) -> str:
     """Return the path of the row *key* in the collection that *request* was sent to."""
-    return f"{_path(request)}/{quote(str(key), safe='')}"
+    return _below(request_path(request.scope), key)
 
 
 def own_path(request: Request, key: object) -> str:
     """Return the path of the row *key* that *request* was sent to itself."""
-    return f"{_path(request).rpartition('/')[0]}/{quote(str(key), safe='')}"
+    return _below(request_path(request.scope).rpartition("/")[0], key)
 
 
 def link_header(request: Request, page: Page[Any]) -> str:
@@ -48,8 +49,9 @@ def _at(request: Request, place: Place) -> str:
     parameters = request.query_params.multi_items()
     query = [each for each in parameters if each[0] not in {"offset", "cursor"}]
     query += place.items()
-    return f"{_path(request)}?{urlencode(query)}" if query else _path(request)
+    path = request_path(request.scope)
+    return f"{path}?{urlencode(query)}" if query else path
 
 
-def _path(request: Request) -> str:
-    return quote(request.scope["path"].rstrip("/"))
+def _below(path: str, key: object) -> str:
+    return f"{path.rstrip('/')}/{quote(str(key), safe='')}"

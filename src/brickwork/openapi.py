@@ -1,15 +1,11 @@
-"""What openapi.json says of problems and of patches, besides what FastAPI reads from types."""
+"""Parts of openapi.json: problems, headers and media types of operations."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from fastapi import FastAPI
-
-from brickwork.answers import MEDIA_TYPE
-from brickwork.documents import is_array, is_object
-from brickwork.guards import INT64, TEXT_PATTERN
-from brickwork.limits import Limits, current
-from brickwork.negotiation import JSON, MERGE_PATCH, NDJSON
+from brickwork.answers import MEDIA_TYPE, REQUEST_ID
+from brickwork.negotiation import MERGE_PATCH, NDJSON
 from brickwork.problems import of_status
 
 _NAME: Final = "ProblemDetails"
@@ -46,24 +42,8 @@ _PROBLEM: Final[dict[str, Any]] = {
 }
 
 
-_OBJECT: Final[dict[str, Any]] = {
-    "type": "object",
-    "propertyNames": {"pattern": TEXT_PATTERN},
-    "additionalProperties": {"$ref": "#/components/schemas/JSON"},
-}
-_JSON: Final[dict[str, Any]] = {
-    "title": "JSON",
-    "description": "Any JSON, to a depth, without null characters.",
-    "anyOf": [
-        {"type": "null"},
-        {"type": "boolean"},
-        {"type": "number"},
-        {"type": "string", "pattern": TEXT_PATTERN},
-        {"type": "array", "items": {"$ref": "#/components/schemas/JSON"}},
-        _OBJECT,
-    ],
-}
-
+SCHEMAS: Final[Mapping[str, Any]] = {_NAME: _PROBLEM}
+"""The schemas that responses refer to, by their names."""
 
 _TAGS: Final[dict[str, Any]] = {"type": "string", "pattern": r'^(\*|"[!#-~]*")$'}
 _HEADERS: Final[dict[str, Any]] = {
@@ -82,9 +62,72 @@ _HEADERS: Final[dict[str, Any]] = {
 }
 
 
+RESPONSE_HEADERS: Final[Mapping[str, Any]] = {
+    "ETag": {
+        "description": "The version of the row (RFC 9110).",
+        "schema": {"type": "string", "pattern": r'^(W/)?"[!#-~]*"$'},
+    },
+    "Location": {
+        "description": "The path of the new row.",
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
+    "Link": {
+        "description": "The paths of other pages: `first`, `prev`, `next` and `last` (RFC 8288).",
+        "schema": {"type": "string"},
+    },
+    "X-Total-Count": {
+        "description": "The number of rows, if the request asks for it with `count`.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "Idempotency-Replayed": {
+        "description": "Is `true` if an earlier request with the same key had this response.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+    "Preference-Applied": {
+        "description": "The preference that the response follows (RFC 7240).",
+        "schema": {"type": "string"},
+    },
+    "Retry-After": {
+        "description": "The seconds after which to send the request again.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "WWW-Authenticate": {
+        "description": "How to authenticate (RFC 9110).",
+        "schema": {"type": "string"},
+    },
+    "Accept": {
+        "description": "The media types that the operation reads.",
+        "schema": {"type": "string"},
+    },
+    "Accept-Patch": {
+        "description": "The media types that the operation reads (RFC 5789).",
+        "schema": {"type": "string"},
+    },
+    REQUEST_ID: {
+        "description": "The id of the request, which the log has too.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._~-]{1,128}$"},
+    },
+}
+"""The headers of responses, by their names."""
+
+_OF_FAILURES: Final[Mapping[int, Iterable[str]]] = {
+    401: ["WWW-Authenticate"],
+    409: ["Retry-After"],
+    412: ["ETag"],
+    415: ["Accept", "Accept-Patch"],
+    429: ["Retry-After"],
+    503: ["Retry-After"],
+}
+
+
 def headers(names: Iterable[str]) -> dict[str, Any]:
     """Return what an operation adds that reads the headers *names*."""
     return {"parameters": [{"name": name, "in": "header", **_HEADERS[name]} for name in names]}
+
+
+def response_headers(*names: str) -> dict[str, Any]:
+    """Return what a response adds that has the headers *names* of `RESPONSE_HEADERS`."""
+    return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}}
 
 
 def described(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
@@ -99,6 +142,13 @@ def described(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def failure(status: int) -> tuple[str, dict[str, Any]]:
+    """Return the name and the content of the component for responses with *status*."""
+    name = re.sub(r"\W", "", of_status(status).__name__)
+    names = (REQUEST_ID, *_OF_FAILURES.get(status, ()))
+    return name, described([status])[status] | response_headers(*names)
+
+
 def exported() -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a list that may also be answered as lines, each an item of it."""
     return {200: {"content": {NDJSON: {}}}}
@@ -107,95 +157,3 @@ def exported() -> dict[int | str, dict[str, Any]]:
 def also_merge_patch() -> dict[str, Any]:
     """Return what an operation that takes JSON adds to take it as a merge patch."""
     return {"requestBody": {"content": {MERGE_PATCH: {}}}}
-
-
-def describe(app: FastAPI, limits: Limits) -> None:
-    """Have the openapi.json of *app* tell its *limits*, and the schema `described` refers to."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        token = current.set(limits)
-        try:
-            document = generate()
-        finally:
-            current.reset(token)
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schemas |= {_NAME: _PROBLEM, "JSON": _JSON}
-        exact: dict[str, Any] = _exact(document)
-        _exemplify(exact["components"]["schemas"])
-        return exact
-
-    app.openapi = openapi  # type: ignore[method-assign]
-
-
-def _exact(document: Any) -> Any:
-    """Return *document* with what a schema of Pydantic's and FastAPI's does not say.
-
-    The bounds of integers are integers, which FastAPI makes floats, and free JSON is what a guard
-    lets through.
-    """
-    if is_array(document):
-        return [_exact(each) for each in document]
-    if not is_object(document):
-        return document
-    exact = {name: _exact(value) for name, value in document.items()}
-    if exact.get("patternProperties") == {TEXT_PATTERN: {}}:
-        del exact["patternProperties"]
-        exact |= _OBJECT
-    if NDJSON in exact:
-        listed: Any = exact[JSON]
-        exact[NDJSON] = {"schema": listed["schema"]["items"]}
-    if MERGE_PATCH in exact:
-        exact[MERGE_PATCH] = exact[JSON]
-    if exact.get("in") == "query" and is_object(schema := exact.get("schema")):
-        exact |= _parameter(schema)
-    if exact.get("type") == "integer":
-        for name, limit in zip(("minimum", "maximum"), INT64, strict=True):
-            if isinstance(bound := exact.get(name), float):
-                exact[name] = limit if bound == float(limit) else int(bound)
-    return exact
-
-
-def _exemplify(schema: object) -> None:
-    """Add an example to each text in *schema* that has neither an example nor a default.
-
-    Swagger UI would make one from the pattern of a text: random characters.
-    """
-    if is_array(schema):
-        for each in schema:
-            _exemplify(each)
-    elif is_object(schema) and not is_array(schema.get("examples")):
-        for each in schema.values():
-            _exemplify(each)
-        kind, pattern = schema.get("type"), schema.get("pattern")
-        if kind == "string" and pattern == TEXT_PATTERN and "default" not in schema:
-            shortest: Any = schema.get("minLength", 0)
-            longest: Any = schema.get("maxLength")
-            schema["examples"] = ["string".ljust(shortest, "g")[:longest]]
-
-
-def _parameter(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *schema*, of a query parameter, without the null that no query can send.
-
-    How several values are written is said of the parameter, and not in its schema.
-    """
-    others = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
-    if len(others) == 1:
-        rest = {name: value for name, value in schema.items() if name != "anyOf"}
-        schema = rest | others[0]
-    style = {name: schema[name] for name in ("style", "explode") if name in schema}
-    plain = {k: v for k, v in schema.items() if k not in style and (k, v) != ("default", None)}
-    if is_object(items := plain.get("items")):
-        plain["items"] = _bounded(items)
-    return {"schema": _bounded(plain), **style}
-
-
-def _bounded(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *schema* with what every text and every integer must be, if it is of one."""
-    match schema.get("type"):
-        case "string" if not schema.keys() & {"enum", "const", "format"}:
-            return {"pattern": TEXT_PATTERN, **schema}
-        case "integer":
-            return {"minimum": INT64[0], "maximum": INT64[1], **schema}
-        case _:
-            return {**schema}

@@ -3,15 +3,20 @@
 from html import escape
 from inspect import cleandoc
 from typing import Final
-from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from brickwork.paths import root_path
 from brickwork.problems import NotFound, Problem, family, of_status
 from brickwork.routes import Route
 
-router: Final = APIRouter(prefix="/problems", include_in_schema=False, route_class=Route)
+router: Final = APIRouter(
+    prefix="/problems",
+    tags=["problems"],  # functions that name operations rely on one
+    include_in_schema=False,
+    route_class=Route,
+)
 
 _PAGE: Final = """<!doctype html>
 <html lang="en">
@@ -58,7 +63,7 @@ def _described(problem: type[Problem], path: str) -> str:
     retry = "Yes, later." if problem.retry else "No: it would have the same answer."
     rows = {
         "Status": f"{problem.status:d}",
-        "Type": f"/problems/{problem.code}",
+        "Type": f"{path}/{problem.code}",
         "What it means": cleandoc(problem.__doc__ or problem.title),
         "What to do": problem.remedy,
         "Is it worth sending again, unchanged?": retry,
@@ -69,7 +74,7 @@ def _described(problem: type[Problem], path: str) -> str:
 
 def _path(request: Request) -> str:
     """Return the path of the list of problems, behind the prefix of a proxy or a mount."""
-    return quote(request.scope.get("root_path", "").rstrip("/")) + router.prefix
+    return root_path(request.scope) + router.prefix
 
 
 def _page(title: str, content: str) -> HTMLResponse:

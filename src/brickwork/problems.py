@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from http import HTTPStatus
-from typing import ClassVar, Final
+from typing import ClassVar, Final, cast
 from urllib.parse import quote
 
 from typing_extensions import override
@@ -83,8 +83,19 @@ class Problem(Exception):
         return members | {"errors": faults} if faults else members
 
 
+def problem_in(error: BaseException | None) -> Problem | None:
+    """Return the problem that *error* is, or that alone is in it; None for any other error.
+
+    A task group of a middleware puts what its one task raised into a group.
+    """
+    while isinstance(error, BaseExceptionGroup):
+        inner = cast("BaseExceptionGroup[BaseException]", error).exceptions
+        error = inner[0] if len(inner) == 1 else None
+    return error if isinstance(error, Problem) else None
+
+
 class Malformed(Problem):
-    """The request cannot be read: its body is no JSON, or its query no UTF-8."""
+    """The request cannot be read: a body that is not JSON, a query that is not UTF-8, no Host."""
 
     status = HTTPStatus.BAD_REQUEST
     code = "malformed"

@@ -1,8 +1,8 @@
-"""uvicorn's HTTP protocol, with an end to URLs and headers, and problems for answers.
+"""uvicorn's HTTP protocol, with an end to URLs, headers and trailers, and problems for answers.
 
 For `uvicorn --http brickwork.protocol:Protocol`. What comes before an application cannot be
-bounded by it: uvicorn's own protocol keeps a URL and headers of any length, and answers what is no
-HTTP in plain text.
+bounded by it: uvicorn's own protocol keeps a URL and headers of any length, adds the trailers of a
+body to its headers, and answers what is no HTTP in plain text.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from brickwork.answers import REQUEST_ID, answer
 from brickwork.limits import Limits
 from brickwork.models import new_key
+from brickwork.paths import ROOT
 from brickwork.problems import HeadersTooLarge, Malformed, Problem, UriTooLong
 from brickwork.transports import Joined
 
@@ -23,12 +24,16 @@ class Protocol(HttpToolsProtocol):
     """One connection; it is closed when a request is refused here."""
 
     longest_head: ClassVar = 65_536
-    """How many bytes may come before the body: the request line and the headers."""
+    """How many bytes may come beside the body: request line, headers, chunk sizes, trailers."""
+
+    framing: ClassVar = 8
+    """How many bytes more a chunk may have for each byte of the body that it brings."""
 
     _in_head = True
     _has_line = False
     _line = 0
-    _head = 0
+    _overhead = 0
+    _is_refused = False
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -37,37 +42,60 @@ class Protocol(HttpToolsProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        if self._in_head and self._head > self.longest_head:
+        if self._overhead > self.longest_head and not self._is_refused:
             self.send_400_response("")
-        if not self.transport.is_closing():
+        if not (self._is_refused or self.transport.is_closing()):
             if not self._has_line:
                 line, newline, _ = data.partition(b"\n")
                 self._line, self._has_line = self._line + len(line), bool(newline)
-            self._head += len(data)
+            self._overhead += len(data)
             super().data_received(data)
 
     @override
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # else it is a trailer, which nobody reads (RFC 9110, section 6.5.1)
+            super().on_header(name, value)
+
+    @override
     def on_headers_complete(self) -> None:
-        self._in_head = False
         super().on_headers_complete()
+        self._in_head = False
+
+    @override
+    def on_body(self, body: bytes) -> None:
+        self._overhead = max(0, self._overhead - len(body) * (1 + self.framing))
+        super().on_body(body)
 
     @override
     def on_message_complete(self) -> None:
-        self._in_head, self._has_line, self._line, self._head = True, False, 0, 0
+        self._in_head, self._has_line, self._line, self._overhead = True, False, 0, 0
         super().on_message_complete()
 
     @override
     def send_400_response(self, msg: str) -> None:
-        response = answer(self._refusal(), {REQUEST_ID: str(new_key())})
+        self._is_refused = True
+        if self._in_head and self.cycle and not self.cycle.response_complete:
+            self.cycle.keep_alive = False  # the answers to earlier requests go out, and no more
+            return
+        if not (self._is_begun() or self.pipeline):
+            self._answer()
+        self.transport.close()
+
+    def _is_begun(self) -> bool:
+        """Tell whether the answer to the request that is being read went out, or a part of it."""
+        return bool(not self._in_head and self.cycle and self.cycle.response_started)
+
+    def _answer(self) -> None:
+        scope = {REQUEST_ID: str(new_key()), ROOT: self.root_path}
+        response = answer(self._refusal(), scope)
         status = HTTPStatus(response.status_code)
         head = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), b"connection: close"]
         head += [b"%s: %s" % header for header in response.raw_headers]
         self.transport.write(b"\r\n".join([*head, b"", bytes(response.body)]))
-        self.transport.close()
 
     def _refusal(self) -> Problem:
         if self._line > Limits().url:
             return UriTooLong(f"The URL may have {Limits().url} bytes.")
-        if self._head > self.longest_head:
+        if self._overhead > self.longest_head:
             return HeadersTooLarge(f"The headers may have {Limits().headers} bytes.")
         return Malformed("The request is not HTTP.")

@@ -1,14 +1,17 @@
 """One short declaration a resource: `crud_router` makes its endpoints, all in the same way."""
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from fastapi import APIRouter
+from fastapi.datastructures import Default
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from sqlalchemy.orm import DeclarativeBase
+from typing_extensions import override
 
-from brickwork import batches, history, operations
+from brickwork import batches, history, naming, operations
 from brickwork.audit import Audited, AuditEntryRead
 from brickwork.deletion import is_soft
 from brickwork.embedding import embedding
@@ -17,7 +20,7 @@ from brickwork.imports import ImportPosition
 from brickwork.inputs import batched, fitted, replacement
 from brickwork.lists import ListQuery, with_deleted
 from brickwork.models import Versioned
-from brickwork.openapi import also_merge_patch, described, exported, headers
+from brickwork.openapi import also_merge_patch, described, exported, headers, response_headers
 from brickwork.resource import Resource, is_exported
 from brickwork.routes import BATCH, Route, Router
 from brickwork.schemas import Schema
@@ -72,21 +75,6 @@ _OPERATIONS: Final[dict[Operation, _Kind]] = {
 }
 
 
-_SUMMARIES: Final[dict[Operation, str]] = {
-    "list": "List {rows}",
-    "create": "Create {row}",
-    "create_batch": "Create many {rows}",
-    "update_batch": "Update many {rows}",
-    "delete_batch": "Delete many {rows}",
-    "get": "Get {row}",
-    "update": "Update {row}",
-    "replace": "Replace {row}",
-    "delete": "Delete {row}",
-    "restore": "Restore {row}",
-    "history": "List changes of {row}",
-}
-
-
 def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     prefix: str,
     resource: type[Resource[M]],
@@ -118,11 +106,55 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
         embedded=embedding(model, read),
     )
     accompany(model, IdempotencyKey, ImportPosition)
-    router = Router(prefix=prefix, tags=[prefix.strip("/")], route_class=Route)
+    router = _CRUDRouter(prefix=prefix, tags=[naming.tag(prefix, model)], route_class=Route)
     for name in _OPERATIONS:
         if name not in omit and _is_known(model, name):
             _add(router, name, shape)
+    router.generated = [each for each in router.routes if isinstance(each, Route)]
     return router
+
+
+class _CRUDRouter(Router):
+    """The routes of a resource, which are matched after fixed paths that are added to them."""
+
+    generated: Sequence[Route] = ()
+
+    @override
+    def add_api_route(self, *args: Any, **options: Any) -> None:
+        super().add_api_route(*args, **options)
+        self._give_way()
+
+    @override
+    def add_route(self, *args: Any, **options: Any) -> None:
+        super().add_route(*args, **options)
+        self._give_way()
+
+    @override
+    def include_router(self, *args: Any, **options: Any) -> None:
+        super().include_router(*args, **options)
+        self._give_way()
+
+    @override
+    def mount(self, *args: Any, **options: Any) -> None:
+        super().mount(*args, **options)
+        self._give_way()
+
+    def _give_way(self) -> None:
+        """Put the route that was added before those of one row, if its first segment is fixed.
+
+        FastAPI takes the first route that matches, and `/{id}` matches `/counts`.
+        """
+        paths = [each.path or "" for each in iter_route_contexts([self.routes[-1]])]
+        rows = [each for each in self.generated if self._begins(each.path, with_text=False)]
+        places = [i for i, each in enumerate(self.routes) if any(each is row for row in rows)]
+        if places and paths and all(self._begins(each, with_text=True) for each in paths):
+            self.routes.insert(places[0], self.routes.pop())
+
+    def _begins(self, path: str, *, with_text: bool) -> bool:
+        """Tell whether *path* goes on after the prefix with text, or with a parameter alone."""
+        segment = path.removeprefix(self.prefix).strip("/").partition("/")[0]
+        text = re.sub(r"\{[^}]*\}", "", segment)
+        return bool(segment) and bool(text) is with_text
 
 
 def _is_known(model: type[DeclarativeBase], name: Operation) -> bool:
@@ -146,18 +178,37 @@ def _besides(shape: Shape[Any], name: Operation) -> dict[int | str, dict[str, An
         case "list" if is_exported(shape.resource):
             return exported()
         case "get":
-            return {304: {"description": "Not Modified"}}
+            tag = response_headers(*["ETag"] if _is_versioned(shape) else [])
+            return {304: {"description": "Not Modified"} | tag}
         case "replace" if shape.resource.upserts:
-            return {201: {"model": shape.read, "description": "Created"}}
+            names = [*_response_headers(shape, name), "Location"]
+            created = {"model": shape.read, "description": "Created"}
+            return {201: created | response_headers(*names)}
         case _:
             return {}
+
+
+def _response_headers(shape: Shape[Any], name: Operation) -> Iterator[str]:
+    """Yield the headers of the usual answer to an operation."""
+    if name in {"create", "replace", "update", "get", "restore"} and _is_versioned(shape):
+        yield "ETag"
+    if name in {"list", "history"}:
+        yield from ("Link", "X-Total-Count")
+    if name == "create":
+        yield from ("Location", "Preference-Applied")
+    if name in _REPEATED:
+        yield "Idempotency-Replayed"
+
+
+def _is_versioned(shape: Shape[Any]) -> bool:
+    return issubclass(shape.model, Versioned)
 
 
 def _headers(shape: Shape[Any], name: Operation) -> Iterator[str]:
     """Yield the headers that an operation reads beside those which every request may have."""
     if name in _REPEATED:
         yield IDEMPOTENCY_KEY
-    if name in _CONDITIONAL and issubclass(shape.model, Versioned):
+    if name in _CONDITIONAL and _is_versioned(shape):
         yield from ("If-Match", "If-None-Match")
 
 
@@ -167,24 +218,21 @@ def _add(router: APIRouter, name: Operation, shape: Shape[Any]) -> None:
     failures += [403] if _forbids(shape, name) else []
     read = AuditEntryRead if name == "history" else shape.read
     shown: Any = list[read] if name in _MANY else read  # type: ignore[valid-type]
-    resource = re.sub(r"\W+", "_", router.prefix.strip("/"))
+    responses = _besides(shape, name)
+    responses[success] = responses.get(success, {}) | response_headers(
+        *_response_headers(shape, name)
+    )
     router.add_api_route(
         kind.path,
         kind.endpoint(shape),
         methods=[kind.method],
         status_code=success,
         response_model=None if kind.method == "DELETE" else shown,
-        operation_id=f"{resource}_{name}",
-        name=f"{resource}_{name}",
-        summary=_summary(name, shape.model.__name__, router.prefix),
-        responses=described(failures) | _besides(shape, name),
+        # An application may have a function of its own, which comes first.
+        generate_unique_id_function=Default(naming.operation_id(name, kind.path, shape.model)),
+        name=naming.operation_name(name, router.prefix, shape.model),
+        summary=naming.summary(name, router.prefix, shape.model),
+        responses=described(failures) | responses,
         openapi_extra=headers(_headers(shape, name))
         | (also_merge_patch() if kind.method == "PATCH" else {}),
     )
-
-
-def _summary(name: Operation, model: str, prefix: str) -> str:
-    """Return `List blog posts` or `Get blog post` for `BlogPost` at `/blog-posts`."""
-    row = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", model).lower()
-    rows = re.sub(r"[-_]", " ", prefix.rpartition("/")[2])
-    return _SUMMARIES[name].format(row=row, rows=rows)

@@ -23,7 +23,7 @@ from brickwork.database import ISOLATION, SNAPSHOT, Database, Isolation, stronge
 from brickwork.documents import parse
 from brickwork.negotiation import JSON, MERGE_PATCH, NDJSON, is_utf8, preferred_media_type
 from brickwork.parameters import WHOLE, at_once, declared, name_faults
-from brickwork.problems import NotAcceptable, Problem, UnsupportedMediaType
+from brickwork.problems import NotAcceptable, Problem, UnsupportedMediaType, problem_in
 from brickwork.retries import carried_out
 from brickwork.sessions import committed, explained
 
@@ -332,7 +332,9 @@ class JSONRequest(Request):
             return
         try:
             self._json = await _document(self)
-        except Problem as problem:
+        except Exception as error:
+            if (problem := problem_in(error)) is None:
+                raise
             # Its traceback leads to this request, and its context to the whole body: together
             # with the scope they would keep each other in memory.
             problem.__traceback__ = problem.__context__ = None

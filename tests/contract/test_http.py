@@ -248,6 +248,59 @@ async def test_broken_http_is_400_and_the_connection_closed(wire: Wire, raw: byt
         await wire.answer()
 
 
+HOSTS: Final = (
+    "host: a",
+    "Host: a.example",
+    "HOST: a:80",
+    "host:a",
+    "host: a:",
+    "host: 127.0.0.1:8000",
+    "host: [::1]",
+    "host: [::1]:8000",
+    "host: my_service",
+    "host: xn--bcher-kva.example",
+)
+NO_HOSTS: Final = {
+    "none": "x-a: b",
+    "an empty one": "host:",
+    "two": "host: a\r\nhost: b",
+    "the same twice": "host: a\r\nHost: a",
+    "two, one empty": "host: a\r\nHOST:",
+    "a list": "host: a, b",
+    "a list without a space": "host: a,b",
+    "a user": "host: a@b",
+    "a path": "host: a/b",
+    "a query": "host: a?b",
+    "a space": "host: a b",
+    "a port of letters": "host: a:b",
+    "two ports": "host: a:1:2",
+    "half an address": "host: [::1",
+    "a byte beyond ASCII": "host: \xe9",
+    "a quote": 'host: "a"',
+}
+
+
+def hosted(*lines: str, version: str = "HTTP/1.1") -> bytes:
+    """Return a GET with these headers, Host among them or not."""
+    return "\r\n".join([f"GET /articles {version}", *lines, "", ""]).encode("latin-1")
+
+
+@pytest.mark.parametrize("line", HOSTS)
+async def test_host_is_one_host(wire: Wire, line: str) -> None:
+    assert summary(await wire.raw(hosted(line))) == "200"
+
+
+@pytest.mark.parametrize("lines", NO_HOSTS.values(), ids=NO_HOSTS)
+async def test_request_without_one_host_is_400(wire: Wire, lines: str) -> None:
+    assert summary(await wire.raw(hosted(lines))) == "400 Host host"
+
+
+async def test_http_1_0_may_leave_host_out(wire: Wire) -> None:
+    assert summary(await wire.raw(hosted(version="HTTP/1.0"))) == "200"
+    two = hosted("host: a", "host: b", version="HTTP/1.0")
+    assert summary(await wire.raw(two)) == "400 Host host"
+
+
 async def test_http_1_0_is_answered_and_closed(wire: Wire) -> None:
     response = await wire.raw(request("GET", "/articles", version="HTTP/1.0"))
     assert (summary(response), response.json()) == ("200", [])

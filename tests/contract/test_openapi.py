@@ -1,15 +1,16 @@
 """openapi.json: what a generated client can know."""
 
-import json
 from typing import Any
 
 import pytest
+from httpx2 import AsyncClient
 
 from app.main import create_app
 from app.settings import Settings
-from tests.support.bodies import JSON, MERGE_PATCH, Body
+from tests.support.bodies import JSON, MERGE_PATCH, Body, article
 from tests.support.calls import calling
 from tests.support.databases import Databases
+from tests.support.openapi import operations_of
 
 pytestmark = pytest.mark.anyio
 
@@ -40,25 +41,16 @@ HEADERS = {
 
 @pytest.fixture(scope="module")
 async def openapi(templates: Databases) -> Any:
-    """What the service says of itself, with every `$ref` replaced by what it refers to."""
+    """What the service says of itself."""
     app = create_app(Settings(database_url=templates.empty("sqlite")))
     async with calling(app) as client:
-        response = await client.get("/openapi.json")
-    schemas = response.json()["components"]["schemas"]
-
-    def resolved(node: Body) -> Body:
-        name = str(node.get("$ref", "")).rpartition("/")[2]
-        resolved: Body = schemas[name] if name else node
-        return resolved
-
-    return json.loads(response.text, object_hook=resolved)
+        return (await client.get("/openapi.json")).json()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def operations(openapi: Any) -> Body:
     """The operations by their ids."""
-    paths = openapi["paths"].values()
-    return {each["operationId"]: each for path in paths for each in path.values()}
+    return operations_of(openapi)
 
 
 def members(schema: Any) -> dict[str, Any]:
@@ -249,3 +241,82 @@ async def test_the_parameters_of_an_operation_can_be_seen(operations: Body) -> N
             assert parameters[verb].keys() >= {"id"}
         assert parameters["delete"].keys() >= {"id", "allow_missing"}
         assert parameters["delete"]["id"]["format"] == "uuid"
+
+
+OF_A_SERVER = {"content-length", "content-type", "vary"}
+"""Headers that are no news to a client."""
+
+
+async def test_every_header_of_an_answer_is_declared(client: AsyncClient, operations: Body) -> None:
+    key = {"idempotency-key": "1"}
+    batch = [article(slug="a"), article(slug="b")]
+    answers = {
+        "articles_create": [
+            await client.post("/articles", json=article(slug="c"), headers=key),
+            await client.post("/articles", json=article(slug="c"), headers=key),
+            await client.post("/articles", json=article(slug="c"), headers={"accept": "text/html"}),
+            await client.post("/articles", content=b"{}"),
+            await client.post(
+                "/articles", json=article(slug="d"), headers={"prefer": "return=minimal"}
+            ),
+        ],
+        "articles_create_batch": [await client.post("/articles/batch", json=batch)],
+        "articles_list": [
+            await client.get("/articles?limit=1&count=exact"),
+            await client.get("/articles?limit=0"),
+        ],
+    }
+    path = answers["articles_create"][0].headers["location"]
+    answers |= {
+        "articles_get": [
+            await client.get(path),
+            await client.get(path, headers={"if-none-match": "*"}),
+            await client.get(path, headers={"if-match": '"0"'}),
+        ],
+        "articles_update": [
+            await client.patch(path, json={"title": "New"}),
+            await client.patch(path, content=b"{}"),
+        ],
+        "articles_replace": [await client.put(path, json=article(slug="c"))],
+        "articles_delete": [await client.delete(path)],
+        "articles_restore": [await client.post(f"{path}/restore")],
+    }
+    seen = {name: [each.status_code for each in them] for name, them in answers.items()}
+    assert seen == {
+        "articles_create": [201, 201, 406, 415, 201],
+        "articles_create_batch": [201],
+        "articles_list": [200, 422],
+        "articles_get": [200, 304, 412],
+        "articles_update": [200, 415],
+        "articles_replace": [200],
+        "articles_delete": [204],
+        "articles_restore": [200],
+    }
+    for name, responses in answers.items():
+        for response in responses:
+            declared = operations[name]["responses"][str(response.status_code)]["headers"]
+            known = {each.lower() for each in declared} | OF_A_SERVER
+            assert response.headers.keys() <= known, (name, response.status_code)
+
+
+async def test_repeated_errors_are_told_once(openapi: Any) -> None:
+    for path, methods in openapi["paths"].items():
+        for method, operation in methods.items():
+            for status, response in operation["responses"].items():
+                shared = response.get("$ref", "").startswith("#/components/responses/")
+                assert shared is (int(status) >= 400), (method, path, status)
+
+
+async def test_a_summary_is_a_phrase(operations: Body) -> None:
+    assert {name: each["summary"] for name, each in operations.items() if "article" in name} == {
+        "articles_list": "List articles",
+        "articles_create": "Create an article",
+        "articles_create_batch": "Create many articles",
+        "articles_update_batch": "Update many articles",
+        "articles_delete_batch": "Delete many articles",
+        "articles_get": "Get an article",
+        "articles_update": "Update an article",
+        "articles_replace": "Replace an article",
+        "articles_delete": "Delete an article",
+        "articles_restore": "Restore an article",
+    }

@@ -123,10 +123,11 @@ def touched(after: Body) -> Body:
     return {name: after[name] for name in ("updated_at", "version") if name in after}
 
 
-def summary(response: Response) -> str:
+def summary(response: Response, *, root_path: str = "") -> str:
     """Return what an answer says, `422 #/slug missing, ?foo unknown_parameter`, else its status.
 
-    A status from 400 on must come with a problem details object as the contract wants it.
+    A status from 400 on must come with a problem details object as the contract wants it, whose
+    type leads to a page of the application behind *root_path*.
     """
     status = str(response.status_code)
     if response.status_code < 400:
@@ -136,7 +137,7 @@ def summary(response: Response) -> str:
     assert response.headers["content-type"] == "application/problem+json", message
     assert problem.keys() - {"errors"} == {"type", "title", "status", "detail", "instance"}, message
     assert problem["status"] == response.status_code, message
-    assert re.fullmatch("/problems/[a-z_]+", problem["type"]), message
+    assert re.fullmatch(f"{root_path}/problems/[a-z_]+", problem["type"]), message
     assert all(problem[name] for name in ("title", "detail", "instance")), message
     assert not _INSIDE.search(response.text), message
     return f"{status} {', '.join(sorted(map(_fault, problem.get('errors', []))))}".strip()

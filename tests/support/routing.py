@@ -137,7 +137,7 @@ def _described(router: APIRouter, model: str) -> APIRouter:
     described = APIRouter()
     for route in router.routes:
         assert isinstance(route, APIRoute)
-        operation = str(route.operation_id).removeprefix(f"{_name(router)}_")
+        operation = route.unique_id.removeprefix(f"{_name(router)}_")
         methods = [*(route.methods or ())]
         methods += ["HEAD"] if "GET" in methods else []
         for path in (route.path, f"{route.path}/"):
@@ -149,7 +149,7 @@ def _described(router: APIRouter, model: str) -> APIRouter:
 def _name(router: APIRouter) -> str:
     first = router.routes[0]
     assert isinstance(first, APIRoute)
-    return str(first.operation_id).removesuffix("_list")
+    return first.unique_id.removesuffix("_list")
 
 
 def _saying(what: dict[str, str]) -> Callable[[Request], Awaitable[dict[str, str]]]:

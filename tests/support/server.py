@@ -12,13 +12,20 @@ HTTP = "brickwork.protocol:Protocol"
 
 
 @asynccontextmanager
-async def serving(app: FastAPI) -> AsyncGenerator[AsyncClient]:
+async def serving(app: FastAPI, *, root_path: str = "") -> AsyncGenerator[AsyncClient]:
     """Serve *app* on a free port of the loopback, and yield a client that talks to it.
 
     The errors that the server logs reach `caplog`.
     """
     config = uvicorn.Config(
-        app, port=0, log_config=None, log_level="error", lifespan="on", ws="none", http=HTTP
+        app,
+        port=0,
+        root_path=root_path,
+        log_config=None,
+        log_level="error",
+        lifespan="on",
+        ws="none",
+        http=HTTP,
     )
     config.load()
     server = uvicorn.Server(config)

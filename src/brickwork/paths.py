@@ -1,0 +1,48 @@
+"""Paths of a request, as its client knows them."""
+
+from typing import Final
+from urllib.parse import quote
+
+from starlette._utils import get_route_path
+from starlette.types import Scope
+
+ROOT: Final = "brickwork.root"
+"""The key of the scope for the root path of the application that `install` prepared.
+
+A mount changes `root_path` for everything below it, and that includes a mount of plain routes.
+"""
+
+
+def root_path(scope: Scope) -> str:
+    """Return the path of the application, which each of its own paths follows; "" for no path."""
+    return _quoted(_root(_own_root(scope)))
+
+
+def own_path(scope: Scope) -> str:
+    """Return the path of the request within the application, as the routes of it match it."""
+    return get_route_path({"path": scope["path"], "root_path": _own_root(scope)})
+
+
+def request_path(scope: Scope) -> str:
+    """Return the path of the request, without a trailing slash.
+
+    A proxy may have stripped the root path from the path that the server saw, or have left it.
+    """
+    path = get_route_path(scope).rstrip("/") or "/"
+    return _quoted(_root(scope.get("root_path", "")) + path)
+
+
+def _own_root(scope: Scope) -> str:
+    root: str = scope.get(ROOT, scope.get("root_path", ""))
+    return root
+
+
+def _root(path: str) -> str:
+    inner = path.strip("/")
+    return f"/{inner}" if inner else ""
+
+
+def _quoted(path: str) -> str:
+    """Return *path* as a reference: two slashes would begin the name of a host (RFC 3986, 4.2)."""
+    quoted = quote(path)
+    return f"/.{quoted}" if quoted.startswith("//") else quoted

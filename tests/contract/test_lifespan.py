@@ -1,0 +1,126 @@
+"""The database that a lifespan has started, and what to do where none has."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from httpx2 import ASGITransport, AsyncClient
+
+from brickwork import Database, install
+from tests.support.recording import path_taken
+from tests.support.shop import app_of, stores
+
+pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+
+STORE = {"code": "aa", "name": "bread"}
+
+
+def transport_client(app: FastAPI) -> AsyncClient:
+    """Return a client as tests write it, which hands no state of a lifespan to the application."""
+    return AsyncClient(transport=ASGITransport(app), base_url="http://test")
+
+
+@pytest.fixture
+def database(shop_url: str) -> Database:
+    """A database with the tables of the shop."""
+    return Database(shop_url)
+
+
+async def test_test_client(database: Database) -> None:
+    app = app_of(database, stores())
+    for status in (201, 409, 409):  # each time in an event loop of its own
+        with TestClient(app) as client:
+            assert client.post("/stores", json=STORE).status_code == status
+            assert len(client.get("/stores").json()) == 1
+
+
+async def test_transport_within_the_lifespan(database: Database) -> None:
+    app = app_of(database, stores())
+    async with app.router.lifespan_context(app), transport_client(app) as client:
+        assert await path_taken(client.post("/stores", json=STORE)) == "201 fast"
+        assert await path_taken(client.get("/stores/aa")) == "200 fast"
+        assert await path_taken(client.get("/stores?count=exact")) == "200 ORM"
+
+
+async def test_lifespan_that_yields_nothing(database: Database) -> None:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with database.lifespan(app):
+            yield
+
+    app = FastAPI(lifespan=lifespan)
+    install(app)
+    app.include_router(stores())
+    async with app.router.lifespan_context(app), transport_client(app) as client:
+        assert await path_taken(client.get("/stores")) == "200 fast"
+
+
+async def test_mounted_application_within_the_lifespan_of_the_outer_one(
+    database: Database,
+) -> None:
+    outer = FastAPI(lifespan=database.lifespan)
+    outer.mount("/inner", app_of(database, stores()))
+    async with outer.router.lifespan_context(outer), transport_client(outer) as client:
+        assert await path_taken(client.get("/inner/stores")) == "200 fast"
+
+
+async def test_mounted_application_within_its_own_lifespan(database: Database) -> None:
+    inner, outer = app_of(database, stores()), FastAPI()
+    outer.mount("/inner", inner)
+    async with inner.router.lifespan_context(inner), transport_client(outer) as client:
+        assert await path_taken(client.get("/inner/stores")) == "200 fast"
+
+
+# --- No database ----------------------------------------------------------------------------------
+
+
+async def test_test_client_without_with(database: Database) -> None:
+    client = TestClient(app_of(database, stores()))
+    with pytest.raises(TypeError, match=r"write `with TestClient\(app\) as client:`"):
+        client.get("/stores")
+
+
+async def test_transport_without_the_lifespan(database: Database) -> None:
+    async with transport_client(app_of(database, stores())) as client:
+        with pytest.raises(TypeError, match=r"`async with app\.router\.lifespan_context\(app\):`"):
+            await client.post("/stores", json=STORE)
+
+
+async def test_transport_after_the_lifespan(database: Database) -> None:
+    app = app_of(database, stores())
+    async with app.router.lifespan_context(app):
+        pass
+    async with transport_client(app) as client:
+        with pytest.raises(TypeError, match="the lifespan did not run"):
+            await client.get("/stores")
+
+
+async def test_mounted_application_whose_lifespan_does_not_run(database: Database) -> None:
+    outer = FastAPI()
+    outer.mount("/inner", app_of(database, stores()))
+    async with outer.router.lifespan_context(outer), transport_client(outer) as client:
+        with pytest.raises(TypeError, match="to the outer application"):
+            await client.get("/inner/stores")
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+async def test_several_databases(database: Database, *, chosen: bool) -> None:
+    other = Database("sqlite:///unused.db")
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[Mapping[str, Any]]:
+        async with database.lifespan(app) as state, other.lifespan(app):
+            yield state if chosen else {}
+
+    app = FastAPI(lifespan=lifespan)
+    install(app)
+    app.include_router(stores())
+    with TestClient(app) as client:
+        if chosen:
+            assert client.get("/stores").json() == []
+            return
+        with pytest.raises(TypeError, match="yield the state of one of them"):
+            client.get("/stores")

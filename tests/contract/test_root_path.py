@@ -1,0 +1,255 @@
+"""Paths in answers lead back to the service behind a proxy, a root path and a mount."""
+
+from collections.abc import AsyncGenerator
+from typing import Any, Final
+
+import pytest
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import FastAPIDeprecationWarning
+from httpx2 import AsyncClient
+from sqlalchemy import select
+
+from brickwork import Database, NotFound, Route, install, item_path, link_header
+from brickwork.queries import Page
+from tests.support.bodies import summary
+from tests.support.calls import calling
+from tests.support.recording import path_taken
+from tests.support.server import serving
+from tests.support.shop import Store, app_of, stores
+from tests.support.tables import Rows, insert_rows
+
+pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+
+ROWS: Final[Rows] = {Store: [{"code": code, "name": code} for code in ("aa", "bb", "cc")]}
+
+API: Final = "/api/v1"
+"""The path before all paths, as clients write them."""
+
+
+UNUSED: Final = Database("sqlite:///unused.db")
+
+
+class Place:
+    """Where an application is: below mounts, below the root path of a server, or both."""
+
+    def __init__(self, root_path: str, *mounts: str, sent: str) -> None:
+        """Send requests to *sent* and the path within the application."""
+        self.root_path = root_path
+        self.mounts = mounts
+        self.sent = sent
+
+    def app(self, database: Database) -> FastAPI:
+        """Return the application at this place."""
+        app = app_of(database, stores())
+        for path in reversed(self.mounts):
+            inner, app = app, FastAPI(lifespan=database.lifespan)
+            app.mount(path, inner)
+        return app
+
+
+PLACES: Final = {
+    "the root path of the server": Place(API, sent=API),
+    "a proxy that strips": Place(API, sent=""),
+    "a root path with a slash": Place("/api/v1/", sent=""),
+    "a mount": Place("", API, sent=API),
+    "two mounts": Place("", "/api", "/v1", sent=API),
+    "a mount below a root path": Place("/api", "/v1", sent=API),
+}
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest) -> Place:
+    """Each place of an application, one after the other."""
+    return PLACES[request.param]
+
+
+@pytest.fixture(params=[True, False], ids=["fast", "ORM"])
+async def database(shop_url: str, request: pytest.FixtureRequest) -> AsyncGenerator[Database]:
+    """A database with three stores, on each path."""
+    database = Database(shop_url, fast=request.param)
+    await insert_rows(database, ROWS)
+    yield database
+    await database.dispose()
+
+
+@pytest.fixture
+async def client(database: Database, place: Place) -> AsyncGenerator[AsyncClient]:
+    """A client of the application at its place."""
+    app = place.app(database)
+    async with calling(app, root_path=place.root_path) as client:
+        client.base_url = f"http://test{place.sent}"
+        yield client
+
+
+async def test_location(client: AsyncClient, database: Database) -> None:
+    for path, key in (("/stores", "dd"), ("/stores/", "ee")):
+        response = await client.post(path, json={"code": key})
+        assert response.headers["location"] == f"/api/v1/stores/{key}"
+    async with database.session(readonly=True) as session:
+        assert [*await session.scalars(select(Store.code))] == ["aa", "bb", "cc", "dd", "ee"]
+
+
+async def test_link(client: AsyncClient) -> None:
+    for path in ("/stores", "/stores/"):
+        response = await client.get(path, params={"limit": 1, "offset": 1})
+        assert response.headers["link"] == (
+            '</api/v1/stores?limit=1>; rel="first", '
+            '</api/v1/stores?limit=1&offset=0>; rel="prev", '
+            '</api/v1/stores?limit=1&offset=2>; rel="next"'
+        )
+
+
+async def test_next_page(client: AsyncClient) -> None:
+    first = await client.get("/stores", params={"limit": 2})
+    following = first.links["next"]["url"].removeprefix(API)
+    second = await client.get(following)
+    assert [row["code"] for row in second.json()] == ["cc"]
+
+
+async def test_problem(client: AsyncClient) -> None:
+    response = await client.get("/stores/zz")
+    assert response.json()["type"] == "/api/v1/problems/not_found"
+
+
+async def test_slashes(client: AsyncClient) -> None:
+    for path in ("/stores/aa", "/stores/aa/"):
+        assert (await client.get(path)).json()["code"] == "aa"
+        assert (await client.head(path)).status_code == 200
+
+
+async def test_fast_path(shop_url: str, place: Place) -> None:
+    database = Database(shop_url)
+    await insert_rows(database, ROWS)
+    async with calling(place.app(database), root_path=place.root_path) as client:
+        for path in ("/stores", "/stores/aa", "/stores/aa/"):
+            assert await path_taken(client.get(place.sent + path)) == "200 fast"
+
+
+async def test_page_of_a_problem(place: Place) -> None:
+    async with calling(place.app(UNUSED), root_path=place.root_path) as client:
+        for path in ("/nowhere", "/stores?limit=0", "/stores?%FF"):
+            problem = (await client.get(place.sent + path)).json()
+            page = await client.get(problem["type"].replace(API, place.sent))
+            assert problem["type"].startswith("/api/v1/problems/")
+            assert page.status_code == 200
+            assert f"<dd>{problem['type']}</dd>" in page.text
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/stores", "GET, HEAD, OPTIONS, POST"),
+        ("/stores/", "GET, HEAD, OPTIONS, POST"),
+        ("/stores/aa", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
+        ("/stores/aa/", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
+        ("/stores/batch", "DELETE, OPTIONS, PATCH, POST"),
+    ],
+)
+async def test_methods(place: Place, path: str, methods: str) -> None:
+    async with calling(place.app(UNUSED), root_path=place.root_path) as client:
+        options = await client.options(place.sent + path)
+        refused = await client.request("TRACE", place.sent + path)
+    assert (options.status_code, options.headers["allow"]) == (204, methods)
+    assert summary(refused, root_path=API) == "405"
+    assert refused.headers["allow"] == methods
+
+
+async def test_idempotency_key_is_of_a_path_however_it_is_sent(
+    database: Database,
+) -> None:
+    async with calling(app_of(database, stores()), root_path="/api") as client:
+        for path in ("/stores", "/stores/", "/api/stores", "/api/stores/"):
+            response = await client.post(
+                path, json={"code": "dd"}, headers={"Idempotency-Key": "one"}
+            )
+            assert response.status_code == 201
+            assert response.headers["location"] == "/api/stores/dd"
+
+
+async def test_root_path_of_fastapi(database: Database) -> None:
+    with pytest.warns(FastAPIDeprecationWarning, match="root_path"):
+        app = app_of(database, stores(), root_path="/api")
+    async with calling(app) as client:
+        for path in ("/stores", "/api/stores"):  # whether the proxy strips the path, or leaves it
+            assert (await client.get(path)).headers["link"] == '</api/stores>; rel="first"'
+        assert (await client.get("/nowhere")).json()["type"] == "/api/problems/not_found"
+
+
+async def test_prefix_that_a_client_claims_is_ignored(database: Database) -> None:
+    claims = {
+        "x-forwarded-prefix": "/evil",
+        "x-forwarded-host": "evil.example",
+        "x-original-url": "/evil",
+        "x-script-name": "/evil",
+        "forwarded": "host=evil.example",
+        "host": "evil.example",
+    }
+    async with calling(app_of(database, stores())) as client:
+        response = await client.post("/stores", json={"code": "dd"}, headers=claims)
+        assert response.headers["location"] == "/stores/dd"
+        response = await client.get("/stores", headers=claims)
+        assert response.headers["link"] == '</stores>; rel="first"'
+        response = await client.get("/stores/zz", headers=claims)
+        assert summary(response) == "404"
+
+
+async def test_path_with_two_slashes_leads_to_no_other_host(database: Database) -> None:
+    app = app_of(database)
+    app.include_router(stores(), prefix="/{rest:path}")
+    async with calling(app) as client:
+        target = {"target": b"//evil.example/stores"}
+        response = await client.post("/", json={"code": "dd"}, extensions=target)
+        assert response.headers["location"] == "/.//evil.example/stores/dd"
+        response = await client.get("/", extensions=target)
+        assert response.headers["link"] == '</.//evil.example/stores>; rel="first"'
+
+
+async def test_collection_at_the_root_of_a_mount() -> None:
+    router = APIRouter(route_class=Route)
+
+    @router.get("/")
+    async def show(request: Request) -> list[str]:
+        return [item_path(request, "a"), link_header(request, Page[Any]([]))]
+
+    inner, app = FastAPI(), FastAPI()
+    install(inner)
+    inner.include_router(router)
+    app.mount("/inner", inner)
+    async with calling(app) as client:
+        assert (await client.get("/inner/")).json() == ["/inner/a", '</inner/>; rel="first"']
+    async with calling(inner) as client:
+        assert (await client.get("/")).json() == ["/a", '</>; rel="first"']
+
+
+async def test_problem_below_a_mount_of_plain_routes_leads_to_the_application() -> None:
+    router = APIRouter()
+
+    @router.get("/rows")
+    async def show() -> None:
+        raise NotFound("None.")
+
+    app = FastAPI()
+    install(app)
+    app.mount("/inner", router)
+    async with calling(app) as client:
+        problem = (await client.get("/inner/rows")).json()
+        assert problem["type"] == "/problems/not_found"
+        assert (await client.get(problem["type"])).status_code == 200
+
+
+async def test_application_in_another_that_keeps_the_contract(database: Database) -> None:
+    app = app_of(database)
+    app.mount("/inner", app_of(database, stores()))
+    async with calling(app) as client:
+        inner, outer = await client.get("/inner/stores/zz"), await client.get("/zz")
+        assert summary(inner, root_path="/inner") == "404"
+        assert summary(outer) == "404"
+        assert [inner.json()["instance"]] == inner.headers.get_list("x-request-id")
+
+
+async def test_server_with_a_root_path(database: Database) -> None:
+    async with serving(app_of(database, stores()), root_path="/api") as client:
+        created = await client.post("/stores", json={"code": "dd"})  # uvicorn adds the root path
+        refused = await client.get("/", extensions={"target": b"/" + b"a" * 80_000})
+    assert created.headers["location"] == "/api/stores/dd"
+    assert summary(refused, root_path="/api") == "414"

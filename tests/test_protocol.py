@@ -1,0 +1,154 @@
+"""The server's protocol: what it bounds, and what it answers when a message is broken."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.responses import StreamingResponse
+from httpx2 import AsyncClient
+
+from brickwork import install
+from tests.support.server import serving
+from tests.support.wire import Wire, request, wired
+
+pytestmark = pytest.mark.anyio
+
+LONG = b"x-long: " + b"v" * 1_000_000 + b"\r\n"
+MANY = b"x-many: v\r\n" * 100_000
+
+
+class Gate(FastAPI):
+    """An application that answers when its gate is open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        install(self)
+
+        @self.post("/headers")
+        async def headers(request: Request) -> dict[str, str]:
+            await request.body()
+            return dict(request.headers)
+
+        @self.post("/size")
+        async def size(request: Request) -> int:
+            return len(await request.body())
+
+        @self.get("/slow")
+        async def slow() -> str:
+            await self.gate.wait()
+            return "slow"
+
+        @self.post("/parts")
+        async def parts() -> StreamingResponse:
+            async def stream() -> AsyncIterator[bytes]:
+                yield b"first"
+                await self.gate.wait()
+                yield b"last"
+
+            return StreamingResponse(stream(), headers={"content-length": "9"})
+
+
+@pytest.fixture
+def app() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+async def client(app: Gate) -> AsyncIterator[AsyncClient]:
+    async with serving(app) as client:
+        yield client
+
+
+@pytest.fixture
+async def wire(client: AsyncClient) -> AsyncIterator[Wire]:
+    async with wired(client.base_url) as wire:
+        yield wire
+
+
+def chunked(path: str, *lines: bytes) -> bytes:
+    """Return a POST with a body in chunks, which *lines* are, from the first size on."""
+    return request("POST", path, "transfer-encoding: chunked") + b"".join(lines)
+
+
+# --- Trailers -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "trailer",
+    [b"authorization: smuggled", b"Host: evil.example", b"cookie: a=b", b"expect: 100-continue"],
+)
+async def test_trailer_is_no_header(wire: Wire, trailer: bytes) -> None:
+    body = chunked("/headers", b"2\r\nab\r\n0\r\n", trailer, b"\r\n\r\n")
+    response = await wire.raw(body)
+    assert response.json() == {"host": "evil.example", "transfer-encoding": "chunked"}
+    assert (await wire.raw(chunked("/size", b"2\r\nab\r\n0\r\n\r\n"))).json() == 2
+
+
+@pytest.mark.parametrize("trailers", [LONG, MANY], ids=["one", "many"])
+async def test_trailers_beyond_the_limit_are_431(wire: Wire, trailers: bytes) -> None:
+    response = await wire.raw(chunked("/size", b"2\r\nab\r\n0\r\n", trailers))
+    assert response.status_code == 431
+    assert response.headers["content-type"] == "application/problem+json"
+    with pytest.raises(EOFError):
+        await wire.answer()
+
+
+@pytest.mark.parametrize("trailers", [LONG, MANY], ids=["one", "many"])
+async def test_trailers_beyond_the_limit_after_the_answer_end_the_connection(
+    wire: Wire, trailers: bytes
+) -> None:
+    assert (await wire.raw(chunked("/nowhere", b"2\r\nab\r\n0\r\n"))).status_code == 404
+    await wire.send(trailers)
+    with pytest.raises((EOFError, ConnectionError)):
+        await wire.answer()
+
+
+# --- Chunks ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [b"1;x=" + b"y" * 1_000_000, (b"1;x=" + b"y" * 30_000 + b"\r\na\r\n") * 30],
+    ids=["one", "many"],
+)
+async def test_chunk_extensions_beyond_the_limit_are_431(wire: Wire, chunks: bytes) -> None:
+    response = await wire.raw(chunked("/size", chunks))
+    assert response.status_code == 431
+
+
+async def test_body_of_small_chunks_has_the_limit_of_a_body(wire: Wire) -> None:
+    for size, status in ((1_048_576, 200), (1_048_577, 413)):
+        response = await wire.raw(chunked("/size", b"1\r\na\r\n" * size, b"0\r\n\r\n"))
+        assert response.status_code == status
+
+
+# --- Messages that are broken ---------------------------------------------------------------------
+
+
+async def test_broken_message_waits_for_the_answer_to_the_one_before(app: Gate, wire: Wire) -> None:
+    await wire.send(request("GET", "/slow") + request("GET", "/slow") + b"\0\r\n\r\n")
+    await wire.send(request("GET", "/slow"))
+    app.gate.set()
+    assert [(await wire.answer()).json() for _ in range(2)] == ["slow", "slow"]
+    with pytest.raises(EOFError):
+        await wire.answer()
+
+
+@pytest.mark.parametrize("path", ["/parts", "/nowhere"])
+async def test_broken_body_has_no_second_answer(client: AsyncClient, path: str) -> None:
+    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+    writer.write(chunked(path, b"2\r\nab\r\n"))
+    begin = await reader.readuntil(b"first" if path == "/parts" else b"}")
+    writer.write(b"no size\r\n")
+    assert b"HTTP/1.1" in begin
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_broken_body_of_a_request_that_waits_has_no_answer(app: Gate, wire: Wire) -> None:
+    await wire.send(request("GET", "/slow") + chunked("/size", b"2\r\nab\r\n") + b"no size\r\n")
+    with pytest.raises(EOFError):
+        await wire.answer()
+    app.gate.set()
