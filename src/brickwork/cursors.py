@@ -1,6 +1,7 @@
 """Cursors: where a page begins, in a text that only this service can write."""
 
 import hmac
+import logging
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
@@ -12,6 +13,8 @@ from typing import Any, Final
 from pydantic_core import from_json, to_json
 
 from brickwork.problems import Fault, InvalidCursor
+
+log: Final = logging.getLogger("brickwork")
 
 _MAC: Final = 16  # bytes of SHA-256
 _SHORTEST: Final = 32
@@ -38,7 +41,10 @@ class Signer:
         """
         if any(len(each) < _SHORTEST for each in keys):
             raise ValueError(f"A key of cursors is a secret of {_SHORTEST} characters or more.")
+        self.is_alone = not keys
+        """Whether no other process can read its cursors."""
         self._keys = [each.encode() for each in keys] or [secrets.token_bytes()]
+        self._warns = self.is_alone
 
     def write(self, cursor: Cursor, binding: bytes) -> str:
         """Return *cursor* as text, of use only with the same *binding*."""
@@ -51,9 +57,19 @@ class Signer:
         document, mac = signed[:-_MAC], signed[-_MAC:]
         known = [hmac.compare_digest(mac, _mac(key, document, binding)) for key in self._keys]
         if not any(known):
+            self._warn()
             raise invalid()
         back, values = from_json(document)
         return Cursor(values, back=back)
+
+    def _warn(self) -> None:
+        """Log once that the cursor may be that of another process, if that is possible."""
+        if self._warns:
+            self._warns = False
+            log.warning(
+                "A cursor was refused. It may be of another process or of an earlier start: give "
+                "all processes the same keys, install(app, cursor_keys=[…])."
+            )
 
 
 def invalid() -> InvalidCursor:
