@@ -5,7 +5,7 @@ from typing import Any
 
 from alembic import context
 from sqlalchemy import Connection, event, text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 import app.main  # noqa: F401  # pyright: ignore[reportUnusedImport] — its routers bring tables
 from app import models
@@ -31,9 +31,9 @@ def run(connection: Connection) -> None:
 async def main() -> None:
     """Connect, and run the migrations."""
     url = context.config.attributes.get("database_url") or Settings().database_url
-    # Not the engine of a Database: SQLite alters a table by making it anew, which its foreign
-    # keys would not let it do.
-    engine = create_async_engine(Database(url).url)
+    # Not the engine of requests: SQLite alters a table by copying it, which foreign keys would not
+    # let it do, and a migration may take longer than a request.
+    engine = Database(url).create_engine()
     if engine.dialect.name == "sqlite":
         _lock_at_once(engine)
     try:

@@ -43,8 +43,8 @@ def install(
 
     The cursors of lists are encrypted with the first of *cursor_keys*, secrets of 32 characters or
     more, and read with any: to change it, put a new one before it. Without one, cursors are good
-    for as long as the process and for no other. In *development* the log warns at start-up of
-    lists that no index serves.
+    for as long as the process and for no other: several processes do not start, except in
+    *development*. Then the log warns at start-up of lists that no index serves.
 
     Every error is a problem, with a page to read at `/problems`; every answer has the id of its
     request; OPTIONS and 405 tell the methods of all routes. No path is redirected to its other
@@ -52,7 +52,8 @@ def install(
     """
     limits = _limits(app, limits or Limits())
     app.router.redirect_slashes = False
-    app.add_middleware(Edge, limits=limits, signer=Signer(*cursor_keys))
+    signer = Signer(*cursor_keys)
+    app.add_middleware(Edge, limits=limits, signer=signer, development=development)
     app.include_router(pages.router)
     for kind in (
         Problem,

@@ -1,6 +1,7 @@
 """Cursors: places in a list, as text that only this service can read and write."""
 
 import hmac
+import logging
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
@@ -13,6 +14,8 @@ from typing import Any, Final
 from pydantic_core import from_json, to_json
 
 from brickwork.problems import Fault, InvalidCursor
+
+log: Final = logging.getLogger("brickwork")
 
 LONGEST: Final = 6000
 """The length of a cursor at most, in characters."""
@@ -43,8 +46,11 @@ class Signer:
         """
         if any(len(each) < _SHORTEST for each in keys):
             raise ValueError(f"A key of cursors is a secret of {_SHORTEST} characters or more.")
+        self.is_alone = not keys
+        """Whether no other process can read its cursors."""
         known = [each.encode() for each in keys] or [secrets.token_bytes()]
         self._keys = [_Key(each) for each in known]
+        self._warns = self.is_alone
 
     def write(self, cursor: Cursor, binding: bytes) -> str:
         """Return *cursor* as text, of use only with the same *binding*."""
@@ -58,7 +64,17 @@ class Signer:
             if (document := key.decrypt(encrypted, binding)) is not None:
                 back, values = from_json(document)
                 return Cursor(values, back=back)
+        self._warn()
         raise invalid()
+
+    def _warn(self) -> None:
+        """Log once that the cursor may be that of another process, if that is possible."""
+        if self._warns:
+            self._warns = False
+            log.warning(
+                "A cursor was refused. It may be of another process or of an earlier start: give "
+                "all processes the same keys, install(app, cursor_keys=[…])."
+            )
 
 
 class _Key:

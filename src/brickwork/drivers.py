@@ -17,9 +17,11 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, cast
 
 from asyncpg import InterfaceError, InternalClientError, PostgresError
+from sqlalchemy.util import greenlet_spawn
 
 from brickwork.availability import (
     SILENT,
@@ -262,17 +264,21 @@ def _raised(result: Any) -> Sequence[Any]:
 async def _lent(lender: Lender) -> AsyncGenerator[Any]:
     """Lend a connection, outside of any transaction."""
     connection: Any = await lender.lend()
+    pool = lender.engine.sync_engine.pool
     try:
         yield connection
     except BaseException as error:  # it is lost, or was given up while the server is at it
         connection.invalidate()
-        pool = lender.engine.sync_engine.pool
         if isinstance(error, TimeoutError) and isinstance(pool, FairPool):
             pool.distrust()
         raise
     finally:
         # No transaction is open, so there is none to roll back, for which it would have to wait.
-        connection._close_special(transaction_reset=True)  # noqa: SLF001
+        give_back = partial(connection._close_special, transaction_reset=True)  # noqa: SLF001
+        if isinstance(pool, FairPool):
+            give_back()
+        else:  # it may close what is given back
+            await greenlet_spawn(give_back)
 
 
 class _Clock:

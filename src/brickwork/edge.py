@@ -27,6 +27,7 @@ from brickwork.problems import (
 )
 from brickwork.routes import as_get
 from brickwork.startup import check
+from brickwork.workers import count_workers
 
 _REQUEST_ID: Final = REQUEST_ID.lower().encode()
 _MOUNTED: Final = "app_root_path"
@@ -35,6 +36,10 @@ _MOUNTED: Final = "app_root_path"
 _LIMITER: Final = "starlette._body_limit_responder"
 """The key under which Starlette finds the limiter that counts the bytes of a body already."""
 
+_UNSIGNED: Final = (
+    "{count} processes serve the application, and each would sign cursors with a key of its own, "
+    "which the others refuse: give all the same keys, install(app, cursor_keys=[…])."
+)
 _SANE: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 _HOST: Final = re.compile(
@@ -46,19 +51,28 @@ _HOST: Final = re.compile(
 class Edge:
     """ASGI middleware that `install` adds to an application."""
 
-    def __init__(self, app: ASGIApp, limits: Limits, signer: Signer) -> None:
+    def __init__(
+        self, app: ASGIApp, limits: Limits, signer: Signer, *, development: bool = False
+    ) -> None:
         """Stand before *app*, and let nothing through that exceeds *limits*.
 
-        *signer* writes and reads the cursors of its lists.
+        *signer* writes and reads the cursors of its lists. Except in *development*, several
+        processes do not start with a key each.
         """
         self.app = app
         self.limits = limits
         self.signer = signer
+        self.development = development
         self._is_checked = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or have it answered."""
         if scope["type"] == "lifespan":
+            if self.signer.is_alone and not self.development and (count := count_workers()) > 1:
+                await receive()
+                failure = _UNSIGNED.format(count=count)
+                await send({"type": "lifespan.startup.failed", "message": failure})
+                return
             send = self._checking(scope, send)
         if scope["type"] != "http":
             await self.app(scope, receive, send)

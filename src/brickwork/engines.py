@@ -354,7 +354,8 @@ def _require_usable(engine: AsyncEngine) -> None:
 def _begin_either(connection: Connection) -> None:
     """Begin a transaction of SQLite on a connection that readers and writers share."""
     readonly = connection.get_execution_options().get(_READING, False)
-    connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if readonly else 'OFF'}")
+    driver: Any = connection.connection.driver_connection
+    await_(driver.execute(f"PRAGMA query_only = {'ON' if readonly else 'OFF'}"))
     (begin_reading if readonly else begin_writing)(connection)
 
 

@@ -20,7 +20,9 @@ _DRIVERS: Final = {
     "sqlite": "sqlite+aiosqlite",
     "sqlite+aiosqlite": "sqlite+aiosqlite",
 }
-_HOSTS: Final = re.compile(r"([\w+]+://)((?:[^@/?#]*@)?)([^/?#]*,[^/?#]*)(.*)", re.DOTALL)
+_HOSTS: Final = re.compile(
+    r"([\w+]+://)((?:[^@/?#]*@)?)([^@/?#]*,[^@/?#]*)((?:[/?#].*)?)", re.DOTALL
+)
 """The parts of a URL with several hosts, which SQLAlchemy cannot read."""
 
 
@@ -107,7 +109,7 @@ _SQLITE_FILE: Final = {"cache", "immutable", "mode", "modeof", "nolock", "psow",
 
 def _sqlite(url: URL, connect_args: Mapping[str, Any]) -> Target:
     require_file(url)
-    is_uri = "uri" in url.query and _boolean(_single(url, "uri"))
+    is_uri = "uri" in url.query and _converted("uri", _single(url, "uri"), _boolean)
     for name in url.query:
         if name in _SQLITE_FILE and not is_uri:
             raise ValueError(f"{name} needs uri=true: sqlite:///file:app.db?{name}=…&uri=true.")
@@ -325,5 +327,5 @@ def _at(
         return Target(url, arguments, name_of(url), pooler)
     hosts = {"host": [each for each, _ in places], "port": [each or _PORT for _, each in places]}
     where = ",".join(each if port is None else f"{each}:{port}" for each, port in places)
-    url = url.set(host=None, port=None)
+    url = URL.create(url.drivername, url.username, url.password, database=url.database)
     return Target(url, {**arguments, **hosts}, f"{name_of(url)}?host={where}", pooler)

@@ -50,6 +50,44 @@ def test_a_database_that_cannot_be_reached_ends_the_service_with_one_line(
     assert ended.stderr == f"The database cannot be reached: {cause}. {remedy}\n"
 
 
+KEYS = {"CURSOR_KEYS": '["a secret of some thirty characters"]'}
+UVICORN = ("uvicorn", "app.main:create_app", "--factory", "--port", "0", "--workers", "2")
+
+
+@pytest.mark.parametrize(
+    ("command", "workers", "text"),
+    [
+        (("app",), "2", "Several WORKERS need CURSOR_KEYS"),
+        (UVICORN, "1", "2 processes serve the application, and each would sign cursors with a"),
+    ],
+    ids=["python -m app", "uvicorn"],
+)
+def test_several_workers_without_keys_of_cursors_do_not_start(
+    command: tuple[str, ...], workers: str, text: str, empty_url: str
+) -> None:
+    migrate(empty_url)
+    ended = subprocess.run(  # noqa: S603 — ours
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env=os.environ | {"DATABASE_URL": empty_url, "WORKERS": workers},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert text in ended.stderr
+
+
+def test_several_workers_read_the_cursors_of_each_other(empty_url: str) -> None:
+    with started(DATABASE_URL=empty_url, WORKERS="2", **KEYS) as url:
+        for number in range(5):
+            author = {"name": "Ada", "email": f"ada@{number}.example"}
+            assert httpx2.post(f"{url}/authors", json=author).status_code == 201
+        first = httpx2.get(f"{url}/authors?limit=1")
+        path = first.links["next"]["url"]
+        assert {httpx2.get(url + path).status_code for _ in range(20)} == {200}
+
+
 @pytest.mark.anyio
 async def test_the_migrations_make_what_the_models_say(migrated_url: str) -> None:
     def differences(connection: Connection) -> list[object]:

@@ -1,0 +1,57 @@
+"""The number of processes that serve an application, where a server tells it."""
+
+import multiprocessing
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import Final
+
+_SERVERS: Final[Mapping[str, str]] = {
+    "fastapi": "WEB_CONCURRENCY",
+    "granian": "GRANIAN_WORKERS",
+    "gunicorn": "WEB_CONCURRENCY",
+    "hypercorn": "",
+    "uvicorn": "WEB_CONCURRENCY",
+}
+"""The servers whose command line has --workers, and the variable with its default."""
+
+_OPTION: Final = re.compile(r"(?:--workers=?|-w=?)(\d+)?")
+
+
+def count_workers() -> int:
+    """Return how many processes serve the application, as the server was told; 1 if it is unknown.
+
+    A process of uvicorn or hypercorn has the settings of its server. Of others the command line
+    and the environment are read, which each process inherits.
+    """
+    settings = next(_settings(), None)
+    if settings is not None:
+        reloads = getattr(settings, "reload", False) or getattr(settings, "use_reloader", False)
+        return 1 if reloads else int(getattr(settings, "workers", 1))
+    return _of_command(sys.argv)
+
+
+def _settings() -> Iterator[object]:
+    """Yield the settings of the server that started this process as one of its workers."""
+    process = vars(multiprocessing.current_process())
+    for value in (*process.get("_args", ()), *process.get("_kwargs", {}).values()):
+        if isinstance(getattr(value, "workers", None), int):
+            yield value
+
+
+def _of_command(command: Sequence[str]) -> int:
+    """Return the number of workers that a *command* starts."""
+    program = PurePath(command[0])
+    name = program.parent.name if program.stem == "__main__" else program.stem
+    if name not in _SERVERS:
+        return 1
+    for option, value in zip(command[1:], [*command[2:], ""], strict=True):
+        if found := _OPTION.fullmatch(option):
+            return _number(found[1] or value)
+    return _number(os.environ.get(_SERVERS[name], ""))
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else 1
