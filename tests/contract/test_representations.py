@@ -37,7 +37,7 @@ class Base(Model):
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
 
 
-class Writer(Base, Versioned):
+class Novelist(Base, Versioned):
     """A writer of posts."""
 
     __tablename__ = "writers"
@@ -63,8 +63,8 @@ class Post(Base, Versioned):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[str] = mapped_column(String(20))
-    writer_id: Mapped[int | None] = mapped_column(ForeignKey(Writer.id, ondelete="SET NULL"))
-    writer: Mapped[Writer | None] = relationship(passive_deletes="all")
+    writer_id: Mapped[int | None] = mapped_column(ForeignKey(Novelist.id, ondelete="SET NULL"))
+    writer: Mapped[Novelist | None] = relationship(passive_deletes="all")
     replies: Mapped[list[Reply]] = relationship(passive_deletes="all")
     size = column_property(
         select(func.count(Reply.id))
@@ -152,7 +152,7 @@ class ReplyRead(Text):
     id: int
 
 
-class WriterRead(Name):
+class NovelistRead(Name):
     id: int
 
 
@@ -162,7 +162,7 @@ class Posts(Resource[Post]): ...
 class Replies(Resource[Reply]): ...
 
 
-class Writers(Resource[Writer]): ...
+class Novelists(Resource[Novelist]): ...
 
 
 async def take_role(wanted: Annotated[str, Header(alias="role")] = "") -> None:
@@ -176,14 +176,14 @@ def app_of(database: Database, read: type[ReadSchema]) -> FastAPI:
     for router in (
         crud_router("/posts", Posts, read=read, create=PostCreate, update=PostUpdate),
         crud_router("/replies", Replies, read=ReplyRead, create=TextCreate, update=TextUpdate),
-        crud_router("/writers", Writers, read=WriterRead, create=NameCreate, update=NameUpdate),
+        crud_router("/writers", Novelists, read=NovelistRead, create=NameCreate, update=NameUpdate),
     ):
         app.include_router(router)
     return app
 
 
 ROWS: Final[Rows] = {
-    Writer: [{"name": "Ada", "version": 1}],
+    Novelist: [{"name": "Ada", "version": 1}],
     Post: [{"title": "One", "writer_id": 1, "version": 1}],
     Reply: [{"text": "Yes.", "post_id": 1, "version": 1}],
 }
