@@ -17,7 +17,6 @@ from tests.support.outages import (
     OUT,
     READ,
     TIMEOUT,
-    WELL,
     WRITTEN,
     all_well,
     ask,
@@ -143,24 +142,6 @@ async def test_silent_server_is_a_503_in_time(
         proxy.thaw()
         await all_well(client)
     assert log.take()[-1] == end(proxy.url, "answers in time again")
-
-
-@postgres_only
-async def test_many_requests_wait_for_a_silent_server_no_longer_than_one(
-    proxy: Proxy, log: Log, *, fast: bool
-) -> None:
-    small = Database(proxy.url, fast=fast, pool_size=2, pool_timeout=2)
-    async with calling_stores(small) as client:
-        await all_well(client)
-        log.take()
-        proxy.freeze()
-        begun = time.monotonic()
-        kinds = [each for each in WELL if each != "export"] * 5
-        assert {*await asyncio.gather(*(ask(client, each) for each in kinds))} == {BUSY}
-        assert 2 <= time.monotonic() - begun < 4
-        assert len(log.take()) == 1
-        proxy.thaw()
-        await all_well(client)
 
 
 @postgres_only
