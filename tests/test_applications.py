@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from fastapi.middleware.gzip import GZipMiddleware
+from sqlalchemy import text
 
 from app.main import create_app
-from brickwork import Limits
+from brickwork import Database, Limits
 from brickwork.applications import load, running, unattended
 from brickwork.limits import current
 from brickwork.misuse import Misuse
@@ -104,3 +105,13 @@ async def test_application_without_a_database_is_refused_with_the_remedy(app: Fa
     with pytest.raises(Misuse, match=r"no database: start it with FastAPI\(lifespan="):
         async with running(app):
             pass
+
+
+async def test_statement_of_a_command_takes_as_long_as_it_does(empty_url: str) -> None:
+    app = FastAPI(lifespan=Database(empty_url, pool_timeout=0.2).lifespan)
+    count = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 3000000)"
+    async with running(app) as database, database.session() as session:
+        slow = "SELECT pg_sleep(0.5)"
+        if database.writers.is_sqlite:
+            slow = f"{count} SELECT count(*) FROM c"  # noqa: S608 — ours
+        await session.execute(text(slow))

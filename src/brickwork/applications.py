@@ -42,7 +42,10 @@ def load(name: str) -> FastAPI:
 
 @asynccontextmanager
 async def running(app: FastAPI) -> AsyncGenerator[Database]:
-    """Start *app* as a server would, and yield its database; its limits are in force."""
+    """Start *app* as a server would, and yield its database; its limits are in force.
+
+    Statements may take as long as they do, since no client waits for them.
+    """
     found = (each.kwargs.get("limits") for each in app.user_middleware)
     current.set(next((each for each in found if isinstance(each, Limits)), Limits()))
     async with app.router.lifespan_context(app) as state:
@@ -50,6 +53,7 @@ async def running(app: FastAPI) -> AsyncGenerator[Database]:
         if not isinstance(database, Database):
             text = "start it with FastAPI(lifespan=Database(url).lifespan)"
             raise Misuse(f"The application has no database: {text}.")
+        await database.unbound()
         yield database
 
 

@@ -22,6 +22,9 @@ PRAGMAS: Final = (
     "foreign_keys = ON",
 )
 
+_SHORT: Final = 2.0
+"""The timeout of requests, in seconds, for which the usual wait for a lock is too long."""
+
 _GRACE: Final = 2.0
 """How many seconds a server has to end what it does for a connection, before that is cut off."""
 
@@ -135,12 +138,12 @@ def require_settings(connection: DBAPIConnection, settings: Mapping[str, str]) -
 
 
 def prepare(connection: DBAPIConnection, *, readonly: bool, timeout: float) -> None:
-    """Set up a new *connection* of SQLite; it waits for a lock no longer than *timeout* seconds."""
+    """Set up a new *connection* of SQLite, for requests that have *timeout* seconds."""
     connection.isolation_level = None  # transactions begin below, not where Python guesses
     connection.create_function(LOWER, 1, _lower, deterministic=True)
     pragmas = [*PRAGMAS]
-    if timeout < 1:
-        pragmas.append(f"busy_timeout = {timeout * 1000:.0f}")
+    if timeout < _SHORT:  # two attempts to get the lock
+        pragmas.append(f"busy_timeout = {timeout * 500:.0f}")
     if readonly:
         pragmas.append("query_only = ON")
     cursor = connection.cursor()

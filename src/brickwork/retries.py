@@ -12,7 +12,7 @@ from brickwork.problems import Problem, Unavailable
 T = TypeVar("T")
 
 PATIENCE: Final = 5.0
-"""For how many seconds the work of a request is begun anew."""
+"""For how many seconds the work of a request is begun anew, at most."""
 
 _ATTEMPTS: Final = 8
 _PAUSE: Final = 0.01  # seconds, doubled with each attempt
@@ -22,14 +22,17 @@ async def carried_out(
     work: Callable[[], Awaitable[T]],
     database: Database | None,
     *,
-    patience: float = PATIENCE,
+    patience: float | None = None,
     again: Callable[[], bool] = lambda: True,
 ) -> T:
     """Return what *work* returns; where others were in its way, what another attempt does.
 
     *work* is a whole transaction. It is begun anew as long as its problem says so, *again* allows
-    it, and not after *patience* seconds; *database* counts. Raises the last problem.
+    it, and not after *patience* seconds, or those that a request waits for *database*, which
+    counts. Raises the last problem.
     """
+    if patience is None:
+        patience = min(PATIENCE, database.timeout) if database else PATIENCE
     begun, attempt = time.monotonic(), 1
     while True:
         try:
