@@ -8,8 +8,9 @@ from uuid import UUID
 from sqlalchemy import Column, inspect
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
-from brickwork.guards import NOT_TEXT, UUID_TEXT, Bounds
+from brickwork.guards import UUID_TEXT, Bounds
 from brickwork.inputs import bounds_of
+from brickwork.values import NOT_TEXT
 
 _INT: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
 

@@ -1,0 +1,114 @@
+"""Checks of values that JSON has and a database does not."""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Final, TypeAlias, cast
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from brickwork.limits import MAX_FAULTS, MAX_NAME
+
+NOT_TEXT: Final = re.compile("[\0\ud800-\udfff]")
+"""What no text may have: a null character, or half a pair of surrogates."""
+
+_Name: TypeAlias = str | int
+"""The name of a member of an object, or the index of an element of an array."""
+
+_Nested: TypeAlias = dict[str, object] | list[object]
+
+
+def text(value: str) -> str:
+    """Return *value*; raises `PydanticCustomError` for a character that no database holds."""
+    if error := _text_error(value):
+        raise error
+    return value
+
+
+def _text_error(value: str) -> PydanticCustomError | None:
+    if "\0" in value:
+        return PydanticCustomError("null_character", "Input should have no null character")
+    if not value.isascii() and NOT_TEXT.search(value):
+        return PydanticCustomError("string_unicode", "Input should have no lone surrogate")
+    return None
+
+
+def number(value: object) -> object:
+    """Return *value*; raises `PydanticCustomError` for an integer beyond the largest double."""
+    if isinstance(value, int) and not _is_finite(value):
+        raise _number_error()
+    return value
+
+
+def _number_error() -> PydanticCustomError:
+    return PydanticCustomError("finite_number", "Input should be a finite number")
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond the largest double
+        return False
+
+
+def utc(value: datetime) -> datetime:
+    """Return *value* in UTC; raises `PydanticCustomError` where that is beyond the year 9999."""
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        detail = "Input should be in the years 1 to 9999, in UTC"
+        raise PydanticCustomError("datetime_out_of_range", detail) from None
+
+
+def document(value: object) -> object:
+    """Return *value*, a document of JSON, if a database holds all that is in it.
+
+    Raises `ValidationError` with the place of each fault, a hundred at most.
+    """
+    errors = [
+        InitErrorDetails(type=error, loc=tuple(map(_short, place)), input=...)
+        for place, error in islice(_errors(value), MAX_FAULTS)
+    ]
+    if errors:
+        raise ValidationError.from_exception_data("JSON", errors)
+    return value
+
+
+def _short(name: _Name) -> _Name:
+    """Return *name* no longer than it takes to see that it is too long for an answer."""
+    return name[: MAX_NAME + 1] if isinstance(name, str) else name
+
+
+def _errors(value: object) -> Iterator[tuple[Sequence[_Name], PydanticCustomError]]:
+    """Yield the errors of *value* with their places, in the order of the document."""
+    waiting = [_members([value])]  # the members of the arrays and objects around a value
+    path: list[_Name] = []
+    while waiting:
+        for name, each in waiting[-1]:
+            if isinstance(name, str) and (error := _text_error(name)):
+                yield (*path, name)[1:], error
+            if isinstance(each, dict | list):
+                path.append(name)
+                waiting.append(_members(cast("_Nested", each)))
+                break
+            if error := _error(each):
+                yield (*path, name)[1:], error
+        else:
+            waiting.pop()
+            del path[-1:]
+
+
+def _members(value: _Nested) -> Iterator[tuple[_Name, object]]:
+    return iter(value.items()) if isinstance(value, dict) else enumerate(value)
+
+
+def _error(value: object) -> PydanticCustomError | None:
+    """Return the error of *value*, which is neither an array nor an object."""
+    if isinstance(value, str):
+        return _text_error(value)
+    if isinstance(value, int | float) and not _is_finite(value):
+        return _number_error()
+    return None
