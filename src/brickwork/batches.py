@@ -93,6 +93,8 @@ def create(shape: Shape[M]) -> Endpoint:
 def update(shape: Shape[M]) -> Endpoint:
     """Return the endpoint of `PATCH /articles/batch`."""
     name = primary_key(shape.model).key
+    model: type[object] = shape.model
+    which = {name, "version"} if issubclass(model, Versioned) else {name}
 
     async def endpoint(
         request: Request, rows: Resource[M], items: Sequence[Schema]
@@ -112,7 +114,7 @@ def update(shape: Shape[M]) -> Endpoint:
 
         async def write(row: M, _: Schema) -> None:
             patch = patches[shape.key(row)]
-            await rows.update(row, {k: patch[k] for k in patch if k not in {name, "version"}})
+            await rows.update(row, {k: patch[k] for k in patch if k not in which})
 
         changed = await _Batch(rows, items, load, write, _in_body).run()
         await shape.embedded.reload(rows.session, changed)

@@ -89,12 +89,15 @@ class Embedding:
         """Load all that is shown of *rows* that were written, as it is now."""
         key = primary_key(self.model)
         stale = (*self.references, *self.computed)
+        # A column that no flush has set would be left out, and loaded where nobody can wait.
+        unset = {each for row in rows for each in inspect(row).unloaded} & _loaded(self.model)
         for row in rows if stale else ():
             session.expire(row, stale)
         if stale and rows:
             keys = [getattr(row, key.key) for row in rows]
             written = select(self.model).where(key.in_(keys))
-            shown = load_only(key, *(getattr(self.model, name) for name in self.computed))
+            names = (*self.computed, *sorted(unset))
+            shown = load_only(key, *(getattr(self.model, name) for name in names))
             await session.execute(written.options(shown, *self.options))
         await self.complete(session, rows)
 
@@ -127,6 +130,14 @@ def _computed(model: type[DeclarativeBase], read: type[BaseModel]) -> Iterator[s
         source = _source(name, field)
         if source in attributes and not isinstance(attributes[source].columns[0], Column):
             yield source
+
+
+def _loaded(model: type[DeclarativeBase]) -> set[str]:
+    """Return the columns that are loaded with a row."""
+    attributes = inspect(model).column_attrs
+    return {
+        each.key for each in attributes if isinstance(each.columns[0], Column) and not each.deferred
+    }
 
 
 def _source(name: str, field: FieldInfo) -> str:

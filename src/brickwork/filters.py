@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from enum import Enum
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 from uuid import UUID
@@ -20,9 +21,11 @@ from sqlalchemy import (
     literal,
     not_,
 )
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, RelationshipProperty
-from sqlalchemy.types import NullType, TypeEngine
+from sqlalchemy.types import TypeEngine
 
+from brickwork.columns import has_json_null, held_by, require_comparable
 from brickwork.deletion import visible
 from brickwork.texts import contains, icontains, sortable, startswith
 
@@ -112,7 +115,8 @@ def filter_of(model: type[DeclarativeBase], name: str, annotation: object) -> Fi
     for each in references:
         path.append(_reference(model, each))
         model = path[-1].property.mapper.class_
-    column = column_of(model, last)
+    find = _hybrid if _is_hybrid(model, last) else column_of
+    column = find(model, last)
     _check(column, operator, annotation)
     return Filter(tuple(path), column, operator)
 
@@ -120,21 +124,43 @@ def filter_of(model: type[DeclarativeBase], name: str, annotation: object) -> Fi
 def column_of(model: type[DeclarativeBase], name: str) -> InstrumentedAttribute[Any]:
     """Return the attribute *name* of *model*; raises `TypeError` for what is no column."""
     if name not in inspect(model).columns:
+        if synonym := inspect(model).synonyms.get(name):
+            return column_of(model, synonym.name)
+        if _is_hybrid(model, name):
+            raise TypeError(
+                f"{model.__name__}.{name} is a hybrid: its value in Python may differ from that in "
+                "SQL. Declare a column_property."
+            )
         known = ", ".join(inspect(model).columns.keys())
         raise TypeError(f"{model.__name__} has no column {name}; it has {known}.")
     attribute: InstrumentedAttribute[Any] = getattr(model, name)
     return attribute
 
 
+def _is_hybrid(model: type[DeclarativeBase], name: str) -> bool:
+    return isinstance(inspect(model).all_orm_descriptors.get(name), hybrid_property)
+
+
+def _hybrid(model: type[DeclarativeBase], name: str) -> InstrumentedAttribute[Any]:
+    """Return the hybrid property *name* of *model*; raises `TypeError` if SQL has none of it."""
+    try:
+        attribute: InstrumentedAttribute[Any] = getattr(model, name)
+    except Exception:  # noqa: BLE001 — its code was written for a row
+        raise TypeError(
+            f"{model.__name__}.{name} has no expression in SQL. Give it one: "
+            f"@{name}.inplace.expression."
+        ) from None
+    return attribute
+
+
+@cache
 def python_type(column: InstrumentedAttribute[Any]) -> type:
     """Return the type of the values of *column*.
 
     Raises `TypeError` for one that cannot be compared alike on every database.
     """
-    if isinstance(column.expression.type, NullType) and column.expression.foreign_keys:
-        (key,) = column.expression.foreign_keys
-        raise TypeError(f"{column} has the type of {key.target_fullname}: import its model before.")
-    kind = column.expression.type.python_type
+    kind = held_by(column.expression, str(column)).kind
+    require_comparable(column.expression, str(column))
     if not issubclass(kind, _PLAIN):
         raise TypeError(
             f"{column} is of a type that cannot be compared: say in narrow() what is to be found. "
@@ -164,6 +190,11 @@ def _check(column: InstrumentedAttribute[Any], operator: str, annotation: object
     if operator == "isnull":
         if {*_leaves(annotation)} != {bool}:
             raise TypeError(f"{column} with isnull is a question: annotate it bool | None.")
+        if has_json_null(column.expression):
+            raise TypeError(
+                f"{column} has the null of JSON, which is not NULL: declare the column "
+                "JSON(none_as_null=True), or use JSONDocument."
+            )
         return
     kind = python_type(column)
     compared = Enum if isinstance(column.expression.type, EnumType) else kind

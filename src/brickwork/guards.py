@@ -310,12 +310,23 @@ def _written_float(node: Node) -> Node:
     return _spelled(_NUMBER, node | {"allow_inf_nan": False}, "float_parsing", "a number")
 
 
+def _written_literal(node: Node) -> Node:
+    values = {str(each).lower(): each for each in node["expected"] if isinstance(each, int)}
+    if not values:
+        return node
+
+    def read(value: object) -> object:
+        return values.get(value, value) if isinstance(value, str) else value
+
+    return _before(read, node)
+
+
 _WRITTEN_GUARDS: Final = _GUARDS | {
     "bool": _as_it_is,
     "enum": _as_it_is,
     "float": _written_float,
     "int": _written_int,
-    "literal": _as_it_is,
+    "literal": _written_literal,
 }
 
 

@@ -14,7 +14,7 @@ def unindexed(query: type[ListQuery[Any]]) -> Iterator[str]:
     """Yield for each column *query* sorts by without an index what there should be."""
     for attribute in query.__sorts__:
         column = attribute.property.columns[0]
-        table = cast("Table[Any]", attribute.expression.table)
+        table = cast("Table[Any]", getattr(attribute.expression, "table", None))
         if hasattr(table, "indexes") and not _is_served(column, table):
             yield (
                 f"{query.__name__} sorts by {column.name}, and no index begins with it. Add to "

@@ -7,20 +7,19 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Column,
-    Float,
     Integer,
-    Interval,
-    LargeBinary,
-    Numeric,
     SmallInteger,
     String,
+    TypeDecorator,
     inspect,
 )
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeEngine
 
+from brickwork.columns import held_by, is_plain, variants
 from brickwork.guards import INT64, Bounds
 from brickwork.models import Versioned
 from brickwork.schemas import Schema, optional, schema_in
@@ -34,41 +33,49 @@ def fitted(schema: type[S], model: type[DeclarativeBase], *, patches: bool = Fal
     """Return *schema*, no field of it wider than the column of *model* that is to hold it.
 
     With *patches*, it is the schema of a PATCH, in which objects are merge patches.
-    Raises `TypeError` for a field that *model* has no attribute for, and for one whose column the
-    databases would hold differently.
     """
-    columns = inspect(model).columns
-    for name in schema.model_fields:
-        if not hasattr(model, name):
-            raise TypeError(
-                f"{schema.__name__} has {name}, and {model.__name__} does not: give the model "
-                "that attribute, or write the endpoint that needs it yourself."
-            )
-        if name in columns and _is_unequal(columns[name].type):
-            raise TypeError(
-                f"{model.__name__}.{name} is of a type that the databases hold differently: use "
-                "an integer of the smallest unit, text, or a TypeDecorator of your own."
-            )
-    bounds = {name: bounds_of(columns[name]) for name in schema.model_fields if name in columns}
+    columns = {name: stored_in(model, name) for name in schema.model_fields}
+    bounds = {name: bounds_of(each) for name, each in columns.items() if each is not None}
     return create_model(
         schema.__name__,
         __base__=schema,
         __module__=schema.__module__,
         __doc__=schema.__doc__,
-        __cls_kwargs__={"bounds": bounds, "patches": patches},
+        # Rows are made of what is dumped, by the names of its fields.
+        __cls_kwargs__={"bounds": bounds, "patches": patches, "serialize_by_alias": False},
     )
 
 
-def _is_unequal(kind: TypeEngine[Any]) -> bool:
-    return isinstance(kind, Numeric | Interval | LargeBinary) and not isinstance(kind, Float)
+def stored_in(model: type[DeclarativeBase], name: str) -> Column[Any] | None:
+    """Return the column that the attribute *name* of *model* stands for; None if none does."""
+    mapper = inspect(model)
+    if name not in mapper.columns and name in mapper.synonyms:
+        return stored_in(model, mapper.synonyms[name].name)
+    column = mapper.columns.get(name)
+    return column if isinstance(column, Column) else None
 
 
 def bounds_of(column: Column[Any]) -> Bounds:
     """Return what *column* can hold of text and of integers, in the terms of a core schema."""
-    if isinstance(column.type, String) and column.type.length is not None:
-        return {"str": {"max_length": column.type.length}}
-    for kind, size in _INTEGERS.items():
-        if isinstance(column.type, kind):
+    on_sqlite, on_postgresql = map(_bounds, variants(column.type))
+    # Integers of SQLite have 64 bits, whatever the column is.
+    found = {**on_postgresql}
+    if "str" in on_sqlite:
+        lengths = (on_sqlite["str"]["max_length"], *on_postgresql.get("str", {}).values())
+        found["str"] = {"max_length": min(lengths)}
+    return found
+
+
+def _bounds(kind: TypeEngine[Any]) -> Bounds:
+    """Return what *kind* can hold, without its variants."""
+    if isinstance(kind, TypeDecorator):
+        return _bounds(kind.impl_instance) if is_plain(kind) else {}
+    if isinstance(kind, ARRAY):
+        return _bounds(kind.item_type)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+    if isinstance(kind, String) and kind.length is not None:
+        return {"str": {"max_length": kind.length}}
+    for each, size in _INTEGERS.items():
+        if isinstance(kind, each):
             return {"int": {"ge": -size, "le": size - 1}}
     return {}
 
@@ -98,7 +105,7 @@ def batched(update: type[Schema], model: type[DeclarativeBase]) -> type[Schema]:
     """Return the schema of an item of a batch of changes: *update*, and which row it is for."""
     key = inspect(model).primary_key[0]
     name = inspect(model).get_property_by_column(key).key
-    fields: dict[str, Any] = {name: (key.type.python_type, ...)}
+    fields: dict[str, Any] = {name: (held_by(key, f"{model.__name__}.{name}").kind, ...)}
     if issubclass(model, Versioned):
         fields["version"] = (int, Field(default_factory=lambda: None))
     title = update.__name__.removesuffix("Update") + "Change"

@@ -1,6 +1,7 @@
 """Primary keys: which attribute it is, and how a URL writes its value."""
 
 import re
+from enum import Enum
 from functools import cache
 from typing import Any, Final
 from uuid import UUID
@@ -8,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import Column, inspect
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
-from brickwork.guards import UUID_TEXT, Bounds
+from brickwork.columns import held_by
+from brickwork.guards import INT64, UUID_TEXT, Bounds
 from brickwork.inputs import bounds_of
 from brickwork.values import NOT_TEXT
 
@@ -28,8 +30,10 @@ def key_type(model: type[DeclarativeBase]) -> type[UUID | int | str]:
 
     Raises `TypeError` for a key of several columns, or of a type that a URL cannot name.
     """
-    kind = _column(model).type.python_type
-    if kind is bool or not issubclass(kind, UUID | int | str):
+    column = _column(model)
+    held = held_by(column, f"{model.__name__}.{column.key}")
+    kind = held.kind
+    if held.choices or issubclass(kind, bool | Enum) or not issubclass(kind, UUID | int | str):
         raise TypeError(f"The key of {model.__name__} is a {kind.__name__}: use UUID, int or str.")
     return kind
 
@@ -46,8 +50,8 @@ def parse_key(model: type[DeclarativeBase], key: object) -> object:
     if issubclass(kind, UUID):
         return UUID(key) if UUID_TEXT.fullmatch(key) else None
     if issubclass(kind, int):
-        low, high = bounds["int"]["ge"], bounds["int"]["le"]
-        fits = _INT.fullmatch(key) and low <= int(key) <= high
+        own = bounds.get("int", {"ge": INT64[0], "le": INT64[1]})
+        fits = _INT.fullmatch(key) and own["ge"] <= int(key) <= own["le"]
         return int(key) if fits else None
     fits = len(key) <= bounds.get("str", {}).get("max_length", len(key))
     return key if fits and not NOT_TEXT.search(key) else None

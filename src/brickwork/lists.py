@@ -18,6 +18,7 @@ from typing import (
 
 from annotated_types import Ge, MaxLen
 from pydantic import (
+    AliasChoices,
     BaseModel,
     Field,
     GetCoreSchemaHandler,
@@ -36,6 +37,8 @@ from brickwork.cursors import LONGEST
 from brickwork.filters import Filter, column_of, filter_of, is_sortable
 from brickwork.guards import guard
 from brickwork.limits import AtMost
+from brickwork.models import is_mapped
+from brickwork.signatures import check_methods
 from brickwork.sorting import SortKey
 from brickwork.texts import icontains, stored
 
@@ -175,7 +178,9 @@ class ListQuery(BaseModel, Generic[M]):
     @override
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
-        if model := _model_of(cls):
+        check_methods(cls, ListQuery, ("narrow", "sort_keys"))
+        if model := model_of(cls):
+            _check_names(cls)
             own = {k: v for k, v in cls.model_fields.items() if k not in ListQuery.model_fields}
             cls.__filters__ = {
                 name: _declared(cls, model, name, field)
@@ -210,7 +215,7 @@ class ListQuery(BaseModel, Generic[M]):
             if (value := getattr(self, name)) is not None:
                 rows = rows.where(filter_.condition(value))
         words = str(getattr(self, "q", None) or "").split()
-        if words and (model := _model_of(type(self))):
+        if words and (model := model_of(type(self))):
             columns = [column_of(model, name).expression for name in self.searched]
             found = (or_(*(icontains(each, word) for each in columns)) for word in words)
             rows = rows.where(and_(*found))
@@ -221,11 +226,11 @@ class ListQuery(BaseModel, Generic[M]):
         return getattr(self, "sort", None) or () if self.__sorts__ else ()
 
 
-def _model_of(query: type[BaseModel]) -> type[DeclarativeBase] | None:
+def model_of(query: type[BaseModel]) -> type[DeclarativeBase] | None:
     """Return the model that *query* lists, as its bases name it: `ListQuery[Article]`."""
     for each in query.__mro__:
         for argument in getattr(each, "__pydantic_generic_metadata__", {}).get("args", ()):
-            if isinstance(argument, type) and issubclass(argument, DeclarativeBase):
+            if is_mapped(argument):
                 return argument
     return None
 
@@ -254,15 +259,65 @@ def _sorts(
     marked = field and any(isinstance(each, _Sorting) for each in field.metadata)
     for name in _sort_names(field.annotation) if field and marked else ():
         column = column_of(model, name)
-        if not is_sortable(column):
-            raise TypeError(f"{query.__name__}.sort: no two databases sort {column} alike.")
-        kind = stored(column.expression.type)
-        if isinstance(kind, String) and kind.length is None:
-            raise TypeError(
-                f"{query.__name__}.sort: {column} has no end, and a cursor repeats it: give it a "
-                "length, String(200)."
-            )
+        require_sortable(f"{query.__name__}.sort", column)
         yield column
+
+
+def require_sortable(place: str, column: InstrumentedAttribute[Any]) -> None:
+    """Raise `TypeError` for a *column* that databases sort differently, or no cursor repeats."""
+    if not is_sortable(column):
+        raise TypeError(f"{place}: no two databases sort {column} alike.")
+    kind = stored(column.expression.type)
+    if isinstance(kind, String) and kind.length is None:
+        raise TypeError(
+            f"{place}: {column} has no end, and a cursor repeats it: give it a length, String(200)."
+        )
+
+
+def _check_names(query: type["ListQuery[Any]"]) -> None:
+    """Raise `TypeError` for a field of *query* that takes the place of a parameter or a method."""
+    for name, field in query.model_fields.items():
+        for each in {name, *_aliases(field)}:
+            if each in _RESERVED and not _keeps(each, name, field):
+                raise TypeError(
+                    f"{query.__name__}.{name} takes the place of {_RESERVED[each]}. Call a filter "
+                    f"{each}__eq; a parameter keeps its type, whatever its default."
+                )
+
+
+def _aliases(field: FieldInfo) -> Iterator[str]:
+    match field.validation_alias or field.alias:
+        case str() as alias:
+            yield alias
+        case AliasChoices(choices=choices):
+            yield from (each for each in choices if isinstance(each, str))
+        case _:
+            return
+
+
+def _keeps(reserved: str, name: str, field: FieldInfo) -> bool:
+    """Tell whether *field* is the parameter *reserved*, perhaps with another default."""
+    if reserved != name:
+        return False
+    if name in _MARKS:
+        return any(isinstance(each, _MARKS[name]) for each in field.metadata)
+    if (usual := ListQuery.model_fields.get(name)) is None:
+        return False
+    same = field.annotation == usual.annotation
+    return same and all(each in field.metadata for each in usual.metadata)
+
+
+_MARKS: Final = {"q": (_Searching, _Narrowing), "sort": (_Sorting, _Narrowing)}
+"""What is said of a parameter that a query declares itself."""
+
+_RESERVED: Final = {
+    **{
+        name: f"the parameter {name}"
+        for name in ("count", "cursor", "limit", "offset", "q", "sort")
+    },
+    **{name: f"ListQuery.{name}" for name in ("narrow", "searched", "sort_keys")},
+}
+"""Names with a meaning of their own in a list."""
 
 
 def _check_search(query: type[ListQuery[Any]], model: type[DeclarativeBase]) -> None:

@@ -5,16 +5,28 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 from uuid import UUID
 
 from pydantic_core import to_jsonable_python
-from sqlalchemy import JSON, ColumnElement, DateTime, Dialect, Index, Integer, MetaData, Uuid
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Index,
+    Integer,
+    MetaData,
+    Uuid,
+    event,
+    inspect,
+)
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import (
     DeclarativeBase,
     LoaderCallableStatus,
     Mapped,
+    Session,
     declared_attr,
     mapped_column,
 )
@@ -155,6 +167,14 @@ class Model(DeclarativeBase):
         super().__init_subclass__(**kwargs)
 
 
+def fetch_defaults(model: type[DeclarativeBase]) -> None:
+    """Make a flush fetch the values that the database computes, as it does for a `Model`.
+
+    A mapping of another base leaves them unloaded, and the answer cannot wait for them.
+    """
+    inspect(model).base_mapper.eager_defaults = True
+
+
 class Entity(Model):
     """A row with a UUIDv7 made by the server, so that key order is creation order (RFC 9562)."""
 
@@ -176,6 +196,21 @@ class Timestamped:
     updated_at: Mapped[datetime] = mapped_column(
         UTCDateTime, default=created, onupdate=now, sort_order=91
     )
+
+
+@event.listens_for(Session, "before_flush")
+def _note_change(session: Session, *_: object) -> None:
+    """Set `updated_at` of rows of which another table than that of `updated_at` changes."""
+    for row in session.dirty:
+        if isinstance(row, Timestamped) and len(inspect(row).mapper.tables) > 1:
+            is_set = inspect(row).attrs.updated_at.history.has_changes()
+            if not is_set and session.is_modified(row, include_collections=False):
+                row.updated_at = now()
+
+
+def is_mapped(model: object) -> TypeGuard[type[DeclarativeBase]]:
+    """Tell whether *model* is a mapped class, of whatever base."""
+    return isinstance(model, type) and inspect(model, raiseerr=False) is not None
 
 
 def is_mark(column: ColumnElement[Any]) -> bool:

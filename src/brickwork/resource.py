@@ -1,7 +1,7 @@
 """A resource: the steps every request takes, each an ordinary method to override."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar, get_args
 
@@ -20,6 +20,7 @@ from brickwork.models import now
 from brickwork.problems import NotFound
 from brickwork.queries import Page, every, get_all, get_or_404, paginate, stream
 from brickwork.references import Scopes
+from brickwork.signatures import check_fields, check_methods, methods_of
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -65,6 +66,12 @@ class Resource(Generic[M]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         dataclass(kw_only=True, eq=False, repr=False)(cls)
+        check_methods(cls, Resource, methods_of(Resource))
+        with suppress(NameError):  # an annotation names what is defined later
+            check_fields(cls, Resource)
+        if cls.isolation not in {None, *get_args(Isolation)}:
+            known = ", ".join(map(repr, get_args(Isolation)))
+            raise TypeError(f"{cls.__name__}.isolation is {cls.isolation!r}: use one of {known}.")
 
     def __post_init__(self) -> None:
         """Have what the session writes laid to whom `actor` names, and kept apart as wanted."""

@@ -13,13 +13,14 @@ from typing_extensions import override
 
 from brickwork import batches, history, naming, operations
 from brickwork.audit import Audited, AuditEntryRead
+from brickwork.declarations import Declaration
 from brickwork.deletion import is_soft
 from brickwork.embedding import embedding
 from brickwork.idempotency import HEADER as IDEMPOTENCY_KEY, IdempotencyKey
 from brickwork.imports import ImportPosition
 from brickwork.inputs import batched, fitted, replacement
 from brickwork.lists import ListQuery, with_deleted
-from brickwork.models import Versioned
+from brickwork.models import Versioned, fetch_defaults
 from brickwork.openapi import also_merge_patch, described, exported, headers, response_headers
 from brickwork.resource import Resource, is_exported
 from brickwork.routes import BATCH, Route, Router
@@ -92,26 +93,47 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     to override or an endpoint to add to the router, not a keyword here. Raises `TypeError` for
     schemas and a model that do not fit each other.
     """
-    model = resource.model
-    created = fitted(create, model)
+    _check_omit(omit)
+    operations: list[Operation] = [each for each in _OPERATIONS if each not in omit]
+    declared = Declaration(
+        resource=resource,
+        read=read,
+        create=create,
+        update=update,
+        query=query or ListQuery,
+        operations=operations,
+    )
+    declared.check()
+    model = declared.model
     shape = Shape(
         resource=resource,
         model=model,
         read=read,
-        create=created,
-        update=fitted(update, model, patches=True),
-        replace=replacement(created, read),
+        create=declared.created,
+        update=declared.updated,
+        replace=replacement(declared.created, read),
         change=fitted(batched(update, model), model, patches=True),
-        query=_query(model, query or ListQuery),
+        query=_query(model, declared.query),
         embedded=embedding(model, read),
     )
     accompany(model, IdempotencyKey, ImportPosition)
+    fetch_defaults(model)
     router = _CRUDRouter(prefix=prefix, tags=[naming.tag(prefix, model)], route_class=Route)
-    for name in _OPERATIONS:
-        if name not in omit and _is_known(model, name):
+    for name in operations:
+        if _is_known(model, name):
             _add(router, name, shape)
     router.generated = [each for each in router.routes if isinstance(each, Route)]
     return router
+
+
+def _check_omit(omit: Collection[Operation]) -> None:
+    """Raise `TypeError` for what is no operation."""
+    wrong = [omit] if isinstance(omit, str) else sorted({*omit} - _OPERATIONS.keys())
+    if wrong:
+        names = ", ".join(map(repr, wrong))
+        raise TypeError(
+            f"omit is no set of operations with {names}. They are {', '.join(_OPERATIONS)}."
+        )
 
 
 class _CRUDRouter(Router):

@@ -39,7 +39,7 @@ class Key:
     @property
     def nullable(self) -> bool:
         """Whether there may be rows without a value."""
-        return bool(self.attribute.expression.nullable)
+        return bool(getattr(self.attribute.expression, "nullable", True))
 
     def clause(self) -> ColumnElement[Any]:
         """Return what ORDER BY has of it."""

@@ -38,11 +38,30 @@ class Companion(Model):
 
 
 def accompany(model: type[DeclarativeBase], *companions: type[Companion]) -> None:
-    """Have the tables of *companions* made and migrated with that of *model*."""
+    """Have the tables of *companions* made and migrated with that of *model*.
+
+    They are in no schema, wherever the others are. Raises `TypeError` for another table of one of
+    their names.
+    """
     for each in companions:
         table = cast("Table[Any]", each.__table__)
-        if table.key not in model.metadata.tables:
-            table.to_metadata(model.metadata)
+        known = model.metadata.tables.get(table.name)
+        if known is None:
+            _copy(table, model.metadata)
+        elif known.columns.keys() != table.columns.keys():
+            raise TypeError(
+                f"The table {table.name} is Brickwork's, and the metadata of {model.__name__} has "
+                "another of this name. Rename that."
+            )
+
+
+def _copy(table: "Table[Any]", metadata: MetaData) -> None:
+    """Add *table* to *metadata*, outside of its schema: statements name it without one."""
+    schema, metadata.schema = metadata.schema, None
+    try:
+        table.to_metadata(metadata)
+    finally:
+        metadata.schema = schema
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,7 @@ from tests.support.notes import (
     TWENTY,
     Friend,
     Note,
+    NoteCreate,
     NoteRead,
     calling_notes,
     current_user,
@@ -121,11 +122,17 @@ async def test_cursor_of_another_user_is_refused(notes_url: str) -> None:
 
 async def test_row_that_cannot_be_shown_is_a_500(notes_url: str) -> None:
     class Short(NoteRead):
+        text: Annotated[str, MaxLen(3)]  # the rows of another program have more
+
+    class ShortCreate(NoteCreate):
         text: Annotated[str, MaxLen(3)]
+
+    class ShortUpdate(ShortCreate, partial=True): ...
 
     class Every(Resource[Note]): ...
 
-    async with calling(notes_app(Database(notes_url), notes(Every, read=Short))) as client:
+    router = notes(Every, read=Short, create=ShortCreate, update=ShortUpdate)
+    async with calling(notes_app(Database(notes_url), router)) as client:
         assert await path_taken(client.get("/notes/1")) == "500 ORM"
 
 

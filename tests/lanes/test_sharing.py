@@ -24,6 +24,7 @@ from tests.support.notes import (
     TWENTY,
     Base,
     Note,
+    NoteCreate,
     NoteRead,
     Notes,
     calling_notes,
@@ -160,9 +161,15 @@ async def test_failed_reads_are_sent_again_later(empty_url: str) -> None:
 
 async def test_page_that_cannot_be_shown_is_a_500_for_each(notes_url: str) -> None:
     class Short(NoteRead):
+        text: Annotated[str, MaxLen(6)]  # the rows of another program have more
+
+    class ShortCreate(NoteCreate):
         text: Annotated[str, MaxLen(6)]
 
-    async with calling(notes_app(Database(notes_url), notes(read=Short))) as client:
+    class ShortUpdate(ShortCreate, partial=True): ...
+
+    router = notes(read=Short, create=ShortCreate, update=ShortUpdate)
+    async with calling(notes_app(Database(notes_url), router)) as client:
         responses = await asyncio.gather(*(client.get("/notes", headers=ADA) for _ in range(5)))
         assert [summary(each) for each in responses] == ["500"] * 5
         assert texts(await client.get("/notes?limit=1", headers=ADA)) == ["note 1"]

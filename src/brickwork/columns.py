@@ -1,0 +1,291 @@
+"""The types of columns that both databases hold alike."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from inspect import getattr_static
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    BIGINT,
+    BLOB,
+    BOOLEAN,
+    CHAR,
+    DATE,
+    DATETIME,
+    DECIMAL,
+    DOUBLE_PRECISION,
+    FLOAT,
+    INTEGER,
+    JSON,
+    NCHAR,
+    NUMERIC,
+    REAL,
+    SMALLINT,
+    TEXT,
+    TIME,
+    TIMESTAMP,
+    UUID as NATIVE_UUID,
+    VARCHAR,
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Date,
+    DateTime,
+    Double,
+    Enum,
+    Float,
+    Integer,
+    Interval,
+    LargeBinary,
+    Numeric,
+    PickleType,
+    SmallInteger,
+    String,
+    Text,
+    Time,
+    TypeDecorator,
+    Unicode,
+    UnicodeText,
+    Uuid,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import NullType, TypeEngine
+from typing_extensions import override
+
+from brickwork.texts import stored
+
+
+@dataclass(frozen=True)
+class Held:
+    """The values of a column: their class; its choices, or the items of a list.
+
+    A JSON document is `exact` if SQLAlchemy notices each change of it.
+    """
+
+    kind: type
+    choices: frozenset[str] = frozenset()
+    items: "Held | None" = None
+    is_json: bool = False
+    exact: bool = True
+
+    @override
+    def __str__(self) -> str:
+        """Name the values as an annotation does."""
+        if self.choices:
+            return f"Literal{sorted(self.choices)}"
+        if self.is_json:
+            return "an object or an array of JSON"
+        return f"list[{self.items}]" if self.items else self.kind.__name__
+
+
+_CLASSES: Final[Mapping[type[TypeEngine[Any]], type]] = {
+    **dict.fromkeys((String, Text, Unicode, UnicodeText, VARCHAR, TEXT), str),
+    **dict.fromkeys((SmallInteger, Integer, BigInteger, SMALLINT, INTEGER, BIGINT), int),
+    **dict.fromkeys((Float, Double, FLOAT, DOUBLE_PRECISION), float),
+    **dict.fromkeys((Boolean, BOOLEAN), bool),
+    **dict.fromkeys((Date, DATE), date),
+    **dict.fromkeys((Time, TIME), time),
+    Uuid: UUID,
+}
+"""The classes of values, by the class that SQLAlchemy has for the type of the column."""
+
+_ENUMS: Final = {Enum, postgresql.ENUM}
+_DOCUMENTS: Final = {JSON, postgresql.JSON, postgresql.JSONB, sqlite.JSON}
+_LISTS: Final = {ARRAY, postgresql.ARRAY}
+
+_OWN: Final = "or a TypeDecorator with a python_type"
+
+_REMEDIES: Final[Mapping[type[TypeEngine[Any]], str]] = {
+    **dict.fromkeys((CHAR, NCHAR), "PostgreSQL fills it up with spaces. Use String."),
+    **dict.fromkeys(
+        (DateTime, DATETIME, TIMESTAMP, postgresql.TIMESTAMP, sqlite.DATETIME),
+        "SQLite drops the time zone. Use UTCDateTime, which is TIMESTAMP WITH TIME ZONE in "
+        "PostgreSQL.",
+    ),
+    **dict.fromkeys(
+        (Numeric, NUMERIC, DECIMAL),
+        f"SQLite rounds it. Use an integer of the smallest unit, {_OWN}.",
+    ),
+    **dict.fromkeys(
+        (Interval, postgresql.INTERVAL),
+        f"the databases compare it differently. Use an integer of the smallest unit, {_OWN}.",
+    ),
+    **dict.fromkeys(
+        (LargeBinary, BLOB, postgresql.BYTEA, PickleType),
+        f"JSON has no bytes. Use text, {_OWN}.",
+    ),
+    NATIVE_UUID: "SQLite may read it as a number. Use Uuid, which is the same type in PostgreSQL.",
+    REAL: "PostgreSQL rounds it to six digits. Use Double.",
+}
+"""Why a type is refused, and the remedy."""
+
+_SIX_DIGITS: Final = 24
+"""The precision up to which PostgreSQL keeps six decimal digits of a float."""
+
+
+def held_by(column: ColumnElement[Any], place: str) -> Held:
+    """Return the values of *column*.
+
+    Raises `TypeError` for a type that the databases hold differently; *place* names the column.
+    """
+    if isinstance(column.type, NullType) and column.foreign_keys:
+        (key,) = column.foreign_keys
+        raise TypeError(f"{place} has the type of {key.target_fullname}: import its model before.")
+    if isinstance(column.type, NullType) and not isinstance(column, Column):
+        raise TypeError(
+            f"{place} is an expression of no type: give it type_coerce(…, String(200))."
+        )
+    try:
+        return _held(column.type)
+    except _Unequal as reason:
+        raise TypeError(f"{place} is of the type {column.type!r}: {reason}") from None
+
+
+class _Unequal(TypeError):
+    """The databases hold a type differently; the text has the reason and the remedy."""
+
+
+def variants(kind: TypeEngine[Any]) -> tuple[TypeEngine[Any], TypeEngine[Any]]:
+    """Return the types that *kind* stands for on SQLite and on PostgreSQL."""
+    known: Mapping[str, TypeEngine[Any]] = kind._variant_mapping  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return known.get("sqlite", kind), known.get("postgresql", kind)
+
+
+def require_comparable(column: ColumnElement[Any], place: str) -> None:
+    """Raise `TypeError` for a *column* whose values SQLite writes in two forms.
+
+    SQL functions leave the microseconds out, and bound values have them: as text, they differ.
+    """
+    if isinstance(stored(column.type), DateTime | Time) and _is_made_by_sql(column):
+        raise TypeError(
+            f"{place} gets values from SQL, and SQLite's have no microseconds: no filter would "
+            "find them, and no sort would order them. Use Python functions: "
+            "mapped_column(default=…, onupdate=…)."
+        )
+
+
+def has_json_null(column: ColumnElement[Any]) -> bool:
+    """Tell whether *column* may hold the null of JSON in place of NULL."""
+    kinds = (stored(each) for each in variants(column.type))
+    return any(isinstance(each, JSON) and not each.none_as_null for each in kinds)
+
+
+def _is_made_by_sql(column: ColumnElement[Any]) -> bool:
+    if not isinstance(column, Column):
+        return False
+    by_python = [each for each in (column.default, column.onupdate) if each is not None]
+    by_sql = column.server_onupdate or (column.default is None and column.server_default)
+    return bool(by_sql) or any(each.is_clause_element for each in by_python)
+
+
+def _held(kind: TypeEngine[Any]) -> Held:
+    on_sqlite, on_postgresql = (_of(each) for each in variants(kind))
+    if on_postgresql.items and on_sqlite.is_json and on_postgresql.items.kind in _PLAIN_JSON:
+        return on_postgresql
+    if on_sqlite != on_postgresql:
+        raise _Unequal("its variants have values of different classes. Give them one class.")
+    return on_sqlite
+
+
+_PLAIN_JSON: Final = (str, int, float, bool)
+_ITEMS: Final = (*_PLAIN_JSON, UUID, date, time, datetime)
+
+
+def _of(kind: TypeEngine[Any]) -> Held:
+    """Return the values of *kind*, without its variants."""
+    own = next(each for each in type(kind).__mro__ if each.__module__.startswith("sqlalchemy."))
+    if own is TypeDecorator and isinstance(kind, TypeDecorator):
+        return _decorated(kind)
+    if remedy := _REMEDIES.get(own) or _remedy(kind):
+        raise _Unequal(remedy)
+    if own in _ENUMS:
+        return _chosen(kind)
+    if own in _DOCUMENTS:
+        return Held(object, is_json=True, exact=False)
+    if own in _LISTS:
+        return _listed(kind)
+    if own in _CLASSES:
+        return Held(_CLASSES[own])
+    known = ", ".join(
+        dict.fromkeys(each.__name__ for each in _CLASSES if not each.__name__.isupper())
+    )
+    raise _Unequal(
+        f"Brickwork does not know it. Use {known}, Enum, UTCDateTime, JSONDocument, {_OWN}."
+    )
+
+
+def _remedy(kind: TypeEngine[Any]) -> str | None:
+    """Return the remedy for an argument of *kind*, if it has one that makes it unequal."""
+    match kind:
+        case Float(asdecimal=True):
+            return _REMEDIES[Numeric]
+        case Float(precision=int(digits)) if digits <= _SIX_DIGITS:
+            return _REMEDIES[REAL]
+        case Uuid(as_uuid=False):
+            return "as text, SQLite finds no other spelling of it. Leave out as_uuid=False."
+        case Time(timezone=True):
+            return "SQLite drops the time zone. Leave out timezone=True, or use UTCDateTime."
+        case _:
+            return None
+
+
+def _chosen(kind: Any) -> Held:
+    if kind.enum_class:
+        return Held(kind.enum_class)
+    return Held(str, choices=frozenset(kind.enums))
+
+
+def _listed(kind: Any) -> Held:
+    items = _held(kind.item_type)
+    if (kind.dimensions or 1) > 1 or items.kind not in _ITEMS or items.choices:
+        names = ", ".join(each.__name__ for each in _ITEMS)
+        raise _Unequal(f"the items may be {names}. Use JSONDocument for others.")
+    return Held(list, items=items)
+
+
+def is_plain(kind: TypeDecorator[Any]) -> bool:
+    """Tell whether *kind* passes values on as they are."""
+    return all(
+        getattr_static(type(kind), name) is getattr_static(TypeDecorator, name)
+        for name in _PROCESSES
+    )
+
+
+_PROCESSES: Final = (
+    "bind_expression",
+    "bind_processor",
+    "column_expression",
+    "load_dialect_impl",
+    "process_bind_param",
+    "process_result_value",
+    "result_processor",
+)
+
+
+def _decorated(kind: TypeDecorator[Any]) -> Held:
+    if _tells(kind, "python_type"):
+        return _declared(kind)
+    if is_plain(kind):
+        return _held(kind.impl_instance)
+    raise _Unequal(
+        f"it does not say the class of its values. Give {type(kind).__name__} a python_type."
+    )
+
+
+def _declared(kind: TypeDecorator[Any]) -> Held:
+    """Return the values of *kind*, which says their class."""
+    if not isinstance(stored(kind), JSON):
+        return Held(kind.python_type)
+    if not _tells(kind, "compare_values"):
+        name = type(kind).__name__
+        raise _Unequal(f"SQLAlchemy takes true for 1 in it. Let {name} inherit from JSONDocument.")
+    return Held(object, is_json=True)
+
+
+def _tells(kind: TypeDecorator[Any], name: str) -> bool:
+    """Tell whether the class of *kind* has an attribute *name* of its own."""
+    return getattr_static(type(kind), name) is not getattr_static(TypeDecorator, name)

@@ -1,0 +1,49 @@
+"""Clients of one application over each database, on each path, for the tests of a module."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from fastapi import APIRouter
+from httpx2 import AsyncClient
+from sqlalchemy import MetaData
+
+from brickwork import Database
+from tests.support.calls import calling
+from tests.support.databases import Databases
+from tests.support.shop import app_of
+
+
+class Clients:
+    """Starts an application of *routers*, with the tables of *metadata*, when it is asked for."""
+
+    def __init__(
+        self,
+        databases: Databases,
+        stack: AsyncExitStack,
+        metadata: Sequence[MetaData],
+        routers: Sequence[APIRouter],
+    ) -> None:
+        """Start nothing yet; what is started ends with *stack*."""
+        self._databases = databases
+        self._stack = stack
+        self._metadata = metadata
+        self._routers = routers
+        self._known: dict[tuple[str, bool], AsyncClient] = {}
+
+    async def of(self, backend: str, *, fast: bool) -> AsyncClient:
+        """Return the client of the application over *backend*."""
+        if (backend, fast) not in self._known:
+            database = Database(self._databases.empty(backend), fast=fast)
+            for each in self._metadata:
+                await database.create_all(each)
+            client = calling(app_of(database, *self._routers))
+            self._known[backend, fast] = await self._stack.enter_async_context(client)
+        return self._known[backend, fast]
+
+
+async def remove_all(client: AsyncClient, path: str, *, key: str = "id") -> None:
+    """Delete the rows at *path*, of which there are no more than a hundred."""
+    rows = (await client.get(path, params={"limit": 100})).json()
+    if rows:
+        response = await client.delete(f"{path}/batch", params={"id": [each[key] for each in rows]})
+        assert response.status_code == 204, response.text
