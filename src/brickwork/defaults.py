@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from types import SimpleNamespace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from pydantic import BaseModel
 from sqlalchemy import Column, Connection, event, inspect, literal_column, null
@@ -29,7 +29,7 @@ def new_row(model: type[M], data: BaseModel, fields: Collection[str]) -> M:
     """
     row = model(**data.model_dump(include={*fields}))
     for name in _left_out(model, data, fields):
-        vars(row).pop(name, None)  # a JSON column would store the document null
+        vars(row).pop(_with_default(model)[name], None)  # or a JSON column would store null
     if nulls := _sent_as_null(model, data, fields):
         _require_nulls(model)
         inspect(row).info[_NULLS] = nulls
@@ -45,7 +45,7 @@ def replaced(row: DeclarativeBase, data: BaseModel, fields: Collection[str]) -> 
     values = data.model_dump(include={*fields})
     model = type(row)
     for name in _left_out(model, data, fields):
-        values[name] = _default(columns(model)[name], values)
+        values[name] = _default(columns(model)[_with_default(model)[name]], values)
     return values
 
 
@@ -53,7 +53,7 @@ def _left_out(
     model: type[DeclarativeBase], data: BaseModel, fields: Collection[str]
 ) -> Iterator[str]:
     """Yield the *fields* without a value whose columns have a default."""
-    for name in _with_default(model) & {*fields} - data.model_fields_set:
+    for name in _with_default(model).keys() & {*fields} - data.model_fields_set:
         if getattr(data, name) is None:
             yield name
 
@@ -61,19 +61,23 @@ def _left_out(
 def _sent_as_null(
     model: type[DeclarativeBase], data: BaseModel, fields: Collection[str]
 ) -> Collection[str]:
-    sent = _with_default(model) & {*fields} & data.model_fields_set
-    return {name for name in sent if getattr(data, name) is None}
+    """Return the attributes with a default for which the client sent null."""
+    known = _with_default(model)
+    sent = known.keys() & {*fields} & data.model_fields_set
+    return {known[name] for name in sent if getattr(data, name) is None}
 
 
 @cache
-def _with_default(model: type[DeclarativeBase]) -> frozenset[str]:
-    """Return the names of the columns that have a default, except the key."""
-    return frozenset(
-        name
+def _with_default(model: type[DeclarativeBase]) -> Mapping[str, str]:
+    """Return the attributes of columns with a default, except the key, by every name they have."""
+    own = {
+        name: name
         for name, each in columns(model).items()
         if not each.primary_key
         if each.default is not None or each.server_default is not None
-    )
+    }
+    synonyms = inspect(model).synonyms.items()
+    return own | {name: each.name for name, each in synonyms if each.name in own}
 
 
 @cache
@@ -91,7 +95,7 @@ def _set_nulls(_: Mapper[Any], _c: Connection, row: DeclarativeBase) -> None:
     for name in state.info[_NULLS]:
         # None would ask SQLAlchemy for the default, unless the type stores None by itself.
         if not columns(type(row))[name].type.should_evaluate_none:
-            setattr(row, name, _NULL)
+            state.dict[name] = _NULL  # which no validator of the model sees
 
 
 def _is_null(value: object) -> bool:
@@ -110,14 +114,12 @@ def _default(column: Column[Any], values: Mapping[str, Any]) -> Any:
     expression = getattr(column.server_default, "arg", None)
     if isinstance(expression, str):
         quoted = expression.replace("'", "''")
-        return literal_column(f"'{quoted}'")
+        return cast("object", literal_column(f"'{quoted}'"))
     return expression
 
 
 def _python_default(default: Any, values: Mapping[str, Any]) -> Any:
-    if default.is_sequence:
-        return None
     if not default.is_callable:
-        return default.arg
+        return getattr(default, "arg", None)
     make: Callable[[Any], Any] = default.arg
     return make(SimpleNamespace(current_parameters=values, get_current_parameters=lambda: values))

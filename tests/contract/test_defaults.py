@@ -8,7 +8,9 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import MetaData, String, func, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.orm import Mapped, mapped_column, synonym, validates
 from typing_extensions import override
 
 from brickwork import (
@@ -38,6 +40,16 @@ class Base(Model):
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
 
 
+def marked(context: DefaultExecutionContext) -> str:
+    """Return the key of the row that *context* inserts, with a mark."""
+    return f"{(context.current_parameters or {})['id']}!"
+
+
+def marked(context: DefaultExecutionContext) -> str:
+    """Return the key of the row that *context* inserts, with a mark."""
+    return f"{(context.current_parameters or {})['id']}!"
+
+
 class Item(Base):
     """A row with a default of each kind."""
 
@@ -46,9 +58,7 @@ class Item(Base):
     id: Mapped[str] = mapped_column(String(20), primary_key=True)
     scalar: Mapped[str | None] = mapped_column(String(20), default="scalar")
     called: Mapped[str | None] = mapped_column(String(20), default=lambda: "called")
-    computed: Mapped[str | None] = mapped_column(
-        String(20), default=lambda context: context.current_parameters["id"] + "!"
-    )
+    computed: Mapped[str | None] = mapped_column(String(20), default=marked)
     expression: Mapped[str | None] = mapped_column(String(20), default=func.lower("EXPRESSION"))
     server: Mapped[str | None] = mapped_column(String(20), server_default="it's")
     number: Mapped[int | None] = mapped_column(server_default="7")
@@ -57,6 +67,13 @@ class Item(Base):
     kept: Mapped[str | None] = mapped_column(String(20).evaluates_none(), default="kept")
     required: Mapped[int] = mapped_column(default=3)
     plain: Mapped[str | None] = mapped_column(String(20))
+    inner: Mapped[str | None] = mapped_column(String(20), default="outer")
+    outer: Mapped[str | None] = synonym("inner")
+
+    @validates("scalar")
+    def check(self, _: str, value: object) -> object:
+        assert value is None or isinstance(value, str)
+        return value
 
 
 class ItemCreate(Schema):
@@ -72,6 +89,7 @@ class ItemCreate(Schema):
     kept: str | None = None
     required: int | None = 3
     plain: str | None = None
+    outer: str | None = None
 
 
 class ItemUpdate(ItemCreate, partial=True): ...
@@ -90,6 +108,7 @@ class ItemRead(ReadSchema):
     kept: str | None
     required: int
     plain: str | None
+    outer: str | None
 
 
 class Items(Resource[Item]):
@@ -110,6 +129,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "kept": "kept",
     "required": 3,
     "plain": None,
+    "outer": "outer",
 }
 NULLS: Final[Mapping[str, Any]] = {name: None for name in DEFAULTS if name != "required"}
 

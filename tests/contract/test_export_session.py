@@ -462,6 +462,33 @@ async def test_dependencies_end_when_the_client_leaves(database: Database) -> No
     assert connections_in_use(database) == 0
 
 
+async def test_client_that_leaves_is_sent_no_end(database: Database) -> None:
+    download = Download(database, app=app_of(People), path="/people")
+    await download.lines()
+    await download.leave()
+
+    assert [each for each in download.late if not each.get("more_body", True)] == []
+
+
+class Stuck(Resource[Employee]):
+    @override
+    async def export(self, at: ListQuery[Employee], /) -> AsyncGenerator[Employee]:
+        async for each in super().export(at):
+            yield each
+        await self.session.execute(text("SELECT pg_sleep(60)"))
+
+
+@postgres_only
+async def test_client_leaves_while_the_database_is_asked(database: Database) -> None:
+    download = Download(database, app=app_of(Stuck), path="/people")
+    for _ in range(ROWS // 50):
+        await download.lines()
+    await download.leave()
+
+    assert download.task.exception() is None
+    assert connections_in_use(database) == 0
+
+
 async def test_dependencies_end_before_an_answer_that_is_never_sent(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

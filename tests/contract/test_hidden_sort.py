@@ -120,7 +120,7 @@ async def test_no_answer_has_a_hidden_value(client: AsyncClient) -> None:
     assert len(cursors(answers)) == 6
     for each in cursors(answers):
         data = urlsafe_b64decode(each + "=" * (-len(each) % 4))
-        assert not any(hidden in data for hidden in (b"83000", b"501", b"Al", b"Cy", b"Bold"))
+        assert not any(hidden in data for hidden in (b"83000", b"Bartholomew"))
     for answer in answers:
         head = await client.head(str(answer.request.url))
         assert head.headers["link"] == answer.headers["link"]

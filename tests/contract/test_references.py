@@ -47,7 +47,9 @@ class Shelf(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     owner: Mapped[str] = mapped_column(String(10))
     label: Mapped[str] = mapped_column(String(10), unique=True)
-    volumes: Mapped[list["Volume"]] = relationship(back_populates="shelf")
+    volumes: Mapped[list["Volume"]] = relationship(
+        back_populates="shelf", foreign_keys="Volume.shelf_id"
+    )
     boxes: Mapped[list["Box"]] = relationship()
 
 
@@ -73,7 +75,9 @@ class Volume(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[str] = mapped_column(String(20))
     shelf_id: Mapped[int | None] = mapped_column(ForeignKey(Shelf.id))
-    shelf: Mapped[Shelf | None] = relationship(back_populates="volumes")
+    shelf: Mapped[Shelf | None] = relationship(back_populates="volumes", foreign_keys=shelf_id)
+    spare_id: Mapped[int | None] = mapped_column(ForeignKey(Shelf.id))
+    spare: Mapped[Shelf | None] = relationship(foreign_keys=spare_id, post_update=True)
     tags: Mapped[list[Tag]] = relationship(secondary=tagged, back_populates="volumes")
 
 
@@ -146,7 +150,8 @@ class Volumes(Resource[Volume]):
 
     @override
     def references(self) -> Scopes:
-        return {"shelf_id": self.shelves.query(), "tags": self.tags.query()}
+        shelves = self.shelves.query()
+        return {"shelf_id": shelves, "spare_id": shelves, "tags": self.tags.query()}
 
     @override
     async def create(self, row: Volume, /) -> None:
@@ -159,13 +164,15 @@ class Volumes(Resource[Volume]):
         await self.place(row)
 
     async def place(self, row: Volume) -> None:
-        way, _, number = row.title.partition(" ")
-        session, key = self.session, int(number or 1)
+        way, _, number = row.title.rpartition(" ")
+        session, key = self.session, int(number) if way else 1
         match way:
             case "key":
                 row.shelf_id = key
             case "relationship":
                 row.shelf = await session.get_one(Shelf, key)
+            case "later statement":
+                row.spare = await session.get_one(Shelf, key)
             case "collection":
                 shelf = await session.get_one(Shelf, key)
                 await session.refresh(shelf, ["volumes"])
@@ -192,7 +199,7 @@ class Volumes(Resource[Volume]):
                 await session.refresh(shelf, ["boxes"])
                 shelf.boxes.append(Box())
             case _:
-                assert way in {"one", "two"}
+                assert row.title in {"one", "two"}
 
 
 class ByRelationship(Volumes):
@@ -260,6 +267,7 @@ async def counts(database: Database) -> list[int]:
 WAYS = {
     "key": "#/shelf_id",
     "relationship": "#/shelf_id",
+    "later statement": "#/spare_id",
     "collection": "#/shelf_id",
     "expression": "#/shelf_id",
     "cascade": "#/shelf_id",

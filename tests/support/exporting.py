@@ -108,6 +108,8 @@ class Download:
         self._messages: asyncio.Queue[Message] = asyncio.Queue()
         self._gone = asyncio.Event()
         self._asked = False
+        self.late: list[Message] = []
+        """The messages to a client that has left."""
         self.task = asyncio.create_task(self._run(app))
 
     async def _run(self, app: FastAPI) -> None:
@@ -124,8 +126,10 @@ class Download:
         if not self._gone.is_set():
             self._messages.put_nowait(message)
             await self._messages.join()
-        elif self._spec >= SPECS[1]:
-            raise OSError
+        else:
+            self.late.append(message)
+            if self._spec >= SPECS[1]:
+                raise OSError
 
     async def next(self) -> Message:
         """Return the next message, and let the application make the one after it."""

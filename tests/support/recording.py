@@ -52,7 +52,7 @@ def driver_statements() -> Generator[list[str]]:
             await_(driver.set_trace_callback(note))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("brickwork.database.prepare", prepare_and_listen)
+        patch.setattr("brickwork.engines.prepare", prepare_and_listen)
         yield sent
 
 
