@@ -1,5 +1,6 @@
 """Strict JSON: what is read, what is refused, and that nothing else can happen."""
 
+import gc
 import json
 from typing import Any
 
@@ -8,6 +9,8 @@ from hypothesis import given, strategies as st
 
 from brickwork import Invalid, Limits, Malformed
 from brickwork.documents import is_array, is_object, parse
+from brickwork.limits import current
+from brickwork.problems import ContentTooLarge, Problem
 from tests.support.values import VALID, law
 
 MAX_DEPTH = Limits().depth
@@ -149,6 +152,80 @@ def test_a_document_that_nests_deeper_is_invalid(raw: bytes) -> None:
         parse(raw)
     (fault,) = refused.value.errors
     assert (fault.code, fault.pointer) == ("too_deep", "#")
+
+
+def count(document: object) -> int:
+    """Return how many values *document* has, itself included."""
+    if isinstance(document, dict):
+        return 1 + sum(map(count, document.values()))
+    return 1 + sum(map(count, document)) if isinstance(document, list) else 1
+
+
+def limited(raw: bytes, values: int) -> object:
+    """Return what `parse` does where a document may have so many *values*."""
+    token = current.set(Limits(values=values))
+    try:
+        return parse(raw)
+    finally:
+        current.reset(token)
+
+
+@law
+@given(document=VALID, indent=st.sampled_from((None, 0, 2)))
+def test_document_has_as_many_values_as_the_limit_says(document: Any, indent: int | None) -> None:
+    raw, values = json.dumps(document, indent=indent).encode(), count(document)
+    assert repr(limited(raw, values)) == repr(document)
+    with pytest.raises(ContentTooLarge) as refused:
+        limited(raw, values - 1)
+    assert refused.value.detail == f"The body may have {values - 1} values."
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'[",,,,", "[[[[", "{{{{"]',
+        b'["\\",,,,\\\\", "\\\\", "\\""]',
+        b'{",,": ",", "[": "{"}',
+        b"[ ] ",
+        b"[[\n], {\r\n}, {\t }]",
+    ],
+)
+def test_marks_in_text_are_no_values(raw: bytes) -> None:
+    document = json.loads(raw)
+    assert limited(raw, count(document)) == document
+    with pytest.raises(ContentTooLarge):
+        limited(raw, count(document) - 1)
+
+
+@pytest.mark.parametrize(
+    ("raw", "error"),
+    [
+        (b"[" + b"1," * 200_000, ContentTooLarge),
+        (b"[" * 200_000, Invalid),
+        (b"[" + arrays(65) + b"," + b"[]," * 200_000 + b"1]", Invalid),
+        (b'"' + b",[" * 200_000, Malformed),
+        (b'"\\"' * 200_000, Malformed),
+        (b'"' * 400_001, Malformed),
+        (b"\\" * 400_001, Malformed),
+    ],
+    ids=["values", "brackets", "deep first", "text", "quotes in text", "quotes", "backslashes"],
+)
+def test_broken_document_beyond_a_limit(raw: bytes, error: type[Problem]) -> None:
+    with pytest.raises(error):
+        parse(raw)
+
+
+def test_garbage_is_collected_as_before() -> None:
+    many = b"[" + b"1," * 2_000 + b"1]"
+    gc.disable()
+    try:
+        parse(many)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+    with pytest.raises(Malformed):
+        parse(many + b"]")
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,13 @@ async def test_headers_have_their_limit(client: AsyncClient) -> None:
     assert summary(await client.get("/", headers={"x-a": "b" * (spare + 1)})) == "431"
 
 
+async def test_cookie_has_a_limit_of_backslashes() -> None:
+    async with calling(create_app()) as usual:
+        for number, answer in ((1_000, "200"), (1_001, "431")):
+            cookie = 'a="' + "\\" * number + '"'
+            assert summary(await usual.get("/", headers={"cookie": cookie})) == answer
+
+
 @pytest.mark.parametrize("path", ["/strict", "/plain", "/raw"])
 async def test_a_body_has_its_limit_whether_its_length_is_declared_or_not(
     client: AsyncClient, path: str

@@ -11,7 +11,7 @@ from httpx2 import AsyncClient
 from pydantic import BaseModel, Field, model_validator
 
 from brickwork import ReadSchema, Route, Schema, install
-from brickwork.refusals import MAX_FAULTS, MAX_NAME
+from brickwork.limits import MAX_FAULTS, MAX_NAME
 from tests.support.bodies import summary
 from tests.support.calls import calling
 

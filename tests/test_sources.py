@@ -90,9 +90,37 @@ CSV: Cases = {
         f"a,b\n{LONG},2\n3,4\n",
         [(2, "A row may have 100 bytes."), (3, {"a": "3", "b": "4"})],
     ),
-    "a quote that nothing closes in time": (
+    "too long, of several lines": (
+        'a,b\n1,2\n"' + "3,4\n" * 60 + '",5\n6,7\n',
+        [(2, ...), (3, "A row may have 100 bytes."), (64, {"a": "6", "b": "7"})],
+    ),
+    "much too long, of several lines": (
+        'a,b\n"' + "3,4\n" * 1_000_000 + '",5\n6,7\n',
+        [(2, "A row may have 100 bytes."), (1_000_003, {"a": "6", "b": "7"})],
+    ),
+    "too long, with quotes in quotes": (
+        f'a,b\n"{LONG}""\n3,4\n""\n5,6",7\n8,9\n',
+        [(2, "A row may have 100 bytes."), (6, {"a": "8", "b": "9"})],
+    ),
+    "too long, with a quote at the end of what is read at once": (
+        f'a,b\n"{"x" * 98}""{"y" * 1_048_573}""\n3,4\n",5\n6,7\n',
+        [(2, "A row may have 100 bytes."), (5, {"a": "6", "b": "7"})],
+    ),
+    "too long, with the second cell in quotes": (
+        f'a,b\n{LONG},"\n3,4\n"\n5,6\n',
+        [(2, "A row may have 100 bytes."), (5, {"a": "5", "b": "6"})],
+    ),
+    "too long, with a quote in a plain cell": (
+        f'a,b\n{LONG}",3\n4,5\n',
+        [(2, "A row may have 100 bytes."), (3, {"a": "4", "b": "5"})],
+    ),
+    "too long, with text behind a quote": (
+        f'a,b\n"{LONG}"x",3\n4,5\n',
+        [(2, "A row may have 100 bytes."), (3, {"a": "4", "b": "5"})],
+    ),
+    "too long, and a quote that nothing closes": (
         'a,b\n"' + "12345678\n" * 12 + "3,4\n",
-        [(2, "A row may have 100 bytes."), (14, {"a": "3", "b": "4"})],
+        [(2, "The row is not CSV: a quoted cell has no end.")],
     ),
 }
 
@@ -119,7 +147,24 @@ def test_each_row_is_read_or_its_problem_told(
 @pytest.mark.parametrize("name", ["a.csv", "a.ndjson"])
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 def test_reading_can_go_on_behind_every_row(tmp_path: Path, name: str, ending: str) -> None:
-    lines = ["1", "", "x" * 120, "3", '"', "4"] if name == "a.ndjson" else ["a", "1", "", '"2', '"']
+    long = "x" * 120
+    lines = ["1", "", long, "3", '"', "4"]
+    if name == "a.csv":
+        lines = [
+            "a",
+            "1",
+            "",
+            '"2',
+            '"',
+            f'"{long}',
+            long,
+            '"',
+            "3",
+            f'"{long}',
+            "4",
+            f'{long}"',
+            "5",
+        ]
     path = written(tmp_path, name, ending.join(lines) + ending)
     records = read(path)
 
@@ -145,6 +190,16 @@ def test_a_file_that_changed_where_it_was_read_is_not_read_on(tmp_path: Path, te
 
     with pytest.raises(Misuse, match=r"a\.ndjson has changed .* --restart"):
         read(path, first.end)
+
+
+def test_line_behind_a_cell_without_end_has_its_number(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", 'a\n"' + "12345678\n" * 20)
+    (refused,) = read(path)
+    with path.open("a") as file:
+        file.write("b\n")
+
+    assert refused.end.lines == 21
+    assert told(read(path, refused.end)) == [(22, {"a": "b"})]
 
 
 def test_what_is_added_at_the_end_is_read_on(tmp_path: Path) -> None:

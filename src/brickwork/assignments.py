@@ -16,10 +16,10 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import ColumnProperty, DeclarativeBase, Mapper
 
 from brickwork.columns import Held, held_by
+from brickwork.field_values import Fields, Leaf
 from brickwork.inputs import bounds_of
 from brickwork.models import is_mark
 from brickwork.schemas import Schema
-from brickwork.values import Fields, Leaf
 
 
 def check(schema: type[Schema], model: type[DeclarativeBase]) -> None:

@@ -86,7 +86,7 @@ def create(shape: Shape[M]) -> Endpoint:
         return made
 
     kind: Any = Annotated[list[shape.create], Few()]  # type: ignore[name-defined]
-    lane = lane_of(shape, lambda shape: create_batch_lane(shape, kind))
+    lane = lane_of(shape, create_batch_lane)
     return typed(endpoint, shape, lane=lane, items=Annotated[kind, Body()])
 
 

@@ -12,7 +12,7 @@ from typing_extensions import override
 from brickwork.documents import parse
 from brickwork.guards import bound, guard
 from brickwork.misuse import Misuse
-from brickwork.problems import Invalid, Problem
+from brickwork.problems import Problem
 from brickwork.schemas import Schema
 
 _TEXTS: Final = {"string", "integer", "number", "boolean", "null"}
@@ -94,6 +94,6 @@ def _parsed(text: str | None) -> object:
     try:
         return None if text is None else parse(text.encode(errors="surrogatepass"))
     except Problem as problem:
-        code: LiteralString = "too_deep" if isinstance(problem, Invalid) else "malformed"
+        code: LiteralString = problem.errors[0].code if problem.errors else problem.code  # pyright: ignore[reportAssignmentType]
         detail = problem.detail.replace("The body", "The cell").replace("line 1, ", "")
         raise PydanticCustomError(code, "{detail}", {"detail": detail}) from None

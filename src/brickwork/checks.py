@@ -98,6 +98,8 @@ class _Checks:
 
     def register(self, resource: Checking) -> None:
         """Add *resource*, which was made after its fields."""
+        if id(resource) in self.resources:
+            return
         values = (self.resources.get(id(each)) for each in vars(resource).values())
         fields = {each for each in values if each is not None}
         self.parts[resource] = fields.union(*(self.parts[each] for each in fields))
@@ -106,14 +108,17 @@ class _Checks:
     def assign(self, row: DeclarativeBase, resource: Checking, *, wrote: bool) -> None:
         """Have *row* held against *resource*, which read it or *wrote* it.
 
-        The last to write it takes the place of the others. A part of a resource never does: what
-        the resource reads or writes through it is its own.
+        The last to write it takes the place of the others. A row that a part of a resource reads or
+        writes is held against that resource, too.
         """
-        owners = self.owners.get(inspect(row), [])
+        self.register(resource)
+        owners = [] if wrote else self.owners.get(inspect(row), [])
         if any(resource is each or resource in self.parts[each] for each in owners):
             return
-        others = [] if wrote else [e for e in owners if e not in self.parts[resource]]
-        self.owners[inspect(row)] = [*others, resource]
+        others = [each for each in owners if each not in self.parts[resource]]
+        wholes = [whole for whole, parts in self.parts.items() if resource in parts]
+        own = [resource, *(each for each in wholes if isinstance(row, _model(each)))]
+        self.owners[inspect(row)] = [*dict.fromkeys((*others, *own))]
 
     def of(self, row: DeclarativeBase) -> Sequence[Checking]:
         """Return the resources that *row* is held against: if none has it, all of its model."""
@@ -147,22 +152,21 @@ class _Checks:
 
 
 def register(session: AsyncSession, resource: Checking) -> None:
-    """Have *session* hold the rows that it writes against *resource*."""
-    known: _Checks = session.info.setdefault(_CHECKS, _Checks())
-    known.register(resource)
+    """Have *session* hold the rows that it writes against *resource*, if it may write."""
+    if session.info.get("writes") is not False:  # nor None, of a session that is not ours
+        _checks(session).register(resource)
 
 
 def assign(session: AsyncSession, row: M, resource: Checking, *, wrote: bool = True) -> M:
     """Have *row* held against *resource*, which *wrote* it or read it; return the row."""
-    if known := _known(session):
-        known.assign(row, resource, wrote=wrote)
+    if session.info.get("writes") is not False:
+        _checks(session).assign(row, resource, wrote=wrote)
     return row
 
 
 def release(session: AsyncSession, row: DeclarativeBase) -> None:
     """Let *row* be out of scope when it is written, since it is deleted."""
-    if known := _known(session):
-        known.leaving.add(inspect(row))
+    _checks(session).leaving.add(inspect(row))
 
 
 async def check_scopes(session: AsyncSession) -> None:
@@ -170,11 +174,17 @@ async def check_scopes(session: AsyncSession) -> None:
 
     A commit does so as well. This is for savepoints, where one row of several is to blame.
     """
-    if known := _known(session):
-        await session.run_sync(known.check_scopes)
+    await session.run_sync(_checks(session).check_scopes)
 
 
-def _known(session: AsyncSession | Session) -> _Checks | None:
+def _checks(session: AsyncSession) -> _Checks:
+    if _CHECKS not in session.info:
+        session.info[_CHECKS] = _Checks()
+    known: _Checks = session.info[_CHECKS]
+    return known
+
+
+def _known(session: Session) -> _Checks | None:
     known: _Checks | None = session.info.get(_CHECKS)
     return known
 

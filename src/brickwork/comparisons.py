@@ -8,7 +8,7 @@ from types import NoneType
 from typing import Any, Final
 
 from brickwork.columns import Held
-from brickwork.values import Fields, Leaf, Node, fields_of
+from brickwork.field_values import Fields, Leaf, Node, fields_of
 
 
 def shows(fields: Fields, leaf: Leaf, held: Held) -> bool:

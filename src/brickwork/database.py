@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Seque
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
+from weakref import WeakValueDictionary
 
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
@@ -101,7 +102,8 @@ class Database:
         self.retries = 0
         self.fast = fast and made.may_be_fast and not _overridden(type(self))
         self.coalesce = coalesce
-        self.coalescers: dict[object, Coalescer[Any, Any]] = {}
+        self.coalescers: WeakValueDictionary[object, Coalescer[Any, Any]] = WeakValueDictionary()
+        """The coalescers that carry something out now, by the statement."""
         self.shared = Sharing(pool_timeout)
         self.tables: set[Table[Any]] = set()
         """The tables that requests to the application use; the check at its start-up adds them."""

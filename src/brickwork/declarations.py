@@ -13,6 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapper
 
 from brickwork import assignments, outputs
 from brickwork.deletion import is_soft
+from brickwork.field_values import Fields
 from brickwork.inputs import fitted
 from brickwork.keys import key_type, primary_key
 from brickwork.lists import ListQuery, model_of, require_sortable
@@ -21,7 +22,6 @@ from brickwork.resource import Resource
 from brickwork.schemas import Schema
 from brickwork.signatures import check_fields
 from brickwork.sorting import order
-from brickwork.values import Fields
 
 M = TypeVar("M", bound=DeclarativeBase)
 

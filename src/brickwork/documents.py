@@ -1,12 +1,16 @@
 """Strict JSON: from the bytes of a body to the document they stand for (RFC 8259)."""
 
+import gc
 import json
+import re
 from collections.abc import Iterable
+from itertools import accumulate
+from typing import Final, TypeAlias, cast
 
 from typing_extensions import TypeIs
 
 from brickwork.limits import current
-from brickwork.problems import Fault, Invalid, Malformed
+from brickwork.problems import ContentTooLarge, Fault, Invalid, Malformed
 
 
 def is_object(value: object) -> TypeIs[dict[str, object]]:
@@ -23,11 +27,15 @@ def parse(raw: bytes) -> object:
     """Return the document in *raw*, of `dict`, `list`, `str`, `int`, `float`, `bool` and `None`.
 
     Raises `Malformed` for what is no JSON text: broken syntax, bytes that are not UTF-8, a key
-    twice in one object, `NaN` and `Infinity`. Raises `Invalid` for one nested too deep. A number
-    too large for a double is returned as infinity, for the schema to refuse where it stands.
+    twice in one object, `NaN` and `Infinity`. Raises `Invalid` for one nested too deep, and
+    `ContentTooLarge` for one with too many values. A number too large for a double is returned as
+    infinity, for the schema to refuse where it stands.
     """
+    if (values := most_values(raw)) > current.get().values:
+        _require_few_values(raw)
+    loads = _loads_uncollected if values > _MANY else _loads
     try:
-        document = _loads(raw.decode())
+        document = loads(raw.decode())
     except UnicodeDecodeError:
         raise Malformed("The body is not UTF-8.") from None
     except json.JSONDecodeError as error:
@@ -38,9 +46,38 @@ def parse(raw: bytes) -> object:
     except RecursionError:
         raise _too_deep() from None
     limit = current.get().depth
-    if raw.count(b"[") + raw.count(b"{") > limit and _depth(document) > limit:
+    if raw.count(b"[") + raw.count(b"{") > limit and _is_deeper(document, limit):
         raise _too_deep()
     return document
+
+
+def most_values(raw: bytes) -> int:
+    """Return how many values the document in *raw* has at most; text may have the marks of more."""
+    return 1 + raw.count(b",") + raw.count(b"[") + raw.count(b"{")
+
+
+def _require_few_values(raw: bytes) -> None:
+    """Raise a problem if *raw* has too many values, before they take time and memory."""
+    limits = current.get()
+    # At most one text names each value; beyond so many, the rest does not matter.
+    most = 2 * limits.values
+    without_texts, texts = _STRING.subn(b"0", raw, count=most + 1)
+    marks = without_texts.translate(None, b" \t\r\n")
+    # Whatever is in an array or object begins behind its bracket, or behind a comma.
+    nested = marks.count(b"[") + marks.count(b"{")
+    empty = marks.count(b"[]") + marks.count(b"{}")
+    if texts <= most and 1 + marks.count(b",") + nested - empty <= limits.values:
+        return
+    brackets = marks.translate(None, _NO_BRACKETS)[:most]
+    depths = accumulate(map(_STEPS.__getitem__, brackets))
+    if any(depth > limits.depth for depth in depths):
+        raise _too_deep()
+    raise ContentTooLarge(f"The body may have {limits.values} values.")
+
+
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_NO_BRACKETS: Final = bytes({*range(256)} - _STEPS.keys())
 
 
 class _Refused(ValueError):
@@ -56,6 +93,24 @@ def _loads(text: str) -> object:
         return json.loads(
             text, object_pairs_hook=_unique, parse_constant=_refuse, parse_int=_integer
         )
+
+
+_MANY: Final = 1_000
+"""From how many values on the garbage collector would run while a document is made."""
+
+
+def _loads_uncollected(text: str) -> object:
+    """Return the document in *text*, in which there is no garbage.
+
+    To look for garbage took ten times as long as to make the document.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return _loads(text)
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _integer(digits: str) -> float:
@@ -76,16 +131,22 @@ def _refuse(constant: str) -> object:
     raise _Refused(f"The body is not JSON: {constant} is no JSON number.")
 
 
-def _depth(document: object) -> int:
-    depth, level = 0, [document]
-    while level := [each for each in level if is_object(each) or is_array(each)]:
-        depth += 1
-        level = [child for each in level for child in _children(each)]
-    return depth
+def _is_deeper(document: object, limit: int) -> bool:
+    """Tell whether arrays and objects of *document* nest deeper than *limit*."""
+    level = [document]
+    for _ in range(limit + 1):
+        nested = [cast("_Nested", each) for each in level if isinstance(each, dict | list)]
+        if not nested:
+            return False
+        level = [child for each in nested for child in _children(each)]
+    return True
 
 
-def _children(value: dict[str, object] | list[object]) -> Iterable[object]:
-    return value.values() if is_object(value) else value
+_Nested: TypeAlias = dict[str, object] | list[object]
+
+
+def _children(value: _Nested) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _too_deep() -> Invalid:

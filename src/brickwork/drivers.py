@@ -226,9 +226,11 @@ def _note_success(lender: Lender) -> None:
 
 
 def _coalescer(database: Database, name: object, run: _Run, *, at_once: int) -> Coalescer[Any, Any]:
-    if name not in database.coalescers:
-        database.coalescers[name] = Coalescer(run, at_once=at_once, timeout=database.timeout)
-    return database.coalescers[name]
+    known = database.coalescers.get(name)
+    if known is None:  # nothing of this name is carried out now
+        known = Coalescer(run, at_once=at_once, timeout=database.timeout)
+        database.coalescers[name] = known
+    return known
 
 
 async def _sent(

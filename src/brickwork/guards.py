@@ -4,19 +4,22 @@ Pydantic compiles a model to a core schema, a tree of nodes; here each node that
 value is made as strict as JSON and no wider than what both databases hold.
 """
 
-import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any, Final, LiteralString, TypeAlias, cast
 
-from pydantic import ValidationError
-from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from brickwork import values
 from brickwork.documents import is_array, is_object
-
-Node: TypeAlias = dict[str, Any]
-"""One node of a core schema (https://docs.pydantic.dev/latest/internals/architecture/)."""
+from brickwork.validation import (
+    Node,
+    limited,
+    limited_choice,
+    limited_collection,
+    limited_fields,
+)
 
 Bounds: TypeAlias = Mapping[str, Mapping[str, int]]
 """By kind of node, what its values are held within: `{"str": {"max_length": 200}}`."""
@@ -50,8 +53,6 @@ _DATETIME: Final = re.compile(
 TEXT_PATTERN: Final = r"^[^\u0000]*$"
 """What openapi.json says of text; that it has no lone surrogate, no pattern can say."""
 
-NOT_TEXT: Final = re.compile("[\0\ud800-\udfff]")
-
 
 def guard(schema: Any, resolve: Callable[[Any], Any], *, written: bool = False) -> Any:
     """Return *schema* with a guard on every value in it; *schema* itself is not changed.
@@ -65,7 +66,7 @@ def guard(schema: Any, resolve: Callable[[Any], Any], *, written: bool = False) 
     guards = _WRITTEN_GUARDS if written else _GUARDS
 
     def change(node: Node) -> Node:
-        if node.get("type") == "model" and not hasattr(node["cls"], OURS):
+        if node.get("type") in {"model", "dataclass"} and _is_compiled(node["cls"]):
             raise TypeError(f"{node['cls'].__name__} is no Schema: let it inherit from Schema.")
         if node.get("type") != "definition-ref":
             return guards.get(str(node.get("type")), _as_it_is)(node)
@@ -85,13 +86,42 @@ def guard(schema: Any, resolve: Callable[[Any], Any], *, written: bool = False) 
     return core_schema.definitions_schema(guarded, [*definitions.values()])
 
 
+def _is_compiled(kind: type[Any]) -> bool:
+    """Tell whether Pydantic validates *kind* by a schema of its own, which has no guards."""
+    return hasattr(kind, "__pydantic_validator__") and not hasattr(kind, OURS)
+
+
+class FaultLimit:
+    """On the type of a body: an answer names a hundred of its faults, and no others are looked for.
+
+    A `Schema` sees to that itself; here it is for lists of them, and whatever else is in a body.
+    """
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler, /
+    ) -> CoreSchema:
+        """Count the faults."""
+        schema: Any = limited(_rebuilt(handler(source), _limit))
+        return schema  # type: ignore[no-any-return]
+
+
 def bound(schema: Any, bounds: Mapping[str, Bounds]) -> Any:
     """Return *schema*, that of a model, with each field that *bounds* names held within them."""
-    if not bounds or not is_object(schema):
+    if not bounds:
         return schema
-    if schema.get("type") == "model-fields" and is_object(fields := schema["fields"]):
-        return schema | {"fields": {k: _narrow(v, bounds.get(k, {})) for k, v in fields.items()}}
-    return schema | {"schema": bound(schema.get("schema"), bounds)}
+
+    def narrow(node: Node) -> Node:
+        fields = {k: _narrow(v, bounds.get(k, {})) for k, v in node["fields"].items()}
+        return node | {"fields": fields}
+
+    return _at_fields(schema, narrow)
+
+
+def _at_fields(schema: Any, change: Callable[[Node], Node]) -> Any:
+    """Return *schema*, that of a model, with what *change* makes of its fields."""
+    if schema["type"] == "model-fields":
+        return change(schema)
+    return schema | {"schema": _at_fields(schema["schema"], change)}
 
 
 def _narrow(schema: Any, bounds: Bounds) -> Any:
@@ -143,7 +173,7 @@ def _int(node: Node) -> Node:
 def _float(node: Node) -> Node:
     finite = node | {"strict": True, "allow_inf_nan": False}
     # Databases differ on the sign of a zero.
-    return _before(_no_huge_number, _after(lambda value: value + 0.0, finite))
+    return _before(values.number, _after(lambda value: value + 0.0, finite))
 
 
 def _literal(node: Node) -> Node:
@@ -155,7 +185,7 @@ def _enum(node: Node) -> Node:
 
 
 def _str(node: Node) -> Node:
-    guarded = _after(_text, node)
+    guarded = _after(values.text, node)
     if "pattern" in node:  # which, in JSON schema, there can be one of
         return guarded
     return guarded | {"metadata": {"pydantic_js_updates": {"pattern": TEXT_PATTERN}}}
@@ -167,7 +197,9 @@ def _uuid(node: Node) -> Node:
 
 def _datetime(node: Node) -> Node:
     aware = node | {"tz_constraint": "aware"}
-    return _after(_utc, _written(_DATETIME, aware, "datetime_parsing", "a date-time (RFC 3339)"))
+    return _after(
+        values.utc, _written(_DATETIME, aware, "datetime_parsing", "a date-time (RFC 3339)")
+    )
 
 
 def _date(node: Node) -> Node:
@@ -179,10 +211,79 @@ def _time(node: Node) -> Node:
 
 
 def _any(node: Node) -> Node:
-    return _after(check_json, node)
+    return _after(values.document, node)
 
 
-_GUARDS: Final[dict[str, Callable[[Node], Node]]] = {
+def _model(node: Node) -> Node:
+    """Have a model refuse a hundred unknown fields at most, where it refuses them."""
+    if node.get("config", {}).get("extra_fields_behavior") != "forbid":
+        return node
+    return node | {"schema": _at_fields(node["schema"], _fields)}
+
+
+def _fields(node: Node) -> Node:
+    return limited_fields(node, {*_names(node["fields"])})
+
+
+def _names(fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names that a body may have *fields* under."""
+    for name, each in fields.items():
+        yield name
+        alias = each.get("validation_alias", name)
+        for path in [alias] if isinstance(alias, str) else alias:
+            yield path if isinstance(path, str) else path[0]
+
+
+def _items(node: Node) -> Node:
+    return limited_collection(node, "items_schema")
+
+
+def _list(node: Node) -> Node:
+    items = _inner(node.get("items_schema", {}), _any)
+    return _any(node | {"items_schema": items}) if items else _items(node)
+
+
+def _dict(node: Node) -> Node:
+    key: Node = node.get("keys_schema", {})
+    keys, items = (
+        _inner(key, _any) or _inner(key, _str),
+        _inner(node.get("values_schema", {}), _any),
+    )
+    if keys and items:
+        return _any(node | {"keys_schema": keys, "values_schema": items})
+    return limited_collection(node, "keys_schema", "values_schema")
+
+
+def _inner(node: Node, guarded: Callable[[Node], Node]) -> Node | None:
+    """Return what *guarded* made *node* of, if that takes whatever JSON has of its type.
+
+    The guard of an array or object looks at all that is in it, in one go.
+    """
+    inner: Node = node.get("schema", {})
+    if node != guarded(bare := {"type": inner.get("type")}):
+        return None
+    return bare | {"metadata": node.get("metadata", {})}
+
+
+def _union(node: Node) -> Node:
+    return node | {"choices": [limited_choice(each) for each in node["choices"]]}
+
+
+_COLLECTIONS: Final[dict[str, Callable[[Node], Node]]] = {
+    "deque": _items,
+    "dict": _dict,
+    "frozenset": _items,
+    "list": _list,
+    "set": _items,
+    "union": _union,
+}
+
+
+def _limit(node: Node) -> Node:
+    return _COLLECTIONS.get(str(node.get("type")), _as_it_is)(node)
+
+
+_GUARDS: Final[dict[str, Callable[[Node], Node]]] = _COLLECTIONS | {
     "any": _any,
     "bool": _strict,
     "date": _date,
@@ -190,7 +291,9 @@ _GUARDS: Final[dict[str, Callable[[Node], Node]]] = {
     "enum": _enum,
     "float": _float,
     "int": _int,
+    "is-instance": _any,
     "literal": _literal,
+    "model": _model,
     "str": _str,
     "time": _time,
     "uuid": _uuid,
@@ -273,62 +376,3 @@ def _of_kinds(kinds: Collection[Any], node: Any, code: LiteralString) -> Node:
         return value
 
     return _before(check, node)
-
-
-def _no_huge_number(value: object) -> object:
-    if isinstance(value, int) and not _finite(value):
-        raise PydanticCustomError("finite_number", "Input should be a finite number")
-    return value
-
-
-def _text(value: str) -> str:
-    if error := _no_text(value):
-        raise error
-    return value
-
-
-def _no_text(value: str) -> PydanticCustomError | None:
-    if "\0" in value:
-        return PydanticCustomError("null_character", "Input should have no null character")
-    if not value.isascii() and NOT_TEXT.search(value):
-        return PydanticCustomError("string_unicode", "Input should have no lone surrogate")
-    return None
-
-
-def _utc(value: datetime) -> datetime:
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        text = "Input should be in the years 1 to 9999, in UTC"
-        raise PydanticCustomError("datetime_out_of_range", text) from None
-
-
-def check_json(value: object) -> object:
-    """Check a value of free JSON, to the last leaf; the errors name the place of each."""
-    errors = [InitErrorDetails(type=error, loc=path, input=...) for path, error in _bad(value)]
-    if errors:
-        raise ValidationError.from_exception_data("JSON", errors)
-    return value
-
-
-def _bad(value: object) -> Iterator[tuple[tuple[str | int, ...], PydanticCustomError]]:
-    if is_object(value):
-        for key, child in value.items():
-            yield from (((key, *path), error) for path, error in (*_bad(key), *_bad(child)))
-    elif is_array(value):
-        for index, child in enumerate(value):
-            yield from (((index, *path), error) for path, error in _bad(child))
-    elif isinstance(value, str) and (error := _no_text(value)):
-        yield (), error
-    elif isinstance(value, int | float) and not _finite(value):
-        yield (
-            (),
-            PydanticCustomError("finite_number", "Input should be a finite number"),
-        )
-
-
-def _finite(number: float) -> bool:
-    try:
-        return math.isfinite(number)
-    except OverflowError:  # an integer beyond the largest double
-        return False

@@ -10,8 +10,9 @@ from sqlalchemy import Column, inspect
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
 from brickwork.columns import held_by
-from brickwork.guards import INT64, NOT_TEXT, UUID_TEXT, Bounds
+from brickwork.guards import INT64, UUID_TEXT, Bounds
 from brickwork.inputs import bounds_of
+from brickwork.values import NOT_TEXT
 
 _INT: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
 

@@ -13,17 +13,28 @@ class Limits:
     """What an application takes at most; give it to `install` to change it.
 
     `body`, `url` and `headers` are bytes, `depth` counts arrays and objects within each other,
-    the whole document included, `page` and `offset` are rows.
+    the whole document included, `values` counts the values of a document, arrays and objects among
+    them, `page` and `offset` are rows.
     """
 
     body: int = 1_048_576
     url: int = 8_192
     headers: int = 32_768
     depth: int = 64
+    values: int = 50_000
     page: int = 100
     offset: int = 10_000
     batch: int = 100
 
+
+MAX_FAULTS: Final = 100
+"""How many faults of a request an answer names at most; validation ends when it has found them."""
+
+MAX_NAME: Final = 64
+"""How long a name in an answer may be; a pointer ends before a longer one."""
+
+MAX_POINTER: Final = 300
+"""How many bytes the names of a pointer may have together; it ends before the name beyond that."""
 
 current: Final = ContextVar("brickwork.limits", default=Limits())  # noqa: B039 — it is frozen
 """The limits of the application whose request is being answered."""

@@ -26,9 +26,9 @@ from brickwork.assignments import has_attribute, is_deferred, named, renaming
 from brickwork.columns import Held, held_by
 from brickwork.comparisons import Comparison, shows
 from brickwork.deletion import visible
+from brickwork.field_values import Fields, Leaf
 from brickwork.models import is_mark
 from brickwork.schemas import schema_in
-from brickwork.values import Fields, Leaf
 
 
 @dataclass(frozen=True)

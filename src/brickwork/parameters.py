@@ -80,7 +80,7 @@ def _parameters(dependant: Dependant) -> Iterator[tuple[str, Any]]:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             yield from _members(annotation)
         else:
-            yield from ((alias, annotation) for alias in _aliases(field.name, field.field_info))
+            yield from ((alias, annotation) for alias in aliases(field.name, field.field_info))
     if isinstance(dependant.call, APIKeyQuery):
         yield dependant.call.model.name, str
     for dependency in dependant.dependencies:
@@ -91,11 +91,11 @@ def _members(model: type[BaseModel]) -> Iterator[tuple[str, Any]]:
     for name, each in model.model_fields.items():
         commas = any(isinstance(mark, Commas) for mark in each.metadata)
         kind: Any = str if commas else each.annotation
-        yield from ((alias, kind) for alias in _aliases(name, each))
+        yield from ((alias, kind) for alias in aliases(name, each))
 
 
-def _aliases(name: str, field: Any) -> Sequence[str]:
-    """Return the names under which a query may have *field*."""
+def aliases(name: str, field: Any) -> Sequence[str]:
+    """Return the names under which a request may have *field*, which is called *name*."""
     match field.validation_alias or field.alias:
         case None:
             return [name]

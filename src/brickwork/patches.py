@@ -8,8 +8,9 @@ from typing import Any, Final, cast
 from pydantic import BaseModel
 from pydantic_core import core_schema
 
+from brickwork import values
 from brickwork.documents import is_object
-from brickwork.guards import Node, check_json
+from brickwork.validation import Node
 
 _PATCH: Final = "__brickwork_patch__"
 """The attribute of an instance that has its `Patch`."""
@@ -88,7 +89,7 @@ def _kept(name: str, node: Any) -> Node:
         patch = _current.get()
         if not is_object(value) or patch is None:
             return handler(value)
-        check_json(value)
+        values.document(value)
         patch.objects[name] = value
         return None
 

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import ClassVar, cast
 
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from brickwork.answers import REQUEST_ID, answer
 from brickwork.limits import Limits
@@ -74,16 +74,14 @@ class Protocol(HttpToolsProtocol):
     @override
     def send_400_response(self, msg: str) -> None:
         self._is_refused = True
-        if self._in_head and self.cycle and not self.cycle.response_complete:
-            self.cycle.keep_alive = False  # the answers to earlier requests go out, and no more
+        last = cast("RequestResponseCycle | None", self.cycle)
+        if last and self._in_head and not last.response_complete:
+            last.keep_alive = False  # the answers to earlier requests go out, and no more
             return
-        if not (self._is_begun() or self.pipeline):
+        is_begun = last and not self._in_head and last.response_started
+        if not (is_begun or self.pipeline):
             self._answer()
         self.transport.close()
-
-    def _is_begun(self) -> bool:
-        """Tell whether the answer to the request that is being read went out, or a part of it."""
-        return bool(not self._in_head and self.cycle and self.cycle.response_started)
 
     def _answer(self) -> None:
         scope = {REQUEST_ID: str(new_key()), ROOT: self.root_path}

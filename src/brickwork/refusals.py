@@ -7,16 +7,11 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
+from brickwork.bodies import UNREADABLE
 from brickwork.documents import is_array, is_object
+from brickwork.limits import MAX_FAULTS, MAX_NAME, MAX_POINTER
 from brickwork.parameters import WHOLE
 from brickwork.problems import Fault, Invalid, Malformed, NotFound, Problem, pointer
-from brickwork.routes import UNREADABLE
-
-MAX_FAULTS: Final = 100
-"""How many faults an answer names at most, lest a small request get a huge answer."""
-
-MAX_NAME: Final = 64
-"""How long a name in an answer may be; a pointer ends before a longer one."""
 
 _ABSENT: Final = object()
 _CODES: Final[Mapping[str, str]] = {
@@ -100,9 +95,11 @@ def _code(error: Mapping[str, Any], path: Sequence[str | int], shown: Container[
 
 def _inside(body: object, path: Sequence[str | int], code: str) -> Iterator[str | int]:
     """Yield the tokens of *path* that lead into *body*; others name a branch of a union."""
+    size = 0
     for position, token in enumerate(path, start=1):
         child = _child(body, token)
-        if len(str(token)) > MAX_NAME:
+        size += len(str(token).encode(errors="replace"))
+        if len(str(token)) > MAX_NAME or size > MAX_POINTER:
             return
         if child is not _ABSENT or (code == "missing" and position == len(path)):
             body = child

@@ -77,11 +77,9 @@ class Resource(Generic[M]):
         """Have what the session writes laid to whom `actor` names, and kept apart as wanted."""
         if (actor := self.actor()) is not None:
             self.session.info["actor"] = actor
-        writes = self.session.info.get("writes")
-        if writes:
+        if self.session.info.get("writes"):
             self._isolate()
-        if writes is not False:  # nor None, of a session that is not ours
-            register(self.session, self)
+        register(self.session, self)
 
     def _isolate(self) -> None:
         known = self.session.info.get("isolation")

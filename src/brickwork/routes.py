@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Protocol
 
 from fastapi import Depends, Query, Request, Response, params
 from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, APIRouter, iter_route_contexts
 from pydantic import BeforeValidator, ValidationError
 from pydantic_core import PydanticCustomError
@@ -19,16 +20,21 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
+from brickwork.bodies import (
+    UNREADABLE,
+    Body,
+    BodyField,
+    read_last,
+    received,
+    whole_body,
+    with_preparation,
+)
 from brickwork.database import ISOLATION, SNAPSHOT, Database, Isolation, strongest
-from brickwork.documents import parse
 from brickwork.negotiation import JSON, MERGE_PATCH, NDJSON, is_utf8, preferred_media_type
 from brickwork.parameters import WHOLE, at_once, declared, name_faults
 from brickwork.problems import NotAcceptable, Problem, UnsupportedMediaType, problem_in
 from brickwork.retries import carried_out
 from brickwork.sessions import committed, explained
-
-UNREADABLE: Final = "brickwork.unreadable"
-"""Where in a request's scope stands the problem with its body, if there is one."""
 
 HEAD: Final = "brickwork.head"
 """Where in its scope a request says that it is a HEAD, and its body is not sent."""
@@ -113,7 +119,7 @@ class Route(APIRoute):
                 raise NotAcceptable("The answer is JSON, and the Accept header admits none.")
             known = known or _Included(self, _as_included(request))
             if known.reads_json:
-                request = JSONRequest(request.scope, request.receive)
+                request = JSONRequest(request.scope, request.receive, known.whole)
             if known.fast and (response := await known.fast(request)):
                 return response
             if isinstance(request, JSONRequest):
@@ -127,12 +133,12 @@ class Route(APIRoute):
 
         return negotiate_and_handle
 
-    def handler(self, route: APIRoute, dependant: Dependant) -> "_Handler":
+    def handler(self, route: APIRoute, dependant: Dependant, **changes: object) -> "_Handler":
         """Return FastAPI's own handler of *route*, this one as it is included, for *dependant*."""
         other = copy(self)
         overrides = _Overrides(route.dependency_overrides_provider)
         vars(other).update(
-            vars(route), dependant=dependant, dependency_overrides_provider=overrides
+            vars(route), dependant=dependant, dependency_overrides_provider=overrides, **changes
         )
         return super(Route, other).get_route_handler()
 
@@ -172,6 +178,11 @@ async def _attempt(request: Request, handle: _Handler) -> Response:
                 stream(rest := transaction.pop_all())
                 # FastAPI ends this other stack after the answer, whatever happens.
                 request.scope[_AFTER].push_async_exit(rest)
+    except RequestValidationError as error:
+        if error.body is None and isinstance(request, JSONRequest):
+            error.body = (await request.read()).known()
+        raise
+    else:
         return response
     finally:
         request.scope[_STACK] = outer
@@ -248,13 +259,24 @@ class _Included:
         self.isolation: Isolation | None = isolation_of(route.dependant)
         self.declared = declared(route.dependant)
         self.fast = _fast_path(route)
-        self._handle = own.handler(route, route.dependant)
-        others = [each for each in route.dependant.dependencies if each.call is not checked]
-        plain = replace(at_once(route.dependant), dependencies=others)
-        self._handle_plain = own.handler(route, plain)
+        # What is called in the place of a dependency may have fields of the body, of FastAPI's.
+        self._handle_overridden = own.handler(route, route.dependant)
+        dependant, changes = route.dependant, dict[str, object]()
+        self.whole: BodyField | None = None
+        if self.reads_json:
+            dependant, changes = read_last(dependant), {"body_field": None}
+            self.whole = whole_body(dependant)
+        if self.whole:
+            dependant = with_preparation(dependant, self.whole)
+        self._handle = own.handler(route, dependant, **changes)
+        others = [each for each in dependant.dependencies if each.call is not checked]
+        plain = replace(at_once(dependant), dependencies=others)
+        self._handle_plain = own.handler(route, plain, **changes)
 
     def handler(self, request: Request) -> "_Handler":
         """Return what carries out *request*, past `checked` where that would find nothing."""
+        if request.app.dependency_overrides:
+            return self._handle_overridden
         if UNREADABLE in request.scope:
             return self._handle
         sent = request.query_params
@@ -326,21 +348,41 @@ class Router(APIRouter):
 class JSONRequest(Request):
     """A request whose body is strict JSON, or refused."""
 
-    async def read(self) -> None:
-        """Read the body once, and note in the scope what is wrong with it."""
-        if hasattr(self, "_json"):
-            return
-        try:
-            self._json = await _document(self)
-        except Exception as error:
-            if (problem := problem_in(error)) is None:
-                raise
-            # Its traceback leads to this request, and its context to the whole body: together
-            # with the scope they would keep each other in memory.
-            problem.__traceback__ = problem.__context__ = None
-            self.scope[UNREADABLE] = problem
-            self._json = ...  # no schema takes it
-            self._body = b"..."  # which FastAPI would read, had reading not failed
+    def __init__(self, scope: Scope, receive: Receive, whole: BodyField | None = None) -> None:
+        """Read nothing yet; *whole* is the field that is the whole body, if one is."""
+        super().__init__(scope, receive)
+        self._whole = whole
+        self._document: Body | None = None
+
+    async def read(self) -> Body:
+        """Return the body, which is read once; what is wrong with it is noted in the scope."""
+        if self._document is None:
+            self._document = body = Body(self.scope)
+            try:
+                body.raw = await _read(self)
+            except Exception as error:
+                if (problem := problem_in(error)) is None:
+                    raise
+                body.refuse(problem)
+        received.set(self._document)
+        return self._document
+
+    @override
+    async def json(self) -> Any:
+        body = await self.read()
+        body.document()
+        if problem := body.problem:
+            raise problem
+        return body.known()
+
+    async def data(self) -> Any:
+        """Return the whole body, validated; None if it has faults, or if there is no such field.
+
+        The endpoint is given the same value, and FastAPI the same faults.
+        """
+        body = await self.read()
+        value, errors = await body.prepare(self._whole) if self._whole else (None, [])
+        return None if errors else value
 
 
 _handled: Final = ContextVar[tuple[Request, _Included]]("brickwork.request")
@@ -371,15 +413,17 @@ async def checked(_: Annotated[None, _WHOLE, BeforeValidator(_check)] = None) ->
     """Depend on the request as a whole."""
 
 
-async def _document(request: Request) -> object:
+async def _read(request: Request) -> bytes:
+    """Return the body of *request*; raises the `Problem` with its type or its length."""
     refusal = _type_refusal(request)
     if refusal and "content-type" in request.headers:
         raise refusal
-    if not (body := await request.body()):
-        return None  # FastAPI sees that there is none, and whether there must be one
-    if refusal:
+    body = await request.body()
+    if (
+        body and refusal
+    ):  # an empty body has no type, and it is seen later whether there must be one
         raise refusal
-    return parse(body)
+    return body
 
 
 def _type_refusal(request: Request) -> Problem | None:

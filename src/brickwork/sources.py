@@ -2,11 +2,12 @@
 
 import csv
 import hashlib
+import re
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Literal
 
 from brickwork.documents import parse
 from brickwork.limits import current
@@ -15,6 +16,7 @@ from brickwork.problems import ContentTooLarge, Malformed, Problem
 
 _BOM: Final = b"\xef\xbb\xbf"
 _PIECE: Final = 1_048_576  # bytes that are read at once where rows do not matter
+_TOKENS: Final = re.compile(rb'"|[,\r\n]|[^",\r\n]+')
 _NOTHING: Final = object()
 """What an empty line stands for."""
 
@@ -51,7 +53,7 @@ class Source:
 
     def records(self, after: Place) -> Generator[Record]:
         """Yield what is behind *after*; raises `Misuse` if what is before it has changed."""
-        with _lines(self.path) as lines:
+        with _lines(self.path, quoted=self.columns is not None) as lines:
             lines.pass_over(after)
             yield from _records(lines, _json(lines) if self.columns is None else self._rows(lines))
 
@@ -83,7 +85,7 @@ def source(path: Path) -> Source:
 
 
 def _header(path: Path) -> Sequence[str]:
-    with _lines(path) as lines:
+    with _lines(path, quoted=True) as lines:
         try:
             names = _cells(lines)()
         except (StopIteration, Problem):
@@ -97,10 +99,11 @@ def _header(path: Path) -> Sequence[str]:
 class _Lines:
     """The lines of a file, and how far it was read."""
 
-    def __init__(self, file: BinaryIO, limit: int) -> None:
+    def __init__(self, file: BinaryIO, limit: int, *, quoted: bool) -> None:
         self.record = bytearray()
         self._file = file
         self._limit = limit
+        self._quoted = quoted
         self._digest = hashlib.sha256()
         self._count = self._size = 0
 
@@ -127,29 +130,69 @@ class _Lines:
         return self
 
     def __next__(self) -> bytes:
-        """Return another line of the record; raises `ContentTooLarge` for one without end."""
+        """Return another line of the record; raises `ContentTooLarge` where that is too long."""
         if not (line := self._file.readline(self._limit + 1)):
             raise StopIteration
         self._count += 1
         self._note(line)
         self.record += line
         if len(self.record) > self._limit:
-            while not line.endswith(b"\n") and (line := self._file.readline(_PIECE)):
-                self._note(line)
+            self._skip(line)
             raise ContentTooLarge(f"A row may have {self._limit} bytes.")
         return line.removeprefix(_BOM) if self._size == len(line) else line
+
+    def _skip(self, line: bytes) -> None:
+        """Read to the end of the record, of which *line* was read last."""
+        cell = _Cell()
+        cell.add(bytes(self.record) if self._quoted else b"")
+        while cell.is_open or not line.endswith(b"\n"):
+            begins = line.endswith(b"\n")
+            if not (line := self._file.readline(_PIECE)):
+                break
+            self._count += begins
+            self._note(line)
+            cell.add(line if self._quoted else b"")
+        if cell.is_open:
+            raise Malformed("The row is not CSV: a quoted cell has no end.")
 
     def _note(self, piece: bytes) -> None:
         self._size += len(piece)
         self._digest.update(piece)
 
 
+class _Cell:
+    """How far a row of a table was read: whether that is within a quoted cell (RFC 4180)."""
+
+    def __init__(self) -> None:
+        self._state: Literal["begin", "plain", "quoted", "closed"] = "begin"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a line break is a part of the cell, and no end of the row."""
+        return self._state == "quoted"
+
+    def add(self, text: bytes) -> None:
+        """Read on in *text*."""
+        for token in _TOKENS.finditer(text):
+            match token[0], self._state:
+                case b'"', "begin" | "closed":  # two of them are one in the text
+                    self._state = "quoted"
+                case b'"', "quoted":
+                    self._state = "closed"
+                case (b'"', _) | (_, "quoted"):
+                    pass
+                case b"," | b"\r" | b"\n", _:
+                    self._state = "begin"
+                case _:
+                    self._state = "plain"
+
+
 @contextmanager
-def _lines(path: Path) -> Generator[_Lines]:
+def _lines(path: Path, *, quoted: bool) -> Generator[_Lines]:
     limit = current.get().body  # a row is what a body would have brought
     csv.field_size_limit(limit)
     with path.open("rb") as file:
-        yield _Lines(file, limit)
+        yield _Lines(file, limit, quoted=quoted)
 
 
 def _records(lines: _Lines, read: _Read) -> Generator[Record]:

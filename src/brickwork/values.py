@@ -1,284 +1,114 @@
-"""The values of a schema's fields in Python."""
+"""Checks of values that JSON has and a database does not."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from enum import Enum
-from functools import cached_property
-from operator import attrgetter
-from types import NoneType
-from typing import Any, Final, TypeAlias, cast
-from uuid import UUID
+import math
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Final, TypeAlias, cast
 
-from pydantic import BaseModel
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-Node: TypeAlias = Mapping[str, Any]
-"""A node of a core schema."""
+from brickwork.limits import MAX_FAULTS, MAX_NAME
 
-_KINDS: Final[Mapping[str, type]] = {
-    "any": object,
-    "bool": bool,
-    "bytes": bytes,
-    "dataclass": dict,
-    "date": date,
-    "datetime": datetime,
-    "decimal": Decimal,
-    "dict": dict,
-    "float": float,
-    "frozenset": frozenset,
-    "int": int,
-    "list": list,
-    "model": dict,
-    "none": NoneType,
-    "set": set,
-    "str": str,
-    "time": time,
-    "timedelta": timedelta,
-    "tuple": tuple,
-    "typed-dict": dict,
-    "uuid": UUID,
-}
-"""The class of a dumped value, by the type of the node that accepts it."""
+NOT_TEXT: Final = re.compile("[\0\ud800-\udfff]")
+"""What no text may have: a null character, or half a pair of surrogates."""
 
-_WRAPPERS: Final = {
-    "default": "schema",
-    "definitions": "schema",
-    "function-after": "schema",
-    "function-before": "schema",
-    "function-wrap": "schema",
-    "json-or-python": "python_schema",
-    "lax-or-strict": "lax_schema",
-    "nullable": "schema",
-}
-"""Where a node has the one that it wraps."""
+_Name: TypeAlias = str | int
+"""The name of a member of an object, or the index of an element of an array."""
 
-_OTHERS: Final = {*_WRAPPERS, "union", "tagged-union", "chain"}
-"""The nodes that accept what others do."""
-
-_CODE: Final = {"function-before", "function-plain", "function-wrap"}
-"""The nodes whose code may accept what the node within does not."""
+_Nested: TypeAlias = dict[str, object] | list[object]
 
 
-@dataclass(frozen=True)
-class Leaf:
-    """One kind of value that a field accepts; None for an unknown kind.
-
-    `choices` are the values of a `Literal` or an `Enum`; empty where there are others. A leaf is
-    `open` if code of the author decides what it accepts.
-    """
-
-    kind: type | None
-    node: Node
-    choices: tuple[Any, ...] = ()
-    open: bool = False
+def text(value: str) -> str:
+    """Return *value*; raises `PydanticCustomError` for a character that no database holds."""
+    if error := _text_error(value):
+        raise error
+    return value
 
 
-class Fields:
-    """The fields of *schema*, and the values that they accept."""
-
-    def __init__(self, schema: type[BaseModel]) -> None:
-        """Raise what Pydantic does for a type that is not defined yet."""
-        schema.model_rebuild()
-        self.schema = schema
-        self._root: Any = schema.__pydantic_core_schema__
-
-    def dumped(self, name: str) -> list[Leaf]:
-        """Return the values that `model_dump` has for the field *name*."""
-        return [*self._leaves(self.node(name), dumped=True)]
-
-    def accepted(self, name: str) -> list[Leaf]:
-        """Return the values that the field *name* accepts."""
-        return self.leaves(self.node(name))
-
-    def leaves(self, node: Node) -> list[Leaf]:
-        """Return the values that *node* accepts."""
-        return [*self._leaves(node, dumped=False)]
-
-    def node(self, name: str) -> Node:
-        """Return the node of the field *name*."""
-        node: Node = self._fields[name]["schema"]
-        return node
-
-    def within(self, leaf: Leaf) -> Iterator[Leaf]:
-        """Yield the dumped values in a list or an object, at every depth."""
-        seen: list[int] = []
-        waiting = [leaf]
-        while waiting:
-            one = waiting.pop()
-            if id(one.node) not in seen:
-                seen.append(id(one.node))
-                found = [
-                    each for node in _children(one.node) for each in self._leaves(node, dumped=True)
-                ]
-                yield from found
-                waiting += found
-
-    def keys(self, leaf: Leaf) -> list[Leaf]:
-        """Return the kinds of keys of an object."""
-        node = leaf.node.get("keys_schema")
-        return [] if node is None else [*self._leaves(node, dumped=True)]
-
-    @property
-    def is_written_by_code(self) -> bool:
-        """Whether code of the author decides what `model_dump` returns."""
-        return "serialization" in self._model
-
-    @property
-    def is_read_by_code(self) -> bool:
-        """Whether a validator of the author is given the row."""
-        return any(each.info.mode != "after" for each in self._validators)
-
-    @property
-    def unlike(self) -> Sequence[str]:
-        """The fields that `model_dump` may leave out, and others that it adds."""
-        hidden = ("serialization_exclude", "serialization_exclude_if")
-        left = [name for name, each in self._fields.items() if any(map(each.get, hidden))]
-        return [*left, *self.schema.model_computed_fields]
-
-    @property
-    def _validators(self) -> Any:
-        return self.schema.__pydantic_decorators__.model_validators.values()
-
-    @cached_property
-    def _model(self) -> Node:
-        node: Node = self._root
-        while node["type"] != "model":
-            node = self._target(node["schema"])
-        return node
-
-    @cached_property
-    def _fields(self) -> Mapping[str, Node]:
-        return fields_of(self._model)
-
-    @cached_property
-    def _definitions(self) -> Mapping[str, Node]:
-        return {each["ref"]: each for each in _every(self._root) if "ref" in each}
-
-    def _target(self, node: Node) -> Node:
-        while node["type"] == "definition-ref":
-            node = self._definitions[node["schema_ref"]]
-        return node
-
-    def _leaves(self, node: Node, *, dumped: bool, is_open: bool = False) -> Iterator[Leaf]:
-        node = self._target(node)
-        if _takes_values(node):
-            yield from _values_of(self._leaves(node["schema"], dumped=dumped))
-            return
-        if dumped and (written := _written(node)):
-            inner = written.get("return_schema")
-            yield from self._leaves(inner, dumped=True) if inner else [Leaf(None, node)]
-            return
-        is_open = is_open or (node["type"] in _CODE and not _is_ours(node))
-        for inner in self._inner(node):
-            yield from self._leaves(inner, dumped=dumped, is_open=is_open)
-        yield from (replace(each, open=is_open) for each in _own(node))
-
-    def _inner(self, node: Node) -> Sequence[Node]:
-        """Return the nodes that *node* stands for."""
-        match node["type"]:
-            case "union":
-                return [_unlabelled(each) for each in node["choices"]]
-            case "tagged-union":
-                return [*node["choices"].values()]
-            case "chain":
-                return [node["steps"][-1]]
-            case "model" if node.get("root_model"):
-                return [node["schema"]]
-            case kind:
-                return [node[_WRAPPERS[kind]]] if kind in _WRAPPERS else []
+def _text_error(value: str) -> PydanticCustomError | None:
+    if "\0" in value:
+        return PydanticCustomError("null_character", "Input should have no null character")
+    if not value.isascii() and NOT_TEXT.search(value):
+        return PydanticCustomError("string_unicode", "Input should have no lone surrogate")
+    return None
 
 
-def _unlabelled(choice: Any) -> Node:
-    """Return the node of a *choice* of a union, which may have a label."""
-    return cast("Node", choice[0] if type(choice) is tuple else choice)
+def number(value: object) -> object:
+    """Return *value*; raises `PydanticCustomError` for an integer beyond the largest double."""
+    if isinstance(value, int) and not _is_finite(value):
+        raise _number_error()
+    return value
 
 
-def fields_of(model: Node) -> Mapping[str, Node]:
-    """Return the fields of the node of a model, by their names."""
-    node: Node = model["schema"]
-    while node["type"] != "model-fields":
-        node = node["schema"]
-    fields: Mapping[str, Node] = node["fields"]
-    return fields
+def _number_error() -> PydanticCustomError:
+    return PydanticCustomError("finite_number", "Input should be a finite number")
 
 
-def _own(node: Node) -> Iterator[Leaf]:
-    """Yield the values that *node* itself accepts."""
-    match node["type"]:
-        case "literal":
-            yield from _chosen(node, node["expected"])
-        case "enum":
-            yield Leaf(node["cls"], node, choices=tuple(node["members"]))
-        case "nullable":
-            yield Leaf(NoneType, node)
-        case "is-instance":
-            yield Leaf(node["cls"], node)
-        case kind if kind not in _OTHERS and not node.get("root_model"):
-            yield Leaf(_KINDS.get(kind), node)
-        case _:
-            return
-
-
-def _takes_values(node: Node) -> bool:
-    """Tell whether *node* makes the values of an `Enum` of its members (`use_enum_values`)."""
-    if node["type"] != "function-after":
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond the largest double
         return False
-    function = node["function"]["function"]
-    module = getattr(function, "__module__", None)
-    return isinstance(function, attrgetter) or module == "pydantic._internal._generate_schema"
 
 
-def _values_of(leaves: Iterable[Leaf]) -> Iterator[Leaf]:
-    for leaf in leaves:
-        values = [each.value if isinstance(each, Enum) else each for each in leaf.choices]
-        yield from _chosen(leaf.node, values)
+def utc(value: datetime) -> datetime:
+    """Return *value* in UTC; raises `PydanticCustomError` where that is beyond the year 9999."""
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        detail = "Input should be in the years 1 to 9999, in UTC"
+        raise PydanticCustomError("datetime_out_of_range", detail) from None
 
 
-def _chosen(node: Node, values: Sequence[Any]) -> Iterator[Leaf]:
-    for kind in dict.fromkeys(map(type, values)):
-        yield Leaf(kind, node, choices=tuple(each for each in values if type(each) is kind))
+def document(value: object) -> object:
+    """Return *value*, a document of JSON, if a database holds all that is in it.
+
+    Raises `ValidationError` with the place of each fault, a hundred at most.
+    """
+    errors = [
+        InitErrorDetails(type=error, loc=tuple(map(_short, place)), input=...)
+        for place, error in islice(_errors(value), MAX_FAULTS)
+    ]
+    if errors:
+        raise ValidationError.from_exception_data("JSON", errors)
+    return value
 
 
-def _children(node: Node) -> Iterator[Node]:
-    """Yield the nodes of what is in a list or an object."""
-    match node["type"]:
-        case "list" | "set" | "frozenset" | "tuple":
-            items: Any = node.get("items_schema", ())
-            yield from cast("Sequence[Node]", [items] if isinstance(items, Mapping) else items)
-        case "dict":
-            yield from (node[each] for each in ("keys_schema", "values_schema") if each in node)
-        case "model" | "dataclass" | "function-after" | "function-before" | "function-wrap":
-            yield from _children(node["schema"])
-        case "model-fields" | "typed-dict" | "dataclass-args":
-            fields: Any = node["fields"]
-            members: Any = [*fields.values()] if isinstance(fields, Mapping) else fields
-            yield from (each["schema"] for each in members)
-            yield from (each["return_schema"] for each in node.get("computed_fields", ()))
-        case _:
-            return
+def _short(name: _Name) -> _Name:
+    """Return *name* no longer than it takes to see that it is too long for an answer."""
+    return name[: MAX_NAME + 1] if isinstance(name, str) else name
 
 
-def _written(node: Node) -> Node | None:
-    """Return what writes the value of *node* in place of Pydantic, into Python objects."""
-    written: Node | None = node.get("serialization")
-    if written is None:
-        return None
-    usual = "json-unless-none" if written["type"] in {"format", "to-string"} else "always"
-    return None if written.get("when_used", usual).startswith("json") else written
+def _errors(value: object) -> Iterator[tuple[Sequence[_Name], PydanticCustomError]]:
+    """Yield the errors of *value* with their places, in the order of the document."""
+    waiting = [_members([value])]  # the members of the arrays and objects around a value
+    path: list[_Name] = []
+    while waiting:
+        for name, each in waiting[-1]:
+            if isinstance(name, str) and (error := _text_error(name)):
+                yield (*path, name)[1:], error
+            if isinstance(each, dict | list):
+                path.append(name)
+                waiting.append(_members(cast("_Nested", each)))
+                break
+            if error := _error(each):
+                yield (*path, name)[1:], error
+        else:
+            waiting.pop()
+            del path[-1:]
 
 
-def _every(schema: Any) -> Iterator[Node]:
-    """Yield *schema*, and every object within it."""
-    if isinstance(schema, Mapping):
-        node = cast("Node", schema)
-        yield node
-        schema = [*node.values()]
-    if isinstance(schema, list | tuple):
-        for each in cast("Sequence[Any]", schema):
-            yield from _every(each)
+def _members(value: _Nested) -> Iterator[tuple[_Name, object]]:
+    return iter(value.items()) if isinstance(value, dict) else enumerate(value)
 
 
-def _is_ours(node: Node) -> bool:
-    function = node["function"]["function"]
-    return str(getattr(function, "__module__", "")).startswith(("brickwork.", "pydantic."))
+def _error(value: object) -> PydanticCustomError | None:
+    """Return the error of *value*, which is neither an array nor an object."""
+    if isinstance(value, str):
+        return _text_error(value)
+    if isinstance(value, int | float) and not _is_finite(value):
+        return _number_error()
+    return None

@@ -639,6 +639,7 @@ def test_the_limits_are_those_of_the_contract() -> None:
         "url": 8 * 2**10,
         "headers": 32 * 2**10,
         "depth": 64,
+        "values": 50_000,
         "page": 100,
         "batch": 100,
         "offset": 10_000,

@@ -178,6 +178,18 @@ async def test_writes_of_a_narrowed_resource_take_the_orm_path(notes_url: str) -
 # --- By methods of the resource ------------------------------------------------------------------
 
 
+async def test_resource_with_a_constructor_of_its_own_has_a_scope(database: Database) -> None:
+    class Made(Notes):
+        @override
+        def __post_init__(self) -> None:
+            self.made = True
+
+    async with as_ada(database, notes(Made)) as client:
+        assert summary(await client.post("/notes", json=THEIRS)) == "403"
+        assert summary(await client.patch("/notes/1", json={"owner": "bob"})) == "403"
+        assert summary(await client.post("/notes", json=OURS)) == "201"
+
+
 async def test_rows_that_a_method_adds_are_held_against_the_scope(database: Database) -> None:
     class Copying(Notes):
         @override
@@ -315,6 +327,22 @@ class CarefulNotes(Notes):
         await self.every.update(row, changes)
 
 
+class DelegatingNotes(CarefulNotes):
+    """The notes of the user, which are read and written by those of all."""
+
+    @override
+    async def get(self, key: object, /) -> Note:
+        return await self.every.get(key)
+
+    @override
+    async def create(self, row: Note, /) -> None:
+        await self.every.create(row)
+
+    @override
+    async def update(self, row: Note, /, changes: Mapping[str, Any]) -> None:
+        row.owner = changes["owner"]
+
+
 router = APIRouter(route_class=Route)
 
 
@@ -386,8 +414,12 @@ async def test_resource_takes_the_place_of_one_that_it_has_as_a_field(
     async with as_ada(database, notes(AdminNotes)) as client:
         assert summary(await client.patch("/notes/1", json=body)) == "200"
         assert summary(await client.post("/notes", json=THEIRS)) == "201"
-    async with as_ada(database, notes(CarefulNotes)) as client:
-        assert summary(await client.patch("/notes/3", json=body)) == "403"
+    for resource in (CarefulNotes, DelegatingNotes):
+        async with as_ada(database, notes(resource)) as client:
+            assert summary(await client.patch("/notes/3", json=body)) == "403"
+            assert summary(await client.post("/notes", json=THEIRS)) == "403"
+            assert summary(await client.patch("/notes/3", json={"owner": "ada"})) == "200"
+            assert summary(await client.post("/notes", json=OURS)) == "201"
 
 
 async def test_session_of_ones_own_is_held_against_the_scope(database: Database) -> None:

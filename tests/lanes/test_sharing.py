@@ -112,6 +112,23 @@ async def test_statements_of_requests_that_go_alone(notes_url: str) -> None:
     assert len(sent) == 5
 
 
+async def test_queries_that_differ_leave_nothing_behind(notes_url: str) -> None:
+    class Several(Resource[Note]):
+        several: Annotated[int, Header()] = 1
+
+        @override
+        def query(self) -> Select[Note]:
+            owners = (Note.owner == each for each in ["ada", *map(str, range(self.several))])
+            return super().query().where(or_(*owners))
+
+    database = Database(notes_url)
+    async with calling(notes_app(database, notes(Several))) as client:
+        for several in range(40):
+            get = client.get("/notes/1", headers={"several": str(several)})
+            assert await path_taken(get) == "200 fast"
+    assert len(database.coalescers) == 0
+
+
 # --- Requests that end otherwise ------------------------------------------------------------------
 
 

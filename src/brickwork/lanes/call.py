@@ -1,7 +1,7 @@
 """A request as the lanes see it."""
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from fastapi import Request
 from fastapi.routing import APIRoute, RouteContext
@@ -9,7 +9,7 @@ from sqlalchemy import Select
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.database import Database
-from brickwork.routes import UNREADABLE, JSONRequest
+from brickwork.routes import JSONRequest
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -40,10 +40,7 @@ class Call(Generic[M]):
         """Return the values of the header *name*, in small letters."""
         return [value for each, value in self.request.scope["headers"] if each == name]
 
-    async def document(self) -> object:
-        """Return the JSON document in the body; raises the `Problem` with a body that has none."""
+    async def data(self) -> Any:
+        """Return the body, validated; None if it is refused."""
         request = cast("JSONRequest", self.request)  # as that of every route which reads a body
-        await request.read()
-        if problem := request.scope.get(UNREADABLE):
-            raise problem
-        return await request.json()
+        return await request.data()

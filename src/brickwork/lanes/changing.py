@@ -44,6 +44,7 @@ from brickwork.lanes.writing import (
 )
 from brickwork.models import UTCDateTime, now
 from brickwork.routes import PATCH_TYPES
+from brickwork.schemas import Schema
 from brickwork.shapes import Shape
 from brickwork.statements import Prepared, Statement
 from brickwork.writes import columns
@@ -192,7 +193,7 @@ class _Update(_Change[M]):
 
     async def _changes(self, call: Call[M]) -> Mapping[str, Any] | None:
         """Return what was sent; None if the row has to be known for it."""
-        data = await self.sent(call, self.shape.update.model_validate)
+        data: Schema | None = await self.sent(call)
         if data is None or not data.model_fields_set <= self._comparable:
             return None
         return data.model_dump(exclude_unset=True)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar, cast
 
-from pydantic import ValidationError
 from sqlalchemy import Column, Table, inspect
 from sqlalchemy.orm import DeclarativeBase
 
@@ -16,12 +15,10 @@ from brickwork.lanes.lane import Lane, require_plain
 from brickwork.lanes.ordinary import Ordinary
 from brickwork.models import Versioned, created
 from brickwork.negotiation import JSON
-from brickwork.problems import Problem
 from brickwork.shapes import Shape
 from brickwork.writes import Noted, columns
 
 M = TypeVar("M", bound=DeclarativeBase)
-S = TypeVar("S")
 
 Default = Callable[[Mapping[str, Any]], Any]
 """What Python gives a column, of the values of others."""
@@ -110,12 +107,9 @@ class Writing(Lane[M]):
     unusual: ClassVar = {b"if-none-match", b"idempotency-key", b"prefer", b"content-encoding"}
     types: ClassVar = {JSON.encode()}
 
-    async def sent(self, call: Call[M], checked: Callable[[object], S]) -> S | None:
-        """Return the body as it is *checked*; None if it is refused."""
+    async def sent(self, call: Call[M]) -> Any:
+        """Return the body, validated; None if it is refused."""
         kinds = call.headers(b"content-type")
         if len(kinds) != 1 or kinds[0] not in self.types or call.query:
             return None
-        try:
-            return checked(await call.document())
-        except (Problem, ValidationError):
-            return None
+        return await call.data()

@@ -27,7 +27,7 @@ from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
 from brickwork import Schema
-from brickwork.values import Fields
+from brickwork.field_values import Fields
 from tests.support.declaring import schema
 
 NONE: Final = type(None)
