@@ -103,9 +103,7 @@ def test_an_override_that_takes_other_arguments(name: str, parameters: str) -> N
     )
 
 
-@refused(
-    "Rows.export is no async generator: declare `async def export(self, at, /)`, and yield rows."
-)
+@refused("Rows.export yields nothing: declare `async def export(self, at, /)`, and yield rows.")
 def an_export_that_is_awaited() -> object:
     async def export(_: object, at: object, /) -> object:
         return at

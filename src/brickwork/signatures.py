@@ -49,7 +49,7 @@ def _check_method(owner: type[Any], name: str, method: Callable[..., Any]) -> No
     function = inspect.unwrap(bound)
     if inspect.isasyncgenfunction(method):
         if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-            raise TypeError(f"{place} is no async generator: declare `{wanted}`, and yield rows.")
+            raise TypeError(f"{place} yields nothing: declare `{wanted}`, and yield rows.")
     elif inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         raise TypeError(f"{place} yields, and a value is wanted: declare `{wanted}`.")
     elif inspect.iscoroutinefunction(function) != inspect.iscoroutinefunction(method):
