@@ -118,7 +118,7 @@ def test_listener_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_engine_of_another_pool_is_an_observer() -> None:
     database = Database("sqlite+aiosqlite:///unused.db")
-    database.reader.sync_engine.pool = NullPool(lambda: None)  # type: ignore[arg-type]
+    database.reader.sync_engine.pool = NullPool(pytest.fail)
     assert Observers(Store).of(database) == "Engine with NullPool"
 
 

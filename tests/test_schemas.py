@@ -494,9 +494,7 @@ class Marking:
         return f"{value}!"
 
 
-TAGGED: Any = Annotated[
-    Annotated[Cat, Tag("a")] | Annotated[Dog, Tag("b")], Discriminator(lambda _: "a")
-]
+TAGGED: Any = Annotated[Annotated[Cat, Tag("a")] | Annotated[Dog, Tag("b")], Discriminator(str)]
 
 
 def cut(length: int, value: str) -> str:

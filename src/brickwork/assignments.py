@@ -91,8 +91,10 @@ _ABSENT: Final = object()
 
 def has_setter(model: type[object], name: str) -> bool:
     """Tell whether *name* is a property of *model* with a setter of the author."""
-    found = getattr_static(model, name, None)
-    return isinstance(found, property | hybrid_property) and found.fset is not None
+    found: Any = getattr_static(model, name, None)
+    return (
+        isinstance(found, property | hybrid_property) and getattr(found, "fset", None) is not None
+    )
 
 
 def is_deferred(mapper: Mapper[Any], column: Column[Any]) -> bool:

@@ -199,7 +199,7 @@ async def _read_or_none(lender: Lender, sent: Awaitable[Sequence[Any]]) -> Seque
     except _ERRORS as error:
         outage = outage_of(error, readonly=True)
         if outage is SILENT:
-            raise lender.refusal(error, outage) from error
+            raise lender.refusal(error, SILENT) from error
         if outage:
             lender.refusal(error, outage)
         return None

@@ -298,7 +298,7 @@ def _places(url: URL, hosts: str, ports: str) -> Sequence[_Place]:
     """Return the hosts and ports of *url*, whose authority has *hosts* if they are several."""
     given = url.query.get("host") or hosts or url.host or ""
     if given == url.host and ":" in given:  # an address of IPv6, without its brackets
-        return [(given, url.port)]
+        return [(url.host or given, url.port)]
     texts = given.split(",") if isinstance(given, str) else given
     numbers = _converted("port", ports, _ports) if ports else [url.port]
     if len(numbers) not in {1, len(texts)}:

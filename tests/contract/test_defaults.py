@@ -9,7 +9,6 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import MetaData, String, func, text
 from sqlalchemy.engine.default import DefaultExecutionContext
-from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column, synonym, validates
 from typing_extensions import override
 
@@ -38,11 +37,6 @@ class Base(Model):
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
-
-
-def marked(context: DefaultExecutionContext) -> str:
-    """Return the key of the row that *context* inserts, with a mark."""
-    return f"{(context.current_parameters or {})['id']}!"
 
 
 def marked(context: DefaultExecutionContext) -> str:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import select
 
 from brickwork import Database
+from brickwork.documents import is_array
 from tests.support.calls import calling, client_of
 from tests.support.databases import sqlite_only
 from tests.support.recording import path_taken
@@ -169,16 +170,20 @@ async def rows_of(database: Database) -> Names:
 
 def outcome(answer: Response, method: str, rows: Names) -> Outcome:
     body: Any = answer.json() if answer.status_code == 200 and method not in BODILESS else None
-    if isinstance(body, list):
-        body = sorted(row["name"] for row in body)
+    if is_array(body):
+        body = sorted(name_of(row) for row in body)
     elif body and "code" in body:
         body = body["name"]
     return Outcome(answer.status_code, body, rows)
 
 
+def name_of(row: Any) -> str:
+    return str(row["name"])
+
+
 def predicted(said: Response, method: str, rows: Names) -> Outcome:
     """Return the outcome of the operation that FastAPI's router has *said* is meant."""
-    route = said.json() if said.status_code == 200 else {}
+    route: dict[str, str] = said.json() if said.status_code == 200 else {}
     if "operation" not in route:
         return Outcome(said.status_code, None if method in BODILESS else route or None, rows)
     model, key = route["model"], route["id"]

@@ -1,7 +1,7 @@
 """Sessions that an application makes itself: committed before the answer, their errors told."""
 
 from collections.abc import AsyncGenerator, Callable, Generator
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import pytest
 from fastapi import Depends, FastAPI, params
@@ -94,9 +94,11 @@ WAYS: Final = pytest.mark.parametrize(
 )
 
 
-def depending(get_session: GetSession, scope: str | None = None) -> FastAPI:
+def depending(
+    get_session: GetSession, scope: Literal["function", "request"] | None = None
+) -> FastAPI:
     """Return an application with a resource of its own session, and no database of ours."""
-    depends: Any = params.Depends(get_session, scope=scope)  # type: ignore[arg-type]
+    depends: Any = params.Depends(get_session, scope=scope)
 
     class Own(Resource[Store]):
         session: Annotated[AsyncSession, depends]
@@ -257,7 +259,7 @@ def sync_session() -> Generator[SyncSession]:
 
 def test_synchronous_session_is_refused_where_the_route_is_made() -> None:
     class Sync(Resource[Store]):
-        session: Annotated[SyncSession, Depends(sync_session)]  # type: ignore[assignment]
+        session: Annotated[SyncSession, Depends(sync_session)]  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleVariableOverride]
 
     with pytest.raises(TypeError, match=r"Sync\.session is a Session: make it an AsyncSession"):
         stores(Sync)

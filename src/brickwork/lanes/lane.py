@@ -112,7 +112,7 @@ class Lane(ABC, Generic[M]):
         of: CacheKey | None
         if rows is None or rows is every(self.shape.model):
             of = _NONE
-        elif rows.get_execution_options() or not isinstance(rows, Select):
+        elif rows.get_execution_options():
             return None
         else:
             of = rows._generate_cache_key()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
