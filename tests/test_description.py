@@ -144,7 +144,7 @@ def test_a_router_tells_of_errors_that_nobody_can_see() -> None:
     for operation in operations(stores(), responses=declared).values():
         responses = operation["responses"]
         assert {"403", "423"} <= {*errors(operation).split()}
-        assert responses["403"]["description"] == "Forbidden"
+        assert responses["403"]["description"] == "Not allowed"
         assert responses["423"]["description"] == "Somebody works on it."
 
 

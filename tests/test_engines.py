@@ -192,19 +192,14 @@ async def test_engine_of_sqlite_is_set_up(given: Database) -> None:
     async with given.session() as session:
         for pragma, value in {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2}.items():
             assert await session.scalar(text(f"PRAGMA {pragma}")) == value
-    assert not given.fast
 
 
-@postgres_only
-async def test_fast_path_is_open_on_an_engine(given: Database) -> None:
+async def test_fast_path_is_closed_on_an_engine(given: Database) -> None:
     async with calling_stores(given) as client:
-        assert await path_taken(client.get("/stores/a")) == "200 fast"
-        assert await path_taken(client.post("/stores", json={"code": "b"})) == "201 fast"
-        assert await path_taken(client.post("/stores", json={"code": "b"})) == "409 ORM"
+        assert await path_taken(client.get("/stores/a")) == "200 ORM"
 
 
 @postgres_only
-@pytest.mark.parametrize("fast", [True, False], ids=["fast", "ORM"])
 @pytest.mark.parametrize(
     ("of_engine", "of_database", "level"),
     [
@@ -215,7 +210,7 @@ async def test_fast_path_is_open_on_an_engine(given: Database) -> None:
     ],
 )
 async def test_isolation_is_as_declared_or_as_the_engine_has_it(
-    url: str, of_engine: Any, of_database: Any, level: str, *, fast: bool
+    url: str, of_engine: Any, of_database: Any, level: str
 ) -> None:
     other = Database(url)
     async with other.writer.begin() as connection:
@@ -233,7 +228,7 @@ async def test_isolation_is_as_declared_or_as_the_engine_has_it(
         )
     await other.dispose()
     options = {"isolation_level": of_engine} if of_engine else {}
-    database = Database(create_async_engine(url, **options), isolation=of_database, fast=fast)
+    database = Database(create_async_engine(url, **options), isolation=of_database)
     async with calling_stores(database) as client:
         for kind in ("create", "batch", "change", "replace"):
             assert (kind, await ask(client, kind)) == (kind, WELL[kind])
@@ -250,12 +245,11 @@ async def away(url: str) -> AsyncGenerator[tuple[Proxy, AsyncEngine]]:
 
 
 @postgres_only
-@pytest.mark.parametrize("fast", [True, False], ids=["fast", "ORM"])
 async def test_engine_whose_server_is_down_is_a_503(
-    away: tuple[Proxy, AsyncEngine], log: Log, *, fast: bool
+    away: tuple[Proxy, AsyncEngine], log: Log
 ) -> None:
     proxy, engine = away
-    async with calling_stores(Database(engine, fast=fast)) as client:
+    async with calling_stores(Database(engine)) as client:
         assert await ask(client, "row") == 200
         await proxy.close()
         assert await ask(client, "row") == BUSY
@@ -267,13 +261,12 @@ async def test_engine_whose_server_is_down_is_a_503(
 
 
 @postgres_only
-@pytest.mark.parametrize("fast", [True, False], ids=["fast", "ORM"])
 @pytest.mark.parametrize("warm", [True, False], ids=["open connections", "no connection"])
 async def test_engine_whose_server_is_silent_is_a_503_in_time(
-    away: tuple[Proxy, AsyncEngine], log: Log, *, warm: bool, fast: bool
+    away: tuple[Proxy, AsyncEngine], log: Log, *, warm: bool
 ) -> None:
     proxy, engine = away
-    async with calling_stores(Database(engine, fast=fast, pool_timeout=TIMEOUT)) as client:
+    async with calling_stores(Database(engine, pool_timeout=TIMEOUT)) as client:
         if warm:
             await all_well(client)
             log.take()
@@ -362,11 +355,6 @@ async def test_engine_makes_no_other(given: Database) -> None:
         given.create_engine()
 
 
-async def test_engine_with_options_has_no_fast_path(url: str) -> None:
-    options = {"schema_translate_map": {None: "public"}}
-    assert not Database(create_async_engine(url, execution_options=options)).fast
-
-
 async def test_engine_may_be_given_twice(url: str) -> None:
     engine = create_async_engine(url)
     for _ in range(2):
@@ -397,15 +385,6 @@ async def test_statements_of_the_fast_path_are_logged(
     assert select_.startswith("SELECT stores.code, stores.name")
     assert insert.startswith("INSERT INTO stores (code, name, rank, country_code)")
     assert (first, second) == (hidden, hidden)
-
-
-@postgres_only
-async def test_parameters_are_logged_where_an_engine_shows_them(
-    url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    lines = await logged(caplog, Database(create_async_engine(url)))
-    assert lines[1] == "[fast path] ['a']"
-    assert lines[3].startswith("[fast path] ['secret', ")
 
 
 async def test_nothing_is_logged_unless_it_is_wanted(

@@ -49,6 +49,8 @@ FAILING: Final = Outage("fails", "works again", "Look into the log of its server
 
 _SQLSTATES: Final[Mapping[str, Outage]] = {
     "08": UNREACHABLE,  # connection exception
+    "28": UNREACHABLE,  # authentication
+    "3D": UNREACHABLE,  # no such database
     "57P": UNREACHABLE,  # shutting down, starting up, or ended by an administrator
     "53300": UNREACHABLE,  # too many connections
     "57014": SILENT,  # statement timeout

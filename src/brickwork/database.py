@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
-from sqlalchemy.orm import Session as SyncSession
+from sqlalchemy.orm import Session as SyncSession, SessionTransaction
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.types import Scope
 from typing_extensions import override
@@ -299,8 +299,8 @@ def _note(session: SyncSession, *_: object) -> None:
 
 
 @event.listens_for(SyncSession, "after_begin")
-def _set_up(session: SyncSession, _: object, connection: Connection) -> None:
-    if "written" not in session.info:
+def _set_up(session: SyncSession, transaction: SessionTransaction, connection: Connection) -> None:
+    if "written" not in session.info or transaction.nested:
         return
     session.info["begun"] = True
     if session.info.get("adopted") and connection.dialect.name == "sqlite":

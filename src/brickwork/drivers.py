@@ -5,7 +5,6 @@ The connection is one of SQLAlchemy's own pool: it is set up, counted and replac
 
 import asyncio
 import logging
-import reprlib
 import sqlite3
 from collections import defaultdict
 from collections.abc import (
@@ -17,11 +16,9 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final, cast
 
 from asyncpg import InterfaceError, InternalClientError, PostgresError
-from sqlalchemy.util import greenlet_spawn
 
 from brickwork.availability import (
     SILENT,
@@ -36,7 +33,6 @@ from brickwork.coalescing import Coalescer, is_hashable
 from brickwork.connections import deadline
 from brickwork.database import Database
 from brickwork.engines import Lender
-from brickwork.pools import FairPool
 from brickwork.statements import Prepared, Statement
 
 KEY: Final = "brickwork_key"
@@ -201,7 +197,7 @@ async def _read_or_none(lender: Lender, sent: Awaitable[Sequence[Any]]) -> Seque
         if outage is SILENT:
             raise lender.refusal(error, SILENT) from error
         if outage:
-            lender.refusal(error, outage)
+            _ = lender.refusal(error, outage)  # which is logged; another attempt may succeed
         return None
     _note_success(lender)
     return rows
@@ -266,21 +262,16 @@ def _raised(result: Any) -> Sequence[Any]:
 async def _lent(lender: Lender) -> AsyncGenerator[Any]:
     """Lend a connection, outside of any transaction."""
     connection: Any = await lender.lend()
-    pool = lender.engine.sync_engine.pool
     try:
         yield connection
     except BaseException as error:  # it is lost, or was given up while the server is at it
         connection.invalidate()
-        if isinstance(error, TimeoutError) and isinstance(pool, FairPool):
-            pool.distrust()
+        if isinstance(error, TimeoutError):
+            lender.pool.distrust()
         raise
     finally:
         # No transaction is open, so there is none to roll back, for which it would have to wait.
-        give_back = partial(connection._close_special, transaction_reset=True)  # noqa: SLF001
-        if isinstance(pool, FairPool):
-            give_back()
-        else:  # it may close what is given back
-            await greenlet_spawn(give_back)
+        connection._close_special(transaction_reset=True)  # noqa: SLF001
 
 
 class _Clock:
@@ -297,15 +288,12 @@ class _Clock:
         return None if self._end is None else max(_LEAST, self._end - self._loop.time())
 
 
-def _log(lender: Lender, sql: str, values: Sequence[Any]) -> None:
+def _log(lender: Lender, sql: str) -> None:
     """Log a statement as SQLAlchemy does, which has no part in it."""
     engine = lender.engine.sync_engine
     if engine.logger.isEnabledFor(logging.INFO):
         engine.logger.info("%s", sql)
-        hidden = "[SQL parameters hidden due to hide_parameters=True]"
-        engine.logger.info(
-            "[fast path] %s", hidden if engine.hide_parameters else reprlib.repr(values)
-        )
+        engine.logger.info("[fast path] [SQL parameters hidden due to hide_parameters=True]")
 
 
 # --- PostgreSQL -----------------------------------------------------------------------------------
@@ -314,7 +302,7 @@ def _log(lender: Lender, sql: str, values: Sequence[Any]) -> None:
 async def _alone(lender: Lender, sql: str, values: Sequence[Any]) -> Sequence[Any]:
     clock = _Clock(lender.command_timeout)
     async with _lent(lender) as connection:
-        _log(lender, sql, values)
+        _log(lender, sql)
         try:
             return await _fetched(lender, connection, sql, values, clock)
         except PostgresError as error:
@@ -332,8 +320,7 @@ async def _fetched(
     if lender.begin is None:
         rows = await driver.fetch(sql, *values, timeout=clock.left)
         return rows
-    isolation = lender.begin["isolation"] or connection.isolation_level
-    transaction = driver.transaction(isolation=isolation, readonly=lender.readonly)
+    transaction = driver.transaction(**lender.begin)
     await transaction.start()
     try:
         rows = await driver.fetch(sql, *values, timeout=clock.left)
@@ -386,8 +373,8 @@ async def _in_thread(
     """
     clock = _Clock(lender.command_timeout)
     async with _lent(lender) as connection:
-        for sql, values in batch:
-            _log(lender, sql, values)
+        for sql, _ in batch:
+            _log(lender, sql)
         driver = connection.driver_connection
         with deadline(driver, clock.left):
             results: Sequence[Any] = await driver._execute(carry_out, driver._conn, batch)  # noqa: SLF001

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, cast
 from weakref import WeakSet
 
 from pydantic_core import to_json
@@ -74,7 +74,7 @@ class Lender:
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
     """The settings of PostgreSQL that a connection has from its begin."""
     begin: Mapping[str, Any] | None = None
-    """What BEGIN says, as asyncpg takes it; None where the settings say it."""
+    """What BEGIN says, as asyncpg takes it; None where something else says it."""
 
     def __post_init__(self) -> None:
         """Have the engine lend in this way, too."""
@@ -88,11 +88,15 @@ class Lender:
         """Whether the database is one of SQLite."""
         return self.engine.dialect.name == "sqlite"
 
+    @property
+    def pool(self) -> FairPool:
+        """The pool of an engine of ours."""
+        return cast("FairPool", self.engine.sync_engine.pool)
+
     async def lend(self) -> PoolProxiedConnection:
-        """Return a connection; raises `Unavailable` if there is none in time."""
-        pool = self.engine.sync_engine.pool
-        if isinstance(pool, FairPool) and pool.is_ready():
-            return pool.lend_now()
+        """Return a connection of our own engine; raises `Unavailable` if there is none in time."""
+        if self.pool.is_ready():
+            return self.pool.lend_now()
         lent: PoolProxiedConnection = await greenlet_spawn(self._lend)
         return lent
 
@@ -141,7 +145,7 @@ class Lender:
         elif self.settings:
             require_settings(connection, self.settings)
         elif self.begin:
-            connection.readonly = self.readonly
+            connection.readonly = self.readonly  # as BEGIN of the session says, too
         self.availability.reached()
 
     def execute(self, cursor: Any, sql: str, parameters: Any, context: ExecutionContext) -> bool:
@@ -203,7 +207,7 @@ class Connected:
     writers: Lender
     readers: Lender
     may_be_fast: bool = True
-    """Whether statements may go past the session."""
+    """Whether statements may go past the session: the engines are ours."""
 
 
 def connected(
@@ -253,10 +257,12 @@ def _own(
     isolation = settings.isolation or "read committed"
     options = dict(target.connect_args)
     command_timeout = options.pop("command_timeout", settings.timeout)
-    level, begin = {}, None
+    level: dict[str, Any] = {}
+    begin: Mapping[str, Any] | None = None
     session = {_ISOLATION: isolation} | ({_READ_ONLY: "on"} if readonly else {})
     if target.pooler:
-        level, begin = {"isolation_level": isolation.upper()}, _begin(isolation, readonly=readonly)
+        level = {"isolation_level": isolation.upper()}
+        begin = {"isolation": isolation.replace(" ", "_"), "readonly": readonly}
     if is_sqlite or target.pooler:
         session = {}
     if not is_sqlite:
@@ -311,9 +317,7 @@ def _given(engine: AsyncEngine, reader: AsyncEngine, settings: Settings) -> Conn
         _require_usable(each)
     writers = _borrowed(engine, availability, settings, readonly=False)
     readers = _borrowed(reader, availability, settings, readonly=True)
-    # Options of engines may translate names. SQLite has more to set for each transaction.
-    options = {**engine.get_execution_options(), **reader.get_execution_options()}
-    return Connected(target, availability, writers, readers, not (options or writers.is_sqlite))
+    return Connected(target, availability, writers, readers, may_be_fast=False)
 
 
 def _borrowed(
@@ -330,7 +334,6 @@ def _borrowed(
         readonly=readonly,
         timeout=settings.timeout,
         command_timeout=settings.timeout,
-        begin=_begin(isolation, readonly=readonly),
     )
     if engine.sync_engine not in _watched:
         _watched.add(engine.sync_engine)
@@ -373,9 +376,3 @@ def _listen(engine: AsyncEngine, lender: Lender, begin: Callable[[Connection], N
         event.listen(target, "do_executemany", lender.execute_many)
     else:
         event.listen(target, "do_connect", lender.bound)
-
-
-def _begin(isolation: str | None, *, readonly: bool) -> Mapping[str, Any]:
-    """Return what BEGIN is to say, as asyncpg takes it."""
-    level = isolation and isolation.replace(" ", "_")
-    return {"isolation": level, "readonly": readonly}

@@ -296,9 +296,10 @@ _PORT: Final = 5432
 
 def _places(url: URL, hosts: str, ports: str) -> Sequence[_Place]:
     """Return the hosts and ports of *url*, whose authority has *hosts* if they are several."""
-    given = url.query.get("host") or hosts or url.host or ""
-    if given == url.host and ":" in given:  # an address of IPv6, without its brackets
-        return [(url.host or given, url.port)]
+    own = url.host or ""
+    given = url.query.get("host") or hosts or own
+    if given == own and ":" in own:  # an address of IPv6, without its brackets
+        return [(own, url.port)]
     texts = given.split(",") if isinstance(given, str) else given
     numbers = _converted("port", ports, _ports) if ports else [url.port]
     if len(numbers) not in {1, len(texts)}:

@@ -46,6 +46,7 @@ from brickwork import (
     Versioned,
     crud_router,
 )
+from tests.support.bodies import version_tag
 from tests.support.clients import Clients, remove_all
 from tests.support.databases import BACKENDS, Databases
 from tests.support.declaring import next_table, partial, resource_of, schema
@@ -349,7 +350,7 @@ async def client(clients: ClientsOfColumns, backend: str, fast: bool) -> AsyncCl
 async def test_a_value_comes_back_as_it_was_sent(client: AsyncClient, case: Case) -> None:
     first, second, third = case.values
     made = await client.post(case.path, json={"value": first})
-    assert (made.status_code, made.json()["value"], made.headers["etag"]) == (201, first, '"1"')
+    assert (made.status_code, made.json()["value"], version_tag(made)) == (201, first, '"1"')
     item = made.headers["location"]
     assert (await client.get(item)).text == made.text
 
@@ -368,7 +369,7 @@ async def test_the_value_that_a_row_has_changes_nothing(client: AsyncClient, cas
     body = {"value": case.values[1]}
     item = (await client.post(case.path, json=body)).headers["location"]
     for response in (await client.patch(item, json=body), await client.put(item, json=body)):
-        assert (response.status_code, response.headers["etag"]) == (200, '"1"')
+        assert (response.status_code, version_tag(response)) == (200, '"1"')
 
 
 @each_column

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import uuid4
 
 import pytest
@@ -87,6 +87,10 @@ class Key(ReadSchema):
     id: int
 
 
+NEW: Final = ("create", "create_batch", "replace")
+"""The operations of new rows."""
+
+
 class Nothing(Schema): ...
 
 
@@ -153,7 +157,9 @@ def app_of(
     """Return an application of *resource* at `/rows`."""
     app = FastAPI(lifespan=database.lifespan)
     install(app)
-    router = crud_router("/rows", resource, read=Key, create=Nothing, update=Change, query=query)
+    router = crud_router(
+        "/rows", resource, read=Key, create=Nothing, update=Change, omit=NEW, query=query
+    )
     app.include_router(router, **options)
     return app
 

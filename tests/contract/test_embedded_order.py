@@ -146,6 +146,10 @@ class ReissueRead(Key):
     tracks: Tracks
 
 
+NEW: Final = ("create", "create_batch", "replace")
+"""The operations of new rows."""
+
+
 class Nothing(Schema): ...
 
 
@@ -191,11 +195,17 @@ async def client(tables: Tables, backend: str) -> AsyncIterator[AsyncClient]:
         await session.execute(insert(ENTRIES), entries)
     app = FastAPI(lifespan=database.lifespan)
     install(app)
-    router = crud_router("/albums", AlbumRows, read=AlbumRead, create=Nothing, update=Change)
+    router = crud_router(
+        "/albums", AlbumRows, read=AlbumRead, create=Nothing, update=Change, omit=NEW
+    )
     app.include_router(router)
-    router = crud_router("/reissues", ReissueRows, read=ReissueRead, create=Nothing, update=Change)
+    router = crud_router(
+        "/reissues", ReissueRows, read=ReissueRead, create=Nothing, update=Change, omit=NEW
+    )
     app.include_router(router)
-    router = crud_router("/tracks", TrackRows, read=TrackRead, create=Nothing, update=Change)
+    router = crud_router(
+        "/tracks", TrackRows, read=TrackRead, create=Nothing, update=Change, omit=NEW
+    )
     app.include_router(router)
     async with calling(app) as client:
         yield client

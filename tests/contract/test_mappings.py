@@ -35,7 +35,7 @@ from brickwork import (
     Versioned,
     crud_router,
 )
-from tests.support.bodies import summary
+from tests.support.bodies import summary, version_tag
 from tests.support.calls import calling
 from tests.support.clients import Clients, remove_all
 from tests.support.databases import Databases, postgres_only
@@ -353,7 +353,7 @@ async def test_a_change_of_an_inheriting_table_changes_updated_at(
 async def test_a_change_of_an_inheriting_table_is_a_version(client: AsyncClient) -> None:
     item, _ = await created(client, "/telegrams", name="a")
     changed = await client.patch(item, json={"name": "b"}, headers={"if-match": '"1"'})
-    assert (changed.status_code, changed.headers["etag"]) == (200, '"2"')
+    assert (changed.status_code, version_tag(changed)) == (200, '"2"')
     stale = await client.patch(item, json={"name": "c"}, headers={"if-match": '"1"'})
     assert summary(stale) == "412"
 

@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Annotated, Any, Final, Literal, TypeAlias
+from uuid import uuid4
 
 import pytest
 from fastapi import Depends, FastAPI, params
-from sqlalchemy import create_engine, event, func, select
+from httpx2 import AsyncClient
+from sqlalchemy import create_engine, event, func, make_url, select
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -20,6 +22,8 @@ from brickwork import Database, ListQuery, Resource, get_db, install
 from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.databases import postgres_only
+from tests.support.journal import Log, name
+from tests.support.proxy import Proxy
 from tests.support.shop import Country, Store, stores
 from tests.support.tables import insert_rows
 
@@ -272,3 +276,76 @@ async def test_synchronous_session_in_an_override_is_named(shop_url: str) -> Non
     app.dependency_overrides[get_db] = sync_session
     async with calling(app) as client:
         assert (await client.get("/stores")).status_code == 500
+
+
+# --- A database that is away ----------------------------------------------------------------------
+
+
+@postgres_only
+@pytest.mark.parametrize("way", [without_commit, with_commit])
+async def test_server_that_is_down_or_silent_is_a_503(
+    engine: AsyncEngine, caplog: pytest.LogCaptureFixture, way: Any
+) -> None:
+    log = Log(caplog)
+    async with Proxy(engine.url.render_as_string(hide_password=False)) as proxy:
+        url = make_url(proxy.url).set(query={})
+        bounded = {"timeout": 0.5, "command_timeout": 0.5, "ssl": False}
+        own = create_async_engine(url, connect_args=bounded)
+        async with calling(depending(way(async_sessionmaker(own)))) as client:
+            assert await outcome(client) == ("200", "201")
+            await proxy.close()
+            assert await outcome(client) == ("503", "503")
+            assert await outcome(client) == ("503", "503")
+            (begin,) = log.take()
+            assert begin.startswith(f"ERROR The database {name(proxy.url)} cannot be reached: ")
+            await proxy.open()
+            assert await outcome(client) == ("200", "201")
+            assert log.take() == [f"WARNING The database {name(proxy.url)} can be reached again."]
+            proxy.freeze()
+            assert await outcome(client) == ("503", "503")
+            proxy.thaw()
+            assert await outcome(client) == ("200", "201")
+        await own.dispose()
+    begin, end = log.take()
+    assert begin.startswith(f"ERROR The database {name(proxy.url)} does not answer in time: ")
+    assert end == f"WARNING The database {name(proxy.url)} answers in time again."
+
+
+async def outcome(client: AsyncClient) -> tuple[str, str]:
+    """Return what a read and a write are answered."""
+    read = await client.get("/stores")
+    return summary(read), summary(await client.post("/stores", json={"code": uuid4().hex[:20]}))
+
+
+@postgres_only
+async def test_server_that_refuses_connections_is_a_503(engine: AsyncEngine) -> None:
+    nowhere = create_async_engine(engine.url.set(database="nowhere"))
+    async with calling(depending(without_commit(async_sessionmaker(nowhere)))) as client:
+        assert await outcome(client) == ("503", "503")
+
+
+async def test_engine_without_a_free_connection_is_a_503(engine: AsyncEngine) -> None:
+    options: Any = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
+    small = create_async_engine(engine.url, **options)
+    async with calling(depending(without_commit(async_sessionmaker(small)))) as client:
+        async with small.connect():
+            assert await outcome(client) == ("503", "503")
+        assert await outcome(client) == ("200", "201")
+    await small.dispose()
+
+
+async def test_error_of_the_system_in_a_method_is_a_500(engine: AsyncEngine) -> None:
+    get_session = without_commit(async_sessionmaker(engine))
+
+    class Failing(Resource[Store]):
+        session: Annotated[AsyncSession, Depends(get_session)]
+
+        @override
+        async def create(self, row: Store, /) -> None:
+            raise ConnectionError("of something else")
+
+    app = FastAPI()
+    install(app)
+    app.include_router(stores(Failing))
+    async with calling(app) as client:
+        assert await outcome(client) == ("200", "500")

@@ -101,7 +101,7 @@ class Download:
             "raw_path": path.encode(),
             "root_path": "",
             "query_string": b"",
-            "headers": [(b"accept", NDJSON.encode())],
+            "headers": [(b"host", b"test"), (b"accept", NDJSON.encode())],
             "state": {"database": database},
         }
         self._spec = spec
