@@ -269,7 +269,8 @@ async def test_a_database_that_is_silent_is_not_waited_for(
         async with asyncio.timeout(5):
             await started(create_app(url))
         gone.set()
-    assert log.take() == [unreachable(url, "it does not answer")]
+    (line,) = log.take()
+    assert " does not answer" in line
 
 
 async def test_a_file_that_another_process_has_locked_is_no_outage(

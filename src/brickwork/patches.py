@@ -175,12 +175,20 @@ def _kinds(
         if name in seen:
             yield {"type": "object"}, seen
         else:
-            yield from _kinds(resolve(schema), resolve, (*seen, name))
+            yield from _kinds(_resolved(schema, resolve), resolve, (*seen, name))
     elif choices := schema.get("anyOf") or schema.get("oneOf"):
         for each in choices:
             yield from _kinds(each, resolve, seen)
     else:
         yield schema, seen
+
+
+def _resolved(schema: _Json, resolve: _Resolve) -> _Json:
+    """Return what the `$ref` of *schema* refers to; an empty schema if it has its last name."""
+    try:
+        return resolve(schema)
+    except KeyError:  # as an enumeration that FastAPI has named already, which is no object
+        return {}
 
 
 def _members(

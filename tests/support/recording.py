@@ -1,6 +1,6 @@
 """What happened while a block ran: statements sent, paths taken, connections in use."""
 
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,8 +11,7 @@ from httpx2 import Response
 from sqlalchemy import Engine, QueuePool, event
 from sqlalchemy.util.concurrency import await_
 
-from brickwork import Database, lanes
-from brickwork.connections import prepare
+from brickwork import Database, engines, lanes
 
 
 @contextmanager
@@ -43,16 +42,22 @@ def driver_statements() -> Generator[list[str]]:
         if statement.startswith("SELECT"):
             sent.append(statement)
 
-    def prepare_and_listen(connection: Any, **options: Any) -> None:
-        prepare(connection, **options)
-        driver = connection.driver_connection
+    def listening(set_up: Callable[..., None]) -> Callable[..., None]:
+        def set_up_and_listen(connection: Any, *rest: Any, **options: Any) -> None:
+            set_up(connection, *rest, **options)
+            listen(connection.driver_connection)
+
+        return set_up_and_listen
+
+    def listen(driver: Any) -> None:
         if isinstance(driver, asyncpg.Connection):
             driver.add_query_logger(lambda record: note(record.query))
         else:
             await_(driver.set_trace_callback(note))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("brickwork.engines.prepare", prepare_and_listen)
+        for name in ("prepare", "require_settings"):
+            patch.setattr(engines, name, listening(getattr(engines, name)))
         yield sent
 
 
