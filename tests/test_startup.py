@@ -33,7 +33,6 @@ from tests.support.journal import (
     execute,
     lacks,
     router,
-    unreachable,
 )
 from tests.support.server import serving
 

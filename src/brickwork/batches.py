@@ -15,7 +15,7 @@ from brickwork.checks import check_scopes, release
 from brickwork.defaults import new_row
 from brickwork.documents import is_array
 from brickwork.etags import stale
-from brickwork.faults import Written
+from brickwork.faults import Written, first
 from brickwork.idempotency import idempotent
 from brickwork.keys import parse_key, primary_key
 from brickwork.lanes import create_batch_lane, lane_of
@@ -198,6 +198,8 @@ class _Batch(Generic[M, Item]):
                 await session.flush()
                 await check_scopes(session)
         except (DBAPIError, Problem) as error:
+            if isinstance(error, DBAPIError) and first(error) is not error:
+                raise  # the database has ended the transaction
             if isinstance(problem := await self._problem(error, own), Unavailable):
                 raise problem from error
             return problem

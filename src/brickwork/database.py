@@ -204,6 +204,7 @@ class Database:
         *session* is one whose transaction goes on after the error; without it, a new one is used.
         *readonly* tells that the session only reads.
         """
+        error = faults.first(error)
         if absent := faults.absent_tables(error, self.tables):
             self.availability.log_missing(absent)
             return away()

@@ -146,6 +146,13 @@ def violation(error: DBAPIError) -> Violation | None:
     )
 
 
+def first(error: DBAPIError) -> DBAPIError:
+    """Return the error that led to *error*, which says that a savepoint went with it."""
+    is_late = (error.statement or "").startswith("ROLLBACK TO SAVEPOINT")
+    cause = error.__context__ if is_late else None
+    return cause if isinstance(cause, DBAPIError) else error
+
+
 def absent_tables(error: DBAPIError, tables: "Iterable[Table[Any]]") -> Collection[str]:
     """Return the names of the *tables* that do not exist, according to *error*."""
     cause = cause_of(error)

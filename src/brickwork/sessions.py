@@ -29,7 +29,7 @@ from brickwork.availability import (
     outage_of,
 )
 from brickwork.database import ISOLATION, blamed, is_ours
-from brickwork.faults import Written, contended
+from brickwork.faults import Written, contended, first
 from brickwork.problems import Problem, Unavailable
 from brickwork.urls import name_of
 
@@ -92,6 +92,7 @@ class Adopted:
 
         *session* is one whose transaction goes on after the error; without it, a new one is used.
         """
+        error = first(error)
         cause = cause_of(error)
         if is_stale(cause):
             return away(again=True)

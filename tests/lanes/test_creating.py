@@ -1,10 +1,10 @@
 """POST of rows and batches: both paths answer and leave the same, and usual requests are fast."""
 
 import asyncio
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import pytest
-from annotated_types import Le
+from pydantic import field_validator
 
 from brickwork import Database, Resource, Schema, crud_router
 from tests.support.articles import ADA, ROWS
@@ -199,7 +199,12 @@ async def test_key_without_a_path_is_refused(shop_url: str, code: str) -> None:
 
 
 class SmallStoreRead(StoreRead):
-    rank: Annotated[int, Le(10)]
+    @field_validator("rank")
+    @classmethod
+    def small(cls, value: int) -> int:
+        if value > 10:
+            raise ValueError("It cannot be shown.")
+        return value
 
 
 @pytest.mark.parametrize(
@@ -217,7 +222,12 @@ async def test_row_that_cannot_be_shown_is_not_stored(shop_url: str, path: str, 
 
 
 class SmallCityRead(CityRead):
-    people: Annotated[int, Le(10)]
+    @field_validator("people")
+    @classmethod
+    def small(cls, value: int) -> int:
+        if value > 10:
+            raise ValueError("It cannot be shown.")
+        return value
 
 
 async def test_row_with_values_of_the_database_cannot_be_shown(shop_url: str) -> None:

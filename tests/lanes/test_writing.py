@@ -78,10 +78,6 @@ class WithOthers(Stores):
     others: Annotated[Isolated, Depends()]
 
 
-class Matched(Stores):
-    require_match: ClassVar[bool] = True
-
-
 @pytest.mark.parametrize(
     ("resource", "expected"),
     [
@@ -93,7 +89,6 @@ class Matched(Stores):
         (Referring, ["201 ORM", "200 ORM", "204 ORM"]),
         (Isolated, ["201 ORM", "200 ORM", "204 ORM"]),
         (WithOthers, ["201 ORM", "200 ORM", "204 ORM"]),
-        (Matched, ["201 fast", "428 ORM", "428 ORM"]),
     ],
 )
 async def test_paths_of_a_resource(
