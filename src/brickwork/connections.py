@@ -4,8 +4,10 @@ import asyncio
 import sqlite3
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from threading import Thread
 from typing import Any, Final
 
+import aiosqlite
 import asyncpg
 from sqlalchemy import Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -135,6 +137,21 @@ def require_settings(connection: DBAPIConnection, settings: Mapping[str, str]) -
 
 
 # --- SQLite ---------------------------------------------------------------------------------------
+
+
+async def open_file(*args: Any, **options: Any) -> aiosqlite.Connection:
+    """Return a connection as `aiosqlite.connect` does; if that fails, its thread has ended.
+
+    Else the thread would tell its end to a loop that may be closed by then: a traceback is printed.
+    """
+    connection = aiosqlite.connect(*args, **options)
+    thread: Thread = connection._thread  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    thread.daemon = True  # as SQLAlchemy has it
+    try:
+        return await connection
+    except BaseException:
+        await asyncio.get_running_loop().run_in_executor(None, thread.join, _GRACE)
+        raise
 
 
 def prepare(connection: DBAPIConnection, *, readonly: bool, timeout: float) -> None:

@@ -34,6 +34,7 @@ from brickwork.connections import (
     begin_reading,
     begin_writing,
     deadline,
+    open_file,
     prepare,
     require_settings,
     roll_back,
@@ -228,6 +229,9 @@ def connected(
     target = target_of(url, settings.connect_args)
     if settings.pooler or target.pooler:
         target = _pooled(target)
+    if _is_sqlite(target.url):
+        arguments = {"async_creator_fn": open_file, **target.connect_args}
+        target = replace(target, connect_args=arguments)
     availability = Availability(target.name, is_file=_is_sqlite(target.url))
     writers, readers = (
         _own(target, availability, settings, readonly=readonly) for readonly in (False, True)
