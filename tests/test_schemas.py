@@ -494,7 +494,13 @@ class Marking:
         return f"{value}!"
 
 
-TAGGED: Any = Annotated[Annotated[Cat, Tag("a")] | Annotated[Dog, Tag("b")], Discriminator(str)]
+def first_tag(_: object) -> str:
+    return "a"
+
+
+TAGGED: Any = Annotated[
+    Annotated[Cat, Tag("a")] | Annotated[Dog, Tag("b")], Discriminator(first_tag)
+]
 
 
 def cut(length: int, value: str) -> str:

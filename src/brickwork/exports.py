@@ -143,7 +143,7 @@ def _counted(session: AsyncSession) -> Generator[None]:
     try:
         yield
     finally:
-        _running[pool] -= 1
+        _running[pool] = _running.get(pool, 1) - 1
 
 
 async def _joined(first: bytes, rest: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:

@@ -171,5 +171,6 @@ async def test_database_that_a_dependency_sets(
         assert [note["owner"] for note in (await client.get("/notes")).json()] == ["eve"]
     async with database.session(readonly=True) as session:
         assert (await session.get_one(Note, 2)).text == "bob"
+    await database.dispose()
     await other.dispose()
     databases.drop()
