@@ -6,7 +6,7 @@ from datetime import date, datetime, time
 from enum import Enum
 from inspect import getattr_static
 from types import NoneType
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -92,9 +92,8 @@ _ABSENT: Final = object()
 def has_setter(model: type[object], name: str) -> bool:
     """Tell whether *name* is a property of *model* with a setter of the author."""
     found: Any = getattr_static(model, name, None)
-    return (
-        isinstance(found, property | hybrid_property) and getattr(found, "fset", None) is not None
-    )
+    is_property = isinstance(found, property | hybrid_property)
+    return is_property and getattr(cast("object", found), "fset", None) is not None
 
 
 def is_deferred(mapper: Mapper[Any], column: Column[Any]) -> bool:
