@@ -80,6 +80,7 @@ class Service:
         for number, key in enumerate(self.ids):
             answer = answer.replace(key, f"${number}")
         answer = re.sub(r"(cursor=)[\w-]+", r"\1…", answer)
+        answer = re.sub(r'^"(\d+)-[0-9a-f]{20}"$', r'"\1"', answer)  # a digest has keys in it
         return re.sub(r'("(created_at|updated_at|deleted_at|instance)": ?)"[^"]*"', r"\1…", answer)
 
     def _filled(self, raw: bytes) -> bytes:
