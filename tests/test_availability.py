@@ -1,15 +1,19 @@
 """What keeps all from the database is a 503, and one line in the log; so is its end."""
 
 import asyncio
+import sqlite3
 from pathlib import Path
+from ssl import SSLCertVerificationError
 from typing import NamedTuple
 from uuid import uuid4
 
 import pytest
+from asyncpg import AdminShutdownError, InvalidSQLStatementNameError, UniqueViolationError
 from httpx2 import AsyncClient, Response
 from sqlalchemy import make_url, text
 
 from brickwork import Database, Session, Unavailable
+from brickwork.availability import EXHAUSTED, SILENT, UNREACHABLE, Availability, is_lost
 from tests.support.journal import Log, create, create_app, execute, lacks, name, unreachable
 from tests.support.postgres import Postgres
 from tests.support.server import serving
@@ -171,3 +175,55 @@ async def test_a_script_has_the_log_too(log: Log) -> None:
         async with Database(url).session() as session:
             await session.execute(text("SELECT 1"))
     assert log.take() == [unreachable(url, "[Errno 111] Connect call failed ('127.0.0.1', 1)")]
+
+
+# --- Which error means what -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (ConnectionResetError(), True),
+        (AdminShutdownError("over"), True),
+        (InvalidSQLStatementNameError("gone"), True),
+        (UniqueViolationError("taken"), False),
+        (sqlite3.OperationalError("no such table"), False),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_connection_is_lost_with_some_errors(error: Exception, *, lost: bool) -> None:
+    assert is_lost(error, readonly=False) is lost
+
+
+def test_fatal_error_ends_the_connection() -> None:
+    error = UniqueViolationError("taken")
+    vars(error)["severity_en"] = "FATAL"
+    assert is_lost(error, readonly=False)
+
+
+def test_connections_that_are_all_in_use_are_no_news_while_nothing_answers(log: Log) -> None:
+    availability = Availability("shop", is_file=False)
+    availability.begin(SILENT, TimeoutError("no answer in 1 s"), readonly=True)
+    availability.begin(EXHAUSTED, "all 1 were in use for 1 s", readonly=True)
+    availability.end(readonly=True, wrote=False)
+    assert [each.partition(":")[0] for each in log.take()] == [
+        "ERROR The database shop does not answer in time",
+        "WARNING The database shop answers in time again.",
+    ]
+
+
+def test_outage_of_writers_ends_with_a_writer(log: Log) -> None:
+    availability = Availability("shop", is_file=False)
+    for readonly in (True, False):
+        availability.begin(SILENT, "no answer", readonly=readonly)
+    availability.end(readonly=True, wrote=False)
+    assert len(log.take()) == 1
+    availability.end(readonly=False, wrote=True)
+    assert log.take() == ["WARNING The database shop answers in time again."]
+
+
+def test_certificate_that_is_not_trusted_has_a_remedy(log: Log) -> None:
+    cause = SSLCertVerificationError(1, "certificate verify failed")
+    Availability("shop", is_file=False).begin(UNREACHABLE, cause, readonly=True)
+    (line,) = log.take()
+    assert line.endswith(" Name the certificates to trust in its URL: sslrootcert.")

@@ -101,6 +101,61 @@ async def test_other_engine_of_sqlite_has_no_settings_of_ours(url: str) -> None:
     await engine.dispose()
 
 
+# --- Poolers --------------------------------------------------------------------------------------
+
+
+@postgres_only
+@pytest.mark.parametrize("fast", [True, False], ids=["fast", "ORM"])
+async def test_begin_says_what_settings_say_elsewhere(url: str, *, fast: bool) -> None:
+    database = Database(url, pooler=True, isolation="serializable", fast=fast)
+    for readonly, value in ((True, "on"), (False, "off")):
+        async with database.session(readonly=readonly) as session:
+            assert await session.scalar(text("SHOW transaction_read_only")) == value
+            assert await session.scalar(text("SHOW transaction_isolation")) == "serializable"
+            assert (
+                await session.scalar(text("SHOW default_transaction_isolation")) != "serializable"
+            )
+    async with calling_stores(database) as client:
+        assert await ask_all(client) == WELL
+        refused = await client.post("/stores", json={"code": "a"})
+        assert summary(refused) == "409 #/code not_unique"
+        assert await ask_all(client) == WELL
+
+
+@postgres_only
+@pytest.mark.parametrize("fast", [True, False], ids=["fast", "ORM"])
+async def test_connection_lost_in_a_transaction_of_one_statement_is_replaced(
+    url: str, *, fast: bool
+) -> None:
+    database = Database(url, pooler=True, fast=fast)
+    async with Proxy(url) as proxy:
+        own = Database(make_url(proxy.url), pooler=True, fast=fast, pool_timeout=TIMEOUT)
+        async with calling_stores(own) as client:
+            await all_well(client)
+            proxy.freeze()
+            assert await ask(client, "row") == BUSY
+            assert await ask(client, "create") == BUSY
+            proxy.thaw()
+            await all_well(client)
+    await database.dispose()
+
+
+@postgres_only
+async def test_settings_that_are_not_in_force_are_noticed(
+    url: str, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def connect(**options: Any) -> asyncpg.Connection:
+        options["server_settings"] = {}  # as some poolers do
+        return await asyncpg.connect(**options)
+
+    database = Database(url, connect_args={"async_creator_fn": connect})
+    async with calling_stores(database) as client:
+        assert await ask(client, "row") == BUSY
+    (line,) = log.take()
+    assert "cannot be reached: default_transaction_read_only is off, not on." in line
+    assert line.endswith(" Behind a connection pooler, use Database(url, pooler=True).")
+
+
 # --- Several hosts --------------------------------------------------------------------------------
 
 

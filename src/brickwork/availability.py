@@ -75,11 +75,8 @@ _SQLITE_CODES: Final[Mapping[str, Outage]] = {
 _NOT_TO_BE_WRITTEN: Final = {"25006", "SQLITE_READONLY"}
 """The answers to a write where the connection only reads, which is a bug of the program."""
 
-_STALE: Final = {"26000", "42P05", "SQLITE_READONLY_DBMOVED"}
-"""The answers where a connection has another idea of its state than the database.
-
-A prepared statement is gone (`DEALLOCATE ALL`, a pooler) or another's, or the file was replaced.
-"""
+_STALE: Final = {"26000", "42P05"}
+"""The SQLSTATES where a connection knows another prepared statement of a name than its server."""
 _LOST: Final = ("08", "57P", "25006", "XX")
 """The SQLSTATES after which a connection is not used again: closed, to a standby, or unsure."""
 

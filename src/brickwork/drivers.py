@@ -339,7 +339,7 @@ def _is_refusal(error: BaseException) -> bool:
             return is_stale(error) or not is_lost(error, readonly=False)
         case sqlite3.OperationalError():
             name: str = getattr(error, "sqlite_errorname", "")
-            return is_stale(error) or is_locked(error) or name.startswith("SQLITE_ERROR")
+            return is_locked(error) or name.startswith("SQLITE_ERROR")
         case InternalClientError():  # on a connection that was told of its end, and sent nothing
             return str(error).startswith("cannot switch to state")
         case _:
@@ -378,8 +378,6 @@ async def _in_thread(
         driver = connection.driver_connection
         with deadline(driver, clock.left):
             results: Sequence[Any] = await driver._execute(carry_out, driver._conn, batch)  # noqa: SLF001
-        if any(isinstance(each, Exception) and is_stale(each) for each in results):
-            connection.invalidate()
     return results
 
 

@@ -1,16 +1,14 @@
-"""A database that was restarted, altered or replaced fails no request that can be saved."""
+"""A database that was restarted or altered fails no request that can be saved."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from sqlalchemy import func, make_url, select, text
+from sqlalchemy import func, select, text
 
 from brickwork import Database
 from brickwork.pools import FairPool
-from tests.support.databases import Databases, postgres_only, sqlite_only
+from tests.support.databases import Databases, postgres_only
 from tests.support.journal import Log, execute, name
 from tests.support.outages import (
     BUSY,
@@ -136,7 +134,7 @@ async def test_request_that_loses_its_connection_at_the_commit_is_a_503(
     await other.dispose()
 
 
-# --- Another schema, other statements, another file -----------------------------------------------
+# --- Another schema, other statements -----------------------------------------------
 
 
 @postgres_only
@@ -202,18 +200,5 @@ async def test_connection_that_is_out_of_date_fails_no_write(
     )
     async with calling_stores(Database(url, fast=fast)) as client:
         for kind in ("create", "change", "replace"):
-            assert (kind, await ask(client, kind)) == (kind, WRITTEN[kind])
-    assert log.take() == []
-
-
-@sqlite_only
-async def test_file_that_is_replaced_fails_no_write(url: str, log: Log, *, fast: bool) -> None:
-    file = Path(make_url(url).database or "")
-    backup = file.with_suffix(".backup")
-    shutil.copy(file, backup)
-    async with calling_stores(Database(url, fast=fast)) as client:
-        assert await ask_all(client) == WELL
-        backup.replace(file)
-        for kind in WRITTEN:
             assert (kind, await ask(client, kind)) == (kind, WRITTEN[kind])
     assert log.take() == []
