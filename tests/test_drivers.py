@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
+from asyncpg import InternalClientError
 from sqlalchemy import QueuePool, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -168,3 +169,15 @@ async def test_missing_table_is_a_500_of_the_orm(notes_url: str, method: str, pa
     async with calling_stores(Database(notes_url, pool_size=2)) as client:
         answers = [await path_taken(client.request(method, path, json=body)) for _ in range(3)]
         assert answers == ["500 ORM"] * 3  # more than there are connections
+
+
+@postgres_only
+async def test_write_on_a_connection_that_knows_of_its_end_is_sent_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+    async with calling_stores(Database(database.url)) as client:
+        monkeypatch.setattr("brickwork.connections.PostgresConnection.fetch", refuse)
+        assert await path_taken(client.post("/stores", json={"code": "b"})) == "201 ORM"

@@ -99,6 +99,25 @@ async def test_taker_cancelled_with_its_item_puts_it_back() -> None:
     assert await take(queue) == 1
 
 
+async def test_taker_that_is_told_of_room_gets_no_item() -> None:
+    queue = FairQueue[int](1)
+    (taker,) = await waiting_takers(queue, 1)
+    queue.make_room()
+    with pytest.raises(Empty):
+        await taker
+
+
+async def test_cancelled_taker_tells_the_next_of_room() -> None:
+    queue = FairQueue[int](2)
+    first, second = await waiting_takers(queue, 2)
+    queue.make_room()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    with pytest.raises(Empty):
+        await second
+
+
 # --- The pool -------------------------------------------------------------------------------------
 
 

@@ -282,3 +282,13 @@ async def test_a_file_that_another_process_has_locked_is_no_outage(
         other.execute("BEGIN EXCLUSIVE")
         await started(create_app(f"sqlite:///{file}"))
     assert log.take() == []
+
+
+async def test_a_file_that_is_damaged_is_named(tmp_path: Path, log: Log) -> None:
+    url = f"sqlite:///{tmp_path}/notes.db"
+    await create(url)
+    with open(tmp_path / "notes.db", "r+b") as file:  # noqa: ASYNC230, PTH123 — nobody waits
+        file.seek(100)  # behind the header
+        file.write(bytes([7]) * 3_996)
+    await started(create_app(url))
+    assert len(log.take()) == 1

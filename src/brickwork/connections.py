@@ -55,11 +55,14 @@ class PostgresConnection(asyncpg.Connection):
 
     @override
     def terminate(self) -> None:
-        if not asyncio.get_event_loop().is_running():
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # nobody could close it later
             super().terminate()
-        elif not self._is_left:
+            return
+        if not self._is_left:
             self._is_left = True
-            task = asyncio.create_task(self._leave())
+            task = loop.create_task(self._leave())
             _closing.add(task)
             task.add_done_callback(_closing.discard)
 

@@ -25,6 +25,7 @@ from brickwork.availability import (
     Outage,
     away,
     cause_of,
+    is_lost,
     is_stale,
     outage_of,
 )
@@ -71,7 +72,7 @@ class Adopted:
 
     async def rollback(self, error: BaseException) -> None:
         """Undo what is not committed, since *error* was raised; close a connection that is lost."""
-        if not isinstance(error, OSError):
+        if not is_lost(cause_of(error), readonly=False):
             await self._session.rollback()
             return
         with suppress(TimeoutError):

@@ -1,9 +1,11 @@
 """Sessions that an application makes itself: committed before the answer, their errors told."""
 
 from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import suppress
 from typing import Annotated, Any, Final, Literal, TypeAlias
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from fastapi import Depends, FastAPI, params
 from httpx2 import AsyncClient
@@ -349,3 +351,24 @@ async def test_error_of_the_system_in_a_method_is_a_500(engine: AsyncEngine) -> 
     app.include_router(stores(Failing))
     async with calling(app) as client:
         assert await outcome(client) == ("200", "500")
+
+
+@postgres_only
+async def test_connection_that_is_out_of_date_or_lost_is_replaced(engine: AsyncEngine) -> None:
+    async with calling(depending(without_commit(async_sessionmaker(engine)))) as client:
+        for statement in ("DEALLOCATE ALL", "SELECT pg_terminate_backend(pg_backend_pid())"):
+            assert await outcome(client) == ("200", "201")
+            async with engine.connect() as connection:
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                with suppress(asyncpg.PostgresError):
+                    await driver.execute(statement)
+            assert await outcome(client) == ("200", "201")
+
+
+async def test_session_without_an_engine_is_a_500() -> None:
+    async def get_session() -> AsyncGenerator[AsyncSession]:
+        async with AsyncSession() as session:
+            yield session
+
+    async with calling(depending(get_session)) as client:
+        assert await outcome(client) == ("500", "500")
