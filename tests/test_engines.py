@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import NullPool, make_url, select, text
+from sqlalchemy import NullPool, func, make_url, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from brickwork import Database, Session
@@ -21,6 +21,7 @@ from tests.support.postgres import Postgres
 from tests.support.proxy import Proxy
 from tests.support.recording import path_taken
 from tests.support.shop import Store, app_of, calling_stores, stores
+from tests.support.waiting import waiting_process
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
 
@@ -119,25 +120,28 @@ async def test_begin_says_what_settings_say_elsewhere(url: str, *, fast: bool) -
             assert default == "read committed"
     async with calling_stores(database) as client:
         assert await ask_all(client) == WELL
-        refused = await client.post("/stores", json={"code": "a"})
+        path = "fast" if fast else "ORM"
+        assert await path_taken(client.get("/stores/a")) == f"200 {path}"
+        assert await path_taken(client.post("/stores", json={"code": "b"})) == f"201 {path}"
+        refused = await client.post("/stores", json={"code": "b"})
         assert summary(refused) == "409 #/code not_unique"
         assert await ask_all(client) == WELL
 
 
 @postgres_only
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "ORM"])
-async def test_connection_lost_in_a_transaction_of_one_statement_is_replaced(
+async def test_read_that_loses_its_connection_in_a_transaction_is_tried_again(
     url: str, *, fast: bool
 ) -> None:
-    async with Proxy(url) as proxy:
-        own = Database(make_url(proxy.url), pooler=True, fast=fast, pool_timeout=TIMEOUT)
-        async with calling_stores(own) as client:
-            await all_well(client)
-            proxy.freeze()
-            assert await ask(client, "row") == BUSY
-            assert await ask(client, "create") == BUSY
-            proxy.thaw()
-            await all_well(client)
+    mine, other = Database(url, pooler=True, fast=fast), Database(url)
+    async with calling_stores(mine) as client:
+        async with other.writer.begin() as connection:
+            await connection.execute(text("LOCK TABLE stores IN ACCESS EXCLUSIVE MODE"))
+            answer = asyncio.create_task(ask(client, "row"))
+            process = await waiting_process(other)
+            await connection.execute(select(func.pg_terminate_backend(process)))
+        assert await answer == 200
+    await other.dispose()
 
 
 def test_connection_outside_of_a_loop_is_cut_off(postgres: Postgres) -> None:

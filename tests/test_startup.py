@@ -32,6 +32,7 @@ from tests.support.journal import (
     create_app,
     execute,
     lacks,
+    name,
     router,
 )
 from tests.support.server import serving
@@ -284,11 +285,13 @@ async def test_a_file_that_another_process_has_locked_is_no_outage(
     assert log.take() == []
 
 
-async def test_a_file_that_is_damaged_is_named(tmp_path: Path, log: Log) -> None:
-    url = f"sqlite:///{tmp_path}/notes.db"
-    await create(url)
-    with open(tmp_path / "notes.db", "r+b") as file:  # noqa: ASYNC230, PTH123 — nobody waits
-        file.seek(100)  # behind the header
-        file.write(bytes([7]) * 3_996)
-    await started(create_app(url))
-    assert len(log.take()) == 1
+async def test_a_look_that_fails_is_told_and_the_service_starts(
+    empty_url: str, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr("brickwork.startup._missing", fail)
+    await started(create_app(empty_url))
+    (line,) = log.take()
+    assert line.startswith(f"ERROR The database {name(empty_url)} cannot be reached: out of luck.")

@@ -20,6 +20,7 @@ _OURS: Final = "brickwork."
 _RELATIONSHIP_EVENTS: Final = ("append", "append_wo_mutation", "bulk_replace", "remove", "set")
 _USUAL: Final = {
     ("connect", "sqlalchemy.engine.create"),
+    ("connect", "sqlalchemy.engine.default"),  # the isolation level of an engine of ours
     ("init", "sqlalchemy.orm.mapper"),
     *((name, "sqlalchemy.orm.attributes") for name in _RELATIONSHIP_EVENTS),
     *((name, "sqlalchemy.orm.unitofwork") for name in _RELATIONSHIP_EVENTS),
