@@ -1,5 +1,6 @@
 """Listeners to SQLAlchemy's events that take the fast path away."""
 
+import importlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Self
@@ -132,6 +133,18 @@ def test_execution_option_is_an_observer() -> None:
     database = Database("sqlite+aiosqlite:///unused.db")
     database.writer.sync_engine.update_execution_options(schema_translate_map={None: "other"})
     assert Observers(Store).of(database) == "the execution option schema_translate_map"
+
+
+def test_execution_option_that_is_set_later_is_an_observer() -> None:
+    database, observers = Database("sqlite+aiosqlite:///unused.db"), Observers(Store)
+    assert observers.of(database) is None
+    database.writer.sync_engine.update_execution_options(schema_translate_map={None: "other"})
+    assert observers.of(database) == "the execution option schema_translate_map"
+
+
+def test_module_for_mutable_values_is_no_observer() -> None:
+    importlib.import_module("sqlalchemy.ext.mutable")  # which listens to every mapper
+    assert Observers(Store).of(DATABASE) is None
 
 
 class Loading(Base):

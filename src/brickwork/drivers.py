@@ -89,7 +89,8 @@ async def find(
     both that is the key.
     """
     scope = (tuple(one.values.items()), tuple(many.values.items()) if many else ())
-    if not database.coalesce or not is_hashable(scope):  # none can be told to be the same
+    shared = database.coalesce and one.statement.shareable
+    if not shared or not is_hashable(scope):  # none can be told to be the same
         rows = await fetch(database, one.statement, {**one.values, KEY: key})
         return Found(one.statement.read(rows[0])) if rows else None
     finding = _Finding(database, one.statement, many.statement if many else None, name)

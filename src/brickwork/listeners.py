@@ -22,6 +22,7 @@ _USUAL: Final = {
     ("connect", "sqlalchemy.engine.create"),
     ("connect", "sqlalchemy.engine.default"),  # the isolation level of an engine of ours
     ("init", "sqlalchemy.orm.mapper"),
+    ("mapper_configured", "sqlalchemy.ext.mutable"),
     *((name, "sqlalchemy.orm.attributes") for name in _RELATIONSHIP_EVENTS),
     *((name, "sqlalchemy.orm.unitofwork") for name in _RELATIONSHIP_EVENTS),
 }
@@ -80,14 +81,17 @@ class Observers:
         The answer is None where all listeners are ours, and the engines are as we made them. It is
         looked up once for each state of all listeners.
         """
+        engines = (database.reader.sync_engine, database.writer.sync_engine)
+        for engine in engines:
+            if unlike := _unlike_ours(engine):
+                return unlike
         known = self._known.get(database)
         if known is None or not known[0].is_now():
-            self._known[database] = known = stamp(), next(self._found(database), None)
+            self._known[database] = known = stamp(), next(self._found(*engines), None)
         return known[1]
 
-    def _found(self, database: Database) -> Iterator[str]:
-        for engine in (database.reader.sync_engine, database.writer.sync_engine):
-            yield from _unlike_ours(engine)
+    def _found(self, *engines: Engine) -> Iterator[str]:
+        for engine in engines:
             yield from _foreign(engine, engine.dialect, engine.pool)
         yield from _foreign(transaction_session())
         for model in self._models:
@@ -97,12 +101,11 @@ class Observers:
             yield from _foreign(mapper, mapper.class_manager, *attributes)
 
 
-def _unlike_ours(engine: Engine) -> Iterator[str]:
-    """Yield the ways in which *engine* is not as we made it."""
+def _unlike_ours(engine: Engine) -> str | None:
+    """Return the way in which *engine* is not as we made it; None if it is."""
     if type(engine) is not Engine or type(engine.pool) is not FairPool:
-        yield f"{type(engine).__name__} with {type(engine.pool).__name__}"
-    for option in engine.get_execution_options():
-        yield f"the execution option {option}"
+        return f"{type(engine).__name__} with {type(engine.pool).__name__}"
+    return next((f"the execution option {each}" for each in engine.get_execution_options()), None)
 
 
 def _of_class(model: type[DeclarativeBase]) -> Iterator[str]:

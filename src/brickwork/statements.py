@@ -4,7 +4,15 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, ClauseElement, ColumnElement, Dialect, Float
+from sqlalchemy import (
+    ARRAY,
+    BindParameter,
+    ClauseElement,
+    ColumnElement,
+    Dialect,
+    Float,
+    PickleType,
+)
 from sqlalchemy.exc import ArgumentError, CompileError
 from sqlalchemy.types import TypeEngine
 
@@ -14,12 +22,17 @@ _FLOAT8: Final = 701
 _NUMERIC: Final = 1700
 """What PostgreSQL calls its types of numbers, which is asked of numeric columns alone."""
 
+_KNOWN: Final = ("brickwork.", "sqlalchemy.")
+"""The beginnings of the modules of types that go by the value alone."""
+
 
 @dataclass(frozen=True, eq=False)
 class Statement:
     """SQL in the words of one database, and how its values and rows are to be read."""
 
     sql: str
+    shareable: bool
+    """Whether its values and rows are the same for all callers: no type has code of its own."""
     names: Sequence[str]
     values: Mapping[str, Any]
     binds: Mapping[str, _Process]
@@ -75,8 +88,11 @@ def compiled(
     if named or made.post_compile_params or made.literal_execute_params:
         return None
     names: Sequence[str] = made.positiontup or ()
+    types = [made.binds[name].type for name in names]
+    types += [each.type for each in columns.values()]
     return Statement(
         sql=str(made),
+        shareable=all(map(_is_known, types)),
         names=names,
         values=made.construct_params(_check=False),
         binds={name: _binding(made.binds[name].type, dialect) for name in names},
@@ -99,6 +115,14 @@ def _inner(
         for index, each in enumerate(parameters):
             if each in copied_from:
                 yield name, index
+
+
+def _is_known(kind: TypeEngine[Any]) -> bool:
+    """Tell whether *kind* is a type of SQLAlchemy's or ours, which go by the value alone."""
+    within: list[Any] = [*kind._variant_mapping.values()]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    within += [kind.item_type] if isinstance(kind, ARRAY) else []
+    known = type(kind).__module__.startswith(_KNOWN) and not isinstance(kind, PickleType)
+    return known and all(map(_is_known, within))
 
 
 def _binding(kind: TypeEngine[Any], dialect: Dialect) -> _Process:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session as SyncSession
 from typing_extensions import override
 
-from brickwork import Database, ListQuery, ReadSchema, Resource, SortBy, SortKey
+from brickwork import Database, ListQuery, NotFound, ReadSchema, Resource, SortBy, SortKey
 from tests.support.calls import calling
 from tests.support.databases import sqlite_only
 from tests.support.recording import event_listener, path_taken
@@ -210,3 +210,15 @@ async def test_listener_closes_the_fast_path(database: Database, target: object,
             assert await path_taken(client.get("/stores")) == "200 ORM"
         assert await path_taken(client.get("/stores/a")) == "200 fast"
         assert await path_taken(client.get("/stores")) == "200 fast"
+
+
+async def test_method_that_is_patched_is_called(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hide(_: object, key: str, /) -> Store:
+        raise NotFound(f"{key} is hidden")
+
+    async with calling(app_of(database, stores(Stores))) as client:
+        assert await path_taken(client.get("/stores/a")) == "200 fast"
+        monkeypatch.setattr(Stores, "get", hide)
+        assert await path_taken(client.get("/stores/a")) == "404 ORM"

@@ -13,10 +13,11 @@ from httpx2 import AsyncClient, Response
 from pydantic import (
     field_serializer,
 )
-from sqlalchemy import JSON, Select, literal, or_
+from sqlalchemy import JSON, Select, String, TypeDecorator, literal, or_
+from sqlalchemy.orm import Mapped, mapped_column
 from typing_extensions import override
 
-from brickwork import Database, Resource
+from brickwork import Database, ListQuery, ReadSchema, Resource, Schema, crud_router
 from brickwork.lanes import Lane
 from tests.support.bodies import summary
 from tests.support.calls import calling
@@ -252,3 +253,93 @@ async def test_schema_with_code_is_not_shared(notes_url: str, path: str) -> None
         answers = [each.text for each in await asyncio.gather(*gets)]
     for each, answer in zip(spoken, answers, strict=True):
         assert f'"note 1 ({each})"' in answer
+
+
+class SpokenText(TypeDecorator[str]):
+    """Text that ends with the language of the client who reads or writes it."""
+
+    impl = String(50)
+    cache_ok = True
+
+    @property
+    @override
+    def python_type(self) -> type[str]:
+        return str
+
+    @override
+    def process_bind_param(self, value: str | None, dialect: object) -> str | None:
+        return value and f"{value} by {speaking.get()}"
+
+    @override
+    def process_result_value(self, value: str | None, dialect: object) -> str | None:
+        return value and f"{value} for {speaking.get()}"
+
+
+class Phrase(Base):
+    __tablename__ = "phrases"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column()
+    text: Mapped[str] = mapped_column(SpokenText)
+
+
+class PhraseCreate(Schema):
+    id: int
+    number: int
+    text: str
+
+
+class PhraseUpdate(PhraseCreate, partial=True): ...
+
+
+class PhraseRead(ReadSchema):
+    id: int
+    text: str
+
+
+class PhraseQuery(ListQuery[Phrase]):
+    number: int | None = None
+
+
+class Phrases(Resource[Phrase]):
+    language: Annotated[str, Depends(language)]
+
+
+@pytest.fixture
+async def phrases(notes_url: str) -> AsyncGenerator[AsyncClient]:
+    """A client of phrases, which show the language of who wrote and who reads them."""
+    router = crud_router(
+        "/phrases",
+        Phrases,
+        read=PhraseRead,
+        create=PhraseCreate,
+        update=PhraseUpdate,
+        query=PhraseQuery,
+    )
+    async with calling(notes_app(Database(notes_url), router)) as client:
+        yield client
+
+
+@pytest.mark.parametrize("path", ["/phrases?limit=1", "/phrases?number=7", "/phrases/1"])
+async def test_type_with_code_is_not_shared(phrases: AsyncClient, path: str) -> None:
+    await phrases.post("/phrases", json={"id": 1, "number": 7, "text": "Hi"})
+    spoken = ["de", "fr", "it"] * 4
+    gets = (phrases.get(path, headers={"accept-language": each}) for each in spoken)
+    answers = [each.text for each in await asyncio.gather(*gets)]
+    for each, answer in zip(spoken, answers, strict=True):
+        assert f'"Hi by en for {each}"' in answer
+
+
+async def test_writes_of_a_type_with_code_are_not_shared(phrases: AsyncClient) -> None:
+    spoken = ["de", "fr", "it"] * 4
+    posts = (
+        phrases.post(
+            "/phrases",
+            json={"id": number, "number": number, "text": "Hi"},
+            headers={"accept-language": each},
+        )
+        for number, each in enumerate(spoken, start=1)
+    )
+    assert {each.status_code for each in await asyncio.gather(*posts)} == {201}
+    listed = await phrases.get("/phrases?limit=20")
+    assert texts(listed) == [f"Hi by {each} for en" for each in spoken]

@@ -109,7 +109,8 @@ class _Create(Writing[M]):
         response = self._answer(call, shown) if self.is_known else None
         if one is None or (self.is_known and response is None):
             return None
-        many = self._of_many(dialect, [*row]) if call.database.coalesce else None
+        shared = call.database.coalesce and one.statement.shareable
+        many = self._of_many(dialect, [*row]) if shared else None
         records = await (
             insert_row(call.database, one.statement, many.statement, row)
             if many

@@ -176,7 +176,8 @@ class _List(_Reading[M]):
         make = partial(self._page, call, asked, page)
         url = (id(call.route), call.request.scope.get("root_path"), call.request.scope["path"])
         name = (*url, call.query, page.statement, tuple(page.values.items()))
-        if not call.database.coalesce or not is_hashable(name):
+        shared = call.database.coalesce and page.statement.shareable
+        if not shared or not is_hashable(name):
             return await make()
         made = await call.database.shared(name, make)
         return made and Response(made.body, headers=made.headers)
