@@ -102,6 +102,7 @@ from brickwork.limits import AtMost
 from brickwork.models import now
 from tests.support.declaring import (
     Base,
+    Refused,
     declare,
     model_of,
     next_table,
@@ -110,7 +111,7 @@ from tests.support.declaring import (
     schema,
 )
 
-REFUSED: Final[list[Any]] = []
+refused = Refused()
 
 
 def cases(values: Mapping[str, Sequence[Any]]) -> list[Any]:
@@ -118,17 +119,7 @@ def cases(values: Mapping[str, Sequence[Any]]) -> list[Any]:
     return [pytest.param(*each, id=name) for name, each in values.items()]
 
 
-def refused(remedy: str) -> Callable[[Callable[[], object]], Callable[[], object]]:
-    """Mark a declaration as one that raises a TypeError with the text *remedy*."""
-
-    def register(declaration: Callable[[], object]) -> Callable[[], object]:
-        REFUSED.append(pytest.param(declaration, remedy, id=declaration.__name__))
-        return declaration
-
-    return register
-
-
-@pytest.mark.parametrize(("declaration", "remedy"), REFUSED)
+@pytest.mark.parametrize(("declaration", "remedy"), refused.cases)
 def test_a_declaration_that_cannot_work_is_refused(
     declaration: Callable[[], object], remedy: str
 ) -> None:

@@ -25,25 +25,15 @@ from typing_extensions import override
 
 from brickwork import Resource, Session, get_db
 from brickwork.signatures import check_fields
-from tests.support.declaring import resource_of
+from tests.support.declaring import Refused, resource_of
 from tests.support.shop import City
 
 T = TypeVar("T")
 
-REFUSED: Final[list[Any]] = []
+refused = Refused()
 
 
-def refused(remedy: str) -> Callable[[Callable[[], object]], Callable[[], object]]:
-    """Mark a class as one that raises a TypeError with the text *remedy*."""
-
-    def register(declaration: Callable[[], object]) -> Callable[[], object]:
-        REFUSED.append(pytest.param(declaration, remedy, id=declaration.__name__))
-        return declaration
-
-    return register
-
-
-@pytest.mark.parametrize(("declaration", "remedy"), REFUSED)
+@pytest.mark.parametrize(("declaration", "remedy"), refused.cases)
 def test_a_class_that_cannot_work_is_refused(
     declaration: Callable[[], object], remedy: str
 ) -> None:

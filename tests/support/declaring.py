@@ -1,10 +1,11 @@
 """Resources that tests declare in a line, of models and schemas that they make up."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from itertools import count
 from types import new_class
 from typing import Any, Final
 
+import pytest
 from fastapi import APIRouter
 from pydantic import BaseModel, create_model
 from sqlalchemy import Integer, MetaData
@@ -89,3 +90,20 @@ def declare(  # noqa: PLR0913 — what crud_router takes, and a model
         query=query,
         omit=omit,
     )
+
+
+class Refused:
+    """Declarations that raise a `TypeError`, as the cases of a test."""
+
+    def __init__(self) -> None:
+        """Collect none yet."""
+        self.cases: list[Any] = []
+
+    def __call__(self, remedy: str) -> Callable[[Callable[[], object]], Callable[[], object]]:
+        """Mark a declaration as one that raises an error with the text *remedy*."""
+
+        def register(declaration: Callable[[], object]) -> Callable[[], object]:
+            self.cases.append(pytest.param(declaration, remedy, id=declaration.__name__))
+            return declaration
+
+        return register

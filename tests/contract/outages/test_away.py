@@ -3,14 +3,13 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator
 from contextlib import closing
 
 import pytest
 from sqlalchemy import make_url, text
 
 from brickwork import Database
-from tests.support.databases import Databases, postgres_only, sqlite_only
+from tests.support.databases import postgres_only, sqlite_only
 from tests.support.journal import Log, execute, name
 from tests.support.outages import (
     BUSY,
@@ -24,37 +23,11 @@ from tests.support.outages import (
     begin,
     end,
     impatient,
-    store_url,
 )
 from tests.support.proxy import Proxy, refusing
 from tests.support.shop import calling_stores
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
-
-
-@pytest.fixture(params=[True, False], ids=["fast", "ORM"])
-def fast(request: pytest.FixtureRequest) -> bool:
-    """Whether requests may go past the session."""
-    return bool(request.param)
-
-
-@pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> Log:
-    """What the service says."""
-    return Log(caplog)
-
-
-@pytest.fixture
-async def url(databases: Databases, backend: str) -> str:
-    """The URL of a database of this test alone, which has the store `a`."""
-    return await store_url(databases, backend)
-
-
-@pytest.fixture
-async def proxy(url: str) -> AsyncIterator[Proxy]:
-    """A way to the database that can be closed, frozen and cut."""
-    async with Proxy(url) as proxy:
-        yield proxy
 
 
 # --- Refused connections --------------------------------------------------------------------------

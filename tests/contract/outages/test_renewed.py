@@ -1,14 +1,13 @@
 """A database that was restarted or altered fails no request that can be saved."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import func, select, text
 
 from brickwork import Database
 from brickwork.pools import FairPool
-from tests.support.databases import Databases, postgres_only
+from tests.support.databases import postgres_only
 from tests.support.journal import Log, execute, name
 from tests.support.outages import (
     BUSY,
@@ -18,38 +17,12 @@ from tests.support.outages import (
     ask_all,
     driver_of,
     end,
-    store_url,
 )
 from tests.support.proxy import Proxy
 from tests.support.shop import calling_stores
 from tests.support.waiting import until, waiting_process
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
-
-
-@pytest.fixture(params=[True, False], ids=["fast", "ORM"])
-def fast(request: pytest.FixtureRequest) -> bool:
-    """Whether requests may go past the session."""
-    return bool(request.param)
-
-
-@pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> Log:
-    """What the service says."""
-    return Log(caplog)
-
-
-@pytest.fixture
-async def url(databases: Databases, backend: str) -> str:
-    """The URL of a database of this test alone, which has the store `a`."""
-    return await store_url(databases, backend)
-
-
-@pytest.fixture
-async def proxy(url: str) -> AsyncIterator[Proxy]:
-    """A way to the database that can be closed, frozen and cut."""
-    async with Proxy(url) as proxy:
-        yield proxy
 
 
 # --- Lost connections -----------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 
 from brickwork import Database
 from brickwork.connections import PRAGMAS
-from tests.support.databases import Databases, postgres_only, sqlite_only
+from tests.support.databases import postgres_only, sqlite_only
 from tests.support.journal import Log, execute, name
 from tests.support.outages import (
     BUSY,
@@ -21,7 +21,6 @@ from tests.support.outages import (
     ask_all,
     begin,
     end,
-    store_url,
 )
 from tests.support.shop import calling_stores
 
@@ -31,24 +30,6 @@ UNWRITTEN = READ | dict.fromkeys(WRITTEN, BUSY)
 """The answers where nothing can be written."""
 
 ROOM = "Make room on its disk, and let the service write to it."
-
-
-@pytest.fixture(params=[True, False], ids=["fast", "ORM"])
-def fast(request: pytest.FixtureRequest) -> bool:
-    """Whether requests may go past the session."""
-    return bool(request.param)
-
-
-@pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> Log:
-    """What the service says."""
-    return Log(caplog)
-
-
-@pytest.fixture
-async def url(databases: Databases, backend: str) -> str:
-    """The URL of a database of this test alone, which has the store `a`."""
-    return await store_url(databases, backend)
 
 
 # --- SQLite ---------------------------------------------------------------------------------------

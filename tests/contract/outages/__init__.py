@@ -1,0 +1,1 @@
+"""Databases that are away, full, read-only or renewed, seen through HTTP."""
