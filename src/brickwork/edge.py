@@ -25,6 +25,7 @@ from brickwork.problems import (
     UriTooLong,
     problem_in,
 )
+from brickwork.redaction import redacted
 from brickwork.routes import as_get
 from brickwork.startup import check
 from brickwork.values import NOT_TEXT
@@ -104,16 +105,21 @@ class Edge:
             await self._carry_out(scope, _Body(length, receive, self.limits.body), send)
 
     async def _carry_out(self, scope: Scope, body: "_Body", send: Send) -> None:
-        """Have a request answered, and answer it where a middleware raises a problem."""
+        """Have a request answered, and answer it where a middleware raises a problem.
+
+        The server logs any other error, so that is raised without values.
+        """
         scope[_LIMITER] = body
         answering = _Answer(scope, send)
         try:
             await self.app(scope, body.receive, answering.send)
-        except Exception as error:
-            problem = problem_in(error)
-            if problem is None or answering.is_begun:
-                raise
-            await answer(problem, scope)(scope, body.receive, answering.send)
+        except Exception as error:  # noqa: BLE001 — it is raised below, where it has no context
+            problem, failure = problem_in(error), redacted(error)
+        else:
+            return
+        if problem is None or answering.is_begun:
+            raise failure
+        await answer(problem, scope)(scope, body.receive, answering.send)
 
     def _checking(self, scope: Scope, send: Send) -> Send:
         """Return a *send* that checks the database when the start-up is complete."""
