@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import (
-    ARRAY,
     BindParameter,
     ClauseElement,
     ColumnElement,
@@ -117,10 +116,10 @@ def _inner(
                 yield name, index
 
 
-def _is_known(kind: TypeEngine[Any]) -> bool:
+def _is_known(kind: Any) -> bool:
     """Tell whether *kind* is a type of SQLAlchemy's or ours, which go by the value alone."""
-    within: list[Any] = [*kind._variant_mapping.values()]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    within += [kind.item_type] if isinstance(kind, ARRAY) else []
+    item: Any = getattr(kind, "item_type", None)
+    within = [*kind._variant_mapping.values(), *([] if item is None else [item])]  # noqa: SLF001
     known = type(kind).__module__.startswith(_KNOWN) and not isinstance(kind, PickleType)
     return known and all(map(_is_known, within))
 
