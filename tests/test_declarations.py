@@ -672,11 +672,12 @@ def a_read_field_that_the_model_lacks() -> object:
 
 
 @refused(
-    "WorkRead.title shows heading, and Opus has no such attribute. Give the field "
+    "OpusRead.title shows heading, and Opus has no such attribute. Give the field "
     "serialization_alias='heading' in place of its alias."
 )
 def a_read_field_under_an_alias() -> object:
-    return shown(title=(str | None, Field(alias="heading")))
+    read = schema("OpusRead", BaseModel, title=(str, Field(alias="heading")))
+    return declare(Opus, read=read)
 
 
 @refused(

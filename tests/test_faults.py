@@ -29,8 +29,17 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
-from brickwork import Conflict, Database, Invalid, Model, Problem, Unavailable
+from brickwork import (
+    Conflict,
+    Database,
+    Invalid,
+    Model,
+    Problem,
+    RefusedByDatabase,
+    Unavailable,
+)
 from brickwork.faults import violation
+from brickwork.problems import of_status
 from tests.support.databases import BACKENDS, Databases
 from tests.support.waiting import until
 
@@ -231,7 +240,7 @@ TAKEN, MISSING, NULL, CHECK = "not_unique", "reference_not_found", "not_nullable
         (adding(Verbose(id=9, one=1, two=1)), Conflict, {"one": TAKEN, "two": TAKEN}),
         (adding(Maker(id=9)), Invalid, {"mail": NULL}),
         (changing(Maker, 1, mail=None), Invalid, {"mail": NULL}),
-        (adding(Brick(id=9, size=0)), Invalid, {}),  # the check is text, it names no column
+        (adding(Brick(id=9, size=0)), Invalid, {"size": CHECK}),
         (adding(Brick(id=9, weight=0)), Invalid, {"weight": CHECK}),
         (adding(Brick(id=9, maker_id=9)), Invalid, {"maker_id": MISSING}),
         (changing(Brick, 1, maker_id=9), Invalid, {"maker_id": MISSING}),
@@ -330,15 +339,6 @@ async def test_error_of_the_programmer_is_no_violation(database: Database, state
     assert violation(error.value) is None
 
 
-@sqlite_only
-async def test_refusal_of_a_trigger_is_no_violation(database: Database) -> None:
-    trigger = "CREATE TEMP TRIGGER t BEFORE DELETE ON bricks BEGIN SELECT RAISE(ABORT, 'no'); END"
-    with pytest.raises(DBAPIError) as error:
-        async with database.session() as session:
-            await sql(trigger, "DELETE FROM bricks")(session)
-    assert violation(error.value) is None
-
-
 @postgresql_only
 @pytest.mark.parametrize(
     "work",
@@ -368,6 +368,72 @@ async def test_refusal_of_a_trigger_is_no_violation(database: Database) -> None:
 async def test_value_that_postgresql_cannot_hold_is_invalid(database: Database, work: Work) -> None:
     problem = await refusal(database, work)
     assert (type(problem), list(problem.errors)) == (Invalid, [])
+
+
+RAISED = "DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{}'; END $$"
+
+
+@postgresql_only
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("DO $$ BEGIN RAISE EXCEPTION 'no'; END $$", RefusedByDatabase),
+        ("DO $$ BEGIN ASSERT false; END $$", RefusedByDatabase),
+        (RAISED.format("MY001"), RefusedByDatabase),
+        (RAISED.format("0A000"), RefusedByDatabase),
+        (RAISED.format("22023"), RefusedByDatabase),
+        (RAISED.format("23000"), RefusedByDatabase),
+        (RAISED.format("23505"), Conflict),
+        (RAISED.format("23514"), Invalid),
+        (RAISED.format("40001"), Unavailable),
+        (RAISED.format("42501"), of_status(403)),
+        ("SELECT 1 / 0", Invalid),
+        ("SELECT sqrt(-1)", Invalid),
+        ("SELECT repeat('a', 2000000000) || repeat('a', 2000000000)", Invalid),
+    ],
+)
+async def test_error_of_postgresql_is_the_problem_of_its_state(
+    database: Database, statement: str, kind: type[Problem]
+) -> None:
+    problem = await refusal(database, sql(statement))
+    assert (type(problem), list(problem.errors)) == (kind, [])
+
+
+@sqlite_only
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO makers (id, email) VALUES ('abc', 'z')",
+        "SELECT zeroblob(2000000000)",
+    ],
+)
+async def test_value_that_sqlite_cannot_hold_is_invalid(database: Database, statement: str) -> None:
+    problem = await refusal(database, sql(statement))
+    assert (type(problem), list(problem.errors)) == (Invalid, [])
+
+
+@postgresql_only
+async def test_text_that_is_too_long_for_an_index_is_invalid(database: Database) -> None:
+    long = "".join(str(number) for number in range(20_000))
+    problem = await refusal(database, adding(Brick(id=9, name=long)))
+    assert type(problem) is Invalid
+
+
+@postgresql_only
+async def test_row_that_a_view_does_not_show_is_invalid(database: Database) -> None:
+    view = "CREATE VIEW small AS SELECT * FROM makers WHERE id < 5 WITH CHECK OPTION"
+    insert = "INSERT INTO small (id, email) VALUES (9, 'z')"
+    problem = await refusal(database, sql(view, insert))
+    assert type(problem) is Invalid
+
+
+@postgresql_only
+async def test_error_that_is_no_fault_of_the_data_is_none_of_the_clients(
+    database: Database,
+) -> None:
+    with pytest.raises(DBAPIError):
+        async with database.session() as session:
+            await sql("SELECT set_config('no_such_setting', '1', false)")(session)
 
 
 @postgresql_only

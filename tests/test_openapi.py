@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from brickwork import Limits, ListQuery, Route, Schema, install
 from brickwork.answers import MEDIA_TYPE
 from brickwork.openapi import also_merge_patch, described
-from brickwork.problems import of_status
+from brickwork.problems import BOUNDS, PLACES, of_status
 from tests.support.shop import City
 
 
@@ -56,7 +56,7 @@ def test_what_a_problem_is_can_be_looked_up(document: dict[str, Any]) -> None:
     assert set(problem["required"]) == {"type", "title", "status", "detail", "instance"}
     assert problem["properties"].keys() == {*problem["required"], "errors"}
     fault = problem["properties"]["errors"]["items"]
-    assert fault["properties"].keys() == {"pointer", "parameter", "header", "code", "detail"}
+    assert fault["properties"].keys() == {*PLACES, "code", "detail", *BOUNDS}
 
 
 def test_a_patch_takes_the_schema_as_either_type(document: dict[str, Any]) -> None:

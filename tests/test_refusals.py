@@ -1,17 +1,20 @@
 """What a client is told of a request that fits no schema, and where the fault is."""
 
 import json
+from datetime import UTC, datetime
+from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Literal, Self
 
 import pytest
-from annotated_types import Gt
+from annotated_types import Ge, Gt, Le, Len, Lt
 from fastapi import APIRouter, Body, Cookie, FastAPI, Header, Path, Query
 from httpx2 import AsyncClient
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from brickwork import ReadSchema, Route, Schema, install
 from brickwork.limits import MAX_FAULTS, MAX_NAME
+from brickwork.problems import BOUNDS
 from tests.support.bodies import summary
 from tests.support.calls import calling
 
@@ -109,6 +112,14 @@ async def headers(x_size: Annotated[int, Header()]) -> None: ...
 async def header_bounds(at: Annotated[Bounds, Header()]) -> None: ...
 
 
+@router.get("/header_sizes")
+async def header_sizes(x_size: Annotated[int, Header(ge=5)]) -> None: ...
+
+
+@router.get("/cookie_sizes")
+async def cookie_sizes(size: Annotated[int, Cookie(le=1)]) -> None: ...
+
+
 @router.get("/cookies")
 async def cookies(size: Annotated[int, Cookie()]) -> None: ...
 
@@ -169,6 +180,103 @@ async def post(client: AsyncClient, path: str, body: object) -> str:
 async def test_a_fault_of_the_body_is_told_by_its_pointer(body: object, answer: str) -> None:
     async with calling(app) as client:
         assert await post(client, "/things", body) == f"422 {answer}"
+
+
+class Bounded(Schema):
+    """One field for each bound there is."""
+
+    least: Annotated[int, Ge(1)] = 1
+    most: Annotated[float, Le(9.5)] = 1
+    above: Annotated[int, Gt(0)] = 1
+    below: Annotated[int, Lt(5)] = 1
+    since: Annotated[datetime, Ge(datetime(2026, 1, 1, tzinfo=UTC))] | None = None
+    short: Annotated[str, Len(2, 4)] = "abc"
+    coded: Annotated[str, StringConstraints(pattern="^[a-z]$")] = "a"
+    many: Annotated[list[int], Len(1, 2)] = [1]  # noqa: RUF012 — as above
+    either: Literal["it's", "a or b", 3, True] = 3
+    colour: Colour = Colour.RED
+    pet: Annotated[Cat | Dog, Field(discriminator="kind")] | None = None
+    whole: int = 0
+
+
+@router.post("/bounded")
+async def create_bounded(data: Bounded) -> None: ...
+
+
+@router.post("/batch")
+async def create_batch(data: Annotated[list[Bounded], Len(1, 2)]) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("field", "bounds"),
+    [
+        ({"least": 0}, {"minimum": 1}),
+        ({"most": 10}, {"maximum": 9.5}),
+        ({"above": 0}, {"exclusive_minimum": 0}),
+        ({"below": 5}, {"exclusive_maximum": 5}),
+        ({"since": "2025-01-01T00:00:00Z"}, {"minimum": "2026-01-01T00:00:00Z"}),
+        ({"short": "a"}, {"min_length": 2}),
+        ({"short": "abcde"}, {"max_length": 4}),
+        ({"coded": "A"}, {"pattern": "^[a-z]$"}),
+        ({"many": []}, {"min_length": 1}),
+        ({"many": [1, 2, 3]}, {"max_length": 2}),
+        ({"either": "b"}, {"allowed": ["it's", "a or b", 3, True]}),
+        ({"colour": "blue"}, {"allowed": ["red"]}),
+        ({"pet": {"kind": "cow"}}, {"allowed": ["cat", "dog"]}),
+        ({"whole": 2**63}, {"maximum": 2**63 - 1}),
+        ({"whole": -(2**70)}, {"minimum": -(2**63)}),
+        ({"whole": "1"}, {}),
+        ({"colour": None}, {}),
+        ({"zzz": 1}, {}),
+    ],
+)
+async def test_fault_has_the_bounds_of_the_value(
+    field: dict[str, object], bounds: dict[str, object]
+) -> None:
+    async with calling(app) as client:
+        (alone,) = (await client.post("/bounded", json=field)).json()["errors"]
+        (inside,) = (await client.post("/batch", json=[{}, field])).json()["errors"]
+    assert {k: v for k, v in alone.items() if k in BOUNDS} == bounds
+    assert {k: v for k, v in inside.items() if k in BOUNDS} == bounds
+
+
+@pytest.mark.parametrize(("count", "bounds"), [(0, {"min_length": 1}), (3, {"max_length": 2})])
+async def test_fault_of_a_whole_body_has_its_bounds(count: int, bounds: dict[str, object]) -> None:
+    body: list[dict[str, object]] = [{}] * count
+    async with calling(app) as client:
+        (fault,) = (await client.post("/batch", json=body)).json()["errors"]
+    assert {k: v for k, v in fault.items() if k in BOUNDS} == bounds
+
+
+@pytest.mark.parametrize(
+    ("path", "bounds"),
+    [
+        ("/query?v=1&w=0", {"exclusive_minimum": 0}),
+        ("/header_sizes", {"minimum": 5}),
+        ("/cookie_sizes", {"maximum": 1}),
+    ],
+)
+async def test_fault_of_a_parameter_has_its_bounds(path: str, bounds: dict[str, object]) -> None:
+    headers = {"x-size": "3", "cookie": "size=3"}
+    async with calling(app) as client:
+        (fault,) = (await client.get(path, headers=headers)).json()["errors"]
+    assert {k: v for k, v in fault.items() if k in BOUNDS} == bounds
+
+
+class Price(Enum):
+    """Has values that are not written as JSON has them."""
+
+    LOW = Decimal("1.5")
+
+
+@router.get("/prices")
+async def prices(price: Price) -> None: ...
+
+
+async def test_fault_has_no_values_that_json_has_not() -> None:
+    async with calling(app) as client:
+        (fault,) = (await client.get("/prices?price=1")).json()["errors"]
+    assert (fault["code"], fault.keys() & {*BOUNDS}) == ("enum", set())
 
 
 async def test_a_fault_in_a_list_is_told_by_its_place_there() -> None:

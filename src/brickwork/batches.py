@@ -7,7 +7,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from fastapi import Body, Query, Request, Response
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import CircularDependencyError, DBAPIError
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.changes import merge_patches
@@ -15,7 +15,7 @@ from brickwork.checks import check_scopes, release
 from brickwork.defaults import new_row
 from brickwork.documents import is_array
 from brickwork.etags import stale
-from brickwork.faults import Written, first
+from brickwork.faults import Written, circular, first
 from brickwork.idempotency import idempotent
 from brickwork.keys import parse_key, primary_key
 from brickwork.lanes import create_batch_lane, lane_of
@@ -32,7 +32,8 @@ from brickwork.problems import (
 )
 from brickwork.resource import Resource
 from brickwork.schemas import Schema
-from brickwork.shapes import Endpoint, Shape, key_schema, typed
+from brickwork.shapes import Endpoint, Shape, key_schema, place_of, typed
+from brickwork.triggers import reread
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -82,12 +83,14 @@ def create(shape: Shape[M]) -> Endpoint:
             shape.require_path(row)
 
         made = await _Batch(rows, items, load, write, _in_body).run()
+        await reread(rows.session, made)
         await shape.embedded.reload(rows.session, made)
         return made
 
     kind: Any = Annotated[list[shape.create], Few()]  # type: ignore[name-defined]
     lane = lane_of(shape, create_batch_lane)
-    return typed(endpoint, shape, lane=lane, items=Annotated[kind, Body()])
+    items: Any = Annotated[kind, Body()]
+    return typed(endpoint, shape, lane=lane, writes=[shape.create], items=items)
 
 
 def update(shape: Shape[M]) -> Endpoint:
@@ -96,18 +99,21 @@ def update(shape: Shape[M]) -> Endpoint:
     model: type[object] = shape.model
     which = {name, "version"} if issubclass(model, Versioned) else {name}
 
+    def place(index: int) -> dict[str, str]:
+        return {"pointer": place_of(name, shape.change, index)}
+
     async def endpoint(
         request: Request, rows: Resource[M], items: Sequence[Schema]
     ) -> Sequence[M] | Response:
         if replayed := await idempotent(request, rows):
             return replayed
         keys = [getattr(each, name) for each in items]
-        _refuse_twice(keys, lambda i: {"pointer": pointer(i, name)})
+        _refuse_twice(keys, place)
         patches: dict[object, dict[str, Any]] = {}
 
         async def load() -> Sequence[M]:
-            found = _all(shape, await rows.many(keys), lambda i: {"pointer": pointer(i, name)})
-            _check_versions(found, items, required=rows.require_match)
+            found = _all(shape, await rows.many(keys), place)
+            _check_versions(shape, found, items, required=rows.require_match)
             merged = merge_patches(zip(found, items, strict=True))
             patches.update(zip(keys, merged, strict=True))
             return found
@@ -117,10 +123,12 @@ def update(shape: Shape[M]) -> Endpoint:
             await rows.update(row, {k: patch[k] for k in patch if k not in which})
 
         changed = await _Batch(rows, items, load, write, _in_body).run()
+        await reread(rows.session, changed)
         await shape.embedded.reload(rows.session, changed)
         return changed
 
-    return typed(endpoint, shape, items=Annotated[list[shape.change], Few(), Body()])  # type: ignore[name-defined]
+    items: Any = Annotated[list[shape.change], Few(), Body()]  # type: ignore[name-defined]
+    return typed(endpoint, shape, writes=[shape.update], items=items)
 
 
 def delete(shape: Shape[M]) -> Endpoint:
@@ -197,7 +205,7 @@ class _Batch(Generic[M, Item]):
                     await self.write(row, item)
                 await session.flush()
                 await check_scopes(session)
-        except (DBAPIError, Problem) as error:
+        except (CircularDependencyError, DBAPIError, Problem) as error:
             if isinstance(error, DBAPIError) and first(error) is not error:
                 raise  # the database has ended the transaction
             if isinstance(problem := await self._problem(error, own), Unavailable):
@@ -219,12 +227,18 @@ class _Batch(Generic[M, Item]):
         faults = problem.errors or [own]
         return replace(problem, errors=[self.place(index, each) for each in faults])
 
-    async def _problem(self, error: DBAPIError | Problem, written: Written) -> Problem:
-        if isinstance(error, Problem):
-            return error
+    async def _problem(
+        self, error: CircularDependencyError | DBAPIError | Problem, written: Written
+    ) -> Problem:
+        problem: Problem | None
         session = self.rows.session
-        database = session.info["database"]
-        problem: Problem | None = await database.explain(error, written, session)
+        match error:
+            case Problem():
+                return error
+            case CircularDependencyError():
+                problem = circular(written)
+            case DBAPIError():
+                problem = await session.info["database"].explain(error, written, session)
         if problem:
             return problem
         raise error
@@ -267,7 +281,7 @@ def _all(shape: Shape[M], found: Sequence[M | None], place: Place) -> list[M]:
 
 
 def _check_versions(
-    rows: Sequence[DeclarativeBase], items: Sequence[Schema], *, required: bool
+    shape: Shape[Any], rows: Sequence[DeclarativeBase], items: Sequence[Schema], *, required: bool
 ) -> None:
     faults: list[Fault] = []
     text = "The row has another version."
@@ -278,6 +292,7 @@ def _check_versions(
         if wanted is None and required:
             raise PreconditionRequired("Say of each row which version is meant.")
         if wanted not in {None, row.version}:
-            faults.append(Fault(code="stale", detail=text, pointer=pointer(index, "version")))
+            place = place_of("version", shape.change, index)
+            faults.append(Fault(code="stale", detail=text, pointer=place))
     if faults:
         raise replace(stale(), errors=faults)

@@ -12,6 +12,7 @@ from typing_extensions import override
 from brickwork.documents import parse
 from brickwork.guards import bound, guard
 from brickwork.misuse import Misuse
+from brickwork.names import input_path
 from brickwork.problems import Problem
 from brickwork.schemas import Schema
 
@@ -79,7 +80,7 @@ def _written(schema: type[Schema], documents: Collection[str]) -> type[Schema]:
     fields: dict[str, Any] = {
         name: (Annotated[field.annotation, BeforeValidator(_parsed)], copy(field))
         for name, field in schema.model_fields.items()
-        if str(field.validation_alias or field.alias or name) in documents
+        if input_path(name, field)[0] in documents
     }
     return create_model(
         schema.__name__,

@@ -17,7 +17,7 @@ from sqlalchemy.orm import (
 )
 
 from brickwork.deletion import Shown
-from brickwork.faults import missing
+from brickwork.faults import Written, missing
 from brickwork.problems import Forbidden
 from brickwork.queries import entity, every
 from brickwork.references import Scopes, broken, referring
@@ -69,12 +69,15 @@ class _Flush:
 
     def check(self, session: Session) -> None:
         """Raise `Invalid` for a reference to what is out of its scope."""
-        names = {
-            broken(session, _model(each), name, found, self.scopes[each][name])
+        wrong = [
+            (_model(each), local)
             for (each, name), found in self.referring.items()
-        }
-        if wrong := sorted(name for name in names if name is not None):
-            raise missing(wrong)
+            if (local := broken(session, _model(each), name, found, self.scopes[each][name]))
+        ]
+        if wrong:
+            written: Written = session.info.get("written", Written())
+            places = (written.places(inspect(model), local) for model, local in wrong)
+            raise missing({place for found in places for place in found})
 
 
 @dataclass(eq=False)

@@ -9,8 +9,8 @@ from weakref import WeakValueDictionary
 
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
-from sqlalchemy import URL, Connection, Engine, MetaData, Table, event, exists, func, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import URL, Column, Connection, Engine, MetaData, Table, event, exists, func, select
+from sqlalchemy.exc import CircularDependencyError, DBAPIError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -27,7 +27,9 @@ from brickwork.answers import request_id
 from brickwork.availability import UNREACHABLE, away, cause_of, is_locked, is_stale, outage_of
 from brickwork.coalescing import Coalescer, Sharing
 from brickwork.connections import all_closed, begin_foreign
+from brickwork.constraints import look_up
 from brickwork.engines import Settings, connected
+from brickwork.names import of_request
 from brickwork.problems import Problem
 
 Isolation: TypeAlias = Literal["read committed", "repeatable read", "serializable"]
@@ -130,6 +132,10 @@ class Database:
             raise problem from error
         except StaleDataError as error:  # changed since it was read, without a lock
             raise faults.contended() from error
+        except CircularDependencyError as error:
+            if problem := faults.circular(written):
+                raise problem from error
+            raise
         if self.availability.outages and "begun" in session.info:
             self.availability.end(readonly=readonly, wrote=bool(written.mappers))
 
@@ -228,28 +234,43 @@ async def blamed(
 ) -> Problem | None:
     """Return what *error* is to the client who sent what was *written*; None if it is a bug.
 
-    *session* is asked for the rows that are referred to.
+    *session* is asked for what the error does not tell.
     """
+    error = faults.first(error)
     if (found := faults.violation(error)) is None:
         return None
     verb = (error.statement or "").partition(" ")[0].upper()
-    fields: Collection[str] = faults.blamed(found, written)
-    if found.kind == "reference" and found.table is None and verb != "DELETE":
-        fields = await _missing(written, session)
-    problem = faults.problem(found, fields, verb=verb)
+    is_placed = faults.is_placed(found, verb)
+    columns = await _columns(found, written, session) if is_placed else ()
+    kind = faults.kind_of(found, columns, written, verb)
+    problem = faults.problem(kind, faults.blamed(columns, written))
     return replace(problem, again=problem.again or faults.is_second(found, written))
 
 
-async def _missing(written: faults.Written, session: AsyncSession) -> Collection[str]:
-    """Return the fields that refer to no row; SQLite says only that there is one."""
-    missing: set[str] = set()
+async def _columns(
+    found: faults.Violation, written: faults.Written, session: AsyncSession
+) -> Collection[Column[Any]]:
+    """Return the columns that *found* is about, of those that were *written*."""
+    if not (tables := faults.tables_of(written)):
+        return ()
+    if found.kind == "reference" and found.table is None:
+        return await _missing(written, session)
+    if (columns := faults.columns_of(found, tables)) is not None:
+        return columns
+    names = [found.table] if found.table else [each.name for each in tables]
+    source = await look_up(session, names, found.schema, found.constraint)
+    return replace(source, texts=[*source.texts, found.columns]).columns(tables)
+
+
+async def _missing(written: faults.Written, session: AsyncSession) -> Collection[Column[Any]]:
+    """Return the columns that refer to no row; SQLite says only that there is one."""
+    missing: set[Column[Any]] = set()
     for key, values in written.references:
         wanted = [*zip((each.column for each in key.elements), values, strict=True)]
         there = exists().where(*(column == value for column, value in wanted))
         if not (written.values.issuperset(wanted) or await session.scalar(select(there))):
-            for column in key.columns:
-                missing |= faults.attributes(column, written.mappers)
-    return sorted(missing)
+            missing |= {*key.columns}
+    return missing
 
 
 class _Session(SyncSession):
@@ -297,6 +318,7 @@ def is_ours(session: AsyncSession) -> bool:
 def _note(session: SyncSession, *_: object) -> None:
     if written := session.info.get("written"):
         written.add((*session.new, *session.dirty))
+        written.remove(session.deleted)
 
 
 @event.listens_for(SyncSession, "after_begin")
@@ -344,6 +366,7 @@ async def get_db(connection: HTTPConnection) -> AsyncGenerator[AsyncSession]:
     async with database_of(connection).session(readonly=readonly) as session:
         session.info["request_id"] = request_id(connection.scope) or None
         session.info["isolation"] = connection.scope.get(ISOLATION)
+        session.info["written"].names = of_request(connection.scope)
         yield session
 
 

@@ -14,6 +14,7 @@ from brickwork.database import get_db
 from brickwork.documents import is_array, is_object
 from brickwork.guards import INT64, TEXT_PATTERN
 from brickwork.limits import Limits, current
+from brickwork.lists import WRITTEN_DEFAULT
 from brickwork.negotiation import JSON, MERGE_PATCH, NDJSON
 from brickwork.openapi import RESPONSE_HEADERS, SCHEMAS, described, failure, response_headers
 from brickwork.routes import Route
@@ -213,6 +214,8 @@ def _parameter(schema: Mapping[str, Any]) -> dict[str, Any]:
         schema = rest | others[0]
     style = {name: schema[name] for name in ("style", "explode") if name in schema}
     plain = {k: v for k, v in schema.items() if k not in style and (k, v) != ("default", None)}
+    if written := plain.pop(WRITTEN_DEFAULT, None):
+        plain["default"] = written
     if is_object(items := plain.get("items")):
         plain["items"] = _bounded(items)
     return {"schema": _bounded(plain), **style}

@@ -11,11 +11,13 @@ from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
+    Iterator,
     Mapping,
     Sequence,
 )
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, cast
 
 from asyncpg import InterfaceError, InternalClientError, PostgresError
@@ -34,6 +36,7 @@ from brickwork.connections import deadline
 from brickwork.database import Database
 from brickwork.engines import Lender
 from brickwork.statements import Prepared, Statement
+from brickwork.triggers import triggers_of
 
 KEY: Final = "brickwork_key"
 KEYS: Final = "brickwork_keys"
@@ -143,9 +146,12 @@ async def write(
 ) -> Sequence[Any] | None:
     """Return the rows that *statement* wrote, which are committed; None if it was refused.
 
-    What was refused changed nothing, and may be sent again. Raises `Unavailable` if there is no
-    connection, and where the answer was lost or is late: it may be committed, or not.
+    What was refused changed nothing, and may be sent again; so may what was not sent, as its table
+    has a trigger. Raises `Unavailable` if there is no connection, and where the answer was lost or
+    is late: it may be committed, or not.
     """
+    if await _has_trigger(database, statement):
+        return None
     writers = database.writers
     return await _settled(writers, _sent(database, writers, statement, given))
 
@@ -162,7 +168,7 @@ async def insert(
     async def together(rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
         written = await write(database, many, _lists(rows)) if len(rows) > 1 else None
         if written:
-            return [_WRITTEN] * len(rows)
+            return [*_found(many, written, rows)]
         alone = [write(database, one, row) for row in rows]
         each: list[Any] = await asyncio.gather(*alone, return_exceptions=True)
         return each
@@ -179,10 +185,35 @@ async def insert_all(
     On PostgreSQL *statement* takes a list for each value; on SQLite it is carried out for each row,
     in one transaction.
     """
-    if not database.writers.is_sqlite:
-        return await write(database, statement, _lists(rows))
-    bound = [(statement.sql, statement.bound(each)) for each in rows]
-    return await _settled(database.writers, _whole(database.writers, bound))
+    if await _has_trigger(database, statement):
+        return None
+    writers = database.writers
+    if writers.is_sqlite:
+        bound = [(statement.sql, statement.bound(each)) for each in rows]
+        return await _settled(writers, _whole(writers, bound))
+    values = statement.bound(_lists(rows))
+    return await _settled(writers, _alone(writers, statement.sql, values, expected=len(rows)))
+
+
+async def _has_trigger(database: Database, statement: Statement) -> bool:
+    """Tell whether a trigger may do other than *statement* says."""
+    table = statement.table
+    if table is None:
+        return False
+    triggers = triggers_of(database.writer.sync_engine)
+    if (known := triggers.known(table)) is not None:
+        return known
+    async with database.session(readonly=True) as session:
+        return await triggers.on(table, session)
+
+
+def _found(
+    statement: Statement, records: Sequence[Any], rows: Sequence[Mapping[str, Any]]
+) -> Iterator[Any]:
+    """Yield something for each of *rows* that *statement* returned; a trigger may omit some."""
+    name = statement.columns[0]
+    written = {statement.read(each)[0] for each in records}
+    yield from (_WRITTEN if row[name] in written else None for row in rows)
 
 
 def _lists(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Any]]:
@@ -300,12 +331,15 @@ def _log(lender: Lender, sql: str) -> None:
 # --- PostgreSQL -----------------------------------------------------------------------------------
 
 
-async def _alone(lender: Lender, sql: str, values: Sequence[Any]) -> Sequence[Any]:
+async def _alone(
+    lender: Lender, sql: str, values: Sequence[Any], *, expected: int = 0
+) -> Sequence[Any]:
+    """Return the rows of a statement; none, and nothing is written, if fewer than *expected*."""
     clock = _Clock(lender.command_timeout)
     async with _lent(lender) as connection:
         _log(lender, sql)
         try:
-            return await _fetched(lender, connection, sql, values, clock)
+            return await _fetched(lender, connection, sql, values, clock, expected)
         except PostgresError as error:
             if is_lost(error, readonly=lender.readonly):
                 raise
@@ -313,15 +347,20 @@ async def _alone(lender: Lender, sql: str, values: Sequence[Any]) -> Sequence[An
     raise refused
 
 
-async def _fetched(
-    lender: Lender, connection: Any, sql: str, values: Sequence[Any], clock: _Clock
+async def _fetched(  # noqa: PLR0913, PLR0917 — what a statement is made of
+    lender: Lender,
+    connection: Any,
+    sql: str,
+    values: Sequence[Any],
+    clock: _Clock,
+    expected: int,
 ) -> Sequence[Any]:
     rows: Sequence[Any]
     driver = connection.driver_connection
-    if lender.begin is None:
+    if lender.begin is None and not expected:
         rows = await driver.fetch(sql, *values, timeout=clock.left)
         return rows
-    transaction = driver.transaction(**lender.begin)
+    transaction = driver.transaction(**(lender.begin or {}))
     await transaction.start()
     try:
         rows = await driver.fetch(sql, *values, timeout=clock.left)
@@ -329,6 +368,9 @@ async def _fetched(
         if not is_lost(error, readonly=lender.readonly):
             await transaction.rollback()
         raise
+    if len(rows) < expected:
+        await transaction.rollback()
+        return ()
     await transaction.commit()
     return rows
 
@@ -361,7 +403,7 @@ async def _each(
 
 async def _whole(lender: Lender, batch: Sequence[_Bound]) -> Sequence[Any]:
     """Return something if all of *batch* is written and committed; raises the first error."""
-    _raised((await _in_thread(lender, _all_written, batch))[0])
+    _raised((await _in_thread(lender, partial(_all_written, is_whole=True), batch))[0])
     return _WRITTEN
 
 
@@ -402,11 +444,22 @@ def _written(connection: sqlite3.Connection, batch: Sequence[_Bound]) -> Sequenc
     return [_all_written(connection, [each])[0] for each in batch]
 
 
-def _all_written(connection: sqlite3.Connection, batch: Sequence[_Bound]) -> Sequence[Any]:
-    """Return what each of *batch* wrote in one transaction; if one is refused, its error alone."""
+def _all_written(
+    connection: sqlite3.Connection, batch: Sequence[_Bound], *, is_whole: bool = False
+) -> Sequence[Any]:
+    """Return what each of *batch* wrote in one transaction; if one is refused, its error alone.
+
+    A statement that changes rows and returns none is refused as well: a trigger has passed over a
+    row. If *is_whole*, each has to return one.
+    """
     try:
         connection.execute("BEGIN IMMEDIATE")
-        results = [connection.execute(*each).fetchall() for each in batch]
+        results: list[Any] = []
+        for each in batch:
+            changes = connection.total_changes
+            results.append(rows := connection.execute(*each).fetchall())
+            if not rows and (is_whole or connection.total_changes > changes):
+                raise sqlite3.IntegrityError("A trigger has passed over a row.")
         connection.execute("COMMIT")
     except sqlite3.Error as error:
         connection.rollback()  # if SQLite has not

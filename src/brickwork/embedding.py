@@ -40,6 +40,7 @@ from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from brickwork.deletion import visible
 from brickwork.keys import primary_key
+from brickwork.names import output_name
 from brickwork.schemas import schema_in
 from brickwork.texts import sortable
 
@@ -127,7 +128,7 @@ def _computed(model: type[DeclarativeBase], read: type[BaseModel]) -> Iterator[s
     """Yield the attributes that *read* shows of which no column but an expression is the source."""
     attributes = inspect(model).column_attrs
     for name, field in read.model_fields.items():
-        source = _source(name, field)
+        source = _source(model, name, field)
         if source in attributes and not isinstance(attributes[source].columns[0], Column):
             yield source
 
@@ -140,9 +141,18 @@ def _loaded(model: type[DeclarativeBase]) -> set[str]:
     }
 
 
-def _source(name: str, field: FieldInfo) -> str:
-    """Return the attribute of a row that the field *name* shows."""
-    return field.validation_alias if isinstance(field.validation_alias, str) else name
+def _source(model: type[DeclarativeBase], name: str, field: FieldInfo) -> str:
+    """Return the attribute of a row that the field *name* shows, by its alias or its own name."""
+    alias = field.validation_alias
+    return alias if isinstance(alias, str) and hasattr(model, alias) else name
+
+
+def sources(model: type[DeclarativeBase], read: type[BaseModel]) -> dict[str, str]:
+    """Return the attributes of *model* that *read* shows, and the names that answers have."""
+    return {
+        _source(model, name, field): output_name(name, field)
+        for name, field in read.model_fields.items()
+    }
 
 
 _Shown = tuple[str, FieldInfo, type[BaseModel], RelationshipProperty[Any]]
@@ -153,7 +163,7 @@ def _shown(model: type[DeclarativeBase], read: type[BaseModel]) -> Iterator[_Sho
     for name, field in read.model_fields.items():
         # A model whose schema shows columns alone need not know its relationships yet.
         if shown := schema_in(field.annotation):
-            source = _source(name, field)
+            source = _source(model, name, field)
             relationship = inspect(model).relationships.get(source)
             if relationship is not None:
                 yield source, field, shown, relationship

@@ -42,6 +42,7 @@ from brickwork.connections import (
 from brickwork.pools import ConnectTimeout, FairPool
 from brickwork.problems import Unavailable
 from brickwork.reads import stand_alone
+from brickwork.rowcounts import confirm_writes
 from brickwork.urls import Target, driver_of, name_of, require_file, target_of
 
 _UNCACHED: Final[Mapping[str, Any]] = {
@@ -374,6 +375,8 @@ def _listen(engine: AsyncEngine, lender: Lender, begin: Callable[[Connection], N
     target = engine.sync_engine
     event.listen(target, "connect", lender.prepare)
     event.listen(target, "reset", roll_back)
+    if not lender.readonly:
+        confirm_writes(target)
     if lender.is_sqlite:
         event.listen(target, "begin", begin)
         event.listen(target, "do_execute", lender.execute)

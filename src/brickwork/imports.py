@@ -23,6 +23,7 @@ from brickwork.cells import cells
 from brickwork.defaults import new_row
 from brickwork.misuse import Misuse
 from brickwork.models import UTCDateTime, now
+from brickwork.names import output_names
 from brickwork.problems import Fault, Invalid, Problem, pointer
 from brickwork.refusals import faults_of
 from brickwork.resource import Resource
@@ -150,7 +151,8 @@ def _judge(target: Unattended[Any], source: Source) -> Callable[[Record], _Item]
         try:
             return _Item(record, validate(document))
         except ValidationError as error:
-            faults = faults_of(error, document, target.shape.read.model_fields)
+            shown = output_names(target.shape.read).values()
+            faults = faults_of(error, document, shown)
             return _Item(record).refused(Invalid("The row cannot be accepted.", errors=faults))
 
     return judge

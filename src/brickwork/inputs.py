@@ -22,6 +22,7 @@ from sqlalchemy.types import TypeEngine
 from brickwork.columns import held_by, is_plain, variants
 from brickwork.guards import INT64, Bounds
 from brickwork.models import Versioned
+from brickwork.names import output_name, output_names
 from brickwork.schemas import Schema, optional, schema_in
 
 S = TypeVar("S", bound=Schema)
@@ -86,7 +87,7 @@ def replacement(create: type[Schema], read: type[BaseModel]) -> type[Schema]:
     What is shown of other rows is JSON here, to be compared with what would be shown.
     """
     fields: dict[str, Any] = {
-        name: (Any if schema_in(field.annotation) else field.annotation, _read_only(field))
+        name: (Any if schema_in(field.annotation) else field.annotation, _read_only(name, field))
         for name, field in read.model_fields.items()
         if name not in create.model_fields
     }
@@ -94,20 +95,34 @@ def replacement(create: type[Schema], read: type[BaseModel]) -> type[Schema]:
     return create_model(name, __base__=create, __module__=create.__module__, **fields)
 
 
-def _read_only(field: FieldInfo) -> FieldInfo:
-    """Return *field* such that it may be left out, and openapi.json says that it should be."""
+def _read_only(name: str, field: FieldInfo) -> FieldInfo:
+    """Return *field* such that it may be left out, and openapi.json says that it should be.
+
+    It has the name that answers show.
+    """
+    shown = output_name(name, field)
     field = optional(field)
+    field.alias = field.validation_alias = field.serialization_alias = shown
+    field.alias_priority = 2  # above that of a generator
     field.json_schema_extra = {"readOnly": True}
     return field
 
 
-def batched(update: type[Schema], model: type[DeclarativeBase]) -> type[Schema]:
-    """Return the schema of an item of a batch of changes: *update*, and which row it is for."""
+def batched(
+    update: type[Schema], read: type[BaseModel], model: type[DeclarativeBase]
+) -> type[Schema]:
+    """Return the schema of an item of a batch of changes: *update*, and which row it is for.
+
+    The key and the version have the names that *read* shows.
+    """
+    shown = output_names(read)
     key = inspect(model).primary_key[0]
     name = inspect(model).get_property_by_column(key).key
-    fields: dict[str, Any] = {name: (held_by(key, f"{model.__name__}.{name}").kind, ...)}
+    kind = held_by(key, f"{model.__name__}.{name}").kind
+    fields: dict[str, Any] = {name: (kind, Field(alias=shown.get(name)))}
     if issubclass(model, Versioned):
-        fields["version"] = (int, Field(default_factory=lambda: None))
+        unknown = Field(default_factory=lambda: None, alias=shown.get("version"))
+        fields["version"] = (int, unknown)
     title = update.__name__.removesuffix("Update") + "Change"
     return create_model(title, __base__=update, __module__=update.__module__, **fields)
 

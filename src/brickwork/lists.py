@@ -28,11 +28,18 @@ from pydantic import (
     model_validator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+from pydantic_core import (
+    CoreSchema,
+    InitErrorDetails,
+    PydanticCustomError,
+    PydanticUndefined,
+    core_schema,
+)
 from sqlalchemy import Select, String, and_, or_
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 from typing_extensions import override
 
+from brickwork.aliases import by_part, column_alias, require_own_names
 from brickwork.cursors import LONGEST
 from brickwork.filters import Filter, column_of, filter_of, is_sortable
 from brickwork.guards import guard
@@ -46,6 +53,9 @@ M = TypeVar("M", bound=DeclarativeBase)
 T = TypeVar("T")
 
 _MANY: Final = 100  # values in one parameter
+
+WRITTEN_DEFAULT: Final = "x-default"
+"""Where the schema of a parameter has its default as a query has it, for `openapi` to move."""
 
 
 @dataclass(frozen=True)
@@ -80,33 +90,46 @@ OneOf: TypeAlias = Annotated[tuple[T, ...], MaxLen(_MANY), Commas()]
 
 @dataclass(frozen=True)
 class _Sorting(Commas):
-    """On the keys of a sort: those that are named, each also with a minus before it."""
+    """On the keys of a sort: those that are named, each also with a minus before it.
+
+    *names* are pairs of an attribute and the name that a query has for it, *default* is what the
+    rows are sorted by unless the query says it.
+    """
+
+    names: tuple[tuple[str, str], ...] = ()
+    default: tuple[SortKey[str], ...] = ()
 
     @override
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
-        names = _sort_names(source)
-        written = [sign + name for name in names for sign in ("", "-")]
+        known = {
+            self.text(key): key
+            for name in _sort_names(source)
+            for key in (SortKey(name), SortKey(name, descending=True))
+        }
         text = core_schema.no_info_before_validator_function(
-            _sort_text, core_schema.literal_schema(written)
+            self.text, core_schema.literal_schema([*known])
         )
-        key = core_schema.no_info_after_validator_function(_sort_key, text)
+        key = core_schema.no_info_after_validator_function(known.__getitem__, text)
         keys = core_schema.tuple_variable_schema(key, max_length=_MANY)
         split = core_schema.no_info_before_validator_function(_split, keys)
         return core_schema.nullable_schema(split)
 
+    @override
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler, /
+    ) -> dict[str, Any]:
+        """Say what the default is as a query has it, and Pydantic does not."""
+        written = super().__get_pydantic_json_schema__(schema, handler)
+        return written | {WRITTEN_DEFAULT: [self.text(key) for key in self.default]}
 
-def _sort_key(written: str) -> SortKey[str]:
-    return SortKey(written.removeprefix("-"), descending=written.startswith("-"))
-
-
-def _sort_text(key: object) -> object:
-    """Return *key* as a query has it; a script has keys."""
-    if not isinstance(key, SortKey):
-        return key
-    known = cast("SortKey[str]", key)
-    return f"-{known.name}" if known.descending else known.name
+    def text(self, key: object) -> object:
+        """Return *key* as a query has it; a script has instances of `SortKey`."""
+        if not isinstance(key, SortKey):
+            return key
+        known = cast("SortKey[str]", key)
+        return ("-" if known.descending else "") + dict(self.names).get(known.name, known.name)
 
 
 def _sort_names(annotation: Any) -> Sequence[str]:
@@ -174,13 +197,21 @@ class ListQuery(BaseModel, Generic[M]):
     __sorts__: ClassVar[Sequence[InstrumentedAttribute[Any]]] = ()
     searched: ClassVar[Sequence[str]] = ()
 
+    @override
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if generator := cls.model_config.get("alias_generator"):  # before it names the fields
+            cls.model_config["alias_generator"] = by_part(generator)
+
     @classmethod
     @override
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         check_methods(cls, ListQuery, ("narrow", "sort_keys"))
         if model := model_of(cls):
+            require_own_names(cls)
             _check_names(cls)
+            _name_sorts(cls, {})
             own = {k: v for k, v in cls.model_fields.items() if k not in ListQuery.model_fields}
             cls.__filters__ = {
                 name: _declared(cls, model, name, field)
@@ -327,6 +358,41 @@ def _check_search(query: type[ListQuery[Any]], model: type[DeclarativeBase]) -> 
         raise TypeError(f"{query.__name__}: q and the names of columns in searched go together.")
     for name in query.searched:
         filter_of(model, f"{name}__icontains", str)
+
+
+def with_sorts(query: type[ListQuery[M]], shown: Mapping[str, str]) -> type[ListQuery[M]]:
+    """Return *query* such that it sorts by the names which are *shown* for attributes."""
+    sorting = _sorting(query, shown)
+    if sorting is None or sorting in query.model_fields["sort"].metadata:
+        return query
+    named = create_model(query.__name__, __base__=query, __module__=query.__module__)
+    _name_sorts(named, shown)
+    return named
+
+
+def _name_sorts(query: type[BaseModel], shown: Mapping[str, str]) -> None:
+    """Have the `sort` of *query* take the names that clients use for columns."""
+    if sorting := _sorting(query, shown):
+        field = query.model_fields["sort"]
+        others = [each for each in field.metadata if not isinstance(each, _Sorting)]
+        field.metadata = [sorting, *others]
+        query.model_rebuild(force=True)
+
+
+def _sorting(query: type[BaseModel], shown: Mapping[str, str]) -> _Sorting | None:
+    """Return the mark for the `sort` of *query*; None if there is none.
+
+    Raises `TypeError` for two columns of one name.
+    """
+    field = query.model_fields.get("sort")
+    if not field or not any(isinstance(each, _Sorting) for each in field.metadata):
+        return None
+    known = {name: column_alias(query, name, shown) for name in _sort_names(field.annotation)}
+    if len({*known.values()}) < len(known):
+        raise TypeError(f"{query.__name__}.sort has two columns of one name: rename one of them.")
+    names = tuple((name, each) for name, each in known.items() if each != name)
+    default: Any = field.default
+    return _Sorting(names, () if default in {None, PydanticUndefined} else default)
 
 
 def with_deleted(query: type[ListQuery[M]]) -> type[ListQuery[M]]:

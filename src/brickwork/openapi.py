@@ -24,6 +24,14 @@ _FAULT: Final[dict[str, Any]] = {
         "header": {"type": "string", "description": "The name of a header."},
         "code": {"type": "string", "description": "What is wrong, for programs."},
         "detail": {"type": "string", "description": "What is wrong, for people."},
+        "minimum": {"description": "The least value."},
+        "maximum": {"description": "The greatest value."},
+        "exclusive_minimum": {"description": "A bound below every value."},
+        "exclusive_maximum": {"description": "A bound above every value."},
+        "min_length": {"type": "integer", "description": "The least length, or count of items."},
+        "max_length": {"type": "integer", "description": "The greatest length, or count of items."},
+        "pattern": {"type": "string", "description": "The regular expression that a text matches."},
+        "allowed": {"type": "array", "description": "All values there are.", "items": {}},
     },
 }
 _PROBLEM: Final[dict[str, Any]] = {

@@ -33,17 +33,11 @@ from brickwork.lanes import (
 from brickwork.links import item_path, own_path, tell_places
 from brickwork.lists import ListQuery
 from brickwork.negotiation import JSON, NDJSON, preferred_media_type
-from brickwork.problems import (
-    Conflict,
-    Fault,
-    Invalid,
-    NotFound,
-    PreconditionFailed,
-    pointer,
-)
+from brickwork.problems import Conflict, Fault, Invalid, NotFound, PreconditionFailed
 from brickwork.resource import Resource, is_exported
 from brickwork.schemas import Schema
-from brickwork.shapes import Endpoint, Shape, typed
+from brickwork.shapes import Endpoint, Shape, place_of, typed
+from brickwork.triggers import reread
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -106,7 +100,8 @@ def create(shape: Shape[M]) -> Endpoint:
             return replayed
         return await _created(shape, rows, data, request, response, prefer)
 
-    return typed(endpoint, shape, lane=lane_of(shape, create_lane), data=shape.create)
+    lane = lane_of(shape, create_lane)
+    return typed(endpoint, shape, lane=lane, writes=[shape.create], data=shape.create)
 
 
 def get(shape: Shape[M]) -> Endpoint:
@@ -141,7 +136,8 @@ def update(shape: Shape[M]) -> Endpoint:
         await _check(shape, rows, row, wanted)
         return await _changed(shape, rows, row, merge_patch(row, data), response)
 
-    return typed(endpoint, shape, lane=lane_of(shape, update_lane), data=shape.update)
+    lane = lane_of(shape, update_lane)
+    return typed(endpoint, shape, lane=lane, writes=[shape.update], data=shape.update)
 
 
 def replace(shape: Shape[M]) -> Endpoint:
@@ -161,7 +157,7 @@ def replace(shape: Shape[M]) -> Endpoint:
         changes = replaced(row, data, shape.create.model_fields)
         return await _changed(shape, rows, row, changes, response)
 
-    return typed(endpoint, shape, data=shape.replace)
+    return typed(endpoint, shape, writes=[shape.create], data=shape.replace)
 
 
 def delete(shape: Shape[M]) -> Endpoint:
@@ -207,11 +203,12 @@ def restore(shape: Shape[M]) -> Endpoint:
             raise Conflict("The row is not deleted.")
         await rows.restore(row)
         await rows.session.flush()
+        await reread(rows.session, [row])
         await shape.embedded.reload(rows.session, [row])
         _tag(shape, response, row)
         return row
 
-    return typed(endpoint, shape)
+    return typed(endpoint, shape, writes=[shape.update, shape.create])
 
 
 async def _created(  # noqa: PLR0913, PLR0917 — what a request is made of
@@ -226,6 +223,7 @@ async def _created(  # noqa: PLR0913, PLR0917 — what a request is made of
     await rows.create(row)
     shape.require_path(row)
     await rows.session.flush()
+    await reread(rows.session, [row])
     response.headers["Location"] = item_path(request, shape.key(row))
     await shape.embedded.reload(rows.session, [row])
     _tag(shape, response, row)
@@ -240,9 +238,10 @@ async def _changed(
 ) -> M:
     name = primary_key(shape.model).key
     if changes.get(name, shape.key(row)) != shape.key(row):
-        raise _other_key(name)
+        raise _other_key(shape)
     await rows.update(row, changes)
     await rows.session.flush()
+    await reread(rows.session, [row])
     await shape.embedded.reload(rows.session, [row])
     _tag(shape, response, row)
     return row
@@ -294,17 +293,17 @@ async def _refuse_read_only(shape: Shape[M], session: AsyncSession, row: M, data
     await shape.embedded.reload(session, [row])
     shown = shape.read.model_validate(row, from_attributes=True)
     wrong = sorted(name for name in sent if _plain(getattr(shown, name)) != getattr(data, name))
-    if (name := primary_key(shape.model).key) in wrong:
-        raise _other_key(name)
+    if primary_key(shape.model).key in wrong:
+        raise _other_key(shape)
     if wrong:
-        raise _read_only(wrong)
+        raise _read_only(shape, wrong)
 
 
 def _plain(value: object) -> object:
     """Return *value* as JSON where it is of other rows; columns have their own types."""
     if is_array(value):
         return [_plain(each) for each in value]
-    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    return value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
 
 
 def _refuse_other_key(shape: Shape[M], data: Schema, key: object) -> None:
@@ -312,20 +311,22 @@ def _refuse_other_key(shape: Shape[M], data: Schema, key: object) -> None:
     if key is None:
         raise NotFound(f"{shape.model.__name__} not found")
     if getattr(data, name, None) != key:
-        raise _other_key(name)
+        raise _other_key(shape)
     if wrong := sorted(data.model_fields_set - shape.create.model_fields.keys()):
-        raise _read_only(wrong)
+        raise _read_only(shape, wrong)
 
 
-def _read_only(names: Sequence[str]) -> Invalid:
+def _read_only(shape: Shape[Any], names: Sequence[str]) -> Invalid:
     text = "This field cannot be written."
-    faults = [Fault(code="read_only", detail=text, pointer=pointer(name)) for name in names]
+    places = sorted(place_of(name, shape.replace) for name in names)
+    faults = [Fault(code="read_only", detail=text, pointer=place) for place in places]
     return Invalid("A field that cannot be written differs from the row's.", errors=faults)
 
 
-def _other_key(name: str) -> Conflict:
+def _other_key(shape: Shape[M]) -> Conflict:
     text = "The key of a row does not change."
-    return Conflict(text, errors=[Fault(code="key_differs", detail=text, pointer=pointer(name))])
+    place = place_of(primary_key(shape.model).key, shape.replace)
+    return Conflict(text, errors=[Fault(code="key_differs", detail=text, pointer=place)])
 
 
 def _listed(read: type[BaseModel], items: Sequence[object], response: Response) -> Response:

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from http import HTTPStatus
-from typing import ClassVar, Final, cast
+from typing import Any, ClassVar, Final, cast
 from urllib.parse import quote
 
+from pydantic_core import to_jsonable_python
 from typing_extensions import override
 
 # What RFC 3986 allows in a fragment, besides letters and digits.
@@ -26,7 +27,8 @@ def pointer(*path: str | int) -> str:
 class Fault:
     """One part of the request that is to blame: exactly one of *pointer*, *parameter*, *header*.
 
-    `code` is stable and for programs, `detail` is for people; neither repeats what was sent.
+    `code` is stable and for programs, `detail` is for people; neither repeats what was sent. The
+    other members are the bounds of the value, for a form that shows them.
     """
 
     code: str
@@ -34,16 +36,41 @@ class Fault:
     pointer: str | None = None
     parameter: str | None = None
     header: str | None = None
+    minimum: object = None
+    maximum: object = None
+    exclusive_minimum: object = None
+    exclusive_maximum: object = None
+    min_length: object = None
+    max_length: object = None
+    pattern: object = None
+    allowed: object = None
 
-    def document(self) -> dict[str, str]:
+    def document(self) -> dict[str, Any]:
         """Return the fault as the contract shows it in `errors[]`."""
-        places = {
-            "pointer": self.pointer,
-            "parameter": self.parameter,
-            "header": self.header,
+        members = {name: getattr(self, name) for name in _MEMBERS}
+        return {
+            name: to_jsonable_python(value, fallback=str)
+            for name, value in members.items()
+            if value is not None
         }
-        place = {name: value for name, value in places.items() if value is not None}
-        return {**place, "code": self.code, "detail": self.detail}
+
+
+PLACES: Final = ("pointer", "parameter", "header")
+"""The members of a fault that say where it is."""
+
+BOUNDS: Final = (
+    "minimum",
+    "maximum",
+    "exclusive_minimum",
+    "exclusive_maximum",
+    "min_length",
+    "max_length",
+    "pattern",
+    "allowed",
+)
+"""The members of a fault that bound the value."""
+
+_MEMBERS: Final = (*PLACES, "code", "detail", *BOUNDS)
 
 
 @dataclass(eq=False)
@@ -209,6 +236,15 @@ class Invalid(Problem):
     code = "invalid"
     title = "Values that cannot be accepted"
     remedy = "Mend every place that the errors name; they name all of them at once."
+
+
+class RefusedByDatabase(Problem):
+    """A rule of the database, such as a trigger, refuses the change."""
+
+    status = HTTPStatus(422)
+    code = "refused_by_database"
+    title = "Refused by the database"
+    remedy = "Change the values, or ask those who run the service for the rule."
 
 
 class IdempotencyKeyReused(Problem):

@@ -1,5 +1,7 @@
 """What to tell a client whose request fits no schema."""
 
+import re
+from ast import literal_eval
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, Final, get_args
 
@@ -10,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from brickwork.bodies import UNREADABLE
 from brickwork.documents import is_array, is_object
 from brickwork.limits import MAX_FAULTS, MAX_NAME, MAX_POINTER
+from brickwork.names import output_names
 from brickwork.parameters import WHOLE
 from brickwork.problems import Fault, Invalid, Malformed, NotFound, Problem, pointer
 
@@ -32,6 +35,28 @@ _DETAILS: Final[Mapping[str, str]] = {
     "union_tag_invalid": "Input is of no known kind.",
     "unknown_field": "There is no such field.",
 }
+_BOUNDS: Final[Mapping[str, str]] = {
+    "ge": "minimum",
+    "gt": "exclusive_minimum",
+    "le": "maximum",
+    "lt": "exclusive_maximum",
+    "min_length": "min_length",
+    "max_length": "max_length",
+    "pattern": "pattern",
+}
+"""The members of a fault by the names that Pydantic has for bounds."""
+
+_ALLOWED: Final = {
+    "literal_error": "expected",
+    "enum": "expected",
+    "union_tag_invalid": "expected_tags",
+}
+"""By the type of an error of Pydantic, the bound that lists values as text: `'a', 'b' or 1`."""
+
+_VALUE: Final = re.compile(
+    r"""\bor\b | ( b?'(?:[^'\\]|\\.)*' | b?"(?:[^"\\]|\\.)*" | [^,\s]+ )""",
+    re.DOTALL | re.VERBOSE,
+)
 
 
 def refusal(request: Request, error: RequestValidationError) -> Problem:
@@ -57,7 +82,7 @@ def faults_of(error: ValidationError, document: object, shown: Container[str]) -
 
     *shown* are the fields that answers have: one that is not written is read-only.
     """
-    errors = error.errors(include_url=False, include_context=False)[:MAX_FAULTS]
+    errors = error.errors(include_url=False)[:MAX_FAULTS]
     placed = [{**each, "loc": ("body", *each["loc"])} for each in errors]
     return [*dict.fromkeys(_fault(each, document, shown) for each in placed)]
 
@@ -67,7 +92,7 @@ def _shown(request: Request) -> Container[str]:
     model = getattr(request.scope.get("route"), "response_model", None)
     for each in (model, *get_args(model)):
         if isinstance(each, type) and issubclass(each, BaseModel):
-            return each.model_fields
+            return output_names(each).values()
     return ()
 
 
@@ -75,13 +100,32 @@ def _fault(error: Mapping[str, Any], body: object, shown: Container[str]) -> Fau
     place, *path = error["loc"]
     code = _code(error, path, shown)
     detail = _DETAILS.get(code) or str(error["msg"])
+    bounds = {} if code == "not_nullable" else _bounds(error)
     if place == "body":
-        return Fault(code=code, detail=detail, pointer=pointer(*_inside(body, path, code)))
+        where = pointer(*_inside(body, path, code))
+        return Fault(code=code, detail=detail, pointer=where, **bounds)
     names = path[1:] if path[:1] == [WHOLE] else path
     name = str(names[0])[:MAX_NAME] if names else None
     if place == "header":
-        return Fault(code=code, detail=detail, header=name)
-    return Fault(code=code, detail=detail, parameter=name)
+        return Fault(code=code, detail=detail, header=name, **bounds)
+    return Fault(code=code, detail=detail, parameter=name, **bounds)
+
+
+def _bounds(error: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members of a fault that say how the value is bounded."""
+    context: Mapping[str, Any] = error.get("ctx", {})
+    bounds = {_BOUNDS[name]: value for name, value in context.items() if name in _BOUNDS}
+    if allowed := _allowed(context.get(_ALLOWED.get(error["type"], ""))):
+        bounds["allowed"] = allowed
+    return bounds
+
+
+def _allowed(text: object) -> tuple[Any, ...]:
+    """Return the values that *text* lists in Python's notation; none if there are others."""
+    try:
+        return tuple(literal_eval(each) for each in _VALUE.findall(str(text or "")) if each)
+    except (SyntaxError, ValueError):
+        return ()
 
 
 def _code(error: Mapping[str, Any], path: Sequence[str | int], shown: Container[str]) -> str:

@@ -20,6 +20,7 @@ from brickwork.models import now
 from brickwork.problems import NotFound
 from brickwork.queries import Page, every, get_all, get_or_404, paginate, stream
 from brickwork.references import Scopes
+from brickwork.removals import leave_references
 from brickwork.signatures import check_fields, check_methods, methods_of
 
 M = TypeVar("M", bound=DeclarativeBase)
@@ -79,6 +80,7 @@ class Resource(Generic[M]):
             self.session.info["actor"] = actor
         if self.session.info.get("writes"):
             self._isolate()
+            leave_references(self.session)
         register(self.session, self)
 
     def _isolate(self) -> None:

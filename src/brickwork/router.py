@@ -15,11 +15,11 @@ from brickwork import batches, history, naming, operations
 from brickwork.audit import Audited, AuditEntryRead
 from brickwork.declarations import Declaration
 from brickwork.deletion import is_soft
-from brickwork.embedding import embedding
+from brickwork.embedding import embedding, sources
 from brickwork.idempotency import HEADER as IDEMPOTENCY_KEY, IdempotencyKey
 from brickwork.imports import ImportPosition
 from brickwork.inputs import batched, fitted, replacement
-from brickwork.lists import ListQuery, with_deleted
+from brickwork.lists import ListQuery, with_deleted, with_sorts
 from brickwork.models import Versioned, fetch_defaults
 from brickwork.openapi import also_merge_patch, described, exported, headers, response_headers
 from brickwork.resource import Resource, is_exported
@@ -112,8 +112,8 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
         create=declared.created,
         update=declared.updated,
         replace=replacement(declared.created, read),
-        change=fitted(batched(update, model), model, patches=True),
-        query=_query(model, declared.query),
+        change=fitted(batched(update, read, model), model, patches=True),
+        query=_query(model, declared.query, read),
         embedded=embedding(model, read),
     )
     accompany(model, IdempotencyKey, ImportPosition)
@@ -185,8 +185,9 @@ def _is_known(model: type[DeclarativeBase], name: Operation) -> bool:
     return of_some.get(name, True)
 
 
-def _query(model: type[M], query: type[ListQuery[M]]) -> type[ListQuery[M]]:
-    return with_deleted(query) if is_soft(model) else query
+def _query(model: type[M], query: type[ListQuery[M]], read: type[BaseModel]) -> type[ListQuery[M]]:
+    """Return *query* with the parameters of *model*, sorted by the names that *read* shows."""
+    return with_sorts(with_deleted(query) if is_soft(model) else query, sources(model, read))
 
 
 def _forbids(shape: Shape[Any], name: Operation) -> bool:

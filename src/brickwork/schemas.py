@@ -90,7 +90,8 @@ def optional(field: Any) -> Any:
 class ReadSchema(BaseModel):
     """What a client is shown, read from the attributes of a row; the contract, written out."""
 
-    model_config = ConfigDict(from_attributes=True)
+    # An alias names what a client sees; a row has the attribute of the field's own name.
+    model_config = ConfigDict(from_attributes=True, validate_by_name=True)
 
     __brickwork__: ClassVar = True
 

@@ -12,7 +12,12 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError as PoolTimeout
+from sqlalchemy.exc import (
+    CircularDependencyError,
+    DBAPIError,
+    SQLAlchemyError,
+    TimeoutError as PoolTimeout,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.types import Scope
@@ -30,7 +35,8 @@ from brickwork.availability import (
     outage_of,
 )
 from brickwork.database import ISOLATION, blamed, is_ours
-from brickwork.faults import Written, contended, first
+from brickwork.faults import Written, circular, contended, first
+from brickwork.names import of_request
 from brickwork.problems import Problem, Unavailable
 from brickwork.urls import name_of
 
@@ -53,7 +59,7 @@ class Adopted:
         """Note from now on what *session* writes."""
         self._session = session
         self._availability = _availability_of(session)
-        self.written = Written()
+        self.written = Written(names=of_request(scope))
         session.info.update(
             database=self,
             written=self.written,
@@ -149,6 +155,8 @@ async def _problem(error: Exception, adopted: Adopted) -> Problem | None:
             return await adopted.explain(error, adopted.written)
         case StaleDataError():
             return contended()
+        case CircularDependencyError():
+            return circular(adopted.written)
         case PoolTimeout():
             return adopted.refusal(error, EXHAUSTED)
         case OSError() if _is_of_driver(error):  # which SQLAlchemy passes on as it is

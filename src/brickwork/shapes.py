@@ -1,7 +1,7 @@
 """What the endpoints of one resource have in common: its steps, its schemas, its key."""
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
@@ -16,6 +16,7 @@ from brickwork.embedding import Embedding
 from brickwork.etags import tag_of, version_of
 from brickwork.keys import key_type, primary_key
 from brickwork.lists import ListQuery
+from brickwork.names import input_path, of_rows
 from brickwork.problems import Fault, Invalid, pointer
 from brickwork.resource import Resource
 from brickwork.routes import BATCH, handled_scope
@@ -68,17 +69,33 @@ class Shape(Generic[M]):
         key = self.key(row)
         if isinstance(key, str) and (key in {"", ".", "..", BATCH} or "/" in key):
             text = f"This cannot be a key, which is a segment of a path and not {BATCH}."
-            place = pointer(primary_key(self.model).key)
+            place = place_of(primary_key(self.model).key, self.create)
             raise Invalid(text, errors=[Fault(code="no_path", detail=text, pointer=place)])
 
 
-def typed(endpoint: Endpoint, shape: Shape[M], *, lane: object = None, **types: object) -> Endpoint:
-    """Give *endpoint* the types that FastAPI is to read from its signature."""
+def place_of(name: str, schema: type[BaseModel], *before: int) -> str:
+    """Return the pointer to the field *name* of a body of *schema*, or of an item *before* it."""
+    field = schema.model_fields.get(name)
+    return pointer(*before, *(input_path(name, field) if field else (name,)))
+
+
+def typed(
+    endpoint: Endpoint,
+    shape: Shape[M],
+    *,
+    lane: object = None,
+    writes: Sequence[type[BaseModel]] = (),
+    **types: object,
+) -> Endpoint:
+    """Give *endpoint* the types that FastAPI is to read from its signature.
+
+    A conflict with what is stored is told by the names of the schemas that it *writes*.
+    """
     types["rows"] = Annotated[shape.resource, Depends(_provider(shape))]
     types["key"] = Annotated[str, Path(alias="id", json_schema_extra=key_schema(shape.model))]
     wanted = endpoint.__annotations__
     wanted |= {name: types[name] for name in wanted.keys() & types.keys()}
-    vars(endpoint).update(shape=shape, lane=lane)
+    vars(endpoint).update(shape=shape, lane=lane, names=of_rows(shape.model, *writes))
     return endpoint
 
 

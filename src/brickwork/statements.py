@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sqlalchemy import (
     BindParameter,
     ClauseElement,
     ColumnElement,
+    Delete,
     Dialect,
     Float,
+    Insert,
     PickleType,
+    Table,
+    Update,
 )
 from sqlalchemy.exc import ArgumentError, CompileError
 from sqlalchemy.types import TypeEngine
@@ -39,6 +43,8 @@ class Statement:
     processes: Sequence[tuple[int, _Process]]
     inner: Mapping[str, int]
     """Where among the parameters of the rows, from which it was made, the value of a name is."""
+    table: "Table[Any] | None" = None
+    """The table that it writes."""
 
     def within(self, parameters: Sequence[BindParameter[Any]]) -> Mapping[str, Any]:
         """Return the values that rows bring along which are narrowed alike, by other values."""
@@ -98,7 +104,14 @@ def compiled(
         columns=[*columns],
         processes=[*_processes(columns.values(), dialect)],
         inner={name: inner[name] for name in names if name in inner},
+        table=_written(statement),
     )
+
+
+def _written(statement: ClauseElement) -> "Table[Any] | None":
+    """Return the table that *statement* writes."""
+    table: Any = statement.table if isinstance(statement, Insert | Update | Delete) else None
+    return cast("Table[Any] | None", table)
 
 
 def _inner(

@@ -11,6 +11,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.database import Database
 from brickwork.misuse import Misuse
+from brickwork.names import of_rows
 from brickwork.problems import Problem
 from brickwork.resource import Resource
 from brickwork.retries import carried_out
@@ -62,6 +63,7 @@ class Unattended(Generic[M]):
     async def _rows(self, *, readonly: bool) -> AsyncGenerator[Resource[M]]:
         async with self.database.session(readonly=readonly) as session:
             session.info["actor"] = ACTOR
+            session.info["written"].names = of_rows(self.shape.model, self.shape.create)
             yield self.shape.resource(session=session)
 
 

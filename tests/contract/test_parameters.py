@@ -3,6 +3,7 @@
 import pytest
 from httpx2 import AsyncClient
 
+from brickwork.problems import BOUNDS
 from tests.support.bodies import article, ask, create_article, shown, summary
 
 pytestmark = pytest.mark.anyio
@@ -127,3 +128,36 @@ async def test_an_empty_query_is_none(client: AsyncClient) -> None:
     for query in ("?", "?&", "?limit=1&", "?&offset=0"):
         response = await ask(client, "GET", f"/articles{query}")
         assert response.json() == [row]
+
+
+SORTED_BY = ("title", "slug", "status", "views", "rating", "published_at", "created_at")
+
+
+@pytest.mark.parametrize(
+    ("query", "bounds"),
+    [
+        ("limit=0", {"minimum": 1}),
+        ("limit=101", {"maximum": 100}),
+        ("offset=-1", {"minimum": 0}),
+        ("offset=10001", {"maximum": 10_000}),
+        ("views__in=" + ",".join("1" * 101), {"max_length": 100}),
+        ("views=9223372036854775808", {"maximum": 2**63 - 1}),
+        ("status=deleted", {"allowed": ["draft", "published"]}),
+        ("count=all", {"allowed": ["exact", "estimated"]}),
+        ("deleted=all", {"allowed": ["include", "only"]}),
+        ("sort=body", {"allowed": [sign + each for each in SORTED_BY for sign in ("", "-")]}),
+        ("q=" + "a" * 201, {"max_length": 200}),
+    ],
+)
+async def test_fault_of_a_query_has_its_bounds(
+    client: AsyncClient, query: str, bounds: dict[str, object]
+) -> None:
+    (fault,) = (await client.get(f"/articles?{query}")).json()["errors"]
+    assert fault["parameter"] == query.partition("=")[0]
+    assert {name: fault[name] for name in fault.keys() & {*BOUNDS}} == bounds
+
+
+async def test_too_many_ids_are_told_how_many_there_may_be(client: AsyncClient) -> None:
+    ids = "&".join(["id=a"] * 101)
+    (fault,) = (await client.delete(f"/articles/batch?{ids}")).json()["errors"]
+    assert (fault["parameter"], fault["max_length"]) == ("id", 100)

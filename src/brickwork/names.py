@@ -1,0 +1,114 @@
+"""Names that clients use for the fields of schemas and of rows."""
+
+from collections.abc import Callable, Iterator, Mapping
+from types import UnionType
+from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin
+
+from pydantic import AliasChoices, AliasPath, BaseModel
+from pydantic.fields import FieldInfo
+from sqlalchemy import inspect
+from sqlalchemy.orm import DeclarativeBase, Mapper
+
+from brickwork.problems import pointer
+
+Path: TypeAlias = tuple[str | int, ...]
+"""A place in a body, by the names and indexes that lead to it."""
+
+Place: TypeAlias = tuple[str, str]
+"""A place in a body, `("pointer", "#/title")`, or in a query, `("parameter", "title")`."""
+
+Names: TypeAlias = Callable[[Mapper[Any], str], Place | None]
+"""Returns where a request has an attribute of rows; None where a client cannot write it."""
+
+
+def as_mapped(_: Mapper[Any], attribute: str) -> Place:
+    """Return *attribute* itself: a script uses the names of the mapping."""
+    return _in_body((attribute,))
+
+
+def _in_body(path: Path) -> Place:
+    return "pointer", pointer(*path)
+
+
+def input_path(name: str, field: FieldInfo) -> Path:
+    """Return the place of *field* in a body, as openapi.json has it."""
+    match field.validation_alias or field.alias or name:
+        case AliasChoices(choices=[first, *_]) | first:
+            return tuple(first.path) if isinstance(first, AliasPath) else (str(first),)
+
+
+def output_name(name: str, field: FieldInfo) -> str:
+    """Return the name of *field* in an answer."""
+    return field.serialization_alias or name
+
+
+def input_paths(*schemas: type[BaseModel]) -> Mapping[str, Path]:
+    """Return the places in a body of the fields of *schemas*, by their names."""
+    return {
+        name: input_path(name, field)
+        for schema in schemas
+        for name, field in schema.model_fields.items()
+    }
+
+
+def output_names(schema: type[BaseModel]) -> Mapping[str, str]:
+    """Return the names in an answer of the fields of *schema*, by their own names."""
+    return {name: output_name(name, field) for name, field in schema.model_fields.items()}
+
+
+def of_rows(model: type[DeclarativeBase], *schemas: type[BaseModel]) -> Names:
+    """Return the names for rows of *model* that a body of *schemas* writes."""
+
+    def name(mapper: Mapper[Any], attribute: str) -> Place | None:
+        path = input_paths(*schemas).get(attribute) if mapper.isa(inspect(model)) else None
+        return _in_body(path) if path else None
+
+    return name
+
+
+def of_request(scope: Mapping[str, Any]) -> Names:
+    """Return the names for rows that a request writes, as the parameters of its route have them."""
+    if (route := scope.get("route")) is None:
+        return as_mapped
+    if own := getattr(scope.get("endpoint"), "names", None):
+        names: Names = own
+        return names
+    places = dict(_in_query(route.dependant)) if hasattr(route, "dependant") else {}
+    body = getattr(route, "body_field", None)
+    if schema := _schema(body.field_info.annotation) if body else None:
+        is_embedded = getattr(route, "_embed_body_fields", False)
+        paths = _embedded(schema) if is_embedded else input_paths(schema)
+        places |= {name: _in_body(path) for name, path in paths.items()}
+    return lambda _, attribute: places.get(attribute)
+
+
+def _in_query(dependant: Any) -> Iterator[tuple[str, Place]]:
+    """Yield where a query has values, by the names that Python has for them."""
+    for field in dependant.query_params:
+        if schema := _schema(field.field_info.annotation):
+            for name, path in input_paths(schema).items():
+                yield name, ("parameter", str(path[0]))
+        else:
+            yield field.name, ("parameter", field.alias)
+    for each in dependant.dependencies:
+        yield from _in_query(each)
+
+
+def _embedded(parts: type[BaseModel]) -> Mapping[str, Path]:
+    """Return the places in a body that has several *parts*, each under its own name."""
+    paths: dict[str, Path] = {}
+    for name, field in parts.model_fields.items():
+        start = input_path(name, field)
+        paths |= {name: start}
+        if schema := _schema(field.annotation):
+            paths |= {name: (*start, *path) for name, path in input_paths(schema).items()}
+    return paths
+
+
+def _schema(annotation: Any) -> type[BaseModel] | None:
+    """Return the schema of one object in *annotation*, as `ArticleCreate | None` has it."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in {Annotated, Union, UnionType}:
+        return next((found for each in get_args(annotation) if (found := _schema(each))), None)
+    return None
