@@ -160,6 +160,23 @@ async def test_connections_are_lent_in_turn(engine: AsyncEngine, pool: FairPool)
     assert pool.checkedin() == 2
 
 
+async def test_listener_sends_a_statement_for_a_connection_that_was_waited_for(
+    small: AsyncEngine,
+) -> None:
+    def ask(connection: Any, *_: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute("SELECT 1")
+        cursor.close()
+
+    event.listen(small.sync_engine, "checkout", ask)
+
+    async def one() -> int:
+        async with small.connect() as connection:
+            return await connection.scalar(select(1)) or 0
+
+    assert [*await asyncio.gather(one(), one(), one())] == [1, 1, 1]
+
+
 async def test_connections_lent_in_either_way_are_one_line(
     engine: AsyncEngine, pool: FairPool
 ) -> None:

@@ -141,7 +141,7 @@ class FairPool(AsyncAdaptedQueuePool):
             except Empty as error:
                 text = f"all {self.size()} were in use for {self._timeout:g} s"
                 raise PoolTimeout(text) from error
-        if self.is_ready():
+        if self.is_ready() and not self.dispatch.checkout:  # a listener may send a statement
             return self.lend_now()
         try:
             async with asyncio.timeout_at(deadline):
