@@ -22,7 +22,7 @@ from brickwork.indexes import unindexed
 from brickwork.limits import Limits
 from brickwork.lists import ListQuery
 from brickwork.ownership import Ownership
-from brickwork.routes import Route
+from brickwork.routes import Route, prepared
 
 log: Final = logging.getLogger("brickwork")
 
@@ -51,6 +51,7 @@ def install(
     `Exception` answers for its routes, and not for resources.
     """
     ownership = Ownership(app)
+    prepared.add(app)
     own_limit, app.max_body_size = app.max_body_size, None  # beyond it, FastAPI sends plain text
     limits = limits or Limits()
     if own_limit is not None:
