@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session as SyncSession
 
 from app.main import create_app as create_service
 from app.settings import Settings
-from brickwork import Database, Session, Unavailable
+from brickwork import Database, Session, Unavailable, install
 from tests.support import shop
 from tests.support.bodies import summary
 from tests.support.calls import calling, client_of
@@ -359,6 +359,7 @@ async def test_url_of_an_unsupported_database_is_refused(url: str, remedy: str) 
 
 async def test_application_without_a_database_names_the_remedy() -> None:
     app = FastAPI()
+    install(app)
     app.include_router(shop.cities)
     async with AsyncClient(transport=ASGITransport(app=app), base_url="http://test") as client:
         with pytest.raises(TypeError, match="lifespan=Database"):

@@ -216,6 +216,36 @@ def test_a_status_of_ones_own_stays_as_it_is() -> None:
     }
 
 
+@pytest.mark.parametrize(("route_class", "is_bounded"), [(Route, True), (APIRoute, False)])
+def test_bounds_are_those_of_a_route_that_keeps_them(
+    route_class: type[APIRoute],
+    is_bounded: bool,  # noqa: FBT001 — a parameter of the test
+) -> None:
+    router = APIRouter(route_class=route_class)
+
+    @router.get("/things")
+    async def show(size: int = 1) -> None: ...
+
+    (operation,) = operations(router).values()
+    (parameter,) = operation["parameters"]
+    assert ({"minimum", "maximum"} <= parameter["schema"].keys()) is is_bounded
+
+
+def test_reference_of_ones_own_stays_as_it_is() -> None:
+    router = APIRouter(route_class=Route)
+
+    @router.get("/things", responses={404: {"$ref": "#/components/responses/Own"}})
+    async def show() -> None: ...
+
+    app = FastAPI()
+    install(app)
+    app.include_router(router)
+    assert app.openapi()["paths"]["/things"]["get"]["responses"]["404"] == {
+        "description": "Not Found",
+        "$ref": "#/components/responses/Own",
+    }
+
+
 def test_two_routes_with_one_path_and_method_are_one_operation() -> None:
     router, other = APIRouter(route_class=Route), APIRouter(route_class=Route)
 

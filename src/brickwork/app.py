@@ -1,33 +1,28 @@
 """How an application answers: `install` makes it keep the contract."""
 
 import logging
-import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
+from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import iter_route_contexts
-from starlette._utils import get_route_path
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
-from starlette.routing import BaseRoute, Host, Match, Mount
-from starlette.types import Scope
+from fastapi.middleware import Middleware
+from fastapi.routing import RouteContext, iter_route_contexts
+from starlette.types import ASGIApp
 
 from brickwork import pages
-from brickwork.answers import answer, request_id
 from brickwork.cursors import Signer
 from brickwork.description import describe
 from brickwork.edge import Edge
+from brickwork.errors import Errors, handlers
 from brickwork.indexes import unindexed
 from brickwork.limits import Limits
 from brickwork.lists import ListQuery
-from brickwork.paths import ROOT
-from brickwork.problems import Internal, MethodNotAllowed, Problem, of_status, problem_in
-from brickwork.refusals import refusal
-from brickwork.routes import PATCH_TYPES, Route, other_form
+from brickwork.ownership import Ownership
+from brickwork.routes import Route, prepared
 
 log: Final = logging.getLogger("brickwork")
 
@@ -49,29 +44,69 @@ def install(
     Every error is a problem, with a page to read at `/problems`; every answer has the id of its
     request; OPTIONS and 405 tell the methods of all routes. No path is redirected to its other
     slash form, as that would repeat the Host a client sent.
+
+    Routes that *app* has already stay as FastAPI has them, and so does the redirect of slashes:
+    call `install` first where they are to keep the contract, too. Resources keep it wherever
+    they stand. A handler of the application for `HTTPException`, `RequestValidationError` or
+    `Exception` answers for its routes, and not for resources.
     """
-    limits = _limits(app, limits or Limits())
-    app.router.redirect_slashes = False
-    signer = Signer(*cursor_keys)
-    app.add_middleware(Edge, limits=limits, signer=signer, development=development)
+    ownership = Ownership(app)
+    prepared.add(app)
+    own_limit, app.max_body_size = app.max_body_size, None  # beyond it, FastAPI sends plain text
+    limits = limits or Limits()
+    if own_limit is not None:
+        limits = replace(limits, body=min(own_limit, limits.body))
+    app.router.redirect_slashes = app.router.redirect_slashes and ownership.has_earlier
+    app.add_middleware(
+        Edge,
+        limits=limits,
+        signer=Signer(*cursor_keys),
+        ownership=ownership,
+        earlier_limit=own_limit,
+        development=development,
+    )
     app.include_router(pages.router)
-    for kind in (
-        Problem,
-        RequestValidationError,
-        HTTPException,
-        ClientDisconnect,
-        Exception,
-    ):
-        app.add_exception_handler(kind, handle)
-    describe(app, limits, lambda _: True)
+    _arrange(app, ownership)
+    describe(app, limits, lambda route: _has_problems(app, route, ownership))
     if development:
         _warn_at_start(app)
 
 
-def _limits(app: FastAPI, limits: Limits) -> Limits:
-    """Return *limits* with the `max_body_size` of *app*, beyond which FastAPI sends plain text."""
-    own, app.max_body_size = app.max_body_size, None
-    return limits if own is None else replace(limits, body=min(own, limits.body))
+def _arrange(app: FastAPI, ownership: Ownership) -> None:
+    """Have *app* build its middleware with the edge around it all, and answers to errors within.
+
+    Middleware and handlers may be added before and after `install`.
+    """
+    build = app.build_middleware_stack
+
+    def build_arranged() -> ASGIApp:
+        middleware, own = app.user_middleware, app.exception_handlers
+        edges = [each for each in middleware if _is_edge(each)]
+        errors = Middleware(Errors, ownership=ownership)
+        innermost = Middleware(Errors, ownership=ownership, refuses=True)
+        others = [each for each in middleware if not _is_edge(each)]
+        within = [each for other in others for each in (errors, other)]
+        app.user_middleware = [*edges, *within, innermost]
+        app.exception_handlers = handlers(own, ownership)
+        try:
+            return build()
+        finally:
+            app.user_middleware, app.exception_handlers = middleware, own
+
+    app.build_middleware_stack = build_arranged  # type: ignore[method-assign]
+
+
+def _is_edge(middleware: Middleware) -> bool:
+    kind: object = middleware.cls
+    return kind is Edge
+
+
+def _has_problems(app: FastAPI, route: RouteContext, ownership: Ownership) -> bool:
+    """Tell whether a request that *route* cannot read is answered with a problem."""
+    if isinstance(route.original_route, Route):
+        return True
+    handler = app.exception_handlers.get(RequestValidationError)
+    return handler is request_validation_exception_handler and not ownership.is_older(route)
 
 
 def _warn_at_start(app: FastAPI) -> None:
@@ -96,65 +131,3 @@ def _queries(app: FastAPI) -> Iterator[type[ListQuery[Any]]]:
             kind = field.field_info.annotation
             if isinstance(kind, type) and issubclass(kind, ListQuery):
                 yield kind
-
-
-async def handle(request: Request, error: Exception) -> Response:
-    """Return the answer to a request that ended in *error*."""
-    if isinstance(error, HTTPException) and error.status_code < 400:  # noqa: PLR2004 — no error
-        return Response(status_code=error.status_code, headers=error.headers)
-    problem = _problem(request, error)
-    if isinstance(problem, MethodNotAllowed) and request.method == "OPTIONS":
-        return Response(status_code=204, headers=problem.headers)
-    return answer(problem, request.scope)
-
-
-def _problem(request: Request, error: Exception) -> Problem:
-    # The cause is what keeps FastAPI from reading a body.
-    cause = error.__cause__ if isinstance(error, HTTPException) else None
-    if problem := problem_in(error) or problem_in(cause):
-        return problem
-    match error:
-        case RequestValidationError():
-            return refusal(request, error)
-        case HTTPException(status_code=MethodNotAllowed.status):
-            own = dict(error.headers or {})
-            return MethodNotAllowed(error.detail, headers=own | _allow(request, own.get("Allow")))
-        case HTTPException():
-            headers = dict(error.headers or {})
-            return of_status(error.status_code)(str(error.detail), headers=headers)
-        case ClientDisconnect():  # nobody will read it
-            return of_status(400)("The client went away.")
-        case _:
-            return _unexpected(request, error)
-
-
-def _unexpected(request: Request, error: Exception) -> Problem:
-    path = getattr(request.scope.get("route"), "path", "no route")
-    # Starlette raises the error again, and the server logs its traceback with this note.
-    error.add_note(f"{request.method} {path} failed, request {request_id(request.scope)}")
-    return Internal("The service failed, and its log says why.")
-
-
-def _allow(request: Request, known: str | None) -> dict[str, str]:
-    """Return the headers that name every method there is for the path: the *known* and others."""
-    scope = request.scope
-    here: Scope = {**scope, "root_path": scope.get(ROOT, ""), "path_params": {}, "fastapi": {}}
-    methods = {"OPTIONS", *re.findall(r"\w+", known or ""), *_methods(request.app.routes, here)}
-    if "GET" in methods:
-        methods.add("HEAD")
-    headers = {"Allow": ", ".join(sorted(methods))}
-    return headers | {"Accept-Patch": ", ".join(PATCH_TYPES)} if "PATCH" in methods else headers
-
-
-def _methods(routes: Sequence[BaseRoute], scope: Scope) -> Iterator[str]:
-    """Yield the methods of *routes*, mounted ones included, that have the path of *scope*."""
-    path = get_route_path(scope)
-    for route in iter_route_contexts(routes):
-        if isinstance(route.original_route, Mount | Host):
-            match, child = route.matches(scope)
-            if match is not Match.NONE:
-                yield from _methods(route.routes, {**scope, **child})
-        elif route.methods:
-            forms = {path, other_form(path)} if isinstance(route.original_route, Route) else {path}
-            if any(route.path_regex.match(form) for form in forms):
-                yield from route.methods

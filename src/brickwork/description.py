@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
 from http.client import responses as phrases
 from typing import Any, Final
 
@@ -53,8 +54,11 @@ def describe(app: FastAPI, limits: Limits, keeps: Callable[[RouteContext], bool]
 def _completed(document: Document, app: FastAPI, keeps: Callable[[RouteContext], bool]) -> Document:
     completed: Document = _exact(document)
     failures: Document = {}
-    for route, operation in _operations(completed["paths"], app):
+    for (path, method), route in _operations(app).items():
+        if not isinstance(route.original_route, Route):  # which alone keeps to the bounds
+            completed["paths"][path][method] = deepcopy(document["paths"][path][method])
         if keeps(route):
+            operation = completed["paths"][path][method]
             _complete(operation, route)
             failures |= _shared(operation["responses"])
     components: Document = completed.setdefault("components", {})
@@ -70,12 +74,14 @@ def _completed(document: Document, app: FastAPI, keeps: Callable[[RouteContext],
     return completed
 
 
-def _operations(paths: Document, app: FastAPI) -> Iterator[tuple[RouteContext, Document]]:
-    """Yield the routes of *app* that *paths* has, each with its operation."""
-    for route in iter_route_contexts(app.routes):
-        if isinstance(route.original_route, APIRoute) and route.include_in_schema:
-            for method in route.methods or ():
-                yield route, paths[str(route.path_format)][method.lower()]
+def _operations(app: FastAPI) -> dict[tuple[str, str], RouteContext]:
+    """Return the routes of *app* by path and method; FastAPI describes the last of several."""
+    return {
+        (str(route.path_format), method.lower()): route
+        for route in iter_route_contexts(app.routes)
+        if isinstance(route.original_route, APIRoute) and route.include_in_schema
+        for method in route.methods or ()
+    }
 
 
 def _complete(operation: Document, route: RouteContext) -> None:

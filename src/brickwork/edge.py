@@ -2,19 +2,20 @@
 
 import re
 from collections.abc import Sequence
+from math import inf
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from fastapi.routing import iter_route_contexts
-from starlette._utils import get_route_path
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from brickwork.answers import REQUEST_ID, answer
+from brickwork.answers import REQUEST_ID
 from brickwork.cursors import Signer, signer
 from brickwork.database import Database, running_database
+from brickwork.errors import REFUSED
 from brickwork.limits import Limits, current
 from brickwork.models import new_key
+from brickwork.ownership import Ownership
 from brickwork.paths import ROOT
 from brickwork.problems import (
     ContentTooLarge,
@@ -23,7 +24,6 @@ from brickwork.problems import (
     Malformed,
     Problem,
     UriTooLong,
-    problem_in,
 )
 from brickwork.redaction import redacted
 from brickwork.routes import as_get
@@ -57,18 +57,28 @@ _ESCAPES: Final = 1_000
 class Edge:
     """ASGI middleware that `install` adds to an application."""
 
-    def __init__(
-        self, app: ASGIApp, limits: Limits, signer: Signer, *, development: bool = False
+    def __init__(  # noqa: PLR0913 — what `install` knows
+        self,
+        app: ASGIApp,
+        limits: Limits,
+        signer: Signer,
+        ownership: Ownership,
+        *,
+        earlier_limit: int | None,
+        development: bool,
     ) -> None:
         """Stand before *app*, and let nothing through that exceeds *limits*.
 
         *signer* writes and reads the cursors of its lists. Except in *development*, several
-        processes do not start with a key each.
+        processes do not start with a key each. Routes that by *ownership* are older than
+        `install` have no limits, except *earlier_limit* for the bytes of a body.
         """
         self.app = app
         self.limits = limits
         self.signer = signer
         self.development = development
+        self._ownership = ownership
+        self._earlier_limit = earlier_limit
         self._is_checked = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,30 +106,26 @@ class Edge:
         signer.set(self.signer)
         if "\ufffd" in scope["path"] and "raw_path" in scope:
             scope["path"] = _text(scope["raw_path"])
-        if scope["method"] == "HEAD" and not _has_own_head(scope):
+        if scope["method"] == "HEAD" and self._ownership.takes_head(scope):
             scope = as_get(scope)
         if problem := self._refusal(scope):
-            await answer(problem, scope)(scope, receive, send)
-        else:
-            length = headers.get(b"content-length", b"")
-            await self._carry_out(scope, _Body(length, receive, self.limits.body), send)
+            # The innermost middleware answers, so that the others see the answer; no cookie is
+            # left for one of them to read.
+            others = [each for each in scope["headers"] if each[0] != b"cookie"]
+            scope.update({REFUSED: problem, "headers": others})
+        body = _Body(scope, receive, self.limits.body, self._earlier_limit, self._ownership)
+        await self._carry_out(scope, body, send)
 
     async def _carry_out(self, scope: Scope, body: "_Body", send: Send) -> None:
-        """Have a request answered, and answer it where a middleware raises a problem.
-
-        The server logs any other error, so that is raised without values.
-        """
+        """Have a request answered; the server logs an error, so that is raised without values."""
         scope[_LIMITER] = body
-        answering = _Answer(scope, send)
         try:
-            await self.app(scope, body.receive, answering.send)
+            await self.app(scope, body.receive, _stamped(scope, send))
         except Exception as error:  # noqa: BLE001 — it is raised below, where it has no context
-            problem, failure = problem_in(error), redacted(error)
+            failure = redacted(error)
         else:
             return
-        if problem is None or answering.is_begun:
-            raise failure
-        await answer(problem, scope)(scope, body.receive, answering.send)
+        raise failure
 
     def _checking(self, scope: Scope, send: Send) -> Send:
         """Return a *send* that checks the database when the start-up is complete."""
@@ -139,17 +145,23 @@ class Edge:
             await check(scope["app"], database)
 
     def _refusal(self, scope: Scope) -> Problem | None:
+        problem = self._excess(scope)
+        if problem and self._ownership.is_earlier(scope, scope[ROOT]):
+            problem = None
+        if any(value.count(b"\\") > _ESCAPES for value in _values(scope, b"cookie")):
+            return HeadersTooLarge(f"A cookie may have {_ESCAPES} backslashes.")
+        if not (problem or _has_host(scope)):
+            fault = Fault(code="host", detail="A request has one Host.", header="Host")
+            return Malformed("The Host is missing, or is not one host.", errors=[fault])
+        return problem
+
+    def _excess(self, scope: Scope) -> Problem | None:
         query: bytes = scope["query_string"]
         length = len(scope.get("raw_path") or scope["path"]) + len(b"?" + query if query else b"")
         if length > self.limits.url:
             return UriTooLong(f"The URL may have {self.limits.url} bytes.")
         if sum(len(name) + len(value) for name, value in scope["headers"]) > self.limits.headers:
             return HeadersTooLarge(f"The headers may have {self.limits.headers} bytes.")
-        if any(value.count(b"\\") > _ESCAPES for value in _values(scope, b"cookie")):
-            return HeadersTooLarge(f"A cookie may have {_ESCAPES} backslashes.")
-        if not _has_host(scope):
-            fault = Fault(code="host", detail="A request has one Host.", header="Host")
-            return Malformed("The Host is missing, or is not one host.", errors=[fault])
         try:
             unquote_to_bytes(query).decode()
         except UnicodeDecodeError:
@@ -164,47 +176,50 @@ class _Body:
     sets `max_body_size`, where Starlette would answer in plain text. The smaller limit counts.
     """
 
-    def __init__(self, length: bytes, receive: Receive, limit: int) -> None:
-        self.max_body_size = limit
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        limit: int,
+        earlier_limit: int | None,
+        ownership: Ownership,
+    ) -> None:
+        self.max_body_size: float = inf
         self.total_size = 0
+        self._scope = scope
+        self._root_path = scope[ROOT]
         self._receive = receive
         self._limit = limit
+        self._earlier_limit = inf if earlier_limit is None else earlier_limit
+        self._ownership = ownership
+        length = dict(scope["headers"]).get(b"content-length", b"0")
         self._declared = int(length[:20]) if length.isdigit() else 0
 
     async def receive(self) -> Message:
         """Return the next message; raises `ContentTooLarge` beyond the limit."""
+        self._check(self._declared)
+        message = await self._receive()
+        self.total_size += len(message.get("body", b""))
+        self._check(self.total_size)
+        return message
+
+    def _check(self, size: int) -> None:
         limit = min(self._limit, self.max_body_size)
-        if self._declared <= limit:
-            message = await self._receive()
-            self.total_size += len(message.get("body", b""))
-            if self.total_size <= limit:
-                return message
-        raise ContentTooLarge(f"The body may have {limit} bytes.")
+        if size > limit and self._ownership.is_earlier(self._scope, self._root_path):
+            limit = self._earlier_limit if self.max_body_size == inf else self.max_body_size
+        if size > limit:
+            raise ContentTooLarge(f"The body may have {limit} bytes.")
 
 
-class _Answer:
-    """The answer to a request, with the id of the request."""
+def _stamped(scope: Scope, send: Send) -> Send:
+    """Return *send*, which then puts the id of the request on the answer."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
-        self.is_begun = False
-        self._scope = scope
-        self._send = send
-
-    async def send(self, message: Message) -> None:
-        """Send a part of the answer."""
-        self.is_begun = True
+    async def send_stamped(message: Message) -> None:
         if message["type"] == "http.response.start":
-            MutableHeaders(scope=message)[REQUEST_ID] = self._scope[REQUEST_ID]
-        await self._send(message)
+            MutableHeaders(scope=message)[REQUEST_ID] = scope[REQUEST_ID]
+        await send(message)
 
-
-def _has_own_head(scope: Scope) -> bool:
-    """Tell whether a route of the application answers HEAD, and not GET, at the path of *scope*."""
-    path = get_route_path(scope)
-    return any(
-        {"HEAD", "GET"} & (route.methods or set()) == {"HEAD"} and route.path_regex.match(path)
-        for route in iter_route_contexts(scope["app"].routes)
-    )
+    return send_stamped
 
 
 def _values(scope: Scope, header: bytes) -> Sequence[bytes]:

@@ -1,7 +1,8 @@
 """One short declaration a resource: `crud_router` makes its endpoints, all in the same way."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from fastapi import APIRouter
@@ -23,7 +24,7 @@ from brickwork.lists import ListQuery, with_deleted, with_sorts
 from brickwork.models import Versioned, fetch_defaults
 from brickwork.openapi import also_merge_patch, described, exported, headers, response_headers
 from brickwork.resource import Resource, is_exported
-from brickwork.routes import BATCH, Route, Router
+from brickwork.routes import BATCH, Route, Router, require_prepared
 from brickwork.schemas import Schema
 from brickwork.shapes import Endpoint, Shape
 from brickwork.writes import accompany
@@ -118,7 +119,12 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     )
     accompany(model, IdempotencyKey, ImportPosition)
     fetch_defaults(model)
-    router = _CRUDRouter(prefix=prefix, tags=[naming.tag(prefix, model)], route_class=Route)
+    router = _CRUDRouter(
+        prefix=prefix,
+        tags=[naming.tag(prefix, model)],
+        route_class=Route,
+        lifespan=_start,
+    )
     for name in operations:
         if _is_known(model, name):
             _add(router, name, shape)
@@ -134,6 +140,13 @@ def _check_omit(omit: Collection[Operation]) -> None:
         raise TypeError(
             f"omit is no set of operations with {names}. They are {', '.join(_OPERATIONS)}."
         )
+
+
+@asynccontextmanager
+async def _start(app: object) -> AsyncGenerator[None]:
+    """Refuse to start an application that nobody has prepared for resources."""
+    require_prepared(app)
+    yield
 
 
 class _CRUDRouter(Router):

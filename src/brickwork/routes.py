@@ -7,6 +7,7 @@ from copy import copy
 from dataclasses import replace
 from os.path import commonprefix
 from typing import Annotated, Any, Final, Protocol
+from weakref import WeakSet
 
 from fastapi import Depends, Query, Request, Response, params
 from fastapi.dependencies.models import Dependant
@@ -63,6 +64,20 @@ class _Key(Convertor[str]):
 register_url_convertor("key", _Key())
 
 
+prepared: Final = WeakSet[object]()
+"""The applications that `install` has prepared."""
+
+
+def require_prepared(app: object) -> None:
+    """Raise `TypeError` with the remedy unless `install` has prepared *app*."""
+    if app not in prepared:
+        raise TypeError(
+            "The application has resources, and is not prepared for them: its errors would have "
+            "no answer. Call brickwork.install(app) where it is made; a mounted application "
+            "needs a call of its own."
+        )
+
+
 class Route(APIRoute):
     """A route of FastAPI's that keeps the contract: `APIRouter(route_class=Route)`.
 
@@ -105,6 +120,7 @@ class Route(APIRoute):
 
     @override
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        require_prepared(scope.get("app"))
         await super().handle(as_get(scope), receive, send)
 
     @override

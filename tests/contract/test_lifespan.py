@@ -106,6 +106,35 @@ async def test_mounted_application_whose_lifespan_does_not_run(database: Databas
             await client.get("/inner/stores")
 
 
+# --- No install -----------------------------------------------------------------------------------
+
+
+async def test_application_without_install_does_not_start(database: Database) -> None:
+    app = FastAPI(lifespan=database.lifespan)
+    app.include_router(stores(), prefix="/v1")
+    with pytest.raises(TypeError, match=r"Call brickwork\.install\(app\)"), TestClient(app):
+        pass
+
+
+async def test_mounted_application_without_install(database: Database) -> None:
+    inner, outer = FastAPI(), app_of(database)
+    inner.include_router(stores())
+    outer.mount("/inner", inner)
+    async with outer.router.lifespan_context(outer), transport_client(outer) as client:
+        with pytest.raises(TypeError, match="a mounted application needs a call of its own"):
+            await client.get("/inner/stores")
+
+
+async def test_mounted_router_needs_no_install_of_its_own(database: Database) -> None:
+    app = app_of(database)
+    app.mount("/inner", stores())
+    async with app.router.lifespan_context(app), transport_client(app) as client:
+        assert (await client.get("/inner/stores")).json() == []
+
+
+# --- Several databases ----------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("chosen", [True, False])
 async def test_several_databases(database: Database, *, chosen: bool) -> None:
     other = Database("sqlite:///unused.db")

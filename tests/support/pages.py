@@ -108,7 +108,7 @@ def execute(page: Path, folder: Path) -> None:
     ended = subprocess.run(  # noqa: S603 — this module
         (sys.executable, "-W", "error", "-m", __name__, page),
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
