@@ -37,11 +37,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is the same on both lanes, when the ordinary one is chosen."""
     if config.getoption("--lane") == "ordinary":
-        same = [
-            each for each in items if not _has_database(each) or each.get_closest_marker("lanes")
-        ]
+        kept, same = list[pytest.Item](), list[pytest.Item]()
+        for each in items:
+            is_same = not _has_database(each) or each.get_closest_marker("lanes")
+            (same if is_same else kept).append(each)
         config.hook.pytest_deselected(items=same)
-        items[:] = [each for each in items if each not in same]
+        items[:] = kept
 
 
 def _has_database(item: pytest.Item) -> bool:

@@ -1,13 +1,13 @@
 """Bodies of routes, which are parsed and validated when the dependencies have passed."""
 
 import threading
+from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from typing import Annotated, Any, Literal
 
 import pytest
 from fastapi import APIRouter, Body, Depends, FastAPI, Header, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, AliasChoices, Field
 
 from brickwork import Limits, Route, Schema, install
@@ -270,14 +270,21 @@ async def test_dependency_that_is_overridden_may_have_a_body() -> None:
 
 
 async def test_error_of_a_validation_has_the_body() -> None:
-    app = create_app()
+    app = FastAPI()
+    install(app)
+    seen: list[tuple[object, int]] = []
 
-    @app.exception_handler(RequestValidationError)
-    async def show(_: Request, error: RequestValidationError) -> JSONResponse:
-        return JSONResponse({"body": error.body, "errors": len(error.errors())}, 422)
+    async def watch() -> AsyncIterator[None]:
+        try:
+            yield
+        except RequestValidationError as error:
+            seen.append((error.body, len(error.errors())))
+            raise
 
+    app.include_router(router, dependencies=[Depends(watch)])
     async with calling(app) as client:
-        response = await send(client, "POST", "/thing", '{"size": ""}')
-        assert response.json() == {"body": {"size": ""}, "errors": 1}
-        response = await send(client, "POST", "/thing", "{")
-        assert response.json() == {"body": None, "errors": 1}
+        assert (
+            summary(await send(client, "POST", "/thing", '{"size": ""}')) == "422 #/size int_type"
+        )
+        assert summary(await send(client, "POST", "/thing", "{")) == "400"
+    assert seen == [({"size": ""}, 1), (None, 1)]
