@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select, true
 from typing_extensions import override
 
 from brickwork import Database, Resource, Session
+from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.databases import Databases
 from tests.support.notes import Base, Note, notes, notes_app
@@ -174,3 +175,35 @@ async def test_database_that_a_dependency_sets(
     await database.dispose()
     await other.dispose()
     databases.drop()
+
+
+# --- What a dependency makes of the request -------------------------------------------------------
+
+
+@PATHS
+async def test_query_is_that_which_was_sent(url: str, *, fast: bool) -> None:
+    async def change(request: Request, user: Annotated[str, Header()]) -> None:
+        request.scope.update(query_string=b"limit=1", user=user)
+
+    app = app_of(Database(url, fast=fast), notes(Requesting), change)
+    async with calling(app) as client:
+        listed = await client.get("/notes?limit=2", headers={"user": "ada"})
+        assert [note["id"] for note in listed.json()] == [1, 3]
+        asked = [("GET", "/notes?rank__gte=x", None), ("GET", "/notes/1?x=1", None)]
+        assert await statuses(client, asked) == [422, 422]
+
+
+class All(Resource[Note]): ...
+
+
+@PATHS
+async def test_headers_are_those_which_were_sent(url: str, *, fast: bool) -> None:
+    async def change(request: Request) -> None:
+        kept = [each for each in request.scope["headers"] if each[0] != b"if-match"]
+        request.scope["headers"] = kept
+
+    app = app_of(Database(url, fast=fast), notes(All), change)
+    async with calling(app) as client:
+        stale = {"if-match": '"9"'}
+        answer = await client.patch("/notes/1", json={"text": "new"}, headers=stale)
+        assert summary(answer) == "412"

@@ -23,6 +23,8 @@ class Call(Generic[M]):
     database: Database
     rows: Select[M]
     """The rows that this client may see."""
+    query: bytes
+    """The query of the URL, whatever dependencies made of it: FastAPI reads it before them."""
 
     @property
     def key(self) -> str:
@@ -30,15 +32,9 @@ class Call(Generic[M]):
         text: str = self.request.scope["path_params"]["id"]
         return text
 
-    @property
-    def query(self) -> bytes:
-        """The query of the URL."""
-        text: bytes = self.request.scope["query_string"]
-        return text
-
     def headers(self, name: bytes) -> list[bytes]:
         """Return the values of the header *name*, in small letters."""
-        return [value for each, value in self.request.scope["headers"] if each == name]
+        return [value for each, value in self.request.headers.raw if each == name]
 
     async def data(self) -> Any:
         """Return the body, validated; None if it is refused."""

@@ -191,6 +191,7 @@ class Included(Generic[M]):
             return None
         if self.lane.is_patched():
             return None
+        query: bytes = request.scope["query_string"]
         if (rows := await self.fields.rows(request)) is None:
             return None
         # A dependency may have set another database than that of the application.
@@ -199,7 +200,7 @@ class Included(Generic[M]):
             return None
         if self.lane.observer(database):
             return None
-        return await self.lane.answer(Call(request, self.route, database, rows))
+        return await self.lane.answer(Call(request, self.route, database, rows, query))
 
 
 def is_narrowed(rows: Select[Any], model: type[DeclarativeBase]) -> bool:
