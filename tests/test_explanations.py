@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Annotated, Final
 
 import pytest
+from annotated_types import Len
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import JSONResponse
 from sqlalchemy import Engine
@@ -17,6 +18,7 @@ from tests.support import library
 from tests.support.notes import (
     Note,
     NoteCreate,
+    NoteRead,
     Notes,
     notes,
     notes_app,
@@ -68,7 +70,7 @@ VERBS: Final = {
     "PATCH /articles/batch": "",
     "DELETE /articles/batch": "",
     "GET /articles/{id}": "SELECT",
-    "PATCH /articles/{id}": "UPDATE",
+    "PATCH /articles/{id}": "SELECT UPDATE",
     "PUT /articles/{id}": "SELECT",
     "DELETE /articles/{id}": "UPDATE",
     "POST /articles/{id}/restore": "",
@@ -178,6 +180,28 @@ class Captioned(NoteCreate):
 def test_reason_in_a_schema() -> None:
     found = lanes(app_of(notes(create=Captioned)), Database(SQLITE))
     assert found["POST /notes"] == "ordinary, since caption is no column of Note"
+
+
+class ShortCreate(NoteCreate):
+    text: Annotated[str, Len(0, 20)]
+
+
+class ShortUpdate(ShortCreate, partial=True): ...
+
+
+class Short(NoteRead):
+    text: Annotated[str, Len(0, 20)]
+
+
+class AllNotes(Resource[Note]): ...
+
+
+def test_row_is_read_before_a_change_where_its_values_may_be_refused() -> None:
+    app = app_of(notes(AllNotes, read=Short, create=ShortCreate, update=ShortUpdate))
+    found = {each.operation: each for each in explain(app, Database(SQLITE), "notes")}
+    changed = found["PATCH /notes/{id}"]
+    assert changed.lane == "fast"
+    assert [sql.partition(" ")[0] for sql in changed.statements] == ["SELECT", "UPDATE"]
 
 
 class Required(ListQuery[Note]):

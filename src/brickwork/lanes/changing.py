@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, TypeVar
 
 from fastapi import Response
+from fastapi.routing import APIRoute, RouteContext
 from sqlalchemy import (
     Boolean,
     ClauseElement,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     inspect,
     literal_column,
     or_,
+    select,
     update,
 )
 from sqlalchemy.orm import DeclarativeBase
@@ -28,12 +30,13 @@ from typing_extensions import override
 
 from brickwork.database import Database
 from brickwork.deletion import is_soft
-from brickwork.drivers import KEY, write
+from brickwork.drivers import KEY, fetch, write
 from brickwork.keys import parse_key, primary_key
 from brickwork.lanes.call import Call
-from brickwork.lanes.lane import TAG, Lane, shown_columns
+from brickwork.lanes.lane import TAG, Included, Lane, shown_columns
 from brickwork.lanes.ordinary import Ordinary
 from brickwork.lanes.referred import References
+from brickwork.lanes.samples import samples
 from brickwork.lanes.writing import (
     Default,
     Writing,
@@ -162,24 +165,76 @@ class _Update(_Change[M]):
         sent = condition and await self._changes(call)
         if not (condition and sent):
             return None
+        if (before := await self._before(call, condition)) is None:
+            return None
         referred = await self._references.of(call.database, sent, condition[KEY])
         if referred is None:
             return None
-        condition = {**condition, **_still(referred.values, sent)}
+        moved = self.moved(sent)
+        trial = self._named({**before, **moved, **referred.shown})
+        if self.body(call.route, trial) is None:
+            return None  # nothing is stored of a change that cannot be shown
+        doubted = {name: before[name] for name in self._doubted}
+        condition = {**condition, **_still({**doubted, **referred.values}, sent)}
         change = self._of(call.rows, call.database.writer.dialect, sorted(sent), condition)
         if change is None:
             return None
-        given = {**change.values, **self.moved(sent), **condition}
+        given = {**change.values, **moved, **condition}
         records = await write(call.database, change.statement, given)
         shown = {**sent, **referred.shown}
         return self._answer(call, change.statement, records[0], shown) if records else None
 
     @override
+    def included(self, route: APIRoute | RouteContext) -> Included[M]:
+        self._samples = samples(self.shape)
+        shown = [each for each in self.shape.read.model_fields if each in self._own]
+        self._doubted = [each for each in shown if each not in self._samples]
+        if unknown := [each for each in self._doubted if not self._is_kept(each)]:
+            names = ", ".join(sorted(unknown))
+            raise Ordinary(f"{self.shape.read.__name__} may refuse what is stored in {names}")
+        return super().included(route)
+
+    def _is_kept(self, name: str) -> bool:
+        """Tell whether the value of column *name* is known before a change, or compared with it."""
+        column = self._own[name]
+        if column.server_onupdate is not None:
+            return False
+        if column.onupdate is not None and name not in self._moving:
+            return False
+        return column.primary_key or name in self._comparable
+
+    @override
     def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
+        if self._doubted:
+            yield self._known(rows, database.reader.dialect)
         yield from self._references.usual(database, is_new=False)
         names = sorted(self._comparable & self.shape.update.model_fields.keys())
-        still = _still(dict.fromkeys(self._references.names), names)
+        still = _still(dict.fromkeys((*self._doubted, *self._references.names)), names)
         yield self._of(rows, database.writer.dialect, names, still)
+
+    async def _before(
+        self, call: Call[M], condition: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        """Return a row for the trial of an answer; None if there is none.
+
+        It is the row itself where the read schema may refuse one of its values, else a sample.
+        """
+        if not self._doubted:
+            return self._samples
+        known = self._known(call.rows, call.database.reader.dialect)
+        given = known and {**known.values, KEY: condition[KEY]}
+        records = known and await fetch(call.database, known.statement, given or {})
+        if not known or not records:
+            return None
+        return dict(zip(known.statement.columns, known.statement.read(records[0]), strict=True))
+
+    def _known(self, rows: Select[M], dialect: Dialect) -> Prepared | None:
+        """Return the statement that reads the row as it is before."""
+        key = self._own[primary_key(self.shape.model).key]
+        shown = select(*self._columns.values())
+        narrowing = rows._where_criteria  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        found = shown.where(*narrowing, key == bindparam(KEY, type_=key.type))
+        return self.statement(dialect, rows, "before", lambda: found)
 
     def _of(
         self, rows: Select[M], dialect: Dialect, names: Sequence[str], condition: Mapping[str, Any]
@@ -208,9 +263,12 @@ class _Update(_Change[M]):
         self, call: Call[M], statement: Statement, record: Any, known: Mapping[str, Any]
     ) -> Response | None:
         row = {**dict(zip(statement.columns, statement.read(record), strict=True)), **known}
-        shown = {name: row[name] for name in self.shape.read.model_fields}
         version = row["version"] if self._versioned else None
-        return self.response(call.route, shown, version=version)
+        return self.response(call.route, self._named(row), version=version)
+
+    def _named(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what is shown of *row*."""
+        return {name: row[name] for name in self.shape.read.model_fields}
 
 
 class _Delete(_Change[M]):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar, cast
 
 from fastapi import Response
+from fastapi.routing import APIRoute, RouteContext
 from sqlalchemy import (
     ARRAY,
     ClauseElement,
@@ -23,9 +24,10 @@ from brickwork.database import Database
 from brickwork.drivers import insert as insert_row, insert_all, write
 from brickwork.keys import primary_key
 from brickwork.lanes.call import Call
-from brickwork.lanes.lane import Lane, shown_columns
+from brickwork.lanes.lane import Included, Lane, shown_columns
 from brickwork.lanes.ordinary import Ordinary
 from brickwork.lanes.referred import References
+from brickwork.lanes.samples import samples
 from brickwork.lanes.writing import (
     Default,
     Writing,
@@ -87,7 +89,7 @@ class _Create(Writing[M]):
         super().__init__(shape, given, shape.model, *self._references.models)
         self._own, self._key, self._defaults, self._first = own, key, defaults, first
         self._fields = {*shape.create.model_fields}
-        self._nulls = dict.fromkeys(unknown - returned)
+        self._nulls, self._made = dict.fromkeys(unknown - returned), returned
         if made := returned.intersection(self._references.names):
             raise Ordinary(f"the database makes {', '.join(sorted(made))}")
         self._explicit = {name for name in self._fields if not _is_null(own[name])}
@@ -104,10 +106,10 @@ class _Create(Writing[M]):
             return None
         dialect = call.database.writer.dialect
         one = self._of_one(dialect, [*row])
-        # What can be known of the answer before is known before: nothing is stored if it fails.
         shown = {**row, **referred.shown}
-        response = self._answer(call, shown) if self.is_known else None
-        if one is None or (self.is_known and response is None):
+        # Nothing is stored of a row that cannot be shown.
+        trial = self._answer(call, {**self._samples, **shown})
+        if one is None or trial is None:
             return None
         shared = call.database.coalesce and one.statement.shareable
         many = self._of_many(dialect, [*row]) if shared else None
@@ -116,12 +118,22 @@ class _Create(Writing[M]):
             if many
             else write(call.database, one.statement, row)
         )
-        if response or not records:
-            return response if records else None
+        if self.is_known or not records:
+            return trial if records else None
         made = dict(zip(one.statement.columns, one.statement.read(records[0]), strict=True))
         if response := self._answer(call, made | shown):
             return response
-        raise TypeError(f"A new row does not fit {self.shape.read.__name__}, and is stored.")
+        raise TypeError(f"The database made what no {self.shape.read.__name__} can show.")
+
+    @override
+    def included(self, route: APIRoute | RouteContext) -> Included[M]:
+        every = samples(self.shape)
+        made = self._made.intersection(self.shape.read.model_fields)
+        if unknown := made - every.keys():
+            names = ", ".join(sorted(unknown))
+            raise Ordinary(f"{self.shape.read.__name__} may refuse what is made of {names}")
+        self._samples = {self._key: "", **{name: every[name] for name in made}}
+        return super().included(route)
 
     @override
     def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
