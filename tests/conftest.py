@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from httpx2 import AsyncClient
@@ -26,6 +27,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="Run the tests in tests/slow too.")
     text = "Whether databases let requests past the session (they do), or never."
     parser.addoption("--lane", choices=["fast", "ordinary"], default="fast", help=text)
+    text = (
+        "How many random applications are compared on both paths, or from which to which (17:18)."
+    )
+    parser.addoption("--applications", type=numbers, default=range(80), help=text)
+
+
+def numbers(text: str) -> range:
+    """Return the numbers that are meant by `80`, which are the first 80, or by `17:18`."""
+    start, _, stop = text.rpartition(":")
+    return range(int(start or 0), int(stop))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -89,6 +100,13 @@ def databases(templates: Databases) -> Iterator[Databases]:
     databases = templates.another()
     yield databases
     databases.drop()
+
+
+@pytest.fixture
+def applications(request: pytest.FixtureRequest) -> range:
+    """The numbers of the random applications to compare."""
+    chosen: Any = request.config.getoption("--applications")
+    return range(chosen.start, chosen.stop)
 
 
 @pytest.fixture(params=BACKENDS)

@@ -1,0 +1,46 @@
+"""Random applications answer alike, and store alike, on the fast path and on the ORM path.
+
+`--applications 2000` plays the first 2 000 of them, and `--applications 17:18` number 17 alone.
+"""
+
+import gc
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+
+from tests.support.applications.playing import playing
+from tests.support.applications.reporting import compare
+from tests.support.databases import Databases
+
+pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+
+_SHARES: Final = {"GET": 0.15, "POST": 0.1, "PATCH": 0.04, "DELETE": 0.04}
+"""How many requests the fast path has to answer at least: else there is nothing to compare."""
+
+_ENOUGH: Final = 50
+"""How many applications have such shares."""
+
+
+@pytest.mark.filterwarnings("ignore:Field name .* shadows an attribute")  # of a parent
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # some have `noload`
+# Some listeners refuse connections, of which the driver makes cursors that nobody awaits.
+@pytest.mark.filterwarnings("ignore:coroutine 'Connection.cursor' was never awaited")
+async def test_random_applications_answer_alike_on_both_paths(
+    databases: Databases,
+    backend: str,
+    applications: range,
+    record_property: Callable[[str, object], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("CRITICAL")  # many of them fail, as they should
+    async with playing(databases, backend) as player:
+        found = await compare(player, applications, backend)
+    gc.collect()
+    record_property(f"random applications on {backend}", str(found))
+    if found.differences:
+        pytest.fail("\n\n".join([str(found), *found.differences]), pytrace=False)
+    if len(applications) >= _ENOUGH:
+        few = [name for name, share in _SHARES.items() if found.share(name) < share]
+        assert not few, str(found)
+        assert found.refused < len(applications) / 5, str(found)

@@ -1,0 +1,272 @@
+"""Plays the requests to an application by each path, and compares what comes out."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from httpx2 import AsyncClient, Response
+from typing_extensions import override
+
+from brickwork import Database
+from tests.support.applications.context import CALLS
+from tests.support.applications.draft import Run
+from tests.support.applications.drawing import Application
+from tests.support.applications.requests import NEW, NEXT, TAG, Asked
+from tests.support.applications.tables import Store, store
+from tests.support.calls import client_of
+from tests.support.databases import Databases
+from tests.support.recording import record_fast_path
+
+_PATHS: Final[dict[str, dict[str, bool]]] = {
+    "fast": {"fast": True},
+    "fast without coalescing": {"fast": True, "coalesce": False},
+    "ORM": {"fast": False},
+}
+_PATIENCE: Final = 60  # seconds
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer without what differs from run to run, and the functions that were called."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: str
+    calls: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The answers to what is asked at once, and the rows after them."""
+
+    answers: Sequence[Answer]
+    rows: Sequence[str]
+    fast: int = field(compare=False)
+    """How many of the answers the fast path gave."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What one path did differently from the ORM path."""
+
+    path: str
+    step: int
+    asked: Sequence[Asked]
+    outcomes: Mapping[str, Outcome]
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came out."""
+
+    asked: Mapping[str, int]
+    """How many requests there were, by their methods."""
+    fast: Mapping[str, int]
+    """How many of them the fast path answered."""
+    statuses: Mapping[int, int]
+    difference: Difference | None
+
+
+class _Explaining(Database):
+    @override
+    async def explain(self, *arguments: Any, **options: Any) -> Any:
+        return await super().explain(*arguments, **options)
+
+
+class _Opening(Database):
+    @override
+    def session(self, **options: Any) -> Any:
+        return self._named(**options)
+
+    @asynccontextmanager
+    async def _named(self, **options: Any) -> AsyncGenerator[Any]:
+        async with super().session(**options) as session:
+            session.info["tenant"] = "ada"
+            yield session
+
+
+_OWN: Final = {"explained": _Explaining, "sessions": _Opening}
+
+
+class Player:
+    """Plays applications over two databases, one of which some dependencies choose."""
+
+    def __init__(self, urls: Sequence[str], stores: Sequence[Store]) -> None:
+        """Connect to nothing yet."""
+        self._urls = urls
+        self._stores = stores
+        self._usual = {name: self._databases(options) for name, options in _PATHS.items()}
+
+    async def play(self, application: Application) -> Played:
+        """Play all requests by each path, which differ in nothing or in the first difference."""
+        outcomes: dict[str, Sequence[Outcome]] = {}
+        own = application.database
+        for name, options in _PATHS.items():
+            databases = self._databases(options, **own) if own else self._usual[name]
+            outcomes[name] = await self._played(application, databases)
+            if application.changes or own:  # which may leave connections in another state
+                for each in databases:
+                    await each.dispose()
+        statuses = Counter(each.status for outcome in outcomes["ORM"] for each in outcome.answers)
+        asked, fast = Counter[str](), Counter[str]()
+        for step, outcome in zip(application.steps, outcomes["fast"], strict=True):
+            method = step[0].method  # all that is asked at once has one
+            asked[method] += len(step)
+            fast[method] += outcome.fast
+        return Played(asked, fast, statuses, _difference(application, outcomes))
+
+    async def close(self) -> None:
+        """Disconnect."""
+        for databases in self._usual.values():
+            for each in databases:
+                await each.dispose()
+        for own in self._stores:
+            await own.close()
+
+    def _databases(self, options: Mapping[str, Any], **own: Any) -> Sequence[Database]:
+        kind = next((_OWN[name] for name in own if name in _OWN), Database)
+        others = {name: each for name, each in own.items() if name not in _OWN}
+        return [kind(url, **options, **others) for url in self._urls]
+
+    async def _played(
+        self, application: Application, databases: Sequence[Database]
+    ) -> Sequence[Outcome]:
+        for each in self._stores:
+            await each.fill()
+        database, other = databases
+        run = Run(application.app, database, other)
+        state = {"database": database, "other": other}
+        client = client_of(application.app, state, root_path=application.root_path)
+        with ExitStack() as undone:
+            conversation = _Conversation(client, self._rows, application)
+            undoing: dict[int, Callable[[], object]] = {}
+            undone.callback(lambda: [undo() for undo in undoing.values()])
+            outcomes: list[Outcome] = []
+            for step, asked in enumerate(application.steps):
+                for index, change in enumerate(application.changes):
+                    if change.end == step and index in undoing:
+                        undoing.pop(index)()
+                    if change.start == step:
+                        undoing[index] = change.make(run)
+                outcomes.append(await conversation.outcome(asked))
+        return outcomes
+
+    async def _rows(self) -> Sequence[str]:
+        found = [await each.rows() for each in self._stores]
+        names = ("main", "other")
+        return sorted(
+            mask(f"{name} {row}") for name, rows in zip(names, found, strict=True) for row in rows
+        )
+
+
+class _Conversation:
+    """Requests, each of which may refer to what answers before it said."""
+
+    def __init__(
+        self, client: AsyncClient, rows: Callable[[], Any], application: Application
+    ) -> None:
+        self._client = client
+        self._rows = rows
+        self._root = application.root_path
+        self._last = {NEW: application.row, NEXT: application.path, TAG: '"1"'}
+
+    async def outcome(self, asked: Sequence[Asked]) -> Outcome:
+        """Send what is asked at once."""
+        with record_fast_path() as taken:
+            tasks = [asyncio.create_task(self._response(each)) for each in asked]
+            async with asyncio.timeout(_PATIENCE):
+                answers = [await each for each in tasks]
+        if len(asked) == 1:
+            self._remember(answers[0][0])
+        found = [_answer(each, *answer) for each, answer in zip(asked, answers, strict=True)]
+        return Outcome(found, await self._rows(), sum(taken))
+
+    async def _response(self, asked: Asked) -> tuple[Response, Sequence[str]]:
+        """Return the answer, and the functions that were called for it."""
+        calls: list[str] = []
+        CALLS.set(calls)
+        target = self._last.get(asked.target, asked.target)
+        headers = [(name, self._last.get(value, value)) for name, value in asked.headers]
+        response = await self._client.request(
+            asked.method,
+            "/",
+            headers=headers,
+            content=asked.body,
+            extensions={"target": target.encode()},
+        )
+        return response, calls
+
+    def _remember(self, response: Response) -> None:
+        if "location" in response.headers:
+            self._last[NEW] = response.headers["location"].removeprefix(self._root)
+        if link := response.links.get("next", response.links.get("prev", {})).get("url"):
+            self._last[NEXT] = link.removeprefix(self._root)
+        if "etag" in response.headers:
+            self._last[TAG] = response.headers["etag"]
+
+
+def _answer(asked: Asked, response: Response, calls: Sequence[str]) -> Answer:
+    own = [(k.decode(), mask(v.decode())) for k, v in response.headers.raw]
+    if not response.text or mask(response.text) != response.text:  # which the tag covers
+        own = [(name, _DIGEST.sub("-DIGEST", value)) for name, value in own]
+    if "count=estimated" in asked.target + response.headers.get("link", ""):  # by a planner
+        own = [each for each in own if each[0] != "x-total-count"]
+    length = ("content-length", str(len(response.content)))
+    if length in own:  # an instant with fewer digits makes it smaller
+        own[own.index(length)] = ("content-length", "right")
+    return Answer(int(response.status_code), own, mask(response.text), calls)
+
+
+def _difference(
+    application: Application, outcomes: Mapping[str, Sequence[Outcome]]
+) -> Difference | None:
+    """Return the first difference from the ORM path."""
+    for step, asked in enumerate(application.steps):
+        for name, own in outcomes.items():
+            if own[step] != outcomes["ORM"][step]:
+                both = {each: outcomes[each][step] for each in (name, "ORM")}
+                return Difference(name, step, asked, both)
+    return None
+
+
+_DIGEST: Final = re.compile("-[0-9a-f]{20}")
+"""What an entity tag says of the answer."""
+
+_MASKS: Final = [
+    (re.compile(pattern), name)
+    for pattern, name in (
+        (r"20(?:2[5-9]|[3-9]\d)-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?", "INSTANT"),
+        (r'(etag": ?".*?)-[0-9a-f]{20}', r"\1-DIGEST"),
+        (r"cursor=[\w.%-]+", "cursor=CURSOR"),
+        (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b", "KEY"),
+        (r"\b[0-9a-f]{12}[1-8][0-9a-f]{19}\b", "KEY"),
+        (r"\b1\d{5}\b", "KEY"),
+    )
+]
+
+
+def mask(text: str) -> str:
+    """Return *text* without what a server makes: new keys, cursors, and instants since 2025."""
+    for pattern, name in _MASKS:
+        text = pattern.sub(name, text)
+    return text
+
+
+@asynccontextmanager
+async def playing(databases: Databases, backend: str) -> AsyncGenerator[Player]:
+    """Lend a player over two new databases."""
+    urls = [databases.empty(backend) for _ in range(2)]
+    stores: list[Store] = []
+    for url, name in zip(urls, ("", "other "), strict=True):
+        database = Database(url)
+        stores.append(await store(database, name))
+        await database.dispose()
+    player = Player(urls, stores)
+    try:
+        yield player
+    finally:
+        await player.close()

@@ -1,0 +1,132 @@
+"""Looks for applications that the paths answer differently, and describes what differs."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from traceback import extract_tb
+
+import pydantic
+from typing_extensions import override
+
+import brickwork
+from tests.support.applications.drawing import Application, draw
+from tests.support.applications.playing import Difference, Outcome, Played, Player
+
+_SOURCES = {Path(str(each.__file__)).parent for each in (brickwork, pydantic)}
+
+
+@dataclass
+class Found:
+    """What came out of several applications."""
+
+    applications: int = 0
+    refused: int = 0
+    """How many applications Brickwork or Pydantic refused where they were declared."""
+    statuses: Counter[int] = field(default_factory=Counter[int])
+    asked: Counter[str] = field(default_factory=Counter[str])
+    """How many requests there were, by their methods."""
+    fast: Counter[str] = field(default_factory=Counter[str])
+    """How many of them the fast path answered."""
+    differences: list[str] = field(default_factory=list[str])
+
+    def add(self, played: Played) -> None:
+        """Count what came out of one application more."""
+        self.applications += 1
+        self.statuses.update(played.statuses)
+        self.asked.update(played.asked)
+        self.fast.update(played.fast)
+
+    def share(self, method: str) -> float:
+        """Return the share of the requests with *method* that the fast path answered."""
+        return self.fast[method] / max(self.asked[method], 1)
+
+    @override
+    def __str__(self) -> str:
+        by_method = (f"{name} {self.fast[name]}/{n}" for name, n in self.asked.most_common())
+        statuses = (f"{n} x {status}" for status, n in self.statuses.most_common())
+        return (
+            f"{self.applications} applications, {self.refused} refused, "
+            f"{self.asked.total()} requests ({', '.join(statuses)}), "
+            f"{self.fast.total()} fast ({', '.join(by_method)}), "
+            f"{len(self.differences)} different"
+        )
+
+
+async def compare(player: Player, numbers: Iterable[int], backend: str) -> Found:
+    """Play the applications with *numbers* by each path."""
+    found = Found()
+    for number in numbers:
+        if (application := _drawn(number, backend)) is None:
+            found.refused += 1
+            continue
+        played = await player.play(application)
+        if played.difference and _is_late(played.difference):
+            played = await player.play(application)
+        found.add(played)
+        if played.difference:
+            smaller = await _smaller(player, application, played.difference)
+            found.differences.append("\n".join(_report(*smaller)))
+    return found
+
+
+def _drawn(number: int, backend: str, without: frozenset[str] = frozenset()) -> Application | None:
+    """Return the application with *number*; None if it is refused where it is declared."""
+    try:
+        return draw(number, backend, without)
+    except TypeError as error:
+        if not _SOURCES.isdisjoint(Path(extract_tb(error.__traceback__)[-1].filename).parents):
+            return None
+        error.add_note(f"It is of application {number} on {backend}.")
+        raise
+
+
+def _is_late(difference: Difference) -> bool:
+    """Tell whether a database was too slow for its deadline, as on a machine that is busy."""
+    return any(
+        answer.status == HTTPStatus.SERVICE_UNAVAILABLE
+        for outcome in difference.outcomes.values()
+        for answer in outcome.answers
+    )
+
+
+async def _smaller(
+    player: Player, application: Application, difference: Difference
+) -> tuple[Application, Difference]:
+    """Return *application* without what does not matter to its difference."""
+    without: frozenset[str] = frozenset()
+    for piece in reversed(application.pieces):
+        fewer = without | {piece}
+        less = _drawn(application.number, application.backend, fewer)
+        played = less and await player.play(less)
+        if less and played and played.difference:
+            without, application, difference = fewer, less, played.difference
+    return application, difference
+
+
+def _report(application: Application, difference: Difference) -> Iterator[str]:
+    number = application.number
+    yield (
+        f"Application {number} on {application.backend} differs on the path "
+        f"'{difference.path}' (--applications {number}:{number + 1}):"
+    )
+    yield from (f"  {line}" for line in application.description)
+    yield "after these requests:"
+    for before in application.steps[: difference.step]:
+        yield from (f"  {each}" for each in before)
+    one, other = difference.outcomes.items()
+    pairs = [*zip(difference.asked, one[1].answers, other[1].answers, strict=True)]
+    # Of those that are asked at once, one tells it.
+    asked, own, usual = next((each for each in pairs if each[1] != each[2]), pairs[0])
+    yield f"is asked:\n  {asked}"
+    yield f"and answers, on the path '{one[0]}':\n  {own}"
+    yield f"and answers, on the path '{other[0]}':\n  {usual}"
+    yield from _rows(*one, other[1])
+    yield from _rows(*other, one[1])
+
+
+def _rows(name: str, own: Outcome, other: Outcome) -> Iterator[str]:
+    if rows := Counter(own.rows) - Counter(other.rows):
+        yield f"and has these rows on the path '{name}' alone:"
+        yield from (f"  {each}" for each in rows.elements())
