@@ -15,7 +15,15 @@ from sqlalchemy import make_url, text
 from brickwork import Database
 from tests.support.databases import Databases
 from tests.support.journal import Log, name
-from tests.support.outages import BUSY, WELL, all_well, ask, ask_all, store_url
+from tests.support.outages import (
+    BUSY,
+    WELL,
+    all_well,
+    ask,
+    ask_all,
+    ignore_abandoned_connects,
+    store_url,
+)
 from tests.support.postgres import Postgres, running
 from tests.support.proxy import Proxy
 from tests.support.shop import calling_stores
@@ -35,6 +43,7 @@ def server() -> Iterator[Postgres]:
 @pytest.fixture
 async def url(server: Postgres, tmp_path: Path) -> AsyncIterator[str]:
     """The URL of a database on it, which has the store `a`."""
+    ignore_abandoned_connects()
     databases = Databases(server, tmp_path)
     yield await store_url(databases, "postgresql")
     databases.drop()

@@ -100,7 +100,12 @@ def test_an_article_is_created_in_the_docs_and_read_back(page: Page, url: str) -
 
 def test_redoc_shows_each_operation(page: Page, url: str) -> None:
     page.goto(f"{url}/redoc")
-    for operation in ("List authors", "Create article", "Restore article", "Delete comment"):
+    for operation in (
+        "List authors",
+        "Create an article",
+        "Restore an article",
+        "Delete a comment",
+    ):
         expect(page.get_by_role("heading", name=operation)).to_be_visible()
 
 

@@ -49,6 +49,21 @@ def _rank() -> int:
     return time.monotonic_ns() % 97
 
 
+def ignore_abandoned_connects() -> None:
+    """Have the running loop ignore what asyncpg leaves of a connection that it gave up opening.
+
+    That is the error of a future for which nobody waits any more.
+    """
+    loop = asyncio.get_running_loop()
+    usual = loop.get_exception_handler()
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if usual and str(context.get("exception")) != "unexpected connection_lost() call":
+            usual(loop, context)
+
+    loop.set_exception_handler(handle)
+
+
 async def store_url(databases: Databases, backend: str) -> str:
     """Return the URL of a new database, which has the store `a`."""
     database = Database(databases.empty(backend))

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.databases import Databases
 from tests.support.journal import Log
-from tests.support.outages import store_url
+from tests.support.outages import ignore_abandoned_connects, store_url
 from tests.support.proxy import Proxy
 
 
@@ -20,6 +20,12 @@ def fast(request: pytest.FixtureRequest) -> bool:
 def log(caplog: pytest.LogCaptureFixture) -> Log:
     """What the service says."""
     return Log(caplog)
+
+
+@pytest.fixture(autouse=True)
+async def abandoned_connects() -> None:
+    """Leave it to the pools what becomes of a connection that cannot be opened."""
+    ignore_abandoned_connects()
 
 
 @pytest.fixture
