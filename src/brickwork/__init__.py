@@ -3,11 +3,10 @@
 from brickwork.app import install
 from brickwork.audit import Audited, AuditEntry, AuditEntryRead, HistoryQuery, audit_entries
 from brickwork.changes import apply_changes, merge_patch
+from brickwork.companions import IdempotencyKey, ImportPosition
 from brickwork.database import Database, Isolation, Session, get_db
 from brickwork.deletion import Shown, SoftDelete, live_reference, live_unique, visible
 from brickwork.embedding import Latest, embedding
-from brickwork.idempotency import IdempotencyKey
-from brickwork.imports import ImportPosition
 from brickwork.limits import Limits
 from brickwork.links import item_path, link_header
 from brickwork.lists import ListQuery, Narrowing, OneOf, Search, SortBy

@@ -6,17 +6,11 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Scope
 
+from brickwork.context import REQUEST_ID, request_id
 from brickwork.paths import root_path
 from brickwork.problems import Problem
 
 MEDIA_TYPE: Final = "application/problem+json"
-REQUEST_ID: Final = "X-Request-Id"
-
-
-def request_id(scope: Scope) -> str:
-    """Return the id of the request; it is empty where `install` did not see to one."""
-    known: str = scope.get(REQUEST_ID, "")
-    return known
 
 
 def answer(problem: Problem, scope: Scope) -> Response:

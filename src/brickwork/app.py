@@ -23,6 +23,7 @@ from brickwork.limits import Limits
 from brickwork.lists import ListQuery
 from brickwork.ownership import Ownership
 from brickwork.routes import Route, prepared
+from brickwork.startup import check
 
 log: Final = logging.getLogger("brickwork")
 
@@ -62,6 +63,7 @@ def install(
         limits=limits,
         signer=Signer(*cursor_keys),
         ownership=ownership,
+        check_database=check,
         earlier_limit=own_limit,
         development=development,
     )

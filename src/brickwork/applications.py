@@ -13,9 +13,9 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from brickwork.database import Database
+from brickwork.keys import BATCH
 from brickwork.limits import Limits, current
 from brickwork.misuse import Misuse
-from brickwork.routes import BATCH
 from brickwork.shapes import Shape
 from brickwork.unattended import Unattended
 

@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, Session, aliased, mapped_column
 from typing_extensions import override
 
+from brickwork.companions import Companion, accompany
 from brickwork.lists import ListQuery
 from brickwork.models import JSONDocument, UTCDateTime, new_key, now
 from brickwork.schemas import ReadSchema
@@ -34,10 +35,8 @@ from brickwork.sorting import SortKey
 from brickwork.writes import (
     Action,
     Change,
-    Companion,
     Noted,
     Write,
-    accompany,
     columns,
     is_secret,
     jsonable,

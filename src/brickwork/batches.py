@@ -14,6 +14,7 @@ from brickwork.changes import merge_patches
 from brickwork.checks import check_scopes, release
 from brickwork.defaults import new_row
 from brickwork.documents import is_array
+from brickwork.endpoints import Endpoint, key_schema, typed
 from brickwork.etags import stale
 from brickwork.faults import Written, circular, first
 from brickwork.idempotency import idempotent
@@ -21,6 +22,7 @@ from brickwork.keys import parse_key, primary_key
 from brickwork.lanes import create_batch_lane, lane_of
 from brickwork.limits import current
 from brickwork.models import Versioned
+from brickwork.names import place_of
 from brickwork.problems import (
     Fault,
     Invalid,
@@ -32,7 +34,7 @@ from brickwork.problems import (
 )
 from brickwork.resource import Resource
 from brickwork.schemas import Schema
-from brickwork.shapes import Endpoint, Shape, key_schema, place_of, typed
+from brickwork.shapes import Shape
 from brickwork.triggers import reread
 
 M = TypeVar("M", bound=DeclarativeBase)

@@ -27,9 +27,10 @@ from rich.progress import (
 from sqlalchemy.exc import DBAPIError
 
 from brickwork.applications import load, running, unattended
+from brickwork.companions import IdempotencyKey
 from brickwork.database import Database
 from brickwork.explanations import explain
-from brickwork.idempotency import IdempotencyKey, sweep as sweep_keys
+from brickwork.idempotency import sweep as sweep_keys
 from brickwork.imports import CHUNK, Progress, import_rows, report_of
 from brickwork.misuse import Misuse
 from brickwork.models import now

@@ -56,7 +56,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import NullType, TypeEngine
 from typing_extensions import override
 
-from brickwork.texts import stored
+
+def stored(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return the type that values of *kind* are stored as."""
+    return kind.impl_instance if isinstance(kind, TypeDecorator) else kind
 
 
 @dataclass(frozen=True)

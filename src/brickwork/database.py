@@ -23,11 +23,11 @@ from starlette.types import Scope
 from typing_extensions import override
 
 from brickwork import faults
-from brickwork.answers import request_id
 from brickwork.availability import UNREACHABLE, away, cause_of, is_locked, is_stale, outage_of
 from brickwork.coalescing import Coalescer, Sharing
 from brickwork.connections import all_closed, begin_foreign
 from brickwork.constraints import look_up
+from brickwork.context import request_id
 from brickwork.engines import Settings, connected
 from brickwork.names import of_request
 from brickwork.problems import Problem

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
-from brickwork.answers import REQUEST_ID
+from brickwork.context import REQUEST_ID
 from brickwork.database import get_db
 from brickwork.documents import is_array, is_object
 from brickwork.guards import INT64, TEXT_PATTERN

@@ -1,15 +1,15 @@
 """The outermost layer: it gives a request its id, and refuses one that is too large."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from math import inf
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from brickwork.answers import REQUEST_ID
+from brickwork.context import REQUEST_ID
 from brickwork.cursors import Signer, signer
 from brickwork.database import Database, running_database
 from brickwork.errors import REFUSED
@@ -27,7 +27,6 @@ from brickwork.problems import (
 )
 from brickwork.redaction import redacted
 from brickwork.routes import as_get
-from brickwork.startup import check
 from brickwork.values import NOT_TEXT
 from brickwork.workers import count_workers
 
@@ -54,6 +53,10 @@ _ESCAPES: Final = 1_000
 """How many backslashes a cookie may have: Python 3.11.7 needs a second for sixteen thousand."""
 
 
+DatabaseCheck = Callable[[Any, Database], Awaitable[None]]
+"""Checks the database of an application, and logs what it lacks."""
+
+
 class Edge:
     """ASGI middleware that `install` adds to an application."""
 
@@ -64,14 +67,16 @@ class Edge:
         signer: Signer,
         ownership: Ownership,
         *,
+        check_database: DatabaseCheck,
         earlier_limit: int | None,
         development: bool,
     ) -> None:
         """Stand before *app*, and let nothing through that exceeds *limits*.
 
         *signer* writes and reads the cursors of its lists. Except in *development*, several
-        processes do not start with a key each. Routes that by *ownership* are older than
-        `install` have no limits, except *earlier_limit* for the bytes of a body.
+        processes do not start with a key each. *check_database* is called at the start-up. Routes
+        that by *ownership* are older than `install` have no limits, except *earlier_limit* for the
+        bytes of a body.
         """
         self.app = app
         self.limits = limits
@@ -79,6 +84,7 @@ class Edge:
         self.development = development
         self._ownership = ownership
         self._earlier_limit = earlier_limit
+        self._check_database = check_database
         self._is_checked = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -142,7 +148,7 @@ class Edge:
         self._is_checked = True
         database = scope.get("state", {}).get("database")
         if isinstance(database, Database) and REQUEST_ID not in scope:
-            await check(scope["app"], database)
+            await self._check_database(scope["app"], database)
 
     def _refusal(self, scope: Scope) -> Problem | None:
         problem = self._excess(scope)

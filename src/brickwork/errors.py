@@ -18,7 +18,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Host, Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from brickwork.answers import answer, request_id
+from brickwork.answers import answer
+from brickwork.context import request_id
 from brickwork.ownership import Owner, Ownership
 from brickwork.paths import ROOT
 from brickwork.problems import (

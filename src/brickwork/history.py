@@ -9,12 +9,13 @@ from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.audit import AuditEntry, AuditEntryRead, HistoryQuery
 from brickwork.deletion import is_soft
+from brickwork.endpoints import Endpoint, typed
 from brickwork.inputs import revealing
 from brickwork.links import tell_places
 from brickwork.lists import ListQuery, with_deleted
 from brickwork.resource import Resource
 from brickwork.schemas import pure_fields
-from brickwork.shapes import Endpoint, Shape, typed
+from brickwork.shapes import Shape
 
 M = TypeVar("M", bound=DeclarativeBase)
 

@@ -11,17 +11,16 @@ from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
 from fastapi import Request, Response
-from sqlalchemy import JSON, CursorResult, Integer, LargeBinary, String, delete, func, select
+from sqlalchemy import CursorResult, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
 
-from brickwork.models import UTCDateTime, now
+from brickwork.companions import IdempotencyKey
+from brickwork.models import now
 from brickwork.paths import request_path
 from brickwork.problems import Fault, IdempotencyKeyReused, Malformed, StillRunning
 from brickwork.queries import scope_of
 from brickwork.resource import Resource
 from brickwork.routes import FINISH
-from brickwork.writes import Companion
 
 HEADER: Final = "Idempotency-Key"
 KEPT: Final = timedelta(hours=24)
@@ -30,19 +29,6 @@ _QUOTED: Final = re.compile(r'"((?:[!#-\[\]-~]|\\["\\])+)"')  # a string of RFC 
 _BARE: Final = re.compile(r"[!#-~][!-~]*")
 _LONGEST: Final = 255  # characters
 _REPEATED: Final = ("content-type", "etag", "location", "preference-applied")
-
-
-class IdempotencyKey(Companion):
-    """An answer that was given, by the digest of who asked, for what, with which key."""
-
-    __tablename__ = "idempotency_keys"
-
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    fingerprint: Mapped[str] = mapped_column(String(64))
-    status: Mapped[int] = mapped_column(Integer)
-    headers: Mapped[dict[str, Any]] = mapped_column(JSON)
-    body: Mapped[bytes] = mapped_column(LargeBinary)
-    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now, index=True)
 
 
 async def idempotent(request: Request, rows: Resource[Any]) -> Response | None:

@@ -9,20 +9,19 @@ import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar, cast
 
 from pydantic import ValidationError
 from pydantic_core import to_json
-from sqlalchemy import BigInteger, CursorResult, String, Text, delete, update
+from sqlalchemy import CursorResult, delete, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.cells import cells
+from brickwork.companions import ImportPosition
 from brickwork.defaults import new_row
 from brickwork.misuse import Misuse
-from brickwork.models import UTCDateTime, now
 from brickwork.names import output_names
 from brickwork.problems import Fault, Invalid, Problem, pointer
 from brickwork.refusals import faults_of
@@ -30,7 +29,6 @@ from brickwork.resource import Resource
 from brickwork.schemas import Schema
 from brickwork.sources import Place, Record, Source
 from brickwork.unattended import Unattended, divided, require_table
-from brickwork.writes import Companion
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -39,23 +37,6 @@ CHUNK: Final = 500
 
 LARGE: Final = 8_388_608
 """After how many bytes of a file a transaction ends that has fewer rows."""
-
-
-class ImportPosition(Companion):
-    """How far the import of a file is, by the digest of its path and the path of the resource."""
-
-    __tablename__ = "import_positions"
-
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    file: Mapped[str] = mapped_column(Text)
-    resource: Mapped[str] = mapped_column(Text)
-    lines: Mapped[int] = mapped_column(BigInteger)
-    size: Mapped[int] = mapped_column(BigInteger)
-    digest: Mapped[str] = mapped_column(String(64))
-    accepted: Mapped[int] = mapped_column(BigInteger)
-    refused: Mapped[int] = mapped_column(BigInteger)
-    report: Mapped[int] = mapped_column(BigInteger)
-    updated_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now, onupdate=now)
 
 
 @dataclass(frozen=True)

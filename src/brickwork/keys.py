@@ -14,6 +14,9 @@ from brickwork.guards import INT64, UUID_TEXT, Bounds
 from brickwork.inputs import bounds_of
 from brickwork.values import NOT_TEXT
 
+BATCH: Final = "batch"
+"""The segment of the path where many rows are written."""
+
 _INT: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 

@@ -40,6 +40,7 @@ from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 from typing_extensions import override
 
 from brickwork.aliases import by_part, column_alias, require_own_names
+from brickwork.columns import stored
 from brickwork.cursors import LONGEST
 from brickwork.filters import Filter, column_of, filter_of, is_sortable
 from brickwork.guards import guard
@@ -47,7 +48,7 @@ from brickwork.limits import AtMost
 from brickwork.models import is_mapped
 from brickwork.signatures import check_methods
 from brickwork.sorting import SortKey
-from brickwork.texts import icontains, stored
+from brickwork.texts import icontains
 
 M = TypeVar("M", bound=DeclarativeBase)
 T = TypeVar("T")

@@ -37,6 +37,12 @@ def input_path(name: str, field: FieldInfo) -> Path:
             return tuple(first.path) if isinstance(first, AliasPath) else (str(first),)
 
 
+def place_of(name: str, schema: type[BaseModel], *before: int) -> str:
+    """Return the pointer to the field *name* of a body of *schema*, or of an item *before* it."""
+    field = schema.model_fields.get(name)
+    return pointer(*before, *(input_path(name, field) if field else (name,)))
+
+
 def output_name(name: str, field: FieldInfo) -> str:
     """Return the name of *field* in an answer."""
     return field.serialization_alias or name

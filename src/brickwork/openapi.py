@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from brickwork.answers import MEDIA_TYPE, REQUEST_ID
+from brickwork.answers import MEDIA_TYPE
+from brickwork.context import REQUEST_ID
 from brickwork.negotiation import MERGE_PATCH, NDJSON
 from brickwork.problems import of_status
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Header, Query, Request, Response
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
@@ -16,7 +16,8 @@ from brickwork.checks import release
 from brickwork.defaults import new_row, replaced
 from brickwork.deletion import is_soft, soft
 from brickwork.documents import is_array
-from brickwork.etags import Preconditions, preconditions, stale, version_of
+from brickwork.endpoints import Endpoint, typed
+from brickwork.etags import Preconditions, preconditions, stale, tag_of, version_of
 from brickwork.exports import export
 from brickwork.idempotency import idempotent
 from brickwork.inputs import revealing
@@ -32,11 +33,12 @@ from brickwork.lanes import (
 )
 from brickwork.links import item_path, own_path, tell_places
 from brickwork.lists import ListQuery
+from brickwork.names import place_of
 from brickwork.negotiation import JSON, NDJSON, preferred_media_type
 from brickwork.problems import Conflict, Fault, Invalid, NotFound, PreconditionFailed
 from brickwork.resource import Resource, is_exported
 from brickwork.schemas import Schema
-from brickwork.shapes import Endpoint, Shape, place_of, typed
+from brickwork.shapes import Shape
 from brickwork.triggers import reread
 
 M = TypeVar("M", bound=DeclarativeBase)
@@ -342,14 +344,28 @@ async def _check(shape: Shape[M], rows: Resource[M], row: M, wanted: Preconditio
         wanted.check(row, required=rows.require_match)
     except PreconditionFailed:
         await shape.embedded.reload(rows.session, [row])
-        raise stale(shape.tag(row)) from None
+        raise stale(_tag_of(shape, row)) from None
 
 
 def _tag(shape: Shape[M], response: Response, row: M) -> str | None:
     """Return the entity tag of *row*, and have *response* tell it; None if there is none."""
-    if tag := shape.tag(row):
+    if tag := _tag_of(shape, row):
         response.headers["ETag"] = tag
     return tag
+
+
+def _tag_of(shape: Shape[M], row: M) -> str | None:
+    """Return the entity tag of *row* as answers show it; None if it is not versioned.
+
+    What is shown of other rows has to be loaded.
+    """
+    if (version := version_of(row)) is None:
+        return None
+    try:
+        shown = shape.adapter.validate_python(row, from_attributes=True)
+    except ValidationError:  # the answer will fail, too
+        return tag_of(version)
+    return tag_of(version, shape.adapter.dump_json(shown, by_alias=True))
 
 
 def _minimal(prefer: str) -> bool:

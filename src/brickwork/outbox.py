@@ -35,13 +35,12 @@ from sqlalchemy.orm import (
     mapped_column,
 )
 
+from brickwork.companions import Companion, accompany
 from brickwork.models import JSONDocument, UTCDateTime, now
 from brickwork.writes import (
     Action,
-    Companion,
     Noted,
     Write,
-    accompany,
     columns,
     is_secret,
     jsonable,

@@ -12,7 +12,8 @@ from typing import ClassVar, cast
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from brickwork.answers import REQUEST_ID, answer
+from brickwork.answers import answer
+from brickwork.context import REQUEST_ID
 from brickwork.limits import Limits
 from brickwork.models import new_key
 from brickwork.paths import ROOT

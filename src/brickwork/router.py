@@ -14,20 +14,21 @@ from typing_extensions import override
 
 from brickwork import batches, history, naming, operations
 from brickwork.audit import Audited, AuditEntryRead
+from brickwork.companions import IdempotencyKey, ImportPosition, accompany
 from brickwork.declarations import Declaration
 from brickwork.deletion import is_soft
 from brickwork.embedding import embedding, sources
-from brickwork.idempotency import HEADER as IDEMPOTENCY_KEY, IdempotencyKey
-from brickwork.imports import ImportPosition
+from brickwork.endpoints import Endpoint
+from brickwork.idempotency import HEADER as IDEMPOTENCY_KEY
 from brickwork.inputs import batched, fitted, replacement
+from brickwork.keys import BATCH
 from brickwork.lists import ListQuery, with_deleted, with_sorts
 from brickwork.models import Versioned, fetch_defaults
 from brickwork.openapi import also_merge_patch, described, exported, headers, response_headers
 from brickwork.resource import Resource, is_exported
-from brickwork.routes import BATCH, Route, Router, require_prepared
+from brickwork.routes import Route, Router, require_prepared
 from brickwork.schemas import Schema
-from brickwork.shapes import Endpoint, Shape
-from brickwork.writes import accompany
+from brickwork.shapes import Shape
 
 M = TypeVar("M", bound=DeclarativeBase)
 

@@ -31,6 +31,7 @@ from brickwork.bodies import (
     with_preparation,
 )
 from brickwork.database import ISOLATION, SNAPSHOT, Database, Isolation, strongest
+from brickwork.keys import BATCH
 from brickwork.negotiation import JSON, MERGE_PATCH, NDJSON, is_utf8, preferred_media_type
 from brickwork.parameters import WHOLE, at_once, declared, name_faults
 from brickwork.problems import NotAcceptable, Problem, UnsupportedMediaType, problem_in
@@ -39,9 +40,6 @@ from brickwork.sessions import committed, explained
 
 HEAD: Final = "brickwork.head"
 """Where in its scope a request says that it is a HEAD, and its body is not sent."""
-
-BATCH: Final = "batch"
-"""The segment of the path where many rows are written."""
 
 PATCH_TYPES: Final = [MERGE_PATCH, JSON]
 """What a PATCH may bring."""

@@ -22,7 +22,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.types import Scope
 
-from brickwork.answers import request_id
 from brickwork.availability import (
     EXHAUSTED,
     UNREACHABLE,
@@ -34,6 +33,7 @@ from brickwork.availability import (
     is_stale,
     outage_of,
 )
+from brickwork.context import request_id
 from brickwork.database import ISOLATION, blamed, is_ours
 from brickwork.faults import Written, circular, contended, first
 from brickwork.names import of_request

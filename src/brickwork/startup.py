@@ -15,8 +15,8 @@ from starlette.routing import BaseRoute
 
 from brickwork.audit import Audited, AuditEntry
 from brickwork.availability import SILENT, UNREACHABLE, is_locked
+from brickwork.companions import IdempotencyKey
 from brickwork.database import Database, get_db
-from brickwork.idempotency import IdempotencyKey
 from brickwork.outbox import OutboxEvent, Published
 from brickwork.problems import Unavailable
 from brickwork.shapes import Shape

@@ -5,8 +5,9 @@ from typing import Any, Final
 from sqlalchemy import Boolean, ColumnElement, FunctionElement, Index, String, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.types import TypeDecorator, TypeEngine
 from typing_extensions import override
+
+from brickwork.columns import stored
 
 LOWER: Final = "brickwork_lower"
 """The SQL function that lowers more than ASCII on SQLite; each connection is given it."""
@@ -42,11 +43,6 @@ def has_code_points(index: Index, column: str) -> bool:
 def sortable(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return *column* as every database compares and sorts it alike."""
     return by_code_point(column) if isinstance(stored(column.type), String) else column
-
-
-def stored(kind: TypeEngine[Any]) -> TypeEngine[Any]:
-    """Return the type that values of *kind* are stored as."""
-    return kind.impl_instance if isinstance(kind, TypeDecorator) else kind
 
 
 class _Match(FunctionElement[bool]):

@@ -11,11 +11,9 @@ from itertools import repeat
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from pydantic_core import from_json, to_json
-from sqlalchemy import Column, Connection, MetaData, Table, event, inspect, select
+from sqlalchemy import Column, Connection, Table, event, inspect, select
 from sqlalchemy.orm import DeclarativeBase, Mapper, Session, object_session
 from sqlalchemy.orm.attributes import set_committed_value
-
-from brickwork.models import Model
 
 Action: TypeAlias = Literal["create", "update", "delete"]
 """What was done to a row."""
@@ -28,40 +26,6 @@ _WRITES: Final = "brickwork.writes"
 
 class Noted:
     """Mixin: what sessions write of these rows is noted, as `Audited` and `Published` need it."""
-
-
-class Companion(Model):
-    """The base of tables that are made and migrated with those which ask for them, and not else."""
-
-    __abstract__ = True
-    metadata = MetaData(naming_convention=Model.metadata.naming_convention)
-
-
-def accompany(model: type[DeclarativeBase], *companions: type[Companion]) -> None:
-    """Have the tables of *companions* made and migrated with that of *model*.
-
-    They are in no schema, wherever the others are. Raises `TypeError` for another table of one of
-    their names.
-    """
-    for each in companions:
-        table = cast("Table[Any]", each.__table__)
-        known = model.metadata.tables.get(table.name)
-        if known is None:
-            _copy(table, model.metadata)
-        elif known.columns.keys() != table.columns.keys():
-            raise TypeError(
-                f"The table {table.name} is Brickwork's, and the metadata of {model.__name__} has "
-                "another of this name. Rename that."
-            )
-
-
-def _copy(table: "Table[Any]", metadata: MetaData) -> None:
-    """Add *table* to *metadata*, outside of its schema: statements name it without one."""
-    schema, metadata.schema = metadata.schema, None
-    try:
-        table.to_metadata(metadata)
-    finally:
-        metadata.schema = schema
 
 
 @dataclass(frozen=True, eq=False)
