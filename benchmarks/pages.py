@@ -25,9 +25,9 @@ from app.articles.schemas import ArticleQuery
 from benchmarks.rows import fill
 from benchmarks.service import Service, running
 from brickwork import Database, Limits
-from brickwork.cursors import Signer, signer
 from brickwork.limits import current
-from brickwork.lists import with_deleted
+from brickwork.query.cursors import Signer, signer
+from brickwork.query.list_query import with_deleted
 
 SORTS: Final = ("", "-created_at", "title", "rating", "-rating", "-status,title")
 LIMIT: Final = 20

@@ -276,7 +276,9 @@ async def test_a_database_that_is_silent_is_not_waited_for(
 async def test_a_file_that_another_process_has_locked_is_no_outage(
     tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("brickwork.connections.PRAGMAS", ("busy_timeout = 0", "journal_mode = WAL"))
+    monkeypatch.setattr(
+        "brickwork.database.connections.PRAGMAS", ("busy_timeout = 0", "journal_mode = WAL")
+    )
     file = tmp_path / "notes.db"
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("CREATE TABLE notes (id TEXT, text TEXT)")

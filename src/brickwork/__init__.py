@@ -1,25 +1,15 @@
 """Production-ready CRUD endpoints on FastAPI, async SQLAlchemy and Pydantic."""
 
 from brickwork.app import install
-from brickwork.audit import Audited, AuditEntry, AuditEntryRead, HistoryQuery, audit_entries
-from brickwork.changes import apply_changes, merge_patch
-from brickwork.companions import IdempotencyKey, ImportPosition
-from brickwork.database import Database, Isolation, Session, get_db
-from brickwork.deletion import Shown, SoftDelete, live_reference, live_unique, visible
-from brickwork.embedding import Latest, embedding
+from brickwork.database.database import Database, Isolation, Session, get_db
+from brickwork.database.text import code_points
+from brickwork.http.links import item_path, link_header
+from brickwork.http.negotiation import preferred_media_type
+from brickwork.http.routing import Route
 from brickwork.limits import Limits
-from brickwork.links import item_path, link_header
-from brickwork.lists import ListQuery, Narrowing, OneOf, Search, SortBy
-from brickwork.models import Entity, JSONDocument, Model, Timestamped, UTCDateTime, Versioned
-from brickwork.negotiation import preferred_media_type
-from brickwork.outbox import (
-    Consumer,
-    OutboxEvent,
-    OutboxPosition,
-    Published,
-    forget_events,
-    read_events,
-)
+from brickwork.models.companions import IdempotencyKey, ImportPosition
+from brickwork.models.model import Entity, JSONDocument, Model, Timestamped, UTCDateTime, Versioned
+from brickwork.models.soft_delete import Shown, SoftDelete, live_reference, live_unique, visible
 from brickwork.problems import (
     Conflict,
     ContentTooLarge,
@@ -43,14 +33,30 @@ from brickwork.problems import (
     UnsupportedMediaType,
     UriTooLong,
 )
-from brickwork.queries import Page, get_or_404, paginate
-from brickwork.references import Scopes
-from brickwork.resource import Resource
+from brickwork.query.embedding import Latest, embedding
+from brickwork.query.list_query import ListQuery, Narrowing, OneOf, Search, SortBy
+from brickwork.query.lookup import Page, get_or_404, paginate
+from brickwork.query.ordering import SortKey
+from brickwork.resource.changes import apply_changes, merge_patch
+from brickwork.resource.references import Scopes
+from brickwork.resource.resource import Resource
 from brickwork.router import crud_router
-from brickwork.routes import Route
-from brickwork.schemas import ReadSchema, Schema
-from brickwork.sorting import SortKey
-from brickwork.texts import code_points
+from brickwork.schemas.schema import ReadSchema, Schema
+from brickwork.tracking.audit import (
+    Audited,
+    AuditEntry,
+    AuditEntryRead,
+    HistoryQuery,
+    audit_entries,
+)
+from brickwork.tracking.outbox import (
+    Consumer,
+    OutboxEvent,
+    OutboxPosition,
+    Published,
+    forget_events,
+    read_events,
+)
 
 __all__ = [
     "AuditEntry",

@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Run the command line, or say what it lacks."""
     try:
-        from brickwork.cli import commands  # noqa: PLC0415 — the library does without
+        from brickwork.cli.commands import commands  # noqa: PLC0415 — the library does without
     except ModuleNotFoundError as error:
         if (name := str(error.name).partition(".")[0]) not in {"typer", "rich"}:
             raise

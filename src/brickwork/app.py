@@ -13,16 +13,16 @@ from fastapi.middleware import Middleware
 from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.types import ASGIApp
 
-from brickwork import pages
-from brickwork.cursors import Signer
-from brickwork.description import describe
-from brickwork.edge import Edge
-from brickwork.errors import Errors, handlers
-from brickwork.indexes import unindexed
+from brickwork.http import problem_pages
+from brickwork.http.error_handling import Errors, handlers
+from brickwork.http.middleware import Edge
+from brickwork.http.openapi_document import describe
+from brickwork.http.ownership import Ownership
+from brickwork.http.routing import Route, prepared
 from brickwork.limits import Limits
-from brickwork.lists import ListQuery
-from brickwork.ownership import Ownership
-from brickwork.routes import Route, prepared
+from brickwork.query.cursors import Signer
+from brickwork.query.index_check import unindexed
+from brickwork.query.list_query import ListQuery
 from brickwork.startup import check
 
 log: Final = logging.getLogger("brickwork")
@@ -67,7 +67,7 @@ def install(
         earlier_limit=own_limit,
         development=development,
     )
-    app.include_router(pages.router)
+    app.include_router(problem_pages.router)
     _arrange(app, ownership)
     describe(app, limits, lambda route: _has_problems(app, route, ownership))
     if development:

@@ -12,23 +12,23 @@ from pydantic import BaseModel
 from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
-from brickwork import batches, history, naming, operations
-from brickwork.audit import Audited, AuditEntryRead
-from brickwork.companions import IdempotencyKey, ImportPosition, accompany
-from brickwork.declarations import Declaration
-from brickwork.deletion import is_soft
-from brickwork.embedding import embedding, sources
-from brickwork.endpoints import Endpoint
-from brickwork.idempotency import HEADER as IDEMPOTENCY_KEY
-from brickwork.inputs import batched, fitted, replacement
-from brickwork.keys import BATCH
-from brickwork.lists import ListQuery, with_deleted, with_sorts
-from brickwork.models import Versioned, fetch_defaults
-from brickwork.openapi import also_merge_patch, described, exported, headers, response_headers
-from brickwork.resource import Resource, is_exported
-from brickwork.routes import Route, Router, require_prepared
-from brickwork.schemas import Schema
-from brickwork.shapes import Shape
+from brickwork.http.openapi import also_merge_patch, described, exported, headers, response_headers
+from brickwork.http.routing import Route, Router, require_prepared
+from brickwork.models.companions import IdempotencyKey, ImportPosition, accompany
+from brickwork.models.model import Versioned, fetch_defaults
+from brickwork.models.soft_delete import is_soft
+from brickwork.operations import batch, history, naming, single
+from brickwork.operations.idempotency import HEADER as IDEMPOTENCY_KEY
+from brickwork.operations.signature import Endpoint
+from brickwork.query.embedding import embedding, sources
+from brickwork.query.keys import BATCH
+from brickwork.query.list_query import ListQuery, with_deleted, with_sorts
+from brickwork.resource.declarations import Declaration
+from brickwork.resource.definition import Shape
+from brickwork.resource.resource import Resource, is_exported
+from brickwork.schemas.derived import batched, fitted, replacement
+from brickwork.schemas.schema import Schema
+from brickwork.tracking.audit import Audited, AuditEntryRead
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -64,16 +64,16 @@ _REPEATED: Final = {"create", "create_batch", "update", "update_batch", "restore
 _WRITTEN: Final = {"create", "create_batch", "update", "update_batch", "replace", "restore"}
 _CONDITIONAL: Final = {"get", "update", "replace", "delete", "restore"}
 _OPERATIONS: Final[dict[Operation, _Kind]] = {
-    "list": _Kind(operations.list_, "GET", "", (200, *_READ)),
-    "create": _Kind(operations.create, "POST", "", (201, *_WRITE)),
-    "create_batch": _Kind(batches.create, "POST", f"/{BATCH}", (201, *_WRITE)),
-    "update_batch": _Kind(batches.update, "PATCH", f"/{BATCH}", (200, 404, 428, *_WRITE)),
-    "delete_batch": _Kind(batches.delete, "DELETE", f"/{BATCH}", (204, 404, 409, 428, *_READ)),
-    "get": _Kind(operations.get, "GET", "/{id:key}", (200, 404, 412, *_READ)),
-    "update": _Kind(operations.update, "PATCH", "/{id:key}", (200, 404, 428, *_WRITE)),
-    "replace": _Kind(operations.replace, "PUT", "/{id:key}", (200, 404, 428, *_WRITE)),
-    "delete": _Kind(operations.delete, "DELETE", "/{id:key}", (204, 404, 409, 412, 428, *_READ)),
-    "restore": _Kind(operations.restore, "POST", "/{id:key}/restore", (200, 404, 428, *_WRITE)),
+    "list": _Kind(single.list_, "GET", "", (200, *_READ)),
+    "create": _Kind(single.create, "POST", "", (201, *_WRITE)),
+    "create_batch": _Kind(batch.create, "POST", f"/{BATCH}", (201, *_WRITE)),
+    "update_batch": _Kind(batch.update, "PATCH", f"/{BATCH}", (200, 404, 428, *_WRITE)),
+    "delete_batch": _Kind(batch.delete, "DELETE", f"/{BATCH}", (204, 404, 409, 428, *_READ)),
+    "get": _Kind(single.get, "GET", "/{id:key}", (200, 404, 412, *_READ)),
+    "update": _Kind(single.update, "PATCH", "/{id:key}", (200, 404, 428, *_WRITE)),
+    "replace": _Kind(single.replace, "PUT", "/{id:key}", (200, 404, 428, *_WRITE)),
+    "delete": _Kind(single.delete, "DELETE", "/{id:key}", (204, 404, 409, 412, 428, *_READ)),
+    "restore": _Kind(single.restore, "POST", "/{id:key}/restore", (200, 404, 428, *_WRITE)),
     "history": _Kind(history.list_, "GET", "/{id:key}/history", (200, 404, *_READ)),
 }
 

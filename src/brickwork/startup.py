@@ -13,13 +13,13 @@ from sqlalchemy.orm import Mapper
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
-from brickwork.audit import Audited, AuditEntry
-from brickwork.availability import SILENT, UNREACHABLE, is_locked
-from brickwork.companions import IdempotencyKey
-from brickwork.database import Database, get_db
-from brickwork.outbox import OutboxEvent, Published
+from brickwork.database.availability import SILENT, UNREACHABLE, is_locked
+from brickwork.database.database import Database, get_db
+from brickwork.models.companions import IdempotencyKey
 from brickwork.problems import Unavailable
-from brickwork.shapes import Shape
+from brickwork.resource.definition import Shape
+from brickwork.tracking.audit import Audited, AuditEntry
+from brickwork.tracking.outbox import OutboxEvent, Published
 
 PATIENCE: Final = 3.0
 """How many seconds the start-up waits for the database."""

@@ -36,9 +36,9 @@ from brickwork import (
     install,
     live_unique,
 )
-from brickwork.applications import unattended
-from brickwork.imports import import_rows
-from brickwork.sources import source
+from brickwork.cli.files import source
+from brickwork.cli.importing import import_rows
+from brickwork.cli.loading import unattended
 from tests.support.bodies import MISSING, created, shown, summary
 from tests.support.both import FAST, serving_routers
 from tests.support.tables import Tables

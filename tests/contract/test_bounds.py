@@ -7,7 +7,9 @@ import pytest
 from httpx2 import AsyncClient
 from pydantic import AfterValidator
 
-from brickwork import Database, Limits, bodies, documents
+from brickwork import Database, Limits
+from brickwork.http import body
+from brickwork.schemas import strict_json
 from tests.support import heavy
 from tests.support.bodies import JSON, send, summary
 from tests.support.calls import calling
@@ -31,13 +33,13 @@ def path(request: pytest.FixtureRequest) -> str:
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The bodies that were parsed."""
     found: list[bytes] = []
-    parse = documents.parse
+    parse = strict_json.parse
 
     def note(raw: bytes) -> object:
         found.append(raw)
         return parse(raw)
 
-    monkeypatch.setattr(bodies, "parse", note)
+    monkeypatch.setattr(body, "parse", note)
     return found
 
 

@@ -32,7 +32,7 @@ from brickwork import (
     crud_router,
     install,
 )
-from brickwork.models import now
+from brickwork.models.model import now
 from tests.support.calls import calling
 from tests.support.databases import postgres_only
 from tests.support.recording import statements

@@ -22,9 +22,9 @@ from brickwork import (
     crud_router,
     install,
 )
-from brickwork.applications import unattended
-from brickwork.imports import import_rows
-from brickwork.sources import source
+from brickwork.cli.files import source
+from brickwork.cli.importing import import_rows
+from brickwork.cli.loading import unattended
 from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.tables import Tables

@@ -20,7 +20,7 @@ from brickwork import (
     crud_router,
     install,
 )
-from brickwork.negotiation import NDJSON
+from brickwork.http.negotiation import NDJSON
 from tests.support.calls import calling
 from tests.support.databases import sqlite_only
 from tests.support.tables import Rows, Tables

@@ -28,8 +28,8 @@ from brickwork import (
     SortBy,
     crud_router,
 )
-from brickwork.exports import Export
-from brickwork.negotiation import NDJSON
+from brickwork.http.negotiation import NDJSON
+from brickwork.operations.export import Export
 from tests.support.bodies import summary
 from tests.support.calls import client_of
 from tests.support.databases import Databases, postgres_only

@@ -8,7 +8,7 @@ from httpx2 import AsyncClient
 
 from app.models import Article
 from brickwork import Database
-from brickwork.negotiation import NDJSON
+from brickwork.http.negotiation import NDJSON
 from tests.support.bodies import JSON, MISSING, Body, create_article, summary
 from tests.support.leaving import ARTICLES, LENGTH, begin_three_exports
 from tests.support.recording import statements

@@ -17,8 +17,8 @@ from app.main import create_app
 from app.models import Article, Author
 from app.settings import Settings
 from brickwork import Database, IdempotencyKey, Resource
-from brickwork.idempotency import sweep
-from brickwork.models import now
+from brickwork.models.model import now
+from brickwork.operations.idempotency import sweep
 from tests.support import shop
 from tests.support.bodies import (
     MERGE_PATCH,

@@ -12,7 +12,7 @@ from httpx2 import AsyncClient
 from app.articles.schemas import ArticleCreate, ArticleRead, ArticleUpdate
 from app.models import Article
 from brickwork import Database, Resource, crud_router, install
-from brickwork.models import now
+from brickwork.models.model import now
 from tests.support.bodies import (
     MISSING,
     Body,

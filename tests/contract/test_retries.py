@@ -26,7 +26,7 @@ async def path(client: AsyncClient) -> str:
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have attempts follow each other without a pause."""
-    monkeypatch.setattr("brickwork.retries._PAUSE", 0)
+    monkeypatch.setattr("brickwork.database.retry._PAUSE", 0)
 
 
 async def slugs_and_versions(client: AsyncClient) -> list[str]:
@@ -110,7 +110,7 @@ async def test_precondition_is_checked_again(
     async def overtake(_: float) -> None:
         await client.patch(path, json={"views": 1})
 
-    monkeypatch.setattr("brickwork.retries.asyncio", SimpleNamespace(sleep=overtake))
+    monkeypatch.setattr("brickwork.database.retry.asyncio", SimpleNamespace(sleep=overtake))
     with contention(1):
         response = await client.patch(path, json={"slug": "b"}, headers={"if-match": '"1"'})
 

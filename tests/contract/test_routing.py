@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import select
 
 from brickwork import Database
-from brickwork.documents import is_array
+from brickwork.schemas.strict_json import is_array
 from tests.support.calls import calling, client_of
 from tests.support.databases import sqlite_only
 from tests.support.recording import path_taken

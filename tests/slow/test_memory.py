@@ -10,7 +10,7 @@ from typing import Final
 import httpx2
 import pytest
 
-from brickwork.negotiation import NDJSON
+from brickwork.http.negotiation import NDJSON
 from tests.support.bodies import JSON, article
 from tests.support.databases import Databases
 from tests.support.processes import MEGABYTE, children, memory, started

@@ -9,7 +9,7 @@ import pytest
 from httpx2 import AsyncClient
 
 from app.models import Article
-from brickwork.models import new_key, now
+from brickwork.models.model import new_key, now
 from tests.support.bodies import article, created
 from tests.support.rows import Row, load, pages
 

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.util import await_only
 
-from brickwork.faults import contended
+from brickwork.database.errors import contended
 from tests.support.waiting import DEADLINE
 
 ATTEMPTS: Final = 8

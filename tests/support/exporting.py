@@ -12,7 +12,7 @@ from sqlalchemy import insert, text
 from starlette.types import Message
 
 from brickwork import Database, crud_router, install
-from brickwork.negotiation import NDJSON
+from brickwork.http.negotiation import NDJSON
 from tests.support import shop
 from tests.support.shop import Cities, City, CityCreate, CityRead, CityUpdate
 from tests.support.waiting import DEADLINE

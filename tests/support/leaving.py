@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from httpx2 import AsyncClient
 
 from brickwork import Database
-from brickwork.negotiation import NDJSON
+from brickwork.http.negotiation import NDJSON
 from tests.support.recording import connections_in_use
 from tests.support.waiting import until
 from tests.support.wire import request

@@ -13,8 +13,9 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 from sqlalchemy.util.concurrency import await_
 
-from brickwork import Database, engines, lanes
-from brickwork.triggers import QUESTIONS
+from brickwork import Database, fastpath
+from brickwork.database import engines
+from brickwork.database.triggers import QUESTIONS
 
 _DIALECTS: dict[str, Any] = {
     "postgresql": PGDialect_asyncpg,
@@ -80,7 +81,7 @@ def driver_statements() -> Generator[list[str]]:
 def record_fast_path() -> Generator[list[bool]]:
     """Collect, for each request that the fast path might answer, whether it did."""
     taken: list[bool] = []
-    answer: Any = vars(lanes.Included)["__call__"]
+    answer: Any = vars(fastpath.Included)["__call__"]
 
     async def note(self: Any, request: Request) -> Any:
         response = await answer(self, request)
@@ -88,7 +89,7 @@ def record_fast_path() -> Generator[list[bool]]:
         return response
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lanes.Included, "__call__", note)
+        patch.setattr(fastpath.Included, "__call__", note)
         yield taken
 
 

@@ -24,7 +24,7 @@ from brickwork import (
     crud_router,
     install,
 )
-from brickwork.models import new_key
+from brickwork.models.model import new_key
 
 
 class Colour(Enum):

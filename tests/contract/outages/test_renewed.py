@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from brickwork import Database
-from brickwork.pools import FairPool
+from brickwork.database.pool import FairPool
 from tests.support.databases import postgres_only
 from tests.support.journal import Log, execute, name
 from tests.support.outages import (

@@ -8,7 +8,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import make_url
 
 from brickwork import Database
-from brickwork.connections import PRAGMAS
+from brickwork.database.connections import PRAGMAS
 from tests.support.databases import postgres_only, sqlite_only
 from tests.support.journal import Log, execute, name
 from tests.support.outages import (
@@ -39,7 +39,7 @@ ROOM = "Make room on its disk, and let the service write to it."
 async def test_full_file_is_a_503_for_writes_alone(
     url: str, log: Log, monkeypatch: pytest.MonkeyPatch, *, fast: bool
 ) -> None:
-    monkeypatch.setattr("brickwork.connections.PRAGMAS", (*PRAGMAS, "max_page_count = 1"))
+    monkeypatch.setattr("brickwork.database.connections.PRAGMAS", (*PRAGMAS, "max_page_count = 1"))
     async with calling_stores(Database(url, fast=fast)) as client:
         while (answer := await ask(client, "batch")) == 201:  # until all pages are in use
             pass

@@ -41,7 +41,7 @@ from brickwork import (
     UTCDateTime,
     Versioned,
 )
-from brickwork.models import new_key
+from brickwork.models.model import new_key
 from tests.support.applications.context import ASKING, NOBODY, masked, record
 from tests.support.applications.draft import ColumnDraft, Draft, of, part, subclass
 from tests.support.applications.tables import NAMES

@@ -26,8 +26,15 @@ from sqlalchemy import (
 )
 from typing_extensions import override
 
-from brickwork import AuditEntry, Database, IdempotencyKey, Model, OutboxEvent, OutboxPosition
-from brickwork.imports import ImportPosition
+from brickwork import (
+    AuditEntry,
+    Database,
+    IdempotencyKey,
+    ImportPosition,
+    Model,
+    OutboxEvent,
+    OutboxPosition,
+)
 
 NAMES: Final = Model.metadata.naming_convention
 METADATA: Final = MetaData(naming_convention=NAMES)

@@ -1,0 +1,279 @@
+"""The command line: rows in from a file, rows deleted long ago out, and what a resource sends.
+
+Ends with 0 if all went well, 1 if rows were refused, 2 if what was asked for cannot be done, 3 if
+the database, the disk or the application failed on the way, and 130 if it was interrupted.
+"""
+
+import asyncio
+import re
+import signal
+import traceback
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from textwrap import indent
+from typing import Annotated, Any, Final, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress as Bar,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from sqlalchemy.exc import DBAPIError
+
+from brickwork.cli.errors import Misuse
+from brickwork.cli.explain import explain
+from brickwork.cli.files import source
+from brickwork.cli.importing import CHUNK, Progress, import_rows, report_of
+from brickwork.cli.loading import load, running, unattended
+from brickwork.cli.purging import Purged, count_deleted, purge_rows
+from brickwork.cli.runner import Unattended, require_table
+from brickwork.database.database import Database
+from brickwork.models.companions import IdempotencyKey
+from brickwork.models.model import now
+from brickwork.operations.idempotency import sweep as sweep_keys
+from brickwork.problems import Problem
+
+T = TypeVar("T")
+
+commands: Final = typer.Typer(
+    name="brickwork",
+    help="Work on the rows of an application, with its own resources and in its own database.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+_App = Annotated[
+    str,
+    typer.Option(
+        "--app",
+        envvar="BRICKWORK_APP",
+        metavar="MODULE:NAME",
+        help="The FastAPI application, or a function that returns it.",
+    ),
+]
+_Name = Annotated[str, typer.Argument(metavar="RESOURCE", help="Its path, as in articles.")]
+_Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+_Chunk = Annotated[int, typer.Option(min=1, max=10_000, help="How many rows a transaction has.")]
+
+_DURATION: Final = re.compile(r"(\d{1,5})([smhdw])", re.ASCII)
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def _duration(text: str) -> timedelta:
+    if not (found := _DURATION.fullmatch(text)):
+        raise typer.BadParameter("write a number and its unit, as in 30d, 12h or 4w")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+_Age = Annotated[
+    timedelta,
+    typer.Option(parser=_duration, metavar="AGE", help="How long ago, as in 30d, 12h or 4w."),
+]
+
+_DONE: Final = 0
+_REFUSED: Final = 1
+_MISUSED: Final = 2
+_BROKEN: Final = 3
+_INTERRUPTED: Final = 130  # as a shell has it
+
+
+@commands.command("import")
+def import_(  # noqa: PLR0913 — the options of a command
+    resource: _Name,
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="An .ndjson or .csv."),
+    ],
+    *,
+    app: _App,
+    chunk: _Chunk = CHUNK,
+    restart: Annotated[bool, typer.Option("--restart", help="Import all of it once more.")] = False,
+    quiet: _Quiet = False,
+) -> None:
+    """Import the rows of FILE; started again, it goes on where it ended.
+
+    Rows are checked and created as those of a POST are. The rows that are refused are told, with
+    the reasons, in FILE.refused.ndjson.
+    """
+
+    async def work() -> int:
+        async with _opened(app, resource) as target:
+            steps = import_rows(target, rows := source(file), chunk=chunk, restart=restart)
+            with _bar(file.stat().st_size, quiet=quiet) as bar:
+                last = await _last(steps, lambda at: bar(at.place.size, _read(at)))
+        typer.echo(f"{resource}: {_read(last)}.")
+        if last.refused:
+            typer.echo(f"What was refused, and why, is in {report_of(rows)}.")
+        return _REFUSED if last.refused else _DONE
+
+    _end(work())
+
+
+@commands.command()
+def purge(  # noqa: PLR0913 — the options of a command
+    resource: _Name,
+    *,
+    app: _App,
+    older_than: _Age,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done.")
+    ] = False,
+    chunk: _Chunk = CHUNK,
+    quiet: _Quiet = False,
+) -> None:
+    """Remove rows for good that were deleted longer than AGE ago, and what goes with them."""
+    before = now() - older_than
+
+    async def work() -> int:
+        async with _opened(app, resource) as target:
+            total = await count_deleted(target, before)
+            if dry_run:
+                when = f"{before:%Y-%m-%d %H:%M:%S} UTC"
+                typer.echo(f"{resource}: {_rows(total)} deleted before {when} would go.")
+                return _DONE
+            with _bar(total, quiet=quiet) as bar:
+                last = await _last(purge_rows(target, before, chunk=chunk), _purging(bar))
+        typer.echo(f"{resource}: {_gone(last)}.")
+        return _REFUSED if last.kept else _DONE
+
+    _end(work())
+
+
+@commands.command()
+def sweep(*, app: _App) -> None:
+    """Remove idempotency keys that are older than 24 hours."""
+
+    async def work() -> int:
+        async with running(load(app)) as database:
+            typer.echo(f"Idempotency keys removed: {await _swept(database)}.")
+        return _DONE
+
+    _end(work())
+
+
+@commands.command("explain")
+def explain_(resource: _Name, *, app: _App) -> None:
+    """Tell which lane each operation takes, why, and which SQL it sends."""
+
+    async def work() -> int:
+        application = load(app)
+        async with running(application) as database:
+            for each in explain(application, database, resource):
+                typer.echo(f"{each.operation}: {each.lane}")
+                for statement in each.statements:
+                    typer.echo(indent(statement, "    ") + "\n")
+        return _DONE
+
+    _end(work())
+
+
+def _read(at: Progress) -> str:
+    return f"{_rows(at.accepted)} in, {at.refused} refused, up to line {at.place.lines}"
+
+
+def _gone(at: Purged) -> str:
+    return f"{_rows(at.removed)} removed, {at.kept} refused"
+
+
+def _rows(count: int) -> str:
+    return f"{count} row" if count == 1 else f"{count} rows"
+
+
+def _purging(bar: "_Show") -> Callable[[Purged], None]:
+    def show(at: Purged) -> None:
+        bar(at.removed + at.kept, _gone(at))
+        for key, detail in at.refused.items():
+            typer.echo(f"{key}: {detail}", err=True)
+
+    return show
+
+
+async def _swept(database: Database) -> int:
+    await require_table(database, IdempotencyKey)
+    async with database.session() as session:
+        return await sweep_keys(session)
+
+
+@asynccontextmanager
+async def _opened(app: str, resource: str) -> AsyncGenerator[Unattended[Any]]:
+    application = load(app)
+    async with running(application) as database:
+        yield unattended(application, database, resource)
+
+
+_Show = Callable[[int, str], None]
+"""Shows how much is done, and says it."""
+
+
+@contextmanager
+def _bar(total: int, *, quiet: bool) -> Generator[_Show]:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    hidden = quiet or not console.is_terminal
+    with Bar(*columns, TimeRemainingColumn(), console=console, disable=hidden) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done, text: bar.update(task, completed=done, description=text)
+
+
+async def _last(steps: AsyncGenerator[T], show: Callable[[T], None]) -> T:
+    """Return the last of *steps*, each of which is shown; raises `_Interrupted` between two."""
+    with _signals() as caught:
+        async with aclosing(steps):
+            show(last := await anext(steps))
+            while not caught:
+                if (step := await anext(steps, None)) is None:
+                    return last
+                show(last := step)
+    raise _Interrupted
+
+
+class _Interrupted(Exception):
+    """A signal asked for the end."""
+
+
+@contextmanager
+def _signals() -> Generator[list[int]]:
+    """Collect the first signal that asks for the end; a second one is not waited for."""
+    caught: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        caught.append(number)
+        signal.signal(number, before[number])
+
+    before = {int(each): signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(work: Coroutine[Any, Any, int]) -> NoReturn:
+    """Do the *work*, and end with what it returns, or with what became of it."""
+    try:
+        code = asyncio.run(work)
+    except _Interrupted:
+        code = _failed("Interrupted: what is done stays, start again to go on.", _INTERRUPTED)
+    except Misuse as error:
+        code = _failed(str(error), _MISUSED)
+    except DBAPIError as error:
+        code = _failed(f"The database says: {error.orig}", _BROKEN)
+    except (Problem, OSError) as error:
+        code = _failed(f"{error} What is done stays, start again to go on.", _BROKEN)
+    except Exception:  # noqa: BLE001 — Python would end with 1, which says that rows were refused
+        traceback.print_exc()
+        code = _BROKEN
+    raise typer.Exit(code)
+
+
+def _failed(text: str, code: int) -> int:
+    typer.echo(text, err=True)
+    return code

@@ -1,0 +1,75 @@
+"""Which lane each operation of a resource takes, what it sends, and why."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import RouteContext, iter_route_contexts
+from sqlalchemy import Select
+from sqlalchemy.orm import DeclarativeBase
+
+from brickwork.cli.loading import resource
+from brickwork.database.database import Database
+from brickwork.fastpath import Included, Ordinary
+from brickwork.query.lookup import every, of_key, to_lock
+from brickwork.resource.definition import Shape
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One operation: its method and path, its lane and why, and the SQL that is known before."""
+
+    operation: str
+    lane: str
+    statements: Sequence[str]
+
+
+def explain(app: FastAPI, database: Database, name: str) -> Iterator[Explanation]:
+    """Yield the operations of the resource of *app* whose path is *name*; raises `Misuse`."""
+    _, shape = resource(app, name)
+    for route in iter_route_contexts(app.routes):
+        if getattr(route.endpoint, "shape", None) is shape:
+            yield _explanation(route, shape, database)
+
+
+def _explanation(route: RouteContext, shape: Shape[Any], database: Database) -> Explanation:
+    operation = f"{' '.join(route.methods or ())} {(route.path or '').replace(':key', '')}"
+    try:
+        return Explanation(operation, *_fast(route, shape, database))
+    except Ordinary as reason:
+        lane = f"ordinary, since {reason}"
+        return Explanation(operation, lane, [*_finding(route, shape, database)])
+
+
+def _fast(route: RouteContext, shape: Shape[Any], database: Database) -> tuple[str, Sequence[str]]:
+    """Return what is said of a fast lane, and what it sends; raises `Ordinary` if there is none."""
+    lane = getattr(route.endpoint, "lane", None) or Ordinary("no lane is made for it")
+    if isinstance(lane, Ordinary):
+        raise lane
+    found: Included[Any] = lane.included(route)
+    if not database.fast:
+        raise Ordinary("the database is not fast, or has methods of its own")
+    if observer := found.lane.observer(database):
+        raise Ordinary(f"SQLAlchemy calls code of the application: {observer}")
+    sent = [*found.lane.usual(_rows(shape), database)]
+    if not all(sent):
+        raise Ordinary(f"{database.url.get_backend_name()} has no statement of its own for it")
+    lane = "fast"
+    if found.fields.narrows:
+        lane += f", its rows narrowed by {shape.resource.__name__}.query besides"
+    return lane, [each.statement.sql for each in sent if each]
+
+
+def _finding(route: RouteContext, shape: Shape[Any], database: Database) -> Iterator[str]:
+    """Yield how the ordinary lane finds the row that is meant; what it writes, a flush decides."""
+    if (route.path or "").endswith("}"):
+        reads = "GET" in (route.methods or ())
+        rows = of_key(_rows(shape))
+        engine = database.reader if reads else database.writer
+        yield str((rows if reads else to_lock(rows)).compile(dialect=engine.dialect))
+
+
+def _rows(shape: Shape[Any]) -> Select[Any]:
+    model: type[DeclarativeBase] = shape.model
+    return every(model)

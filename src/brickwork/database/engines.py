@@ -1,0 +1,385 @@
+"""The engines of a database: how they lend connections, and what their errors mean."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, cast
+from weakref import WeakSet
+
+from pydantic_core import to_json
+from sqlalchemy import URL, Connection, Dialect, Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext, ExecutionContext
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.util import greenlet_spawn
+from sqlalchemy.util.concurrency import await_
+
+from brickwork.database.autocommit import stand_alone
+from brickwork.database.availability import (
+    EXHAUSTED,
+    SILENT,
+    UNREACHABLE,
+    Availability,
+    Outage,
+    away,
+    cause_of,
+    is_locked,
+    is_lost,
+    is_stale,
+    state_of,
+)
+from brickwork.database.connections import (
+    Hosts,
+    PostgresConnection,
+    begin_reading,
+    begin_writing,
+    deadline,
+    open_file,
+    prepare,
+    require_settings,
+    roll_back,
+)
+from brickwork.database.pool import ConnectTimeout, FairPool
+from brickwork.database.row_counts import confirm_writes
+from brickwork.database.urls import Target, driver_of, name_of, require_file, target_of
+from brickwork.problems import Unavailable
+
+_UNCACHED: Final[Mapping[str, Any]] = {
+    "statement_cache_size": 0,
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": str,  # no name, which another server would not know
+}
+"""The arguments of the driver where each transaction may be on another server."""
+
+_READ_ONLY: Final = "default_transaction_read_only"
+_ISOLATION: Final = "default_transaction_isolation"
+
+_READING: Final = "brickwork_reading"
+"""The execution option of an engine of SQLite that tells whether it only reads."""
+
+_watched: Final = WeakSet[Engine]()
+"""The engines of users that our listeners listen to."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Lender:
+    """Lends the connections of an engine, all by one deadline, and explains their errors."""
+
+    engine: AsyncEngine
+    availability: Availability
+    readonly: bool
+    timeout: float
+    """How many seconds there are for a connection."""
+    command_timeout: float | None
+    """How many seconds there are for a statement; as many as it takes if None."""
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The settings of PostgreSQL that a connection has from its begin."""
+    begin: Mapping[str, Any] | None = None
+    """What BEGIN says, as asyncpg takes it; None where something else says it."""
+
+    def __post_init__(self) -> None:
+        """Have the engine lend in this way, too."""
+        engine: Any = self.engine.sync_engine
+        self._connect: Callable[[], PoolProxiedConnection] = engine.raw_connection
+        engine.raw_connection = self._lend
+        event.listen(engine, "handle_error", self.explain)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is one of SQLite."""
+        return self.engine.dialect.name == "sqlite"
+
+    @property
+    def pool(self) -> FairPool:
+        """The pool of an engine of ours."""
+        return cast("FairPool", self.engine.sync_engine.pool)
+
+    async def lend(self) -> PoolProxiedConnection:
+        """Return a connection of our own engine; raises `Unavailable` if there is none in time."""
+        if self.pool.is_ready():
+            return self.pool.lend_now()
+        lent: PoolProxiedConnection = await greenlet_spawn(self._lend)
+        return lent
+
+    def refusal(self, error: BaseException, outage: Outage, *, again: bool = False) -> Unavailable:
+        """Return what to tell a client who is refused for *error*; log that the *outage* began."""
+        cause = cause_of(error)
+        if outage is SILENT and (state_of(cause) == "SQLITE_INTERRUPT" or not str(cause)):
+            cause = TimeoutError(f"no answer in {self.command_timeout:g} s")
+        self.availability.begin(outage, cause, readonly=self.readonly)
+        return away(again=again)
+
+    def explain(self, context: ExceptionContext) -> Unavailable | None:
+        """Have SQLAlchemy close what is lost; return what to tell a client of a statement too long.
+
+        Listens to errors of statements.
+        """
+        connection = context.connection
+        if (
+            context.engine is not self.engine.sync_engine
+            or not connection
+            or connection.invalidated
+        ):
+            return None
+        cause = cause_of(context.original_exception)
+        if isinstance(cause, TimeoutError):
+            context.is_disconnect = True
+            driver: Any = connection.connection.driver_connection
+            driver.terminate()
+            return self.refusal(cause, SILENT)
+        if is_lost(cause, readonly=self.readonly):
+            context.is_disconnect = True
+            context.invalidate_pool_on_disconnect = not is_stale(cause)
+        return None
+
+    def bound(
+        self, _dialect: Dialect, _entry: ConnectionPoolEntry, _: list[Any], options: dict[str, Any]
+    ) -> None:
+        """Bound the statements of a connection of PostgreSQL that is about to be opened."""
+        options.setdefault("connection_class", PostgresConnection)
+        options.setdefault("command_timeout", self.command_timeout)
+
+    def prepare(self, connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        """Set up a new *connection*."""
+        if self.is_sqlite:
+            prepare(connection, readonly=self.readonly, timeout=self.timeout)
+        elif self.settings:
+            require_settings(connection, self.settings)
+        elif self.begin:
+            connection.readonly = self.readonly  # as BEGIN of the session says, too
+        self.availability.reached()
+
+    def execute(self, cursor: Any, sql: str, parameters: Any, context: ExecutionContext) -> bool:
+        """Carry out a statement of SQLite, and interrupt it when it takes too long."""
+        driver = context.root_connection.connection.driver_connection
+        with deadline(driver, self.command_timeout):
+            cursor.execute(sql, parameters)
+        return True
+
+    def execute_many(
+        self, cursor: Any, sql: str, parameters: Any, context: ExecutionContext
+    ) -> bool:
+        """Carry out a statement of SQLite several times, all in the time of one."""
+        driver = context.root_connection.connection.driver_connection
+        with deadline(driver, self.command_timeout):
+            cursor.executemany(sql, parameters)
+        return True
+
+    def _lend(self) -> PoolProxiedConnection:
+        try:
+            if isinstance(self.engine.sync_engine.pool, FairPool):
+                return self._connect()
+            return await_(self._in_time())
+        except ConnectTimeout as error:
+            raise self.refusal(error, SILENT) from error
+        except PoolTimeout as error:
+            raise self.refusal(error, EXHAUSTED) from error
+        except Exception as error:
+            if is_locked(error):
+                raise
+            raise self.refusal(error, UNREACHABLE) from error
+
+    async def _in_time(self) -> PoolProxiedConnection:
+        try:
+            async with asyncio.timeout(self.timeout):
+                lent: PoolProxiedConnection = await greenlet_spawn(self._connect)
+        except TimeoutError as error:
+            raise ConnectTimeout(f"no connection in {self.timeout:g} s") from error
+        return lent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How an application wants to be connected to its database."""
+
+    pool_size: int
+    timeout: float
+    connect_args: Mapping[str, Any] | None
+    pooler: bool
+    isolation: str | None
+
+
+@dataclass(frozen=True)
+class Connected:
+    """A database, and what lends connections to it."""
+
+    target: Target
+    availability: Availability
+    writers: Lender
+    readers: Lender
+    may_be_fast: bool = True
+    """Whether statements may go past the session: the engines are ours."""
+
+
+def connected(
+    url: str | URL | AsyncEngine, reader: AsyncEngine | None, settings: Settings
+) -> Connected:
+    """Return the database at *url*, or that of an engine.
+
+    Raises `ValueError` if the promises cannot be kept there, or a setting would have no effect.
+    """
+    if isinstance(url, AsyncEngine):
+        if settings.connect_args or settings.pooler:
+            raise ValueError(
+                "An engine has arguments of its own: leave out connect_args and pooler."
+            )
+        return _given(url, reader or url, settings)
+    if reader:
+        raise ValueError("An engine that reads goes with one that writes: give both.")
+    target = target_of(url, settings.connect_args)
+    if settings.pooler or target.pooler:
+        target = _pooled(target)
+    if _is_sqlite(target.url):
+        arguments = {"async_creator_fn": open_file, **target.connect_args}
+        target = replace(target, connect_args=arguments)
+    availability = Availability(target.name, is_file=_is_sqlite(target.url))
+    writers, readers = (
+        _own(target, availability, settings, readonly=readonly) for readonly in (False, True)
+    )
+    return Connected(target, availability, writers, readers)
+
+
+def _pooled(target: Target) -> Target:
+    if _is_sqlite(target.url):
+        raise ValueError("SQLite has no pooler: leave it out.")
+    if cached := [name for name in _UNCACHED if target.connect_args.get(name)]:
+        raise ValueError(f"Behind a pooler nothing is cached: leave out {cached[0]}.")
+    return replace(target, pooler=True, connect_args={**target.connect_args, **_UNCACHED})
+
+
+def _is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+# --- Engines of our own ---------------------------------------------------------------------------
+
+
+def _own(
+    target: Target, availability: Availability, settings: Settings, *, readonly: bool
+) -> Lender:
+    is_sqlite = _is_sqlite(target.url)
+    isolation = settings.isolation or "read committed"
+    options = dict(target.connect_args)
+    command_timeout = options.pop("command_timeout", settings.timeout)
+    level: dict[str, Any] = {}
+    begin: Mapping[str, Any] | None = None
+    session = {_ISOLATION: isolation} | ({_READ_ONLY: "on"} if readonly else {})
+    if target.pooler:
+        level = {"isolation_level": isolation.upper()}
+        begin = {"isolation": isolation.replace(" ", "_"), "readonly": readonly}
+    if is_sqlite or target.pooler:
+        session = {}
+    if not is_sqlite:
+        options["server_settings"] = {**options.get("server_settings", {}), **session}
+    if len(options.get("host", ())) > 1:
+        options.setdefault("async_creator_fn", Hosts(settings.timeout))
+    if readonly and options.get("target_session_attrs") == "read-write":
+        options["target_session_attrs"] = "primary"  # the other would refuse this connection
+    engine = create_async_engine(
+        target.url,
+        poolclass=FairPool,
+        # SQLite has one writer at a time: the others wait in line, not in its busy loop.
+        pool_size=1 if is_sqlite and not readonly else settings.pool_size,
+        max_overflow=0,
+        pool_timeout=settings.timeout,
+        pool_reset_on_return=None,  # `roll_back` does it, and only where there is something
+        hide_parameters=True,
+        json_serializer=_to_json,
+        connect_args=options,
+        **level,
+    )
+    lender = Lender(
+        engine=engine,
+        availability=availability,
+        readonly=readonly,
+        timeout=settings.timeout,
+        command_timeout=command_timeout,
+        settings=session,
+        begin=begin,
+    )
+    _listen(engine, lender, begin_reading if readonly else begin_writing)
+    if readonly and isolation == "read committed" and session:
+        stand_alone(engine)
+    return lender
+
+
+def _to_json(document: object) -> str:
+    return to_json(document).decode()
+
+
+# --- Engines of users -----------------------------------------------------------------------------
+
+
+def _given(engine: AsyncEngine, reader: AsyncEngine, settings: Settings) -> Connected:
+    """Return the database of *engine*; *reader* is for requests that only read.
+
+    Both may be the same. What the settings of our own connections say, BEGIN says on theirs.
+    """
+    target = Target(engine.url, {}, name_of(engine.url))
+    availability = Availability(target.name, is_file=_is_sqlite(target.url))
+    for each in (engine, reader):
+        _require_usable(each)
+    writers = _borrowed(engine, availability, settings, readonly=False)
+    readers = _borrowed(reader, availability, settings, readonly=True)
+    return Connected(target, availability, writers, readers, may_be_fast=False)
+
+
+def _borrowed(
+    engine: AsyncEngine, availability: Availability, settings: Settings, *, readonly: bool
+) -> Lender:
+    is_sqlite = _is_sqlite(engine.url)
+    isolation = settings.isolation
+    options: dict[str, Any] = {_READING if is_sqlite else "postgresql_readonly": readonly}
+    if isolation and not is_sqlite:
+        options["isolation_level"] = isolation.upper()
+    lender = Lender(
+        engine=engine.execution_options(**options),
+        availability=availability,
+        readonly=readonly,
+        timeout=settings.timeout,
+        command_timeout=settings.timeout,
+    )
+    if engine.sync_engine not in _watched:
+        _watched.add(engine.sync_engine)
+        _listen(engine, lender, _begin_either)
+    return lender
+
+
+def _require_usable(engine: AsyncEngine) -> None:
+    """Raise `ValueError` for an engine on which the promises cannot be kept."""
+    _ = driver_of(engine.url)
+    level = getattr(engine.dialect, "_on_connect_isolation_level", None)
+    if "AUTOCOMMIT" in {engine.get_execution_options().get("isolation_level"), level}:
+        raise ValueError("The engine commits each statement: make it without AUTOCOMMIT.")
+    if _is_sqlite(engine.url):
+        require_file(engine.url)
+        count = getattr(engine.sync_engine.pool, "checkedin", int)
+        if engine.sync_engine not in _watched and count():
+            raise ValueError("The engine is in use: give it to Database before it connects.")
+
+
+def _begin_either(connection: Connection) -> None:
+    """Begin a transaction of SQLite on a connection that readers and writers share."""
+    readonly = connection.get_execution_options().get(_READING, False)
+    driver: Any = connection.connection.driver_connection
+    await_(driver.execute(f"PRAGMA query_only = {'ON' if readonly else 'OFF'}"))
+    (begin_reading if readonly else begin_writing)(connection)
+
+
+# --- Both -----------------------------------------------------------------------------------------
+
+
+def _listen(engine: AsyncEngine, lender: Lender, begin: Callable[[Connection], None]) -> None:
+    """Listen to the events of *engine*; *begin* begins transactions of SQLite."""
+    target = engine.sync_engine
+    event.listen(target, "connect", lender.prepare)
+    event.listen(target, "reset", roll_back)
+    if not lender.readonly:
+        confirm_writes(target)
+    if lender.is_sqlite:
+        event.listen(target, "begin", begin)
+        event.listen(target, "do_execute", lender.execute)
+        event.listen(target, "do_executemany", lender.execute_many)
+    else:
+        event.listen(target, "do_connect", lender.bound)

@@ -1,0 +1,245 @@
+"""The outermost layer: it gives a request its id, and refuses one that is too large."""
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from math import inf
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from brickwork.context import REQUEST_ID
+from brickwork.database.database import Database, running_database
+from brickwork.database.redaction import redacted
+from brickwork.http.error_handling import REFUSED
+from brickwork.http.ownership import Ownership
+from brickwork.http.paths import ROOT
+from brickwork.http.routing import as_get
+from brickwork.http.workers import count_workers
+from brickwork.limits import Limits, current
+from brickwork.models.model import new_key
+from brickwork.problems import (
+    ContentTooLarge,
+    Fault,
+    HeadersTooLarge,
+    Malformed,
+    Problem,
+    UriTooLong,
+)
+from brickwork.query.cursors import Signer, signer
+from brickwork.schemas.json_values import NOT_TEXT
+
+_REQUEST_ID: Final = REQUEST_ID.lower().encode()
+_MOUNTED: Final = "app_root_path"
+"""The key that Starlette adds to the scope of a mounted application, which gets no lifespan."""
+
+_LIMITER: Final = "starlette._body_limit_responder"
+"""The key under which Starlette finds the limiter that counts the bytes of a body already."""
+
+_UNSIGNED: Final = (
+    "{count} processes serve the application, and each would sign cursors with a key of its own, "
+    "which the others refuse: give all the same keys, install(app, cursor_keys=[…])."
+)
+_SANE: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+
+_HOST: Final = re.compile(
+    rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+)(?::[0-9]{0,5})?"
+)
+"""A host and a port (RFC 3986, section 3.2); a comma would make a list of it."""
+
+
+_ESCAPES: Final = 1_000
+"""How many backslashes a cookie may have: Python 3.11.7 needs a second for sixteen thousand."""
+
+
+DatabaseCheck = Callable[[Any, Database], Awaitable[None]]
+"""Checks the database of an application, and logs what it lacks."""
+
+
+class Edge:
+    """ASGI middleware that `install` adds to an application."""
+
+    def __init__(  # noqa: PLR0913 — what `install` knows
+        self,
+        app: ASGIApp,
+        limits: Limits,
+        signer: Signer,
+        ownership: Ownership,
+        *,
+        check_database: DatabaseCheck,
+        earlier_limit: int | None,
+        development: bool,
+    ) -> None:
+        """Stand before *app*, and let nothing through that exceeds *limits*.
+
+        *signer* writes and reads the cursors of its lists. Except in *development*, several
+        processes do not start with a key each. *check_database* is called at the start-up. Routes
+        that by *ownership* are older than `install` have no limits, except *earlier_limit* for the
+        bytes of a body.
+        """
+        self.app = app
+        self.limits = limits
+        self.signer = signer
+        self.development = development
+        self._ownership = ownership
+        self._earlier_limit = earlier_limit
+        self._check_database = check_database
+        self._is_checked = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or have it answered."""
+        if scope["type"] == "lifespan":
+            if self.signer.is_alone and not self.development and (count := count_workers()) > 1:
+                await receive()
+                failure = _UNSIGNED.format(count=count)
+                await send({"type": "lifespan.startup.failed", "message": failure})
+                return
+            send = self._checking(scope, send)
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if not self._is_checked and _MOUNTED in scope:
+            await self._check(scope)
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = headers.get(_REQUEST_ID, b"").decode("latin-1")
+        scope[REQUEST_ID] = given if _SANE.fullmatch(given) else str(new_key())
+        scope[ROOT] = scope.get("root_path", "")
+        state = scope.setdefault("state", {})
+        if "database" not in state and (database := running_database(scope)):
+            state["database"] = database
+        current.set(self.limits)
+        signer.set(self.signer)
+        if "\ufffd" in scope["path"] and "raw_path" in scope:
+            scope["path"] = _text(scope["raw_path"])
+        if scope["method"] == "HEAD" and self._ownership.takes_head(scope):
+            scope = as_get(scope)
+        if problem := self._refusal(scope):
+            # The innermost middleware answers, so that the others see the answer; no cookie is
+            # left for one of them to read.
+            others = [each for each in scope["headers"] if each[0] != b"cookie"]
+            scope.update({REFUSED: problem, "headers": others})
+        body = _Body(scope, receive, self.limits.body, self._earlier_limit, self._ownership)
+        await self._carry_out(scope, body, send)
+
+    async def _carry_out(self, scope: Scope, body: "_Body", send: Send) -> None:
+        """Have a request answered; the server logs an error, so that is raised without values."""
+        scope[_LIMITER] = body
+        try:
+            await self.app(scope, body.receive, _stamped(scope, send))
+        except Exception as error:  # noqa: BLE001 — it is raised below, where it has no context
+            failure = redacted(error)
+        else:
+            return
+        raise failure
+
+    def _checking(self, scope: Scope, send: Send) -> Send:
+        """Return a *send* that checks the database when the start-up is complete."""
+
+        async def send_checking(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                await self._check(scope)
+            await send(message)
+
+        return send_checking
+
+    async def _check(self, scope: Scope) -> None:
+        """Check the database at the start-up, or at the first request of a mounted application."""
+        self._is_checked = True
+        database = scope.get("state", {}).get("database")
+        if isinstance(database, Database) and REQUEST_ID not in scope:
+            await self._check_database(scope["app"], database)
+
+    def _refusal(self, scope: Scope) -> Problem | None:
+        problem = self._excess(scope)
+        if problem and self._ownership.is_earlier(scope, scope[ROOT]):
+            problem = None
+        if any(value.count(b"\\") > _ESCAPES for value in _values(scope, b"cookie")):
+            return HeadersTooLarge(f"A cookie may have {_ESCAPES} backslashes.")
+        if not (problem or _has_host(scope)):
+            fault = Fault(code="host", detail="A request has one Host.", header="Host")
+            return Malformed("The Host is missing, or is not one host.", errors=[fault])
+        return problem
+
+    def _excess(self, scope: Scope) -> Problem | None:
+        query: bytes = scope["query_string"]
+        length = len(scope.get("raw_path") or scope["path"]) + len(b"?" + query if query else b"")
+        if length > self.limits.url:
+            return UriTooLong(f"The URL may have {self.limits.url} bytes.")
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > self.limits.headers:
+            return HeadersTooLarge(f"The headers may have {self.limits.headers} bytes.")
+        try:
+            unquote_to_bytes(query).decode()
+        except UnicodeDecodeError:
+            return Malformed("The query is not UTF-8.")
+        return None
+
+
+class _Body:
+    """The body of a request, of which nobody reads more than the limit.
+
+    To Starlette it is the limiter that counts already: `include_router(…, max_body_size=…)` then
+    sets `max_body_size`, where Starlette would answer in plain text. The smaller limit counts.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        limit: int,
+        earlier_limit: int | None,
+        ownership: Ownership,
+    ) -> None:
+        self.max_body_size: float = inf
+        self.total_size = 0
+        self._scope = scope
+        self._root_path = scope[ROOT]
+        self._receive = receive
+        self._limit = limit
+        self._earlier_limit = inf if earlier_limit is None else earlier_limit
+        self._ownership = ownership
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        self._declared = int(length[:20]) if length.isdigit() else 0
+
+    async def receive(self) -> Message:
+        """Return the next message; raises `ContentTooLarge` beyond the limit."""
+        self._check(self._declared)
+        message = await self._receive()
+        self.total_size += len(message.get("body", b""))
+        self._check(self.total_size)
+        return message
+
+    def _check(self, size: int) -> None:
+        limit = min(self._limit, self.max_body_size)
+        if size > limit and self._ownership.is_earlier(self._scope, self._root_path):
+            limit = self._earlier_limit if self.max_body_size == inf else self.max_body_size
+        if size > limit:
+            raise ContentTooLarge(f"The body may have {limit} bytes.")
+
+
+def _stamped(scope: Scope, send: Send) -> Send:
+    """Return *send*, which then puts the id of the request on the answer."""
+
+    async def send_stamped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)[REQUEST_ID] = scope[REQUEST_ID]
+        await send(message)
+
+    return send_stamped
+
+
+def _values(scope: Scope, header: bytes) -> Sequence[bytes]:
+    return [value for name, value in scope["headers"] if name == header]
+
+
+def _has_host(scope: Scope) -> bool:
+    """Tell whether a request names one host, or none where HTTP lets it (RFC 9112, section 3.2)."""
+    hosts = _values(scope, b"host")
+    if not hosts:
+        return scope.get("http_version") != "1.1"
+    return len(hosts) == 1 and bool(_HOST.fullmatch(hosts[0].strip(b" \t")))
+
+
+def _text(path: bytes) -> str:
+    """Return *path* as text; what is not UTF-8 in it names nothing, and not what U+FFFD names."""
+    return NOT_TEXT.sub("\0", unquote_to_bytes(path).decode(errors="surrogateescape"))

@@ -1,0 +1,168 @@
+"""Parts of openapi.json: problems, headers and media types of operations."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from brickwork.context import REQUEST_ID
+from brickwork.http.negotiation import MERGE_PATCH, NDJSON
+from brickwork.http.problem_response import MEDIA_TYPE
+from brickwork.problems import of_status
+
+_NAME: Final = "ProblemDetails"
+_FAULT: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["code", "detail"],
+    "properties": {
+        "pointer": {
+            "type": "string",
+            "description": "A JSON pointer into the body: `#/title`.",
+        },
+        "parameter": {
+            "type": "string",
+            "description": "The name of a query parameter.",
+        },
+        "header": {"type": "string", "description": "The name of a header."},
+        "code": {"type": "string", "description": "What is wrong, for programs."},
+        "detail": {"type": "string", "description": "What is wrong, for people."},
+        "minimum": {"description": "The least value."},
+        "maximum": {"description": "The greatest value."},
+        "exclusive_minimum": {"description": "A bound below every value."},
+        "exclusive_maximum": {"description": "A bound above every value."},
+        "min_length": {"type": "integer", "description": "The least length, or count of items."},
+        "max_length": {"type": "integer", "description": "The greatest length, or count of items."},
+        "pattern": {"type": "string", "description": "The regular expression that a text matches."},
+        "allowed": {"type": "array", "description": "All values there are.", "items": {}},
+    },
+}
+_PROBLEM: Final[dict[str, Any]] = {
+    "title": _NAME,
+    "description": "Why a request was not carried out (RFC 9457).",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": {"type": "string"},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": {"type": "string"},
+        "instance": {"type": "string", "description": "The id of the request."},
+        "errors": {"type": "array", "items": _FAULT},
+    },
+}
+
+
+SCHEMAS: Final[Mapping[str, Any]] = {_NAME: _PROBLEM}
+"""The schemas that responses refer to, by their names."""
+
+_TAGS: Final[dict[str, Any]] = {"type": "string", "pattern": r'^(\*|"[!#-~]*")$'}
+_HEADERS: Final[dict[str, Any]] = {
+    "Idempotency-Key": {
+        "description": "Names this request: sent again with it, it is not carried out again.",
+        "schema": {"type": "string", "pattern": "^[!#-~][!-~]{0,254}$"},
+    },
+    "If-Match": {
+        "description": "The row must be of one of these versions (RFC 9110).",
+        "schema": _TAGS,
+    },
+    "If-None-Match": {
+        "description": "The row must be of none of these versions (RFC 9110).",
+        "schema": _TAGS,
+    },
+}
+
+
+RESPONSE_HEADERS: Final[Mapping[str, Any]] = {
+    "ETag": {
+        "description": "The version of the row (RFC 9110).",
+        "schema": {"type": "string", "pattern": r'^(W/)?"[!#-~]*"$'},
+    },
+    "Location": {
+        "description": "The path of the new row.",
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
+    "Link": {
+        "description": "The paths of other pages: `first`, `prev`, `next` and `last` (RFC 8288).",
+        "schema": {"type": "string"},
+    },
+    "X-Total-Count": {
+        "description": "The number of rows, if the request asks for it with `count`.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "Idempotency-Replayed": {
+        "description": "Is `true` if an earlier request with the same key had this response.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+    "Preference-Applied": {
+        "description": "The preference that the response follows (RFC 7240).",
+        "schema": {"type": "string"},
+    },
+    "Retry-After": {
+        "description": "The seconds after which to send the request again.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "WWW-Authenticate": {
+        "description": "How to authenticate (RFC 9110).",
+        "schema": {"type": "string"},
+    },
+    "Accept": {
+        "description": "The media types that the operation reads.",
+        "schema": {"type": "string"},
+    },
+    "Accept-Patch": {
+        "description": "The media types that the operation reads (RFC 5789).",
+        "schema": {"type": "string"},
+    },
+    REQUEST_ID: {
+        "description": "The id of the request, which the log has too.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._~-]{1,128}$"},
+    },
+}
+"""The headers of responses, by their names."""
+
+_OF_FAILURES: Final[Mapping[int, Iterable[str]]] = {
+    401: ["WWW-Authenticate"],
+    409: ["Retry-After"],
+    412: ["ETag"],
+    415: ["Accept", "Accept-Patch"],
+    429: ["Retry-After"],
+    503: ["Retry-After"],
+}
+
+
+def headers(names: Iterable[str]) -> dict[str, Any]:
+    """Return what an operation adds that reads the headers *names*."""
+    return {"parameters": [{"name": name, "in": "header", **_HEADERS[name]} for name in names]}
+
+
+def response_headers(*names: str) -> dict[str, Any]:
+    """Return what a response adds that has the headers *names* of `RESPONSE_HEADERS`."""
+    return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}}
+
+
+def described(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of an operation that may fail with *statuses*."""
+    schema = {"$ref": f"#/components/schemas/{_NAME}"}
+    return {
+        status: {
+            "description": of_status(status).title,
+            "content": {MEDIA_TYPE: {"schema": schema}},
+        }
+        for status in statuses
+    }
+
+
+def failure(status: int) -> tuple[str, dict[str, Any]]:
+    """Return the name and the content of the component for responses with *status*."""
+    name = re.sub(r"\W", "", of_status(status).__name__)
+    names = (REQUEST_ID, *_OF_FAILURES.get(status, ()))
+    return name, described([status])[status] | response_headers(*names)
+
+
+def exported() -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a list that may also be answered as lines, each an item of it."""
+    return {200: {"content": {NDJSON: {}}}}
+
+
+def also_merge_patch() -> dict[str, Any]:
+    """Return what an operation that takes JSON adds to take it as a merge patch."""
+    return {"requestBody": {"content": {MERGE_PATCH: {}}}}

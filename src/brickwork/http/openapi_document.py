@@ -1,0 +1,238 @@
+"""The openapi.json of an application."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
+from http.client import responses as phrases
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+
+from brickwork.context import REQUEST_ID
+from brickwork.database.database import get_db
+from brickwork.http.negotiation import JSON, MERGE_PATCH, NDJSON
+from brickwork.http.openapi import RESPONSE_HEADERS, SCHEMAS, described, failure, response_headers
+from brickwork.http.routing import Route
+from brickwork.http.statuses import named_statuses
+from brickwork.limits import Limits, current
+from brickwork.query.list_query import WRITTEN_DEFAULT
+from brickwork.schemas.strict_json import is_array, is_object
+from brickwork.schemas.strictness import INT64, TEXT_PATTERN
+
+_OF_FASTAPI: Final = ("HTTPValidationError", "ValidationError")
+_ERROR: Final = 400
+_ALWAYS: Final = {400, 414, 422, 431, 500}
+_OF_A_BODY: Final = {413, 415}
+
+Document = dict[str, Any]
+
+
+def describe(app: FastAPI, limits: Limits, keeps: Callable[[RouteContext], bool]) -> None:
+    """Complete the openapi.json of *app* with its *limits*, and with each error as a problem.
+
+    A route that *keeps* the contract answers every error with a problem.
+    """
+    generate = app.openapi
+    known: tuple[Document, Document] | None = None
+
+    def openapi() -> Document:
+        nonlocal known
+        token = current.set(limits)
+        try:
+            document = generate()
+        finally:
+            current.reset(token)
+        if known is None or known[0] is not document:
+            known = document, _completed(document, app, keeps)
+        return known[1]
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _completed(document: Document, app: FastAPI, keeps: Callable[[RouteContext], bool]) -> Document:
+    completed: Document = _exact(document)
+    failures: Document = {}
+    for (path, method), route in _operations(app).items():
+        if not isinstance(route.original_route, Route):  # which alone keeps to the bounds
+            completed["paths"][path][method] = deepcopy(document["paths"][path][method])
+        if keeps(route):
+            operation = completed["paths"][path][method]
+            _complete(operation, route)
+            failures |= _shared(operation["responses"])
+    components: Document = completed.setdefault("components", {})
+    schemas: Document = components.setdefault("schemas", {})
+    schemas |= SCHEMAS
+    components |= {"responses": dict(sorted(failures.items())), "headers": {**RESPONSE_HEADERS}}
+    for kind, names in {"schemas": _OF_FASTAPI, "headers": RESPONSE_HEADERS}.items():
+        _remove_unused(completed, kind, names)
+    for kind in ("responses", "headers"):
+        if not components[kind]:
+            del components[kind]
+    _exemplify(schemas)
+    return completed
+
+
+def _operations(app: FastAPI) -> dict[tuple[str, str], RouteContext]:
+    """Return the routes of *app* by path and method; FastAPI describes the last of several."""
+    return {
+        (str(route.path_format), method.lower()): route
+        for route in iter_route_contexts(app.routes)
+        if isinstance(route.original_route, APIRoute) and route.include_in_schema
+        for method in route.methods or ()
+    }
+
+
+def _complete(operation: Document, route: RouteContext) -> None:
+    """Add what *operation* may answer, and have each error be a problem."""
+    responses: Document = operation["responses"]
+    if _HTTP_VALIDATION_ERROR in json.dumps(responses.get("422")):
+        del responses["422"]
+    for status in _statuses(operation, route):
+        responses.setdefault(str(status), {"description": phrases.get(status, "Error")})
+    every = response_headers(REQUEST_ID)["headers"]
+    for name, response in responses.items():
+        if "$ref" in response:  # another route has the same path and method
+            continue
+        status = int(name) if name.isdecimal() else 0
+        if status >= _ERROR and "content" not in response:
+            (problem,) = described([status]).values()
+            is_usual = response["description"] == phrases.get(status, "Error")
+            responses[name] = problem if is_usual else problem | response
+        elif status < _ERROR:
+            response["headers"] = every | response.get("headers", {})
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+_HTTP_VALIDATION_ERROR: Final = json.dumps("#/components/schemas/HTTPValidationError")
+
+
+def _statuses(operation: Document, route: RouteContext) -> set[int]:
+    """Return the statuses of errors that *operation* may have, of those that are known."""
+    calls = [*_calls(route.dependant)]
+    found = {status for each in calls for status in named_statuses(each)}
+    if operation.get("security"):
+        found |= {401, 403}
+    if not isinstance(route.original_route, Route):
+        return found | {422} if "parameters" in operation or "requestBody" in operation else found
+    found |= _ALWAYS
+    if route.response_model:
+        found.add(406)
+    if "requestBody" in operation:
+        found |= _OF_A_BODY
+    if "{" in str(route.path_format):
+        found.add(404)
+    if get_db in calls:
+        found |= {503} if route.methods == {"GET"} else {409, 503}
+    return found
+
+
+def _calls(dependant: Dependant) -> Iterator[object]:
+    """Yield what *dependant* depends on, directly or indirectly."""
+    for each in dependant.dependencies:
+        yield each.call
+        yield from _calls(each)
+
+
+def _shared(responses: Document) -> Document:
+    """Put references into *responses*, and return the components that they refer to by name."""
+    shared: Document = {}
+    for status, response in responses.items():
+        if status.isdecimal() and response in described([int(status)]).values():
+            name, component = failure(int(status))
+            shared[name] = component
+            responses[status] = {"$ref": f"#/components/responses/{name}"}
+    return shared
+
+
+def _remove_unused(document: Document, kind: str, names: Iterable[str]) -> None:
+    """Remove the components *names* that nothing in *document* refers to."""
+    components = document["components"][kind]
+    for name in names:
+        if f'"#/components/{kind}/{name}"' not in json.dumps(document):
+            components.pop(name, None)
+
+
+_OBJECT: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "description": "Any JSON object, nested to a depth, without null characters.",
+    "propertyNames": {"pattern": TEXT_PATTERN},
+    "additionalProperties": True,
+}
+"""Free JSON. It says nothing of what is inside: client generators fail on recursive schemas."""
+
+
+def _exact(document: Any) -> Any:
+    """Return *document* with what a schema of Pydantic's and FastAPI's does not say.
+
+    The bounds of integers are integers, which FastAPI makes floats, and free JSON is what a guard
+    lets through.
+    """
+    if is_array(document):
+        return [_exact(each) for each in document]
+    if not is_object(document):
+        return document
+    exact = {name: _exact(value) for name, value in document.items()}
+    if exact.get("patternProperties") == {TEXT_PATTERN: {}}:
+        del exact["patternProperties"]
+        exact = {**_OBJECT, **exact}
+    if NDJSON in exact:
+        listed: Any = exact[JSON]
+        exact[NDJSON] = {"schema": listed["schema"]["items"]}
+    if MERGE_PATCH in exact:
+        exact[MERGE_PATCH] = exact[JSON]
+    if exact.get("in") == "query" and is_object(schema := exact.get("schema")):
+        exact |= _parameter(schema)
+    if exact.get("type") == "integer":
+        for name, limit in zip(("minimum", "maximum"), INT64, strict=True):
+            if isinstance(bound := exact.get(name), float):
+                exact[name] = limit if bound == float(limit) else int(bound)
+    return exact
+
+
+def _exemplify(schema: object) -> None:
+    """Add an example to each text in *schema* that has neither an example nor a default.
+
+    Swagger UI would make one from the pattern of a text: random characters.
+    """
+    if is_array(schema):
+        for each in schema:
+            _exemplify(each)
+    elif is_object(schema) and not is_array(schema.get("examples")):
+        for each in schema.values():
+            _exemplify(each)
+        kind, pattern = schema.get("type"), schema.get("pattern")
+        if kind == "string" and pattern == TEXT_PATTERN and "default" not in schema:
+            shortest: Any = schema.get("minLength", 0)
+            longest: Any = schema.get("maxLength")
+            schema["examples"] = ["string".ljust(shortest, "g")[:longest]]
+
+
+def _parameter(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *schema*, of a query parameter, without the null that no query can send.
+
+    How several values are written is said of the parameter, and not in its schema.
+    """
+    others = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
+    if len(others) == 1:
+        rest = {name: value for name, value in schema.items() if name != "anyOf"}
+        schema = rest | others[0]
+    style = {name: schema[name] for name in ("style", "explode") if name in schema}
+    plain = {k: v for k, v in schema.items() if k not in style and (k, v) != ("default", None)}
+    if written := plain.pop(WRITTEN_DEFAULT, None):
+        plain["default"] = written
+    if is_object(items := plain.get("items")):
+        plain["items"] = _bounded(items)
+    return {"schema": _bounded(plain), **style}
+
+
+def _bounded(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *schema* with what every text and every integer must be, if it is of one."""
+    match schema.get("type"):
+        case "string" if not schema.keys() & {"enum", "const", "format"}:
+            return {"pattern": TEXT_PATTERN, **schema}
+        case "integer":
+            return {"minimum": INT64[0], "maximum": INT64[1], **schema}
+        case _:
+            return {**schema}

@@ -1,0 +1,81 @@
+"""The pages that the `type` of a problem leads to: what it means, and what to do about it."""
+
+from html import escape
+from inspect import cleandoc
+from typing import Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from brickwork.http.paths import root_path
+from brickwork.http.routing import Route
+from brickwork.problems import NotFound, Problem, family, of_status
+
+router: Final = APIRouter(
+    prefix="/problems",
+    tags=["problems"],  # functions that name operations rely on one
+    include_in_schema=False,
+    route_class=Route,
+)
+
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="icon" href="data:,">
+<style>
+body {{ font: 1.1rem/1.6 system-ui; max-width: 42rem; margin: 3rem auto; padding: 0 1rem }}
+code {{ font-size: .95em }} dt {{ font-weight: 600; margin-top: 1rem }} dd {{ margin: 0 }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+{content}
+</body>
+</html>
+"""
+
+
+@router.get("")
+async def list_problems(request: Request) -> HTMLResponse:
+    """Show every problem there is."""
+    path = _path(request)
+    rows = [
+        f'<li><a href="{path}/{each.code}">{escape(each.title)}</a> ({each.status:d})</li>'
+        for each in sorted(family(), key=lambda each: (each.status, each.code))
+    ]
+    return _page("Problems", f"<ul>{''.join(rows)}</ul>")
+
+
+@router.get("/{code}")
+async def show_problem(request: Request, code: str) -> HTMLResponse:
+    """Show what one problem means."""
+    known = (*family(), *(of_status(status) for status in range(400, 600)))
+    for each in known:
+        if each.code == code:
+            return _page(each.title, _described(each, _path(request)))
+    raise NotFound("There is no such problem.")
+
+
+def _described(problem: type[Problem], path: str) -> str:
+    retry = "Yes, later." if problem.retry else "No: it would have the same answer."
+    rows = {
+        "Status": f"{problem.status:d}",
+        "Type": f"{path}/{problem.code}",
+        "What it means": cleandoc(problem.__doc__ or problem.title),
+        "What to do": problem.remedy,
+        "Is it worth sending again, unchanged?": retry,
+    }
+    terms = (f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in rows.items())
+    return f'<dl>{"".join(terms)}</dl><p><a href="{path}">All problems</a></p>'
+
+
+def _path(request: Request) -> str:
+    """Return the path of the list of problems, behind the prefix of a proxy or a mount."""
+    return root_path(request.scope) + router.prefix
+
+
+def _page(title: str, content: str) -> HTMLResponse:
+    return HTMLResponse(_PAGE.format(title=escape(title), content=content))

@@ -1,0 +1,100 @@
+"""uvicorn's HTTP protocol, with an end to URLs, headers and trailers, and problems for answers.
+
+For `uvicorn --http brickwork.protocol:Protocol`. What comes before an application cannot be
+bounded by it: uvicorn's own protocol keeps a URL and headers of any length, adds the trailers of a
+body to its headers, and answers what is no HTTP in plain text.
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import ClassVar, cast
+
+from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from brickwork.context import REQUEST_ID
+from brickwork.http.paths import ROOT
+from brickwork.http.problem_response import answer
+from brickwork.http.transport import Joined
+from brickwork.limits import Limits
+from brickwork.models.model import new_key
+from brickwork.problems import HeadersTooLarge, Malformed, Problem, UriTooLong
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection; it is closed when a request is refused here."""
+
+    longest_head: ClassVar = 65_536
+    """How many bytes may come beside the body: request line, headers, chunk sizes, trailers."""
+
+    framing: ClassVar = 8
+    """How many bytes more a chunk may have for each byte of the body that it brings."""
+
+    _in_head = True
+    _has_line = False
+    _line = 0
+    _overhead = 0
+    _is_refused = False
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.transport = cast("asyncio.Transport", Joined(transport))
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        if self._overhead > self.longest_head and not self._is_refused:
+            self.send_400_response("")
+        if not (self._is_refused or self.transport.is_closing()):
+            if not self._has_line:
+                line, newline, _ = data.partition(b"\n")
+                self._line, self._has_line = self._line + len(line), bool(newline)
+            self._overhead += len(data)
+            super().data_received(data)
+
+    @override
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # else it is a trailer, which nobody reads (RFC 9110, section 6.5.1)
+            super().on_header(name, value)
+
+    @override
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._in_head = False
+
+    @override
+    def on_body(self, body: bytes) -> None:
+        self._overhead = max(0, self._overhead - len(body) * (1 + self.framing))
+        super().on_body(body)
+
+    @override
+    def on_message_complete(self) -> None:
+        self._in_head, self._has_line, self._line, self._overhead = True, False, 0, 0
+        super().on_message_complete()
+
+    @override
+    def send_400_response(self, msg: str) -> None:
+        self._is_refused = True
+        last = cast("RequestResponseCycle | None", self.cycle)
+        if last and self._in_head and not last.response_complete:
+            last.keep_alive = False  # the answers to earlier requests go out, and no more
+            return
+        is_begun = last and not self._in_head and last.response_started
+        if not (is_begun or self.pipeline):
+            self._answer()
+        self.transport.close()
+
+    def _answer(self) -> None:
+        scope = {REQUEST_ID: str(new_key()), ROOT: self.root_path}
+        response = answer(self._refusal(), scope)
+        status = HTTPStatus(response.status_code)
+        head = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), b"connection: close"]
+        head += [b"%s: %s" % header for header in response.raw_headers]
+        self.transport.write(b"\r\n".join([*head, b"", bytes(response.body)]))
+
+    def _refusal(self) -> Problem:
+        if self._line > Limits().url:
+            return UriTooLong(f"The URL may have {Limits().url} bytes.")
+        if self._overhead > self.longest_head:
+            return HeadersTooLarge(f"The headers may have {Limits().headers} bytes.")
+        return Malformed("The request is not HTTP.")

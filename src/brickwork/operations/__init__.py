@@ -1,0 +1,1 @@
+"""The operations of a resource, an endpoint each."""

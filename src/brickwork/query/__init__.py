@@ -1,0 +1,1 @@
+"""Filters, order, pages and keys."""

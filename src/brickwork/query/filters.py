@@ -1,0 +1,236 @@
+"""Filters: `views__gte` names a column, perhaps of a row referred to, and an operator."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from enum import Enum
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Enum as EnumType,
+    Integer,
+    and_,
+    bindparam,
+    inspect,
+    literal,
+    not_,
+)
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, RelationshipProperty
+from sqlalchemy.types import TypeEngine
+
+from brickwork.database.text import contains, icontains, sortable, startswith
+from brickwork.models.columns import has_json_null, held_by, require_comparable
+from brickwork.models.soft_delete import visible
+
+Test = Callable[[ColumnElement[Any], Any], ColumnElement[bool]]
+"""What an operator makes of a column and a value."""
+
+_ORDERED: Final = (str, int, float, UUID, datetime, date, time)
+_PLAIN: Final = (*_ORDERED, bool, Enum)
+
+
+@dataclass(frozen=True)
+class Operator:
+    """How an operator compares, and the types of columns it is for."""
+
+    test: Test
+    kinds: tuple[type, ...] = _PLAIN
+
+
+def _value(column: ColumnElement[Any], value: Any) -> ColumnElement[Any]:
+    return literal(value, _comparable(column))
+
+
+def _values(column: ColumnElement[Any], values: Sequence[Any]) -> BindParameter[Any]:
+    return bindparam(None, [*values], _comparable(column), unique=True, expanding=True)
+
+
+def _comparable(column: ColumnElement[Any]) -> TypeEngine[Any]:
+    """Return the type of values for *column*: an integer beyond it is larger, and no error."""
+    return BigInteger() if isinstance(column.type, Integer) else column.type
+
+
+def _compared(compare: Callable[[Any, Any], ColumnElement[bool]]) -> Test:
+    def test(column: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
+        return compare(sortable(column), _value(column, value))
+
+    return test
+
+
+OPERATORS: Final[Mapping[str, Operator]] = {
+    "eq": Operator(lambda column, value: column == _value(column, value)),
+    "ne": Operator(lambda column, value: column.is_distinct_from(_value(column, value))),
+    "gt": Operator(_compared(lambda column, value: column > value), _ORDERED),
+    "gte": Operator(_compared(lambda column, value: column >= value), _ORDERED),
+    "lt": Operator(_compared(lambda column, value: column < value), _ORDERED),
+    "lte": Operator(_compared(lambda column, value: column <= value), _ORDERED),
+    "in": Operator(lambda column, value: column.in_(_values(column, value))),
+    "contains": Operator(contains, (str,)),
+    "icontains": Operator(icontains, (str,)),
+    "startswith": Operator(startswith, (str,)),
+    "isnull": Operator(
+        lambda column, value: column.is_(None) if value else column.is_not(None), (object,)
+    ),
+}
+"""What may follow the name of a column; `eq` is what the name alone means."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One comparison: through the references of *path*, a column and an operator."""
+
+    path: tuple[InstrumentedAttribute[Any], ...]
+    column: InstrumentedAttribute[Any]
+    operator: str = "eq"
+
+    def condition(self, value: Any) -> ColumnElement[bool]:
+        """Return what is true of the rows that *value* leaves."""
+        if self.path and self.operator == "ne":  # a row that refers to none differs as well
+            return not_(Filter(self.path, self.column).condition(value))
+        found = OPERATORS[self.operator].test(self.column.expression, value)
+        for reference in reversed(self.path):
+            found = reference.has(and_(found, *visible(reference.property.mapper.class_)))
+        return found
+
+
+def filter_of(model: type[DeclarativeBase], name: str, annotation: object) -> Filter:
+    """Return the filter that a field *name* of type *annotation* declares.
+
+    Raises `TypeError` for a column or an operator that is not there, and for a type that does not
+    fit them.
+    """
+    *references, last = name.split("__")
+    operator = "eq"
+    if references and last in OPERATORS:
+        operator = last
+        *references, last = references
+    path: list[InstrumentedAttribute[Any]] = []
+    for each in references:
+        path.append(_reference(model, each))
+        model = path[-1].property.mapper.class_
+    find = _hybrid if _is_hybrid(model, last) else column_of
+    column = find(model, last)
+    _check(column, operator, annotation)
+    return Filter(tuple(path), column, operator)
+
+
+def column_of(model: type[DeclarativeBase], name: str) -> InstrumentedAttribute[Any]:
+    """Return the attribute *name* of *model*; raises `TypeError` for what is no column."""
+    if name not in inspect(model).columns:
+        if synonym := inspect(model).synonyms.get(name):
+            return column_of(model, synonym.name)
+        if _is_hybrid(model, name):
+            raise TypeError(
+                f"{model.__name__}.{name} is a hybrid: its value in Python may differ from that in "
+                "SQL. Declare a column_property."
+            )
+        known = ", ".join(inspect(model).columns.keys())
+        raise TypeError(f"{model.__name__} has no column {name}; it has {known}.")
+    attribute: InstrumentedAttribute[Any] = getattr(model, name)
+    return attribute
+
+
+def _is_hybrid(model: type[DeclarativeBase], name: str) -> bool:
+    return isinstance(inspect(model).all_orm_descriptors.get(name), hybrid_property)
+
+
+def _hybrid(model: type[DeclarativeBase], name: str) -> InstrumentedAttribute[Any]:
+    """Return the hybrid property *name* of *model*; raises `TypeError` if SQL has none of it."""
+    try:
+        attribute: InstrumentedAttribute[Any] = getattr(model, name)
+    except Exception:  # noqa: BLE001 — its code was written for a row
+        raise TypeError(
+            f"{model.__name__}.{name} has no expression in SQL. Give it one: "
+            f"@{name}.inplace.expression."
+        ) from None
+    return attribute
+
+
+@cache
+def python_type(column: InstrumentedAttribute[Any]) -> type:
+    """Return the type of the values of *column*.
+
+    Raises `TypeError` for one that cannot be compared alike on every database.
+    """
+    kind = held_by(column.expression, str(column)).kind
+    require_comparable(column.expression, str(column))
+    if not issubclass(kind, _PLAIN):
+        raise TypeError(
+            f"{column} is of a type that cannot be compared: say in narrow() what is to be found. "
+            "(A TypeDecorator says with python_type what its values are.)"
+        )
+    return kind
+
+
+def is_sortable(column: InstrumentedAttribute[Any]) -> bool:
+    """Tell whether every database can sort *column*; an Enum is in another order on each."""
+    is_enum = isinstance(column.expression.type, EnumType)
+    return not is_enum and issubclass(python_type(column), _ORDERED)
+
+
+def _reference(model: type[DeclarativeBase], name: str) -> InstrumentedAttribute[Any]:
+    found: RelationshipProperty[Any] | None = inspect(model).relationships.get(name)
+    if found is None or found.uselist:
+        raise TypeError(
+            f"{model.__name__} refers to one row by no relationship {name}, and {name} is followed "
+            f"by no operator; operators are {', '.join(OPERATORS)}."
+        )
+    attribute: InstrumentedAttribute[Any] = getattr(model, name)
+    return attribute
+
+
+def _check(column: InstrumentedAttribute[Any], operator: str, annotation: object) -> None:
+    if operator == "isnull":
+        if {*_leaves(annotation)} != {bool}:
+            raise TypeError(f"{column} with isnull is a question: annotate it bool | None.")
+        if has_json_null(column.expression):
+            raise TypeError(
+                f"{column} has the null of JSON, which is not NULL: declare the column "
+                "JSON(none_as_null=True), or use JSONDocument."
+            )
+        return
+    kind = python_type(column)
+    compared = Enum if isinstance(column.expression.type, EnumType) else kind
+    if not issubclass(compared, OPERATORS[operator].kinds):
+        raise TypeError(f"{column} is {kind.__name__}, which {operator} does not compare.")
+    if (operator == "in") != _is_many(annotation):
+        raise TypeError(f"{column} with {operator}: annotate it OneOf[{kind.__name__}] | None.")
+    for leaf in _leaves(annotation):
+        if not _fits(leaf, kind):
+            raise TypeError(f"{column} is {kind.__name__}, and is compared with {leaf.__name__}.")
+
+
+def _fits(leaf: type, kind: type) -> bool:
+    if leaf is bool or leaf is datetime:  # which Python holds for an int and a date
+        return kind is leaf
+    return issubclass(leaf, kind) or (leaf is int and kind is float)
+
+
+def _leaves(annotation: Any) -> Iterator[type]:
+    """Yield the types of the values that *annotation* admits, None apart."""
+    annotation = getattr(annotation, "__supertype__", annotation)  # of a NewType
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        yield from _leaves(arguments[0])
+    elif origin is Literal:
+        yield from (type(each) for each in arguments)
+    elif origin in {Union, UnionType, tuple}:
+        for each in arguments:
+            if each not in {None, type(None), ...}:
+                yield from _leaves(each)
+    else:
+        yield annotation
+
+
+def _is_many(annotation: Any) -> bool:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in {Union, UnionType, Annotated}:
+        return any(_is_many(each) for each in arguments)
+    return origin is tuple

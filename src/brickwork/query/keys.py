@@ -1,0 +1,74 @@
+"""Primary keys: which attribute it is, and how a URL writes its value."""
+
+import re
+from enum import Enum
+from functools import cache
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Column, inspect
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
+
+from brickwork.models.columns import held_by
+from brickwork.schemas.derived import bounds_of
+from brickwork.schemas.json_values import NOT_TEXT
+from brickwork.schemas.strictness import INT64, UUID_TEXT, Bounds
+
+BATCH: Final = "batch"
+"""The segment of the path where many rows are written."""
+
+_INT: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
+
+
+@cache
+def primary_key(model: type[DeclarativeBase]) -> InstrumentedAttribute[Any]:
+    """Return the attribute of *model*'s primary key."""
+    name = inspect(model).get_property_by_column(_column(model)).key
+    attribute: InstrumentedAttribute[Any] = getattr(model, name)
+    return attribute
+
+
+def key_type(model: type[DeclarativeBase]) -> type[UUID | int | str]:
+    """Return the Python type of *model*'s key.
+
+    Raises `TypeError` for a key of several columns, or of a type that a URL cannot name.
+    """
+    column = _column(model)
+    held = held_by(column, f"{model.__name__}.{column.key}")
+    kind = held.kind
+    if held.choices or issubclass(kind, bool | Enum) or not issubclass(kind, UUID | int | str):
+        raise TypeError(f"The key of {model.__name__} is a {kind.__name__}: use UUID, int or str.")
+    return kind
+
+
+def parse_key(model: type[DeclarativeBase], key: object) -> object:
+    """Return the value that *key*, as a URL has it, stands for; None if it can name no row.
+
+    A value is written in one way, so that a row has one URL: a UUID with its dashes (in either
+    case), an integer with no digit it does not need. What is not text is a value already.
+    """
+    if not isinstance(key, str):
+        return key
+    kind, bounds = _accepted(model)
+    if issubclass(kind, UUID):
+        return UUID(key) if UUID_TEXT.fullmatch(key) else None
+    if issubclass(kind, int):
+        own = bounds.get("int", {"ge": INT64[0], "le": INT64[1]})
+        fits = _INT.fullmatch(key) and own["ge"] <= int(key) <= own["le"]
+        return int(key) if fits else None
+    fits = len(key) <= bounds.get("str", {}).get("max_length", len(key))
+    return key if fits and not NOT_TEXT.search(key) else None
+
+
+@cache
+def _accepted(model: type[DeclarativeBase]) -> tuple[type[UUID | int | str], Bounds]:
+    return key_type(model), bounds_of(_column(model))
+
+
+def _column(model: type[DeclarativeBase]) -> Column[Any]:
+    match inspect(model).primary_key:
+        case (Column() as column,):
+            return column
+        case _:
+            text = f"{model.__name__} has a key of several columns: give it one of its own."
+            raise TypeError(text)

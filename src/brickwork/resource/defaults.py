@@ -1,0 +1,125 @@
+"""Values of new and replaced rows: the client's, else defaults."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cache
+from types import SimpleNamespace
+from typing import Any, Final, TypeVar, cast
+
+from pydantic import BaseModel
+from sqlalchemy import Column, Connection, event, inspect, literal_column, null
+from sqlalchemy.orm import DeclarativeBase, InstanceState, Mapper
+from sqlalchemy.orm.attributes import set_committed_value
+
+from brickwork.tracking.changes import columns
+
+M = TypeVar("M", bound=DeclarativeBase)
+
+_NULLS: Final = "brickwork.nulls"
+"""The name under which a new row has the names of the attributes that are to be NULL."""
+
+_NULL: Final = null()
+
+
+def new_row(model: type[M], data: BaseModel, fields: Collection[str]) -> M:
+    """Return a new row of *model* with the values that *data* has for *fields*.
+
+    A field that the client sent as null is stored as NULL. A field that the client left out has
+    the default of the schema; where that is None, the row has the default of the column.
+    SQLAlchemy alone would store the default of the column in both cases.
+    """
+    row = model(**data.model_dump(include={*fields}))
+    for name in _left_out(model, data, fields):
+        vars(row).pop(_with_default(model)[name], None)  # or a JSON column would store null
+    if nulls := _sent_as_null(model, data, fields):
+        _require_nulls(model)
+        inspect(row).info[_NULLS] = nulls
+    return row
+
+
+def replaced(row: DeclarativeBase, data: BaseModel, fields: Collection[str]) -> dict[str, Any]:
+    """Return the values for *fields* of a *row* that *data* replaces.
+
+    A field that the client left out has the value that a new row would have. A default that only
+    the database can compute is an SQL expression.
+    """
+    values = data.model_dump(include={*fields})
+    model = type(row)
+    for name in _left_out(model, data, fields):
+        values[name] = _default(columns(model)[_with_default(model)[name]], values)
+    return values
+
+
+def _left_out(
+    model: type[DeclarativeBase], data: BaseModel, fields: Collection[str]
+) -> Iterator[str]:
+    """Yield the *fields* without a value whose columns have a default."""
+    for name in _with_default(model).keys() & {*fields} - data.model_fields_set:
+        if getattr(data, name) is None:
+            yield name
+
+
+def _sent_as_null(
+    model: type[DeclarativeBase], data: BaseModel, fields: Collection[str]
+) -> Collection[str]:
+    """Return the attributes with a default for which the client sent null."""
+    known = _with_default(model)
+    sent = known.keys() & {*fields} & data.model_fields_set
+    return {known[name] for name in sent if getattr(data, name) is None}
+
+
+@cache
+def _with_default(model: type[DeclarativeBase]) -> Mapping[str, str]:
+    """Return the attributes of columns with a default, except the key, by every name they have."""
+    own = {
+        name: name
+        for name, each in columns(model).items()
+        if not each.primary_key
+        if each.default is not None or each.server_default is not None
+    }
+    synonyms = inspect(model).synonyms.items()
+    return own | {name: each.name for name, each in synonyms if each.name in own}
+
+
+@cache
+def _require_nulls(model: type[DeclarativeBase]) -> None:
+    """Have every session store the NULLs of new rows of *model*."""
+    event.listen(model, "before_insert", _set_nulls, propagate=True)
+    event.listen(model, "after_insert", _forget_nulls, propagate=True)
+
+
+def _set_nulls(_: Mapper[Any], _c: Connection, row: DeclarativeBase) -> None:
+    state: InstanceState[Any] = inspect(row)
+    # A method of the resource may have given the attribute a value meanwhile.
+    names = [*state.info.get(_NULLS, ())]
+    state.info[_NULLS] = {name for name in names if _is_null(state.dict.get(name))}
+    for name in state.info[_NULLS]:
+        # None would ask SQLAlchemy for the default, unless the type stores None by itself.
+        if not columns(type(row))[name].type.should_evaluate_none:
+            state.dict[name] = _NULL  # which no validator of the model sees
+
+
+def _is_null(value: object) -> bool:
+    return value is None or value is _NULL
+
+
+def _forget_nulls(_: Mapper[Any], _c: Connection, row: DeclarativeBase) -> None:
+    for name in inspect(row).info.pop(_NULLS):
+        set_committed_value(row, name, None)
+
+
+def _default(column: Column[Any], values: Mapping[str, Any]) -> Any:
+    """Return the default of *column*; None where a trigger or a sequence makes it."""
+    if column.default is not None:
+        return _python_default(column.default, values)
+    expression = getattr(column.server_default, "arg", None)
+    if isinstance(expression, str):
+        quoted = expression.replace("'", "''")
+        return cast("object", literal_column(f"'{quoted}'"))
+    return expression
+
+
+def _python_default(default: Any, values: Mapping[str, Any]) -> Any:
+    if not default.is_callable:
+        return getattr(default, "arg", None)
+    make: Callable[[Any], Any] = default.arg
+    return make(SimpleNamespace(current_parameters=values, get_current_parameters=lambda: values))

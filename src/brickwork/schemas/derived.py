@@ -1,0 +1,135 @@
+"""The input schemas of a resource, made from those its author wrote and the model's columns."""
+
+from datetime import datetime
+from functools import cache
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, Field, create_model
+from pydantic.fields import FieldInfo
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    Integer,
+    SmallInteger,
+    String,
+    TypeDecorator,
+    inspect,
+)
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeEngine
+
+from brickwork.models.columns import held_by, is_plain, variants
+from brickwork.models.model import Versioned
+from brickwork.schemas.names import output_name, output_names
+from brickwork.schemas.schema import Schema, optional, schema_in
+from brickwork.schemas.strictness import INT64, Bounds
+
+S = TypeVar("S", bound=Schema)
+
+_INTEGERS: Final = {SmallInteger: 2**15, BigInteger: INT64[1] + 1, Integer: 2**31}
+
+
+def fitted(schema: type[S], model: type[DeclarativeBase], *, patches: bool = False) -> type[S]:
+    """Return *schema*, no field of it wider than the column of *model* that is to hold it.
+
+    With *patches*, it is the schema of a PATCH, in which objects are merge patches.
+    """
+    columns = {name: stored_in(model, name) for name in schema.model_fields}
+    bounds = {name: bounds_of(each) for name, each in columns.items() if each is not None}
+    return create_model(
+        schema.__name__,
+        __base__=schema,
+        __module__=schema.__module__,
+        __doc__=schema.__doc__,
+        # Rows are made of what is dumped, by the names of its fields.
+        __cls_kwargs__={"bounds": bounds, "patches": patches, "serialize_by_alias": False},
+    )
+
+
+def stored_in(model: type[DeclarativeBase], name: str) -> Column[Any] | None:
+    """Return the column that the attribute *name* of *model* stands for; None if none does."""
+    mapper = inspect(model)
+    if name not in mapper.columns and name in mapper.synonyms:
+        return stored_in(model, mapper.synonyms[name].name)
+    column = mapper.columns.get(name)
+    return column if isinstance(column, Column) else None
+
+
+def bounds_of(column: Column[Any]) -> Bounds:
+    """Return what *column* can hold of text and of integers, in the terms of a core schema."""
+    on_sqlite, on_postgresql = map(_bounds, variants(column.type))
+    # Integers of SQLite have 64 bits, whatever the column is.
+    found = {**on_postgresql}
+    if "str" in on_sqlite:
+        lengths = (on_sqlite["str"]["max_length"], *on_postgresql.get("str", {}).values())
+        found["str"] = {"max_length": min(lengths)}
+    return found
+
+
+def _bounds(kind: TypeEngine[Any]) -> Bounds:
+    """Return what *kind* can hold, without its variants."""
+    if isinstance(kind, TypeDecorator):
+        return _bounds(kind.impl_instance) if is_plain(kind) else {}
+    if isinstance(kind, ARRAY):
+        return _bounds(kind.item_type)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+    if isinstance(kind, String) and kind.length is not None:
+        return {"str": {"max_length": kind.length}}
+    for each, size in _INTEGERS.items():
+        if isinstance(kind, each):
+            return {"int": {"ge": -size, "le": size - 1}}
+    return {}
+
+
+def replacement(create: type[Schema], read: type[BaseModel]) -> type[Schema]:
+    """Return the schema of a PUT: *create*, and what only *read* has, which may be left out.
+
+    What is shown of other rows is JSON here, to be compared with what would be shown.
+    """
+    fields: dict[str, Any] = {
+        name: (Any if schema_in(field.annotation) else field.annotation, _read_only(name, field))
+        for name, field in read.model_fields.items()
+        if name not in create.model_fields
+    }
+    name = create.__name__.removesuffix("Create") + "Replace"
+    return create_model(name, __base__=create, __module__=create.__module__, **fields)
+
+
+def _read_only(name: str, field: FieldInfo) -> FieldInfo:
+    """Return *field* such that it may be left out, and openapi.json says that it should be.
+
+    It has the name that answers show.
+    """
+    shown = output_name(name, field)
+    field = optional(field)
+    field.alias = field.validation_alias = field.serialization_alias = shown
+    field.alias_priority = 2  # above that of a generator
+    field.json_schema_extra = {"readOnly": True}
+    return field
+
+
+def batched(
+    update: type[Schema], read: type[BaseModel], model: type[DeclarativeBase]
+) -> type[Schema]:
+    """Return the schema of an item of a batch of changes: *update*, and which row it is for.
+
+    The key and the version have the names that *read* shows.
+    """
+    shown = output_names(read)
+    key = inspect(model).primary_key[0]
+    name = inspect(model).get_property_by_column(key).key
+    kind = held_by(key, f"{model.__name__}.{name}").kind
+    fields: dict[str, Any] = {name: (kind, Field(alias=shown.get(name)))}
+    if issubclass(model, Versioned):
+        unknown = Field(default_factory=lambda: None, alias=shown.get("version"))
+        fields["version"] = (int, unknown)
+    title = update.__name__.removesuffix("Update") + "Change"
+    return create_model(title, __base__=update, __module__=update.__module__, **fields)
+
+
+@cache
+def revealing(read: type[BaseModel]) -> type[BaseModel]:
+    """Return *read* with the instant at which a row was deleted."""
+    fields: dict[str, Any] = {"deleted_at": (datetime | None, ...)}
+    name = "Deleted" + read.__name__
+    return create_model(name, __base__=read, __module__=read.__module__, **fields)

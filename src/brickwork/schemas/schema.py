@@ -1,0 +1,191 @@
+"""The shapes of requests and answers: strict on the way in, written out on the way out."""
+
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from re import Pattern
+from types import FunctionType, MethodType, UnionType
+from typing import Annotated, Any, ClassVar, Final, Union, cast, get_args, get_origin
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticUndefined
+from typing_extensions import override
+
+from brickwork.schemas.merge_patch import describe, patching
+from brickwork.schemas.strictness import Bounds, bound, guard
+
+
+class Schema(BaseModel):
+    """What a client may send: no unknown fields, strict JSON types, values both databases hold.
+
+    A number is never read from text, nor text from a number; integers fit 64 bits, floats are
+    finite, datetimes have a zone, text has no null character. `partial=True` makes the schema
+    of a PATCH from the one it inherits: every field may be left out, none becomes nullable,
+    validators stay. Which fields were sent is in `model_fields_set`. An object in a field of it is
+    a merge patch, which `merge_patch` merges with that of a row and validates.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    __brickwork__: ClassVar = True
+    __bounds__: ClassVar[Mapping[str, Bounds]] = {}
+    __patches__: ClassVar[bool] = False
+
+    @override
+    def __init_subclass__(
+        cls,
+        *,
+        partial: bool = False,
+        bounds: Mapping[str, Bounds] | None = None,
+        patches: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__bounds__ = bounds or cls.__bounds__
+        cls.__patches__ = (partial or cls.__patches__) if patches is None else patches
+
+    @classmethod
+    @override
+    def __pydantic_init_subclass__(cls, *, partial: bool = False, **kwargs: Any) -> None:
+        if partial:  # now that the fields are known
+            for name, field in cls.__pydantic_fields__.items():
+                cls.__pydantic_fields__[name] = optional(field)
+            cls.model_rebuild(force=True)
+
+    @classmethod
+    @override
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /
+    ) -> CoreSchema:
+        schema = guard(handler(source), handler.resolve_ref_schema)
+        schema = bound(schema, cls.__bounds__)
+        return patching(schema, handler.resolve_ref_schema) if cls.__patches__ else schema  # type: ignore[no-any-return]
+
+    @classmethod
+    @override
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /
+    ) -> dict[str, Any]:
+        described = handler(core_schema)
+        if not cls.__patches__:
+            return described
+        properties = handler.resolve_ref_schema(described)["properties"]
+        for name, each in properties.items():
+            properties[name] = describe(each, handler.resolve_ref_schema)
+        return described
+
+
+def optional(field: Any) -> Any:
+    """Return *field* such that it may be left out; what it accepts when given stays the same."""
+    field = copy(field)
+    # A factory, unlike a default, is not written into the JSON schema.
+    field.default, field.default_factory = PydanticUndefined, lambda: None
+    field.validate_default = False
+    return field
+
+
+class ReadSchema(BaseModel):
+    """What a client is shown, read from the attributes of a row; the contract, written out."""
+
+    # An alias names what a client sees; a row has the attribute of the field's own name.
+    model_config = ConfigDict(from_attributes=True, validate_by_name=True)
+
+    __brickwork__: ClassVar = True
+
+
+def schema_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the schema in an annotation such as `AuthorBrief | None` or `list[ArticleBrief]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in _WRAPPERS:
+        return next((found for each in get_args(annotation) if (found := schema_in(each))), None)
+    return None
+
+
+def is_pure(schema: type[BaseModel]) -> bool:
+    """Tell whether an instance of *schema* shows nothing but the values that it is given.
+
+    A schema with a part that is not known to be pure is not: with a validator, a serializer, a
+    computed field, a default that is made, or a type of the author's.
+    """
+    return _is_pure(schema.__pydantic_core_schema__)
+
+
+def pure_fields(schema: type[BaseModel]) -> Collection[str]:
+    """Return the names of the fields that *schema* shows as they are given.
+
+    A field with a part that is not known to be pure is left out, and so is one that is excluded.
+    """
+    core: Any = schema.__pydantic_core_schema__
+    others: Sequence[Any] = core.get("definitions", ())
+    if core["type"] == "definitions":
+        core = core["schema"]
+    while core["type"] == "definition-ref":
+        core = next(each for each in others if each["ref"] == core["schema_ref"])
+    fields = core.get("schema", {})
+    bare: Any = {**core, "schema": {**fields, "fields": {}, "computed_fields": []}}
+    if fields.get("type") != "model-fields" or not _is_pure((bare, *others)):
+        return ()
+    known = schema.model_fields
+    return [k for k, v in fields["fields"].items() if _is_pure(v) and not known[k].exclude]
+
+
+def _is_pure(part: object) -> bool:
+    """Tell whether *part* of a core schema runs no code but Pydantic's and ours."""
+    match part:
+        case Mapping():
+            return _is_pure_node(cast("Mapping[str, Any]", part))
+        case list() | tuple() | set() | frozenset():
+            return all(_is_pure(each) for each in cast("Collection[object]", part))
+        case FunctionType():
+            cells = (cell.cell_contents for cell in part.__closure__ or ())
+            return _is_trusted(part) and all(_is_pure(each) for each in cells)
+        case MethodType():
+            return _is_pure(part.__func__) and isinstance(part.__self__, type)
+        case type():
+            return _is_trusted(part)
+        case _:
+            return part is None or isinstance(part, _CONSTANTS)
+
+
+def _is_pure_node(node: Mapping[str, Any]) -> bool:
+    kind = node.get("type")
+    if not isinstance(kind, str):  # fields, or choices, by their names
+        return all(_is_pure(each) for each in node.values())
+    if kind not in _PURE_NODES or any(node.get(name) for name in _METHODS):
+        return False
+    if kind == "model" and node["cls"].__new__ is not object.__new__:
+        return False
+    return all(_is_pure(each) for name, each in node.items() if name not in _PASSIVE)
+
+
+def _is_trusted(code: FunctionType | type) -> bool:
+    return f"{code.__module__}.".startswith(_TRUSTED)
+
+
+_TRUSTED: Final = ("brickwork.", "builtins.", "ipaddress.", "pydantic.")
+"""The beginnings of the modules whose functions and types go by the value alone."""
+
+_CONSTANTS: Final = (str, int, float, bytes, Decimal, date, time, timedelta, UUID, Enum, Pattern)
+
+_METHODS: Final = ("computed_fields", "custom_init", "post_init")
+"""The members of a node that name methods, and do not hold them."""
+
+_PASSIVE: Final = {"cls", "metadata"}
+"""The members of a node that are not called."""
+
+_PURE_NODES: Final = {
+    *("any", "none", "bool", "int", "float", "decimal", "str", "bytes", "uuid", "url"),
+    *("multi-host-url", "date", "time", "datetime", "timedelta", "literal", "enum", "is-instance"),
+    *("list", "tuple", "set", "frozenset", "dict", "json", "nullable", "union", "tagged-union"),
+    *("default", "chain", "lax-or-strict", "json-or-python", "definitions", "definition-ref"),
+    *("model", "model-fields", "model-field", "typed-dict", "typed-dict-field"),
+    *("function-plain", "function-before", "function-after", "function-wrap"),
+    *("no-info", "with-info", "to-string", "format"),
+}
+"""The types of nodes that run no code, unless they hold a function."""
+
+_WRAPPERS: Final = {Annotated, Union, UnionType, list, tuple, Sequence}

@@ -1,0 +1,378 @@
+"""What a value must be before it may go near a database: the gate behind every `Schema`.
+
+Pydantic compiles a model to a core schema, a tree of nodes; here each node that stands for a
+value is made as strict as JSON and no wider than what both databases hold.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, Final, LiteralString, TypeAlias, cast
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from brickwork.schemas import json_values
+from brickwork.schemas.strict_json import is_array, is_object
+from brickwork.schemas.validation import (
+    Node,
+    limited,
+    limited_choice,
+    limited_collection,
+    limited_fields,
+)
+
+Bounds: TypeAlias = Mapping[str, Mapping[str, int]]
+"""By kind of node, what its values are held within: `{"str": {"max_length": 200}}`."""
+
+INT64: Final = (-(2**63), 2**63 - 1)
+"""The integers a column can hold at most."""
+
+_OPAQUE: Final = {
+    "default",
+    "expected",
+    "metadata",
+    "serialization",
+    "function",
+    "cls",
+    "config",
+}
+# Members that hold nodes by names of the author's, and not of Pydantic's.
+_NAMED: Final = {"fields", "choices"}
+
+OURS: Final = "__brickwork__"
+"""The attribute by which a class is known that guards itself, or need not."""
+
+UUID_TEXT: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_INTEGER: Final = re.compile(r"-?\d{1,19}", re.ASCII)
+_NUMBER: Final = re.compile(r"-?\d{1,400}(\.\d{1,400})?([eE][+-]?\d{1,4})?", re.ASCII)
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_TIME: Final = re.compile(r"\d{2}:\d{2}:\d{2}(\.\d+)?", re.ASCII)
+_DATETIME: Final = re.compile(
+    rf"{_DATE.pattern}[Tt]{_TIME.pattern}([Zz]|[+-]\d{{2}}:\d{{2}})?", re.ASCII
+)
+TEXT_PATTERN: Final = r"^[^\u0000]*$"
+"""What openapi.json says of text; that it has no lone surrogate, no pattern can say."""
+
+
+def guard(schema: Any, resolve: Callable[[Any], Any], *, written: bool = False) -> Any:
+    """Return *schema* with a guard on every value in it; *schema* itself is not changed.
+
+    With *written*, values may come as text, as those of a query do.
+    *resolve* returns what a `definition-ref` refers to: what is not of ours, as Pydantic's
+    `JsonValue`, is guarded in a definition of its own. Raises `TypeError` for a model that does
+    not guard itself, since Pydantic would validate it as it was compiled.
+    """
+    definitions: dict[str, Any] = {}
+    guards = _WRITTEN_GUARDS if written else _GUARDS
+
+    def change(node: Node) -> Node:
+        if node.get("type") in {"model", "dataclass"} and _is_compiled(node["cls"]):
+            raise TypeError(f"{node['cls'].__name__} is no Schema: let it inherit from Schema.")
+        if node.get("type") != "definition-ref":
+            return guards.get(str(node.get("type")), _as_it_is)(node)
+        name = f"{node['schema_ref']}{'' if ':' in node['schema_ref'] else ':'}guarded"
+        if name not in definitions:
+            target = resolve(node)
+            if hasattr(target.get("cls"), OURS):
+                return node
+            definitions[name] = None  # it may refer to itself
+            nameless = {key: value for key, value in target.items() if key != "ref"}
+            definitions[name] = _rebuilt(nameless, change) | {"ref": name}
+        return node | {"schema_ref": name}
+
+    guarded = _rebuilt(schema, change)
+    if not definitions:
+        return guarded
+    return core_schema.definitions_schema(guarded, [*definitions.values()])
+
+
+def _is_compiled(kind: type[Any]) -> bool:
+    """Tell whether Pydantic validates *kind* by a schema of its own, which has no guards."""
+    return hasattr(kind, "__pydantic_validator__") and not hasattr(kind, OURS)
+
+
+class FaultLimit:
+    """On the type of a body: an answer names a hundred of its faults, and no others are looked for.
+
+    A `Schema` sees to that itself; here it is for lists of them, and whatever else is in a body.
+    """
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler, /
+    ) -> CoreSchema:
+        """Count the faults."""
+        schema: Any = limited(_rebuilt(handler(source), _limit))
+        return schema  # type: ignore[no-any-return]
+
+
+def bound(schema: Any, bounds: Mapping[str, Bounds]) -> Any:
+    """Return *schema*, that of a model, with each field that *bounds* names held within them."""
+    if not bounds:
+        return schema
+
+    def narrow(node: Node) -> Node:
+        fields = {k: _narrow(v, bounds.get(k, {})) for k, v in node["fields"].items()}
+        return node | {"fields": fields}
+
+    return _at_fields(schema, narrow)
+
+
+def _at_fields(schema: Any, change: Callable[[Node], Node]) -> Any:
+    """Return *schema*, that of a model, with what *change* makes of its fields."""
+    if schema["type"] == "model-fields":
+        return change(schema)
+    return schema | {"schema": _at_fields(schema["schema"], change)}
+
+
+def _narrow(schema: Any, bounds: Bounds) -> Any:
+    def narrow(node: Node) -> Node:
+        for name, limit in bounds.get(str(node.get("type")), {}).items():
+            narrower = max if name == "ge" else min
+            node[name] = narrower(node.get(name, limit), limit)
+        return node
+
+    return _rebuilt(schema, narrow)
+
+
+def _rebuilt(schema: Any, change: Callable[[Node], Node]) -> Any:
+    """Return *schema* with every node replaced by what *change* makes of it, leaves first."""
+    if is_array(schema):
+        return [_rebuilt(each, change) for each in schema]
+    if isinstance(schema, tuple):
+        return tuple(_rebuilt(each, change) for each in cast("tuple[object, ...]", schema))
+    if not is_object(schema):
+        return schema
+    return change({name: _member(name, value, change) for name, value in schema.items()})
+
+
+def _member(name: str, value: Any, change: Callable[[Node], Node]) -> Any:
+    if name in _OPAQUE:
+        return value
+    if name in _NAMED and is_object(value):
+        return {key: _rebuilt(each, change) for key, each in value.items()}
+    return _rebuilt(value, change)
+
+
+def _as_it_is(node: Node) -> Node:
+    return node
+
+
+def _strict(node: Node) -> Node:
+    return node | {"strict": True}
+
+
+def _int(node: Node) -> Node:
+    low, high = INT64
+    return node | {
+        "strict": True,
+        "ge": node.get("ge", low),
+        "le": node.get("le", high),
+    }
+
+
+def _float(node: Node) -> Node:
+    finite = node | {"strict": True, "allow_inf_nan": False}
+    # Databases differ on the sign of a zero.
+    return _before(json_values.number, _after(lambda value: value + 0.0, finite))
+
+
+def _literal(node: Node) -> Node:
+    return _of_kinds([type(each) for each in node["expected"]], node, "literal_error")
+
+
+def _enum(node: Node) -> Node:
+    return _of_kinds([type(each.value) for each in node["members"]], node, "enum")
+
+
+def _str(node: Node) -> Node:
+    guarded = _after(json_values.text, node)
+    if "pattern" in node:  # which, in JSON schema, there can be one of
+        return guarded
+    return guarded | {"metadata": {"pydantic_js_updates": {"pattern": TEXT_PATTERN}}}
+
+
+def _uuid(node: Node) -> Node:
+    return _written(UUID_TEXT, node, "uuid_parsing", "a UUID, with its dashes")
+
+
+def _datetime(node: Node) -> Node:
+    aware = node | {"tz_constraint": "aware"}
+    return _after(
+        json_values.utc, _written(_DATETIME, aware, "datetime_parsing", "a date-time (RFC 3339)")
+    )
+
+
+def _date(node: Node) -> Node:
+    return _written(_DATE, node, "date_parsing", "a date, YYYY-MM-DD")
+
+
+def _time(node: Node) -> Node:
+    return _written(_TIME, node, "time_parsing", "a time, HH:MM:SS")
+
+
+def _any(node: Node) -> Node:
+    return _after(json_values.document, node)
+
+
+def _model(node: Node) -> Node:
+    """Have a model refuse a hundred unknown fields at most, where it refuses them."""
+    if node.get("config", {}).get("extra_fields_behavior") != "forbid":
+        return node
+    return node | {"schema": _at_fields(node["schema"], _fields)}
+
+
+def _fields(node: Node) -> Node:
+    return limited_fields(node, {*_names(node["fields"])})
+
+
+def _names(fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names that a body may have *fields* under."""
+    for name, each in fields.items():
+        yield name
+        alias = each.get("validation_alias", name)
+        for path in [alias] if isinstance(alias, str) else alias:
+            yield path if isinstance(path, str) else path[0]
+
+
+def _items(node: Node) -> Node:
+    return limited_collection(node, "items_schema")
+
+
+def _list(node: Node) -> Node:
+    items = _inner(node.get("items_schema", {}), _any)
+    return _any(node | {"items_schema": items}) if items else _items(node)
+
+
+def _dict(node: Node) -> Node:
+    key: Node = node.get("keys_schema", {})
+    keys, items = (
+        _inner(key, _any) or _inner(key, _str),
+        _inner(node.get("values_schema", {}), _any),
+    )
+    if keys and items:
+        return _any(node | {"keys_schema": keys, "values_schema": items})
+    return limited_collection(node, "keys_schema", "values_schema")
+
+
+def _inner(node: Node, guarded: Callable[[Node], Node]) -> Node | None:
+    """Return what *guarded* made *node* of, if that takes whatever JSON has of its type.
+
+    The guard of an array or object looks at all that is in it, in one go.
+    """
+    inner: Node = node.get("schema", {})
+    if node != guarded(bare := {"type": inner.get("type")}):
+        return None
+    return bare | {"metadata": node.get("metadata", {})}
+
+
+def _union(node: Node) -> Node:
+    return node | {"choices": [limited_choice(each) for each in node["choices"]]}
+
+
+_COLLECTIONS: Final[dict[str, Callable[[Node], Node]]] = {
+    "deque": _items,
+    "dict": _dict,
+    "frozenset": _items,
+    "list": _list,
+    "set": _items,
+    "union": _union,
+}
+
+
+def _limit(node: Node) -> Node:
+    return _COLLECTIONS.get(str(node.get("type")), _as_it_is)(node)
+
+
+_GUARDS: Final[dict[str, Callable[[Node], Node]]] = _COLLECTIONS | {
+    "any": _any,
+    "bool": _strict,
+    "date": _date,
+    "datetime": _datetime,
+    "enum": _enum,
+    "float": _float,
+    "int": _int,
+    "is-instance": _any,
+    "literal": _literal,
+    "model": _model,
+    "str": _str,
+    "time": _time,
+    "uuid": _uuid,
+}
+
+
+def _written_int(node: Node) -> Node:
+    low, high = INT64
+    bounded = node | {"ge": node.get("ge", low), "le": node.get("le", high)}
+    return _spelled(_INTEGER, bounded, "int_parsing", "an integer, in digits")
+
+
+def _written_float(node: Node) -> Node:
+    return _spelled(_NUMBER, node | {"allow_inf_nan": False}, "float_parsing", "a number")
+
+
+def _written_literal(node: Node) -> Node:
+    values = {str(each).lower(): each for each in node["expected"] if isinstance(each, int)}
+    if not values:
+        return node
+
+    def read(value: object) -> object:
+        return values.get(value, value) if isinstance(value, str) else value
+
+    return _before(read, node)
+
+
+_WRITTEN_GUARDS: Final = _GUARDS | {
+    "bool": _as_it_is,
+    "enum": _as_it_is,
+    "float": _written_float,
+    "int": _written_int,
+    "literal": _written_literal,
+}
+
+
+def _spelled(pattern: re.Pattern[str], node: Any, code: LiteralString, wanted: str) -> Node:
+    """Refuse texts of another form, which Python would read as a number too."""
+
+    def check(value: object) -> object:
+        if isinstance(value, str) and not pattern.fullmatch(value):
+            raise PydanticCustomError(code, "Input should be {wanted}", {"wanted": wanted})
+        return value
+
+    return _before(check, node)
+
+
+def _after(check: Callable[[Any], Any], node: Any) -> Node:
+    return {**core_schema.no_info_after_validator_function(check, node)}
+
+
+def _before(check: Callable[[Any], Any], node: Any) -> Node:
+    return {**core_schema.no_info_before_validator_function(check, node)}
+
+
+def _written(pattern: re.Pattern[str], node: Any, code: LiteralString, wanted: str) -> Node:
+    """Refuse texts of another form, and numbers, which Pydantic would read as a value too."""
+
+    def check(value: object) -> object:
+        if isinstance(value, _JSON_KINDS) or (
+            isinstance(value, str) and not pattern.fullmatch(value)
+        ):
+            raise PydanticCustomError(code, "Input should be {wanted}", {"wanted": wanted})
+        return value
+
+    return _before(check, node)
+
+
+_JSON_KINDS: Final = (int, float, list, dict)
+
+
+def _of_kinds(kinds: Collection[Any], node: Any, code: LiteralString) -> Node:
+    """Refuse what Python, and not JSON, holds for equal to a value: `true` or `1.0` for `1`."""
+    if {*kinds} == {str}:  # nothing else is equal to text; and unions are told apart by these
+        return {**node}
+
+    def check(value: object) -> object:
+        if isinstance(value, str | int | float) and type(value) not in kinds:
+            raise PydanticCustomError(code, "Input is of another type")
+        return value
+
+    return _before(check, node)

@@ -1,0 +1,1 @@
+"""Changes of rows, in an audit and an outbox."""

@@ -1,0 +1,186 @@
+"""Audit: who changed what and when, written with every change, in its transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Connection,
+    Index,
+    Select,
+    String,
+    Text,
+    Uuid,
+    event,
+    func,
+    insert,
+    inspect,
+    literal,
+    or_,
+    select,
+    tuple_,
+    type_coerce,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, Session, aliased, mapped_column
+from typing_extensions import override
+
+from brickwork.models.companions import Companion, accompany
+from brickwork.models.model import JSONDocument, UTCDateTime, new_key, now
+from brickwork.query.list_query import ListQuery
+from brickwork.query.ordering import SortKey
+from brickwork.schemas.schema import ReadSchema
+from brickwork.tracking.changes import (
+    Action,
+    Change,
+    Noted,
+    Write,
+    columns,
+    is_secret,
+    jsonable,
+    key_text,
+    table_name,
+    written,
+)
+
+_MANY: Final = 500
+"""How many rows a statement names."""
+
+
+class Audited(Noted):
+    """Mixin: every change of a row is an `AuditEntry`, in the same transaction.
+
+    Who it was is what `Resource.actor` returns; a script says it itself, with
+    `session.info["actor"] = "import"`. A column that nobody is to read there is declared with
+    `mapped_column(info={"audit": False})`: that it changed is told, and not from what to what.
+    """
+
+
+class AuditEntry(Companion):
+    """What was done to one row of an `Audited` class, by whom and when."""
+
+    __tablename__ = "audit_entries"
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=new_key)
+    table_name: Mapped[str] = mapped_column(Text)
+    row_key: Mapped[str] = mapped_column(Text)
+    action: Mapped[Action] = mapped_column(String(6))
+    changes: Mapped[dict[str, Change]] = mapped_column(JSONDocument)
+    actor: Mapped[str | None] = mapped_column(Text)
+    request_id: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+
+    __table_args__ = (Index(None, "table_name", "row_key", "id"),)
+
+
+class AuditEntryRead(ReadSchema):
+    """What a history shows: of each field that changed what it was and what it is.
+
+    A field whose values are not shown to clients has neither.
+    """
+
+    id: UUID
+    action: Action
+    changes: dict[str, Change]
+    actor: str | None
+    request_id: str | None
+    created_at: datetime
+
+
+class HistoryQuery(ListQuery[AuditEntry]):
+    """The query parameters of a history; what was done last comes first."""
+
+    @override
+    def sort_keys(self) -> Sequence[SortKey[str]]:
+        return (SortKey("id", descending=True),)
+
+
+def audit_entries(model: type[DeclarativeBase], *key: object) -> Select[AuditEntry]:
+    """Return the entries of all rows of *model* that ever had this *key*."""
+    return select(AuditEntry).where(*_of(AuditEntry, model, *key))
+
+
+def entries_of(row: DeclarativeBase) -> Select[AuditEntry]:
+    """Return the entries of *row*, which is in the database.
+
+    The entries of earlier rows with the same key are left out: those before the row was created or
+    got its key, and those up to the last deletion.
+    """
+    entries = audit_entries(type(row), *(inspect(row).identity or ()))
+    first = func.coalesce(_first(row).scalar_subquery(), _LOWEST)
+    return entries.where(AuditEntry.id >= first, AuditEntry.action != "delete")
+
+
+_LOWEST: Final = literal(UUID(int=0), Uuid)
+
+
+def _first(row: DeclarativeBase) -> Select[UUID]:
+    """Return the id of the last entry by which a row got the key of *row*, or lost it."""
+    mapper, entry = inspect(type(row)), aliased(AuditEntry)
+    changes = type_coerce(entry.changes, JSON)
+    keys = [mapper.get_property_by_column(each).key for each in mapper.primary_key]
+    got = [changes[each].as_string().is_not(None) for each in keys]
+    return (
+        select(entry.id)
+        .where(*_of(entry, type(row), *(inspect(row).identity or ())))
+        .where(or_(entry.action != "update", *got))
+        .order_by(entry.id.desc())
+        .limit(1)
+    )
+
+
+def _of(
+    entry: type[AuditEntry], model: type[DeclarativeBase], *key: object
+) -> tuple[ColumnElement[bool], ...]:
+    """Return what is true of an *entry* of a row of *model* with this *key*."""
+    return entry.table_name == table_name(model), entry.row_key == key_text(*key)
+
+
+@event.listens_for(Audited, "instrument_class", propagate=True)
+def _declare(_: Mapper[Any], model: type[DeclarativeBase]) -> None:
+    accompany(model, AuditEntry)
+
+
+@event.listens_for(Session, "after_flush_postexec")
+def _record(session: Session, _: object) -> None:
+    # Only now all values are known, and the lock on each row makes its entries follow each other.
+    if entries := [_entry(session, each) for each in written(session, Audited)]:
+        connection = session.connection()
+        _put_last(connection, [each for each in entries if each["action"] == "delete"])
+        connection.execute(insert(AuditEntry), entries)
+
+
+def _put_last(connection: Connection, deletions: Sequence[dict[str, Any]]) -> None:
+    """Give the entries of *deletions* ids above those that their rows have.
+
+    The clock of another server may be ahead of ours. An entry of a deleted row with a higher id
+    would be in the history of the next row with its key.
+    """
+    entry = tuple_(AuditEntry.table_name, AuditEntry.row_key)
+    for start in range(0, len(deletions), _MANY):
+        part = {(each["table_name"], each["row_key"]): each for each in deletions[start:][:_MANY]}
+        later = select(AuditEntry.table_name, AuditEntry.row_key, AuditEntry.id).where(
+            entry.in_([*part]), AuditEntry.id > deletions[0]["id"]
+        )
+        for table, key, last in connection.execute(later):
+            mine = part[table, key]
+            mine["id"] = max(mine["id"], UUID(int=last.int + 1))
+
+
+def _entry(session: Session, write: Write) -> dict[str, Any]:
+    model = type(write.row)
+    own = columns(model)
+    return {
+        "id": new_key(),
+        "table_name": table_name(model),
+        "row_key": key_text(*(inspect(write.row).identity or ())),
+        "action": write.action,
+        "changes": {
+            name: {} if is_secret(own[name]) else jsonable(change)
+            for name, change in write.changes.items()
+        },
+        "actor": session.info.get("actor"),
+        "request_id": session.info.get("request_id"),
+    }

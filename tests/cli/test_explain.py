@@ -1,0 +1,215 @@
+"""Explanations: the path of each operation, its statements, and the reason for the ORM path."""
+
+from collections.abc import Callable
+from typing import Annotated, Final
+
+import pytest
+from annotated_types import Len
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.responses import JSONResponse
+from sqlalchemy import Engine
+from typing_extensions import override
+
+from app.main import create_app
+from app.settings import Settings
+from brickwork import Database, ListQuery, Resource, install
+from brickwork.cli.explain import explain
+from tests.support import library
+from tests.support.notes import (
+    Note,
+    NoteCreate,
+    NoteRead,
+    Notes,
+    notes,
+    notes_app,
+    yielded_user,
+)
+from tests.support.recording import event_listener
+
+pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+
+SQLITE: Final = "sqlite:///unused.db"
+POSTGRESQL: Final = "postgresql://unused"
+
+
+def lanes(app: FastAPI, database: Database, name: str = "notes") -> dict[str, str]:
+    """Return what is said of the lane of each operation."""
+    return {each.operation: each.lane for each in explain(app, database, name)}
+
+
+def verbs(database: Database, name: str) -> dict[str, str]:
+    """Return the verbs of the statements of each operation of the reference service."""
+    app = create_app(Settings(database_url=SQLITE))
+    return {
+        each.operation: " ".join(sql.partition(" ")[0] for sql in each.statements)
+        for each in explain(app, database, name)
+    }
+
+
+# --- The reference service ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("url", [SQLITE, POSTGRESQL])
+def test_usual_operations_are_fast(url: str) -> None:
+    found = lanes(create_app(Settings(database_url=SQLITE)), Database(url), "articles")
+    assert {name for name, lane in found.items() if lane == "fast"} == {
+        "GET /articles",
+        "POST /articles",
+        "GET /articles/{id}",
+        "PATCH /articles/{id}",
+        "DELETE /articles/{id}",
+        "POST /articles/batch",
+    }
+    assert found["PUT /articles/{id}"] == "ordinary, since no lane is made for it"
+
+
+VERBS: Final = {
+    "GET /articles": "SELECT",
+    "POST /articles": "INSERT",
+    "POST /articles/batch": "INSERT",
+    "PATCH /articles/batch": "",
+    "DELETE /articles/batch": "",
+    "GET /articles/{id}": "SELECT",
+    "PATCH /articles/{id}": "SELECT UPDATE",
+    "PUT /articles/{id}": "SELECT",
+    "DELETE /articles/{id}": "UPDATE",
+    "POST /articles/{id}/restore": "",
+}
+
+
+def test_statements_on_sqlite() -> None:
+    assert verbs(Database(SQLITE), "articles") == VERBS
+
+
+def test_statements_on_postgresql_for_one_and_for_several() -> None:
+    twice = {"POST /articles": "INSERT INSERT", "GET /articles/{id}": "SELECT SELECT"}
+    assert verbs(Database(POSTGRESQL), "articles") == VERBS | twice
+
+
+def test_statements_on_postgresql_without_coalescing() -> None:
+    assert verbs(Database(POSTGRESQL, coalesce=False), "articles") == VERBS
+
+
+def test_row_with_relationships_is_deleted_by_the_orm() -> None:
+    found = lanes(library.create_app(SQLITE), Database(SQLITE), "books")
+    assert found["DELETE /books/{id}"] == "ordinary, since others may have to go with a Book"
+
+
+# --- Reasons --------------------------------------------------------------------------------------
+
+
+class Getting(Notes):
+    @override
+    async def get(self, key: object, /) -> Note:
+        return await super().get(key)
+
+
+class Given(Resource[Note]):
+    given: Annotated[str, Depends(yielded_user)]
+
+
+def app_of(*routers: APIRouter) -> FastAPI:
+    return notes_app(Database(SQLITE), *routers)
+
+
+def included_before_installed() -> FastAPI:
+    app = FastAPI()
+    app.include_router(notes())
+    install(app)
+    return app
+
+
+def with_response_class() -> FastAPI:
+    app = app_of()
+    app.include_router(notes(), default_response_class=JSONResponse)
+    return app
+
+
+@pytest.mark.parametrize(
+    ("make", "lane"),
+    [
+        pytest.param(
+            lambda: app_of(notes()),
+            "fast, its rows narrowed by Notes.query besides",
+            id="scope",
+        ),
+        pytest.param(
+            lambda: app_of(notes(Getting)),
+            "ordinary, since Getting.get is overridden",
+            id="method overridden",
+        ),
+        pytest.param(
+            lambda: app_of(notes(Given)),
+            "ordinary, since yielded_user yields, and is ended when the answer is made",
+            id="dependency that yields",
+        ),
+        pytest.param(
+            included_before_installed,
+            "fast, its rows narrowed by Notes.query besides",
+            id="router before",
+        ),
+        pytest.param(
+            with_response_class,
+            "ordinary, since its router has a response class of its own",
+            id="response class",
+        ),
+    ],
+)
+def test_reason_in_the_application(make: Callable[[], FastAPI], lane: str) -> None:
+    assert lanes(make(), Database(SQLITE))["GET /notes/{id}"] == lane
+
+
+def test_reason_in_the_database() -> None:
+    found = lanes(app_of(notes()), Database(SQLITE, fast=False))
+    expected = "ordinary, since the database is not fast, or has methods of its own"
+    assert found["GET /notes/{id}"] == expected
+
+
+def test_reason_in_a_listener() -> None:
+    with event_listener(Engine, "before_cursor_execute"):
+        found = lanes(app_of(notes()), Database(SQLITE))
+    name = "event_listener.<locals>.note, a listener to before_cursor_execute"
+    expected = f"ordinary, since SQLAlchemy calls code of the application: {name}"
+    assert found["GET /notes/{id}"] == expected
+
+
+class Captioned(NoteCreate):
+    caption: str
+
+
+def test_reason_in_a_schema() -> None:
+    found = lanes(app_of(notes(create=Captioned)), Database(SQLITE))
+    assert found["POST /notes"] == "ordinary, since caption is no column of Note"
+
+
+class ShortCreate(NoteCreate):
+    text: Annotated[str, Len(0, 20)]
+
+
+class ShortUpdate(ShortCreate, partial=True): ...
+
+
+class Short(NoteRead):
+    text: Annotated[str, Len(0, 20)]
+
+
+class AllNotes(Resource[Note]): ...
+
+
+def test_row_is_read_before_a_change_where_its_values_may_be_refused() -> None:
+    app = app_of(notes(AllNotes, read=Short, create=ShortCreate, update=ShortUpdate))
+    found = {each.operation: each for each in explain(app, Database(SQLITE), "notes")}
+    changed = found["PATCH /notes/{id}"]
+    assert changed.lane == "fast"
+    assert [sql.partition(" ")[0] for sql in changed.statements] == ["SELECT", "UPDATE"]
+
+
+class Required(ListQuery[Note]):
+    text: str
+
+
+def test_statement_of_a_required_filter_is_unknown() -> None:
+    app = app_of(notes(query=Required))
+    found = {each.operation: each for each in explain(app, Database(SQLITE), "notes")}
+    assert found["GET /notes"].lane == "fast, its rows narrowed by Notes.query besides"
+    assert found["GET /notes"].statements == []

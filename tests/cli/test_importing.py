@@ -1,0 +1,481 @@
+"""Every good row of a file is imported once; every other row is in the report."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import Select, func, select
+from typing_extensions import override
+
+from brickwork import Database, ImportPosition, Limits, Resource, Unavailable, crud_router
+from brickwork.cli import importing
+from brickwork.cli.errors import Misuse
+from brickwork.cli.files import source
+from brickwork.cli.importing import Progress, import_rows
+from brickwork.cli.loading import unattended
+from brickwork.cli.runner import Unattended
+from brickwork.limits import current
+from tests.support import blog_imports
+from tests.support.blog import Article, Author, AuthorCreate, AuthorRead, AuthorUpdate
+from tests.support.contention import halted
+from tests.support.databases import postgres_only
+from tests.support.recording import statements
+from tests.support.services import Service
+from tests.support.waiting import until_it_waits
+
+Line = Mapping[str, Any] | str | bytes
+
+
+APP = blog_imports.app_over(Database("sqlite:///unused.db"))
+
+
+@pytest.fixture
+async def articles(blog_service: Service) -> AsyncIterator[Unattended[Article]]:
+    """The articles of the blog, to import into; the limits of the application are in force."""
+    before = current.set(Limits(body=2_000))
+    yield unattended(APP, blog_service.database, "articles")
+    current.reset(before)
+
+
+@pytest.fixture
+def authors(blog_service: Service) -> Unattended[Author]:
+    """The authors of the blog, whose keys the files have."""
+    return unattended(APP, blog_service.database, "authors")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file that is not written yet."""
+    return tmp_path / "articles.ndjson"
+
+
+def lines(*rows: Line) -> bytes:
+    """Return a file of *rows*: objects, or lines as they are."""
+    texts = (json.dumps(row) if isinstance(row, Mapping) else row for row in rows)
+    return b"".join((text.encode() if isinstance(text, str) else text) + b"\n" for text in texts)
+
+
+def of_slugs(*slugs: str) -> bytes:
+    return lines(*({"slug": slug} for slug in slugs))
+
+
+def write(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+
+
+async def import_file(
+    target: Unattended[Any], file: Path, content: bytes | None = None, **options: Any
+) -> Progress:
+    """Import *file*, with new *content* if there is any, and return the last progress."""
+    if content is not None:
+        write(file, content)
+    return [step async for step in import_rows(target, source(file), **options)][-1]
+
+
+async def slugs(target: Unattended[Article]) -> list[str]:
+    async with target.database.session(readonly=True) as session:
+        return [*await session.scalars(select(Article.slug).order_by(Article.id))]
+
+
+async def stored(target: Unattended[Article]) -> Sequence[Article]:
+    async with target.database.session(readonly=True) as session:
+        return [*await session.scalars(select(Article).order_by(Article.id))]
+
+
+def report_path(file: Path) -> Path:
+    return file.with_name(f"{file.name}.refused.ndjson")
+
+
+def report(file: Path) -> list[dict[str, Any]]:
+    path = report_path(file)
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def errors(file: Path) -> list[tuple[int, str, str]]:
+    return [
+        (row["line"], error["pointer"], error["code"])
+        for row in report(file)
+        for error in row["errors"]
+    ]
+
+
+# --- Rows --------------------------------------------------------------------------------------
+
+
+async def test_row_is_created_like_that_of_a_post(
+    articles: Unattended[Article], file: Path
+) -> None:
+    row = {"slug": "a", "views": 3, "meta": {"x": [1]}, "tags": ["b"]}
+    progress = await import_file(articles, file, lines(row))
+
+    assert (progress.accepted, progress.refused, progress.place.lines) == (1, 0, 1)
+    (article,) = await stored(articles)
+    assert (article.slug, article.views, article.meta, article.tags) == ("A", 3, {"x": [1]}, ["b"])
+    assert report(file) == []
+
+
+async def test_field_that_is_left_out_has_its_default(
+    articles: Unattended[Article], file: Path
+) -> None:
+    await import_file(articles, file, lines({"slug": "a"}))
+
+    (article,) = await stored(articles)
+    assert (article.views, article.status, article.featured) == (0, "draft", False)
+
+
+async def test_instant_is_stored_in_utc(articles: Unattended[Article], file: Path) -> None:
+    row = {"slug": "a", "published_at": "2026-01-31T12:00:00+01:00"}
+    await import_file(articles, file, lines(row))
+
+    (article,) = await stored(articles)
+    assert article.published_at == datetime(2026, 1, 31, 11, tzinfo=UTC)
+
+
+async def test_cells_of_a_table_are_read_by_type(
+    articles: Unattended[Article], tmp_path: Path
+) -> None:
+    table = 'slug,views,featured,meta,rating\na,3,true,"{""x"": 1}",\nb,,,,2.5\n'
+    await import_file(articles, tmp_path / "articles.csv", table.encode())
+
+    first, second = await stored(articles)
+    assert (first.views, first.featured, first.meta, first.rating) == (3, True, {"x": 1}, None)
+    assert (second.views, second.featured, second.meta, second.rating) == (0, False, None, 2.5)
+
+
+async def test_cells_that_cannot_be_read_are_refused(
+    articles: Unattended[Article], tmp_path: Path
+) -> None:
+    file = tmp_path / "articles.csv"
+    progress = await import_file(articles, file, b"slug,views,meta\na,1,\nb,x,{\n")
+
+    assert (progress.accepted, progress.refused) == (1, 1)
+    assert errors(file) == [(3, "#/views", "int_parsing"), (3, "#/meta", "malformed")]
+
+
+async def test_chunk_is_one_transaction(articles: Unattended[Article], file: Path) -> None:
+    write(file, of_slugs(*"abcde"))
+    steps = [
+        (step.accepted, await slugs(articles))
+        async for step in import_rows(articles, source(file), chunk=2)
+    ]
+
+    assert steps == [(0, []), (2, [*"AB"]), (4, [*"ABCD"]), (5, [*"ABCDE"])]
+
+
+async def test_chunk_of_the_service_is_one_insert(service: Service, file: Path) -> None:
+    write(file, lines(*({"name": "Ada", "email": f"{n}@a.example"} for n in range(25))))
+    authors = unattended(service.app, service.database, "authors")
+    with statements() as sent:
+        await import_file(authors, file, chunk=10)
+
+    verbs = [statement.split("(")[0].split(" SET ")[0].strip() for statement in sent]
+    assert verbs[-6:] == ["UPDATE import_positions", "INSERT INTO authors"] * 3
+
+
+async def test_chunk_ends_early_where_rows_are_large(
+    articles: Unattended[Article], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "LARGE", 30)
+    write(file, of_slugs("a", "b" * 20, "c", "d", "e"))
+    steps = [step.place.lines async for step in import_rows(articles, source(file))]
+
+    assert steps == [0, 2, 5]
+
+
+async def test_empty_file_has_no_rows(articles: Unattended[Article], file: Path) -> None:
+    assert await import_file(articles, file, b"") == Progress()
+
+
+# --- Refused rows ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        pytest.param("{", [("#", "malformed")], id="no JSON"),
+        pytest.param(b'{"slug":"\xff"}', [("#", "malformed")], id="no UTF-8"),
+        pytest.param('{"slug":"x","slug":"x"}', [("#", "malformed")], id="a key twice"),
+        pytest.param("[" * 65 + "]" * 65, [("#", "too_deep")], id="too deep"),
+        pytest.param(
+            {"slug": "x", "meta": {"x": "x" * 2_000}}, [("#", "content_too_large")], id="too long"
+        ),
+        pytest.param("null", [("#", "object_type")], id="null"),
+        pytest.param("[1]", [("#", "object_type")], id="an array"),
+        pytest.param({}, [("#/slug", "missing")], id="no field"),
+        pytest.param(
+            {"slug": "", "views": "1", "status": None},
+            [
+                ("#/slug", "string_too_short"),
+                ("#/views", "int_type"),
+                ("#/status", "not_nullable"),
+            ],
+            id="wrong fields",
+        ),
+        pytest.param(
+            {"slug": "x", "colour": 1}, [("#/colour", "unknown_field")], id="an unknown field"
+        ),
+        pytest.param({"slug": "x", "id": 1}, [("#/id", "read_only")], id="a read-only field"),
+        pytest.param(
+            {"slug": "x", "views": 2**31},
+            [("#/views", "less_than_equal")],
+            id="a value beyond the column",
+        ),
+        pytest.param({"slug": "A1"}, [("#/slug", "not_unique")], id="a taken value"),
+        pytest.param(
+            {"slug": "a1"},
+            [("#/slug", "not_unique")],
+            id="a value that becomes a taken one",
+        ),
+        pytest.param({"slug": "x", "views": -1}, [("#/views", "check_failed")], id="a check"),
+        pytest.param(
+            {"slug": "x", "author_handle": "no"},
+            [("#/author_handle", "reference_not_found")],
+            id="a reference",
+        ),
+        pytest.param({"slug": "secret"}, [("#", "conflict")], id="the method"),
+    ],
+)
+async def test_refused_row_is_in_the_report_and_no_other(
+    articles: Unattended[Article], file: Path, row: Line, expected: Sequence[tuple[str, str]]
+) -> None:
+    await import_file(articles, file, of_slugs("A1"))
+    good = [{"slug": f"n{number}"} for number in range(7)]
+    rows = lines(row, *good[:3], row, *good[3:], row)
+    progress = await import_file(articles, file, rows, restart=True)
+
+    assert (progress.accepted, progress.refused, progress.place.lines) == (7, 3, 10)
+    assert await slugs(articles) == ["A1", *(f"N{number}" for number in range(7))]
+    assert errors(file) == [(line, *error) for line in (1, 5, 10) for error in expected]
+
+
+async def test_key_that_no_path_can_have_is_refused(
+    authors: Unattended[Author], file: Path
+) -> None:
+    rows = lines(*({"handle": handle} for handle in ("a", "batch", "b", "b/c")))
+    progress = await import_file(authors, file, rows)
+
+    assert (progress.accepted, progress.refused) == (2, 2)
+    assert errors(file) == [(2, "#/handle", "no_path"), (4, "#/handle", "no_path")]
+
+
+class ShortAuthors(Resource[Author]):
+    @override
+    def query(self) -> Select[Author]:
+        return super().query().where(func.length(Author.handle) < 3)
+
+
+async def test_row_out_of_scope_is_refused(authors: Unattended[Author], file: Path) -> None:
+    app = FastAPI()
+    app.include_router(
+        crud_router(
+            "/short", ShortAuthors, read=AuthorRead, create=AuthorCreate, update=AuthorUpdate
+        )
+    )
+    short: Unattended[Author] = unattended(app, authors.database, "short")
+    rows = lines(*({"handle": handle} for handle in ("a", "abc", "b")))
+    progress = await import_file(short, file, rows)
+
+    assert (progress.accepted, progress.refused) == (2, 1)
+    assert errors(file) == [(2, "#", "forbidden")]
+
+
+async def test_report_repeats_the_row(articles: Unattended[Article], file: Path) -> None:
+    await import_file(articles, file, b'{"slug": "a"}\n\n{"slug": 5}\r\n{"slug": "\xff"}\n{,}')
+
+    assert [row["line"] for row in report(file)] == [3, 4, 5]
+    assert [row["text"] for row in report(file)] == ['{"slug": 5}', '{"slug": "�"}', "{,}"]
+
+
+async def test_report_has_the_reason(articles: Unattended[Article], file: Path) -> None:
+    await import_file(articles, file, b"{,}")
+
+    assert report(file)[0]["errors"] == [
+        {
+            "pointer": "#",
+            "code": "malformed",
+            "detail": "The row is not JSON: the error is at column 2.",
+        }
+    ]
+
+
+async def test_first_of_equal_values_is_accepted(articles: Unattended[Article], file: Path) -> None:
+    await import_file(articles, file, of_slugs("a", "b", "A", "c", "B", "a"))
+
+    assert await slugs(articles) == ["A", "B", "C"]
+    assert errors(file) == [(line, "#/slug", "not_unique") for line in (3, 5, 6)]
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 500])
+async def test_file_of_refused_rows_leaves_nothing(
+    articles: Unattended[Article], file: Path, chunk: int
+) -> None:
+    rows = lines({"slug": "secret"}, "{", {"slug": "x", "views": -1}, "", {"slug": "secret"})
+    progress = await import_file(articles, file, rows, chunk=chunk)
+
+    assert (progress.accepted, progress.refused, progress.place.size) == (0, 4, len(rows))
+    assert [line for line, _, _ in errors(file)] == [1, 2, 3, 5]
+    assert await slugs(articles) == []
+
+
+# --- Started again -----------------------------------------------------------------------------
+
+
+async def test_imported_file_is_not_imported_again(
+    articles: Unattended[Article], file: Path
+) -> None:
+    first = await import_file(articles, file, of_slugs("a", "secret", "b"))
+    again = await import_file(articles, file)
+
+    assert again == first
+    assert await slugs(articles) == ["A", "B"]
+    assert errors(file) == [(2, "#", "conflict")]
+
+
+async def test_rows_added_to_a_file_are_imported_alone(
+    articles: Unattended[Article], file: Path
+) -> None:
+    await import_file(articles, file, of_slugs("a", "secret"))
+    progress = await import_file(articles, file, of_slugs("a", "secret", "b", "secret"))
+
+    assert (progress.accepted, progress.refused, progress.place.lines) == (2, 2, 4)
+    assert await slugs(articles) == ["A", "B"]
+    assert [line for line, _, _ in errors(file)] == [2, 4]
+
+
+async def test_file_that_changed_where_it_was_read_is_refused(
+    articles: Unattended[Article], file: Path
+) -> None:
+    await import_file(articles, file, of_slugs("a", "secret"))
+
+    with pytest.raises(Misuse, match=r"has changed .* --restart"):
+        await import_file(articles, file, of_slugs("b", "secret"))
+    assert await slugs(articles) == ["A"]
+
+
+async def test_file_that_changed_is_imported_by_a_restart(
+    articles: Unattended[Article], file: Path
+) -> None:
+    await import_file(articles, file, of_slugs("a", "secret"))
+    progress = await import_file(articles, file, of_slugs("b", "secret"), restart=True)
+
+    assert (progress.accepted, progress.refused) == (1, 1)
+    assert await slugs(articles) == ["A", "B"]
+    assert errors(file) == [(2, "#", "conflict")]
+
+
+async def test_restart_removes_the_old_report(articles: Unattended[Article], file: Path) -> None:
+    await import_file(articles, file, of_slugs("secret"))
+    await import_file(articles, file, of_slugs("a"), restart=True)
+
+    assert not report_path(file).exists()
+
+
+async def test_import_is_known_by_its_file_and_its_resource(
+    articles: Unattended[Article], authors: Unattended[Author], file: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.ndjson"
+    await import_file(articles, file, of_slugs("a"))
+    await import_file(articles, other, of_slugs("b"))
+    await import_file(authors, file, lines({"handle": "a"}))
+
+    assert await slugs(articles) == ["A", "B"]
+    async with authors.database.session(readonly=True) as session:
+        assert await session.get(Author, "a")
+        known = {
+            (each.file, each.resource) for each in await session.scalars(select(ImportPosition))
+        }
+    assert known == {
+        (str(file), "/articles"),
+        (str(other), "/articles"),
+        (str(file), "/authors"),
+    }
+
+
+async def test_import_stops_where_the_database_is_away(
+    articles: Unattended[Article], file: Path
+) -> None:
+    rows = of_slugs("a", "secret", "b", "c", "d", "secret", "away", "e")
+    with pytest.raises(Unavailable):
+        await import_file(articles, file, rows, chunk=4)
+
+    assert await slugs(articles) == ["A", "B", "C", "D"]
+
+
+async def test_import_continues_where_it_stopped(articles: Unattended[Article], file: Path) -> None:
+    begin = ("a", "secret", "b", "c", "d", "secret")
+    with pytest.raises(Unavailable):
+        await import_file(articles, file, of_slugs(*begin, "away", "e"), chunk=4)
+    progress = await import_file(articles, file, of_slugs(*begin, "f", "e"), chunk=4)
+
+    assert (progress.accepted, progress.refused) == (6, 2)
+    assert await slugs(articles) == ["A", "B", "C", "D", "F", "E"]
+    assert [line for line, _, _ in errors(file)] == [2, 6]
+
+
+@pytest.mark.parametrize(("added", "refused"), [("secret", [1, 3]), ("b", [1])])
+async def test_report_of_a_run_that_did_not_commit_is_cut(
+    articles: Unattended[Article], file: Path, added: str, refused: list[int]
+) -> None:
+    await import_file(articles, file, of_slugs("secret", "a"), chunk=1)
+    with report_path(file).open("a") as torn:
+        torn.write('{"line":')
+    await import_file(articles, file, of_slugs("secret", "a", added))
+
+    assert [line for line, _, _ in errors(file)] == refused
+
+
+async def test_report_that_was_removed_begins_anew(
+    articles: Unattended[Article], file: Path
+) -> None:
+    await import_file(articles, file, of_slugs("secret"))
+    report_path(file).unlink()
+    await import_file(articles, file, of_slugs("secret", "secret"))
+
+    assert [line for line, _, _ in errors(file)] == [2]
+
+
+# --- Two runs ----------------------------------------------------------------------------------
+
+
+async def test_two_runs_import_each_row_once(articles: Unattended[Article], file: Path) -> None:
+    write(file, of_slugs(*("secret" if number % 3 else str(number) for number in range(30))))
+    runs = (import_file(articles, file, chunk=1) for _ in range(2))
+    ends = await asyncio.gather(*runs, return_exceptions=True)
+    await import_file(articles, file)
+
+    assert any(isinstance(end, Misuse) and "Another run" in str(end) for end in ends)
+    assert await slugs(articles) == [str(number) for number in range(0, 30, 3)]
+    assert [line for line, _, _ in errors(file)] == [n + 1 for n in range(30) if n % 3]
+
+
+async def test_three_runs_that_begin_together_have_one_position(
+    articles: Unattended[Article], tmp_path: Path
+) -> None:
+    for number in range(5):
+        file = tmp_path / f"{number}.ndjson"
+        write(file, b"")
+        await asyncio.gather(*(import_file(articles, file) for _ in range(3)))
+
+    async with articles.database.session(readonly=True) as session:
+        assert len([*await session.scalars(select(ImportPosition))]) == 5
+
+
+@postgres_only
+async def test_run_that_begins_during_a_commit_keeps_the_report(
+    articles: Unattended[Article], file: Path
+) -> None:
+    await import_file(articles, file, of_slugs("a"))
+    with halted(3) as commit:  # after those of the check of the table and of the position
+        first = asyncio.create_task(import_file(articles, file, of_slugs("a", "secret")))
+        await commit.reached()  # the report is written
+        second = asyncio.create_task(import_file(articles, file))
+        await until_it_waits(second, articles.database)
+        commit.release()
+        await asyncio.gather(first, second)
+
+    assert errors(file) == [(2, "#", "conflict")]

@@ -1,0 +1,117 @@
+"""Applications are found by name, and their resources by path."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.middleware.gzip import GZipMiddleware
+from sqlalchemy import text
+
+from app.main import create_app
+from brickwork import Database, Limits
+from brickwork.cli.errors import Misuse
+from brickwork.cli.loading import load, running, unattended
+from brickwork.limits import current
+from tests.support import blog_imports
+from tests.support.blog import Article, Blog
+
+
+def test_application_is_found_by_its_name() -> None:
+    assert load("tests.support.blog_imports:empty") is blog_imports.empty
+
+
+def test_function_that_returns_an_application_is_called() -> None:
+    assert load("app.main:create_app").title == "Brickwork"
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("app.main", "app.main names no application: write MODULE:NAME"),
+        (":create_app", "names no application"),
+        ("app.main:", "names no application"),
+        ("nowhere.main:app", "There is no module nowhere: start in the folder"),
+        ("app.nowhere:app", r"There is no module app\.nowhere"),
+        ("app.main:nothing", "is no FastAPI application"),
+        ("app.main:__doc__", "is no FastAPI application"),
+        ("app.settings:Settings", "is no FastAPI application"),
+        (
+            "tests.support.blog_imports:create_app_at",
+            "cannot be called: missing a required argument: 'url'; give",
+        ),
+    ],
+)
+def test_name_of_no_application_is_refused_with_the_remedy(name: str, error: str) -> None:
+    with pytest.raises(Misuse, match=error):
+        load(name)
+
+
+def test_missing_import_of_an_application_is_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lacking.py").write_text("import nowhere_to_be_found\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    with pytest.raises(ModuleNotFoundError, match="nowhere_to_be_found"):
+        load("lacking:app")
+
+
+@pytest.mark.parametrize("name", ["articles", "/articles", "articles/", "/articles/"])
+def test_resource_is_found_by_its_path(name: str) -> None:
+    database = Blog("sqlite:///x.db")
+    found = unattended(blog_imports.create_app("sqlite:///x.db"), database, name)
+
+    assert (found.path, found.shape.model, found.database) == ("/articles", Article, database)
+
+
+@pytest.mark.parametrize("name", ["articles", "comments", "authors"])
+def test_resource_of_the_service_is_found(name: str) -> None:
+    assert unattended(create_app(), Blog("sqlite:///x.db"), name).path == f"/{name}"
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("tags", "tags names no resource: /articles, /authors, /v1/own, /v2/own"),
+        ("arts", "no resource"),
+        ("", "no resource"),
+        ("own", "own names several resources: /v1/own, /v2/own"),
+    ],
+)
+def test_name_of_no_resource_is_refused_with_the_paths(name: str, error: str) -> None:
+    with pytest.raises(Misuse, match=error):
+        unattended(blog_imports.create_app("sqlite:///x.db"), Blog("sqlite:///x.db"), name)
+
+
+def test_application_without_a_resource_is_refused() -> None:
+    with pytest.raises(Misuse, match="none, as no crud_router is included"):
+        unattended(blog_imports.empty, Blog("sqlite:///x.db"), "articles")
+
+
+async def test_running_application_has_its_database_and_its_limits(empty_url: str) -> None:
+    before = current.set(Limits())
+    app = blog_imports.create_app(empty_url)
+    app.add_middleware(GZipMiddleware)
+    async with running(app) as database:
+        assert isinstance(database, Blog)
+        assert current.get().body == 2_000
+    current.reset(before)
+
+
+@pytest.mark.parametrize("app", [blog_imports.empty, FastAPI()])
+async def test_application_without_a_database_is_refused_with_the_remedy(app: FastAPI) -> None:
+    with pytest.raises(Misuse, match=r"no database: start it with FastAPI\(lifespan="):
+        async with running(app):
+            pass
+
+
+async def test_statement_of_a_command_takes_as_long_as_it_does(empty_url: str) -> None:
+    app = FastAPI(lifespan=Database(empty_url, pool_timeout=0.2).lifespan)
+    count = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 3000000)"
+    async with running(app) as database, database.session() as session:
+        slow = "SELECT pg_sleep(0.5)"
+        if database.writers.is_sqlite:
+            slow = f"{count} SELECT count(*) FROM c"  # noqa: S608 — ours
+        await session.execute(text(slow))

@@ -1,0 +1,187 @@
+"""Work without a request: it is repeated, halved, and done in the name of the command."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+
+from brickwork import (
+    AuditEntry,
+    Conflict,
+    Database,
+    ImportPosition,
+    Problem,
+    Resource,
+    Unavailable,
+)
+from brickwork.cli.errors import Misuse
+from brickwork.cli.loading import unattended
+from brickwork.cli.runner import Unattended, divided, require_table
+from tests.support import blog_imports
+from tests.support.blog import Author
+from tests.support.blog_imports import Authors
+from tests.support.recording import statements
+from tests.support.services import Service
+
+APP = blog_imports.app_over(Database("sqlite:///unused.db"))
+
+
+@pytest.fixture
+def authors(blog_service: Service) -> Unattended[Author]:
+    """The authors of the blog."""
+    return unattended(APP, blog_service.database, "authors")
+
+
+async def handles(database: Database) -> list[str]:
+    async with database.session(readonly=True) as session:
+        return [*await session.scalars(select(Author.handle).order_by(Author.handle))]
+
+
+# --- One transaction ---------------------------------------------------------------------------
+
+
+async def test_work_has_the_resource_and_its_result_is_returned(
+    authors: Unattended[Author],
+) -> None:
+    async def create(rows: object) -> str:
+        assert isinstance(rows, Authors)
+        await rows.create(Author(handle="a"))
+        return "done"
+
+    assert await authors.run(create) == "done"
+    assert await handles(authors.database) == ["a"]
+
+
+async def test_work_has_the_isolation_level_of_the_resource(
+    authors: Unattended[Author], backend: str
+) -> None:
+    with statements() as sent:
+        await authors.run(lambda rows: rows.create(Author(handle="a")))
+
+    level = "SET TRANSACTION ISOLATION LEVEL serializable"
+    assert (level in sent) == (backend == "postgresql")
+
+
+async def test_audit_names_the_command(authors: Unattended[Author]) -> None:
+    await authors.run(lambda rows: rows.create(Author(handle="a")))
+
+    async with authors.database.session(readonly=True) as session:
+        (entry,) = await session.scalars(select(AuditEntry))
+    assert (entry.actor, entry.action, entry.row_key) == ("brickwork", "create", "a")
+
+
+class Work:
+    """Creates an author, and fails a number of times after that."""
+
+    def __init__(self, problem: Problem, failures: int) -> None:
+        """Raise *problem* in as many attempts as *failures*."""
+        self._problem = problem
+        self._failures = failures
+        self.attempts: list[Resource[Author]] = []
+
+    async def __call__(self, rows: Resource[Author]) -> None:
+        """Create the author, or fail."""
+        self.attempts.append(rows)
+        await rows.create(Author(handle="a"))
+        await rows.session.flush()
+        if len(self.attempts) <= self._failures:
+            raise self._problem
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have attempts follow each other without a pause."""
+    monkeypatch.setattr("brickwork.database.retry._PAUSE", 0)
+
+
+@pytest.mark.usefixtures("no_pauses")
+async def test_work_that_meets_contention_is_repeated(authors: Unattended[Author]) -> None:
+    work = Work(Unavailable("Others were there.", again=True), failures=2)
+    await authors.run(work)
+
+    assert len({id(rows) for rows in work.attempts}) == 3
+    assert await handles(authors.database) == ["a"]
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize(
+    ("problem", "attempts"),
+    [
+        pytest.param(Unavailable("Others were there.", again=True), 8, id="contention"),
+        pytest.param(Unavailable("It is away."), 1, id="no database"),
+        pytest.param(Conflict("It is taken."), 1, id="a conflict"),
+    ],
+)
+async def test_work_that_fails_leaves_nothing(
+    authors: Unattended[Author], problem: Problem, attempts: int
+) -> None:
+    work = Work(problem, failures=100)
+    with pytest.raises(type(problem)):
+        await authors.run(work)
+
+    assert len(work.attempts) == attempts
+    assert await handles(authors.database) == []
+
+
+# --- Halves ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bad", "attempts"), [([], 1), ([0], 7), ([7], 7), ([2, 5], 11), ([*range(8)], 15)]
+)
+async def test_bad_items_are_found_by_halves(bad: Sequence[int], attempts: int) -> None:
+    done: list[int] = []
+    refused: dict[int, Problem] = {}
+    calls: list[Sequence[int]] = []
+
+    async def work(items: Sequence[int]) -> None:
+        calls.append(items)
+        if {*bad} & {*items}:
+            raise Conflict("No.")
+        done.extend(items)
+
+    await divided(range(8), work, refused.__setitem__)
+
+    assert done == [item for item in range(8) if item not in bad]
+    assert [*refused] == [*bad]
+    assert len(calls) == attempts
+
+
+async def test_problem_of_no_item_ends_the_work() -> None:
+    refused: dict[int, Problem] = {}
+
+    async def work(_: Sequence[int]) -> None:
+        raise Unavailable("It is away.")
+
+    with pytest.raises(Unavailable):
+        await divided(range(8), work, refused.__setitem__)
+    assert refused == {}
+
+
+# --- Misuse ------------------------------------------------------------------------------------
+
+
+async def test_resource_that_needs_a_request_names_the_remedy(
+    authors: Unattended[Author],
+) -> None:
+    error = r"OwnAuthors needs user, which only a request has: write a script"
+    with pytest.raises(Misuse, match=error):
+        replace(authors, shape=replace(authors.shape, resource=blog_imports.OwnAuthors))
+
+
+@pytest.fixture
+async def without_tables(empty_url: str) -> AsyncIterator[Database]:
+    """A database without a table."""
+    database = Database(empty_url)
+    async with database.lifespan(None):
+        yield database
+
+
+async def test_missing_table_names_the_remedy(without_tables: Database) -> None:
+    with pytest.raises(Misuse, match=r"no table import_positions: .*`alembic revision"):
+        await require_table(without_tables, ImportPosition)
+
+
+async def test_table_that_exists_is_enough(blog_service: Service) -> None:
+    await require_table(blog_service.database, ImportPosition)

@@ -1,0 +1,291 @@
+"""Work that others were in the way of is repeated: how often, after which pauses, and whose."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from itertools import count
+from types import SimpleNamespace
+from typing import Annotated
+
+import pytest
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from brickwork import (
+    Conflict,
+    Database,
+    Invalid,
+    NotFound,
+    Route,
+    Session,
+    Unavailable,
+    install,
+)
+from brickwork.database.availability import away
+from brickwork.database.errors import contended
+from brickwork.database.retry import carried_out
+from tests.support.bodies import summary
+from tests.support.calls import calling
+from tests.support.contention import ATTEMPTS
+from tests.support.services import Service
+from tests.support.shop import City
+
+
+@dataclass
+class Work:
+    """Work that fails a number of times, with one error, before it is done."""
+
+    error: Exception
+    failures: int = 100
+    attempts: int = 0
+
+    async def __call__(self) -> str:
+        """Fail, or be done."""
+        self.attempts += 1
+        if self.attempts <= self.failures:
+            raise self.error
+        return "done"
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds between attempts; nobody waits for them."""
+    pauses: list[float] = []
+
+    async def note(pause: float) -> None:
+        pauses.append(pause)
+
+    monkeypatch.setattr("brickwork.database.retry.asyncio", SimpleNamespace(sleep=note))
+    return pauses
+
+
+# --- Attempts ----------------------------------------------------------------------------------
+
+
+async def test_work_is_repeated_until_it_is_done() -> None:
+    work = Work(contended(), failures=2)
+
+    assert await carried_out(work, None) == "done"
+    assert work.attempts == 3
+
+
+async def test_work_is_repeated_seven_times() -> None:
+    work = Work(contended())
+    with pytest.raises(Unavailable):
+        await carried_out(work, None)
+
+    assert work.attempts == ATTEMPTS
+
+
+async def test_work_that_another_did_first_is_repeated_once() -> None:
+    work = Work(Conflict("The value is taken.", again=True))
+    with pytest.raises(Conflict):
+        await carried_out(work, None)
+
+    assert work.attempts == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(RuntimeError("not today"), id="RuntimeError"),
+        pytest.param(TimeoutError(), id="TimeoutError"),
+        pytest.param(NotFound("Not here."), id="NotFound"),
+        pytest.param(Conflict("Not so."), id="Conflict"),
+        pytest.param(Invalid("Not that."), id="Invalid"),
+        pytest.param(away(), id="Unavailable"),
+        pytest.param(HTTPException(503), id="HTTPException 503"),
+        pytest.param(HTTPException(409), id="HTTPException 409"),
+    ],
+)
+async def test_work_with_another_error_is_not_repeated(error: Exception) -> None:
+    work = Work(error)
+    with pytest.raises(type(error)) as raised:
+        await carried_out(work, None)
+
+    assert (raised.value, work.attempts) == (error, 1)
+
+
+async def test_work_is_not_repeated_where_it_may_not_be() -> None:
+    work = Work(contended())
+    with pytest.raises(Unavailable):
+        await carried_out(work, None, again=lambda: False)
+
+    assert work.attempts == 1
+
+
+async def test_work_is_not_repeated_after_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = count(step=2)  # seconds, each time that it is read
+    monkeypatch.setattr("brickwork.database.retry.time", SimpleNamespace(monotonic=clock.__next__))
+    work = Work(contended())
+    with pytest.raises(Unavailable):
+        await carried_out(work, None)
+
+    assert work.attempts == 3  # 2, 4 and 6 seconds after the beginning
+
+
+async def test_database_counts_repetitions() -> None:
+    database = Database("sqlite:///unused.db")
+    await carried_out(Work(contended(), failures=2), database)
+
+    assert database.retries == 2
+
+
+async def test_pauses_double_and_differ(pauses: list[float]) -> None:
+    for _ in range(20):
+        with pytest.raises(Unavailable):
+            await carried_out(Work(contended()), None)
+
+    for attempt in range(ATTEMPTS - 1):
+        alike = pauses[attempt :: ATTEMPTS - 1]
+        assert 0.005 * 2**attempt <= min(alike) < max(alike) <= 0.015 * 2**attempt
+
+
+async def test_cancelled_pause_ends_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    paused = asyncio.Event()
+
+    async def pause(_: float) -> None:
+        paused.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("brickwork.database.retry.asyncio", SimpleNamespace(sleep=pause))
+    work = Work(contended())
+    task = asyncio.create_task(carried_out(work, None))
+    await paused.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert work.attempts == 1
+
+
+# --- Requests ----------------------------------------------------------------------------------
+
+
+def count_attempts(request: Request) -> int:
+    number: int = request.scope.get("attempt", 0) + 1
+    request.scope["attempt"] = number
+    return number
+
+
+Attempt = Annotated[int, Depends(count_attempts)]
+
+
+def app_of(endpoint: Callable[..., Awaitable[object]], service: Service) -> FastAPI:
+    """Return an application of one *endpoint* over the database of *service*."""
+    router = APIRouter(route_class=Route)
+    router.add_api_route("/", endpoint, methods=["POST"])
+    app = FastAPI(lifespan=Database(service.url).lifespan)
+    install(app)
+    app.include_router(router)
+    return app
+
+
+async def cities(service: Service) -> list[str]:
+    async with service.client() as client:
+        return [city["name"] for city in (await client.get("/cities")).json()]
+
+
+async def test_application_without_a_database_repeats_requests() -> None:
+    async def fail_once(attempt: Attempt) -> int:
+        if attempt == 1:
+            raise contended()
+        return attempt
+
+    router = APIRouter(route_class=Route)
+    router.add_api_route("/", fail_once, methods=["POST"])
+    app = FastAPI()
+    install(app)
+    app.include_router(router)
+    async with calling(app) as client:
+        assert (await client.post("/")).json() == 2
+
+
+async def test_attempt_has_a_session_of_its_own(shop_service: Service) -> None:
+    sessions: list[AsyncSession] = []
+
+    async def fail_twice(session: Session, attempt: Attempt) -> None:
+        sessions.append(session)
+        session.add(City(name=f"City {attempt}"))
+        await session.flush()
+        if attempt < 3:
+            raise contended()
+
+    async with calling(app_of(fail_twice, shop_service)) as client:
+        assert (await client.post("/")).status_code == 200
+
+    assert len({id(session) for session in sessions}) == 3
+    assert not any(session.in_transaction() for session in sessions)
+    assert await cities(shop_service) == ["City 3"]
+
+
+async def test_attempt_resolves_dependencies_again(shop_service: Service) -> None:
+    log: list[str] = []
+
+    async def logged(attempt: Attempt) -> AsyncIterator[int]:
+        log.append(f"enter {attempt}")
+        yield attempt
+        log.append(f"exit {attempt}")
+
+    async def fail_twice(number: Annotated[int, Depends(logged, scope="function")]) -> None:
+        if number < 3:
+            raise contended()
+
+    async with calling(app_of(fail_twice, shop_service)) as client:
+        assert (await client.post("/")).status_code == 200
+
+    assert log == ["enter 1", "enter 2", "enter 3", "exit 3"]
+
+
+async def test_answer_has_the_headers_and_tasks_of_the_last_attempt(shop_service: Service) -> None:
+    done: list[int] = []
+
+    async def fail_twice(response: Response, tasks: BackgroundTasks, attempt: Attempt) -> None:
+        response.headers[f"x-attempt-{attempt}"] = "yes"
+        tasks.add_task(done.append, attempt)
+        if attempt < 3:
+            raise contended()
+
+    async with calling(app_of(fail_twice, shop_service)) as client:
+        response = await client.post("/")
+
+    assert [name for name in response.headers if name.startswith("x-attempt")] == ["x-attempt-3"]
+    assert done == [3]
+
+
+async def fail_once_after(session: AsyncSession, attempt: int, name: str) -> str:
+    session.add(City(name=name))
+    await session.flush()
+    if attempt == 1:
+        raise contended()
+    return name
+
+
+async def test_request_whose_body_is_kept_is_repeated(shop_service: Service) -> None:
+    async def read_body(request: Request, session: Session, attempt: Attempt) -> str:
+        return await fail_once_after(session, attempt, (await request.body()).decode())
+
+    async with calling(app_of(read_body, shop_service)) as client:
+        assert (await client.post("/", content=b"Lisbon")).json() == "Lisbon"
+    assert await cities(shop_service) == ["Lisbon"]
+
+
+async def test_request_whose_body_is_not_read_is_repeated(shop_service: Service) -> None:
+    async def ignore_body(session: Session, attempt: Attempt) -> str:
+        return await fail_once_after(session, attempt, "Porto")
+
+    async with calling(app_of(ignore_body, shop_service)) as client:
+        assert (await client.post("/", content=b"Lisbon")).json() == "Porto"
+    assert await cities(shop_service) == ["Porto"]
+
+
+async def test_request_whose_body_was_streamed_is_not_repeated(shop_service: Service) -> None:
+    async def read_stream(request: Request, session: Session, attempt: Attempt) -> str:
+        read = b"".join([part async for part in request.stream()])
+        return await fail_once_after(session, attempt, read.decode())
+
+    async with calling(app_of(read_stream, shop_service)) as client:
+        response = await client.post("/", content=b"Lisbon")
+
+    assert (summary(response), response.headers["retry-after"]) == ("503", "1")
+    assert await cities(shop_service) == []

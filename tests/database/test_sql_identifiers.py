@@ -1,0 +1,35 @@
+"""Names in SQL text that may be columns."""
+
+import pytest
+
+from brickwork.database.sql_identifiers import group, identifiers, tokenize, written
+
+
+@pytest.mark.parametrize(
+    ("sql", "names"),
+    [
+        ("price >= 0", ["price"]),
+        ("PRICE>=low", ["PRICE", "low"]),
+        ('"Total Width" > 0', ["Total Width"]),
+        ('"a ""b""" > `c ``d``` + [e]', ['a "b"', "c `d`", "e"]),
+        ("items.price > public.items.low", ["price", "low"]),
+        ("length(name) > 0", ["name"]),
+        ("name <> 'price' || E'it\\'s low' || $x$ high $x$", ["name"]),
+        ("name <> 'it''s' -- price\n/* low\n */ || high", ["name", "high"]),
+        ("CAST(size AS text) = name::price", ["size", "name"]),
+        ('name COLLATE "C" > $1 + :low + 1e5', ["name"]),
+        ("prix_été > 0", ["prix_été"]),
+    ],
+)
+def test_columns_are_found_in_an_expression(sql: str, names: list[str]) -> None:
+    keywords = {"AS", "COLLATE"}
+    assert [each for each in identifiers(sql) if each not in keywords] == names
+
+
+def test_group_ends_with_its_parenthesis() -> None:
+    tokens = tokenize('CREATE INDEX x ON t (a, lower("b)")) WHERE (c > 0)')
+    assert written(group(tokens)) == '"a" , "lower" ( "b)" )'
+
+
+def test_group_of_nothing_is_empty() -> None:
+    assert group(tokenize("a > 0")) == []

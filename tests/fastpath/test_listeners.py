@@ -1,0 +1,219 @@
+"""Listeners to SQLAlchemy's events that take the fast path away."""
+
+import importlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Self
+
+import pytest
+from sqlalchemy import Engine, MetaData, Pool, event, inspect
+from sqlalchemy.orm import Mapped, Session, mapped_column, reconstructor, validates
+from sqlalchemy.pool import NullPool
+from typing_extensions import override
+
+from brickwork import Database, Model
+from brickwork.fastpath.listeners import Observers, stamp
+from tests.support.library import Book
+from tests.support.shop import Store
+
+
+class Base(Model):
+    __abstract__ = True
+    metadata = MetaData()
+
+
+DATABASE = Database("sqlite+aiosqlite:///unused.db")
+TARGETS: dict[str, Any] = {
+    "engine": DATABASE.writer.sync_engine,
+    "every engine": Engine,
+    "dialect": DATABASE.writer.dialect,
+    "pool": DATABASE.writer.pool,
+    "every pool": Pool,
+    "reading pool": DATABASE.reader.pool,
+    "every session": Session,
+    "mapper": inspect(Store),
+    "class": Store,
+    "base class": Store.__mro__[1],
+    "attribute": Store.name,
+    "relationship": Book.writer,
+}
+OBSERVED = Observers(Store, Book)
+
+NOWHERE = {("mapper", "after_configured"), ("mapper", "before_configured")}
+"""Events that SQLAlchemy has for all mappers together."""
+
+
+def events(target: str) -> list[str]:
+    """Return the names of all events that SQLAlchemy has for a target."""
+    of: Any = inspect(Store).class_manager if "class" in target else TARGETS[target]
+    names: list[str] = of.dispatch._event_names  # noqa: SLF001 — shown nowhere else
+    return [name for name in names if (target, name) not in NOWHERE]
+
+
+@pytest.mark.parametrize(
+    ("target", "name"), [(target, name) for target in TARGETS for name in events(target)]
+)
+def test_listener_to_any_event_is_an_observer(target: str, name: str) -> None:
+    options = {"propagate": True} if target == "base class" else {}
+
+    def note(*_: object, **__: object) -> None: ...
+
+    assert OBSERVED.of(DATABASE) is None
+    event.listen(TARGETS[target], name, note, **options)
+    assert OBSERVED.of(DATABASE) == f"{note.__qualname__}, a listener to {name}"
+    event.remove(TARGETS[target], name, note)
+    assert OBSERVED.of(DATABASE) is None
+
+
+class Noting:
+    def note(self, *_: object) -> None: ...
+
+    def __call__(self, *_: object) -> None: ...
+
+
+def note(*_: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("listener", "options"),
+    [
+        pytest.param(note, {"once": True}, id="once"),
+        pytest.param(partial(note, 1), {}, id="partial"),
+        pytest.param(Noting().note, {}, id="method"),
+        pytest.param(Noting(), {}, id="object"),
+    ],
+)
+def test_listener_of_any_kind_is_an_observer(
+    listener: Callable[..., Any], options: dict[str, Any]
+) -> None:
+    database = Database("sqlite+aiosqlite:///unused.db")
+    event.listen(database.writer.sync_engine, "begin", listener, **options)
+    assert str(Observers(Store).of(database)).endswith(", a listener to begin")
+
+
+def test_listener_that_is_added_after_another_was_removed() -> None:
+    def first(*_: object) -> None: ...
+
+    def second(*_: object) -> None: ...
+
+    event.listen(Session, "after_begin", first)
+    before = stamp()
+    event.remove(Session, "after_begin", first)
+    event.listen(Session, "after_begin", second)
+    assert not before.is_now()
+    event.remove(Session, "after_begin", second)
+    event.listen(Session, "after_begin", first)
+    assert not before.is_now()
+    event.remove(Session, "after_begin", first)
+
+
+def test_listener_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    observers = Observers(Store)
+    assert observers.of(DATABASE) is None
+    monkeypatch.setattr(observers, "_found", pytest.fail)
+    assert observers.of(DATABASE) is None
+
+
+# --- Engines and classes --------------------------------------------------------------------------
+
+
+def test_engine_of_another_pool_is_an_observer() -> None:
+    database = Database("sqlite+aiosqlite:///unused.db")
+    database.reader.sync_engine.pool = NullPool(pytest.fail)
+    assert Observers(Store).of(database) == "Engine with NullPool"
+
+
+def test_engine_of_another_class_is_an_observer() -> None:
+    database = Database("sqlite+aiosqlite:///unused.db")
+    database.reader.sync_engine = database.reader.sync_engine.execution_options()
+    assert Observers(Store).of(database) == "OptionEngine with FairPool"
+
+
+def test_execution_option_is_an_observer() -> None:
+    database = Database("sqlite+aiosqlite:///unused.db")
+    database.writer.sync_engine.update_execution_options(schema_translate_map={None: "other"})
+    assert Observers(Store).of(database) == "the execution option schema_translate_map"
+
+
+def test_execution_option_that_is_set_later_is_an_observer() -> None:
+    database, observers = Database("sqlite+aiosqlite:///unused.db"), Observers(Store)
+    assert observers.of(database) is None
+    database.writer.sync_engine.update_execution_options(schema_translate_map={None: "other"})
+    assert observers.of(database) == "the execution option schema_translate_map"
+
+
+def test_module_for_mutable_values_is_no_observer() -> None:
+    importlib.import_module("sqlalchemy.ext.mutable")  # which listens to every mapper
+    assert Observers(Store).of(DATABASE) is None
+
+
+class Loading(Base):
+    __tablename__ = "loading"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+    @reconstructor
+    def load(self) -> None: ...
+
+
+class Validating(Base):
+    __tablename__ = "validating"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+    @validates("id")
+    def check(self, _: str, value: int) -> int:
+        return value
+
+
+class Making(Base):
+    __tablename__ = "making"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+    def __new__(cls, **_: object) -> Self:
+        return super().__new__(cls)
+
+
+class Guarding(Base):
+    __tablename__ = "guarding"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+    @override
+    def __getattribute__(self, name: str) -> Any:
+        return super().__getattribute__(name)
+
+
+class Setting(Base):
+    __tablename__ = "setting"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+    @override
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+
+
+class Missing(Base):
+    __tablename__ = "missing"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+
+@pytest.mark.parametrize(
+    ("model", "observer"),
+    [
+        (Loading, "_event_on_load, a listener to load"),
+        (Validating, "append, a listener to append"),
+        (Making, "Making.__new__"),
+        (Guarding, "Guarding.__getattribute__"),
+        (Setting, "Setting.__setattr__"),
+        (Missing, "Missing.__getattr__"),
+    ],
+)
+def test_code_of_a_model_is_an_observer(model: type[Base], observer: str) -> None:
+    assert str(Observers(model).of(DATABASE)).endswith(observer)

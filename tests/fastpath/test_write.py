@@ -1,0 +1,267 @@
+"""The writes that take the fast path: one statement does all that a flush would do."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from types import new_class
+from typing import Annotated, Any, ClassVar, Final
+
+import pytest
+from fastapi import Depends
+from httpx2 import AsyncClient
+from sqlalchemy import Engine, MetaData
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, Session as SyncSession, mapped_column, validates
+from typing_extensions import override
+
+from brickwork import Audited, Database, Model, ReadSchema, Resource, Schema, Versioned, crud_router
+from brickwork.cli.explain import explain
+from brickwork.database.database import Isolation
+from tests.support.calls import calling
+from tests.support.databases import sqlite_only
+from tests.support.recording import event_listener, path_taken
+from tests.support.shop import Store, Stores, app_of, calling_stores, stores
+from tests.support.tables import Tables
+
+pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+
+FAST: Final = ["201 fast", "200 fast", "204 fast"]
+ORM: Final = ["201 ORM", "200 ORM", "204 ORM"]
+
+
+async def paths_taken(client: AsyncClient) -> list[str]:
+    """Create, change and delete a store; return the paths."""
+    return [
+        await path_taken(client.post("/stores", json={"code": "a"})),
+        await path_taken(client.patch("/stores/a", json={"rank": 2})),
+        await path_taken(client.delete("/stores/a")),
+    ]
+
+
+# --- The resource ---------------------------------------------------------------------------------
+
+
+class Creating(Stores):
+    @override
+    async def create(self, row: Store, /) -> None:
+        await super().create(row)
+
+
+class Updating(Stores):
+    @override
+    async def update(self, row: Store, /, changes: Mapping[str, Any]) -> None:
+        await super().update(row, changes)
+
+
+class Deleting(Stores):
+    @override
+    async def delete(self, row: Store, /) -> None:
+        await super().delete(row)
+
+
+class Getting(Stores):
+    @override
+    async def get(self, key: object, /) -> Store:
+        return await super().get(key)
+
+
+class Referring(Stores):
+    @override
+    def references(self) -> Mapping[str, Any]:
+        return {}
+
+
+class Isolated(Stores):
+    isolation: ClassVar[Isolation | None] = "serializable"
+
+
+class WithOthers(Stores):
+    others: Annotated[Isolated, Depends()]
+
+
+@pytest.mark.parametrize(
+    ("resource", "expected"),
+    [
+        (Stores, ["201 fast", "200 fast", "204 fast"]),
+        (Creating, ["201 ORM", "200 fast", "204 fast"]),
+        (Updating, ["201 fast", "200 ORM", "204 fast"]),
+        (Deleting, ["201 fast", "200 fast", "204 ORM"]),
+        (Getting, ["201 fast", "200 ORM", "204 ORM"]),
+        (Referring, ["201 ORM", "200 ORM", "204 ORM"]),
+        (Isolated, ["201 ORM", "200 ORM", "204 ORM"]),
+        (WithOthers, ["201 ORM", "200 ORM", "204 ORM"]),
+    ],
+)
+async def test_paths_of_a_resource(
+    shop_url: str, resource: type[Resource[Store]], expected: list[str]
+) -> None:
+    async with calling(app_of(Database(shop_url), stores(resource))) as client:
+        assert await paths_taken(client) == expected
+
+
+# --- The database and its listeners ---------------------------------------------------------------
+
+
+@sqlite_only
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        (Engine, "before_cursor_execute"),
+        (SyncSession, "before_flush"),
+        (SyncSession, "after_commit"),
+        (Store, "before_insert"),
+        (Store, "after_delete"),
+        (Store, "init"),
+        (Store.rank, "set"),
+    ],
+    ids=str,
+)
+async def test_listener_closes_the_fast_path(shop_url: str, target: object, name: str) -> None:
+    async with calling_stores(Database(shop_url)) as client:
+        with event_listener(target, name):
+            assert await paths_taken(client) == ORM
+        assert await paths_taken(client) == FAST
+
+
+class Noting(Database):
+    @override
+    @asynccontextmanager
+    async def session(self, *, readonly: bool = False) -> AsyncGenerator[AsyncSession]:
+        async with super().session(readonly=readonly) as session:
+            yield session
+
+
+@sqlite_only
+async def test_overridden_session_is_opened(shop_url: str) -> None:
+    async with calling_stores(Noting(shop_url)) as client:
+        assert await paths_taken(client) == ORM
+
+
+@sqlite_only
+async def test_database_may_have_no_fast_path(shop_url: str) -> None:
+    async with calling_stores(Database(shop_url, fast=False)) as client:
+        assert await paths_taken(client) == ORM
+
+
+@sqlite_only
+async def test_statements_may_go_alone(shop_url: str) -> None:
+    async with calling_stores(Database(shop_url, coalesce=False)) as client:
+        assert await paths_taken(client) == FAST
+
+
+# --- The model ------------------------------------------------------------------------------------
+
+
+class Base(Model):
+    """The base of the models here, with tables of its own."""
+
+    __abstract__ = True
+    metadata = MetaData(naming_convention=Model.metadata.naming_convention)
+
+
+class WithHistory(Base, Audited):
+    __tablename__ = "with_history"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+class WithValidator(Base):
+    __tablename__ = "with_validator"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+    @validates("name")
+    def check(self, _: str, value: str) -> str:
+        return value
+
+
+class WithConstructor(Base):
+    __tablename__ = "with_constructor"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+
+
+class Parent(Base):
+    __tablename__ = "parents"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    kind: Mapped[str]
+    __mapper_args__: Any = {"polymorphic_on": "kind", "polymorphic_identity": "parent"}  # noqa: RUF012 — as SQLAlchemy declares it
+
+
+class Inheriting(Parent):
+    __mapper_args__: Any = {"polymorphic_identity": "child"}  # noqa: RUF012 — as above
+
+
+def _by_two(version: int | None) -> int:
+    return (version or 0) + 2
+
+
+class CountingByTwo(Base, Versioned):
+    __tablename__ = "counting_by_two"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    __mapper_args__: Any = {"version_id_generator": _by_two}  # noqa: RUF012 — as above
+
+
+class CountingElsewhere(Base):
+    __tablename__ = "counting_elsewhere"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    revision: Mapped[int] = mapped_column()
+    __mapper_args__: Any = {"version_id_col": revision}  # noqa: RUF012 — as above
+
+
+def _of_name(context: Any) -> str:
+    return str(context.get_current_parameters()["name"]) * 2
+
+
+class WithOddDefault(Base):
+    __tablename__ = "with_odd_default"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    twice: Mapped[str] = mapped_column(default=_of_name, onupdate=_of_name)
+
+
+class RowCreate(Schema):
+    name: str
+
+
+class RowUpdate(RowCreate, partial=True): ...
+
+
+class RowRead(ReadSchema):
+    id: int
+    name: str
+
+
+@sqlite_only
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (WithHistory, "what is done to a WithHistory is noted"),
+        (WithValidator, "WithValidator has validators"),
+        (WithConstructor, "WithConstructor has a constructor of its own"),
+        (Inheriting, "Inheriting inherits from another model, or another from it"),
+        (CountingByTwo, "CountingByTwo counts its versions in a way of its own"),
+        (CountingElsewhere, "CountingElsewhere counts its versions in a way of its own"),
+        (WithOddDefault, "twice has a default that asks what is written"),
+    ],
+    ids=lambda each: getattr(each, "__name__", ""),
+)
+async def test_model_with_work_for_a_flush(
+    tables: Tables, backend: str, model: type[Model], reason: str
+) -> None:
+    resource: Any = new_class("Rows", (Resource[model],))  # type: ignore[valid-type]
+    rows = crud_router("/rows", resource, read=RowRead, create=RowCreate, update=RowUpdate)
+    database = Database(await tables.of(Base.metadata, backend))
+    app = app_of(database, rows)
+    async with calling(app) as client:
+        assert await path_taken(client.post("/rows", json={"name": "a"})) == "201 ORM"
+        assert await path_taken(client.patch("/rows/1", json={"name": "b"})) == "200 ORM"
+        assert await path_taken(client.delete("/rows/1")) == "204 ORM"
+    lanes = {each.operation: each.lane for each in explain(app, database, "rows")}
+    for operation in ("POST /rows", "PATCH /rows/{id}", "DELETE /rows/{id}"):
+        assert lanes[operation] == f"ordinary, since {reason}"

@@ -1,0 +1,146 @@
+"""What openapi.json says of problems, patches, integers and texts."""
+
+from typing import Annotated, Any
+
+import pytest
+from annotated_types import Ge, Le, Len
+from fastapi import APIRouter, FastAPI, Query
+from pydantic import BaseModel, Field
+
+from brickwork import Limits, ListQuery, Route, Schema, install
+from brickwork.http.openapi import also_merge_patch, described
+from brickwork.http.problem_response import MEDIA_TYPE
+from brickwork.problems import BOUNDS, PLACES, of_status
+from tests.support.shop import City
+
+
+class Thing(Schema):
+    size: int
+    small: Annotated[int, Ge(-3), Le(5)] = 0
+    real: Annotated[float, Ge(0)] = 0
+
+
+def create_app(limits: Limits | None = None) -> FastAPI:
+    app = FastAPI()
+    install(app, limits=limits)
+    router = APIRouter(route_class=Route)
+
+    @router.patch("/things", responses=described([404, 409]), openapi_extra=also_merge_patch())
+    async def update(data: Thing) -> None: ...
+
+    @router.get("/things")
+    async def show(at: Annotated[ListQuery[City], Query()]) -> None: ...
+
+    app.include_router(router)
+    return app
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return create_app().openapi()
+
+
+def test_a_status_is_described_by_a_problem(document: dict[str, Any]) -> None:
+    responses = document["paths"]["/things"]["patch"]["responses"]
+    for status, name in ((404, "NotFound"), (409, "Conflict")):
+        assert responses[str(status)] == {"$ref": f"#/components/responses/{name}"}
+        component = document["components"]["responses"][name]
+        assert component["description"] == of_status(status).title
+        assert component["content"] == {
+            MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
+        }
+
+
+def test_what_a_problem_is_can_be_looked_up(document: dict[str, Any]) -> None:
+    problem = document["components"]["schemas"]["ProblemDetails"]
+    assert set(problem["required"]) == {"type", "title", "status", "detail", "instance"}
+    assert problem["properties"].keys() == {*problem["required"], "errors"}
+    fault = problem["properties"]["errors"]["items"]
+    assert fault["properties"].keys() == {*PLACES, "code", "detail", *BOUNDS}
+
+
+def test_a_patch_takes_the_schema_as_either_type(document: dict[str, Any]) -> None:
+    content = document["paths"]["/things"]["patch"]["requestBody"]["content"]
+    for kind in ("application/json", "application/merge-patch+json"):
+        assert content[kind] == {"schema": {"$ref": "#/components/schemas/Thing"}}
+
+
+def test_the_bounds_of_integers_are_exact_integers(document: dict[str, Any]) -> None:
+    fields = document["components"]["schemas"]["Thing"]["properties"]
+    shown = {
+        (name, bound): repr(fields[name].get(bound))
+        for name in fields
+        for bound in ("minimum", "maximum")
+    }
+    assert shown == {
+        ("size", "minimum"): str(-(2**63)),
+        ("size", "maximum"): str(2**63 - 1),
+        ("small", "minimum"): "-3",
+        ("small", "maximum"): "5",
+        ("real", "minimum"): "0.0",
+        ("real", "maximum"): "None",
+    }
+
+
+def test_the_limits_of_the_application_are_told() -> None:
+    document = create_app(Limits(page=7, offset=70)).openapi()
+    limit, offset, *_ = document["paths"]["/things"]["get"]["parameters"]
+    assert (limit["name"], limit["schema"]["maximum"]) == ("limit", 7)
+    assert (offset["name"], offset["schema"]["maximum"]) == ("offset", 70)
+
+
+def test_the_document_is_made_once_and_stays_the_same() -> None:
+    app = create_app()
+    assert app.openapi() == app.openapi()
+    assert create_app().openapi() == app.openapi()
+
+
+def test_an_application_without_a_schema_of_its_own_still_says_what_a_problem_is() -> None:
+    app = FastAPI()
+    install(app)
+    assert app.openapi()["components"].keys() == {"schemas"}
+    assert app.openapi()["components"]["schemas"].keys() == {"ProblemDetails"}
+
+
+def test_a_model_of_the_application_may_be_called_problem() -> None:
+    class Problem(BaseModel):
+        exercise: str
+
+    app = FastAPI()
+    install(app)
+
+    @app.get("/exercises/1")
+    async def show() -> Problem:
+        return Problem(exercise="2 + 2")
+
+    document = app.openapi()
+    response = document["paths"]["/exercises/1"]["get"]["responses"]["200"]
+    name = response["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    assert document["components"]["schemas"][name]["properties"].keys() == {"exercise"}
+
+
+def test_a_text_has_an_example_that_it_accepts() -> None:
+    class Texts(Schema):
+        free: str
+        short: Annotated[str, Len(1, 3)]
+        long: Annotated[str, Len(8)] | None
+        own: Annotated[str, Field(examples=["mine"])] | None
+        given: str = "else"
+
+    app = FastAPI()
+    install(app)
+
+    @app.post("/texts")
+    async def create(texts: Texts) -> None: ...
+
+    fields = app.openapi()["components"]["schemas"]["Texts"]["properties"]
+    assert fields["free"]["examples"] == ["string"]
+    assert fields["short"]["examples"] == ["str"]
+    assert fields["long"]["anyOf"][0]["examples"] == ["stringgg"]
+    assert fields["own"]["anyOf"][0]["examples"] == ["mine"]
+    assert "examples" not in fields["given"]
+
+
+def test_a_filter_has_no_example(document: dict[str, Any]) -> None:
+    for parameter in document["paths"]["/things"]["get"]["parameters"]:
+        assert "examples" not in parameter["schema"], parameter["name"]

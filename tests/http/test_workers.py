@@ -1,0 +1,193 @@
+"""How many processes serve: several without the keys of cursors do not start, and say why."""
+
+import multiprocessing
+import sys
+from collections.abc import MutableMapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from pydantic import ValidationError
+
+from app.main import create_app
+from app.settings import Settings
+from brickwork import Database, install
+from brickwork.http.workers import count_workers
+from tests.support.bodies import summary
+from tests.support.calls import calling
+from tests.support.databases import sqlite_only
+from tests.support.journal import Log
+from tests.support.paging import INVALID, create_articles, cursor
+from tests.support.services import Service
+
+pytestmark = pytest.mark.anyio
+
+KEY = "a secret of some thirty characters"
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no server, as far as the environment tells."""
+    for name in ("WEB_CONCURRENCY", "GRANIAN_WORKERS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/pytest"])
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Log:
+    """What the service says."""
+    return Log(caplog)
+
+
+@pytest.mark.parametrize(
+    ("command", "count"),
+    [
+        ("pytest -w 4", 1),
+        ("/srv/uvicorn/manage.py --workers 4", 1),
+        ("/bin/uvicorn main:app", 1),
+        ("/bin/uvicorn main:app --workers 4", 4),
+        ("/lib/uvicorn/__main__.py main:app --workers=4", 4),
+        ("/bin/fastapi run --workers 3", 3),
+        ("/bin/gunicorn -w 2 -k uvicorn_worker.UvicornWorker main:app", 2),
+        ("/bin/gunicorn -w2 main:app", 2),
+        ("/bin/hypercorn main:app -w 5", 5),
+        ("/bin/granian --workers 6 main:app", 6),
+        ("/bin/uvicorn main:app --workers", 1),
+        ("C:/Scripts/uvicorn.exe main:app --workers 4", 4),
+    ],
+)
+def test_command_line_tells_the_number(
+    monkeypatch: pytest.MonkeyPatch, command: str, count: int
+) -> None:
+    monkeypatch.setattr(sys, "argv", command.split())
+    assert count_workers() == count
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "count"),
+    [
+        ("/bin/gunicorn main:app", "WEB_CONCURRENCY", 3),
+        ("/bin/granian main:app", "GRANIAN_WORKERS", 3),
+        ("/bin/gunicorn main:app", "GRANIAN_WORKERS", 1),
+        ("/usr/bin/pytest", "WEB_CONCURRENCY", 1),
+        ("/bin/gunicorn -w 1 main:app", "WEB_CONCURRENCY", 1),
+    ],
+)
+def test_environment_tells_the_number_to_servers_that_heed_it(
+    monkeypatch: pytest.MonkeyPatch, command: str, name: str, count: int
+) -> None:
+    monkeypatch.setattr(sys, "argv", command.split())
+    monkeypatch.setenv(name, "3")
+    assert count_workers() == count
+
+
+@pytest.mark.parametrize(
+    ("settings", "count"),
+    [
+        (SimpleNamespace(workers=4), 4),
+        (SimpleNamespace(workers=1), 1),
+        (SimpleNamespace(workers=4, reload=True), 1),
+        (SimpleNamespace(workers=4, use_reloader=True), 1),
+    ],
+)
+def test_worker_knows_the_settings_of_its_server(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, count: int
+) -> None:
+    process = SimpleNamespace(_args=("x",), _kwargs={"config": settings, "sockets": []})
+    monkeypatch.setattr(multiprocessing, "current_process", lambda: process)
+    monkeypatch.setattr(sys, "argv", ["/bin/uvicorn", "--workers", "9"])
+    assert count_workers() == count
+
+
+# --- The start ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def several(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be one of four workers."""
+    monkeypatch.setattr(sys, "argv", ["/bin/uvicorn", "--workers", "4"])
+
+
+def app_with(url: str, **options: Any) -> FastAPI:
+    """Return an application that is installed with *options*."""
+    app = FastAPI(lifespan=Database(url).lifespan)
+    install(app, **options)
+    return app
+
+
+async def started(app: FastAPI) -> MutableMapping[str, Any]:
+    """Return what *app* tells a server that starts it."""
+    told: list[MutableMapping[str, Any]] = []
+    kinds = iter(["lifespan.startup", "lifespan.shutdown"])
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": next(kinds)}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        told.append(message)
+
+    await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
+    return told[0]
+
+
+@sqlite_only
+@pytest.mark.usefixtures("several")
+async def test_one_of_several_workers_does_not_start_without_keys(service_url: str) -> None:
+    message = (
+        "4 processes serve the application, and each would sign cursors with a key of its own, "
+        "which the others refuse: give all the same keys, install(app, cursor_keys=[…])."
+    )
+    failed = {"type": "lifespan.startup.failed", "message": message}
+    assert await started(app_with(service_url)) == failed
+
+
+@sqlite_only
+@pytest.mark.usefixtures("several")
+@pytest.mark.parametrize("options", [{"cursor_keys": [KEY]}, {"development": True}])
+async def test_one_of_several_workers_starts_with_keys_or_in_development(
+    service_url: str, options: dict[str, Any]
+) -> None:
+    assert await started(app_with(service_url, **options)) == {"type": "lifespan.startup.complete"}
+
+
+def test_settings_of_several_workers_need_keys() -> None:
+    with pytest.raises(ValidationError, match="Several WORKERS need CURSOR_KEYS"):
+        Settings(workers=2)
+    assert Settings(workers=2, cursor_keys=[KEY]).workers == 2
+    assert Settings(workers=2, development=True).workers == 2
+
+
+# --- Cursors of others ----------------------------------------------------------------------------
+
+
+async def test_cursor_of_another_process_is_a_400_that_is_explained_once(
+    service: Service, log: Log
+) -> None:
+    other = create_app(Settings(database_url=service.url))
+    async with service.client() as client, calling(other) as second:
+        await create_articles(client, 3)
+        text = await cursor(client, "/articles?limit=1")
+        for _ in range(2):
+            assert summary(await second.get("/articles", params={"cursor": text})) == INVALID
+    remedy = "give all processes the same keys, install(app, cursor_keys=[…])."
+    may = "It may be of another process or of an earlier start"
+    assert log.take() == [f"WARNING A cursor was refused. {may}: {remedy}"]
+
+
+async def test_cursor_that_is_none_is_not_explained(service: Service, log: Log) -> None:
+    other = create_app(Settings(database_url=service.url))
+    async with calling(other) as client:
+        assert summary(await client.get("/articles?cursor=words")) == INVALID
+    assert log.take() == []
+
+
+async def test_cursor_that_was_altered_is_not_explained_where_there_are_keys(
+    service: Service, log: Log
+) -> None:
+    app = create_app(Settings(database_url=service.url, cursor_keys=[KEY]))
+    async with service.client() as client, calling(app) as other:
+        await create_articles(client, 3)
+        text = await cursor(client, "/articles?limit=1")
+        assert summary(await other.get("/articles", params={"cursor": text})) == INVALID
+    assert log.take() == []

@@ -1,0 +1,397 @@
+"""The parameters of a list are checked where they are written, and compare what they say."""
+
+from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, ClassVar, Literal, NewType, cast
+
+import pytest
+from fastapi import FastAPI, Query
+from pydantic import TypeAdapter, create_model
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    bindparam,
+    event,
+    func,
+    insert,
+    literal,
+    select,
+)
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import ORMExecuteState
+from typing_extensions import override
+
+from brickwork import (
+    Database,
+    InvalidCursor,
+    ListQuery,
+    Narrowing,
+    OneOf,
+    Search,
+    SortBy,
+    SortKey,
+    UTCDateTime,
+    install,
+    paginate,
+)
+from brickwork.limits import Limits
+from brickwork.query.cursors import Cursor, Signer, signer
+from brickwork.query.index_check import unindexed
+from brickwork.query.lookup import every, scope_of
+from tests.support.atlas import Base, Climate, Land, Region, Stray
+
+pytestmark = pytest.mark.anyio
+
+Size = NewType("Size", int)
+
+
+def declared(model: type[Base], name: str, annotation: object) -> type[ListQuery[Any]]:
+    """Return a query with one field."""
+    fields: Any = {name: (annotation, None)}
+    base: Any = ListQuery[model]  # type: ignore[valid-type]
+    query: Any = create_model("Query", __base__=base, **fields)
+    return cast("type[ListQuery[Any]]", query)
+
+
+@pytest.mark.parametrize(
+    ("name", "annotation"),
+    [
+        ("size", int | None),
+        ("size__in", OneOf[int] | None),
+        ("height__gte", int | None),
+        ("height__gte", float | None),
+        ("found__lt", date | None),
+        ("climate", Climate | None),
+        ("climate__in", OneOf[Climate] | None),
+        ("more__isnull", bool | None),
+        ("money__isnull", bool | None),
+        ("name", Literal["a", "b"] | None),
+        ("name__icontains", str | None),
+        ("land__name__startswith", str | None),
+        ("land_code", str | None),
+        ("near", Annotated[str | None, Narrowing]),
+        ("sort", Annotated[str | None, Narrowing]),
+        ("q", Annotated[str | None, Narrowing]),
+        ("size", Size | None),
+        ("eq", int | None),
+        ("eq__gt", int | None),
+    ],
+)
+def test_a_parameter_that_fits_is_declared(name: str, annotation: object) -> None:
+    assert name in declared(Region, name, annotation).model_fields
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "annotation", "remedy"),
+    [
+        (
+            Region,
+            "sise",
+            int | None,
+            r"Query\.sise: Region has no column sise; it has id, name.*Narrow",
+        ),
+        (Region, "size__near", int | None, "refers to one row by no relationship size.*ne, gt"),
+        (Region, "size__gte__lt", int | None, "refers to one row by no relationship"),
+        (Land, "parts__name", str | None, "Land refers to one row by no relationship parts"),
+        (Region, "size", str | None, "Region.size is int, and is compared with str"),
+        (Region, "size", bool | None, "Region.size is int, and is compared with bool"),
+        (Region, "size", float | None, "Region.size is int, and is compared with float"),
+        (Region, "found", datetime | None, "Region.found is date, and is compared with datetime"),
+        (
+            Region,
+            "size__contains",
+            int | None,
+            "Region.size is int, which contains does not compare",
+        ),
+        (Region, "climate__gt", Climate | None, "Region.climate is Climate, which gt does not"),
+        (Region, "size__in", int | None, r"Region.size with in: annotate it OneOf\[int\] | None"),
+        (Region, "size", OneOf[int] | None, "Region.size with eq: annotate it"),
+        (
+            Region,
+            "size__isnull",
+            int | None,
+            r"Region.size with isnull is a question: .* bool \| None",
+        ),
+        (Region, "more", dict[str, Any] | None, r"Region.more is of a type .* narrow\(\)"),
+        (Region, "money", float | None, r"Region.money is of the type Numeric.*: SQLite rounds it"),
+        (Stray, "other_id", int | None, "has the type of elsewhere.id: import its model before"),
+        (Region, "sort", SortBy[Literal["sise"]], "Region has no column sise"),  # type: ignore[misc]
+        (Region, "sort", SortBy[Literal["climate"]], "no two databases sort .*climate"),  # type: ignore[misc]
+        (Region, "sort", SortBy[Literal["note"]], r"Region.note has no end, .* String\(200\)"),  # type: ignore[misc]
+        (Region, "q", Search, "q and the names of columns in searched go together"),
+    ],
+)
+def test_a_parameter_that_fits_nothing_is_an_error_of_the_author(
+    model: type[Base], name: str, annotation: object, remedy: str
+) -> None:
+    with pytest.raises(TypeError, match=remedy):
+        declared(model, name, annotation)
+
+
+def test_a_parameter_called_sort_need_not_sort() -> None:
+    query = declared(Region, "sort", Annotated[str | None, Narrowing])
+    assert not query.model_validate({"sort": "upwards"}).sort_keys()
+
+
+def test_what_is_searched_is_text() -> None:
+    with pytest.raises(TypeError, match="size is int, which icontains does not compare"):
+
+        class Query(ListQuery[Region]):  # pyright: ignore[reportUnusedClass]
+            q: Search = None
+            searched = ("name", "size")
+
+
+def test_several_values_may_be_given_by_a_script_as_well() -> None:
+    kind = TypeAdapter[tuple[int, ...]](OneOf[int])
+    assert kind.validate_python("1,2") == kind.validate_python((1, 2)) == (1, 2)
+
+
+class RegionQuery(ListQuery[Region]):
+    size__gt: int | None = None
+    size__in: OneOf[int] | None = None
+    climate: Climate | None = None
+    land__name: str | None = None
+    land__name__ne: str | None = None
+    sort: SortBy[Literal["name", "size", "word", "height", "land_code"]] = None
+
+
+@pytest.fixture
+async def database(empty_url: str) -> AsyncGenerator[Database]:
+    """A database with four parts, of which two belong to a land."""
+    database = Database(empty_url)
+    async with database.lifespan(None):
+        async with database.writer.begin() as connection:
+            await connection.run_sync(Base.metadata.tables["lands"].create)
+            await connection.run_sync(Base.metadata.tables["parts"].create)
+        async with database.session() as session:
+            await session.execute(insert(Land), [{"code": "A", "name": "a"}, {"code": "B"}])
+            parts: list[dict[str, Any]] = [
+                {"size": 1, "land_code": "A", "word": "a"},
+                {"size": 2, "land_code": "B", "climate": Climate.MILD, "word": "B"},
+                {"size": None, "land_code": None, "word": "z"},
+                {"size": 2**31 - 1, "land_code": None, "word": "Ä"},
+            ]
+            for each in parts:
+                await session.execute(insert(Region), each)
+        yield database
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        (RegionQuery(size__gt=2**40), []),
+        (RegionQuery(size__gt=-(2**40)), [1, 2, 4]),
+        (RegionQuery(size__in=(2**40, 1)), [1]),
+        (RegionQuery(climate=Climate.MILD), [2]),
+        (RegionQuery(land__name="a"), [1]),
+        (RegionQuery(land__name__ne="a"), [2, 3, 4]),
+        (RegionQuery(sort=(SortKey("size", descending=True),)), [3, 4, 2, 1]),
+        (RegionQuery(sort=(SortKey("word"),)), [2, 1, 3, 4]),
+    ],
+)
+async def test_a_list_has_the_rows_that_its_parameters_say(
+    database: Database, query: RegionQuery, ids: list[int]
+) -> None:
+    async with database.session(readonly=True) as session:
+        page = await paginate(session, select(Region), query)
+        assert [part.id for part in page.items] == ids
+
+
+async def test_rows_with_an_order_of_their_own_are_an_error_of_the_author(
+    database: Database,
+) -> None:
+    async with database.session(readonly=True) as session:
+        with pytest.raises(TypeError, match=r"leave out order_by\(\) and limit\(\), .*sort_keys"):
+            await paginate(session, select(Region).order_by(Region.name), ListQuery())
+        with pytest.raises(TypeError, match="an order or a limit"):
+            await paginate(session, select(Region).limit(3), ListQuery())
+
+
+async def test_rows_are_counted_or_estimated(database: Database) -> None:
+    async with database.session(readonly=True) as session:
+        page = await paginate(session, select(Region), ListQuery(count="exact"))
+        assert page.total == 4
+        guess = (await paginate(session, select(Region), ListQuery(count="estimated"))).total
+        assert guess is not None
+        assert guess >= 0
+        assert page.last
+        assert (await paginate(session, select(Region), ListQuery(count="estimated"))).last is None
+
+
+# --- Cursors -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keys", [("",), ("k" * 31,), ("k" * 32, "short")])
+def test_a_key_that_could_be_guessed_is_refused(keys: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="a secret of 32 characters or more"):
+        Signer(*keys)
+
+
+def test_a_cursor_is_read_with_any_key_and_written_with_the_first() -> None:
+    old, new = Signer("old" * 11), Signer("new" * 11, "old" * 11)
+    cursor = Cursor([1, None, "é"], back=True)
+    assert new.read(old.write(cursor, b"a"), b"a") == cursor
+    for reader, text, binding in (
+        (old, new.write(cursor, b"a"), b"a"),
+        (new, new.write(cursor, b"a"), b"b"),
+        (Signer(), old.write(cursor, b"a"), b"a"),
+        (Signer(), Signer().write(cursor, b"a"), b"a"),
+    ):
+        with pytest.raises(InvalidCursor):
+            reader.read(text, binding)
+
+
+async def cursor_of(session: AsyncSession, scope: Any, query: ListQuery[Region]) -> str:
+    page = await paginate(session, scope, query)
+    assert page.next is not None
+    return page.next["cursor"]
+
+
+async def test_a_cursor_is_bound_to_its_scope(database: Database) -> None:
+    async with database.session(readonly=True) as session:
+        scope = select(Region).where(Region.size <= 5)
+        text = await cursor_of(session, scope, ListQuery(limit=1))
+        at = ListQuery[Region](limit=1, cursor=text)
+        assert [part.id for part in (await paginate(session, scope, at)).items] == [2]
+        for other in (select(Region), select(Region).where(Region.size <= 6), scope.distinct()):
+            with pytest.raises(InvalidCursor):
+                await paginate(session, other, at)
+
+
+def test_a_scope_is_told_apart_by_values_that_are_given_to_it_last() -> None:
+    scope = select(Region).where(Region.size <= bindparam("size", type_=Integer))
+    one, other = (scope_of(scope.params(size=size), sqlite.dialect()) for size in (5, 6))
+    assert one != other
+    assert one == scope_of(scope.params(size=5), sqlite.dialect())
+
+
+async def test_a_cursor_is_bound_to_a_scope_that_is_new_with_each_request(
+    database: Database,
+) -> None:
+    class _Uncached(ColumnElement[bool]):
+        inherit_cache = False
+
+    @compiles(_Uncached)
+    def _(*_: object, **__: object) -> str:
+        return "1 = 1"
+
+    def up_to(size: int, *others: Any) -> Any:
+        return select(Region).where(Region.size <= size, *others)
+
+    async with database.session(readonly=True) as session:
+        for others in ((), (_Uncached(),)):
+            text = await cursor_of(session, up_to(5, *others), ListQuery(limit=1))
+            at = ListQuery[Region](limit=1, cursor=text)
+            page = await paginate(session, up_to(5, *others), at)
+            assert [part.id for part in page.items] == [2]
+            with pytest.raises(InvalidCursor):
+                await paginate(session, up_to(6, *others), at)
+
+
+async def test_a_cursor_is_bound_to_a_narrowing_of_the_authors_own(database: Database) -> None:
+    class Changing(ListQuery[Region]):
+        largest: ClassVar = 5
+
+        @override
+        def narrow(self, rows: Any) -> Any:
+            return super().narrow(rows).where(Region.size <= self.largest)
+
+    async with database.session(readonly=True) as session:
+        text = await cursor_of(session, select(Region), Changing(limit=1))
+        assert (await paginate(session, select(Region), Changing(cursor=text))).items
+        Changing.largest = 6
+        with pytest.raises(InvalidCursor):
+            await paginate(session, select(Region), Changing(cursor=text))
+
+
+async def test_the_statement_of_a_page_is_built_once(database: Database) -> None:
+    async def statements() -> Sequence[Any]:
+        sent: list[Any] = []
+
+        def note(state: ORMExecuteState) -> None:
+            sent.append(state.statement)
+
+        async with database.session(readonly=True) as session:
+            event.listen(session.sync_session, "do_orm_execute", note)
+            for size in (20, 3):
+                assert (await paginate(session, every(Region), ListQuery(limit=size))).items
+        return sent
+
+    assert [*map(id, await statements())] == [*map(id, await statements())]
+
+
+async def test_a_scope_may_look_at_the_clock(database: Database) -> None:
+    def until(instant: datetime) -> Any:
+        return select(Region).where(Region.size >= 0, literal(instant, UTCDateTime) > func.now())
+
+    async with database.session(readonly=True) as session:
+        later = datetime.now(UTC) + timedelta(days=1)
+        text = await cursor_of(session, until(later), ListQuery(limit=1))
+        at = ListQuery[Region](limit=1, cursor=text)
+        page = await paginate(session, until(later + timedelta(seconds=1)), at)
+        assert [part.id for part in page.items] == [2]
+
+
+async def test_a_cursor_whose_column_has_another_type_by_now_is_invalid(
+    database: Database,
+) -> None:
+    async with database.session(readonly=True) as session:
+        signed = Signer("k" * 32)
+        token = signer.set(signed)
+        try:
+            written: list[tuple[Cursor, bytes]] = []
+
+            class Spy(Signer):
+                @override
+                def write(self, cursor: Cursor, binding: bytes) -> str:
+                    written.append((cursor, binding))
+                    return signed.write(Cursor(["no number"], back=cursor.back), binding)
+
+            signer.set(Spy("k" * 32))
+            text = await cursor_of(session, select(Region), ListQuery(limit=1))
+            with pytest.raises(InvalidCursor):
+                await paginate(session, select(Region), ListQuery(cursor=text))
+        finally:
+            signer.reset(token)
+
+
+# --- Indexes -----------------------------------------------------------------------------------
+
+
+class LandQuery(ListQuery[Land]):
+    sort: SortBy[Literal["code", "name"]] = None
+
+
+def test_a_sort_without_an_index_is_told_with_the_index_it_wants() -> None:
+    assert [each for each in unindexed(RegionQuery) if "word" not in each] == [
+        (
+            "RegionQuery sorts by height, and no index begins with it. "
+            'Add to Region.__table_args__: Index("ix_parts_height", "height", "id")'
+        ),
+        (
+            "RegionQuery sorts by land_code, and no index begins with it. Add to "
+            'Region.__table_args__: Index("ix_parts_land_code", "land_code", "id", '
+            'postgresql_ops=code_points("land_code"))'
+        ),
+    ]
+    assert len([*unindexed(LandQuery)]) == 2  # the primary key is not by code point
+    assert not [*unindexed(ListQuery)]
+
+
+async def test_in_development_the_log_tells_of_it_at_start_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for development, told in ((False, []), (True, ["RegionQuery sorts by height"])):
+        caplog.clear()
+        app = FastAPI()
+        install(app, development=development, limits=Limits())
+
+        @app.get("/parts")
+        async def show(at: Annotated[RegionQuery, Query()], more: int = 0) -> None: ...
+
+        async with app.router.lifespan_context(app):
+            pass
+        found = [each.getMessage().partition(",")[0] for each in caplog.records]
+        assert [each for each in found if "height" in each] == told

@@ -1,0 +1,194 @@
+"""Input schemas that fit the columns of a model."""
+
+from typing import Annotated, Any
+
+import pytest
+from annotated_types import Ge, Len
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    Double,
+    Enum,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import TypeEngine
+from typing_extensions import override
+
+from brickwork import Entity, ReadSchema, Schema
+from brickwork.schemas.derived import bounds_of, fitted, replacement
+from brickwork.schemas.strictness import INT64, Bounds
+
+
+class Brick(Entity):
+    __tablename__ = "bricks"
+    metadata = MetaData()
+
+    name: Mapped[str] = mapped_column(String(5))
+    mark: Mapped[str] = mapped_column("stamp", String(2))
+    count: Mapped[int] = mapped_column(SmallInteger)
+    note: Mapped[str | None] = mapped_column(Text)
+    tags: Mapped[dict[str, Any]]
+
+    @property
+    def label(self) -> str:
+        return self.name
+
+
+class BrickCreate(Schema):
+    """A new brick."""
+
+    name: Annotated[str, Len(1, 9)]
+    mark: str = ""
+    count: Annotated[int, Ge(0)] = 0
+    note: str | None = None
+    tags: dict[str, Any] = {}  # noqa: RUF012 — Pydantic copies it
+    label: str = ""
+
+
+class BrickUpdate(BrickCreate, partial=True):
+    pass
+
+
+class BrickRead(ReadSchema):
+    id: int
+    name: str
+    weight: float
+
+
+class Short(TypeDecorator[str]):
+    """Text of another length in the database."""
+
+    impl = String(3)
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: str | None, dialect: object) -> str | None:
+        return value and value[:3]
+
+
+class Plain(TypeDecorator[str]):
+    """Text as it is."""
+
+    impl = String(3)
+    cache_ok = True
+
+
+INT16 = {"ge": -(2**15), "le": 2**15 - 1}
+INT32 = {"ge": -(2**31), "le": 2**31 - 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "bounds"),
+    [
+        (String(3), {"str": {"max_length": 3}}),
+        (Short(), {}),  # what it makes of the text may be longer or shorter
+        (Plain(), {"str": {"max_length": 3}}),
+        (ARRAY(String(3)), {"str": {"max_length": 3}}),
+        (ARRAY(SmallInteger()), {"int": INT16}),
+        (Enum("a", "abc"), {"str": {"max_length": 3}}),
+        (String(5).with_variant(String(3), "sqlite"), {"str": {"max_length": 3}}),
+        (String(5).with_variant(String(3), "postgresql"), {"str": {"max_length": 3}}),
+        (Text().with_variant(String(3), "sqlite"), {"str": {"max_length": 3}}),
+        (String(), {}),
+        (Text(), {}),
+        (SmallInteger(), {"int": INT16}),
+        (Integer(), {"int": INT32}),
+        (BigInteger(), {"int": {"ge": INT64[0], "le": INT64[1]}}),
+        (BigInteger().with_variant(Integer(), "sqlite"), {"int": {"ge": INT64[0], "le": INT64[1]}}),
+        (BigInteger().with_variant(Integer(), "postgresql"), {"int": INT32}),
+        (Double[float](), {}),
+    ],
+)
+def test_a_column_says_what_it_can_hold(kind: TypeEngine[Any], bounds: Bounds) -> None:
+    assert bounds_of(Column("a", kind)) == bounds
+
+
+@pytest.mark.parametrize(
+    ("sent", "place", "code"),
+    [
+        ({"name": "abcdef"}, ("name",), "string_too_long"),
+        ({"name": ""}, ("name",), "string_too_short"),
+        ({"name": "a", "mark": "abc"}, ("mark",), "string_too_long"),
+        ({"name": "a", "count": 2**15}, ("count",), "less_than_equal"),
+        ({"name": "a", "count": -1}, ("count",), "greater_than_equal"),
+    ],
+)
+def test_a_fitted_schema_is_no_wider_than_the_columns(
+    sent: dict[str, object], place: tuple[str], code: str
+) -> None:
+    with pytest.raises(ValidationError) as error:
+        fitted(BrickCreate, Brick).model_validate(sent)
+    assert [(each["loc"], each["type"]) for each in error.value.errors()] == [(place, code)]
+
+
+def test_a_fitted_schema_accepts_what_the_columns_hold() -> None:
+    sent = {"name": "abcde", "mark": "ab", "count": 2**15 - 1, "note": "a" * 999, "label": "a" * 9}
+    assert fitted(BrickCreate, Brick).model_validate(sent).model_dump() == {**sent, "tags": {}}
+
+
+def test_fitting_keeps_what_openapi_shows_and_the_schema_itself() -> None:
+    schema = fitted(BrickCreate, Brick)
+    assert issubclass(schema, BrickCreate)
+    assert (schema.__name__, schema.__module__, schema.__doc__) == (
+        "BrickCreate",
+        __name__,
+        "A new brick.",
+    )
+    assert schema.model_json_schema()["properties"]["name"]["maxLength"] == 5
+    assert BrickCreate.model_json_schema()["properties"]["name"]["maxLength"] == 9
+
+
+def test_a_fitted_partial_schema_is_still_partial() -> None:
+    schema = fitted(BrickUpdate, Brick)
+    assert schema.model_validate({}).model_fields_set == set()
+    with pytest.raises(ValidationError, match="at most 5 characters"):
+        schema.model_validate({"name": "abcdef"})
+
+
+def test_a_replacement_may_name_what_is_only_read() -> None:
+    schema = replacement(BrickCreate, BrickRead)
+    assert (schema.__name__, schema.__module__) == ("BrickReplace", __name__)
+    assert schema.model_fields.keys() - BrickCreate.model_fields.keys() == {"id", "weight"}
+    assert schema.model_validate({"name": "a"}).model_fields_set == {"name"}
+    assert schema.model_validate({"name": "a", "weight": 1.5}).model_fields_set == {
+        "name",
+        "weight",
+    }
+
+
+def test_what_is_only_read_is_read_only_in_a_replacement() -> None:
+    fields = replacement(BrickCreate, BrickRead).model_json_schema()["properties"]
+    assert {name for name in fields if fields[name].get("readOnly")} == {"id", "weight"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "place", "code"),
+    [
+        ({}, ("name",), "missing"),
+        ({"name": "a", "id": "1"}, ("id",), "int_type"),
+        ({"name": "a", "weight": None}, ("weight",), "float_type"),
+        ({"name": "a", "size": 1}, ("size",), "extra_forbidden"),
+    ],
+)
+def test_a_replacement_is_as_strict_as_what_it_replaces_with(
+    sent: dict[str, object], place: tuple[str], code: str
+) -> None:
+    with pytest.raises(ValidationError) as error:
+        replacement(BrickCreate, BrickRead).model_validate(sent)
+    assert [(each["loc"], each["type"]) for each in error.value.errors()] == [(place, code)]
+
+
+def test_a_replacement_takes_the_written_field_where_both_have_it() -> None:
+    class Shown(BaseModel):
+        count: str
+
+    schema = replacement(BrickCreate, Shown)
+    assert schema.model_fields["count"].annotation is int

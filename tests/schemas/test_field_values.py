@@ -1,0 +1,171 @@
+"""What a field accepts and dumps, found in the core schema of Pydantic."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+import pytest
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    HttpUrl,
+    InstanceOf,
+    JsonValue,
+    PlainSerializer,
+    RootModel,
+    SecretStr,
+    Tag,
+    model_validator,
+)
+from pydantic_core import core_schema
+from typing_extensions import TypedDict
+
+from brickwork import Schema
+from brickwork.schemas.field_values import Fields
+from tests.support.declaring import schema
+
+NONE: Final = type(None)
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Cat(Schema):
+    kind: Literal["cat"]
+
+
+class Dog(Schema):
+    kind: Literal["dog"]
+
+
+class Names(RootModel[list[str]]):
+    """A list of names."""
+
+
+class Box(TypedDict):
+    width: int
+
+
+@dataclass
+class Circle:
+    radius: float
+
+
+class Chain:
+    """A type whose core schema has steps."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: object) -> core_schema.CoreSchema:
+        return core_schema.chain_schema([core_schema.str_schema(), core_schema.int_schema()])
+
+
+def written(value: object) -> str:
+    return str(value)
+
+
+ACCEPTED: Final[Mapping[str, tuple[Any, list[Any]]]] = {
+    "one class": (int, [int]),
+    "a class or null": (datetime | None, [datetime, NONE]),
+    "several classes": (int | str, [int, str]),
+    "choices of two classes": (Literal["a", 1], [str, int]),
+    "members of an Enum": (Colour, [Colour]),
+    "anything": (Any, [object]),
+    "a schema": (Cat, [dict]),
+    "one of several schemas": (Annotated[Cat | Dog, Field(discriminator="kind")], [dict, dict]),
+    "one of several schemas with tags": (
+        Annotated[
+            Annotated[Cat, Tag("a")] | Annotated[Dog, Tag("b")], Discriminator(lambda _: "a")
+        ],
+        [dict, dict],
+    ),
+    "a root model": (Names, [list]),
+    "a typed dict": (Box, [dict]),
+    "an instance": (InstanceOf[Colour], [Colour]),
+    "steps": (Chain, [int]),
+    "code before it": (Annotated[UUID, BeforeValidator(UUID)], [UUID]),
+    "a type that is not known": (HttpUrl, [None]),
+}
+
+
+@pytest.mark.parametrize(("annotation", "kinds"), ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_the_classes_that_a_field_accepts(annotation: Any, kinds: list[Any]) -> None:
+    fields = Fields(schema("Row", BaseModel, value=annotation))
+    assert [each.kind for each in fields.accepted("value")] == kinds
+
+
+IN_JSON: Final = PlainSerializer(written, when_used="json")
+
+DUMPED: Final[Mapping[str, tuple[Any, list[Any]]]] = {
+    "what it accepts": (int | None, [int, NONE]),
+    "what a serializer says": (Annotated[HttpUrl, PlainSerializer(written)], [str]),
+    "what a serializer does not say": (Annotated[int, PlainSerializer(lambda _: "a")], [None]),
+    "what it accepts, in Python": (
+        Annotated[int, PlainSerializer(written, when_used="json")],
+        [int],
+    ),
+    "a secret": (SecretStr, [None]),
+}
+
+
+@pytest.mark.parametrize(("annotation", "kinds"), DUMPED.values(), ids=DUMPED.keys())
+def test_the_classes_that_a_field_dumps(annotation: Any, kinds: list[Any]) -> None:
+    fields = Fields(schema("Row", BaseModel, value=annotation))
+    assert [each.kind for each in fields.dumped("value")] == kinds
+
+
+def test_code_of_the_author_opens_a_field() -> None:
+    fields = Fields(
+        schema("Row", BaseModel, value=Annotated[UUID, BeforeValidator(UUID)], url=HttpUrl)
+    )
+    assert [each.open for each in fields.accepted("value")] == [True]
+    assert [each.open for each in fields.accepted("url")] == [False]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "kinds"),
+    [
+        (list[int], {int}),
+        (dict[str, list[Cat]], {str, list, dict}),
+        (tuple[int, str], {int, str}),
+        (tuple[int, ...], {int}),
+        (Box, {int}),
+        (Circle, {float}),
+        (JsonValue, {str, int, float, bool, NONE, list, dict}),
+        (list[Any], {object}),
+    ],
+)
+def test_the_classes_within_a_document(annotation: Any, kinds: set[Any]) -> None:
+    fields = Fields(schema("Row", BaseModel, value=annotation))
+    found = [each for leaf in fields.dumped("value") for each in fields.within(leaf)]
+    assert {each.kind for each in found} == kinds
+
+
+def test_the_fields_of_a_schema_whose_validator_is_called_before() -> None:
+    class Row(BaseModel):
+        value: int
+
+        @model_validator(mode="before")
+        @classmethod
+        def check(cls, row: object) -> object:
+            return row
+
+    fields = Fields(Row)
+    assert [each.kind for each in fields.accepted("value")] == [int]
+    assert fields.is_read_by_code
+
+
+def test_the_values_of_an_enum() -> None:
+    class Row(BaseModel):
+        model_config = ConfigDict(use_enum_values=True)
+
+        value: Colour
+
+    (leaf,) = Fields(Row).dumped("value")
+    assert (leaf.kind, leaf.choices) == (str, ("red",))

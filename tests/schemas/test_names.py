@@ -1,0 +1,193 @@
+"""Names of fields in endpoints of one's own: what the route declares, a client can write."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import pytest
+from fastapi import APIRouter, Body, Depends, Query
+from httpx2 import AsyncClient
+from pydantic import ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from sqlalchemy import MetaData, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+from typing_extensions import override
+
+from brickwork import Database, Model, ReadSchema, Resource, Route, Schema, Session, crud_router
+from brickwork.schemas.names import as_mapped, of_request
+from tests.support.bodies import summary
+from tests.support.both import serving_routers
+from tests.support.tables import Tables
+
+pytestmark = pytest.mark.anyio
+
+
+class Base(Model):
+    __abstract__ = True
+    metadata = MetaData(naming_convention=Model.metadata.naming_convention)
+
+
+class Key(Base):
+    """A key that no other tenant's matters to."""
+
+    __tablename__ = "keys"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(10), default="one")
+    short_name: Mapped[str] = mapped_column(String(10))
+
+    __table_args__ = (UniqueConstraint("tenant", "short_name"),)
+
+
+class Lock(Base):
+    """A lock, whose names are of no concern to those who write keys."""
+
+    __tablename__ = "locks"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    short_name: Mapped[str] = mapped_column(String(10), unique=True)
+
+
+class KeyCreate(Schema):
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    short_name: str
+
+
+class KeyUpdate(KeyCreate, partial=True):
+    pass
+
+
+class Tagged(Schema):
+    tag: str = ""
+
+
+class KeyQuery(Schema):
+    short_name: str = Field(alias="name")
+
+
+class KeyRead(ReadSchema):
+    id: int
+
+
+class Keys(Resource[Key]):
+    @override
+    async def create(self, row: Key, /) -> None:
+        self.session.add(Lock(short_name="taken"))
+        await super().create(row)
+
+
+routes = APIRouter(route_class=Route)
+plain = APIRouter()
+
+
+def added(session: Session, name: str) -> None:
+    session.add(Key(short_name=name))
+
+
+@routes.post("/body")
+async def of_body(session: Session, data: KeyCreate) -> None:
+    added(session, data.short_name)
+
+
+@plain.post("/plain")
+async def of_plain(session: Session, data: KeyCreate) -> None:
+    added(session, data.short_name)
+
+
+@routes.post("/optional")
+async def of_optional(session: Session, data: KeyCreate | None = None) -> None:
+    added(session, data.short_name if data else "taken")
+
+
+@routes.post("/parts")
+async def of_parts(session: Session, data: KeyCreate, other: Tagged) -> None:
+    added(session, data.short_name + other.tag)
+
+
+@routes.post("/single")
+async def of_single(
+    session: Session, short_name: Annotated[str, Body(embed=True, alias="short")]
+) -> None:
+    added(session, short_name)
+
+
+@routes.post("/query")
+async def of_query(session: Session, short_name: str) -> None:
+    added(session, short_name)
+
+
+async def named(short_name: str) -> str:
+    return short_name
+
+
+@routes.post("/dependency")
+async def of_dependency(session: Session, name: Annotated[str, Depends(named)]) -> None:
+    added(session, name)
+
+
+@routes.post("/model")
+async def of_model(session: Session, data: Annotated[KeyQuery, Query()]) -> None:
+    added(session, data.short_name)
+
+
+@routes.post("/nothing")
+async def of_nothing(session: Session) -> None:
+    added(session, "taken")
+
+
+@routes.post("/list")
+async def of_list(session: Session, data: list[KeyCreate]) -> None:
+    for each in data:
+        added(session, each.short_name)
+
+
+@routes.post("/free")
+async def of_free(session: Session, data: dict[str, Any]) -> None:
+    added(session, data["short_name"])
+
+
+keys = crud_router("/keys", Keys, read=KeyRead, create=KeyCreate, update=KeyUpdate)
+
+
+@pytest.fixture
+async def client(tables: Tables, backend: str) -> AsyncIterator[AsyncClient]:
+    """A client of a service that has the key `taken`, and no lock."""
+    url = await tables.of(Base.metadata, backend, {Key: [{"short_name": "taken"}]})
+    async with serving_routers(Database(url), routes, plain, keys) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("target", "body", "answer"),
+    [
+        ("/body", {"shortName": "taken"}, "409 #/shortName not_unique"),
+        ("/plain", {"shortName": "taken"}, "409 #/shortName not_unique"),
+        ("/optional", {"shortName": "taken"}, "409 #/shortName not_unique"),
+        (
+            "/parts",
+            {"data": {"shortName": "taken"}, "other": {}},
+            "409 #/data/shortName not_unique",
+        ),
+        ("/single", {"short": "taken"}, "409 #/short not_unique"),
+        ("/query?short_name=taken", None, "409 ?short_name not_unique"),
+        ("/dependency?short_name=taken", None, "409 ?short_name not_unique"),
+        ("/model?name=taken", None, "409 ?name not_unique"),
+        ("/nothing", None, "409"),
+        ("/list", [{"shortName": "taken"}], "409"),
+        ("/free", {"short_name": "taken"}, "409"),
+        ("/keys", {"shortName": "taken"}, "409 #/shortName not_unique"),
+    ],
+)
+async def test_conflict_is_told_by_what_the_route_declares(
+    client: AsyncClient, target: str, body: Any, answer: str
+) -> None:
+    assert summary(await client.post(target, json=body)) == answer
+
+
+async def test_conflict_of_another_row_names_nothing(client: AsyncClient) -> None:
+    assert summary(await client.post("/keys", json={"shortName": "a"})) == "201"
+    assert summary(await client.post("/keys", json={"shortName": "b"})) == "409"
+
+
+def test_work_without_a_route_has_the_names_of_the_mapping() -> None:
+    assert of_request({}) is as_mapped

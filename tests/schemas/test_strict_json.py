@@ -1,0 +1,237 @@
+"""Strict JSON: what is read, what is refused, and that nothing else can happen."""
+
+import gc
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from brickwork import Invalid, Limits, Malformed
+from brickwork.limits import current
+from brickwork.problems import ContentTooLarge, Problem
+from brickwork.schemas.strict_json import is_array, is_object, parse
+from tests.support.values import VALID, law
+
+MAX_DEPTH = Limits().depth
+
+# Text made of what JSON is made of comes closer to a document than any bytes do.
+_PIECES = [
+    *'[]{}",: \n\\-+.eE0123456789',
+    "true",
+    "null",
+    "\\u",
+    "\\ud800",
+    "NaN",
+    "Infinity",
+    "\0",
+]
+NEARLY = st.lists(st.sampled_from(_PIECES), max_size=30).map(lambda each: "".join(each).encode())
+
+
+def arrays(depth: int, inside: str = "") -> bytes:
+    return ("[" * depth + inside + "]" * depth).encode()
+
+
+def objects(depth: int, inside: str = "{}") -> bytes:
+    return ('{"a": ' * (depth - 1) + inside + "}" * (depth - 1)).encode()
+
+
+@law
+@given(document=VALID, ascii_only=st.booleans(), indent=st.sampled_from((None, 0, 2)))
+def test_valid_json_is_read_as_python_reads_it(
+    *, document: Any, ascii_only: bool, indent: int | None
+) -> None:
+    text = json.dumps(document, ensure_ascii=ascii_only, indent=indent)
+    assert repr(parse(text.encode())) == repr(json.loads(text))  # 1, 1.0 and True are three things
+
+
+@law
+@given(st.binary(max_size=40) | NEARLY)
+def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
+    try:
+        document = parse(raw)
+    except (Malformed, Invalid):
+        return
+    assert repr(document) == repr(json.loads(raw))
+
+
+@pytest.mark.parametrize(
+    ("raw", "detail"),
+    [
+        (b"", "The body is not JSON: the error is at line 1, column 1."),
+        (b"{", "The body is not JSON: the error is at line 1, column 2."),
+        (b'{\n "a": x\n}', "The body is not JSON: the error is at line 2, column 7."),
+        (b"[1] [2]", "The body is not JSON: the error is at line 1, column 5."),
+        (b"{'a': 1}", "The body is not JSON: the error is at line 1, column 2."),
+        (b'"\n"', "The body is not JSON: the error is at line 1, column 2."),
+        (b"01", "The body is not JSON: the error is at line 1, column 2."),
+        (b"\xef\xbb\xbf{}", "The body is not JSON: the error is at line 1, column 1."),
+        (b'{"a": NaN}', "The body is not JSON: NaN is no JSON number."),
+        (b"[Infinity]", "The body is not JSON: Infinity is no JSON number."),
+        (b"-Infinity", "The body is not JSON: -Infinity is no JSON number."),
+        (b'{"a": 1, "a": 1}', "The body is ambiguous: an object has the same key twice."),
+        (
+            b'[{"b": {"a": 1, "\\u0061": 2}}]',
+            "The body is ambiguous: an object has the same key twice.",
+        ),
+        (b'"\xff"', "The body is not UTF-8."),
+        (b'"\xed\xa0\x80"', "The body is not UTF-8."),  # a surrogate, as CESU-8 has it
+        ('{"a": 1}'.encode("utf-16"), "The body is not UTF-8."),
+    ],
+)
+def test_what_is_no_json_text_is_malformed(raw: bytes, detail: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        parse(raw)
+    assert refused.value.detail == detail
+
+
+def test_the_same_key_in_two_objects_is_no_ambiguity() -> None:
+    assert parse(b'[{"a": 1}, {"a": {"a": 2}}]') == [{"a": 1}, {"a": {"a": 2}}]
+
+
+@pytest.mark.parametrize(
+    ("raw", "document"),
+    [
+        (b"[1e999, -1e999]", [float("inf"), float("-inf")]),
+        (b"[1e-999, -0.0, -0]", [0.0, -0.0, 0]),
+        (b"[18446744073709551616]", [2**64]),
+        (b"[" + b"9" * 4300 + b"]", [10**4300 - 1]),
+        (b"[" + b"9" * 5000 + b", -" + b"9" * 5000 + b"]", [float("inf"), float("-inf")]),
+        (b"[1, 9007199254740993, " + b"9" * 5000 + b"]", [1, 2**53 + 1, float("inf")]),
+    ],
+    ids=["too large", "tiny", "64 bits", "4300 digits", "5000 digits", "beside 5000 digits"],
+)
+def test_a_number_no_double_holds_is_infinite_and_no_other_changes(
+    raw: bytes, document: list[float]
+) -> None:
+    assert repr(parse(raw)) == repr(document)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        arrays(MAX_DEPTH),
+        arrays(MAX_DEPTH, "1"),
+        objects(MAX_DEPTH),
+        b"[" * 32 + objects(32) + b"]" * 32,
+        b"[" + b"[],{}," * 100 + b"1]",
+        json.dumps("[{" * 100).encode(),
+    ],
+    ids=["arrays", "arrays with a value", "objects", "both", "side by side", "in text"],
+)
+def test_a_document_may_nest_as_deep_as_the_contract_says(raw: bytes) -> None:
+    assert parse(raw) == json.loads(raw)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        arrays(MAX_DEPTH + 1),
+        arrays(MAX_DEPTH + 1, "1"),
+        objects(MAX_DEPTH + 1),
+        objects(MAX_DEPTH + 1, '{"b": 1}'),
+        b"[" * 32 + objects(33) + b"]" * 32,
+        b"[1, " + arrays(MAX_DEPTH) + b"]",
+        arrays(100_000),
+        objects(100_000),
+    ],
+    ids=[
+        "arrays",
+        "arrays with a value",
+        "objects",
+        "objects with a value",
+        "both",
+        "in the second place",
+        "arrays beyond measure",
+        "objects beyond measure",
+    ],
+)
+def test_a_document_that_nests_deeper_is_invalid(raw: bytes) -> None:
+    with pytest.raises(Invalid) as refused:
+        parse(raw)
+    (fault,) = refused.value.errors
+    assert (fault.code, fault.pointer) == ("too_deep", "#")
+
+
+def count(document: Any) -> int:
+    """Return how many values *document* has, itself included."""
+    if is_object(document):
+        return 1 + sum(map(count, document.values()))
+    return 1 + sum(map(count, document)) if is_array(document) else 1
+
+
+def limited(raw: bytes, values: int) -> object:
+    """Return what `parse` does where a document may have so many *values*."""
+    token = current.set(Limits(values=values))
+    try:
+        return parse(raw)
+    finally:
+        current.reset(token)
+
+
+@law
+@given(document=VALID, indent=st.sampled_from((None, 0, 2)))
+def test_document_has_as_many_values_as_the_limit_says(document: Any, indent: int | None) -> None:
+    raw, values = json.dumps(document, indent=indent).encode(), count(document)
+    assert repr(limited(raw, values)) == repr(document)
+    with pytest.raises(ContentTooLarge) as refused:
+        limited(raw, values - 1)
+    assert refused.value.detail == f"The body may have {values - 1} values."
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'[",,,,", "[[[[", "{{{{"]',
+        b'["\\",,,,\\\\", "\\\\", "\\""]',
+        b'{",,": ",", "[": "{"}',
+        b"[ ] ",
+        b"[[\n], {\r\n}, {\t }]",
+    ],
+)
+def test_marks_in_text_are_no_values(raw: bytes) -> None:
+    document = json.loads(raw)
+    assert limited(raw, count(document)) == document
+    with pytest.raises(ContentTooLarge):
+        limited(raw, count(document) - 1)
+
+
+@pytest.mark.parametrize(
+    ("raw", "error"),
+    [
+        (b"[" + b"1," * 200_000, ContentTooLarge),
+        (b"[" * 200_000, Invalid),
+        (b"[" + arrays(65) + b"," + b"[]," * 200_000 + b"1]", Invalid),
+        (b'"' + b",[" * 200_000, Malformed),
+        (b'"\\"' * 200_000, Malformed),
+        (b'"' * 400_001, Malformed),
+        (b"\\" * 400_001, Malformed),
+    ],
+    ids=["values", "brackets", "deep first", "text", "quotes in text", "quotes", "backslashes"],
+)
+def test_broken_document_beyond_a_limit(raw: bytes, error: type[Problem]) -> None:
+    with pytest.raises(error):
+        parse(raw)
+
+
+def test_garbage_is_collected_as_before() -> None:
+    many = b"[" + b"1," * 2_000 + b"1]"
+    gc.disable()
+    try:
+        parse(many)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+    with pytest.raises(Malformed):
+        parse(many + b"]")
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [({}, "object"), ([], "array"), ((), ""), ("{}", ""), (None, ""), (0, ""), (False, "")],
+)
+def test_objects_and_arrays_are_told_apart_from_all_else(value: object, kind: str) -> None:
+    assert is_object(value) is (kind == "object")
+    assert is_array(value) is (kind == "array")
