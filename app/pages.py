@@ -11,9 +11,9 @@ from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
-from brickwork import NotAcceptable, Route, preferred_media_type
+from brickwork import NotAcceptable, StrictRoute, preferred_media_type
 
-router: Final = APIRouter(include_in_schema=False, route_class=Route)
+router: Final = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
 ASSETS: Final = f"/assets/{version('fastapi-offline')}"
 """The path of the scripts and styles: a new release has a new path, so browsers may cache them."""

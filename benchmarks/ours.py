@@ -92,7 +92,7 @@ def _router(resource: type[Resource[Article]]) -> APIRouter:
 
 
 def _service(router: APIRouter, *, fast: bool = True, coalesce: bool = True) -> FastAPI:
-    database = Database(os.environ["DATABASE_URL"], fast=fast, coalesce=coalesce)
+    database = Database(os.environ["DATABASE_URL"], fast_path=fast, coalesce=coalesce)
     app = FastAPI(lifespan=database.lifespan)
     # After the last offset that is allowed, pages begin at cursors.
     install(app, limits=Limits(page=1000, offset=99_960, batch=1000))

@@ -25,9 +25,9 @@ from app.articles.schemas import ArticleQuery
 from benchmarks.rows import fill
 from benchmarks.service import Service, running
 from brickwork import Database, Limits
-from brickwork.limits import current
-from brickwork.query.cursors import Signer, signer
-from brickwork.query.list_query import with_deleted
+from brickwork.limits import current_limits
+from brickwork.query.cursors import CursorCipher, cursor_cipher
+from brickwork.query.list_query import with_deleted_parameter
 
 SORTS: Final = ("", "-created_at", "title", "rating", "-rating", "-status,title")
 LIMIT: Final = 20
@@ -67,7 +67,7 @@ def print_pages(client: Client, numbers: Sequence[int], paths: Mapping[str, Sequ
     print(f"\nGET /articles?limit={LIMIT}, median of {ROUNDS} in turns, wanted: ratio <= {DEEPER}")
     print(f"{'sort':<15}" + "".join(f"{f'page {each}':>13}{'':8}" for each in numbers))
     for sort, asked in paths.items():
-        times = in_turns(lambda at: get(client, at), asked)
+        times = in_turns(lambda params: get(client, params), asked)
         shown = (f"{each:>10.2f} ms {f'({each / times[0]:.2f})':>7}" for each in times)
         print(f"{sort or '(none)':<15}" + "".join(shown))
 
@@ -87,16 +87,18 @@ async def pages(url: str, secret: str, sort: str, numbers: Sequence[int]) -> lis
 
     A client goes from one to the next; here what is before a page is read as a single one.
     """
-    current.set(Limits(page=numbers[-1] * LIMIT))
-    signer.set(Signer(secret))
+    current_limits.set(Limits(page=numbers[-1] * LIMIT))
+    cursor_cipher.set(CursorCipher(secret))
     sorting = {"sort": sort} if sort else {}
     database, found = Database(url), list[str]()
     async with database.lifespan(None), database.session(readonly=True) as session:
         for number in numbers:
             place: Mapping[str, str] = {}
             if before := (number - 1) * LIMIT:
-                at = with_deleted(ArticleQuery).model_validate({**sorting, "limit": before})
-                place = (await Articles(session=session).page(at)).next or {}
+                params = with_deleted_parameter(ArticleQuery).model_validate(
+                    {**sorting, "limit": before}
+                )
+                place = (await Articles(session=session).page(params)).next or {}
             found.append(f"/articles?{urlencode({'limit': LIMIT, **sorting, **place})}")
     return found
 

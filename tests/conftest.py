@@ -66,7 +66,7 @@ def lane(request: pytest.FixtureRequest) -> Iterator[str]:
     chosen = str(request.config.getoption("--lane"))
     with pytest.MonkeyPatch.context() as patch:
         defaults: dict[str, object] = Database.__init__.__kwdefaults__ or {}
-        patch.setitem(defaults, "fast", chosen == "fast")
+        patch.setitem(defaults, "fast_path", chosen == "fast")
         yield chosen
 
 

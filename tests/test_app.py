@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route as StarletteRoute
 from starlette.types import Message
 from typing_extensions import override
 
-from brickwork import Conflict, Problem, Route, install
+from brickwork import Conflict, Problem, StrictRoute, install
 from brickwork.http.routing import PATCH_TYPES
 from tests.support.bodies import summary
 from tests.support.calls import calling
@@ -104,7 +104,7 @@ async def delete_items() -> None: ...
 async def socket() -> None: ...
 
 
-routed = APIRouter(prefix="/routed", route_class=Route)
+routed = APIRouter(prefix="/routed", route_class=StrictRoute)
 
 
 @routed.get("")

@@ -10,23 +10,23 @@ import pytest
 from hypothesis import given, strategies as st
 
 from brickwork import (
+    BadRequest,
     Conflict,
     ContentTooLarge,
-    Fault,
+    ErrorDetail,
     HeadersTooLarge,
-    Internal,
-    Invalid,
-    Malformed,
+    InternalServerError,
     MethodNotAllowed,
     NotAcceptable,
     NotFound,
     Problem,
-    StillRunning,
-    Unavailable,
+    RequestInProgress,
+    ServiceUnavailable,
+    UnprocessableContent,
     UnsupportedMediaType,
-    UriTooLong,
+    URITooLong,
 )
-from brickwork.problems import family, of_status, pointer
+from brickwork.problems import pointer, problem_for_status, problem_types
 from tests.support.garbage import collected
 from tests.support.values import law
 
@@ -71,7 +71,7 @@ def test_pointer_of_any_text_is_a_uri_fragment(path: list[str]) -> None:
     "place", [{"pointer": "#/title"}, {"parameter": "limit"}, {"header": "Prefer"}]
 )
 def test_fault_shows_its_place(place: dict[str, str]) -> None:
-    fault = Fault(code="missing", detail="This field is required.", **place)
+    fault = ErrorDetail(code="missing", detail="This field is required.", **place)
     assert fault.document() == {
         **place,
         "code": "missing",
@@ -82,18 +82,18 @@ def test_fault_shows_its_place(place: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("kind", "status", "code"),
     [
-        (Malformed, 400, "malformed"),
+        (BadRequest, 400, "malformed"),
         (NotFound, 404, "not_found"),
         (MethodNotAllowed, 405, "method_not_allowed"),
         (NotAcceptable, 406, "not_acceptable"),
         (Conflict, 409, "conflict"),
         (ContentTooLarge, 413, "content_too_large"),
-        (UriTooLong, 414, "uri_too_long"),
+        (URITooLong, 414, "uri_too_long"),
         (UnsupportedMediaType, 415, "unsupported_media_type"),
-        (Invalid, 422, "invalid"),
+        (UnprocessableContent, 422, "invalid"),
         (HeadersTooLarge, 431, "headers_too_large"),
-        (Internal, 500, "internal"),
-        (Unavailable, 503, "unavailable"),
+        (InternalServerError, 500, "internal"),
+        (ServiceUnavailable, 503, "unavailable"),
     ],
 )
 def test_problem_has_a_status_and_a_code(kind: type[Problem], status: int, code: str) -> None:
@@ -106,8 +106,8 @@ def test_problem_has_a_status_and_a_code(kind: type[Problem], status: int, code:
 
 
 def test_problem_lists_its_faults_in_order() -> None:
-    faults = [Fault(code=code, detail="Why.", pointer="#/a") for code in ("b", "a")]
-    assert Invalid("Why.", errors=faults).document()["errors"] == [
+    faults = [ErrorDetail(code=code, detail="Why.", pointer="#/a") for code in ("b", "a")]
+    assert UnprocessableContent("Why.", errors=faults).document()["errors"] == [
         {"pointer": "#/a", "code": "b", "detail": "Why."},
         {"pointer": "#/a", "code": "a", "detail": "Why."},
     ]
@@ -116,10 +116,10 @@ def test_problem_lists_its_faults_in_order() -> None:
 @pytest.fixture
 def own_problems() -> Iterator[None]:
     """Remove the problems that a test declares when it ends."""
-    of_status.cache_clear()
+    problem_for_status.cache_clear()
     with collected():
         yield
-    of_status.cache_clear()
+    problem_for_status.cache_clear()
 
 
 @pytest.mark.usefixtures("own_problems")
@@ -137,7 +137,7 @@ def test_application_declares_a_problem_in_three_lines() -> None:
         "detail": "It ended today.",
     }
     assert problem.headers == {"Link": "</plans>; rel=help"}
-    assert Expired in family()
+    assert Expired in problem_types()
 
 
 @pytest.mark.usefixtures("own_problems")
@@ -147,8 +147,8 @@ def test_status_alone_stands_for_no_problem_of_the_application() -> None:
         code = "expired"
         title = "The trial is over"
 
-    assert of_status(403) is not Expired
-    assert of_status(403).code == "forbidden"
+    assert problem_for_status(403) is not Expired
+    assert problem_for_status(403).code == "forbidden"
 
 
 @pytest.mark.usefixtures("own_problems")
@@ -161,9 +161,9 @@ def test_base_class_of_problems_is_no_problem() -> None:
         code = "expired"
         title = "The trial is over"
 
-    assert Expired in family()
-    assert Billing not in family()
-    assert of_status(402).code == "payment_required"
+    assert Expired in problem_types()
+    assert Billing not in problem_types()
+    assert problem_for_status(402).code == "payment_required"
 
 
 @pytest.mark.parametrize(
@@ -181,23 +181,23 @@ def test_base_class_of_problems_is_no_problem() -> None:
     ],
 )
 def test_status_has_one_problem(status: int, code: str, title: str) -> None:
-    problem = of_status(status)("Why.")
+    problem = problem_for_status(status)("Why.")
     assert problem.document() == {
         "type": f"/problems/{code}",
         "title": title,
         "status": status,
         "detail": "Why.",
     }
-    assert of_status(status) is type(problem)
+    assert problem_for_status(status) is type(problem)
     assert type(problem).__doc__
 
 
 def test_problem_has_a_code_of_its_own_and_text_for_its_page() -> None:
-    ours = [each for each in family() if each.__module__ == "brickwork.problems"]
+    ours = [each for each in problem_types() if each.__module__ == "brickwork.problems"]
     assert len({each.code for each in ours}) == len(ours)
-    assert all(of_status(each.status).status == each.status for each in ours)
+    assert all(problem_for_status(each.status).status == each.status for each in ours)
     assert all(each.__doc__ and each.remedy for each in ours)
-    assert [each for each in ours if each.retry] == [StillRunning, Unavailable]
+    assert [each for each in ours if each.retry] == [RequestInProgress, ServiceUnavailable]
 
 
 def test_problems_do_not_share_headers() -> None:
@@ -210,7 +210,7 @@ def test_problem_in_a_log_reads_as_its_detail() -> None:
 
 
 def test_problem_can_be_pickled() -> None:
-    fault = Fault(code="not_unique", detail="Taken.", pointer="#/slug")
+    fault = ErrorDetail(code="not_unique", detail="Taken.", pointer="#/slug")
     problem = Conflict("Taken.", errors=[fault], headers={"A": "b"})
     copy = pickle.loads(pickle.dumps(problem))  # noqa: S301 — of our own making
     assert (type(copy), copy.document()) == (Conflict, problem.document())

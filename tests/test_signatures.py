@@ -23,7 +23,7 @@ from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import override
 
-from brickwork import Resource, Session, get_db
+from brickwork import Resource, SessionDep, get_db
 from brickwork.signatures import check_fields
 from tests.support.declaring import Refused, resource_of
 from tests.support.shop import City
@@ -49,18 +49,18 @@ ASYNC: Final = {
     "delete": "(self, row, /)",
     "get": "(self, key, /)",
     "history": "(self, key, at, /)",
-    "many": "(self, keys, /)",
-    "page": "(self, at, /)",
+    "get_many": "(self, keys, /)",
+    "page": "(self, params, /)",
     "purge": "(self, row, /)",
     "restore": "(self, row, /)",
-    "reveal": "(self, shown, /)",
+    "include_deleted": "(self, shown, /)",
     "update": "(self, row, /, changes)",
 }
 SYNC: Final = {
     "__post_init__": "(self)",
     "actor": "(self)",
     "query": "(self)",
-    "references": "(self)",
+    "reference_scopes": "(self)",
 }
 
 
@@ -93,7 +93,7 @@ def test_an_override_that_takes_other_arguments(name: str, parameters: str) -> N
     )
 
 
-@refused("Rows.export yields nothing: declare `async def export(self, at, /)`, and yield rows.")
+@refused("Rows.export yields nothing: declare `async def export(self, params, /)`, and yield rows.")
 def an_export_that_is_awaited() -> object:
     async def export(_: object, at: object, /) -> object:
         return at
@@ -101,7 +101,7 @@ def an_export_that_is_awaited() -> object:
     return resource_of(City, export=export)
 
 
-@refused("Rows.export takes other arguments: declare `async def export(self, at, /)`.")
+@refused("Rows.export takes other arguments: declare `async def export(self, params, /)`.")
 def an_export_that_wants_more() -> object:
     async def export(_: object, at: object, more: object, /) -> AsyncIterator[object]:
         yield (at, more)
@@ -139,7 +139,7 @@ def an_override_of_a_mixin() -> object:
     return new_class("Rows", (Mixin, base[City]))
 
 
-@refused("Rows.page yields, and a value is wanted: declare `async def page(self, at, /)`.")
+@refused("Rows.page yields, and a value is wanted: declare `async def page(self, params, /)`.")
 def an_override_that_yields() -> object:
     async def page(_: object, at: object, /) -> AsyncIterator[object]:
         yield at
@@ -257,7 +257,7 @@ def a_field_with_an_annotation_of_another_kind() -> object:
 )
 def a_parameter_of_a_constructor() -> object:
     class Cities(Resource[City]):
-        def __init__(self, session: Session, user: str) -> None:
+        def __init__(self, session: SessionDep, user: str) -> None:
             super().__init__(session=session)
             self.user = user
 
@@ -278,20 +278,20 @@ def a_field_that_is_called_as_a_method() -> object:
 
 
 @refused(
-    "Rows.upserts hides an attribute of Resource. Call the field otherwise; a setting of the "
+    "Rows.allow_upsert hides an attribute of Resource. Call the field otherwise; a setting of the "
     "class has no annotation, or ClassVar[…]."
 )
 def a_setting_that_is_annotated_as_a_field() -> object:
-    return with_field(upserts=bool)
+    return with_field(allow_upsert=bool)
 
 
 @refused(
-    "Cities.isolation is 'SERIALIZABLE': use one of 'read committed', 'repeatable read', "
+    "Cities.isolation_level is 'SERIALIZABLE': use one of 'read committed', 'repeatable read', "
     "'serializable'."
 )
 def an_isolation_that_there_is_not() -> object:
     class Cities(Resource[City]):
-        isolation: ClassVar[Any] = "SERIALIZABLE"
+        isolation_level: ClassVar[Any] = "SERIALIZABLE"
 
     return Cities
 
@@ -313,9 +313,9 @@ def test_fields_that_are_dependencies_and_those_that_are_none() -> None:
         scopes: SecurityScopes
         constant: ClassVar[bool] = False
         shouted = partial(func.upper)
-        upserts: ClassVar[bool] = True
+        allow_upsert: ClassVar[bool] = True
 
-    assert Cities.upserts
+    assert Cities.allow_upsert
 
 
 def test_a_field_whose_annotation_is_not_known_yet_is_checked_by_the_router() -> None:

@@ -16,8 +16,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from brickwork import (
     Audited,
     Database,
-    Latest,
-    Published,
+    Limit,
+    PublishesEvents,
     ReadSchema,
     Resource,
     get_db,
@@ -85,7 +85,7 @@ async def test_of_many_tables_the_first_are_named(empty_url: str, log: Log) -> N
         page_id: Mapped[int] = mapped_column(ForeignKey("pages.id"), primary_key=True)
         book_id: Mapped[int] = mapped_column(ForeignKey("books.id"), primary_key=True)
 
-    class Page(Own, Audited, Published):
+    class Page(Own, Audited, PublishesEvents):
         __tablename__ = "pages"
         id: Mapped[int] = mapped_column(primary_key=True)
         text: Mapped[str]
@@ -97,8 +97,8 @@ async def test_of_many_tables_the_first_are_named(empty_url: str, log: Log) -> N
 
     class PageRead(ReadSchema):
         id: int
-        tags: Annotated[list[OtherRead], Latest(1)]
-        books: Annotated[list[OtherRead], Latest(1)]
+        tags: Annotated[list[OtherRead], Limit(1)]
+        books: Annotated[list[OtherRead], Limit(1)]
 
     class Pages(Resource[Page]): ...
 

@@ -17,7 +17,7 @@ from brickwork import (
     ListQuery,
     Page,
     Resource,
-    Session,
+    SessionDep,
     apply_changes,
     get_or_404,
     merge_patch,
@@ -66,7 +66,7 @@ class Comments(Resource[Comment]):
         """There is no such step."""
 
 
-async def steps(session: Session, user: User) -> None:
+async def steps(session: SessionDep, user: User) -> None:
     assert_type(session, AsyncSession)
     articles = Articles(session=session, user=user)
     assert_type(articles.model, type[Article])

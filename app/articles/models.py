@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Double, ForeignKey, Index, S
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.authors.models import Author
-from brickwork import Entity, SoftDelete, Timestamped, Versioned, code_points, live_unique
+from brickwork import Entity, SoftDelete, Timestamped, Versioned, c_collation, unique_unless_deleted
 
 
 class Article(Entity, Timestamped, Versioned, SoftDelete):
@@ -27,10 +27,10 @@ class Article(Entity, Timestamped, Versioned, SoftDelete):
     author_id: Mapped[UUID | None] = mapped_column(ForeignKey(Author.id), index=True)
 
     __table_args__ = (
-        live_unique("slug"),
-        Index("ix_articles_title", "title", "id", postgresql_ops=code_points("title")),
-        Index("ix_articles_slug", "slug", "id", postgresql_ops=code_points("slug")),
-        Index("ix_articles_status", "status", "id", postgresql_ops=code_points("status")),
+        unique_unless_deleted("slug"),
+        Index("ix_articles_title", "title", "id", postgresql_ops=c_collation("title")),
+        Index("ix_articles_slug", "slug", "id", postgresql_ops=c_collation("slug")),
+        Index("ix_articles_status", "status", "id", postgresql_ops=c_collation("status")),
         Index("ix_articles_views", "views", "id"),
         Index("ix_articles_rating", "rating", "id"),
         Index("ix_articles_published_at", "published_at", "id"),

@@ -119,4 +119,4 @@ class ArticleQuery(ListQuery[Article]):
         Literal["title", "slug", "status", "views", "rating", "published_at", "created_at"]
     ] = None
     q: Search = None
-    searched = ("title", "body")
+    search_fields = ("title", "body")

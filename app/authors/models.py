@@ -3,7 +3,7 @@
 from sqlalchemy import Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from brickwork import Entity, Timestamped, code_points
+from brickwork import Entity, Timestamped, c_collation
 
 
 class Author(Entity, Timestamped):
@@ -16,6 +16,6 @@ class Author(Entity, Timestamped):
     bio: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
-        Index("ix_authors_name", "name", "id", postgresql_ops=code_points("name")),
+        Index("ix_authors_name", "name", "id", postgresql_ops=c_collation("name")),
         Index("ix_authors_created_at", "created_at", "id"),
     )

@@ -6,7 +6,7 @@ from sqlalchemy import Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.articles.models import Article
-from brickwork import Entity, Timestamped, live_reference
+from brickwork import Entity, Timestamped, soft_delete_foreign_key
 
 
 class Comment(Entity, Timestamped):
@@ -20,6 +20,6 @@ class Comment(Entity, Timestamped):
     body: Mapped[str] = mapped_column(Text)
 
     __table_args__ = (
-        live_reference("article_id", "article_is_deleted", Article),
+        soft_delete_foreign_key("article_id", "article_is_deleted", Article),
         Index("ix_comments_created_at", "created_at", "id"),
     )

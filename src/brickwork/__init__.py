@@ -1,26 +1,31 @@
 """Production-ready CRUD endpoints on FastAPI, async SQLAlchemy and Pydantic."""
 
 from brickwork.app import install
-from brickwork.database.database import Database, Isolation, Session, get_db
-from brickwork.database.text import code_points
+from brickwork.database.database import Database, IsolationLevel, SessionDep, get_db
+from brickwork.database.text import c_collation
 from brickwork.http.links import item_path, link_header
 from brickwork.http.negotiation import preferred_media_type
-from brickwork.http.routing import Route
+from brickwork.http.routing import StrictRoute
 from brickwork.limits import Limits
 from brickwork.models.companions import IdempotencyKey, ImportPosition
 from brickwork.models.model import Entity, JSONDocument, Model, Timestamped, UTCDateTime, Versioned
-from brickwork.models.soft_delete import Shown, SoftDelete, live_reference, live_unique, visible
+from brickwork.models.soft_delete import (
+    DeletedFilter,
+    SoftDelete,
+    soft_delete_conditions,
+    soft_delete_foreign_key,
+    unique_unless_deleted,
+)
 from brickwork.problems import (
+    BadRequest,
     Conflict,
     ContentTooLarge,
-    Fault,
+    ErrorDetail,
     Forbidden,
     HeadersTooLarge,
     IdempotencyKeyReused,
-    Internal,
-    Invalid,
+    InternalServerError,
     InvalidCursor,
-    Malformed,
     MethodNotAllowed,
     NotAcceptable,
     NotFound,
@@ -28,17 +33,18 @@ from brickwork.problems import (
     PreconditionRequired,
     Problem,
     RefusedByDatabase,
-    StillRunning,
-    Unavailable,
+    RequestInProgress,
+    ServiceUnavailable,
+    UnprocessableContent,
     UnsupportedMediaType,
-    UriTooLong,
+    URITooLong,
 )
-from brickwork.query.embedding import Latest, embedding
-from brickwork.query.list_query import ListQuery, Narrowing, OneOf, Search, SortBy
+from brickwork.query.embedding import Limit, embedding
+from brickwork.query.list_query import CustomFilter, ListQuery, OneOf, Search, SortBy
 from brickwork.query.lookup import Page, get_or_404, paginate
 from brickwork.query.ordering import SortKey
 from brickwork.resource.changes import apply_changes, merge_patch
-from brickwork.resource.references import Scopes
+from brickwork.resource.references import ReferenceScopes
 from brickwork.resource.resource import Resource
 from brickwork.router import crud_router
 from brickwork.schemas.schema import ReadSchema, Schema
@@ -51,10 +57,10 @@ from brickwork.tracking.audit import (
 )
 from brickwork.tracking.outbox import (
     Consumer,
+    ConsumerOffset,
     OutboxEvent,
-    OutboxPosition,
-    Published,
-    forget_events,
+    PublishesEvents,
+    delete_events,
     read_events,
 )
 
@@ -62,75 +68,75 @@ __all__ = [
     "AuditEntry",
     "AuditEntryRead",
     "Audited",
+    "BadRequest",
     "Conflict",
     "Consumer",
+    "ConsumerOffset",
     "ContentTooLarge",
+    "CustomFilter",
     "Database",
+    "DeletedFilter",
     "Entity",
-    "Fault",
+    "ErrorDetail",
     "Forbidden",
     "HeadersTooLarge",
     "HistoryQuery",
     "IdempotencyKey",
     "IdempotencyKeyReused",
     "ImportPosition",
-    "Internal",
-    "Invalid",
+    "InternalServerError",
     "InvalidCursor",
-    "Isolation",
+    "IsolationLevel",
     "JSONDocument",
-    "Latest",
+    "Limit",
     "Limits",
     "ListQuery",
-    "Malformed",
     "MethodNotAllowed",
     "Model",
-    "Narrowing",
     "NotAcceptable",
     "NotFound",
     "OneOf",
     "OutboxEvent",
-    "OutboxPosition",
     "Page",
     "PreconditionFailed",
     "PreconditionRequired",
     "Problem",
-    "Published",
+    "PublishesEvents",
     "ReadSchema",
+    "ReferenceScopes",
     "RefusedByDatabase",
+    "RequestInProgress",
     "Resource",
-    "Route",
     "Schema",
-    "Scopes",
     "Search",
-    "Session",
-    "Shown",
+    "ServiceUnavailable",
+    "SessionDep",
     "SoftDelete",
     "SortBy",
     "SortKey",
-    "StillRunning",
+    "StrictRoute",
     "Timestamped",
+    "URITooLong",
     "UTCDateTime",
-    "Unavailable",
+    "UnprocessableContent",
     "UnsupportedMediaType",
-    "UriTooLong",
     "Versioned",
     "apply_changes",
     "audit_entries",
-    "code_points",
+    "c_collation",
     "crud_router",
+    "delete_events",
     "embedding",
-    "forget_events",
     "get_db",
     "get_or_404",
     "install",
     "item_path",
     "link_header",
-    "live_reference",
-    "live_unique",
     "merge_patch",
     "paginate",
     "preferred_media_type",
     "read_events",
-    "visible",
+    "soft_delete_conditions",
+    "soft_delete_foreign_key",
+    "unique_unless_deleted",
 ]

@@ -14,16 +14,16 @@ from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.types import ASGIApp
 
 from brickwork.http import problem_pages
-from brickwork.http.error_handling import Errors, handlers
-from brickwork.http.middleware import Edge
-from brickwork.http.openapi_document import describe
+from brickwork.http.error_handling import ErrorMiddleware, exception_handlers
+from brickwork.http.middleware import RequestLimitsMiddleware
+from brickwork.http.openapi_document import install_openapi
 from brickwork.http.ownership import Ownership
-from brickwork.http.routing import Route, prepared
+from brickwork.http.routing import StrictRoute, installed_apps
 from brickwork.limits import Limits
-from brickwork.query.cursors import Signer
-from brickwork.query.index_check import unindexed
+from brickwork.query.cursors import CursorCipher
+from brickwork.query.index_check import missing_indexes
 from brickwork.query.list_query import ListQuery
-from brickwork.startup import check
+from brickwork.startup import check_database
 
 log: Final = logging.getLogger("brickwork")
 
@@ -52,24 +52,24 @@ def install(
     `Exception` answers for its routes, and not for resources.
     """
     ownership = Ownership(app)
-    prepared.add(app)
+    installed_apps.add(app)
     own_limit, app.max_body_size = app.max_body_size, None  # beyond it, FastAPI sends plain text
     limits = limits or Limits()
     if own_limit is not None:
         limits = replace(limits, body=min(own_limit, limits.body))
     app.router.redirect_slashes = app.router.redirect_slashes and ownership.has_earlier
     app.add_middleware(
-        Edge,
+        RequestLimitsMiddleware,
         limits=limits,
-        signer=Signer(*cursor_keys),
+        signer=CursorCipher(*cursor_keys),
         ownership=ownership,
-        check_database=check,
+        check_database=check_database,
         earlier_limit=own_limit,
         development=development,
     )
     app.include_router(problem_pages.router)
     _arrange(app, ownership)
-    describe(app, limits, lambda route: _has_problems(app, route, ownership))
+    install_openapi(app, limits, lambda route: _has_problems(app, route, ownership))
     if development:
         _warn_at_start(app)
 
@@ -84,12 +84,12 @@ def _arrange(app: FastAPI, ownership: Ownership) -> None:
     def build_arranged() -> ASGIApp:
         middleware, own = app.user_middleware, app.exception_handlers
         edges = [each for each in middleware if _is_edge(each)]
-        errors = Middleware(Errors, ownership=ownership)
-        innermost = Middleware(Errors, ownership=ownership, refuses=True)
+        errors = Middleware(ErrorMiddleware, ownership=ownership)
+        innermost = Middleware(ErrorMiddleware, ownership=ownership, refuses=True)
         others = [each for each in middleware if not _is_edge(each)]
         within = [each for other in others for each in (errors, other)]
         app.user_middleware = [*edges, *within, innermost]
-        app.exception_handlers = handlers(own, ownership)
+        app.exception_handlers = exception_handlers(own, ownership)
         try:
             return build()
         finally:
@@ -100,12 +100,12 @@ def _arrange(app: FastAPI, ownership: Ownership) -> None:
 
 def _is_edge(middleware: Middleware) -> bool:
     kind: object = middleware.cls
-    return kind is Edge
+    return kind is RequestLimitsMiddleware
 
 
 def _has_problems(app: FastAPI, route: RouteContext, ownership: Ownership) -> bool:
     """Tell whether a request that *route* cannot read is answered with a problem."""
-    if isinstance(route.original_route, Route):
+    if isinstance(route.original_route, StrictRoute):
         return True
     handler = app.exception_handlers.get(RequestValidationError)
     return handler is request_validation_exception_handler and not ownership.is_older(route)
@@ -117,7 +117,7 @@ def _warn_at_start(app: FastAPI) -> None:
     @asynccontextmanager
     async def warning(app: FastAPI) -> AsyncGenerator[Any]:
         for query in dict.fromkeys(_queries(app)):
-            for text in unindexed(query):
+            for text in missing_indexes(query):
                 log.warning("%s", text)
         async with lifespan(app) as state:
             yield state

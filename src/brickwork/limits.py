@@ -27,21 +27,21 @@ class Limits:
     batch: int = 100
 
 
-MAX_FAULTS: Final = 100
+MAX_ERRORS: Final = 100
 """How many faults of a request an answer names at most; validation ends when it has found them."""
 
-MAX_NAME: Final = 64
+MAX_NAME_LENGTH: Final = 64
 """How long a name in an answer may be; a pointer ends before a longer one."""
 
-MAX_POINTER: Final = 300
+MAX_POINTER_BYTES: Final = 300
 """How many bytes the names of a pointer may have together; it ends before the name beyond that."""
 
-current: Final = ContextVar("brickwork.limits", default=Limits())  # noqa: B039 — it is frozen
+current_limits: Final = ContextVar("brickwork.limits", default=Limits())  # noqa: B039 — it is frozen
 """The limits of the application whose request is being answered."""
 
 
 @dataclass(frozen=True)
-class AtMost:
+class LimitedTo:
     """On an integer of a query: no more than the limit of this name."""
 
     name: Literal["page", "offset"]
@@ -67,5 +67,5 @@ class AtMost:
         raise PydanticKnownError("less_than_equal", {"le": self._limit()})
 
     def _limit(self) -> int:
-        limit: int = getattr(current.get(), self.name)
+        limit: int = getattr(current_limits.get(), self.name)
         return limit

@@ -24,7 +24,7 @@ def pointer(*path: str | int) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fault:
+class ErrorDetail:
     """One part of the request that is to blame: exactly one of *pointer*, *parameter*, *header*.
 
     `code` is stable and for programs, `detail` is for people; neither repeats what was sent. The
@@ -89,7 +89,7 @@ class Problem(Exception):
     retry: ClassVar[bool] = False
 
     detail: str
-    errors: Sequence[Fault] = field(default=(), kw_only=True)
+    errors: Sequence[ErrorDetail] = field(default=(), kw_only=True)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], kw_only=True)
     again: bool = field(default=False, kw_only=True)
     """Whether it is worth trying the same at once, before the client is told."""
@@ -121,7 +121,7 @@ def problem_in(error: BaseException | None) -> Problem | None:
     return error if isinstance(error, Problem) else None
 
 
-class Malformed(Problem):
+class BadRequest(Problem):
     """The request cannot be read: a body that is not JSON, a query that is not UTF-8, no Host."""
 
     status = HTTPStatus.BAD_REQUEST
@@ -211,7 +211,7 @@ class ContentTooLarge(Problem):
     remedy = "Send less at once."
 
 
-class UriTooLong(Problem):
+class URITooLong(Problem):
     """The address, with its query, is longer than this service reads."""
 
     status = HTTPStatus(414)
@@ -229,7 +229,7 @@ class UnsupportedMediaType(Problem):
     remedy = "Send one of the types that the Accept or Accept-Patch header names, in UTF-8."
 
 
-class Invalid(Problem):
+class UnprocessableContent(Problem):
     """The request can be read, and has values that cannot be accepted."""
 
     status = HTTPStatus(422)
@@ -256,7 +256,7 @@ class IdempotencyKeyReused(Problem):
     remedy = "Make a new key for every request, and send the same one only with the same request."
 
 
-class StillRunning(Problem):
+class RequestInProgress(Problem):
     """The first request with this Idempotency-Key is still being carried out."""
 
     status = HTTPStatus.CONFLICT
@@ -275,7 +275,7 @@ class HeadersTooLarge(Problem):
     remedy = "Send fewer or shorter headers; old cookies are often the cause."
 
 
-class Internal(Problem):
+class InternalServerError(Problem):
     """Something went wrong in the service, through no fault of the request."""
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -284,7 +284,7 @@ class Internal(Problem):
     remedy = "Report the instance to those who run the service: their log has it."
 
 
-class Unavailable(Problem):
+class ServiceUnavailable(Problem):
     """The database cannot answer now: it is busy, or away."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
@@ -299,7 +299,7 @@ class _OfStatus(Problem):
 
 
 @cache
-def of_status(status: int) -> type[Problem]:
+def problem_for_status(status: int) -> type[Problem]:
     """Return the problem that stands for an HTTP status, 400 to 599."""
     if known := _OWN.get(status):
         return known
@@ -314,14 +314,14 @@ def of_status(status: int) -> type[Problem]:
     return type(title, (_OfStatus,), members)
 
 
-def family(root: type[Problem] = Problem) -> Iterator[type[Problem]]:
+def problem_types(root: type[Problem] = Problem) -> Iterator[type[Problem]]:
     """Yield every kind of problem that is declared, those of the application included."""
     for each in root.__subclasses__():
         if each is not _OfStatus:
             if hasattr(each, "code"):  # and is no base of others
                 yield each
-            yield from family(each)
+            yield from problem_types(each)
 
 
 # Of two with one status the first is the general one.
-_OWN: Final = {each.status: each for each in reversed([*family()])}
+_OWN: Final = {each.status: each for each in reversed([*problem_types()])}

@@ -12,21 +12,27 @@ from pydantic import BaseModel
 from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
-from brickwork.http.openapi import also_merge_patch, described, exported, headers, response_headers
-from brickwork.http.routing import Route, Router, require_prepared
-from brickwork.models.companions import IdempotencyKey, ImportPosition, accompany
+from brickwork.http.openapi import (
+    header_parameters,
+    merge_patch_body,
+    ndjson_response,
+    problem_responses,
+    response_headers,
+)
+from brickwork.http.routing import Router, StrictRoute, require_installed
+from brickwork.models.companions import IdempotencyKey, ImportPosition, register_companion_tables
 from brickwork.models.model import Versioned, fetch_defaults
-from brickwork.models.soft_delete import is_soft
+from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.operations import batch, history, naming, single
-from brickwork.operations.idempotency import HEADER as IDEMPOTENCY_KEY
+from brickwork.operations.idempotency import IDEMPOTENCY_HEADER as IDEMPOTENCY_KEY
 from brickwork.operations.signature import Endpoint
-from brickwork.query.embedding import embedding, sources
+from brickwork.query.embedding import embedding, shown_attributes
 from brickwork.query.keys import BATCH
-from brickwork.query.list_query import ListQuery, with_deleted, with_sorts
+from brickwork.query.list_query import ListQuery, with_deleted_parameter, with_sort_names
 from brickwork.resource.declarations import Declaration
-from brickwork.resource.definition import Shape
+from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource, is_exported
-from brickwork.schemas.derived import batched, fitted, replacement
+from brickwork.schemas.derived import batch_update_schema, fit_to_model, replace_schema
 from brickwork.schemas.schema import Schema
 from brickwork.tracking.audit import Audited, AuditEntryRead
 
@@ -51,7 +57,7 @@ Operation = Literal[
 class _Kind(NamedTuple):
     """How an operation is reached, and the statuses it may have."""
 
-    endpoint: Callable[[Shape[Any]], Endpoint]
+    endpoint: Callable[[ResourceDefinition[Any]], Endpoint]
     method: str
     path: str
     statuses: tuple[int, ...]
@@ -107,29 +113,29 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     )
     declared.check()
     model = declared.model
-    shape = Shape(
+    shape = ResourceDefinition(
         resource=resource,
         model=model,
         read=read,
         create=declared.created,
         update=declared.updated,
-        replace=replacement(declared.created, read),
-        change=fitted(batched(update, read, model), model, patches=True),
+        replace=replace_schema(declared.created, read),
+        change=fit_to_model(batch_update_schema(update, read, model), model, patches=True),
         query=_query(model, declared.query, read),
         embedded=embedding(model, read),
     )
-    accompany(model, IdempotencyKey, ImportPosition)
+    register_companion_tables(model, IdempotencyKey, ImportPosition)
     fetch_defaults(model)
     router = _CRUDRouter(
         prefix=prefix,
         tags=[naming.tag(prefix, model)],
-        route_class=Route,
+        route_class=StrictRoute,
         lifespan=_start,
     )
     for name in operations:
         if _is_known(model, name):
             _add(router, name, shape)
-    router.generated = [each for each in router.routes if isinstance(each, Route)]
+    router.generated = [each for each in router.routes if isinstance(each, StrictRoute)]
     return router
 
 
@@ -146,14 +152,14 @@ def _check_omit(omit: Collection[Operation]) -> None:
 @asynccontextmanager
 async def _start(app: object) -> AsyncGenerator[None]:
     """Refuse to start an application that nobody has prepared for resources."""
-    require_prepared(app)
+    require_installed(app)
     yield
 
 
 class _CRUDRouter(Router):
     """The routes of a resource, which are matched after fixed paths that are added to them."""
 
-    generated: Sequence[Route] = ()
+    generated: Sequence[StrictRoute] = ()
 
     @override
     def add_api_route(self, *args: Any, **options: Any) -> None:
@@ -195,29 +201,32 @@ class _CRUDRouter(Router):
 
 def _is_known(model: type[DeclarativeBase], name: Operation) -> bool:
     """Tell whether rows of *model* can be asked to do this."""
-    of_some = {"restore": is_soft(model), "history": issubclass(model, Audited)}
+    of_some = {"restore": is_soft_deletable(model), "history": issubclass(model, Audited)}
     return of_some.get(name, True)
 
 
 def _query(model: type[M], query: type[ListQuery[M]], read: type[BaseModel]) -> type[ListQuery[M]]:
     """Return *query* with the parameters of *model*, sorted by the names that *read* shows."""
-    return with_sorts(with_deleted(query) if is_soft(model) else query, sources(model, read))
+    return with_sort_names(
+        with_deleted_parameter(query) if is_soft_deletable(model) else query,
+        shown_attributes(model, read),
+    )
 
 
-def _forbids(shape: Shape[Any], name: Operation) -> bool:
+def _forbids(shape: ResourceDefinition[Any], name: Operation) -> bool:
     """Tell whether a row may be written out of the scope of its resource, which is refused."""
     return name in _WRITTEN and shape.resource.query is not Resource[Any].query
 
 
-def _besides(shape: Shape[Any], name: Operation) -> dict[int | str, dict[str, Any]]:
+def _besides(shape: ResourceDefinition[Any], name: Operation) -> dict[int | str, dict[str, Any]]:
     """Return what an operation may answer that is neither its usual answer nor a problem."""
     match name:
         case "list" if is_exported(shape.resource):
-            return exported()
+            return ndjson_response()
         case "get":
             tag = response_headers(*["ETag"] if _is_versioned(shape) else [])
             return {304: {"description": "Not Modified"} | tag}
-        case "replace" if shape.resource.upserts:
+        case "replace" if shape.resource.allow_upsert:
             names = [*_response_headers(shape, name), "Location"]
             created = {"model": shape.read, "description": "Created"}
             return {201: created | response_headers(*names)}
@@ -225,7 +234,7 @@ def _besides(shape: Shape[Any], name: Operation) -> dict[int | str, dict[str, An
             return {}
 
 
-def _response_headers(shape: Shape[Any], name: Operation) -> Iterator[str]:
+def _response_headers(shape: ResourceDefinition[Any], name: Operation) -> Iterator[str]:
     """Yield the headers of the usual answer to an operation."""
     if name in {"create", "replace", "update", "get", "restore"} and _is_versioned(shape):
         yield "ETag"
@@ -237,11 +246,11 @@ def _response_headers(shape: Shape[Any], name: Operation) -> Iterator[str]:
         yield "Idempotency-Replayed"
 
 
-def _is_versioned(shape: Shape[Any]) -> bool:
+def _is_versioned(shape: ResourceDefinition[Any]) -> bool:
     return issubclass(shape.model, Versioned)
 
 
-def _headers(shape: Shape[Any], name: Operation) -> Iterator[str]:
+def _headers(shape: ResourceDefinition[Any], name: Operation) -> Iterator[str]:
     """Yield the headers that an operation reads beside those which every request may have."""
     if name in _REPEATED:
         yield IDEMPOTENCY_KEY
@@ -249,7 +258,7 @@ def _headers(shape: Shape[Any], name: Operation) -> Iterator[str]:
         yield from ("If-Match", "If-None-Match")
 
 
-def _add(router: APIRouter, name: Operation, shape: Shape[Any]) -> None:
+def _add(router: APIRouter, name: Operation, shape: ResourceDefinition[Any]) -> None:
     kind = _OPERATIONS[name]
     success, *failures = kind.statuses
     failures += [403] if _forbids(shape, name) else []
@@ -269,7 +278,7 @@ def _add(router: APIRouter, name: Operation, shape: Shape[Any]) -> None:
         generate_unique_id_function=Default(naming.operation_id(name, kind.path, shape.model)),
         name=naming.operation_name(name, router.prefix, shape.model),
         summary=naming.summary(name, router.prefix, shape.model),
-        responses=described(failures) | responses,
-        openapi_extra=headers(_headers(shape, name))
-        | (also_merge_patch() if kind.method == "PATCH" else {}),
+        responses=problem_responses(failures) | responses,
+        openapi_extra=header_parameters(_headers(shape, name))
+        | (merge_patch_body() if kind.method == "PATCH" else {}),
     )

@@ -13,19 +13,19 @@ from sqlalchemy.orm import Mapper
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
-from brickwork.database.availability import SILENT, UNREACHABLE, is_locked
+from brickwork.database.availability import SILENT, UNREACHABLE, is_sqlite_locked
 from brickwork.database.database import Database, get_db
 from brickwork.models.companions import IdempotencyKey
-from brickwork.problems import Unavailable
-from brickwork.resource.definition import Shape
+from brickwork.problems import ServiceUnavailable
+from brickwork.resource.definition import ResourceDefinition
 from brickwork.tracking.audit import Audited, AuditEntry
-from brickwork.tracking.outbox import OutboxEvent, Published
+from brickwork.tracking.outbox import OutboxEvent, PublishesEvents
 
 PATIENCE: Final = 3.0
 """How many seconds the start-up waits for the database."""
 
 
-async def check(app: Starlette, database: Database) -> None:
+async def check_database(app: Starlette, database: Database) -> None:
     """Log an unreachable *database*, and the tables of *app* that it lacks.
 
     The check only reads. It raises nothing, and closes its connection.
@@ -34,13 +34,13 @@ async def check(app: Starlette, database: Database) -> None:
     try:
         async with asyncio.timeout(PATIENCE):
             missing = await _missing(database, wanted)
-    except Unavailable:
+    except ServiceUnavailable:
         return  # the log already has the cause
     except TimeoutError:
         error = TimeoutError(f"no answer in {PATIENCE:g} s")
         database.availability.begin(SILENT, error, readonly=True)
     except Exception as error:  # noqa: BLE001 — the service starts, and its requests fail alike
-        if not is_locked(error):
+        if not is_sqlite_locked(error):
             database.availability.begin(UNREACHABLE, error, readonly=True)
     else:
         if missing:
@@ -51,7 +51,7 @@ def _tables(app: Starlette) -> "Iterator[Table[Any]]":
     """Yield the tables that requests to *app* use."""
     if get_db not in getattr(app, "dependency_overrides", {}):
         for route in _routes(app.routes):
-            shape: Shape[Any] | None = getattr(route.endpoint, "shape", None)
+            shape: ResourceDefinition[Any] | None = getattr(route.endpoint, "shape", None)
             if shape and _asks(route.dependant, get_db):
                 yield from _shown(shape)
                 yield from _written(shape, route.methods or ())
@@ -69,7 +69,7 @@ def _asks(dependant: Dependant, call: object) -> bool:
     return any(each.call is call or _asks(each, call) for each in dependant.dependencies)
 
 
-def _shown(shape: Shape[Any]) -> "Iterator[Table[Any]]":
+def _shown(shape: ResourceDefinition[Any]) -> "Iterator[Table[Any]]":
     """Yield the tables of the rows that *shape* reads."""
     mapper: Mapper[Any] = inspect(shape.model)
     names = (*shape.embedded.references, *(each.name for each in shape.embedded.latest))
@@ -80,12 +80,12 @@ def _shown(shape: Shape[Any]) -> "Iterator[Table[Any]]":
     yield from (each for each in found if isinstance(each, Table))
 
 
-def _written(shape: Shape[Any], methods: Collection[str]) -> "Iterator[Table[Any]]":
+def _written(shape: ResourceDefinition[Any], methods: Collection[str]) -> "Iterator[Table[Any]]":
     """Yield the tables of Brickwork that *shape* writes to."""
     companions = {
         IdempotencyKey: "POST" in methods or "PATCH" in methods,
         AuditEntry: issubclass(shape.model, Audited),
-        OutboxEvent: issubclass(shape.model, Published),
+        OutboxEvent: issubclass(shape.model, PublishesEvents),
     }
     for each, is_written in companions.items():
         if is_written:

@@ -10,8 +10,8 @@ from annotated_types import Ge, Len
 from pydantic import Field, JsonValue, ValidationError, field_validator
 
 from brickwork import Schema
-from brickwork.cli.csv_rows import cells
-from brickwork.cli.errors import Misuse
+from brickwork.cli.csv_rows import csv_row_reader
+from brickwork.cli.errors import UsageError
 
 KEY = "0198c0de-0000-7000-8000-000000000000"
 
@@ -50,7 +50,7 @@ class Thing(Schema):
 def value(column: str, text: str) -> object:
     """Return what the field *column* is, if its cell has *text*."""
     fields = {"other": "renamed", "names": "listed"}
-    return getattr(cells(Thing, [column]).read({column: text}), fields.get(column, column))
+    return getattr(csv_row_reader(Thing, [column]).read({column: text}), fields.get(column, column))
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_cell_that_does_not_fit_is_refused(column: str, text: str, code: str) 
 def test_all_faulty_cells_are_told_at_once() -> None:
     columns = ["name", "count", "meta"]
     with pytest.raises(ValidationError) as error:
-        cells(Thing, columns).read(dict(zip(columns, ["abcdef", "x", "{"], strict=True)))
+        csv_row_reader(Thing, columns).read(dict(zip(columns, ["abcdef", "x", "{"], strict=True)))
 
     assert {each["loc"][0] for each in error.value.errors()} == {*columns}
 
@@ -134,12 +134,12 @@ def test_what_is_wrong_with_json_in_a_cell_is_said_of_the_cell() -> None:
 
 
 def test_columns_that_no_field_has_are_told_with_those_there_are() -> None:
-    with pytest.raises(Misuse, match="There is no field a, z: the columns may be name, count"):
-        cells(Thing, ["z", "name", "a"])
+    with pytest.raises(UsageError, match="There is no field a, z: the columns may be name, count"):
+        csv_row_reader(Thing, ["z", "name", "a"])
 
 
 def test_a_schema_without_fields_has_no_columns() -> None:
     class Nothing(Schema): ...
 
-    with pytest.raises(Misuse, match="no field a"):
-        cells(Nothing, ["a"])
+    with pytest.raises(UsageError, match="no field a"):
+        csv_row_reader(Nothing, ["a"])

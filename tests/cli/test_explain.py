@@ -13,7 +13,7 @@ from typing_extensions import override
 from app.main import create_app
 from app.settings import Settings
 from brickwork import Database, ListQuery, Resource, install
-from brickwork.cli.explain import explain
+from brickwork.cli.explain import explain_resource
 from tests.support import library
 from tests.support.notes import (
     Note,
@@ -34,7 +34,7 @@ POSTGRESQL: Final = "postgresql://unused"
 
 def lanes(app: FastAPI, database: Database, name: str = "notes") -> dict[str, str]:
     """Return what is said of the lane of each operation."""
-    return {each.operation: each.lane for each in explain(app, database, name)}
+    return {each.operation: each.lane for each in explain_resource(app, database, name)}
 
 
 def verbs(database: Database, name: str) -> dict[str, str]:
@@ -42,7 +42,7 @@ def verbs(database: Database, name: str) -> dict[str, str]:
     app = create_app(Settings(database_url=SQLITE))
     return {
         each.operation: " ".join(sql.partition(" ")[0] for sql in each.statements)
-        for each in explain(app, database, name)
+        for each in explain_resource(app, database, name)
     }
 
 
@@ -160,7 +160,7 @@ def test_reason_in_the_application(make: Callable[[], FastAPI], lane: str) -> No
 
 
 def test_reason_in_the_database() -> None:
-    found = lanes(app_of(notes()), Database(SQLITE, fast=False))
+    found = lanes(app_of(notes()), Database(SQLITE, fast_path=False))
     expected = "ordinary, since the database is not fast, or has methods of its own"
     assert found["GET /notes/{id}"] == expected
 
@@ -198,7 +198,7 @@ class AllNotes(Resource[Note]): ...
 
 def test_row_is_read_before_a_change_where_its_values_may_be_refused() -> None:
     app = app_of(notes(AllNotes, read=Short, create=ShortCreate, update=ShortUpdate))
-    found = {each.operation: each for each in explain(app, Database(SQLITE), "notes")}
+    found = {each.operation: each for each in explain_resource(app, Database(SQLITE), "notes")}
     changed = found["PATCH /notes/{id}"]
     assert changed.lane == "fast"
     assert [sql.partition(" ")[0] for sql in changed.statements] == ["SELECT", "UPDATE"]
@@ -210,6 +210,6 @@ class Required(ListQuery[Note]):
 
 def test_statement_of_a_required_filter_is_unknown() -> None:
     app = app_of(notes(query=Required))
-    found = {each.operation: each for each in explain(app, Database(SQLITE), "notes")}
+    found = {each.operation: each for each in explain_resource(app, Database(SQLITE), "notes")}
     assert found["GET /notes"].lane == "fast, its rows narrowed by Notes.query besides"
     assert found["GET /notes"].statements == []

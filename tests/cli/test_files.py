@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from brickwork import Limits
-from brickwork.cli.errors import Misuse
-from brickwork.cli.files import Place, Record, source
-from brickwork.limits import current
+from brickwork.cli.errors import UsageError
+from brickwork.cli.files import FilePosition, FileRow, open_row_file
+from brickwork.limits import current_limits
 from brickwork.problems import Problem
 
 
 @pytest.fixture(autouse=True)
 def small_rows() -> Generator[None]:
     """Have rows of a hundred bytes at most."""
-    before = current.set(Limits(body=100))
+    before = current_limits.set(Limits(body=100))
     yield
-    current.reset(before)
+    current_limits.reset(before)
 
 
 def written(folder: Path, name: str, text: str | bytes) -> Path:
@@ -27,11 +27,11 @@ def written(folder: Path, name: str, text: str | bytes) -> Path:
     return path
 
 
-def read(path: Path, after: Place | None = None) -> list[Record]:
-    return [*source(path).records(after or Place())]
+def read(path: Path, after: FilePosition | None = None) -> list[FileRow]:
+    return [*open_row_file(path).records(after or FilePosition())]
 
 
-def told(records: Sequence[Record]) -> list[tuple[int, object]]:
+def told(records: Sequence[FileRow]) -> list[tuple[int, object]]:
     """Return where each row is, and what it is: the text of a problem, if it is one."""
     return [
         (each.line, str(each.document) if isinstance(each.document, Problem) else each.document)
@@ -188,7 +188,7 @@ def test_a_file_that_changed_where_it_was_read_is_not_read_on(tmp_path: Path, te
     first, _ = read(path)
     written(tmp_path, "a.ndjson", text)
 
-    with pytest.raises(Misuse, match=r"a\.ndjson has changed .* --restart"):
+    with pytest.raises(UsageError, match=r"a\.ndjson has changed .* --restart"):
         read(path, first.end)
 
 
@@ -236,8 +236,8 @@ def test_what_is_added_to_a_line_is_still_of_that_line(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_of_no_use_is_told(tmp_path: Path, name: str, text: str | bytes, error: str) -> None:
-    with pytest.raises(Misuse, match=error):
-        source(written(tmp_path, name, text))
+    with pytest.raises(UsageError, match=error):
+        open_row_file(written(tmp_path, name, text))
 
 
 @pytest.mark.parametrize("name", ["a.NDJSON", "a.jsonl", "a.b.ndjson"])

@@ -12,14 +12,14 @@ from fastapi import FastAPI
 from sqlalchemy import Select, func, select
 from typing_extensions import override
 
-from brickwork import Database, ImportPosition, Limits, Resource, Unavailable, crud_router
+from brickwork import Database, ImportPosition, Limits, Resource, ServiceUnavailable, crud_router
 from brickwork.cli import importing
-from brickwork.cli.errors import Misuse
-from brickwork.cli.files import source
-from brickwork.cli.importing import Progress, import_rows
-from brickwork.cli.loading import unattended
-from brickwork.cli.runner import Unattended
-from brickwork.limits import current
+from brickwork.cli.errors import UsageError
+from brickwork.cli.files import open_row_file
+from brickwork.cli.importing import ImportProgress, import_rows
+from brickwork.cli.loading import job_runner
+from brickwork.cli.runner import JobRunner
+from brickwork.limits import current_limits
 from tests.support import blog_imports
 from tests.support.blog import Article, Author, AuthorCreate, AuthorRead, AuthorUpdate
 from tests.support.contention import halted
@@ -35,17 +35,17 @@ APP = blog_imports.app_over(Database("sqlite:///unused.db"))
 
 
 @pytest.fixture
-async def articles(blog_service: Service) -> AsyncIterator[Unattended[Article]]:
+async def articles(blog_service: Service) -> AsyncIterator[JobRunner[Article]]:
     """The articles of the blog, to import into; the limits of the application are in force."""
-    before = current.set(Limits(body=2_000))
-    yield unattended(APP, blog_service.database, "articles")
-    current.reset(before)
+    before = current_limits.set(Limits(body=2_000))
+    yield job_runner(APP, blog_service.database, "articles")
+    current_limits.reset(before)
 
 
 @pytest.fixture
-def authors(blog_service: Service) -> Unattended[Author]:
+def authors(blog_service: Service) -> JobRunner[Author]:
     """The authors of the blog, whose keys the files have."""
-    return unattended(APP, blog_service.database, "authors")
+    return job_runner(APP, blog_service.database, "authors")
 
 
 @pytest.fixture
@@ -69,20 +69,20 @@ def write(file: Path, content: bytes) -> None:
 
 
 async def import_file(
-    target: Unattended[Any], file: Path, content: bytes | None = None, **options: Any
-) -> Progress:
+    target: JobRunner[Any], file: Path, content: bytes | None = None, **options: Any
+) -> ImportProgress:
     """Import *file*, with new *content* if there is any, and return the last progress."""
     if content is not None:
         write(file, content)
-    return [step async for step in import_rows(target, source(file), **options)][-1]
+    return [step async for step in import_rows(target, open_row_file(file), **options)][-1]
 
 
-async def slugs(target: Unattended[Article]) -> list[str]:
+async def slugs(target: JobRunner[Article]) -> list[str]:
     async with target.database.session(readonly=True) as session:
         return [*await session.scalars(select(Article.slug).order_by(Article.id))]
 
 
-async def stored(target: Unattended[Article]) -> Sequence[Article]:
+async def stored(target: JobRunner[Article]) -> Sequence[Article]:
     async with target.database.session(readonly=True) as session:
         return [*await session.scalars(select(Article).order_by(Article.id))]
 
@@ -107,9 +107,7 @@ def errors(file: Path) -> list[tuple[int, str, str]]:
 # --- Rows --------------------------------------------------------------------------------------
 
 
-async def test_row_is_created_like_that_of_a_post(
-    articles: Unattended[Article], file: Path
-) -> None:
+async def test_row_is_created_like_that_of_a_post(articles: JobRunner[Article], file: Path) -> None:
     row = {"slug": "a", "views": 3, "meta": {"x": [1]}, "tags": ["b"]}
     progress = await import_file(articles, file, lines(row))
 
@@ -120,7 +118,7 @@ async def test_row_is_created_like_that_of_a_post(
 
 
 async def test_field_that_is_left_out_has_its_default(
-    articles: Unattended[Article], file: Path
+    articles: JobRunner[Article], file: Path
 ) -> None:
     await import_file(articles, file, lines({"slug": "a"}))
 
@@ -128,7 +126,7 @@ async def test_field_that_is_left_out_has_its_default(
     assert (article.views, article.status, article.featured) == (0, "draft", False)
 
 
-async def test_instant_is_stored_in_utc(articles: Unattended[Article], file: Path) -> None:
+async def test_instant_is_stored_in_utc(articles: JobRunner[Article], file: Path) -> None:
     row = {"slug": "a", "published_at": "2026-01-31T12:00:00+01:00"}
     await import_file(articles, file, lines(row))
 
@@ -137,7 +135,7 @@ async def test_instant_is_stored_in_utc(articles: Unattended[Article], file: Pat
 
 
 async def test_cells_of_a_table_are_read_by_type(
-    articles: Unattended[Article], tmp_path: Path
+    articles: JobRunner[Article], tmp_path: Path
 ) -> None:
     table = 'slug,views,featured,meta,rating\na,3,true,"{""x"": 1}",\nb,,,,2.5\n'
     await import_file(articles, tmp_path / "articles.csv", table.encode())
@@ -148,7 +146,7 @@ async def test_cells_of_a_table_are_read_by_type(
 
 
 async def test_cells_that_cannot_be_read_are_refused(
-    articles: Unattended[Article], tmp_path: Path
+    articles: JobRunner[Article], tmp_path: Path
 ) -> None:
     file = tmp_path / "articles.csv"
     progress = await import_file(articles, file, b"slug,views,meta\na,1,\nb,x,{\n")
@@ -157,11 +155,11 @@ async def test_cells_that_cannot_be_read_are_refused(
     assert errors(file) == [(3, "#/views", "int_parsing"), (3, "#/meta", "malformed")]
 
 
-async def test_chunk_is_one_transaction(articles: Unattended[Article], file: Path) -> None:
+async def test_chunk_is_one_transaction(articles: JobRunner[Article], file: Path) -> None:
     write(file, of_slugs(*"abcde"))
     steps = [
         (step.accepted, await slugs(articles))
-        async for step in import_rows(articles, source(file), chunk=2)
+        async for step in import_rows(articles, open_row_file(file), chunk=2)
     ]
 
     assert steps == [(0, []), (2, [*"AB"]), (4, [*"ABCD"]), (5, [*"ABCDE"])]
@@ -169,7 +167,7 @@ async def test_chunk_is_one_transaction(articles: Unattended[Article], file: Pat
 
 async def test_chunk_of_the_service_is_one_insert(service: Service, file: Path) -> None:
     write(file, lines(*({"name": "Ada", "email": f"{n}@a.example"} for n in range(25))))
-    authors = unattended(service.app, service.database, "authors")
+    authors = job_runner(service.app, service.database, "authors")
     with statements() as sent:
         await import_file(authors, file, chunk=10)
 
@@ -178,17 +176,17 @@ async def test_chunk_of_the_service_is_one_insert(service: Service, file: Path) 
 
 
 async def test_chunk_ends_early_where_rows_are_large(
-    articles: Unattended[Article], file: Path, monkeypatch: pytest.MonkeyPatch
+    articles: JobRunner[Article], file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importing, "LARGE", 30)
     write(file, of_slugs("a", "b" * 20, "c", "d", "e"))
-    steps = [step.place.lines async for step in import_rows(articles, source(file))]
+    steps = [step.place.lines async for step in import_rows(articles, open_row_file(file))]
 
     assert steps == [0, 2, 5]
 
 
-async def test_empty_file_has_no_rows(articles: Unattended[Article], file: Path) -> None:
-    assert await import_file(articles, file, b"") == Progress()
+async def test_empty_file_has_no_rows(articles: JobRunner[Article], file: Path) -> None:
+    assert await import_file(articles, file, b"") == ImportProgress()
 
 
 # --- Refused rows ------------------------------------------------------------------------------
@@ -241,7 +239,7 @@ async def test_empty_file_has_no_rows(articles: Unattended[Article], file: Path)
     ],
 )
 async def test_refused_row_is_in_the_report_and_no_other(
-    articles: Unattended[Article], file: Path, row: Line, expected: Sequence[tuple[str, str]]
+    articles: JobRunner[Article], file: Path, row: Line, expected: Sequence[tuple[str, str]]
 ) -> None:
     await import_file(articles, file, of_slugs("A1"))
     good = [{"slug": f"n{number}"} for number in range(7)]
@@ -253,9 +251,7 @@ async def test_refused_row_is_in_the_report_and_no_other(
     assert errors(file) == [(line, *error) for line in (1, 5, 10) for error in expected]
 
 
-async def test_key_that_no_path_can_have_is_refused(
-    authors: Unattended[Author], file: Path
-) -> None:
+async def test_key_that_no_path_can_have_is_refused(authors: JobRunner[Author], file: Path) -> None:
     rows = lines(*({"handle": handle} for handle in ("a", "batch", "b", "b/c")))
     progress = await import_file(authors, file, rows)
 
@@ -269,14 +265,14 @@ class ShortAuthors(Resource[Author]):
         return super().query().where(func.length(Author.handle) < 3)
 
 
-async def test_row_out_of_scope_is_refused(authors: Unattended[Author], file: Path) -> None:
+async def test_row_out_of_scope_is_refused(authors: JobRunner[Author], file: Path) -> None:
     app = FastAPI()
     app.include_router(
         crud_router(
             "/short", ShortAuthors, read=AuthorRead, create=AuthorCreate, update=AuthorUpdate
         )
     )
-    short: Unattended[Author] = unattended(app, authors.database, "short")
+    short: JobRunner[Author] = job_runner(app, authors.database, "short")
     rows = lines(*({"handle": handle} for handle in ("a", "abc", "b")))
     progress = await import_file(short, file, rows)
 
@@ -284,14 +280,14 @@ async def test_row_out_of_scope_is_refused(authors: Unattended[Author], file: Pa
     assert errors(file) == [(2, "#", "forbidden")]
 
 
-async def test_report_repeats_the_row(articles: Unattended[Article], file: Path) -> None:
+async def test_report_repeats_the_row(articles: JobRunner[Article], file: Path) -> None:
     await import_file(articles, file, b'{"slug": "a"}\n\n{"slug": 5}\r\n{"slug": "\xff"}\n{,}')
 
     assert [row["line"] for row in report(file)] == [3, 4, 5]
     assert [row["text"] for row in report(file)] == ['{"slug": 5}', '{"slug": "�"}', "{,}"]
 
 
-async def test_report_has_the_reason(articles: Unattended[Article], file: Path) -> None:
+async def test_report_has_the_reason(articles: JobRunner[Article], file: Path) -> None:
     await import_file(articles, file, b"{,}")
 
     assert report(file)[0]["errors"] == [
@@ -303,7 +299,7 @@ async def test_report_has_the_reason(articles: Unattended[Article], file: Path) 
     ]
 
 
-async def test_first_of_equal_values_is_accepted(articles: Unattended[Article], file: Path) -> None:
+async def test_first_of_equal_values_is_accepted(articles: JobRunner[Article], file: Path) -> None:
     await import_file(articles, file, of_slugs("a", "b", "A", "c", "B", "a"))
 
     assert await slugs(articles) == ["A", "B", "C"]
@@ -312,7 +308,7 @@ async def test_first_of_equal_values_is_accepted(articles: Unattended[Article], 
 
 @pytest.mark.parametrize("chunk", [1, 3, 500])
 async def test_file_of_refused_rows_leaves_nothing(
-    articles: Unattended[Article], file: Path, chunk: int
+    articles: JobRunner[Article], file: Path, chunk: int
 ) -> None:
     rows = lines({"slug": "secret"}, "{", {"slug": "x", "views": -1}, "", {"slug": "secret"})
     progress = await import_file(articles, file, rows, chunk=chunk)
@@ -326,7 +322,7 @@ async def test_file_of_refused_rows_leaves_nothing(
 
 
 async def test_imported_file_is_not_imported_again(
-    articles: Unattended[Article], file: Path
+    articles: JobRunner[Article], file: Path
 ) -> None:
     first = await import_file(articles, file, of_slugs("a", "secret", "b"))
     again = await import_file(articles, file)
@@ -337,7 +333,7 @@ async def test_imported_file_is_not_imported_again(
 
 
 async def test_rows_added_to_a_file_are_imported_alone(
-    articles: Unattended[Article], file: Path
+    articles: JobRunner[Article], file: Path
 ) -> None:
     await import_file(articles, file, of_slugs("a", "secret"))
     progress = await import_file(articles, file, of_slugs("a", "secret", "b", "secret"))
@@ -348,17 +344,17 @@ async def test_rows_added_to_a_file_are_imported_alone(
 
 
 async def test_file_that_changed_where_it_was_read_is_refused(
-    articles: Unattended[Article], file: Path
+    articles: JobRunner[Article], file: Path
 ) -> None:
     await import_file(articles, file, of_slugs("a", "secret"))
 
-    with pytest.raises(Misuse, match=r"has changed .* --restart"):
+    with pytest.raises(UsageError, match=r"has changed .* --restart"):
         await import_file(articles, file, of_slugs("b", "secret"))
     assert await slugs(articles) == ["A"]
 
 
 async def test_file_that_changed_is_imported_by_a_restart(
-    articles: Unattended[Article], file: Path
+    articles: JobRunner[Article], file: Path
 ) -> None:
     await import_file(articles, file, of_slugs("a", "secret"))
     progress = await import_file(articles, file, of_slugs("b", "secret"), restart=True)
@@ -368,7 +364,7 @@ async def test_file_that_changed_is_imported_by_a_restart(
     assert errors(file) == [(2, "#", "conflict")]
 
 
-async def test_restart_removes_the_old_report(articles: Unattended[Article], file: Path) -> None:
+async def test_restart_removes_the_old_report(articles: JobRunner[Article], file: Path) -> None:
     await import_file(articles, file, of_slugs("secret"))
     await import_file(articles, file, of_slugs("a"), restart=True)
 
@@ -376,7 +372,7 @@ async def test_restart_removes_the_old_report(articles: Unattended[Article], fil
 
 
 async def test_import_is_known_by_its_file_and_its_resource(
-    articles: Unattended[Article], authors: Unattended[Author], file: Path, tmp_path: Path
+    articles: JobRunner[Article], authors: JobRunner[Author], file: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other.ndjson"
     await import_file(articles, file, of_slugs("a"))
@@ -397,18 +393,18 @@ async def test_import_is_known_by_its_file_and_its_resource(
 
 
 async def test_import_stops_where_the_database_is_away(
-    articles: Unattended[Article], file: Path
+    articles: JobRunner[Article], file: Path
 ) -> None:
     rows = of_slugs("a", "secret", "b", "c", "d", "secret", "away", "e")
-    with pytest.raises(Unavailable):
+    with pytest.raises(ServiceUnavailable):
         await import_file(articles, file, rows, chunk=4)
 
     assert await slugs(articles) == ["A", "B", "C", "D"]
 
 
-async def test_import_continues_where_it_stopped(articles: Unattended[Article], file: Path) -> None:
+async def test_import_continues_where_it_stopped(articles: JobRunner[Article], file: Path) -> None:
     begin = ("a", "secret", "b", "c", "d", "secret")
-    with pytest.raises(Unavailable):
+    with pytest.raises(ServiceUnavailable):
         await import_file(articles, file, of_slugs(*begin, "away", "e"), chunk=4)
     progress = await import_file(articles, file, of_slugs(*begin, "f", "e"), chunk=4)
 
@@ -419,7 +415,7 @@ async def test_import_continues_where_it_stopped(articles: Unattended[Article], 
 
 @pytest.mark.parametrize(("added", "refused"), [("secret", [1, 3]), ("b", [1])])
 async def test_report_of_a_run_that_did_not_commit_is_cut(
-    articles: Unattended[Article], file: Path, added: str, refused: list[int]
+    articles: JobRunner[Article], file: Path, added: str, refused: list[int]
 ) -> None:
     await import_file(articles, file, of_slugs("secret", "a"), chunk=1)
     with report_path(file).open("a") as torn:
@@ -430,7 +426,7 @@ async def test_report_of_a_run_that_did_not_commit_is_cut(
 
 
 async def test_report_that_was_removed_begins_anew(
-    articles: Unattended[Article], file: Path
+    articles: JobRunner[Article], file: Path
 ) -> None:
     await import_file(articles, file, of_slugs("secret"))
     report_path(file).unlink()
@@ -442,19 +438,19 @@ async def test_report_that_was_removed_begins_anew(
 # --- Two runs ----------------------------------------------------------------------------------
 
 
-async def test_two_runs_import_each_row_once(articles: Unattended[Article], file: Path) -> None:
+async def test_two_runs_import_each_row_once(articles: JobRunner[Article], file: Path) -> None:
     write(file, of_slugs(*("secret" if number % 3 else str(number) for number in range(30))))
     runs = (import_file(articles, file, chunk=1) for _ in range(2))
     ends = await asyncio.gather(*runs, return_exceptions=True)
     await import_file(articles, file)
 
-    assert any(isinstance(end, Misuse) and "Another run" in str(end) for end in ends)
+    assert any(isinstance(end, UsageError) and "Another run" in str(end) for end in ends)
     assert await slugs(articles) == [str(number) for number in range(0, 30, 3)]
     assert [line for line, _, _ in errors(file)] == [n + 1 for n in range(30) if n % 3]
 
 
 async def test_three_runs_that_begin_together_have_one_position(
-    articles: Unattended[Article], tmp_path: Path
+    articles: JobRunner[Article], tmp_path: Path
 ) -> None:
     for number in range(5):
         file = tmp_path / f"{number}.ndjson"
@@ -467,7 +463,7 @@ async def test_three_runs_that_begin_together_have_one_position(
 
 @postgres_only
 async def test_run_that_begins_during_a_commit_keeps_the_report(
-    articles: Unattended[Article], file: Path
+    articles: JobRunner[Article], file: Path
 ) -> None:
     await import_file(articles, file, of_slugs("a"))
     with halted(3) as commit:  # after those of the check of the table and of the position

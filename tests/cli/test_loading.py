@@ -10,19 +10,19 @@ from sqlalchemy import text
 
 from app.main import create_app
 from brickwork import Database, Limits
-from brickwork.cli.errors import Misuse
-from brickwork.cli.loading import load, running, unattended
-from brickwork.limits import current
+from brickwork.cli.errors import UsageError
+from brickwork.cli.loading import import_app, job_runner, run_lifespan
+from brickwork.limits import current_limits
 from tests.support import blog_imports
 from tests.support.blog import Article, Blog
 
 
 def test_application_is_found_by_its_name() -> None:
-    assert load("tests.support.blog_imports:empty") is blog_imports.empty
+    assert import_app("tests.support.blog_imports:empty") is blog_imports.empty
 
 
 def test_function_that_returns_an_application_is_called() -> None:
-    assert load("app.main:create_app").title == "Brickwork"
+    assert import_app("app.main:create_app").title == "Brickwork"
 
 
 @pytest.mark.parametrize(
@@ -43,8 +43,8 @@ def test_function_that_returns_an_application_is_called() -> None:
     ],
 )
 def test_name_of_no_application_is_refused_with_the_remedy(name: str, error: str) -> None:
-    with pytest.raises(Misuse, match=error):
-        load(name)
+    with pytest.raises(UsageError, match=error):
+        import_app(name)
 
 
 def test_missing_import_of_an_application_is_raised(
@@ -55,20 +55,20 @@ def test_missing_import_of_an_application_is_raised(
     monkeypatch.setattr(sys, "path", [*sys.path])
 
     with pytest.raises(ModuleNotFoundError, match="nowhere_to_be_found"):
-        load("lacking:app")
+        import_app("lacking:app")
 
 
 @pytest.mark.parametrize("name", ["articles", "/articles", "articles/", "/articles/"])
 def test_resource_is_found_by_its_path(name: str) -> None:
     database = Blog("sqlite:///x.db")
-    found = unattended(blog_imports.create_app("sqlite:///x.db"), database, name)
+    found = job_runner(blog_imports.create_app("sqlite:///x.db"), database, name)
 
     assert (found.path, found.shape.model, found.database) == ("/articles", Article, database)
 
 
 @pytest.mark.parametrize("name", ["articles", "comments", "authors"])
 def test_resource_of_the_service_is_found(name: str) -> None:
-    assert unattended(create_app(), Blog("sqlite:///x.db"), name).path == f"/{name}"
+    assert job_runner(create_app(), Blog("sqlite:///x.db"), name).path == f"/{name}"
 
 
 @pytest.mark.parametrize(
@@ -81,36 +81,36 @@ def test_resource_of_the_service_is_found(name: str) -> None:
     ],
 )
 def test_name_of_no_resource_is_refused_with_the_paths(name: str, error: str) -> None:
-    with pytest.raises(Misuse, match=error):
-        unattended(blog_imports.create_app("sqlite:///x.db"), Blog("sqlite:///x.db"), name)
+    with pytest.raises(UsageError, match=error):
+        job_runner(blog_imports.create_app("sqlite:///x.db"), Blog("sqlite:///x.db"), name)
 
 
 def test_application_without_a_resource_is_refused() -> None:
-    with pytest.raises(Misuse, match="none, as no crud_router is included"):
-        unattended(blog_imports.empty, Blog("sqlite:///x.db"), "articles")
+    with pytest.raises(UsageError, match="none, as no crud_router is included"):
+        job_runner(blog_imports.empty, Blog("sqlite:///x.db"), "articles")
 
 
 async def test_running_application_has_its_database_and_its_limits(empty_url: str) -> None:
-    before = current.set(Limits())
+    before = current_limits.set(Limits())
     app = blog_imports.create_app(empty_url)
     app.add_middleware(GZipMiddleware)
-    async with running(app) as database:
+    async with run_lifespan(app) as database:
         assert isinstance(database, Blog)
-        assert current.get().body == 2_000
-    current.reset(before)
+        assert current_limits.get().body == 2_000
+    current_limits.reset(before)
 
 
 @pytest.mark.parametrize("app", [blog_imports.empty, FastAPI()])
 async def test_application_without_a_database_is_refused_with_the_remedy(app: FastAPI) -> None:
-    with pytest.raises(Misuse, match=r"no database: start it with FastAPI\(lifespan="):
-        async with running(app):
+    with pytest.raises(UsageError, match=r"no database: start it with FastAPI\(lifespan="):
+        async with run_lifespan(app):
             pass
 
 
 async def test_statement_of_a_command_takes_as_long_as_it_does(empty_url: str) -> None:
     app = FastAPI(lifespan=Database(empty_url, pool_timeout=0.2).lifespan)
     count = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 3000000)"
-    async with running(app) as database, database.session() as session:
+    async with run_lifespan(app) as database, database.session() as session:
         slow = "SELECT pg_sleep(0.5)"
         if database.writers.is_sqlite:
             slow = f"{count} SELECT count(*) FROM c"  # noqa: S608 — ours

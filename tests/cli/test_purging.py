@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import select
 
 from brickwork import Database
-from brickwork.cli.errors import Misuse
-from brickwork.cli.loading import unattended
-from brickwork.cli.purging import Purged, count_deleted, purge_rows
-from brickwork.cli.runner import Unattended
+from brickwork.cli.errors import UsageError
+from brickwork.cli.loading import job_runner
+from brickwork.cli.purging import PurgeProgress, count_deleted, purge_rows
+from brickwork.cli.runner import JobRunner
 from brickwork.models.model import now
 from tests.support import blog_imports
 from tests.support.blog import Article, Author
@@ -23,12 +23,12 @@ MONTH = now() - timedelta(days=30)
 
 
 @pytest.fixture
-def articles(blog_service: Service) -> Unattended[Article]:
+def articles(blog_service: Service) -> JobRunner[Article]:
     """The articles of the blog, to purge."""
-    return unattended(APP, blog_service.database, "articles")
+    return job_runner(APP, blog_service.database, "articles")
 
 
-async def fill(articles: Unattended[Article], *statuses: str) -> None:
+async def fill(articles: JobRunner[Article], *statuses: str) -> None:
     """Store three articles of each status: a live one, one deleted recently, one long ago."""
     async with articles.database.session() as session:
         for number, status in enumerate(statuses):
@@ -37,25 +37,25 @@ async def fill(articles: Unattended[Article], *statuses: str) -> None:
                 session.add(Article(slug=f"{name}{number}", status=status, deleted_at=deleted_at))
 
 
-async def slugs(articles: Unattended[Article]) -> list[str]:
+async def slugs(articles: JobRunner[Article]) -> list[str]:
     async with articles.database.session(readonly=True) as session:
         return [*await session.scalars(select(Article.slug).order_by(Article.id))]
 
 
-async def test_rows_deleted_long_ago_are_removed(articles: Unattended[Article]) -> None:
+async def test_rows_deleted_long_ago_are_removed(articles: JobRunner[Article]) -> None:
     await fill(articles, "draft", "draft")
 
     assert [step.removed async for step in purge_rows(articles, MONTH)] == [0, 2]
     assert await slugs(articles) == ["live0", "new0", "live1", "new1"]
 
 
-async def test_rows_deleted_long_ago_are_counted(articles: Unattended[Article]) -> None:
+async def test_rows_deleted_long_ago_are_counted(articles: JobRunner[Article]) -> None:
     await fill(articles, "draft", "draft")
 
     assert await count_deleted(articles, MONTH) == 2
 
 
-async def test_chunk_is_one_transaction(articles: Unattended[Article]) -> None:
+async def test_chunk_is_one_transaction(articles: JobRunner[Article]) -> None:
     await fill(articles, *["draft"] * 7)
     steps = [
         (step.removed, len([slug for slug in await slugs(articles) if slug.startswith("old")]))
@@ -65,7 +65,7 @@ async def test_chunk_is_one_transaction(articles: Unattended[Article]) -> None:
     assert steps == [(0, 7), (3, 4), (6, 1), (7, 0)]
 
 
-async def test_refused_rows_stay(articles: Unattended[Article]) -> None:
+async def test_refused_rows_stay(articles: JobRunner[Article]) -> None:
     await fill(articles, "draft", "published", "draft", "published", "published")
     steps = [step async for step in purge_rows(articles, MONTH, chunk=4)]
 
@@ -76,10 +76,10 @@ async def test_refused_rows_stay(articles: Unattended[Article]) -> None:
     assert left == ["old1", "old3", "old4"]
 
 
-async def test_row_that_is_restored_meanwhile_stays(articles: Unattended[Article]) -> None:
+async def test_row_that_is_restored_meanwhile_stays(articles: JobRunner[Article]) -> None:
     await fill(articles, "draft", "draft")
     steps = purge_rows(articles, MONTH, chunk=1)
-    assert await anext(steps) == Purged()
+    assert await anext(steps) == PurgeProgress()
     assert (await anext(steps)).removed == 1
     async with articles.database.session() as session:
         last = (await session.scalars(select(Article).where(Article.slug == "old1"))).one()
@@ -90,7 +90,7 @@ async def test_row_that_is_restored_meanwhile_stays(articles: Unattended[Article
 
 
 @postgres_only
-async def test_row_that_is_being_restored_stays(articles: Unattended[Article]) -> None:
+async def test_row_that_is_being_restored_stays(articles: JobRunner[Article]) -> None:
     async def purge() -> list[int]:
         return [step.removed async for step in purge_rows(articles, MONTH)]
 
@@ -107,8 +107,10 @@ async def test_row_that_is_being_restored_stays(articles: Unattended[Article]) -
 
 
 async def test_rows_without_soft_delete_cannot_be_purged(blog_service: Service) -> None:
-    authors: Unattended[Author] = unattended(APP, blog_service.database, "authors")
+    authors: JobRunner[Author] = job_runner(APP, blog_service.database, "authors")
 
     for work in (count_deleted(authors, MONTH), anext(purge_rows(authors, MONTH))):
-        with pytest.raises(Misuse, match=r"Author has no soft delete: .* brickwork\.SoftDelete"):
+        with pytest.raises(
+            UsageError, match=r"Author has no soft delete: .* brickwork\.SoftDelete"
+        ):
             await work

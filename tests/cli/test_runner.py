@@ -13,11 +13,11 @@ from brickwork import (
     ImportPosition,
     Problem,
     Resource,
-    Unavailable,
+    ServiceUnavailable,
 )
-from brickwork.cli.errors import Misuse
-from brickwork.cli.loading import unattended
-from brickwork.cli.runner import Unattended, divided, require_table
+from brickwork.cli.errors import UsageError
+from brickwork.cli.loading import job_runner
+from brickwork.cli.runner import JobRunner, bisect_failures, require_table
 from tests.support import blog_imports
 from tests.support.blog import Author
 from tests.support.blog_imports import Authors
@@ -28,9 +28,9 @@ APP = blog_imports.app_over(Database("sqlite:///unused.db"))
 
 
 @pytest.fixture
-def authors(blog_service: Service) -> Unattended[Author]:
+def authors(blog_service: Service) -> JobRunner[Author]:
     """The authors of the blog."""
-    return unattended(APP, blog_service.database, "authors")
+    return job_runner(APP, blog_service.database, "authors")
 
 
 async def handles(database: Database) -> list[str]:
@@ -42,7 +42,7 @@ async def handles(database: Database) -> list[str]:
 
 
 async def test_work_has_the_resource_and_its_result_is_returned(
-    authors: Unattended[Author],
+    authors: JobRunner[Author],
 ) -> None:
     async def create(rows: object) -> str:
         assert isinstance(rows, Authors)
@@ -54,7 +54,7 @@ async def test_work_has_the_resource_and_its_result_is_returned(
 
 
 async def test_work_has_the_isolation_level_of_the_resource(
-    authors: Unattended[Author], backend: str
+    authors: JobRunner[Author], backend: str
 ) -> None:
     with statements() as sent:
         await authors.run(lambda rows: rows.create(Author(handle="a")))
@@ -63,7 +63,7 @@ async def test_work_has_the_isolation_level_of_the_resource(
     assert (level in sent) == (backend == "postgresql")
 
 
-async def test_audit_names_the_command(authors: Unattended[Author]) -> None:
+async def test_audit_names_the_command(authors: JobRunner[Author]) -> None:
     await authors.run(lambda rows: rows.create(Author(handle="a")))
 
     async with authors.database.session(readonly=True) as session:
@@ -96,8 +96,8 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_pauses")
-async def test_work_that_meets_contention_is_repeated(authors: Unattended[Author]) -> None:
-    work = Work(Unavailable("Others were there.", again=True), failures=2)
+async def test_work_that_meets_contention_is_repeated(authors: JobRunner[Author]) -> None:
+    work = Work(ServiceUnavailable("Others were there.", again=True), failures=2)
     await authors.run(work)
 
     assert len({id(rows) for rows in work.attempts}) == 3
@@ -108,13 +108,13 @@ async def test_work_that_meets_contention_is_repeated(authors: Unattended[Author
 @pytest.mark.parametrize(
     ("problem", "attempts"),
     [
-        pytest.param(Unavailable("Others were there.", again=True), 8, id="contention"),
-        pytest.param(Unavailable("It is away."), 1, id="no database"),
+        pytest.param(ServiceUnavailable("Others were there.", again=True), 8, id="contention"),
+        pytest.param(ServiceUnavailable("It is away."), 1, id="no database"),
         pytest.param(Conflict("It is taken."), 1, id="a conflict"),
     ],
 )
 async def test_work_that_fails_leaves_nothing(
-    authors: Unattended[Author], problem: Problem, attempts: int
+    authors: JobRunner[Author], problem: Problem, attempts: int
 ) -> None:
     work = Work(problem, failures=100)
     with pytest.raises(type(problem)):
@@ -141,7 +141,7 @@ async def test_bad_items_are_found_by_halves(bad: Sequence[int], attempts: int) 
             raise Conflict("No.")
         done.extend(items)
 
-    await divided(range(8), work, refused.__setitem__)
+    await bisect_failures(range(8), work, refused.__setitem__)
 
     assert done == [item for item in range(8) if item not in bad]
     assert [*refused] == [*bad]
@@ -152,10 +152,10 @@ async def test_problem_of_no_item_ends_the_work() -> None:
     refused: dict[int, Problem] = {}
 
     async def work(_: Sequence[int]) -> None:
-        raise Unavailable("It is away.")
+        raise ServiceUnavailable("It is away.")
 
-    with pytest.raises(Unavailable):
-        await divided(range(8), work, refused.__setitem__)
+    with pytest.raises(ServiceUnavailable):
+        await bisect_failures(range(8), work, refused.__setitem__)
     assert refused == {}
 
 
@@ -163,10 +163,10 @@ async def test_problem_of_no_item_ends_the_work() -> None:
 
 
 async def test_resource_that_needs_a_request_names_the_remedy(
-    authors: Unattended[Author],
+    authors: JobRunner[Author],
 ) -> None:
     error = r"OwnAuthors needs user, which only a request has: write a script"
-    with pytest.raises(Misuse, match=error):
+    with pytest.raises(UsageError, match=error):
         replace(authors, shape=replace(authors.shape, resource=blog_imports.OwnAuthors))
 
 
@@ -179,7 +179,7 @@ async def without_tables(empty_url: str) -> AsyncIterator[Database]:
 
 
 async def test_missing_table_names_the_remedy(without_tables: Database) -> None:
-    with pytest.raises(Misuse, match=r"no table import_positions: .*`alembic revision"):
+    with pytest.raises(UsageError, match=r"no table import_positions: .*`alembic revision"):
         await require_table(without_tables, ImportPosition)
 
 

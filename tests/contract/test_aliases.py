@@ -24,9 +24,9 @@ from brickwork import (
     Model,
     OneOf,
     ReadSchema,
+    ReferenceScopes,
     Resource,
     Schema,
-    Scopes,
     SoftDelete,
     SortBy,
     SortKey,
@@ -34,11 +34,11 @@ from brickwork import (
     Versioned,
     crud_router,
     install,
-    live_unique,
+    unique_unless_deleted,
 )
-from brickwork.cli.files import source
+from brickwork.cli.files import open_row_file
 from brickwork.cli.importing import import_rows
-from brickwork.cli.loading import unattended
+from brickwork.cli.loading import job_runner
 from tests.support.bodies import MISSING, created, shown, summary
 from tests.support.both import FAST, serving_routers
 from tests.support.tables import Tables
@@ -66,7 +66,10 @@ class User(Base, Timestamped, Versioned, SoftDelete):
     main_team_id: Mapped[UUID | None] = mapped_column(ForeignKey(Team.id))
     main_team: Mapped[Team | None] = relationship(viewonly=True)
 
-    __table_args__ = (live_unique("user_email"), CheckConstraint("user_age >= 18", name="age"))
+    __table_args__ = (
+        unique_unless_deleted("user_email"),
+        CheckConstraint("user_age >= 18", name="age"),
+    )
 
 
 CAMEL = ConfigDict(alias_generator=to_camel)
@@ -130,7 +133,7 @@ class Teams(Resource[Team]): ...
 
 class Users(Resource[User]):
     @override
-    def references(self) -> Scopes:
+    def reference_scopes(self) -> ReferenceScopes:
         return {"main_team_id": Teams(session=self.session).query()}
 
 
@@ -149,7 +152,7 @@ async def client(
     request: pytest.FixtureRequest, tables: Tables, backend: str
 ) -> AsyncIterator[AsyncClient]:
     url = await tables.of(Base.metadata, backend)
-    database = Database(url, fast=FAST[request.param])
+    database = Database(url, fast_path=FAST[request.param])
     async with serving_routers(database, TEAMS, USERS, SCOPED, PLAIN, SHOWN) as client:
         yield client
 
@@ -470,8 +473,8 @@ async def test_report_of_an_import_has_the_names_of_its_columns(
         "firstName,userEmail,userAge,mainTeamId\n"
         f"Ada,a,20,\nBob,a,20,\nCid,c,9,\nDan,d,x,\n,e,20,\nEve,f,20,{MISSING}\n"
     )
-    target = unattended(app, database, "users")
-    progress = [step async for step in import_rows(target, source(file))][-1]
+    target = job_runner(app, database, "users")
+    progress = [step async for step in import_rows(target, open_row_file(file))][-1]
     await database.dispose()
     assert (progress.accepted, progress.refused) == (1, 5)
     report = (tmp_path / "users.csv.refused.ndjson").read_text().splitlines()

@@ -19,12 +19,12 @@ from app.settings import Settings
 from brickwork import (
     Conflict,
     Database,
-    Fault,
-    Invalid,
+    ErrorDetail,
     Limits,
     ReadSchema,
     Resource,
     Schema,
+    UnprocessableContent,
     crud_router,
     install,
 )
@@ -528,9 +528,9 @@ class Flights(Resource[Flight]):
     @override
     async def create(self, row: Flight, /) -> None:
         if row.seats < 0:
-            raise Invalid(
+            raise UnprocessableContent(
                 "A flight has seats.",
-                errors=[Fault(code="no_seats", detail="None.", pointer="#/seats")],
+                errors=[ErrorDetail(code="no_seats", detail="None.", pointer="#/seats")],
             )
         if row.start_code == row.end_code:
             raise Conflict("A flight leads somewhere.")

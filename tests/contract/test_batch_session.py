@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 from typing_extensions import override
 
-from brickwork import Database, Model, ReadSchema, Resource, Schema, Session, crud_router
+from brickwork import Database, Model, ReadSchema, Resource, Schema, SessionDep, crud_router
 from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.databases import Databases, postgres_only
@@ -77,7 +77,7 @@ SHIFT = [{"id": 2, "number": 9}, {"id": 1, "number": 2}]
 """Changes of which the database refuses the second before the first."""
 
 
-async def visit(request: Request, session: Session) -> None:
+async def visit(request: Request, session: SessionDep) -> None:
     """Write in the transaction of the request."""
     if request.method != "GET":
         session.add(Visit())
@@ -145,7 +145,7 @@ async def test_retried_batch_is_replayed(client: AsyncClient) -> None:
     assert again.headers["idempotency-replayed"] == "true"
 
 
-async def set_team(session: Session, team: Annotated[str, Header()]) -> None:
+async def set_team(session: SessionDep, team: Annotated[str, Header()]) -> None:
     """Set in the transaction what its rows are narrowed by."""
     await session.execute(text("SELECT set_config('app.team', :team, true)"), {"team": team})
 

@@ -33,7 +33,7 @@ def path(request: pytest.FixtureRequest) -> str:
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The bodies that were parsed."""
     found: list[bytes] = []
-    parse = strict_json.parse
+    parse = strict_json.parse_json
 
     def note(raw: bytes) -> object:
         found.append(raw)
@@ -51,7 +51,7 @@ async def test_body_of_a_sender_who_is_refused_is_not_parsed(
     notes_url: str, path: str, parsed: list[bytes], raw: str
 ) -> None:
     headers = {**NOBODY, "content-type": JSON}
-    async with calling_notes(Database(notes_url, fast=path == "fast")) as client:
+    async with calling_notes(Database(notes_url, fast_path=path == "fast")) as client:
         for method, target, content in (
             ("POST", "/notes", raw),
             ("PATCH", "/notes/1", raw),
@@ -78,7 +78,9 @@ async def test_body_is_parsed_and_validated_once(
 
     class Update(Create, partial=True): ...
 
-    app = notes_app(Database(notes_url, fast=path == "fast"), notes(create=Create, update=Update))
+    app = notes_app(
+        Database(notes_url, fast_path=path == "fast"), notes(create=Create, update=Update)
+    )
     async with calling(app) as client:
         for method, target, body, answer in (
             ("POST", "/notes", GOOD, "201"),
@@ -102,7 +104,7 @@ async def test_body_is_parsed_and_validated_once(
 async def records(tables: Tables, backend: str, path: str) -> AsyncIterator[AsyncClient]:
     """A client of the records."""
     url = await tables.of(heavy.Base.metadata, backend)
-    async with calling(heavy.create_app(Database(url, fast=path == "fast"))) as client:
+    async with calling(heavy.create_app(Database(url, fast_path=path == "fast"))) as client:
         yield client
 
 
@@ -163,7 +165,7 @@ async def test_answer_to_faults_deep_down_is_short(records: AsyncClient) -> None
 async def test_document_has_as_many_values_as_the_limit_says(
     tables: Tables, backend: str, path: str
 ) -> None:
-    database = Database(await tables.of(heavy.Base.metadata, backend), fast=path == "fast")
+    database = Database(await tables.of(heavy.Base.metadata, backend), fast_path=path == "fast")
     app = heavy.create_app(database, Limits(values=10, depth=4))
     async with calling(app) as client:
         for meta, answer in (

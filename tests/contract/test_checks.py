@@ -118,7 +118,7 @@ def fast(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture
 async def client(tables: Tables, backend: str, fast: bool) -> AsyncIterator[AsyncClient]:  # noqa: FBT001
     url = await tables.of(Base.metadata, backend)
-    async with serving_routers(Database(url, fast=fast), PARTS) as client:
+    async with serving_routers(Database(url, fast_path=fast), PARTS) as client:
         yield client
 
 
@@ -249,7 +249,7 @@ async def test_constraint_that_no_model_has_names_what_the_client_writes(
     answer: str,
 ) -> None:
     url = await tables.of(Legacy.metadata, backend)
-    async with serving_routers(Database(url, fast=fast), TOOLS) as client:
+    async with serving_routers(Database(url, fast_path=fast), TOOLS) as client:
         await created(client, "/tools", {"name": "a", "owner": "o"})
         assert summary(await client.post("/tools", json=body)) == answer
 
@@ -387,7 +387,7 @@ SPECIAL = [
 @pytest.fixture
 async def special(empty_url: str, fast: bool) -> AsyncIterator[AsyncClient]:  # noqa: FBT001
     """A client of the tables of PostgreSQL alone, each of which has a row."""
-    database = Database(empty_url, fast=fast)
+    database = Database(empty_url, fast_path=fast)
     await database.create_all(Special.metadata)
     async with serving_routers(database, *SPECIAL) as client:
         await created(client, "/visits", {"id": 1, "label": "a"})

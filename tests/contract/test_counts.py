@@ -20,14 +20,14 @@ from sqlalchemy.orm import (
 from typing_extensions import override
 
 from brickwork import (
+    CustomFilter,
     Database,
     ListQuery,
     Model,
-    Narrowing,
     ReadSchema,
     Resource,
     Schema,
-    Session,
+    SessionDep,
     SoftDelete,
     crud_router,
     install,
@@ -105,11 +105,11 @@ class AccountQuery(ListQuery[Account]):
 class OwnQuery(AccountQuery):
     """A list that narrows the rows in a way of its own."""
 
-    own: Annotated[bool, Narrowing] = True
+    own: Annotated[bool, CustomFilter] = True
 
     @override
-    def narrow(self, rows: Select[Account]) -> Select[Account]:
-        rows = super().narrow(rows)
+    def filter(self, rows: Select[Account]) -> Select[Account]:
+        rows = super().filter(rows)
         return rows.where(Account.tenant == "ada") if self.own else rows
 
 
@@ -215,7 +215,7 @@ async def test_planner_estimates_rows_that_the_client_narrows(
         (Memos, ListQuery[Memo]),
         (Views, ListQuery[View]),
     ],
-    ids=["query()", "an option", "narrow()", "deleted rows", "a view"],
+    ids=["query()", "an option", "filter()", "deleted rows", "a view"],
 )
 async def test_rows_are_counted_where_some_are_hidden(
     database: Database, resource: type[Resource[Any]], query: type[ListQuery[Any]]
@@ -284,7 +284,7 @@ async def teller(database: Database) -> AsyncIterator[str]:
 async def calling_as(database: Database, role: str) -> AsyncGenerator[AsyncClient]:
     """Yield a client of the accounts, whose requests have a *role* in the database."""
 
-    async def take_role(session: Session) -> None:
+    async def take_role(session: SessionDep) -> None:
         await session.execute(text(f"SET LOCAL ROLE {role}"))
 
     async with calling(app_of(database, dependencies=[Depends(take_role)])) as client:

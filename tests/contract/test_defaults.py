@@ -22,9 +22,9 @@ from brickwork import (
     crud_router,
     install,
 )
-from brickwork.cli.files import source
+from brickwork.cli.files import open_row_file
 from brickwork.cli.importing import import_rows
-from brickwork.cli.loading import unattended
+from brickwork.cli.loading import job_runner
 from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.tables import Tables
@@ -108,7 +108,7 @@ class ItemRead(ReadSchema):
 class Items(Resource[Item]):
     """The items, which a PUT creates as well."""
 
-    upserts = True
+    allow_upsert = True
 
 
 DEFAULTS: Final[Mapping[str, Any]] = {
@@ -146,7 +146,7 @@ async def url(tables: Tables, backend: str) -> str:
 @pytest.fixture(params=[True, False], ids=["fast", "ORM"])
 async def client(request: pytest.FixtureRequest, url: str) -> AsyncIterator[AsyncClient]:
     """A client of the items, by each path."""
-    async with calling(app_of(Items, Database(url, fast=request.param))) as client:
+    async with calling(app_of(Items, Database(url, fast_path=request.param))) as client:
         yield client
 
 
@@ -267,8 +267,8 @@ async def test_import_has_defaults_and_nulls(url: str, tmp_path: Path) -> None:
     await database.create_all(Base.metadata)
     file.write_text('{"id": "a", "scalar": null, "server": null}\n{"id": "b"}\n')
     async with calling(app) as client:
-        target = unattended(app, database, "items")
-        (*_, progress) = [step async for step in import_rows(target, source(file))]
+        target = job_runner(app, database, "items")
+        (*_, progress) = [step async for step in import_rows(target, open_row_file(file))]
 
         assert (progress.accepted, progress.refused) == (2, 0)
         assert await stored(client) == {"id": "a", **DEFAULTS, "scalar": None, "server": None}

@@ -17,7 +17,7 @@ from app.articles.schemas import ArticleCreate, ArticleQuery, ArticleRead, Artic
 from app.authors.resource import router as authors
 from app.comments.schemas import CommentCreate, CommentQuery, CommentRead, CommentUpdate
 from app.models import Article, Author, Comment, Model
-from brickwork import Database, Resource, Scopes, crud_router, install
+from brickwork import Database, ReferenceScopes, Resource, crud_router, install
 from tests.support.bodies import (
     MISSING,
     Body,
@@ -68,7 +68,7 @@ class OwnComments(Resource[Comment]):
         return super().query().where(Comment.article_id.in_(own))
 
     @override
-    def references(self) -> Scopes:
+    def reference_scopes(self) -> ReferenceScopes:
         return {"article_id": self.articles.query()}
 
 

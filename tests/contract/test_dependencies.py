@@ -10,7 +10,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import ColumnElement, Select, true
 from typing_extensions import override
 
-from brickwork import Database, Resource, Session
+from brickwork import Database, Resource, SessionDep
 from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.databases import Databases
@@ -42,7 +42,7 @@ async def in_context(user: Annotated[str, Header()]) -> None:
     USER.set(user)
 
 
-async def in_session(session: Session, user: Annotated[str, Header()]) -> None:
+async def in_session(session: SessionDep, user: Annotated[str, Header()]) -> None:
     session.info["user"] = user
 
 
@@ -128,7 +128,7 @@ ASKED: Final = [
 async def test_other_users_row_is_not_there(
     url: str, prepare: Callable[..., Any], resource: type[Resource[Note]], *, fast: bool
 ) -> None:
-    app = app_of(database := Database(url, fast=fast), notes(resource), prepare)
+    app = app_of(database := Database(url, fast_path=fast), notes(resource), prepare)
     async with calling(app) as client:
         assert await statuses(client, ASKED) == [404, 422, *[404] * 7]
         listed = await client.get("/notes?limit=10&count=exact", headers={"user": "ada"})
@@ -145,7 +145,7 @@ async def test_refusing_dependency_comes_before_everything(url: str, *, fast: bo
     async def refuse() -> None:
         raise HTTPException(401, "Who are you?")
 
-    app = app_of(Database(url, fast=fast), notes(Requesting), refuse)
+    app = app_of(Database(url, fast_path=fast), notes(Requesting), refuse)
     async with calling(app) as client:
         assert await statuses(client, ASKED) == [401] * len(ASKED)
 
@@ -158,14 +158,14 @@ async def test_refusing_dependency_comes_before_everything(url: str, *, fast: bo
 async def test_database_that_a_dependency_sets(
     databases: Databases, url: str, backend: str, asked: tuple[str, str, Any], *, fast: bool
 ) -> None:
-    other = Database(databases.empty(backend), fast=fast)
+    other = Database(databases.empty(backend), fast_path=fast)
     await other.create_all(Base.metadata)
     await insert_rows(other, {Note: [{"owner": "eve", "text": "eve"}]})
 
     async def tenant(request: Request) -> None:
         request.state.database = other
 
-    app = app_of(database := Database(url, fast=fast), notes(Requesting), tenant)
+    app = app_of(database := Database(url, fast_path=fast), notes(Requesting), tenant)
     async with calling(app) as client:
         answer = await statuses(client, [asked])
         assert answer == [{"/notes": 200, "/notes/2?x=1": 422}.get(asked[1], 404)]
@@ -185,7 +185,7 @@ async def test_query_is_that_which_was_sent(url: str, *, fast: bool) -> None:
     async def change(request: Request, user: Annotated[str, Header()]) -> None:
         request.scope.update(query_string=b"limit=1", user=user)
 
-    app = app_of(Database(url, fast=fast), notes(Requesting), change)
+    app = app_of(Database(url, fast_path=fast), notes(Requesting), change)
     async with calling(app) as client:
         listed = await client.get("/notes?limit=2", headers={"user": "ada"})
         assert [note["id"] for note in listed.json()] == [1, 3]
@@ -202,7 +202,7 @@ async def test_headers_are_those_which_were_sent(url: str, *, fast: bool) -> Non
         kept = [each for each in request.scope["headers"] if each[0] != b"if-match"]
         request.scope["headers"] = kept
 
-    app = app_of(Database(url, fast=fast), notes(All), change)
+    app = app_of(Database(url, fast_path=fast), notes(All), change)
     async with calling(app) as client:
         stale = {"if-match": '"9"'}
         answer = await client.patch("/notes/1", json={"text": "new"}, headers=stale)

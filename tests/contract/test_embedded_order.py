@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
 from brickwork import (
     Database,
-    Latest,
+    Limit,
     Model,
     ReadSchema,
     Resource,
@@ -123,10 +123,10 @@ class Name(ReadSchema):
 
 
 class TrackRead(Key):
-    parts: Annotated[list[Key], Latest(2)]
+    parts: Annotated[list[Key], Limit(2)]
 
 
-Tracks = Annotated[list[Key], Latest(5)]
+Tracks = Annotated[list[Key], Limit(5)]
 
 
 class AlbumRead(Key):
@@ -138,8 +138,8 @@ class AlbumRead(Key):
     by_title: Tracks
     by_small_title: Tracks
     by_side: Tracks
-    guests: Annotated[list[Name], Latest(2)]
-    guests_unordered: Annotated[list[Name], Latest(2)]
+    guests: Annotated[list[Name], Limit(2)]
+    guests_unordered: Annotated[list[Name], Limit(2)]
 
 
 class ReissueRead(Key):

@@ -16,7 +16,7 @@ from typing_extensions import override
 from brickwork import (
     Conflict,
     Database,
-    Latest,
+    Limit,
     ListQuery,
     Model,
     NotFound,
@@ -24,7 +24,7 @@ from brickwork import (
     ReadSchema,
     Resource,
     Schema,
-    Session,
+    SessionDep,
     SortBy,
     crud_router,
 )
@@ -89,7 +89,7 @@ class PersonRead(ReadSchema):
 
 
 class BusyPersonRead(PersonRead):
-    tasks: Annotated[list[TaskRead], Latest(3)]
+    tasks: Annotated[list[TaskRead], Limit(3)]
 
 
 class PersonQuery(ListQuery[Employee]):
@@ -272,7 +272,7 @@ async def test_script_may_stop_an_export(database: Database) -> None:
 # --- In the same transaction ---------------------------------------------------------------------
 
 
-async def set_team(session: Session, team: Annotated[str, Header()]) -> None:
+async def set_team(session: SessionDep, team: Annotated[str, Header()]) -> None:
     """Set in the transaction what its rows are narrowed by."""
     await session.execute(text("SELECT set_config('app.team', :team, true)"), {"team": team})
 
@@ -293,7 +293,7 @@ async def test_setting_of_a_dependency_is_in_force(database: Database) -> None:
         assert await lines(client, team="c") == []
 
 
-async def take_role(session: Session, team: Annotated[str, Header()]) -> None:
+async def take_role(session: SessionDep, team: Annotated[str, Header()]) -> None:
     """Take a role that row-level security holds for."""
     await session.execute(text("SET LOCAL ROLE team_member"))
     await session.execute(text("SELECT set_config('app.team', :team, true)"), {"team": team})
@@ -381,7 +381,7 @@ async def test_session_within_an_outer_transaction_is_exported(database: Databas
     await engine.dispose()
 
 
-async def read_before(session: Session) -> None:
+async def read_before(session: SessionDep) -> None:
     """Begin the transaction."""
     await session.execute(select(func.count(Employee.id)))
 

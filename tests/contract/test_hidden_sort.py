@@ -87,7 +87,7 @@ async def client(
 ) -> AsyncIterator[AsyncClient]:
     """A client of the players, by each path."""
     url = await tables.of(Base.metadata, backend, ROWS)
-    app = FastAPI(lifespan=Database(url, fast=request.param).lifespan)
+    app = FastAPI(lifespan=Database(url, fast_path=request.param).lifespan)
     install(app)
     schemas: dict[str, Any] = {"read": PlayerRead, "create": PlayerCreate, "update": PlayerUpdate}
     app.include_router(crud_router("/players", Players, **schemas, query=PlayerQuery))

@@ -92,7 +92,7 @@ class MemoRead(ReadSchema):
 class Pages(Resource[Page]):
     """The pages, which a PUT creates as well."""
 
-    upserts = True
+    allow_upsert = True
     user: Annotated[str, Header()] = "ada"
 
     @override

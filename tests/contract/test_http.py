@@ -17,8 +17,8 @@ from app.authors.resource import router as authors_router
 from app.comments.resource import router as comments_router
 from app.main import create_app
 from app.settings import Settings
-from brickwork import Database, Limits, Route, install
-from brickwork.problems import Problem, family
+from brickwork import Database, Limits, StrictRoute, install
+from brickwork.problems import Problem, problem_types
 from tests.support.bodies import (
     JSON,
     MISSING,
@@ -464,7 +464,7 @@ async def failing(limits: Limits | None = None) -> AsyncGenerator[AsyncClient]:
     """Serve routes that fail, and routes that are FastAPI's own."""
     app = FastAPI()
     install(app, limits=limits)
-    router = APIRouter(route_class=Route)
+    router = APIRouter(route_class=StrictRoute)
 
     @router.get("/bugs/{id}")
     async def bug(id: str) -> None:  # noqa: A002 — as in all paths
@@ -540,7 +540,7 @@ def readable(response: Response, problem: type[Problem]) -> bool:
 
 
 async def test_every_problem_has_a_page_and_a_link(client: AsyncClient) -> None:
-    problems = [each for each in family() if each.__module__.startswith("brickwork")]
+    problems = [each for each in problem_types() if each.__module__.startswith("brickwork")]
     assert len({each.code for each in problems}) == len(problems) >= 12
     listed = await client.get("/problems")
     for problem in problems:

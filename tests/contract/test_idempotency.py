@@ -18,7 +18,7 @@ from app.models import Article, Author
 from app.settings import Settings
 from brickwork import Database, IdempotencyKey, Resource
 from brickwork.models.model import now
-from brickwork.operations.idempotency import sweep
+from brickwork.operations.idempotency import delete_expired_keys
 from tests.support import shop
 from tests.support.bodies import (
     MERGE_PATCH,
@@ -685,7 +685,7 @@ async def test_a_sweep_removes_keys_of_more_than_24_hours(
         for key, age in zip(found, hours.values(), strict=True):
             key.created_at = now() - timedelta(hours=age)
     async with database.session() as session:
-        assert await sweep(session) == 2
+        assert await delete_expired_keys(session) == 2
 
     taken = "409 #/email not_unique"
     expected = {"0": "replayed", "23": "replayed", "25": taken, "500": taken}
@@ -695,7 +695,7 @@ async def test_a_sweep_removes_keys_of_more_than_24_hours(
 async def test_a_sweep_removes_keys_before_a_time(client: AsyncClient, database: Database) -> None:
     assert await post_author(client, "k") == "201"
     async with database.session() as session:
-        assert await sweep(session) == 0
+        assert await delete_expired_keys(session) == 0
     async with database.session() as session:
-        assert await sweep(session, before=now()) == 1
+        assert await delete_expired_keys(session, before=now()) == 1
     assert await count_keys(database) == 0

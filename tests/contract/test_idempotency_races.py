@@ -13,8 +13,8 @@ from typing_extensions import override
 from app.main import create_app
 from app.models import Article
 from app.settings import Settings
-from brickwork import Database, Resource, Session
-from brickwork.database.database import Isolation
+from brickwork import Database, Resource, SessionDep
+from brickwork.database.database import IsolationLevel
 from tests.support.bodies import article, created, shown, summary
 from tests.support.calls import calling
 from tests.support.databases import postgres_only
@@ -135,17 +135,17 @@ async def test_a_request_waits_while_the_first_is_running(service_url: str) -> N
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
 @pytest.mark.parametrize("path", ["/articles", "/articles/batch"])
 async def test_a_transaction_older_than_the_first_sees_its_answer(
-    service_url: str, isolation: Isolation, path: str
+    service_url: str, isolation: IsolationLevel, path: str
 ) -> None:
     gate = Gate()
 
-    async def linger(session: Session, linger: Annotated[str, Header()] = "") -> None:
+    async def linger(session: SessionDep, linger: Annotated[str, Header()] = "") -> None:
         await session.execute(text("SELECT"))  # begins the transaction
         if linger:
             await gate.wait()
 
     body = article() if path == "/articles" else [article()]
-    database = Database(service_url, isolation=isolation)
+    database = Database(service_url, isolation_level=isolation)
     async with calling(articles_app(database, Articles, Depends(linger))) as client:
         late = asyncio.create_task(client.post(path, json=body, headers={**KEY, "linger": "yes"}))
         await gate.reached.wait()

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import override
 
-from brickwork import Database, NotFound, Resource, Unavailable, install
+from brickwork import Database, NotFound, Resource, ServiceUnavailable, install
 from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.server import serving
@@ -29,7 +29,7 @@ CallNext = Callable[[Request], Awaitable[Response]]
 class Fragile(Resource[Store]):
     @override
     async def delete(self, row: Store, /) -> None:
-        raise Unavailable("Not now.") if row.code == "aa" else RuntimeError
+        raise ServiceUnavailable("Not now.") if row.code == "aa" else RuntimeError
 
 
 def add_cors(app: FastAPI) -> None:
@@ -55,7 +55,7 @@ def app_with_cors(database: Database, *, first: bool = True) -> FastAPI:
 @pytest.fixture(params=[True, False], ids=["fast", "ORM"])
 async def database(shop_url: str, request: pytest.FixtureRequest) -> Database:
     """A database on each path."""
-    return Database(shop_url, fast=request.param)
+    return Database(shop_url, fast_path=request.param)
 
 
 @pytest.fixture(params=[True, False], ids=["before install", "after install"])

@@ -404,7 +404,7 @@ async def test_a_row_without_versions_has_no_etag(client: AsyncClient) -> None:
 class Careful(Resource[Article]):
     """Articles that nobody changes who does not say which version."""
 
-    require_match = True
+    require_if_match = True
 
 
 @pytest.fixture

@@ -22,7 +22,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from typing_extensions import override
 
-from brickwork import Database, Invalid, Model, ReadSchema, Resource, Schema, Scopes, crud_router
+from brickwork import (
+    Database,
+    Model,
+    ReadSchema,
+    ReferenceScopes,
+    Resource,
+    Schema,
+    UnprocessableContent,
+    crud_router,
+)
 from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.notes import current_user, notes_app
@@ -137,7 +146,7 @@ class Boxes(Resource[Box]):
     shelves: Annotated[Shelves, Depends()]
 
     @override
-    def references(self) -> Scopes:
+    def reference_scopes(self) -> ReferenceScopes:
         return {"label": self.shelves.query()}
 
 
@@ -149,7 +158,7 @@ class Volumes(Resource[Volume]):
     boxes: Annotated[Boxes, Depends()]
 
     @override
-    def references(self) -> Scopes:
+    def reference_scopes(self) -> ReferenceScopes:
         shelves = self.shelves.query()
         return {"shelf_id": shelves, "spare_id": shelves, "tags": self.tags.query()}
 
@@ -204,7 +213,7 @@ class Volumes(Resource[Volume]):
 
 class ByRelationship(Volumes):
     @override
-    def references(self) -> Scopes:
+    def reference_scopes(self) -> ReferenceScopes:
         return {"shelf": self.shelves.query()}
 
 
@@ -341,19 +350,19 @@ async def test_row_that_is_referred_to_before_is_not_asked_for(client: AsyncClie
 
 class Unbounded(Volumes):
     @override
-    def references(self) -> Scopes:
+    def reference_scopes(self) -> ReferenceScopes:
         return {}
 
 
 class Misnamed(Volumes):
     @override
-    def references(self) -> Scopes:
+    def reference_scopes(self) -> ReferenceScopes:
         return {"shelves": self.shelves.query()}
 
 
 class Composite(Resource[Passage]):
     @override
-    def references(self) -> Scopes:
+    def reference_scopes(self) -> ReferenceScopes:
         return {"page": select(Leaf)}
 
 
@@ -371,7 +380,7 @@ async def test_of_two_resources_each_says_what_its_rows_refer_to(database: Datab
         await unbounded.create(Volume(title="two", shelf_id=2))
         await session.flush()
         await bounded.create(Volume(title="two", shelf_id=2))
-        with pytest.raises(Invalid):
+        with pytest.raises(UnprocessableContent):
             await session.flush()
         await session.rollback()
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from brickwork import (
     Database,
-    Latest,
+    Limit,
     Model,
     ReadSchema,
     Resource,
@@ -94,7 +94,7 @@ class WithWriter(Plain):
 
 
 class WithReplies(Plain):
-    replies: Annotated[list[Text], Latest(5)]
+    replies: Annotated[list[Text], Limit(5)]
 
 
 class WithSize(Plain):
@@ -194,7 +194,7 @@ async def database(
     request: pytest.FixtureRequest, tables: Tables, backend: str
 ) -> AsyncIterator[Database]:
     """A database with a post, its writer, and a reply; each path leads there."""
-    database = Database(await tables.of(Base.metadata, backend, ROWS), fast=request.param)
+    database = Database(await tables.of(Base.metadata, backend, ROWS), fast_path=request.param)
     yield database
     await database.dispose()
 

@@ -9,7 +9,7 @@ from fastapi.exceptions import FastAPIDeprecationWarning
 from httpx2 import AsyncClient
 from sqlalchemy import select
 
-from brickwork import Database, NotFound, Route, install, item_path, link_header
+from brickwork import Database, NotFound, StrictRoute, install, item_path, link_header
 from brickwork.query.lookup import Page
 from tests.support.bodies import summary
 from tests.support.calls import calling
@@ -66,7 +66,7 @@ def place(request: pytest.FixtureRequest) -> Place:
 @pytest.fixture(params=[True, False], ids=["fast", "ORM"])
 async def database(shop_url: str, request: pytest.FixtureRequest) -> AsyncGenerator[Database]:
     """A database with three stores, on each path."""
-    database = Database(shop_url, fast=request.param)
+    database = Database(shop_url, fast_path=request.param)
     await insert_rows(database, ROWS)
     yield database
     await database.dispose()
@@ -205,7 +205,7 @@ async def test_path_with_two_slashes_leads_to_no_other_host(database: Database) 
 
 
 async def test_collection_at_the_root_of_a_mount() -> None:
-    router = APIRouter(route_class=Route)
+    router = APIRouter(route_class=StrictRoute)
 
     @router.get("/")
     async def show(request: Request) -> list[str]:

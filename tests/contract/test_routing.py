@@ -127,7 +127,7 @@ async def test_random_trees(
     tree: Sequence[Node],
     talk: tuple[Requests, Change, Requests],
 ) -> None:
-    built, database = Built(tree), Database(shop_url, fast=fast)
+    built, database = Built(tree), Database(shop_url, fast_path=fast)
     requests, change, more = talk
     try:
         await compare(built, database, requests)
@@ -319,7 +319,7 @@ async def test_head_with_a_route_of_its_own(database: Database) -> None:
 
 @pytest.mark.parametrize("fast", [True, False])
 async def test_limit_of_a_body_where_a_router_is_included(shop_url: str, *, fast: bool) -> None:
-    app = app_of(database := Database(shop_url, fast=fast))
+    app = app_of(database := Database(shop_url, fast_path=fast))
     app.include_router(stores(), max_body_size=100)
     async with calling(app) as client:
         body = {"code": "cc", "name": "x" * 100}

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 from typing_extensions import override
 
-from brickwork import Database, Forbidden, Resource, Route
+from brickwork import Database, Forbidden, Resource, StrictRoute
 from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.notes import Note, NoteRead, Notes, notes, notes_app
@@ -27,7 +27,7 @@ THEIRS = {"owner": "bob", "text": "theirs"}
 @pytest.fixture(params=[True, False], ids=["fast path", "ORM path"])
 async def database(request: pytest.FixtureRequest, notes_url: str) -> AsyncIterator[Database]:
     """A database with twenty notes, those of odd number Ada's and the others Bob's."""
-    database = Database(notes_url, fast=request.param)
+    database = Database(notes_url, fast_path=request.param)
     yield database
     await database.dispose()
 
@@ -167,7 +167,7 @@ async def test_scope_costs_one_statement(  # noqa: PLR0913, PLR0917
 
 
 async def test_writes_of_a_narrowed_resource_take_the_orm_path(notes_url: str) -> None:
-    async with as_ada(Database(notes_url, fast=True), notes()) as client:
+    async with as_ada(Database(notes_url, fast_path=True), notes()) as client:
         assert await path_taken(client.get("/notes/1")) == "200 fast"
         assert await path_taken(client.post("/notes", json=OURS)) == "201 ORM"
         assert await path_taken(client.post("/notes/batch", json=[OURS])) == "201 ORM"
@@ -343,7 +343,7 @@ class DelegatingNotes(CarefulNotes):
         row.owner = changes["owner"]
 
 
-router = APIRouter(route_class=Route)
+router = APIRouter(route_class=StrictRoute)
 
 
 @router.post("/{id}/own", response_model=NoteRead)

@@ -20,9 +20,9 @@ from brickwork import (
     Model,
     ReadSchema,
     Resource,
-    Route,
     Schema,
-    Session,
+    SessionDep,
+    StrictRoute,
     Versioned,
     apply_changes,
     crud_router,
@@ -422,11 +422,11 @@ async def test_handler_of_ones_own_validates_what_a_patch_makes(
     tables: Tables, backend: str
 ) -> None:
     app = FastAPI(lifespan=Database(await tables.of(Base.metadata, backend)).lifespan)
-    app.router.route_class = Route
+    app.router.route_class = StrictRoute
     install(app)
 
     @app.patch("/own/{id}", response_model=OwnerRead)
-    async def change(id: int, data: OwnerUpdate, session: Session) -> Owner:  # noqa: A002
+    async def change(id: int, data: OwnerUpdate, session: SessionDep) -> Owner:  # noqa: A002
         owner = await get_or_404(session, Owner, id)
         apply_changes(owner, data)
         await session.flush()

@@ -136,7 +136,7 @@ async def url(tables: Tables, backend: str) -> str:
 
 @pytest.fixture
 async def database(url: str, *, fast: bool) -> AsyncGenerator[Database]:
-    database = Database(url, fast=fast)
+    database = Database(url, fast_path=fast)
     await insert_rows(database, {Part: [GIVEN]})
     yield database
     await database.dispose()

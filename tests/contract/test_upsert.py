@@ -87,7 +87,7 @@ def current_tenant(tenant: Annotated[str, Header()] = "") -> str:
 class Colors(Resource[Color]):
     """The colors of a tenant; the names of new ones are capitalised, of others in small letters."""
 
-    upserts = True
+    allow_upsert = True
     tenant: Annotated[str, Depends(current_tenant)]
 
     @override
@@ -107,15 +107,15 @@ class Colors(Resource[Color]):
 
 
 class CarefulColors(Colors):
-    require_match = True
+    require_if_match = True
 
 
 class Countries(Resource[Country]):
-    upserts = True
+    allow_upsert = True
 
 
 class Shades(Resource[Shade]):
-    upserts = True
+    allow_upsert = True
 
 
 @pytest.fixture
@@ -343,7 +343,7 @@ async def test_a_key_that_another_tenant_has_is_taken(client: AsyncClient, datab
 class OpenColors(Resource[Color]):
     """The colors of a tenant; new ones belong to nobody."""
 
-    upserts = True
+    allow_upsert = True
     tenant: Annotated[str, Depends(current_tenant)]
 
     @override

@@ -107,7 +107,7 @@ async def test_whoever_writes_or_streams_begins_one(database: Database) -> None:
 
 
 async def test_reads_that_have_to_fit_each_other_begin_one(databases: Databases) -> None:
-    database = Shop(databases.empty("postgresql"), isolation="repeatable read")
+    database = Shop(databases.empty("postgresql"), isolation_level="repeatable read")
     async with database.lifespan(None), database.session(readonly=True) as session:
         await session.scalars(PLAIN)
         assert await is_begun(session)

@@ -12,8 +12,14 @@ from asyncpg import AdminShutdownError, InvalidSQLStatementNameError, UniqueViol
 from httpx2 import AsyncClient, Response
 from sqlalchemy import make_url, text
 
-from brickwork import Database, Session, Unavailable
-from brickwork.database.availability import EXHAUSTED, SILENT, UNREACHABLE, Availability, is_lost
+from brickwork import Database, ServiceUnavailable, SessionDep
+from brickwork.database.availability import (
+    EXHAUSTED,
+    SILENT,
+    UNREACHABLE,
+    Availability,
+    is_connection_lost,
+)
 from tests.support.journal import Log, create, create_app, execute, lacks, name, unreachable
 from tests.support.postgres import Postgres
 from tests.support.server import serving
@@ -160,7 +166,7 @@ async def test_what_is_misspelt_in_sql_is_a_bug(sql: str, empty_url: str, log: L
     app = create_app(empty_url)
 
     @app.get("/misspelt")
-    async def read(session: Session) -> None:
+    async def read(session: SessionDep) -> None:
         await session.execute(text(sql))
 
     await create(empty_url)
@@ -171,7 +177,7 @@ async def test_what_is_misspelt_in_sql_is_a_bug(sql: str, empty_url: str, log: L
 
 async def test_a_script_has_the_log_too(log: Log) -> None:
     url = "postgresql://127.0.0.1:1/notes"
-    with pytest.raises(Unavailable):
+    with pytest.raises(ServiceUnavailable):
         async with Database(url).session() as session:
             await session.execute(text("SELECT 1"))
     assert log.take() == [unreachable(url, "[Errno 111] Connect call failed ('127.0.0.1', 1)")]
@@ -192,13 +198,13 @@ async def test_a_script_has_the_log_too(log: Log) -> None:
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
 def test_connection_is_lost_with_some_errors(error: Exception, *, lost: bool) -> None:
-    assert is_lost(error, readonly=False) is lost
+    assert is_connection_lost(error, readonly=False) is lost
 
 
 def test_fatal_error_ends_the_connection() -> None:
     error = UniqueViolationError("taken")
     vars(error)["severity_en"] = "FATAL"
-    assert is_lost(error, readonly=False)
+    assert is_connection_lost(error, readonly=False)
 
 
 def test_connections_that_are_all_in_use_are_no_news_while_nothing_answers(log: Log) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from brickwork import Unavailable
-from brickwork.database.coalescing import Coalescer, Sharing
+from brickwork import ServiceUnavailable
+from brickwork.database.coalescing import CallBatcher, SingleFlight
 from tests.support.waiting import DEADLINE, until
 
 pytestmark = pytest.mark.anyio
@@ -40,9 +40,9 @@ class Runs:
 
 async def start(
     runs: Runs, *items: int, at_once: int = 1
-) -> tuple[Coalescer[int, int], list[asyncio.Task[int]]]:
+) -> tuple[CallBatcher[int, int], list[asyncio.Task[int]]]:
     """Ask for *items*, in their order, and wait until the first of them run."""
-    coalescer = Coalescer(runs, at_once=at_once)
+    coalescer = CallBatcher(runs, at_once=at_once)
     before = len(runs.batches)
     tasks = [asyncio.create_task(coalescer(each)) for each in items]
     await until(lambda: len(runs.batches) == before + at_once)
@@ -86,7 +86,7 @@ async def test_error_of_an_item_is_its_own() -> None:
 async def test_error_of_an_item_alone_is_raised() -> None:
     runs = Runs()
     runs.gate.set()
-    coalescer = Coalescer(runs, at_once=1)
+    coalescer = CallBatcher(runs, at_once=1)
     with pytest.raises(ValueError, match="-5"):
         await coalescer(-5)
     assert await coalescer(5) == 10
@@ -146,7 +146,7 @@ class Makes:
         return own
 
 
-async def share(sharing: Sharing, makes: Makes, *names: object) -> list[asyncio.Task[int]]:
+async def share(sharing: SingleFlight, makes: Makes, *names: object) -> list[asyncio.Task[int]]:
     """Ask for *names*, in their order, and wait until all are asked for."""
     asked = 0
 
@@ -161,7 +161,7 @@ async def share(sharing: Sharing, makes: Makes, *names: object) -> list[asyncio.
 
 
 async def test_result_is_shared_by_all_before_it_is_made() -> None:
-    makes, sharing = Makes(), Sharing()
+    makes, sharing = Makes(), SingleFlight()
     tasks = await share(sharing, makes, *["a"] * 5)
     assert makes.count == 1
     makes.gate.set()
@@ -169,13 +169,13 @@ async def test_result_is_shared_by_all_before_it_is_made() -> None:
 
 
 async def test_result_is_not_kept() -> None:
-    makes, sharing = Makes(), Sharing()
+    makes, sharing = Makes(), SingleFlight()
     makes.gate.set()
     assert [await sharing("a", makes), await sharing("a", makes)] == [1, 2]
 
 
 async def test_results_of_other_names_are_made_meanwhile() -> None:
-    makes, sharing = Makes(), Sharing()
+    makes, sharing = Makes(), SingleFlight()
     tasks = await share(sharing, makes, "a", "b", "c")
     assert makes.count == 3
     makes.gate.set()
@@ -183,7 +183,7 @@ async def test_results_of_other_names_are_made_meanwhile() -> None:
 
 
 async def test_shared_error_is_raised_for_each() -> None:
-    makes, sharing = Makes(), Sharing()
+    makes, sharing = Makes(), SingleFlight()
     makes.error = ValueError("no")
     tasks = await share(sharing, makes, *["a"] * 3)
     makes.gate.set()
@@ -195,7 +195,7 @@ async def test_shared_error_is_raised_for_each() -> None:
 
 @pytest.mark.parametrize("number", [0, 1], ids=["making", "waiting"])
 async def test_cancelled_share_leaves_the_result_to_others(number: int) -> None:
-    makes, sharing = Makes(), Sharing()
+    makes, sharing = Makes(), SingleFlight()
     tasks = await share(sharing, makes, *["a"] * 3)
     tasks[number].cancel()
     await until(tasks[number].done)
@@ -206,7 +206,7 @@ async def test_cancelled_share_leaves_the_result_to_others(number: int) -> None:
 
 
 async def test_names_are_forgotten_with_the_last_share() -> None:
-    makes, sharing = Makes(), Sharing()
+    makes, sharing = Makes(), SingleFlight()
     tasks = await share(sharing, makes, "a", "b", "c", "a", "b", "c")
     assert [task.cancel() for task in tasks[::2]] == [True] * 3
     assert len(sharing) == 3
@@ -221,10 +221,10 @@ async def test_names_are_forgotten_with_the_last_share() -> None:
 
 async def test_item_that_waits_too_long_is_refused_and_does_not_run() -> None:
     runs = Runs()
-    coalescer = Coalescer(runs, at_once=1, timeout=0.05)
+    coalescer = CallBatcher(runs, at_once=1, timeout=0.05)
     first = asyncio.create_task(coalescer(1))
     await until(lambda: runs.batches == [[1]])
-    with pytest.raises(Unavailable):
+    with pytest.raises(ServiceUnavailable):
         await coalescer(2)
     runs.gate.set()
     assert await first == 2
@@ -234,21 +234,24 @@ async def test_item_that_waits_too_long_is_refused_and_does_not_run() -> None:
 
 async def test_batch_that_nobody_waits_for_is_cancelled() -> None:
     runs = Runs()
-    coalescer = Coalescer(runs, at_once=1, timeout=0.05)
+    coalescer = CallBatcher(runs, at_once=1, timeout=0.05)
     tasks = [asyncio.create_task(coalescer(each)) for each in (1, 2, 3)]
     await until(lambda: runs.batches == [[1]])
     first, runs.gate = runs.gate, asyncio.Event()
     first.set()
     results = await ends(tasks)
-    assert (results[0], [type(each) for each in results[1:]]) == (2, [Unavailable, Unavailable])
+    assert (results[0], [type(each) for each in results[1:]]) == (
+        2,
+        [ServiceUnavailable, ServiceUnavailable],
+    )
     assert runs.batches == [[1], [2, 3]]
     runs.gate.set()
     assert await coalescer(4) == 8
 
 
 async def test_share_that_waits_too_long_is_refused() -> None:
-    makes, sharing = Makes(), Sharing(0.05)
+    makes, sharing = Makes(), SingleFlight(0.05)
     tasks = await share(sharing, makes, "a", "a")
-    assert isinstance((await ends(tasks[1:]))[0], Unavailable)
+    assert isinstance((await ends(tasks[1:]))[0], ServiceUnavailable)
     makes.gate.set()
     assert await tasks[0] == 1

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from brickwork import Database, Isolation
+from brickwork import Database, IsolationLevel
 from tests.support.databases import Databases
 
 METADATA = MetaData()
@@ -64,8 +64,10 @@ async def test_it_creates_all_tables_or_none(database: Database) -> None:
 
 
 @pytest.mark.parametrize("isolation", ["read committed", "serializable"])
-async def test_several_processes_may_call_it_together(empty_url: str, isolation: Isolation) -> None:
-    databases = [Database(empty_url, isolation=isolation) for _ in range(8)]
+async def test_several_processes_may_call_it_together(
+    empty_url: str, isolation: IsolationLevel
+) -> None:
+    databases = [Database(empty_url, isolation_level=isolation) for _ in range(8)]
     async with AsyncExitStack() as stack:
         for database in databases:
             await stack.enter_async_context(database.lifespan(None))

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session as SyncSession
 
 from app.main import create_app as create_service
 from app.settings import Settings
-from brickwork import Database, Session, Unavailable, install
+from brickwork import Database, ServiceUnavailable, SessionDep, install
 from tests.support import shop
 from tests.support.bodies import summary
 from tests.support.calls import calling, client_of
@@ -105,7 +105,7 @@ async def test_answer_that_cannot_be_serialised_leaves_nothing(shop_service: Ser
     app = shop.create_app(shop_service.url)
 
     @app.post("/broken", response_model=shop.CountryRead)
-    async def broken(session: Session) -> City:
+    async def broken(session: SessionDep) -> City:
         session.add(city := City(name="Lisbon"))
         await session.flush()
         return city  # which has no code, as a country does
@@ -119,7 +119,7 @@ async def test_get_cannot_write(shop_service: Service) -> None:
     app = shop.create_app(shop_service.url)
 
     @app.get("/write")
-    async def write(session: Session) -> None:
+    async def write(session: SessionDep) -> None:
         session.add(City(name="Lisbon"))
 
     async with calling(app) as client:
@@ -271,7 +271,7 @@ async def test_lost_connection_is_closed_and_its_place_is_free(shop_service: Ser
 async def test_session_without_a_connection_is_unavailable(database: Database) -> None:
     async with database.session() as first:
         await first.execute(text("SELECT 1"))  # which takes the only connection
-        with pytest.raises(Unavailable) as refused:
+        with pytest.raises(ServiceUnavailable) as refused:
             async with database.session() as second:
                 await second.execute(text("SELECT 1"))
 

@@ -9,8 +9,8 @@ from sqlalchemy import QueuePool, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from brickwork import Database
-from brickwork.database.compiled import compiled
-from brickwork.database.driver import fetch
+from brickwork.database.compiled import compile_statement
+from brickwork.database.driver import fetch_rows
 from tests.support.bodies import summary
 from tests.support.databases import postgres_only, sqlite_only
 from tests.support.recording import connections_in_use, path_taken, record_fast_path
@@ -80,17 +80,17 @@ async def test_write_without_a_connection_is_a_503(database: Database) -> None:
 @postgres_only
 async def test_cancelled_read_gives_its_connection_back(database: Database) -> None:
     rows = select(Store.code)
-    statement = compiled(rows, {"code": Store.__table__.c.code}, database.reader.dialect)
+    statement = compile_statement(rows, {"code": Store.__table__.c.code}, database.reader.dialect)
     assert statement
     async with database.writer.begin() as connection:
         await connection.execute(LOCK)
-        reading = asyncio.create_task(fetch(database, statement, {}))
+        reading = asyncio.create_task(fetch_rows(database, statement, {}))
         await waiting_process(database)
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
     assert connections_in_use(database) == 0
-    assert await fetch(database, statement, {}) == [("a",)]
+    assert await fetch_rows(database, statement, {}) == [("a",)]
 
 
 # --- Lost connections, and statements that fail ---------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import NullPool, func, make_url, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from brickwork import Database, Session
+from brickwork import Database, SessionDep
 from brickwork.database.connections import PostgresConnection
 from tests.support.bodies import summary
 from tests.support.calls import calling
@@ -111,7 +111,7 @@ async def test_other_engine_of_sqlite_has_no_settings_of_ours(url: str) -> None:
 @postgres_only
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "ORM"])
 async def test_begin_says_what_settings_say_elsewhere(url: str, *, fast: bool) -> None:
-    database = Database(url, pooler=True, isolation="serializable", fast=fast)
+    database = Database(url, pooler=True, isolation_level="serializable", fast_path=fast)
     for readonly, value in ((True, "on"), (False, "off")):
         async with database.session(readonly=readonly) as session:
             assert await session.scalar(text("SHOW transaction_read_only")) == value
@@ -133,7 +133,7 @@ async def test_begin_says_what_settings_say_elsewhere(url: str, *, fast: bool) -
 async def test_read_that_loses_its_connection_in_a_transaction_is_tried_again(
     url: str, *, fast: bool
 ) -> None:
-    mine, other = Database(url, pooler=True, fast=fast), Database(url)
+    mine, other = Database(url, pooler=True, fast_path=fast), Database(url)
     async with calling_stores(mine) as client:
         async with other.writer.begin() as connection:
             await connection.execute(text("LOCK TABLE stores IN ACCESS EXCLUSIVE MODE"))
@@ -244,7 +244,7 @@ async def test_read_on_an_engine_is_read_only(given: Database) -> None:
     app = app_of(given, stores())
 
     @app.get("/write")
-    async def write(session: Session) -> None:
+    async def write(session: SessionDep) -> None:
         session.add(Store(code="b", name="b"))
 
     async with calling(app) as client:
@@ -296,7 +296,7 @@ async def test_isolation_is_as_declared_or_as_the_engine_has_it(
         )
     await other.dispose()
     options = {"isolation_level": of_engine} if of_engine else {}
-    database = Database(create_async_engine(url, **options), isolation=of_database)
+    database = Database(create_async_engine(url, **options), isolation_level=of_database)
     async with calling_stores(database) as client:
         for kind in ("create", "batch", "change", "replace"):
             assert (kind, await ask(client, kind)) == (kind, WELL[kind])

@@ -32,14 +32,14 @@ from sqlalchemy.orm import Mapped, column_property, mapped_column
 from brickwork import (
     Conflict,
     Database,
-    Invalid,
     Model,
     Problem,
     RefusedByDatabase,
-    Unavailable,
+    ServiceUnavailable,
+    UnprocessableContent,
 )
-from brickwork.database.errors import violation
-from brickwork.problems import of_status
+from brickwork.database.errors import classify
+from brickwork.problems import problem_for_status
 from tests.support.databases import BACKENDS, Databases
 from tests.support.waiting import until
 
@@ -238,34 +238,38 @@ TAKEN, MISSING, NULL, CHECK = "not_unique", "reference_not_found", "not_nullable
         (adding(Tower(id=9, height=3)), Conflict, {"height": TAKEN}),
         (adding(Tower(id=1, height=4)), Conflict, {"id": TAKEN}),
         (adding(Verbose(id=9, one=1, two=1)), Conflict, {"one": TAKEN, "two": TAKEN}),
-        (adding(Maker(id=9)), Invalid, {"mail": NULL}),
-        (changing(Maker, 1, mail=None), Invalid, {"mail": NULL}),
-        (adding(Brick(id=9, size=0)), Invalid, {"size": CHECK}),
-        (adding(Brick(id=9, weight=0)), Invalid, {"weight": CHECK}),
-        (adding(Brick(id=9, maker_id=9)), Invalid, {"maker_id": MISSING}),
-        (changing(Brick, 1, maker_id=9), Invalid, {"maker_id": MISSING}),
-        (adding(Brick(id=9, maker_id=1, maker_stamp="Z")), Invalid, {"maker_stamp": MISSING}),
-        (adding(Wall(id=9, first_id=9)), Invalid, {"first_id": MISSING}),
-        (adding(Wall(id=9, last_id=9)), Invalid, {"last_id": MISSING}),
-        (changing(Wall, 2, last_id=9), Invalid, {"last_id": MISSING}),
-        (adding(Tower(id=9, height=9, first_id=9)), Invalid, {"first_id": MISSING}),
-        (adding(Wall(id=9, x=1, y=2)), Invalid, {"x": MISSING, "y": MISSING}),
+        (adding(Maker(id=9)), UnprocessableContent, {"mail": NULL}),
+        (changing(Maker, 1, mail=None), UnprocessableContent, {"mail": NULL}),
+        (adding(Brick(id=9, size=0)), UnprocessableContent, {"size": CHECK}),
+        (adding(Brick(id=9, weight=0)), UnprocessableContent, {"weight": CHECK}),
+        (adding(Brick(id=9, maker_id=9)), UnprocessableContent, {"maker_id": MISSING}),
+        (changing(Brick, 1, maker_id=9), UnprocessableContent, {"maker_id": MISSING}),
+        (
+            adding(Brick(id=9, maker_id=1, maker_stamp="Z")),
+            UnprocessableContent,
+            {"maker_stamp": MISSING},
+        ),
+        (adding(Wall(id=9, first_id=9)), UnprocessableContent, {"first_id": MISSING}),
+        (adding(Wall(id=9, last_id=9)), UnprocessableContent, {"last_id": MISSING}),
+        (changing(Wall, 2, last_id=9), UnprocessableContent, {"last_id": MISSING}),
+        (adding(Tower(id=9, height=9, first_id=9)), UnprocessableContent, {"first_id": MISSING}),
+        (adding(Wall(id=9, x=1, y=2)), UnprocessableContent, {"x": MISSING, "y": MISSING}),
         (
             adding(Maker(id=9, mail="z"), Brick(id=9, maker_id=9), Wall(id=9, first_id=8)),
-            Invalid,
+            UnprocessableContent,
             {"first_id": MISSING},
         ),
         (deleting(Maker, 1), Conflict, {}),
         (deleting(Brick, 1), Conflict, {}),
         (deleting(Brick, 2), Conflict, {}),
         (changing(Maker, 1, stamp="B"), Conflict, {}),
-        (adding(Narrow(id=9)), Invalid, {}),
+        (adding(Narrow(id=9)), UnprocessableContent, {}),
         (sql("DELETE FROM bricks WHERE id = 1"), Conflict, {}),
         (
             sql(
                 "INSERT INTO bricks (id, maker_id, hidden, size, weight) VALUES (9, 9, false, 1, 1)"
             ),
-            Invalid,
+            UnprocessableContent,
             {},
         ),
     ],
@@ -336,7 +340,7 @@ async def test_error_of_the_programmer_is_no_violation(database: Database, state
     with pytest.raises(DBAPIError) as error:
         async with database.session() as session:
             await session.execute(text(statement))
-    assert violation(error.value) is None
+    assert classify(error.value) is None
 
 
 @postgresql_only
@@ -367,7 +371,7 @@ async def test_error_of_the_programmer_is_no_violation(database: Database, state
 )
 async def test_value_that_postgresql_cannot_hold_is_invalid(database: Database, work: Work) -> None:
     problem = await refusal(database, work)
-    assert (type(problem), list(problem.errors)) == (Invalid, [])
+    assert (type(problem), list(problem.errors)) == (UnprocessableContent, [])
 
 
 RAISED = "DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{}'; END $$"
@@ -384,12 +388,12 @@ RAISED = "DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{}'; END $$"
         (RAISED.format("22023"), RefusedByDatabase),
         (RAISED.format("23000"), RefusedByDatabase),
         (RAISED.format("23505"), Conflict),
-        (RAISED.format("23514"), Invalid),
-        (RAISED.format("40001"), Unavailable),
-        (RAISED.format("42501"), of_status(403)),
-        ("SELECT 1 / 0", Invalid),
-        ("SELECT sqrt(-1)", Invalid),
-        ("SELECT repeat('a', 2000000000) || repeat('a', 2000000000)", Invalid),
+        (RAISED.format("23514"), UnprocessableContent),
+        (RAISED.format("40001"), ServiceUnavailable),
+        (RAISED.format("42501"), problem_for_status(403)),
+        ("SELECT 1 / 0", UnprocessableContent),
+        ("SELECT sqrt(-1)", UnprocessableContent),
+        ("SELECT repeat('a', 2000000000) || repeat('a', 2000000000)", UnprocessableContent),
     ],
 )
 async def test_error_of_postgresql_is_the_problem_of_its_state(
@@ -409,14 +413,14 @@ async def test_error_of_postgresql_is_the_problem_of_its_state(
 )
 async def test_value_that_sqlite_cannot_hold_is_invalid(database: Database, statement: str) -> None:
     problem = await refusal(database, sql(statement))
-    assert (type(problem), list(problem.errors)) == (Invalid, [])
+    assert (type(problem), list(problem.errors)) == (UnprocessableContent, [])
 
 
 @postgresql_only
 async def test_text_that_is_too_long_for_an_index_is_invalid(database: Database) -> None:
     long = "".join(str(number) for number in range(20_000))
     problem = await refusal(database, adding(Brick(id=9, name=long)))
-    assert type(problem) is Invalid
+    assert type(problem) is UnprocessableContent
 
 
 @postgresql_only
@@ -424,7 +428,7 @@ async def test_row_that_a_view_does_not_show_is_invalid(database: Database) -> N
     view = "CREATE VIEW small AS SELECT * FROM makers WHERE id < 5 WITH CHECK OPTION"
     insert = "INSERT INTO small (id, email) VALUES (9, 'z')"
     problem = await refusal(database, sql(view, insert))
-    assert type(problem) is Invalid
+    assert type(problem) is UnprocessableContent
 
 
 @postgresql_only
@@ -470,7 +474,7 @@ async def test_deadlock_is_contention(database: Database) -> None:
     barrier = asyncio.Barrier(2)
     ends = await asyncio.gather(run([3, 4]), run([4, 3]), return_exceptions=True)
     (problem,) = (each for each in ends if each is not None)
-    assert isinstance(problem, Unavailable)
+    assert isinstance(problem, ServiceUnavailable)
     assert (problem.again, problem.headers) == (True, {"Retry-After": "1"})
 
 
@@ -486,7 +490,7 @@ async def test_serialization_failure_is_contention(
         await lock(session, 4)
 
     problem = await refusal(database, work)
-    assert (type(problem), problem.again) == (Unavailable, True)
+    assert (type(problem), problem.again) == (ServiceUnavailable, True)
 
 
 @postgresql_only
@@ -499,7 +503,7 @@ async def test_lock_timeout_is_unavailable(database: Database) -> None:
             await lock(session, 4)
 
         problem = await refusal(database, work)
-    assert (type(problem), problem.again) == (Unavailable, False)
+    assert (type(problem), problem.again) == (ServiceUnavailable, False)
     assert problem.headers == {"Retry-After": "1"}
 
 
@@ -516,7 +520,7 @@ async def test_interrupted_statement_is_unavailable(
     database: Database, work: Work, *, again: bool
 ) -> None:
     problem = await refusal(database, work)
-    assert (type(problem), problem.again) == (Unavailable, again)
+    assert (type(problem), problem.again) == (ServiceUnavailable, again)
     assert problem.headers == {"Retry-After": "1"}
 
 
@@ -530,7 +534,7 @@ async def test_transaction_that_was_idle_too_long_is_unavailable(database: Datab
         await session.execute(text("SELECT 1"))
 
     problem = await refusal(database, work)
-    assert (type(problem), problem.again) == (Unavailable, True)
+    assert (type(problem), problem.again) == (ServiceUnavailable, True)
 
 
 @sqlite_only
@@ -548,7 +552,7 @@ async def test_lock_of_another_writer_is_contention(database: Database) -> None:
     finally:
         other.close()
         await impatient.dispose()
-    assert isinstance(problem, Unavailable)
+    assert isinstance(problem, ServiceUnavailable)
     assert (problem.again, problem.headers) == (True, {"Retry-After": "1"})
 
 
@@ -562,6 +566,6 @@ async def test_write_on_an_old_snapshot_is_contention(database: Database) -> Non
         with pytest.raises(DBAPIError) as error:
             await connection.execute(update(Brick).values(size=2))
         await connection.execute(text("PRAGMA query_only = ON"))
-    found = violation(error.value)
+    found = classify(error.value)
     assert found is not None
     assert found.kind == "contended"

@@ -14,8 +14,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session as SyncSession
 from typing_extensions import override
 
-from brickwork import Database, Isolation, Resource, Route, Session, crud_router, install
-from brickwork.database.database import strongest
+from brickwork import (
+    Database,
+    IsolationLevel,
+    Resource,
+    SessionDep,
+    StrictRoute,
+    crud_router,
+    install,
+)
+from brickwork.database.database import strictest_isolation
 from tests.support import shop
 from tests.support.bodies import summary
 from tests.support.calls import calling
@@ -32,7 +40,7 @@ SCHEMAS: Final[dict[str, Any]] = {
 }
 
 
-async def read_before(session: Session) -> None:
+async def read_before(session: SessionDep) -> None:
     """Read before the resource is made, as a check of the user does."""
     await session.scalar(select(func.count(City.id)))
 
@@ -54,7 +62,7 @@ def app_over(
 class SerializableCities(Cities):
     """Cities whose writers see the work of those before them."""
 
-    isolation = "serializable"
+    isolation_level = "serializable"
 
 
 @contextmanager
@@ -112,11 +120,11 @@ async def test_resource_without_a_level_has_that_of_the_database(shop_service: S
 
 
 class Repeatable(Resource[City]):
-    isolation = "repeatable read"
+    isolation_level = "repeatable read"
 
 
 class Serializable(Resource[Country]):
-    isolation = "serializable"
+    isolation_level = "serializable"
 
 
 def make_serializable(_: Annotated[Serializable, Depends()]) -> None: ...
@@ -130,11 +138,11 @@ async def two(rows: Annotated[Repeatable, Depends()], _: Annotated[Serializable,
     return await rows.session.scalar(LEVEL) or ""
 
 
-async def none(session: Session) -> str:
+async def none(session: SessionDep) -> str:
     return await session.scalar(LEVEL) or ""
 
 
-async def nested(session: Session, _: Annotated[None, Depends(make_serializable)]) -> str:
+async def nested(session: SessionDep, _: Annotated[None, Depends(make_serializable)]) -> str:
     return await session.scalar(LEVEL) or ""
 
 
@@ -161,7 +169,9 @@ def level_router(route_class: type[APIRoute]) -> APIRouter:
 async def test_endpoint_has_the_strictest_level_of_its_resources(
     shop_service: Service, path: str, level: str
 ) -> None:
-    app = app_over(Database(shop_service.url), level_router(Route), first=[Depends(read_before)])
+    app = app_over(
+        Database(shop_service.url), level_router(StrictRoute), first=[Depends(read_before)]
+    )
     async with calling(app) as client:
         assert (await client.post(path)).json() == level
 
@@ -171,7 +181,7 @@ async def test_endpoint_has_the_strictest_level_of_its_resources(
 async def test_endpoint_has_the_level_of_its_router(shop_service: Service, path: str) -> None:
     app = app_over(Database(shop_service.url))
     guards = [Depends(read_before), Depends(make_serializable)]
-    app.include_router(level_router(Route), dependencies=guards)
+    app.include_router(level_router(StrictRoute), dependencies=guards)
     async with calling(app) as client:
         assert (await client.post(path)).json() == "serializable"
 
@@ -181,7 +191,7 @@ async def test_endpoint_has_the_level_of_its_router(shop_service: Service, path:
 async def test_request_that_only_reads_has_the_level_of_the_database(
     shop_service: Service, path: str
 ) -> None:
-    async with calling(app_over(Database(shop_service.url), level_router(Route))) as client:
+    async with calling(app_over(Database(shop_service.url), level_router(StrictRoute))) as client:
         assert (await client.get(path)).json() == "read committed"
         assert (await client.head(path)).status_code == 200
 
@@ -240,9 +250,9 @@ async def test_resource_that_only_reads_is_never_too_late(shop_service: Service)
     ],
 )
 def test_strictest_level_counts(
-    levels: Sequence[Isolation | None], level: Isolation | None
+    levels: Sequence[IsolationLevel | None], level: IsolationLevel | None
 ) -> None:
-    assert strongest(levels) == level
+    assert strictest_isolation(levels) == level
 
 
 # --- Failures ----------------------------------------------------------------------------------
@@ -265,13 +275,13 @@ async def wait_for(both: asyncio.Barrier) -> None:
 @postgres_only
 @pytest.mark.parametrize("declared", ["by the database", "by the resource"])
 async def test_serialization_failure_is_tried_again(shop_service: Service, declared: str) -> None:
-    level: Isolation = "repeatable read" if declared == "by the database" else "read committed"
-    database = Database(shop_service.url, isolation=level)
+    level: IsolationLevel = "repeatable read" if declared == "by the database" else "read committed"
+    database = Database(shop_service.url, isolation_level=level)
 
     class IsolatedCities(Cities):
-        isolation = None if declared == "by the database" else "repeatable read"
+        isolation_level = None if declared == "by the database" else "repeatable read"
 
-    async def overtake(session: Session, attempt: Attempt) -> None:
+    async def overtake(session: SessionDep, attempt: Attempt) -> None:
         assert await session.scalar(select(City.people)) is not None
         if attempt == 1:
             async with database.session() as other:
@@ -298,7 +308,7 @@ async def test_serialization_failure_at_the_commit_is_tried_again(shop_service: 
     class Census(Cities):
         """Cities with as many people as there are in all others."""
 
-        isolation = "serializable"
+        isolation_level = "serializable"
         attempt: Attempt
 
         @override
@@ -323,14 +333,14 @@ async def test_serialization_failure_at_the_commit_is_tried_again(shop_service: 
 @postgres_only
 async def test_deadlock_is_tried_again(shop_service: Service) -> None:
     database, both = Database(shop_service.url), asyncio.Barrier(2)
-    router = APIRouter(route_class=Route)
+    router = APIRouter(route_class=StrictRoute)
 
     async def add(session: AsyncSession, key: int) -> None:
         city = update(City).where(City.id == key)
         await session.execute(city.values(people=City.people + 1))
 
     @router.post("/add/{first}/{second}")
-    async def add_to_both(first: int, second: int, session: Session, attempt: Attempt) -> None:
+    async def add_to_both(first: int, second: int, session: SessionDep, attempt: Attempt) -> None:
         await session.execute(text("SET LOCAL deadlock_timeout = '5ms'"))
         await add(session, first)
         if attempt == 1:

@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import Mapped, mapped_column
 
 from brickwork import Database, Model, ReadSchema, Resource, Schema, crud_router, install
-from brickwork.database.redaction import redacted
+from brickwork.database.redaction import redact_error
 from tests.support.bodies import summary
 from tests.support.databases import postgres_only
 from tests.support.server import serving
@@ -149,7 +149,7 @@ async def logged(engine: AsyncEngine, work: Work) -> str:
     """Return what a log has of the error of *work*."""
     with pytest.raises(BaseException) as raised:  # noqa: PT011 — whatever it is
         await work(engine)
-    return "".join(format_exception(redacted(raised.value)))
+    return "".join(format_exception(redact_error(raised.value)))
 
 
 @pytest.mark.parametrize(("work", "told"), ERRORS)
@@ -183,13 +183,13 @@ async def test_error_of_postgresql_is_logged_by_its_state(
 
 def test_error_without_values_is_the_same() -> None:
     error = RuntimeError("own")
-    assert redacted(error) is error
+    assert redact_error(error) is error
 
 
 def test_error_of_pydantic_keeps_its_traceback() -> None:
     with pytest.raises(ValidationError) as raised:
         Sized.model_validate({})
-    other = redacted(raised.value)
+    other = redact_error(raised.value)
     assert isinstance(other, ValidationError)
     assert other.__traceback__ is raised.value.__traceback__
 
@@ -230,7 +230,7 @@ async def test_answer_that_cannot_be_made_is_logged_without_values(
     tables: Tables, backend: str, caplog: pytest.LogCaptureFixture, *, fast: bool
 ) -> None:
     url = await tables.of(Base.metadata, backend, {Person: [{"id": 1, "name": SECRET}]})
-    app = FastAPI(lifespan=Database(url, fast=fast).lifespan)
+    app = FastAPI(lifespan=Database(url, fast_path=fast).lifespan)
     install(app)
     app.include_router(PEOPLE)
     app.include_router(routes)

@@ -14,16 +14,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from brickwork import (
     Conflict,
     Database,
-    Invalid,
     NotFound,
-    Route,
-    Session,
-    Unavailable,
+    ServiceUnavailable,
+    SessionDep,
+    StrictRoute,
+    UnprocessableContent,
     install,
 )
-from brickwork.database.availability import away
-from brickwork.database.errors import contended
-from brickwork.database.retry import carried_out
+from brickwork.database.availability import database_unavailable
+from brickwork.database.errors import serialization_conflict
+from brickwork.database.retry import with_retries
 from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.contention import ATTEMPTS
@@ -63,16 +63,16 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 async def test_work_is_repeated_until_it_is_done() -> None:
-    work = Work(contended(), failures=2)
+    work = Work(serialization_conflict(), failures=2)
 
-    assert await carried_out(work, None) == "done"
+    assert await with_retries(work, None) == "done"
     assert work.attempts == 3
 
 
 async def test_work_is_repeated_seven_times() -> None:
-    work = Work(contended())
-    with pytest.raises(Unavailable):
-        await carried_out(work, None)
+    work = Work(serialization_conflict())
+    with pytest.raises(ServiceUnavailable):
+        await with_retries(work, None)
 
     assert work.attempts == ATTEMPTS
 
@@ -80,7 +80,7 @@ async def test_work_is_repeated_seven_times() -> None:
 async def test_work_that_another_did_first_is_repeated_once() -> None:
     work = Work(Conflict("The value is taken.", again=True))
     with pytest.raises(Conflict):
-        await carried_out(work, None)
+        await with_retries(work, None)
 
     assert work.attempts == 2
 
@@ -92,8 +92,8 @@ async def test_work_that_another_did_first_is_repeated_once() -> None:
         pytest.param(TimeoutError(), id="TimeoutError"),
         pytest.param(NotFound("Not here."), id="NotFound"),
         pytest.param(Conflict("Not so."), id="Conflict"),
-        pytest.param(Invalid("Not that."), id="Invalid"),
-        pytest.param(away(), id="Unavailable"),
+        pytest.param(UnprocessableContent("Not that."), id="UnprocessableContent"),
+        pytest.param(database_unavailable(), id="ServiceUnavailable"),
         pytest.param(HTTPException(503), id="HTTPException 503"),
         pytest.param(HTTPException(409), id="HTTPException 409"),
     ],
@@ -101,15 +101,15 @@ async def test_work_that_another_did_first_is_repeated_once() -> None:
 async def test_work_with_another_error_is_not_repeated(error: Exception) -> None:
     work = Work(error)
     with pytest.raises(type(error)) as raised:
-        await carried_out(work, None)
+        await with_retries(work, None)
 
     assert (raised.value, work.attempts) == (error, 1)
 
 
 async def test_work_is_not_repeated_where_it_may_not_be() -> None:
-    work = Work(contended())
-    with pytest.raises(Unavailable):
-        await carried_out(work, None, again=lambda: False)
+    work = Work(serialization_conflict())
+    with pytest.raises(ServiceUnavailable):
+        await with_retries(work, None, again=lambda: False)
 
     assert work.attempts == 1
 
@@ -117,24 +117,24 @@ async def test_work_is_not_repeated_where_it_may_not_be() -> None:
 async def test_work_is_not_repeated_after_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = count(step=2)  # seconds, each time that it is read
     monkeypatch.setattr("brickwork.database.retry.time", SimpleNamespace(monotonic=clock.__next__))
-    work = Work(contended())
-    with pytest.raises(Unavailable):
-        await carried_out(work, None)
+    work = Work(serialization_conflict())
+    with pytest.raises(ServiceUnavailable):
+        await with_retries(work, None)
 
     assert work.attempts == 3  # 2, 4 and 6 seconds after the beginning
 
 
 async def test_database_counts_repetitions() -> None:
     database = Database("sqlite:///unused.db")
-    await carried_out(Work(contended(), failures=2), database)
+    await with_retries(Work(serialization_conflict(), failures=2), database)
 
     assert database.retries == 2
 
 
 async def test_pauses_double_and_differ(pauses: list[float]) -> None:
     for _ in range(20):
-        with pytest.raises(Unavailable):
-            await carried_out(Work(contended()), None)
+        with pytest.raises(ServiceUnavailable):
+            await with_retries(Work(serialization_conflict()), None)
 
     for attempt in range(ATTEMPTS - 1):
         alike = pauses[attempt :: ATTEMPTS - 1]
@@ -149,8 +149,8 @@ async def test_cancelled_pause_ends_the_work(monkeypatch: pytest.MonkeyPatch) ->
         await asyncio.Event().wait()
 
     monkeypatch.setattr("brickwork.database.retry.asyncio", SimpleNamespace(sleep=pause))
-    work = Work(contended())
-    task = asyncio.create_task(carried_out(work, None))
+    work = Work(serialization_conflict())
+    task = asyncio.create_task(with_retries(work, None))
     await paused.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -173,7 +173,7 @@ Attempt = Annotated[int, Depends(count_attempts)]
 
 def app_of(endpoint: Callable[..., Awaitable[object]], service: Service) -> FastAPI:
     """Return an application of one *endpoint* over the database of *service*."""
-    router = APIRouter(route_class=Route)
+    router = APIRouter(route_class=StrictRoute)
     router.add_api_route("/", endpoint, methods=["POST"])
     app = FastAPI(lifespan=Database(service.url).lifespan)
     install(app)
@@ -189,10 +189,10 @@ async def cities(service: Service) -> list[str]:
 async def test_application_without_a_database_repeats_requests() -> None:
     async def fail_once(attempt: Attempt) -> int:
         if attempt == 1:
-            raise contended()
+            raise serialization_conflict()
         return attempt
 
-    router = APIRouter(route_class=Route)
+    router = APIRouter(route_class=StrictRoute)
     router.add_api_route("/", fail_once, methods=["POST"])
     app = FastAPI()
     install(app)
@@ -204,12 +204,12 @@ async def test_application_without_a_database_repeats_requests() -> None:
 async def test_attempt_has_a_session_of_its_own(shop_service: Service) -> None:
     sessions: list[AsyncSession] = []
 
-    async def fail_twice(session: Session, attempt: Attempt) -> None:
+    async def fail_twice(session: SessionDep, attempt: Attempt) -> None:
         sessions.append(session)
         session.add(City(name=f"City {attempt}"))
         await session.flush()
         if attempt < 3:
-            raise contended()
+            raise serialization_conflict()
 
     async with calling(app_of(fail_twice, shop_service)) as client:
         assert (await client.post("/")).status_code == 200
@@ -229,7 +229,7 @@ async def test_attempt_resolves_dependencies_again(shop_service: Service) -> Non
 
     async def fail_twice(number: Annotated[int, Depends(logged, scope="function")]) -> None:
         if number < 3:
-            raise contended()
+            raise serialization_conflict()
 
     async with calling(app_of(fail_twice, shop_service)) as client:
         assert (await client.post("/")).status_code == 200
@@ -244,7 +244,7 @@ async def test_answer_has_the_headers_and_tasks_of_the_last_attempt(shop_service
         response.headers[f"x-attempt-{attempt}"] = "yes"
         tasks.add_task(done.append, attempt)
         if attempt < 3:
-            raise contended()
+            raise serialization_conflict()
 
     async with calling(app_of(fail_twice, shop_service)) as client:
         response = await client.post("/")
@@ -257,12 +257,12 @@ async def fail_once_after(session: AsyncSession, attempt: int, name: str) -> str
     session.add(City(name=name))
     await session.flush()
     if attempt == 1:
-        raise contended()
+        raise serialization_conflict()
     return name
 
 
 async def test_request_whose_body_is_kept_is_repeated(shop_service: Service) -> None:
-    async def read_body(request: Request, session: Session, attempt: Attempt) -> str:
+    async def read_body(request: Request, session: SessionDep, attempt: Attempt) -> str:
         return await fail_once_after(session, attempt, (await request.body()).decode())
 
     async with calling(app_of(read_body, shop_service)) as client:
@@ -271,7 +271,7 @@ async def test_request_whose_body_is_kept_is_repeated(shop_service: Service) -> 
 
 
 async def test_request_whose_body_is_not_read_is_repeated(shop_service: Service) -> None:
-    async def ignore_body(session: Session, attempt: Attempt) -> str:
+    async def ignore_body(session: SessionDep, attempt: Attempt) -> str:
         return await fail_once_after(session, attempt, "Porto")
 
     async with calling(app_of(ignore_body, shop_service)) as client:
@@ -280,7 +280,7 @@ async def test_request_whose_body_is_not_read_is_repeated(shop_service: Service)
 
 
 async def test_request_whose_body_was_streamed_is_not_repeated(shop_service: Service) -> None:
-    async def read_stream(request: Request, session: Session, attempt: Attempt) -> str:
+    async def read_stream(request: Request, session: SessionDep, attempt: Attempt) -> str:
         read = b"".join([part async for part in request.stream()])
         return await fail_once_after(session, attempt, read.decode())
 

@@ -2,7 +2,12 @@
 
 import pytest
 
-from brickwork.database.sql_identifiers import group, identifiers, tokenize, written
+from brickwork.database.sql_identifiers import (
+    column_identifiers,
+    parenthesised_tokens,
+    tokenize,
+    tokens_to_sql,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,13 +28,13 @@ from brickwork.database.sql_identifiers import group, identifiers, tokenize, wri
 )
 def test_columns_are_found_in_an_expression(sql: str, names: list[str]) -> None:
     keywords = {"AS", "COLLATE"}
-    assert [each for each in identifiers(sql) if each not in keywords] == names
+    assert [each for each in column_identifiers(sql) if each not in keywords] == names
 
 
 def test_group_ends_with_its_parenthesis() -> None:
     tokens = tokenize('CREATE INDEX x ON t (a, lower("b)")) WHERE (c > 0)')
-    assert written(group(tokens)) == '"a" , "lower" ( "b)" )'
+    assert tokens_to_sql(parenthesised_tokens(tokens)) == '"a" , "lower" ( "b)" )'
 
 
 def test_group_of_nothing_is_empty() -> None:
-    assert group(tokenize("a > 0")) == []
+    assert parenthesised_tokens(tokenize("a > 0")) == []

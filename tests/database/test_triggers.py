@@ -204,7 +204,7 @@ def fast(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture
 async def database(tables: Tables, backend: str, fast: bool) -> AsyncIterator[Database]:  # noqa: FBT001
-    database = Database(await tables.of(Base.metadata, backend), fast=fast)
+    database = Database(await tables.of(Base.metadata, backend), fast_path=fast)
     yield database
     async with database.writer.begin() as connection:  # so that each row can be removed
         for model in (Plain, Counted, Numbered):
@@ -525,7 +525,7 @@ async def policed(late: Database, fast: bool) -> AsyncIterator[Database]:  # noq
             f"GRANT SELECT, INSERT, UPDATE ON late TO {user}",
         ):
             await connection.execute(text(statement))
-    database = Database(late.url.set(username=user, password=PASSWORD), fast=fast)
+    database = Database(late.url.set(username=user, password=PASSWORD), fast_path=fast)
     yield database
     await database.dispose()
 

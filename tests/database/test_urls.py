@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from brickwork import Database
-from brickwork.database.urls import target_of
+from brickwork.database.urls import parse_target
 
 
 def arguments(query: str) -> dict[str, Any]:
     """Return the arguments of asyncpg for a URL with this *query*."""
-    target = target_of(f"postgresql://ada@db/shop?{query}")
+    target = parse_target(f"postgresql://ada@db/shop?{query}")
     return {name: value for name, value in target.connect_args.items() if value}
 
 
@@ -48,7 +48,7 @@ def test_parameter_of_libpq_is_an_argument_of_asyncpg(query: str, expected: dict
 
 
 def test_cache_size_of_zero_is_an_argument() -> None:
-    target = target_of("postgresql://db/shop?statement_cache_size=0")
+    target = parse_target("postgresql://db/shop?statement_cache_size=0")
     assert target.connect_args["statement_cache_size"] == 0
 
 
@@ -92,7 +92,7 @@ def test_client_certificate_is_shown_to_a_server_of_the_system(tmp_path: Path) -
     ],
 )
 def test_hosts_are_a_list(url: str, hosts: list[str], ports: list[int], name: str) -> None:
-    target = target_of(url)
+    target = parse_target(url)
     assert (target.connect_args["host"], target.connect_args["port"]) == (hosts, ports)
     assert target.name == name
 
@@ -109,7 +109,7 @@ def test_hosts_are_a_list(url: str, hosts: list[str], ports: list[int], name: st
     ],
 )
 def test_one_host_is_in_the_url(url: str, expected: str) -> None:
-    assert target_of(url).url.render_as_string(hide_password=False) == expected
+    assert parse_target(url).url.render_as_string(hide_password=False) == expected
 
 
 # --- What is refused ------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ def test_one_host_is_in_the_url(url: str, expected: str) -> None:
         ("postgresql://h/d?sslrootcert=system&sslcrl=/a", "sslcrl needs a file of certificates"),
         (
             "postgresql://h/d?options=-cdefault_transaction_isolation%3Dserializable",
-            r"use Database\(url, isolation=…\)",
+            r"use Database\(url, isolation_level=…\)",
         ),
         ("sqlite://", "give it a file"),
         ("sqlite+aiosqlite:///:memory:", "give it a file"),
@@ -147,7 +147,7 @@ def test_one_host_is_in_the_url(url: str, expected: str) -> None:
         ("sqlite:///file:a?mode=memory&cache=shared&uri=true", "give it a file"),
         ("sqlite:///app.db?mode=ro", r"mode needs uri=true: sqlite:///file:app.db\?mode=…"),
         ("sqlite:///app.db?timeout=30", r"timeout: use Database\(url, pool_timeout=…\)"),
-        ("sqlite:///app.db?isolation_level=IMMEDIATE", r"use Database\(url, isolation=…\)"),
+        ("sqlite:///app.db?isolation_level=IMMEDIATE", r"use Database\(url, isolation_level=…\)"),
         ("sqlite:///app.db?zzz=1", "take no zzz"),
         ("sqlite:///app.db?pgbouncer=true", "take no pgbouncer"),
         ("sqlite:///app.db?uri=maybe", "uri in the URL has a wrong value"),
@@ -166,7 +166,7 @@ def test_url_with_something_of_no_effect_is_refused(url: str, remedy: str) -> No
         (
             "postgresql://h/d",
             {"connect_args": {"server_settings": {"default_transaction_read_only": "on"}}},
-            r"use Database\(url, isolation=…\)",
+            r"use Database\(url, isolation_level=…\)",
         ),
         ("sqlite:///a.db", {"connect_args": {"timeout": 1}}, "pool_timeout"),
         ("sqlite:///a.db", {"pooler": True}, "SQLite has no pooler"),
@@ -187,9 +187,9 @@ def test_argument_of_no_effect_is_refused(url: str, options: dict[str, Any], rem
 
 @pytest.mark.parametrize(("value", "pooler"), [("true", True), ("false", False)])
 def test_url_may_tell_of_a_pooler(value: str, *, pooler: bool) -> None:
-    assert target_of(f"postgresql://h/d?pgbouncer={value}").pooler is pooler
+    assert parse_target(f"postgresql://h/d?pgbouncer={value}").pooler is pooler
 
 
 def test_file_may_be_a_uri() -> None:
-    target = target_of("sqlite:///file:app.db?mode=ro&uri=true")
+    target = parse_target("sqlite:///file:app.db?mode=ro&uri=true")
     assert target.url.query == {"mode": "ro", "uri": "true"}

@@ -20,7 +20,7 @@ from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import Select, select
 from typing_extensions import override
 
-from brickwork import Database, Problem, Resource, Session, install
+from brickwork import Database, Problem, Resource, SessionDep, install
 from tests.support.calls import calling
 from tests.support.databases import sqlite_only
 from tests.support.notes import (
@@ -161,7 +161,7 @@ class Yielding:
         yield "ada"
 
 
-async def of_session(session: Session) -> str:
+async def of_session(session: SessionDep) -> str:
     return str(await session.scalar(select(Friend.name)))
 
 

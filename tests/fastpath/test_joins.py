@@ -19,7 +19,7 @@ from brickwork import (
     Versioned,
     crud_router,
 )
-from brickwork.cli.explain import explain
+from brickwork.cli.explain import explain_resource
 from brickwork.models.model import now
 from tests.support.bodies import version_tag
 from tests.support.calls import calling
@@ -221,7 +221,7 @@ async def test_explanation_of_references(
     database: Database, backend: str, read: type[ReadSchema], create: str, change: str
 ) -> None:
     app = app_of(database, matches(read))
-    lanes = {each.operation: each.lane for each in explain(app, database, "matches")}
+    lanes = {each.operation: each.lane for each in explain_resource(app, database, "matches")}
     assert lanes["POST /matches"] == create.format(backend)
     assert lanes["PATCH /matches/{id}"] == change.format(backend)
     assert lanes["DELETE /matches/{id}"] == "fast"
@@ -229,7 +229,7 @@ async def test_explanation_of_references(
 
 async def test_references_are_joined_in_the_first_statement(database: Database) -> None:
     app = app_of(database, matches(Shown))
-    sent = {each.operation: each.statements for each in explain(app, database, "matches")}
+    sent = {each.operation: each.statements for each in explain_resource(app, database, "matches")}
     for operation in ("POST /matches", "PATCH /matches/{id}"):
         assert "LEFT OUTER JOIN teams" in sent[operation][0]
 

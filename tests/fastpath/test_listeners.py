@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool
 from typing_extensions import override
 
 from brickwork import Database, Model
-from brickwork.fastpath.listeners import Observers, stamp
+from brickwork.fastpath.listeners import ListenerCheck, stamp
 from tests.support.library import Book
 from tests.support.shop import Store
 
@@ -37,7 +37,7 @@ TARGETS: dict[str, Any] = {
     "attribute": Store.name,
     "relationship": Book.writer,
 }
-OBSERVED = Observers(Store, Book)
+OBSERVED = ListenerCheck(Store, Book)
 
 NOWHERE = {("mapper", "after_configured"), ("mapper", "before_configured")}
 """Events that SQLAlchemy has for all mappers together."""
@@ -88,7 +88,7 @@ def test_listener_of_any_kind_is_an_observer(
 ) -> None:
     database = Database("sqlite+aiosqlite:///unused.db")
     event.listen(database.writer.sync_engine, "begin", listener, **options)
-    assert str(Observers(Store).of(database)).endswith(", a listener to begin")
+    assert str(ListenerCheck(Store).of(database)).endswith(", a listener to begin")
 
 
 def test_listener_that_is_added_after_another_was_removed() -> None:
@@ -108,7 +108,7 @@ def test_listener_that_is_added_after_another_was_removed() -> None:
 
 
 def test_listener_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    observers = Observers(Store)
+    observers = ListenerCheck(Store)
     assert observers.of(DATABASE) is None
     monkeypatch.setattr(observers, "_found", pytest.fail)
     assert observers.of(DATABASE) is None
@@ -120,23 +120,23 @@ def test_listener_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_engine_of_another_pool_is_an_observer() -> None:
     database = Database("sqlite+aiosqlite:///unused.db")
     database.reader.sync_engine.pool = NullPool(pytest.fail)
-    assert Observers(Store).of(database) == "Engine with NullPool"
+    assert ListenerCheck(Store).of(database) == "Engine with NullPool"
 
 
 def test_engine_of_another_class_is_an_observer() -> None:
     database = Database("sqlite+aiosqlite:///unused.db")
     database.reader.sync_engine = database.reader.sync_engine.execution_options()
-    assert Observers(Store).of(database) == "OptionEngine with FairPool"
+    assert ListenerCheck(Store).of(database) == "OptionEngine with FairPool"
 
 
 def test_execution_option_is_an_observer() -> None:
     database = Database("sqlite+aiosqlite:///unused.db")
     database.writer.sync_engine.update_execution_options(schema_translate_map={None: "other"})
-    assert Observers(Store).of(database) == "the execution option schema_translate_map"
+    assert ListenerCheck(Store).of(database) == "the execution option schema_translate_map"
 
 
 def test_execution_option_that_is_set_later_is_an_observer() -> None:
-    database, observers = Database("sqlite+aiosqlite:///unused.db"), Observers(Store)
+    database, observers = Database("sqlite+aiosqlite:///unused.db"), ListenerCheck(Store)
     assert observers.of(database) is None
     database.writer.sync_engine.update_execution_options(schema_translate_map={None: "other"})
     assert observers.of(database) == "the execution option schema_translate_map"
@@ -144,7 +144,7 @@ def test_execution_option_that_is_set_later_is_an_observer() -> None:
 
 def test_module_for_mutable_values_is_no_observer() -> None:
     importlib.import_module("sqlalchemy.ext.mutable")  # which listens to every mapper
-    assert Observers(Store).of(DATABASE) is None
+    assert ListenerCheck(Store).of(DATABASE) is None
 
 
 class Loading(Base):
@@ -216,4 +216,4 @@ class Missing(Base):
     ],
 )
 def test_code_of_a_model_is_an_observer(model: type[Base], observer: str) -> None:
-    assert str(Observers(model).of(DATABASE)).endswith(observer)
+    assert str(ListenerCheck(model).of(DATABASE)).endswith(observer)

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from typing_extensions import override
 
 from brickwork import Database, ListQuery, ReadSchema, Resource, Schema, crud_router
-from brickwork.fastpath import Lane
+from brickwork.fastpath import FastOperation
 from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.notes import (
@@ -85,13 +85,13 @@ async def test_statements_of_requests_for_one_row(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[object] = []
-    write = Lane[Note].body
+    write = FastOperation[Note].body
 
-    def note(lane: Lane[Note], route: Any, content: object) -> bytes | None:
+    def note(lane: FastOperation[Note], route: Any, content: object) -> bytes | None:
         written.append(content)
         return write(lane, route, content)
 
-    monkeypatch.setattr(Lane, "body", note)
+    monkeypatch.setattr(FastOperation, "body", note)
     with driver_statements() as sent:
         async with calling_notes(database) as client:
             async with held_requests(client, database, "/notes/1", 20) as tasks:

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Mapped, Session as SyncSession, mapped_column, valida
 from typing_extensions import override
 
 from brickwork import Audited, Database, Model, ReadSchema, Resource, Schema, Versioned, crud_router
-from brickwork.cli.explain import explain
-from brickwork.database.database import Isolation
+from brickwork.cli.explain import explain_resource
+from brickwork.database.database import IsolationLevel
 from tests.support.calls import calling
 from tests.support.databases import sqlite_only
 from tests.support.recording import event_listener, path_taken
@@ -66,12 +66,12 @@ class Getting(Stores):
 
 class Referring(Stores):
     @override
-    def references(self) -> Mapping[str, Any]:
+    def reference_scopes(self) -> Mapping[str, Any]:
         return {}
 
 
 class Isolated(Stores):
-    isolation: ClassVar[Isolation | None] = "serializable"
+    isolation_level: ClassVar[IsolationLevel | None] = "serializable"
 
 
 class WithOthers(Stores):
@@ -138,7 +138,7 @@ async def test_overridden_session_is_opened(shop_url: str) -> None:
 
 @sqlite_only
 async def test_database_may_have_no_fast_path(shop_url: str) -> None:
-    async with calling_stores(Database(shop_url, fast=False)) as client:
+    async with calling_stores(Database(shop_url, fast_path=False)) as client:
         assert await paths_taken(client) == ORM
 
 
@@ -262,6 +262,6 @@ async def test_model_with_work_for_a_flush(
         assert await path_taken(client.post("/rows", json={"name": "a"})) == "201 ORM"
         assert await path_taken(client.patch("/rows/1", json={"name": "b"})) == "200 ORM"
         assert await path_taken(client.delete("/rows/1")) == "204 ORM"
-    lanes = {each.operation: each.lane for each in explain(app, database, "rows")}
+    lanes = {each.operation: each.lane for each in explain_resource(app, database, "rows")}
     for operation in ("POST /rows", "PATCH /rows/{id}", "DELETE /rows/{id}"):
         assert lanes[operation] == f"ordinary, since {reason}"

@@ -10,8 +10,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 from starlette.datastructures import Headers
 
 from brickwork import Model, PreconditionFailed, Versioned
-from brickwork.http.conditional import Preconditions, Tags, preconditions, stale, tag_of, version_of
-from brickwork.problems import Malformed, PreconditionRequired
+from brickwork.http.conditional import (
+    ETagList,
+    Preconditions,
+    format_etag,
+    parse_preconditions,
+    precondition_failed,
+    version_of,
+)
+from brickwork.problems import BadRequest, PreconditionRequired
 from tests.support.values import law
 
 
@@ -37,7 +44,7 @@ FENCE: Final = Fence(id=1)
 def wanted(*lines: str, name: str = "if-match") -> Preconditions:
     """Return the preconditions in a header of these *lines*."""
     raw = [(name.encode(), line.encode("latin-1")) for line in lines]
-    return preconditions(Headers(raw=raw))
+    return parse_preconditions(Headers(raw=raw))
 
 
 def refused(header: Preconditions, row: Model, *, required: bool = False) -> bool:
@@ -67,7 +74,7 @@ def test_every_list_of_tags_is_read(
     cut = data.draw(st.integers(0, len(parts)))
     lines = [",".join(gap + tag for gap, tag in each) for each in (parts[:cut], parts[cut:])]
     for header in (wanted(line), wanted(*filter(None, lines))):
-        assert header.if_match == Tags(frozenset(tag for _, tag in parts))
+        assert header.if_match == ETagList(frozenset(tag for _, tag in parts))
         assert header.if_none_match is None
 
 
@@ -78,7 +85,7 @@ def test_every_list_of_tags_is_read(
 def test_a_header_is_read_or_refused_and_says_which_tags_it_has(line: str) -> None:
     try:
         header = wanted(line, name="if-none-match").if_none_match
-    except Malformed as problem:
+    except BadRequest as problem:
         (fault,) = problem.errors
         assert (fault.header, fault.code) == ("If-None-Match", "etag")
         assert line.strip() not in {"*", '"3"', 'W/"3"'}
@@ -94,7 +101,7 @@ def test_a_long_header_is_refused_as_quickly_as_a_short_one(end: str) -> None:
     for gap in (", ", ",", " ,\t", '"a" , '):
         for count in (24, 8_000):  # the first is enough for what takes twice as long with each
             begun = time.perf_counter()
-            with pytest.raises(Malformed):
+            with pytest.raises(BadRequest):
                 wanted('"1", ' + gap * count + end)
             assert time.perf_counter() - begun < 1
 
@@ -117,10 +124,19 @@ def test_tag_of_a_version(line: str, strongly: bool, weakly: bool) -> None:  # n
 
 
 def test_tag_has_the_version_and_a_digest_of_the_representation() -> None:
-    assert tag_of(3) == '"3"'
-    assert tag_of(3, b"{}") == '"3-4ae4acf2f802f6f5210f"'
+    assert format_etag(3) == '"3"'
+    assert format_etag(3, b"{}") == '"3-4ae4acf2f802f6f5210f"'
     assert (
-        len({tag_of(3), tag_of(3, b""), tag_of(3, b"{}"), tag_of(3, b"[]"), tag_of(4, b"{}")}) == 5
+        len(
+            {
+                format_etag(3),
+                format_etag(3, b""),
+                format_etag(3, b"{}"),
+                format_etag(3, b"[]"),
+                format_etag(4, b"{}"),
+            }
+        )
+        == 5
     )
 
 
@@ -133,7 +149,7 @@ def test_a_row_without_versions_is_there_all_the_same() -> None:
 
 
 def test_nothing_is_wanted_of_a_row_unless_a_header_says_so() -> None:
-    header = preconditions(Headers())
+    header = parse_preconditions(Headers())
     assert header == Preconditions(None, None)
     assert not refused(header, WALL)
     assert not header.is_known('"3"')
@@ -144,11 +160,11 @@ def test_nothing_is_wanted_of_a_row_unless_a_header_says_so() -> None:
 
 def test_of_two_headers_both_must_hold() -> None:
     headers = Headers({"if-match": '"3"', "if-none-match": '"4"'})
-    assert not refused(preconditions(headers), WALL)
+    assert not refused(parse_preconditions(headers), WALL)
     headers = Headers({"if-match": '"3"', "if-none-match": 'W/"3"'})
-    assert refused(preconditions(headers), WALL)
+    assert refused(parse_preconditions(headers), WALL)
     headers = Headers({"if-match": '"4"', "if-none-match": '"4"'})
-    assert refused(preconditions(headers), WALL)
+    assert refused(parse_preconditions(headers), WALL)
 
 
 @pytest.mark.parametrize(
@@ -168,5 +184,5 @@ def test_client_knows_a_representation_of_which_it_has_the_tag(line: str, known:
 
 
 def test_stale_tells_the_tag() -> None:
-    assert stale('"3-abc"').headers == {"ETag": '"3-abc"'}
-    assert stale().headers == {}
+    assert precondition_failed('"3-abc"').headers == {"ETag": '"3-abc"'}
+    assert precondition_failed().headers == {}

@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from httpx2 import AsyncClient
 
-from brickwork import Limits, ListQuery, Route, install
+from brickwork import Limits, ListQuery, StrictRoute, install
 from brickwork.problems import ContentTooLarge
 from tests.support.bodies import summary
 from tests.support.calls import calling
@@ -26,7 +26,7 @@ SMALL = Limits(body=100, url=50, headers=300, depth=3, page=5, offset=9)
 def create_app(limits: Limits | None = None) -> FastAPI:
     app = FastAPI()
     install(app, limits=limits)
-    router = APIRouter(route_class=Route)
+    router = APIRouter(route_class=StrictRoute)
 
     @router.get("/")
     async def show() -> str:
@@ -167,7 +167,7 @@ def limited_app(
     for each in middleware:
         app.middleware("http")(each)
     install(app, limits=limits)
-    strict, plain = APIRouter(route_class=Route), APIRouter()
+    strict, plain = APIRouter(route_class=StrictRoute), APIRouter()
 
     @strict.post("/strict")
     @plain.post("/plain")

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from brickwork.http.negotiation import JSON, MERGE_PATCH, NDJSON, is_utf8, preferred_media_type
+from brickwork.http.negotiation import JSON, MERGE_PATCH, NDJSON, is_utf8_type, preferred_media_type
 from tests.support.values import law
 
 
@@ -62,11 +62,11 @@ def test_an_accept_header_admits_json_or_does_not(*, accept: list[str], admitted
     ],
 )
 def test_a_content_type_says_json_in_utf8_or_does_not(*, content_type: str, read: bool) -> None:
-    assert is_utf8(content_type, among=[JSON, MERGE_PATCH]) is read
+    assert is_utf8_type(content_type, among=[JSON, MERGE_PATCH]) is read
 
 
 def test_a_content_type_is_one_of_those_that_are_read() -> None:
-    assert not is_utf8(MERGE_PATCH, among=[JSON])
+    assert not is_utf8_type(MERGE_PATCH, among=[JSON])
 
 
 # What a server can hand over of a header: bytes, each as a character, without line ends.
@@ -96,4 +96,4 @@ PIECES = st.lists(
 @given(HEADER | PIECES)
 def test_any_header_is_answered(header: str) -> None:
     assert preferred_media_type([header], [JSON, NDJSON]) in {JSON, NDJSON, None}
-    assert is_utf8(f"application/json;{header}", among=[JSON]) in {True, False}
+    assert is_utf8_type(f"application/json;{header}", among=[JSON]) in {True, False}

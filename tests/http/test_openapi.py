@@ -7,10 +7,10 @@ from annotated_types import Ge, Le, Len
 from fastapi import APIRouter, FastAPI, Query
 from pydantic import BaseModel, Field
 
-from brickwork import Limits, ListQuery, Route, Schema, install
-from brickwork.http.openapi import also_merge_patch, described
+from brickwork import Limits, ListQuery, Schema, StrictRoute, install
+from brickwork.http.openapi import merge_patch_body, problem_responses
 from brickwork.http.problem_response import MEDIA_TYPE
-from brickwork.problems import BOUNDS, PLACES, of_status
+from brickwork.problems import BOUNDS, PLACES, problem_for_status
 from tests.support.shop import City
 
 
@@ -23,9 +23,11 @@ class Thing(Schema):
 def create_app(limits: Limits | None = None) -> FastAPI:
     app = FastAPI()
     install(app, limits=limits)
-    router = APIRouter(route_class=Route)
+    router = APIRouter(route_class=StrictRoute)
 
-    @router.patch("/things", responses=described([404, 409]), openapi_extra=also_merge_patch())
+    @router.patch(
+        "/things", responses=problem_responses([404, 409]), openapi_extra=merge_patch_body()
+    )
     async def update(data: Thing) -> None: ...
 
     @router.get("/things")
@@ -45,7 +47,7 @@ def test_a_status_is_described_by_a_problem(document: dict[str, Any]) -> None:
     for status, name in ((404, "NotFound"), (409, "Conflict")):
         assert responses[str(status)] == {"$ref": f"#/components/responses/{name}"}
         component = document["components"]["responses"][name]
-        assert component["description"] == of_status(status).title
+        assert component["description"] == problem_for_status(status).title
         assert component["content"] == {
             MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
         }

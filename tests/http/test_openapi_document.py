@@ -10,8 +10,8 @@ from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer, OAuth2PasswordBearer
 from pydantic import BaseModel
 
-from brickwork import Conflict, Problem, Resource, Route, Session, install
-from brickwork.http.statuses import named_statuses
+from brickwork import Conflict, Problem, Resource, SessionDep, StrictRoute, install
+from brickwork.http.statuses import raised_statuses
 from tests.support.bodies import Body
 from tests.support.openapi import operations_of
 from tests.support.shop import Store, stores
@@ -167,11 +167,11 @@ def test_errors_of_an_endpoint_that_is_added() -> None:
     router = stores()
 
     @router.get("/counts")
-    async def count(_: Session) -> int:
+    async def count(_: SessionDep) -> int:
         return 1
 
     @router.post("/{id}/grow")
-    async def grow(id: str, change: Change, _: Session) -> None: ...  # noqa: A002
+    async def grow(id: str, change: Change, _: SessionDep) -> None: ...  # noqa: A002
 
     @router.get("/status", response_model=None)
     async def show_status() -> None: ...
@@ -182,7 +182,7 @@ def test_errors_of_an_endpoint_that_is_added() -> None:
     assert errors(found["show_status_stores_status_get"]) == "400 414 422 431 500"
 
 
-@pytest.mark.parametrize("route_class", [Route, APIRoute])
+@pytest.mark.parametrize("route_class", [StrictRoute, APIRoute])
 def test_no_operation_shows_errors_of_fastapi(route_class: type[APIRoute]) -> None:
     router = APIRouter(route_class=route_class)
 
@@ -199,11 +199,11 @@ def test_no_operation_shows_errors_of_fastapi(route_class: type[APIRoute]) -> No
     assert document["components"]["schemas"].keys() == {"Change", "ProblemDetails"}
     found = operations_of(document)
     assert "422" in errors(found["create_things_post"]).split()
-    assert ("422" in errors(found["show_things_get"]).split()) is (route_class is Route)
+    assert ("422" in errors(found["show_things_get"]).split()) is (route_class is StrictRoute)
 
 
 def test_a_status_of_ones_own_stays_as_it_is() -> None:
-    router = APIRouter(route_class=Route)
+    router = APIRouter(route_class=StrictRoute)
 
     @router.get("/things", responses={422: {"description": "No."}, "default": {}})
     async def show() -> None: ...
@@ -216,7 +216,7 @@ def test_a_status_of_ones_own_stays_as_it_is() -> None:
     }
 
 
-@pytest.mark.parametrize(("route_class", "is_bounded"), [(Route, True), (APIRoute, False)])
+@pytest.mark.parametrize(("route_class", "is_bounded"), [(StrictRoute, True), (APIRoute, False)])
 def test_bounds_are_those_of_a_route_that_keeps_them(
     route_class: type[APIRoute],
     is_bounded: bool,  # noqa: FBT001 — a parameter of the test
@@ -232,7 +232,7 @@ def test_bounds_are_those_of_a_route_that_keeps_them(
 
 
 def test_reference_of_ones_own_stays_as_it_is() -> None:
-    router = APIRouter(route_class=Route)
+    router = APIRouter(route_class=StrictRoute)
 
     @router.get("/things", responses={404: {"$ref": "#/components/responses/Own"}})
     async def show() -> None: ...
@@ -247,7 +247,7 @@ def test_reference_of_ones_own_stays_as_it_is() -> None:
 
 
 def test_two_routes_with_one_path_and_method_are_one_operation() -> None:
-    router, other = APIRouter(route_class=Route), APIRouter(route_class=Route)
+    router, other = APIRouter(route_class=StrictRoute), APIRouter(route_class=StrictRoute)
 
     async def show() -> None: ...
 
@@ -266,7 +266,7 @@ def test_two_routes_with_one_path_and_method_are_one_operation() -> None:
 
 
 def test_code_that_is_no_function_names_no_status() -> None:
-    assert [named_statuses(each) for each in (len, dict, 5, Conflict, object())] == [
+    assert [raised_statuses(each) for each in (len, dict, 5, Conflict, object())] == [
         set(),
         set(),
         set(),

@@ -12,9 +12,9 @@ from fastapi.security import APIKeyQuery
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from brickwork import ListQuery, Narrowing, OneOf, Route, install
+from brickwork import CustomFilter, ListQuery, OneOf, StrictRoute, install
 from brickwork.http import routing
-from brickwork.http.parameters import at_once
+from brickwork.http.parameters import read_query_directly
 from tests.support.bodies import summary
 from tests.support.calls import calling
 
@@ -68,7 +68,7 @@ ENDPOINTS = (
 
 
 def create_app() -> FastAPI:
-    router = APIRouter(route_class=Route)
+    router = APIRouter(route_class=StrictRoute)
     for endpoint in ENDPOINTS:
         router.add_api_route(f"/{endpoint.__name__}", endpoint)
     app = FastAPI()
@@ -149,7 +149,7 @@ async def test_a_parameter_that_is_not_declared_or_comes_twice_is_refused(
 async def test_the_parameters_of_a_route_on_the_application_itself_are_known() -> None:
     app = FastAPI()
     install(app)
-    app.router.route_class = Route
+    app.router.route_class = StrictRoute
 
     @app.get("/")
     async def show(v: int = 0) -> int:
@@ -174,7 +174,7 @@ class Renamed(Found):
 
 
 class Repeated(Found):
-    tags: Annotated[list[str], Narrowing] = Field(default_factory=list)
+    tags: Annotated[list[str], CustomFilter] = Field(default_factory=list)
 
 
 class Exact(Found):
@@ -205,7 +205,7 @@ async def test_a_query_that_is_read_at_once_is_as_fastapi_reads_it_field_by_fiel
         return [at, sorted(at.model_fields_set)]
 
     async def asked() -> tuple[int, bytes]:
-        router = APIRouter(route_class=Route)
+        router = APIRouter(route_class=StrictRoute)
         router.add_api_route("/", ask)
         app = FastAPI()
         install(app)
@@ -227,5 +227,5 @@ def test_only_what_fastapi_passes_on_as_it_was_sent_is_read_at_once() -> None:
 
         ask.__annotations__["at"] = Annotated[query, Query()]
         whole = get_dependant(path="/", call=ask)
-        (before,), (after,) = whole.query_params, at_once(whole).query_params
+        (before,), (after,) = whole.query_params, read_query_directly(whole).query_params
         assert (before is after) == (query in {Renamed, Repeated})

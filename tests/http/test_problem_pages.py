@@ -6,8 +6,8 @@ from html import unescape
 import pytest
 from fastapi import FastAPI
 
-from brickwork import Internal, NotFound, Unavailable, install
-from brickwork.problems import Problem, family
+from brickwork import InternalServerError, NotFound, ServiceUnavailable, install
+from brickwork.problems import Problem, problem_types
 from tests.support.bodies import summary
 from tests.support.calls import calling
 
@@ -29,13 +29,13 @@ async def test_the_list_leads_to_every_problem() -> None:
     links = re.findall(r'<a href="([^"]+)">([^<]+)</a> \((\d+)\)', await page("/problems"))
     assert {(path, title, int(status)) for path, title, status in links} >= {
         (f"/problems/{each.code}", each.title, int(each.status))
-        for each in family()
+        for each in problem_types()
         if each.__module__ == "brickwork.problems"
     }
     assert [status for *_, status in links] == sorted(status for *_, status in links)
 
 
-@pytest.mark.parametrize("problem", [NotFound, Internal, Unavailable])
+@pytest.mark.parametrize("problem", [NotFound, InternalServerError, ServiceUnavailable])
 async def test_a_page_says_what_a_problem_means_and_what_to_do(problem: type[Problem]) -> None:
     text = await page(f"/problems/{problem.code}")
     assert f"<title>{problem.title}</title>" in text

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Body, Depends, FastAPI, HTTPException, Request
 from starlette.routing import Match
 from starlette.types import Scope
 
-from brickwork import Route, Schema, install
-from brickwork.http.routing import other_form
+from brickwork import Schema, StrictRoute, install
+from brickwork.http.routing import toggle_slash
 from tests.support.bodies import JSON, MERGE_PATCH, summary
 from tests.support.calls import calling
 
@@ -25,7 +25,7 @@ def refuse(request: Request) -> None:
         raise HTTPException(401, "Who are you?")
 
 
-things = APIRouter(prefix="/things", route_class=Route)
+things = APIRouter(prefix="/things", route_class=StrictRoute)
 
 
 @things.get("")
@@ -52,7 +52,7 @@ async def update_thing(thing: Thing) -> int:
 async def delete_thing(name: str) -> None: ...
 
 
-bodies = APIRouter(route_class=Route)
+bodies = APIRouter(route_class=StrictRoute)
 
 
 @bodies.post("/guarded", dependencies=[Depends(refuse)])
@@ -124,7 +124,7 @@ app = create_app()
     [("/a", "/a/"), ("/a/", "/a"), ("/", ""), ("", "/"), ("/a//", "/a/")],
 )
 def test_a_path_has_one_other_form(path: str, other: str) -> None:
-    assert other_form(path) == other
+    assert toggle_slash(path) == other
 
 
 def scope(method: str, path: str, kind: str = "http") -> Scope:
@@ -147,12 +147,12 @@ def scope(method: str, path: str, kind: str = "http") -> Scope:
     ],
 )
 def test_a_route_matches_both_slash_forms_and_head(method: str, path: str, match: Match) -> None:
-    route = Route("/things", list_things, methods=["GET"])
+    route = StrictRoute("/things", list_things, methods=["GET"])
     assert route.matches(scope(method, path))[0] is match
 
 
 def test_a_route_has_no_websockets() -> None:
-    route = Route("/things", list_things, methods=["GET"])
+    route = StrictRoute("/things", list_things, methods=["GET"])
     assert route.matches({"type": "websocket", "path": "/things/"})[0] is Match.NONE
 
 
@@ -166,12 +166,12 @@ def test_a_route_has_no_websockets() -> None:
     ],
 )
 def test_a_route_matches_behind_the_path_of_its_application(path: str, match: Match) -> None:
-    route = Route("/things", list_things, methods=["GET"])
+    route = StrictRoute("/things", list_things, methods=["GET"])
     assert route.matches({**scope("GET", path), "root_path": "/api"})[0] is match
 
 
 def test_a_route_leaves_the_scope_it_is_asked_about_alone() -> None:
-    route = Route("/things/{name}", get_thing, methods=["GET"])
+    route = StrictRoute("/things/{name}", get_thing, methods=["GET"])
     asked = scope("HEAD", "/things/a/")
     match, child = route.matches(asked)
     assert (match, child["path_params"]) == (Match.FULL, {"name": "a"})
@@ -319,6 +319,6 @@ async def test_a_parameter_that_is_not_declared_is_refused_on_any_route() -> Non
 
 
 def test_the_path_of_a_row_can_be_made_from_its_key() -> None:
-    route = Route("/things/{id:key}", get_thing, name="thing", methods=["GET"])
+    route = StrictRoute("/things/{id:key}", get_thing, name="thing", methods=["GET"])
     assert route.url_path_for("thing", id="a") == "/things/a"
     assert route.matches(scope("GET", "/things/batch"))[0] is Match.NONE

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from typing_extensions import override
 
 from brickwork import install
-from brickwork.http.transport import Joined
+from brickwork.http.transport import WriteCoalescingTransport
 from tests.support.server import serving
 
 
@@ -55,7 +55,7 @@ class Wire(asyncio.Transport):
 )
 async def test_parts_are_sent_in_pairs(parts: list[bytes], sent: list[Any]) -> None:
     wire = Wire()
-    joined = Joined(wire)
+    joined = WriteCoalescingTransport(wire)
     for part in parts:
         joined.write(part)
     await asyncio.sleep(0)
@@ -72,7 +72,7 @@ async def test_parts_are_sent_in_pairs(parts: list[bytes], sent: list[Any]) -> N
 )
 async def test_parts_are_sent_before_the_end(parts: list[bytes], calls: list[Any]) -> None:
     wire = Wire()
-    joined = Joined(wire)
+    joined = WriteCoalescingTransport(wire)
     for part in parts:
         joined.write(part)
     joined.close()
@@ -83,7 +83,7 @@ async def test_parts_are_sent_before_the_end(parts: list[bytes], calls: list[Any
 
 async def test_part_after_the_end_is_not_sent() -> None:
     wire = Wire()
-    joined = Joined(wire)
+    joined = WriteCoalescingTransport(wire)
     joined.close()
     joined.write(b"late")
     await asyncio.sleep(0)
@@ -93,7 +93,7 @@ async def test_part_after_the_end_is_not_sent() -> None:
 
 async def test_aborted_part_is_not_sent() -> None:
     wire = Wire()
-    joined = Joined(wire)
+    joined = WriteCoalescingTransport(wire)
     joined.write(b"head")
     joined.abort()
     await asyncio.sleep(0)
@@ -102,12 +102,12 @@ async def test_aborted_part_is_not_sent() -> None:
 
 
 async def test_transport_has_the_information_of_the_one_beneath() -> None:
-    assert Joined(Wire()).get_extra_info("peername") == "there"
+    assert WriteCoalescingTransport(Wire()).get_extra_info("peername") == "there"
 
 
 async def test_part_of_a_later_turn_is_sent_alone() -> None:
     wire = Wire()
-    joined = Joined(wire)
+    joined = WriteCoalescingTransport(wire)
     for each in (b"a", b"b", b"c"):
         joined.write(each)
         await asyncio.sleep(0)

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Body, Cookie, FastAPI, Header, Path, Query
 from httpx2 import AsyncClient
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
-from brickwork import ReadSchema, Route, Schema, install
-from brickwork.limits import MAX_FAULTS, MAX_NAME
+from brickwork import ReadSchema, Schema, StrictRoute, install
+from brickwork.limits import MAX_ERRORS, MAX_NAME_LENGTH
 from brickwork.problems import BOUNDS
 from tests.support.bodies import summary
 from tests.support.calls import calling
@@ -77,7 +77,7 @@ class Bounds(BaseModel):
         return self
 
 
-router = APIRouter(route_class=Route)
+router = APIRouter(route_class=StrictRoute)
 
 
 @router.post("/things", response_model=ThingRead)
@@ -192,7 +192,7 @@ class Bounded(Schema):
     since: Annotated[datetime, Ge(datetime(2026, 1, 1, tzinfo=UTC))] | None = None
     short: Annotated[str, Len(2, 4)] = "abc"
     coded: Annotated[str, StringConstraints(pattern="^[a-z]$")] = "a"
-    many: Annotated[list[int], Len(1, 2)] = [1]  # noqa: RUF012 — as above
+    get_many: Annotated[list[int], Len(1, 2)] = [1]  # noqa: RUF012 — as above
     either: Literal["it's", "a or b", 3, True] = 3
     colour: Colour = Colour.RED
     pet: Annotated[Cat | Dog, Field(discriminator="kind")] | None = None
@@ -304,8 +304,8 @@ async def test_a_body_of_several_parts_is_told_part_by_part() -> None:
 
 async def test_an_answer_names_no_more_faults_than_a_client_reads() -> None:
     async with calling(app) as client:
-        body = {"name": "a"} | dict.fromkeys(map(str, range(MAX_FAULTS + 50)))
-        assert (await post(client, "/things", body)).count("unknown_field") == MAX_FAULTS
+        body = {"name": "a"} | dict.fromkeys(map(str, range(MAX_ERRORS + 50)))
+        assert (await post(client, "/things", body)).count("unknown_field") == MAX_ERRORS
 
 
 @pytest.mark.parametrize(
@@ -374,9 +374,9 @@ async def test_no_detail_repeats_what_was_sent(body: dict[str, Any]) -> None:
 
 
 async def test_a_pointer_ends_before_a_name_that_is_too_long() -> None:
-    body = {"name": "", "counts": {"x" * MAX_NAME: "1", "y" * (MAX_NAME + 1): "1"}}
+    body = {"name": "", "counts": {"x" * MAX_NAME_LENGTH: "1", "y" * (MAX_NAME_LENGTH + 1): "1"}}
 
     async with calling(app) as client:
         assert await post(client, "/things", body) == (
-            f"422 #/counts int_type, #/counts/{'x' * MAX_NAME} int_type"
+            f"422 #/counts int_type, #/counts/{'x' * MAX_NAME_LENGTH} int_type"
         )

@@ -11,8 +11,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from brickwork import Model, SoftDelete, live_reference, live_unique, visible
-from brickwork.models.soft_delete import Shown, is_soft, soft
+from brickwork import (
+    Model,
+    SoftDelete,
+    soft_delete_conditions,
+    soft_delete_foreign_key,
+    unique_unless_deleted,
+)
+from brickwork.models.soft_delete import DeletedFilter, as_soft_deletable, is_soft_deletable
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 DIALECTS = (sqlite.dialect(), postgresql.dialect())  # type: ignore[no-untyped-call]
@@ -30,7 +36,7 @@ class Wall(Base, SoftDelete):
     name: Mapped[str] = mapped_column()
     town: Mapped[str] = mapped_column(default="")
 
-    __table_args__ = (live_unique("name", "town"),)
+    __table_args__ = (unique_unless_deleted("name", "town"),)
 
 
 WALLS = Base.metadata.tables["walls"]
@@ -45,7 +51,7 @@ class Brick(Base, SoftDelete):
     wall_id: Mapped[int | None]
     wall_is_deleted: Mapped[bool] = mapped_column(default=False)
 
-    __table_args__ = (live_reference("wall_id", "wall_is_deleted", Wall),)
+    __table_args__ = (soft_delete_foreign_key("wall_id", "wall_is_deleted", Wall),)
 
 
 class Crack(Base):
@@ -57,7 +63,7 @@ class Crack(Base):
     wall_id: Mapped[int]
     wall_is_deleted: Mapped[bool] = mapped_column(default=False)
 
-    __table_args__ = (live_reference("wall_id", "wall_is_deleted", Wall),)
+    __table_args__ = (soft_delete_foreign_key("wall_id", "wall_is_deleted", Wall),)
 
 
 class Plan(Base):
@@ -79,17 +85,19 @@ def engine() -> Iterator[Engine]:
     engine.dispose()
 
 
-def ids(session: Session, model: type[Wall | Brick | Crack], which: Shown = "live") -> list[int]:
+def ids(
+    session: Session, model: type[Wall | Brick | Crack], which: DeletedFilter = "exclude"
+) -> list[int]:
     rows: Sequence[int] = session.scalars(
-        select(model.id).where(*visible(model, which)).order_by(model.id)
+        select(model.id).where(*soft_delete_conditions(model, which)).order_by(model.id)
     ).all()
     return [*rows]
 
 
 def test_a_row_is_soft_if_its_model_says_so() -> None:
     wall, plan = Wall(id=1), Plan(id=1)
-    assert (soft(wall), soft(plan)) == (wall, None)
-    assert (is_soft(Wall), is_soft(Plan)) == (True, False)
+    assert (as_soft_deletable(wall), as_soft_deletable(plan)) == (wall, None)
+    assert (is_soft_deletable(Wall), is_soft_deletable(Plan)) == (True, False)
 
 
 def test_whether_a_row_is_deleted_is_computed(engine: Engine) -> None:
@@ -109,7 +117,7 @@ def test_rows_are_shown_that_are_live_deleted_or_any(engine: Engine) -> None:
         assert ids(session, Wall) == [1]
         assert ids(session, Wall, "include") == [1, 2]
         assert ids(session, Wall, "only") == [2]
-    assert visible(Plan) == visible(Plan, "only") == []
+    assert soft_delete_conditions(Plan) == soft_delete_conditions(Plan, "only") == []
 
 
 def test_a_row_is_hidden_with_the_one_it_refers_to_whatever_is_asked_for(engine: Engine) -> None:
@@ -126,13 +134,13 @@ def test_a_row_is_hidden_with_the_one_it_refers_to_whatever_is_asked_for(engine:
             ]
         )
         session.flush()
-        shown = {"live": [1, 2, 4], "include": [1, 2, 3, 4], "only": [3]}
-        hidden = {"live": [2, 4], "include": [2, 4], "only": []}
+        shown = {"exclude": [1, 2, 4], "include": [1, 2, 3, 4], "only": [3]}
+        hidden = {"exclude": [2, 4], "include": [2, 4], "only": []}
         for deleted_at, expected in ((None, shown), (NOW, hidden), (None, shown)):
             walls[0].deleted_at = deleted_at
             session.flush()
             assert {
-                which: ids(session, Brick, which) for which in ("live", "include", "only")
+                which: ids(session, Brick, which) for which in ("exclude", "include", "only")
             } == expected
             assert ids(session, Crack) == ([2] if deleted_at else [1, 2])
 

@@ -17,7 +17,7 @@ from brickwork import (
     Database,
     ListQuery,
     Page,
-    Session,
+    SessionDep,
     crud_router,
     install,
 )
@@ -178,7 +178,7 @@ async def test_request_that_fails_after_its_flush_leaves_no_entry(blog_service: 
     app = blog.create_app(blog_service.url)
 
     @app.post("/refuse")
-    async def refuse(session: Session) -> None:
+    async def refuse(session: SessionDep) -> None:
         session.add(Article(slug="a"))
         await session.flush()
         raise Conflict("Not today.")

@@ -11,12 +11,12 @@ from sqlalchemy import select
 from brickwork import Database, IdempotencyKey
 from brickwork.models.model import now
 from brickwork.operations.idempotency import (
-    HEADER,
-    KEPT,
+    IDEMPOTENCY_HEADER,
+    RETENTION,
     _key,  # pyright: ignore[reportPrivateUsage]
-    sweep,
+    delete_expired_keys,
 )
-from brickwork.problems import Malformed
+from brickwork.problems import BadRequest
 from tests.support.bodies import quoted
 from tests.support.values import law
 from tests.support.wire import wired
@@ -41,7 +41,7 @@ def stored(name: str, age: timedelta) -> IdempotencyKey:
 async def test_neither_the_key_nor_who_sent_it_can_be_read_in_the_database(
     client: AsyncClient, database: Database
 ) -> None:
-    headers = {HEADER: KEY, "authorization": "Bearer sesame"}
+    headers = {IDEMPOTENCY_HEADER: KEY, "authorization": "Bearer sesame"}
     response = await client.post("/authors", json=AUTHOR, headers=headers)
 
     (one,) = await keys(database)
@@ -56,7 +56,7 @@ async def test_neither_the_key_nor_who_sent_it_can_be_read_in_the_database(
 async def test_of_the_headers_those_are_kept_that_belong_to_the_answer(
     client: AsyncClient, database: Database
 ) -> None:
-    headers = {HEADER: KEY, "x-request-id": "first", "origin": "https://example.org"}
+    headers = {IDEMPOTENCY_HEADER: KEY, "x-request-id": "first", "origin": "https://example.org"}
     await client.post("/authors", json=AUTHOR, headers=headers)
     again = await client.post("/authors", json=AUTHOR, headers=headers | {"x-request-id": "again"})
 
@@ -71,7 +71,7 @@ async def test_parts_of_a_request_do_not_run_together(
     # "ab" asks with the key "c", and "a" with "bc".
     for number, (caller, text) in enumerate((("ab", "c"), ("a", "bc"), ("", "abc"))):
         body = AUTHOR | {"email": f"{number}@example.org"}
-        headers = {HEADER: text, "authorization": caller}
+        headers = {IDEMPOTENCY_HEADER: text, "authorization": caller}
         assert (await client.post("/authors", json=body, headers=headers)).status_code == 201
 
     assert len({each.id for each in await keys(database)}) == 3
@@ -82,7 +82,7 @@ async def test_a_key_of_another_request_is_none_of_ours(
 ) -> None:
     for number, text in enumerate(("k", "K", "kk", "k.")):
         body = AUTHOR | {"email": f"{number}@example.org"}
-        response = await client.post("/authors", json=body, headers={HEADER: text})
+        response = await client.post("/authors", json=body, headers={IDEMPOTENCY_HEADER: text})
         assert response.status_code == 201
 
     assert len(await keys(database)) == 4
@@ -92,7 +92,10 @@ async def test_blanks_around_a_key_are_none_of_it(served: AsyncClient) -> None:
     body = json.dumps(AUTHOR).encode()
     async with wired(served.base_url) as wire:
         for text, replayed in (("k", None), ("k ", "true"), (" \t k", "true"), ('"k" ', "true")):
-            headers = [(HEADER.encode(), text.encode()), (b"content-type", b"application/json")]
+            headers = [
+                (IDEMPOTENCY_HEADER.encode(), text.encode()),
+                (b"content-type", b"application/json"),
+            ]
             response = await wire.request("POST", b"/authors", headers=headers, content=body)
             assert response.status_code == 201, text
             assert response.headers.get("idempotency-replayed") == replayed, text
@@ -102,7 +105,7 @@ def key(*lines: str) -> str | None:
     """Return the key that the lines of a header bring, None if they bring none."""
     try:
         return _key(lines)
-    except Malformed:
+    except BadRequest:
         return None
 
 
@@ -133,25 +136,27 @@ def test_several_lines_are_no_key(lines: list[str]) -> None:
 
 async def test_keys_are_kept_for_a_day_unless_said(database: Database) -> None:
     minute = timedelta(minutes=1)
-    assert timedelta(hours=24) == KEPT
+    assert timedelta(hours=24) == RETENTION
     async with database.session() as session:
-        session.add_all([stored("older", KEPT + minute), stored("younger", KEPT - minute)])
+        session.add_all(
+            [stored("older", RETENTION + minute), stored("younger", RETENTION - minute)]
+        )
     async with database.session() as session:
-        assert await sweep(session) == 1
+        assert await delete_expired_keys(session) == 1
     assert [each.id for each in await keys(database)] == ["younger"]
     async with database.session() as session:
-        assert await sweep(session, before=now() - KEPT) == 0
-        assert await sweep(session, before=now()) == 1
+        assert await delete_expired_keys(session, before=now() - RETENTION) == 0
+        assert await delete_expired_keys(session, before=now()) == 1
     assert await keys(database) == []
 
 
 async def test_a_sweep_is_of_the_transaction_it_runs_in(database: Database) -> None:
     async with database.session() as session:
-        session.add(stored("old", KEPT * 2))
+        session.add(stored("old", RETENTION * 2))
 
     async def sweep_in_vain() -> None:
         async with database.session() as session:
-            assert await sweep(session) == 1
+            assert await delete_expired_keys(session) == 1
             raise RuntimeError("not today")
 
     with pytest.raises(RuntimeError, match="not today"):

@@ -8,11 +8,11 @@ from hypothesis import given, strategies as st
 from pydantic_core import to_json
 
 from brickwork.problems import InvalidCursor
-from brickwork.query.cursors import LONGEST, Cursor, Signer
+from brickwork.query.cursors import MAX_CURSOR_LENGTH, Cursor, CursorCipher
 from tests.support.values import law
 
 KEY: Final = "a secret that is known to these tests alone"
-SIGNER: Final = Signer(KEY)
+SIGNER: Final = CursorCipher(KEY)
 
 
 def decoded(text: str) -> bytes:
@@ -85,4 +85,4 @@ def test_length_of_a_cursor_is_one_of_few(longest: int, length: int) -> None:
 
 
 def test_longest_cursor_is_accepted() -> None:
-    assert len(SIGNER.write(Cursor(["a" * 4_000]), b"list")) <= LONGEST
+    assert len(SIGNER.write(Cursor(["a" * 4_000]), b"list")) <= MAX_CURSOR_LENGTH

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship, remote
 
 from brickwork import (
     Database,
-    Latest,
+    Limit,
     ReadSchema,
     Resource,
     Schema,
@@ -378,9 +378,9 @@ class Bosses(Resource[Boss]): ...
 class BossRead(Name):
     id: UUID
     chief: Name | None
-    staff: Annotated[list[Name], Latest(2)]
-    loud: Annotated[list[Name], Latest(2)]
-    friends: Annotated[list[Name], Latest(2)]
+    staff: Annotated[list[Name], Limit(2)]
+    loud: Annotated[list[Name], Limit(2)]
+    friends: Annotated[list[Name], Limit(2)]
 
 
 def app_of(url: str, **reads: type[BaseModel]) -> FastAPI:
@@ -451,7 +451,7 @@ class Within(ReadSchema):
 
 
 class WithinList(ReadSchema):
-    writers: Annotated[list[Unbounded], Latest(2)]
+    writers: Annotated[list[Unbounded], Limit(2)]
 
 
 @pytest.mark.parametrize(
@@ -465,7 +465,7 @@ class WithinList(ReadSchema):
 def test_a_list_without_an_end_is_refused_where_it_is_declared(
     model: type[library.Base], read: type[BaseModel], name: str
 ) -> None:
-    with pytest.raises(TypeError, match=rf"{re.escape(name)} has no end.* Latest\(10\)"):
+    with pytest.raises(TypeError, match=rf"{re.escape(name)} has no end.* Limit\(10\)"):
         embedding(model, read)
 
 
@@ -535,7 +535,7 @@ class Named(ReadSchema):
 
 
 class BandRead(Named):
-    songs: Annotated[list[Named], Latest(5)]
+    songs: Annotated[list[Named], Limit(5)]
 
 
 class SongRead(Named):

@@ -24,10 +24,10 @@ from sqlalchemy.orm import ORMExecuteState
 from typing_extensions import override
 
 from brickwork import (
+    CustomFilter,
     Database,
     InvalidCursor,
     ListQuery,
-    Narrowing,
     OneOf,
     Search,
     SortBy,
@@ -37,9 +37,9 @@ from brickwork import (
     paginate,
 )
 from brickwork.limits import Limits
-from brickwork.query.cursors import Cursor, Signer, signer
-from brickwork.query.index_check import unindexed
-from brickwork.query.lookup import every, scope_of
+from brickwork.query.cursors import Cursor, CursorCipher, cursor_cipher
+from brickwork.query.index_check import missing_indexes
+from brickwork.query.lookup import base_statement, statement_fingerprint
 from tests.support.atlas import Base, Climate, Land, Region, Stray
 
 pytestmark = pytest.mark.anyio
@@ -71,9 +71,9 @@ def declared(model: type[Base], name: str, annotation: object) -> type[ListQuery
         ("name__icontains", str | None),
         ("land__name__startswith", str | None),
         ("land_code", str | None),
-        ("near", Annotated[str | None, Narrowing]),
-        ("sort", Annotated[str | None, Narrowing]),
-        ("q", Annotated[str | None, Narrowing]),
+        ("near", Annotated[str | None, CustomFilter]),
+        ("sort", Annotated[str | None, CustomFilter]),
+        ("q", Annotated[str | None, CustomFilter]),
         ("size", Size | None),
         ("eq", int | None),
         ("eq__gt", int | None),
@@ -90,7 +90,7 @@ def test_a_parameter_that_fits_is_declared(name: str, annotation: object) -> Non
             Region,
             "sise",
             int | None,
-            r"Query\.sise: Region has no column sise; it has id, name.*Narrow",
+            r"Query\.sise: Region has no column sise; it has id, name.*CustomFilter",
         ),
         (Region, "size__near", int | None, "refers to one row by no relationship size.*ne, gt"),
         (Region, "size__gte__lt", int | None, "refers to one row by no relationship"),
@@ -114,13 +114,13 @@ def test_a_parameter_that_fits_is_declared(name: str, annotation: object) -> Non
             int | None,
             r"Region.size with isnull is a question: .* bool \| None",
         ),
-        (Region, "more", dict[str, Any] | None, r"Region.more is of a type .* narrow\(\)"),
+        (Region, "more", dict[str, Any] | None, r"Region.more is of a type .* filter\(\)"),
         (Region, "money", float | None, r"Region.money is of the type Numeric.*: SQLite rounds it"),
         (Stray, "other_id", int | None, "has the type of elsewhere.id: import its model before"),
         (Region, "sort", SortBy[Literal["sise"]], "Region has no column sise"),  # type: ignore[misc]
         (Region, "sort", SortBy[Literal["climate"]], "no two databases sort .*climate"),  # type: ignore[misc]
         (Region, "sort", SortBy[Literal["note"]], r"Region.note has no end, .* String\(200\)"),  # type: ignore[misc]
-        (Region, "q", Search, "q and the names of columns in searched go together"),
+        (Region, "q", Search, "q and the names of columns in search_fields go together"),
     ],
 )
 def test_a_parameter_that_fits_nothing_is_an_error_of_the_author(
@@ -131,7 +131,7 @@ def test_a_parameter_that_fits_nothing_is_an_error_of_the_author(
 
 
 def test_a_parameter_called_sort_need_not_sort() -> None:
-    query = declared(Region, "sort", Annotated[str | None, Narrowing])
+    query = declared(Region, "sort", Annotated[str | None, CustomFilter])
     assert not query.model_validate({"sort": "upwards"}).sort_keys()
 
 
@@ -140,7 +140,7 @@ def test_what_is_searched_is_text() -> None:
 
         class Query(ListQuery[Region]):  # pyright: ignore[reportUnusedClass]
             q: Search = None
-            searched = ("name", "size")
+            search_fields = ("name", "size")
 
 
 def test_several_values_may_be_given_by_a_script_as_well() -> None:
@@ -226,18 +226,18 @@ async def test_rows_are_counted_or_estimated(database: Database) -> None:
 @pytest.mark.parametrize("keys", [("",), ("k" * 31,), ("k" * 32, "short")])
 def test_a_key_that_could_be_guessed_is_refused(keys: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="a secret of 32 characters or more"):
-        Signer(*keys)
+        CursorCipher(*keys)
 
 
 def test_a_cursor_is_read_with_any_key_and_written_with_the_first() -> None:
-    old, new = Signer("old" * 11), Signer("new" * 11, "old" * 11)
+    old, new = CursorCipher("old" * 11), CursorCipher("new" * 11, "old" * 11)
     cursor = Cursor([1, None, "é"], back=True)
     assert new.read(old.write(cursor, b"a"), b"a") == cursor
     for reader, text, binding in (
         (old, new.write(cursor, b"a"), b"a"),
         (new, new.write(cursor, b"a"), b"b"),
-        (Signer(), old.write(cursor, b"a"), b"a"),
-        (Signer(), Signer().write(cursor, b"a"), b"a"),
+        (CursorCipher(), old.write(cursor, b"a"), b"a"),
+        (CursorCipher(), CursorCipher().write(cursor, b"a"), b"a"),
     ):
         with pytest.raises(InvalidCursor):
             reader.read(text, binding)
@@ -262,9 +262,11 @@ async def test_a_cursor_is_bound_to_its_scope(database: Database) -> None:
 
 def test_a_scope_is_told_apart_by_values_that_are_given_to_it_last() -> None:
     scope = select(Region).where(Region.size <= bindparam("size", type_=Integer))
-    one, other = (scope_of(scope.params(size=size), sqlite.dialect()) for size in (5, 6))
+    one, other = (
+        statement_fingerprint(scope.params(size=size), sqlite.dialect()) for size in (5, 6)
+    )
     assert one != other
-    assert one == scope_of(scope.params(size=5), sqlite.dialect())
+    assert one == statement_fingerprint(scope.params(size=5), sqlite.dialect())
 
 
 async def test_a_cursor_is_bound_to_a_scope_that_is_new_with_each_request(
@@ -295,8 +297,8 @@ async def test_a_cursor_is_bound_to_a_narrowing_of_the_authors_own(database: Dat
         largest: ClassVar = 5
 
         @override
-        def narrow(self, rows: Any) -> Any:
-            return super().narrow(rows).where(Region.size <= self.largest)
+        def filter(self, rows: Any) -> Any:
+            return super().filter(rows).where(Region.size <= self.largest)
 
     async with database.session(readonly=True) as session:
         text = await cursor_of(session, select(Region), Changing(limit=1))
@@ -316,7 +318,9 @@ async def test_the_statement_of_a_page_is_built_once(database: Database) -> None
         async with database.session(readonly=True) as session:
             event.listen(session.sync_session, "do_orm_execute", note)
             for size in (20, 3):
-                assert (await paginate(session, every(Region), ListQuery(limit=size))).items
+                assert (
+                    await paginate(session, base_statement(Region), ListQuery(limit=size))
+                ).items
         return sent
 
     assert [*map(id, await statements())] == [*map(id, await statements())]
@@ -338,23 +342,23 @@ async def test_a_cursor_whose_column_has_another_type_by_now_is_invalid(
     database: Database,
 ) -> None:
     async with database.session(readonly=True) as session:
-        signed = Signer("k" * 32)
-        token = signer.set(signed)
+        signed = CursorCipher("k" * 32)
+        token = cursor_cipher.set(signed)
         try:
             written: list[tuple[Cursor, bytes]] = []
 
-            class Spy(Signer):
+            class Spy(CursorCipher):
                 @override
                 def write(self, cursor: Cursor, binding: bytes) -> str:
                     written.append((cursor, binding))
                     return signed.write(Cursor(["no number"], back=cursor.back), binding)
 
-            signer.set(Spy("k" * 32))
+            cursor_cipher.set(Spy("k" * 32))
             text = await cursor_of(session, select(Region), ListQuery(limit=1))
             with pytest.raises(InvalidCursor):
                 await paginate(session, select(Region), ListQuery(cursor=text))
         finally:
-            signer.reset(token)
+            cursor_cipher.reset(token)
 
 
 # --- Indexes -----------------------------------------------------------------------------------
@@ -365,7 +369,7 @@ class LandQuery(ListQuery[Land]):
 
 
 def test_a_sort_without_an_index_is_told_with_the_index_it_wants() -> None:
-    assert [each for each in unindexed(RegionQuery) if "word" not in each] == [
+    assert [each for each in missing_indexes(RegionQuery) if "word" not in each] == [
         (
             "RegionQuery sorts by height, and no index begins with it. "
             'Add to Region.__table_args__: Index("ix_parts_height", "height", "id")'
@@ -373,11 +377,11 @@ def test_a_sort_without_an_index_is_told_with_the_index_it_wants() -> None:
         (
             "RegionQuery sorts by land_code, and no index begins with it. Add to "
             'Region.__table_args__: Index("ix_parts_land_code", "land_code", "id", '
-            'postgresql_ops=code_points("land_code"))'
+            'postgresql_ops=c_collation("land_code"))'
         ),
     ]
-    assert len([*unindexed(LandQuery)]) == 2  # the primary key is not by code point
-    assert not [*unindexed(ListQuery)]
+    assert len([*missing_indexes(LandQuery)]) == 2  # the primary key is not by code point
+    assert not [*missing_indexes(ListQuery)]
 
 
 async def test_in_development_the_log_tells_of_it_at_start_up(

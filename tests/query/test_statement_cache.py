@@ -4,7 +4,7 @@ from weakref import ref
 
 from sqlalchemy import Select, select
 
-from brickwork.query.statement_cache import remembered
+from brickwork.query.statement_cache import cached_per_statement
 from tests.support.garbage import collected
 from tests.support.shop import City
 
@@ -12,7 +12,7 @@ from tests.support.shop import City
 def test_a_statement_is_described_once() -> None:
     calls: list[str] = []
 
-    @remembered
+    @cached_per_statement
     def describe(statement: Select[City]) -> str:
         calls.append(str(statement))
         return calls[-1]
@@ -26,7 +26,7 @@ def test_a_statement_is_described_once() -> None:
 
 def test_another_statement_that_reads_the_same_is_described_again() -> None:
     calls: list[Select[City]] = []
-    describe = remembered(calls.append)
+    describe = cached_per_statement(calls.append)
     one, other = select(City), select(City)
     describe(one)
     describe(other)
@@ -35,7 +35,7 @@ def test_another_statement_that_reads_the_same_is_described_again() -> None:
 
 
 def test_a_statement_is_freed_though_its_derivative_is_kept() -> None:
-    @remembered
+    @cached_per_statement
     def first_of(statement: Select[City]) -> Select[City]:
         return statement.where(City.id == 1)
 

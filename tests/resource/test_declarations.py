@@ -81,12 +81,12 @@ from sqlalchemy.orm import (
 from typing_extensions import override
 
 from brickwork import (
+    CustomFilter,
     IdempotencyKey,
     JSONDocument,
-    Latest,
+    Limit,
     ListQuery,
     Model,
-    Narrowing,
     ReadSchema,
     Resource,
     Schema,
@@ -96,9 +96,9 @@ from brickwork import (
     UTCDateTime,
     Versioned,
     crud_router,
-    live_reference,
+    soft_delete_foreign_key,
 )
-from brickwork.limits import AtMost
+from brickwork.limits import LimitedTo
 from brickwork.models.model import now
 from tests.support.declaring import (
     Base,
@@ -284,7 +284,7 @@ class Sketch(Base, Versioned, SoftDelete):
 
 class Leaf(Base):
     __tablename__ = "leaves"
-    __table_args__ = (live_reference("draft_id", "draft_is_deleted", Sketch),)
+    __table_args__ = (soft_delete_foreign_key("draft_id", "draft_is_deleted", Sketch),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     draft_id: Mapped[int | None]
@@ -772,12 +772,12 @@ def a_row_that_may_not_refer_back() -> object:
 
 @refused("Opus.late is dynamic, and is never loaded. Show another relationship to the same rows.")
 def a_relationship_that_is_never_loaded() -> object:
-    return shown(late=Annotated[list[schema("CommentRead", ReadSchema, id=int)], Latest(2)])  # type: ignore[misc]
+    return shown(late=Annotated[list[schema("CommentRead", ReadSchema, id=int)], Limit(2)])  # type: ignore[misc]
 
 
 @refused("Opus.unordered is no list. Give the relationship the type list.")
 def a_relationship_that_is_a_set() -> object:
-    return shown(unordered=Annotated[list[schema("CommentRead", ReadSchema, id=int)], Latest(2)])  # type: ignore[misc]
+    return shown(unordered=Annotated[list[schema("CommentRead", ReadSchema, id=int)], Limit(2)])  # type: ignore[misc]
 
 
 @refused(
@@ -786,7 +786,7 @@ def a_relationship_that_is_a_set() -> object:
 )
 def a_deferred_column_of_a_related_row() -> object:
     return shown(
-        glosses=Annotated[list[schema("CommentRead", ReadSchema, body=str | None)], Latest(2)]  # type: ignore[misc]
+        glosses=Annotated[list[schema("CommentRead", ReadSchema, body=str | None)], Limit(2)]  # type: ignore[misc]
     )
 
 
@@ -1169,11 +1169,12 @@ def a_dataclass_with_a_column_that_nobody_sets() -> object:
 
 
 @refused(
-    "Rows.upserts is true, and a PUT cannot give a new row its key: In has no field id. Add it."
+    "Rows.allow_upsert is true, and a PUT cannot give a new row its key: In has no field id. "
+    "Add it."
 )
 def an_upsert_without_a_key() -> object:
     return declare(
-        model_of(), resource=resource_of(Scribe, upserts=True), create=schema("In", name=str)
+        model_of(), resource=resource_of(Scribe, allow_upsert=True), create=schema("In", name=str)
     )
 
 
@@ -1311,7 +1312,7 @@ class OddName(Base):
     cursor: Mapped[str] = mapped_column(String(9))
     sort: Mapped[str] = mapped_column(String(9))
     q: Mapped[str] = mapped_column(String(9))
-    narrow: Mapped[str] = mapped_column(String(9))
+    filter: Mapped[str] = mapped_column(String(9))
     deleted: Mapped[bool]
 
 
@@ -1347,7 +1348,7 @@ def test_a_filter_of_a_column_that_is_called_as_a_parameter(name: str, kind: Any
 
 
 @pytest.mark.filterwarnings("ignore:Field name")  # Pydantic's
-@pytest.mark.parametrize("name", ["narrow", "sort_keys", "searched"])
+@pytest.mark.parametrize("name", ["filter", "sort_keys", "search_fields"])
 def test_a_filter_that_takes_the_place_of_a_method(name: str) -> None:
     with pytest.raises(TypeError) as error:
         listed(OddName, **{name: (str | None, None)})
@@ -1362,7 +1363,7 @@ def test_a_filter_that_takes_the_place_of_a_method(name: str) -> None:
     "keeps its type, whatever its default."
 )
 def a_filter_under_the_name_of_a_parameter() -> object:
-    return listed(OddName, most=(Annotated[int | None, Narrowing, Field(alias="limit")], None))
+    return listed(OddName, most=(Annotated[int | None, CustomFilter, Field(alias="limit")], None))
 
 
 @refused(
@@ -1380,7 +1381,7 @@ def a_limit_without_an_end() -> object:
 def a_filter_under_one_of_several_names() -> object:
     names = AliasChoices("most", "count")
     return listed(
-        OddName, most=(Annotated[int | None, Narrowing], Field(None, validation_alias=names))
+        OddName, most=(Annotated[int | None, CustomFilter], Field(None, validation_alias=names))
     )
 
 
@@ -1395,13 +1396,13 @@ def test_filters_under_other_names() -> None:
 
 
 def test_parameters_that_a_query_reads_itself() -> None:
-    own = (Annotated[str | None, Narrowing], None)
+    own = (Annotated[str | None, CustomFilter], None)
     listed(OddName, sort=own, q=own)
 
 
 def test_a_parameter_with_another_default() -> None:
     class Long(ListQuery[OddName]):
-        limit: Annotated[int, Ge(1), AtMost("page")] = 50
+        limit: Annotated[int, Ge(1), LimitedTo("page")] = 50
 
     assert Long().limit == 50
 
@@ -1420,7 +1421,7 @@ def a_filter_called_as_the_parameter_of_deleted_rows() -> object:
 
 
 def test_a_filter_called_deleted_of_rows_that_are_removed() -> None:
-    names = ("count", "limit", "offset", "cursor", "sort", "q", "narrow", "deleted")
+    names = ("count", "limit", "offset", "cursor", "sort", "q", "filter", "deleted")
     own = dict.fromkeys(names[:3], int) | dict.fromkeys(names[3:7], str) | {"deleted": bool}
     query = listed(OddName, deleted=(bool | None, None))
     declare(OddName, create=schema("OddCreate", **own), query=query)
@@ -1441,8 +1442,8 @@ def filters_of_another_model() -> object:
 
 @refused(
     "RowQuery.value: Row.value is of the type DateTime(): SQLite drops the time zone. Use "
-    "UTCDateTime, which is TIMESTAMP WITH TIME ZONE in PostgreSQL. A parameter that narrow() "
-    "reads itself is marked: Annotated[…, Narrowing]."
+    "UTCDateTime, which is TIMESTAMP WITH TIME ZONE in PostgreSQL. A parameter that filter() "
+    "reads itself is marked: Annotated[…, CustomFilter]."
 )
 def a_filter_of_a_datetime_without_a_zone() -> object:
     return listed(model_of(value=DateTime()), value=(datetime | None, None))
@@ -1451,8 +1452,8 @@ def a_filter_of_a_datetime_without_a_zone() -> object:
 @refused(
     "RowQuery.made__gte: Row.made gets values from SQL, and SQLite's have no microseconds: no "
     "filter would find them, and no sort would order them. Use Python functions: "
-    "mapped_column(default=…, onupdate=…). A parameter that narrow() reads itself is marked: "
-    "Annotated[…, Narrowing]."
+    "mapped_column(default=…, onupdate=…). A parameter that filter() reads itself is marked: "
+    "Annotated[…, CustomFilter]."
 )
 def a_filter_of_an_instant_that_sql_makes() -> object:
     made = mapped_column(UTCDateTime, server_default=func.now())
@@ -1481,8 +1482,8 @@ def a_sort_by_a_time_of_the_database() -> object:
 
 @refused(
     "RowQuery.value__isnull: Row.value has the null of JSON, which is not NULL: declare the "
-    "column JSON(none_as_null=True), or use JSONDocument. A parameter that narrow() reads itself "
-    "is marked: Annotated[…, Narrowing]."
+    "column JSON(none_as_null=True), or use JSONDocument. A parameter that filter() reads itself "
+    "is marked: Annotated[…, CustomFilter]."
 )
 def a_filter_of_null_in_json() -> object:
     return listed(model_of(value=JSON()), value__isnull=(bool | None, None))
@@ -1526,13 +1527,13 @@ def a_usual_order_by_a_column_that_there_is_not() -> object:
     return declare(Opus, query=Usual)
 
 
-@refused("Late.narrow is async: declare `def narrow(self, rows)`.")
+@refused("Late.filter is async: declare `def filter(self, rows)`.")
 def a_method_of_a_query_that_is_async() -> object:
-    async def narrow(_: object, rows: Select[Opus]) -> Select[Opus]:
+    async def filter_(_: object, rows: Select[Opus]) -> Select[Opus]:
         return rows
 
     base: Any = ListQuery
-    return new_class("Late", (base[Opus],), {}, lambda names: names.update(narrow=narrow))
+    return new_class("Late", (base[Opus],), {}, lambda names: names.update(filter=filter_))
 
 
 def test_a_usual_order_that_no_list_has() -> None:
@@ -1560,8 +1561,8 @@ def test_a_usual_order_that_the_resource_does_not_use() -> None:
 
 @refused(
     "RowQuery.quiet: Opus.quiet has no expression in SQL. Give it one: "
-    "@quiet.inplace.expression. A parameter that narrow() reads itself is marked: Annotated[…, "
-    "Narrowing]."
+    "@quiet.inplace.expression. A parameter that filter() reads itself is marked: Annotated[…, "
+    "CustomFilter]."
 )
 def a_filter_of_a_hybrid_without_an_expression() -> object:
     return listed(Opus, quiet=(str | None, None))
@@ -1664,9 +1665,9 @@ def test_rows_of_a_query_that_are_read() -> None:
 
 
 @refused(
-    "Rows.require_match is true, and no version of a row can be named. Let Scribe inherit from "
+    "Rows.require_if_match is true, and no version of a row can be named. Let Scribe inherit from "
     "Versioned."
 )
 def versions_that_are_wanted_and_not_counted() -> object:
-    resource = resource_of(Scribe, require_match=True)
+    resource = resource_of(Scribe, require_if_match=True)
     return declare(Scribe, create=WRITER, resource=resource)

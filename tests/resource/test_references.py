@@ -9,7 +9,14 @@ from httpx2 import AsyncClient
 from sqlalchemy import Select
 from typing_extensions import override
 
-from brickwork import Invalid, Resource, Route, Scopes, crud_router, install
+from brickwork import (
+    ReferenceScopes,
+    Resource,
+    StrictRoute,
+    UnprocessableContent,
+    crud_router,
+    install,
+)
 from tests.support.bodies import shown, summary
 from tests.support.calls import calling
 from tests.support.recording import statements
@@ -44,11 +51,11 @@ class Cities(Resource[City]):
     countries: Annotated[Countries, Depends()]
 
     @override
-    def references(self) -> Scopes:
+    def reference_scopes(self) -> ReferenceScopes:
         return {"country_code": self.countries.query()}
 
 
-router = APIRouter(route_class=Route)
+router = APIRouter(route_class=StrictRoute)
 
 
 @router.post("/towns", status_code=204)
@@ -140,7 +147,7 @@ async def test_it_holds_in_a_handler_of_ones_own(client: AsyncClient) -> None:
 async def test_it_holds_in_a_script(shop: Shop) -> None:
     async with shop.session() as session:
         session.add_all([Country(code="AA", name="A"), Country(code="BA", name="B")])
-    with pytest.raises(Invalid) as refusal:
+    with pytest.raises(UnprocessableContent) as refusal:
         await _settle(shop, "BA")
     assert [each.pointer for each in refusal.value.errors] == ["#/country_code"]
     await _settle(shop, "AA")

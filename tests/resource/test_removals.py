@@ -206,7 +206,7 @@ ROUTERS = [
 async def database(
     request: pytest.FixtureRequest, tables: Tables, backend: str
 ) -> AsyncIterator[Database]:
-    database = Database(await tables.of(Base.metadata, backend), fast=FAST[request.param])
+    database = Database(await tables.of(Base.metadata, backend), fast_path=FAST[request.param])
     yield database
     await database.dispose()
 
@@ -223,7 +223,7 @@ async def test_foreign_key_decides_about_rows_that_refer_to_a_removed_row(
     backend: str,
     fast: bool,  # noqa: FBT001 — a parameter of the test
 ) -> None:
-    database = Database(await tables.of(Paired.metadata, backend), fast=fast)
+    database = Database(await tables.of(Paired.metadata, backend), fast_path=fast)
     async with serving_routers(database, *(each.router for each in PAIRS)) as client:
         answers = {each.case: await each.removed(client, database) for each in PAIRS}
     assert answers == {each.case: each.answer for each in PAIRS}

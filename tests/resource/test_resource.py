@@ -13,15 +13,15 @@ from typing_extensions import override
 
 from brickwork import (
     Conflict,
-    Invalid,
+    CustomFilter,
     ListQuery,
     Model,
-    Narrowing,
     NotFound,
     Page,
     Resource,
+    ServiceUnavailable,
     SortKey,
-    Unavailable,
+    UnprocessableContent,
     crud_router,
     get_or_404,
     install,
@@ -207,12 +207,12 @@ async def test_annotations_may_be_strings(empty_url: str) -> None:
 
 class CityQuery(ListQuery[City]):
     name: str | None = None
-    longer_than: Annotated[int | None, Narrowing] = None
+    longer_than: Annotated[int | None, CustomFilter] = None
 
     @override
-    def narrow(self, rows: Select[City]) -> Select[City]:
+    def filter(self, rows: Select[City]) -> Select[City]:
         longer = func.length(City.name) > (self.longer_than or 0)
-        return super().narrow(rows).where(longer)
+        return super().filter(rows).where(longer)
 
     @override
     def sort_keys(self) -> Sequence[SortKey[str]]:
@@ -280,7 +280,7 @@ async def test_a_step_may_refuse(empty_url: str) -> None:
         @override
         async def create(self, row: City, /) -> None:
             if row.people == 0:
-                raise Invalid("A capital has people.")
+                raise UnprocessableContent("A capital has people.")
             await super().create(row)
 
         @override
@@ -362,7 +362,7 @@ async def test_what_no_item_is_to_blame_for_is_told_of_none(
             calls.append(row.name)
             if when == "at once" or len(calls) > len(items):
                 if failure == "503":
-                    raise Unavailable("The database is away.")
+                    raise ServiceUnavailable("The database is away.")
                 await self.session.execute(text("SELECT nothing FROM nowhere"))
             await super().update(row, changes)
 

@@ -23,7 +23,7 @@ from sqlalchemy.types import TypeEngine
 from typing_extensions import override
 
 from brickwork import Entity, ReadSchema, Schema
-from brickwork.schemas.derived import bounds_of, fitted, replacement
+from brickwork.schemas.derived import column_bounds, fit_to_model, replace_schema
 from brickwork.schemas.strictness import INT64, Bounds
 
 
@@ -108,7 +108,7 @@ INT32 = {"ge": -(2**31), "le": 2**31 - 1}
     ],
 )
 def test_a_column_says_what_it_can_hold(kind: TypeEngine[Any], bounds: Bounds) -> None:
-    assert bounds_of(Column("a", kind)) == bounds
+    assert column_bounds(Column("a", kind)) == bounds
 
 
 @pytest.mark.parametrize(
@@ -125,17 +125,20 @@ def test_a_fitted_schema_is_no_wider_than_the_columns(
     sent: dict[str, object], place: tuple[str], code: str
 ) -> None:
     with pytest.raises(ValidationError) as error:
-        fitted(BrickCreate, Brick).model_validate(sent)
+        fit_to_model(BrickCreate, Brick).model_validate(sent)
     assert [(each["loc"], each["type"]) for each in error.value.errors()] == [(place, code)]
 
 
 def test_a_fitted_schema_accepts_what_the_columns_hold() -> None:
     sent = {"name": "abcde", "mark": "ab", "count": 2**15 - 1, "note": "a" * 999, "label": "a" * 9}
-    assert fitted(BrickCreate, Brick).model_validate(sent).model_dump() == {**sent, "tags": {}}
+    assert fit_to_model(BrickCreate, Brick).model_validate(sent).model_dump() == {
+        **sent,
+        "tags": {},
+    }
 
 
 def test_fitting_keeps_what_openapi_shows_and_the_schema_itself() -> None:
-    schema = fitted(BrickCreate, Brick)
+    schema = fit_to_model(BrickCreate, Brick)
     assert issubclass(schema, BrickCreate)
     assert (schema.__name__, schema.__module__, schema.__doc__) == (
         "BrickCreate",
@@ -147,14 +150,14 @@ def test_fitting_keeps_what_openapi_shows_and_the_schema_itself() -> None:
 
 
 def test_a_fitted_partial_schema_is_still_partial() -> None:
-    schema = fitted(BrickUpdate, Brick)
+    schema = fit_to_model(BrickUpdate, Brick)
     assert schema.model_validate({}).model_fields_set == set()
     with pytest.raises(ValidationError, match="at most 5 characters"):
         schema.model_validate({"name": "abcdef"})
 
 
 def test_a_replacement_may_name_what_is_only_read() -> None:
-    schema = replacement(BrickCreate, BrickRead)
+    schema = replace_schema(BrickCreate, BrickRead)
     assert (schema.__name__, schema.__module__) == ("BrickReplace", __name__)
     assert schema.model_fields.keys() - BrickCreate.model_fields.keys() == {"id", "weight"}
     assert schema.model_validate({"name": "a"}).model_fields_set == {"name"}
@@ -165,7 +168,7 @@ def test_a_replacement_may_name_what_is_only_read() -> None:
 
 
 def test_what_is_only_read_is_read_only_in_a_replacement() -> None:
-    fields = replacement(BrickCreate, BrickRead).model_json_schema()["properties"]
+    fields = replace_schema(BrickCreate, BrickRead).model_json_schema()["properties"]
     assert {name for name in fields if fields[name].get("readOnly")} == {"id", "weight"}
 
 
@@ -182,7 +185,7 @@ def test_a_replacement_is_as_strict_as_what_it_replaces_with(
     sent: dict[str, object], place: tuple[str], code: str
 ) -> None:
     with pytest.raises(ValidationError) as error:
-        replacement(BrickCreate, BrickRead).model_validate(sent)
+        replace_schema(BrickCreate, BrickRead).model_validate(sent)
     assert [(each["loc"], each["type"]) for each in error.value.errors()] == [(place, code)]
 
 
@@ -190,5 +193,5 @@ def test_a_replacement_takes_the_written_field_where_both_have_it() -> None:
     class Shown(BaseModel):
         count: str
 
-    schema = replacement(BrickCreate, Shown)
+    schema = replace_schema(BrickCreate, Shown)
     assert schema.model_fields["count"].annotation is int

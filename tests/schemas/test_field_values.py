@@ -27,7 +27,7 @@ from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
 from brickwork import Schema
-from brickwork.schemas.field_values import Fields
+from brickwork.schemas.field_values import FieldValues
 from tests.support.declaring import schema
 
 NONE: Final = type(None)
@@ -96,7 +96,7 @@ ACCEPTED: Final[Mapping[str, tuple[Any, list[Any]]]] = {
 
 @pytest.mark.parametrize(("annotation", "kinds"), ACCEPTED.values(), ids=ACCEPTED.keys())
 def test_the_classes_that_a_field_accepts(annotation: Any, kinds: list[Any]) -> None:
-    fields = Fields(schema("Row", BaseModel, value=annotation))
+    fields = FieldValues(schema("Row", BaseModel, value=annotation))
     assert [each.kind for each in fields.accepted("value")] == kinds
 
 
@@ -116,12 +116,12 @@ DUMPED: Final[Mapping[str, tuple[Any, list[Any]]]] = {
 
 @pytest.mark.parametrize(("annotation", "kinds"), DUMPED.values(), ids=DUMPED.keys())
 def test_the_classes_that_a_field_dumps(annotation: Any, kinds: list[Any]) -> None:
-    fields = Fields(schema("Row", BaseModel, value=annotation))
+    fields = FieldValues(schema("Row", BaseModel, value=annotation))
     assert [each.kind for each in fields.dumped("value")] == kinds
 
 
 def test_code_of_the_author_opens_a_field() -> None:
-    fields = Fields(
+    fields = FieldValues(
         schema("Row", BaseModel, value=Annotated[UUID, BeforeValidator(UUID)], url=HttpUrl)
     )
     assert [each.open for each in fields.accepted("value")] == [True]
@@ -142,7 +142,7 @@ def test_code_of_the_author_opens_a_field() -> None:
     ],
 )
 def test_the_classes_within_a_document(annotation: Any, kinds: set[Any]) -> None:
-    fields = Fields(schema("Row", BaseModel, value=annotation))
+    fields = FieldValues(schema("Row", BaseModel, value=annotation))
     found = [each for leaf in fields.dumped("value") for each in fields.within(leaf)]
     assert {each.kind for each in found} == kinds
 
@@ -156,7 +156,7 @@ def test_the_fields_of_a_schema_whose_validator_is_called_before() -> None:
         def check(cls, row: object) -> object:
             return row
 
-    fields = Fields(Row)
+    fields = FieldValues(Row)
     assert [each.kind for each in fields.accepted("value")] == [int]
     assert fields.is_read_by_code
 
@@ -167,5 +167,5 @@ def test_the_values_of_an_enum() -> None:
 
         value: Colour
 
-    (leaf,) = Fields(Row).dumped("value")
+    (leaf,) = FieldValues(Row).dumped("value")
     assert (leaf.kind, leaf.choices) == (str, ("red",))

@@ -12,8 +12,17 @@ from sqlalchemy import MetaData, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 from typing_extensions import override
 
-from brickwork import Database, Model, ReadSchema, Resource, Route, Schema, Session, crud_router
-from brickwork.schemas.names import as_mapped, of_request
+from brickwork import (
+    Database,
+    Model,
+    ReadSchema,
+    Resource,
+    Schema,
+    SessionDep,
+    StrictRoute,
+    crud_router,
+)
+from brickwork.schemas.names import mapped_names, request_names
 from tests.support.bodies import summary
 from tests.support.both import serving_routers
 from tests.support.tables import Tables
@@ -76,43 +85,43 @@ class Keys(Resource[Key]):
         await super().create(row)
 
 
-routes = APIRouter(route_class=Route)
+routes = APIRouter(route_class=StrictRoute)
 plain = APIRouter()
 
 
-def added(session: Session, name: str) -> None:
+def added(session: SessionDep, name: str) -> None:
     session.add(Key(short_name=name))
 
 
 @routes.post("/body")
-async def of_body(session: Session, data: KeyCreate) -> None:
+async def of_body(session: SessionDep, data: KeyCreate) -> None:
     added(session, data.short_name)
 
 
 @plain.post("/plain")
-async def of_plain(session: Session, data: KeyCreate) -> None:
+async def of_plain(session: SessionDep, data: KeyCreate) -> None:
     added(session, data.short_name)
 
 
 @routes.post("/optional")
-async def of_optional(session: Session, data: KeyCreate | None = None) -> None:
+async def of_optional(session: SessionDep, data: KeyCreate | None = None) -> None:
     added(session, data.short_name if data else "taken")
 
 
 @routes.post("/parts")
-async def of_parts(session: Session, data: KeyCreate, other: Tagged) -> None:
+async def of_parts(session: SessionDep, data: KeyCreate, other: Tagged) -> None:
     added(session, data.short_name + other.tag)
 
 
 @routes.post("/single")
 async def of_single(
-    session: Session, short_name: Annotated[str, Body(embed=True, alias="short")]
+    session: SessionDep, short_name: Annotated[str, Body(embed=True, alias="short")]
 ) -> None:
     added(session, short_name)
 
 
 @routes.post("/query")
-async def of_query(session: Session, short_name: str) -> None:
+async def of_query(session: SessionDep, short_name: str) -> None:
     added(session, short_name)
 
 
@@ -121,28 +130,28 @@ async def named(short_name: str) -> str:
 
 
 @routes.post("/dependency")
-async def of_dependency(session: Session, name: Annotated[str, Depends(named)]) -> None:
+async def of_dependency(session: SessionDep, name: Annotated[str, Depends(named)]) -> None:
     added(session, name)
 
 
 @routes.post("/model")
-async def of_model(session: Session, data: Annotated[KeyQuery, Query()]) -> None:
+async def of_model(session: SessionDep, data: Annotated[KeyQuery, Query()]) -> None:
     added(session, data.short_name)
 
 
 @routes.post("/nothing")
-async def of_nothing(session: Session) -> None:
+async def of_nothing(session: SessionDep) -> None:
     added(session, "taken")
 
 
 @routes.post("/list")
-async def of_list(session: Session, data: list[KeyCreate]) -> None:
+async def of_list(session: SessionDep, data: list[KeyCreate]) -> None:
     for each in data:
         added(session, each.short_name)
 
 
 @routes.post("/free")
-async def of_free(session: Session, data: dict[str, Any]) -> None:
+async def of_free(session: SessionDep, data: dict[str, Any]) -> None:
     added(session, data["short_name"])
 
 
@@ -190,4 +199,4 @@ async def test_conflict_of_another_row_names_nothing(client: AsyncClient) -> Non
 
 
 def test_work_without_a_route_has_the_names_of_the_mapping() -> None:
-    assert of_request({}) is as_mapped
+    assert request_names({}) is mapped_names

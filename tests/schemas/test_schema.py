@@ -37,7 +37,7 @@ from pydantic import (
 from sqlalchemy import select
 from typing_extensions import TypedDict, override
 
-from brickwork import ListQuery, Narrowing, ReadSchema, Schema
+from brickwork import CustomFilter, ListQuery, ReadSchema, Schema
 from brickwork.schemas.schema import is_pure, pure_fields
 from brickwork.schemas.strictness import INT64
 from tests.support.shop import City
@@ -329,7 +329,7 @@ def test_the_numbers_of_a_query_have_bounds(name: str, text: str, code: str) -> 
 
 def test_a_list_query_narrows_nothing_by_itself() -> None:
     rows = select(City)
-    assert QUERY.validate_python({}).narrow(rows) is rows
+    assert QUERY.validate_python({}).filter(rows) is rows
 
 
 def test_a_model_that_does_not_guard_itself_is_an_error_of_the_author() -> None:
@@ -343,13 +343,13 @@ def test_a_model_that_does_not_guard_itself_is_an_error_of_the_author() -> None:
 
 
 class Search(ListQuery[City]):
-    text: Annotated[str, Narrowing] = ""
-    number: Annotated[float, Narrowing] = 0
-    whole: Annotated[int, Narrowing] = 0
-    at: Annotated[datetime | None, Narrowing] = None
-    key: Annotated[UUID | None, Narrowing] = None
-    open: Annotated[bool, Narrowing] = False
-    state: Annotated[Literal["on", "off"], Narrowing] = "on"
+    text: Annotated[str, CustomFilter] = ""
+    number: Annotated[float, CustomFilter] = 0
+    whole: Annotated[int, CustomFilter] = 0
+    at: Annotated[datetime | None, CustomFilter] = None
+    key: Annotated[UUID | None, CustomFilter] = None
+    open: Annotated[bool, CustomFilter] = False
+    state: Annotated[Literal["on", "off"], CustomFilter] = "on"
 
 
 @pytest.mark.parametrize(

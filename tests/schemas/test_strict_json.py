@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from brickwork import Invalid, Limits, Malformed
-from brickwork.limits import current
+from brickwork import BadRequest, Limits, UnprocessableContent
+from brickwork.limits import current_limits
 from brickwork.problems import ContentTooLarge, Problem
-from brickwork.schemas.strict_json import is_array, is_object, parse
+from brickwork.schemas.strict_json import is_array, is_object, parse_json
 from tests.support.values import VALID, law
 
 MAX_DEPTH = Limits().depth
@@ -43,15 +43,17 @@ def test_valid_json_is_read_as_python_reads_it(
     *, document: Any, ascii_only: bool, indent: int | None
 ) -> None:
     text = json.dumps(document, ensure_ascii=ascii_only, indent=indent)
-    assert repr(parse(text.encode())) == repr(json.loads(text))  # 1, 1.0 and True are three things
+    assert repr(parse_json(text.encode())) == repr(
+        json.loads(text)
+    )  # 1, 1.0 and True are three things
 
 
 @law
 @given(st.binary(max_size=40) | NEARLY)
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     try:
-        document = parse(raw)
-    except (Malformed, Invalid):
+        document = parse_json(raw)
+    except (BadRequest, UnprocessableContent):
         return
     assert repr(document) == repr(json.loads(raw))
 
@@ -81,13 +83,13 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     ],
 )
 def test_what_is_no_json_text_is_malformed(raw: bytes, detail: str) -> None:
-    with pytest.raises(Malformed) as refused:
-        parse(raw)
+    with pytest.raises(BadRequest) as refused:
+        parse_json(raw)
     assert refused.value.detail == detail
 
 
 def test_the_same_key_in_two_objects_is_no_ambiguity() -> None:
-    assert parse(b'[{"a": 1}, {"a": {"a": 2}}]') == [{"a": 1}, {"a": {"a": 2}}]
+    assert parse_json(b'[{"a": 1}, {"a": {"a": 2}}]') == [{"a": 1}, {"a": {"a": 2}}]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,7 @@ def test_the_same_key_in_two_objects_is_no_ambiguity() -> None:
 def test_a_number_no_double_holds_is_infinite_and_no_other_changes(
     raw: bytes, document: list[float]
 ) -> None:
-    assert repr(parse(raw)) == repr(document)
+    assert repr(parse_json(raw)) == repr(document)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ def test_a_number_no_double_holds_is_infinite_and_no_other_changes(
     ids=["arrays", "arrays with a value", "objects", "both", "side by side", "in text"],
 )
 def test_a_document_may_nest_as_deep_as_the_contract_says(raw: bytes) -> None:
-    assert parse(raw) == json.loads(raw)
+    assert parse_json(raw) == json.loads(raw)
 
 
 @pytest.mark.parametrize(
@@ -148,8 +150,8 @@ def test_a_document_may_nest_as_deep_as_the_contract_says(raw: bytes) -> None:
     ],
 )
 def test_a_document_that_nests_deeper_is_invalid(raw: bytes) -> None:
-    with pytest.raises(Invalid) as refused:
-        parse(raw)
+    with pytest.raises(UnprocessableContent) as refused:
+        parse_json(raw)
     (fault,) = refused.value.errors
     assert (fault.code, fault.pointer) == ("too_deep", "#")
 
@@ -162,12 +164,12 @@ def count(document: Any) -> int:
 
 
 def limited(raw: bytes, values: int) -> object:
-    """Return what `parse` does where a document may have so many *values*."""
-    token = current.set(Limits(values=values))
+    """Return what `parse_json` does where a document may have so many *values*."""
+    token = current_limits.set(Limits(values=values))
     try:
-        return parse(raw)
+        return parse_json(raw)
     finally:
-        current.reset(token)
+        current_limits.reset(token)
 
 
 @law
@@ -201,30 +203,30 @@ def test_marks_in_text_are_no_values(raw: bytes) -> None:
     ("raw", "error"),
     [
         (b"[" + b"1," * 200_000, ContentTooLarge),
-        (b"[" * 200_000, Invalid),
-        (b"[" + arrays(65) + b"," + b"[]," * 200_000 + b"1]", Invalid),
-        (b'"' + b",[" * 200_000, Malformed),
-        (b'"\\"' * 200_000, Malformed),
-        (b'"' * 400_001, Malformed),
-        (b"\\" * 400_001, Malformed),
+        (b"[" * 200_000, UnprocessableContent),
+        (b"[" + arrays(65) + b"," + b"[]," * 200_000 + b"1]", UnprocessableContent),
+        (b'"' + b",[" * 200_000, BadRequest),
+        (b'"\\"' * 200_000, BadRequest),
+        (b'"' * 400_001, BadRequest),
+        (b"\\" * 400_001, BadRequest),
     ],
     ids=["values", "brackets", "deep first", "text", "quotes in text", "quotes", "backslashes"],
 )
 def test_broken_document_beyond_a_limit(raw: bytes, error: type[Problem]) -> None:
     with pytest.raises(error):
-        parse(raw)
+        parse_json(raw)
 
 
 def test_garbage_is_collected_as_before() -> None:
     many = b"[" + b"1," * 2_000 + b"1]"
     gc.disable()
     try:
-        parse(many)
+        parse_json(many)
         assert not gc.isenabled()
     finally:
         gc.enable()
-    with pytest.raises(Malformed):
-        parse(many + b"]")
+    with pytest.raises(BadRequest):
+        parse_json(many + b"]")
     assert gc.isenabled()
 
 

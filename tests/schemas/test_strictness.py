@@ -10,12 +10,12 @@ from hypothesis import given
 from pydantic import ValidationError
 from pydantic_core import CoreSchema, SchemaValidator, core_schema as cs
 
-from brickwork.schemas.strictness import INT64, bound, guard
+from brickwork.schemas.strictness import INT64, apply_column_bounds, make_strict
 from tests.support.values import WILD, law
 
 
 def validator(schema: CoreSchema) -> SchemaValidator:
-    return SchemaValidator(guard(schema, dict))
+    return SchemaValidator(make_strict(schema, dict))
 
 
 def refused(schema: CoreSchema, value: object) -> list[str]:
@@ -194,14 +194,14 @@ def fields(**kinds: CoreSchema) -> CoreSchema:
 def test_a_guarded_schema_is_a_new_one() -> None:
     schema = fields(a=cs.list_schema(INT), b=TEXT)
     before = deepcopy({k: v for k, v in schema.items() if k != "function"})
-    guard(schema, dict)
-    bound(schema, {"a": {"int": {"le": 1}}})
+    make_strict(schema, dict)
+    apply_column_bounds(schema, {"a": {"int": {"le": 1}}})
     assert {k: v for k, v in schema.items() if k != "function"} == before
 
 
 def bounds(schema: CoreSchema, field: str, limits: dict[str, dict[str, int]]) -> Any:
     """Return the node of *field* held within *limits*."""
-    narrowed = bound(schema, {field: limits})
+    narrowed = apply_column_bounds(schema, {field: limits})
     return narrowed["schema"]["fields"][field]["schema"]
 
 
@@ -226,10 +226,10 @@ def test_limits_reach_what_stands_inside_a_field_and_no_other_field() -> None:
     schema = fields(a=cs.nullable_schema(TEXT), b=TEXT)
     limits = {"str": {"max_length": 5}}
     assert bounds(schema, "a", limits)["schema"] == {"type": "str", "max_length": 5}
-    narrowed = bound(schema, {"a": limits})
+    narrowed = apply_column_bounds(schema, {"a": limits})
     assert narrowed["schema"]["fields"]["b"]["schema"] == {"type": "str"}
 
 
 def test_without_limits_a_schema_stays_what_it_is() -> None:
     schema = fields(a=TEXT)
-    assert bound(schema, {}) is schema
+    assert apply_column_bounds(schema, {}) is schema

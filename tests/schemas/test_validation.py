@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, TypeAdapter, ValidationError, Wr
 from typing_extensions import TypedDict
 
 from brickwork import Schema
-from brickwork.schemas.strictness import FaultLimit
+from brickwork.schemas.strictness import ErrorLimit
 
 
 class Calls:
@@ -203,7 +203,7 @@ class Typed(TypedDict):
 
 def count(kind: Any, document: object) -> int:
     """Return how many faults are named in *document*, as the body of a route."""
-    body: Any = Annotated[kind, FaultLimit()]
+    body: Any = Annotated[kind, ErrorLimit()]
     with pytest.raises(ValidationError) as error:
         TypeAdapter[Any](body).validate_python(document)
     return error.value.error_count()

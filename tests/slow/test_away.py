@@ -87,7 +87,7 @@ def send(processes: list[int], number: signal.Signals) -> None:
 async def test_server_whose_processes_are_stopped_is_a_503_in_time(
     url: str, log: Log, *, fast: bool
 ) -> None:
-    async with calling_stores(Database(url, fast=fast, pool_timeout=3)) as client:
+    async with calling_stores(Database(url, fast_path=fast, pool_timeout=3)) as client:
         assert await ask_all(client) == WELL
         stopped = await processes(url)
         send(stopped, signal.SIGSTOP)
@@ -107,7 +107,7 @@ async def test_many_requests_wait_for_a_silent_server_no_longer_than_one(
     url: str, *, fast: bool
 ) -> None:
     async with Proxy(url) as proxy:
-        small = Database(proxy.url, fast=fast, pool_size=2, pool_timeout=4)
+        small = Database(proxy.url, fast_path=fast, pool_size=2, pool_timeout=4)
         async with calling_stores(small) as client:
             assert await ask_all(client) == WELL
             proxy.freeze()
@@ -122,7 +122,7 @@ async def test_many_requests_wait_for_a_silent_server_no_longer_than_one(
 async def test_server_that_crashes_and_recovers_is_a_503_until_then(
     url: str, log: Log, *, fast: bool
 ) -> None:
-    database = Database(url, fast=fast)
+    database = Database(url, fast_path=fast)
     async with calling_stores(database) as client:
         assert await ask_all(client) == WELL
         _, *backends = await processes(url)
@@ -224,7 +224,7 @@ async def test_server_that_is_not_trusted_is_a_503(  # noqa: PLR0913 — a case
     url: str, certificate: Path, query: str, cause: str, log: Log, *, fast: bool
 ) -> None:
     own = f"{url}?{query.format(file=certificate)}"
-    async with calling_stores(Database(own, fast=fast)) as client:
+    async with calling_stores(Database(own, fast_path=fast)) as client:
         assert await ask(client, "row") == BUSY
         assert await ask(client, "create") == BUSY
     (line,) = log.take()

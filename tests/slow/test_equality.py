@@ -248,7 +248,7 @@ async def test_the_answers_are_the_same_on_both_lanes(
     for fast, coalesce in ((True, True), (True, False), (False, True)):
         url = databases.migrated(backend)
         app = create_app(Settings(database_url=url))
-        app.router.lifespan_context = Database(url, fast=fast, coalesce=coalesce).lifespan
+        app.router.lifespan_context = Database(url, fast_path=fast, coalesce=coalesce).lifespan
         async with serving(app) as client:
             found.append(await played(client, "\n".join([*_BEGINNING, *lines])))
     databases.drop()

@@ -42,7 +42,7 @@ async def test_no_body_holds_the_event_loop(
     assert len(heavy.BODIES) >= 50
     assert max(map(len, heavy.BODIES.values())) == heavy.SIZE
     gaps: dict[str, float] = {}
-    database = Database(databases.empty(backend), fast=bool(fast))
+    database = Database(databases.empty(backend), fast_path=bool(fast))
     async with heavy.calling_records(database) as client:
         for path, body in FIRST.items():
             await gap(client, "POST", path, body)

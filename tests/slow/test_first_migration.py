@@ -38,8 +38,8 @@ from brickwork import (
     UTCDateTime,
     Versioned,
     code_points,
-    live_reference,
-    live_unique,
+    soft_delete_foreign_key,
+    unique_unless_deleted,
 )
 
 
@@ -61,9 +61,9 @@ class Article(Entity, Timestamped, Versioned, SoftDelete, Audited, Published):
     printed_at: Mapped[datetime] = mapped_column(UTCDateTime, server_default=func.now())
     author_id: Mapped[UUID | None] = mapped_column(ForeignKey("authors.id"))
     __table_args__ = (
-        live_unique("slug"),
-        live_unique("author_id", "title"),
-        Index("ix_articles_title", "title", "id", postgresql_ops=code_points("title")),
+        unique_unless_deleted("slug"),
+        unique_unless_deleted("author_id", "title"),
+        Index("ix_articles_title", "title", "id", postgresql_ops=c_collation("title")),
         CheckConstraint("views >= 0", name="views"),
     )
 
@@ -73,7 +73,7 @@ class Comment(Entity, Timestamped):
     article_id: Mapped[UUID]
     article_is_deleted: Mapped[bool] = mapped_column(default=False)
     body: Mapped[str]
-    __table_args__ = (live_reference("article_id", "article_is_deleted", Article),)
+    __table_args__ = (soft_delete_foreign_key("article_id", "article_is_deleted", Article),)
 
 
 class Country(Model):

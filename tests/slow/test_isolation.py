@@ -10,7 +10,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import func, select
 from typing_extensions import override
 
-from brickwork import Database, Isolation, crud_router, install
+from brickwork import Database, IsolationLevel, crud_router, install
 from tests.support import shop
 from tests.support.calls import calling
 from tests.support.services import Service
@@ -35,7 +35,7 @@ class Census(Cities):
 class SerializableCensus(Census):
     """The same, serializable whatever the database is."""
 
-    isolation = "serializable"
+    isolation_level = "serializable"
 
 
 def app_over(database: Database, cities: type[Cities]) -> FastAPI:
@@ -70,11 +70,11 @@ async def statuses_of(client: AsyncClient, method: str, path: str, times: int) -
 async def test_12_serializable_writers_lose_no_update(
     shop_service: Service,
     backend: str,
-    level: Isolation,
+    level: IsolationLevel,
     cities: type[Cities],
     record_property: Callable[[str, object], None],
 ) -> None:
-    database = Database(shop_service.url, pool_size=12, isolation=level)
+    database = Database(shop_service.url, pool_size=12, isolation_level=level)
     async with calling(app_over(database, cities)) as client:
         await client.post("/cities", json={"name": "A"})
         before = database.retries

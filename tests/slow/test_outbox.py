@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from brickwork import Consumer, Database, Isolation, OutboxEvent, forget_events, read_events
+from brickwork import Consumer, Database, IsolationLevel, OutboxEvent, delete_events, read_events
 from tests.support.blog import Article
 from tests.support.commits import CommitOrder, race, repeat_until_alone
 from tests.support.services import Service
@@ -21,7 +21,7 @@ def slugs_of(found: Sequence[OutboxEvent]) -> list[str]:
 
 async def take(database: Database, name: str, limit: int) -> list[str]:
     async with database.session() as session:
-        return slugs_of(await Consumer(name).take(session, limit=limit))
+        return slugs_of(await Consumer(name).fetch(session, limit=limit))
 
 
 async def create_articles(database: Database, *slugs: str) -> None:
@@ -37,7 +37,7 @@ async def test_30_writers_publish_in_the_order_of_their_commits(blog_service: Se
         async with one.session(readonly=True) as session:
             stored = await read_events(session, 0, limit=10_000)
 
-    assert [each.number for each in seen] == [each.number for each in stored]
+    assert [each.sequence for each in seen] == [each.sequence for each in stored]
     assert len(stored) == 420  # two of each article that is not rolled back
     slugs = slugs_of(stored)
     assert slugs[::2] == slugs[1::2]  # the events of a transaction stand together
@@ -65,13 +65,13 @@ async def test_consumers_of_one_name_share_events_while_there_are_new_ones(
 
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
 async def test_consumers_that_begin_while_events_are_forgotten_miss_none(
-    blog_service: Service, isolation: Isolation
+    blog_service: Service, isolation: IsolationLevel
 ) -> None:
-    database = Database(blog_service.url, isolation=isolation)
+    database = Database(blog_service.url, isolation_level=isolation)
 
     async def forget() -> None:
         async with database.session() as session:
-            await forget_events(session, before=ALWAYS)
+            await delete_events(session, before=ALWAYS)
 
     async with database.lifespan(None):
         for turn in range(5):

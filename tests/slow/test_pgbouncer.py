@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import text
 
-from brickwork import Database, Isolation, Session
+from brickwork import Database, IsolationLevel, SessionDep
 from tests.support.calls import calling
 from tests.support.databases import Databases
 from tests.support.journal import Log, execute
@@ -47,9 +47,9 @@ async def test_requests_of_two_processes_use_three_servers(
     url: str, log: Log, way: str, *, fast: bool
 ) -> None:
     one, other = (
-        Database(f"{url}?pgbouncer=true", fast=fast)
+        Database(f"{url}?pgbouncer=true", fast_path=fast)
         if way == "a parameter"
-        else Database(url, pooler=True, fast=fast)
+        else Database(url, pooler=True, fast_path=fast)
         for _ in range(2)
     )
     kinds = [each for each in WELL if each != "export"] * 10
@@ -67,7 +67,7 @@ async def test_reads_are_read_only(url: str, direct: str, *, fast: bool) -> None
         "CREATE VIEW stores AS SELECT code, rank, country_code,"
         " current_setting('transaction_read_only') AS name FROM others",
     )
-    async with calling_stores(Database(url, pooler=True, fast=fast)) as client:
+    async with calling_stores(Database(url, pooler=True, fast_path=fast)) as client:
         assert (await client.get("/stores/a")).json()["name"] == "ON"
         assert [each["name"] for each in (await client.get("/stores")).json()] == ["ON"]
         export = await client.get("/stores", headers={"accept": "application/x-ndjson"})
@@ -76,7 +76,7 @@ async def test_reads_are_read_only(url: str, direct: str, *, fast: bool) -> None
 
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
 async def test_writes_are_isolated_as_declared(
-    url: str, direct: str, isolation: Isolation, *, fast: bool
+    url: str, direct: str, isolation: IsolationLevel, *, fast: bool
 ) -> None:
     await execute(
         direct,
@@ -85,7 +85,7 @@ async def test_writes_are_isolated_as_declared(
         "CREATE TRIGGER show BEFORE INSERT OR UPDATE ON stores"
         " FOR EACH ROW EXECUTE FUNCTION show()",
     )
-    database = Database(url, pooler=True, isolation=isolation, fast=fast)
+    database = Database(url, pooler=True, isolation_level=isolation, fast_path=fast)
     async with calling_stores(database) as client:
         for kind in ("create", "batch", "change", "replace"):
             assert (kind, await ask(client, kind)) == (kind, WELL[kind])
@@ -97,7 +97,7 @@ async def test_get_that_writes_is_refused_by_the_server(url: str) -> None:
     app = app_of(Database(url, pooler=True), stores())
 
     @app.get("/write")
-    async def write(session: Session) -> None:
+    async def write(session: SessionDep) -> None:
         await session.execute(text("DELETE FROM stores"))
 
     async with calling(app) as client:
@@ -108,7 +108,7 @@ async def test_get_that_writes_is_refused_by_the_server(url: str) -> None:
 async def test_export_reads_one_state(url: str, direct: str, *, fast: bool) -> None:
     rows = ", ".join(f"('s{n}', 'bread', 1)" for n in range(500))
     await execute(direct, f"INSERT INTO stores (code, name, rank) VALUES {rows}")  # noqa: S608
-    async with calling_stores(Database(url, pooler=True, fast=fast)) as client:
+    async with calling_stores(Database(url, pooler=True, fast_path=fast)) as client:
         accept = {"accept": "application/x-ndjson"}
         exports = (client.get("/stores", headers=accept) for _ in range(3))
         changes = (client.patch("/stores/a", json={"rank": n}) for n in range(3))
@@ -119,7 +119,7 @@ async def test_export_reads_one_state(url: str, direct: str, *, fast: bool) -> N
 async def test_service_that_does_not_know_of_the_pooler_is_told(
     url: str, log: Log, *, fast: bool
 ) -> None:
-    async with calling_stores(Database(url, fast=fast)) as client:
+    async with calling_stores(Database(url, fast_path=fast)) as client:
         assert await ask(client, "row") == BUSY
         assert await ask(client, "create") == BUSY
     cause = "unsupported startup parameter: default_transaction_isolation"
@@ -135,8 +135,10 @@ async def test_pooler_that_drops_a_promise_is_noticed(
 ) -> None:
     both = "default_transaction_isolation,default_transaction_read_only"
     with pooled(direct, ignored=both) as url:
-        isolation: Isolation = "serializable" if dropped.endswith("isolation") else "read committed"
-        database = Database(url, isolation=isolation, fast=fast)
+        isolation: IsolationLevel = (
+            "serializable" if dropped.endswith("isolation") else "read committed"
+        )
+        database = Database(url, isolation_level=isolation, fast_path=fast)
         async with calling_stores(database) as client:
             assert await ask(client, "row") == BUSY
         (line,) = log.take()

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 from typing_extensions import override
 
-from brickwork import Model, code_points
+from brickwork import Model, c_collation
 
 
 class Base(Model):
@@ -69,7 +69,7 @@ class Region(Base):
     land: Mapped[Land | None] = relationship(back_populates="parts")
 
     __table_args__ = (
-        Index("ix_parts_name", "name", "id", postgresql_ops=code_points("name")),
+        Index("ix_parts_name", "name", "id", postgresql_ops=c_collation("name")),
         Index("ix_parts_size", "size", "id"),
     )
 

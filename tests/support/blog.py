@@ -15,7 +15,7 @@ from brickwork import (
     Database,
     JSONDocument,
     Model,
-    Published,
+    PublishesEvents,
     ReadSchema,
     Resource,
     Schema,
@@ -23,7 +23,7 @@ from brickwork import (
     Timestamped,
     crud_router,
     install,
-    live_unique,
+    unique_unless_deleted,
 )
 
 
@@ -42,7 +42,7 @@ class Author(Base, Audited):
     handle: Mapped[str] = mapped_column(String(5), primary_key=True)
 
 
-class Comment(Base, Audited, Published):
+class Comment(Base, Audited, PublishesEvents):
     """A comment, which is deleted with its article; an event does not contain its text."""
 
     __tablename__ = "comments"
@@ -52,11 +52,11 @@ class Comment(Base, Audited, Published):
     article_id: Mapped[int] = mapped_column(ForeignKey("articles.id"))
 
     @override
-    def published(self) -> dict[str, Any]:
+    def event_data(self) -> dict[str, Any]:
         return {"article_id": self.article_id}
 
 
-class Article(Base, Timestamped, SoftDelete, Audited, Published):
+class Article(Base, Timestamped, SoftDelete, Audited, PublishesEvents):
     """An article of one site; its token is a secret."""
 
     __tablename__ = "articles"
@@ -79,7 +79,7 @@ class Article(Base, Timestamped, SoftDelete, Audited, Published):
     )
     comments: Mapped[list[Comment]] = relationship(cascade="all, delete-orphan")
 
-    __table_args__ = (live_unique("slug"), CheckConstraint(views >= 0, name="views"))
+    __table_args__ = (unique_unless_deleted("slug"), CheckConstraint(views >= 0, name="views"))
 
 
 class Tag(Base):

@@ -18,7 +18,7 @@ from brickwork import (
     ReadSchema,
     Resource,
     Schema,
-    Unavailable,
+    ServiceUnavailable,
     crud_router,
     install,
 )
@@ -54,7 +54,7 @@ class Articles(Resource[Article]):
         if row.slug == "secret":
             raise Conflict("This article is a secret.")
         if row.slug == "away":
-            raise Unavailable("The editor is away.")
+            raise ServiceUnavailable("The editor is away.")
         row.slug = row.slug.upper()
         await super().create(row)
 
@@ -68,7 +68,7 @@ class Articles(Resource[Article]):
 class Authors(Resource[Author]):
     """The authors, whose transactions are serializable."""
 
-    isolation = "serializable"
+    isolation_level = "serializable"
 
 
 def current_user() -> str:

@@ -33,7 +33,7 @@ class Clients:
     async def of(self, backend: str, *, fast: bool) -> AsyncClient:
         """Return the client of the application over *backend*."""
         if (backend, fast) not in self._known:
-            database = Database(self._databases.empty(backend), fast=fast)
+            database = Database(self._databases.empty(backend), fast_path=fast)
             for each in self._metadata:
                 await database.create_all(each)
             client = calling(app_of(database, *self._routers))

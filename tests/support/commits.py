@@ -11,7 +11,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, event
 from sqlalchemy.util import await_only
 
-from brickwork import Database, OutboxEvent, Unavailable, read_events
+from brickwork import Database, OutboxEvent, ServiceUnavailable, read_events
 from tests.support.blog import Article
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ async def repeat_until_alone(work: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await work()
-        except Unavailable as error:
+        except ServiceUnavailable as error:
             if not error.again:
                 raise
 
@@ -79,7 +79,7 @@ async def follow(database: Database, *, stopped: asyncio.Event) -> Sequence[Outb
     while True:
         last = stopped.is_set()
         async with database.session(readonly=True) as session:
-            found = await read_events(session, seen[-1].number if seen else 0, limit=7)
+            found = await read_events(session, seen[-1].sequence if seen else 0, limit=7)
         seen += found
         if last and not found:
             return seen

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.util import await_only
 
-from brickwork.database.errors import contended
+from brickwork.database.errors import serialization_conflict
 from tests.support.waiting import DEADLINE
 
 ATTEMPTS: Final = 8
@@ -23,7 +23,7 @@ def contention(failures: int) -> Generator[list[int]]:
     def fail(_: Connection) -> None:
         commits.append(len(commits) + 1)
         if len(commits) <= failures:
-            raise contended()
+            raise serialization_conflict()
 
     event.listen(Engine, "commit", fail)
     try:

@@ -13,15 +13,15 @@ from typing_extensions import override
 from brickwork import (
     Database,
     Entity,
-    Latest,
+    Limit,
     ListQuery,
     Model,
     ReadSchema,
     Resource,
-    Route,
     Schema,
-    Session,
+    SessionDep,
     SortBy,
+    StrictRoute,
     crud_router,
     embedding,
     get_or_404,
@@ -90,7 +90,7 @@ class NationUpdate(NationCreate, partial=True): ...
 
 class NationRead(NationBrief):
     id: UUID
-    writers: Annotated[list[WriterBrief], Latest(2)]
+    writers: Annotated[list[WriterBrief], Limit(2)]
 
 
 class WriterCreate(Schema):
@@ -103,7 +103,7 @@ class WriterUpdate(WriterCreate, partial=True): ...
 
 class WriterRead(WriterBrief):
     nation_id: UUID | None
-    books: Annotated[list[BookBrief], Latest(3)]
+    books: Annotated[list[BookBrief], Limit(3)]
 
 
 class BookCreate(Schema):
@@ -135,11 +135,11 @@ class Books(Resource[Book]): ...
 
 
 shown = embedding(Book, BookRead)
-by_hand = APIRouter(prefix="/by-hand", route_class=Route)
+by_hand = APIRouter(prefix="/by-hand", route_class=StrictRoute)
 
 
 @by_hand.get("/{id}", response_model=BookRead)
-async def get_book(id: str, session: Session) -> Book:  # noqa: A002
+async def get_book(id: str, session: SessionDep) -> Book:  # noqa: A002
     """Show a book as the declared endpoint does."""
     return await get_or_404(session, select(Book).options(*shown.options), id)
 

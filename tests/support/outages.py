@@ -75,7 +75,7 @@ async def store_url(databases: Databases, backend: str) -> str:
 
 def impatient(url: str, *, fast: bool) -> Database:
     """Return a database that nobody waits long for."""
-    return Database(url, fast=fast, pool_size=5, pool_timeout=TIMEOUT)
+    return Database(url, fast_path=fast, pool_size=5, pool_timeout=TIMEOUT)
 
 
 async def ask(client: AsyncClient, kind: str) -> Answer:

@@ -63,9 +63,9 @@ class Paths:
         """Connect to nothing yet; *metadata* has all tables of the database at *url*."""
         self._app = app
         self._metadata = metadata
-        self.fast = Database(url, fast=True)
-        self.alone = Database(url, fast=True, coalesce=False)
-        self.orm = Database(url, fast=False)
+        self.fast = Database(url, fast_path=True)
+        self.alone = Database(url, fast_path=True, coalesce=False)
+        self.orm = Database(url, fast_path=False)
 
     async def fill(self, rows: Rows) -> None:
         """Replace all rows."""

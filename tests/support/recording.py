@@ -81,7 +81,7 @@ def driver_statements() -> Generator[list[str]]:
 def record_fast_path() -> Generator[list[bool]]:
     """Collect, for each request that the fast path might answer, whether it did."""
     taken: list[bool] = []
-    answer: Any = vars(fastpath.Included)["__call__"]
+    answer: Any = vars(fastpath.BoundOperation)["__call__"]
 
     async def note(self: Any, request: Request) -> Any:
         response = await answer(self, request)
@@ -89,7 +89,7 @@ def record_fast_path() -> Generator[list[bool]]:
         return response
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fastpath.Included, "__call__", note)
+        patch.setattr(fastpath.BoundOperation, "__call__", note)
         yield taken
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, defer, load_only, mapped_column
 
-from brickwork import AuditEntry, Database, Model, Unavailable, audit_entries
+from brickwork import AuditEntry, Database, Model, ServiceUnavailable, audit_entries
 from tests.support import mappings
 from tests.support.blog import Article, Articles, Comment
 from tests.support.mappings import Chapter, Edition, Editor
@@ -376,7 +376,7 @@ async def test_update_of_a_row_that_another_deleted_is_unavailable(mapped: Datab
             await session.execute(delete(Edition), execution_options={"synchronize_session": False})
             edition.rating = 0.5
 
-    with pytest.raises(Unavailable, match="changing the same rows"):
+    with pytest.raises(ServiceUnavailable, match="changing the same rows"):
         await update()
     assert [each.action for each in await all_entries(mapped)] == ["create"]
 

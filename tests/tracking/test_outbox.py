@@ -15,12 +15,12 @@ from sqlalchemy.orm import Session as SyncSession
 from brickwork import (
     Conflict,
     Consumer,
+    ConsumerOffset,
     Database,
     Model,
     OutboxEvent,
-    OutboxPosition,
-    Session,
-    forget_events,
+    SessionDep,
+    delete_events,
     read_events,
 )
 from tests.support import blog
@@ -77,7 +77,7 @@ async def test_create_update_and_delete_are_events(client: AsyncClient, database
     await client.delete("/articles/1?purge=true")
 
     found = await events(database)
-    assert [(each.number, each.table_name, each.row_key, each.action) for each in found] == [
+    assert [(each.sequence, each.table_name, each.row_key, each.action) for each in found] == [
         (1, "articles", "1", "create"),
         (2, "articles", "1", "update"),
         (3, "articles", "1", "delete"),
@@ -235,7 +235,7 @@ async def test_request_that_fails_after_its_flush_is_no_event(blog_service: Serv
     app = blog.create_app(blog_service.url)
 
     @app.post("/refuse")
-    async def refuse(session: Session) -> None:
+    async def refuse(session: SessionDep) -> None:
         session.add_all(new_articles("lost"))
         await session.flush()
         raise Conflict("Not today.")
@@ -303,7 +303,7 @@ async def test_reader_sees_every_event_in_the_order_of_the_commits(blog_service:
         seen = await race(databases, order, writers=8, articles=3)
 
     stored = await events(blog_service.database)
-    assert [each.number for each in seen] == [each.number for each in stored]
+    assert [each.sequence for each in seen] == [each.sequence for each in stored]
     assert len(stored) == 32  # two of each article that is not rolled back
     slugs = slugs_of(stored)
     assert slugs[::2] == slugs[1::2]  # the events of a transaction stand together
@@ -334,7 +334,7 @@ async def test_reader_gets_events_after_a_number_up_to_a_limit(database: Databas
 
 async def take(database: Database, name: str, limit: int = 100) -> list[str]:
     async with database.session() as session:
-        return slugs_of(await Consumer(name).take(session, limit=limit))
+        return slugs_of(await Consumer(name).fetch(session, limit=limit))
 
 
 async def test_consumer_takes_each_event_once(database: Database) -> None:
@@ -363,7 +363,7 @@ async def test_consumers_do_not_share_events(database: Database) -> None:
 async def test_consumer_may_take_twice_in_one_transaction(database: Database) -> None:
     await create_articles(database, *"abc")
     async with database.session() as session:
-        found = [slugs_of(await Consumer("search").take(session, limit=1)) for _ in range(4)]
+        found = [slugs_of(await Consumer("search").fetch(session, limit=1)) for _ in range(4)]
 
     assert found == [["a"], ["b"], ["c"], []]
 
@@ -371,7 +371,7 @@ async def test_consumer_may_take_twice_in_one_transaction(database: Database) ->
 async def test_consumer_that_fails_takes_the_event_again(database: Database) -> None:
     async def take_and_fail() -> None:
         async with database.session() as session:
-            session.add(Tag(name=slugs_of(await Consumer("search").take(session))[0]))
+            session.add(Tag(name=slugs_of(await Consumer("search").fetch(session))[0]))
             raise ZeroDivisionError
 
     await create_articles(database, "a")
@@ -408,7 +408,7 @@ def test_consumer_has_a_name() -> None:
 
 async def forget(database: Database, before: datetime = ALWAYS) -> int:
     async with database.session() as session:
-        return await forget_events(session, before=before)
+        return await delete_events(session, before=before)
 
 
 async def test_old_events_are_forgotten(database: Database) -> None:
@@ -435,7 +435,7 @@ async def test_consumer_without_a_position_holds_no_event(database: Database) ->
     await take(database, "search")
     await take(database, "mail", 1)
     async with database.session() as session:
-        await session.execute(delete(OutboxPosition).where(OutboxPosition.name == "mail"))
+        await session.execute(delete(ConsumerOffset).where(ConsumerOffset.name == "mail"))
 
     assert await forget(database) == 3
 
@@ -480,7 +480,7 @@ async def test_number_of_a_forgotten_event_is_not_given_again(database: Database
     await forget(database)
     await create_articles(database, "d")
 
-    assert [each.number for each in await events(database, 3)] == [4]
+    assert [each.sequence for each in await events(database, 3)] == [4]
 
 
 @pytest.fixture(params=["read committed", "repeatable read", "serializable"])
@@ -488,7 +488,7 @@ async def isolated(
     blog_service: Service, request: pytest.FixtureRequest
 ) -> AsyncIterator[Database]:
     """The blog's database at one level of isolation after the other."""
-    database = Database(blog_service.url, isolation=request.param)
+    database = Database(blog_service.url, isolation_level=request.param)
     async with database.lifespan(None):
         yield database
 
@@ -497,7 +497,7 @@ async def isolated(
 async def test_event_is_not_forgotten_while_a_consumer_begins(isolated: Database) -> None:
     await create_articles(isolated, *"abc")
     async with isolated.session() as session:
-        await Consumer("search").take(session, limit=1)
+        await Consumer("search").fetch(session, limit=1)
         forgetting = asyncio.create_task(repeat_until_alone(partial(forget, isolated)))
         await until_it_waits(forgetting, isolated)
 
@@ -509,7 +509,7 @@ async def test_event_is_not_forgotten_while_a_consumer_begins(isolated: Database
 async def test_consumer_does_not_begin_while_events_are_forgotten(isolated: Database) -> None:
     await create_articles(isolated, *"abc")
     async with isolated.session() as session:
-        await forget_events(session, before=ALWAYS)
+        await delete_events(session, before=ALWAYS)
         taking = asyncio.create_task(repeat_until_alone(partial(take, isolated, "search")))
         await until_it_waits(taking, isolated)
         session.add_all(new_articles("d"))

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from brickwork import code_points
+from brickwork import c_collation
 
 revision = "0002"
 down_revision = "0001"
@@ -23,7 +23,7 @@ OTHERS = (
 def upgrade() -> None:
     """Apply the step."""
     for table, name in TEXTS:
-        order = code_points(name)
+        order = c_collation(name)
         op.create_index(f"ix_{table}_{name}", table, [name, "id"], postgresql_ops=order)
     for table, name in OTHERS:
         op.create_index(f"ix_{table}_{name}", table, [name, "id"])

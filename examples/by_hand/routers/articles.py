@@ -8,8 +8,8 @@ from sqlalchemy import select
 
 from brickwork import (
     ListQuery,
-    Route,
-    Session,
+    SessionDep,
+    StrictRoute,
     apply_changes,
     get_or_404,
     item_path,
@@ -19,12 +19,12 @@ from brickwork import (
 from examples.by_hand.models import Article
 from examples.by_hand.schemas import ArticleCreate, ArticleResponse, ArticleUpdate
 
-router = APIRouter(prefix="/articles", tags=["articles"], route_class=Route)
+router = APIRouter(prefix="/articles", tags=["articles"], route_class=StrictRoute)
 
 
 @router.post("", response_model=ArticleResponse, status_code=status.HTTP_201_CREATED)
 async def create_article(
-    body: ArticleCreate, db: Session, request: Request, response: Response
+    body: ArticleCreate, db: SessionDep, request: Request, response: Response
 ) -> Article:
     """Create an article."""
     article = Article(**body.model_dump())
@@ -36,22 +36,25 @@ async def create_article(
 
 @router.get("", response_model=list[ArticleResponse])
 async def list_articles(
-    at: Annotated[ListQuery[Article], Query()], db: Session, request: Request, response: Response
+    params: Annotated[ListQuery[Article], Query()],
+    db: SessionDep,
+    request: Request,
+    response: Response,
 ) -> Sequence[Article]:
     """List articles, a page at a time."""
-    page = await paginate(db, select(Article), at)
+    page = await paginate(db, select(Article), params)
     response.headers["Link"] = link_header(request, page)
     return page.items
 
 
 @router.get("/{article_id}", response_model=ArticleResponse)
-async def get_article(article_id: str, db: Session) -> Article:
+async def get_article(article_id: str, db: SessionDep) -> Article:
     """Get one article."""
     return await get_or_404(db, Article, article_id)
 
 
 @router.patch("/{article_id}", response_model=ArticleResponse)
-async def update_article(article_id: str, body: ArticleUpdate, db: Session) -> Article:
+async def update_article(article_id: str, body: ArticleUpdate, db: SessionDep) -> Article:
     """Change the fields that are sent."""
     article = await get_or_404(db, Article, article_id)
     apply_changes(article, body)
@@ -60,6 +63,6 @@ async def update_article(article_id: str, body: ArticleUpdate, db: Session) -> A
 
 
 @router.delete("/{article_id}", status_code=status.HTTP_204_NO_CONTENT)
-async def delete_article(article_id: str, db: Session) -> None:
+async def delete_article(article_id: str, db: SessionDep) -> None:
     """Delete an article."""
     await db.delete(await get_or_404(db, Article, article_id))

@@ -26,17 +26,17 @@ from rich.progress import (
 )
 from sqlalchemy.exc import DBAPIError
 
-from brickwork.cli.errors import Misuse
-from brickwork.cli.explain import explain
-from brickwork.cli.files import source
-from brickwork.cli.importing import CHUNK, Progress, import_rows, report_of
-from brickwork.cli.loading import load, running, unattended
-from brickwork.cli.purging import Purged, count_deleted, purge_rows
-from brickwork.cli.runner import Unattended, require_table
+from brickwork.cli.errors import UsageError
+from brickwork.cli.explain import explain_resource
+from brickwork.cli.files import open_row_file
+from brickwork.cli.importing import CHUNK_SIZE, ImportProgress, import_rows, report_path
+from brickwork.cli.loading import import_app, job_runner, run_lifespan
+from brickwork.cli.purging import PurgeProgress, count_deleted, purge_rows
+from brickwork.cli.runner import JobRunner, require_table
 from brickwork.database.database import Database
 from brickwork.models.companions import IdempotencyKey
 from brickwork.models.model import now
-from brickwork.operations.idempotency import sweep as sweep_keys
+from brickwork.operations.idempotency import delete_expired_keys as sweep_keys
 from brickwork.problems import Problem
 
 T = TypeVar("T")
@@ -94,7 +94,7 @@ def import_(  # noqa: PLR0913 — the options of a command
     ],
     *,
     app: _App,
-    chunk: _Chunk = CHUNK,
+    chunk: _Chunk = CHUNK_SIZE,
     restart: Annotated[bool, typer.Option("--restart", help="Import all of it once more.")] = False,
     quiet: _Quiet = False,
 ) -> None:
@@ -106,12 +106,12 @@ def import_(  # noqa: PLR0913 — the options of a command
 
     async def work() -> int:
         async with _opened(app, resource) as target:
-            steps = import_rows(target, rows := source(file), chunk=chunk, restart=restart)
+            steps = import_rows(target, rows := open_row_file(file), chunk=chunk, restart=restart)
             with _bar(file.stat().st_size, quiet=quiet) as bar:
                 last = await _last(steps, lambda at: bar(at.place.size, _read(at)))
         typer.echo(f"{resource}: {_read(last)}.")
         if last.refused:
-            typer.echo(f"What was refused, and why, is in {report_of(rows)}.")
+            typer.echo(f"What was refused, and why, is in {report_path(rows)}.")
         return _REFUSED if last.refused else _DONE
 
     _end(work())
@@ -126,7 +126,7 @@ def purge(  # noqa: PLR0913 — the options of a command
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be done.")
     ] = False,
-    chunk: _Chunk = CHUNK,
+    chunk: _Chunk = CHUNK_SIZE,
     quiet: _Quiet = False,
 ) -> None:
     """Remove rows for good that were deleted longer than AGE ago, and what goes with them."""
@@ -152,7 +152,7 @@ def sweep(*, app: _App) -> None:
     """Remove idempotency keys that are older than 24 hours."""
 
     async def work() -> int:
-        async with running(load(app)) as database:
+        async with run_lifespan(import_app(app)) as database:
             typer.echo(f"Idempotency keys removed: {await _swept(database)}.")
         return _DONE
 
@@ -164,9 +164,9 @@ def explain_(resource: _Name, *, app: _App) -> None:
     """Tell which lane each operation takes, why, and which SQL it sends."""
 
     async def work() -> int:
-        application = load(app)
-        async with running(application) as database:
-            for each in explain(application, database, resource):
+        application = import_app(app)
+        async with run_lifespan(application) as database:
+            for each in explain_resource(application, database, resource):
                 typer.echo(f"{each.operation}: {each.lane}")
                 for statement in each.statements:
                     typer.echo(indent(statement, "    ") + "\n")
@@ -175,11 +175,11 @@ def explain_(resource: _Name, *, app: _App) -> None:
     _end(work())
 
 
-def _read(at: Progress) -> str:
+def _read(at: ImportProgress) -> str:
     return f"{_rows(at.accepted)} in, {at.refused} refused, up to line {at.place.lines}"
 
 
-def _gone(at: Purged) -> str:
+def _gone(at: PurgeProgress) -> str:
     return f"{_rows(at.removed)} removed, {at.kept} refused"
 
 
@@ -187,8 +187,8 @@ def _rows(count: int) -> str:
     return f"{count} row" if count == 1 else f"{count} rows"
 
 
-def _purging(bar: "_Show") -> Callable[[Purged], None]:
-    def show(at: Purged) -> None:
+def _purging(bar: "_Show") -> Callable[[PurgeProgress], None]:
+    def show(at: PurgeProgress) -> None:
         bar(at.removed + at.kept, _gone(at))
         for key, detail in at.refused.items():
             typer.echo(f"{key}: {detail}", err=True)
@@ -203,10 +203,10 @@ async def _swept(database: Database) -> int:
 
 
 @asynccontextmanager
-async def _opened(app: str, resource: str) -> AsyncGenerator[Unattended[Any]]:
-    application = load(app)
-    async with running(application) as database:
-        yield unattended(application, database, resource)
+async def _opened(app: str, resource: str) -> AsyncGenerator[JobRunner[Any]]:
+    application = import_app(app)
+    async with run_lifespan(application) as database:
+        yield job_runner(application, database, resource)
 
 
 _Show = Callable[[int, str], None]
@@ -262,7 +262,7 @@ def _end(work: Coroutine[Any, Any, int]) -> NoReturn:
         code = asyncio.run(work)
     except _Interrupted:
         code = _failed("Interrupted: what is done stays, start again to go on.", _INTERRUPTED)
-    except Misuse as error:
+    except UsageError as error:
         code = _failed(str(error), _MISUSED)
     except DBAPIError as error:
         code = _failed(f"The database says: {error.orig}", _BROKEN)

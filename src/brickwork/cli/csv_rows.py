@@ -9,12 +9,12 @@ from pydantic import BaseModel, BeforeValidator, GetCoreSchemaHandler, create_mo
 from pydantic_core import CoreSchema, PydanticCustomError
 from typing_extensions import override
 
-from brickwork.cli.errors import Misuse
+from brickwork.cli.errors import UsageError
 from brickwork.problems import Problem
 from brickwork.schemas.names import input_path
 from brickwork.schemas.schema import Schema
-from brickwork.schemas.strict_json import parse
-from brickwork.schemas.strictness import bound, guard
+from brickwork.schemas.strict_json import parse_json
+from brickwork.schemas.strictness import apply_column_bounds, make_strict
 
 _TEXTS: Final = {"string", "integer", "number", "boolean", "null"}
 
@@ -27,8 +27,8 @@ class _Written(Schema):
     def __get_pydantic_core_schema__(
         cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
-        schema = guard(handler(source), handler.resolve_ref_schema, written=True)
-        return bound(schema, cls.__bounds__)  # type: ignore[no-any-return]
+        schema = make_strict(handler(source), handler.resolve_ref_schema, written=True)
+        return apply_column_bounds(schema, cls.__bounds__)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Cells:
         return self.schema.model_validate(given)
 
 
-def cells(schema: type[Schema], columns: Sequence[str]) -> Cells:
-    """Return how rows of these *columns* become a *schema*; raises `Misuse` for unknown ones.
+def csv_row_reader(schema: type[Schema], columns: Sequence[str]) -> Cells:
+    """Return how rows of these *columns* become a *schema*; raises `UsageError` for unknown ones.
 
     Text is converted as a query would; the cell of a field that is an object or an array, or may
     be one, holds JSON.
@@ -54,7 +54,7 @@ def cells(schema: type[Schema], columns: Sequence[str]) -> Cells:
     properties: Mapping[str, Any] = document.get("properties", {})
     kinds = {name: {*_kinds(each, document)} for name, each in properties.items()}
     if unknown := sorted({*columns} - kinds.keys()):
-        raise Misuse(
+        raise UsageError(
             f"There is no field {', '.join(unknown)}: the columns may be {', '.join(kinds)}."
         )
     return Cells(
@@ -93,7 +93,7 @@ def _written(schema: type[Schema], documents: Collection[str]) -> type[Schema]:
 
 def _parsed(text: str | None) -> object:
     try:
-        return None if text is None else parse(text.encode(errors="surrogatepass"))
+        return None if text is None else parse_json(text.encode(errors="surrogatepass"))
     except Problem as problem:
         code: LiteralString = problem.errors[0].code if problem.errors else problem.code  # pyright: ignore[reportAssignmentType]
         detail = problem.detail.replace("The body", "The cell").replace("line 1, ", "")

@@ -9,11 +9,11 @@ from fastapi.routing import RouteContext, iter_route_contexts
 from sqlalchemy import Select
 from sqlalchemy.orm import DeclarativeBase
 
-from brickwork.cli.loading import resource
+from brickwork.cli.loading import find_resource
 from brickwork.database.database import Database
-from brickwork.fastpath import Included, Ordinary
-from brickwork.query.lookup import every, of_key, to_lock
-from brickwork.resource.definition import Shape
+from brickwork.fastpath import BoundOperation, NotEligible
+from brickwork.query.lookup import base_statement, for_update, where_key
+from brickwork.resource.definition import ResourceDefinition
 
 
 @dataclass(frozen=True)
@@ -25,51 +25,57 @@ class Explanation:
     statements: Sequence[str]
 
 
-def explain(app: FastAPI, database: Database, name: str) -> Iterator[Explanation]:
+def explain_resource(app: FastAPI, database: Database, name: str) -> Iterator[Explanation]:
     """Yield the operations of the resource of *app* whose path is *name*; raises `Misuse`."""
-    _, shape = resource(app, name)
+    _, shape = find_resource(app, name)
     for route in iter_route_contexts(app.routes):
         if getattr(route.endpoint, "shape", None) is shape:
             yield _explanation(route, shape, database)
 
 
-def _explanation(route: RouteContext, shape: Shape[Any], database: Database) -> Explanation:
+def _explanation(
+    route: RouteContext, shape: ResourceDefinition[Any], database: Database
+) -> Explanation:
     operation = f"{' '.join(route.methods or ())} {(route.path or '').replace(':key', '')}"
     try:
         return Explanation(operation, *_fast(route, shape, database))
-    except Ordinary as reason:
+    except NotEligible as reason:
         lane = f"ordinary, since {reason}"
         return Explanation(operation, lane, [*_finding(route, shape, database)])
 
 
-def _fast(route: RouteContext, shape: Shape[Any], database: Database) -> tuple[str, Sequence[str]]:
-    """Return what is said of a fast lane, and what it sends; raises `Ordinary` if there is none."""
-    lane = getattr(route.endpoint, "lane", None) or Ordinary("no lane is made for it")
-    if isinstance(lane, Ordinary):
+def _fast(
+    route: RouteContext, shape: ResourceDefinition[Any], database: Database
+) -> tuple[str, Sequence[str]]:
+    """Return what is said of the fast path, and its SQL. Raises `NotEligible` if there is none."""
+    lane = getattr(route.endpoint, "lane", None) or NotEligible("no lane is made for it")
+    if isinstance(lane, NotEligible):
         raise lane
-    found: Included[Any] = lane.included(route)
-    if not database.fast:
-        raise Ordinary("the database is not fast, or has methods of its own")
+    found: BoundOperation[Any] = lane.included(route)
+    if not database.fast_path:
+        raise NotEligible("the database is not fast, or has methods of its own")
     if observer := found.lane.observer(database):
-        raise Ordinary(f"SQLAlchemy calls code of the application: {observer}")
+        raise NotEligible(f"SQLAlchemy calls code of the application: {observer}")
     sent = [*found.lane.usual(_rows(shape), database)]
     if not all(sent):
-        raise Ordinary(f"{database.url.get_backend_name()} has no statement of its own for it")
+        raise NotEligible(f"{database.url.get_backend_name()} has no statement of its own for it")
     lane = "fast"
     if found.fields.narrows:
         lane += f", its rows narrowed by {shape.resource.__name__}.query besides"
     return lane, [each.statement.sql for each in sent if each]
 
 
-def _finding(route: RouteContext, shape: Shape[Any], database: Database) -> Iterator[str]:
+def _finding(
+    route: RouteContext, shape: ResourceDefinition[Any], database: Database
+) -> Iterator[str]:
     """Yield how the ordinary lane finds the row that is meant; what it writes, a flush decides."""
     if (route.path or "").endswith("}"):
         reads = "GET" in (route.methods or ())
-        rows = of_key(_rows(shape))
+        rows = where_key(_rows(shape))
         engine = database.reader if reads else database.writer
-        yield str((rows if reads else to_lock(rows)).compile(dialect=engine.dialect))
+        yield str((rows if reads else for_update(rows)).compile(dialect=engine.dialect))
 
 
-def _rows(shape: Shape[Any]) -> Select[Any]:
+def _rows(shape: ResourceDefinition[Any]) -> Select[Any]:
     model: type[DeclarativeBase] = shape.model
-    return every(model)
+    return base_statement(model)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
-from brickwork.cli.errors import Misuse
-from brickwork.limits import current
-from brickwork.problems import ContentTooLarge, Malformed, Problem
-from brickwork.schemas.strict_json import parse
+from brickwork.cli.errors import UsageError
+from brickwork.limits import current_limits
+from brickwork.problems import BadRequest, ContentTooLarge, Problem
+from brickwork.schemas.strict_json import parse_json
 
 _BOM: Final = b"\xef\xbb\xbf"
 _PIECE: Final = 1_048_576  # bytes that are read at once where rows do not matter
@@ -25,7 +25,7 @@ _Read = Callable[[], object]
 
 
 @dataclass(frozen=True)
-class Place:
+class FilePosition:
     """How far a file was read: in lines, in bytes, and the SHA-256 of those bytes."""
 
     lines: int = 0
@@ -34,25 +34,25 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Record:
+class FileRow:
     """What a file has at one place: a document, or the problem with it."""
 
     line: int
     """The number of the line where it begins, the first of the file being 1."""
     text: bytes
     document: object
-    end: Place
+    end: FilePosition
 
 
 @dataclass(frozen=True)
-class Source:
+class RowFile:
     """A file of rows: JSON, one row a line, or a table with these *columns*."""
 
     path: Path
     columns: Sequence[str] | None = None
 
-    def records(self, after: Place) -> Generator[Record]:
-        """Yield what is behind *after*; raises `Misuse` if what is before it has changed."""
+    def records(self, after: FilePosition) -> Generator[FileRow]:
+        """Yield what is behind *after*; raises `UsageError` if what is before it has changed."""
         with _lines(self.path, quoted=self.columns is not None) as lines:
             lines.pass_over(after)
             yield from _records(lines, _json(lines) if self.columns is None else self._rows(lines))
@@ -68,20 +68,20 @@ class Source:
                 return _NOTHING
             if len(cells) == len(columns):
                 return dict(zip(columns, cells, strict=True))
-            raise Malformed(f"The row has {len(cells)} cells, and the header {len(columns)}.")
+            raise BadRequest(f"The row has {len(cells)} cells, and the header {len(columns)}.")
 
         return row
 
 
-def source(path: Path) -> Source:
-    """Return the file at *path*, which its suffix tells the format of; raises `Misuse`."""
+def open_row_file(path: Path) -> RowFile:
+    """Return the file at *path*, which its suffix tells the format of; raises `UsageError`."""
     match path.suffix.lower():
         case ".ndjson" | ".jsonl":
-            return Source(path)
+            return RowFile(path)
         case ".csv":
-            return Source(path, _header(path))
+            return RowFile(path, _header(path))
         case _:
-            raise Misuse(f"{path.name} is of no known format: name it .ndjson or .csv.")
+            raise UsageError(f"{path.name} is of no known format: name it .ndjson or .csv.")
 
 
 def _header(path: Path) -> Sequence[str]:
@@ -92,7 +92,7 @@ def _header(path: Path) -> Sequence[str]:
             names = []
     if not names or len({*names}) < len(names):
         text = "the names of its columns, each once, in UTF-8 and separated by commas"
-        raise Misuse(f"{path.name} begins with no header: its first line must have {text}.")
+        raise UsageError(f"{path.name} begins with no header: its first line must have {text}.")
     return names
 
 
@@ -107,7 +107,7 @@ class _Lines:
         self._digest = hashlib.sha256()
         self._count = self._size = 0
 
-    def pass_over(self, place: Place) -> None:
+    def pass_over(self, place: FilePosition) -> None:
         """Read up to *place*, where it was read before."""
         left, piece = place.size, b"\n"
         while left and (piece := self._file.read(min(left, _PIECE))):
@@ -115,16 +115,16 @@ class _Lines:
             left -= len(piece)
         self._count = place.lines
         if self.place() != place:
-            raise Misuse(
+            raise UsageError(
                 f"{self._file.name} has changed in the part that was imported before. Give what is "
                 "new a file of its own; --restart imports all of this one, from its begin."
             )
         if not piece.endswith(b"\n"):
             self._count -= 1  # what was added goes on in that line
 
-    def place(self) -> Place:
+    def place(self) -> FilePosition:
         """Return how far the file was read."""
-        return Place(self._count, self._size, self._digest.hexdigest())
+        return FilePosition(self._count, self._size, self._digest.hexdigest())
 
     def __iter__(self) -> "_Lines":
         return self
@@ -153,7 +153,7 @@ class _Lines:
             self._note(line)
             cell.add(line if self._quoted else b"")
         if cell.is_open:
-            raise Malformed("The row is not CSV: a quoted cell has no end.")
+            raise BadRequest("The row is not CSV: a quoted cell has no end.")
 
     def _note(self, piece: bytes) -> None:
         self._size += len(piece)
@@ -189,13 +189,13 @@ class _Cell:
 
 @contextmanager
 def _lines(path: Path, *, quoted: bool) -> Generator[_Lines]:
-    limit = current.get().body  # a row is what a body would have brought
+    limit = current_limits.get().body  # a row is what a body would have brought
     csv.field_size_limit(limit)
     with path.open("rb") as file:
         yield _Lines(file, limit, quoted=quoted)
 
 
-def _records(lines: _Lines, read: _Read) -> Generator[Record]:
+def _records(lines: _Lines, read: _Read) -> Generator[FileRow]:
     while True:
         lines.record.clear()
         line = lines.place().lines + 1
@@ -206,13 +206,13 @@ def _records(lines: _Lines, read: _Read) -> Generator[Record]:
         except Problem as problem:
             document = problem
         if document is not _NOTHING:
-            yield Record(line, bytes(lines.record), document, lines.place())
+            yield FileRow(line, bytes(lines.record), document, lines.place())
 
 
 def _json(lines: _Lines) -> _Read:
     def read() -> object:
         line = next(lines)
-        return parse(line) if line.strip() else _NOTHING
+        return parse_json(line) if line.strip() else _NOTHING
 
     return read
 
@@ -225,11 +225,11 @@ def _cells(lines: _Lines) -> Callable[[], list[str]]:
         try:
             cells = next(rows)
         except csv.Error as error:
-            raise Malformed(f"The row is not CSV: {error}.") from None
+            raise BadRequest(f"The row is not CSV: {error}.") from None
         try:
             "".join(cells).encode()
         except UnicodeEncodeError:
-            raise Malformed("The row is not UTF-8.") from None
+            raise BadRequest("The row is not UTF-8.") from None
         return cells
 
     return read

@@ -18,13 +18,13 @@ from sqlalchemy import CursorResult, delete, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
-from brickwork.cli.csv_rows import cells
-from brickwork.cli.errors import Misuse
-from brickwork.cli.files import Place, Record, Source
-from brickwork.cli.runner import Unattended, divided, require_table
-from brickwork.http.validation_errors import faults_of
+from brickwork.cli.csv_rows import csv_row_reader
+from brickwork.cli.errors import UsageError
+from brickwork.cli.files import FilePosition, FileRow, RowFile
+from brickwork.cli.runner import JobRunner, bisect_failures, require_table
+from brickwork.http.validation_errors import error_details
 from brickwork.models.companions import ImportPosition
-from brickwork.problems import Fault, Invalid, Problem, pointer
+from brickwork.problems import ErrorDetail, Problem, UnprocessableContent, pointer
 from brickwork.resource.defaults import new_row
 from brickwork.resource.resource import Resource
 from brickwork.schemas.names import output_names
@@ -32,18 +32,18 @@ from brickwork.schemas.schema import Schema
 
 M = TypeVar("M", bound=DeclarativeBase)
 
-CHUNK: Final = 500
+CHUNK_SIZE: Final = 500
 """How many rows a transaction has."""
 
-LARGE: Final = 8_388_608
+MAX_CHUNK_BYTES: Final = 8_388_608
 """After how many bytes of a file a transaction ends that has fewer rows."""
 
 
 @dataclass(frozen=True)
-class Progress:
+class ImportProgress:
     """How far an import is: what was read, what became of its rows, and the bytes of the report."""
 
-    place: Place = field(default_factory=Place)
+    place: FilePosition = field(default_factory=FilePosition)
     accepted: int = 0
     refused: int = 0
     report: int = 0
@@ -55,12 +55,12 @@ class Progress:
 
 
 async def import_rows(
-    target: Unattended[M], source: Source, *, chunk: int = CHUNK, restart: bool = False
-) -> AsyncGenerator[Progress]:
+    target: JobRunner[M], source: RowFile, *, chunk: int = CHUNK_SIZE, restart: bool = False
+) -> AsyncGenerator[ImportProgress]:
     """Store the rows of *source*, and yield how far that is: at first, and after each *chunk*.
 
     It goes on where an earlier run ended, or begins anew to *restart*. Rows that are refused are
-    told in the report. Raises `Misuse` for a file that has changed where it was read, and
+    told in the report. Raises `UsageError` for a file that has changed where it was read, and
     `Unavailable` if the database is away: the next run goes on from there.
     """
     judge = _judge(target, source)
@@ -75,7 +75,7 @@ async def import_rows(
             items = next(chunks, None)
 
 
-def report_of(source: Source) -> Path:
+def report_path(source: RowFile) -> Path:
     """Return the file that tells which rows of *source* were refused, and why."""
     return source.path.with_name(f"{source.path.name}.refused.ndjson")
 
@@ -84,13 +84,13 @@ def report_of(source: Source) -> Path:
 class _Item:
     """A row of the file: what the schema made of it, or what the report tells of it."""
 
-    record: Record
+    record: FileRow
     data: Schema | None = None
     told: bytes = b""
 
     def refused(self, problem: Problem) -> "_Item":
         """Return the row as it is told; the problem, and all that led to it, is let go."""
-        whole = Fault(code=problem.code, detail=_of_a_row(problem.detail), pointer=pointer())
+        whole = ErrorDetail(code=problem.code, detail=_of_a_row(problem.detail), pointer=pointer())
         document = {
             "line": self.record.line,
             "errors": [each.document() for each in problem.errors or (whole,)],
@@ -106,7 +106,7 @@ def _chunks(items: Iterable[_Item], most: int) -> Iterator[Sequence[_Item]]:
     for each in items:
         chunk.append(each)
         size += len(each.record.text)
-        if len(chunk) == most or size >= LARGE:
+        if len(chunk) == most or size >= MAX_CHUNK_BYTES:
             yield chunk
             chunk, size = [], 0
     if chunk:
@@ -118,14 +118,14 @@ def _of_a_row(detail: str) -> str:
     return detail.replace("The body", "The row").replace("line 1, ", "")
 
 
-def _judge(target: Unattended[Any], source: Source) -> Callable[[Record], _Item]:
+def _judge(target: JobRunner[Any], source: RowFile) -> Callable[[FileRow], _Item]:
     """Return what has rows of *source* checked, as those of a POST are."""
     create = target.shape.create
     validate: Callable[[Any], Schema] = create.model_validate
     if source.columns is not None:
-        validate = cells(create, source.columns).read
+        validate = csv_row_reader(create, source.columns).read
 
-    def judge(record: Record) -> _Item:
+    def judge(record: FileRow) -> _Item:
         document: Any = record.document
         if isinstance(document, Problem):
             return _Item(record).refused(document)
@@ -133,28 +133,30 @@ def _judge(target: Unattended[Any], source: Source) -> Callable[[Record], _Item]
             return _Item(record, validate(document))
         except ValidationError as error:
             shown = output_names(target.shape.read).values()
-            faults = faults_of(error, document, shown)
-            return _Item(record).refused(Invalid("The row cannot be accepted.", errors=faults))
+            faults = error_details(error, document, shown)
+            return _Item(record).refused(
+                UnprocessableContent("The row cannot be accepted.", errors=faults)
+            )
 
     return judge
 
 
-async def _begin(target: Unattended[M], source: Source, *, restart: bool) -> "_Import[M]":
+async def _begin(target: JobRunner[M], source: RowFile, *, restart: bool) -> "_Import[M]":
     await require_table(target.database, ImportPosition)
     file = os.fsencode(source.path.resolve()).decode(errors="backslashreplace")
     name = hashlib.sha256(f"{file}\0{target.path}".encode()).hexdigest()
-    report = report_of(source)
+    report = report_path(source)
 
-    async def begin(rows: Resource[M]) -> Progress:
+    async def begin(rows: Resource[M]) -> ImportProgress:
         session = rows.session
         if restart:
             await session.execute(delete(ImportPosition).where(ImportPosition.id == name))
         # Locked, so that a run under way does not write the report meanwhile.
         if known := await session.get(ImportPosition, name, with_for_update=True):
-            place = Place(known.lines, known.size, known.digest)
-            return Progress(place, known.accepted, known.refused, _cut(report, known.report))
+            place = FilePosition(known.lines, known.size, known.digest)
+            return ImportProgress(place, known.accepted, known.refused, _cut(report, known.report))
         session.info["written"].first.add(ImportPosition.__tablename__)  # or another run is
-        new = Progress(report=_cut(report, 0))
+        new = ImportProgress(report=_cut(report, 0))
         session.add(ImportPosition(id=name, file=file, resource=target.path, **new.columns()))
         return new
 
@@ -164,7 +166,9 @@ async def _begin(target: Unattended[M], source: Source, *, restart: bool) -> "_I
 class _Import(Generic[M]):
     """An import under way."""
 
-    def __init__(self, target: Unattended[M], name: str, report: Path, progress: Progress) -> None:
+    def __init__(
+        self, target: JobRunner[M], name: str, report: Path, progress: ImportProgress
+    ) -> None:
         self.progress = progress
         self._target = target
         self._name = name
@@ -173,7 +177,7 @@ class _Import(Generic[M]):
 
     async def take(self, items: Sequence[_Item]) -> None:
         """Store *items*, and tell those that cannot be."""
-        await divided(items, self._store, self._refuse)
+        await bisect_failures(items, self._store, self._refuse)
         if self._refused:
             await self._commit([])
 
@@ -191,7 +195,7 @@ class _Import(Generic[M]):
         done = [*self._refused, *items]
         rows = [each.data for each in done if each.data is not None]
         told = [each.told for each in done if each.told]
-        after = Progress(
+        after = ImportProgress(
             done[-1].record.end,
             self.progress.accepted + len(rows),
             self.progress.refused + len(told),
@@ -212,13 +216,13 @@ class _Import(Generic[M]):
         self.progress = after
         self._refused.clear()
 
-    async def _advance(self, session: AsyncSession, after: Progress) -> None:
+    async def _advance(self, session: AsyncSession, after: ImportProgress) -> None:
         """Move to the place *after*; it is locked until the transaction ends."""
         here = ImportPosition.size == self.progress.place.size
         statement = update(ImportPosition).where(ImportPosition.id == self._name, here)
         moved = await session.execute(statement.values(after.columns()))
         if not cast("CursorResult[Any]", moved).rowcount:
-            raise Misuse("Another run imports this file: wait for its end, or end it.")
+            raise UsageError("Another run imports this file: wait for its end, or end it.")
 
 
 def _cut(report: Path, size: int) -> int:

@@ -12,67 +12,71 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from brickwork.cli.errors import Misuse
-from brickwork.cli.runner import Unattended
+from brickwork.cli.errors import UsageError
+from brickwork.cli.runner import JobRunner
 from brickwork.database.database import Database
-from brickwork.limits import Limits, current
+from brickwork.limits import Limits, current_limits
 from brickwork.query.keys import BATCH
-from brickwork.resource.definition import Shape
+from brickwork.resource.definition import ResourceDefinition
 
 _ITEM: Final = re.compile(r"/\{id:key\}.*")
 
 
-def load(name: str) -> FastAPI:
+def import_app(name: str) -> FastAPI:
     """Return the application that *name* says, `MODULE:NAME`, or what makes it.
 
-    Modules are looked for in the working directory, too. Raises `Misuse` for what is no
+    Modules are looked for in the working directory, too. Raises `UsageError` for what is no
     application, and no function without required arguments that returns one.
     """
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     module, _, attribute = name.partition(":")
     if not (module and attribute):
-        raise Misuse(f"{name} names no application: write MODULE:NAME, as in app.main:create_app.")
+        raise UsageError(
+            f"{name} names no application: write MODULE:NAME, as in app.main:create_app."
+        )
     app = getattr(_imported(module), attribute, None)
     app = app if isinstance(app, FastAPI) else _made(name, app)
     if isinstance(app, FastAPI):
         return app
-    raise Misuse(f"{name} is no FastAPI application, and no function that returns one.")
+    raise UsageError(f"{name} is no FastAPI application, and no function that returns one.")
 
 
 @asynccontextmanager
-async def running(app: FastAPI) -> AsyncGenerator[Database]:
+async def run_lifespan(app: FastAPI) -> AsyncGenerator[Database]:
     """Start *app* as a server would, and yield its database; its limits are in force.
 
     Statements may take as long as they do, since no client waits for them.
     """
     found = (each.kwargs.get("limits") for each in app.user_middleware)
-    current.set(next((each for each in found if isinstance(each, Limits)), Limits()))
+    current_limits.set(next((each for each in found if isinstance(each, Limits)), Limits()))
     async with app.router.lifespan_context(app) as state:
         database = (state or {}).get("database")
         if not isinstance(database, Database):
             text = "start it with FastAPI(lifespan=Database(url).lifespan)"
-            raise Misuse(f"The application has no database: {text}.")
+            raise UsageError(f"The application has no database: {text}.")
         await database.unbound()
         yield database
 
 
-def unattended(app: FastAPI, database: Database, name: str) -> Unattended[Any]:
+def job_runner(app: FastAPI, database: Database, name: str) -> JobRunner[Any]:
     """Return the resource of *app* that *name* means, to work without a request."""
-    return Unattended(database, *resource(app, name))
+    return JobRunner(database, *find_resource(app, name))
 
 
-def resource(app: FastAPI, name: str) -> tuple[str, Shape[Any]]:
+def find_resource(app: FastAPI, name: str) -> tuple[str, ResourceDefinition[Any]]:
     """Return path and shape of the resource of *app* whose path is *name* or ends with it.
 
-    Raises `Misuse` if that is none, or several.
+    Raises `UsageError` if that is none, or several.
     """
     known = _resources(app)
     wanted = "/" + name.strip("/")
     found = [wanted] if wanted in known else [each for each in known if each.endswith(wanted)]
     if len(found) != 1:
         paths = ", ".join(sorted(found or known)) or "none, as no crud_router is included"
-        raise Misuse(f"{name} names {'several resources' if found else 'no resource'}: {paths}.")
+        raise UsageError(
+            f"{name} names {'several resources' if found else 'no resource'}: {paths}."
+        )
     return found[0], known[found[0]]
 
 
@@ -83,7 +87,7 @@ def _imported(module: str) -> object:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise  # it is there, and what it imports is not
         text = "start in the folder that it is in, or install it"
-        raise Misuse(f"There is no module {error.name}: {text}.") from None
+        raise UsageError(f"There is no module {error.name}: {text}.") from None
 
 
 def _made(name: str, factory: object) -> object:
@@ -93,17 +97,17 @@ def _made(name: str, factory: object) -> object:
         inspect.signature(factory).bind()
     except TypeError as error:
         text = "give its parameters defaults, or name a function that has none"
-        raise Misuse(f"{name} cannot be called: {error}; {text}.") from None
+        raise UsageError(f"{name} cannot be called: {error}; {text}.") from None
     made: object = factory()
     return made
 
 
-def _resources(app: FastAPI) -> Mapping[str, Shape[Any]]:
+def _resources(app: FastAPI) -> Mapping[str, ResourceDefinition[Any]]:
     """Return the resources of *app* by the paths of their lists."""
-    found: dict[str, Shape[Any]] = {}
+    found: dict[str, ResourceDefinition[Any]] = {}
     for route in iter_route_contexts(app.routes):
         shape = getattr(route.endpoint, "shape", None)
         path = route.path or ""
-        if isinstance(shape, Shape) and not path.endswith(f"/{BATCH}"):
+        if isinstance(shape, ResourceDefinition) and not path.endswith(f"/{BATCH}"):
             found[_ITEM.sub("", path)] = shape
     return found

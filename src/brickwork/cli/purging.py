@@ -9,13 +9,13 @@ from typing import Any, Final, Generic, TypeVar
 from sqlalchemy import Select, inspect
 from sqlalchemy.orm import DeclarativeBase
 
-from brickwork.cli.errors import Misuse
-from brickwork.cli.runner import Unattended, divided
-from brickwork.models.soft_delete import is_soft
+from brickwork.cli.errors import UsageError
+from brickwork.cli.runner import JobRunner, bisect_failures
+from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.problems import Problem
-from brickwork.query.counting import count
+from brickwork.query.counting import count_rows
 from brickwork.query.keys import primary_key
-from brickwork.query.lookup import entity
+from brickwork.query.lookup import selected_model
 from brickwork.resource.resource import Resource
 
 M = TypeVar("M", bound=DeclarativeBase)
@@ -25,7 +25,7 @@ CHUNK: Final = 500
 
 
 @dataclass(frozen=True)
-class Purged:
+class PurgeProgress:
     """How many rows are gone and how many kept so far, and of the latest why, by their keys."""
 
     removed: int = 0
@@ -33,39 +33,39 @@ class Purged:
     refused: Mapping[object, str] = field(default_factory=dict[object, str])
 
 
-async def count_deleted(target: Unattended[M], before: datetime) -> int:
-    """Return how many rows there are that were deleted *before* an instant; raises `Misuse`."""
+async def count_deleted(target: JobRunner[M], before: datetime) -> int:
+    """Return how many rows there are that were deleted *before* an instant; raises `UsageError`."""
     _require_soft(target.shape.model)
 
     async def counted(rows: Resource[M]) -> int:
-        return await count(rows.session, await _keys(rows, before))
+        return await count_rows(rows.session, await _keys(rows, before))
 
     return await target.run(counted, readonly=True)
 
 
 async def purge_rows(
-    target: Unattended[M], before: datetime, *, chunk: int = CHUNK
-) -> AsyncGenerator[Purged]:
+    target: JobRunner[M], before: datetime, *, chunk: int = CHUNK
+) -> AsyncGenerator[PurgeProgress]:
     """Remove the rows deleted *before* an instant; yield how far that is, also after each *chunk*.
 
     Each row is removed by the step `purge` of its resource, each chunk in a transaction. Raises
-    `Misuse` for a resource without soft delete.
+    `UsageError` for a resource without soft delete.
     """
     _require_soft(target.shape.model)
-    yield (at := Purged())
+    yield (at := PurgeProgress())
     last: Any = None
     work = _Removal(target, before)
     while keys := await _next(target, before, last, chunk):
         work.refused = {}
-        await divided(keys, work.remove, work.refuse)
-        yield (at := Purged(work.count, at.kept + len(work.refused), work.refused))
+        await bisect_failures(keys, work.remove, work.refuse)
+        yield (at := PurgeProgress(work.count, at.kept + len(work.refused), work.refused))
         last = keys[-1]
 
 
 class _Removal(Generic[M]):
     """Removes rows by their keys, and counts those that were still there."""
 
-    def __init__(self, target: Unattended[M], before: datetime) -> None:
+    def __init__(self, target: JobRunner[M], before: datetime) -> None:
         self.count = 0
         self.refused: dict[object, str] = {}
         self._target = target
@@ -89,7 +89,7 @@ class _Removal(Generic[M]):
         return len(found)
 
 
-async def _next(target: Unattended[M], before: datetime, last: Any, chunk: int) -> Sequence[object]:
+async def _next(target: JobRunner[M], before: datetime, last: Any, chunk: int) -> Sequence[object]:
     """Return the keys of the next rows behind the key *last*, in their order."""
     key = primary_key(target.shape.model)
 
@@ -102,18 +102,18 @@ async def _next(target: Unattended[M], before: datetime, last: Any, chunk: int) 
 
 async def _keys(rows: Resource[M], before: datetime) -> Select[Any]:
     deleted = await _deleted(rows, before)
-    key = primary_key(entity(deleted))
+    key = primary_key(selected_model(deleted))
     return deleted.with_only_columns(key, maintain_column_froms=True)
 
 
 async def _deleted(rows: Resource[M], before: datetime) -> Select[M]:
-    await rows.reveal("only")
+    await rows.include_deleted("only")
     return rows.query().where(inspect(type(rows).model).columns["deleted_at"] < before)
 
 
 def _require_soft(model: type[DeclarativeBase]) -> None:
-    if not is_soft(model):
-        raise Misuse(
+    if not is_soft_deletable(model):
+        raise UsageError(
             f"{model.__name__} has no soft delete: what is deleted is gone at once. Let it inherit "
             "from brickwork.SoftDelete to have deleted rows kept until they are purged."
         )

@@ -9,13 +9,13 @@ from typing import Any, Final, Generic, TypeVar, cast
 from sqlalchemy import Table, inspect
 from sqlalchemy.orm import DeclarativeBase
 
-from brickwork.cli.errors import Misuse
+from brickwork.cli.errors import UsageError
 from brickwork.database.database import Database
-from brickwork.database.retry import carried_out
+from brickwork.database.retry import with_retries
 from brickwork.problems import Problem
-from brickwork.resource.definition import Shape
+from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource
-from brickwork.schemas.names import of_rows
+from brickwork.schemas.names import row_names
 
 M = TypeVar("M", bound=DeclarativeBase)
 T = TypeVar("T")
@@ -27,19 +27,19 @@ _SERVER: Final = 500  # the first of the statuses for which a row is not to blam
 
 
 @dataclass(frozen=True)
-class Unattended(Generic[M]):
+class JobRunner(Generic[M]):
     """A resource of an application that runs, used by a command and not by a request."""
 
     database: Database
     path: str
-    shape: Shape[M]
+    shape: ResourceDefinition[M]
 
     def __post_init__(self) -> None:
-        """Raise `Misuse` for a resource that needs more than a session."""
+        """Raise `UsageError` for a resource that needs more than a session."""
         rows = self.shape.resource
         if wanted := [each.name for each in fields(rows) if each.init and each.name != "session"]:
             names = ", ".join(wanted)
-            raise Misuse(
+            raise UsageError(
                 f"{rows.__name__} needs {names}, which only a request has: write a script that "
                 f"makes {rows.__name__}(session=…, {names}=…) and calls its steps."
             )
@@ -57,17 +57,17 @@ class Unattended(Generic[M]):
                 return await step(rows)
 
         # Many rows take their time, and nobody waits for an answer.
-        return await carried_out(work, self.database, patience=inf)
+        return await with_retries(work, self.database, patience=inf)
 
     @asynccontextmanager
     async def _rows(self, *, readonly: bool) -> AsyncGenerator[Resource[M]]:
         async with self.database.session(readonly=readonly) as session:
             session.info["actor"] = ACTOR
-            session.info["written"].names = of_rows(self.shape.model, self.shape.create)
+            session.info["written"].names = row_names(self.shape.model, self.shape.create)
             yield self.shape.resource(session=session)
 
 
-async def divided(
+async def bisect_failures(
     items: Sequence[T],
     work: Callable[[Sequence[T]], Awaitable[object]],
     refuse: Callable[[T, Problem], object],
@@ -83,20 +83,20 @@ async def divided(
             raise
         if len(items) > 1:
             middle = len(items) // 2
-            await divided(items[:middle], work, refuse)
-            await divided(items[middle:], work, refuse)
+            await bisect_failures(items[:middle], work, refuse)
+            await bisect_failures(items[middle:], work, refuse)
         else:
             refuse(items[0], problem)
 
 
 async def require_table(database: Database, model: type[DeclarativeBase]) -> None:
-    """Raise `Misuse` if the table of *model*, one that goes with others, is not there."""
+    """Raise `UsageError` if the table of *model*, one that goes with others, is not there."""
     table = cast("Table[Any]", model.__table__)
     async with database.session(readonly=True) as session:
         connection = await session.connection()
         if await connection.run_sync(lambda each: inspect(each).has_table(table.name)):
             return
-    raise Misuse(
+    raise UsageError(
         f"There is no table {table.name}: where env.py imports the routers, "
         "`alembic revision --autogenerate` makes the migration that adds it."
     )

@@ -22,7 +22,7 @@ _UNCERTAIN: Final = re.compile(r"['/-]|\$\D|\b(?:CURRENT_|LOCALTIME|FOR\b|INTO\b
 _COMMITTED: Final = {None, "read_committed"}
 
 
-def stand_alone(engine: AsyncEngine) -> None:
+def autocommit_plain_selects(engine: AsyncEngine) -> None:
     """Have *engine*, of PostgreSQL at READ COMMITTED, begin no transaction for a plain read."""
     event.listen(engine.sync_engine, "do_execute", _execute)
 

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from asyncpg import InvalidCachedStatementError, OutdatedSchemaCacheError
 
-from brickwork.problems import Unavailable
+from brickwork.problems import ServiceUnavailable
 
 T = TypeVar("T")
 
@@ -96,25 +96,25 @@ _FILE: Final = "Correct the path in its URL, or let the service write to its fol
 """The remedy where a file cannot be opened."""
 
 
-def state_of(error: BaseException) -> str:
+def sqlstate_of(error: BaseException) -> str:
     """Return the SQLSTATE of an error of PostgreSQL, or the name of SQLite's code; else nothing."""
     state = getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None)
     return str(state or "")
 
 
-def cause_of(error: BaseException) -> BaseException:
+def driver_error(error: BaseException) -> BaseException:
     """Return what a driver raised, where *error* is what SQLAlchemy made of it."""
     error = getattr(error, "orig", None) or error
     # One of its errors, for a prepared statement that is outdated, does not tell its origin.
     return getattr(error, "orig", error) or error.__cause__ or error
 
 
-def is_locked(error: BaseException) -> bool:
+def is_sqlite_locked(error: BaseException) -> bool:
     """Tell whether another connection has locked the file of SQLite."""
-    return state_of(cause_of(error)).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+    return sqlstate_of(driver_error(error)).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
 
-def outage_of(error: BaseException, *, readonly: bool) -> Outage | None:
+def classify_outage(error: BaseException, *, readonly: bool) -> Outage | None:
     """Return the outage that *error*, of a driver, is a sign of; None for other errors.
 
     On a connection that is *readonly*, the refusal to write is no outage.
@@ -123,39 +123,39 @@ def outage_of(error: BaseException, *, readonly: bool) -> Outage | None:
         return SILENT
     if isinstance(error, OSError):
         return UNREACHABLE
-    state = state_of(error)
+    state = sqlstate_of(error)
     if readonly and state in _NOT_TO_BE_WRITTEN:
         return None
     return _longest({**_SQLSTATES, **_SQLITE_CODES}, state)
 
 
-def is_stale(error: BaseException) -> bool:
+def is_stale_plan(error: BaseException) -> bool:
     """Tell whether *error* says that what a connection remembers of the database has changed.
 
     Another attempt succeeds. Tables or types were altered meanwhile, for example.
     """
     if isinstance(error, InvalidCachedStatementError | OutdatedSchemaCacheError):
         return True
-    state = state_of(error)
+    state = sqlstate_of(error)
     return state in _STALE or (state == "XX000" and str(error).startswith("cache lookup failed"))
 
 
-def is_lost(error: BaseException, *, readonly: bool) -> bool:
+def is_connection_lost(error: BaseException, *, readonly: bool) -> bool:
     """Tell whether the connection on which *error* occurred is not to be used again.
 
     *readonly* tells that it refuses to write.
     """
     if isinstance(error, OSError) or getattr(error, "severity_en", None) in {"FATAL", "PANIC"}:
         return True
-    state = state_of(error)
+    state = sqlstate_of(error)
     refused = readonly and state in _NOT_TO_BE_WRITTEN
     return not refused and (state in _STALE or state.startswith(_LOST))
 
 
-def away(*, again: bool = False) -> Unavailable:
+def database_unavailable(*, again: bool = False) -> ServiceUnavailable:
     """Return what to tell a client whom the database cannot answer now."""
     text = "The database is busy or away."
-    return Unavailable(text, headers={"Retry-After": "1"}, again=again)
+    return ServiceUnavailable(text, headers={"Retry-After": "1"}, again=again)
 
 
 class Availability:
@@ -212,7 +212,7 @@ class Availability:
             return _FILE
         if isinstance(cause, SSLCertVerificationError):
             return _CERTIFICATE
-        state = state_of(cause) if isinstance(cause, BaseException) else ""
+        state = sqlstate_of(cause) if isinstance(cause, BaseException) else ""
         return _longest(_REMEDIES, state) or outage.remedy
 
 

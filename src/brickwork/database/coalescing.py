@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
-from brickwork.database.availability import away
+from brickwork.database.availability import database_unavailable
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -24,7 +24,7 @@ _Waiting: TypeAlias = tuple[T, asyncio.Future[R], float | None]
 """An item, its result, and the instant until which somebody waits for it."""
 
 
-class Coalescer(Generic[T, R]):
+class CallBatcher(Generic[T, R]):
     """Carries out items, those that wait together; each has a result or an error of its own."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Coalescer(Generic[T, R]):
                 async with asyncio.timeout_at(deadline):
                     return await turn
             except TimeoutError as error:
-                raise away() from error
+                raise database_unavailable() from error
         self._free -= 1
         try:
             (result,) = await self._run([item])
@@ -108,19 +108,19 @@ class Coalescer(Generic[T, R]):
                 turn.set_result(result)
 
 
-class Sharing:
+class SingleFlight:
     """Makes once what several ask for: who comes while it is made shares what is made next."""
 
     def __init__(self, timeout: float | None = None) -> None:
         """Remember what is asked for while somebody waits for it, *timeout* seconds at most."""
         self._timeout = timeout
-        self._asked: WeakValueDictionary[Hashable, Coalescer[Any, Any]] = WeakValueDictionary()
+        self._asked: WeakValueDictionary[Hashable, CallBatcher[Any, Any]] = WeakValueDictionary()
 
     async def __call__(self, name: Hashable, make: _Make[R]) -> R:
         """Return what *make* returns, or another's that is called *name*; raises its error."""
-        asked: Coalescer[_Make[R], R] | None = self._asked.get(name)
+        asked: CallBatcher[_Make[R], R] | None = self._asked.get(name)
         if asked is None:
-            asked = self._asked[name] = Coalescer(_once, at_once=1, timeout=self._timeout)
+            asked = self._asked[name] = CallBatcher(_once, at_once=1, timeout=self._timeout)
         return await asked(make)
 
     def __len__(self) -> int:

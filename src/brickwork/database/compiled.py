@@ -30,7 +30,7 @@ _KNOWN: Final = ("brickwork.", "sqlalchemy.")
 
 
 @dataclass(frozen=True, eq=False)
-class Statement:
+class CompiledStatement:
     """SQL in the words of one database, and how its values and rows are to be read."""
 
     sql: str
@@ -64,19 +64,19 @@ class Statement:
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class BoundStatement:
     """A statement, and the values that the rows brought along from which it was made."""
 
-    statement: Statement
+    statement: CompiledStatement
     values: Mapping[str, Any]
 
 
-def compiled(
+def compile_statement(
     statement: ClauseElement | None,
     columns: Mapping[str, ColumnElement[Any]],
     dialect: Dialect,
     parameters: Sequence[BindParameter[Any]] = (),
-) -> Statement | None:
+) -> CompiledStatement | None:
     """Return *statement*, which returns *columns*; None if there is none, or none for all values.
 
     *parameters* are those of the rows it was made from: their values are given anew each time. None
@@ -95,7 +95,7 @@ def compiled(
     names: Sequence[str] = made.positiontup or ()
     types = [made.binds[name].type for name in names]
     types += [each.type for each in columns.values()]
-    return Statement(
+    return CompiledStatement(
         sql=str(made),
         shareable=all(map(_is_known, types)),
         names=names,

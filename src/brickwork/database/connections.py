@@ -15,7 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 from sqlalchemy.util.concurrency import await_
 from typing_extensions import override
 
-from brickwork.database.text import LOWER
+from brickwork.database.text import LOWER_FUNCTION
 
 PRAGMAS: Final = (
     "busy_timeout = 1000",  # milliseconds; then the whole unit of work is tried again
@@ -73,7 +73,7 @@ class PostgresConnection(asyncpg.Connection):
                 await super().close(timeout=_GRACE)
 
 
-async def all_closed() -> None:
+async def close_all() -> None:
     """Wait until the connections that are being closed are closed."""
     loop = asyncio.get_running_loop()
     tasks = [each for each in _closing if each.get_loop() is loop]
@@ -157,10 +157,10 @@ async def open_file(*args: Any, **options: Any) -> aiosqlite.Connection:
         raise
 
 
-def prepare(connection: DBAPIConnection, *, readonly: bool, timeout: float) -> None:
+def prepare_connection(connection: DBAPIConnection, *, readonly: bool, timeout: float) -> None:
     """Set up a new *connection* of SQLite, for requests that have *timeout* seconds."""
     connection.isolation_level = None  # transactions begin below, not where Python guesses
-    connection.create_function(LOWER, 1, _lower, deterministic=True)
+    connection.create_function(LOWER_FUNCTION, 1, _lower, deterministic=True)
     pragmas = [*PRAGMAS]
     if timeout < _SHORT:  # two attempts to get the lock
         pragmas.append(f"busy_timeout = {timeout * 500:.0f}")
@@ -173,7 +173,7 @@ def prepare(connection: DBAPIConnection, *, readonly: bool, timeout: float) -> N
 
 
 @contextmanager
-def deadline(driver: Any, timeout: float | None) -> Generator[None]:
+def statement_deadline(driver: Any, timeout: float | None) -> Generator[None]:
     """Interrupt what a *driver* connection of SQLite still does after *timeout* seconds."""
     if timeout is None:
         yield
@@ -186,7 +186,7 @@ def deadline(driver: Any, timeout: float | None) -> Generator[None]:
         timer.cancel()
 
 
-def begin_reading(connection: Connection) -> None:
+def begin_read(connection: Connection) -> None:
     """Begin a transaction of SQLite that only reads.
 
     It locks nothing yet, and cannot be refused: one word to the driver will do.
@@ -195,7 +195,7 @@ def begin_reading(connection: Connection) -> None:
     await_(driver.execute("BEGIN"))
 
 
-def begin_writing(connection: Connection) -> None:
+def begin_write(connection: Connection) -> None:
     """Begin a transaction of SQLite that writes, with the lock.
 
     A writer that reads first and locks later can lose another's update.
@@ -203,13 +203,13 @@ def begin_writing(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def begin_foreign(connection: Connection, *, writes: bool) -> None:
+def begin_foreign_transaction(connection: Connection, *, writes: bool) -> None:
     """Begin a transaction of SQLite on a *connection* that is not ours, as on one that is.
 
     Python's driver begins none before the first change, and none for a savepoint.
     """
     raw: Any = connection.connection.dbapi_connection
-    raw.create_function(LOWER, 1, _lower, deterministic=True)
+    raw.create_function(LOWER_FUNCTION, 1, _lower, deterministic=True)
     if not raw.driver_connection.in_transaction:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
@@ -221,7 +221,9 @@ def _lower(value: object) -> object:
 # --- Both -----------------------------------------------------------------------------------------
 
 
-def roll_back(connection: Any, _: ConnectionPoolEntry | None, state: PoolResetState) -> None:
+def roll_back_connection(
+    connection: Any, _: ConnectionPoolEntry | None, state: PoolResetState
+) -> None:
     """Roll back what a commit left open that was refused, or never reached the database.
 
     SQLAlchemy takes the transaction for ended, and the next request would commit it. Where nobody

@@ -8,7 +8,13 @@ from sqlalchemy import CheckConstraint, Column, Constraint, Index, Table, TextCl
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.schema import ColumnCollectionConstraint
 
-from brickwork.database.sql_identifiers import Token, group, identifiers, tokenize, written
+from brickwork.database.sql_identifiers import (
+    Token,
+    column_identifiers,
+    parenthesised_tokens,
+    tokenize,
+    tokens_to_sql,
+)
 
 _LONGEST: Final = 63
 """How many bytes of a name PostgreSQL has room for."""
@@ -45,18 +51,23 @@ class Source:
     def columns(self, tables: "Iterable[Table[Any]]") -> list[Column[Any]]:
         """Return the columns of *tables* that are meant."""
         near = [each for each in tables if each.name in self.tables]
-        return [column for table in near for sql in self.texts for column in mentioned(table, sql)]
+        return [
+            column
+            for table in near
+            for sql in self.texts
+            for column in mentioned_columns(table, sql)
+        ]
 
 
-def mentioned(table: "Table[Any]", sql: str) -> list[Column[Any]]:
+def mentioned_columns(table: "Table[Any]", sql: str) -> list[Column[Any]]:
     """Return the columns of *table* that an expression of *sql* mentions."""
     known: Mapping[str, Column[Any]] = {each.name: each for each in table.columns}
     folded = {name.lower(): each for name, each in known.items()}
-    found = (known.get(name, folded.get(name.lower())) for name in identifiers(sql))
+    found = (known.get(name, folded.get(name.lower())) for name in column_identifiers(sql))
     return [each for each in found if each is not None]
 
 
-def constrained(table: "Table[Any]", name: str) -> list[Column[Any]] | None:
+def constraint_columns(table: "Table[Any]", name: str) -> list[Column[Any]] | None:
     """Return the columns of the constraint or index *name* of *table*; None if it has none."""
     every: list[Constraint | Index] = [*table.constraints, *table.indexes]
     rules = [each for each in every if _is_named(each, name)]
@@ -66,7 +77,7 @@ def constrained(table: "Table[Any]", name: str) -> list[Column[Any]] | None:
 def _columns(rule: Constraint | Index, table: "Table[Any]") -> Iterator[Column[Any]]:
     if isinstance(rule, CheckConstraint):
         sql = rule.sqltext.text if isinstance(rule.sqltext, TextClause) else str(rule.sqltext)
-        yield from mentioned(table, sql)
+        yield from mentioned_columns(table, sql)
     if isinstance(rule, ColumnCollectionConstraint | Index):
         yield from rule.columns
 
@@ -77,7 +88,7 @@ def _is_named(rule: Constraint | Index, reported: str) -> bool:
     return reported == name or (len(name) > _LONGEST and reported.startswith(name[:50]))
 
 
-async def look_up(
+async def look_up_constraint(
     session: AsyncSession, tables: Collection[str], schema: str | None, constraint: str | None
 ) -> Source:
     """Return what the database says of a *constraint* of one of *tables*.
@@ -102,10 +113,10 @@ def _in_sqlite(rows: Iterable[Any], tables: Collection[str], reported: str) -> I
     for name, sql in rows:
         tokens = tokenize(sql or "")
         if name == reported:  # an index: CREATE UNIQUE INDEX name ON table (…)
-            yield written(group(tokens))
+            yield tokens_to_sql(parenthesised_tokens(tokens))
         for own, check in _checks(tokens) if name in tables else ():
             if own == reported or (own is None and _is_reported(check, reported)):
-                yield written(check)
+                yield tokens_to_sql(check)
 
 
 def _checks(tokens: Sequence[Token]) -> Iterator[tuple[str | None, list[Token]]]:
@@ -113,7 +124,7 @@ def _checks(tokens: Sequence[Token]) -> Iterator[tuple[str | None, list[Token]]]
     for index, each in enumerate(tokens):
         if each.is_word("CHECK"):
             is_named = index > 1 and tokens[index - 2].is_word("CONSTRAINT")
-            yield tokens[index - 1].text if is_named else None, group(tokens[index:])
+            yield tokens[index - 1].text if is_named else None, parenthesised_tokens(tokens[index:])
 
 
 def _is_reported(check: Sequence[Token], reported: str) -> bool:

@@ -26,30 +26,30 @@ from brickwork.context import request_id
 from brickwork.database import errors
 from brickwork.database.availability import (
     UNREACHABLE,
-    away,
-    cause_of,
-    is_locked,
-    is_stale,
-    outage_of,
+    classify_outage,
+    database_unavailable,
+    driver_error,
+    is_sqlite_locked,
+    is_stale_plan,
 )
-from brickwork.database.coalescing import Coalescer, Sharing
-from brickwork.database.connections import all_closed, begin_foreign
-from brickwork.database.constraints import look_up
-from brickwork.database.engines import Settings, connected
+from brickwork.database.coalescing import CallBatcher, SingleFlight
+from brickwork.database.connections import begin_foreign_transaction, close_all
+from brickwork.database.constraints import look_up_constraint
+from brickwork.database.engines import EngineSettings, connect_engines
 from brickwork.problems import Problem
-from brickwork.schemas.names import of_request
+from brickwork.schemas.names import request_names
 
-Isolation: TypeAlias = Literal["read committed", "repeatable read", "serializable"]
+IsolationLevel: TypeAlias = Literal["read committed", "repeatable read", "serializable"]
 """How far transactions of PostgreSQL are kept apart."""
 
-SNAPSHOT: Final[Isolation] = "repeatable read"
+SNAPSHOT_LEVEL: Final[IsolationLevel] = "repeatable read"
 """The level at which all statements of a transaction read the same rows."""
 
 _CREATE_ATTEMPTS: Final = 10
 _CREATE_PAUSE: Final = 0.1  # seconds
 _CREATE_LOCK: Final = 0x6272_6963_6B74  # one that no other advisory lock is likely to be
 
-ISOLATION: Final = "brickwork.isolation"
+ISOLATION_SCOPE_KEY: Final = "brickwork.isolation"
 """Where in a request's scope stands how far its transaction is kept apart from others."""
 
 
@@ -57,7 +57,7 @@ class Database:
     """One database, PostgreSQL or SQLite, with a pool for writing and one for reading.
 
     Give its `lifespan` to the application, `FastAPI(lifespan=Database(url).lifespan)`, and
-    `Session` to whatever needs a transaction. In a script, use `session` itself.
+    `SessionDep` to whatever needs a transaction. In a script, use `session` itself.
     """
 
     def __init__(  # noqa: PLR0913 — each has a default that is right for most
@@ -69,8 +69,8 @@ class Database:
         pool_timeout: float = 10,
         connect_args: Mapping[str, Any] | None = None,
         pooler: bool = False,
-        isolation: Isolation | None = None,
-        fast: bool = True,
+        isolation_level: IsolationLevel | None = None,
+        fast_path: bool = True,
         coalesce: bool = True,
     ) -> None:
         """Open nothing yet.
@@ -85,9 +85,10 @@ class Database:
             connect_args: Further arguments of `asyncpg.connect` or `aiosqlite.connect`.
             pooler: Whether PgBouncer or the like lends a connection for each transaction. Nothing
                 then relies on what a connection remembers.
-            isolation: How far transactions of PostgreSQL are kept apart; "read committed", or as
-                the engine has it, unless it is said. On SQLite they are serializable always.
-            fast: Whether what is not overridden may go past the session; answers are the same.
+            isolation_level: The isolation level of PostgreSQL's transactions. The default is the
+                engine's, else "read committed". SQLite's are always serializable.
+            fast_path: Whether operations without overridden methods bypass the session; no answer
+                depends on it.
             coalesce: Whether what waits there is carried out together; answers are the same.
 
         Raises:
@@ -95,25 +96,25 @@ class Database:
                 arguments would have no effect.
 
         """
-        settings = Settings(
+        settings = EngineSettings(
             pool_size=pool_size,
             timeout=pool_timeout,
             connect_args=connect_args,
             pooler=pooler,
-            isolation=isolation,
+            isolation_level=isolation_level,
         )
-        made = connected(url, reader, settings)
+        made = connect_engines(url, reader, settings)
         self.url = made.target.url
         self.timeout = pool_timeout
         self.availability = made.availability
         self.writers, self.readers = made.writers, made.readers
         self.writer, self.reader = made.writers.engine, made.readers.engine
         self.retries = 0
-        self.fast = fast and made.may_be_fast and not _overridden(type(self))
+        self.fast_path = fast_path and made.may_be_fast and not _overridden(type(self))
         self.coalesce = coalesce
-        self.coalescers: WeakValueDictionary[object, Coalescer[Any, Any]] = WeakValueDictionary()
+        self.coalescers: WeakValueDictionary[object, CallBatcher[Any, Any]] = WeakValueDictionary()
         """The coalescers that carry something out now, by the statement."""
-        self.shared = Sharing(pool_timeout)
+        self.shared = SingleFlight(pool_timeout)
         self.tables: set[Table[Any]] = set()
         """The tables that requests to the application use; the check at its start-up adds them."""
         self._target = made.target
@@ -127,7 +128,7 @@ class Database:
         data is raised as the `Problem` it is to a client.
         """
         engine = self.reader if readonly else self.writer
-        written = errors.Written()
+        written = errors.FlushLog()
         info = {"database": self, "written": written, "writes": not readonly}
         try:
             async with _session(bind=engine, info=info) as session:
@@ -138,9 +139,9 @@ class Database:
                 raise
             raise problem from error
         except StaleDataError as error:  # changed since it was read, without a lock
-            raise errors.contended() from error
+            raise errors.serialization_conflict() from error
         except CircularDependencyError as error:
-            if problem := errors.circular(written):
+            if problem := errors.circular_removal(written):
                 raise problem from error
             raise
         if self.availability.outages and "begun" in session.info:
@@ -170,7 +171,7 @@ class Database:
                 return await self._create_all(metadata)
             except DBAPIError as error:
                 # SQLite does not wait for a lock where another process switches the file to WAL.
-                if not attempts or not is_locked(error):
+                if not attempts or not is_sqlite_locked(error):
                     raise
             await asyncio.sleep(_CREATE_PAUSE)
 
@@ -186,7 +187,7 @@ class Database:
         """Close every connection that is not in use."""
         await self.writer.dispose()
         await self.reader.dispose()
-        await all_closed()
+        await close_all()
 
     async def unbound(self) -> None:
         """Let statements take as long as they do, where nobody waits for an answer."""
@@ -207,7 +208,7 @@ class Database:
     async def explain(
         self,
         error: DBAPIError,
-        written: errors.Written,
+        written: errors.FlushLog,
         session: AsyncSession | None = None,
         *,
         readonly: bool = False,
@@ -217,14 +218,14 @@ class Database:
         *session* is one whose transaction goes on after the error; without it, a new one is used.
         *readonly* tells that the session only reads.
         """
-        error = errors.first(error)
+        error = errors.original_error(error)
         if absent := errors.absent_tables(error, self.tables):
             self.availability.log_missing(absent)
-            return away()
-        cause = cause_of(error)
-        if is_stale(cause):
-            return away(again=True)
-        outage = outage_of(cause, readonly=readonly)
+            return database_unavailable()
+        cause = driver_error(error)
+        if is_stale_plan(cause):
+            return database_unavailable(again=True)
+        outage = classify_outage(cause, readonly=readonly)
         if (lost := error.connection_invalidated) and not outage:  # which the driver noticed itself
             outage, cause = UNREACHABLE, ConnectionError("the connection was closed")
         if outage:
@@ -233,29 +234,29 @@ class Database:
             again = lost and outage is UNREACHABLE and error.statement is not None
             return lender.refusal(cause, outage, again=again)
         async with nullcontext(session) if session else self.session(readonly=True) as asked:
-            return await blamed(error, written, asked)
+            return await problem_from_error(error, written, asked)
 
 
-async def blamed(
-    error: DBAPIError, written: errors.Written, session: AsyncSession
+async def problem_from_error(
+    error: DBAPIError, written: errors.FlushLog, session: AsyncSession
 ) -> Problem | None:
     """Return what *error* is to the client who sent what was *written*; None if it is a bug.
 
     *session* is asked for what the error does not tell.
     """
-    error = errors.first(error)
-    if (found := errors.violation(error)) is None:
+    error = errors.original_error(error)
+    if (found := errors.classify(error)) is None:
         return None
     verb = (error.statement or "").partition(" ")[0].upper()
     is_placed = errors.is_placed(found, verb)
     columns = await _columns(found, written, session) if is_placed else ()
     kind = errors.kind_of(found, columns, written, verb)
-    problem = errors.problem(kind, errors.blamed(columns, written))
-    return replace(problem, again=problem.again or errors.is_second(found, written))
+    problem = errors.problem_of_kind(kind, errors.affected_places(columns, written))
+    return replace(problem, again=problem.again or errors.lost_race(found, written))
 
 
 async def _columns(
-    found: errors.Violation, written: errors.Written, session: AsyncSession
+    found: errors.Violation, written: errors.FlushLog, session: AsyncSession
 ) -> Collection[Column[Any]]:
     """Return the columns that *found* is about, of those that were *written*."""
     if not (tables := errors.tables_of(written)):
@@ -265,11 +266,11 @@ async def _columns(
     if (columns := errors.columns_of(found, tables)) is not None:
         return columns
     names = [found.table] if found.table else [each.name for each in tables]
-    source = await look_up(session, names, found.schema, found.constraint)
+    source = await look_up_constraint(session, names, found.schema, found.constraint)
     return replace(source, texts=[*source.texts, found.columns]).columns(tables)
 
 
-async def _missing(written: errors.Written, session: AsyncSession) -> Collection[Column[Any]]:
+async def _missing(written: errors.FlushLog, session: AsyncSession) -> Collection[Column[Any]]:
     """Return the columns that refer to no row; SQLite says only that there is one."""
     missing: set[Column[Any]] = set()
     for key, values in written.references:
@@ -316,7 +317,7 @@ def transaction_session() -> SyncSession:
     return _Session()
 
 
-def is_ours(session: AsyncSession) -> bool:
+def is_own_session(session: AsyncSession) -> bool:
     """Tell whether `Database.session` has made *session*."""
     return isinstance(session.sync_session, _Session)
 
@@ -334,7 +335,7 @@ def _set_up(session: SyncSession, transaction: SessionTransaction, connection: C
         return
     session.info["begun"] = True
     if session.info.get("adopted") and connection.dialect.name == "sqlite":
-        begin_foreign(connection, writes=session.info["writes"])
+        begin_foreign_transaction(connection, writes=session.info["writes"])
     isolation = session.info.get("isolation")
     if not isolation or connection.dialect.name != "postgresql":
         return
@@ -352,28 +353,30 @@ async def begin_snapshot(session: AsyncSession) -> None:
     bind = session.get_bind()
     if session.in_transaction() or not isinstance(bind, Engine) or bind.name != "postgresql":
         return
-    isolation = strongest((session.info.get("isolation"), SNAPSHOT)) or SNAPSHOT
+    isolation = (
+        strictest_isolation((session.info.get("isolation"), SNAPSHOT_LEVEL)) or SNAPSHOT_LEVEL
+    )
     options: Any = {"isolation_level": isolation.upper()}
     _ = await session.connection(execution_options=options)
 
 
-def strongest(levels: Iterable[Isolation | None]) -> Isolation | None:
+def strictest_isolation(levels: Iterable[IsolationLevel | None]) -> IsolationLevel | None:
     """Return that of *levels* which keeps transactions apart the most; None if none is said."""
-    wanted: list[Isolation] = [each for each in levels if each]
-    return max(wanted, key=get_args(Isolation).index, default=None)
+    wanted: list[IsolationLevel] = [each for each in levels if each]
+    return max(wanted, key=get_args(IsolationLevel).index, default=None)
 
 
 async def get_db(connection: HTTPConnection) -> AsyncGenerator[AsyncSession]:
     """Yield the transaction of this request, read-only for GET and HEAD.
 
-    Depend on it with `scope="function"`, as `Session` does: then it is committed before the
+    Depend on it with `scope="function"`, as `SessionDep` does: then it is committed before the
     answer is sent. FastAPI's default commits after the client has its answer.
     """
     readonly = connection.scope.get("method") in {"GET", "HEAD"}
     async with database_of(connection).session(readonly=readonly) as session:
         session.info["request_id"] = request_id(connection.scope) or None
-        session.info["isolation"] = connection.scope.get(ISOLATION)
-        session.info["written"].names = of_request(connection.scope)
+        session.info["isolation"] = connection.scope.get(ISOLATION_SCOPE_KEY)
+        session.info["written"].names = request_names(connection.scope)
         yield session
 
 
@@ -425,5 +428,5 @@ _SEVERAL: Final = (
 )
 
 
-Session = Annotated[AsyncSession, Depends(get_db, scope="function")]
+SessionDep = Annotated[AsyncSession, Depends(get_db, scope="function")]
 """The transaction of this request: committed before the answer is sent, or not at all."""

@@ -26,20 +26,20 @@ from brickwork.database.availability import (
     SILENT,
     UNREACHABLE,
     UNWRITABLE,
-    is_locked,
-    is_lost,
-    is_stale,
-    outage_of,
+    classify_outage,
+    is_connection_lost,
+    is_sqlite_locked,
+    is_stale_plan,
 )
-from brickwork.database.coalescing import Coalescer, is_hashable
-from brickwork.database.compiled import Prepared, Statement
-from brickwork.database.connections import deadline
+from brickwork.database.coalescing import CallBatcher, is_hashable
+from brickwork.database.compiled import BoundStatement, CompiledStatement
+from brickwork.database.connections import statement_deadline
 from brickwork.database.database import Database
-from brickwork.database.engines import Lender
+from brickwork.database.engines import EngineLender
 from brickwork.database.triggers import triggers_of
 
-KEY: Final = "brickwork_key"
-KEYS: Final = "brickwork_keys"
+KEY_PARAM: Final = "brickwork_key"
+KEYS_PARAM: Final = "brickwork_keys"
 """The parameters of statements that find a row by its key, and several by theirs."""
 
 _Bound = tuple[str, Sequence[Any]]
@@ -61,8 +61,8 @@ _ERRORS: Final = (PostgresError, InterfaceError, InternalClientError, sqlite3.Er
 """What a driver raises when a statement fails, or the connection did."""
 
 
-async def fetch(
-    database: Database, statement: Statement, given: Mapping[str, Any]
+async def fetch_rows(
+    database: Database, statement: CompiledStatement, given: Mapping[str, Any]
 ) -> Sequence[Any] | None:
     """Return the rows of *statement*, in a transaction of its own; None if it failed.
 
@@ -75,30 +75,30 @@ async def fetch(
 
 
 @dataclass
-class Found:
+class FetchedRow:
     """A row, for all who asked for it at the same time, and what the first of them made of it."""
 
     row: Sequence[Any]
     made: Any = None
 
 
-async def find(
-    database: Database, one: Prepared, many: Prepared | None, key: object, *, name: str
-) -> Found | None:
-    """Return the row that *one* finds by its `KEY`; None if there is none, or it failed.
+async def fetch_by_key(
+    database: Database, one: BoundStatement, many: BoundStatement | None, key: object, *, name: str
+) -> FetchedRow | None:
+    """Return the row that *one* finds by its `KEY_PARAM`; None if there is none, or it failed.
 
     Those that wait are found together, each among the rows that its own values narrow: on
-    PostgreSQL by *many*, which takes `KEYS`, on SQLite by *one* for each. *name* is the column of
-    both that is the key.
+    PostgreSQL by *many*, which takes `KEYS_PARAM`, on SQLite by *one* for each. *name* is the
+    column of both that is the key.
     """
     scope = (tuple(one.values.items()), tuple(many.values.items()) if many else ())
     shared = database.coalesce and one.statement.shareable
     if not shared or not is_hashable(scope):  # none can be told to be the same
-        rows = await fetch(database, one.statement, {**one.values, KEY: key})
-        return Found(one.statement.read(rows[0])) if rows else None
+        rows = await fetch_rows(database, one.statement, {**one.values, KEY_PARAM: key})
+        return FetchedRow(one.statement.read(rows[0])) if rows else None
     finding = _Finding(database, one.statement, many.statement if many else None, name)
     ask = _coalescer(database, one.statement, finding, at_once=_READING)
-    found: Found | None = await ask((scope, key))
+    found: FetchedRow | None = await ask((scope, key))
     return found
 
 
@@ -107,8 +107,8 @@ class _Finding:
     """Finds rows that are asked for at the same time, in one go those of each scope."""
 
     database: Database
-    one: Statement
-    many: Statement | None
+    one: CompiledStatement
+    many: CompiledStatement | None
     name: str
 
     async def __call__(self, wanted: Sequence[tuple[_Scope, Any]]) -> Sequence[Any]:
@@ -122,17 +122,17 @@ class _Finding:
     async def _alike(self, scope: _Scope, keys: Sequence[Any]) -> Mapping[Any, Any]:
         known, shared = dict(scope[0]), dict(scope[1])
         if len(keys) == 1:
-            rows = await fetch(self.database, self.one, {**known, KEY: keys[0]})
+            rows = await fetch_rows(self.database, self.one, {**known, KEY_PARAM: keys[0]})
         elif self.many:
-            rows = await fetch(self.database, self.many, {**shared, KEYS: keys})
+            rows = await fetch_rows(self.database, self.many, {**shared, KEYS_PARAM: keys})
         else:
-            given = [{**known, KEY: key} for key in keys]
+            given = [{**known, KEY_PARAM: key} for key in keys]
             rows = await _read_or_none(
                 self.database.readers, _each(self.database.readers, self.one, given)
             )
         place = [*self.one.columns].index(self.name)
         read = [self.one.read(row) for row in rows or ()]
-        return {row[place]: Found(row) for row in read}
+        return {row[place]: FetchedRow(row) for row in read}
 
 
 def _of(found: Mapping[Any, Any] | BaseException, key: object) -> Any:
@@ -141,8 +141,8 @@ def _of(found: Mapping[Any, Any] | BaseException, key: object) -> Any:
     return found if isinstance(found, Exception) else None
 
 
-async def write(
-    database: Database, statement: Statement, given: Mapping[str, Any]
+async def execute_write(
+    database: Database, statement: CompiledStatement, given: Mapping[str, Any]
 ) -> Sequence[Any] | None:
     """Return the rows that *statement* wrote, which are committed; None if it was refused.
 
@@ -156,20 +156,20 @@ async def write(
     return await _settled(writers, _sent(database, writers, statement, given))
 
 
-async def insert(
-    database: Database, one: Statement, many: Statement, given: Mapping[str, Any]
+async def insert_one(
+    database: Database, one: CompiledStatement, many: CompiledStatement, given: Mapping[str, Any]
 ) -> Sequence[Any] | None:
-    """Return something if *given* is inserted, as `write` does for *one*, which returns its rows.
+    """Insert *given* with *one*, and return its rows; None if the database rejected them.
 
     Those that wait are inserted together by *many*, which takes a list for each value. If that is
     refused, each is inserted alone: none is refused for what another brought.
     """
 
     async def together(rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
-        written = await write(database, many, _lists(rows)) if len(rows) > 1 else None
+        written = await execute_write(database, many, _lists(rows)) if len(rows) > 1 else None
         if written:
             return [*_found(many, written, rows)]
-        alone = [write(database, one, row) for row in rows]
+        alone = [execute_write(database, one, row) for row in rows]
         each: list[Any] = await asyncio.gather(*alone, return_exceptions=True)
         return each
 
@@ -177,10 +177,10 @@ async def insert(
     return made
 
 
-async def insert_all(
-    database: Database, statement: Statement, rows: Sequence[Mapping[str, Any]]
+async def insert_many(
+    database: Database, statement: CompiledStatement, rows: Sequence[Mapping[str, Any]]
 ) -> Sequence[Any] | None:
-    """Return something if all *rows* are inserted, as `write` does; if one is refused, none is.
+    """Insert all *rows* or none. Return a value that is not empty; None if one was rejected.
 
     On PostgreSQL *statement* takes a list for each value; on SQLite it is carried out for each row,
     in one transaction.
@@ -195,7 +195,7 @@ async def insert_all(
     return await _settled(writers, _alone(writers, statement.sql, values, expected=len(rows)))
 
 
-async def _has_trigger(database: Database, statement: Statement) -> bool:
+async def _has_trigger(database: Database, statement: CompiledStatement) -> bool:
     """Tell whether a trigger may do other than *statement* says."""
     table = statement.table
     if table is None:
@@ -208,7 +208,7 @@ async def _has_trigger(database: Database, statement: Statement) -> bool:
 
 
 def _found(
-    statement: Statement, records: Sequence[Any], rows: Sequence[Mapping[str, Any]]
+    statement: CompiledStatement, records: Sequence[Any], rows: Sequence[Mapping[str, Any]]
 ) -> Iterator[Any]:
     """Yield something for each of *rows* that *statement* returned; a trigger may omit some."""
     name = statement.columns[0]
@@ -220,12 +220,14 @@ def _lists(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Any]]:
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 
-async def _read_or_none(lender: Lender, sent: Awaitable[Sequence[Any]]) -> Sequence[Any] | None:
+async def _read_or_none(
+    lender: EngineLender, sent: Awaitable[Sequence[Any]]
+) -> Sequence[Any] | None:
     """Return the rows that were *sent* for; None if another attempt may have them."""
     try:
         rows = await sent
     except _ERRORS as error:
-        outage = outage_of(error, readonly=True)
+        outage = classify_outage(error, readonly=True)
         if outage is SILENT:
             raise lender.refusal(error, SILENT) from error
         if outage:
@@ -235,12 +237,12 @@ async def _read_or_none(lender: Lender, sent: Awaitable[Sequence[Any]]) -> Seque
     return rows
 
 
-async def _settled(lender: Lender, sent: Awaitable[Sequence[Any]]) -> Sequence[Any] | None:
+async def _settled(lender: EngineLender, sent: Awaitable[Sequence[Any]]) -> Sequence[Any] | None:
     """Return what was *sent* returns, which is committed; None if it was refused."""
     try:
         rows = await sent
     except _ERRORS as error:
-        outage = outage_of(error, readonly=False)
+        outage = classify_outage(error, readonly=False)
         if outage is UNWRITABLE or (_is_refusal(error) and outage is not SILENT):
             return None
         raise lender.refusal(error, outage or UNREACHABLE) from error
@@ -248,21 +250,23 @@ async def _settled(lender: Lender, sent: Awaitable[Sequence[Any]]) -> Sequence[A
     return rows
 
 
-def _note_success(lender: Lender) -> None:
+def _note_success(lender: EngineLender) -> None:
     if lender.availability.outages:
         lender.availability.end(readonly=lender.readonly, wrote=not lender.readonly)
 
 
-def _coalescer(database: Database, name: object, run: _Run, *, at_once: int) -> Coalescer[Any, Any]:
+def _coalescer(
+    database: Database, name: object, run: _Run, *, at_once: int
+) -> CallBatcher[Any, Any]:
     known = database.coalescers.get(name)
     if known is None:  # nothing of this name is carried out now
-        known = Coalescer(run, at_once=at_once, timeout=database.timeout)
+        known = CallBatcher(run, at_once=at_once, timeout=database.timeout)
         database.coalescers[name] = known
     return known
 
 
 async def _sent(
-    database: Database, lender: Lender, statement: Statement, given: Mapping[str, Any]
+    database: Database, lender: EngineLender, statement: CompiledStatement, given: Mapping[str, Any]
 ) -> Sequence[Any]:
     """Return the rows of *statement*; raises what the driver does."""
     values = statement.bound(given)
@@ -291,7 +295,7 @@ def _raised(result: Any) -> Sequence[Any]:
 
 
 @asynccontextmanager
-async def _lent(lender: Lender) -> AsyncGenerator[Any]:
+async def _lent(lender: EngineLender) -> AsyncGenerator[Any]:
     """Lend a connection, outside of any transaction."""
     connection: Any = await lender.lend()
     try:
@@ -320,7 +324,7 @@ class _Clock:
         return None if self._end is None else max(_LEAST, self._end - self._loop.time())
 
 
-def _log(lender: Lender, sql: str) -> None:
+def _log(lender: EngineLender, sql: str) -> None:
     """Log a statement as SQLAlchemy does, which has no part in it."""
     engine = lender.engine.sync_engine
     if engine.logger.isEnabledFor(logging.INFO):
@@ -332,7 +336,7 @@ def _log(lender: Lender, sql: str) -> None:
 
 
 async def _alone(
-    lender: Lender, sql: str, values: Sequence[Any], *, expected: int = 0
+    lender: EngineLender, sql: str, values: Sequence[Any], *, expected: int = 0
 ) -> Sequence[Any]:
     """Return the rows of a statement; none, and nothing is written, if fewer than *expected*."""
     clock = _Clock(lender.command_timeout)
@@ -341,14 +345,14 @@ async def _alone(
         try:
             return await _fetched(lender, connection, sql, values, clock, expected)
         except PostgresError as error:
-            if is_lost(error, readonly=lender.readonly):
+            if is_connection_lost(error, readonly=lender.readonly):
                 raise
             refused = error  # on a connection that is as good as before
     raise refused
 
 
 async def _fetched(  # noqa: PLR0913, PLR0917 — what a statement is made of
-    lender: Lender,
+    lender: EngineLender,
     connection: Any,
     sql: str,
     values: Sequence[Any],
@@ -365,7 +369,7 @@ async def _fetched(  # noqa: PLR0913, PLR0917 — what a statement is made of
     try:
         rows = await driver.fetch(sql, *values, timeout=clock.left)
     except PostgresError as error:
-        if not is_lost(error, readonly=lender.readonly):
+        if not is_connection_lost(error, readonly=lender.readonly):
             await transaction.rollback()
         raise
     if len(rows) < expected:
@@ -379,10 +383,10 @@ def _is_refusal(error: BaseException) -> bool:
     """Tell whether the statement surely changed nothing."""
     match error:
         case PostgresError():
-            return is_stale(error) or not is_lost(error, readonly=False)
+            return is_stale_plan(error) or not is_connection_lost(error, readonly=False)
         case sqlite3.OperationalError():
             name: str = getattr(error, "sqlite_errorname", "")
-            return is_locked(error) or name.startswith("SQLITE_ERROR")
+            return is_sqlite_locked(error) or name.startswith("SQLITE_ERROR")
         case InternalClientError():  # on a connection that was told of its end, and sent nothing
             return str(error).startswith("cannot switch to state")
         case _:
@@ -393,7 +397,7 @@ def _is_refusal(error: BaseException) -> bool:
 
 
 async def _each(
-    lender: Lender, statement: Statement, given: Sequence[Mapping[str, Any]]
+    lender: EngineLender, statement: CompiledStatement, given: Sequence[Mapping[str, Any]]
 ) -> Sequence[Any]:
     """Return the rows that *statement* reads with each that is *given*; raises if one failed."""
     bound = [(statement.sql, statement.bound(each)) for each in given]
@@ -401,14 +405,14 @@ async def _each(
     return [row for rows in read for row in _raised(rows)]
 
 
-async def _whole(lender: Lender, batch: Sequence[_Bound]) -> Sequence[Any]:
+async def _whole(lender: EngineLender, batch: Sequence[_Bound]) -> Sequence[Any]:
     """Return something if all of *batch* is written and committed; raises the first error."""
     _raised((await _in_thread(lender, partial(_all_written, is_whole=True), batch))[0])
     return _WRITTEN
 
 
 async def _in_thread(
-    lender: Lender, carry_out: _CarryOut, batch: Sequence[_Bound]
+    lender: EngineLender, carry_out: _CarryOut, batch: Sequence[_Bound]
 ) -> Sequence[Any]:
     """Have *batch* carried out in one hop to the thread of a connection, and back.
 
@@ -419,7 +423,7 @@ async def _in_thread(
         for sql, _ in batch:
             _log(lender, sql)
         driver = connection.driver_connection
-        with deadline(driver, clock.left):
+        with statement_deadline(driver, clock.left):
             results: Sequence[Any] = await driver._execute(carry_out, driver._conn, batch)  # noqa: SLF001
     return results
 
@@ -439,7 +443,7 @@ def _written(connection: sqlite3.Connection, batch: Sequence[_Bound]) -> Sequenc
     error = results[0]
     if not isinstance(error, Exception):
         return results
-    if len(batch) == 1 or is_locked(error) or not _is_refusal(error):
+    if len(batch) == 1 or is_sqlite_locked(error) or not _is_refusal(error):
         return [error] * len(batch)
     return [_all_written(connection, [each])[0] for each in batch]
 

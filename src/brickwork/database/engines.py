@@ -15,35 +15,41 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.util import greenlet_spawn
 from sqlalchemy.util.concurrency import await_
 
-from brickwork.database.autocommit import stand_alone
+from brickwork.database.autocommit import autocommit_plain_selects
 from brickwork.database.availability import (
     EXHAUSTED,
     SILENT,
     UNREACHABLE,
     Availability,
     Outage,
-    away,
-    cause_of,
-    is_locked,
-    is_lost,
-    is_stale,
-    state_of,
+    database_unavailable,
+    driver_error,
+    is_connection_lost,
+    is_sqlite_locked,
+    is_stale_plan,
+    sqlstate_of,
 )
 from brickwork.database.connections import (
     Hosts,
     PostgresConnection,
-    begin_reading,
-    begin_writing,
-    deadline,
+    begin_read,
+    begin_write,
     open_file,
-    prepare,
+    prepare_connection,
     require_settings,
-    roll_back,
+    roll_back_connection,
+    statement_deadline,
 )
 from brickwork.database.pool import ConnectTimeout, FairPool
 from brickwork.database.row_counts import confirm_writes
-from brickwork.database.urls import Target, driver_of, name_of, require_file, target_of
-from brickwork.problems import Unavailable
+from brickwork.database.urls import (
+    Target,
+    driver_url,
+    parse_target,
+    require_file_database,
+    url_without_password,
+)
+from brickwork.problems import ServiceUnavailable
 
 _UNCACHED: Final[Mapping[str, Any]] = {
     "statement_cache_size": 0,
@@ -63,7 +69,7 @@ _watched: Final = WeakSet[Engine]()
 
 
 @dataclass(eq=False, kw_only=True)
-class Lender:
+class EngineLender:
     """Lends the connections of an engine, all by one deadline, and explains their errors."""
 
     engine: AsyncEngine
@@ -96,21 +102,23 @@ class Lender:
         return cast("FairPool", self.engine.sync_engine.pool)
 
     async def lend(self) -> PoolProxiedConnection:
-        """Return a connection of our own engine; raises `Unavailable` if there is none in time."""
+        """Return a connection. Raises `ServiceUnavailable` if none is free in time."""
         if self.pool.is_ready():
             return self.pool.lend_now()
         lent: PoolProxiedConnection = await greenlet_spawn(self._lend)
         return lent
 
-    def refusal(self, error: BaseException, outage: Outage, *, again: bool = False) -> Unavailable:
+    def refusal(
+        self, error: BaseException, outage: Outage, *, again: bool = False
+    ) -> ServiceUnavailable:
         """Return what to tell a client who is refused for *error*; log that the *outage* began."""
-        cause = cause_of(error)
-        if outage is SILENT and (state_of(cause) == "SQLITE_INTERRUPT" or not str(cause)):
+        cause = driver_error(error)
+        if outage is SILENT and (sqlstate_of(cause) == "SQLITE_INTERRUPT" or not str(cause)):
             cause = TimeoutError(f"no answer in {self.command_timeout:g} s")
         self.availability.begin(outage, cause, readonly=self.readonly)
-        return away(again=again)
+        return database_unavailable(again=again)
 
-    def explain(self, context: ExceptionContext) -> Unavailable | None:
+    def explain(self, context: ExceptionContext) -> ServiceUnavailable | None:
         """Have SQLAlchemy close what is lost; return what to tell a client of a statement too long.
 
         Listens to errors of statements.
@@ -122,15 +130,15 @@ class Lender:
             or connection.invalidated
         ):
             return None
-        cause = cause_of(context.original_exception)
+        cause = driver_error(context.original_exception)
         if isinstance(cause, TimeoutError):
             context.is_disconnect = True
             driver: Any = connection.connection.driver_connection
             driver.terminate()
             return self.refusal(cause, SILENT)
-        if is_lost(cause, readonly=self.readonly):
+        if is_connection_lost(cause, readonly=self.readonly):
             context.is_disconnect = True
-            context.invalidate_pool_on_disconnect = not is_stale(cause)
+            context.invalidate_pool_on_disconnect = not is_stale_plan(cause)
         return None
 
     def bound(
@@ -143,7 +151,7 @@ class Lender:
     def prepare(self, connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         """Set up a new *connection*."""
         if self.is_sqlite:
-            prepare(connection, readonly=self.readonly, timeout=self.timeout)
+            prepare_connection(connection, readonly=self.readonly, timeout=self.timeout)
         elif self.settings:
             require_settings(connection, self.settings)
         elif self.begin:
@@ -153,7 +161,7 @@ class Lender:
     def execute(self, cursor: Any, sql: str, parameters: Any, context: ExecutionContext) -> bool:
         """Carry out a statement of SQLite, and interrupt it when it takes too long."""
         driver = context.root_connection.connection.driver_connection
-        with deadline(driver, self.command_timeout):
+        with statement_deadline(driver, self.command_timeout):
             cursor.execute(sql, parameters)
         return True
 
@@ -162,7 +170,7 @@ class Lender:
     ) -> bool:
         """Carry out a statement of SQLite several times, all in the time of one."""
         driver = context.root_connection.connection.driver_connection
-        with deadline(driver, self.command_timeout):
+        with statement_deadline(driver, self.command_timeout):
             cursor.executemany(sql, parameters)
         return True
 
@@ -176,7 +184,7 @@ class Lender:
         except PoolTimeout as error:
             raise self.refusal(error, EXHAUSTED) from error
         except Exception as error:
-            if is_locked(error):
+            if is_sqlite_locked(error):
                 raise
             raise self.refusal(error, UNREACHABLE) from error
 
@@ -190,14 +198,14 @@ class Lender:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class EngineSettings:
     """How an application wants to be connected to its database."""
 
     pool_size: int
     timeout: float
     connect_args: Mapping[str, Any] | None
     pooler: bool
-    isolation: str | None
+    isolation_level: str | None
 
 
 @dataclass(frozen=True)
@@ -206,14 +214,14 @@ class Connected:
 
     target: Target
     availability: Availability
-    writers: Lender
-    readers: Lender
+    writers: EngineLender
+    readers: EngineLender
     may_be_fast: bool = True
     """Whether statements may go past the session: the engines are ours."""
 
 
-def connected(
-    url: str | URL | AsyncEngine, reader: AsyncEngine | None, settings: Settings
+def connect_engines(
+    url: str | URL | AsyncEngine, reader: AsyncEngine | None, settings: EngineSettings
 ) -> Connected:
     """Return the database at *url*, or that of an engine.
 
@@ -227,7 +235,7 @@ def connected(
         return _given(url, reader or url, settings)
     if reader:
         raise ValueError("An engine that reads goes with one that writes: give both.")
-    target = target_of(url, settings.connect_args)
+    target = parse_target(url, settings.connect_args)
     if settings.pooler or target.pooler:
         target = _pooled(target)
     if _is_sqlite(target.url):
@@ -256,10 +264,10 @@ def _is_sqlite(url: URL) -> bool:
 
 
 def _own(
-    target: Target, availability: Availability, settings: Settings, *, readonly: bool
-) -> Lender:
+    target: Target, availability: Availability, settings: EngineSettings, *, readonly: bool
+) -> EngineLender:
     is_sqlite = _is_sqlite(target.url)
-    isolation = settings.isolation or "read committed"
+    isolation = settings.isolation_level or "read committed"
     options = dict(target.connect_args)
     command_timeout = options.pop("command_timeout", settings.timeout)
     level: dict[str, Any] = {}
@@ -283,13 +291,13 @@ def _own(
         pool_size=1 if is_sqlite and not readonly else settings.pool_size,
         max_overflow=0,
         pool_timeout=settings.timeout,
-        pool_reset_on_return=None,  # `roll_back` does it, and only where there is something
+        pool_reset_on_return=None,  # `roll_back_connection` does it, where there is a transaction
         hide_parameters=True,
         json_serializer=_to_json,
         connect_args=options,
         **level,
     )
-    lender = Lender(
+    lender = EngineLender(
         engine=engine,
         availability=availability,
         readonly=readonly,
@@ -298,9 +306,9 @@ def _own(
         settings=session,
         begin=begin,
     )
-    _listen(engine, lender, begin_reading if readonly else begin_writing)
+    _listen(engine, lender, begin_read if readonly else begin_write)
     if readonly and isolation == "read committed" and session:
-        stand_alone(engine)
+        autocommit_plain_selects(engine)
     return lender
 
 
@@ -311,12 +319,12 @@ def _to_json(document: object) -> str:
 # --- Engines of users -----------------------------------------------------------------------------
 
 
-def _given(engine: AsyncEngine, reader: AsyncEngine, settings: Settings) -> Connected:
+def _given(engine: AsyncEngine, reader: AsyncEngine, settings: EngineSettings) -> Connected:
     """Return the database of *engine*; *reader* is for requests that only read.
 
     Both may be the same. What the settings of our own connections say, BEGIN says on theirs.
     """
-    target = Target(engine.url, {}, name_of(engine.url))
+    target = Target(engine.url, {}, url_without_password(engine.url))
     availability = Availability(target.name, is_file=_is_sqlite(target.url))
     for each in (engine, reader):
         _require_usable(each)
@@ -326,14 +334,14 @@ def _given(engine: AsyncEngine, reader: AsyncEngine, settings: Settings) -> Conn
 
 
 def _borrowed(
-    engine: AsyncEngine, availability: Availability, settings: Settings, *, readonly: bool
-) -> Lender:
+    engine: AsyncEngine, availability: Availability, settings: EngineSettings, *, readonly: bool
+) -> EngineLender:
     is_sqlite = _is_sqlite(engine.url)
-    isolation = settings.isolation
+    isolation = settings.isolation_level
     options: dict[str, Any] = {_READING if is_sqlite else "postgresql_readonly": readonly}
     if isolation and not is_sqlite:
         options["isolation_level"] = isolation.upper()
-    lender = Lender(
+    lender = EngineLender(
         engine=engine.execution_options(**options),
         availability=availability,
         readonly=readonly,
@@ -348,12 +356,12 @@ def _borrowed(
 
 def _require_usable(engine: AsyncEngine) -> None:
     """Raise `ValueError` for an engine on which the promises cannot be kept."""
-    _ = driver_of(engine.url)
+    _ = driver_url(engine.url)
     level = getattr(engine.dialect, "_on_connect_isolation_level", None)
     if "AUTOCOMMIT" in {engine.get_execution_options().get("isolation_level"), level}:
         raise ValueError("The engine commits each statement: make it without AUTOCOMMIT.")
     if _is_sqlite(engine.url):
-        require_file(engine.url)
+        require_file_database(engine.url)
         count = getattr(engine.sync_engine.pool, "checkedin", int)
         if engine.sync_engine not in _watched and count():
             raise ValueError("The engine is in use: give it to Database before it connects.")
@@ -364,17 +372,17 @@ def _begin_either(connection: Connection) -> None:
     readonly = connection.get_execution_options().get(_READING, False)
     driver: Any = connection.connection.driver_connection
     await_(driver.execute(f"PRAGMA query_only = {'ON' if readonly else 'OFF'}"))
-    (begin_reading if readonly else begin_writing)(connection)
+    (begin_read if readonly else begin_write)(connection)
 
 
 # --- Both -----------------------------------------------------------------------------------------
 
 
-def _listen(engine: AsyncEngine, lender: Lender, begin: Callable[[Connection], None]) -> None:
+def _listen(engine: AsyncEngine, lender: EngineLender, begin: Callable[[Connection], None]) -> None:
     """Listen to the events of *engine*; *begin* begins transactions of SQLite."""
     target = engine.sync_engine
     event.listen(target, "connect", lender.prepare)
-    event.listen(target, "reset", roll_back)
+    event.listen(target, "reset", roll_back_connection)
     if not lender.readonly:
         confirm_writes(target)
     if lender.is_sqlite:

@@ -13,20 +13,25 @@ from sqlalchemy import ClauseElement, Column, ColumnElement, ForeignKeyConstrain
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapper, QueryableAttribute
 
-from brickwork.database.availability import away, cause_of, is_locked, state_of
-from brickwork.database.constraints import constrained, mentioned
-from brickwork.database.sql_identifiers import identifiers, quoted
-from brickwork.models.model import is_mark
+from brickwork.database.availability import (
+    database_unavailable,
+    driver_error,
+    is_sqlite_locked,
+    sqlstate_of,
+)
+from brickwork.database.constraints import constraint_columns, mentioned_columns
+from brickwork.database.sql_identifiers import column_identifiers, quote_identifiers
+from brickwork.models.model import is_deleted_marker
 from brickwork.problems import (
     Conflict,
-    Fault,
-    Invalid,
+    ErrorDetail,
     Problem,
     RefusedByDatabase,
-    Unavailable,
-    of_status,
+    ServiceUnavailable,
+    UnprocessableContent,
+    problem_for_status,
 )
-from brickwork.schemas.names import Names, Place, as_mapped
+from brickwork.schemas.names import ClientNames, RequestPlace, mapped_names
 
 Kind = Literal[
     "unique",
@@ -100,7 +105,7 @@ Reference: TypeAlias = tuple[ForeignKeyConstraint, tuple[object, ...]]
 
 
 @dataclass
-class Written:
+class FlushLog:
     """What a transaction has sent to the database: whose rows, and what they refer to."""
 
     mappers: set[Mapper[Any]] = field(default_factory=set[Mapper[Any]])
@@ -112,7 +117,7 @@ class Written:
     """Whether any taken value may mean so, as what the first one wrote would not be seen."""
     removed: "set[Table[Any]]" = field(default_factory=set["Table[Any]"])
     """The tables from which rows are removed."""
-    names: Names = as_mapped
+    names: ClientNames = mapped_names
     """What the client calls the attributes that it writes."""
 
     def add(self, rows: Iterable[object]) -> None:
@@ -129,18 +134,18 @@ class Written:
         for row in rows:
             self.removed |= {*mapped_tables(inspect(row, raiseerr=True).mapper)}
 
-    def places(self, mapper: Mapper[Any], *attributes: str) -> set[Place]:
+    def places(self, mapper: Mapper[Any], *attributes: str) -> set[RequestPlace]:
         """Return where in its request the client writes *attributes*, those that it does."""
         places = (self.names(mapper, each) for each in attributes)
         return {place for place in places if place}
 
-    def part(self) -> "Written":
+    def part(self) -> "FlushLog":
         """Return what is to be written next, which may refer to what was written before."""
-        return Written(
+        return FlushLog(
             values={*self.values}, first=self.first, unseen=self.unseen, names=self.names
         )
 
-    def include(self, part: "Written") -> None:
+    def include(self, part: "FlushLog") -> None:
         """Take note of a *part* that succeeded."""
         self.mappers |= part.mappers
         self.references |= part.references
@@ -163,7 +168,7 @@ def _given(column: Column[Any], values: Mapping[ColumnElement[Any], object]) -> 
     value = values.get(column)
     if isinstance(value, ClauseElement | QueryableAttribute):
         return None
-    return bool(value) if is_mark(column) else value
+    return bool(value) if is_deleted_marker(column) else value
 
 
 def mapped_tables(mapper: Mapper[Any]) -> "list[Table[Any]]":
@@ -183,15 +188,15 @@ class Violation:
     """SQL that mentions the columns."""
 
 
-def violation(error: DBAPIError) -> Violation | None:
+def classify(error: DBAPIError) -> Violation | None:
     """Return what *error* says of the data or the hour; None for an error of another sort."""
-    cause = cause_of(error)
-    if is_locked(cause):
+    cause = driver_error(error)
+    if is_sqlite_locked(cause):
         return Violation("contended")
     if isinstance(name := getattr(cause, "sqlite_errorname", None), str):
         return _of_sqlite(name, str(cause))
     function = getattr(cause, "server_source_function", None)
-    if (kind := _of_postgresql(state_of(cause), function)) is None:
+    if (kind := _of_postgresql(sqlstate_of(cause), function)) is None:
         return None
     column, detail = getattr(cause, "column_name", None), getattr(cause, "detail", None)
     constraint = getattr(cause, "constraint_name", None)
@@ -203,7 +208,7 @@ def violation(error: DBAPIError) -> Violation | None:
         table=getattr(cause, "table_name", None),
         schema=getattr(cause, "schema_name", None),
         constraint=constraint,
-        columns=quoted(column) if column else keys[1] if keys else "",
+        columns=quote_identifiers(column) if column else keys[1] if keys else "",
     )
 
 
@@ -213,7 +218,7 @@ def _of_postgresql(state: str, function: str | None) -> Kind | None:
     return _SQLSTATES.get(state) or _CLASSES.get(state[:2])
 
 
-def first(error: DBAPIError) -> DBAPIError:
+def original_error(error: DBAPIError) -> DBAPIError:
     """Return the error that led to *error*, which says that a savepoint went with it."""
     is_late = (error.statement or "").startswith("ROLLBACK TO SAVEPOINT")
     cause = error.__context__ if is_late else None
@@ -222,7 +227,7 @@ def first(error: DBAPIError) -> DBAPIError:
 
 def absent_tables(error: DBAPIError, tables: "Iterable[Table[Any]]") -> Collection[str]:
     """Return the names of the *tables* that do not exist, according to *error*."""
-    cause = cause_of(error)
+    cause = driver_error(error)
     text = str(cause)
     if getattr(cause, "sqlstate", None) != "42P01" and not text.startswith("no such table"):
         return ()
@@ -241,52 +246,54 @@ def _of_sqlite(name: str, message: str) -> Violation | None:
     if place["index"]:
         return Violation(kind, constraint=place["index"])
     names = [each.rpartition(".") for each in place["names"].split(", ")]
-    return Violation(kind, table=names[0][0], columns=quoted(*(column for _, _, column in names)))
+    return Violation(
+        kind, table=names[0][0], columns=quote_identifiers(*(column for _, _, column in names))
+    )
 
 
-def problem(kind: Kind, places: Collection[Place]) -> Problem:
+def problem_of_kind(kind: Kind, places: Collection[RequestPlace]) -> Problem:
     """Return what to tell the client, with *places* in its request to blame."""
     match kind:
         case "unique":
             return Conflict("The value is taken.", errors=_faults(places, *_TAKEN))
         case "reference":
-            return missing(places)
+            return reference_not_found(places)
         case "not_null":
-            return Invalid(_NULL[1], errors=_faults(places, *_NULL))
+            return UnprocessableContent(_NULL[1], errors=_faults(places, *_NULL))
         case "check":
-            return Invalid(_FORBIDDEN[1], errors=_faults(places, *_FORBIDDEN))
+            return UnprocessableContent(_FORBIDDEN[1], errors=_faults(places, *_FORBIDDEN))
         case _:
             return _PLACELESS[kind]()
 
 
-def missing(places: Collection[Place]) -> Invalid:
+def reference_not_found(places: Collection[RequestPlace]) -> UnprocessableContent:
     """Return what to tell a client that refers to no row in *places*."""
-    return Invalid(_MISSING[1], errors=_faults(places, *_MISSING))
+    return UnprocessableContent(_MISSING[1], errors=_faults(places, *_MISSING))
 
 
-def circular(written: Written) -> Problem | None:
+def circular_removal(written: FlushLog) -> Problem | None:
     """Return what to tell a client who removes rows that refer to each other; None if none does."""
-    return problem("referred", ()) if written.removed else None
+    return problem_of_kind("referred", ()) if written.removed else None
 
 
-def refused() -> RefusedByDatabase:
+def refused_by_trigger() -> RefusedByDatabase:
     """Return what to tell a client whose change a rule of the database refuses."""
     return RefusedByDatabase("A rule of the database refuses this.")
 
 
-def contended() -> Unavailable:
+def serialization_conflict() -> ServiceUnavailable:
     """Return what to tell a client that was in the way of others, again and again."""
     text = "Others were changing the same rows."
-    return Unavailable(text, headers={"Retry-After": "1"}, again=True)
+    return ServiceUnavailable(text, headers={"Retry-After": "1"}, again=True)
 
 
 _PLACELESS: Final[Mapping[Kind, Callable[[], Problem]]] = {
-    "busy": away,
-    "contended": contended,
-    "forbidden": lambda: of_status(403)("The database does not permit this."),
+    "busy": database_unavailable,
+    "contended": serialization_conflict,
+    "forbidden": lambda: problem_for_status(403)("The database does not permit this."),
     "referred": lambda: Conflict("Other rows refer to this one."),
-    "refused": refused,
-    "value": lambda: Invalid("The database cannot hold a value that was sent."),
+    "refused": refused_by_trigger,
+    "value": lambda: UnprocessableContent("The database cannot hold a value that was sent."),
 }
 """The problems that no place in a request is to blame for."""
 
@@ -299,8 +306,8 @@ _FORBIDDEN: Final = (
 )
 
 
-def _faults(places: Iterable[Place], code: str, detail: str) -> list[Fault]:
-    return [Fault(code=code, detail=detail, **dict([each])) for each in sorted(places)]
+def _faults(places: Iterable[RequestPlace], code: str, detail: str) -> list[ErrorDetail]:
+    return [ErrorDetail(code=code, detail=detail, **dict([each])) for each in sorted(places)]
 
 
 _PLACED: Final = {"unique", "reference", "not_null", "check"}
@@ -312,7 +319,7 @@ def is_placed(found: Violation, verb: str) -> bool:
     return found.kind in _PLACED and verb != "DELETE"
 
 
-def tables_of(written: Written) -> "set[Table[Any]]":
+def tables_of(written: FlushLog) -> "set[Table[Any]]":
     """Return the tables that have the rows which were *written*."""
     return {table for mapper in written.mappers for table in mapped_tables(mapper)}
 
@@ -321,16 +328,16 @@ def columns_of(found: Violation, tables: "Iterable[Table[Any]]") -> Collection[C
     """Return the columns that *found* is about; None where only the database knows."""
     near = [each for each in tables if found.table in {None, each.name}]
     own = [each for each in near if each.schema == found.schema] or near
-    columns = {column for table in own for column in mentioned(table, found.columns)}
+    columns = {column for table in own for column in mentioned_columns(table, found.columns)}
     if columns or not found.constraint:
         return columns if own else None
-    known = [constrained(each, found.constraint) for each in own]
+    known = [constraint_columns(each, found.constraint) for each in own]
     named = [each for each in known if each is not None]
     return {column for each in named for column in each} if named else None
 
 
 def kind_of(
-    found: Violation, columns: Collection[Column[Any]], written: Written, verb: str
+    found: Violation, columns: Collection[Column[Any]], written: FlushLog, verb: str
 ) -> Kind:
     """Return the kind of *found*: a reference may be broken from either end.
 
@@ -350,7 +357,7 @@ def kind_of(
 
 def _is_referred(found: Violation, columns: Collection[Column[Any]]) -> bool:
     """Tell whether *columns* are those that a row of the same table refers to."""
-    names = {each.lower() for each in identifiers(found.columns)}
+    names = {each.lower() for each in column_identifiers(found.columns)}
     tables = {column.table for column in columns}
     keys = [key for table in tables for key in table.foreign_key_constraints]
     own = [{each.name.lower() for each in key.columns} for key in keys]
@@ -362,26 +369,28 @@ def _is_referred(found: Violation, columns: Collection[Column[Any]]) -> bool:
     return names not in own and names in others
 
 
-def _is_left(found: Violation, written: Written) -> bool:
+def _is_left(found: Violation, written: FlushLog) -> bool:
     """Tell whether a column was to be cleared since the row that it refers to is removed."""
     tables = {table for each in written.removed for table in each.metadata.tables.values()}
-    columns = (c for t in tables if t.name == found.table for c in mentioned(t, found.columns))
+    columns = (
+        c for t in tables if t.name == found.table for c in mentioned_columns(t, found.columns)
+    )
     return any(key.column.table in written.removed for c in columns for key in c.foreign_keys)
 
 
-def blamed(columns: Iterable[Column[Any]], written: Written) -> set[Place]:
+def affected_places(columns: Iterable[Column[Any]], written: FlushLog) -> set[RequestPlace]:
     """Return where in its request the client wrote what is in *columns*."""
     return {
         place
         for column in columns
-        if not is_mark(column)
+        if not is_deleted_marker(column)
         for mapper in written.mappers
         if column in mapper.columns.values()
         for place in written.places(mapper, mapper.get_property_by_column(column).key)
     }
 
 
-def is_second(found: Violation, written: Written) -> bool:
+def lost_race(found: Violation, written: FlushLog) -> bool:
     """Tell whether *found* is a value that another took first, and that will now be found."""
     by_another = written.unseen or any(
         {*(columns_of(found, [table]) or ())} == {*table.primary_key.columns}

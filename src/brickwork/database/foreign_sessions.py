@@ -28,17 +28,22 @@ from brickwork.database.availability import (
     UNREACHABLE,
     Availability,
     Outage,
-    away,
-    cause_of,
-    is_lost,
-    is_stale,
-    outage_of,
+    classify_outage,
+    database_unavailable,
+    driver_error,
+    is_connection_lost,
+    is_stale_plan,
 )
-from brickwork.database.database import ISOLATION, blamed, is_ours
-from brickwork.database.errors import Written, circular, contended, first
-from brickwork.database.urls import name_of
-from brickwork.problems import Problem, Unavailable
-from brickwork.schemas.names import of_request
+from brickwork.database.database import ISOLATION_SCOPE_KEY, is_own_session, problem_from_error
+from brickwork.database.errors import (
+    FlushLog,
+    circular_removal,
+    original_error,
+    serialization_conflict,
+)
+from brickwork.database.urls import url_without_password
+from brickwork.problems import Problem, ServiceUnavailable
+from brickwork.schemas.names import request_names
 
 _ADOPTED: Final = "brickwork.sessions"
 """The key in a request's scope of the sessions that are not ours."""
@@ -59,12 +64,12 @@ class Adopted:
         """Note from now on what *session* writes."""
         self._session = session
         self._availability = _availability_of(session)
-        self.written = Written(names=of_request(scope))
+        self.written = FlushLog(names=request_names(scope))
         session.info.update(
             database=self,
             written=self.written,
             writes=scope["method"] not in {"GET", "HEAD"},
-            isolation=scope.get(ISOLATION),
+            isolation=scope.get(ISOLATION_SCOPE_KEY),
             request_id=request_id(scope) or None,
             adopted=True,
         )
@@ -78,32 +83,34 @@ class Adopted:
 
     async def rollback(self, error: BaseException) -> None:
         """Undo what is not committed, since *error* was raised; close a connection that is lost."""
-        if not is_lost(cause_of(error), readonly=False):
+        if not is_connection_lost(driver_error(error), readonly=False):
             await self._session.rollback()
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(_GRACE):
                 await self._session.invalidate()
 
-    def refusal(self, error: BaseException, outage: Outage, *, again: bool = False) -> Unavailable:
+    def refusal(
+        self, error: BaseException, outage: Outage, *, again: bool = False
+    ) -> ServiceUnavailable:
         """Return what to tell a client who is refused for *error*; log that the *outage* began."""
         cause = error if str(error) else TimeoutError("no answer in the time of the driver")
         readonly = not self._session.info["writes"]
         self._availability.begin(outage, cause, readonly=readonly)
-        return away(again=again)
+        return database_unavailable(again=again)
 
     async def explain(
-        self, error: DBAPIError, written: Written, session: AsyncSession | None = None
+        self, error: DBAPIError, written: FlushLog, session: AsyncSession | None = None
     ) -> Problem | None:
         """Return what *error* is to the client who sent what was *written*; None if it is a bug.
 
         *session* is one whose transaction goes on after the error; without it, a new one is used.
         """
-        error = first(error)
-        cause = cause_of(error)
-        if is_stale(cause):
-            return away(again=True)
-        outage = outage_of(cause, readonly=False)
+        error = original_error(error)
+        cause = driver_error(error)
+        if is_stale_plan(cause):
+            return database_unavailable(again=True)
+        outage = classify_outage(cause, readonly=False)
         if (lost := error.connection_invalidated) and not outage:
             outage = UNREACHABLE
         if outage:
@@ -111,10 +118,10 @@ class Adopted:
             return self.refusal(cause, outage, again=again)
         other: Any = nullcontext(session) if session else AsyncSession(self._session.bind)
         async with other as looking:
-            return await blamed(error, written, looking)
+            return await problem_from_error(error, written, looking)
 
 
-def adopt(session: object, scope: Scope) -> None:
+def adopt_session(session: object, scope: Scope) -> None:
     """Have a *session* that is not ours committed with the request of *scope*.
 
     Raises `TypeError` for a session that is not asynchronous.
@@ -122,12 +129,12 @@ def adopt(session: object, scope: Scope) -> None:
     if not isinstance(session, AsyncSession):
         raise TypeError(f"The session is a {type(session).__name__}: make it an AsyncSession.")
     known: list[Adopted] = scope.setdefault(_ADOPTED, [])
-    if not is_ours(session) and session.info.get("database") not in known:
+    if not is_own_session(session) and session.info.get("database") not in known:
         known.append(Adopted(session, scope))
 
 
 @asynccontextmanager
-async def committed(scope: Scope) -> AsyncGenerator[None]:
+async def commit_adopted(scope: Scope) -> AsyncGenerator[None]:
     """Commit the sessions of the request of *scope* that are not ours at the end of the block."""
     yield
     for adopted in scope.get(_ADOPTED, ()):
@@ -135,7 +142,7 @@ async def committed(scope: Scope) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def explained(scope: Scope) -> AsyncGenerator[None]:
+async def translate_errors(scope: Scope) -> AsyncGenerator[None]:
     """Raise an error of a session that is not ours as the `Problem` it is to a client."""
     scope.pop(_ADOPTED, None)
     try:
@@ -154,13 +161,13 @@ async def _problem(error: Exception, adopted: Adopted) -> Problem | None:
         case DBAPIError():
             return await adopted.explain(error, adopted.written)
         case StaleDataError():
-            return contended()
+            return serialization_conflict()
         case CircularDependencyError():
-            return circular(adopted.written)
+            return circular_removal(adopted.written)
         case PoolTimeout():
             return adopted.refusal(error, EXHAUSTED)
         case OSError() if _is_of_driver(error):  # which SQLAlchemy passes on as it is
-            return adopted.refusal(error, outage_of(error, readonly=False) or UNREACHABLE)
+            return adopted.refusal(error, classify_outage(error, readonly=False) or UNREACHABLE)
         case _:
             return None
 
@@ -179,5 +186,5 @@ def _availability_of(session: AsyncSession) -> Availability:
         return Availability("of the session", is_file=False)
     if engine not in _availabilities:
         is_file = engine.dialect.name == "sqlite"
-        _availabilities[engine] = Availability(name_of(engine.url), is_file=is_file)
+        _availabilities[engine] = Availability(url_without_password(engine.url), is_file=is_file)
     return _availabilities[engine]

@@ -27,7 +27,7 @@ _STARTS: Final = {"response", "body", "query", "path", "header", "cookie"}
 _STRING: Final = re.compile(r"'(?:[^']|'')*'")
 
 
-def redacted(error: BaseException) -> BaseException:
+def redact_error(error: BaseException) -> BaseException:
     """Return *error* without values, and so all that led to it.
 
     That is *error* itself, or another in the place of one of Pydantic's. An error that the

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from brickwork.database.database import Database
-from brickwork.problems import Problem, Unavailable
+from brickwork.problems import Problem, ServiceUnavailable
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ _ATTEMPTS: Final = 8
 _PAUSE: Final = 0.01  # seconds, doubled with each attempt
 
 
-async def carried_out(
+async def with_retries(
     work: Callable[[], Awaitable[T]],
     database: Database | None,
     *,
@@ -40,7 +40,7 @@ async def carried_out(
         except Problem as problem:
             late = time.monotonic() - begun > patience
             # Who was second finds what the first wrote, or never will.
-            attempts = _ATTEMPTS if isinstance(problem, Unavailable) else 2
+            attempts = _ATTEMPTS if isinstance(problem, ServiceUnavailable) else 2
             if not problem.again or late or attempt >= attempts or not again():
                 raise
         if database:

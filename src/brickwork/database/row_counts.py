@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, event, literal, select
 from sqlalchemy.engine.interfaces import ExecuteStyle
 from sqlalchemy.orm.exc import StaleDataError
 
-from brickwork.database.errors import refused
+from brickwork.database.errors import refused_by_trigger
 
 
 def confirm_writes(engine: Engine) -> None:
@@ -33,13 +33,13 @@ def _confirm(
     if not _is_of_flush(context):
         return
     if context.isinsert and _count(cursor) < _rows(context, parameters):
-        raise refused()
+        raise refused_by_trigger()
     if (context.isupdate or context.isdelete) and _is_counted(context):
         expected = _rows(context, parameters)
         if _count(cursor) < expected:
             left = len([*_there(connection, context)])
             if left == expected or (left and context.isdelete):
-                raise refused()
+                raise refused_by_trigger()
             raise StaleDataError("A row was neither changed nor removed.")
 
 
@@ -51,7 +51,7 @@ def _execute_each(cursor: Any, statement: str, parameters: Sequence[Any], contex
         cursor.execute(statement, each)
         if cursor.rowcount == 0:
             if [*_there(context.root_connection, context, index)]:
-                raise refused()
+                raise refused_by_trigger()
             raise StaleDataError("A row was neither changed nor removed.")
     return True
 

@@ -34,7 +34,7 @@ _OPEN: Final = Token("(", is_name=False)
 _CLOSE: Final = Token(")", is_name=False)
 
 
-def identifiers(sql: str) -> list[str]:
+def column_identifiers(sql: str) -> list[str]:
     """Return the names in an expression of *sql* that may be columns, without quotes.
 
     Functions, types, collations, qualifiers and strings are left out.
@@ -44,12 +44,12 @@ def identifiers(sql: str) -> list[str]:
     return [own.text for before, own, after in around if own.is_name and _may_be(before, after)]
 
 
-def written(tokens: Iterable[Token]) -> str:
+def tokens_to_sql(tokens: Iterable[Token]) -> str:
     """Return *tokens* as SQL, with every name in quotes."""
-    return " ".join(quoted(each.text) if each.is_name else each.text for each in tokens)
+    return " ".join(quote_identifiers(each.text) if each.is_name else each.text for each in tokens)
 
 
-def quoted(*names: str) -> str:
+def quote_identifiers(*names: str) -> str:
     """Return *names* as they stand in SQL."""
     return ", ".join('"{}"'.format(name.replace('"', '""')) for name in names)
 
@@ -73,7 +73,7 @@ def _tokens(sql: str) -> Iterator[Token]:
             yield Token(match[0], is_name=bool(match["bare"]))
 
 
-def group(tokens: Sequence[Token]) -> list[Token]:
+def parenthesised_tokens(tokens: Sequence[Token]) -> list[Token]:
     """Return what is inside the first pair of parentheses in *tokens*."""
     depth, found = 0, list[Token]()
     for each in tokens:

@@ -7,13 +7,13 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from typing_extensions import override
 
-from brickwork.models.columns import stored
+from brickwork.models.columns import storage_type
 
-LOWER: Final = "brickwork_lower"
+LOWER_FUNCTION: Final = "brickwork_lower"
 """The SQL function that lowers more than ASCII on SQLite; each connection is given it."""
 
 
-class by_code_point(FunctionElement[str]):  # noqa: N801 — SQLAlchemy's functions are in small letters
+class code_point_text(FunctionElement[str]):  # noqa: N801 — SQLAlchemy's functions are in small letters
     """Text, compared and sorted by code point.
 
     Where the database's collation decides, a list has another order on every machine.
@@ -26,23 +26,23 @@ class by_code_point(FunctionElement[str]):  # noqa: N801 — SQLAlchemy's functi
 _BY_CODE_POINT: Final = 'COLLATE "C"'
 
 
-def code_points(*columns: str) -> dict[str, str]:
+def c_collation(*columns: str) -> dict[str, str]:
     """Return the `postgresql_ops` of an index that has these *columns* of text by code point.
 
-    `Index("ix_articles_title", "title", "id", postgresql_ops=code_points("title"))`: with it a list
+    `Index("ix_articles_title", "title", "id", postgresql_ops=c_collation("title"))`: with it a list
     that is sorted by title is quick. (It says the collation where an operator class may stand.)
     """
     return dict.fromkeys(columns, _BY_CODE_POINT)
 
 
-def has_code_points(index: Index, column: str) -> bool:
+def uses_c_collation(index: Index, column: str) -> bool:
     """Tell whether *index* has *column* by code point."""
     return bool(index.dialect_options["postgresql"]["ops"].get(column) == _BY_CODE_POINT)
 
 
-def sortable(column: ColumnElement[Any]) -> ColumnElement[Any]:
+def comparable(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return *column* as every database compares and sorts it alike."""
-    return by_code_point(column) if isinstance(stored(column.type), String) else column
+    return code_point_text(column) if isinstance(storage_type(column.type), String) else column
 
 
 class _Match(FunctionElement[bool]):
@@ -105,7 +105,7 @@ def _compiled(kind: type[FunctionElement[Any]], *, postgresql: str, sqlite: str)
     compiles(kind, "postgresql")(compiling(postgresql))
 
 
-_compiled(by_code_point, postgresql=f"{{column}} {_BY_CODE_POINT}", sqlite="{column}")
+_compiled(code_point_text, postgresql=f"{{column}} {_BY_CODE_POINT}", sqlite="{column}")
 _compiled(
     contains,
     postgresql="{column} LIKE {pattern}",
@@ -114,7 +114,7 @@ _compiled(
 _compiled(
     icontains,
     postgresql="{column} ILIKE {pattern}",
-    sqlite=f"instr({LOWER}({{column}}), {LOWER}({{text}})) > 0",
+    sqlite=f"instr({LOWER_FUNCTION}({{column}}), {LOWER_FUNCTION}({{text}})) > 0",
 )
 _compiled(
     startswith,

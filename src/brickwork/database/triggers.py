@@ -9,7 +9,7 @@ from sqlalchemy import Engine, Table, and_, inspect, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
-from brickwork.database.errors import mapped_tables, refused
+from brickwork.database.errors import mapped_tables, refused_by_trigger
 
 _GOOD_FOR: Final = 5.0
 """How many seconds it counts what a database said of its triggers."""
@@ -67,7 +67,7 @@ def triggers_of(engine: Engine) -> Triggers:
     return _engines[engine]
 
 
-async def reread(session: AsyncSession, rows: Sequence[DeclarativeBase]) -> None:
+async def reload_after_triggers(session: AsyncSession, rows: Sequence[DeclarativeBase]) -> None:
     """Load *rows*, which were flushed, anew where a trigger may have changed them.
 
     Raises `RefusedByDatabase` if one of them is no longer there.
@@ -88,4 +88,4 @@ async def reread(session: AsyncSession, rows: Sequence[DeclarativeBase]) -> None
     )
     found = await session.scalars(select(mapper).where(or_(*same)))
     if len({*found}) < len({*rows}):
-        raise refused()
+        raise refused_by_trigger()

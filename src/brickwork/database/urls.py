@@ -40,7 +40,7 @@ class Target:
     """Whether a pooler between here and the server lends connections for one transaction each."""
 
 
-def target_of(url: str | URL, connect_args: Mapping[str, Any] | None = None) -> Target:
+def parse_target(url: str | URL, connect_args: Mapping[str, Any] | None = None) -> Target:
     """Return the database that *url* names; the driver takes *connect_args*, too.
 
     Raises `ValueError` for a parameter, a value or an argument that would have no effect.
@@ -49,13 +49,13 @@ def target_of(url: str | URL, connect_args: Mapping[str, Any] | None = None) -> 
     if isinstance(url, str) and (parts := _HOSTS.fullmatch(url)):
         hosts, url = parts[3], parts[1] + parts[2] + parts[4]
     url = make_url(url)
-    driver = driver_of(url)
+    driver = driver_url(url)
     if driver.startswith("sqlite"):
         return _sqlite(url.set(drivername=driver), connect_args or {})
     return _postgresql(url.set(drivername=driver), hosts, connect_args or {})
 
 
-def driver_of(url: URL) -> str:
+def driver_url(url: URL) -> str:
     """Return the driver for *url*; raises `ValueError` for a database that is not supported."""
     if (driver := _DRIVERS.get(url.drivername)) is None:
         known = "postgresql+asyncpg:// or sqlite+aiosqlite://"
@@ -63,12 +63,12 @@ def driver_of(url: URL) -> str:
     return driver
 
 
-def name_of(url: URL) -> str:
+def url_without_password(url: URL) -> str:
     """Return *url* for a log, without the password and the parameters."""
     return url.set(drivername=url.get_backend_name(), query={}).render_as_string()
 
 
-def require_file(url: URL) -> None:
+def require_file_database(url: URL) -> None:
     """Raise `ValueError` if *url* names a database of SQLite in memory."""
     if ":memory:" in (url.database or ":memory:") or url.query.get("mode") == "memory":
         raise ValueError(
@@ -93,7 +93,7 @@ def _require_known(name: str, known: Collection[str]) -> None:
 
 _REMEDIES: Final[Mapping[str, str]] = {
     "connection_limit": "use Database(url, pool_size=…)",
-    "isolation_level": "use Database(url, isolation=…)",
+    "isolation_level": "use Database(url, isolation_level=…)",
     "search_path": "use options=-csearch_path%3D…",
     "timeout": "use Database(url, pool_timeout=…)",
 }
@@ -108,7 +108,7 @@ _SQLITE_FILE: Final = {"cache", "immutable", "mode", "modeof", "nolock", "psow",
 
 
 def _sqlite(url: URL, connect_args: Mapping[str, Any]) -> Target:
-    require_file(url)
+    require_file_database(url)
     is_uri = "uri" in url.query and _converted("uri", _single(url, "uri"), _boolean)
     for name in url.query:
         if name in _SQLITE_FILE and not is_uri:
@@ -116,7 +116,7 @@ def _sqlite(url: URL, connect_args: Mapping[str, Any]) -> Target:
         _require_known(name, _SQLITE | _SQLITE_FILE)
     for name in connect_args:
         _require_known(name, {*_SQLITE, "async_creator_fn", "factory", "iter_chunk_size"})
-    return Target(url, connect_args, name_of(url))
+    return Target(url, connect_args, url_without_password(url))
 
 
 # --- PostgreSQL -----------------------------------------------------------------------------------
@@ -230,7 +230,9 @@ def _postgresql(url: URL, hosts: str, connect_args: Mapping[str, Any]) -> Target
     settings = {_SETTINGS[name]: query[name] for name in _SETTINGS if name in query}
     settings |= arguments.get("server_settings") or {}
     if any("default_transaction_" in each for each in (*settings, settings.get("options", ""))):
-        raise ValueError("Brickwork sets default_transaction_…: use Database(url, isolation=…).")
+        raise ValueError(
+            "Brickwork sets default_transaction_…: use Database(url, isolation_level=…)."
+        )
     return _at(url, places, {**arguments, "server_settings": settings}, pooler=pooler)
 
 
@@ -325,8 +327,8 @@ def _at(
     host, port = places[0]
     if len(places) == 1 and not host.startswith("/"):
         url = url.set(host=host or None, port=port)
-        return Target(url, arguments, name_of(url), pooler)
+        return Target(url, arguments, url_without_password(url), pooler)
     hosts = {"host": [each for each, _ in places], "port": [each or _PORT for _, each in places]}
     where = ",".join(each if port is None else f"{each}:{port}" for each, port in places)
     url = URL.create(url.drivername, url.username, url.password, database=url.database)
-    return Target(url, {**arguments, **hosts}, f"{name_of(url)}?host={where}", pooler)
+    return Target(url, {**arguments, **hosts}, f"{url_without_password(url)}?host={where}", pooler)

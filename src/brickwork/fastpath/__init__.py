@@ -5,23 +5,23 @@ application or a request is left to the ordinary lane, which gives the same byte
 request that fails, since nothing was done for it.
 """
 
-from brickwork.fastpath.change import delete_lane, update_lane
-from brickwork.fastpath.create import create_batch_lane, create_lane
-from brickwork.fastpath.eligibility import Ordinary
-from brickwork.fastpath.joins import shows_columns
-from brickwork.fastpath.operation import Included, Lane, lane_of
-from brickwork.fastpath.read import get_lane, list_lane
+from brickwork.fastpath.change import fast_delete, fast_update
+from brickwork.fastpath.create import fast_create, fast_create_batch
+from brickwork.fastpath.eligibility import NotEligible
+from brickwork.fastpath.joins import selects_only_columns
+from brickwork.fastpath.operation import BoundOperation, FastOperation, build_fast_operation
+from brickwork.fastpath.read import fast_get, fast_list
 
 __all__ = [
-    "Included",
-    "Lane",
-    "Ordinary",
-    "create_batch_lane",
-    "create_lane",
-    "delete_lane",
-    "get_lane",
-    "lane_of",
-    "list_lane",
-    "shows_columns",
-    "update_lane",
+    "BoundOperation",
+    "FastOperation",
+    "NotEligible",
+    "build_fast_operation",
+    "fast_create",
+    "fast_create_batch",
+    "fast_delete",
+    "fast_get",
+    "fast_list",
+    "fast_update",
+    "selects_only_columns",
 ]

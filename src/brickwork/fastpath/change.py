@@ -28,29 +28,34 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
-from brickwork.database.compiled import Prepared, Statement
+from brickwork.database.compiled import BoundStatement, CompiledStatement
 from brickwork.database.database import Database
-from brickwork.database.driver import KEY, fetch, write
-from brickwork.fastpath.eligibility import Ordinary
-from brickwork.fastpath.operation import TAG, Included, Lane, shown_columns
-from brickwork.fastpath.prefetch import References
-from brickwork.fastpath.request import Call
-from brickwork.fastpath.samples import samples
+from brickwork.database.driver import KEY_PARAM, execute_write, fetch_rows
+from brickwork.fastpath.eligibility import NotEligible
+from brickwork.fastpath.operation import (
+    STRONG_ETAG,
+    BoundOperation,
+    FastOperation,
+    selected_columns,
+)
+from brickwork.fastpath.prefetch import ReferencePrefetch
+from brickwork.fastpath.request import FastRequest
+from brickwork.fastpath.samples import sample_values
 from brickwork.fastpath.write import (
-    Default,
-    Writing,
-    defaults_of,
-    is_versioned,
-    require_plain_write,
-    table_of,
+    FastWrite,
+    PythonDefault,
+    has_standard_version,
+    mapped_table,
+    python_defaults,
+    require_plain_flush,
 )
 from brickwork.http.routing import PATCH_TYPES
 from brickwork.models.model import UTCDateTime, now
-from brickwork.models.soft_delete import is_soft
+from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.query.keys import parse_key, primary_key
-from brickwork.resource.definition import Shape
+from brickwork.resource.definition import ResourceDefinition
 from brickwork.schemas.schema import Schema
-from brickwork.tracking.changes import columns
+from brickwork.tracking.changes import mapped_columns
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -64,45 +69,45 @@ _STILL: Final = "brickwork_still_"
 """What the parameters begin with that say what a row still has to refer to."""
 
 
-def update_lane(shape: Shape[M]) -> Lane[M]:
-    """Return the fast lane of `PATCH /articles/{id}`; raises `Ordinary` if it is overridden."""
-    require_plain_write(shape, "update", "get", "query")
-    moving = defaults_of(columns(shape.model), "onupdate")
-    return _Update(shape, shown_columns(shape), moving)
+def fast_update(shape: ResourceDefinition[M]) -> FastOperation[M]:
+    """Return the fast lane of `PATCH /articles/{id}`; raises `NotEligible` if it is overridden."""
+    require_plain_flush(shape, "update", "get", "query")
+    moving = python_defaults(mapped_columns(shape.model), "onupdate")
+    return _Update(shape, selected_columns(shape), moving)
 
 
-def delete_lane(shape: Shape[M]) -> Lane[M]:
-    """Return the fast lane of `DELETE /articles/{id}`; raises `Ordinary` if it is overridden."""
-    require_plain_write(shape, "delete", "get")
-    own, key = columns(shape.model), primary_key(shape.model).key
-    return _Delete(shape, {key: own[key]}, defaults_of(own, "onupdate"))
+def fast_delete(shape: ResourceDefinition[M]) -> FastOperation[M]:
+    """Return the fast lane of `DELETE /articles/{id}`; raises `NotEligible` if it is overridden."""
+    require_plain_flush(shape, "delete", "get")
+    own, key = mapped_columns(shape.model), primary_key(shape.model).key
+    return _Delete(shape, {key: own[key]}, python_defaults(own, "onupdate"))
 
 
-class _Change(Writing[M]):
+class _Change(FastWrite[M]):
     """A lane of a change of one row, of a certain version if the client says so."""
 
     def __init__(
         self,
-        shape: Shape[M],
+        shape: ResourceDefinition[M],
         returned: Mapping[str, Column[Any]],
-        moving: Mapping[str, Default],
+        moving: Mapping[str, PythonDefault],
         *models: type[DeclarativeBase],
     ) -> None:
         """Take what Python gives a row that changes; rows of *models* are read besides."""
         super().__init__(shape, returned, shape.model, *models)
-        self._own, self._moving = columns(shape.model), moving
-        self._versioned = is_versioned(shape)
+        self._own, self._moving = mapped_columns(shape.model), moving
+        self._versioned = has_standard_version(shape)
 
-    def condition(self, call: Call[M]) -> Mapping[str, Any] | None:
+    def condition(self, call: FastRequest[M]) -> Mapping[str, Any] | None:
         """Return which row is meant, and of which version; None if that is not for this lane."""
         tags = call.headers(b"if-match")
         key = parse_key(self.shape.model, call.key)
         if key is None or call.query or len(tags) > 1:
             return None
         if not tags:
-            return None if self.shape.resource.require_match else {KEY: key}
-        found = TAG.fullmatch(tags[0])
-        return {KEY: key, _VERSION: int(found[1])} if found and self._versioned else None
+            return None if self.shape.resource.require_if_match else {KEY_PARAM: key}
+        found = STRONG_ETAG.fullmatch(tags[0])
+        return {KEY_PARAM: key, _VERSION: int(found[1])} if found and self._versioned else None
 
     def changing(self, names: Sequence[str]) -> Any:
         """Return the statement that sets *names* and counts the version."""
@@ -110,7 +115,7 @@ class _Change(Writing[M]):
         values: dict[Any, Any] = {self._own[name]: self._value(name) for name in given}
         if self._versioned:
             values[self._own["version"]] = self._own["version"] + literal_column("1")
-        return update(table_of(self.shape)).values(values)
+        return update(mapped_table(self.shape)).values(values)
 
     def narrowed(
         self, statement: Any, rows: Select[M], condition: Mapping[str, Any]
@@ -118,11 +123,11 @@ class _Change(Writing[M]):
         """Return *statement* for the one of *rows* that is meant."""
         narrowing = rows._where_criteria  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         key = self._own[primary_key(self.shape.model).key]
-        narrowed = statement.where(*narrowing, key == bindparam(KEY, type_=key.type))
+        narrowed = statement.where(*narrowing, key == bindparam(KEY_PARAM, type_=key.type))
         if _VERSION in condition:
             version = self._own["version"]
             narrowed = narrowed.where(version == bindparam(_VERSION, type_=version.type))
-        for name in condition.keys() - {KEY, _VERSION}:
+        for name in condition.keys() - {KEY_PARAM, _VERSION}:
             own = self._own[name.removeprefix(_STILL)]
             still = bindparam(name, type_=own.type)
             narrowed = narrowed.where(own.is_not_distinct_from(still))
@@ -145,12 +150,12 @@ class _Update(_Change[M]):
 
     def __init__(
         self,
-        shape: Shape[M],
+        shape: ResourceDefinition[M],
         returned: Mapping[str, Column[Any]],
-        moving: Mapping[str, Default],
+        moving: Mapping[str, PythonDefault],
     ) -> None:
         """Find the fields of which the database can tell whether they change."""
-        self._references = References(shape)
+        self._references = ReferencePrefetch(shape)
         super().__init__(shape, returned, moving, *self._references.models)
         kept = {primary_key(shape.model).key, *(["version"] if self._versioned else [])}
         self._comparable = {
@@ -160,14 +165,14 @@ class _Update(_Change[M]):
         }
 
     @override
-    async def answer(self, call: Call[M]) -> Response | None:
+    async def answer(self, call: FastRequest[M]) -> Response | None:
         condition = self.condition(call)
         sent = condition and await self._changes(call)
         if not (condition and sent):
             return None
         if (before := await self._before(call, condition)) is None:
             return None
-        referred = await self._references.of(call.database, sent, condition[KEY])
+        referred = await self._references.of(call.database, sent, condition[KEY_PARAM])
         if referred is None:
             return None
         moved = self.moved(sent)
@@ -180,18 +185,18 @@ class _Update(_Change[M]):
         if change is None:
             return None
         given = {**change.values, **moved, **condition}
-        records = await write(call.database, change.statement, given)
+        records = await execute_write(call.database, change.statement, given)
         shown = {**sent, **referred.shown}
         return self._answer(call, change.statement, records[0], shown) if records else None
 
     @override
-    def included(self, route: APIRoute | RouteContext) -> Included[M]:
-        self._samples = samples(self.shape)
+    def included(self, route: APIRoute | RouteContext) -> BoundOperation[M]:
+        self._samples = sample_values(self.shape)
         shown = [each for each in self.shape.read.model_fields if each in self._own]
         self._doubted = [each for each in shown if each not in self._samples]
         if unknown := [each for each in self._doubted if not self._is_kept(each)]:
             names = ", ".join(sorted(unknown))
-            raise Ordinary(f"{self.shape.read.__name__} may refuse what is stored in {names}")
+            raise NotEligible(f"{self.shape.read.__name__} may refuse what is stored in {names}")
         return super().included(route)
 
     def _is_kept(self, name: str) -> bool:
@@ -204,7 +209,7 @@ class _Update(_Change[M]):
         return column.primary_key or name in self._comparable
 
     @override
-    def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
+    def usual(self, rows: Select[M], database: Database) -> Iterator[BoundStatement | None]:
         if self._doubted:
             yield self._known(rows, database.reader.dialect)
         yield from self._references.usual(database, is_new=False)
@@ -213,7 +218,7 @@ class _Update(_Change[M]):
         yield self._of(rows, database.writer.dialect, names, still)
 
     async def _before(
-        self, call: Call[M], condition: Mapping[str, Any]
+        self, call: FastRequest[M], condition: Mapping[str, Any]
     ) -> Mapping[str, Any] | None:
         """Return a row for the trial of an answer; None if there is none.
 
@@ -222,23 +227,23 @@ class _Update(_Change[M]):
         if not self._doubted:
             return self._samples
         known = self._known(call.rows, call.database.reader.dialect)
-        given = known and {**known.values, KEY: condition[KEY]}
-        records = known and await fetch(call.database, known.statement, given or {})
+        given = known and {**known.values, KEY_PARAM: condition[KEY_PARAM]}
+        records = known and await fetch_rows(call.database, known.statement, given or {})
         if not known or not records:
             return None
         return dict(zip(known.statement.columns, known.statement.read(records[0]), strict=True))
 
-    def _known(self, rows: Select[M], dialect: Dialect) -> Prepared | None:
+    def _known(self, rows: Select[M], dialect: Dialect) -> BoundStatement | None:
         """Return the statement that reads the row as it is before."""
         key = self._own[primary_key(self.shape.model).key]
         shown = select(*self._columns.values())
         narrowing = rows._where_criteria  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        found = shown.where(*narrowing, key == bindparam(KEY, type_=key.type))
+        found = shown.where(*narrowing, key == bindparam(KEY_PARAM, type_=key.type))
         return self.statement(dialect, rows, "before", lambda: found)
 
     def _of(
         self, rows: Select[M], dialect: Dialect, names: Sequence[str], condition: Mapping[str, Any]
-    ) -> Prepared | None:
+    ) -> BoundStatement | None:
         return self.statement(
             dialect,
             rows,
@@ -246,7 +251,7 @@ class _Update(_Change[M]):
             lambda: self.narrowed(self._differing(names), rows, condition),
         )
 
-    async def _changes(self, call: Call[M]) -> Mapping[str, Any] | None:
+    async def _changes(self, call: FastRequest[M]) -> Mapping[str, Any] | None:
         """Return what was sent; None if the row has to be known for it."""
         data: Schema | None = await self.sent(call)
         if data is None or not data.model_fields_set <= self._comparable:
@@ -260,7 +265,11 @@ class _Update(_Change[M]):
         )
 
     def _answer(
-        self, call: Call[M], statement: Statement, record: Any, known: Mapping[str, Any]
+        self,
+        call: FastRequest[M],
+        statement: CompiledStatement,
+        record: Any,
+        known: Mapping[str, Any],
     ) -> Response | None:
         row = {**dict(zip(statement.columns, statement.read(record), strict=True)), **known}
         version = row["version"] if self._versioned else None
@@ -277,37 +286,39 @@ class _Delete(_Change[M]):
     method: ClassVar = "DELETE"
 
     @override
-    async def answer(self, call: Call[M]) -> Response | None:
+    async def answer(self, call: FastRequest[M]) -> Response | None:
         condition = self.condition(call)
         if condition is None or not self._is_alone():
             return None
         if (change := self._of(call.rows, call.database.writer.dialect, condition)) is None:
             return None
-        marked = self.moved({"deleted_at": now()}) if is_soft(self.shape.model) else {}
+        marked = self.moved({"deleted_at": now()}) if is_soft_deletable(self.shape.model) else {}
         given = {**change.values, **marked, **condition}
-        records = await write(call.database, change.statement, given)
+        records = await execute_write(call.database, change.statement, given)
         return Response(status_code=204) if records else None
 
     @override
-    def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
+    def usual(self, rows: Select[M], database: Database) -> Iterator[BoundStatement | None]:
         if not self._is_alone():
-            raise Ordinary(f"others may have to go with a {self.shape.model.__name__}")
+            raise NotEligible(f"others may have to go with a {self.shape.model.__name__}")
         yield self._of(rows, database.writer.dialect, {})
 
     def _of(
         self, rows: Select[M], dialect: Dialect, condition: Mapping[str, Any]
-    ) -> Prepared | None:
+    ) -> BoundStatement | None:
         return self.statement(
             dialect, rows, (*condition,), lambda: self.narrowed(self._ending(), rows, condition)
         )
 
     def _ending(self) -> Any:
-        table = table_of(self.shape)
-        return self.changing(["deleted_at"]) if is_soft(self.shape.model) else delete(table)
+        table = mapped_table(self.shape)
+        return (
+            self.changing(["deleted_at"]) if is_soft_deletable(self.shape.model) else delete(table)
+        )
 
     def _is_alone(self) -> bool:
         """Tell whether no row goes with it: which do where it is not marked, the session knows."""
-        return is_soft(self.shape.model) or not [*inspect(self.shape.model).relationships]
+        return is_soft_deletable(self.shape.model) or not [*inspect(self.shape.model).relationships]
 
 
 def _still(values: Mapping[str, Any], sent: Collection[str]) -> Mapping[str, Any]:

@@ -20,68 +20,70 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
-from brickwork.database.compiled import Prepared
+from brickwork.database.compiled import BoundStatement
 from brickwork.database.database import Database
-from brickwork.database.driver import insert as insert_row, insert_all, write
-from brickwork.fastpath.eligibility import Ordinary
-from brickwork.fastpath.operation import Included, Lane, shown_columns
-from brickwork.fastpath.prefetch import References
-from brickwork.fastpath.request import Call
-from brickwork.fastpath.samples import samples
+from brickwork.database.driver import execute_write, insert_many, insert_one as insert_row
+from brickwork.fastpath.eligibility import NotEligible
+from brickwork.fastpath.operation import BoundOperation, FastOperation, selected_columns
+from brickwork.fastpath.prefetch import ReferencePrefetch
+from brickwork.fastpath.request import FastRequest
+from brickwork.fastpath.samples import sample_values
 from brickwork.fastpath.write import (
-    Default,
-    Writing,
-    defaults_of,
-    is_versioned,
-    require_plain_write,
-    table_of,
+    FastWrite,
+    PythonDefault,
+    has_standard_version,
+    mapped_table,
+    python_defaults,
+    require_plain_flush,
 )
 from brickwork.http.links import item_path
 from brickwork.problems import Problem
 from brickwork.query.keys import primary_key
-from brickwork.resource.definition import Shape
+from brickwork.resource.definition import ResourceDefinition
 from brickwork.schemas.schema import Schema
-from brickwork.tracking.changes import columns
+from brickwork.tracking.changes import mapped_columns
 
 M = TypeVar("M", bound=DeclarativeBase)
 
 
-def create_lane(shape: Shape[M]) -> Lane[M]:
-    """Return the fast lane of `POST /articles`; raises `Ordinary` if it is overridden."""
+def fast_create(shape: ResourceDefinition[M]) -> FastOperation[M]:
+    """Return the fast lane of `POST /articles`; raises `NotEligible` if it is overridden."""
     return _Create(shape, *_made(shape))
 
 
-def create_batch_lane(shape: Shape[M]) -> Lane[M]:
-    """Return the fast lane of `POST /articles/batch`; raises `Ordinary` as above."""
+def fast_create_batch(shape: ResourceDefinition[M]) -> FastOperation[M]:
+    """Return the fast lane of `POST /articles/batch`; raises `NotEligible` as above."""
     return _CreateBatch(shape, *_made(shape))
 
 
-def _made(shape: Shape[M]) -> tuple[Mapping[str, Column[Any]], Mapping[str, Default]]:
+def _made(
+    shape: ResourceDefinition[M],
+) -> tuple[Mapping[str, Column[Any]], Mapping[str, PythonDefault]]:
     """Return the columns that are shown of a new row, and what Python gives it."""
-    shown, own = shown_columns(shape), columns(shape.model)
+    shown, own = selected_columns(shape), mapped_columns(shape.model)
     if others := sorted(shape.create.model_fields.keys() - own.keys()):
-        raise Ordinary(f"{', '.join(others)} is no column of {shape.model.__name__}")
-    require_plain_write(shape, "create", "query")
+        raise NotEligible(f"{', '.join(others)} is no column of {shape.model.__name__}")
+    require_plain_flush(shape, "create", "query")
     absent = {name: each for name, each in own.items() if name not in shape.create.model_fields}
-    return shown, defaults_of(absent, "default")
+    return shown, python_defaults(absent, "default")
 
 
-class _Create(Writing[M]):
+class _Create(FastWrite[M]):
     """The lane of a new row."""
 
     method: ClassVar = "POST"
-    unusual: ClassVar = {*Writing.unusual, b"if-match"}
+    unusual: ClassVar = {*FastWrite.unusual, b"if-match"}
 
     def __init__(
         self,
-        shape: Shape[M],
+        shape: ResourceDefinition[M],
         shown: Mapping[str, Column[Any]],
-        defaults: Mapping[str, Default],
+        defaults: Mapping[str, PythonDefault],
     ) -> None:
         """Take what Python gives a new row, and find what the database does."""
-        own, key = columns(shape.model), primary_key(shape.model).key
-        first = {"version": 1} if is_versioned(shape) else {}
-        self._references = References(shape)
+        own, key = mapped_columns(shape.model), primary_key(shape.model).key
+        first = {"version": 1} if has_standard_version(shape) else {}
+        self._references = ReferencePrefetch(shape)
         unknown = {key, *shown, *self._references.names}
         unknown -= {*shape.create.model_fields, *defaults, *first}
         returned = {name for name in unknown if not _is_null(own[name])}
@@ -91,13 +93,13 @@ class _Create(Writing[M]):
         self._fields = {*shape.create.model_fields}
         self._nulls, self._made = dict.fromkeys(unknown - returned), returned
         if made := returned.intersection(self._references.names):
-            raise Ordinary(f"the database makes {', '.join(sorted(made))}")
+            raise NotEligible(f"the database makes {', '.join(sorted(made))}")
         self._explicit = {name for name in self._fields if not _is_null(own[name])}
         self._nullable = {name for name in self._explicit if _stores_null(own[name])}
         self.is_known = not returned
 
     @override
-    async def answer(self, call: Call[M]) -> Response | None:
+    async def answer(self, call: FastRequest[M]) -> Response | None:
         data = await self.sent(call)
         row = self.completed(data) if data else None
         if row is None:
@@ -116,7 +118,7 @@ class _Create(Writing[M]):
         records = await (
             insert_row(call.database, one.statement, many.statement, row)
             if many
-            else write(call.database, one.statement, row)
+            else execute_write(call.database, one.statement, row)
         )
         if self.is_known or not records:
             return trial if records else None
@@ -126,17 +128,17 @@ class _Create(Writing[M]):
         raise TypeError(f"The database made what no {self.shape.read.__name__} can show.")
 
     @override
-    def included(self, route: APIRoute | RouteContext) -> Included[M]:
-        every = samples(self.shape)
+    def included(self, route: APIRoute | RouteContext) -> BoundOperation[M]:
+        every = sample_values(self.shape)
         made = self._made.intersection(self.shape.read.model_fields)
         if unknown := made - every.keys():
             names = ", ".join(sorted(unknown))
-            raise Ordinary(f"{self.shape.read.__name__} may refuse what is made of {names}")
+            raise NotEligible(f"{self.shape.read.__name__} may refuse what is made of {names}")
         self._samples = {self._key: "", **{name: every[name] for name in made}}
         return super().included(route)
 
     @override
-    def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
+    def usual(self, rows: Select[M], database: Database) -> Iterator[BoundStatement | None]:
         dialect = database.writer.dialect
         yield from self._references.usual(database, is_new=True)
         yield self._of_one(dialect, self.names)
@@ -168,19 +170,19 @@ class _Create(Writing[M]):
         known = {**self._nulls, **row}
         return {name: known[name] for name in self.shape.read.model_fields}
 
-    def _answer(self, call: Call[M], row: Mapping[str, Any]) -> Response | None:
+    def _answer(self, call: FastRequest[M], row: Mapping[str, Any]) -> Response | None:
         headers = {"Location": item_path(call.request, row[self._key])}
         version = row["version"] if self._first else None
         return self.response(call.route, self.known(row), headers, status=201, version=version)
 
     def _insert(self, names: Sequence[str]) -> Any:
         values = {self._own[name]: bindparam(name, type_=self._own[name].type) for name in names}
-        return insert(table_of(self.shape)).values(values).returning(*self._columns.values())
+        return insert(mapped_table(self.shape)).values(values).returning(*self._columns.values())
 
-    def _of_one(self, dialect: Dialect, names: Sequence[str]) -> Prepared | None:
+    def _of_one(self, dialect: Dialect, names: Sequence[str]) -> BoundStatement | None:
         return self.statement(dialect, None, "one", lambda: self._insert(names))
 
-    def _of_many(self, dialect: Dialect, names: Sequence[str]) -> Prepared | None:
+    def _of_many(self, dialect: Dialect, names: Sequence[str]) -> BoundStatement | None:
         """Return the statement that inserts lists of values, where all else is known before."""
         if dialect.name != "postgresql" or not self.is_known:
             return None
@@ -194,7 +196,9 @@ class _Create(Writing[M]):
         rows = func.unnest(*lists).table_valued(*(each.name for each in own)).render_derived()
         values = select(*(rows.c[each.name] for each in own))
         return (
-            insert(table_of(self.shape)).from_select(own, values).returning(*self._columns.values())
+            insert(mapped_table(self.shape))
+            .from_select(own, values)
+            .returning(*self._columns.values())
         )
 
 
@@ -203,19 +207,19 @@ class _CreateBatch(_Create[M]):
 
     def __init__(
         self,
-        shape: Shape[M],
+        shape: ResourceDefinition[M],
         shown: Mapping[str, Column[Any]],
-        defaults: Mapping[str, Default],
+        defaults: Mapping[str, PythonDefault],
     ) -> None:
-        """Take the same; raises `Ordinary` if the database has to be asked what it made."""
+        """Take the same; raises `NotEligible` if the database has to be asked what it made."""
         super().__init__(shape, shown, defaults)
         if not self.is_known:
-            raise Ordinary(f"the database makes some of what {shape.read.__name__} shows")
+            raise NotEligible(f"the database makes some of what {shape.read.__name__} shows")
         if self._references.names:
-            raise Ordinary(f"{shape.read.__name__} shows rows that are related")
+            raise NotEligible(f"{shape.read.__name__} shows rows that are related")
 
     @override
-    async def answer(self, call: Call[M]) -> Response | None:
+    async def answer(self, call: FastRequest[M]) -> Response | None:
         items = await self.sent(call)
         rows = [self.completed(each) for each in items or ()]
         made = [each for each in rows if each is not None]
@@ -226,13 +230,13 @@ class _CreateBatch(_Create[M]):
         response = self.response(call.route, [self.known(each) for each in made], status=201)
         if insertion is None or response is None:
             return None
-        return response if await insert_all(call.database, insertion.statement, made) else None
+        return response if await insert_many(call.database, insertion.statement, made) else None
 
     @override
-    def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
+    def usual(self, rows: Select[M], database: Database) -> Iterator[BoundStatement | None]:
         yield self._of_all(database.writer.dialect, self.names)
 
-    def _of_all(self, dialect: Dialect, names: Sequence[str]) -> Prepared | None:
+    def _of_all(self, dialect: Dialect, names: Sequence[str]) -> BoundStatement | None:
         several = dialect.name == "postgresql"
         return self._of_many(dialect, names) if several else self._of_one(dialect, names)
 

@@ -19,10 +19,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.database.database import get_db
-from brickwork.fastpath.eligibility import Ordinary
-from brickwork.http.routing import SOLVED, checked, isolation_of
-from brickwork.query.lookup import every
-from brickwork.resource.definition import Shape
+from brickwork.fastpath.eligibility import NotEligible
+from brickwork.http.routing import SOLVED_SCOPE_KEY, request_check, route_isolation
+from brickwork.query.lookup import base_statement
+from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource
 
 M = TypeVar("M", bound=DeclarativeBase)
@@ -30,19 +30,19 @@ M = TypeVar("M", bound=DeclarativeBase)
 _NO_VALUES: Final[Mapping[str, Any]] = {}
 
 
-class Fields(Generic[M]):
+class ResourceDependencies(Generic[M]):
     """What a route asks of a client before it shows rows, and which rows it then shows."""
 
-    def __init__(self, shape: Shape[M], route: APIRoute | RouteContext) -> None:
-        """Look what *route* depends on; raises `Ordinary` where that is not for a fast lane."""
+    def __init__(self, shape: ResourceDefinition[M], route: APIRoute | RouteContext) -> None:
+        """Look what *route* depends on; raises `NotEligible` where that is not for a fast lane."""
         self._shape = shape
-        self._rows = every(shape.model)
+        self._rows = base_statement(shape.model)
         self.narrows = shape.resource.query is not Resource[M].query
         self._dependant = _asked(route.dependant)
         _require_simple(self._dependant)
         own = [each for each in fields(shape.resource) if each.init]
-        if "GET" not in (route.methods or ()) and isolation_of(route.dependant):
-            raise Ordinary("its transactions have an isolation of their own")
+        if "GET" not in (route.methods or ()) and route_isolation(route.dependant):
+            raise NotEligible("its transactions have an isolation of their own")
         self._asks = bool(len(own) > 1 or self._dependant.dependencies)
 
     async def rows(self, request: Request) -> Select[M] | None:
@@ -64,11 +64,11 @@ class Fields(Generic[M]):
             return None
 
     async def _solved(self, request: Request) -> Mapping[str, Any] | None:
-        request.scope[SOLVED] = {}
+        request.scope[SOLVED_SCOPE_KEY] = {}
         solved = await solve_dependencies(
             request=request,
             dependant=self._dependant,
-            dependency_cache=request.scope[SOLVED],
+            dependency_cache=request.scope[SOLVED_SCOPE_KEY],
             async_exit_stack=_UNUSED,
             embed_body_fields=False,
         )
@@ -101,14 +101,14 @@ def _asked(endpoint: Dependant) -> Dependant:
     """Return what *endpoint* depends on, in its order: what routers added, and the fields."""
     (rows,) = (each for each in endpoint.dependencies if each.name == "rows")
     others = [each for each in endpoint.dependencies if each.name is None]
-    others = [each for each in others if each.call is not checked]
+    others = [each for each in others if each.call is not request_check]
     return replace(rows, dependencies=[*others, *_fields(rows)])
 
 
 def _fields(resource: Dependant) -> list[Dependant]:
     """Return what *resource* depends on but its session; other resources are made without too."""
     if [each.call for each in resource.dependencies if each.name == "session"] != [get_db]:
-        raise Ordinary("its session is another")
+        raise NotEligible("its session is another")
     own = [each for each in resource.dependencies if each.name != "session"]
     return [_without_session(each) if _is_resource(each.call) else each for each in own]
 
@@ -127,17 +127,17 @@ def _without_session(dependant: Dependant) -> Dependant:
 
 
 def _require_simple(dependant: Dependant) -> None:
-    """Raise `Ordinary` for a dependency that does more than to return one value."""
+    """Raise `NotEligible` for a dependency that does more than to return one value."""
     call: Any = dependant.call
     name = getattr(call, "__qualname__", type(call).__qualname__)
     functions = [unwrap(each) for each in (call, type(call).__call__)]
     if any(isgeneratorfunction(each) or isasyncgenfunction(each) for each in functions):
-        raise Ordinary(f"{name} yields, and is ended when the answer is made")
+        raise NotEligible(f"{name} yields, and is ended when the answer is made")
     if dependant.body_params:
-        raise Ordinary(f"{name} reads the body")
+        raise NotEligible(f"{name} reads the body")
     if dependant.response_param_name or dependant.background_tasks_param_name:
-        raise Ordinary(f"{name} has a part in the answer")
+        raise NotEligible(f"{name} has a part in the answer")
     if not dependant.use_cache or dependant.own_oauth_scopes or dependant.parent_oauth_scopes:
-        raise Ordinary(f"{name} is called for each that depends on it")
+        raise NotEligible(f"{name} is called for each that depends on it")
     for each in dependant.dependencies:
         _require_simple(each)

@@ -1,5 +1,5 @@
 """Why the ordinary lane is taken."""
 
 
-class Ordinary(Exception):
+class NotEligible(Exception):
     """An operation, or a route, is not for the fast lane; the text says why."""

@@ -13,17 +13,17 @@ from sqlalchemy.orm import (
     aliased,
 )
 
-from brickwork.fastpath.eligibility import Ordinary
-from brickwork.models.soft_delete import visible
+from brickwork.fastpath.eligibility import NotEligible
+from brickwork.models.soft_delete import soft_delete_conditions
 from brickwork.query.keys import primary_key
-from brickwork.schemas.schema import schema_in
-from brickwork.tracking.changes import columns
+from brickwork.schemas.schema import nested_schema
+from brickwork.tracking.changes import mapped_columns
 
 M = TypeVar("M", bound=DeclarativeBase)
 
 
 @dataclass(frozen=True)
-class Related:
+class ToOneJoin:
     """A row that is shown in the field *name* of another."""
 
     name: str
@@ -33,11 +33,11 @@ class Related:
     source: Any
     alias: Any
     fields: Sequence[str]
-    within: Sequence["Related"]
+    within: Sequence["ToOneJoin"]
 
     def joined(self, rows: Select[M]) -> Select[M]:
         """Return *rows* beside these, or beside nothing."""
-        live = visible(self.model)
+        live = soft_delete_conditions(self.model)
         source = self.source.and_(*live) if live else self.source
         rows = rows.outerjoin(source.of_type(self.alias))
         for each in self.within:
@@ -52,7 +52,7 @@ class Related:
 
     def columns(self, before: str = "") -> Iterator[tuple[str, Column[Any]]]:
         """Yield what is selected: its name among all that is, and its column."""
-        place, own = f"{before}{self.name}.", columns(self.model)
+        place, own = f"{before}{self.name}.", mapped_columns(self.model)
         yield from ((place + name, own[name]) for name in self._names())
         for each in self.within:
             yield from each.columns(place)
@@ -74,52 +74,54 @@ class Related:
         return [*dict.fromkeys((primary_key(self.model).key, *self.fields))]
 
 
-def related(
+def to_one_joins(
     model: type[DeclarativeBase], read: type[BaseModel], of: Any = None
-) -> Sequence[Related]:
+) -> Sequence[ToOneJoin]:
     """Return the rows that *read* shows of those which rows of *model* refer to, or its alias *of*.
 
-    Raises `Ordinary` where it shows what is neither of a column nor of one row.
+    Raises `NotEligible` where it shows what is neither of a column nor of one row.
     """
     return [*_related(model, of or model, read)]
 
 
-def own_fields(model: type[DeclarativeBase], read: type[BaseModel]) -> Sequence[str]:
-    """Return the fields of *read* that are those of columns; raises `Ordinary` as above."""
+def column_fields(model: type[DeclarativeBase], read: type[BaseModel]) -> Sequence[str]:
+    """Return the fields of *read* that are those of columns; raises `NotEligible` as above."""
     if any(each.validation_alias for each in read.model_fields.values()):
-        raise Ordinary(f"{read.__name__} reads attributes of other names")
+        raise NotEligible(f"{read.__name__} reads attributes of other names")
     validators = read.__pydantic_decorators__.model_validators.values()
     if any(each.info.mode != "after" for each in validators):
-        raise Ordinary(f"a validator of {read.__name__} is given the row")
-    own = columns(model)
+        raise NotEligible(f"a validator of {read.__name__} is given the row")
+    own = mapped_columns(model)
     for name, field in read.model_fields.items():
-        if name not in own and not schema_in(field.annotation):
-            raise Ordinary(f"{name} is no column of {model.__name__}")
+        if name not in own and not nested_schema(field.annotation):
+            raise NotEligible(f"{name} is no column of {model.__name__}")
     return [name for name in read.model_fields if name in own]
 
 
-def shows_columns(model: type[DeclarativeBase], read: type[BaseModel]) -> bool:
+def selects_only_columns(model: type[DeclarativeBase], read: type[BaseModel]) -> bool:
     """Tell whether *read* shows columns of *model*, and nothing besides."""
     try:
-        return len(own_fields(model, read)) == len(read.model_fields)
-    except Ordinary:
+        return len(column_fields(model, read)) == len(read.model_fields)
+    except NotEligible:
         return False
 
 
-def _related(model: type[DeclarativeBase], source: Any, read: type[BaseModel]) -> Iterator[Related]:
-    own = own_fields(model, read)
+def _related(
+    model: type[DeclarativeBase], source: Any, read: type[BaseModel]
+) -> Iterator[ToOneJoin]:
+    own = column_fields(model, read)
     for name, field in read.model_fields.items():
-        if name not in own and (shown := schema_in(field.annotation)):
+        if name not in own and (shown := nested_schema(field.annotation)):
             relationship = inspect(model).relationships.get(name)
             if relationship is None or not _is_to_one(relationship):
-                raise Ordinary(f"{name} is not one row that a {model.__name__} refers to")
-            known = columns(model).items()
+                raise NotEligible(f"{name} is not one row that a {model.__name__} refers to")
+            known = mapped_columns(model).items()
             local = [name for name, each in known if each in relationship.local_columns]
             target: type[DeclarativeBase] = relationship.mapper.class_
             alias: Any = aliased(target)
             within = [*_related(target, alias, shown)]
-            fields = own_fields(target, shown)
-            yield Related(name, local, target, getattr(source, name), alias, fields, within)
+            fields = column_fields(target, shown)
+            yield ToOneJoin(name, local, target, getattr(source, name), alias, fields, within)
 
 
 def _is_to_one(relationship: RelationshipProperty[Any]) -> bool:

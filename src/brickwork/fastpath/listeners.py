@@ -66,7 +66,7 @@ def stamp() -> Stamp:
     return Stamp(last, len(last), len(known))
 
 
-class Observers:
+class ListenerCheck:
     """The code of an application that SQLAlchemy calls, or asks, for rows of some models."""
 
     def __init__(self, *models: type[DeclarativeBase]) -> None:

@@ -13,21 +13,21 @@ from sqlalchemy import ClauseElement, Column, Dialect, Select, select
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.cache_key import CacheKey
 
-from brickwork.database.compiled import Prepared, Statement, compiled
+from brickwork.database.compiled import BoundStatement, CompiledStatement, compile_statement
 from brickwork.database.database import Database
-from brickwork.fastpath.dependencies import Fields
-from brickwork.fastpath.eligibility import Ordinary
-from brickwork.fastpath.joins import own_fields
-from brickwork.fastpath.listeners import Observers
-from brickwork.fastpath.request import Call
-from brickwork.http.conditional import tag_of
+from brickwork.fastpath.dependencies import ResourceDependencies
+from brickwork.fastpath.eligibility import NotEligible
+from brickwork.fastpath.joins import column_fields
+from brickwork.fastpath.listeners import ListenerCheck
+from brickwork.fastpath.request import FastRequest
+from brickwork.http.conditional import format_etag
 from brickwork.http.negotiation import JSON
 from brickwork.models.model import Versioned
-from brickwork.query.lookup import every
-from brickwork.resource.definition import Shape
+from brickwork.query.lookup import base_statement
+from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource
 from brickwork.schemas.schema import is_pure
-from brickwork.tracking.changes import columns
+from brickwork.tracking.changes import mapped_columns
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -36,18 +36,18 @@ _NONE: Final = CacheKey((), [], None)
 _MOST: Final = 256
 """How many statements a lane keeps of those that differ in what is asked."""
 
-TAG: Final = re.compile(rb'"([1-9][0-9]{0,8})(?:-[0-9a-f]{20})?"')
+STRONG_ETAG: Final = re.compile(rb'"([1-9][0-9]{0,8})(?:-[0-9a-f]{20})?"')
 """An entity tag that is one of ours, alone."""
 
 _USUAL: Final = {b"*/*", JSON.encode()}
 
 _methods: Final = attrgetter(
-    *("__post_init__", "query", "references", "get", "page", "create", "update", "delete")
+    *("__post_init__", "query", "reference_scopes", "get", "page", "create", "update", "delete")
 )
 """Returns the methods of a resource that take part in answers, as they are now."""
 
 
-class Lane(ABC, Generic[M]):
+class FastOperation(ABC, Generic[M]):
     """A way past FastAPI and the session, to rows as the database has them."""
 
     method: ClassVar[str]
@@ -56,7 +56,7 @@ class Lane(ABC, Generic[M]):
 
     def __init__(
         self,
-        shape: Shape[M],
+        shape: ResourceDefinition[M],
         columns: Mapping[str, Column[Any]],
         *models: type[DeclarativeBase],
     ) -> None:
@@ -65,27 +65,27 @@ class Lane(ABC, Generic[M]):
         *models* are those of the rows that are read or written.
         """
         self.shape = shape
-        self._names = own_fields(shape.model, shape.read)
+        self._names = column_fields(shape.model, shape.read)
         self._columns = columns
-        self._statements: dict[object, Statement | None] = {}
+        self._statements: dict[object, CompiledStatement | None] = {}
         self._methods = _methods(shape.resource)
         self._models = models
-        self._observers = Observers(*models)
+        self._observers = ListenerCheck(*models)
 
-    def fast_path(self, route: APIRoute) -> "Included[M] | None":
+    def fast_path(self, route: APIRoute) -> "BoundOperation[M] | None":
         """Return this lane as that of *route*; None for a route that it is not for."""
         try:
             return self.included(route)
-        except Ordinary:
+        except NotEligible:
             return None
 
-    def included(self, route: APIRoute | RouteContext) -> "Included[M]":
-        """Return this lane as that of *route*; raises `Ordinary` for a route that it is not for."""
+    def included(self, route: APIRoute | RouteContext) -> "BoundOperation[M]":
+        """Bind this operation to *route*. Raises `NotEligible` for a route that it cannot serve."""
         if not isinstance(route.response_class, DefaultPlaceholder):
-            raise Ordinary("its router has a response class of its own")
+            raise NotEligible("its router has a response class of its own")
         if not is_pure(self.shape.read):
-            raise Ordinary(f"{self.shape.read.__name__} runs code, or has types that may")
-        return Included(self, route, Fields(self.shape, route))
+            raise NotEligible(f"{self.shape.read.__name__} runs code, or has types that may")
+        return BoundOperation(self, route, ResourceDependencies(self.shape, route))
 
     def is_patched(self) -> bool:
         """Tell whether a method of the resource was replaced since, as tests do."""
@@ -96,14 +96,14 @@ class Lane(ABC, Generic[M]):
         return self._observers.of(database)
 
     @abstractmethod
-    async def answer(self, call: Call[M]) -> Response | None:
+    async def answer(self, call: FastRequest[M]) -> Response | None:
         """Return the answer to a request that is as most are."""
 
     @abstractmethod
-    def usual(self, rows: Select[M], database: Database) -> Iterator[Prepared | None]:
+    def usual(self, rows: Select[M], database: Database) -> Iterator[BoundStatement | None]:
         """Yield the statements that most requests send for *rows*; None for one there cannot be.
 
-        Raises `Ordinary` where none does, as only the mapping of all models could tell.
+        Raises `NotEligible` where none does, as only the mapping of all models could tell.
         """
 
     def statement(
@@ -114,14 +114,14 @@ class Lane(ABC, Generic[M]):
         make: Callable[[], ClauseElement | None],
         *,
         within: Select[Any] | None = None,
-    ) -> Prepared | None:
+    ) -> BoundStatement | None:
         """Return the statement that *make* makes of *rows*, in its *variant*; None if none can be.
 
         There is none for rows, or for those *within* which they are a page, that more than
         conditions narrow. It is compiled once for all rows that are narrowed alike, by any values.
         """
         of: CacheKey | None
-        if rows is None or rows is every(self.shape.model):
+        if rows is None or rows is base_statement(self.shape.model):
             of = _NONE
         elif rows.get_execution_options():
             return None
@@ -135,9 +135,9 @@ class Lane(ABC, Generic[M]):
                 self._statements.clear()
             base = rows if within is None else within
             made = make() if base is None or is_narrowed(base, self.shape.model) else None
-            self._statements[name] = compiled(made, self._columns, dialect, of.bindparams)
+            self._statements[name] = compile_statement(made, self._columns, dialect, of.bindparams)
         statement = self._statements[name]
-        return Prepared(statement, statement.within(of.bindparams)) if statement else None
+        return BoundStatement(statement, statement.within(of.bindparams)) if statement else None
 
     def response(
         self,
@@ -154,8 +154,8 @@ class Lane(ABC, Generic[M]):
         """
         if (body := self.body(route, content)) is None:
             return None
-        tag = {} if version is None else {"ETag": tag_of(version, body)}
-        return responded(body, {**(headers or {}), **tag}, status=status)
+        tag = {} if version is None else {"ETag": format_etag(version, body)}
+        return json_response(body, {**(headers or {}), **tag}, status=status)
 
     def body(self, route: APIRoute | RouteContext, content: object) -> bytes | None:
         """Return *content* as the ordinary lane would write it; None if it would fail."""
@@ -175,10 +175,15 @@ class Lane(ABC, Generic[M]):
         )
 
 
-class Included(Generic[M]):
+class BoundOperation(Generic[M]):
     """A lane as that of one route."""
 
-    def __init__(self, lane: Lane[M], route: APIRoute | RouteContext, fields: Fields[M]) -> None:
+    def __init__(
+        self,
+        lane: FastOperation[M],
+        route: APIRoute | RouteContext,
+        fields: ResourceDependencies[M],
+    ) -> None:
         """Give the answers of *route*, which asks for *fields*."""
         self.lane = lane
         self.route = route
@@ -196,11 +201,11 @@ class Included(Generic[M]):
             return None
         # A dependency may have set another database than that of the application.
         database = request.scope.get("state", {}).get("database")
-        if not isinstance(database, Database) or not database.fast:
+        if not isinstance(database, Database) or not database.fast_path:
             return None
         if self.lane.observer(database):
             return None
-        return await self.lane.answer(Call(request, self.route, database, rows, query))
+        return await self.lane.answer(FastRequest(request, self.route, database, rows, query))
 
 
 def is_narrowed(rows: Select[Any], model: type[DeclarativeBase]) -> bool:
@@ -210,7 +215,7 @@ def is_narrowed(rows: Select[Any], model: type[DeclarativeBase]) -> bool:
     return alike.compare(rows) and [*alike.get_final_froms()] == [model.__table__]
 
 
-def responded(body: bytes, headers: Mapping[str, str] | None, *, status: int = 200) -> Response:
+def json_response(body: bytes, headers: Mapping[str, str] | None, *, status: int = 200) -> Response:
     """Return the answer that has this JSON for a *body*, and these *headers* in the end."""
     response = Response(body, status, media_type=JSON)
     for name, text in (headers or {}).items():
@@ -218,30 +223,32 @@ def responded(body: bytes, headers: Mapping[str, str] | None, *, status: int = 2
     return response
 
 
-def lane_of(shape: Shape[M], make: Callable[[Shape[M]], Lane[M]]) -> Lane[M] | Ordinary:
+def build_fast_operation(
+    shape: ResourceDefinition[M], make: Callable[[ResourceDefinition[M]], FastOperation[M]]
+) -> FastOperation[M] | NotEligible:
     """Return the lane that *make* makes for the resource of *shape*, or why it has none."""
     try:
         return make(shape)
-    except Ordinary as reason:
+    except NotEligible as reason:
         return reason
 
 
-def require_plain(resource: type[Resource[Any]], *steps: str) -> None:
-    """Raise `Ordinary` unless *steps* of *resource*, and how it is made, are ours alone."""
+def require_not_overridden(resource: type[Resource[Any]], *steps: str) -> None:
+    """Raise `NotEligible` unless *steps* of *resource*, and how it is made, are ours alone."""
     for each in (*steps, "__post_init__"):
         if getattr(resource, each) is not getattr(Resource, each):
-            raise Ordinary(f"{resource.__name__}.{each} is overridden")
+            raise NotEligible(f"{resource.__name__}.{each} is overridden")
 
 
-def shown_columns(shape: Shape[Any], *others: str) -> Mapping[str, Column[Any]]:
+def selected_columns(shape: ResourceDefinition[Any], *others: str) -> Mapping[str, Column[Any]]:
     """Return the columns of what is shown, and *others*.
 
-    Raises `Ordinary` if what is shown is more than columns, and rows that are related.
+    Raises `NotEligible` if what is shown is more than columns, and rows that are related.
     """
     model: type[DeclarativeBase] = shape.model
-    names = [*own_fields(model, shape.read), *others]
+    names = [*column_fields(model, shape.read), *others]
     names += ["version"] if issubclass(model, Versioned) else []
-    own = columns(model)
+    own = mapped_columns(model)
     if computed := sorted({*names} - own.keys()):
-        raise Ordinary(f"{', '.join(computed)} is no column of {model.__name__}")
+        raise NotEligible(f"{', '.join(computed)} is no column of {model.__name__}")
     return {name: own[name] for name in names}

@@ -15,7 +15,7 @@ M = TypeVar("M", bound=DeclarativeBase)
 
 
 @dataclass(frozen=True)
-class Call(Generic[M]):
+class FastRequest(Generic[M]):
     """A request whose dependencies have passed, and the route whose answers are given to it."""
 
     request: Request

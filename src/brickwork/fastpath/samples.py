@@ -12,8 +12,8 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from brickwork.models.model import JSONDocument
-from brickwork.resource.definition import Shape
-from brickwork.tracking.changes import columns
+from brickwork.resource.definition import ResourceDefinition
+from brickwork.tracking.changes import mapped_columns
 
 _SAMPLES: Final[Mapping[object, Any]] = {
     bool: False,
@@ -32,14 +32,14 @@ _SETTINGS: Final = {
 """The settings of a schema that do not change the values which it takes."""
 
 
-def samples(shape: Shape[Any]) -> Mapping[str, Any]:
+def sample_values(shape: ResourceDefinition[Any]) -> Mapping[str, Any]:
     """Return a value for each column of which the read schema takes every value.
 
     The type of the column says which values there are. The read schema may refuse a value of a
     column that is missing here: then the answer fails, and nothing may be stored.
     """
     model: type[DeclarativeBase] = shape.model
-    own = columns(model)
+    own = mapped_columns(model)
     if shape.read.model_config.keys() - _SETTINGS:
         return {}
     return {
@@ -50,7 +50,9 @@ def samples(shape: Shape[Any]) -> Mapping[str, Any]:
     }
 
 
-def _sample(shape: Shape[Any], name: str, column: Column[Any], field: FieldInfo) -> list[Any]:
+def _sample(
+    shape: ResourceDefinition[Any], name: str, column: Column[Any], field: FieldInfo
+) -> list[Any]:
     """Return one value of *column*, or none where *field* may refuse another."""
     kinds = _kinds(field.annotation)
     if Any in kinds:
@@ -63,7 +65,7 @@ def _sample(shape: Shape[Any], name: str, column: Column[Any], field: FieldInfo)
     return [_SAMPLES[kind]] if kind in kinds and kind in _SAMPLES else []
 
 
-def _is_written_alike(shape: Shape[Any], name: str, field: FieldInfo) -> bool:
+def _is_written_alike(shape: ResourceDefinition[Any], name: str, field: FieldInfo) -> bool:
     """Tell whether clients may write nothing but an object, as they are shown, to JSON."""
     written = [each.model_fields.get(name) for each in (shape.create, shape.update)]
     kinds = {field.annotation, *(each.annotation for each in written if each)}

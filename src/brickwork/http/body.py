@@ -19,12 +19,12 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticUndefined
 from starlette.types import Scope
 
-from brickwork.http.parameters import aliases
+from brickwork.http.parameters import parameter_aliases
 from brickwork.problems import Problem
-from brickwork.schemas.strict_json import is_object, most_values, parse
-from brickwork.schemas.strictness import FaultLimit
+from brickwork.schemas.strict_json import is_object, max_values, parse_json
+from brickwork.schemas.strictness import ErrorLimit
 
-UNREADABLE: Final = "brickwork.unreadable"
+UNREADABLE_SCOPE_KEY: Final = "brickwork.unreadable"
 """Where in a request's scope stands the problem with its body, if there is one."""
 
 _Location: TypeAlias = tuple[int | str, ...]
@@ -33,7 +33,7 @@ _Result: TypeAlias = tuple[Any, list[dict[str, Any]]]
 """A value that is valid, and errors, as FastAPI has them."""
 
 
-class Body:
+class RequestBody:
     """The body of a request, which is parsed once, when somebody asks for it."""
 
     def __init__(self, scope: Scope) -> None:
@@ -51,7 +51,7 @@ class Body:
         """
         if self._document is PydanticUndefined and self.raw and not self.is_refused:
             try:
-                self._document = parse(self.raw)
+                self._document = parse_json(self.raw)
             except Problem as problem:
                 self.refuse(problem)
         return self._document
@@ -59,12 +59,12 @@ class Body:
     @property
     def is_refused(self) -> bool:
         """Whether a problem with the body is noted in the scope."""
-        return UNREADABLE in self._scope
+        return UNREADABLE_SCOPE_KEY in self._scope
 
     @property
     def problem(self) -> Problem | None:
         """The problem with the body, to be raised; None if there is none."""
-        problem: Problem | None = self._scope.get(UNREADABLE)
+        problem: Problem | None = self._scope.get(UNREADABLE_SCOPE_KEY)
         return problem and replace(problem)
 
     def refuse(self, problem: Problem) -> None:
@@ -72,7 +72,7 @@ class Body:
         # Its traceback leads to this request, and its context to the whole body: together
         # with the scope they would keep each other in memory.
         problem.__traceback__ = problem.__context__ = None
-        self._scope[UNREADABLE] = problem
+        self._scope[UNREADABLE_SCOPE_KEY] = problem
 
     def known(self) -> object:
         """Return the document if it was parsed, else None."""
@@ -84,7 +84,7 @@ class Body:
         A large body is validated in a thread, so that other requests are answered meanwhile.
         """
         if field not in self.results:
-            is_large = most_values(self.raw) > _LARGE
+            is_large = max_values(self.raw) > _LARGE
             work = partial(field.result, self)
             self.results[field] = await _in_thread(work) if is_large else work()
         return self.results[field]
@@ -100,7 +100,7 @@ _LARGE: Final = 5_000
 
 _THREAD: Final = ThreadPoolExecutor(1, thread_name_prefix="brickwork-body")
 
-received: Final = ContextVar[Body]("brickwork.body")
+received_body: Final = ContextVar[RequestBody]("brickwork.body")
 """The body of the request that is being answered."""
 
 
@@ -112,19 +112,19 @@ class BodyField:
         info = field.field_info
         self.is_member = bool(info.embed)
         self._info = info
-        self._names = (*aliases(field.name, info),)
+        self._names = (*parameter_aliases(field.name, info),)
         parts = info.asdict()
         own = Field(**parts["attributes"])
-        kind: Any = Annotated[(parts["annotation"], *parts["metadata"], own, FaultLimit())]  # noqa: F821
+        kind: Any = Annotated[(parts["annotation"], *parts["metadata"], own, ErrorLimit())]  # noqa: F821
         with warnings.catch_warnings(action="ignore"):  # of what has no meaning to Pydantic
             self._adapter = TypeAdapter[Any](kind, config=field.config)
 
     def validate(self, _: object, __: Mapping[str, Any], *, loc: _Location) -> _Result:
         """Return the value of the field at *loc*; FastAPI knows of no value for it."""
-        body = received.get()
+        body = received_body.get()
         return body.results.pop(self, None) or self.result(body, loc)
 
-    def result(self, body: Body, loc: _Location = ("body",)) -> _Result:
+    def result(self, body: RequestBody, loc: _Location = ("body",)) -> _Result:
         """Return the value of the field at *loc* in *body*."""
         document = value = body.document()
         if body.is_refused:
@@ -150,19 +150,19 @@ def _error(kind: str, loc: _Location, text: str) -> dict[str, Any]:
     return {"type": kind, "loc": loc, "msg": text, "input": None}
 
 
-def read_last(dependant: Dependant) -> Dependant:
-    """Return *dependant* such that its fields of the body are parsed and validated by a `Body`.
+def validate_after_dependencies(dependant: Dependant) -> Dependant:
+    """Return *dependant* with its body fields parsed and validated by a `RequestBody`.
 
     FastAPI is to be given no body for it. It validates a default, which each field has.
     """
     return replace(
         dependant,
         body_params=[_read_last(each) for each in dependant.body_params],
-        dependencies=[read_last(each) for each in dependant.dependencies],
+        dependencies=[validate_after_dependencies(each) for each in dependant.dependencies],
     )
 
 
-def whole_body(dependant: Dependant) -> BodyField | None:
+def is_whole_body(dependant: Dependant) -> BodyField | None:
     """Return the one field that a *dependant* which reads the body last takes of it.
 
     None if there are more, or if it is a member of the body.
@@ -178,11 +178,11 @@ def _body_params(dependant: Dependant) -> Iterator[object]:
         yield from _body_params(each)
 
 
-def with_preparation(dependant: Dependant, field: BodyField) -> Dependant:
+def with_prepared_body(dependant: Dependant, field: BodyField) -> Dependant:
     """Return *dependant*, which prepares *field* when all other dependencies have passed."""
 
     async def prepare() -> None:
-        await received.get().prepare(field)
+        await received_body.get().prepare(field)
 
     last = Dependant(call=prepare, path=dependant.path)
     return replace(dependant, dependencies=[*dependant.dependencies, last])

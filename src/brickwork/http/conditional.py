@@ -9,7 +9,7 @@ from sqlalchemy.orm import DeclarativeBase
 from starlette.datastructures import Headers
 
 from brickwork.models.model import Versioned
-from brickwork.problems import Fault, Malformed, PreconditionFailed, PreconditionRequired
+from brickwork.problems import BadRequest, ErrorDetail, PreconditionFailed, PreconditionRequired
 
 _TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _TAGS: Final = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*")
@@ -19,7 +19,7 @@ _DIGEST: Final = 10  # bytes
 
 
 @dataclass(frozen=True)
-class Tags:
+class ETagList:
     """The entity tags of a header; `*` matches every row there is."""
 
     tags: frozenset[str]
@@ -55,8 +55,8 @@ def _is_among(version: int | None, tags: frozenset[str]) -> bool:
 class Preconditions:
     """What a request wants to be true of the row, before anything is done with it."""
 
-    if_match: Tags | None
-    if_none_match: Tags | None
+    if_match: ETagList | None
+    if_none_match: ETagList | None
 
     def check(self, row: DeclarativeBase, *, required: bool = False) -> None:
         """Raise `PreconditionFailed` if they are not; nothing is to be changed then.
@@ -67,20 +67,20 @@ class Preconditions:
         version = version_of(row)
         if required and self.if_match is None:
             text = "Say with If-Match which version of the row is meant."
-            fault = Fault(code="required", detail=text, header="If-Match")
+            fault = ErrorDetail(code="required", detail=text, header="If-Match")
             raise PreconditionRequired(text, errors=[fault])
         if (self.if_match and not self.if_match.match(version)) or (
             self.if_none_match and self.if_none_match.match_weakly(version)
         ):
-            raise stale()
+            raise precondition_failed()
 
     def is_known(self, tag: str | None) -> bool:
         """Tell whether the client has the representation of this *tag*."""
         return bool(self.if_none_match and self.if_none_match.have(tag))
 
 
-def preconditions(headers: Headers) -> Preconditions:
-    """Return the preconditions in *headers*; raises `Malformed` for what is no entity tag."""
+def parse_preconditions(headers: Headers) -> Preconditions:
+    """Return the preconditions in *headers*; raises `BadRequest` for what is no entity tag."""
     return Preconditions(_tags(headers, "If-Match"), _tags(headers, "If-None-Match"))
 
 
@@ -89,7 +89,7 @@ def version_of(row: object) -> int | None:
     return row.version if isinstance(row, Versioned) else None
 
 
-def tag_of(version: int, body: bytes | None = None) -> str:
+def format_etag(version: int, body: bytes | None = None) -> str:
     """Return the entity tag of a row of this *version* that is shown as *body*.
 
     Two representations have the same tag if they are the same bytes. Without a *body* it is that
@@ -100,19 +100,19 @@ def tag_of(version: int, body: bytes | None = None) -> str:
     return f'"{version}-{blake2b(body, digest_size=_DIGEST).hexdigest()}"'
 
 
-def stale(tag: str | None = None) -> PreconditionFailed:
+def precondition_failed(tag: str | None = None) -> PreconditionFailed:
     """Return what to tell a client that means another version of a row, with the *tag* of this."""
     headers = {"ETag": tag} if tag else {}
     return PreconditionFailed("The row is not as the request expects it.", headers=headers)
 
 
-def _tags(headers: Headers, name: str) -> Tags | None:
+def _tags(headers: Headers, name: str) -> ETagList | None:
     if not (lines := headers.getlist(name)):
         return None
     value = ", ".join(lines)
     if value.strip() == "*":
-        return Tags(frozenset(), any=True)
+        return ETagList(frozenset(), any=True)
     if not _TAGS.fullmatch(value):
         text = 'An entity tag is quoted, as in "3", and several are separated by commas.'
-        raise Malformed(text, errors=[Fault(code="etag", detail=text, header=name)])
-    return Tags(frozenset(re.findall(_TAG, value)))
+        raise BadRequest(text, errors=[ErrorDetail(code="etag", detail=text, header=name)])
+    return ETagList(frozenset(re.findall(_TAG, value)))

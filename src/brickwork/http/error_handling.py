@@ -20,20 +20,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brickwork.context import request_id
 from brickwork.http.ownership import Owner, Ownership
-from brickwork.http.paths import ROOT
-from brickwork.http.problem_response import answer
-from brickwork.http.routing import PATCH_TYPES, Route, other_form
-from brickwork.http.validation_errors import refusal
+from brickwork.http.paths import ROOT_PATH_SCOPE_KEY
+from brickwork.http.problem_response import problem_response
+from brickwork.http.routing import PATCH_TYPES, StrictRoute, toggle_slash
+from brickwork.http.validation_errors import problem_from_validation_error
 from brickwork.problems import (
     ContentTooLarge,
-    Internal,
+    InternalServerError,
     MethodNotAllowed,
     Problem,
-    of_status,
+    problem_for_status,
     problem_in,
 )
 
-REFUSED: Final = "brickwork.refused"
+REFUSED_SCOPE_KEY: Final = "brickwork.refused"
 """The key of the scope for the problem with a request that is refused before its route."""
 
 _Handler = Callable[[Request, Any], Response | Awaitable[Response]]
@@ -44,7 +44,7 @@ _DEFAULTS: Final[Mapping[Any, _Handler]] = {
 }
 
 
-class Errors:
+class ErrorMiddleware:
     """ASGI middleware that answers an error inside the middleware that stands around it.
 
     Starlette answers an unexpected error outside every middleware: a browser that waits for the
@@ -65,8 +65,8 @@ class Errors:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if self._refuses and (problem := scope.pop(REFUSED, None)):
-            await answer(problem, scope)(scope, receive, send)
+        if self._refuses and (problem := scope.pop(REFUSED_SCOPE_KEY, None)):
+            await problem_response(problem, scope)(scope, receive, send)
             return
         root_path, is_begun = scope.get("root_path", ""), False
 
@@ -82,7 +82,7 @@ class Errors:
             if is_begun or not (problem or self._is_ours(scope, root_path)):
                 raise
             answered = problem or _unexpected(Request(scope), error)
-            await answer(answered, scope)(scope, receive, send)
+            await problem_response(answered, scope)(scope, receive, send)
             if problem is None:
                 raise
 
@@ -90,20 +90,23 @@ class Errors:
         """Tell whether an unexpected error is a problem, which Starlette does not answer."""
         if scope["app"].debug:
             return False
-        if isinstance(scope.get("route"), Route):
+        if isinstance(scope.get("route"), StrictRoute):
             return True
         has_handler = bool({500, Exception} & scope["app"].exception_handlers.keys())
         return not has_handler and not self._ownership.is_earlier(scope, root_path)
 
 
-def handlers(own: Mapping[Any, _Handler], ownership: Ownership) -> dict[Any, _Handler]:
+def exception_handlers(own: Mapping[Any, _Handler], ownership: Ownership) -> dict[Any, _Handler]:
     """Return the handlers of an application whose *own* handlers answer for its routes.
 
     An error of a resource is a problem. A handler of the application answers an error of another
     route; without a handler, the error is a problem. FastAPI answers an error of a route that is
     older than `install`.
     """
-    found: dict[Any, _Handler] = {Problem: _problem_handler(ownership), ClientDisconnect: handle}
+    found: dict[Any, _Handler] = {
+        Problem: _problem_handler(ownership),
+        ClientDisconnect: handle_exception,
+    }
     found |= {**_DEFAULTS, **own}
     if 500 not in found:  # noqa: PLR2004 — as which Starlette knows it, too
         found.setdefault(Exception, _server_error)
@@ -118,7 +121,7 @@ def _problem_handler(ownership: Ownership) -> _Handler:
     async def handle_problem(request: Request, error: Problem) -> Response:
         if isinstance(error, ContentTooLarge) and _owner(request.scope, ownership) is Owner.EARLIER:
             return _too_large()
-        return await handle(request, error)
+        return await handle_exception(request, error)
 
     return handle_problem
 
@@ -130,7 +133,7 @@ def _divided(own: _Handler, ownership: Ownership) -> _Handler:
     async def handle_divided(request: Request, error: Exception) -> Response:
         owner = _owner(request.scope, ownership)
         if owner is Owner.RESOURCE or (is_default and owner is Owner.APPLICATION):
-            return await handle(request, error)
+            return await handle_exception(request, error)
         if isinstance(problem_in(error.__cause__), ContentTooLarge):
             return _too_large()
         is_async = is_async_callable(own)
@@ -142,9 +145,9 @@ def _divided(own: _Handler, ownership: Ownership) -> _Handler:
 
 
 def _owner(scope: Scope, ownership: Ownership) -> Owner:
-    if isinstance(scope.get("route"), Route):
+    if isinstance(scope.get("route"), StrictRoute):
         return Owner.RESOURCE
-    return ownership.owner(scope, scope.get(ROOT, scope.get("root_path", "")))
+    return ownership.owner(scope, scope.get(ROOT_PATH_SCOPE_KEY, scope.get("root_path", "")))
 
 
 def _too_large() -> Response:
@@ -157,14 +160,14 @@ async def _server_error(_: Request, _error: Exception) -> Response:
     return PlainTextResponse("Internal Server Error", status_code=500)
 
 
-async def handle(request: Request, error: Exception) -> Response:
+async def handle_exception(request: Request, error: Exception) -> Response:
     """Return the answer to a request that ended in *error*."""
     if isinstance(error, HTTPException) and error.status_code < 400:  # noqa: PLR2004 — no error
         return Response(status_code=error.status_code, headers=error.headers)
     problem = _problem(request, error)
     if isinstance(problem, MethodNotAllowed) and request.method == "OPTIONS":
         return Response(status_code=204, headers=problem.headers)
-    return answer(problem, request.scope)
+    return problem_response(problem, request.scope)
 
 
 def _problem(request: Request, error: Exception) -> Problem:
@@ -174,15 +177,15 @@ def _problem(request: Request, error: Exception) -> Problem:
         return problem
     match error:
         case RequestValidationError():
-            return refusal(request, error)
+            return problem_from_validation_error(request, error)
         case HTTPException(status_code=MethodNotAllowed.status):
             own = dict(error.headers or {})
             return MethodNotAllowed(error.detail, headers=own | _allow(request, own.get("Allow")))
         case HTTPException():
             headers = dict(error.headers or {})
-            return of_status(error.status_code)(str(error.detail), headers=headers)
+            return problem_for_status(error.status_code)(str(error.detail), headers=headers)
         case ClientDisconnect():  # nobody will read it
-            return of_status(400)("The client went away.")
+            return problem_for_status(400)("The client went away.")
         case _:
             return _unexpected(request, error)
 
@@ -192,13 +195,18 @@ def _unexpected(request: Request, error: Exception) -> Problem:
     note = f"{request.method} {path} failed, request {request_id(request.scope)}"
     if note not in getattr(error, "__notes__", ()):  # Starlette asks once more
         error.add_note(note)  # and the server logs it with the traceback
-    return Internal("The service failed, and its log says why.")
+    return InternalServerError("The service failed, and its log says why.")
 
 
 def _allow(request: Request, known: str | None) -> dict[str, str]:
     """Return the headers that name every method there is for the path: the *known* and others."""
     scope = request.scope
-    here: Scope = {**scope, "root_path": scope.get(ROOT, ""), "path_params": {}, "fastapi": {}}
+    here: Scope = {
+        **scope,
+        "root_path": scope.get(ROOT_PATH_SCOPE_KEY, ""),
+        "path_params": {},
+        "fastapi": {},
+    }
     methods = {"OPTIONS", *re.findall(r"\w+", known or ""), *_methods(request.app.routes, here)}
     if "GET" in methods:
         methods.add("HEAD")
@@ -215,6 +223,10 @@ def _methods(routes: Sequence[BaseRoute], scope: Scope) -> Iterator[str]:
             if match is not Match.NONE:
                 yield from _methods(route.routes, {**scope, **child})
         elif route.methods:
-            forms = {path, other_form(path)} if isinstance(route.original_route, Route) else {path}
+            forms = (
+                {path, toggle_slash(path)}
+                if isinstance(route.original_route, StrictRoute)
+                else {path}
+            )
             if any(route.path_regex.match(form) for form in forms):
                 yield from route.methods

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from brickwork.http.paths import request_path
-from brickwork.query.lookup import Page, Place
+from brickwork.query.lookup import Page, PageLink
 
 
 def item_path(request: Request, key: object) -> str:
@@ -15,7 +15,7 @@ def item_path(request: Request, key: object) -> str:
     return _below(request_path(request.scope), key)
 
 
-def own_path(request: Request, key: object) -> str:
+def row_path(request: Request, key: object) -> str:
     """Return the path of the row *key* that *request* was sent to itself."""
     return _below(request_path(request.scope).rpartition("/")[0], key)
 
@@ -25,7 +25,7 @@ def link_header(request: Request, page: Page[Any]) -> str:
 
     RFC 8288. Every other query parameter of *request* is kept.
     """
-    places: dict[str, Place | None] = {
+    places: dict[str, PageLink | None] = {
         "first": {},
         "prev": page.prev,
         "next": page.next,
@@ -38,14 +38,14 @@ def link_header(request: Request, page: Page[Any]) -> str:
     )
 
 
-def tell_places(request: Request, response: Response, page: Page[Any]) -> None:
+def set_pagination_headers(request: Request, response: Response, page: Page[Any]) -> None:
     """Tell in the headers of *response* where other pages are, and how many rows, if counted."""
     response.headers["Link"] = link_header(request, page)
     if page.total is not None:
         response.headers["X-Total-Count"] = str(page.total)
 
 
-def _at(request: Request, place: Place) -> str:
+def _at(request: Request, place: PageLink) -> str:
     parameters = request.query_params.multi_items()
     query = [each for each in parameters if each[0] not in {"offset", "cursor"}]
     query += place.items()

@@ -11,23 +11,23 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brickwork.context import REQUEST_ID
 from brickwork.database.database import Database, running_database
-from brickwork.database.redaction import redacted
-from brickwork.http.error_handling import REFUSED
+from brickwork.database.redaction import redact_error
+from brickwork.http.error_handling import REFUSED_SCOPE_KEY
 from brickwork.http.ownership import Ownership
-from brickwork.http.paths import ROOT
-from brickwork.http.routing import as_get
+from brickwork.http.paths import ROOT_PATH_SCOPE_KEY
+from brickwork.http.routing import head_as_get
 from brickwork.http.workers import count_workers
-from brickwork.limits import Limits, current
+from brickwork.limits import Limits, current_limits
 from brickwork.models.model import new_key
 from brickwork.problems import (
+    BadRequest,
     ContentTooLarge,
-    Fault,
+    ErrorDetail,
     HeadersTooLarge,
-    Malformed,
     Problem,
-    UriTooLong,
+    URITooLong,
 )
-from brickwork.query.cursors import Signer, signer
+from brickwork.query.cursors import CursorCipher, cursor_cipher
 from brickwork.schemas.json_values import NOT_TEXT
 
 _REQUEST_ID: Final = REQUEST_ID.lower().encode()
@@ -57,14 +57,14 @@ DatabaseCheck = Callable[[Any, Database], Awaitable[None]]
 """Checks the database of an application, and logs what it lacks."""
 
 
-class Edge:
+class RequestLimitsMiddleware:
     """ASGI middleware that `install` adds to an application."""
 
     def __init__(  # noqa: PLR0913 — what `install` knows
         self,
         app: ASGIApp,
         limits: Limits,
-        signer: Signer,
+        signer: CursorCipher,
         ownership: Ownership,
         *,
         check_database: DatabaseCheck,
@@ -104,21 +104,21 @@ class Edge:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         given = headers.get(_REQUEST_ID, b"").decode("latin-1")
         scope[REQUEST_ID] = given if _SANE.fullmatch(given) else str(new_key())
-        scope[ROOT] = scope.get("root_path", "")
+        scope[ROOT_PATH_SCOPE_KEY] = scope.get("root_path", "")
         state = scope.setdefault("state", {})
         if "database" not in state and (database := running_database(scope)):
             state["database"] = database
-        current.set(self.limits)
-        signer.set(self.signer)
+        current_limits.set(self.limits)
+        cursor_cipher.set(self.signer)
         if "\ufffd" in scope["path"] and "raw_path" in scope:
             scope["path"] = _text(scope["raw_path"])
         if scope["method"] == "HEAD" and self._ownership.takes_head(scope):
-            scope = as_get(scope)
+            scope = head_as_get(scope)
         if problem := self._refusal(scope):
             # The innermost middleware answers, so that the others see the answer; no cookie is
             # left for one of them to read.
             others = [each for each in scope["headers"] if each[0] != b"cookie"]
-            scope.update({REFUSED: problem, "headers": others})
+            scope.update({REFUSED_SCOPE_KEY: problem, "headers": others})
         body = _Body(scope, receive, self.limits.body, self._earlier_limit, self._ownership)
         await self._carry_out(scope, body, send)
 
@@ -128,7 +128,7 @@ class Edge:
         try:
             await self.app(scope, body.receive, _stamped(scope, send))
         except Exception as error:  # noqa: BLE001 — it is raised below, where it has no context
-            failure = redacted(error)
+            failure = redact_error(error)
         else:
             return
         raise failure
@@ -152,26 +152,26 @@ class Edge:
 
     def _refusal(self, scope: Scope) -> Problem | None:
         problem = self._excess(scope)
-        if problem and self._ownership.is_earlier(scope, scope[ROOT]):
+        if problem and self._ownership.is_earlier(scope, scope[ROOT_PATH_SCOPE_KEY]):
             problem = None
         if any(value.count(b"\\") > _ESCAPES for value in _values(scope, b"cookie")):
             return HeadersTooLarge(f"A cookie may have {_ESCAPES} backslashes.")
         if not (problem or _has_host(scope)):
-            fault = Fault(code="host", detail="A request has one Host.", header="Host")
-            return Malformed("The Host is missing, or is not one host.", errors=[fault])
+            fault = ErrorDetail(code="host", detail="A request has one Host.", header="Host")
+            return BadRequest("The Host is missing, or is not one host.", errors=[fault])
         return problem
 
     def _excess(self, scope: Scope) -> Problem | None:
         query: bytes = scope["query_string"]
         length = len(scope.get("raw_path") or scope["path"]) + len(b"?" + query if query else b"")
         if length > self.limits.url:
-            return UriTooLong(f"The URL may have {self.limits.url} bytes.")
+            return URITooLong(f"The URL may have {self.limits.url} bytes.")
         if sum(len(name) + len(value) for name, value in scope["headers"]) > self.limits.headers:
             return HeadersTooLarge(f"The headers may have {self.limits.headers} bytes.")
         try:
             unquote_to_bytes(query).decode()
         except UnicodeDecodeError:
-            return Malformed("The query is not UTF-8.")
+            return BadRequest("The query is not UTF-8.")
         return None
 
 
@@ -193,7 +193,7 @@ class _Body:
         self.max_body_size: float = inf
         self.total_size = 0
         self._scope = scope
-        self._root_path = scope[ROOT]
+        self._root_path = scope[ROOT_PATH_SCOPE_KEY]
         self._receive = receive
         self._limit = limit
         self._earlier_limit = inf if earlier_limit is None else earlier_limit

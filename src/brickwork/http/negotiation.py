@@ -37,7 +37,7 @@ def _weighted(media_range: str) -> tuple[str, float]:
     return name, 1
 
 
-def is_utf8(content_type: str, *, among: Collection[str]) -> bool:
+def is_utf8_type(content_type: str, *, among: Collection[str]) -> bool:
     """Tell whether *content_type* is one of *among*, and its charset UTF-8 or not said."""
     if content_type in among:  # as most have it
         return True

@@ -7,7 +7,7 @@ from typing import Any, Final
 from brickwork.context import REQUEST_ID
 from brickwork.http.negotiation import MERGE_PATCH, NDJSON
 from brickwork.http.problem_response import MEDIA_TYPE
-from brickwork.problems import of_status
+from brickwork.problems import problem_for_status
 
 _NAME: Final = "ProblemDetails"
 _FAULT: Final[dict[str, Any]] = {
@@ -129,7 +129,7 @@ _OF_FAILURES: Final[Mapping[int, Iterable[str]]] = {
 }
 
 
-def headers(names: Iterable[str]) -> dict[str, Any]:
+def header_parameters(names: Iterable[str]) -> dict[str, Any]:
     """Return what an operation adds that reads the headers *names*."""
     return {"parameters": [{"name": name, "in": "header", **_HEADERS[name]} for name in names]}
 
@@ -139,30 +139,30 @@ def response_headers(*names: str) -> dict[str, Any]:
     return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}}
 
 
-def described(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
+def problem_responses(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of an operation that may fail with *statuses*."""
     schema = {"$ref": f"#/components/schemas/{_NAME}"}
     return {
         status: {
-            "description": of_status(status).title,
+            "description": problem_for_status(status).title,
             "content": {MEDIA_TYPE: {"schema": schema}},
         }
         for status in statuses
     }
 
 
-def failure(status: int) -> tuple[str, dict[str, Any]]:
+def problem_response_schema(status: int) -> tuple[str, dict[str, Any]]:
     """Return the name and the content of the component for responses with *status*."""
-    name = re.sub(r"\W", "", of_status(status).__name__)
+    name = re.sub(r"\W", "", problem_for_status(status).__name__)
     names = (REQUEST_ID, *_OF_FAILURES.get(status, ()))
-    return name, described([status])[status] | response_headers(*names)
+    return name, problem_responses([status])[status] | response_headers(*names)
 
 
-def exported() -> dict[int | str, dict[str, Any]]:
+def ndjson_response() -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a list that may also be answered as lines, each an item of it."""
     return {200: {"content": {NDJSON: {}}}}
 
 
-def also_merge_patch() -> dict[str, Any]:
+def merge_patch_body() -> dict[str, Any]:
     """Return what an operation that takes JSON adds to take it as a merge patch."""
     return {"requestBody": {"content": {MERGE_PATCH: {}}}}

@@ -13,10 +13,16 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from brickwork.context import REQUEST_ID
 from brickwork.database.database import get_db
 from brickwork.http.negotiation import JSON, MERGE_PATCH, NDJSON
-from brickwork.http.openapi import RESPONSE_HEADERS, SCHEMAS, described, failure, response_headers
-from brickwork.http.routing import Route
-from brickwork.http.statuses import named_statuses
-from brickwork.limits import Limits, current
+from brickwork.http.openapi import (
+    RESPONSE_HEADERS,
+    SCHEMAS,
+    problem_response_schema,
+    problem_responses,
+    response_headers,
+)
+from brickwork.http.routing import StrictRoute
+from brickwork.http.statuses import raised_statuses
+from brickwork.limits import Limits, current_limits
 from brickwork.query.list_query import WRITTEN_DEFAULT
 from brickwork.schemas.strict_json import is_array, is_object
 from brickwork.schemas.strictness import INT64, TEXT_PATTERN
@@ -29,7 +35,7 @@ _OF_A_BODY: Final = {413, 415}
 Document = dict[str, Any]
 
 
-def describe(app: FastAPI, limits: Limits, keeps: Callable[[RouteContext], bool]) -> None:
+def install_openapi(app: FastAPI, limits: Limits, keeps: Callable[[RouteContext], bool]) -> None:
     """Complete the openapi.json of *app* with its *limits*, and with each error as a problem.
 
     A route that *keeps* the contract answers every error with a problem.
@@ -39,11 +45,11 @@ def describe(app: FastAPI, limits: Limits, keeps: Callable[[RouteContext], bool]
 
     def openapi() -> Document:
         nonlocal known
-        token = current.set(limits)
+        token = current_limits.set(limits)
         try:
             document = generate()
         finally:
-            current.reset(token)
+            current_limits.reset(token)
         if known is None or known[0] is not document:
             known = document, _completed(document, app, keeps)
         return known[1]
@@ -55,7 +61,7 @@ def _completed(document: Document, app: FastAPI, keeps: Callable[[RouteContext],
     completed: Document = _exact(document)
     failures: Document = {}
     for (path, method), route in _operations(app).items():
-        if not isinstance(route.original_route, Route):  # which alone keeps to the bounds
+        if not isinstance(route.original_route, StrictRoute):  # which alone keeps to the bounds
             completed["paths"][path][method] = deepcopy(document["paths"][path][method])
         if keeps(route):
             operation = completed["paths"][path][method]
@@ -97,7 +103,7 @@ def _complete(operation: Document, route: RouteContext) -> None:
             continue
         status = int(name) if name.isdecimal() else 0
         if status >= _ERROR and "content" not in response:
-            (problem,) = described([status]).values()
+            (problem,) = problem_responses([status]).values()
             is_usual = response["description"] == phrases.get(status, "Error")
             responses[name] = problem if is_usual else problem | response
         elif status < _ERROR:
@@ -111,10 +117,10 @@ _HTTP_VALIDATION_ERROR: Final = json.dumps("#/components/schemas/HTTPValidationE
 def _statuses(operation: Document, route: RouteContext) -> set[int]:
     """Return the statuses of errors that *operation* may have, of those that are known."""
     calls = [*_calls(route.dependant)]
-    found = {status for each in calls for status in named_statuses(each)}
+    found = {status for each in calls for status in raised_statuses(each)}
     if operation.get("security"):
         found |= {401, 403}
-    if not isinstance(route.original_route, Route):
+    if not isinstance(route.original_route, StrictRoute):
         return found | {422} if "parameters" in operation or "requestBody" in operation else found
     found |= _ALWAYS
     if route.response_model:
@@ -139,8 +145,8 @@ def _shared(responses: Document) -> Document:
     """Put references into *responses*, and return the components that they refer to by name."""
     shared: Document = {}
     for status, response in responses.items():
-        if status.isdecimal() and response in described([int(status)]).values():
-            name, component = failure(int(status))
+        if status.isdecimal() and response in problem_responses([int(status)]).values():
+            name, component = problem_response_schema(int(status))
             shared[name] = component
             responses[status] = {"$ref": f"#/components/responses/{name}"}
     return shared

@@ -9,7 +9,7 @@ from starlette._utils import get_route_path
 from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
-from brickwork.http.routing import Route, as_get, other_form
+from brickwork.http.routing import StrictRoute, head_as_get, toggle_slash
 
 
 class Owner(Enum):
@@ -28,7 +28,7 @@ class Ownership:
         self._app = app
         self._earlier = [each for each in app.router.routes if not _is_documentation(each)]
         self.has_earlier = any(
-            not isinstance(each.original_route, Route)
+            not isinstance(each.original_route, StrictRoute)
             for each in iter_route_contexts(self._earlier)
         )
 
@@ -57,7 +57,7 @@ class Ownership:
 
         FastAPI's routes do not take HEAD. Those of Starlette do, and mounted applications.
         """
-        leaves, found = [*self._leaves()], as_get(scope)
+        leaves, found = [*self._leaves()], head_as_get(scope)
         if any(_is_for_head(each) and _match(each, scope) is Match.FULL for _, each in leaves):
             return False
         full = ((entry, each) for entry, each in leaves if _match(each, found) is Match.FULL)
@@ -67,9 +67,9 @@ class Ownership:
         return self._owner(entry, route) is not Owner.EARLIER
 
     def is_older(self, route: RouteContext) -> bool:
-        """Tell whether *route* is older than `install`, and no `Route`."""
+        """Tell whether *route* is older than `install`, and no `StrictRoute`."""
         earlier = (each.original_route for each in iter_route_contexts(self._earlier))
-        is_route = isinstance(route.original_route, Route)
+        is_route = isinstance(route.original_route, StrictRoute)
         return not is_route and any(route.original_route is each for each in earlier)
 
     def _leaves(self) -> Iterator[tuple[BaseRoute, RouteContext]]:
@@ -79,7 +79,7 @@ class Ownership:
                 yield entry, route
 
     def _owner(self, entry: BaseRoute, route: RouteContext) -> Owner:
-        if isinstance(route.original_route, Route):
+        if isinstance(route.original_route, StrictRoute):
             return Owner.RESOURCE
         is_earlier = any(entry is each for each in self._earlier)
         return Owner.EARLIER if is_earlier else Owner.APPLICATION
@@ -101,7 +101,7 @@ def _match(route: RouteContext, scope: Scope) -> Match:
         match: Match = route.matches(scope)[0]
         return match
     path = get_route_path(scope)
-    forms = [path, other_form(path)] if isinstance(route.original_route, Route) else [path]
+    forms = [path, toggle_slash(path)] if isinstance(route.original_route, StrictRoute) else [path]
     if not any(route.path_regex.match(each) for each in forms):
         return Match.NONE
     return Match.FULL if scope["method"] in route.methods else Match.PARTIAL

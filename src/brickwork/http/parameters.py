@@ -12,21 +12,23 @@ from pydantic import AliasChoices, BaseModel
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from starlette.datastructures import QueryParams
 
-from brickwork.query.list_query import Commas, ListQuery
+from brickwork.query.list_query import CommaSeparated, ListQuery
 
-WHOLE: Final = "?"
+REQUEST_PARAM: Final = "?"
 """The parameter that stands for the request as a whole, in the errors of FastAPI."""
 
 _UNKNOWN: Final = PydanticCustomError("unknown_parameter", "There is no such parameter.")
 _TWICE: Final = PydanticCustomError("repeated", "This takes one value.")
 
 
-def declared(dependant: Dependant) -> Mapping[str, Any]:
+def declared_parameters(dependant: Dependant) -> Mapping[str, Any]:
     """Return the annotations of the query parameters that *dependant* declares, by their names."""
-    return {name: kind for name, kind in _parameters(dependant) if name != WHOLE}
+    return {name: kind for name, kind in _parameters(dependant) if name != REQUEST_PARAM}
 
 
-def name_faults(sent: QueryParams, declared: Mapping[str, Any]) -> list[InitErrorDetails]:
+def undeclared_parameter_errors(
+    sent: QueryParams, declared: Mapping[str, Any]
+) -> list[InitErrorDetails]:
     """Return the names in *sent* that are not *declared*, and single ones sent twice."""
     faults = {name: _fault(sent, name, declared) for name in dict.fromkeys(sent)}
     return [
@@ -46,7 +48,7 @@ class _Sent(BaseModel):
     """A model to FastAPI, which has no fields to look for and passes on all that was sent."""
 
 
-def at_once(dependant: Dependant) -> Dependant:
+def read_query_directly(dependant: Dependant) -> Dependant:
     """Return *dependant* with the query of a list read at once, as long as no name comes twice.
 
     FastAPI looks for each field of a model in each request; what it finds is what was sent, where
@@ -80,7 +82,9 @@ def _parameters(dependant: Dependant) -> Iterator[tuple[str, Any]]:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             yield from _members(annotation)
         else:
-            yield from ((alias, annotation) for alias in aliases(field.name, field.field_info))
+            yield from (
+                (alias, annotation) for alias in parameter_aliases(field.name, field.field_info)
+            )
     if isinstance(dependant.call, APIKeyQuery):
         yield dependant.call.model.name, str
     for dependency in dependant.dependencies:
@@ -89,12 +93,12 @@ def _parameters(dependant: Dependant) -> Iterator[tuple[str, Any]]:
 
 def _members(model: type[BaseModel]) -> Iterator[tuple[str, Any]]:
     for name, each in model.model_fields.items():
-        commas = any(isinstance(mark, Commas) for mark in each.metadata)
+        commas = any(isinstance(mark, CommaSeparated) for mark in each.metadata)
         kind: Any = str if commas else each.annotation
-        yield from ((alias, kind) for alias in aliases(name, each))
+        yield from ((alias, kind) for alias in parameter_aliases(name, each))
 
 
-def aliases(name: str, field: Any) -> Sequence[str]:
+def parameter_aliases(name: str, field: Any) -> Sequence[str]:
     """Return the names under which a request may have *field*, which is called *name*."""
     match field.validation_alias or field.alias:
         case None:
@@ -109,7 +113,7 @@ def _is_many(annotation: Any) -> bool:
     """Tell whether a parameter of this type takes several values."""
     kind = get_origin(annotation) or annotation
     if kind is Annotated:
-        commas = any(isinstance(each, Commas) for each in annotation.__metadata__)
+        commas = any(isinstance(each, CommaSeparated) for each in annotation.__metadata__)
         return not commas and _is_many(get_args(annotation)[0])
     if kind in {Union, UnionType}:
         return any(_is_many(each) for each in get_args(annotation))

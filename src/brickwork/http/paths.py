@@ -6,7 +6,7 @@ from urllib.parse import quote
 from starlette._utils import get_route_path
 from starlette.types import Scope
 
-ROOT: Final = "brickwork.root"
+ROOT_PATH_SCOPE_KEY: Final = "brickwork.root"
 """The key of the scope for the root path of the application that `install` prepared.
 
 A mount changes `root_path` for everything below it, and that includes a mount of plain routes.
@@ -33,7 +33,7 @@ def request_path(scope: Scope) -> str:
 
 
 def _own_root(scope: Scope) -> str:
-    root: str = scope.get(ROOT, scope.get("root_path", ""))
+    root: str = scope.get(ROOT_PATH_SCOPE_KEY, scope.get("root_path", ""))
     return root
 
 

@@ -8,14 +8,14 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from brickwork.http.paths import root_path
-from brickwork.http.routing import Route
-from brickwork.problems import NotFound, Problem, family, of_status
+from brickwork.http.routing import StrictRoute
+from brickwork.problems import NotFound, Problem, problem_for_status, problem_types
 
 router: Final = APIRouter(
     prefix="/problems",
     tags=["problems"],  # functions that name operations rely on one
     include_in_schema=False,
-    route_class=Route,
+    route_class=StrictRoute,
 )
 
 _PAGE: Final = """<!doctype html>
@@ -44,7 +44,7 @@ async def list_problems(request: Request) -> HTMLResponse:
     path = _path(request)
     rows = [
         f'<li><a href="{path}/{each.code}">{escape(each.title)}</a> ({each.status:d})</li>'
-        for each in sorted(family(), key=lambda each: (each.status, each.code))
+        for each in sorted(problem_types(), key=lambda each: (each.status, each.code))
     ]
     return _page("Problems", f"<ul>{''.join(rows)}</ul>")
 
@@ -52,7 +52,7 @@ async def list_problems(request: Request) -> HTMLResponse:
 @router.get("/{code}")
 async def show_problem(request: Request, code: str) -> HTMLResponse:
     """Show what one problem means."""
-    known = (*family(), *(of_status(status) for status in range(400, 600)))
+    known = (*problem_types(), *(problem_for_status(status) for status in range(400, 600)))
     for each in known:
         if each.code == code:
             return _page(each.title, _described(each, _path(request)))

@@ -13,7 +13,7 @@ from brickwork.problems import Problem
 MEDIA_TYPE: Final = "application/problem+json"
 
 
-def answer(problem: Problem, scope: Scope) -> Response:
+def problem_response(problem: Problem, scope: Scope) -> Response:
     """Return the answer that tells the client of *problem*."""
     document = problem.document() | {"instance": request_id(scope)}
     if (kind := str(document["type"])).startswith("/"):

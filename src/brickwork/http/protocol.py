@@ -13,12 +13,12 @@ from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from brickwork.context import REQUEST_ID
-from brickwork.http.paths import ROOT
-from brickwork.http.problem_response import answer
-from brickwork.http.transport import Joined
+from brickwork.http.paths import ROOT_PATH_SCOPE_KEY
+from brickwork.http.problem_response import problem_response
+from brickwork.http.transport import WriteCoalescingTransport
 from brickwork.limits import Limits
 from brickwork.models.model import new_key
-from brickwork.problems import HeadersTooLarge, Malformed, Problem, UriTooLong
+from brickwork.problems import BadRequest, HeadersTooLarge, Problem, URITooLong
 
 
 class Protocol(HttpToolsProtocol):
@@ -39,7 +39,7 @@ class Protocol(HttpToolsProtocol):
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.transport = cast("asyncio.Transport", Joined(transport))
+        self.transport = cast("asyncio.Transport", WriteCoalescingTransport(transport))
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -85,8 +85,8 @@ class Protocol(HttpToolsProtocol):
         self.transport.close()
 
     def _answer(self) -> None:
-        scope = {REQUEST_ID: str(new_key()), ROOT: self.root_path}
-        response = answer(self._refusal(), scope)
+        scope = {REQUEST_ID: str(new_key()), ROOT_PATH_SCOPE_KEY: self.root_path}
+        response = problem_response(self._refusal(), scope)
         status = HTTPStatus(response.status_code)
         head = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), b"connection: close"]
         head += [b"%s: %s" % header for header in response.raw_headers]
@@ -94,7 +94,7 @@ class Protocol(HttpToolsProtocol):
 
     def _refusal(self) -> Problem:
         if self._line > Limits().url:
-            return UriTooLong(f"The URL may have {Limits().url} bytes.")
+            return URITooLong(f"The URL may have {Limits().url} bytes.")
         if self._overhead > self.longest_head:
             return HeadersTooLarge(f"The headers may have {Limits().headers} bytes.")
-        return Malformed("The request is not HTTP.")
+        return BadRequest("The request is not HTTP.")

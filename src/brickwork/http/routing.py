@@ -21,24 +21,35 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from brickwork.database.database import ISOLATION, SNAPSHOT, Database, Isolation, strongest
-from brickwork.database.foreign_sessions import committed, explained
-from brickwork.database.retry import carried_out
-from brickwork.http.body import (
-    UNREADABLE,
-    Body,
-    BodyField,
-    read_last,
-    received,
-    whole_body,
-    with_preparation,
+from brickwork.database.database import (
+    ISOLATION_SCOPE_KEY,
+    SNAPSHOT_LEVEL,
+    Database,
+    IsolationLevel,
+    strictest_isolation,
 )
-from brickwork.http.negotiation import JSON, MERGE_PATCH, NDJSON, is_utf8, preferred_media_type
-from brickwork.http.parameters import WHOLE, at_once, declared, name_faults
+from brickwork.database.foreign_sessions import commit_adopted, translate_errors
+from brickwork.database.retry import with_retries
+from brickwork.http.body import (
+    UNREADABLE_SCOPE_KEY,
+    BodyField,
+    RequestBody,
+    is_whole_body,
+    received_body,
+    validate_after_dependencies,
+    with_prepared_body,
+)
+from brickwork.http.negotiation import JSON, MERGE_PATCH, NDJSON, is_utf8_type, preferred_media_type
+from brickwork.http.parameters import (
+    REQUEST_PARAM,
+    declared_parameters,
+    read_query_directly,
+    undeclared_parameter_errors,
+)
 from brickwork.problems import NotAcceptable, Problem, UnsupportedMediaType, problem_in
 from brickwork.query.keys import BATCH
 
-HEAD: Final = "brickwork.head"
+HEAD_SCOPE_KEY: Final = "brickwork.head"
 """Where in its scope a request says that it is a HEAD, and its body is not sent."""
 
 PATCH_TYPES: Final = [MERGE_PATCH, JSON]
@@ -62,13 +73,13 @@ class _Key(Convertor[str]):
 register_url_convertor("key", _Key())
 
 
-prepared: Final = WeakSet[object]()
+installed_apps: Final = WeakSet[object]()
 """The applications that `install` has prepared."""
 
 
-def require_prepared(app: object) -> None:
+def require_installed(app: object) -> None:
     """Raise `TypeError` with the remedy unless `install` has prepared *app*."""
-    if app not in prepared:
+    if app not in installed_apps:
         raise TypeError(
             "The application has resources, and is not prepared for them: its errors would have "
             "no answer. Call brickwork.install(app) where it is made; a mounted application "
@@ -76,8 +87,8 @@ def require_prepared(app: object) -> None:
         )
 
 
-class Route(APIRoute):
-    """A route of FastAPI's that keeps the contract: `APIRouter(route_class=Route)`.
+class StrictRoute(APIRoute):
+    """A route of FastAPI's that keeps the contract: `APIRouter(route_class=StrictRoute)`.
 
     HEAD is answered wherever GET is, a trailing slash makes no difference, a query parameter that
     is not declared is refused, and so is a body that is not strict JSON: with the other faults,
@@ -93,7 +104,7 @@ class Route(APIRoute):
         **options: Any,
     ) -> None:
         """Take what FastAPI takes."""
-        every = [*(dependencies or []), Depends(checked)]
+        every = [*(dependencies or []), Depends(request_check)]
         super().__init__(path, endpoint, dependencies=every, **options)
         others = self.responses.get(self.status_code or 200, {}).get("content", {})
         self._offers = [*dict.fromkeys((JSON, *others))]
@@ -102,9 +113,9 @@ class Route(APIRoute):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         if scope["type"] != "http" or self._is_elsewhere(scope):
             return Match.NONE, {}
-        match, child = super().matches(as_get(scope))
+        match, child = super().matches(head_as_get(scope))
         if match is Match.NONE:
-            return super().matches({**as_get(scope), "path": other_form(scope["path"])})
+            return super().matches({**head_as_get(scope), "path": toggle_slash(scope["path"])})
         return match, child
 
     def _is_elsewhere(self, scope: Scope) -> bool:
@@ -114,12 +125,12 @@ class Route(APIRoute):
         context = scope.get("fastapi", {}).get("effective_route_context")
         here = context if context and context.original_route is self else self
         path: str = scope["path"]
-        return not (here.path_regex.match(path) or here.path_regex.match(other_form(path)))
+        return not (here.path_regex.match(path) or here.path_regex.match(toggle_slash(path)))
 
     @override
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        require_prepared(scope.get("app"))
-        await super().handle(as_get(scope), receive, send)
+        require_installed(scope.get("app"))
+        await super().handle(head_as_get(scope), receive, send)
 
     @override
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -140,9 +151,11 @@ class Route(APIRoute):
                 await request.read()
             _handled.set((request, known))
             if request.method != "GET":  # of those that change rows
-                request.scope[ISOLATION] = known.isolation
+                request.scope[ISOLATION_SCOPE_KEY] = known.isolation_level
             elif kind == NDJSON:  # of all rows, as they were at one instant
-                request.scope[ISOLATION] = strongest([known.isolation, SNAPSHOT])
+                request.scope[ISOLATION_SCOPE_KEY] = strictest_isolation(
+                    [known.isolation_level, SNAPSHOT_LEVEL]
+                )
             return await _carried_out(request, known.handler(request))
 
         return negotiate_and_handle
@@ -154,7 +167,7 @@ class Route(APIRoute):
         vars(other).update(
             vars(route), dependant=dependant, dependency_overrides_provider=overrides, **changes
         )
-        return super(Route, other).get_route_handler()
+        return super(StrictRoute, other).get_route_handler()
 
 
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -168,7 +181,7 @@ async def _carried_out(request: Request, handle: _Handler) -> Response:
         with _knowing(request.scope):  # which another attempt does not
             return await _attempt(request, handle)
 
-    return await carried_out(
+    return await with_retries(
         attempt,
         database if isinstance(database, Database) else None,
         again=lambda: not _is_spent(request),
@@ -177,18 +190,18 @@ async def _carried_out(request: Request, handle: _Handler) -> Response:
 
 async def _attempt(request: Request, handle: _Handler) -> Response:
     """Carry out a request, with a transaction of its own that ends before its answer is sent."""
-    request.scope.pop(FINISH, None)
-    request.scope.pop(STREAM, None)
+    request.scope.pop(FINISH_SCOPE_KEY, None)
+    request.scope.pop(STREAM_SCOPE_KEY, None)
     outer = request.scope.get(_STACK)
     try:
         async with AsyncExitStack() as transaction:
-            await transaction.enter_async_context(explained(request.scope))
+            await transaction.enter_async_context(translate_errors(request.scope))
             request.scope[_STACK] = await transaction.enter_async_context(AsyncExitStack())
-            await transaction.enter_async_context(committed(request.scope))
+            await transaction.enter_async_context(commit_adopted(request.scope))
             response = await handle(request)
-            if finish := request.scope.get(FINISH):
+            if finish := request.scope.get(FINISH_SCOPE_KEY):
                 await finish(response)
-            if stream := request.scope.get(STREAM):
+            if stream := request.scope.get(STREAM_SCOPE_KEY):
                 stream(rest := transaction.pop_all())
                 # FastAPI ends this other stack after the answer, whatever happens.
                 request.scope[_AFTER].push_async_exit(rest)
@@ -207,7 +220,7 @@ def _is_spent(request: Request) -> bool:
     return getattr(request, "_stream_consumed", False) and not hasattr(request, "_body")
 
 
-SOLVED: Final = "brickwork.solved"
+SOLVED_SCOPE_KEY: Final = "brickwork.solved"
 """Where in a request's scope stands what its dependencies returned, each by what was called."""
 
 _Value = Callable[[], Awaitable[object]]
@@ -237,7 +250,7 @@ class _Overrides:
 @contextmanager
 def _knowing(scope: Scope) -> Generator[None]:
     """Have FastAPI call no dependency again that was called for the request of *scope*."""
-    solved = scope.pop(SOLVED, {})
+    solved = scope.pop(SOLVED_SCOPE_KEY, {})
     token = _known.set({call: _returning(value) for (call, *_), value in solved.items()})
     try:
         yield
@@ -255,43 +268,43 @@ def _returning(value: object) -> _Value:
 _STACK: Final = "fastapi_function_astack"  # where FastAPI looks for what ends before the answer
 _AFTER: Final = "fastapi_inner_astack"  # where FastAPI looks for what ends after the answer
 
-FINISH: Final = "brickwork.finish"
+FINISH_SCOPE_KEY: Final = "brickwork.finish"
 """Where in a request's scope stands what is to be done with its answer before the commit."""
 
 
-STREAM: Final = "brickwork.stream"
+STREAM_SCOPE_KEY: Final = "brickwork.stream"
 """Where in a request's scope stands what takes its transaction, to end it with the answer."""
 
 
 class _Included:
     """A route with what the routers that include it add, which is the same for each request."""
 
-    def __init__(self, own: Route, route: APIRoute) -> None:
+    def __init__(self, own: StrictRoute, route: APIRoute) -> None:
         """Look at *route*, which is *own* as it is included."""
         body = route.body_field
         self.reads_json = body is not None and not isinstance(body.field_info, params.Form)
-        self.isolation: Isolation | None = isolation_of(route.dependant)
-        self.declared = declared(route.dependant)
+        self.isolation_level: IsolationLevel | None = route_isolation(route.dependant)
+        self.declared = declared_parameters(route.dependant)
         self.fast = _fast_path(route)
         # What is called in the place of a dependency may have fields of the body, of FastAPI's.
         self._handle_overridden = own.handler(route, route.dependant)
         dependant, changes = route.dependant, dict[str, object]()
         self.whole: BodyField | None = None
         if self.reads_json:
-            dependant, changes = read_last(dependant), {"body_field": None}
-            self.whole = whole_body(dependant)
+            dependant, changes = validate_after_dependencies(dependant), {"body_field": None}
+            self.whole = is_whole_body(dependant)
         if self.whole:
-            dependant = with_preparation(dependant, self.whole)
+            dependant = with_prepared_body(dependant, self.whole)
         self._handle = own.handler(route, dependant, **changes)
-        others = [each for each in dependant.dependencies if each.call is not checked]
-        plain = replace(at_once(dependant), dependencies=others)
+        others = [each for each in dependant.dependencies if each.call is not request_check]
+        plain = replace(read_query_directly(dependant), dependencies=others)
         self._handle_plain = own.handler(route, plain, **changes)
 
     def handler(self, request: Request) -> "_Handler":
-        """Return what carries out *request*, past `checked` where that would find nothing."""
+        """Return what carries out *request*, past `request_check` where that would find nothing."""
         if request.app.dependency_overrides:
             return self._handle_overridden
-        if UNREADABLE in request.scope:
+        if UNREADABLE_SCOPE_KEY in request.scope:
             return self._handle
         sent = request.query_params
         plain = len(sent.multi_items()) == len(sent) and sent.keys() <= self.declared.keys()
@@ -312,15 +325,15 @@ def _fast_path(route: APIRoute) -> FastPath | None:
     return found
 
 
-def isolation_of(dependant: Dependant) -> Isolation | None:
+def route_isolation(dependant: Dependant) -> IsolationLevel | None:
     """Return how far the resources among the dependencies want to be kept apart from others."""
-    return strongest(_isolations(dependant))
+    return strictest_isolation(_isolations(dependant))
 
 
-def _isolations(dependant: Dependant) -> Iterator[Isolation | None]:
+def _isolations(dependant: Dependant) -> Iterator[IsolationLevel | None]:
     """Yield how far the resources among the dependencies want to be kept apart from others."""
     for each in dependant.dependencies:
-        yield getattr(each.call, "isolation", None)
+        yield getattr(each.call, "isolation_level", None)
         yield from _isolations(each)
 
 
@@ -366,19 +379,19 @@ class JSONRequest(Request):
         """Read nothing yet; *whole* is the field that is the whole body, if one is."""
         super().__init__(scope, receive)
         self._whole = whole
-        self._document: Body | None = None
+        self._document: RequestBody | None = None
 
-    async def read(self) -> Body:
+    async def read(self) -> RequestBody:
         """Return the body, which is read once; what is wrong with it is noted in the scope."""
         if self._document is None:
-            self._document = body = Body(self.scope)
+            self._document = body = RequestBody(self.scope)
             try:
                 body.raw = await _read(self)
             except Exception as error:
                 if (problem := problem_in(error)) is None:
                     raise
                 body.refuse(problem)
-        received.set(self._document)
+        received_body.set(self._document)
         return self._document
 
     @override
@@ -402,8 +415,8 @@ class JSONRequest(Request):
 _handled: Final = ContextVar[tuple[Request, _Included]]("brickwork.request")
 
 
-def handled_scope() -> Scope:
-    """Return the scope of the request that a `Route` answers now."""
+def current_scope() -> Scope:
+    """Return the scope of the request that a `StrictRoute` answers now."""
     return _handled.get()[0].scope
 
 
@@ -414,16 +427,18 @@ def _check(_: object) -> None:
     keeps FastAPI from calling the endpoint and yet lets it solve every dependency before.
     """
     request, known = _handled.get()
-    if UNREADABLE in request.scope:
+    if UNREADABLE_SCOPE_KEY in request.scope:
         raise PydanticCustomError("unreadable", "The body cannot be read.")
-    if request.query_params and (faults := name_faults(request.query_params, known.declared)):
+    if request.query_params and (
+        faults := undeclared_parameter_errors(request.query_params, known.declared)
+    ):
         raise ValidationError.from_exception_data("query", faults)
 
 
-_WHOLE: Final = Query(alias=WHOLE, include_in_schema=False, validate_default=True)
+_WHOLE: Final = Query(alias=REQUEST_PARAM, include_in_schema=False, validate_default=True)
 
 
-async def checked(_: Annotated[None, _WHOLE, BeforeValidator(_check)] = None) -> None:
+async def request_check(_: Annotated[None, _WHOLE, BeforeValidator(_check)] = None) -> None:
     """Depend on the request as a whole."""
 
 
@@ -445,18 +460,20 @@ def _type_refusal(request: Request) -> Problem | None:
     if request.method == "PATCH":
         header, types = ("Accept-Patch", PATCH_TYPES)
     coding = request.headers.get("content-encoding", "identity").lower()
-    if coding == "identity" and is_utf8(request.headers.get("content-type", ""), among=types):
+    if coding == "identity" and is_utf8_type(request.headers.get("content-type", ""), among=types):
         return None
     names = ", ".join(types)
     detail = f"The body must be one of {names}, in UTF-8 and not compressed."
     return UnsupportedMediaType(detail, headers={header: names})
 
 
-def as_get(scope: Scope) -> Scope:
+def head_as_get(scope: Scope) -> Scope:
     """Return *scope* as that of a GET, if it is that of a HEAD."""
-    return {**scope, "method": "GET", HEAD: True} if scope.get("method") == "HEAD" else scope
+    return (
+        {**scope, "method": "GET", HEAD_SCOPE_KEY: True} if scope.get("method") == "HEAD" else scope
+    )
 
 
-def other_form(path: str) -> str:
+def toggle_slash(path: str) -> str:
     """Return *path* with the trailing slash it has not, or without the one it has."""
     return path[:-1] if path.endswith("/") else path + "/"

@@ -16,7 +16,7 @@ _CONSTANT: Final = re.compile(r"HTTP_(\d{3})(_|$)")
 _ERRORS: Final = {int(each) for each in HTTPStatus if each >= HTTPStatus.BAD_REQUEST}
 
 
-def named_statuses(call: object) -> set[int]:
+def raised_statuses(call: object) -> set[int]:
     """Return the statuses of the errors that the code of *call*, a dependency, names.
 
     They are those of each `Problem`, and next to `HTTPException` each number that is one. Errors

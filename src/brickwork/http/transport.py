@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 
-class Joined:
+class WriteCoalescingTransport:
     """A transport that sends together what is written at once, as the head and body of an answer.
 
     Each by itself is a call of the system, and often a packet.

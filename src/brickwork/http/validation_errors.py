@@ -9,10 +9,17 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
-from brickwork.http.body import UNREADABLE
-from brickwork.http.parameters import WHOLE
-from brickwork.limits import MAX_FAULTS, MAX_NAME, MAX_POINTER
-from brickwork.problems import Fault, Invalid, Malformed, NotFound, Problem, pointer
+from brickwork.http.body import UNREADABLE_SCOPE_KEY
+from brickwork.http.parameters import REQUEST_PARAM
+from brickwork.limits import MAX_ERRORS, MAX_NAME_LENGTH, MAX_POINTER_BYTES
+from brickwork.problems import (
+    BadRequest,
+    ErrorDetail,
+    NotFound,
+    Problem,
+    UnprocessableContent,
+    pointer,
+)
 from brickwork.schemas.names import output_names
 from brickwork.schemas.strict_json import is_array, is_object
 
@@ -59,30 +66,32 @@ _VALUE: Final = re.compile(
 )
 
 
-def refusal(request: Request, error: RequestValidationError) -> Problem:
+def problem_from_validation_error(request: Request, error: RequestValidationError) -> Problem:
     """Return the problem that *error* is: with the body as such, else with every field at fault.
 
     A path that names nothing is a 404, and only once nothing else is wrong: then a row that
     cannot be and one that is not are answered alike.
     """
-    if isinstance(unreadable := request.scope.get(UNREADABLE), Problem):
+    if isinstance(unreadable := request.scope.get(UNREADABLE_SCOPE_KEY), Problem):
         return unreadable
     errors = [each for each in error.errors() if each["loc"][0] != "path"]
     if not errors:
         return NotFound("Not found")
     if any(each["loc"] == ("body",) and each["type"] == "missing" for each in errors):
-        return Malformed("The body is empty: send a JSON document.")
+        return BadRequest("The body is empty: send a JSON document.")
     shown = _shown(request)
-    faults = dict.fromkeys(_fault(each, error.body, shown) for each in errors[:MAX_FAULTS])
-    return Invalid("The request has values that cannot be accepted.", errors=[*faults])
+    faults = dict.fromkeys(_fault(each, error.body, shown) for each in errors[:MAX_ERRORS])
+    return UnprocessableContent("The request has values that cannot be accepted.", errors=[*faults])
 
 
-def faults_of(error: ValidationError, document: object, shown: Container[str]) -> list[Fault]:
+def error_details(
+    error: ValidationError, document: object, shown: Container[str]
+) -> list[ErrorDetail]:
     """Return what is wrong with *document*, which came without a request.
 
     *shown* are the fields that answers have: one that is not written is read-only.
     """
-    errors = error.errors(include_url=False)[:MAX_FAULTS]
+    errors = error.errors(include_url=False)[:MAX_ERRORS]
     placed = [{**each, "loc": ("body", *each["loc"])} for each in errors]
     return [*dict.fromkeys(_fault(each, document, shown) for each in placed)]
 
@@ -96,19 +105,19 @@ def _shown(request: Request) -> Container[str]:
     return ()
 
 
-def _fault(error: Mapping[str, Any], body: object, shown: Container[str]) -> Fault:
+def _fault(error: Mapping[str, Any], body: object, shown: Container[str]) -> ErrorDetail:
     place, *path = error["loc"]
     code = _code(error, path, shown)
     detail = _DETAILS.get(code) or str(error["msg"])
     bounds = {} if code == "not_nullable" else _bounds(error)
     if place == "body":
         where = pointer(*_inside(body, path, code))
-        return Fault(code=code, detail=detail, pointer=where, **bounds)
-    names = path[1:] if path[:1] == [WHOLE] else path
-    name = str(names[0])[:MAX_NAME] if names else None
+        return ErrorDetail(code=code, detail=detail, pointer=where, **bounds)
+    names = path[1:] if path[:1] == [REQUEST_PARAM] else path
+    name = str(names[0])[:MAX_NAME_LENGTH] if names else None
     if place == "header":
-        return Fault(code=code, detail=detail, header=name, **bounds)
-    return Fault(code=code, detail=detail, parameter=name, **bounds)
+        return ErrorDetail(code=code, detail=detail, header=name, **bounds)
+    return ErrorDetail(code=code, detail=detail, parameter=name, **bounds)
 
 
 def _bounds(error: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,7 +152,7 @@ def _inside(body: object, path: Sequence[str | int], code: str) -> Iterator[str 
     for position, token in enumerate(path, start=1):
         child = _child(body, token)
         size += len(str(token).encode(errors="replace"))
-        if len(str(token)) > MAX_NAME or size > MAX_POINTER:
+        if len(str(token)) > MAX_NAME_LENGTH or size > MAX_POINTER_BYTES:
             return
         if child is not _ABSENT or (code == "missing" and position == len(path)):
             body = child

@@ -57,13 +57,13 @@ from sqlalchemy.types import NullType, TypeEngine
 from typing_extensions import override
 
 
-def stored(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+def storage_type(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     """Return the type that values of *kind* are stored as."""
     return kind.impl_instance if isinstance(kind, TypeDecorator) else kind
 
 
 @dataclass(frozen=True)
-class Held:
+class ColumnValues:
     """The values of a column: their class; its choices, or the items of a list.
 
     A JSON document is `exact` if SQLAlchemy notices each change of it.
@@ -71,7 +71,7 @@ class Held:
 
     kind: type
     choices: frozenset[str] = frozenset()
-    items: "Held | None" = None
+    items: "ColumnValues | None" = None
     is_json: bool = False
     exact: bool = True
 
@@ -130,7 +130,7 @@ _SIX_DIGITS: Final = 24
 """The precision up to which PostgreSQL keeps six decimal digits of a float."""
 
 
-def held_by(column: ColumnElement[Any], place: str) -> Held:
+def column_values(column: ColumnElement[Any], place: str) -> ColumnValues:
     """Return the values of *column*.
 
     Raises `TypeError` for a type that the databases hold differently; *place* names the column.
@@ -152,7 +152,7 @@ class _Unequal(TypeError):
     """The databases hold a type differently; the text has the reason and the remedy."""
 
 
-def variants(kind: TypeEngine[Any]) -> tuple[TypeEngine[Any], TypeEngine[Any]]:
+def type_variants(kind: TypeEngine[Any]) -> tuple[TypeEngine[Any], TypeEngine[Any]]:
     """Return the types that *kind* stands for on SQLite and on PostgreSQL."""
     known: Mapping[str, TypeEngine[Any]] = kind._variant_mapping  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     return known.get("sqlite", kind), known.get("postgresql", kind)
@@ -163,7 +163,7 @@ def require_comparable(column: ColumnElement[Any], place: str) -> None:
 
     SQL functions leave the microseconds out, and bound values have them: as text, they differ.
     """
-    if isinstance(stored(column.type), DateTime | Time) and _is_made_by_sql(column):
+    if isinstance(storage_type(column.type), DateTime | Time) and _is_made_by_sql(column):
         raise TypeError(
             f"{place} gets values from SQL, and SQLite's have no microseconds: no filter would "
             "find them, and no sort would order them. Use Python functions: "
@@ -173,7 +173,7 @@ def require_comparable(column: ColumnElement[Any], place: str) -> None:
 
 def has_json_null(column: ColumnElement[Any]) -> bool:
     """Tell whether *column* may hold the null of JSON in place of NULL."""
-    kinds = (stored(each) for each in variants(column.type))
+    kinds = (storage_type(each) for each in type_variants(column.type))
     return any(isinstance(each, JSON) and not each.none_as_null for each in kinds)
 
 
@@ -185,8 +185,8 @@ def _is_made_by_sql(column: ColumnElement[Any]) -> bool:
     return bool(by_sql) or any(each.is_clause_element for each in by_python)
 
 
-def _held(kind: TypeEngine[Any]) -> Held:
-    on_sqlite, on_postgresql = (_of(each) for each in variants(kind))
+def _held(kind: TypeEngine[Any]) -> ColumnValues:
+    on_sqlite, on_postgresql = (_of(each) for each in type_variants(kind))
     if on_postgresql.items and on_sqlite.is_json and on_postgresql.items.kind in _PLAIN_JSON:
         return on_postgresql
     if on_sqlite != on_postgresql:
@@ -198,7 +198,7 @@ _PLAIN_JSON: Final = (str, int, float, bool)
 _ITEMS: Final = (*_PLAIN_JSON, UUID, date, time, datetime)
 
 
-def _of(kind: TypeEngine[Any]) -> Held:
+def _of(kind: TypeEngine[Any]) -> ColumnValues:
     """Return the values of *kind*, without its variants."""
     own = next(each for each in type(kind).__mro__ if each.__module__.startswith("sqlalchemy."))
     if own is TypeDecorator and isinstance(kind, TypeDecorator):
@@ -208,11 +208,11 @@ def _of(kind: TypeEngine[Any]) -> Held:
     if own in _ENUMS:
         return _chosen(kind)
     if own in _DOCUMENTS:
-        return Held(object, is_json=True, exact=False)
+        return ColumnValues(object, is_json=True, exact=False)
     if own in _LISTS:
         return _listed(kind)
     if own in _CLASSES:
-        return Held(_CLASSES[own])
+        return ColumnValues(_CLASSES[own])
     known = ", ".join(
         dict.fromkeys(each.__name__ for each in _CLASSES if not each.__name__.isupper())
     )
@@ -236,21 +236,21 @@ def _remedy(kind: TypeEngine[Any]) -> str | None:
             return None
 
 
-def _chosen(kind: Any) -> Held:
+def _chosen(kind: Any) -> ColumnValues:
     if kind.enum_class:
-        return Held(kind.enum_class)
-    return Held(str, choices=frozenset(kind.enums))
+        return ColumnValues(kind.enum_class)
+    return ColumnValues(str, choices=frozenset(kind.enums))
 
 
-def _listed(kind: Any) -> Held:
+def _listed(kind: Any) -> ColumnValues:
     items = _held(kind.item_type)
     if (kind.dimensions or 1) > 1 or items.kind not in _ITEMS or items.choices:
         names = ", ".join(each.__name__ for each in _ITEMS)
         raise _Unequal(f"the items may be {names}. Use JSONDocument for others.")
-    return Held(list, items=items)
+    return ColumnValues(list, items=items)
 
 
-def is_plain(kind: TypeDecorator[Any]) -> bool:
+def is_native_type(kind: TypeDecorator[Any]) -> bool:
     """Tell whether *kind* passes values on as they are."""
     return all(
         getattr_static(type(kind), name) is getattr_static(TypeDecorator, name)
@@ -269,24 +269,24 @@ _PROCESSES: Final = (
 )
 
 
-def _decorated(kind: TypeDecorator[Any]) -> Held:
+def _decorated(kind: TypeDecorator[Any]) -> ColumnValues:
     if _tells(kind, "python_type"):
         return _declared(kind)
-    if is_plain(kind):
+    if is_native_type(kind):
         return _held(kind.impl_instance)
     raise _Unequal(
         f"it does not say the class of its values. Give {type(kind).__name__} a python_type."
     )
 
 
-def _declared(kind: TypeDecorator[Any]) -> Held:
+def _declared(kind: TypeDecorator[Any]) -> ColumnValues:
     """Return the values of *kind*, which says their class."""
-    if not isinstance(stored(kind), JSON):
-        return Held(kind.python_type)
+    if not isinstance(storage_type(kind), JSON):
+        return ColumnValues(kind.python_type)
     if not _tells(kind, "compare_values"):
         name = type(kind).__name__
         raise _Unequal(f"SQLAlchemy takes true for 1 in it. Let {name} inherit from JSONDocument.")
-    return Held(object, is_json=True)
+    return ColumnValues(object, is_json=True)
 
 
 def _tells(kind: TypeDecorator[Any], name: str) -> bool:

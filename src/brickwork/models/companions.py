@@ -9,14 +9,16 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from brickwork.models.model import Model, UTCDateTime, now
 
 
-class Companion(Model):
+class CompanionTable(Model):
     """The base of tables that are made and migrated with those which ask for them, and not else."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
 
 
-def accompany(model: type[DeclarativeBase], *companions: type[Companion]) -> None:
+def register_companion_tables(
+    model: type[DeclarativeBase], *companions: type[CompanionTable]
+) -> None:
     """Have the tables of *companions* made and migrated with that of *model*.
 
     They are in no schema, wherever the others are. Raises `TypeError` for another table of one of
@@ -43,7 +45,7 @@ def _copy(table: "Table[Any]", metadata: MetaData) -> None:
         metadata.schema = schema
 
 
-class IdempotencyKey(Companion):
+class IdempotencyKey(CompanionTable):
     """An answer that was given, by the digest of who asked, for what, with which key."""
 
     __tablename__ = "idempotency_keys"
@@ -56,7 +58,7 @@ class IdempotencyKey(Companion):
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now, index=True)
 
 
-class ImportPosition(Companion):
+class ImportPosition(CompanionTable):
     """How far the import of a file is, by the digest of its path and the path of the resource."""
 
     __tablename__ = "import_positions"

@@ -183,7 +183,7 @@ class Entity(Model):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=new_key, sort_order=-1)
 
 
-def created(context: DefaultExecutionContext) -> datetime:
+def created_at_of(context: DefaultExecutionContext) -> datetime:
     """Return when the row that *context* inserts was created."""
     instant: datetime = (context.current_parameters or {})["created_at"]
     return instant
@@ -194,7 +194,7 @@ class Timestamped:
 
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now, sort_order=90)
     updated_at: Mapped[datetime] = mapped_column(
-        UTCDateTime, default=created, onupdate=now, sort_order=91
+        UTCDateTime, default=created_at_of, onupdate=now, sort_order=91
     )
 
 
@@ -213,6 +213,6 @@ def is_mapped(model: object) -> TypeGuard[type[DeclarativeBase]]:
     return isinstance(model, type) and inspect(model, raiseerr=False) is not None
 
 
-def is_mark(column: ColumnElement[Any]) -> bool:
+def is_deleted_marker(column: ColumnElement[Any]) -> bool:
     """Tell whether the database keeps *column*, to hide a row with the one it refers to."""
     return any(each.target_fullname.endswith(".is_deleted") for each in column.foreign_keys)

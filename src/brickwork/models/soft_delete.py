@@ -19,9 +19,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from brickwork.models.model import UTCDateTime, is_mark
+from brickwork.models.model import UTCDateTime, is_deleted_marker
 
-Shown: TypeAlias = Literal["live", "include", "only"]
+DeletedFilter: TypeAlias = Literal["exclude", "include", "only"]
 """Which rows are shown: those not deleted, all, or the deleted ones alone."""
 
 _LIVE = text("deleted_at IS NULL")
@@ -36,26 +36,28 @@ class SoftDelete:
     )
 
 
-def soft(row: object) -> SoftDelete | None:
+def as_soft_deletable(row: object) -> SoftDelete | None:
     """Return *row* if its deletion is a mark."""
     return row if isinstance(row, SoftDelete) else None
 
 
-def is_soft(model: type[object]) -> bool:
+def is_soft_deletable(model: type[object]) -> bool:
     """Tell whether deleted rows of *model* stay."""
     return issubclass(model, SoftDelete)
 
 
-def live_unique(*columns: str) -> Index:
+def unique_unless_deleted(*columns: str) -> Index:
     """Return the index by which rows that are not deleted differ in *columns*.
 
-    `__table_args__ = (live_unique("slug"),)`. A deleted row's slug is free for another; restoring
-    it is then a conflict.
+    `__table_args__ = (unique_unless_deleted("slug"),)`. The slug of a deleted row is free for
+    another row; restoring the first one is a conflict then.
     """
     return Index(None, *columns, unique=True, postgresql_where=_LIVE, sqlite_where=_LIVE)
 
 
-def live_reference(column: str, hidden: str, target: type[DeclarativeBase]) -> ForeignKeyConstraint:
+def soft_delete_foreign_key(
+    column: str, hidden: str, target: type[DeclarativeBase]
+) -> ForeignKeyConstraint:
     """Return the reference of *column* to rows of *target* that are not deleted.
 
     *hidden* is a column of booleans, `mapped_column(default=False)`, which the database keeps: it
@@ -71,19 +73,21 @@ def live_reference(column: str, hidden: str, target: type[DeclarativeBase]) -> F
     )
 
 
-def visible(model: type[DeclarativeBase], which: Shown = "live") -> list[ColumnElement[bool]]:
+def soft_delete_conditions(
+    model: type[DeclarativeBase], which: DeletedFilter = "exclude"
+) -> list[ColumnElement[bool]]:
     """Return what is true of the rows of *model* that are shown."""
     # Attributes and not columns, since a statement may have the table under another name.
     hidden: list[ColumnElement[bool]] = [
         getattr(model, name).is_(False)
         for name, each in inspect(model).columns.items()
-        if is_mark(each)
+        if is_deleted_marker(each)
     ]
     if not issubclass(model, SoftDelete):
         return hidden
     deleted_at = model.deleted_at
     match which:
-        case "live":
+        case "exclude":
             return [*hidden, deleted_at.is_(None)]
         case "include":
             return hidden

@@ -10,30 +10,30 @@ from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 from sqlalchemy.exc import CircularDependencyError, DBAPIError
 from sqlalchemy.orm import DeclarativeBase
 
-from brickwork.database.errors import Written, circular, first
-from brickwork.database.triggers import reread
-from brickwork.fastpath import create_batch_lane, lane_of
-from brickwork.http.conditional import stale
-from brickwork.limits import current
+from brickwork.database.errors import FlushLog, circular_removal, original_error
+from brickwork.database.triggers import reload_after_triggers
+from brickwork.fastpath import build_fast_operation, fast_create_batch
+from brickwork.http.conditional import precondition_failed
+from brickwork.limits import current_limits
 from brickwork.models.model import Versioned
-from brickwork.operations.idempotency import idempotent
-from brickwork.operations.signature import Endpoint, key_schema, typed
+from brickwork.operations.idempotency import replay_or_record
+from brickwork.operations.signature import Endpoint, key_schema, with_signature
 from brickwork.problems import (
-    Fault,
-    Invalid,
+    ErrorDetail,
     NotFound,
     PreconditionRequired,
     Problem,
-    Unavailable,
+    ServiceUnavailable,
+    UnprocessableContent,
     pointer,
 )
 from brickwork.query.keys import parse_key, primary_key
 from brickwork.resource.changes import merge_patches
-from brickwork.resource.checks import check_scopes, release
+from brickwork.resource.checks import check_scopes, release_row
 from brickwork.resource.defaults import new_row
-from brickwork.resource.definition import Shape
+from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource
-from brickwork.schemas.names import place_of
+from brickwork.schemas.names import field_pointer
 from brickwork.schemas.schema import Schema
 from brickwork.schemas.strict_json import is_array
 
@@ -54,12 +54,12 @@ class Few:
         self, schema: CoreSchema, handler: GetJsonSchemaHandler, /
     ) -> dict[str, Any]:
         """Say what the limit is to those who read openapi.json."""
-        return handler(schema) | {"minItems": 1, "maxItems": current.get().batch}
+        return handler(schema) | {"minItems": 1, "maxItems": current_limits.get().batch}
 
     def _check(self, value: object) -> object:
         if not is_array(value):
             return value
-        most, count = current.get().batch, len(value)
+        most, count = current_limits.get().batch, len(value)
         context: dict[str, Any] = {"field_type": "List", "actual_length": count}
         if count < 1:
             raise PydanticKnownError("too_short", context | {"min_length": 1})
@@ -68,13 +68,13 @@ class Few:
         return value
 
 
-def create(shape: Shape[M]) -> Endpoint:
+def create(shape: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `POST /articles/batch`."""
 
     async def endpoint(
         request: Request, rows: Resource[M], items: Sequence[Schema]
     ) -> Sequence[M] | Response:
-        if replayed := await idempotent(request, rows):
+        if replayed := await replay_or_record(request, rows):
             return replayed
 
         async def load() -> Sequence[M]:
@@ -85,37 +85,37 @@ def create(shape: Shape[M]) -> Endpoint:
             shape.require_path(row)
 
         made = await _Batch(rows, items, load, write, _in_body).run()
-        await reread(rows.session, made)
+        await reload_after_triggers(rows.session, made)
         await shape.embedded.reload(rows.session, made)
         return made
 
     kind: Any = Annotated[list[shape.create], Few()]  # type: ignore[name-defined]
-    lane = lane_of(shape, create_batch_lane)
+    lane = build_fast_operation(shape, fast_create_batch)
     items: Any = Annotated[kind, Body()]
-    return typed(endpoint, shape, lane=lane, writes=[shape.create], items=items)
+    return with_signature(endpoint, shape, lane=lane, writes=[shape.create], items=items)
 
 
-def update(shape: Shape[M]) -> Endpoint:
+def update(shape: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `PATCH /articles/batch`."""
     name = primary_key(shape.model).key
     model: type[object] = shape.model
     which = {name, "version"} if issubclass(model, Versioned) else {name}
 
     def place(index: int) -> dict[str, str]:
-        return {"pointer": place_of(name, shape.change, index)}
+        return {"pointer": field_pointer(name, shape.change, index)}
 
     async def endpoint(
         request: Request, rows: Resource[M], items: Sequence[Schema]
     ) -> Sequence[M] | Response:
-        if replayed := await idempotent(request, rows):
+        if replayed := await replay_or_record(request, rows):
             return replayed
         keys = [getattr(each, name) for each in items]
         _refuse_twice(keys, place)
         patches: dict[object, dict[str, Any]] = {}
 
         async def load() -> Sequence[M]:
-            found = _all(shape, await rows.many(keys), place)
-            _check_versions(shape, found, items, required=rows.require_match)
+            found = _all(shape, await rows.get_many(keys), place)
+            _check_versions(shape, found, items, required=rows.require_if_match)
             merged = merge_patches(zip(found, items, strict=True))
             patches.update(zip(keys, merged, strict=True))
             return found
@@ -125,35 +125,35 @@ def update(shape: Shape[M]) -> Endpoint:
             await rows.update(row, {k: patch[k] for k in patch if k not in which})
 
         changed = await _Batch(rows, items, load, write, _in_body).run()
-        await reread(rows.session, changed)
+        await reload_after_triggers(rows.session, changed)
         await shape.embedded.reload(rows.session, changed)
         return changed
 
     items: Any = Annotated[list[shape.change], Few(), Body()]  # type: ignore[name-defined]
-    return typed(endpoint, shape, writes=[shape.update], items=items)
+    return with_signature(endpoint, shape, writes=[shape.update], items=items)
 
 
-def delete(shape: Shape[M]) -> Endpoint:
+def delete(shape: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `DELETE /articles/batch?id=…&id=…`."""
 
     async def endpoint(rows: Resource[M], ids: Sequence[str]) -> Response:
-        if rows.require_match:
+        if rows.require_if_match:
             raise PreconditionRequired("Delete these rows one by one, each with If-Match.")
         keys = [parse_key(shape.model, each) for each in ids]
         _refuse_twice([key for key in keys if key is not None], lambda _: {"parameter": "id"})
 
         async def load() -> Sequence[M]:
-            return _all(shape, await rows.many(ids), lambda _: {"parameter": "id"})
+            return _all(shape, await rows.get_many(ids), lambda _: {"parameter": "id"})
 
         async def write(row: M, _: str) -> None:
-            release(rows.session, row)
+            release_row(rows.session, row)
             await rows.delete(row)
 
         await _Batch(rows, ids, load, write, _in_query).run()
         return Response(status_code=204)
 
     key = Annotated[str, Field(json_schema_extra=key_schema(shape.model))]
-    return typed(endpoint, shape, ids=Annotated[list[key], Few(), Query(alias="id")])
+    return with_signature(endpoint, shape, ids=Annotated[list[key], Few(), Query(alias="id")])
 
 
 Item = TypeVar("Item")
@@ -169,7 +169,7 @@ class _Batch(Generic[M, Item]):
     items: Sequence[Item]
     load: Callable[[], Awaitable[Sequence[M]]]
     write: Callable[[M, Item], Awaitable[None]]
-    place: Callable[[int, Fault], Fault]
+    place: Callable[[int, ErrorDetail], ErrorDetail]
 
     async def run(self) -> Sequence[M]:
         """Write them all with one flush; if that fails, find out which are to blame."""
@@ -208,9 +208,9 @@ class _Batch(Generic[M, Item]):
                 await session.flush()
                 await check_scopes(session)
         except (CircularDependencyError, DBAPIError, Problem) as error:
-            if isinstance(error, DBAPIError) and first(error) is not error:
+            if isinstance(error, DBAPIError) and original_error(error) is not error:
                 raise  # the database has ended the transaction
-            if isinstance(problem := await self._problem(error, own), Unavailable):
+            if isinstance(problem := await self._problem(error, own), ServiceUnavailable):
                 raise problem from error
             return problem
         finally:
@@ -219,18 +219,18 @@ class _Batch(Generic[M, Item]):
         return None
 
     @property
-    def _written(self) -> Written:
-        written: Written = self.rows.session.info["written"]
+    def _written(self) -> FlushLog:
+        written: FlushLog = self.rows.session.info["written"]
         return written
 
     def _placed(self, problem: Problem, index: int) -> Problem:
         """Return *problem* as that of the item *index*."""
-        own = Fault(code=problem.code, detail=problem.detail)
+        own = ErrorDetail(code=problem.code, detail=problem.detail)
         faults = problem.errors or [own]
         return replace(problem, errors=[self.place(index, each) for each in faults])
 
     async def _problem(
-        self, error: CircularDependencyError | DBAPIError | Problem, written: Written
+        self, error: CircularDependencyError | DBAPIError | Problem, written: FlushLog
     ) -> Problem:
         problem: Problem | None
         session = self.rows.session
@@ -238,7 +238,7 @@ class _Batch(Generic[M, Item]):
             case Problem():
                 return error
             case CircularDependencyError():
-                problem = circular(written)
+                problem = circular_removal(written)
             case DBAPIError():
                 problem = await session.info["database"].explain(error, written, session)
         if problem:
@@ -246,13 +246,13 @@ class _Batch(Generic[M, Item]):
         raise error
 
 
-def _in_body(index: int, fault: Fault) -> Fault:
+def _in_body(index: int, fault: ErrorDetail) -> ErrorDetail:
     """Return *fault* as that of the item *index* of the body."""
     inside = (fault.pointer or "#").removeprefix("#")
     return replace(fault, pointer=pointer(index) + inside)
 
 
-def _in_query(index: int, fault: Fault) -> Fault:
+def _in_query(index: int, fault: ErrorDetail) -> ErrorDetail:
     """Return *fault* as that of the value *index* of `id`."""
     detail = f"{fault.detail.rstrip('.')}: number {index + 1}."
     return replace(fault, detail=detail, pointer=None, parameter="id")
@@ -261,19 +261,19 @@ def _in_query(index: int, fault: Fault) -> Fault:
 def _refuse_twice(keys: Sequence[object], place: Place) -> None:
     text = "Each row can be named once."
     faults = [
-        Fault(code="repeated", detail=text, **place(index))
+        ErrorDetail(code="repeated", detail=text, **place(index))
         for index, key in enumerate(keys)
         if key in keys[:index]
     ]
     if faults:
-        raise Invalid(text, errors=faults)
+        raise UnprocessableContent(text, errors=faults)
 
 
-def _all(shape: Shape[M], found: Sequence[M | None], place: Place) -> list[M]:
+def _all(shape: ResourceDefinition[M], found: Sequence[M | None], place: Place) -> list[M]:
     """Return *found*, none of which is missing; raises `NotFound` with those that are."""
     text = f"{shape.model.__name__} not found"
     faults = [
-        Fault(code="not_found", detail=f"{text}: number {index + 1}.", **place(index))
+        ErrorDetail(code="not_found", detail=f"{text}: number {index + 1}.", **place(index))
         for index, row in enumerate(found)
         if row is None
     ]
@@ -283,9 +283,13 @@ def _all(shape: Shape[M], found: Sequence[M | None], place: Place) -> list[M]:
 
 
 def _check_versions(
-    shape: Shape[Any], rows: Sequence[DeclarativeBase], items: Sequence[Schema], *, required: bool
+    shape: ResourceDefinition[Any],
+    rows: Sequence[DeclarativeBase],
+    items: Sequence[Schema],
+    *,
+    required: bool,
 ) -> None:
-    faults: list[Fault] = []
+    faults: list[ErrorDetail] = []
     text = "The row has another version."
     for index, (row, item) in enumerate(zip(rows, items, strict=True)):
         if not isinstance(row, Versioned):
@@ -294,7 +298,7 @@ def _check_versions(
         if wanted is None and required:
             raise PreconditionRequired("Say of each row which version is meant.")
         if wanted not in {None, row.version}:
-            place = place_of("version", shape.change, index)
-            faults.append(Fault(code="stale", detail=text, pointer=place))
+            place = field_pointer("version", shape.change, index)
+            faults.append(ErrorDetail(code="stale", detail=text, pointer=place))
     if faults:
-        raise replace(stale(), errors=faults)
+        raise replace(precondition_failed(), errors=faults)

@@ -15,11 +15,11 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from brickwork.database.availability import away
+from brickwork.database.availability import database_unavailable
 from brickwork.http.negotiation import NDJSON
-from brickwork.http.routing import HEAD, STREAM
-from brickwork.problems import Fault, Invalid
-from brickwork.query.embedding import Embedding
+from brickwork.http.routing import HEAD_SCOPE_KEY, STREAM_SCOPE_KEY
+from brickwork.problems import ErrorDetail, UnprocessableContent
+from brickwork.query.embedding import EmbeddedFields
 from brickwork.query.list_query import ListQuery
 from brickwork.resource.resource import Resource
 
@@ -75,36 +75,37 @@ class Export(StreamingResponse):
         self._is_whole = True
 
 
-async def export(
+async def export_endpoint(
     request: Request,
     rows: Resource[Any],
-    at: ListQuery[Any],
+    params: ListQuery[Any],
     read: type[BaseModel],
-    embedded: Embedding,
+    embedded: EmbeddedFields,
 ) -> Export:
-    """Return all *rows* that *at* leaves, as *read* shows them, a line each.
+    """Return all *rows* that *params* leaves, as *read* shows them, a line each.
 
-    Raises `Invalid` for parameters of a page, and `Unavailable` while many exports run.
+    Raises `UnprocessableContent` for parameters of a page, and
+    `ServiceUnavailable` while many exports run.
     """
-    if sent := [name for name in _PAGING if name in at.model_fields_set]:
+    if sent := [name for name in _PAGING if name in params.model_fields_set]:
         text = "An export has no pages: leave this out."
-        faults = [Fault(code="no_pages", detail=text, parameter=name) for name in sent]
-        raise Invalid(text, errors=faults)
-    lines = _lines(rows, at, TypeAdapter(read), embedded)
-    if request.scope.get(HEAD):
+        faults = [ErrorDetail(code="no_pages", detail=text, parameter=name) for name in sent]
+        raise UnprocessableContent(text, errors=faults)
+    lines = _lines(rows, params, TypeAdapter(read), embedded)
+    if request.scope.get(HEAD_SCOPE_KEY):
         await lines.aclose()  # before anything is read
     # What is wrong with the database is told while there still is a status to tell it with.
     response = Export(rows.session, await anext(lines, b""), lines)
-    request.scope[STREAM] = response.take
+    request.scope[STREAM_SCOPE_KEY] = response.take
     return response
 
 
 async def _lines(
-    rows: Resource[Any], at: ListQuery[Any], read: TypeAdapter[Any], embedded: Embedding
+    rows: Resource[Any], params: ListQuery[Any], read: TypeAdapter[Any], embedded: EmbeddedFields
 ) -> AsyncGenerator[bytes]:
     lines = bytearray()
     with _counted(rows.session):
-        async with aclosing(rows.export(at)) as exported, aclosing(_chunks(exported)) as chunks:
+        async with aclosing(rows.export(params)) as exported, aclosing(_chunks(exported)) as chunks:
             async for chunk in chunks:
                 await embedded.complete(rows.session, chunk)
                 for row in chunk:
@@ -138,7 +139,7 @@ def _counted(session: AsyncSession) -> Generator[None]:
     pool = session.get_bind().engine.pool
     most = max(1, pool.size() // 2) if isinstance(pool, QueuePool) else math.inf
     if (count := _running.get(pool, 0)) >= most:
-        raise away()
+        raise database_unavailable()
     _running[pool] = count + 1
     try:
         yield

@@ -7,13 +7,13 @@ from fastapi import Query, Request, Response
 from pydantic import BaseModel
 from sqlalchemy.orm import DeclarativeBase
 
-from brickwork.http.links import tell_places
-from brickwork.models.soft_delete import is_soft
-from brickwork.operations.signature import Endpoint, typed
-from brickwork.query.list_query import ListQuery, with_deleted
-from brickwork.resource.definition import Shape
+from brickwork.http.links import set_pagination_headers
+from brickwork.models.soft_delete import is_soft_deletable
+from brickwork.operations.signature import Endpoint, with_signature
+from brickwork.query.list_query import ListQuery, with_deleted_parameter
+from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource
-from brickwork.schemas.derived import revealing
+from brickwork.schemas.derived import with_deleted_at
 from brickwork.schemas.schema import pure_fields
 from brickwork.tracking.audit import AuditEntry, AuditEntryRead, HistoryQuery
 
@@ -27,27 +27,27 @@ class _Name(NamedTuple):
     is_read: bool
 
 
-def list_(shape: Shape[M]) -> Endpoint:
+def list_(shape: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `GET /articles/{id}/history`."""
-    query = with_deleted(HistoryQuery) if is_soft(shape.model) else HistoryQuery
+    query = with_deleted_parameter(HistoryQuery) if is_soft_deletable(shape.model) else HistoryQuery
 
     async def endpoint(
         key: str,
         request: Request,
         response: Response,
         rows: Resource[M],
-        at: ListQuery[AuditEntry],
+        params: ListQuery[AuditEntry],
     ) -> Sequence[AuditEntryRead]:
         read = shape.read
-        if deleted := getattr(at, "deleted", None):
-            await rows.reveal(deleted)
-            read = revealing(shape.read)
-        page = await rows.history(key, at)
-        tell_places(request, response, page)
+        if deleted := getattr(params, "deleted", None):
+            await rows.include_deleted(deleted)
+            read = with_deleted_at(shape.read)
+        page = await rows.history(key, params)
+        set_pagination_headers(request, response, page)
         names = _names(shape, read)
         return [_shown(each, names) for each in page.items]
 
-    return typed(endpoint, shape, at=Annotated[query, Query()])
+    return with_signature(endpoint, shape, params=Annotated[query, Query()])
 
 
 def _shown(entry: AuditEntry, names: Mapping[str, _Name]) -> AuditEntryRead:
@@ -61,7 +61,7 @@ def _shown(entry: AuditEntry, names: Mapping[str, _Name]) -> AuditEntryRead:
     return shown
 
 
-def _names(shape: Shape[Any], read: type[BaseModel]) -> Mapping[str, _Name]:
+def _names(shape: ResourceDefinition[Any], read: type[BaseModel]) -> Mapping[str, _Name]:
     """Return the names of the columns that clients write or *read*, by their attributes."""
     written = shape.update.model_fields | shape.create.model_fields
     names = {name: _Name(field.alias or name, is_read=False) for name, field in written.items()}

@@ -15,15 +15,15 @@ from sqlalchemy import CursorResult, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from brickwork.http.paths import request_path
-from brickwork.http.routing import FINISH
+from brickwork.http.routing import FINISH_SCOPE_KEY
 from brickwork.models.companions import IdempotencyKey
 from brickwork.models.model import now
-from brickwork.problems import Fault, IdempotencyKeyReused, Malformed, StillRunning
-from brickwork.query.lookup import scope_of
+from brickwork.problems import BadRequest, ErrorDetail, IdempotencyKeyReused, RequestInProgress
+from brickwork.query.lookup import statement_fingerprint
 from brickwork.resource.resource import Resource
 
-HEADER: Final = "Idempotency-Key"
-KEPT: Final = timedelta(hours=24)
+IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
+RETENTION: Final = timedelta(hours=24)
 
 _QUOTED: Final = re.compile(r'"((?:[!#-\[\]-~]|\\["\\])+)"')  # a string of RFC 9651
 _BARE: Final = re.compile(r"[!#-~][!-~]*")
@@ -31,21 +31,21 @@ _LONGEST: Final = 255  # characters
 _REPEATED: Final = ("content-type", "etag", "location", "preference-applied")
 
 
-async def idempotent(request: Request, rows: Resource[Any]) -> Response | None:
+async def replay_or_record(request: Request, rows: Resource[Any]) -> Response | None:
     """Return the answer that was given to this request before, if it brings a key and there is one.
 
-    Else the answer that is yet to be given is stored with the transaction. Raises `Malformed` for
-    what is no key, `IdempotencyKeyReused` for one of another request, `StillRunning` while the
+    Else the answer that is yet to be given is stored with the transaction. Raises `BadRequest` for
+    what is no key, `IdempotencyKeyReused` for one of another request, `RequestInProgress` while the
     first is carried out.
     """
-    if not (values := request.headers.getlist(HEADER)):
+    if not (values := request.headers.getlist(IDEMPOTENCY_HEADER)):
         return None
     path = request_path(request.scope)
     name = _digest(*_caller(request, rows), request.method, path, _key(values))
     fingerprint = _digest(request.url.query, await request.body())
     known = await _known(rows.session, name)
     if known is None:
-        request.scope[FINISH] = _finish(rows.session, name, fingerprint)
+        request.scope[FINISH_SCOPE_KEY] = _finish(rows.session, name, fingerprint)
         return None
     if known.fingerprint != fingerprint:
         raise IdempotencyKeyReused("This key was sent with another request.")
@@ -63,7 +63,7 @@ def _key(values: Sequence[str]) -> str:
     if 0 < len(key) <= _LONGEST:
         return key
     text = f"The key must be one, of 1 to {_LONGEST} visible ASCII characters."
-    raise Malformed(text, errors=[Fault(code="key", detail=text, header=HEADER)])
+    raise BadRequest(text, errors=[ErrorDetail(code="key", detail=text, header=IDEMPOTENCY_HEADER)])
 
 
 def _caller(request: Request, rows: Resource[Any]) -> tuple[str, ...]:
@@ -72,22 +72,22 @@ def _caller(request: Request, rows: Resource[Any]) -> tuple[str, ...]:
     A token may be another one when a request is sent again, so that it counts only where
     `Resource.actor` does not know who it is.
     """
-    scope = scope_of(rows.query(), rows.session.get_bind().dialect)
+    scope = statement_fingerprint(rows.query(), rows.session.get_bind().dialect)
     if (actor := rows.actor()) is not None:
         return ("actor", actor, scope)
     lines = (request.headers.getlist(name) for name in ("authorization", "cookie"))
     return ("credentials", *(", ".join(each) for each in lines), scope)
 
 
-async def sweep(session: AsyncSession, *, before: datetime | None = None) -> int:
+async def delete_expired_keys(session: AsyncSession, *, before: datetime | None = None) -> int:
     """Remove the keys stored *before* an instant, 24 hours ago unless said; return how many."""
-    old = IdempotencyKey.created_at < (before or now() - KEPT)
+    old = IdempotencyKey.created_at < (before or now() - RETENTION)
     statement = delete(IdempotencyKey).where(old)
     return cast("CursorResult[Any]", await session.execute(statement)).rowcount
 
 
 async def _known(session: AsyncSession, name: str) -> IdempotencyKey | None:
-    """Return what is stored under *name*; raises `StillRunning` while it is about to be."""
+    """Return what is stored under *name*; raises `RequestInProgress` while it is about to be."""
     stored = select(IdempotencyKey).where(IdempotencyKey.id == name)
     if (known := await session.scalar(stored)) is not None:
         return known
@@ -99,7 +99,7 @@ async def _known(session: AsyncSession, name: str) -> IdempotencyKey | None:
     is_ours, isolation = lock.one()
     if not is_ours:
         text = "The first request with this key is still being carried out."
-        raise StillRunning(text, headers={"Retry-After": "1"})
+        raise RequestInProgress(text, headers={"Retry-After": "1"})
     # It may have been stored before the lock was ours, where that can be seen.
     session.info["written"].unseen = isolation != "read committed"
     return await session.scalar(stored)

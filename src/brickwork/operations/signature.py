@@ -10,21 +10,21 @@ from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
-from brickwork.database.foreign_sessions import adopt
-from brickwork.http.routing import handled_scope
+from brickwork.database.foreign_sessions import adopt_session
+from brickwork.http.routing import current_scope
 from brickwork.query.keys import key_type
-from brickwork.resource.definition import Shape
+from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource
-from brickwork.schemas.names import of_rows
+from brickwork.schemas.names import row_names
 
 M = TypeVar("M", bound=DeclarativeBase)
 
 Endpoint = Callable[..., Awaitable[Any]]
 
 
-def typed(
+def with_signature(
     endpoint: Endpoint,
-    shape: Shape[M],
+    shape: ResourceDefinition[M],
     *,
     lane: object = None,
     writes: Sequence[type[BaseModel]] = (),
@@ -38,21 +38,21 @@ def typed(
     types["key"] = Annotated[str, Path(alias="id", json_schema_extra=key_schema(shape.model))]
     wanted = endpoint.__annotations__
     wanted |= {name: types[name] for name in wanted.keys() & types.keys()}
-    vars(endpoint).update(shape=shape, lane=lane, names=of_rows(shape.model, *writes))
+    vars(endpoint).update(shape=shape, lane=lane, names=row_names(shape.model, *writes))
     return endpoint
 
 
-def _provider(shape: Shape[M]) -> Callable[..., Awaitable[Resource[M]]]:
+def _provider(shape: ResourceDefinition[M]) -> Callable[..., Awaitable[Resource[M]]]:
     """Return what makes the resource for a request; FastAPI would call the class in a thread."""
 
     async def provide(**dependencies: Any) -> Resource[M]:
-        adopt(dependencies["session"], handled_scope())
+        adopt_session(dependencies["session"], current_scope())
         rows = shape.resource(**dependencies)
-        rows.loads = shape.embedded.options
+        rows.load_options = shape.embedded.options
         return rows
 
     provide.__signature__ = _signature(shape.resource)  # type: ignore[attr-defined]
-    provide.isolation = shape.resource.isolation  # type: ignore[attr-defined]  # pyright: ignore[reportFunctionMemberAccess]
+    provide.isolation_level = shape.resource.isolation_level  # type: ignore[attr-defined]  # pyright: ignore[reportFunctionMemberAccess]
     return provide
 
 

@@ -1,6 +1,6 @@
 """The operations on one row, and on a list: for each an endpoint, the HTTP around one step.
 
-Its parameters are FastAPI's; those whose type depends on the resource get it from `typed`.
+Its parameters are FastAPI's; those whose type depends on the resource get it from `with_signature`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,33 +11,45 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
-from brickwork.database.triggers import reread
+from brickwork.database.triggers import reload_after_triggers
 from brickwork.fastpath import (
-    create_lane,
-    delete_lane,
-    get_lane,
-    lane_of,
-    list_lane,
-    shows_columns,
-    update_lane,
+    build_fast_operation,
+    fast_create,
+    fast_delete,
+    fast_get,
+    fast_list,
+    fast_update,
+    selects_only_columns,
 )
-from brickwork.http.conditional import Preconditions, preconditions, stale, tag_of, version_of
-from brickwork.http.links import item_path, own_path, tell_places
+from brickwork.http.conditional import (
+    Preconditions,
+    format_etag,
+    parse_preconditions,
+    precondition_failed,
+    version_of,
+)
+from brickwork.http.links import item_path, row_path, set_pagination_headers
 from brickwork.http.negotiation import JSON, NDJSON, preferred_media_type
-from brickwork.models.soft_delete import is_soft, soft
-from brickwork.operations.export import export
-from brickwork.operations.idempotency import idempotent
-from brickwork.operations.signature import Endpoint, typed
-from brickwork.problems import Conflict, Fault, Invalid, NotFound, PreconditionFailed
+from brickwork.models.soft_delete import as_soft_deletable, is_soft_deletable
+from brickwork.operations.export import export_endpoint
+from brickwork.operations.idempotency import replay_or_record
+from brickwork.operations.signature import Endpoint, with_signature
+from brickwork.problems import (
+    Conflict,
+    ErrorDetail,
+    NotFound,
+    PreconditionFailed,
+    UnprocessableContent,
+)
 from brickwork.query.keys import parse_key, primary_key
 from brickwork.query.list_query import ListQuery
 from brickwork.resource.changes import merge_patch
-from brickwork.resource.checks import release
-from brickwork.resource.defaults import new_row, replaced
-from brickwork.resource.definition import Shape
+from brickwork.resource.checks import release_row
+from brickwork.resource.defaults import new_row, replacement_values
+from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource, is_exported
-from brickwork.schemas.derived import revealing
-from brickwork.schemas.names import place_of
+from brickwork.schemas.derived import with_deleted_at
+from brickwork.schemas.names import field_pointer
 from brickwork.schemas.schema import Schema
 from brickwork.schemas.strict_json import is_array
 
@@ -46,7 +58,7 @@ M = TypeVar("M", bound=DeclarativeBase)
 Prefer = Annotated[str, Header(description="`return=minimal` asks for no body (RFC 7240).")]
 
 
-def list_(shape: Shape[M]) -> Endpoint:
+def list_(shape: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `GET /articles`."""
     shown = _shown(shape)
     offers = (JSON, NDJSON) if is_exported(shape.resource) else (JSON,)
@@ -55,29 +67,32 @@ def list_(shape: Shape[M]) -> Endpoint:
         request: Request,
         response: Response,
         rows: Resource[M],
-        at: ListQuery[M],
+        params: ListQuery[M],
     ) -> Sequence[object] | Response:
         read = shape.read
-        if deleted := getattr(at, "deleted", None):
-            await rows.reveal(deleted)
-            read = revealing(shape.read)
+        if deleted := getattr(params, "deleted", None):
+            await rows.include_deleted(deleted)
+            read = with_deleted_at(shape.read)
         if preferred_media_type(request.headers.getlist("accept"), offers) == NDJSON:
-            return await export(request, rows, at, read, shape.embedded)
-        page = await rows.page(at)
+            return await export_endpoint(request, rows, params, read, shape.embedded)
+        page = await rows.page(params)
         await shape.embedded.complete(rows.session, page.items)
         response.headers["Vary"] = "Accept"
-        tell_places(request, response, page)
+        set_pagination_headers(request, response, page)
         return _listed(read, page.items, response) if deleted else [*map(shown, page.items)]
 
-    return typed(
-        endpoint, shape, lane=lane_of(shape, list_lane), at=Annotated[shape.query, Query()]
+    return with_signature(
+        endpoint,
+        shape,
+        lane=build_fast_operation(shape, fast_list),
+        params=Annotated[shape.query, Query()],
     )
 
 
-def _shown(shape: Shape[M]) -> Callable[[object], object]:
+def _shown(shape: ResourceDefinition[M]) -> Callable[[object], object]:
     """Return what makes of a row what its schema is read from: sooner than the row, its columns."""
     names = {*shape.read.model_fields}
-    plain = shows_columns(shape.model, shape.read)
+    plain = selects_only_columns(shape.model, shape.read)
 
     def shown(row: object) -> object:
         if not plain or type(row) is not shape.model:
@@ -88,7 +103,7 @@ def _shown(shape: Shape[M]) -> Callable[[object], object]:
     return shown
 
 
-def create(shape: Shape[M]) -> Endpoint:
+def create(shape: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `POST /articles`."""
 
     async def endpoint(
@@ -98,71 +113,71 @@ def create(shape: Shape[M]) -> Endpoint:
         data: Schema,
         prefer: Prefer = "",
     ) -> M | Response:
-        if replayed := await idempotent(request, rows):
+        if replayed := await replay_or_record(request, rows):
             return replayed
         return await _created(shape, rows, data, request, response, prefer)
 
-    lane = lane_of(shape, create_lane)
-    return typed(endpoint, shape, lane=lane, writes=[shape.create], data=shape.create)
+    lane = build_fast_operation(shape, fast_create)
+    return with_signature(endpoint, shape, lane=lane, writes=[shape.create], data=shape.create)
 
 
-def get(shape: Shape[M]) -> Endpoint:
+def get(shape: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `GET /articles/{id}`."""
 
     async def endpoint(
         key: str, request: Request, response: Response, rows: Resource[M]
     ) -> M | Response:
-        wanted = preconditions(request.headers)
+        wanted = parse_preconditions(request.headers)
         row = await rows.get(key)
         await shape.embedded.complete(rows.session, [row])
         tag = _tag(shape, response, row)
         if wanted.if_match and not wanted.if_match.match(version_of(row)):
-            raise stale(tag)
+            raise precondition_failed(tag)
         if wanted.is_known(tag):
             return Response(status_code=304, headers=dict(response.headers))
         return row
 
-    return typed(endpoint, shape, lane=lane_of(shape, get_lane))
+    return with_signature(endpoint, shape, lane=build_fast_operation(shape, fast_get))
 
 
-def update(shape: Shape[M]) -> Endpoint:
+def update(shape: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `PATCH /articles/{id}`."""
 
     async def endpoint(
         key: str, request: Request, response: Response, rows: Resource[M], data: Schema
     ) -> M | Response:
-        wanted = preconditions(request.headers)
-        if replayed := await idempotent(request, rows):
+        wanted = parse_preconditions(request.headers)
+        if replayed := await replay_or_record(request, rows):
             return replayed
         row = await rows.get(key)
         await _check(shape, rows, row, wanted)
         return await _changed(shape, rows, row, merge_patch(row, data), response)
 
-    lane = lane_of(shape, update_lane)
-    return typed(endpoint, shape, lane=lane, writes=[shape.update], data=shape.update)
+    lane = build_fast_operation(shape, fast_update)
+    return with_signature(endpoint, shape, lane=lane, writes=[shape.update], data=shape.update)
 
 
-def replace(shape: Shape[M]) -> Endpoint:
+def replace(shape: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `PUT /articles/{id}`."""
 
     async def endpoint(
         key: str, request: Request, response: Response, rows: Resource[M], data: Schema
     ) -> M | Response:
-        wanted = preconditions(request.headers)
-        (row,) = await rows.many([key])
-        if row is None and rows.upserts and wanted.if_match is None:
+        wanted = parse_preconditions(request.headers)
+        (row,) = await rows.get_many([key])
+        if row is None and rows.allow_upsert and wanted.if_match is None:
             return await _upserted(shape, rows, key, data, request, response)
         if row is None:
             raise NotFound(f"{shape.model.__name__} not found")
         await _check(shape, rows, row, wanted)
         await _refuse_read_only(shape, rows.session, row, data)
-        changes = replaced(row, data, shape.create.model_fields)
+        changes = replacement_values(row, data, shape.create.model_fields)
         return await _changed(shape, rows, row, changes, response)
 
-    return typed(endpoint, shape, writes=[shape.create], data=shape.replace)
+    return with_signature(endpoint, shape, writes=[shape.create], data=shape.replace)
 
 
-def delete(shape: Shape[M]) -> Endpoint:
+def delete(shape: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `DELETE /articles/{id}`."""
 
     async def endpoint(
@@ -181,40 +196,40 @@ def delete(shape: Shape[M]) -> Endpoint:
         purge: Annotated[bool, Query()] = False,  # noqa: FBT002 — a query parameter
     ) -> Response:
         if purge:
-            await rows.reveal("include")
+            await rows.include_deleted("include")
         step = rows.purge if purge else rows.delete
         return await _deleted(shape, request, rows, key, step, allow_missing=allow_missing)
 
-    used = endpoint_or_purge if is_soft(shape.model) else endpoint
-    return typed(used, shape, lane=lane_of(shape, delete_lane))
+    used = endpoint_or_purge if is_soft_deletable(shape.model) else endpoint
+    return with_signature(used, shape, lane=build_fast_operation(shape, fast_delete))
 
 
-def restore(shape: Shape[M]) -> Endpoint:
+def restore(shape: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `POST /articles/{id}/restore`."""
 
     async def endpoint(
         key: str, request: Request, response: Response, rows: Resource[M]
     ) -> M | Response:
-        wanted = preconditions(request.headers)
-        if replayed := await idempotent(request, rows):
+        wanted = parse_preconditions(request.headers)
+        if replayed := await replay_or_record(request, rows):
             return replayed
-        await rows.reveal("include")
+        await rows.include_deleted("include")
         row = await rows.get(key)
         await _check(shape, rows, row, wanted)
-        if (marked := soft(row)) and marked.deleted_at is None:
+        if (marked := as_soft_deletable(row)) and marked.deleted_at is None:
             raise Conflict("The row is not deleted.")
         await rows.restore(row)
         await rows.session.flush()
-        await reread(rows.session, [row])
+        await reload_after_triggers(rows.session, [row])
         await shape.embedded.reload(rows.session, [row])
         _tag(shape, response, row)
         return row
 
-    return typed(endpoint, shape, writes=[shape.update, shape.create])
+    return with_signature(endpoint, shape, writes=[shape.update, shape.create])
 
 
 async def _created(  # noqa: PLR0913, PLR0917 — what a request is made of
-    shape: Shape[M],
+    shape: ResourceDefinition[M],
     rows: Resource[M],
     data: Schema,
     request: Request,
@@ -225,7 +240,7 @@ async def _created(  # noqa: PLR0913, PLR0917 — what a request is made of
     await rows.create(row)
     shape.require_path(row)
     await rows.session.flush()
-    await reread(rows.session, [row])
+    await reload_after_triggers(rows.session, [row])
     response.headers["Location"] = item_path(request, shape.key(row))
     await shape.embedded.reload(rows.session, [row])
     _tag(shape, response, row)
@@ -236,21 +251,25 @@ async def _created(  # noqa: PLR0913, PLR0917 — what a request is made of
 
 
 async def _changed(
-    shape: Shape[M], rows: Resource[M], row: M, changes: Mapping[str, Any], response: Response
+    shape: ResourceDefinition[M],
+    rows: Resource[M],
+    row: M,
+    changes: Mapping[str, Any],
+    response: Response,
 ) -> M:
     name = primary_key(shape.model).key
     if changes.get(name, shape.key(row)) != shape.key(row):
         raise _other_key(shape)
     await rows.update(row, changes)
     await rows.session.flush()
-    await reread(rows.session, [row])
+    await reload_after_triggers(rows.session, [row])
     await shape.embedded.reload(rows.session, [row])
     _tag(shape, response, row)
     return row
 
 
 async def _deleted(  # noqa: PLR0913 — what a request is made of
-    shape: Shape[M],
+    shape: ResourceDefinition[M],
     request: Request,
     rows: Resource[M],
     key: str,
@@ -258,11 +277,11 @@ async def _deleted(  # noqa: PLR0913 — what a request is made of
     *,
     allow_missing: bool,
 ) -> Response:
-    wanted = preconditions(request.headers)
+    wanted = parse_preconditions(request.headers)
     try:
         row = await rows.get(key)
         await _check(shape, rows, row, wanted)
-        release(rows.session, row)
+        release_row(rows.session, row)
         await step(row)
     except NotFound:
         if not allow_missing:
@@ -272,7 +291,7 @@ async def _deleted(  # noqa: PLR0913 — what a request is made of
 
 
 async def _upserted(  # noqa: PLR0913, PLR0917 — as above
-    shape: Shape[M],
+    shape: ResourceDefinition[M],
     rows: Resource[M],
     key: str,
     data: Schema,
@@ -284,11 +303,13 @@ async def _upserted(  # noqa: PLR0913, PLR0917 — as above
     rows.session.info["written"].first.add(shape.model.__tablename__)
     row = await _created(shape, rows, data, request, response, "")
     response.status_code = 201
-    response.headers["Location"] = own_path(request, key)
+    response.headers["Location"] = row_path(request, key)
     return row
 
 
-async def _refuse_read_only(shape: Shape[M], session: AsyncSession, row: M, data: Schema) -> None:
+async def _refuse_read_only(
+    shape: ResourceDefinition[M], session: AsyncSession, row: M, data: Schema
+) -> None:
     """Refuse a value other than the row's for a field the client cannot write."""
     if not (sent := data.model_fields_set - shape.create.model_fields.keys()):
         return
@@ -308,7 +329,7 @@ def _plain(value: object) -> object:
     return value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
 
 
-def _refuse_other_key(shape: Shape[M], data: Schema, key: object) -> None:
+def _refuse_other_key(shape: ResourceDefinition[M], data: Schema, key: object) -> None:
     name = primary_key(shape.model).key
     if key is None:
         raise NotFound(f"{shape.model.__name__} not found")
@@ -318,17 +339,19 @@ def _refuse_other_key(shape: Shape[M], data: Schema, key: object) -> None:
         raise _read_only(shape, wrong)
 
 
-def _read_only(shape: Shape[Any], names: Sequence[str]) -> Invalid:
+def _read_only(shape: ResourceDefinition[Any], names: Sequence[str]) -> UnprocessableContent:
     text = "This field cannot be written."
-    places = sorted(place_of(name, shape.replace) for name in names)
-    faults = [Fault(code="read_only", detail=text, pointer=place) for place in places]
-    return Invalid("A field that cannot be written differs from the row's.", errors=faults)
+    places = sorted(field_pointer(name, shape.replace) for name in names)
+    faults = [ErrorDetail(code="read_only", detail=text, pointer=place) for place in places]
+    return UnprocessableContent(
+        "A field that cannot be written differs from the row's.", errors=faults
+    )
 
 
-def _other_key(shape: Shape[M]) -> Conflict:
+def _other_key(shape: ResourceDefinition[M]) -> Conflict:
     text = "The key of a row does not change."
-    place = place_of(primary_key(shape.model).key, shape.replace)
-    return Conflict(text, errors=[Fault(code="key_differs", detail=text, pointer=place)])
+    place = field_pointer(primary_key(shape.model).key, shape.replace)
+    return Conflict(text, errors=[ErrorDetail(code="key_differs", detail=text, pointer=place)])
 
 
 def _listed(read: type[BaseModel], items: Sequence[object], response: Response) -> Response:
@@ -338,23 +361,25 @@ def _listed(read: type[BaseModel], items: Sequence[object], response: Response) 
     return Response(body, headers=dict(response.headers), media_type=JSON)
 
 
-async def _check(shape: Shape[M], rows: Resource[M], row: M, wanted: Preconditions) -> None:
+async def _check(
+    shape: ResourceDefinition[M], rows: Resource[M], row: M, wanted: Preconditions
+) -> None:
     """Raise what is *wanted* of *row* and is not so, with its entity tag."""
     try:
-        wanted.check(row, required=rows.require_match)
+        wanted.check(row, required=rows.require_if_match)
     except PreconditionFailed:
         await shape.embedded.reload(rows.session, [row])
-        raise stale(_tag_of(shape, row)) from None
+        raise precondition_failed(_tag_of(shape, row)) from None
 
 
-def _tag(shape: Shape[M], response: Response, row: M) -> str | None:
+def _tag(shape: ResourceDefinition[M], response: Response, row: M) -> str | None:
     """Return the entity tag of *row*, and have *response* tell it; None if there is none."""
     if tag := _tag_of(shape, row):
         response.headers["ETag"] = tag
     return tag
 
 
-def _tag_of(shape: Shape[M], row: M) -> str | None:
+def _tag_of(shape: ResourceDefinition[M], row: M) -> str | None:
     """Return the entity tag of *row* as answers show it; None if it is not versioned.
 
     What is shown of other rows has to be loaded.
@@ -364,8 +389,8 @@ def _tag_of(shape: Shape[M], row: M) -> str | None:
     try:
         shown = shape.adapter.validate_python(row, from_attributes=True)
     except ValidationError:  # the answer will fail, too
-        return tag_of(version)
-    return tag_of(version, shape.adapter.dump_json(shown, by_alias=True))
+        return format_etag(version)
+    return format_etag(version, shape.adapter.dump_json(shown, by_alias=True))
 
 
 def _minimal(prefer: str) -> bool:

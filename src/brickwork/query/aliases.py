@@ -31,7 +31,7 @@ class _ByPart:
         return "__".join(map(str, (*map(self.generate, references), end)))
 
 
-def by_part(generator: AliasGenerator | _Generate) -> AliasGenerator | _Generate:
+def alias_by_part(generator: AliasGenerator | _Generate) -> AliasGenerator | _Generate:
     """Return *generator* such that it names filters part by part."""
     if isinstance(generator, AliasGenerator):
         kinds = ("alias", "validation_alias", "serialization_alias")
@@ -54,7 +54,7 @@ def require_own_names(query: type[BaseModel]) -> None:
             )
 
 
-def column_alias(query: type[BaseModel], name: str, shown: Mapping[str, str]) -> str:
+def sort_alias(query: type[BaseModel], name: str, shown: Mapping[str, str]) -> str:
     """Return the name of a column in *query*: that of its filter, else as generated or *shown*."""
     if name in query.model_fields and (path := input_path(name, query.model_fields[name])) != (
         name,

@@ -23,7 +23,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.visitors import iterate
 
 
-async def count(session: AsyncSession, rows: Select[Any]) -> int:
+async def count_rows(session: AsyncSession, rows: Select[Any]) -> int:
     """Return the number of *rows*."""
     counting: Select[Any] = select(func.count()).select_from(_keys(rows).subquery())
     # SQLAlchemy heeds the options of the outermost statement alone.
@@ -32,7 +32,7 @@ async def count(session: AsyncSession, rows: Select[Any]) -> int:
     return await session.scalar(counting.execution_options(**rows.get_execution_options())) or 0
 
 
-async def estimate(session: AsyncSession, rows: Select[Any]) -> int:
+async def estimate_rows(session: AsyncSession, rows: Select[Any]) -> int:
     """Return the number of *rows* as PostgreSQL's planner has it, which reads none of them.
 
     The planner knows all rows of a table. So the rows are counted where the database or a listener
@@ -40,7 +40,7 @@ async def estimate(session: AsyncSession, rows: Select[Any]) -> int:
     """
     keys = _keys(rows)
     if not await _shows_all(session, keys):
-        return await count(session, rows)
+        return await count_rows(session, rows)
     (plan,) = cast("list[Any]", await session.scalar(_Explain(keys)))
     return int(plan["Plan"]["Plan Rows"])
 

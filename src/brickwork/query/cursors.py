@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from pydantic_core import from_json, to_json
 
-from brickwork.problems import Fault, InvalidCursor
+from brickwork.problems import ErrorDetail, InvalidCursor
 
 log: Final = logging.getLogger("brickwork")
 
-LONGEST: Final = 6000
+MAX_CURSOR_LENGTH: Final = 6000
 """The length of a cursor at most, in characters."""
 
 _TAG: Final = 16  # bytes
@@ -36,7 +36,7 @@ class Cursor:
     back: bool = False
 
 
-class Signer:
+class CursorCipher:
     """Writes cursors with the first of its keys, and reads those of any."""
 
     def __init__(self, *keys: str) -> None:
@@ -65,7 +65,7 @@ class Signer:
                 back, values = from_json(document)
                 return Cursor(values, back=back)
         self._warn()
-        raise invalid()
+        raise invalid_cursor()
 
     def _warn(self) -> None:
         """Log once that the cursor may be that of another process, if that is possible."""
@@ -119,10 +119,10 @@ def _padded(document: bytes) -> bytes:
     return document.ljust(max(_BLOCK, 1 << (len(document) - 1).bit_length()))
 
 
-def invalid() -> InvalidCursor:
+def invalid_cursor() -> InvalidCursor:
     """Return what to tell a client whose cursor cannot be used."""
     text = "The cursor is not one that a Link of this list gave."
-    fault = Fault(code="invalid_cursor", detail=text, parameter="cursor")
+    fault = ErrorDetail(code="invalid_cursor", detail=text, parameter="cursor")
     return InvalidCursor(text, errors=[fault])
 
 
@@ -134,11 +134,11 @@ def _bytes(text: str) -> bytes:
     try:
         encrypted = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except (Error, ValueError):
-        raise invalid() from None
+        raise invalid_cursor() from None
     if _text(encrypted) != text:  # what decodes to the same bytes was altered, too
-        raise invalid()
+        raise invalid_cursor()
     return encrypted
 
 
-signer: Final = ContextVar("brickwork.cursors", default=Signer())  # noqa: B039 — nothing changes it
+cursor_cipher: Final = ContextVar("brickwork.cursors", default=CursorCipher())  # noqa: B039 — nothing changes it
 """The signer of the application whose request is being answered."""

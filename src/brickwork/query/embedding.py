@@ -38,20 +38,20 @@ from sqlalchemy.orm.interfaces import ORMOption
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
-from brickwork.database.text import sortable
-from brickwork.models.soft_delete import visible
+from brickwork.database.text import comparable
+from brickwork.models.soft_delete import soft_delete_conditions
 from brickwork.query.keys import primary_key
 from brickwork.schemas.names import output_name
-from brickwork.schemas.schema import schema_in
+from brickwork.schemas.schema import nested_schema
 
 M = TypeVar("M", bound=DeclarativeBase)
 
 
 @dataclass(frozen=True)
-class Latest:
+class Limit:
     """On a list in a read schema: the first rows in their order, and how many at most.
 
-    `articles: Annotated[list[ArticleBrief], Latest(5)]`, where `articles` is a relationship. The
+    `articles: Annotated[list[ArticleBrief], Limit(5)]`, where `articles` is a relationship. The
     order is the `order_by` of the relationship; without one, the highest keys come first.
     """
 
@@ -68,7 +68,7 @@ class _Latest:
 
 
 @dataclass(frozen=True)
-class Embedding:
+class EmbeddedFields:
     """What a read schema shows besides the columns of a model: related rows, expressions."""
 
     model: type[DeclarativeBase]
@@ -103,7 +103,7 @@ class Embedding:
         await self.complete(session, rows)
 
 
-def embedding(model: type[DeclarativeBase], read: type[BaseModel]) -> Embedding:
+def embedding(model: type[DeclarativeBase], read: type[BaseModel]) -> EmbeddedFields:
     """Return what *read* shows of the relationships of *model*.
 
     Raises `TypeError` for a list of related rows that does not say how many at most, and for one
@@ -115,13 +115,13 @@ def embedding(model: type[DeclarativeBase], read: type[BaseModel]) -> Embedding:
         if not relationship.uselist:
             references.append(name)
             continue
-        bounds = [each.count for each in field.metadata if isinstance(each, Latest)]
+        bounds = [each.count for each in field.metadata if isinstance(each, Limit)]
         if not bounds:
             raise _endless(read, name)
         within = _options(relationship.mapper.class_, shown, within=True)
         latest.append(_Latest(name, bounds[0], tuple(within)))
     options, computed = tuple(_options(model, read)), tuple(_computed(model, read))
-    return Embedding(model, options, tuple(references), tuple(latest), computed)
+    return EmbeddedFields(model, options, tuple(references), tuple(latest), computed)
 
 
 def _computed(model: type[DeclarativeBase], read: type[BaseModel]) -> Iterator[str]:
@@ -147,7 +147,7 @@ def _source(model: type[DeclarativeBase], name: str, field: FieldInfo) -> str:
     return alias if isinstance(alias, str) and hasattr(model, alias) else name
 
 
-def sources(model: type[DeclarativeBase], read: type[BaseModel]) -> dict[str, str]:
+def shown_attributes(model: type[DeclarativeBase], read: type[BaseModel]) -> dict[str, str]:
     """Return the attributes of *model* that *read* shows, and the names that answers have."""
     return {
         _source(model, name, field): output_name(name, field)
@@ -162,7 +162,7 @@ def _shown(model: type[DeclarativeBase], read: type[BaseModel]) -> Iterator[_Sho
     """Yield the fields of *read* that show rows related to those of *model*."""
     for name, field in read.model_fields.items():
         # A model whose schema shows columns alone need not know its relationships yet.
-        if shown := schema_in(field.annotation):
+        if shown := nested_schema(field.annotation):
             source = _source(model, name, field)
             relationship = inspect(model).relationships.get(source)
             if relationship is not None:
@@ -177,7 +177,11 @@ def _options(
         if not relationship.uselist:
             target = relationship.mapper.class_
             attribute: InstrumentedAttribute[Any] = getattr(model, name)
-            live = attribute.and_(*visible(target)) if visible(target) else attribute
+            live = (
+                attribute.and_(*soft_delete_conditions(target))
+                if soft_delete_conditions(target)
+                else attribute
+            )
             options = _options(target, shown, within=True)
             yield Load(model).joinedload(live).options(*options)
         elif within:
@@ -186,7 +190,7 @@ def _options(
 
 def _endless(read: type[BaseModel], name: str) -> TypeError:
     return TypeError(
-        f"{read.__name__}.{name} has no end: annotate it Annotated[list[…], Latest(10)], so that a "
+        f"{read.__name__}.{name} has no end: annotate it Annotated[list[…], Limit(10)], so that a "
         "row shows ten at most. Within what a row shows of another, leave it out."
     )
 
@@ -205,7 +209,7 @@ async def _load_latest(
     ranked = (
         select(own.label("owner"), key.label("key"), rank.label("rank"))
         .select_from(joined)
-        .where(own.in_(keys.values()), *visible(target))
+        .where(own.in_(keys.values()), *soft_delete_conditions(target))
         .subquery()
     )
     statement = (
@@ -290,7 +294,7 @@ def _comparable(element: ColumnElement[Any]) -> ColumnElement[Any]:
     if getattr(element, "operator", None) is operators.collate:
         return element
     # The order of an enumeration of PostgreSQL is that of its declaration.
-    return sortable(element.cast(String) if isinstance(element.type, Enum) else element)
+    return comparable(element.cast(String) if isinstance(element.type, Enum) else element)
 
 
 _MODIFIERS: Final[Mapping[Any, Mapping[str, bool]]] = {

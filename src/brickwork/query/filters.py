@@ -25,9 +25,9 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, RelationshipProperty
 from sqlalchemy.types import TypeEngine
 
-from brickwork.database.text import contains, icontains, sortable, startswith
-from brickwork.models.columns import has_json_null, held_by, require_comparable
-from brickwork.models.soft_delete import visible
+from brickwork.database.text import comparable, contains, icontains, startswith
+from brickwork.models.columns import column_values, has_json_null, require_comparable
+from brickwork.models.soft_delete import soft_delete_conditions
 
 Test = Callable[[ColumnElement[Any], Any], ColumnElement[bool]]
 """What an operator makes of a column and a value."""
@@ -59,7 +59,7 @@ def _comparable(column: ColumnElement[Any]) -> TypeEngine[Any]:
 
 def _compared(compare: Callable[[Any, Any], ColumnElement[bool]]) -> Test:
     def test(column: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
-        return compare(sortable(column), _value(column, value))
+        return compare(comparable(column), _value(column, value))
 
     return test
 
@@ -96,11 +96,13 @@ class Filter:
             return not_(Filter(self.path, self.column).condition(value))
         found = OPERATORS[self.operator].test(self.column.expression, value)
         for reference in reversed(self.path):
-            found = reference.has(and_(found, *visible(reference.property.mapper.class_)))
+            found = reference.has(
+                and_(found, *soft_delete_conditions(reference.property.mapper.class_))
+            )
         return found
 
 
-def filter_of(model: type[DeclarativeBase], name: str, annotation: object) -> Filter:
+def parse_filter(model: type[DeclarativeBase], name: str, annotation: object) -> Filter:
     """Return the filter that a field *name* of type *annotation* declares.
 
     Raises `TypeError` for a column or an operator that is not there, and for a type that does not
@@ -115,17 +117,17 @@ def filter_of(model: type[DeclarativeBase], name: str, annotation: object) -> Fi
     for each in references:
         path.append(_reference(model, each))
         model = path[-1].property.mapper.class_
-    find = _hybrid if _is_hybrid(model, last) else column_of
+    find = _hybrid if _is_hybrid(model, last) else filtered_column
     column = find(model, last)
     _check(column, operator, annotation)
     return Filter(tuple(path), column, operator)
 
 
-def column_of(model: type[DeclarativeBase], name: str) -> InstrumentedAttribute[Any]:
+def filtered_column(model: type[DeclarativeBase], name: str) -> InstrumentedAttribute[Any]:
     """Return the attribute *name* of *model*; raises `TypeError` for what is no column."""
     if name not in inspect(model).columns:
         if synonym := inspect(model).synonyms.get(name):
-            return column_of(model, synonym.name)
+            return filtered_column(model, synonym.name)
         if _is_hybrid(model, name):
             raise TypeError(
                 f"{model.__name__}.{name} is a hybrid: its value in Python may differ from that in "
@@ -159,11 +161,11 @@ def python_type(column: InstrumentedAttribute[Any]) -> type:
 
     Raises `TypeError` for one that cannot be compared alike on every database.
     """
-    kind = held_by(column.expression, str(column)).kind
+    kind = column_values(column.expression, str(column)).kind
     require_comparable(column.expression, str(column))
     if not issubclass(kind, _PLAIN):
         raise TypeError(
-            f"{column} is of a type that cannot be compared: say in narrow() what is to be found. "
+            f"{column} is of a type that cannot be compared: say in filter() what is to be found. "
             "(A TypeDecorator says with python_type what its values are.)"
         )
     return kind

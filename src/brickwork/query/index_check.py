@@ -6,11 +6,11 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, PrimaryKeyConstraint, Table, UniqueConstraint
 from sqlalchemy.orm import InstrumentedAttribute
 
-from brickwork.database.text import by_code_point, has_code_points, sortable
+from brickwork.database.text import code_point_text, comparable, uses_c_collation
 from brickwork.query.list_query import ListQuery
 
 
-def unindexed(query: type[ListQuery[Any]]) -> Iterator[str]:
+def missing_indexes(query: type[ListQuery[Any]]) -> Iterator[str]:
     """Yield for each column *query* sorts by without an index what there should be."""
     for attribute in query.__sorts__:
         column = attribute.property.columns[0]
@@ -25,12 +25,12 @@ def unindexed(query: type[ListQuery[Any]]) -> Iterator[str]:
 def _is_served(column: ColumnElement[Any], table: "Table[Any]") -> bool:
     indexes = [each for each in table.indexes if next(iter(each.expressions)) is column]
     if _is_text(column):
-        return any(has_code_points(each, str(column.key)) for each in indexes)
+        return any(uses_c_collation(each, str(column.key)) for each in indexes)
     return bool(indexes) or any(next(iter(each.columns)) is column for each in _unique(table))
 
 
 def _is_text(column: ColumnElement[Any]) -> bool:
-    return isinstance(sortable(column), by_code_point)
+    return isinstance(comparable(column), code_point_text)
 
 
 def _unique(table: "Table[Any]") -> "list[PrimaryKeyConstraint | UniqueConstraint]":
@@ -42,5 +42,5 @@ def _wanted(attribute: InstrumentedAttribute[Any], table: "Table[Any]") -> str:
     name = attribute.property.columns[0].name
     keys = "".join(f', "{each.name}"' for each in table.primary_key.columns)
     text = _is_text(attribute.expression)
-    ops = f', postgresql_ops=code_points("{name}")' if text else ""
+    ops = f', postgresql_ops=c_collation("{name}")' if text else ""
     return f'Index("ix_{table.name}_{name}", "{name}"{keys}{ops})'

@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import Column, inspect
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
-from brickwork.models.columns import held_by
-from brickwork.schemas.derived import bounds_of
+from brickwork.models.columns import column_values
+from brickwork.schemas.derived import column_bounds
 from brickwork.schemas.json_values import NOT_TEXT
 from brickwork.schemas.strictness import INT64, UUID_TEXT, Bounds
 
@@ -34,7 +34,7 @@ def key_type(model: type[DeclarativeBase]) -> type[UUID | int | str]:
     Raises `TypeError` for a key of several columns, or of a type that a URL cannot name.
     """
     column = _column(model)
-    held = held_by(column, f"{model.__name__}.{column.key}")
+    held = column_values(column, f"{model.__name__}.{column.key}")
     kind = held.kind
     if held.choices or issubclass(kind, bool | Enum) or not issubclass(kind, UUID | int | str):
         raise TypeError(f"The key of {model.__name__} is a {kind.__name__}: use UUID, int or str.")
@@ -62,7 +62,7 @@ def parse_key(model: type[DeclarativeBase], key: object) -> object:
 
 @cache
 def _accepted(model: type[DeclarativeBase]) -> tuple[type[UUID | int | str], Bounds]:
-    return key_type(model), bounds_of(_column(model))
+    return key_type(model), column_bounds(_column(model))
 
 
 def _column(model: type[DeclarativeBase]) -> Column[Any]:

@@ -40,14 +40,14 @@ from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 from typing_extensions import override
 
 from brickwork.database.text import icontains
-from brickwork.limits import AtMost
-from brickwork.models.columns import stored
+from brickwork.limits import LimitedTo
+from brickwork.models.columns import storage_type
 from brickwork.models.model import is_mapped
-from brickwork.query.aliases import by_part, column_alias, require_own_names
-from brickwork.query.cursors import LONGEST
-from brickwork.query.filters import Filter, column_of, filter_of, is_sortable
+from brickwork.query.aliases import alias_by_part, require_own_names, sort_alias
+from brickwork.query.cursors import MAX_CURSOR_LENGTH
+from brickwork.query.filters import Filter, filtered_column, is_sortable, parse_filter
 from brickwork.query.ordering import SortKey
-from brickwork.schemas.strictness import guard
+from brickwork.schemas.strictness import make_strict
 from brickwork.signatures import check_methods
 
 M = TypeVar("M", bound=DeclarativeBase)
@@ -60,7 +60,7 @@ WRITTEN_DEFAULT: Final = "x-default"
 
 
 @dataclass(frozen=True)
-class Commas:
+class CommaSeparated:
     """On a tuple: a query has its values in one parameter, separated by commas."""
 
     def __get_pydantic_core_schema__(
@@ -85,12 +85,12 @@ def _split(value: object) -> object:
             return value
 
 
-OneOf: TypeAlias = Annotated[tuple[T, ...], MaxLen(_MANY), Commas()]
+OneOf: TypeAlias = Annotated[tuple[T, ...], MaxLen(_MANY), CommaSeparated()]
 """The type of `status__in: OneOf[Status] | None = None`: values separated by commas."""
 
 
 @dataclass(frozen=True)
-class _Sorting(Commas):
+class _Sorting(CommaSeparated):
     """On the keys of a sort: those that are named, each also with a minus before it.
 
     *names* are pairs of an attribute and the name that a query has for it, *default* is what the
@@ -155,7 +155,7 @@ Search: TypeAlias = Annotated[
     _Searching(),
     Field(description="Words that are all in the row, in capital or small letters."),
 ]
-"""The type of `q`: what is searched for in the columns that the class names in `searched`."""
+"""The type of `q`: what is searched for in the columns that the class names in `search_fields`."""
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,8 @@ class _Narrowing:
     """On a parameter: it is no filter."""
 
 
-Narrowing: Final = _Narrowing()
-"""Marks a parameter that `narrow` reads itself: `near: Annotated[str | None, Narrowing] = None`."""
+CustomFilter: Final = _Narrowing()
+"""Marks a parameter for `filter`: `near: Annotated[str | None, CustomFilter] = None`."""
 
 
 class ListQuery(BaseModel, Generic[M]):
@@ -174,19 +174,20 @@ class ListQuery(BaseModel, Generic[M]):
     `lte`, `in` (a `OneOf`), `contains`, `icontains`, `startswith`, `isnull`. `author__name`
     compares a column of the row that `author` refers to. `sort: SortBy[Literal["views"]] = None`
     lists what the rows may be sorted by, and `q: Search = None` searches the columns in
-    `searched`. What no operator says, `narrow` does with parameters that are marked `Narrowing`.
+    `search_fields`. What no operator says, `filter` does with parameters that are marked
+    `CustomFilter`.
 
     Values are read from text, as a query has them, and are as guarded as those of a `Schema`.
     Declaring what the model has no column for raises `TypeError`.
     """
 
-    limit: Annotated[int, Ge(1), AtMost("page")] = Field(
+    limit: Annotated[int, Ge(1), LimitedTo("page")] = Field(
         default=20, description="How many rows to return at most."
     )
-    offset: Annotated[int, Ge(0), AtMost("offset")] = Field(
+    offset: Annotated[int, Ge(0), LimitedTo("offset")] = Field(
         default=0, description="How many rows to pass over."
     )
-    cursor: Annotated[str, MaxLen(LONGEST)] | None = Field(
+    cursor: Annotated[str, MaxLen(MAX_CURSOR_LENGTH)] | None = Field(
         default=None, description="Where the page begins, as a Link has it."
     )
     count: Literal["exact", "estimated"] | None = Field(
@@ -196,20 +197,20 @@ class ListQuery(BaseModel, Generic[M]):
     __brickwork__: ClassVar = True
     __filters__: ClassVar[Mapping[str, Filter]] = {}
     __sorts__: ClassVar[Sequence[InstrumentedAttribute[Any]]] = ()
-    searched: ClassVar[Sequence[str]] = ()
+    search_fields: ClassVar[Sequence[str]] = ()
 
     @override
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if generator := cls.model_config.get("alias_generator"):  # before it names the fields
-            cls.model_config["alias_generator"] = by_part(generator)
+            cls.model_config["alias_generator"] = alias_by_part(generator)
 
     @classmethod
     @override
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
-        check_methods(cls, ListQuery, ("narrow", "sort_keys"))
-        if model := model_of(cls):
+        check_methods(cls, ListQuery, ("filter", "sort_keys"))
+        if model := listed_model(cls):
             require_own_names(cls)
             _check_names(cls)
             _name_sorts(cls, {})
@@ -227,7 +228,7 @@ class ListQuery(BaseModel, Generic[M]):
     def __get_pydantic_core_schema__(
         cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
-        guarded: CoreSchema = guard(handler(source), handler.resolve_ref_schema, written=True)
+        guarded: CoreSchema = make_strict(handler(source), handler.resolve_ref_schema, written=True)
         return guarded
 
     @model_validator(mode="after")
@@ -238,7 +239,7 @@ class ListQuery(BaseModel, Generic[M]):
             raise ValidationError.from_exception_data("query", [fault])
         return self
 
-    def narrow(self, rows: Select[M]) -> Select[M]:
+    def filter(self, rows: Select[M]) -> Select[M]:
         """Return *rows* less those that the filters and the search rule out.
 
         Override for parameters of your own, `super()` being the rest.
@@ -247,8 +248,8 @@ class ListQuery(BaseModel, Generic[M]):
             if (value := getattr(self, name)) is not None:
                 rows = rows.where(filter_.condition(value))
         words = str(getattr(self, "q", None) or "").split()
-        if words and (model := model_of(type(self))):
-            columns = [column_of(model, name).expression for name in self.searched]
+        if words and (model := listed_model(type(self))):
+            columns = [filtered_column(model, name).expression for name in self.search_fields]
             found = (or_(*(icontains(each, word) for each in columns)) for word in words)
             rows = rows.where(and_(*found))
         return rows
@@ -258,7 +259,7 @@ class ListQuery(BaseModel, Generic[M]):
         return getattr(self, "sort", None) or () if self.__sorts__ else ()
 
 
-def model_of(query: type[BaseModel]) -> type[DeclarativeBase] | None:
+def listed_model(query: type[BaseModel]) -> type[DeclarativeBase] | None:
     """Return the model that *query* lists, as its bases name it: `ListQuery[Article]`."""
     for each in query.__mro__:
         for argument in getattr(each, "__pydantic_generic_metadata__", {}).get("args", ()):
@@ -275,11 +276,11 @@ def _declared(
     query: type[BaseModel], model: type[DeclarativeBase], name: str, field: FieldInfo
 ) -> Filter:
     try:
-        return filter_of(model, name, field.annotation)
+        return parse_filter(model, name, field.annotation)
     except TypeError as error:
         raise TypeError(
-            f"{query.__name__}.{name}: {error} A parameter that narrow() reads itself is marked: "
-            "Annotated[…, Narrowing]."
+            f"{query.__name__}.{name}: {error} A parameter that filter() reads itself is marked: "
+            "Annotated[…, CustomFilter]."
         ) from None
 
 
@@ -290,7 +291,7 @@ def _sorts(
     field = query.model_fields.get("sort")
     marked = field and any(isinstance(each, _Sorting) for each in field.metadata)
     for name in _sort_names(field.annotation) if field and marked else ():
-        column = column_of(model, name)
+        column = filtered_column(model, name)
         require_sortable(f"{query.__name__}.sort", column)
         yield column
 
@@ -299,7 +300,7 @@ def require_sortable(place: str, column: InstrumentedAttribute[Any]) -> None:
     """Raise `TypeError` for a *column* that databases sort differently, or no cursor repeats."""
     if not is_sortable(column):
         raise TypeError(f"{place}: no two databases sort {column} alike.")
-    kind = stored(column.expression.type)
+    kind = storage_type(column.expression.type)
     if isinstance(kind, String) and kind.length is None:
         raise TypeError(
             f"{place}: {column} has no end, and a cursor repeats it: give it a length, String(200)."
@@ -347,7 +348,7 @@ _RESERVED: Final = {
         name: f"the parameter {name}"
         for name in ("count", "cursor", "limit", "offset", "q", "sort")
     },
-    **{name: f"ListQuery.{name}" for name in ("narrow", "searched", "sort_keys")},
+    **{name: f"ListQuery.{name}" for name in ("filter", "search_fields", "sort_keys")},
 }
 """Names with a meaning of their own in a list."""
 
@@ -355,13 +356,15 @@ _RESERVED: Final = {
 def _check_search(query: type[ListQuery[Any]], model: type[DeclarativeBase]) -> None:
     field = query.model_fields.get("q")
     marked = bool(field and any(isinstance(each, _Searching) for each in field.metadata))
-    if marked != bool(query.searched):
-        raise TypeError(f"{query.__name__}: q and the names of columns in searched go together.")
-    for name in query.searched:
-        filter_of(model, f"{name}__icontains", str)
+    if marked != bool(query.search_fields):
+        raise TypeError(
+            f"{query.__name__}: q and the names of columns in search_fields go together."
+        )
+    for name in query.search_fields:
+        parse_filter(model, f"{name}__icontains", str)
 
 
-def with_sorts(query: type[ListQuery[M]], shown: Mapping[str, str]) -> type[ListQuery[M]]:
+def with_sort_names(query: type[ListQuery[M]], shown: Mapping[str, str]) -> type[ListQuery[M]]:
     """Return *query* such that it sorts by the names which are *shown* for attributes."""
     sorting = _sorting(query, shown)
     if sorting is None or sorting in query.model_fields["sort"].metadata:
@@ -388,7 +391,7 @@ def _sorting(query: type[BaseModel], shown: Mapping[str, str]) -> _Sorting | Non
     field = query.model_fields.get("sort")
     if not field or not any(isinstance(each, _Sorting) for each in field.metadata):
         return None
-    known = {name: column_alias(query, name, shown) for name in _sort_names(field.annotation)}
+    known = {name: sort_alias(query, name, shown) for name in _sort_names(field.annotation)}
     if len({*known.values()}) < len(known):
         raise TypeError(f"{query.__name__}.sort has two columns of one name: rename one of them.")
     names = tuple((name, each) for name, each in known.items() if each != name)
@@ -396,9 +399,11 @@ def _sorting(query: type[BaseModel], shown: Mapping[str, str]) -> _Sorting | Non
     return _Sorting(names, () if default in {None, PydanticUndefined} else default)
 
 
-def with_deleted(query: type[ListQuery[M]]) -> type[ListQuery[M]]:
+def with_deleted_parameter(query: type[ListQuery[M]]) -> type[ListQuery[M]]:
     """Return *query* with the parameter that asks for deleted rows."""
     description = "Whether to show deleted rows as well, or alone."
-    kind = Annotated[Literal["include", "only"] | None, Narrowing, Field(description=description)]
+    kind = Annotated[
+        Literal["include", "only"] | None, CustomFilter, Field(description=description)
+    ]
     fields: dict[str, Any] = {"deleted": (kind, None)}
     return create_model(query.__name__, __base__=query, __module__=query.__module__, **fields)

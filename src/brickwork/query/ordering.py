@@ -9,8 +9,8 @@ from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, and_, literal, tuple_
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
-from brickwork.database.text import sortable
-from brickwork.query.filters import column_of, python_type
+from brickwork.database.text import comparable
+from brickwork.query.filters import filtered_column, python_type
 from brickwork.query.keys import primary_key
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ class SortKey(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Key:
+class OrderColumn:
     """One column of an order. NULL is above every value: last when ascending, else first."""
 
     attribute: InstrumentedAttribute[Any]
@@ -34,7 +34,7 @@ class Key:
     @property
     def column(self) -> ColumnElement[Any]:
         """The column as it is compared."""
-        return sortable(self.attribute.expression)
+        return comparable(self.attribute.expression)
 
     @property
     def nullable(self) -> bool:
@@ -58,7 +58,7 @@ class Key:
 class Order:
     """The keys a list is sorted by; the last of them is unique."""
 
-    keys: tuple[Key, ...]
+    keys: tuple[OrderColumn, ...]
 
     def clauses(self) -> list[ColumnElement[Any]]:
         """Return what ORDER BY has."""
@@ -99,12 +99,12 @@ def _reader(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter[Any](nullable)
 
 
-_Run = Sequence[tuple[Key, Any]]
+_Run = Sequence[tuple[OrderColumn, Any]]
 
 
 def _runs(pairs: _Run) -> Iterator[_Run]:
     """Yield *pairs* in runs that a database compares at once, as row values."""
-    run: list[tuple[Key, Any]] = []
+    run: list[tuple[OrderColumn, Any]] = []
     for key, value in pairs:
         if run and not (_plain(*run[-1]) and _plain(key, value) and _alike(run[-1][0], key)):
             yield run
@@ -113,11 +113,11 @@ def _runs(pairs: _Run) -> Iterator[_Run]:
     yield run
 
 
-def _alike(one: Key, other: Key) -> bool:
+def _alike(one: OrderColumn, other: OrderColumn) -> bool:
     return one.descending is other.descending
 
 
-def _plain(key: Key, value: Any) -> bool:
+def _plain(key: OrderColumn, value: Any) -> bool:
     """Tell whether NULL has no part in what is behind *value*."""
     return value is not None and (key.descending or not key.nullable)
 
@@ -139,7 +139,7 @@ def _behind(run: _Run) -> Iterator[ColumnElement[bool]]:
             yield key.column.is_(None)
 
 
-def order(model: type[DeclarativeBase], keys: Sequence[SortKey[str]]) -> Order:
+def make_order(model: type[DeclarativeBase], keys: Sequence[SortKey[str]]) -> Order:
     """Return the order of *keys*, and then by *model*'s key in the direction of the last.
 
     Of a name given twice the first counts, and behind the key there is nothing left to sort.
@@ -150,4 +150,4 @@ def order(model: type[DeclarativeBase], keys: Sequence[SortKey[str]]) -> Order:
     last = primary_key(model).key
     found.setdefault(last, [False, *found.values()][-1])
     names = [*found][: [*found].index(last) + 1]
-    return Order(tuple(Key(column_of(model, name), found[name]) for name in names))
+    return Order(tuple(OrderColumn(filtered_column(model, name), found[name]) for name in names))

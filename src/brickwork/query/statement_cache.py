@@ -11,7 +11,7 @@ M = TypeVar("M")
 T = TypeVar("T")
 
 
-def remembered(make: Callable[[Select[M]], T]) -> Callable[[Select[M]], T]:
+def cached_per_statement(make: Callable[[Select[M]], T]) -> Callable[[Select[M]], T]:
     """Have *make* return again what it returned for the same statement.
 
     Where a resource leaves `query` alone, every request starts at the same one: what follows from

@@ -15,23 +15,23 @@ from sqlalchemy import Column, inspect
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import ColumnProperty, DeclarativeBase, Mapper
 
-from brickwork.models.columns import Held, held_by
-from brickwork.models.model import is_mark
-from brickwork.schemas.derived import bounds_of
-from brickwork.schemas.field_values import Fields, Leaf
+from brickwork.models.columns import ColumnValues, column_values
+from brickwork.models.model import is_deleted_marker
+from brickwork.schemas.derived import column_bounds
+from brickwork.schemas.field_values import FieldValues, Leaf
 from brickwork.schemas.schema import Schema
 
 
-def check(schema: type[Schema], model: type[DeclarativeBase]) -> None:
+def check_assignments(schema: type[Schema], model: type[DeclarativeBase]) -> None:
     """Raise `TypeError` for a *schema* whose values no row of *model* can be given."""
     if not is_class(schema, Schema):
-        raise TypeError(f"{named(schema)} is no Schema: let it inherit from brickwork.Schema.")
+        raise TypeError(f"{type_name(schema)} is no Schema: let it inherit from brickwork.Schema.")
     if schema.model_config.get("extra") != "forbid":
         raise TypeError(
             f"{schema.__name__} accepts unknown fields, and a row has none. Leave extra out of its "
             "model_config."
         )
-    fields = Fields(schema)
+    fields = FieldValues(schema)
     if fields.is_written_by_code or fields.unlike:
         reason = ", ".join(fields.unlike) or "its model_serializer"
         raise TypeError(
@@ -72,7 +72,7 @@ def assigned(
         )
     raise TypeError(
         f"{place} is no column and has no setter: {schema.__name__} cannot assign it. "
-        f"{renaming(mapper, name)}"
+        f"{renaming_advice(mapper, name)}"
     )
 
 
@@ -105,16 +105,16 @@ def is_deferred(mapper: Mapper[Any], column: Column[Any]) -> bool:
 def has_default(column: Column[Any]) -> bool:
     """Tell whether a new row has a value in *column* that nobody gives it."""
     made = (column.default, column.server_default, column.computed, column.identity)
-    return is_mark(column) or any(each is not None for each in made)
+    return is_deleted_marker(column) or any(each is not None for each in made)
 
 
-def named(annotation: object) -> str:
+def type_name(annotation: object) -> str:
     """Return an *annotation* without its modules."""
     text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
     return re.sub(r"\b(?:\w+\.)+(?=\w)", "", text)
 
 
-def renaming(mapper: Mapper[Any], name: str) -> str:
+def renaming_advice(mapper: Mapper[Any], name: str) -> str:
     """Return what to do about a field that is called as a column, but not as its attribute."""
     keys = [key for key, each in mapper.columns.items() if each.name == name]
     return f'Call the field {keys[0]}, with alias="{name}".' if keys else "Leave it out."
@@ -124,7 +124,7 @@ def renaming(mapper: Mapper[Any], name: str) -> str:
 class _Assignment:
     """A field whose value is assigned to a column."""
 
-    fields: Fields
+    fields: FieldValues
     name: str
     model: type[DeclarativeBase]
     column: Column[Any]
@@ -136,7 +136,7 @@ class _Assignment:
                 f"{self._place} is not for clients: {reason}. Leave {self.name} out of "
                 f"{self.fields.schema.__name__}."
             )
-        held = held_by(self.column, self._place)
+        held = column_values(self.column, self._place)
         if not held.exact:
             raise TypeError(
                 f"{self._place} is of the type {self.column.type!r}: SQLAlchemy takes true for 1 "
@@ -161,16 +161,16 @@ class _Assignment:
         reasons = {
             "the database computes it": self.column.computed is not None,
             "the database always makes it": self.column.identity and self.column.identity.always,
-            "the database keeps it": is_mark(self.column),
+            "the database keeps it": is_deleted_marker(self.column),
             "it counts the versions of a row": self.column is mapper.version_id_col,
             "it names the class of a row": self.column is mapper.polymorphic_on,
             "it is deferred, and a change is compared with it": is_deferred(mapper, self.column),
         }
         return next((reason for reason, is_so in reasons.items() if is_so), None)
 
-    def _check_leaf(self, leaf: Leaf, held: Held) -> None:
+    def _check_leaf(self, leaf: Leaf, held: ColumnValues) -> None:
         if not _fits(self.fields, leaf, held):
-            annotation = named(self.fields.schema.model_fields[self.name].annotation)
+            annotation = type_name(self.fields.schema.model_fields[self.name].annotation)
             raise TypeError(
                 f"{self._field} is {annotation}, and {self._place} holds {held}. Annotate the "
                 "field with that, or add a PlainSerializer that returns it."
@@ -178,7 +178,7 @@ class _Assignment:
         for each in leaf.choices:
             self._require_room(each)
 
-    def _check_default(self, held: Held) -> None:
+    def _check_default(self, held: ColumnValues) -> None:
         default: object = self.fields.schema.model_fields[self.name].default
         if default is PydanticUndefined:
             return
@@ -197,7 +197,7 @@ class _Assignment:
 
     def _require_room(self, value: object) -> None:
         """Raise `TypeError` for a *value* that is too large for the column."""
-        bounds = bounds_of(self.column)
+        bounds = column_bounds(self.column)
         match value:
             case str():
                 fits = len(value) <= bounds.get("str", {}).get("max_length", len(value))
@@ -214,7 +214,7 @@ class _Assignment:
             )
 
 
-def _fits(fields: Fields, leaf: Leaf, held: Held) -> bool:
+def _fits(fields: FieldValues, leaf: Leaf, held: ColumnValues) -> bool:
     """Tell whether both databases store a value of *leaf* as it is."""
     if leaf.kind is None or leaf.kind is NoneType:
         return leaf.kind is NoneType
@@ -232,7 +232,7 @@ def _fits(fields: Fields, leaf: Leaf, held: Held) -> bool:
     return _is_of(leaf.kind, held)
 
 
-def _is_json(fields: Fields, leaf: Leaf) -> bool:
+def _is_json(fields: FieldValues, leaf: Leaf) -> bool:
     """Tell whether a document has a value of *leaf* as it was, after it was stored."""
     if leaf.kind is dict and not all(_is_text(each) for each in fields.keys(leaf)):
         return False
@@ -248,7 +248,7 @@ def _is_text(leaf: Leaf) -> bool:
     return leaf.kind is not None and issubclass(leaf.kind, str)
 
 
-def _is_of(kind: type, held: Held) -> bool:
+def _is_of(kind: type, held: ColumnValues) -> bool:
     if held.is_json:
         return issubclass(kind, _IN_JSON)
     if kind in {bool, datetime}:  # which Python takes for an int and a date

@@ -16,11 +16,11 @@ from sqlalchemy.orm import (
     object_session,
 )
 
-from brickwork.database.errors import Written, missing
-from brickwork.models.soft_delete import Shown
+from brickwork.database.errors import FlushLog, reference_not_found
+from brickwork.models.soft_delete import DeletedFilter
 from brickwork.problems import Forbidden
-from brickwork.query.lookup import entity, every
-from brickwork.resource.references import Scopes, broken, referring
+from brickwork.query.lookup import base_statement, selected_model
+from brickwork.resource.references import ReferenceScopes, broken_reference, new_references
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -33,13 +33,13 @@ _State = InstanceState[Any]
 class Checking(Protocol):
     """A resource, which says what rows of its model may be."""
 
-    shown: Shown
+    deleted_filter: DeletedFilter
 
     def query(self) -> Select[Any]:
         """Return the rows of the resource."""
         ...
 
-    def references(self) -> Scopes:
+    def reference_scopes(self) -> ReferenceScopes:
         """Return the rows that an attribute may refer to."""
         ...
 
@@ -52,7 +52,7 @@ class _Flush:
         default_factory=list[tuple[DeclarativeBase, bool]]
     )
     """Each row, and whether it is new."""
-    scopes: dict[Checking, Scopes] = field(default_factory=dict[Checking, Scopes])
+    scopes: dict[Checking, ReferenceScopes] = field(default_factory=dict[Checking, ReferenceScopes])
     referring: dict[tuple[Checking, str], set[_State]] = field(
         default_factory=dict[tuple[Checking, str], set[_State]]
     )
@@ -62,9 +62,9 @@ class _Flush:
         """Take note of what *row* newly refers to."""
         for each in resources:
             if each not in self.scopes:
-                self.scopes[each] = each.references()
+                self.scopes[each] = each.reference_scopes()
             for name in self.scopes[each]:
-                found = referring(row, name, is_new=is_new)
+                found = new_references(row, name, is_new=is_new)
                 self.referring.setdefault((each, name), set()).update(found)
 
     def check(self, session: Session) -> None:
@@ -72,12 +72,16 @@ class _Flush:
         wrong = [
             (_model(each), local)
             for (each, name), found in self.referring.items()
-            if (local := broken(session, _model(each), name, found, self.scopes[each][name]))
+            if (
+                local := broken_reference(
+                    session, _model(each), name, found, self.scopes[each][name]
+                )
+            )
         ]
         if wrong:
-            written: Written = session.info.get("written", Written())
+            written: FlushLog = session.info.get("written", FlushLog())
             places = (written.places(inspect(model), local) for model, local in wrong)
-            raise missing({place for found in places for place in found})
+            raise reference_not_found({place for found in places for place in found})
 
 
 @dataclass(eq=False)
@@ -154,20 +158,20 @@ class _Checks:
                 raise Forbidden("A row would be out of your scope.")
 
 
-def register(session: AsyncSession, resource: Checking) -> None:
+def register_resource(session: AsyncSession, resource: Checking) -> None:
     """Have *session* hold the rows that it writes against *resource*, if it may write."""
     if session.info.get("writes") is not False:  # nor None, of a session that is not ours
         _checks(session).register(resource)
 
 
-def assign(session: AsyncSession, row: M, resource: Checking, *, wrote: bool = True) -> M:
+def assign_rows(session: AsyncSession, row: M, resource: Checking, *, wrote: bool = True) -> M:
     """Have *row* held against *resource*, which *wrote* it or read it; return the row."""
     if session.info.get("writes") is not False:
         _checks(session).assign(row, resource, wrote=wrote)
     return row
 
 
-def release(session: AsyncSession, row: DeclarativeBase) -> None:
+def release_row(session: AsyncSession, row: DeclarativeBase) -> None:
     """Let *row* be out of scope when it is written, since it is deleted."""
     _checks(session).leaving.add(inspect(row))
 
@@ -194,13 +198,14 @@ def _known(session: Session) -> _Checks | None:
 
 def _is_outside(session: Session, resource: Checking, keys: set[_Key]) -> bool:
     """Tell whether a row with one of *keys* exists, and not among the rows of *resource*."""
-    shown, resource.shown = resource.shown, "include"  # deletion takes no row out of the scope
+    # Deletion takes no row out of the scope.
+    before, resource.deleted_filter = resource.deleted_filter, "include"
     try:
         scope = resource.query()
     finally:
-        resource.shown = shown
+        resource.deleted_filter = before
     model = _model(resource)
-    if scope is every(model, "include"):
+    if scope is base_statement(model, "include"):
         return False
     if not (absent := keys - _found(session, scope, keys)):
         return False
@@ -215,7 +220,7 @@ def _model(resource: Checking) -> type[DeclarativeBase]:
 
 def _found(session: Session, rows: Select[Any], keys: Iterable[_Key]) -> set[_Key]:
     """Return those of *keys* that *rows* have."""
-    source: Any = entity(rows)
+    source: Any = selected_model(rows)
     mapper = inspect(source).mapper
     names = [mapper.get_property_by_column(each).key for each in mapper.primary_key]
     columns = [getattr(source, name) for name in names]

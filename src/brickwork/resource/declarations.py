@@ -12,14 +12,14 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapper
 
 from brickwork.models.model import Versioned, is_mapped
-from brickwork.models.soft_delete import is_soft
+from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.query.keys import key_type, primary_key
-from brickwork.query.list_query import ListQuery, model_of, require_sortable
-from brickwork.query.ordering import order
+from brickwork.query.list_query import ListQuery, listed_model, require_sortable
+from brickwork.query.ordering import make_order
 from brickwork.resource import assignments, outputs
 from brickwork.resource.resource import Resource
-from brickwork.schemas.derived import fitted
-from brickwork.schemas.field_values import Fields
+from brickwork.schemas.derived import fit_to_model
+from brickwork.schemas.field_values import FieldValues
 from brickwork.schemas.schema import Schema
 from brickwork.signatures import check_fields
 
@@ -49,14 +49,14 @@ class Declaration(Generic[M]):
         check_fields(self.resource, Resource)
         key_type(self.model)
         for each in (self.create, self.update):
-            assignments.check(each, self.model)
+            assignments.check_assignments(each, self.model)
         self._check_partial()
         self._check_table()
         self._check_versions()
         if self._creates:
             self._check_new_rows()
-        written = outputs.Written([*self._inputs()], self._nulls)
-        outputs.check(self.read, self.model, written)
+        written = outputs.WrittenFields([*self._inputs()], self._nulls)
+        outputs.check_outputs(self.read, self.model, written)
         self._check_query()
 
     @property
@@ -73,12 +73,12 @@ class Declaration(Generic[M]):
     @cached_property
     def created(self) -> type[Schema]:
         """The schema of a new row, no wider than the columns."""
-        return fitted(self.create, self.model)
+        return fit_to_model(self.create, self.model)
 
     @cached_property
     def updated(self) -> type[Schema]:
         """The schema of a change, no wider than the columns."""
-        return fitted(self.update, self.model, patches=True)
+        return fit_to_model(self.update, self.model, patches=True)
 
     @property
     def _mapper(self) -> Mapper[M]:
@@ -86,14 +86,14 @@ class Declaration(Generic[M]):
 
     @property
     def _creates(self) -> bool:
-        upserts = self.resource.upserts and "replace" in self.operations
+        upserts = self.resource.allow_upsert and "replace" in self.operations
         return upserts or bool(_CREATING & {*self.operations})
 
-    def _inputs(self) -> Iterator[Fields]:
+    def _inputs(self) -> Iterator[FieldValues]:
         if self._creates or "replace" in self.operations:
-            yield Fields(self.created)
+            yield FieldValues(self.created)
         if _UPDATING & {*self.operations}:
-            yield Fields(self.updated)
+            yield FieldValues(self.updated)
 
     def _check_partial(self) -> None:
         fields = self.update.model_fields.values()
@@ -125,19 +125,21 @@ class Declaration(Generic[M]):
 
     def _check_versions(self) -> None:
         resource = self.resource
-        if resource.require_match and not (self._is_read_only or issubclass(self.model, Versioned)):
+        if resource.require_if_match and not (
+            self._is_read_only or issubclass(self.model, Versioned)
+        ):
             raise TypeError(
-                f"{resource.__name__}.require_match is true, and no version of a row can be named. "
-                f"Let {self.model.__name__} inherit from Versioned."
+                f"{resource.__name__}.require_if_match is true, and no version of a row can be "
+                f"named. Let {self.model.__name__} inherit from Versioned."
             )
 
     def _check_new_rows(self) -> None:
         """Raise `TypeError` where no body of a POST, or of a PUT, could be stored."""
         key = primary_key(self.model).key
-        if self.resource.upserts and key not in self.create.model_fields:
+        if self.resource.allow_upsert and key not in self.create.model_fields:
             raise TypeError(
-                f"{self.resource.__name__}.upserts is true, and a PUT cannot give a new row its "
-                f"key: {self.create.__name__} has no field {key}. Add it."
+                f"{self.resource.__name__}.allow_upsert is true, and a PUT cannot give a new row "
+                f"its key: {self.create.__name__} has no field {key}. Add it."
             )
         try:
             signature(self.model).bind(**dict.fromkeys(self.create.model_fields))
@@ -215,7 +217,7 @@ class Declaration(Generic[M]):
 
     def _check_query(self) -> None:
         query = self.query
-        listed = model_of(query)
+        listed = listed_model(query)
         if listed is None and query.model_fields.keys() > ListQuery.model_fields.keys():
             raise TypeError(
                 f"{query.__name__} has filters, and names no model. Let it inherit from "
@@ -226,7 +228,7 @@ class Declaration(Generic[M]):
                 f"{query.__name__} lists {listed.__name__}, and {self.resource.__name__} has "
                 f"{self.model.__name__}. Let it inherit from ListQuery[{self.model.__name__}]."
             )
-        if is_soft(self.model) and "deleted" in query.model_fields:
+        if is_soft_deletable(self.model) and "deleted" in query.model_fields:
             raise TypeError(
                 f"{query.__name__}.deleted is the parameter that shows deleted rows of a "
                 "SoftDelete. Call the filter deleted__eq."
@@ -239,13 +241,13 @@ class Declaration(Generic[M]):
             keys = self.query().sort_keys()
         except ValidationError:  # a parameter is required
             return
-        for each in order(self.model, keys).keys[:-1]:
+        for each in make_order(self.model, keys).keys[:-1]:
             require_sortable(f"{self.query.__name__}.sort_keys", each.attribute)
 
 
 def _require_class(kind: object, base: type[object], place: str) -> None:
     if not assignments.is_class(kind, base):
-        name = assignments.named(kind)
+        name = assignments.type_name(kind)
         raise TypeError(f"{place} is {name}. Give crud_router a class that is a {base.__name__}.")
 
 

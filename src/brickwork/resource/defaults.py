@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, event, inspect, literal_column, null
 from sqlalchemy.orm import DeclarativeBase, InstanceState, Mapper
 from sqlalchemy.orm.attributes import set_committed_value
 
-from brickwork.tracking.changes import columns
+from brickwork.tracking.changes import mapped_columns
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -36,7 +36,9 @@ def new_row(model: type[M], data: BaseModel, fields: Collection[str]) -> M:
     return row
 
 
-def replaced(row: DeclarativeBase, data: BaseModel, fields: Collection[str]) -> dict[str, Any]:
+def replacement_values(
+    row: DeclarativeBase, data: BaseModel, fields: Collection[str]
+) -> dict[str, Any]:
     """Return the values for *fields* of a *row* that *data* replaces.
 
     A field that the client left out has the value that a new row would have. A default that only
@@ -45,7 +47,7 @@ def replaced(row: DeclarativeBase, data: BaseModel, fields: Collection[str]) -> 
     values = data.model_dump(include={*fields})
     model = type(row)
     for name in _left_out(model, data, fields):
-        values[name] = _default(columns(model)[_with_default(model)[name]], values)
+        values[name] = _default(mapped_columns(model)[_with_default(model)[name]], values)
     return values
 
 
@@ -72,7 +74,7 @@ def _with_default(model: type[DeclarativeBase]) -> Mapping[str, str]:
     """Return the attributes of columns with a default, except the key, by every name they have."""
     own = {
         name: name
-        for name, each in columns(model).items()
+        for name, each in mapped_columns(model).items()
         if not each.primary_key
         if each.default is not None or each.server_default is not None
     }
@@ -94,7 +96,7 @@ def _set_nulls(_: Mapper[Any], _c: Connection, row: DeclarativeBase) -> None:
     state.info[_NULLS] = {name for name in names if _is_null(state.dict.get(name))}
     for name in state.info[_NULLS]:
         # None would ask SQLAlchemy for the default, unless the type stores None by itself.
-        if not columns(type(row))[name].type.should_evaluate_none:
+        if not mapped_columns(type(row))[name].type.should_evaluate_none:
             state.dict[name] = _NULL  # which no validator of the model sees
 
 

@@ -7,19 +7,19 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, TypeAdapter
 from sqlalchemy.orm import DeclarativeBase
 
-from brickwork.problems import Fault, Invalid
-from brickwork.query.embedding import Embedding
+from brickwork.problems import ErrorDetail, UnprocessableContent
+from brickwork.query.embedding import EmbeddedFields
 from brickwork.query.keys import BATCH, primary_key
 from brickwork.query.list_query import ListQuery
 from brickwork.resource.resource import Resource
-from brickwork.schemas.names import place_of
+from brickwork.schemas.names import field_pointer
 from brickwork.schemas.schema import Schema
 
 M = TypeVar("M", bound=DeclarativeBase)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shape(Generic[M]):
+class ResourceDefinition(Generic[M]):
     """What the endpoints of one resource differ in: its steps and its schemas."""
 
     resource: type[Resource[M]]
@@ -30,7 +30,7 @@ class Shape(Generic[M]):
     replace: type[Schema]
     change: type[Schema]
     query: type[ListQuery[M]]
-    embedded: Embedding
+    embedded: EmbeddedFields
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
@@ -43,9 +43,11 @@ class Shape(Generic[M]):
         return key
 
     def require_path(self, row: DeclarativeBase) -> None:
-        """Raise `Invalid` for the key of a new *row* that no path could name."""
+        """Raise `UnprocessableContent` for the key of a new *row* that no path could name."""
         key = self.key(row)
         if isinstance(key, str) and (key in {"", ".", "..", BATCH} or "/" in key):
             text = f"This cannot be a key, which is a segment of a path and not {BATCH}."
-            place = place_of(primary_key(self.model).key, self.create)
-            raise Invalid(text, errors=[Fault(code="no_path", detail=text, pointer=place)])
+            place = field_pointer(primary_key(self.model).key, self.create)
+            raise UnprocessableContent(
+                text, errors=[ErrorDetail(code="no_path", detail=text, pointer=place)]
+            )

@@ -22,24 +22,26 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.types import NullType
 
-from brickwork.models.columns import Held, held_by
-from brickwork.models.model import is_mark
-from brickwork.models.soft_delete import visible
-from brickwork.resource.assignments import has_attribute, is_deferred, named, renaming
-from brickwork.schemas.comparisons import Comparison, shows
-from brickwork.schemas.field_values import Fields, Leaf
-from brickwork.schemas.schema import schema_in
+from brickwork.models.columns import ColumnValues, column_values
+from brickwork.models.model import is_deleted_marker
+from brickwork.models.soft_delete import soft_delete_conditions
+from brickwork.resource.assignments import has_attribute, is_deferred, renaming_advice, type_name
+from brickwork.schemas.comparisons import Comparison, accepts_values_of
+from brickwork.schemas.field_values import FieldValues, Leaf
+from brickwork.schemas.schema import nested_schema
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenFields:
     """The values that requests write: the fields of inputs, and columns that stay NULL."""
 
-    inputs: Sequence[Fields] = ()
+    inputs: Sequence[FieldValues] = ()
     nulls: Collection[str] = field(default=())
 
 
-def check(read: type[BaseModel], model: type[DeclarativeBase], written: Written) -> None:
+def check_outputs(
+    read: type[BaseModel], model: type[DeclarativeBase], written: WrittenFields
+) -> None:
     """Raise `TypeError` for a *read* schema that cannot show each row that was *written*.
 
     A schema whose validator is given the row itself is not checked.
@@ -50,10 +52,10 @@ def check(read: type[BaseModel], model: type[DeclarativeBase], written: Written)
 def _check(
     read: type[BaseModel],
     model: type[DeclarativeBase],
-    written: Written,
+    written: WrittenFields,
     outer: Sequence[type[BaseModel]],
 ) -> None:
-    fields = Fields(read)
+    fields = FieldValues(read)
     if fields.is_read_by_code or read in outer:
         return
     for name in read.model_fields:
@@ -61,7 +63,7 @@ def _check(
             _Answer(fields, name, model, source, written, (*outer, read)).check()
 
 
-def _source(fields: Fields, name: str, model: type[DeclarativeBase]) -> str | None:
+def _source(fields: FieldValues, name: str, model: type[DeclarativeBase]) -> str | None:
     """Return the attribute that the field *name* shows; None where its default is shown."""
     info = fields.schema.model_fields[name]
     names = [*_names(fields.schema, name, info)]
@@ -108,11 +110,11 @@ def _aliases(alias: str | AliasPath | AliasChoices | None) -> Iterator[str]:
 class _Answer:
     """A field that shows an attribute of a row."""
 
-    fields: Fields
+    fields: FieldValues
     name: str
     model: type[DeclarativeBase]
     source: str
-    written: Written
+    written: WrittenFields
     outer: Sequence[type[BaseModel]]
 
     def check(self) -> None:
@@ -129,7 +131,7 @@ class _Answer:
         elif self.source not in mapper.composites and not self._is_value():
             raise TypeError(
                 f"{self._place} is neither a column nor a property: {self._field} cannot show it. "
-                f"{renaming(mapper, self.source).replace('alias', 'serialization_alias')}"
+                f"{renaming_advice(mapper, self.source).replace('alias', 'serialization_alias')}"
             )
 
     @property
@@ -146,7 +148,7 @@ class _Answer:
 
     @property
     def _annotation(self) -> str:
-        return named(self.fields.schema.model_fields[self.name].annotation)
+        return type_name(self.fields.schema.model_fields[self.name].annotation)
 
     @cached_property
     def _leaves(self) -> Sequence[Leaf]:
@@ -169,14 +171,14 @@ class _Answer:
             )
         if isinstance(column.type, NullType) and not isinstance(column, Column):
             return  # an expression of which SQLAlchemy knows no type
-        self._check_values(held_by(column, self._place))
+        self._check_values(column_values(column, self._place))
         if isinstance(column, Column) and column.nullable and not self._admits_null:
             self._check_null()
 
-    def _check_values(self, held: Held) -> None:
+    def _check_values(self, held: ColumnValues) -> None:
         if isinstance(self.fields.schema.model_fields[self.name].validation_alias, AliasPath):
             return  # it shows a part of the value
-        if not any(shows(self.fields, each, held) for each in self._leaves):
+        if not any(accepts_values_of(self.fields, each, held) for each in self._leaves):
             raise TypeError(
                 f"{self._field} is {self._annotation}, and {self._place} holds {held}. Annotate "
                 "the field with that."
@@ -199,14 +201,14 @@ class _Answer:
                 f"Annotate it {self._annotation} | None."
             )
 
-    def _inputs(self) -> Iterator[Fields]:
+    def _inputs(self) -> Iterator[FieldValues]:
         """Yield the inputs that give the attribute a value."""
         for each in self.written.inputs:
             if self.source in each.schema.model_fields:
                 yield each
 
     def _check_relationship(self, relationship: RelationshipProperty[Any]) -> None:
-        shown = schema_in(self.fields.schema.model_fields[self.name].annotation)
+        shown = nested_schema(self.fields.schema.model_fields[self.name].annotation)
         many = relationship.uselist
         if shown is None:
             raise TypeError(
@@ -232,7 +234,7 @@ class _Answer:
                 f"{self._field} is never null, and {self._place} may refer to no row. Annotate it "
                 f"{self._annotation} | None."
             )
-        _check(shown, relationship.mapper.class_, Written(), self.outer)
+        _check(shown, relationship.mapper.class_, WrittenFields(), self.outer)
 
 
 _CONSTANTS: Final = (str, int, float, bool, UUID, date, time, Enum, tuple, list, dict)
@@ -245,4 +247,6 @@ def _may_be_absent(relationship: RelationshipProperty[Any]) -> bool:
     local = relationship.local_columns
     if any(getattr(each, "nullable", True) for each in local):
         return True
-    return bool(visible(relationship.mapper.class_)) and not any(map(is_mark, local))
+    return bool(soft_delete_conditions(relationship.mapper.class_)) and not any(
+        map(is_deleted_marker, local)
+    )

@@ -15,18 +15,20 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.orm.attributes import get_history
 
-from brickwork.models.model import is_mark
-from brickwork.query.lookup import entity
-from brickwork.tracking.changes import stored
+from brickwork.models.model import is_deleted_marker
+from brickwork.query.lookup import selected_model
+from brickwork.tracking.changes import stored_values
 
-Scopes: TypeAlias = Mapping[str, Select[Any]]
+ReferenceScopes: TypeAlias = Mapping[str, Select[Any]]
 """By the attribute that refers, the rows that it may refer to."""
 
 _UNLOADED: Final = PassiveFlag.PASSIVE_NO_INITIALIZE | PassiveFlag.INCLUDE_PENDING_MUTATIONS
 """How the history of an attribute is asked for: nothing is loaded, and no addition is lost."""
 
 
-def referring(row: DeclarativeBase, name: str, *, is_new: bool) -> Iterator[InstanceState[Any]]:
+def new_references(
+    row: DeclarativeBase, name: str, *, is_new: bool
+) -> Iterator[InstanceState[Any]]:
     """Yield the rows that tell what *row* newly refers to by its attribute *name*.
 
     These are the rows that were added to a collection, else *row* itself, for its foreign key. The
@@ -41,7 +43,7 @@ def referring(row: DeclarativeBase, name: str, *, is_new: bool) -> Iterator[Inst
         yield inspect(row)
 
 
-def broken(
+def broken_reference(
     session: Session,
     model: type[DeclarativeBase],
     name: str,
@@ -59,12 +61,12 @@ def broken(
         wanted = {(each.identity or (None,))[0] for each in referring}
     else:
         local = _local(mapper, name)
-        key = _remote(mapper, local, inspect(entity(scope)).mapper)
+        key = _remote(mapper, local, inspect(selected_model(scope)).mapper)
         rows = (cast("DeclarativeBase", each.obj()) for each in referring)
-        wanted = {stored(row, [local])[local] for row in rows}
+        wanted = {stored_values(row, [local])[local] for row in rows}
     if not (wanted := wanted - {None}):
         return None
-    column = getattr(entity(scope), key)
+    column = getattr(selected_model(scope), key)
     only = scope.with_only_columns(column, maintain_column_froms=True).order_by(None)
     found = session.scalars(only.where(column.in_(wanted)))
     return None if wanted.issubset(found) else local
@@ -73,8 +75,8 @@ def broken(
 def _relationship(mapper: Mapper[Any], name: str) -> RelationshipProperty[Any] | None:
     if name not in mapper.attrs:
         raise TypeError(
-            f"references() names {name}, which {mapper.class_.__name__} does not have: name a "
-            "column or a relationship of the model."
+            f"reference_scopes() names {name}, which {mapper.class_.__name__} does not have: name "
+            "a column or a relationship of the model."
         )
     found = mapper.attrs[name]
     return found if isinstance(found, RelationshipProperty) else None
@@ -84,11 +86,11 @@ def _local(mapper: Mapper[Any], name: str) -> str:
     """Return the attribute of the foreign key that *name* is, or that its relationship uses."""
     if (relationship := _relationship(mapper, name)) is None:
         return name
-    own = [each for each in relationship.local_columns if not is_mark(each)]
+    own = [each for each in relationship.local_columns if not is_deleted_marker(each)]
     if relationship.direction is not RelationshipDirection.MANYTOONE or len(own) != 1:
         raise TypeError(
-            f"references() names {mapper.class_.__name__}.{name}, which is not one foreign key: "
-            "name its columns."
+            f"reference_scopes() names {mapper.class_.__name__}.{name}, which is not one foreign "
+            "key: name its columns."
         )
     return mapper.get_property_by_column(own[0]).key
 

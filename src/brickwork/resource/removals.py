@@ -16,7 +16,7 @@ _UNLOADED: Final = {"dynamic", "write_only"}
 """The ways to load a relationship that keep no rows."""
 
 
-def leave_references(session: AsyncSession) -> None:
+def leave_references_to_database(session: AsyncSession) -> None:
     """Have *session* leave the references to rows that it removes to the database.
 
     SQLAlchemy would set them to NULL where a relationship has no cascade. Then a foreign key could

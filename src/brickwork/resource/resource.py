@@ -10,18 +10,23 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.orm.interfaces import ORMOption
 from typing_extensions import dataclass_transform, get_original_bases, override
 
-from brickwork.database.database import Isolation, Session, begin_snapshot, strongest
+from brickwork.database.database import (
+    IsolationLevel,
+    SessionDep,
+    begin_snapshot,
+    strictest_isolation,
+)
 from brickwork.models.model import now
-from brickwork.models.soft_delete import Shown, soft
+from brickwork.models.soft_delete import DeletedFilter, as_soft_deletable
 from brickwork.problems import NotFound
 from brickwork.query.list_query import ListQuery
-from brickwork.query.lookup import Page, every, get_all, get_or_404, paginate, stream
+from brickwork.query.lookup import Page, base_statement, get_all, get_or_404, paginate, stream
 from brickwork.resource.changes import apply_changes
-from brickwork.resource.checks import assign, register, release
-from brickwork.resource.references import Scopes
-from brickwork.resource.removals import leave_references
+from brickwork.resource.checks import assign_rows, register_resource, release_row
+from brickwork.resource.references import ReferenceScopes
+from brickwork.resource.removals import leave_references_to_database
 from brickwork.signatures import check_fields, check_methods, methods_of
-from brickwork.tracking.audit import AuditEntry, entries_of
+from brickwork.tracking.audit import AuditEntry, history_statement
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -49,18 +54,18 @@ class Resource(Generic[M]):
     the flush to their caller; they know no HTTP, so a script may use a resource as well.
     """
 
-    session: Session
+    session: SessionDep
     model = _ModelOf()
-    loads: Sequence[ORMOption] = field(default=(), init=False)
+    load_options: Sequence[ORMOption] = field(default=(), init=False)
     """What `page` and `get` load with the rows, since the answer shows it; the router sets it."""
-    shown: Shown = field(default="live", init=False)
-    """Which rows `query` shows; `reveal` changes it."""
+    deleted_filter: DeletedFilter = field(default="exclude", init=False)
+    """Which rows `query` shows; `include_deleted` changes it."""
 
-    require_match: ClassVar[bool] = False
+    require_if_match: ClassVar[bool] = False
     """Whether a row is changed only by those who say with If-Match which version they mean."""
-    upserts: ClassVar[bool] = False
+    allow_upsert: ClassVar[bool] = False
     """Whether PUT creates a row that is not there; its key is one that clients choose."""
-    isolation: ClassVar[Isolation | None] = None
+    isolation_level: ClassVar[IsolationLevel | None] = None
     """How far the transactions that change rows are kept apart, if not as others are."""
 
     @override
@@ -70,9 +75,11 @@ class Resource(Generic[M]):
         check_methods(cls, Resource, methods_of(Resource))
         with suppress(NameError):  # an annotation names what is defined later
             check_fields(cls, Resource)
-        if cls.isolation not in {None, *get_args(Isolation)}:
-            known = ", ".join(map(repr, get_args(Isolation)))
-            raise TypeError(f"{cls.__name__}.isolation is {cls.isolation!r}: use one of {known}.")
+        if cls.isolation_level not in {None, *get_args(IsolationLevel)}:
+            known = ", ".join(map(repr, get_args(IsolationLevel)))
+            raise TypeError(
+                f"{cls.__name__}.isolation_level is {cls.isolation_level!r}: use one of {known}."
+            )
 
     def __post_init__(self) -> None:
         """Have what the session writes laid to whom `actor` names, and kept apart as wanted."""
@@ -80,17 +87,17 @@ class Resource(Generic[M]):
             self.session.info["actor"] = actor
         if self.session.info.get("writes"):
             self._isolate()
-            leave_references(self.session)
-        register(self.session, self)
+            leave_references_to_database(self.session)
+        register_resource(self.session, self)
 
     def _isolate(self) -> None:
         known = self.session.info.get("isolation")
-        if (wanted := strongest((known, self.isolation))) == known:
+        if (wanted := strictest_isolation((known, self.isolation_level))) == known:
             return
         if self.session.in_transaction():
             raise TypeError(
                 f"{type(self).__name__} is to be {wanted}, and its transaction has begun: give the "
-                "router of this endpoint route_class=brickwork.Route, which looks ahead."
+                "router of this endpoint route_class=brickwork.StrictRoute, which looks ahead."
             )
         self.session.info["isolation"] = wanted
 
@@ -100,9 +107,9 @@ class Resource(Generic[M]):
 
     def query(self) -> Select[M]:
         """Return where every read and every write starts; override to narrow them all."""
-        return every(type(self).model, self.shown)
+        return base_statement(type(self).model, self.deleted_filter)
 
-    def references(self) -> Scopes:
+    def reference_scopes(self) -> ReferenceScopes:
         """Return the rows that each attribute may refer to, where those are not all.
 
         Override it as `return {"article_id": self.articles.query()}`, with a field
@@ -111,41 +118,41 @@ class Resource(Generic[M]):
         """
         return {}
 
-    async def reveal(self, shown: Shown, /) -> None:
+    async def include_deleted(self, deleted_filter: DeletedFilter, /) -> None:
         """Have `query` show deleted rows too, or alone; override to refuse those who may not."""
-        self.shown = shown
+        self.deleted_filter = deleted_filter
 
     def _loaded(self) -> Select[M]:
         """Return the rows, with what the answer shows; a change reads that when it is made."""
-        reads = self.loads and not self.session.info.get("writes")
-        return self.query().options(*self.loads) if reads else self.query()
+        reads = self.load_options and not self.session.info.get("writes")
+        return self.query().options(*self.load_options) if reads else self.query()
 
-    async def page(self, at: ListQuery[M], /) -> Page[M]:
+    async def page(self, params: ListQuery[M], /) -> Page[M]:
         """Return a page of the list; override to change how it is read."""
-        return await paginate(self.session, self._loaded(), at)
+        return await paginate(self.session, self._loaded(), params)
 
-    async def export(self, at: ListQuery[M], /) -> AsyncGenerator[M]:
+    async def export(self, params: ListQuery[M], /) -> AsyncGenerator[M]:
         """Yield the rows of all pages of the list, in one transaction.
 
         Override it where you override `page` or `get`: the list is no export until you do.
         """
         await begin_snapshot(self.session)
-        async with aclosing(stream(self.session, self._loaded(), at)) as rows:
+        async with aclosing(stream(self.session, self._loaded(), params)) as rows:
             async for row in rows:
                 yield row
 
     async def get(self, key: object, /) -> M:
         """Return the row with this key; raises `NotFound`. Override to check who may see it."""
         row = await get_or_404(self.session, self._loaded(), key)
-        return assign(self.session, row, self, wrote=False)
+        return assign_rows(self.session, row, self, wrote=False)
 
-    async def many(self, keys: Sequence[object], /) -> list[M | None]:
+    async def get_many(self, keys: Sequence[object], /) -> list[M | None]:
         """Return the row of each key, None where there is none; as `get` would, at once."""
         if type(self).get is Resource[M].get:
             found = await get_all(self.session, self._loaded(), keys)
             for row in found:
                 if row is not None:
-                    assign(self.session, row, self, wrote=False)
+                    assign_rows(self.session, row, self, wrote=False)
             return found
         return [await self._found(key) for key in keys]
 
@@ -155,31 +162,31 @@ class Resource(Generic[M]):
         except NotFound:
             return None
 
-    async def history(self, key: object, at: ListQuery[AuditEntry], /) -> Page[AuditEntry]:
+    async def history(self, key: object, params: ListQuery[AuditEntry], /) -> Page[AuditEntry]:
         """Return a page of what was done to the row; override to check who may see it."""
         row = await self.get(key)
-        return await paginate(self.session, entries_of(row), at)
+        return await paginate(self.session, history_statement(row), params)
 
     async def create(self, row: M, /) -> None:
         """Add *row*; override to complete it first, or to write what goes with it."""
-        self.session.add(assign(self.session, row, self))
+        self.session.add(assign_rows(self.session, row, self))
 
     async def update(self, row: M, /, changes: Mapping[str, Any]) -> None:
         """Set the attributes of *row* that *changes* names; override to check or add to them."""
-        apply_changes(assign(self.session, row, self), changes)
+        apply_changes(assign_rows(self.session, row, self), changes)
 
     async def delete(self, row: M, /) -> None:
         """Remove *row*, or mark it where it is a `SoftDelete`; override to refuse."""
-        release(self.session, row)
-        if marked := soft(row):
+        release_row(self.session, row)
+        if marked := as_soft_deletable(row):
             marked.deleted_at = now()
         else:
             await self.session.delete(row)
 
     async def restore(self, row: M, /) -> None:
         """Take the mark of a deleted *row* away; override to refuse, or to check it anew."""
-        assign(self.session, row, self)
-        if marked := soft(row):
+        assign_rows(self.session, row, self)
+        if marked := as_soft_deletable(row):
             marked.deleted_at = None
 
     async def purge(self, row: M, /) -> None:

@@ -7,17 +7,19 @@ from enum import Enum
 from types import NoneType
 from typing import Any, Final
 
-from brickwork.models.columns import Held
-from brickwork.schemas.field_values import Fields, Leaf, Node, fields_of
+from brickwork.models.columns import ColumnValues
+from brickwork.schemas.field_values import FieldValues, Leaf, Node, field_values
 
 
-def shows(fields: Fields, leaf: Leaf, held: Held) -> bool:
+def accepts_values_of(fields: FieldValues, leaf: Leaf, held: ColumnValues) -> bool:
     """Tell whether a field with *leaf* can show the values that a column holds."""
     if leaf.open or leaf.kind is object or held.kind is object:
         return True
     if held.items:
         items = [*fields.within(leaf)]
-        return leaf.kind is list and any(shows(fields, each, held.items) for each in items)
+        return leaf.kind is list and any(
+            accepts_values_of(fields, each, held.items) for each in items
+        )
     if leaf.kind is None:
         return held.kind is str
     if leaf.kind is NoneType or leaf.node.get("tz_constraint") == "naive":
@@ -45,8 +47,8 @@ def _plain(choice: object) -> object:
 class Comparison:
     """The fields of *shown*, which answers have, and those of *sent*, which requests have."""
 
-    shown: Fields
-    sent: Fields
+    shown: FieldValues
+    sent: FieldValues
     _known: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
 
     def covers(self, shown: Node, sent: Node, *, null: bool = True) -> bool:
@@ -85,7 +87,7 @@ class Comparison:
         return all(self.covers(*each) for each in parts)
 
     def _covers_fields(self, shown: Node, sent: Node) -> bool:
-        wide, narrow = fields_of(shown), fields_of(sent)
+        wide, narrow = field_values(shown), field_values(sent)
         return all(
             self.covers(each["schema"], narrow[name]["schema"])
             if name in narrow

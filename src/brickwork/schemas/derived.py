@@ -19,10 +19,10 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeEngine
 
-from brickwork.models.columns import held_by, is_plain, variants
+from brickwork.models.columns import column_values, is_native_type, type_variants
 from brickwork.models.model import Versioned
 from brickwork.schemas.names import output_name, output_names
-from brickwork.schemas.schema import Schema, optional, schema_in
+from brickwork.schemas.schema import Schema, make_optional, nested_schema
 from brickwork.schemas.strictness import INT64, Bounds
 
 S = TypeVar("S", bound=Schema)
@@ -30,13 +30,15 @@ S = TypeVar("S", bound=Schema)
 _INTEGERS: Final = {SmallInteger: 2**15, BigInteger: INT64[1] + 1, Integer: 2**31}
 
 
-def fitted(schema: type[S], model: type[DeclarativeBase], *, patches: bool = False) -> type[S]:
+def fit_to_model(
+    schema: type[S], model: type[DeclarativeBase], *, patches: bool = False
+) -> type[S]:
     """Return *schema*, no field of it wider than the column of *model* that is to hold it.
 
     With *patches*, it is the schema of a PATCH, in which objects are merge patches.
     """
     columns = {name: stored_in(model, name) for name in schema.model_fields}
-    bounds = {name: bounds_of(each) for name, each in columns.items() if each is not None}
+    bounds = {name: column_bounds(each) for name, each in columns.items() if each is not None}
     return create_model(
         schema.__name__,
         __base__=schema,
@@ -56,9 +58,9 @@ def stored_in(model: type[DeclarativeBase], name: str) -> Column[Any] | None:
     return column if isinstance(column, Column) else None
 
 
-def bounds_of(column: Column[Any]) -> Bounds:
+def column_bounds(column: Column[Any]) -> Bounds:
     """Return what *column* can hold of text and of integers, in the terms of a core schema."""
-    on_sqlite, on_postgresql = map(_bounds, variants(column.type))
+    on_sqlite, on_postgresql = map(_bounds, type_variants(column.type))
     # Integers of SQLite have 64 bits, whatever the column is.
     found = {**on_postgresql}
     if "str" in on_sqlite:
@@ -70,7 +72,7 @@ def bounds_of(column: Column[Any]) -> Bounds:
 def _bounds(kind: TypeEngine[Any]) -> Bounds:
     """Return what *kind* can hold, without its variants."""
     if isinstance(kind, TypeDecorator):
-        return _bounds(kind.impl_instance) if is_plain(kind) else {}
+        return _bounds(kind.impl_instance) if is_native_type(kind) else {}
     if isinstance(kind, ARRAY):
         return _bounds(kind.item_type)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
     if isinstance(kind, String) and kind.length is not None:
@@ -81,13 +83,16 @@ def _bounds(kind: TypeEngine[Any]) -> Bounds:
     return {}
 
 
-def replacement(create: type[Schema], read: type[BaseModel]) -> type[Schema]:
+def replace_schema(create: type[Schema], read: type[BaseModel]) -> type[Schema]:
     """Return the schema of a PUT: *create*, and what only *read* has, which may be left out.
 
     What is shown of other rows is JSON here, to be compared with what would be shown.
     """
     fields: dict[str, Any] = {
-        name: (Any if schema_in(field.annotation) else field.annotation, _read_only(name, field))
+        name: (
+            Any if nested_schema(field.annotation) else field.annotation,
+            _read_only(name, field),
+        )
         for name, field in read.model_fields.items()
         if name not in create.model_fields
     }
@@ -101,14 +106,14 @@ def _read_only(name: str, field: FieldInfo) -> FieldInfo:
     It has the name that answers show.
     """
     shown = output_name(name, field)
-    field = optional(field)
+    field = make_optional(field)
     field.alias = field.validation_alias = field.serialization_alias = shown
     field.alias_priority = 2  # above that of a generator
     field.json_schema_extra = {"readOnly": True}
     return field
 
 
-def batched(
+def batch_update_schema(
     update: type[Schema], read: type[BaseModel], model: type[DeclarativeBase]
 ) -> type[Schema]:
     """Return the schema of an item of a batch of changes: *update*, and which row it is for.
@@ -118,7 +123,7 @@ def batched(
     shown = output_names(read)
     key = inspect(model).primary_key[0]
     name = inspect(model).get_property_by_column(key).key
-    kind = held_by(key, f"{model.__name__}.{name}").kind
+    kind = column_values(key, f"{model.__name__}.{name}").kind
     fields: dict[str, Any] = {name: (kind, Field(alias=shown.get(name)))}
     if issubclass(model, Versioned):
         unknown = Field(default_factory=lambda: None, alias=shown.get("version"))
@@ -128,7 +133,7 @@ def batched(
 
 
 @cache
-def revealing(read: type[BaseModel]) -> type[BaseModel]:
+def with_deleted_at(read: type[BaseModel]) -> type[BaseModel]:
     """Return *read* with the instant at which a row was deleted."""
     fields: dict[str, Any] = {"deleted_at": (datetime | None, ...)}
     name = "Deleted" + read.__name__

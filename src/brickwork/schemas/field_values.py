@@ -74,7 +74,7 @@ class Leaf:
     open: bool = False
 
 
-class Fields:
+class FieldValues:
     """The fields of *schema*, and the values that they accept."""
 
     def __init__(self, schema: type[BaseModel]) -> None:
@@ -149,7 +149,7 @@ class Fields:
 
     @cached_property
     def _fields(self) -> Mapping[str, Node]:
-        return fields_of(self._model)
+        return field_values(self._model)
 
     @cached_property
     def _definitions(self) -> Mapping[str, Node]:
@@ -194,7 +194,7 @@ def _unlabelled(choice: Any) -> Node:
     return cast("Node", choice[0] if type(choice) is tuple else choice)
 
 
-def fields_of(model: Node) -> Mapping[str, Node]:
+def field_values(model: Node) -> Mapping[str, Node]:
     """Return the fields of the node of a model, by their names."""
     node: Node = model["schema"]
     while node["type"] != "model-fields":

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias, cast
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from brickwork.limits import MAX_FAULTS, MAX_NAME
+from brickwork.limits import MAX_ERRORS, MAX_NAME_LENGTH
 
 NOT_TEXT: Final = re.compile("[\0\ud800-\udfff]")
 """What no text may have: a null character, or half a pair of surrogates."""
@@ -70,7 +70,7 @@ def document(value: object) -> object:
     """
     errors = [
         InitErrorDetails(type=error, loc=tuple(map(_short, place)), input=...)
-        for place, error in islice(_errors(value), MAX_FAULTS)
+        for place, error in islice(_errors(value), MAX_ERRORS)
     ]
     if errors:
         raise ValidationError.from_exception_data("JSON", errors)
@@ -79,7 +79,7 @@ def document(value: object) -> object:
 
 def _short(name: _Name) -> _Name:
     """Return *name* no longer than it takes to see that it is too long for an answer."""
-    return name[: MAX_NAME + 1] if isinstance(name, str) else name
+    return name[: MAX_NAME_LENGTH + 1] if isinstance(name, str) else name
 
 
 def _errors(value: object) -> Iterator[tuple[Sequence[_Name], PydanticCustomError]]:

@@ -38,7 +38,7 @@ def patch_of(data: BaseModel) -> Patch | None:
     return found
 
 
-def patching(schema: Any, resolve: Callable[[Any], Any]) -> Any:
+def patch_schema(schema: Any, resolve: Callable[[Any], Any]) -> Any:
     """Return *schema*, that of a model, such that objects in its fields are merge patches.
 
     Only the row knows what a merge patch makes of them. So they are checked as JSON, and kept for
@@ -55,7 +55,7 @@ def patching(schema: Any, resolve: Callable[[Any], Any]) -> Any:
 
     if schema["type"] == "definitions":  # which Pydantic looks for at the outside
         kinds.learn(schema)
-        return schema | {"schema": patching(schema["schema"], kinds.resolve)}
+        return schema | {"schema": patch_schema(schema["schema"], kinds.resolve)}
     if schema.get("function", {}).get("function") is _noted:  # Pydantic has kept it
         return schema
     return core_schema.no_info_wrap_validator_function(_noted, change(schema))
@@ -145,7 +145,7 @@ _NOTES: Final = {"deprecated", "description", "examples", "title", "writeOnly"}
 """The members of a schema that are no rules for values."""
 
 
-def describe(schema: _Json, resolve: _Resolve, seen: Collection[str] = ()) -> _Json:
+def describe_patch(schema: _Json, resolve: _Resolve, seen: Collection[str] = ()) -> _Json:
     """Return a JSON *schema* of values as that of their merge patches.
 
     Every member of an object may be left out, and null removes it. Where objects may be of several
@@ -198,7 +198,7 @@ def _members(
     found: dict[str, list[_Json]] = {}
     for kind, seen in objects:
         for member, schema in kind.get(name, {}).items():
-            patch = describe(schema, resolve, seen)
+            patch = describe_patch(schema, resolve, seen)
             known = found.setdefault(member, [])
             known += [each for each in patch.get("anyOf", [patch]) if each not in (*known, _NULL)]
     return {k: {"anyOf": [*v, _NULL]} if {} not in v else {} for k, v in found.items()}

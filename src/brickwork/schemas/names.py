@@ -14,19 +14,19 @@ from brickwork.problems import pointer
 Path: TypeAlias = tuple[str | int, ...]
 """A place in a body, by the names and indexes that lead to it."""
 
-Place: TypeAlias = tuple[str, str]
+RequestPlace: TypeAlias = tuple[str, str]
 """A place in a body, `("pointer", "#/title")`, or in a query, `("parameter", "title")`."""
 
-Names: TypeAlias = Callable[[Mapper[Any], str], Place | None]
+ClientNames: TypeAlias = Callable[[Mapper[Any], str], RequestPlace | None]
 """Returns where a request has an attribute of rows; None where a client cannot write it."""
 
 
-def as_mapped(_: Mapper[Any], attribute: str) -> Place:
+def mapped_names(_: Mapper[Any], attribute: str) -> RequestPlace:
     """Return *attribute* itself: a script uses the names of the mapping."""
     return _in_body((attribute,))
 
 
-def _in_body(path: Path) -> Place:
+def _in_body(path: Path) -> RequestPlace:
     return "pointer", pointer(*path)
 
 
@@ -37,7 +37,7 @@ def input_path(name: str, field: FieldInfo) -> Path:
             return tuple(first.path) if isinstance(first, AliasPath) else (str(first),)
 
 
-def place_of(name: str, schema: type[BaseModel], *before: int) -> str:
+def field_pointer(name: str, schema: type[BaseModel], *before: int) -> str:
     """Return the pointer to the field *name* of a body of *schema*, or of an item *before* it."""
     field = schema.model_fields.get(name)
     return pointer(*before, *(input_path(name, field) if field else (name,)))
@@ -62,22 +62,22 @@ def output_names(schema: type[BaseModel]) -> Mapping[str, str]:
     return {name: output_name(name, field) for name, field in schema.model_fields.items()}
 
 
-def of_rows(model: type[DeclarativeBase], *schemas: type[BaseModel]) -> Names:
+def row_names(model: type[DeclarativeBase], *schemas: type[BaseModel]) -> ClientNames:
     """Return the names for rows of *model* that a body of *schemas* writes."""
 
-    def name(mapper: Mapper[Any], attribute: str) -> Place | None:
+    def name(mapper: Mapper[Any], attribute: str) -> RequestPlace | None:
         path = input_paths(*schemas).get(attribute) if mapper.isa(inspect(model)) else None
         return _in_body(path) if path else None
 
     return name
 
 
-def of_request(scope: Mapping[str, Any]) -> Names:
+def request_names(scope: Mapping[str, Any]) -> ClientNames:
     """Return the names for rows that a request writes, as the parameters of its route have them."""
     if (route := scope.get("route")) is None:
-        return as_mapped
+        return mapped_names
     if own := getattr(scope.get("endpoint"), "names", None):
-        names: Names = own
+        names: ClientNames = own
         return names
     places = dict(_in_query(route.dependant)) if hasattr(route, "dependant") else {}
     body = getattr(route, "body_field", None)
@@ -88,7 +88,7 @@ def of_request(scope: Mapping[str, Any]) -> Names:
     return lambda _, attribute: places.get(attribute)
 
 
-def _in_query(dependant: Any) -> Iterator[tuple[str, Place]]:
+def _in_query(dependant: Any) -> Iterator[tuple[str, RequestPlace]]:
     """Yield where a query has values, by the names that Python has for them."""
     for field in dependant.query_params:
         if schema := _schema(field.field_info.annotation):

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic_core import CoreSchema, PydanticUndefined
 from typing_extensions import override
 
-from brickwork.schemas.merge_patch import describe, patching
-from brickwork.schemas.strictness import Bounds, bound, guard
+from brickwork.schemas.merge_patch import describe_patch, patch_schema
+from brickwork.schemas.strictness import Bounds, apply_column_bounds, make_strict
 
 
 class Schema(BaseModel):
@@ -52,7 +52,7 @@ class Schema(BaseModel):
     def __pydantic_init_subclass__(cls, *, partial: bool = False, **kwargs: Any) -> None:
         if partial:  # now that the fields are known
             for name, field in cls.__pydantic_fields__.items():
-                cls.__pydantic_fields__[name] = optional(field)
+                cls.__pydantic_fields__[name] = make_optional(field)
             cls.model_rebuild(force=True)
 
     @classmethod
@@ -60,9 +60,9 @@ class Schema(BaseModel):
     def __get_pydantic_core_schema__(
         cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
-        schema = guard(handler(source), handler.resolve_ref_schema)
-        schema = bound(schema, cls.__bounds__)
-        return patching(schema, handler.resolve_ref_schema) if cls.__patches__ else schema  # type: ignore[no-any-return]
+        schema = make_strict(handler(source), handler.resolve_ref_schema)
+        schema = apply_column_bounds(schema, cls.__bounds__)
+        return patch_schema(schema, handler.resolve_ref_schema) if cls.__patches__ else schema  # type: ignore[no-any-return]
 
     @classmethod
     @override
@@ -74,11 +74,11 @@ class Schema(BaseModel):
             return described
         properties = handler.resolve_ref_schema(described)["properties"]
         for name, each in properties.items():
-            properties[name] = describe(each, handler.resolve_ref_schema)
+            properties[name] = describe_patch(each, handler.resolve_ref_schema)
         return described
 
 
-def optional(field: Any) -> Any:
+def make_optional(field: Any) -> Any:
     """Return *field* such that it may be left out; what it accepts when given stays the same."""
     field = copy(field)
     # A factory, unlike a default, is not written into the JSON schema.
@@ -96,12 +96,14 @@ class ReadSchema(BaseModel):
     __brickwork__: ClassVar = True
 
 
-def schema_in(annotation: Any) -> type[BaseModel] | None:
+def nested_schema(annotation: Any) -> type[BaseModel] | None:
     """Return the schema in an annotation such as `AuthorBrief | None` or `list[ArticleBrief]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     if get_origin(annotation) in _WRAPPERS:
-        return next((found for each in get_args(annotation) if (found := schema_in(each))), None)
+        return next(
+            (found for each in get_args(annotation) if (found := nested_schema(each))), None
+        )
     return None
 
 

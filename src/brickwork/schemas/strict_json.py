@@ -9,8 +9,8 @@ from typing import Final, TypeAlias, cast
 
 from typing_extensions import TypeIs
 
-from brickwork.limits import current
-from brickwork.problems import ContentTooLarge, Fault, Invalid, Malformed
+from brickwork.limits import current_limits
+from brickwork.problems import BadRequest, ContentTooLarge, ErrorDetail, UnprocessableContent
 
 
 def is_object(value: object) -> TypeIs[dict[str, object]]:
@@ -23,42 +23,42 @@ def is_array(value: object) -> TypeIs[list[object]]:
     return isinstance(value, list)
 
 
-def parse(raw: bytes) -> object:
+def parse_json(raw: bytes) -> object:
     """Return the document in *raw*, of `dict`, `list`, `str`, `int`, `float`, `bool` and `None`.
 
-    Raises `Malformed` for what is no JSON text: broken syntax, bytes that are not UTF-8, a key
-    twice in one object, `NaN` and `Infinity`. Raises `Invalid` for one nested too deep, and
-    `ContentTooLarge` for one with too many values. A number too large for a double is returned as
-    infinity, for the schema to refuse where it stands.
+    Raises `BadRequest` for what is no JSON text: broken syntax, bytes that are not UTF-8, a key
+    twice in one object, `NaN` and `Infinity`. Raises `UnprocessableContent` for one nested too
+    deep, and `ContentTooLarge` for one with too many values. A number too large for a double is
+    infinity, for the schema to reject.
     """
-    if (values := most_values(raw)) > current.get().values:
+    if (values := max_values(raw)) > current_limits.get().values:
         _require_few_values(raw)
     loads = _loads_uncollected if values > _MANY else _loads
     try:
         document = loads(raw.decode())
     except UnicodeDecodeError:
-        raise Malformed("The body is not UTF-8.") from None
+        raise BadRequest("The body is not UTF-8.") from None
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise Malformed(f"The body is not JSON: the error is at {where}.") from None
+        raise BadRequest(f"The body is not JSON: the error is at {where}.") from None
     except _Refused as error:
-        raise Malformed(str(error)) from None
+        raise BadRequest(str(error)) from None
     except RecursionError:
         raise _too_deep() from None
-    limit = current.get().depth
+    limit = current_limits.get().depth
     if raw.count(b"[") + raw.count(b"{") > limit and _is_deeper(document, limit):
         raise _too_deep()
     return document
 
 
-def most_values(raw: bytes) -> int:
+def max_values(raw: bytes) -> int:
     """Return how many values the document in *raw* has at most; text may have the marks of more."""
     return 1 + raw.count(b",") + raw.count(b"[") + raw.count(b"{")
 
 
 def _require_few_values(raw: bytes) -> None:
     """Raise a problem if *raw* has too many values, before they take time and memory."""
-    limits = current.get()
+    limits = current_limits.get()
     # At most one text names each value; beyond so many, the rest does not matter.
     most = 2 * limits.values
     without_texts, texts = _STRING.subn(b"0", raw, count=most + 1)
@@ -149,6 +149,8 @@ def _children(value: _Nested) -> Iterable[object]:
     return value.values() if isinstance(value, dict) else value
 
 
-def _too_deep() -> Invalid:
-    detail = f"Arrays and objects may nest {current.get().depth} deep."
-    return Invalid(detail, errors=[Fault(code="too_deep", detail=detail, pointer="#")])
+def _too_deep() -> UnprocessableContent:
+    detail = f"Arrays and objects may nest {current_limits.get().depth} deep."
+    return UnprocessableContent(
+        detail, errors=[ErrorDetail(code="too_deep", detail=detail, pointer="#")]
+    )

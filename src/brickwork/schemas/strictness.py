@@ -15,10 +15,10 @@ from brickwork.schemas import json_values
 from brickwork.schemas.strict_json import is_array, is_object
 from brickwork.schemas.validation import (
     Node,
-    limited,
     limited_choice,
     limited_collection,
     limited_fields,
+    with_error_limit,
 )
 
 Bounds: TypeAlias = Mapping[str, Mapping[str, int]]
@@ -54,7 +54,7 @@ TEXT_PATTERN: Final = r"^[^\u0000]*$"
 """What openapi.json says of text; that it has no lone surrogate, no pattern can say."""
 
 
-def guard(schema: Any, resolve: Callable[[Any], Any], *, written: bool = False) -> Any:
+def make_strict(schema: Any, resolve: Callable[[Any], Any], *, written: bool = False) -> Any:
     """Return *schema* with a guard on every value in it; *schema* itself is not changed.
 
     With *written*, values may come as text, as those of a query do.
@@ -91,7 +91,7 @@ def _is_compiled(kind: type[Any]) -> bool:
     return hasattr(kind, "__pydantic_validator__") and not hasattr(kind, OURS)
 
 
-class FaultLimit:
+class ErrorLimit:
     """On the type of a body: an answer names a hundred of its faults, and no others are looked for.
 
     A `Schema` sees to that itself; here it is for lists of them, and whatever else is in a body.
@@ -101,11 +101,11 @@ class FaultLimit:
         self, source: Any, handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
         """Count the faults."""
-        schema: Any = limited(_rebuilt(handler(source), _limit))
+        schema: Any = with_error_limit(_rebuilt(handler(source), _limit))
         return schema  # type: ignore[no-any-return]
 
 
-def bound(schema: Any, bounds: Mapping[str, Bounds]) -> Any:
+def apply_column_bounds(schema: Any, bounds: Mapping[str, Bounds]) -> Any:
     """Return *schema*, that of a model, with each field that *bounds* names held within them."""
     if not bounds:
         return schema

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias, cast
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError, PydanticOmit, core_schema
 
-from brickwork.limits import MAX_FAULTS
+from brickwork.limits import MAX_ERRORS
 from brickwork.schemas.strict_json import is_object
 
 Node: TypeAlias = dict[str, Any]
@@ -20,7 +20,7 @@ Node: TypeAlias = dict[str, Any]
 
 _Handler: TypeAlias = Callable[[Any], Any]
 
-_TO_NAME: Final = 10 * MAX_FAULTS
+_TO_NAME: Final = 10 * MAX_ERRORS
 """How many faults are named where the hundredth did not end the validation."""
 
 _LEAVES: Final = {
@@ -53,7 +53,7 @@ class _Count:
     @property
     def is_full(self) -> bool:
         """Whether nothing more is looked at; asking takes note of it."""
-        if self.found < MAX_FAULTS:
+        if self.found < MAX_ERRORS:
             return False
         self.is_cut = True
         return True
@@ -62,7 +62,7 @@ class _Count:
 _count: Final[ContextVar[_Count | None]] = ContextVar("brickwork.validation", default=None)
 
 
-def limited(node: Any) -> Node:
+def with_error_limit(node: Any) -> Node:
     """Return *node* such that faults are counted while a value is validated by it."""
     return _around(_validate_whole, node)
 
@@ -75,7 +75,7 @@ def limited_collection(node: Any, *members: str) -> Node:
 
 def limited_fields(node: Any, names: Collection[str]) -> Node:
     """Return *node*, which refuses fields that *names* lacks, such that it is told of few."""
-    known, most = frozenset(names), len(names) + MAX_FAULTS
+    known, most = frozenset(names), len(names) + MAX_ERRORS
 
     def few(value: Any) -> Any:
         if is_object(value) and len(value) > most:
@@ -112,7 +112,7 @@ def _few(value: Mapping[Any, Any], known: Collection[str]) -> Iterator[tuple[Any
     for name, each in value.items():
         if name in known:
             yield name, each
-        elif others < MAX_FAULTS:
+        elif others < MAX_ERRORS:
             others += 1
             yield name, each
 
@@ -129,7 +129,7 @@ def _validate_alone(value: Any, handler: _Handler, found: float = 0) -> Any:
     except ValidationError as error:
         if error.error_count() > _TO_NAME:
             raise _too_many() from None
-        if error.error_count() >= MAX_FAULTS or not count.is_cut:
+        if error.error_count() >= MAX_ERRORS or not count.is_cut:
             raise
     except Exception:
         if not count.is_cut:

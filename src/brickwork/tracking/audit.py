@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, Session, aliased, mapped_column
 from typing_extensions import override
 
-from brickwork.models.companions import Companion, accompany
+from brickwork.models.companions import CompanionTable, register_companion_tables
 from brickwork.models.model import JSONDocument, UTCDateTime, new_key, now
 from brickwork.query.list_query import ListQuery
 from brickwork.query.ordering import SortKey
@@ -35,21 +35,21 @@ from brickwork.schemas.schema import ReadSchema
 from brickwork.tracking.changes import (
     Action,
     Change,
-    Noted,
-    Write,
-    columns,
+    ChangeTracked,
+    RowChange,
+    changes_of_flush,
     is_secret,
-    jsonable,
     key_text,
+    mapped_columns,
     table_name,
-    written,
+    to_json_value,
 )
 
 _MANY: Final = 500
 """How many rows a statement names."""
 
 
-class Audited(Noted):
+class Audited(ChangeTracked):
     """Mixin: every change of a row is an `AuditEntry`, in the same transaction.
 
     Who it was is what `Resource.actor` returns; a script says it itself, with
@@ -58,7 +58,7 @@ class Audited(Noted):
     """
 
 
-class AuditEntry(Companion):
+class AuditEntry(CompanionTable):
     """What was done to one row of an `Audited` class, by whom and when."""
 
     __tablename__ = "audit_entries"
@@ -102,7 +102,7 @@ def audit_entries(model: type[DeclarativeBase], *key: object) -> Select[AuditEnt
     return select(AuditEntry).where(*_of(AuditEntry, model, *key))
 
 
-def entries_of(row: DeclarativeBase) -> Select[AuditEntry]:
+def history_statement(row: DeclarativeBase) -> Select[AuditEntry]:
     """Return the entries of *row*, which is in the database.
 
     The entries of earlier rows with the same key are left out: those before the row was created or
@@ -140,13 +140,13 @@ def _of(
 
 @event.listens_for(Audited, "instrument_class", propagate=True)
 def _declare(_: Mapper[Any], model: type[DeclarativeBase]) -> None:
-    accompany(model, AuditEntry)
+    register_companion_tables(model, AuditEntry)
 
 
 @event.listens_for(Session, "after_flush_postexec")
 def _record(session: Session, _: object) -> None:
     # Only now all values are known, and the lock on each row makes its entries follow each other.
-    if entries := [_entry(session, each) for each in written(session, Audited)]:
+    if entries := [_entry(session, each) for each in changes_of_flush(session, Audited)]:
         connection = session.connection()
         _put_last(connection, [each for each in entries if each["action"] == "delete"])
         connection.execute(insert(AuditEntry), entries)
@@ -169,16 +169,16 @@ def _put_last(connection: Connection, deletions: Sequence[dict[str, Any]]) -> No
             mine["id"] = max(mine["id"], UUID(int=last.int + 1))
 
 
-def _entry(session: Session, write: Write) -> dict[str, Any]:
+def _entry(session: Session, write: RowChange) -> dict[str, Any]:
     model = type(write.row)
-    own = columns(model)
+    own = mapped_columns(model)
     return {
         "id": new_key(),
         "table_name": table_name(model),
         "row_key": key_text(*(inspect(write.row).identity or ())),
         "action": write.action,
         "changes": {
-            name: {} if is_secret(own[name]) else jsonable(change)
+            name: {} if is_secret(own[name]) else to_json_value(change)
             for name, change in write.changes.items()
         },
         "actor": session.info.get("actor"),

@@ -24,12 +24,12 @@ Change: TypeAlias = dict[Literal["before", "after"], Any]
 _WRITES: Final = "brickwork.writes"
 
 
-class Noted:
+class ChangeTracked:
     """Mixin: what sessions write of these rows is noted, as `Audited` and `Published` need it."""
 
 
 @dataclass(frozen=True, eq=False)
-class Write:
+class RowChange:
     """What a flush did to one row."""
 
     row: DeclarativeBase
@@ -43,8 +43,8 @@ class Write:
         if self.action == "delete":
             return {name: {"before": value} for name, value in self.before.items()}
         if self.action == "create":
-            return {name: {"after": value} for name, value in stored(self.row).items()}
-        own, after = columns(type(self.row)), stored(self.row, self.before.keys())
+            return {name: {"after": value} for name, value in stored_values(self.row).items()}
+        own, after = mapped_columns(type(self.row)), stored_values(self.row, self.before.keys())
         return {
             name: {"before": old, "after": after[name]}
             for name, old in self.before.items()
@@ -52,14 +52,14 @@ class Write:
         }
 
 
-def written(session: Session, kind: type[Noted]) -> list[Write]:
+def changes_of_flush(session: Session, kind: type[ChangeTracked]) -> list[RowChange]:
     """Return what the flush that ends has changed of rows of *kind*, in the order it did."""
-    noted: list[Write] = session.info[_WRITES]
+    noted: list[RowChange] = session.info[_WRITES]
     return [each for each in noted if isinstance(each.row, kind) and each.changes]
 
 
 @cache
-def columns(model: type[DeclarativeBase]) -> Mapping[str, Column[Any]]:
+def mapped_columns(model: type[DeclarativeBase]) -> Mapping[str, Column[Any]]:
     """Return the columns of *model*, by the names of their attributes."""
     return {
         each.key: column
@@ -74,10 +74,10 @@ def is_secret(column: Column[Any]) -> bool:
     return not column.info.get("audit", True)
 
 
-def stored(row: DeclarativeBase, names: Collection[str] | None = None) -> dict[str, Any]:
+def stored_values(row: DeclarativeBase, names: Collection[str] | None = None) -> dict[str, Any]:
     """Return what is stored of a *row* that was flushed, in *names* or in every column."""
     loaded = inspect(row).dict
-    wanted = columns(type(row)).keys() if names is None else names
+    wanted = mapped_columns(type(row)).keys() if names is None else names
     known = {name: loaded[name] for name in wanted if name in loaded}
     return _complete(_session(row).connection(), row, wanted, known)
 
@@ -92,7 +92,7 @@ def key_text(*key: object) -> str:
     return str(key[0]) if len(key) == 1 else to_json(key, fallback=str).decode()
 
 
-def jsonable(value: object) -> Any:
+def to_json_value(value: object) -> Any:
     """Return *value* in the types of JSON; what JSON does not know is text."""
     text = to_json(value, bytes_mode="base64", inf_nan_mode="strings", fallback=str)
     return from_json(text)
@@ -103,12 +103,12 @@ def _begin(session: Session, *_: object) -> None:
     session.info[_WRITES] = []  # those of a flush that failed do not count
 
 
-@event.listens_for(Noted, "before_insert", propagate=True)
+@event.listens_for(ChangeTracked, "before_insert", propagate=True)
 def _note_create(mapper: Mapper[Any], connection: Connection, row: DeclarativeBase) -> None:
     known = _session(row).identity_map
     old: DeclarativeBase | None = known.get(mapper.identity_key_from_instance(row))
     if old is not None:  # and is deleted in the same flush: SQLAlchemy makes an update of both
-        names = columns(type(row)).keys() & columns(type(old)).keys()
+        names = mapped_columns(type(row)).keys() & mapped_columns(type(old)).keys()
         _note(row, "update", _stored_before(connection, old, names))
         return
     for name in inspect(row).unloaded & _nullable(type(row)):
@@ -121,28 +121,28 @@ def _nullable(model: type[DeclarativeBase]) -> frozenset[str]:
     """Return the names of the columns that are NULL in a new row which was given no value."""
     return frozenset(
         name
-        for name, each in columns(model).items()
+        for name, each in mapped_columns(model).items()
         if not (each.primary_key or each.default or each.server_default)
         if not each.type.should_evaluate_none  # JSON that is null, and no NULL
     )
 
 
-@event.listens_for(Noted, "before_update", propagate=True)
+@event.listens_for(ChangeTracked, "before_update", propagate=True)
 def _note_update(_: Mapper[Any], connection: Connection, row: DeclarativeBase) -> None:
     # What is neither loaded nor set changes only where a default or the database changes it.
-    own = columns(type(row))
+    own = mapped_columns(type(row))
     moving = {name for name, each in own.items() if each.onupdate or each.server_onupdate}
     touched = own.keys() - inspect(row).unloaded
     _note(row, "update", _stored_before(connection, row, touched | moving))
 
 
-@event.listens_for(Noted, "before_delete", propagate=True)
+@event.listens_for(ChangeTracked, "before_delete", propagate=True)
 def _note_delete(_: Mapper[Any], connection: Connection, row: DeclarativeBase) -> None:
-    _note(row, "delete", _stored_before(connection, row, columns(type(row)).keys()))
+    _note(row, "delete", _stored_before(connection, row, mapped_columns(type(row)).keys()))
 
 
 def _note(row: DeclarativeBase, action: Action, before: Mapping[str, Any]) -> None:
-    _session(row).info[_WRITES].append(Write(row, action, before))
+    _session(row).info[_WRITES].append(RowChange(row, action, before))
 
 
 def _session(row: DeclarativeBase) -> Session:
@@ -169,12 +169,12 @@ def _complete(
     """Return the values of *names*, those that are not *known* as the database has them."""
     missing = [name for name in names if name not in known]
     values = {**known, **_read(connection, row, missing)} if missing else known
-    return {name: values[name] for name in columns(type(row)) if name in values}
+    return {name: values[name] for name in mapped_columns(type(row)) if name in values}
 
 
 def _read(connection: Connection, row: DeclarativeBase, names: Sequence[str]) -> dict[str, Any]:
     """Return the columns *names* of *row* as the database has them; None if the row is gone."""
-    mapper, own = inspect(type(row)), columns(type(row))
+    mapper, own = inspect(type(row)), mapped_columns(type(row))
     keys = zip(mapper.primary_key, inspect(row).identity or (), strict=True)
     statement = select(*(own[name] for name in names)).select_from(mapper.persist_selectable)
     found = connection.execute(statement.where(*(key == value for key, value in keys))).first()

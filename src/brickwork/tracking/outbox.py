@@ -35,19 +35,19 @@ from sqlalchemy.orm import (
     mapped_column,
 )
 
-from brickwork.models.companions import Companion, accompany
+from brickwork.models.companions import CompanionTable, register_companion_tables
 from brickwork.models.model import JSONDocument, UTCDateTime, now
 from brickwork.tracking.changes import (
     Action,
-    Noted,
-    Write,
-    columns,
+    ChangeTracked,
+    RowChange,
+    changes_of_flush,
     is_secret,
-    jsonable,
     key_text,
-    stored,
+    mapped_columns,
+    stored_values,
     table_name,
-    written,
+    to_json_value,
 )
 
 _Number = BigInteger().with_variant(Integer, "sqlite")
@@ -65,25 +65,25 @@ _FORGOTTEN: Final = ""
 """The name whose position is that of the last event which is no longer there."""
 
 
-class Published(Noted):
+class PublishesEvents(ChangeTracked):
     """Mixin: every change of a row becomes an `OutboxEvent` when its transaction commits."""
 
-    def published(self) -> Mapping[str, Any]:
+    def event_data(self) -> Mapping[str, Any]:
         """Return what an event tells of this row: its columns; override to tell something else.
 
         Without those that an audit does not show, either.
         """
         row = cast("DeclarativeBase", self)
-        own = columns(type(row))
-        return stored(row, {name for name, each in own.items() if not is_secret(each)})
+        own = mapped_columns(type(row))
+        return stored_values(row, {name for name, each in own.items() if not is_secret(each)})
 
 
-class OutboxEvent(Companion):
-    """A committed change of a row of a `Published` class; *data* is None for a deleted one."""
+class OutboxEvent(CompanionTable):
+    """A committed change of a row. *data* is None for a deleted row."""
 
     __tablename__ = "outbox_events"
 
-    number: Mapped[int] = mapped_column(_Number, primary_key=True)
+    sequence: Mapped[int] = mapped_column(_Number, primary_key=True)
     table_name: Mapped[str] = mapped_column(Text)
     row_key: Mapped[str] = mapped_column(Text)
     action: Mapped[Action] = mapped_column(String(6))
@@ -95,13 +95,13 @@ class OutboxEvent(Companion):
     __table_args__ = (Index(None, "created_at"), {"sqlite_autoincrement": True})
 
 
-class OutboxPosition(Companion):
+class ConsumerOffset(CompanionTable):
     """How far a consumer is: the number of the last event it has taken."""
 
     __tablename__ = "outbox_positions"
 
     name: Mapped[str] = mapped_column(Text, primary_key=True)
-    number: Mapped[int] = mapped_column(_Number)
+    sequence: Mapped[int] = mapped_column(_Number)
 
 
 @dataclass(frozen=True)
@@ -119,23 +119,23 @@ class Consumer:
         if self.name == _FORGOTTEN:
             raise ValueError("A consumer is known by its name: Consumer('search').")
 
-    async def take(self, session: AsyncSession, *, limit: int = 100) -> Sequence[OutboxEvent]:
+    async def fetch(self, session: AsyncSession, *, limit: int = 100) -> Sequence[OutboxEvent]:
         """Return the next events; they are taken if the transaction of *session* commits."""
         position = await self._position(session)
-        events = await read_events(session, position.number, limit=limit)
+        events = await read_events(session, position.sequence, limit=limit)
         if events:
-            position.number = events[-1].number
+            position.sequence = events[-1].sequence
         return events
 
-    async def _position(self, session: AsyncSession) -> OutboxPosition:
+    async def _position(self, session: AsyncSession) -> ConsumerOffset:
         """Return how far this consumer is, locked until the transaction ends."""
-        known = select(OutboxPosition).where(OutboxPosition.name == self.name).with_for_update()
+        known = select(ConsumerOffset).where(ConsumerOffset.name == self.name).with_for_update()
         known = known.execution_options(populate_existing=True)
         if (position := await session.scalar(known)) is not None:
             return position
         oldest = await _forgotten(session)
         if (position := await session.scalar(known)) is None:  # nor was another quicker
-            position = OutboxPosition(name=self.name, number=oldest)
+            position = ConsumerOffset(name=self.name, sequence=oldest)
             session.add(position)
             await session.flush()
         return position
@@ -149,9 +149,9 @@ async def read_events(
     Whoever goes on after the number of the last one misses none. Raises `LookupError` if events
     behind *after* were forgotten.
     """
-    mark = select(OutboxPosition.number).where(OutboxPosition.name == _FORGOTTEN)
+    mark = select(ConsumerOffset.sequence).where(ConsumerOffset.name == _FORGOTTEN)
     statement = select(OutboxEvent, mark.scalar_subquery())  # both as of one instant
-    statement = statement.where(OutboxEvent.number > after).order_by(OutboxEvent.number)
+    statement = statement.where(OutboxEvent.sequence > after).order_by(OutboxEvent.sequence)
     found = (await session.execute(statement.limit(limit))).all()
     for _, last in found[:1]:
         if (last or 0) > after:
@@ -162,22 +162,22 @@ async def read_events(
     return [each for each, _ in found]
 
 
-async def forget_events(session: AsyncSession, *, before: datetime) -> int:
+async def delete_events(session: AsyncSession, *, before: datetime) -> int:
     """Remove events from *before* an instant, and return how many.
 
     Those that a `Consumer` has yet to take stay; one that is gone for good has its row in
     `outbox_positions`, to be removed first.
     """
     await _forgotten(session)
-    others = select(func.min(OutboxPosition.number)).where(OutboxPosition.name != _FORGOTTEN)
-    old = select(func.max(OutboxEvent.number)).where(OutboxEvent.created_at < before)
+    others = select(func.min(ConsumerOffset.sequence)).where(ConsumerOffset.name != _FORGOTTEN)
+    old = select(func.max(OutboxEvent.sequence)).where(OutboxEvent.created_at < before)
     slowest, last = await session.scalar(others), await session.scalar(old)
     if last is None:
         return 0
     last = last if slowest is None else min(last, slowest)
-    removed = await session.execute(delete(OutboxEvent).where(OutboxEvent.number <= last))
-    mark = update(OutboxPosition).where(OutboxPosition.name == _FORGOTTEN)
-    await session.execute(mark.values(number=last))
+    removed = await session.execute(delete(OutboxEvent).where(OutboxEvent.sequence <= last))
+    mark = update(ConsumerOffset).where(ConsumerOffset.name == _FORGOTTEN)
+    await session.execute(mark.values(sequence=last))
     return cast("CursorResult[Any]", removed).rowcount
 
 
@@ -187,12 +187,12 @@ async def _forgotten(session: AsyncSession) -> int:
     It is written for that: a transaction that has seen an older state then fails, at whatever
     isolation, instead of going on with it.
     """
-    insert = _INSERTS[session.get_bind().dialect.name](OutboxPosition)
-    mark = insert.values(name=_FORGOTTEN, number=0).on_conflict_do_update(
-        index_elements=["name"], set_={"number": OutboxPosition.number}
+    insert = _INSERTS[session.get_bind().dialect.name](ConsumerOffset)
+    mark = insert.values(name=_FORGOTTEN, sequence=0).on_conflict_do_update(
+        index_elements=["name"], set_={"number": ConsumerOffset.sequence}
     )
-    number: int = (await session.scalars(mark.returning(OutboxPosition.number))).one()
-    return number
+    sequence: int = (await session.scalars(mark.returning(ConsumerOffset.sequence))).one()
+    return sequence
 
 
 @dataclass(frozen=True)
@@ -209,14 +209,14 @@ class _Pending:
         return inner is outer
 
 
-@event.listens_for(Published, "instrument_class", propagate=True)
+@event.listens_for(PublishesEvents, "instrument_class", propagate=True)
 def _declare(_: Mapper[Any], model: type[DeclarativeBase]) -> None:
-    accompany(model, OutboxEvent, OutboxPosition)
+    register_companion_tables(model, OutboxEvent, ConsumerOffset)
 
 
 @event.listens_for(Session, "after_flush_postexec")
 def _note(session: Session, _: object) -> None:
-    if events := [_event(session, each) for each in written(session, Published)]:
+    if events := [_event(session, each) for each in changes_of_flush(session, PublishesEvents)]:
         transaction = session.get_nested_transaction() or session.get_transaction()
         session.info.setdefault(_PENDING, []).append(_Pending(transaction, events))
     if session.info.get(_COMMITTING):  # a hook of the application wrote after ours
@@ -244,13 +244,13 @@ def _end(session: Session, ended: SessionTransaction) -> None:
         session.info.pop(_COMMITTING, None)
 
 
-def _event(session: Session, write: Write) -> dict[str, Any]:
-    row = cast("Published", write.row)
+def _event(session: Session, write: RowChange) -> dict[str, Any]:
+    row = cast("PublishesEvents", write.row)
     return {
         "table_name": table_name(type(write.row)),
         "row_key": key_text(*(inspect(write.row).identity or ())),
         "action": write.action,
-        "data": None if write.action == "delete" else jsonable(row.published()),
+        "data": None if write.action == "delete" else to_json_value(row.event_data()),
         "request_id": session.info.get("request_id"),
     }
 

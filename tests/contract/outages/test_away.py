@@ -66,7 +66,7 @@ async def test_refused_connection_is_a_503(state: str, log: Log, *, fast: bool) 
 
 async def test_unknown_host_is_a_503(log: Log, *, fast: bool) -> None:
     url = "postgresql://ada@nowhere.invalid/shop"
-    async with calling_stores(Database(url, fast=fast, pool_timeout=5)) as client:
+    async with calling_stores(Database(url, fast_path=fast, pool_timeout=5)) as client:
         assert await ask(client, "row") == BUSY
         assert await ask(client, "create") == BUSY
     (line,) = log.take()
@@ -77,7 +77,7 @@ async def test_unknown_host_is_a_503(log: Log, *, fast: bool) -> None:
 async def test_server_that_is_down_is_a_503_until_it_is_up(
     proxy: Proxy, log: Log, *, fast: bool
 ) -> None:
-    async with calling_stores(Database(proxy.url, fast=fast)) as client:
+    async with calling_stores(Database(proxy.url, fast_path=fast)) as client:
         await all_well(client)
         await proxy.close()
         assert await ask_all(client) == OUT
@@ -134,7 +134,7 @@ async def test_locked_table_is_a_503_in_time(url: str, log: Log, *, fast: bool) 
 @postgres_only
 async def test_statement_timeout_of_the_server_is_a_503(url: str, log: Log, *, fast: bool) -> None:
     other = Database(url)
-    hurried = Database(f"{url}?options=-cstatement_timeout%3D100", fast=fast)
+    hurried = Database(f"{url}?options=-cstatement_timeout%3D100", fast_path=fast)
     async with calling_stores(hurried) as client:
         async with other.writer.begin() as connection:
             await connection.execute(text("LOCK TABLE stores IN ACCESS EXCLUSIVE MODE"))
@@ -207,7 +207,7 @@ async def test_file_that_others_lock_is_a_503_in_time(url: str, *, fast: bool) -
 async def test_request_that_finds_no_free_connection_is_a_503_in_time(
     url: str, log: Log, *, fast: bool
 ) -> None:
-    small = Database(url, fast=fast, pool_size=1, pool_timeout=TIMEOUT)
+    small = Database(url, fast_path=fast, pool_size=1, pool_timeout=TIMEOUT)
     async with calling_stores(small) as client:
         await all_well(client)
         log.take()

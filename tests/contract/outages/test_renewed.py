@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
 async def test_connections_lost_while_they_are_idle_are_replaced(
     proxy: Proxy, log: Log, kind: str, *, fast: bool
 ) -> None:
-    database = Database(proxy.url, fast=fast)
+    database = Database(proxy.url, fast_path=fast)
     async with calling_stores(database) as client:
         assert await ask_all(client) == WELL
         drivers = [await driver_of(each) for each in (database.reader, database.writer)]
@@ -48,7 +48,7 @@ async def test_connections_lost_while_they_are_idle_are_replaced(
 async def test_pool_that_is_invalidated_is_replaced(
     url: str, log: Log, kind: str, *, fast: bool
 ) -> None:
-    database = Database(url, fast=fast)
+    database = Database(url, fast_path=fast)
     async with calling_stores(database) as client:
         assert await ask_all(client) == WELL
         for engine in (database.reader, database.writer):
@@ -68,7 +68,7 @@ ONE_STATEMENT = {"create", "batch", "change"}
 async def test_request_that_loses_its_connection_is_tried_again_or_a_503(
     url: str, log: Log, kind: str, *, fast: bool
 ) -> None:
-    mine, other = Database(url, fast=fast), Database(url)
+    mine, other = Database(url, fast_path=fast), Database(url)
     async with calling_stores(mine) as client, other.writer.connect() as connection:
         async with connection.begin():
             await connection.execute(text("LOCK TABLE stores IN ACCESS EXCLUSIVE MODE"))
@@ -96,7 +96,7 @@ async def test_request_that_loses_its_connection_at_the_commit_is_a_503(
         "CREATE CONSTRAINT TRIGGER hang AFTER INSERT ON stores"
         " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hang()",
     )
-    mine, other = Database(url, fast=fast), Database(url)
+    mine, other = Database(url, fast_path=fast), Database(url)
     async with calling_stores(mine) as client, other.writer.begin() as connection:
         await connection.execute(select(func.pg_advisory_xact_lock(1)))
         answer = asyncio.create_task(ask(client, "create"))
@@ -124,7 +124,7 @@ async def test_table_that_is_altered_fails_no_request(
     url: str, log: Log, changes: tuple[str, str], *, fast: bool
 ) -> None:
     kinds = [each for each in WELL if each != "export"] * 4
-    async with calling_stores(Database(url, fast=fast, pool_size=3)) as client:
+    async with calling_stores(Database(url, fast_path=fast, pool_size=3)) as client:
         for change in ("", *changes):
             if change:
                 await execute(url, f"ALTER TABLE stores {change}")
@@ -139,7 +139,7 @@ async def test_table_that_is_altered_fails_no_request(
 async def test_connection_that_forgets_its_statements_fails_no_request(
     url: str, log: Log, statement: str, *, fast: bool
 ) -> None:
-    database = Database(url, fast=fast)
+    database = Database(url, fast_path=fast)
     async with calling_stores(database) as client:
         assert await ask_all(client) == WELL
         for kind in WELL:
@@ -171,7 +171,7 @@ async def test_connection_that_is_out_of_date_fails_no_write(
         "CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON stores"
         " FOR EACH ROW EXECUTE FUNCTION refuse()",
     )
-    async with calling_stores(Database(url, fast=fast)) as client:
+    async with calling_stores(Database(url, fast_path=fast)) as client:
         for kind in ("create", "change", "replace"):
             assert (kind, await ask(client, kind)) == (kind, WRITTEN[kind])
     assert log.take() == []

@@ -40,7 +40,7 @@ async def test_full_file_is_a_503_for_writes_alone(
     url: str, log: Log, monkeypatch: pytest.MonkeyPatch, *, fast: bool
 ) -> None:
     monkeypatch.setattr("brickwork.database.connections.PRAGMAS", (*PRAGMAS, "max_page_count = 1"))
-    async with calling_stores(Database(url, fast=fast)) as client:
+    async with calling_stores(Database(url, fast_path=fast)) as client:
         while (answer := await ask(client, "batch")) == 201:  # until all pages are in use
             pass
         assert answer == BUSY
@@ -58,7 +58,7 @@ async def test_full_file_is_a_503_for_writes_alone(
 async def test_read_only_file_is_a_503_for_writes_alone(url: str, log: Log, *, fast: bool) -> None:
     file = make_url(url).database
     url = f"sqlite:///file:{file}?mode=ro&uri=true"
-    async with calling_stores(Database(url, fast=fast)) as client:
+    async with calling_stores(Database(url, fast_path=fast)) as client:
         assert await ask_all(client) == UNWRITTEN | {"remove": 404}  # as there is no such row
     cause = "attempt to write a readonly database"
     assert log.take() == [begin(url, "cannot be written", cause, ROOM)]
@@ -73,7 +73,7 @@ async def test_damaged_file_is_a_503(url: str, log: Log, *, fast: bool) -> None:
         size = file.seek(0, SEEK_END)
         file.seek(PAGE)  # behind the schema
         file.write(bytes([7]) * (size - PAGE))
-    async with calling_stores(Database(url, fast=fast)) as client:
+    async with calling_stores(Database(url, fast_path=fast)) as client:
         assert await ask_all(client) == OUT
     cause = "database disk image is malformed"
     remedy = "Look into the log of its server."
@@ -85,7 +85,7 @@ async def test_file_that_cannot_be_opened_is_a_503(
     tmp_path: Path, log: Log, file: str, *, fast: bool
 ) -> None:
     url = f"sqlite:///{tmp_path}/{file}"
-    async with calling_stores(Database(url, fast=fast)) as client:
+    async with calling_stores(Database(url, fast_path=fast)) as client:
         assert await ask_all(client) == OUT
     remedy = "Correct the path in its URL, or let the service write to its folder."
     assert log.take() == [begin(url, "cannot be reached", "unable to open database file", remedy)]
@@ -98,7 +98,7 @@ async def test_file_that_cannot_be_opened_is_a_503(
 async def test_server_that_became_read_only_is_a_503_for_writes_alone(
     url: str, log: Log, *, fast: bool
 ) -> None:
-    async with calling_stores(Database(url, fast=fast)) as client:
+    async with calling_stores(Database(url, fast_path=fast)) as client:
         assert await ask_all(client) == WELL
         await execute(url, *read_only(url, "on"))
         await cut_off(url)
@@ -149,7 +149,7 @@ async def test_server_without_resources_is_a_503(  # noqa: PLR0913, PLR0917 — 
         "CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON stores"
         " FOR EACH ROW EXECUTE FUNCTION refuse()",
     )
-    async with calling_stores(Database(url, fast=fast)) as client:
+    async with calling_stores(Database(url, fast_path=fast)) as client:
         await refused(client)
         assert log.take() == [begin(url, what, message, remedy)]
         await execute(url, "DROP TRIGGER refuse ON stores")

@@ -8,7 +8,7 @@ from fastapi import BackgroundTasks, Body, Depends, Header, HTTPException, Query
 from sqlalchemy import text
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from brickwork import Resource, Session, get_db
+from brickwork import Resource, SessionDep, get_db
 from tests.support.applications.context import ASKING, EVE, record, tenant_of
 from tests.support.applications.draft import Change, Draft, Run, of, part, subclass
 from tests.support.applications.resources import add_field
@@ -314,7 +314,7 @@ def setting_of_the_transaction(draft: Draft) -> str:
 
 
 def _working(draft: Draft, work: _Work) -> str:
-    async def depend(request: Request, session: Session) -> None:
+    async def depend(request: Request, session: SessionDep) -> None:
         record("session")
         await work(session, tenant_of(request.headers))
 

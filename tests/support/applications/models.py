@@ -35,7 +35,7 @@ from brickwork import (
     Audited,
     JSONDocument,
     Model,
-    Published,
+    PublishesEvents,
     SoftDelete,
     Timestamped,
     UTCDateTime,
@@ -371,7 +371,7 @@ def published(draft: Draft) -> None:
     def told(self: Any) -> dict[str, Any]:
         return {"name": self.name, "tenant": ASKING.get()}
 
-    draft.mixins.append(Published)
+    draft.mixins.append(PublishesEvents)
     draft.attributes["published"] = lambda _, __: told
 
 

@@ -22,9 +22,9 @@ from tests.support.databases import Databases
 from tests.support.recording import record_fast_path
 
 _PATHS: Final[dict[str, dict[str, bool]]] = {
-    "fast": {"fast": True},
-    "fast without coalescing": {"fast": True, "coalesce": False},
-    "ORM": {"fast": False},
+    "fast": {"fast_path": True},
+    "fast without coalescing": {"fast_path": True, "coalesce": False},
+    "ORM": {"fast_path": False},
 }
 _PATIENCE: Final = 60  # seconds
 

@@ -351,15 +351,15 @@ def removal(draft: Draft) -> str:
 
 
 @part("method")
-def reveal(draft: Draft) -> None:
+def include_deleted(draft: Draft) -> None:
     base = draft.resource
 
     async def refuse(self: Any, shown: Any) -> None:
         if ASKING.get() != "ada":
             raise HTTPException(403, "Not you.")
-        await base.reveal(self, shown)
+        await base.include_deleted(self, shown)
 
-    draft.resource = subclass(base, reveal=refuse)
+    draft.resource = subclass(base, include_deleted=refuse)
 
 
 @part("method")
@@ -379,7 +379,7 @@ def many(draft: Draft) -> None:
     base = draft.resource
 
     async def some(self: Any, keys: Any) -> Any:
-        rows = await base.many(self, keys)
+        rows = await base.get_many(self, keys)
         return [None if row and row.rank > 50 else row for row in rows]
 
     draft.resource = subclass(base, many=some)
@@ -424,10 +424,10 @@ def made_in_its_own_way(draft: Draft) -> str:
 @part("method")
 def setting_of_the_resource(draft: Draft) -> str:
     setting: dict[str, Any] = draft.pick(
-        {"require_match": True},
-        {"upserts": True},
-        {"isolation": "serializable"},
-        {"isolation": "repeatable read"},
+        {"require_if_match": True},
+        {"allow_upsert": True},
+        {"isolation_level": "serializable"},
+        {"isolation_level": "repeatable read"},
         {"shown": "include"},
     )
     draft.resource = subclass(draft.resource, **setting)

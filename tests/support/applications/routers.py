@@ -166,8 +166,8 @@ def limit_of_bodies(draft: Draft) -> None:
 @part("router")
 def database(draft: Draft) -> str:
     option: dict[str, Any] = draft.pick(
-        {"isolation": "serializable"},
-        {"isolation": "repeatable read"},
+        {"isolation_level": "serializable"},
+        {"isolation_level": "repeatable read"},
         {"pool_size": 2},
         {"explained": True},
         {"sessions": True},

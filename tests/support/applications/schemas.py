@@ -29,7 +29,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, core_schema
 from sqlalchemy import Select
 
-from brickwork import ListQuery, Narrowing, OneOf, ReadSchema, Schema, Search, SortBy, SortKey
+from brickwork import CustomFilter, ListQuery, OneOf, ReadSchema, Schema, Search, SortBy, SortKey
 from tests.support.applications.context import ASKING, EVE, asking, masked, record
 from tests.support.applications.draft import Draft, of, part, subclass
 
@@ -476,7 +476,7 @@ def narrowed_for_the_caller(draft: Draft) -> None:
     base = _query_of(draft)
 
     def narrow(self: Any, rows: Select[Any]) -> Select[Any]:
-        narrowed: Select[Any] = base.narrow(self, rows)
+        narrowed: Select[Any] = base.filter(self, rows)
         return narrowed.where(draft.model.tenant.in_([ASKING.get(), "none"]))
 
     draft.query = subclass(base, narrow=narrow)
@@ -487,10 +487,10 @@ def narrowed_by_a_parameter(draft: Draft) -> None:
     base = _query_of(draft)
 
     def narrow(self: Any, rows: Select[Any]) -> Select[Any]:
-        narrowed: Select[Any] = base.narrow(self, rows)
+        narrowed: Select[Any] = base.filter(self, rows)
         return narrowed.where(draft.model.rank < self.below) if self.below else narrowed
 
-    fields = {"below": Annotated[int | None, Narrowing]}
+    fields = {"below": Annotated[int | None, CustomFilter]}
     draft.query = subclass(base, fields=fields, below=None, narrow=narrow)
     draft.parameters.append("below=50")
 

@@ -28,12 +28,12 @@ from typing_extensions import override
 
 from brickwork import (
     AuditEntry,
+    ConsumerOffset,
     Database,
     IdempotencyKey,
     ImportPosition,
     Model,
     OutboxEvent,
-    OutboxPosition,
 )
 
 NAMES: Final = Model.metadata.naming_convention
@@ -96,7 +96,7 @@ Table(
 for _kind in KEYS:
     _items(_kind)
 Table("logs", METADATA, Column("text", String(100)))
-for _companion in (AuditEntry, IdempotencyKey, ImportPosition, OutboxEvent, OutboxPosition):
+for _companion in (AuditEntry, IdempotencyKey, ImportPosition, OutboxEvent, ConsumerOffset):
     cast("Table[Any]", _companion.__table__).to_metadata(METADATA)
 
 _COLUMNS: Final = {

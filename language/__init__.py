@@ -1,0 +1,1 @@
+"""The check of docstrings and docs against the rules for language."""
