@@ -41,15 +41,16 @@ fuzz: $(DEV)/project.stamp ## Run Schemathesis for SECONDS on each database, fro
 bench: $(BENCH)/project.stamp ## Measure the service beside other libraries, and write benchmarks/report.md
 	$(BENCH)/bin/python -m benchmarks $(ARGS)
 
-check: $(DEV)/project.stamp ## Check format, lint, imports, types and pins
+check: $(DEV)/project.stamp ## Check format, lint, language, imports, types and pins
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m language
 	$(BIN)/python -m requirements.closure
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-format: $(DEV)/project.stamp ## Format the code and mend what the linter can mend
+format: $(DEV)/project.stamp ## Format the code and fix what the linter can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

@@ -4,7 +4,7 @@ import ast
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,10 @@ _CODE: Final = ("src", "app", "examples")
 _TEXTS: Final = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md")
 _MARK: Final = "language: keep"
 """Where it stands in a line of a docstring, or before a paragraph, the text is left alone."""
+
+
+_KINDS: Final[Mapping[type[ast.AST], str]] = {ast.Module: "module", ast.ClassDef: "class"}
+_BLOCK: Final = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 
 
 def main() -> None:
@@ -45,7 +49,7 @@ def _docstrings(tree: ast.Module) -> Iterator[tuple[str, int, str]]:
     for node in ast.walk(tree):
         match node:
             case ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
-                kind = {ast.Module: "module", ast.ClassDef: "class"}.get(type(node), "function")
+                kind = _KINDS.get(type(node), "function")
                 text = ast.get_docstring(node)
                 for index, each in enumerate(node.body):
                     if isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant):
@@ -68,9 +72,7 @@ def _in_texts() -> Iterator[Fault]:
 
 def _paragraphs(text: str) -> Iterator[tuple[int, str]]:
     """Yield the paragraphs of a page, and the cells of its tables, each with its line."""
-    bare = re.sub(
-        r"^ *```.*?^ *```", lambda match: "\n" * match[0].count("\n"), text, flags=re.M | re.S
-    )
+    bare = _BLOCK.sub(lambda match: "\n" * match[0].count("\n"), text)
     line = 1
     for paragraph in re.split(r"\n(?=\s*\n)", bare):
         if _MARK not in paragraph:

@@ -18,11 +18,6 @@ def root_path(scope: Scope) -> str:
     return _quoted(_root(_own_root(scope)))
 
 
-def own_path(scope: Scope) -> str:
-    """Return the path of the request within the application, as the routes of it match it."""
-    return get_route_path({"path": scope["path"], "root_path": _own_root(scope)})
-
-
 def request_path(scope: Scope) -> str:
     """Return the path of the request, without a trailing slash.
 
