@@ -72,7 +72,7 @@ def driver_statements() -> Generator[list[str]]:
             await_(driver.set_trace_callback(note))
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("prepare", "require_settings"):
+        for name in ("prepare_connection", "require_settings"):
             patch.setattr(engines, name, listening(getattr(engines, name)))
         yield sent
 
