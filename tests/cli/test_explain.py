@@ -92,7 +92,10 @@ def test_statements_on_postgresql_without_coalescing() -> None:
 
 def test_row_with_relationships_is_deleted_by_the_orm() -> None:
     found = lanes(library.create_app(SQLITE), Database(SQLITE), "books")
-    assert found["DELETE /books/{id}"] == "ordinary, since others may have to go with a Book"
+    assert (
+        found["DELETE /books/{id}"]
+        == "ordinary, since deleting a Book may delete or change related rows"
+    )
 
 
 # --- Reasons --------------------------------------------------------------------------------------
@@ -140,7 +143,7 @@ def with_response_class() -> FastAPI:
         ),
         pytest.param(
             lambda: app_of(notes(Given)),
-            "ordinary, since yielded_user yields, and is ended when the answer is made",
+            "ordinary, since yielded_user yields, so that FastAPI has to close it after the response",
             id="dependency that yields",
         ),
         pytest.param(
@@ -150,7 +153,7 @@ def with_response_class() -> FastAPI:
         ),
         pytest.param(
             with_response_class,
-            "ordinary, since its router has a response class of its own",
+            "ordinary, since its router has its own response class",
             id="response class",
         ),
     ],

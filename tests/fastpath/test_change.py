@@ -146,20 +146,22 @@ class AllNotes(Resource[Note]):
     """The notes of all users."""
 
 
-def is_patch(lane: object) -> bool:
-    return getattr(lane, "method", "") == "PATCH"
+def is_patch(operation: object) -> bool:
+    return getattr(operation, "method", "") == "PATCH"
 
 
 @sqlite_only
 async def test_statements_are_kept_up_to_a_limit(
     notes_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operation, "_MOST", 2)
+    monkeypatch.setattr(operation, "_MAX_STATEMENTS", 2)
     router = notes(AllNotes)
     async with calling(notes_app(Database(notes_url), router)) as client:
         for body in ({"text": "b"}, {"rank": 9}, {"text": "c", "rank": 8}, {"text": "d"}):
             assert await path_taken(client.patch("/notes/1", json=body)) == "200 fast"
-    found: list[Any] = [getattr(vars(each)["endpoint"], "lane", None) for each in router.routes]
+    found: list[Any] = [
+        getattr(vars(route)["endpoint"], "fast_operation", None) for route in router.routes
+    ]
     kept: list[Any] = [vars(each)["_statements"] for each in found if is_patch(each)]
     assert [len(each) for each in kept] == [2]
 

@@ -211,9 +211,9 @@ NO_STATEMENT: Final = "ordinary, since {} has no statement of its own for it"
     ("read", "create", "change"),
     [
         (Shown, "fast", "fast"),
-        (Usual, "ordinary, since the database makes usual_id", "fast"),
-        (Moving, *["ordinary, since moving_id changes with the row"] * 2),
-        (Before, *["ordinary, since Before shows rows of Match itself"] * 2),
+        (Usual, "ordinary, since the database generates usual_id", "fast"),
+        (Moving, *["ordinary, since moving_id has an onupdate default"] * 2),
+        (Before, *["ordinary, since Before embeds rows of Match itself"] * 2),
         (Known, NO_STATEMENT, NO_STATEMENT),
     ],
 )

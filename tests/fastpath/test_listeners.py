@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool
 from typing_extensions import override
 
 from brickwork import Database, Model
-from brickwork.fastpath.listeners import ListenerCheck, stamp
+from brickwork.fastpath.listeners import ListenerCheck, registry_state
 from tests.support.library import Book
 from tests.support.shop import Store
 
@@ -58,11 +58,11 @@ def test_listener_to_any_event_is_an_observer(target: str, name: str) -> None:
 
     def note(*_: object, **__: object) -> None: ...
 
-    assert OBSERVED.of(DATABASE) is None
+    assert OBSERVED.find_observer(DATABASE) is None
     event.listen(TARGETS[target], name, note, **options)
-    assert OBSERVED.of(DATABASE) == f"{note.__qualname__}, a listener to {name}"
+    assert OBSERVED.find_observer(DATABASE) == f"{note.__qualname__}, a listener to {name}"
     event.remove(TARGETS[target], name, note)
-    assert OBSERVED.of(DATABASE) is None
+    assert OBSERVED.find_observer(DATABASE) is None
 
 
 class Noting:
@@ -88,7 +88,7 @@ def test_listener_of_any_kind_is_an_observer(
 ) -> None:
     database = Database("sqlite+aiosqlite:///unused.db")
     event.listen(database.writer.sync_engine, "begin", listener, **options)
-    assert str(ListenerCheck(Store).of(database)).endswith(", a listener to begin")
+    assert str(ListenerCheck(Store).find_observer(database)).endswith(", a listener to begin")
 
 
 def test_listener_that_is_added_after_another_was_removed() -> None:
@@ -97,21 +97,21 @@ def test_listener_that_is_added_after_another_was_removed() -> None:
     def second(*_: object) -> None: ...
 
     event.listen(Session, "after_begin", first)
-    before = stamp()
+    before = registry_state()
     event.remove(Session, "after_begin", first)
     event.listen(Session, "after_begin", second)
-    assert not before.is_now()
+    assert not before.is_current()
     event.remove(Session, "after_begin", second)
     event.listen(Session, "after_begin", first)
-    assert not before.is_now()
+    assert not before.is_current()
     event.remove(Session, "after_begin", first)
 
 
 def test_listener_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     observers = ListenerCheck(Store)
-    assert observers.of(DATABASE) is None
-    monkeypatch.setattr(observers, "_found", pytest.fail)
-    assert observers.of(DATABASE) is None
+    assert observers.find_observer(DATABASE) is None
+    monkeypatch.setattr(observers, "_find_observers", pytest.fail)
+    assert observers.find_observer(DATABASE) is None
 
 
 # --- Engines and classes --------------------------------------------------------------------------
@@ -120,31 +120,33 @@ def test_listener_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_engine_of_another_pool_is_an_observer() -> None:
     database = Database("sqlite+aiosqlite:///unused.db")
     database.reader.sync_engine.pool = NullPool(pytest.fail)
-    assert ListenerCheck(Store).of(database) == "Engine with NullPool"
+    assert ListenerCheck(Store).find_observer(database) == "Engine with NullPool"
 
 
 def test_engine_of_another_class_is_an_observer() -> None:
     database = Database("sqlite+aiosqlite:///unused.db")
     database.reader.sync_engine = database.reader.sync_engine.execution_options()
-    assert ListenerCheck(Store).of(database) == "OptionEngine with FairPool"
+    assert ListenerCheck(Store).find_observer(database) == "OptionEngine with FairPool"
 
 
 def test_execution_option_is_an_observer() -> None:
     database = Database("sqlite+aiosqlite:///unused.db")
     database.writer.sync_engine.update_execution_options(schema_translate_map={None: "other"})
-    assert ListenerCheck(Store).of(database) == "the execution option schema_translate_map"
+    assert (
+        ListenerCheck(Store).find_observer(database) == "the execution option schema_translate_map"
+    )
 
 
 def test_execution_option_that_is_set_later_is_an_observer() -> None:
     database, observers = Database("sqlite+aiosqlite:///unused.db"), ListenerCheck(Store)
-    assert observers.of(database) is None
+    assert observers.find_observer(database) is None
     database.writer.sync_engine.update_execution_options(schema_translate_map={None: "other"})
-    assert observers.of(database) == "the execution option schema_translate_map"
+    assert observers.find_observer(database) == "the execution option schema_translate_map"
 
 
 def test_module_for_mutable_values_is_no_observer() -> None:
     importlib.import_module("sqlalchemy.ext.mutable")  # which listens to every mapper
-    assert ListenerCheck(Store).of(DATABASE) is None
+    assert ListenerCheck(Store).find_observer(DATABASE) is None
 
 
 class Loading(Base):
@@ -216,4 +218,4 @@ class Missing(Base):
     ],
 )
 def test_code_of_a_model_is_an_observer(model: type[Base], observer: str) -> None:
-    assert str(ListenerCheck(model).of(DATABASE)).endswith(observer)
+    assert str(ListenerCheck(model).find_observer(DATABASE)).endswith(observer)

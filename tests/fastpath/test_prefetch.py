@@ -104,16 +104,16 @@ async def test_writer_that_changes_before_the_write(
     writer: str | None,
     name: object,
 ) -> None:
-    find = ReferencePrefetch[Any].of
+    find = ReferencePrefetch[Any].load
 
-    async def of(self: Any, database: Database, *rest: Any) -> PrefetchedRows | None:
+    async def load(self: Any, database: Database, *rest: Any) -> PrefetchedRows | None:
         found = await find(self, database, *rest)
         async with database.session() as session:  # as another client, just then
             await session.execute(update(Book).values(writer_id=writer and UUID(writer)))
         return found
 
     await library_paths.fill(ROWS)
-    monkeypatch.setattr(ReferencePrefetch, "of", of)
+    monkeypatch.setattr(ReferencePrefetch, "load", load)
     async with library_paths.client(library_paths.fast) as client:
         with record_fast_path() as taken:
             answer = await client.patch(f"/books/{book}", json={"title": "x"})
@@ -123,9 +123,9 @@ async def test_writer_that_changes_before_the_write(
 async def test_writer_that_is_gone_before_the_write(
     library_paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    find = ReferencePrefetch[Any].of
+    find = ReferencePrefetch[Any].load
 
-    async def of(self: Any, database: Database, *rest: Any) -> PrefetchedRows | None:
+    async def load(self: Any, database: Database, *rest: Any) -> PrefetchedRows | None:
         found = await find(self, database, *rest)
         async with database.session() as session:
             await session.execute(text("DELETE FROM books"))
@@ -133,7 +133,7 @@ async def test_writer_that_is_gone_before_the_write(
         return found
 
     await library_paths.fill(ROWS)
-    monkeypatch.setattr(ReferencePrefetch, "of", of)
+    monkeypatch.setattr(ReferencePrefetch, "load", load)
     async with library_paths.client(library_paths.fast) as client:
         answer = await client.post("/books", json={"title": "x", "writer_id": W1})
         assert answer.status_code == 422

@@ -87,9 +87,9 @@ async def test_statements_of_requests_for_one_row(
     written: list[object] = []
     write = FastOperation[Note].body
 
-    def note(lane: FastOperation[Note], route: Any, content: object) -> bytes | None:
+    def note(operation: FastOperation[Note], route: Any, content: object) -> bytes | None:
         written.append(content)
-        return write(lane, route, content)
+        return write(operation, route, content)
 
     monkeypatch.setattr(FastOperation, "body", note)
     with driver_statements() as sent:

@@ -241,13 +241,13 @@ class RowRead(ReadSchema):
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        (WithHistory, "what is done to a WithHistory is noted"),
+        (WithHistory, "changes of WithHistory are recorded"),
         (WithValidator, "WithValidator has validators"),
-        (WithConstructor, "WithConstructor has a constructor of its own"),
-        (Inheriting, "Inheriting inherits from another model, or another from it"),
-        (CountingByTwo, "CountingByTwo counts its versions in a way of its own"),
-        (CountingElsewhere, "CountingElsewhere counts its versions in a way of its own"),
-        (WithOddDefault, "twice has a default that asks what is written"),
+        (WithConstructor, "WithConstructor has its own constructor"),
+        (Inheriting, "Inheriting uses inheritance or several tables"),
+        (CountingByTwo, "CountingByTwo has its own version counter"),
+        (CountingElsewhere, "CountingElsewhere has its own version counter"),
+        (WithOddDefault, "the default of twice takes the execution context"),
     ],
     ids=lambda each: getattr(each, "__name__", ""),
 )

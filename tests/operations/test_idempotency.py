@@ -13,7 +13,7 @@ from brickwork.models.model import now
 from brickwork.operations.idempotency import (
     IDEMPOTENCY_HEADER,
     RETENTION,
-    _key,  # pyright: ignore[reportPrivateUsage]
+    _parse_key,  # pyright: ignore[reportPrivateUsage]
     delete_expired_keys,
 )
 from brickwork.problems import BadRequest
@@ -104,7 +104,7 @@ async def test_blanks_around_a_key_are_none_of_it(served: AsyncClient) -> None:
 def key(*lines: str) -> str | None:
     """Return the key that the lines of a header bring, None if they bring none."""
     try:
-        return _key(lines)
+        return _parse_key(lines)
     except BadRequest:
         return None
 

@@ -48,19 +48,19 @@ def _fast(
     route: RouteContext, shape: ResourceDefinition[Any], database: Database
 ) -> tuple[str, Sequence[str]]:
     """Return what is said of the fast path, and its SQL. Raises `NotEligible` if there is none."""
-    lane = getattr(route.endpoint, "lane", None) or NotEligible("no lane is made for it")
+    lane = getattr(route.endpoint, "fast_operation", None) or NotEligible("no lane is made for it")
     if isinstance(lane, NotEligible):
         raise lane
-    found: BoundOperation[Any] = lane.included(route)
+    found: BoundOperation[Any] = lane.bind(route)
     if not database.fast_path:
         raise NotEligible("the database is not fast, or has methods of its own")
-    if observer := found.lane.observer(database):
+    if observer := found.operation.find_observer(database):
         raise NotEligible(f"SQLAlchemy calls code of the application: {observer}")
-    sent = [*found.lane.usual(_rows(shape), database)]
+    sent = [*found.operation.common_statements(_rows(shape), database)]
     if not all(sent):
         raise NotEligible(f"{database.url.get_backend_name()} has no statement of its own for it")
     lane = "fast"
-    if found.fields.narrows:
+    if found.dependencies.scopes_rows:
         lane += f", its rows narrowed by {shape.resource.__name__}.query besides"
     return lane, [each.statement.sql for each in sent if each]
 

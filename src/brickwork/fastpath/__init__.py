@@ -1,8 +1,8 @@
-"""The fast lane: operations of which no step is overridden go to the driver, and past the session.
+"""The fast path: operations without the ORM session.
 
-It is taken by itself, for what is asked for most. Whatever is unusual about a resource, an
-application or a request is left to the ordinary lane, which gives the same bytes; so is every
-request that fails, since nothing was done for it.
+It serves operations whose methods are not overridden, and reads or writes with one statement of
+the driver. The ORM path handles all other requests, with identical responses. It also handles each
+request that fails on the fast path: such a request has changed nothing.
 """
 
 from brickwork.fastpath.change import fast_delete, fast_update

@@ -1,4 +1,4 @@
-"""The fast lanes of changes: some fields of a row, and its end."""
+"""Fast PATCH and DELETE of one row."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, TypeVar
@@ -44,7 +44,7 @@ from brickwork.fastpath.samples import sample_values
 from brickwork.fastpath.write import (
     FastWrite,
     PythonDefault,
-    has_standard_version,
+    is_versioned,
     mapped_table,
     python_defaults,
     require_plain_flush,
@@ -60,267 +60,297 @@ from brickwork.tracking.changes import mapped_columns
 M = TypeVar("M", bound=DeclarativeBase)
 
 _COMPARABLE: Final = (Boolean, Date, DateTime, Float, Integer, String, Uuid, UTCDateTime)
-"""Types of which both databases tell whether a value is another, as Python would."""
+"""Types whose values both databases compare as Python does."""
 
-_VERSION: Final = "brickwork_version"
-"""The parameter that says which version is meant; the others have the names of columns."""
+_VERSION_PARAM: Final = "brickwork_version"
+"""Bind parameter of the expected version; the parameters of columns have the columns' names."""
 
-_STILL: Final = "brickwork_still_"
-"""What the parameters begin with that say what a row still has to refer to."""
-
-
-def fast_update(shape: ResourceDefinition[M]) -> FastOperation[M]:
-    """Return the fast lane of `PATCH /articles/{id}`; raises `NotEligible` if it is overridden."""
-    require_plain_flush(shape, "update", "get", "query")
-    moving = python_defaults(mapped_columns(shape.model), "onupdate")
-    return _Update(shape, selected_columns(shape), moving)
+_UNCHANGED_PREFIX: Final = "brickwork_still_"
+"""Prefix of parameters that must equal the values read before the update."""
 
 
-def fast_delete(shape: ResourceDefinition[M]) -> FastOperation[M]:
-    """Return the fast lane of `DELETE /articles/{id}`; raises `NotEligible` if it is overridden."""
-    require_plain_flush(shape, "delete", "get")
-    own, key = mapped_columns(shape.model), primary_key(shape.model).key
-    return _Delete(shape, {key: own[key]}, python_defaults(own, "onupdate"))
+def fast_update(definition: ResourceDefinition[M]) -> FastOperation[M]:
+    """Return the fast path of `PATCH /articles/{id}`. Raises `NotEligible` if overridden."""
+    require_plain_flush(definition, "update", "get", "query")
+    onupdate_defaults = python_defaults(mapped_columns(definition.model), "onupdate")
+    return _FastUpdate(definition, selected_columns(definition), onupdate_defaults)
 
 
-class _Change(FastWrite[M]):
-    """A lane of a change of one row, of a certain version if the client says so."""
+def fast_delete(definition: ResourceDefinition[M]) -> FastOperation[M]:
+    """Return the fast path of `DELETE /articles/{id}`. Raises `NotEligible` if overridden."""
+    require_plain_flush(definition, "delete", "get")
+    columns, key = mapped_columns(definition.model), primary_key(definition.model).key
+    return _FastDelete(definition, {key: columns[key]}, python_defaults(columns, "onupdate"))
+
+
+class _FastWriteByKey(FastWrite[M]):
+    """Fast write of one row, of a given version if the client sends If-Match."""
 
     def __init__(
         self,
-        shape: ResourceDefinition[M],
+        definition: ResourceDefinition[M],
         returned: Mapping[str, Column[Any]],
-        moving: Mapping[str, PythonDefault],
+        onupdate_defaults: Mapping[str, PythonDefault],
         *models: type[DeclarativeBase],
     ) -> None:
-        """Take what Python gives a row that changes; rows of *models* are read besides."""
-        super().__init__(shape, returned, shape.model, *models)
-        self._own, self._moving = mapped_columns(shape.model), moving
-        self._versioned = has_standard_version(shape)
+        """Store the Python defaults of an update; *models* are read in addition to the row."""
+        super().__init__(definition, returned, definition.model, *models)
+        self._mapped_columns = mapped_columns(definition.model)
+        self._onupdate_defaults = onupdate_defaults
+        self._versioned = is_versioned(definition)
 
-    def condition(self, call: FastRequest[M]) -> Mapping[str, Any] | None:
-        """Return which row is meant, and of which version; None if that is not for this lane."""
-        tags = call.headers(b"if-match")
-        key = parse_key(self.shape.model, call.key)
-        if key is None or call.query or len(tags) > 1:
+    def target_row(self, request: FastRequest[M]) -> Mapping[str, Any] | None:
+        """Return the parameters that identify the row and its version.
+
+        None if the ORM path has to handle the request.
+        """
+        tags = request.headers(b"if-match")
+        key = parse_key(self.definition.model, request.key)
+        if key is None or request.query or len(tags) > 1:
             return None
         if not tags:
-            return None if self.shape.resource.require_if_match else {KEY_PARAM: key}
-        found = STRONG_ETAG.fullmatch(tags[0])
-        return {KEY_PARAM: key, _VERSION: int(found[1])} if found and self._versioned else None
+            return None if self.definition.resource.require_if_match else {KEY_PARAM: key}
+        tag = STRONG_ETAG.fullmatch(tags[0])
+        return {KEY_PARAM: key, _VERSION_PARAM: int(tag[1])} if tag and self._versioned else None
 
-    def changing(self, names: Sequence[str]) -> Any:
-        """Return the statement that sets *names* and counts the version."""
-        given = [*dict.fromkeys((*names, *self._moving))]
-        values: dict[Any, Any] = {self._own[name]: self._value(name) for name in given}
+    def build_update(self, names: Sequence[str]) -> Any:
+        """Build the UPDATE that sets *names* and increments the version."""
+        changed = [*dict.fromkeys((*names, *self._onupdate_defaults))]
+        values: dict[Any, Any] = {self._mapped_columns[name]: self._param(name) for name in changed}
         if self._versioned:
-            values[self._own["version"]] = self._own["version"] + literal_column("1")
-        return update(mapped_table(self.shape)).values(values)
+            version = self._mapped_columns["version"]
+            values[version] = version + literal_column("1")
+        return update(mapped_table(self.definition)).values(values)
 
-    def narrowed(
-        self, statement: Any, rows: Select[M], condition: Mapping[str, Any]
+    def where_target(
+        self, write: Any, statement: Select[M], target: Mapping[str, Any]
     ) -> ClauseElement:
-        """Return *statement* for the one of *rows* that is meant."""
-        narrowing = rows._where_criteria  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        key = self._own[primary_key(self.shape.model).key]
-        narrowed = statement.where(*narrowing, key == bindparam(KEY_PARAM, type_=key.type))
-        if _VERSION in condition:
-            version = self._own["version"]
-            narrowed = narrowed.where(version == bindparam(_VERSION, type_=version.type))
-        for name in condition.keys() - {KEY_PARAM, _VERSION}:
-            own = self._own[name.removeprefix(_STILL)]
-            still = bindparam(name, type_=own.type)
-            narrowed = narrowed.where(own.is_not_distinct_from(still))
-        found: ClauseElement = narrowed.returning(*self._columns.values())
-        return found
+        """Restrict *write* to the *target* row, if *statement* selects it."""
+        where = statement._where_criteria  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        key = self._mapped_columns[primary_key(self.definition.model).key]
+        write = write.where(*where, key == bindparam(KEY_PARAM, type_=key.type))
+        if _VERSION_PARAM in target:
+            version = self._mapped_columns["version"]
+            write = write.where(version == bindparam(_VERSION_PARAM, type_=version.type))
+        for name in target.keys() - {KEY_PARAM, _VERSION_PARAM}:
+            column = self._mapped_columns[name.removeprefix(_UNCHANGED_PREFIX)]
+            before = bindparam(name, type_=column.type)
+            write = write.where(column.is_not_distinct_from(before))
+        returning: ClauseElement = write.returning(*self._columns.values())
+        return returning
 
-    def moved(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values of *row*, and those that Python gives it since it changes."""
-        return {**{name: each(row) for name, each in self._moving.items()}, **row}
+    def with_onupdate_values(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return *row* with the values of Python's `onupdate` defaults added."""
+        defaults = self._onupdate_defaults.items()
+        return {**{name: default(row) for name, default in defaults}, **row}
 
-    def _value(self, name: str) -> Any:
-        return bindparam(name, type_=self._own[name].type)
+    def _param(self, name: str) -> Any:
+        return bindparam(name, type_=self._mapped_columns[name].type)
 
 
-class _Update(_Change[M]):
-    """The lane of changed fields of a row."""
+class _FastUpdate(_FastWriteByKey[M]):
+    """Fast PATCH of a row."""
 
     method: ClassVar = "PATCH"
-    types: ClassVar = {each.encode() for each in PATCH_TYPES}
+    content_types: ClassVar = {media_type.encode() for media_type in PATCH_TYPES}
 
     def __init__(
         self,
-        shape: ResourceDefinition[M],
+        definition: ResourceDefinition[M],
         returned: Mapping[str, Column[Any]],
-        moving: Mapping[str, PythonDefault],
+        onupdate_defaults: Mapping[str, PythonDefault],
     ) -> None:
-        """Find the fields of which the database can tell whether they change."""
-        self._references = ReferencePrefetch(shape)
-        super().__init__(shape, returned, moving, *self._references.models)
-        kept = {primary_key(shape.model).key, *(["version"] if self._versioned else [])}
+        """Find the columns whose changes the database can detect."""
+        self._references = ReferencePrefetch(definition)
+        super().__init__(definition, returned, onupdate_defaults, *self._references.models)
+        fixed = {primary_key(definition.model).key, *(["version"] if self._versioned else [])}
         self._comparable = {
             name
-            for name, each in self._own.items()
-            if isinstance(each.type, _COMPARABLE) and name not in kept
+            for name, column in self._mapped_columns.items()
+            if isinstance(column.type, _COMPARABLE) and name not in fixed
         }
 
     @override
-    async def answer(self, call: FastRequest[M]) -> Response | None:
-        condition = self.condition(call)
-        sent = condition and await self._changes(call)
-        if not (condition and sent):
+    async def respond(self, request: FastRequest[M]) -> Response | None:
+        target = self.target_row(request)
+        changes = target and await self._parse_changes(request)
+        if not (target and changes):
             return None
-        if (before := await self._before(call, condition)) is None:
+        if (before := await self._load_trial_row(request, target)) is None:
             return None
-        referred = await self._references.of(call.database, sent, condition[KEY_PARAM])
-        if referred is None:
+        references = await self._references.load(request.database, changes, target[KEY_PARAM])
+        if references is None:
             return None
-        moved = self.moved(sent)
-        trial = self._named({**before, **moved, **referred.shown})
-        if self.body(call.route, trial) is None:
-            return None  # nothing is stored of a change that cannot be shown
-        doubted = {name: before[name] for name in self._doubted}
-        condition = {**condition, **_still({**doubted, **referred.values}, sent)}
-        change = self._of(call.rows, call.database.writer.dialect, sorted(sent), condition)
-        if change is None:
+        values = self.with_onupdate_values(changes)
+        trial = self._read_fields({**before, **values, **references.rows})
+        if self.body(request.route, trial) is None:
+            return None  # a change that cannot be serialised is not stored
+        uncertain = {name: before[name] for name in self._uncertain_columns}
+        unchanged = _unchanged_params({**uncertain, **references.key_values}, changes)
+        target = {**target, **unchanged}
+        dialect = request.database.writer.dialect
+        write = self._write_statement(request.statement, dialect, sorted(changes), target)
+        if write is None:
             return None
-        given = {**change.values, **moved, **condition}
-        records = await execute_write(call.database, change.statement, given)
-        shown = {**sent, **referred.shown}
-        return self._answer(call, change.statement, records[0], shown) if records else None
+        params = {**write.values, **values, **target}
+        records = await execute_write(request.database, write.statement, params)
+        fields = {**changes, **references.rows}
+        return self._row_response(request, write.statement, records[0], fields) if records else None
 
     @override
-    def included(self, route: APIRoute | RouteContext) -> BoundOperation[M]:
-        self._samples = sample_values(self.shape)
-        shown = [each for each in self.shape.read.model_fields if each in self._own]
-        self._doubted = [each for each in shown if each not in self._samples]
-        if unknown := [each for each in self._doubted if not self._is_kept(each)]:
-            names = ", ".join(sorted(unknown))
-            raise NotEligible(f"{self.shape.read.__name__} may refuse what is stored in {names}")
-        return super().included(route)
+    def bind(self, route: APIRoute | RouteContext) -> BoundOperation[M]:
+        read = self.definition.read
+        self._samples = sample_values(self.definition)
+        names = [name for name in read.model_fields if name in self._mapped_columns]
+        self._uncertain_columns = [name for name in names if name not in self._samples]
+        if unknown := [name for name in self._uncertain_columns if not self._is_predictable(name)]:
+            names = sorted(unknown)
+            raise NotEligible(f"{read.__name__} may reject stored values of {', '.join(names)}")
+        return super().bind(route)
 
-    def _is_kept(self, name: str) -> bool:
-        """Tell whether the value of column *name* is known before a change, or compared with it."""
-        column = self._own[name]
+    def _is_predictable(self, name: str) -> bool:
+        """Return whether the value of column *name* can be read before the update and compared."""
+        column = self._mapped_columns[name]
         if column.server_onupdate is not None:
             return False
-        if column.onupdate is not None and name not in self._moving:
+        if column.onupdate is not None and name not in self._onupdate_defaults:
             return False
         return column.primary_key or name in self._comparable
 
     @override
-    def usual(self, rows: Select[M], database: Database) -> Iterator[BoundStatement | None]:
-        if self._doubted:
-            yield self._known(rows, database.reader.dialect)
-        yield from self._references.usual(database, is_new=False)
-        names = sorted(self._comparable & self.shape.update.model_fields.keys())
-        still = _still(dict.fromkeys((*self._doubted, *self._references.names)), names)
-        yield self._of(rows, database.writer.dialect, names, still)
+    def common_statements(
+        self, statement: Select[M], database: Database
+    ) -> Iterator[BoundStatement | None]:
+        if self._uncertain_columns:
+            yield self._select_before(statement, database.reader.dialect)
+        yield from self._references.common_statements(database, is_new=False)
+        names = sorted(self._comparable & self.definition.update.model_fields.keys())
+        compared = dict.fromkeys((*self._uncertain_columns, *self._references.foreign_keys))
+        unchanged = _unchanged_params(compared, names)
+        yield self._write_statement(statement, database.writer.dialect, names, unchanged)
 
-    async def _before(
-        self, call: FastRequest[M], condition: Mapping[str, Any]
+    async def _load_trial_row(
+        self, request: FastRequest[M], target: Mapping[str, Any]
     ) -> Mapping[str, Any] | None:
-        """Return a row for the trial of an answer; None if there is none.
+        """Return the values with which the response is serialised before the update.
 
-        It is the row itself where the read schema may refuse one of its values, else a sample.
+        These are the stored values where the read schema may reject some, else samples. None if
+        there is no such row.
         """
-        if not self._doubted:
+        if not self._uncertain_columns:
             return self._samples
-        known = self._known(call.rows, call.database.reader.dialect)
-        given = known and {**known.values, KEY_PARAM: condition[KEY_PARAM]}
-        records = known and await fetch_rows(call.database, known.statement, given or {})
-        if not known or not records:
+        select_row = self._select_before(request.statement, request.database.reader.dialect)
+        params = select_row and {**select_row.values, KEY_PARAM: target[KEY_PARAM]}
+        records = select_row and await fetch_rows(
+            request.database, select_row.statement, params or {}
+        )
+        if not select_row or not records:
             return None
-        return dict(zip(known.statement.columns, known.statement.read(records[0]), strict=True))
+        compiled = select_row.statement
+        return dict(zip(compiled.columns, compiled.read(records[0]), strict=True))
 
-    def _known(self, rows: Select[M], dialect: Dialect) -> BoundStatement | None:
-        """Return the statement that reads the row as it is before."""
-        key = self._own[primary_key(self.shape.model).key]
-        shown = select(*self._columns.values())
-        narrowing = rows._where_criteria  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        found = shown.where(*narrowing, key == bindparam(KEY_PARAM, type_=key.type))
-        return self.statement(dialect, rows, "before", lambda: found)
+    def _select_before(self, statement: Select[M], dialect: Dialect) -> BoundStatement | None:
+        """Return the statement that reads the row before the update."""
+        key = self._mapped_columns[primary_key(self.definition.model).key]
+        columns = select(*self._columns.values())
+        where = statement._where_criteria  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        select_row = columns.where(*where, key == bindparam(KEY_PARAM, type_=key.type))
+        return self.cached_statement(dialect, statement, "before", lambda: select_row)
 
-    def _of(
-        self, rows: Select[M], dialect: Dialect, names: Sequence[str], condition: Mapping[str, Any]
+    def _write_statement(
+        self,
+        statement: Select[M],
+        dialect: Dialect,
+        names: Sequence[str],
+        target: Mapping[str, Any],
     ) -> BoundStatement | None:
-        return self.statement(
+        return self.cached_statement(
             dialect,
-            rows,
-            (*names, *condition),
-            lambda: self.narrowed(self._differing(names), rows, condition),
+            statement,
+            (*names, *target),
+            lambda: self.where_target(self._update_if_changed(names), statement, target),
         )
 
-    async def _changes(self, call: FastRequest[M]) -> Mapping[str, Any] | None:
-        """Return what was sent; None if the row has to be known for it."""
-        data: Schema | None = await self.sent(call)
+    async def _parse_changes(self, request: FastRequest[M]) -> Mapping[str, Any] | None:
+        """Return the fields sent. None if one of them can only be compared in Python."""
+        data: Schema | None = await self.parse_body(request)
         if data is None or not data.model_fields_set <= self._comparable:
             return None
         return data.model_dump(exclude_unset=True)
 
-    def _differing(self, names: Sequence[str]) -> Any:
-        """Return the statement for a row that *names* change: else there is nothing to write."""
-        return self.changing(names).where(
-            or_(*(self._own[name].is_distinct_from(self._value(name)) for name in names))
+    def _update_if_changed(self, names: Sequence[str]) -> Any:
+        """Build an UPDATE that matches only a row in which one of *names* changes."""
+        columns = self._mapped_columns
+        return self.build_update(names).where(
+            or_(*(columns[name].is_distinct_from(self._param(name)) for name in names))
         )
 
-    def _answer(
+    def _row_response(
         self,
-        call: FastRequest[M],
+        request: FastRequest[M],
         statement: CompiledStatement,
         record: Any,
-        known: Mapping[str, Any],
+        fields: Mapping[str, Any],
     ) -> Response | None:
-        row = {**dict(zip(statement.columns, statement.read(record), strict=True)), **known}
+        row = {**dict(zip(statement.columns, statement.read(record), strict=True)), **fields}
         version = row["version"] if self._versioned else None
-        return self.response(call.route, self._named(row), version=version)
+        return self.response(request.route, self._read_fields(row), version=version)
 
-    def _named(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return what is shown of *row*."""
-        return {name: row[name] for name in self.shape.read.model_fields}
+    def _read_fields(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the values of the fields of the read schema."""
+        return {name: row[name] for name in self.definition.read.model_fields}
 
 
-class _Delete(_Change[M]):
-    """The lane of a row that is removed, or marked as it."""
+class _FastDelete(_FastWriteByKey[M]):
+    """Fast DELETE of a row, or the update that marks it as deleted."""
 
     method: ClassVar = "DELETE"
 
     @override
-    async def answer(self, call: FastRequest[M]) -> Response | None:
-        condition = self.condition(call)
-        if condition is None or not self._is_alone():
+    async def respond(self, request: FastRequest[M]) -> Response | None:
+        target = self.target_row(request)
+        if target is None or not self._deletes_nothing_else():
             return None
-        if (change := self._of(call.rows, call.database.writer.dialect, condition)) is None:
+        dialect = request.database.writer.dialect
+        marker: Mapping[str, Any] = {}
+        if (write := self._write_statement(request.statement, dialect, target)) is None:
             return None
-        marked = self.moved({"deleted_at": now()}) if is_soft_deletable(self.shape.model) else {}
-        given = {**change.values, **marked, **condition}
-        records = await execute_write(call.database, change.statement, given)
+        if is_soft_deletable(self.definition.model):
+            marker = self.with_onupdate_values({"deleted_at": now()})
+        params = {**write.values, **marker, **target}
+        records = await execute_write(request.database, write.statement, params)
         return Response(status_code=204) if records else None
 
     @override
-    def usual(self, rows: Select[M], database: Database) -> Iterator[BoundStatement | None]:
-        if not self._is_alone():
-            raise NotEligible(f"others may have to go with a {self.shape.model.__name__}")
-        yield self._of(rows, database.writer.dialect, {})
+    def common_statements(
+        self, statement: Select[M], database: Database
+    ) -> Iterator[BoundStatement | None]:
+        if not self._deletes_nothing_else():
+            name = self.definition.model.__name__
+            raise NotEligible(f"deleting a {name} may delete or change related rows")
+        yield self._write_statement(statement, database.writer.dialect, {})
 
-    def _of(
-        self, rows: Select[M], dialect: Dialect, condition: Mapping[str, Any]
+    def _write_statement(
+        self, statement: Select[M], dialect: Dialect, target: Mapping[str, Any]
     ) -> BoundStatement | None:
-        return self.statement(
-            dialect, rows, (*condition,), lambda: self.narrowed(self._ending(), rows, condition)
+        return self.cached_statement(
+            dialect,
+            statement,
+            (*target,),
+            lambda: self.where_target(self._build_delete(), statement, target),
         )
 
-    def _ending(self) -> Any:
-        table = mapped_table(self.shape)
-        return (
-            self.changing(["deleted_at"]) if is_soft_deletable(self.shape.model) else delete(table)
-        )
+    def _build_delete(self) -> Any:
+        if is_soft_deletable(self.definition.model):
+            return self.build_update(["deleted_at"])
+        return delete(mapped_table(self.definition))
 
-    def _is_alone(self) -> bool:
-        """Tell whether no row goes with it: which do where it is not marked, the session knows."""
-        return is_soft_deletable(self.shape.model) or not [*inspect(self.shape.model).relationships]
+    def _deletes_nothing_else(self) -> bool:
+        """Return whether the row is only marked, or its model has no relationships."""
+        model = self.definition.model
+        return is_soft_deletable(model) or not [*inspect(model).relationships]
 
 
-def _still(values: Mapping[str, Any], sent: Collection[str]) -> Mapping[str, Any]:
-    """Return the *values* that are not *sent*, as parameters."""
-    return {_STILL + name: each for name, each in values.items() if name not in sent}
+def _unchanged_params(values: Mapping[str, Any], changes: Collection[str]) -> Mapping[str, Any]:
+    """Return as parameters the *values* of columns that are not in *changes*."""
+    return {_UNCHANGED_PREFIX + name: values[name] for name in values if name not in changes}

@@ -1,4 +1,4 @@
-"""The fast lanes of new rows: one, and several at once."""
+"""Fast POST of one new row, or of a batch."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
@@ -31,7 +31,7 @@ from brickwork.fastpath.samples import sample_values
 from brickwork.fastpath.write import (
     FastWrite,
     PythonDefault,
-    has_standard_version,
+    is_versioned,
     mapped_table,
     python_defaults,
     require_plain_flush,
@@ -46,208 +46,233 @@ from brickwork.tracking.changes import mapped_columns
 M = TypeVar("M", bound=DeclarativeBase)
 
 
-def fast_create(shape: ResourceDefinition[M]) -> FastOperation[M]:
-    """Return the fast lane of `POST /articles`; raises `NotEligible` if it is overridden."""
-    return _Create(shape, *_made(shape))
+def fast_create(definition: ResourceDefinition[M]) -> FastOperation[M]:
+    """Return the fast path of `POST /articles`. Raises `NotEligible` if overridden."""
+    return _FastCreate(definition, *_insert_columns(definition))
 
 
-def fast_create_batch(shape: ResourceDefinition[M]) -> FastOperation[M]:
-    """Return the fast lane of `POST /articles/batch`; raises `NotEligible` as above."""
-    return _CreateBatch(shape, *_made(shape))
+def fast_create_batch(definition: ResourceDefinition[M]) -> FastOperation[M]:
+    """Return the fast path of `POST /articles/batch`. Raises `NotEligible` as `fast_create`."""
+    return _FastCreateBatch(definition, *_insert_columns(definition))
 
 
-def _made(
-    shape: ResourceDefinition[M],
+def _insert_columns(
+    definition: ResourceDefinition[M],
 ) -> tuple[Mapping[str, Column[Any]], Mapping[str, PythonDefault]]:
-    """Return the columns that are shown of a new row, and what Python gives it."""
-    shown, own = selected_columns(shape), mapped_columns(shape.model)
-    if others := sorted(shape.create.model_fields.keys() - own.keys()):
-        raise NotEligible(f"{', '.join(others)} is no column of {shape.model.__name__}")
-    require_plain_flush(shape, "create", "query")
-    absent = {name: each for name, each in own.items() if name not in shape.create.model_fields}
-    return shown, python_defaults(absent, "default")
+    """Return the columns that the response reads, and the Python defaults of the others."""
+    model, fields = definition.model, definition.create.model_fields
+    selected, columns = selected_columns(definition), mapped_columns(model)
+    if others := sorted(fields.keys() - columns.keys()):
+        raise NotEligible(f"{', '.join(others)} is no column of {model.__name__}")
+    require_plain_flush(definition, "create", "query")
+    absent = {name: column for name, column in columns.items() if name not in fields}
+    return selected, python_defaults(absent, "default")
 
 
-class _Create(FastWrite[M]):
-    """The lane of a new row."""
+class _FastCreate(FastWrite[M]):
+    """Fast POST of one row."""
 
     method: ClassVar = "POST"
-    unusual: ClassVar = {*FastWrite.unusual, b"if-match"}
+    unsupported_headers: ClassVar = {*FastWrite.unsupported_headers, b"if-match"}
 
     def __init__(
         self,
-        shape: ResourceDefinition[M],
-        shown: Mapping[str, Column[Any]],
+        definition: ResourceDefinition[M],
+        selected: Mapping[str, Column[Any]],
         defaults: Mapping[str, PythonDefault],
     ) -> None:
-        """Take what Python gives a new row, and find what the database does."""
-        own, key = mapped_columns(shape.model), primary_key(shape.model).key
-        first = {"version": 1} if has_standard_version(shape) else {}
-        self._references = ReferencePrefetch(shape)
-        unknown = {key, *shown, *self._references.names}
-        unknown -= {*shape.create.model_fields, *defaults, *first}
-        returned = {name for name in unknown if not _is_null(own[name])}
-        given = {name: own[name] for name in returned or {key}}
-        super().__init__(shape, given, shape.model, *self._references.models)
-        self._own, self._key, self._defaults, self._first = own, key, defaults, first
-        self._fields = {*shape.create.model_fields}
-        self._nulls, self._made = dict.fromkeys(unknown - returned), returned
-        if made := returned.intersection(self._references.names):
-            raise NotEligible(f"the database makes {', '.join(sorted(made))}")
-        self._explicit = {name for name in self._fields if not _is_null(own[name])}
-        self._nullable = {name for name in self._explicit if _stores_null(own[name])}
-        self.is_known = not returned
+        """Sort the columns by the source of their values: request, Python or database."""
+        columns, key = mapped_columns(definition.model), primary_key(definition.model).key
+        version = {"version": 1} if is_versioned(definition) else {}
+        self._references = ReferencePrefetch(definition)
+        unknown = {key, *selected, *self._references.foreign_keys}
+        unknown -= {*definition.create.model_fields, *defaults, *version}
+        generated = {name for name in unknown if not _defaults_to_null(columns[name])}
+        returned = {name: columns[name] for name in generated or {key}}
+        super().__init__(definition, returned, definition.model, *self._references.models)
+        self._mapped_columns, self._key_name = columns, key
+        self._defaults, self._initial_version = defaults, version
+        self._fields = {*definition.create.model_fields}
+        self._null_columns = dict.fromkeys(unknown - generated)
+        self._generated_columns = generated
+        if names := generated.intersection(self._references.foreign_keys):
+            raise NotEligible(f"the database generates {', '.join(sorted(names))}")
+        self._required_columns = {
+            name for name in self._fields if not _defaults_to_null(columns[name])
+        }
+        self._nullable_columns = {
+            name for name in self._required_columns if _stores_null(columns[name])
+        }
+        self.all_values_known = not generated
 
     @override
-    async def answer(self, call: FastRequest[M]) -> Response | None:
-        data = await self.sent(call)
-        row = self.completed(data) if data else None
+    async def respond(self, request: FastRequest[M]) -> Response | None:
+        data = await self.parse_body(request)
+        row = self.row_values(data) if data else None
         if row is None:
             return None
-        if (referred := await self._references.of(call.database, self._nulls | row)) is None:
+        database = request.database
+        references = await self._references.load(database, self._null_columns | row)
+        if references is None:
             return None
-        dialect = call.database.writer.dialect
-        one = self._of_one(dialect, [*row])
-        shown = {**row, **referred.shown}
-        # Nothing is stored of a row that cannot be shown.
-        trial = self._answer(call, {**self._samples, **shown})
+        dialect = database.writer.dialect
+        one = self._one_statement(dialect, [*row])
+        values = {**row, **references.rows}
+        # A row that cannot be serialised is not stored.
+        trial = self._row_response(request, {**self._samples, **values})
         if one is None or trial is None:
             return None
-        shared = call.database.coalesce and one.statement.shareable
-        many = self._of_many(dialect, [*row]) if shared else None
+        is_shared = database.coalesce and one.statement.shareable
+        many = self._many_statement(dialect, [*row]) if is_shared else None
         records = await (
-            insert_row(call.database, one.statement, many.statement, row)
+            insert_row(database, one.statement, many.statement, row)
             if many
-            else execute_write(call.database, one.statement, row)
+            else execute_write(database, one.statement, row)
         )
-        if self.is_known or not records:
+        if self.all_values_known or not records:
             return trial if records else None
-        made = dict(zip(one.statement.columns, one.statement.read(records[0]), strict=True))
-        if response := self._answer(call, made | shown):
+        generated = dict(zip(one.statement.columns, one.statement.read(records[0]), strict=True))
+        if response := self._row_response(request, generated | values):
             return response
-        raise TypeError(f"The database made what no {self.shape.read.__name__} can show.")
+        raise TypeError(
+            f"{self.definition.read.__name__} rejects a value that the database generated. The row "
+            "is stored: accept the value in the schema."
+        )
 
     @override
-    def included(self, route: APIRoute | RouteContext) -> BoundOperation[M]:
-        every = sample_values(self.shape)
-        made = self._made.intersection(self.shape.read.model_fields)
-        if unknown := made - every.keys():
-            names = ", ".join(sorted(unknown))
-            raise NotEligible(f"{self.shape.read.__name__} may refuse what is made of {names}")
-        self._samples = {self._key: "", **{name: every[name] for name in made}}
-        return super().included(route)
+    def bind(self, route: APIRoute | RouteContext) -> BoundOperation[M]:
+        samples = sample_values(self.definition)
+        generated = self._generated_columns.intersection(self.definition.read.model_fields)
+        if unknown := generated - samples.keys():
+            names, read = ", ".join(sorted(unknown)), self.definition.read.__name__
+            raise NotEligible(f"{read} may reject generated values of {names}")
+        self._samples = {self._key_name: "", **{name: samples[name] for name in generated}}
+        return super().bind(route)
 
     @override
-    def usual(self, rows: Select[M], database: Database) -> Iterator[BoundStatement | None]:
+    def common_statements(
+        self, statement: Select[M], database: Database
+    ) -> Iterator[BoundStatement | None]:
         dialect = database.writer.dialect
-        yield from self._references.usual(database, is_new=True)
-        yield self._of_one(dialect, self.names)
-        if database.coalesce and (many := self._of_many(dialect, self.names)):
+        yield from self._references.common_statements(database, is_new=True)
+        yield self._one_statement(dialect, self.column_names)
+        if database.coalesce and (many := self._many_statement(dialect, self.column_names)):
             yield many
 
     @property
-    def names(self) -> Sequence[str]:
-        """The columns that most requests give a value."""
-        return [*self._first, *self.shape.create.model_fields, *self._defaults]
+    def column_names(self) -> Sequence[str]:
+        """Return the columns that most requests insert."""
+        return [*self._initial_version, *self.definition.create.model_fields, *self._defaults]
 
-    def completed(self, data: Schema) -> dict[str, Any] | None:
-        """Return the values of a new row; None if only a flush would know them all."""
-        row = self._first | data.model_dump(include=self._fields)
-        given = self._nullable & data.model_fields_set
-        if any(row[name] is None for name in self._explicit - given):  # the default is another
-            return None
+    def row_values(self, data: Schema) -> dict[str, Any] | None:
+        """Return the values of a new row. None if only a flush can compute all of them."""
+        row = self._initial_version | data.model_dump(include=self._fields)
+        explicit = self._nullable_columns & data.model_fields_set
+        if any(row[name] is None for name in self._required_columns - explicit):
+            return None  # the column has a default other than NULL
         for name, default in self._defaults.items():
             row[name] = default(row)
         try:
-            if self._key in row:
-                self.shape.require_path(cast("M", SimpleNamespace(**row)))
+            if self._key_name in row:
+                self.definition.require_path(cast("M", SimpleNamespace(**row)))
         except Problem:
             return None
         return row
 
-    def known(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return what is shown of the new *row*."""
-        known = {**self._nulls, **row}
-        return {name: known[name] for name in self.shape.read.model_fields}
+    def response_fields(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the values of the read schema's fields for the new *row*."""
+        values = {**self._null_columns, **row}
+        return {name: values[name] for name in self.definition.read.model_fields}
 
-    def _answer(self, call: FastRequest[M], row: Mapping[str, Any]) -> Response | None:
-        headers = {"Location": item_path(call.request, row[self._key])}
-        version = row["version"] if self._first else None
-        return self.response(call.route, self.known(row), headers, status=201, version=version)
+    def _row_response(self, request: FastRequest[M], row: Mapping[str, Any]) -> Response | None:
+        headers = {"Location": item_path(request.http_request, row[self._key_name])}
+        version = row["version"] if self._initial_version else None
+        fields = self.response_fields(row)
+        return self.response(request.route, fields, headers, status=201, version=version)
 
-    def _insert(self, names: Sequence[str]) -> Any:
-        values = {self._own[name]: bindparam(name, type_=self._own[name].type) for name in names}
-        return insert(mapped_table(self.shape)).values(values).returning(*self._columns.values())
+    def _build_insert(self, names: Sequence[str]) -> Any:
+        columns = [self._mapped_columns[name] for name in names]
+        params = (bindparam(n, type_=c.type) for n, c in zip(names, columns, strict=True))
+        values: dict[Any, Any] = dict(zip(columns, params, strict=True))
+        table = mapped_table(self.definition)
+        return insert(table).values(values).returning(*self._columns.values())
 
-    def _of_one(self, dialect: Dialect, names: Sequence[str]) -> BoundStatement | None:
-        return self.statement(dialect, None, "one", lambda: self._insert(names))
+    def _one_statement(self, dialect: Dialect, names: Sequence[str]) -> BoundStatement | None:
+        return self.cached_statement(dialect, None, "one", lambda: self._build_insert(names))
 
-    def _of_many(self, dialect: Dialect, names: Sequence[str]) -> BoundStatement | None:
-        """Return the statement that inserts lists of values, where all else is known before."""
-        if dialect.name != "postgresql" or not self.is_known:
+    def _many_statement(self, dialect: Dialect, names: Sequence[str]) -> BoundStatement | None:
+        """Return the INSERT of lists of values. None unless all other values are known before."""
+        if dialect.name != "postgresql" or not self.all_values_known:
             return None
-        return self.statement(dialect, None, "many", lambda: self._insert_many(dialect, names))
+        return self.cached_statement(
+            dialect, None, "many", lambda: self._build_insert_many(dialect, names)
+        )
 
-    def _insert_many(self, dialect: Dialect, names: Sequence[str]) -> ClauseElement | None:
-        own = [self._own[name] for name in names]
-        if any(each.type.compile(dialect).endswith("[]") for each in own):
-            return None  # unnest would take lists of lists apart
-        lists = [bindparam(n, type_=ARRAY(c.type)) for n, c in zip(names, own, strict=True)]
-        rows = func.unnest(*lists).table_valued(*(each.name for each in own)).render_derived()
-        values = select(*(rows.c[each.name] for each in own))
+    def _build_insert_many(self, dialect: Dialect, names: Sequence[str]) -> ClauseElement | None:
+        columns = [self._mapped_columns[name] for name in names]
+        if any(column.type.compile(dialect).endswith("[]") for column in columns):
+            return None  # unnest would flatten lists of lists
+        lists = [bindparam(n, type_=ARRAY(c.type)) for n, c in zip(names, columns, strict=True)]
+        column_names = [column.name for column in columns]
+        rows = func.unnest(*lists).table_valued(*column_names).render_derived()
+        values = select(*(rows.c[name] for name in column_names))
         return (
-            insert(mapped_table(self.shape))
-            .from_select(own, values)
+            insert(mapped_table(self.definition))
+            .from_select(columns, values)
             .returning(*self._columns.values())
         )
 
 
-class _CreateBatch(_Create[M]):
-    """The lane of several new rows, of which all is known before."""
+class _FastCreateBatch(_FastCreate[M]):
+    """Fast POST of several rows whose values are all known before the INSERT."""
 
     def __init__(
         self,
-        shape: ResourceDefinition[M],
-        shown: Mapping[str, Column[Any]],
+        definition: ResourceDefinition[M],
+        selected: Mapping[str, Column[Any]],
         defaults: Mapping[str, PythonDefault],
     ) -> None:
-        """Take the same; raises `NotEligible` if the database has to be asked what it made."""
-        super().__init__(shape, shown, defaults)
-        if not self.is_known:
-            raise NotEligible(f"the database makes some of what {shape.read.__name__} shows")
-        if self._references.names:
-            raise NotEligible(f"{shape.read.__name__} shows rows that are related")
+        """Raise `NotEligible` if the response needs values from the database."""
+        super().__init__(definition, selected, defaults)
+        if not self.all_values_known:
+            raise NotEligible(f"{definition.read.__name__} has values that the database generates")
+        if self._references.foreign_keys:
+            raise NotEligible(f"{definition.read.__name__} embeds related rows")
 
     @override
-    async def answer(self, call: FastRequest[M]) -> Response | None:
-        items = await self.sent(call)
-        rows = [self.completed(each) for each in items or ()]
-        made = [each for each in rows if each is not None]
-        if not made or len(made) < len(rows):
+    async def respond(self, request: FastRequest[M]) -> Response | None:
+        items = await self.parse_body(request)
+        values = [self.row_values(item) for item in items or ()]
+        rows = [row for row in values if row is not None]
+        if not rows or len(rows) < len(values):
             return None
-        dialect, names = call.database.writer.dialect, [*made[0]]
-        insertion = self._of_all(dialect, names)
-        response = self.response(call.route, [self.known(each) for each in made], status=201)
+        dialect, names = request.database.writer.dialect, [*rows[0]]
+        insertion = self._all_statement(dialect, names)
+        response = self.response(
+            request.route, [self.response_fields(row) for row in rows], status=201
+        )
         if insertion is None or response is None:
             return None
-        return response if await insert_many(call.database, insertion.statement, made) else None
+        return response if await insert_many(request.database, insertion.statement, rows) else None
 
     @override
-    def usual(self, rows: Select[M], database: Database) -> Iterator[BoundStatement | None]:
-        yield self._of_all(database.writer.dialect, self.names)
+    def common_statements(
+        self, statement: Select[M], database: Database
+    ) -> Iterator[BoundStatement | None]:
+        yield self._all_statement(database.writer.dialect, self.column_names)
 
-    def _of_all(self, dialect: Dialect, names: Sequence[str]) -> BoundStatement | None:
-        several = dialect.name == "postgresql"
-        return self._of_many(dialect, names) if several else self._of_one(dialect, names)
+    def _all_statement(self, dialect: Dialect, names: Sequence[str]) -> BoundStatement | None:
+        has_lists = dialect.name == "postgresql"
+        return (self._many_statement if has_lists else self._one_statement)(dialect, names)
 
 
 def _stores_null(column: Column[Any]) -> bool:
-    """Tell whether a None that a client sent for *column* is stored as NULL."""
+    """Return whether a null that a client sends for *column* is stored as NULL."""
     return not (column.primary_key or column.type.should_evaluate_none)
 
 
-def _is_null(column: Column[Any]) -> bool:
-    """Tell whether *column* is NULL in a new row that is given None, or nothing."""
+def _defaults_to_null(column: Column[Any]) -> bool:
+    """Return whether *column* is NULL in a new row if its value is None or absent."""
     return not (
         column.primary_key
         or column.default is not None

@@ -1,7 +1,7 @@
-"""The fields of a resource, solved as FastAPI solves them, but for the session.
+"""Dependencies of a resource, resolved without a session.
 
-They are solved on the request itself, before anything is read of its body or of the database. Each
-dependency is called once: if the ordinary lane answers after all, FastAPI is given its value.
+They are resolved on the request itself, before its body or the database is read. FastAPI calls
+each dependency once: the ORM path reuses the values that the fast path has resolved.
 """
 
 from collections.abc import Mapping
@@ -31,86 +31,86 @@ _NO_VALUES: Final[Mapping[str, Any]] = {}
 
 
 class ResourceDependencies(Generic[M]):
-    """What a route asks of a client before it shows rows, and which rows it then shows."""
+    """The dependencies of a route, and the base statement that they lead to."""
 
-    def __init__(self, shape: ResourceDefinition[M], route: APIRoute | RouteContext) -> None:
-        """Look what *route* depends on; raises `NotEligible` where that is not for a fast lane."""
-        self._shape = shape
-        self._rows = base_statement(shape.model)
-        self.narrows = shape.resource.query is not Resource[M].query
-        self._dependant = _asked(route.dependant)
-        _require_simple(self._dependant)
-        own = [each for each in fields(shape.resource) if each.init]
+    def __init__(self, definition: ResourceDefinition[M], route: APIRoute | RouteContext) -> None:
+        """Collect the dependencies of *route*. Raises `NotEligible` if one is not supported."""
+        self._definition = definition
+        self._base_statement = base_statement(definition.model)
+        self.scopes_rows = definition.resource.query is not Resource[M].query
+        self._dependant = _relevant_dependant(route.dependant)
+        _require_supported(self._dependant)
+        init_fields = [field for field in fields(definition.resource) if field.init]
         if "GET" not in (route.methods or ()) and route_isolation(route.dependant):
-            raise NotEligible("its transactions have an isolation of their own")
-        self._asks = bool(len(own) > 1 or self._dependant.dependencies)
+            raise NotEligible("its transactions have their own isolation level")
+        self._has_dependencies = bool(len(init_fields) > 1 or self._dependant.dependencies)
 
-    async def rows(self, request: Request) -> Select[M] | None:
-        """Return the rows; None if the ordinary lane has to tell what is wrong.
+    async def scoped_statement(self, request: Request) -> Select[M] | None:
+        """Return the rows that the client may see. None if the ORM path has to respond.
 
-        Raises what a dependency does, as the ordinary lane would.
+        Raises the exceptions of dependencies, as the ORM path would.
         """
-        if not (self._asks or self.narrows):
-            return self._rows
+        if not (self._has_dependencies or self.scopes_rows):
+            return self._base_statement
         try:
-            values = await self._solved(request) if self._asks else _NO_VALUES
-        except _SessionNeeded:
+            values = await self._resolve(request) if self._has_dependencies else _NO_VALUES
+        except _SessionUsed:
             return None
-        if values is None or not self.narrows:
-            return None if values is None else self._rows
+        if values is None or not self.scopes_rows:
+            return None if values is None else self._base_statement
         try:
-            return _made(self._shape.resource, values).query()
-        except Exception:  # noqa: BLE001 — the ordinary lane raises it again
+            return _build_resource(self._definition.resource, values).query()
+        except Exception:  # noqa: BLE001 — the ORM path raises it again
             return None
 
-    async def _solved(self, request: Request) -> Mapping[str, Any] | None:
+    async def _resolve(self, request: Request) -> Mapping[str, Any] | None:
         request.scope[SOLVED_SCOPE_KEY] = {}
-        solved = await solve_dependencies(
+        resolved = await solve_dependencies(
             request=request,
             dependant=self._dependant,
             dependency_cache=request.scope[SOLVED_SCOPE_KEY],
-            async_exit_stack=_UNUSED,
+            async_exit_stack=_UNUSED_EXIT_STACK,
             embed_body_fields=False,
         )
-        return None if solved.errors else solved.values
+        return None if resolved.errors else resolved.values
 
 
-class _SessionNeeded(Exception):
-    """A resource wants more of its session than to be there."""
+class _SessionUsed(Exception):
+    """An access to the session stub of a resource."""
 
 
-class _NoSession:
-    """Stands where a resource has its session."""
+class _SessionStub:
+    """A placeholder for the session of a resource."""
 
     def __init__(self) -> None:
         self.info: dict[str, Any] = {"writes": False}
 
     def __getattr__(self, name: str) -> Any:
-        raise _SessionNeeded(name)
+        raise _SessionUsed(name)
 
 
-def _made(resource: type[Resource[M]], values: Mapping[str, Any]) -> Resource[M]:
-    return resource(session=cast("AsyncSession", _NoSession()), **values)
+def _build_resource(resource: type[Resource[M]], values: Mapping[str, Any]) -> Resource[M]:
+    return resource(session=cast("AsyncSession", _SessionStub()), **values)
 
 
-_UNUSED: Final = AsyncExitStack()
-"""Where FastAPI would note what is to be ended later, which nothing is."""
+_UNUSED_EXIT_STACK: Final = AsyncExitStack()
+"""The stack for FastAPI's cleanup callbacks; supported dependencies have none."""
 
 
-def _asked(endpoint: Dependant) -> Dependant:
-    """Return what *endpoint* depends on, in its order: what routers added, and the fields."""
-    (rows,) = (each for each in endpoint.dependencies if each.name == "rows")
-    others = [each for each in endpoint.dependencies if each.name is None]
-    others = [each for each in others if each.call is not request_check]
-    return replace(rows, dependencies=[*others, *_fields(rows)])
+def _relevant_dependant(endpoint: Dependant) -> Dependant:
+    """Return the dependencies of routers and of the resource, in their order."""
+    (resource,) = (dep for dep in endpoint.dependencies if dep.name == "resource")
+    others = [dep for dep in endpoint.dependencies if dep.name is None]
+    others = [dep for dep in others if dep.call is not request_check]
+    return replace(resource, dependencies=[*others, *_resource_dependencies(resource)])
 
 
-def _fields(resource: Dependant) -> list[Dependant]:
-    """Return what *resource* depends on but its session; other resources are made without too."""
-    if [each.call for each in resource.dependencies if each.name == "session"] != [get_db]:
-        raise NotEligible("its session is another")
-    own = [each for each in resource.dependencies if each.name != "session"]
-    return [_without_session(each) if _is_resource(each.call) else each for each in own]
+def _resource_dependencies(resource: Dependant) -> list[Dependant]:
+    """Return the dependencies of *resource* without sessions, also those of nested resources."""
+    if [dep.call for dep in resource.dependencies if dep.name == "session"] != [get_db]:
+        raise NotEligible("its session is not the one of get_db")
+    others = [dep for dep in resource.dependencies if dep.name != "session"]
+    return [_without_session(dep) if _is_resource(dep.call) else dep for dep in others]
 
 
 def _is_resource(call: Any) -> bool:
@@ -118,26 +118,26 @@ def _is_resource(call: Any) -> bool:
 
 
 def _without_session(dependant: Dependant) -> Dependant:
-    kind: Any = dependant.call
+    resource: Any = dependant.call
 
-    async def make(**values: Any) -> Resource[Any]:
-        return _made(kind, values)
+    async def build(**values: Any) -> Resource[Any]:
+        return _build_resource(resource, values)
 
-    return replace(dependant, call=make, dependencies=_fields(dependant))
+    return replace(dependant, call=build, dependencies=_resource_dependencies(dependant))
 
 
-def _require_simple(dependant: Dependant) -> None:
-    """Raise `NotEligible` for a dependency that does more than to return one value."""
+def _require_supported(dependant: Dependant) -> None:
+    """Raise `NotEligible` for a dependency that does more than return one cached value."""
     call: Any = dependant.call
     name = getattr(call, "__qualname__", type(call).__qualname__)
-    functions = [unwrap(each) for each in (call, type(call).__call__)]
-    if any(isgeneratorfunction(each) or isasyncgenfunction(each) for each in functions):
-        raise NotEligible(f"{name} yields, and is ended when the answer is made")
+    functions = [unwrap(function) for function in (call, type(call).__call__)]
+    if any(isgeneratorfunction(f) or isasyncgenfunction(f) for f in functions):
+        raise NotEligible(f"{name} yields, so that FastAPI has to close it after the response")
     if dependant.body_params:
         raise NotEligible(f"{name} reads the body")
     if dependant.response_param_name or dependant.background_tasks_param_name:
-        raise NotEligible(f"{name} has a part in the answer")
+        raise NotEligible(f"{name} takes the response or its background tasks")
     if not dependant.use_cache or dependant.own_oauth_scopes or dependant.parent_oauth_scopes:
-        raise NotEligible(f"{name} is called for each that depends on it")
-    for each in dependant.dependencies:
-        _require_simple(each)
+        raise NotEligible(f"{name} has use_cache=False or OAuth scopes")
+    for dependency in dependant.dependencies:
+        _require_supported(dependency)

@@ -1,5 +1,5 @@
-"""Why the ordinary lane is taken."""
+"""Reasons for the ORM path."""
 
 
 class NotEligible(Exception):
-    """An operation, or a route, is not for the fast lane; the text says why."""
+    """An operation or a route that the fast path does not serve; the text is the reason."""

@@ -1,4 +1,4 @@
-"""Rows that are shown within others: each is joined to that which refers to it."""
+"""Joins of related rows that a response embeds."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,109 +24,109 @@ M = TypeVar("M", bound=DeclarativeBase)
 
 @dataclass(frozen=True)
 class ToOneJoin:
-    """A row that is shown in the field *name* of another."""
+    """A LEFT OUTER JOIN of the row that the field *name* embeds."""
 
     name: str
-    own: Sequence[str]
-    """The columns of that other row which say who is meant."""
+    local_columns: Sequence[str]
+    """The foreign key columns of the embedding row."""
     model: type[DeclarativeBase]
-    source: Any
+    attribute: Any
     alias: Any
     fields: Sequence[str]
-    within: Sequence["ToOneJoin"]
+    nested: Sequence["ToOneJoin"]
 
-    def joined(self, rows: Select[M]) -> Select[M]:
-        """Return *rows* beside these, or beside nothing."""
-        live = soft_delete_conditions(self.model)
-        source = self.source.and_(*live) if live else self.source
-        rows = rows.outerjoin(source.of_type(self.alias))
-        for each in self.within:
-            rows = each.joined(rows)
-        return rows
+    def apply(self, statement: Select[M]) -> Select[M]:
+        """Add this join and its nested joins to *statement*."""
+        conditions = soft_delete_conditions(self.model)
+        attribute = self.attribute.and_(*conditions) if conditions else self.attribute
+        statement = statement.outerjoin(attribute.of_type(self.alias))
+        for join in self.nested:
+            statement = join.apply(statement)
+        return statement
 
     def attributes(self) -> Iterator[Any]:
-        """Yield what is to be selected."""
-        yield from (getattr(self.alias, name) for name in self._names())
-        for each in self.within:
-            yield from each.attributes()
+        """Yield the attributes to select."""
+        yield from (getattr(self.alias, name) for name in self._column_names())
+        for join in self.nested:
+            yield from join.attributes()
 
-    def columns(self, before: str = "") -> Iterator[tuple[str, Column[Any]]]:
-        """Yield what is selected: its name among all that is, and its column."""
-        place, own = f"{before}{self.name}.", mapped_columns(self.model)
-        yield from ((place + name, own[name]) for name in self._names())
-        for each in self.within:
-            yield from each.columns(place)
+    def columns(self, prefix: str = "") -> Iterator[tuple[str, Column[Any]]]:
+        """Yield each selected column with its dotted name."""
+        path, columns = f"{prefix}{self.name}.", mapped_columns(self.model)
+        yield from ((path + name, columns[name]) for name in self._column_names())
+        for join in self.nested:
+            yield from join.columns(path)
 
     def read(self, values: Iterator[Any]) -> Mapping[str, Any] | None:
-        """Return what is shown of the next of *values*; None if there is no row."""
-        own = {name: next(values) for name in self._names()}
-        shown = {name: own[name] for name in self.fields}
-        shown |= {each.name: each.read(values) for each in self.within}
-        return None if own[primary_key(self.model).key] is None else shown
+        """Consume the values of one row and return its fields. None if there is no row."""
+        row = {name: next(values) for name in self._column_names()}
+        fields = {name: row[name] for name in self.fields}
+        fields |= {join.name: join.read(values) for join in self.nested}
+        return None if row[primary_key(self.model).key] is None else fields
 
     def models(self) -> Iterator[type[DeclarativeBase]]:
-        """Yield the models of the rows."""
+        """Yield the models of this join and its nested joins."""
         yield self.model
-        for each in self.within:
-            yield from each.models()
+        for join in self.nested:
+            yield from join.models()
 
-    def _names(self) -> Sequence[str]:
+    def _column_names(self) -> Sequence[str]:
         return [*dict.fromkeys((primary_key(self.model).key, *self.fields))]
 
 
 def to_one_joins(
-    model: type[DeclarativeBase], read: type[BaseModel], of: Any = None
+    model: type[DeclarativeBase], read: type[BaseModel], alias: Any = None
 ) -> Sequence[ToOneJoin]:
-    """Return the rows that *read* shows of those which rows of *model* refer to, or its alias *of*.
+    """Return the joins of the related rows that *read* embeds, from *model* or its *alias*.
 
-    Raises `NotEligible` where it shows what is neither of a column nor of one row.
+    Raises `NotEligible` for a field that is neither a column nor a to-one relationship.
     """
-    return [*_related(model, of or model, read)]
+    return [*_find_joins(model, alias or model, read)]
 
 
 def column_fields(model: type[DeclarativeBase], read: type[BaseModel]) -> Sequence[str]:
-    """Return the fields of *read* that are those of columns; raises `NotEligible` as above."""
-    if any(each.validation_alias for each in read.model_fields.values()):
-        raise NotEligible(f"{read.__name__} reads attributes of other names")
+    """Return the fields of *read* that are columns. Raises `NotEligible` as `to_one_joins`."""
+    if any(field.validation_alias for field in read.model_fields.values()):
+        raise NotEligible(f"{read.__name__} has validation aliases")
     validators = read.__pydantic_decorators__.model_validators.values()
-    if any(each.info.mode != "after" for each in validators):
-        raise NotEligible(f"a validator of {read.__name__} is given the row")
-    own = mapped_columns(model)
+    if any(validator.info.mode != "after" for validator in validators):
+        raise NotEligible(f"a model validator of {read.__name__} reads the row")
+    columns = mapped_columns(model)
     for name, field in read.model_fields.items():
-        if name not in own and not nested_schema(field.annotation):
+        if name not in columns and not nested_schema(field.annotation):
             raise NotEligible(f"{name} is no column of {model.__name__}")
-    return [name for name in read.model_fields if name in own]
+    return [name for name in read.model_fields if name in columns]
 
 
 def selects_only_columns(model: type[DeclarativeBase], read: type[BaseModel]) -> bool:
-    """Tell whether *read* shows columns of *model*, and nothing besides."""
+    """Return whether every field of *read* is a column of *model*."""
     try:
         return len(column_fields(model, read)) == len(read.model_fields)
     except NotEligible:
         return False
 
 
-def _related(
+def _find_joins(
     model: type[DeclarativeBase], source: Any, read: type[BaseModel]
 ) -> Iterator[ToOneJoin]:
-    own = column_fields(model, read)
+    names = column_fields(model, read)
     for name, field in read.model_fields.items():
-        if name not in own and (shown := nested_schema(field.annotation)):
+        if name not in names and (schema := nested_schema(field.annotation)):
             relationship = inspect(model).relationships.get(name)
             if relationship is None or not _is_to_one(relationship):
-                raise NotEligible(f"{name} is not one row that a {model.__name__} refers to")
-            known = mapped_columns(model).items()
-            local = [name for name, each in known if each in relationship.local_columns]
+                raise NotEligible(f"{name} is no to-one relationship of {model.__name__}")
+            columns = mapped_columns(model).items()
+            local = [key for key, column in columns if column in relationship.local_columns]
             target: type[DeclarativeBase] = relationship.mapper.class_
             alias: Any = aliased(target)
-            within = [*_related(target, alias, shown)]
-            fields = column_fields(target, shown)
-            yield ToOneJoin(name, local, target, getattr(source, name), alias, fields, within)
+            nested = [*_find_joins(target, alias, schema)]
+            fields = column_fields(target, schema)
+            yield ToOneJoin(name, local, target, getattr(source, name), alias, fields, nested)
 
 
 def _is_to_one(relationship: RelationshipProperty[Any]) -> bool:
-    """Tell whether there is one row at most, and of one table."""
+    """Return whether *relationship* leads to at most one row, stored in one table."""
     target = relationship.mapper
-    alone = target.inherits is None and target.polymorphic_on is None
+    has_one_table = target.inherits is None and target.polymorphic_on is None
     to_one = relationship.direction is RelationshipDirection.MANYTOONE
-    return to_one and relationship.secondary is None and alone
+    return to_one and relationship.secondary is None and has_one_table

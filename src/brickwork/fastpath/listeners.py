@@ -1,4 +1,4 @@
-"""Listeners to SQLAlchemy's events: ours, and those of an application."""
+"""Detection of event listeners that the fast path would not trigger."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,31 +14,31 @@ from sqlalchemy.orm import DeclarativeBase
 from brickwork.database.database import Database, transaction_session
 from brickwork.database.pool import FairPool
 
-_OURS: Final = "brickwork."
-"""The beginning of the modules whose listeners the fast lane may leave out."""
+_OWN_PREFIX: Final = "brickwork."
+"""The prefix of modules whose listeners the fast path does not need to trigger."""
 
 _RELATIONSHIP_EVENTS: Final = ("append", "append_wo_mutation", "bulk_replace", "remove", "set")
-_USUAL: Final = {
+_STANDARD_LISTENERS: Final = {
     ("connect", "sqlalchemy.engine.create"),
-    ("connect", "sqlalchemy.engine.default"),  # the isolation level of an engine of ours
+    ("connect", "sqlalchemy.engine.default"),  # the isolation level of a Database's engine
     ("init", "sqlalchemy.orm.mapper"),
     ("mapper_configured", "sqlalchemy.ext.mutable"),
     *((name, "sqlalchemy.orm.attributes") for name in _RELATIONSHIP_EVENTS),
     *((name, "sqlalchemy.orm.unitofwork") for name in _RELATIONSHIP_EVENTS),
 }
-"""The events and modules of SQLAlchemy's own listeners, which every application has."""
+"""Events and modules of SQLAlchemy's own listeners, which every application has."""
 
-_WRAPPERS: Final = {
+_WRAPPER_MODULES: Final = {
     "sqlalchemy.engine.events",
     "sqlalchemy.orm.events",
     "sqlalchemy.util.langhelpers",
 }
-"""The modules of the functions that SQLAlchemy puts around a listener."""
+"""Modules of the functions in which SQLAlchemy wraps a listener."""
 
 
 @dataclass(frozen=True, eq=False)
-class Stamp:
-    """A state of all listeners of the process."""
+class RegistryState:
+    """The state of SQLAlchemy's registry of listeners."""
 
     last: object
     """The collections of the listener that was added last."""
@@ -47,69 +47,70 @@ class Stamp:
     listeners: int
     """The number of listeners."""
 
-    def is_now(self) -> bool:
-        """Tell whether no listener was added or removed since."""
-        now = stamp()
-        # The identity counts: a listener that is removed and added again has other collections.
+    def is_current(self) -> bool:
+        """Return whether no listener was added or removed since."""
+        current = registry_state()
+        # Compare identities: a listener that is removed and added again has other collections.
         return (
-            now.last is self.last
-            and now.collections == self.collections
-            and now.listeners == self.listeners
+            current.last is self.last
+            and current.collections == self.collections
+            and current.listeners == self.listeners
         )
 
 
-def stamp() -> Stamp:
-    """Return the state of all listeners of the process."""
-    # SQLAlchemy keeps it in the order in which listeners were added, and shows it nowhere else.
-    known: Any = registry._key_to_collection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    last = known[next(reversed(known))]
-    return Stamp(last, len(last), len(known))
+def registry_state() -> RegistryState:
+    """Return the current state of SQLAlchemy's registry of listeners."""
+    # SQLAlchemy has no public access to it. Listeners are in the order in which they were added.
+    keys: Any = registry._key_to_collection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    last = keys[next(reversed(keys))]
+    return RegistryState(last, len(last), len(keys))
 
 
 class ListenerCheck:
-    """The code of an application that SQLAlchemy calls, or asks, for rows of some models."""
+    """Detects application code that SQLAlchemy calls for rows of some models."""
 
     def __init__(self, *models: type[DeclarativeBase]) -> None:
-        """Look for nothing yet."""
+        """Store *models*; `find_observer` inspects them."""
         self._models = models
-        self._known: WeakKeyDictionary[Database, tuple[Stamp, str | None]]
-        self._known = WeakKeyDictionary()
+        self._results: WeakKeyDictionary[Database, tuple[RegistryState, str | None]]
+        self._results = WeakKeyDictionary()
 
-    def of(self, database: Database) -> str | None:
-        """Return the name of an observer of *database*, or of a model.
+    def find_observer(self, database: Database) -> str | None:
+        """Return the name of an observer of *database* or of a model.
 
-        The answer is None where all listeners are ours, and the engines are as we made them. It is
-        looked up once for each state of all listeners.
+        None if all listeners are Brickwork's or SQLAlchemy's, and the engines are unmodified. The
+        result is cached until a listener is added or removed.
         """
         engines = (database.reader.sync_engine, database.writer.sync_engine)
         for engine in engines:
-            if unlike := _unlike_ours(engine):
-                return unlike
-        known = self._known.get(database)
-        if known is None or not known[0].is_now():
-            self._known[database] = known = stamp(), next(self._found(*engines), None)
-        return known[1]
+            if difference := _engine_difference(engine):
+                return difference
+        result = self._results.get(database)
+        if result is None or not result[0].is_current():
+            state = registry_state()  # before the search: listeners may be added meanwhile
+            self._results[database] = result = state, next(self._find_observers(*engines), None)
+        return result[1]
 
-    def _found(self, *engines: Engine) -> Iterator[str]:
+    def _find_observers(self, *engines: Engine) -> Iterator[str]:
         for engine in engines:
-            yield from _foreign(engine, engine.dialect, engine.pool)
-        yield from _foreign(transaction_session())
+            yield from _foreign_listeners(engine, engine.dialect, engine.pool)
+        yield from _foreign_listeners(transaction_session())
         for model in self._models:
             mapper = inspect(model)
-            yield from _of_class(model)
-            attributes = [getattr(model, each.key) for each in mapper.attrs]
-            yield from _foreign(mapper, mapper.class_manager, *attributes)
+            yield from _overridden_methods(model)
+            attributes = [getattr(model, attribute.key) for attribute in mapper.attrs]
+            yield from _foreign_listeners(mapper, mapper.class_manager, *attributes)
 
 
-def _unlike_ours(engine: Engine) -> str | None:
-    """Return the way in which *engine* is not as we made it; None if it is."""
+def _engine_difference(engine: Engine) -> str | None:
+    """Return how *engine* differs from an engine of `Database`. None if it does not."""
     if type(engine) is not Engine or type(engine.pool) is not FairPool:
         return f"{type(engine).__name__} with {type(engine.pool).__name__}"
-    return next((f"the execution option {each}" for each in engine.get_execution_options()), None)
+    return next((f"the execution option {name}" for name in engine.get_execution_options()), None)
 
 
-def _of_class(model: type[DeclarativeBase]) -> Iterator[str]:
-    """Yield the methods by which *model* sees that a row is made, read or changed."""
+def _overridden_methods(model: type[DeclarativeBase]) -> Iterator[str]:
+    """Yield the methods of *model* that Python calls to create, read or change a row."""
     for name in ("__new__", "__getattribute__", "__setattr__", "__delattr__"):
         if getattr(model, name) is not getattr(object, name):
             yield f"{model.__name__}.{name}"
@@ -117,28 +118,28 @@ def _of_class(model: type[DeclarativeBase]) -> Iterator[str]:
         yield f"{model.__name__}.__getattr__"
 
 
-def _foreign(*targets: Any) -> Iterator[str]:
-    """Yield the names of the listeners to *targets* that are neither ours nor SQLAlchemy's own."""
+def _foreign_listeners(*targets: Any) -> Iterator[str]:
+    """Yield the names of the application's listeners to *targets*."""
     for target in targets:
         dispatch = target.dispatch
         for event in dispatch._event_names:  # noqa: SLF001
             for listener in getattr(dispatch, event):
-                for function in _inside(listener):
-                    if not _is_usual(event, function):
+                for function in _unwrap_listener(listener):
+                    if not _is_standard(event, function):
                         name = getattr(function, "__qualname__", type(function).__qualname__)
                         yield f"{name}, a listener to {event}"
 
 
-def _is_usual(event: str, function: object) -> bool:
+def _is_standard(event: str, function: object) -> bool:
     module = str(getattr(function, "__module__", None))
-    return module.startswith(_OURS) or (event, module) in _USUAL
+    return module.startswith(_OWN_PREFIX) or (event, module) in _STANDARD_LISTENERS
 
 
-def _inside(listener: object) -> Iterable[object]:
-    """Return the functions that *listener* calls, where it only wraps them."""
+def _unwrap_listener(listener: object) -> Iterable[object]:
+    """Return the functions that *listener* wraps, or *listener* itself."""
     while isinstance(listener, partial):
         listener = listener.func
-    if not isinstance(listener, FunctionType) or listener.__module__ not in _WRAPPERS:
+    if not isinstance(listener, FunctionType) or listener.__module__ not in _WRAPPER_MODULES:
         return [listener]
     cells = [cell.cell_contents for cell in listener.__closure__ or ()]
-    return [each for cell in cells if callable(cell) for each in _inside(cell)]
+    return [inner for cell in cells if callable(cell) for inner in _unwrap_listener(cell)]

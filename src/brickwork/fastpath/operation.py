@@ -1,4 +1,4 @@
-"""What the fast lanes have in common: when they are taken, and how they answer."""
+"""The base of fast operations."""
 
 import re
 from abc import ABC, abstractmethod
@@ -31,113 +31,118 @@ from brickwork.tracking.changes import mapped_columns
 
 M = TypeVar("M", bound=DeclarativeBase)
 
-_NONE: Final = CacheKey((), [], None)
+_EMPTY_CACHE_KEY: Final = CacheKey((), [], None)
 
-_MOST: Final = 256
-"""How many statements a lane keeps of those that differ in what is asked."""
+_MAX_STATEMENTS: Final = 256
+"""How many compiled statements an operation caches."""
 
 STRONG_ETAG: Final = re.compile(rb'"([1-9][0-9]{0,8})(?:-[0-9a-f]{20})?"')
-"""An entity tag that is one of ours, alone."""
+"""A header value that is one strong entity tag of a versioned row."""
 
-_USUAL: Final = {b"*/*", JSON.encode()}
+_JSON_ACCEPT: Final = {b"*/*", JSON.encode()}
 
-_methods: Final = attrgetter(
+_resource_methods: Final = attrgetter(
     *("__post_init__", "query", "reference_scopes", "get", "page", "create", "update", "delete")
 )
-"""Returns the methods of a resource that take part in answers, as they are now."""
+"""Returns the current methods of a resource that affect responses."""
 
 
 class FastOperation(ABC, Generic[M]):
-    """A way past FastAPI and the session, to rows as the database has them."""
+    """A resource operation that the driver executes, without the ORM session."""
 
     method: ClassVar[str]
-    unusual: ClassVar[Collection[bytes]]
-    """The headers that say what the ordinary lane is for."""
+    unsupported_headers: ClassVar[Collection[bytes]]
+    """Headers that only the ORM path supports."""
 
     def __init__(
         self,
-        shape: ResourceDefinition[M],
+        definition: ResourceDefinition[M],
         columns: Mapping[str, Column[Any]],
         *models: type[DeclarativeBase],
     ) -> None:
-        """Compile nothing yet: which database it is, a request will tell.
+        """Store the *columns* that statements return, and the *models* that they read or write.
 
-        *models* are those of the rows that are read or written.
+        Statements are compiled for the dialect of the first request.
         """
-        self.shape = shape
-        self._names = column_fields(shape.model, shape.read)
+        self.definition = definition
+        self._field_names = column_fields(definition.model, definition.read)
         self._columns = columns
         self._statements: dict[object, CompiledStatement | None] = {}
-        self._methods = _methods(shape.resource)
+        self._methods = _resource_methods(definition.resource)
         self._models = models
-        self._observers = ListenerCheck(*models)
+        self._listeners = ListenerCheck(*models)
 
-    def fast_path(self, route: APIRoute) -> "BoundOperation[M] | None":
-        """Return this lane as that of *route*; None for a route that it is not for."""
+    def try_bind(self, route: APIRoute) -> "BoundOperation[M] | None":
+        """Bind this operation to *route*. None if it cannot serve the route."""
         try:
-            return self.included(route)
+            return self.bind(route)
         except NotEligible:
             return None
 
-    def included(self, route: APIRoute | RouteContext) -> "BoundOperation[M]":
-        """Bind this operation to *route*. Raises `NotEligible` for a route that it cannot serve."""
+    def bind(self, route: APIRoute | RouteContext) -> "BoundOperation[M]":
+        """Bind this operation to *route*. Raises `NotEligible` if it cannot serve the route."""
         if not isinstance(route.response_class, DefaultPlaceholder):
-            raise NotEligible("its router has a response class of its own")
-        if not is_pure(self.shape.read):
-            raise NotEligible(f"{self.shape.read.__name__} runs code, or has types that may")
-        return BoundOperation(self, route, ResourceDependencies(self.shape, route))
+            raise NotEligible("its router has its own response class")
+        if not is_pure(self.definition.read):
+            raise NotEligible(f"{self.definition.read.__name__} has code or types of its own")
+        return BoundOperation(self, route, ResourceDependencies(self.definition, route))
 
-    def is_patched(self) -> bool:
-        """Tell whether a method of the resource was replaced since, as tests do."""
-        return bool(_methods(self.shape.resource) != self._methods)
+    def has_patched_methods(self) -> bool:
+        """Return whether a method of the resource was replaced since, as tests do."""
+        return bool(_resource_methods(self.definition.resource) != self._methods)
 
-    def observer(self, database: Database) -> str | None:
-        """Return the name of foreign code that sees what is done here; None if there is none."""
-        return self._observers.of(database)
-
-    @abstractmethod
-    async def answer(self, call: FastRequest[M]) -> Response | None:
-        """Return the answer to a request that is as most are."""
+    def find_observer(self, database: Database) -> str | None:
+        """Return the name of application code that SQLAlchemy would call. None if there is none."""
+        return self._listeners.find_observer(database)
 
     @abstractmethod
-    def usual(self, rows: Select[M], database: Database) -> Iterator[BoundStatement | None]:
-        """Yield the statements that most requests send for *rows*; None for one there cannot be.
+    async def respond(self, request: FastRequest[M]) -> Response | None:
+        """Return the response to *request*. None if the ORM path has to handle it."""
 
-        Raises `NotEligible` where none does, as only the mapping of all models could tell.
+    @abstractmethod
+    def common_statements(
+        self, statement: Select[M], database: Database
+    ) -> Iterator[BoundStatement | None]:
+        """Yield the statements that most requests send. None for one that cannot be compiled.
+
+        *statement* selects the rows of the client. Raises `NotEligible` if the mapping of all
+        models shows that the operation has none.
         """
 
-    def statement(
+    def cached_statement(
         self,
         dialect: Dialect,
-        rows: Select[Any] | None,
-        variant: object,
-        make: Callable[[], ClauseElement | None],
+        statement: Select[Any] | None,
+        kind: object,
+        build: Callable[[], ClauseElement | None],
         *,
-        within: Select[Any] | None = None,
+        source: Select[Any] | None = None,
     ) -> BoundStatement | None:
-        """Return the statement that *make* makes of *rows*, in its *variant*; None if none can be.
+        """Return the compiled statement of a *kind* for *statement*, built by *build* on first use.
 
-        There is none for rows, or for those *within* which they are a page, that more than
-        conditions narrow. It is compiled once for all rows that are narrowed alike, by any values.
+        Statements that differ only in parameter values share one entry. *source* is the list of
+        which *statement* is a page. None if *statement*, or its *source*, has more than conditions.
         """
-        of: CacheKey | None
-        if rows is None or rows is base_statement(self.shape.model):
-            of = _NONE
-        elif rows.get_execution_options():
+        cache_key: CacheKey | None
+        if statement is None or statement is base_statement(self.definition.model):
+            cache_key = _EMPTY_CACHE_KEY
+        elif statement.get_execution_options():
             return None
         else:
-            of = rows._generate_cache_key()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        if of is None or of.params:
+            cache_key = statement._generate_cache_key()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        if cache_key is None or cache_key.params:
             return None
-        name = (dialect.name, variant, of.key)
+        name = (dialect.name, kind, cache_key.key)
         if name not in self._statements:
-            if len(self._statements) >= _MOST:
+            if len(self._statements) >= _MAX_STATEMENTS:
                 self._statements.clear()
-            base = rows if within is None else within
-            made = make() if base is None or is_narrowed(base, self.shape.model) else None
-            self._statements[name] = compile_statement(made, self._columns, dialect, of.bindparams)
-        statement = self._statements[name]
-        return BoundStatement(statement, statement.within(of.bindparams)) if statement else None
+            base = statement if source is None else source
+            is_eligible = base is None or has_only_conditions(base, self.definition.model)
+            self._statements[name] = compile_statement(
+                build() if is_eligible else None, self._columns, dialect, cache_key.bindparams
+            )
+        compiled = self._statements[name]
+        return BoundStatement(compiled, compiled.within(cache_key.bindparams)) if compiled else None
 
     def response(
         self,
@@ -148,9 +153,9 @@ class FastOperation(ABC, Generic[M]):
         status: int = 200,
         version: int | None = None,
     ) -> Response | None:
-        """Return *content* as the ordinary lane would answer with it; None if it would fail.
+        """Serialise *content* as the ORM path does. None if it does not fit the read schema.
 
-        With a *version*, it has the entity tag of a row.
+        With a *version*, the response has an entity tag.
         """
         if (body := self.body(route, content)) is None:
             return None
@@ -158,65 +163,67 @@ class FastOperation(ABC, Generic[M]):
         return json_response(body, {**(headers or {}), **tag}, status=status)
 
     def body(self, route: APIRoute | RouteContext, content: object) -> bytes | None:
-        """Return *content* as the ordinary lane would write it; None if it would fail."""
+        """Serialise *content* to JSON. None if it does not fit the read schema."""
         model: Any = route.response_field
         value, errors = model.validate(content, {}, loc=("response",))
         return None if errors else model.serialize_json(value, by_alias=True)
 
-    def shown(self, row: Sequence[Any]) -> dict[str, Any]:
-        """Return what is shown of *row*: its first values."""
-        return dict(zip(self._names, row, strict=False))
+    def to_dict(self, row: Sequence[Any]) -> dict[str, Any]:
+        """Return the values of the read schema's fields, which are the first values of *row*."""
+        return dict(zip(self._field_names, row, strict=False))
 
-    def is_usual(self, request: Request) -> bool:
-        """Tell whether *request* asks for JSON, and for nothing besides."""
+    def is_eligible(self, request: Request) -> bool:
+        """Return whether *request* accepts JSON and has no unsupported header."""
         return all(
-            name not in self.unusual and (name != b"accept" or value in _USUAL)
+            name not in self.unsupported_headers and (name != b"accept" or value in _JSON_ACCEPT)
             for name, value in request.scope["headers"]
         )
 
 
 class BoundOperation(Generic[M]):
-    """A lane as that of one route."""
+    """A fast operation of one route."""
 
     def __init__(
         self,
-        lane: FastOperation[M],
+        operation: FastOperation[M],
         route: APIRoute | RouteContext,
-        fields: ResourceDependencies[M],
+        dependencies: ResourceDependencies[M],
     ) -> None:
-        """Give the answers of *route*, which asks for *fields*."""
-        self.lane = lane
+        """Bind *operation* to *route*, which has *dependencies*."""
+        self.operation = operation
         self.route = route
-        self.fields = fields
+        self.dependencies = dependencies
 
     async def __call__(self, request: Request) -> Response | None:
-        """Return the answer to *request*, or None: then it has to take the ordinary lane."""
+        """Return the response to *request*. None if the ORM path has to handle it."""
         overrides = self.route.dependency_overrides_provider
-        if not self.lane.is_usual(request) or (overrides and overrides.dependency_overrides):
+        is_overridden = overrides and overrides.dependency_overrides
+        if not self.operation.is_eligible(request) or is_overridden:
             return None
-        if self.lane.is_patched():
+        if self.operation.has_patched_methods():
             return None
         query: bytes = request.scope["query_string"]
-        if (rows := await self.fields.rows(request)) is None:
+        if (statement := await self.dependencies.scoped_statement(request)) is None:
             return None
-        # A dependency may have set another database than that of the application.
+        # A dependency may have replaced the database of the application.
         database = request.scope.get("state", {}).get("database")
         if not isinstance(database, Database) or not database.fast_path:
             return None
-        if self.lane.observer(database):
+        if self.operation.find_observer(database):
             return None
-        return await self.lane.answer(FastRequest(request, self.route, database, rows, query))
+        fast_request = FastRequest(request, self.route, database, statement, query)
+        return await self.operation.respond(fast_request)
 
 
-def is_narrowed(rows: Select[Any], model: type[DeclarativeBase]) -> bool:
-    """Tell whether *rows* are those of *model*, narrowed by conditions alone."""
-    conditions = rows._where_criteria  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    alike = select(model).where(*conditions)
-    return alike.compare(rows) and [*alike.get_final_froms()] == [model.__table__]
+def has_only_conditions(statement: Select[Any], model: type[DeclarativeBase]) -> bool:
+    """Return whether *statement* is a SELECT of *model* with nothing but WHERE conditions."""
+    conditions = statement._where_criteria  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    rebuilt = select(model).where(*conditions)
+    return rebuilt.compare(statement) and [*rebuilt.get_final_froms()] == [model.__table__]
 
 
 def json_response(body: bytes, headers: Mapping[str, str] | None, *, status: int = 200) -> Response:
-    """Return the answer that has this JSON for a *body*, and these *headers* in the end."""
+    """Return a JSON response with *headers* in last place."""
     response = Response(body, status, media_type=JSON)
     for name, text in (headers or {}).items():
         response.headers.append(name, text)
@@ -224,31 +231,34 @@ def json_response(body: bytes, headers: Mapping[str, str] | None, *, status: int
 
 
 def build_fast_operation(
-    shape: ResourceDefinition[M], make: Callable[[ResourceDefinition[M]], FastOperation[M]]
+    definition: ResourceDefinition[M],
+    build: Callable[[ResourceDefinition[M]], FastOperation[M]],
 ) -> FastOperation[M] | NotEligible:
-    """Return the lane that *make* makes for the resource of *shape*, or why it has none."""
+    """Call *build*, and return its operation or the reason why there is none."""
     try:
-        return make(shape)
+        return build(definition)
     except NotEligible as reason:
         return reason
 
 
-def require_not_overridden(resource: type[Resource[Any]], *steps: str) -> None:
-    """Raise `NotEligible` unless *steps* of *resource*, and how it is made, are ours alone."""
-    for each in (*steps, "__post_init__"):
-        if getattr(resource, each) is not getattr(Resource, each):
-            raise NotEligible(f"{resource.__name__}.{each} is overridden")
+def require_not_overridden(resource: type[Resource[Any]], *methods: str) -> None:
+    """Raise `NotEligible` if *resource* overrides `__post_init__` or one of *methods*."""
+    for method in (*methods, "__post_init__"):
+        if getattr(resource, method) is not getattr(Resource, method):
+            raise NotEligible(f"{resource.__name__}.{method} is overridden")
 
 
-def selected_columns(shape: ResourceDefinition[Any], *others: str) -> Mapping[str, Column[Any]]:
-    """Return the columns of what is shown, and *others*.
+def selected_columns(
+    definition: ResourceDefinition[Any], *others: str
+) -> Mapping[str, Column[Any]]:
+    """Return the columns of the read schema, the version if there is one, and *others*.
 
-    Raises `NotEligible` if what is shown is more than columns, and rows that are related.
+    Raises `NotEligible` if a field is neither a column nor an embedded row.
     """
-    model: type[DeclarativeBase] = shape.model
-    names = [*column_fields(model, shape.read), *others]
+    model: type[DeclarativeBase] = definition.model
+    names = [*column_fields(model, definition.read), *others]
     names += ["version"] if issubclass(model, Versioned) else []
-    own = mapped_columns(model)
-    if computed := sorted({*names} - own.keys()):
+    columns = mapped_columns(model)
+    if computed := sorted({*names} - columns.keys()):
         raise NotEligible(f"{', '.join(computed)} is no column of {model.__name__}")
-    return {name: own[name] for name in names}
+    return {name: columns[name] for name in names}

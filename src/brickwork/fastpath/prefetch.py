@@ -1,6 +1,7 @@
-"""What a row refers to, found before it is written: the statement that writes commits as well.
+"""Referenced rows, read before a write.
 
-What a foreign key refers to is still there when the row is written, since the database sees to it.
+A fast write commits its own statement, so that its response cannot be read after it. The foreign
+key constraint ensures that a prefetched row still exists when the statement runs.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -24,94 +25,102 @@ M = TypeVar("M", bound=DeclarativeBase)
 
 @dataclass(frozen=True)
 class PrefetchedRows:
-    """What is shown of the rows that a row refers to, and the values by which it does."""
+    """The rows that a row references, as the response embeds them, and its foreign keys."""
 
-    shown: Mapping[str, Any]
-    values: Mapping[str, Any]
+    rows: Mapping[str, Any]
+    key_values: Mapping[str, Any]
 
 
 class ReferencePrefetch(Generic[M]):
-    """The rows that are shown within those of a resource."""
+    """The query for the rows that a response of a resource embeds."""
 
-    def __init__(self, shape: ResourceDefinition[M]) -> None:
-        """Ask for nothing yet; raises `NotEligible` where a row may be shown within itself."""
-        self._shape = shape
-        self._related = to_one_joins(shape.model, shape.read)
-        self.models = {each for own in self._related for each in own.models()}
-        self._own = mapped_columns(shape.model)
+    def __init__(self, definition: ResourceDefinition[M]) -> None:
+        """Find the joins. Raises `NotEligible` if a row may embed a row of its own model."""
+        model, read = definition.model, definition.read
+        self._definition = definition
+        self._joins = to_one_joins(model, read)
+        self.models = {joined for join in self._joins for joined in join.models()}
+        self._mapped_columns = mapped_columns(model)
         self._statements: dict[object, CompiledStatement | None] = {}
-        self.names = [*dict.fromkeys(name for each in self._related for name in each.own)]
-        """The columns by which rows refer to others."""
-        others = (named for each in self._related for named in each.columns())
-        self._columns = {**{name: self._own[name] for name in self.names}, **dict(others)}
-        if shape.model in self.models:
-            raise NotEligible(f"{shape.read.__name__} shows rows of {shape.model.__name__} itself")
-        for name in self.names:
-            if self._own[name].onupdate or self._own[name].server_onupdate:
-                raise NotEligible(f"{name} changes with the row")
+        self.foreign_keys = [*dict.fromkeys(k for join in self._joins for k in join.local_columns)]
+        """The names of the foreign key columns."""
+        local = {name: self._mapped_columns[name] for name in self.foreign_keys}
+        self._columns = {**local, **dict(pair for join in self._joins for pair in join.columns())}
+        if model in self.models:
+            raise NotEligible(f"{read.__name__} embeds rows of {model.__name__} itself")
+        for name, column in local.items():
+            if column.onupdate or column.server_onupdate:
+                raise NotEligible(f"{name} has an onupdate default")
 
-    async def of(
-        self, database: Database, given: Mapping[str, Any], key: object = None
+    async def load(
+        self, database: Database, values: Mapping[str, Any], key: object = None
     ) -> PrefetchedRows | None:
-        """Return what the row of *key* refers to once it has the values that are *given*.
+        """Return the rows that row *key* will reference once *values* are applied.
 
-        Without a *key* that is a new row. None if there is less than it refers to, or if that is
-        not to be found like this: the ordinary lane tells why.
+        Without *key*, *values* are a new row's. None if a referenced row is missing; the ORM path
+        then reports which.
         """
-        if not self._related:
+        if not self._joins:
             return PrefetchedRows({}, {})
-        known = {name: given[name] for name in self.names if name in given}
+        known = {name: values[name] for name in self.foreign_keys if name in values}
         statement = self._statement(database.reader.dialect, known, is_new=key is None)
         records = statement and await fetch_rows(database, statement, {**known, KEY_PARAM: key})
         if not statement or not records or len(records) > 1:
             return None
-        values = iter(statement.read(records[0]))
-        row = {name: next(values) for name in self.names}
-        shown = {each.name: each.read(values) for each in self._related}
-        if any(shown[each.name] is None and _refers(row, each) for each in self._related):
-            return None
-        return PrefetchedRows(shown, row)
+        record = iter(statement.read(records[0]))
+        key_values = {name: next(record) for name in self.foreign_keys}
+        rows = {join.name: join.read(record) for join in self._joins}
+        for join in self._joins:
+            if rows[join.name] is None and _has_reference(key_values, join):
+                return None
+        return PrefetchedRows(rows, key_values)
 
-    def usual(self, database: Database, *, is_new: bool) -> Iterator[BoundStatement | None]:
-        """Yield what finds what a new row refers to, or one that goes on to refer to the same."""
-        if self._related:
-            known = self.names if is_new else ()
+    def common_statements(
+        self, database: Database, *, is_new: bool
+    ) -> Iterator[BoundStatement | None]:
+        """Yield the query for a new row, or for an update that changes no foreign key."""
+        if self._joins:
+            known = self.foreign_keys if is_new else ()
             statement = self._statement(database.reader.dialect, known, is_new=is_new)
             yield BoundStatement(statement, {}) if statement else None
 
     def _statement(
         self, dialect: Dialect, known: Collection[str], *, is_new: bool
     ) -> CompiledStatement | None:
-        name = (dialect.name, is_new, *known)
-        if name not in self._statements:
-            rows = self._rows(known, is_new=is_new)
-            self._statements[name] = compile_statement(self._beside(rows), self._columns, dialect)
-        return self._statements[name]
+        cache_key = (dialect.name, is_new, *known)
+        if cache_key not in self._statements:
+            statement = self._join_to_values(self._select_foreign_keys(known, is_new=is_new))
+            self._statements[cache_key] = compile_statement(statement, self._columns, dialect)
+        return self._statements[cache_key]
 
-    def _rows(self, known: Collection[str], *, is_new: bool) -> Any:
-        """Return what says to whom a row refers of which the values of *known* names are given."""
-        values = (self._value(name, known).label(self._own[name].name) for name in self.names)
-        rows: Any = select(*values)
-        key = primary_key(self._shape.model)
-        return rows if is_new else rows.where(key == bindparam(KEY_PARAM, type_=key.type))
+    def _select_foreign_keys(self, known: Collection[str], *, is_new: bool) -> Any:
+        """Return a one-row SELECT of the foreign keys; the *known* ones are parameters."""
+        statement: Any = select(
+            *(
+                self._column_or_param(name, known).label(self._mapped_columns[name].name)
+                for name in self.foreign_keys
+            )
+        )
+        key = primary_key(self._definition.model)
+        return statement if is_new else statement.where(key == bindparam(KEY_PARAM, type_=key.type))
 
-    def _value(self, name: str, known: Collection[str]) -> Any:
-        own = self._own[name]
-        return bindparam(name, type_=own.type) if name in known else own
+    def _column_or_param(self, name: str, known: Collection[str]) -> Any:
+        column = self._mapped_columns[name]
+        return bindparam(name, type_=column.type) if name in known else column
 
-    def _beside(self, rows: Any) -> ClauseElement:
-        """Return *rows*, and what they refer to."""
-        # The first half is empty: it says to SQLAlchemy which columns the values stand for.
-        none = select(*(self._own[name] for name in self.names)).where(false())
-        owner: Any = aliased(self._shape.model, union_all(none, rows).subquery())
-        found: Select[Any] = select(owner)
-        shown: list[Any] = [getattr(owner, name) for name in self.names]
-        for each in to_one_joins(self._shape.model, self._shape.read, owner):
-            found = each.joined(found)
-            shown += each.attributes()
-        return found.with_only_columns(*shown, maintain_column_froms=True)
+    def _join_to_values(self, values: Any) -> ClauseElement:
+        """Join the referenced rows to *values*, a SELECT of foreign keys."""
+        # The first half is empty: from it, SQLAlchemy takes the columns of the union.
+        empty = select(*(self._mapped_columns[name] for name in self.foreign_keys)).where(false())
+        owner: Any = aliased(self._definition.model, union_all(empty, values).subquery())
+        statement: Select[Any] = select(owner)
+        attributes: list[Any] = [getattr(owner, name) for name in self.foreign_keys]
+        for join in to_one_joins(self._definition.model, self._definition.read, owner):
+            statement = join.apply(statement)
+            attributes += join.attributes()
+        return statement.with_only_columns(*attributes, maintain_column_froms=True)
 
 
-def _refers(row: Mapping[str, Any], to: ToOneJoin) -> bool:
-    """Tell whether *row* names another."""
-    return all(row[name] is not None for name in to.own)
+def _has_reference(row: Mapping[str, Any], join: ToOneJoin) -> bool:
+    """Return whether no foreign key of *join* is NULL in *row*."""
+    return all(row[name] is not None for name in join.local_columns)

@@ -1,4 +1,4 @@
-"""The fast lanes of reads: one row by its key, and the pages of a list."""
+"""Fast GET of one row, and of list pages."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -38,222 +38,254 @@ from brickwork.resource.definition import ResourceDefinition
 
 M = TypeVar("M", bound=DeclarativeBase)
 
-_Asked = tuple[PageSource[Any], PageWindow[Any]]
+_PageRequest = tuple[PageSource[Any], PageWindow[Any]]
 
 
-def fast_get(shape: ResourceDefinition[M]) -> FastOperation[M]:
-    """Return the fast lane of `GET /articles/{id}`; raises `Ordinary` if it is overridden."""
-    require_not_overridden(shape.resource, "get")
-    return _Item(shape, selected_columns(shape, primary_key(shape.model).key))
+def fast_get(definition: ResourceDefinition[M]) -> FastOperation[M]:
+    """Return the fast path of `GET /articles/{id}`. Raises `NotEligible` if overridden."""
+    require_not_overridden(definition.resource, "get")
+    key = primary_key(definition.model).key
+    return _FastGet(definition, selected_columns(definition, key))
 
 
-def fast_list(shape: ResourceDefinition[M]) -> FastOperation[M]:
-    """Return the fast lane of `GET /articles`; raises `Ordinary` if it is overridden."""
-    require_not_overridden(shape.resource, "page")
-    return _List(shape, selected_columns(shape, *_sorts(shape), primary_key(shape.model).key))
+def fast_list(definition: ResourceDefinition[M]) -> FastOperation[M]:
+    """Return the fast path of `GET /articles`. Raises `NotEligible` if overridden."""
+    require_not_overridden(definition.resource, "page")
+    names = (*_sort_columns(definition), primary_key(definition.model).key)
+    return _FastList(definition, selected_columns(definition, *names))
 
 
-def _sorts(shape: ResourceDefinition[M]) -> Sequence[str]:
-    """Return the columns by which rows are listed, asked for or not."""
-    known = [each.key for each in shape.query.__sorts__]
-    with suppress(ValidationError):  # something has to be asked
-        usual = make_order(shape.model, shape.query().sort_keys())
-        known += [each.attribute.key for each in usual.keys]
-    return known
+def _sort_columns(definition: ResourceDefinition[M]) -> Sequence[str]:
+    """Return the columns that clients may sort by, and those of the default order."""
+    names = [column.key for column in definition.query.__sorts__]
+    with suppress(ValidationError):  # a parameter is required
+        order = make_order(definition.model, definition.query().sort_keys())
+        names += [key.attribute.key for key in order.keys]
+    return names
 
 
-class _Reading(FastOperation[M]):
-    """A lane of one statement, which reads."""
+class _FastRead(FastOperation[M]):
+    """A fast operation that reads with one statement."""
 
     method: ClassVar = "GET"
-    unusual: ClassVar = {b"if-match", b"if-none-match"}
+    unsupported_headers: ClassVar = {b"if-match", b"if-none-match"}
 
-    def __init__(self, shape: ResourceDefinition[M], columns: Mapping[str, Column[Any]]) -> None:
-        """Show what is related to the rows, besides *columns*; raises `Ordinary`."""
-        self._own = [*columns]
-        self._related = to_one_joins(shape.model, shape.read)
-        others = (named for each in self._related for named in each.columns())
-        models = (each for own in self._related for each in own.models())
-        super().__init__(shape, {**columns, **dict(others)}, shape.model, *models)
-
-    @override
-    def shown(self, row: Sequence[Any]) -> dict[str, Any]:
-        shown = super().shown(row)
-        if self._related:
-            values = iter(row[len(self._own) :])
-            shown |= {each.name: each.read(values) for each in self._related}
-        return shown
-
-    def shown_of(self, rows: Select[Any]) -> Select[Any]:
-        """Return *rows* as the columns of which something is shown, or made."""
-        attributes = [getattr(self.shape.model, each) for each in self._own]
-        for each in self._related:
-            rows = each.joined(rows)
-            attributes += each.attributes()
-        shown: Any = rows.with_only_columns(*attributes, maintain_column_froms=True)
-        return cast("Select[Any]", shown)
-
-
-class _Item(_Reading[M]):
-    """The lane of one row."""
-
-    unusual: ClassVar = {b"if-match"}
-
-    def __init__(self, shape: ResourceDefinition[M], columns: Mapping[str, Column[Any]]) -> None:
-        """Tell the version of a row, where it has one."""
-        super().__init__(shape, columns)
-        self._versioned = issubclass(shape.model, Versioned)
+    def __init__(
+        self, definition: ResourceDefinition[M], columns: Mapping[str, Column[Any]]
+    ) -> None:
+        """Add the columns of embedded rows to *columns*. Raises `NotEligible` if it cannot."""
+        self._column_names = [*columns]
+        self._joins = to_one_joins(definition.model, definition.read)
+        others = (pair for join in self._joins for pair in join.columns())
+        models = (model for join in self._joins for model in join.models())
+        super().__init__(definition, {**columns, **dict(others)}, definition.model, *models)
 
     @override
-    async def answer(self, call: FastRequest[M]) -> Response | None:
-        key, known = parse_key(self.shape.model, call.key), call.headers(b"if-none-match")
-        if key is None or call.query or not self._is_one(known):
+    def to_dict(self, row: Sequence[Any]) -> dict[str, Any]:
+        fields = super().to_dict(row)
+        if self._joins:
+            values = iter(row[len(self._column_names) :])
+            fields |= {join.name: join.read(values) for join in self._joins}
+        return fields
+
+    def select_columns(self, statement: Select[Any]) -> Select[Any]:
+        """Replace the entity of *statement* by columns, and add the joins of embedded rows."""
+        attributes = [getattr(self.definition.model, name) for name in self._column_names]
+        for join in self._joins:
+            statement = join.apply(statement)
+            attributes += join.attributes()
+        columns: Any = statement.with_only_columns(*attributes, maintain_column_froms=True)
+        return cast("Select[Any]", columns)
+
+
+class _FastGet(_FastRead[M]):
+    """Fast GET of one row."""
+
+    unsupported_headers: ClassVar = {b"if-match"}
+
+    def __init__(
+        self, definition: ResourceDefinition[M], columns: Mapping[str, Column[Any]]
+    ) -> None:
+        """Determine whether rows have versions."""
+        super().__init__(definition, columns)
+        self._versioned = issubclass(definition.model, Versioned)
+
+    @override
+    async def respond(self, request: FastRequest[M]) -> Response | None:
+        key = parse_key(self.definition.model, request.key)
+        tags = request.headers(b"if-none-match")
+        if key is None or request.query or not self._supports(tags):
             return None
-        one = self._of_one(call.rows, call.database.reader.dialect)
-        if one is None or (found := await self._found(call, one, key)) is None:
+        one = self._one_statement(request.statement, request.database.reader.dialect)
+        if one is None or (row := await self._fetch_row(request, one, key)) is None:
             return None
-        if found.made is None:
-            found.made = self.body(call.route, self.shown(found.row))
-        if found.made is None:
+        if row.made is None:
+            row.made = self.body(request.route, self.to_dict(row.row))
+        if row.made is None:
             return None
-        headers = self._tagged(found.row, found.made)
-        if known and known == [tag.encode() for tag in headers.values()]:
+        headers = self._etag_headers(row.row, row.made)
+        if tags and tags == [tag.encode() for tag in headers.values()]:
             return Response(status_code=304, headers=headers)
-        return json_response(found.made, headers)
+        return json_response(row.made, headers)
 
-    def _is_one(self, known: Sequence[bytes]) -> bool:
-        """Tell whether of the versions that a client knows there is none, or one of ours."""
-        return not known or (
-            self._versioned and len(known) == 1 and bool(STRONG_ETAG.fullmatch(known[0]))
+    def _supports(self, tags: Sequence[bytes]) -> bool:
+        """Return whether If-None-Match is absent, or one strong tag of a versioned row."""
+        return not tags or (
+            self._versioned and len(tags) == 1 and bool(STRONG_ETAG.fullmatch(tags[0]))
         )
 
     @override
-    def usual(self, rows: Select[M], database: Database) -> Iterator[BoundStatement | None]:
-        yield self._of_one(rows, database.reader.dialect)
-        if database.coalesce and (many := self._of_many(rows, database.reader.dialect)):
+    def common_statements(
+        self, statement: Select[M], database: Database
+    ) -> Iterator[BoundStatement | None]:
+        dialect = database.reader.dialect
+        yield self._one_statement(statement, dialect)
+        if database.coalesce and (many := self._many_statement(statement, dialect)):
             yield many
 
-    def _tagged(self, row: Sequence[Any], body: bytes) -> Mapping[str, str]:
-        version = row[self._own.index("version")] if self._versioned else None
+    def _etag_headers(self, row: Sequence[Any], body: bytes) -> Mapping[str, str]:
+        version = row[self._column_names.index("version")] if self._versioned else None
         return {} if version is None else {"ETag": format_etag(version, body)}
 
-    async def _found(
-        self, call: FastRequest[M], one: BoundStatement, key: object
+    async def _fetch_row(
+        self, request: FastRequest[M], one: BoundStatement, key: object
     ) -> FetchedRow | None:
-        many = self._of_many(call.rows, call.database.reader.dialect)
+        many = self._many_statement(request.statement, request.database.reader.dialect)
         return await fetch_by_key(
-            call.database, one, many, key, name=primary_key(self.shape.model).key
+            request.database, one, many, key, name=primary_key(self.definition.model).key
         )
 
-    def _of_one(self, rows: Select[M], dialect: Dialect) -> BoundStatement | None:
-        return self.statement(dialect, rows, "one", lambda: self._by_key(rows))
+    def _one_statement(self, statement: Select[M], dialect: Dialect) -> BoundStatement | None:
+        return self.cached_statement(
+            dialect, statement, "one", lambda: self._select_by_key(statement)
+        )
 
-    def _by_key(self, rows: Select[M]) -> Select[Any]:
-        of = primary_key(self.shape.model)
-        return self.shown_of(rows.where(of == bindparam(KEY_PARAM, type_=of.type)))
+    def _select_by_key(self, statement: Select[M]) -> Select[Any]:
+        key = primary_key(self.definition.model)
+        return self.select_columns(statement.where(key == bindparam(KEY_PARAM, type_=key.type)))
 
-    def _of_many(self, rows: Select[M], dialect: Dialect) -> BoundStatement | None:
-        """Return the statement that finds several rows, where the database takes a list of keys."""
-        if dialect.name != "postgresql":  # SQLite carries out many statements at once as well
+    def _many_statement(self, statement: Select[M], dialect: Dialect) -> BoundStatement | None:
+        """Return the SELECT by a list of keys. None on SQLite, which takes no lists."""
+        if dialect.name != "postgresql":  # the driver of SQLite batches statements instead
             return None
-        return self.statement(dialect, rows, "many", lambda: self._by_keys(rows))
-
-    def _by_keys(self, rows: Select[M]) -> Select[Any]:
-        of = primary_key(self.shape.model)
-        return self.shown_of(rows.where(of == any_(bindparam(KEYS_PARAM, type_=ARRAY(of.type)))))
-
-
-class _List(_Reading[M]):
-    """The lane of the pages of a list, as long as nobody counts them."""
-
-    def __init__(self, shape: ResourceDefinition[M], columns: Mapping[str, Column[Any]]) -> None:
-        """Remember the pages of which nothing is asked but how long they are."""
-        super().__init__(shape, columns)
-        fields = shape.query.model_fields
-        self._asks = {each.alias or name for name, each in fields.items()}
-        self._varies = shape.query.filter is not ListQuery[Any].filter or any(
-            each.default_factory for each in fields.values()
+        return self.cached_statement(
+            dialect, statement, "many", lambda: self._select_by_keys(statement)
         )
-        self._known: dict[object, _Asked] = {}
+
+    def _select_by_keys(self, statement: Select[M]) -> Select[Any]:
+        key = primary_key(self.definition.model)
+        keys = bindparam(KEYS_PARAM, type_=ARRAY(key.type))
+        return self.select_columns(statement.where(key == any_(keys)))
+
+
+class _FastList(_FastRead[M]):
+    """Fast GET of a list page without a count."""
+
+    def __init__(
+        self, definition: ResourceDefinition[M], columns: Mapping[str, Column[Any]]
+    ) -> None:
+        """Prepare the cache of pages whose only parameter is `limit`."""
+        super().__init__(definition, columns)
+        fields = definition.query.model_fields
+        self._parameters = {field.alias or name for name, field in fields.items()}
+        self._is_dynamic = definition.query.filter is not ListQuery[Any].filter or any(
+            field.default_factory for field in fields.values()
+        )
+        self._page_cache: dict[object, _PageRequest] = {}
 
     @override
-    async def answer(self, call: FastRequest[M]) -> Response | None:
-        dialect = call.database.reader.dialect
-        if (params := self._at(call.query)) is None:
+    async def respond(self, request: FastRequest[M]) -> Response | None:
+        dialect = request.database.reader.dialect
+        if (params := self._parse_query(request.query)) is None:
             return None
-        if (asked := self._asked(call.rows, params, dialect)) is None:
+        if (page := self._page_request(request.statement, params, dialect)) is None:
             return None
-        if (page := self._statement(asked, dialect)) is None:
+        if (select_page := self._page_statement(page, dialect)) is None:
             return None
-        make = partial(self._page, call, asked, page)
-        url = (id(call.route), call.request.scope.get("root_path"), call.request.scope["path"])
-        name = (*url, call.query, page.statement, tuple(page.values.items()))
-        shared = call.database.coalesce and page.statement.shareable
-        if not shared or not is_hashable(name):
-            return await make()
-        made = await call.database.shared(name, make)
-        return made and Response(made.body, headers=made.headers)
+        build = partial(self._build_response, request, page, select_page)
+        scope, compiled = request.http_request.scope, select_page.statement
+        url = (id(request.route), scope.get("root_path"), scope["path"])
+        name = (*url, request.query, compiled, tuple(select_page.values.items()))
+        is_shared = request.database.coalesce and compiled.shareable
+        if not is_shared or not is_hashable(name):
+            return await build()
+        response = await request.database.shared(name, build)
+        return response and Response(response.body, headers=response.headers)
 
-    async def _page(
-        self, call: FastRequest[M], asked: _Asked, page: BoundStatement
+    async def _build_response(
+        self, request: FastRequest[M], page: _PageRequest, select_page: BoundStatement
     ) -> Response | None:
-        listing, stretch = asked
-        if (records := await fetch_rows(call.database, page.statement, page.values)) is None:
+        source, window = page
+        compiled = select_page.statement
+        records = await fetch_rows(request.database, compiled, select_page.values)
+        if records is None:
             return None
-        found = [page.statement.read(each) for each in records]
-        items = stretch.items(found)
-        shown = [self.shown(each) for each in items]
-        if response := self.response(call.route, shown, {"Vary": "Accept"}):
-            ends = [self._named(each) for each in (items[0], items[-1])] if items else []
-            places = listing.page(stretch, ends, more=len(found) > stretch.params.limit)
-            set_pagination_headers(call.request, response, places)
+        rows = [compiled.read(record) for record in records]
+        items = window.items(rows)
+        content = [self.to_dict(item) for item in items]
+        if response := self.response(request.route, content, {"Vary": "Accept"}):
+            ends = [self._as_namespace(row) for row in (items[0], items[-1])] if items else []
+            links = source.page(window, ends, more=len(rows) > window.params.limit)
+            set_pagination_headers(request.http_request, response, links)
         return response
 
     @override
-    def usual(self, rows: Select[M], database: Database) -> Iterator[BoundStatement | None]:
+    def common_statements(
+        self, statement: Select[M], database: Database
+    ) -> Iterator[BoundStatement | None]:
         dialect = database.reader.dialect
-        if (params := self._at(b"")) and (asked := self._asked(rows, params, dialect)):
-            yield self._statement(asked, dialect)
+        if (params := self._parse_query(b"")) and (
+            page := self._page_request(statement, params, dialect)
+        ):
+            yield self._page_statement(page, dialect)
 
-    def _at(self, query: bytes) -> ListQuery[M] | None:
-        """Return what is asked; None if that is uncommon, or refused."""
+    def _parse_query(self, query: bytes) -> ListQuery[M] | None:
+        """Parse the query string. None if it is rejected, or has unsupported parameters."""
         pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-        given = dict(pairs)
-        if len(given) < len(pairs) or not (given.keys() <= self._asks and all(given.values())):
+        values = dict(pairs)
+        if len(values) < len(pairs) or not values.keys() <= self._parameters:
+            return None
+        if not all(values.values()):
             return None
         try:
-            params = self.shape.query.model_validate(given)
+            params = self.definition.query.model_validate(values)
         except ValidationError:
             return None
         return None if params.count or getattr(params, "deleted", None) else params
 
-    def _asked(self, rows: Select[M], params: ListQuery[M], dialect: Dialect) -> _Asked | None:
+    def _page_request(
+        self, statement: Select[M], params: ListQuery[M], dialect: Dialect
+    ) -> _PageRequest | None:
         if (
-            self._varies
+            self._is_dynamic
             or params.model_fields_set - {"limit"}
-            or rows is not base_statement(self.shape.model)
+            or statement is not base_statement(self.definition.model)
         ):
-            return self._made(rows, params, dialect)
+            return self._build_page_request(statement, params, dialect)
         name = (dialect.name, params.limit, *params.sort_keys())
-        if name not in self._known and (made := self._made(rows, params, dialect)):
-            self._known[name] = made
-        return self._known.get(name)
+        if name not in self._page_cache and (
+            page := self._build_page_request(statement, params, dialect)
+        ):
+            self._page_cache[name] = page
+        return self._page_cache.get(name)
 
-    def _made(self, rows: Select[M], params: ListQuery[M], dialect: Dialect) -> _Asked | None:
+    def _build_page_request(
+        self, statement: Select[M], params: ListQuery[M], dialect: Dialect
+    ) -> _PageRequest | None:
         try:
-            listing = page_source(rows, params, dialect)
-            stretch = listing.stretch(params)
-        except (Problem, TypeError):  # the ordinary lane raises it again
+            source = page_source(statement, params, dialect)
+            window = source.stretch(params)
+        except (Problem, TypeError):  # the ORM path raises it again
             return None
-        sorts = {each.attribute.key for each in listing.by.keys}
-        return (listing, stretch) if sorts <= {*self._own} else None
+        sort_columns = {key.attribute.key for key in source.by.keys}
+        return (source, window) if sort_columns <= {*self._column_names} else None
 
-    def _statement(self, asked: _Asked, dialect: Dialect) -> BoundStatement | None:
-        listing, stretch = asked
-        rows = stretch.rows
-        make = partial(self.shown_of, rows)
-        return self.statement(dialect, rows, "page", make, within=listing.rows)
+    def _page_statement(self, page: _PageRequest, dialect: Dialect) -> BoundStatement | None:
+        source, window = page
+        statement = window.rows
+        build = partial(self.select_columns, statement)
+        return self.cached_statement(dialect, statement, "page", build, source=source.rows)
 
-    def _named(self, row: Sequence[Any]) -> Any:
-        """Return *row* as an object, which cursors are made of."""
+    def _as_namespace(self, row: Sequence[Any]) -> Any:
+        """Return *row* as an object with attributes, from which cursors are built."""
         return SimpleNamespace(**dict(zip(self._columns, row, strict=True)))

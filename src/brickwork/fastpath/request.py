@@ -1,4 +1,4 @@
-"""A request as the lanes see it."""
+"""A request on the fast path."""
 
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
@@ -16,27 +16,27 @@ M = TypeVar("M", bound=DeclarativeBase)
 
 @dataclass(frozen=True)
 class FastRequest(Generic[M]):
-    """A request whose dependencies have passed, and the route whose answers are given to it."""
+    """A request whose dependencies are resolved, and its route."""
 
-    request: Request
+    http_request: Request
     route: APIRoute | RouteContext
     database: Database
-    rows: Select[M]
+    statement: Select[M]
     """The rows that this client may see."""
     query: bytes
-    """The query of the URL, whatever dependencies made of it: FastAPI reads it before them."""
+    """The query string as received: FastAPI parses it before dependencies can change it."""
 
     @property
     def key(self) -> str:
-        """The text of the key of the row that is meant."""
-        text: str = self.request.scope["path_params"]["id"]
+        """Return the row key from the path, as text."""
+        text: str = self.http_request.scope["path_params"]["id"]
         return text
 
     def headers(self, name: bytes) -> list[bytes]:
-        """Return the values of the header *name*, in small letters."""
-        return [value for each, value in self.request.headers.raw if each == name]
+        """Return the values of the header *name*, which is in lower case."""
+        return [value for header, value in self.http_request.headers.raw if header == name]
 
     async def data(self) -> Any:
-        """Return the body, validated; None if it is refused."""
-        request = cast("JSONRequest", self.request)  # as that of every route which reads a body
+        """Return the validated body. None if it is rejected."""
+        request = cast("JSONRequest", self.http_request)  # the class of all requests with a body
         return await request.data()

@@ -1,4 +1,4 @@
-"""Values for a trial of an answer before its row is written."""
+"""Sample column values for trial responses."""
 
 from collections.abc import Mapping, Set as AbstractSet
 from datetime import UTC, date, datetime, time
@@ -26,63 +26,63 @@ _SAMPLES: Final[Mapping[object, Any]] = {
     UUID: UUID(int=0),
 }
 
-_SETTINGS: Final = {
+_NEUTRAL_SETTINGS: Final = {
     *("from_attributes", "title", "validate_by_name", "validate_by_alias", "populate_by_name"),
 }
-"""The settings of a schema that do not change the values which it takes."""
+"""Schema settings that do not change which values a schema accepts."""
 
 
-def sample_values(shape: ResourceDefinition[Any]) -> Mapping[str, Any]:
-    """Return a value for each column of which the read schema takes every value.
+def sample_values(definition: ResourceDefinition[Any]) -> Mapping[str, Any]:
+    """Return a sample value for each column whose every value the read schema accepts.
 
-    The type of the column says which values there are. The read schema may refuse a value of a
-    column that is missing here: then the answer fails, and nothing may be stored.
+    The type of a column determines its possible values. The read schema may reject a value of an
+    absent column: the response would fail, so that such a row must not be stored.
     """
-    model: type[DeclarativeBase] = shape.model
-    own = mapped_columns(model)
-    if shape.read.model_config.keys() - _SETTINGS:
+    model: type[DeclarativeBase] = definition.model
+    columns = mapped_columns(model)
+    if definition.read.model_config.keys() - _NEUTRAL_SETTINGS:
         return {}
     return {
         name: value
-        for name, field in shape.read.model_fields.items()
-        if name in own and not field.metadata
-        for value in _sample(shape, name, own[name], field)
+        for name, field in definition.read.model_fields.items()
+        if name in columns and not field.metadata
+        for value in _sample(definition, name, columns[name], field)
     }
 
 
 def _sample(
-    shape: ResourceDefinition[Any], name: str, column: Column[Any], field: FieldInfo
+    definition: ResourceDefinition[Any], name: str, column: Column[Any], field: FieldInfo
 ) -> list[Any]:
-    """Return one value of *column*, or none where *field* may refuse another."""
-    kinds = _kinds(field.annotation)
-    if Any in kinds:
+    """Return a list of one value of *column*, or an empty list if *field* may reject another."""
+    accepted = _union_members(field.annotation)
+    if Any in accepted:
         return [None]
-    if column.nullable and NoneType not in kinds:
+    if column.nullable and NoneType not in accepted:
         return []
     if isinstance(column.type, JSON | JSONDocument):
-        return [{}] if _is_written_alike(shape, name, field) else []
-    kind = _python_type(column)
-    return [_SAMPLES[kind]] if kind in kinds and kind in _SAMPLES else []
+        return [{}] if _is_object_only(definition, name, field) else []
+    python_type = _python_type(column)
+    return [_SAMPLES[python_type]] if python_type in accepted and python_type in _SAMPLES else []
 
 
-def _is_written_alike(shape: ResourceDefinition[Any], name: str, field: FieldInfo) -> bool:
-    """Tell whether clients may write nothing but an object, as they are shown, to JSON."""
-    written = [each.model_fields.get(name) for each in (shape.create, shape.update)]
-    kinds = {field.annotation, *(each.annotation for each in written if each)}
-    return kinds <= {dict[str, Any], dict[str, Any] | None}
+def _is_object_only(definition: ResourceDefinition[Any], name: str, field: FieldInfo) -> bool:
+    """Return whether all schemas declare the JSON field *name* as an object or null."""
+    inputs = [schema.model_fields.get(name) for schema in (definition.create, definition.update)]
+    annotations = {field.annotation, *(declared.annotation for declared in inputs if declared)}
+    return annotations <= {dict[str, Any], dict[str, Any] | None}
 
 
-def _kinds(annotation: object) -> AbstractSet[object]:
-    """Return the types in a union, or the one type."""
+def _union_members(annotation: object) -> AbstractSet[object]:
+    """Return the types in a union, or the single type."""
     unions = {Union, UnionType}
     return {*get_args(annotation)} if get_origin(annotation) in unions else {annotation}
 
 
 def _python_type(column: Column[Any]) -> type[Any] | None:
-    """Return the type of the values of *column*; None where its type does not say it."""
-    # An Enum may hold a value that it does not know, and the code of a decorator decides.
-    silent = {Enum, TypeDecorator, TypeEngine}
-    own = next(
-        kind for kind in type(column.type).__mro__ if kind in silent or "python_type" in vars(kind)
+    """Return the Python type of the values of *column*. None if its type does not declare one."""
+    # An Enum may hold an unknown value, and a decorator runs its own code.
+    undeclared = {Enum, TypeDecorator, TypeEngine}
+    base = next(
+        cls for cls in type(column.type).__mro__ if cls in undeclared or "python_type" in vars(cls)
     )
-    return None if own in silent else column.type.python_type
+    return None if base in undeclared else column.type.python_type

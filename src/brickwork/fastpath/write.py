@@ -1,6 +1,7 @@
-"""What the lanes of writes have in common: each is one statement, which commits by itself.
+"""The base of fast writes.
 
-What is refused has changed nothing, and is sent again on the ordinary lane, which tells why.
+Each is one statement in autocommit. A rejected statement changes nothing: the ORM path handles the
+request again, and reports the error.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,95 +22,100 @@ from brickwork.tracking.changes import ChangeTracked, mapped_columns
 M = TypeVar("M", bound=DeclarativeBase)
 
 PythonDefault = Callable[[Mapping[str, Any]], Any]
-"""What Python gives a column, of the values of others."""
+"""A column default that Python computes from the values of other columns."""
 
 
-def require_plain_flush(shape: ResourceDefinition[Any], *steps: str) -> None:
-    """Raise `NotEligible` unless a flush would send one statement, which nobody else sees."""
-    require_not_overridden(shape.resource, *steps, "reference_scopes")
-    model: type[DeclarativeBase] = shape.model
+def require_plain_flush(definition: ResourceDefinition[Any], *methods: str) -> None:
+    """Raise `NotEligible` if a flush would send more than one statement, or call other code."""
+    require_not_overridden(definition.resource, *methods, "reference_scopes")
+    model: type[DeclarativeBase] = definition.model
     mapper = inspect(model)
     manager: Any = mapper.class_manager
     name = model.__name__
     reasons = {
-        f"{shape.resource.__name__} has an isolation of its own": shape.resource.isolation_level,
-        f"what is done to a {name} is noted": issubclass(model, ChangeTracked),
-        f"{name} inherits from another model, or another from it": (
+        f"{definition.resource.__name__} sets isolation_level": definition.resource.isolation_level,
+        f"changes of {name} are recorded": issubclass(model, ChangeTracked),
+        f"{name} uses inheritance or several tables": (
             mapper.inherits is not None
             or mapper.polymorphic_on is not None
             or len(mapper.tables) > 1
         ),
         f"{name} has validators": mapper.validators,
-        f"{name} has a constructor of its own": (
+        f"{name} has its own constructor": (
             manager.original_init is not mapper.registry.constructor
         ),
-        f"{name} counts its versions in a way of its own": (
-            not _counts(mapper.version_id_generator, model)
+        f"{name} has its own version counter": (
+            not _counts_by_one(mapper.version_id_generator, model)
         ),
     }
-    for reason, is_so in reasons.items():
-        if is_so:
+    for reason, applies in reasons.items():
+        if applies:
             raise NotEligible(reason)
 
 
-def _counts(generator: Any, model: type[DeclarativeBase]) -> bool:
-    """Tell whether versions of *model*, if it has any, are 1, 2, 3 and so on."""
+def _counts_by_one(generator: Any, model: type[DeclarativeBase]) -> bool:
+    """Return whether versions of *model*, if it has any, are 1, 2, 3 and so on."""
     column: Any = inspect(model).version_id_col
     if column is None:
         return not issubclass(model, Versioned)
-    usual = issubclass(model, Versioned) and column is mapped_columns(model)["version"]
-    return usual and callable(generator) and [generator(n) for n in (None, 1, 41)] == [1, 2, 42]
+    standard = issubclass(model, Versioned) and column is mapped_columns(model)["version"]
+    return standard and callable(generator) and [generator(n) for n in (None, 1, 41)] == [1, 2, 42]
 
 
-def python_defaults(own: Mapping[str, Column[Any]], kind: str) -> Mapping[str, PythonDefault]:
-    """Return what Python gives the columns that are given nothing.
+def python_defaults(columns: Mapping[str, Column[Any]], kind: str) -> Mapping[str, PythonDefault]:
+    """Return the Python defaults of *columns*; *kind* is `default` or `onupdate`.
 
-    Raises `NotEligible` where only a flush knows that.
+    Raises `NotEligible` for a default that only a flush can compute.
     """
-    found: dict[str, PythonDefault] = {}
-    for name, column in own.items():
+    defaults: dict[str, PythonDefault] = {}
+    for name, column in columns.items():
         default = getattr(column, kind)
         if default is not None and default.is_scalar:
-            found[name] = _constant(default.arg)
+            defaults[name] = _constant_default(default.arg)
         elif default is not None and default.is_callable:
-            if (call := _called(default.arg)) is None:
-                raise NotEligible(f"{name} has a default that asks what is written")
-            found[name] = call
-    return found
+            if (function := _as_default(default.arg)) is None:
+                raise NotEligible(f"the default of {name} takes the execution context")
+            defaults[name] = function
+    return defaults
 
 
-def _constant(value: object) -> PythonDefault:
+def _constant_default(value: object) -> PythonDefault:
     return lambda _: value
 
 
-def _called(function: Any) -> PythonDefault | None:
-    """Return *function*, a default, such that it takes the other values; None if it takes more."""
+def _as_default(function: Any) -> PythonDefault | None:
+    """Wrap *function* so that it takes the other values. None if it needs SQLAlchemy's context."""
     if function is created_at_of:
         return lambda values: created_at_of(cast("Any", SimpleNamespace(current_parameters=values)))
-    if hasattr(function, "__wrapped__"):  # by SQLAlchemy, since it takes nothing
+    if hasattr(function, "__wrapped__"):  # SQLAlchemy wraps functions without parameters
         return lambda _: function(None)
     return None
 
 
-def has_standard_version(shape: ResourceDefinition[Any]) -> bool:
-    """Tell whether rows count their versions."""
-    return issubclass(shape.model, Versioned)
+def is_versioned(definition: ResourceDefinition[Any]) -> bool:
+    """Return whether the model is `Versioned`."""
+    return issubclass(definition.model, Versioned)
 
 
-def mapped_table(shape: ResourceDefinition[Any]) -> "Table[Any]":
-    """Return the one table that has the rows."""
-    return cast("Table[Any]", shape.model.__table__)
+def mapped_table(definition: ResourceDefinition[Any]) -> "Table[Any]":
+    """Return the table of the model."""
+    return cast("Table[Any]", definition.model.__table__)
 
 
 class FastWrite(FastOperation[M]):
-    """A lane of one statement, which writes."""
+    """A fast operation that writes with one statement."""
 
-    unusual: ClassVar = {b"if-none-match", b"idempotency-key", b"prefer", b"content-encoding"}
-    types: ClassVar = {JSON.encode()}
+    unsupported_headers: ClassVar = {
+        b"if-none-match",
+        b"idempotency-key",
+        b"prefer",
+        b"content-encoding",
+    }
+    content_types: ClassVar = {JSON.encode()}
 
-    async def sent(self, call: FastRequest[M]) -> Any:
-        """Return the body, validated; None if it is refused."""
-        kinds = call.headers(b"content-type")
-        if len(kinds) != 1 or kinds[0] not in self.types or call.query:
+    async def parse_body(self, request: FastRequest[M]) -> Any:
+        """Return the validated body. None if it is rejected."""
+        content_types = request.headers(b"content-type")
+        if len(content_types) != 1 or content_types[0] not in self.content_types or request.query:
             return None
-        return await call.data()
+        return await request.data()

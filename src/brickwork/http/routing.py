@@ -320,7 +320,7 @@ class FastPath(Protocol):
 
 def _fast_path(route: APIRoute) -> FastPath | None:
     """Return the fast path of *route*; None if its endpoint has none, or none for this route."""
-    make = getattr(getattr(route.endpoint, "lane", None), "fast_path", None)
+    make = getattr(getattr(route.endpoint, "fast_operation", None), "try_bind", None)
     found: FastPath | None = make(route) if make else None
     return found
 

@@ -1,1 +1,1 @@
-"""The operations of a resource, an endpoint each."""
+"""HTTP endpoints of a resource."""

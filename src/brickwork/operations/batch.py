@@ -1,4 +1,4 @@
-"""Batches: up to a hundred rows written at once, all or none, and every bad one told of."""
+"""Batches: several rows written in one transaction."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -41,166 +41,175 @@ M = TypeVar("M", bound=DeclarativeBase)
 
 
 @dataclass(frozen=True)
-class Few:
-    """On a list of rows to write: one, and no more than the limit of a batch."""
+class BatchSize:
+    """Validation of the length of a list: at least one item, at most `Limits.batch`."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
-        """Check against the limit in force, before any of them is looked at."""
+        """Check the length before any item is validated."""
         return core_schema.no_info_before_validator_function(self._check, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler, /
     ) -> dict[str, Any]:
-        """Say what the limit is to those who read openapi.json."""
+        """Add the limits to openapi.json."""
         return handler(schema) | {"minItems": 1, "maxItems": current_limits.get().batch}
 
     def _check(self, value: object) -> object:
         if not is_array(value):
             return value
-        most, count = current_limits.get().batch, len(value)
+        maximum, count = current_limits.get().batch, len(value)
         context: dict[str, Any] = {"field_type": "List", "actual_length": count}
         if count < 1:
             raise PydanticKnownError("too_short", context | {"min_length": 1})
-        if count > most:
-            raise PydanticKnownError("too_long", context | {"max_length": most})
+        if count > maximum:
+            raise PydanticKnownError("too_long", context | {"max_length": maximum})
         return value
 
 
-def create(shape: ResourceDefinition[M]) -> Endpoint:
+def create(definition: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `POST /articles/batch`."""
 
     async def endpoint(
-        request: Request, rows: Resource[M], items: Sequence[Schema]
+        request: Request, resource: Resource[M], items: Sequence[Schema]
     ) -> Sequence[M] | Response:
-        if replayed := await replay_or_record(request, rows):
+        if replayed := await replay_or_record(request, resource):
             return replayed
+        fields = definition.create.model_fields
 
         async def load() -> Sequence[M]:
-            return [new_row(shape.model, each, shape.create.model_fields) for each in items]
+            return [new_row(definition.model, item, fields) for item in items]
 
         async def write(row: M, _: Schema) -> None:
-            await rows.create(row)
-            shape.require_path(row)
+            await resource.create(row)
+            definition.require_path(row)
 
-        made = await _Batch(rows, items, load, write, _in_body).run()
-        await reload_after_triggers(rows.session, made)
-        await shape.embedded.reload(rows.session, made)
-        return made
+        rows = await _BatchWrite(resource, items, load, write, _body_location).run()
+        await reload_after_triggers(resource.session, rows)
+        await definition.embedded.reload(resource.session, rows)
+        return rows
 
-    kind: Any = Annotated[list[shape.create], Few()]  # type: ignore[name-defined]
-    lane = build_fast_operation(shape, fast_create_batch)
-    items: Any = Annotated[kind, Body()]
-    return with_signature(endpoint, shape, lane=lane, writes=[shape.create], items=items)
+    schema: Any = Annotated[list[definition.create], BatchSize()]  # type: ignore[name-defined]
+    operation = build_fast_operation(definition, fast_create_batch)
+    return with_signature(
+        endpoint,
+        definition,
+        fast_operation=operation,
+        writes=[definition.create],
+        items=Annotated[schema, Body()],
+    )
 
 
-def update(shape: ResourceDefinition[M]) -> Endpoint:
+def update(definition: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `PATCH /articles/batch`."""
-    name = primary_key(shape.model).key
-    model: type[object] = shape.model
-    which = {name, "version"} if issubclass(model, Versioned) else {name}
+    name = primary_key(definition.model).key
+    model: type[object] = definition.model
+    identifying = {name, "version"} if issubclass(model, Versioned) else {name}
 
-    def place(index: int) -> dict[str, str]:
-        return {"pointer": field_pointer(name, shape.change, index)}
+    def locate(index: int) -> dict[str, str]:
+        return {"pointer": field_pointer(name, definition.change, index)}
 
     async def endpoint(
-        request: Request, rows: Resource[M], items: Sequence[Schema]
+        request: Request, resource: Resource[M], items: Sequence[Schema]
     ) -> Sequence[M] | Response:
-        if replayed := await replay_or_record(request, rows):
+        if replayed := await replay_or_record(request, resource):
             return replayed
-        keys = [getattr(each, name) for each in items]
-        _refuse_twice(keys, place)
+        keys = [getattr(item, name) for item in items]
+        _reject_duplicates(keys, locate)
         patches: dict[object, dict[str, Any]] = {}
 
         async def load() -> Sequence[M]:
-            found = _all(shape, await rows.get_many(keys), place)
-            _check_versions(shape, found, items, required=rows.require_if_match)
-            merged = merge_patches(zip(found, items, strict=True))
+            rows = _require_all_found(definition, await resource.get_many(keys), locate)
+            _check_versions(definition, rows, items, required=resource.require_if_match)
+            merged = merge_patches(zip(rows, items, strict=True))
             patches.update(zip(keys, merged, strict=True))
-            return found
+            return rows
 
         async def write(row: M, _: Schema) -> None:
-            patch = patches[shape.key(row)]
-            await rows.update(row, {k: patch[k] for k in patch if k not in which})
+            patch = patches[definition.key(row)]
+            await resource.update(row, {k: patch[k] for k in patch if k not in identifying})
 
-        changed = await _Batch(rows, items, load, write, _in_body).run()
-        await reload_after_triggers(rows.session, changed)
-        await shape.embedded.reload(rows.session, changed)
-        return changed
+        rows = await _BatchWrite(resource, items, load, write, _body_location).run()
+        await reload_after_triggers(resource.session, rows)
+        await definition.embedded.reload(resource.session, rows)
+        return rows
 
-    items: Any = Annotated[list[shape.change], Few(), Body()]  # type: ignore[name-defined]
-    return with_signature(endpoint, shape, writes=[shape.update], items=items)
+    items: Any = Annotated[list[definition.change], BatchSize(), Body()]  # type: ignore[name-defined]
+    return with_signature(endpoint, definition, writes=[definition.update], items=items)
 
 
-def delete(shape: ResourceDefinition[M]) -> Endpoint:
+def delete(definition: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `DELETE /articles/batch?id=…&id=…`."""
 
-    async def endpoint(rows: Resource[M], ids: Sequence[str]) -> Response:
-        if rows.require_if_match:
-            raise PreconditionRequired("Delete these rows one by one, each with If-Match.")
-        keys = [parse_key(shape.model, each) for each in ids]
-        _refuse_twice([key for key in keys if key is not None], lambda _: {"parameter": "id"})
+    async def endpoint(resource: Resource[M], ids: Sequence[str]) -> Response:
+        if resource.require_if_match:
+            raise PreconditionRequired("Delete each of these rows alone, with an If-Match header.")
+        keys = [parse_key(definition.model, text) for text in ids]
+        _reject_duplicates([key for key in keys if key is not None], lambda _: {"parameter": "id"})
 
         async def load() -> Sequence[M]:
-            return _all(shape, await rows.get_many(ids), lambda _: {"parameter": "id"})
+            rows = await resource.get_many(ids)
+            return _require_all_found(definition, rows, lambda _: {"parameter": "id"})
 
         async def write(row: M, _: str) -> None:
-            release_row(rows.session, row)
-            await rows.delete(row)
+            release_row(resource.session, row)
+            await resource.delete(row)
 
-        await _Batch(rows, ids, load, write, _in_query).run()
+        await _BatchWrite(resource, ids, load, write, _query_location).run()
         return Response(status_code=204)
 
-    key = Annotated[str, Field(json_schema_extra=key_schema(shape.model))]
-    return with_signature(endpoint, shape, ids=Annotated[list[key], Few(), Query(alias="id")])
+    key = Annotated[str, Field(json_schema_extra=key_schema(definition.model))]
+    ids: Any = Annotated[list[key], BatchSize(), Query(alias="id")]
+    return with_signature(endpoint, definition, ids=ids)
 
 
 Item = TypeVar("Item")
-Place = Callable[[int], dict[str, str]]
-"""Where in the request the item of a number is."""
+ItemLocation = Callable[[int], dict[str, str]]
+"""Returns the `pointer` or `parameter` of the item with an index."""
 
 
 @dataclass(frozen=True)
-class _Batch(Generic[M, Item]):
-    """Items, how their rows come about, and what is done with each of them."""
+class _BatchWrite(Generic[M, Item]):
+    """The items of a batch, and how to load, write and locate them."""
 
-    rows: Resource[M]
+    resource: Resource[M]
     items: Sequence[Item]
     load: Callable[[], Awaitable[Sequence[M]]]
     write: Callable[[M, Item], Awaitable[None]]
-    place: Callable[[int, ErrorDetail], ErrorDetail]
+    locate: Callable[[int, ErrorDetail], ErrorDetail]
 
     async def run(self) -> Sequence[M]:
-        """Write them all with one flush; if that fails, find out which are to blame."""
-        found = await self.load()
-        if await self._tried(found, self.items) is None:
-            return found
-        return await self._one_by_one()
+        """Write all items with one flush. If it fails, find the items that caused the error."""
+        rows = await self.load()
+        if await self._write_in_savepoint(rows, self.items) is None:
+            return rows
+        return await self._isolate_failures()
 
-    async def _one_by_one(self) -> Sequence[M]:
-        """Write the items in their order, each alone; raise what is wrong with those that fail.
+    async def _isolate_failures(self) -> Sequence[M]:
+        """Write each item in its own savepoint, and raise the errors of all that fail.
 
-        All may succeed: a value that one gives up can be taken by the next.
+        All may succeed: an item can take a unique value that an earlier item has released.
         """
-        found = await self.load()
+        rows = await self.load()
         problems: list[Problem] = []
-        for index, (row, item) in enumerate(zip(found, self.items, strict=True)):
-            if problem := await self._tried([row], [item]):
-                problems.append(self._placed(problem, index))
+        for index, (row, item) in enumerate(zip(rows, self.items, strict=True)):
+            if problem := await self._write_in_savepoint([row], [item]):
+                problems.append(self._with_item_location(problem, index))
         if problems:
-            errors = [fault for each in problems for fault in each.errors]
-            again = any(each.again for each in problems)
+            errors = [error for problem in problems for error in problem.errors]
+            again = any(problem.again for problem in problems)
             raise replace(problems[0], errors=errors, again=again)
-        return found
+        return rows
 
-    async def _tried(self, rows: Sequence[M], items: Sequence[Item]) -> Problem | None:
-        """Write *items* in a savepoint, and return the problem with them; then nothing is left.
+    async def _write_in_savepoint(self, rows: Sequence[M], items: Sequence[Item]) -> Problem | None:
+        """Write *items* in a savepoint, and return the problem for which it was rolled back.
 
-        The transaction goes on: what the dependencies of the request have set in it is in force.
+        None if the items are written. The transaction continues in both cases, with the settings
+        that dependencies of the request have made in it.
         """
-        session, whole = self.rows.session, self._written
-        session.info["written"] = own = whole.part()
+        session, log = self.resource.session, self._flush_log
+        session.info["written"] = part = log.part()
         try:
             async with session.begin_nested():
                 for row, item in zip(rows, items, strict=True):
@@ -210,95 +219,97 @@ class _Batch(Generic[M, Item]):
         except (CircularDependencyError, DBAPIError, Problem) as error:
             if isinstance(error, DBAPIError) and original_error(error) is not error:
                 raise  # the database has ended the transaction
-            if isinstance(problem := await self._problem(error, own), ServiceUnavailable):
+            if isinstance(problem := await self._to_problem(error, part), ServiceUnavailable):
                 raise problem from error
             return problem
         finally:
-            session.info["written"] = whole
-        whole.include(own)
+            session.info["written"] = log
+        log.include(part)
         return None
 
     @property
-    def _written(self) -> FlushLog:
-        written: FlushLog = self.rows.session.info["written"]
-        return written
+    def _flush_log(self) -> FlushLog:
+        log: FlushLog = self.resource.session.info["written"]
+        return log
 
-    def _placed(self, problem: Problem, index: int) -> Problem:
-        """Return *problem* as that of the item *index*."""
-        own = ErrorDetail(code=problem.code, detail=problem.detail)
-        faults = problem.errors or [own]
-        return replace(problem, errors=[self.place(index, each) for each in faults])
+    def _with_item_location(self, problem: Problem, index: int) -> Problem:
+        """Return *problem* with error locations inside the item at *index*."""
+        only = ErrorDetail(code=problem.code, detail=problem.detail)
+        errors = problem.errors or [only]
+        return replace(problem, errors=[self.locate(index, error) for error in errors])
 
-    async def _problem(
-        self, error: CircularDependencyError | DBAPIError | Problem, written: FlushLog
+    async def _to_problem(
+        self, error: CircularDependencyError | DBAPIError | Problem, log: FlushLog
     ) -> Problem:
         problem: Problem | None
-        session = self.rows.session
+        session = self.resource.session
         match error:
             case Problem():
                 return error
             case CircularDependencyError():
-                problem = circular_removal(written)
+                problem = circular_removal(log)
             case DBAPIError():
-                problem = await session.info["database"].explain(error, written, session)
+                problem = await session.info["database"].explain(error, log, session)
         if problem:
             return problem
         raise error
 
 
-def _in_body(index: int, fault: ErrorDetail) -> ErrorDetail:
-    """Return *fault* as that of the item *index* of the body."""
-    inside = (fault.pointer or "#").removeprefix("#")
-    return replace(fault, pointer=pointer(index) + inside)
+def _body_location(index: int, error: ErrorDetail) -> ErrorDetail:
+    """Return *error* with its pointer inside the item at *index*."""
+    path = (error.pointer or "#").removeprefix("#")
+    return replace(error, pointer=pointer(index) + path)
 
 
-def _in_query(index: int, fault: ErrorDetail) -> ErrorDetail:
-    """Return *fault* as that of the value *index* of `id`."""
-    detail = f"{fault.detail.rstrip('.')}: number {index + 1}."
-    return replace(fault, detail=detail, pointer=None, parameter="id")
+def _query_location(index: int, error: ErrorDetail) -> ErrorDetail:
+    """Return *error* as an error of the value of `id` at *index*."""
+    detail = f"{error.detail.rstrip('.')}: number {index + 1}."
+    return replace(error, detail=detail, pointer=None, parameter="id")
 
 
-def _refuse_twice(keys: Sequence[object], place: Place) -> None:
-    text = "Each row can be named once."
-    faults = [
-        ErrorDetail(code="repeated", detail=text, **place(index))
+def _reject_duplicates(keys: Sequence[object], locate: ItemLocation) -> None:
+    text = "A batch may contain each row once: remove the duplicates."
+    errors = [
+        ErrorDetail(code="repeated", detail=text, **locate(index))
         for index, key in enumerate(keys)
         if key in keys[:index]
     ]
-    if faults:
-        raise UnprocessableContent(text, errors=faults)
+    if errors:
+        raise UnprocessableContent(text, errors=errors)
 
 
-def _all(shape: ResourceDefinition[M], found: Sequence[M | None], place: Place) -> list[M]:
-    """Return *found*, none of which is missing; raises `NotFound` with those that are."""
-    text = f"{shape.model.__name__} not found"
-    faults = [
-        ErrorDetail(code="not_found", detail=f"{text}: number {index + 1}.", **place(index))
-        for index, row in enumerate(found)
+def _require_all_found(
+    definition: ResourceDefinition[M], rows: Sequence[M | None], locate: ItemLocation
+) -> list[M]:
+    """Return *rows*. Raises `NotFound` with the location of each that is None."""
+    text = f"{definition.model.__name__} not found"
+    errors = [
+        ErrorDetail(code="not_found", detail=f"{text}: number {index + 1}.", **locate(index))
+        for index, row in enumerate(rows)
         if row is None
     ]
-    if faults:
-        raise NotFound(text, errors=faults)
-    return [row for row in found if row is not None]
+    if errors:
+        raise NotFound(text, errors=errors)
+    return [row for row in rows if row is not None]
 
 
 def _check_versions(
-    shape: ResourceDefinition[Any],
+    definition: ResourceDefinition[Any],
     rows: Sequence[DeclarativeBase],
     items: Sequence[Schema],
     *,
     required: bool,
 ) -> None:
-    faults: list[ErrorDetail] = []
-    text = "The row has another version."
+    errors: list[ErrorDetail] = []
+    text = "The row has a different version: read it again."
     for index, (row, item) in enumerate(zip(rows, items, strict=True)):
         if not isinstance(row, Versioned):
             continue
-        wanted = getattr(item, "version", None)
-        if wanted is None and required:
-            raise PreconditionRequired("Say of each row which version is meant.")
-        if wanted not in {None, row.version}:
-            place = field_pointer("version", shape.change, index)
-            faults.append(ErrorDetail(code="stale", detail=text, pointer=place))
-    if faults:
-        raise replace(precondition_failed(), errors=faults)
+        version = getattr(item, "version", None)
+        if version is None and required:
+            raise PreconditionRequired("Send the expected version of each row.")
+        if version not in {None, row.version}:
+            location = field_pointer("version", definition.change, index)
+            errors.append(ErrorDetail(code="stale", detail=text, pointer=location))
+    if errors:
+        raise replace(precondition_failed(), errors=errors)

@@ -1,4 +1,4 @@
-"""Exports: a whole list as lines of JSON, in as much memory as a few rows take."""
+"""Exports: a list streamed as NDJSON."""
 
 import math
 from collections.abc import AsyncGenerator, AsyncIterable, Generator
@@ -25,30 +25,30 @@ from brickwork.resource.resource import Resource
 
 T = TypeVar("T")
 
-_ROWS: Final = 50  # shown at a time
-_BYTES: Final = 65_536  # sent at a time, or as many as a row has
-_PAGING: Final = ("limit", "offset", "cursor", "count")
+_FETCH_SIZE: Final = 50  # rows
+_CHUNK_BYTES: Final = 65_536  # a chunk ends after the row with which it reaches this size
+_PAGE_PARAMS: Final = ("limit", "offset", "cursor", "count")
 
 _running: Final = WeakKeyDictionary[Pool, int]()
-"""How many exports run, by the pool whose connections they use."""
+"""The number of running exports, by connection pool."""
 
 
 class Export(StreamingResponse):
-    """An answer that is sent while it is read, in the transaction of its request."""
+    """A response streamed from the database, in the transaction of its request."""
 
     media_type = NDJSON
     background: BackgroundTask | None
 
     def __init__(self, session: AsyncSession, first: bytes, rest: AsyncGenerator[bytes]) -> None:
-        """Send *first* and the *rest*, and close it whatever happens."""
-        super().__init__(_joined(first, rest), headers={"Vary": "Accept"})
+        """Stream *first* and the *rest*, which the response always closes."""
+        super().__init__(_chain(first, rest), headers={"Vary": "Accept"})
         self._rest = rest
         self._session = session
         self._transaction = AsyncExitStack()
-        self._is_whole = False
+        self._is_complete = False
 
     def take(self, transaction: AsyncExitStack) -> None:
-        """Have *transaction* end with this answer."""
+        """Take over *transaction*, and end it after the last row."""
         self._transaction = transaction
 
     @override
@@ -57,10 +57,10 @@ class Export(StreamingResponse):
         async with self._transaction:
             async with aclosing(self._rest):
                 await super().__call__(scope, receive, send)
-            if not self._is_whole:  # nobody reads on
+            if not self._is_complete:  # the client has disconnected
                 await self._session.rollback()
-        # Only now, since a transaction that fails at its end has shown what never was.
-        if self._is_whole:
+        # End the body after the transaction: if that fails, its rows were never committed.
+        if self._is_complete:
             with suppress(OSError):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         if background:
@@ -72,46 +72,51 @@ class Export(StreamingResponse):
         await send(start)
         async for chunk in self.body_iterator:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        self._is_whole = True
+        self._is_complete = True
 
 
 async def export_endpoint(
     request: Request,
-    rows: Resource[Any],
+    resource: Resource[Any],
     params: ListQuery[Any],
     read: type[BaseModel],
     embedded: EmbeddedFields,
 ) -> Export:
-    """Return all *rows* that *params* leaves, as *read* shows them, a line each.
+    """Return a response with a JSON line for each row of *resource* that *params* selects.
 
-    Raises `UnprocessableContent` for parameters of a page, and
-    `ServiceUnavailable` while many exports run.
+    Raises:
+        UnprocessableContent: a parameter selects a page.
+        ServiceUnavailable: too many exports are running.
+
     """
-    if sent := [name for name in _PAGING if name in params.model_fields_set]:
-        text = "An export has no pages: leave this out."
-        faults = [ErrorDetail(code="no_pages", detail=text, parameter=name) for name in sent]
-        raise UnprocessableContent(text, errors=faults)
-    lines = _lines(rows, params, TypeAdapter(read), embedded)
+    if sent := [name for name in _PAGE_PARAMS if name in params.model_fields_set]:
+        text = "An export has no pages: omit this parameter."
+        errors = [ErrorDetail(code="no_pages", detail=text, parameter=name) for name in sent]
+        raise UnprocessableContent(text, errors=errors)
+    lines = _lines(resource, params, TypeAdapter(read), embedded)
     if request.scope.get(HEAD_SCOPE_KEY):
-        await lines.aclose()  # before anything is read
-    # What is wrong with the database is told while there still is a status to tell it with.
-    response = Export(rows.session, await anext(lines, b""), lines)
+        await lines.aclose()  # HEAD reads no rows
+    # Read the first rows before the response starts: a database error still sets its status.
+    response = Export(resource.session, await anext(lines, b""), lines)
     request.scope[STREAM_SCOPE_KEY] = response.take
     return response
 
 
 async def _lines(
-    rows: Resource[Any], params: ListQuery[Any], read: TypeAdapter[Any], embedded: EmbeddedFields
+    resource: Resource[Any],
+    params: ListQuery[Any],
+    read: TypeAdapter[Any],
+    embedded: EmbeddedFields,
 ) -> AsyncGenerator[bytes]:
-    lines = bytearray()
-    with _counted(rows.session):
-        async with aclosing(rows.export(params)) as exported, aclosing(_chunks(exported)) as chunks:
+    session, lines = resource.session, bytearray()
+    with _count_export(session):
+        async with aclosing(resource.export(params)) as rows, aclosing(_chunks(rows)) as chunks:
             async for chunk in chunks:
-                await embedded.complete(rows.session, chunk)
+                await embedded.complete(session, chunk)
                 for row in chunk:
-                    shown = read.validate_python(row, from_attributes=True)
-                    lines += read.dump_json(shown, by_alias=True) + b"\n"
-                    if len(lines) >= _BYTES:
+                    content = read.validate_python(row, from_attributes=True)
+                    lines += read.dump_json(content, by_alias=True) + b"\n"
+                    if len(lines) >= _CHUNK_BYTES:
                         yield bytes(lines)
                         lines.clear()
                 yield bytes(lines)
@@ -119,11 +124,11 @@ async def _lines(
 
 
 async def _chunks(rows: AsyncIterable[T]) -> AsyncGenerator[list[T]]:
-    """Yield *rows*, a few at a time."""
+    """Yield *rows* in lists of at most `_FETCH_SIZE`."""
     chunk: list[T] = []
     async for row in rows:
         chunk.append(row)
-        if len(chunk) == _ROWS:
+        if len(chunk) == _FETCH_SIZE:
             yield chunk
             chunk = []
     if chunk:
@@ -131,14 +136,15 @@ async def _chunks(rows: AsyncIterable[T]) -> AsyncGenerator[list[T]]:
 
 
 @contextmanager
-def _counted(session: AsyncSession) -> Generator[None]:
-    """Count an export; raises `Unavailable` while exports use half of the connections.
+def _count_export(session: AsyncSession) -> Generator[None]:
+    """Count a running export.
 
-    An export takes as long as its client reads. The other half is for other requests.
+    Raises `ServiceUnavailable` while exports use half of the connections. An export takes as long
+    as its client reads, so that the other half is reserved for other requests.
     """
     pool = session.get_bind().engine.pool
-    most = max(1, pool.size() // 2) if isinstance(pool, QueuePool) else math.inf
-    if (count := _running.get(pool, 0)) >= most:
+    maximum = max(1, pool.size() // 2) if isinstance(pool, QueuePool) else math.inf
+    if (count := _running.get(pool, 0)) >= maximum:
         raise database_unavailable()
     _running[pool] = count + 1
     try:
@@ -147,7 +153,7 @@ def _counted(session: AsyncSession) -> Generator[None]:
         _running[pool] = _running.get(pool, 1) - 1
 
 
-async def _joined(first: bytes, rest: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
+async def _chain(first: bytes, rest: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
     yield first
-    async for each in rest:
-        yield each
+    async for chunk in rest:
+        yield chunk

@@ -1,4 +1,4 @@
-"""The history of a row: the endpoint that shows what was done to it, and by whom."""
+"""The change history of a row."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple, TypeVar
@@ -20,56 +20,61 @@ from brickwork.tracking.audit import AuditEntry, AuditEntryRead, HistoryQuery
 M = TypeVar("M", bound=DeclarativeBase)
 
 
-class _Name(NamedTuple):
-    """The name that clients have for a column, and whether they read its values as they are."""
+class _ClientName(NamedTuple):
+    """The client's name of a column, and whether responses contain its values unchanged."""
 
     name: str
     is_read: bool
 
 
-def list_(shape: ResourceDefinition[M]) -> Endpoint:
+def list_(definition: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `GET /articles/{id}/history`."""
-    query = with_deleted_parameter(HistoryQuery) if is_soft_deletable(shape.model) else HistoryQuery
+    has_deleted = is_soft_deletable(definition.model)
+    query = with_deleted_parameter(HistoryQuery) if has_deleted else HistoryQuery
 
     async def endpoint(
         key: str,
         request: Request,
         response: Response,
-        rows: Resource[M],
+        resource: Resource[M],
         params: ListQuery[AuditEntry],
     ) -> Sequence[AuditEntryRead]:
-        read = shape.read
+        read = definition.read
         if deleted := getattr(params, "deleted", None):
-            await rows.include_deleted(deleted)
-            read = with_deleted_at(shape.read)
-        page = await rows.history(key, params)
+            await resource.include_deleted(deleted)
+            read = with_deleted_at(definition.read)
+        page = await resource.history(key, params)
         set_pagination_headers(request, response, page)
-        names = _names(shape, read)
-        return [_shown(each, names) for each in page.items]
+        names = _client_names(definition, read)
+        return [_redact(entry, names) for entry in page.items]
 
-    return with_signature(endpoint, shape, params=Annotated[query, Query()])
+    return with_signature(endpoint, definition, params=Annotated[query, Query()])
 
 
-def _shown(entry: AuditEntry, names: Mapping[str, _Name]) -> AuditEntryRead:
-    """Return *entry* with the fields in *names*, and the values of those that clients read."""
-    shown = AuditEntryRead.model_validate(entry)
-    shown.changes = {
+def _redact(entry: AuditEntry, names: Mapping[str, _ClientName]) -> AuditEntryRead:
+    """Return *entry* with the fields in *names*, and only values that clients may read."""
+    redacted = AuditEntryRead.model_validate(entry)
+    redacted.changes = {
         names[attribute].name: change if names[attribute].is_read else {}
-        for attribute, change in shown.changes.items()
+        for attribute, change in redacted.changes.items()
         if attribute in names
     }
-    return shown
+    return redacted
 
 
-def _names(shape: ResourceDefinition[Any], read: type[BaseModel]) -> Mapping[str, _Name]:
-    """Return the names of the columns that clients write or *read*, by their attributes."""
-    written = shape.update.model_fields | shape.create.model_fields
-    names = {name: _Name(field.alias or name, is_read=False) for name, field in written.items()}
-    plain = pure_fields(read)
+def _client_names(
+    definition: ResourceDefinition[Any], read: type[BaseModel]
+) -> Mapping[str, _ClientName]:
+    """Return the client names of the attributes that clients write or *read*."""
+    inputs = definition.update.model_fields | definition.create.model_fields
+    names = {
+        name: _ClientName(field.alias or name, is_read=False) for name, field in inputs.items()
+    }
+    unchanged = pure_fields(read)
     for name, field in read.model_fields.items():
         alias = field.validation_alias
-        source = alias if isinstance(alias, str) and hasattr(shape.model, alias) else name
-        names[source] = _Name(
-            field.serialization_alias or field.alias or name, is_read=name in plain
+        source = alias if isinstance(alias, str) and hasattr(definition.model, alias) else name
+        names[source] = _ClientName(
+            field.serialization_alias or field.alias or name, is_read=name in unchanged
         )
     return names

@@ -1,7 +1,7 @@
-"""Idempotency-Key: a request that is sent again is answered again, and carried out once.
+"""Idempotency-Key: replay of stored responses.
 
-The key is stored with the answer in the transaction that the answer is of: there is never the one
-without the other. (draft-ietf-httpapi-idempotency-key-header)
+The key and the response are stored in the request's own transaction: either both the change and
+its key are committed, or neither. (draft-ietf-httpapi-idempotency-key-header)
 """
 
 import hashlib
@@ -27,90 +27,99 @@ RETENTION: Final = timedelta(hours=24)
 
 _QUOTED: Final = re.compile(r'"((?:[!#-\[\]-~]|\\["\\])+)"')  # a string of RFC 9651
 _BARE: Final = re.compile(r"[!#-~][!-~]*")
-_LONGEST: Final = 255  # characters
-_REPEATED: Final = ("content-type", "etag", "location", "preference-applied")
+_MAX_LENGTH: Final = 255  # characters
+_STORED_HEADERS: Final = ("content-type", "etag", "location", "preference-applied")
 
 
-async def replay_or_record(request: Request, rows: Resource[Any]) -> Response | None:
-    """Return the answer that was given to this request before, if it brings a key and there is one.
+async def replay_or_record(request: Request, resource: Resource[Any]) -> Response | None:
+    """Return the stored response for the request's Idempotency-Key.
 
-    Else the answer that is yet to be given is stored with the transaction. Raises `BadRequest` for
-    what is no key, `IdempotencyKeyReused` for one of another request, `RequestInProgress` while the
-    first is carried out.
+    None if the request has no key, or a new one: its response will then be stored.
+
+    Raises:
+        BadRequest: the key is malformed.
+        IdempotencyKeyReused: the key belongs to a different request.
+        RequestInProgress: the first request with the key is still running.
+
     """
     if not (values := request.headers.getlist(IDEMPOTENCY_HEADER)):
         return None
-    path = request_path(request.scope)
-    name = _digest(*_caller(request, rows), request.method, path, _key(values))
+    path, caller = request_path(request.scope), _caller_identity(request, resource)
+    name = _digest(*caller, request.method, path, _parse_key(values))
     fingerprint = _digest(request.url.query, await request.body())
-    known = await _known(rows.session, name)
-    if known is None:
-        request.scope[FINISH_SCOPE_KEY] = _finish(rows.session, name, fingerprint)
+    stored = await _find_stored(resource.session, name)
+    if stored is None:
+        recorder = _response_recorder(resource.session, name, fingerprint)
+        request.scope[FINISH_SCOPE_KEY] = recorder
         return None
-    if known.fingerprint != fingerprint:
-        raise IdempotencyKeyReused("This key was sent with another request.")
-    headers = {**known.headers, "Idempotency-Replayed": "true"}
-    return Response(known.body, status_code=known.status, headers=headers)
+    if stored.fingerprint != fingerprint:
+        raise IdempotencyKeyReused("This key belongs to a different request: send a new key.")
+    headers = {**stored.headers, "Idempotency-Replayed": "true"}
+    return Response(stored.body, status_code=stored.status, headers=headers)
 
 
-def _key(values: Sequence[str]) -> str:
-    """Return the key that the lines of the header bring, bare or quoted."""
-    value = ", ".join(each.strip(" \t") for each in values)  # as not every server has done
+def _parse_key(values: Sequence[str]) -> str:
+    """Return the key in the lines of the header, quoted or bare."""
+    value = ", ".join(line.strip(" \t") for line in values)  # not every server strips them
     if quoted := _QUOTED.fullmatch(value):
         key = re.sub(r"\\(.)", r"\1", quoted[1])
     else:
         key = value if _BARE.fullmatch(value) else ""
-    if 0 < len(key) <= _LONGEST:
+    if 0 < len(key) <= _MAX_LENGTH:
         return key
-    text = f"The key must be one, of 1 to {_LONGEST} visible ASCII characters."
+    text = f"Send one key of 1 to {_MAX_LENGTH} visible ASCII characters."
     raise BadRequest(text, errors=[ErrorDetail(code="key", detail=text, header=IDEMPOTENCY_HEADER)])
 
 
-def _caller(request: Request, rows: Resource[Any]) -> tuple[str, ...]:
-    """Return what tells one caller from another: a name or credentials, and what rows are shown.
+def _caller_identity(request: Request, resource: Resource[Any]) -> tuple[str, ...]:
+    """Return the actor, or else the credentials, and a fingerprint of the visible rows.
 
-    A token may be another one when a request is sent again, so that it counts only where
-    `Resource.actor` does not know who it is.
+    A client may refresh its token before it retries a request. Credentials therefore identify only
+    callers for which `Resource.actor` returns None.
     """
-    scope = statement_fingerprint(rows.query(), rows.session.get_bind().dialect)
-    if (actor := rows.actor()) is not None:
-        return ("actor", actor, scope)
-    lines = (request.headers.getlist(name) for name in ("authorization", "cookie"))
-    return ("credentials", *(", ".join(each) for each in lines), scope)
+    dialect = resource.session.get_bind().dialect
+    fingerprint = statement_fingerprint(resource.query(), dialect)
+    if (actor := resource.actor()) is not None:
+        return ("actor", actor, fingerprint)
+    headers = (request.headers.getlist(name) for name in ("authorization", "cookie"))
+    return ("credentials", *(", ".join(lines) for lines in headers), fingerprint)
 
 
 async def delete_expired_keys(session: AsyncSession, *, before: datetime | None = None) -> int:
-    """Remove the keys stored *before* an instant, 24 hours ago unless said; return how many."""
-    old = IdempotencyKey.created_at < (before or now() - RETENTION)
-    statement = delete(IdempotencyKey).where(old)
+    """Delete the keys stored *before* an instant, by default 24 hours ago. Return their number."""
+    is_expired = IdempotencyKey.created_at < (before or now() - RETENTION)
+    statement = delete(IdempotencyKey).where(is_expired)
     return cast("CursorResult[Any]", await session.execute(statement)).rowcount
 
 
-async def _known(session: AsyncSession, name: str) -> IdempotencyKey | None:
-    """Return what is stored under *name*; raises `RequestInProgress` while it is about to be."""
-    stored = select(IdempotencyKey).where(IdempotencyKey.id == name)
-    if (known := await session.scalar(stored)) is not None:
-        return known
+async def _find_stored(session: AsyncSession, name: str) -> IdempotencyKey | None:
+    """Return the key stored as *name*. Raises `RequestInProgress` while another request locks it.
+
+    None if it is not stored; on PostgreSQL, this transaction then has its lock.
+    """
+    statement = select(IdempotencyKey).where(IdempotencyKey.id == name)
+    if (stored := await session.scalar(statement)) is not None:
+        return stored
     if session.get_bind().dialect.name != "postgresql":
-        return None  # there is one writer, and it is us
+        return None  # SQLite has one writer, which is this transaction
     number = int.from_bytes(bytes.fromhex(name)[:8], signed=True)
     level = func.current_setting("transaction_isolation")
-    lock = await session.execute(select(func.pg_try_advisory_xact_lock(number), level))
-    is_ours, isolation = lock.one()
-    if not is_ours:
-        text = "The first request with this key is still being carried out."
+    result = await session.execute(select(func.pg_try_advisory_xact_lock(number), level))
+    is_locked, isolation_level = result.one()
+    if not is_locked:
+        text = "The first request with this key is still running: retry later."
         raise RequestInProgress(text, headers={"Retry-After": "1"})
-    # It may have been stored before the lock was ours, where that can be seen.
-    session.info["written"].unseen = isolation != "read committed"
-    return await session.scalar(stored)
+    # Another request may have stored the key before this lock. Only READ COMMITTED sees that key.
+    session.info["written"].unseen = isolation_level != "read committed"
+    return await session.scalar(statement)
 
 
-def _finish(
+def _response_recorder(
     session: AsyncSession, name: str, fingerprint: str
 ) -> Callable[[Response], Awaitable[None]]:
-    async def finish(response: Response) -> None:
+    async def record(response: Response) -> None:
         session.info["written"].first.add(IdempotencyKey.__tablename__)
-        headers = {k: v for k, v in response.headers.items() if k in _REPEATED}
+        headers = {k: v for k, v in response.headers.items() if k in _STORED_HEADERS}
         session.add(
             IdempotencyKey(
                 id=name,
@@ -122,11 +131,11 @@ def _finish(
         )
         await session.flush()
 
-    return finish
+    return record
 
 
 def _digest(*parts: str | bytes) -> str:
-    """Return the SHA-256 of *parts*, each with its length, so that they cannot run together."""
+    """Return the SHA-256 of *parts*, each prefixed with its length against ambiguity."""
     digest = hashlib.sha256()
     for part in parts:
         value = part.encode() if isinstance(part, str) else part

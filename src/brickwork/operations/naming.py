@@ -1,4 +1,4 @@
-"""Names of the operations of a resource, for openapi.json."""
+"""Tags, ids and summaries of operations in openapi.json."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -23,25 +23,25 @@ _WORD_ENDS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])
 _LIKE_YOU: Final = re.compile(r"eu|one\b|once|uni(?!n|m)|us[aeiu]|ut[ei]|ur[aeo]", re.IGNORECASE)
 _SILENT_H: Final = re.compile(r"hour|honou?r|honest|heir", re.IGNORECASE)
 _SPELT_WITH_VOWEL: Final = "AEFHILMNORSX"
-"""The letters whose names begin with a vowel: an SQL query, an API key, but a URL."""
+"""Letters whose names begin with a vowel sound: an SQL query, an API key, but a URL."""
 
 
 def tag(prefix: str, model: type[Any]) -> str:
-    """Return the tag of the resource at *prefix*: its path without the parameters."""
-    return "/".join(each for each in _segments(prefix, model) if not each.startswith("{"))
+    """Return the tag of the resource at *prefix*: its path without parameters."""
+    return "/".join(part for part in _segments(prefix, model) if not part.startswith("{"))
 
 
 def operation_name(operation: str, prefix: str, model: type[Any]) -> str:
     """Return `v1_blog_posts_list` for the list at `/v1/blog-posts`."""
     parts = [*_segments(prefix, model), operation]
-    return "_".join(re.sub(r"\W+", "_", re.sub(r":.*", "", each)).strip("_") for each in parts)
+    return "_".join(re.sub(r"\W+", "_", re.sub(r":.*", "", part)).strip("_") for part in parts)
 
 
 def operation_id(operation: str, path: str, model: type[Any]) -> Callable[[APIRoute], str]:
-    """Return a function that names an operation after the whole path of its route.
+    """Return a function that builds an operation id from the full path of a route.
 
-    One router may be included under several prefixes. *path* is what the operation adds to the
-    path of its resource.
+    A router may be included under several prefixes. *path* is the suffix of the operation, after
+    the path of its resource.
     """
 
     def name(route: APIRoute) -> str:
@@ -51,27 +51,27 @@ def operation_id(operation: str, path: str, model: type[Any]) -> Callable[[APIRo
 
 
 def summary(operation: str, prefix: str, model: type[Any]) -> str:
-    """Return `List blog posts`, or `Get a blog post`, for `BlogPost` at `/blog-posts`."""
+    """Return a summary such as `List blog posts`, for `BlogPost` at `/blog-posts`."""
     rows = " ".join(_words(_segments(prefix, model)[-1]))
-    return _SUMMARIES[operation].format(row=_one(_words(model.__name__)), rows=rows)
+    return _SUMMARIES[operation].format(row=_with_article(_words(model.__name__)), rows=rows)
 
 
 def _segments(prefix: str, model: type[Any]) -> list[str]:
-    """Return the segments of *prefix*, of which the last names the rows of *model*."""
-    segments = [each for each in prefix.split("/") if each]
+    """Return the segments of *prefix*; the last is a plural name of *model*."""
+    segments = [segment for segment in prefix.split("/") if segment]
     if segments and not segments[-1].startswith("{"):
         return segments
     return [*segments, getattr(model, "__tablename__", None) or "-".join(_words(model.__name__))]
 
 
 def _words(name: str) -> list[str]:
-    """Return the words of *name* in small letters; an acronym keeps its capitals."""
-    words = [each for each in _WORD_ENDS.split(name) if each]
-    return [each if each.isupper() and len(each) > 1 else each.lower() for each in words]
+    """Split *name* into lower-case words. Acronyms stay in capitals."""
+    words = [word for word in _WORD_ENDS.split(name) if word]
+    return [word if word.isupper() and len(word) > 1 else word.lower() for word in words]
 
 
-def _one(words: list[str]) -> str:
-    """Return *words* with the article that their sound wants: `a user`, `an article`."""
+def _with_article(words: list[str]) -> str:
+    """Return *words* with the indefinite article: `a user`, `an article`."""
     first = words[0]
     if first.isupper():
         vowel = first[0] in _SPELT_WITH_VOWEL

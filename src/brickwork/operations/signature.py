@@ -1,4 +1,4 @@
-"""Signatures of endpoints, from which FastAPI reads what a request has to have."""
+"""Signatures of endpoints, for FastAPI."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,40 +24,45 @@ Endpoint = Callable[..., Awaitable[Any]]
 
 def with_signature(
     endpoint: Endpoint,
-    shape: ResourceDefinition[M],
+    definition: ResourceDefinition[M],
     *,
-    lane: object = None,
+    fast_operation: object = None,
     writes: Sequence[type[BaseModel]] = (),
     **types: object,
 ) -> Endpoint:
-    """Give *endpoint* the types that FastAPI is to read from its signature.
+    """Annotate the parameters of *endpoint* with *types*, which FastAPI reads.
 
-    A conflict with what is stored is told by the names of the schemas that it *writes*.
+    Errors of the database name fields as the schemas in *writes* do.
     """
-    types["rows"] = Annotated[shape.resource, Depends(_provider(shape))]
-    types["key"] = Annotated[str, Path(alias="id", json_schema_extra=key_schema(shape.model))]
-    wanted = endpoint.__annotations__
-    wanted |= {name: types[name] for name in wanted.keys() & types.keys()}
-    vars(endpoint).update(shape=shape, lane=lane, names=row_names(shape.model, *writes))
+    resource, model = definition.resource, definition.model
+    types["resource"] = Annotated[resource, Depends(_resource_dependency(definition))]
+    types["key"] = Annotated[str, Path(alias="id", json_schema_extra=key_schema(model))]
+    annotations = endpoint.__annotations__
+    annotations |= {name: types[name] for name in annotations.keys() & types.keys()}
+    names = row_names(model, *writes)
+    vars(endpoint).update(shape=definition, fast_operation=fast_operation, names=names)
     return endpoint
 
 
-def _provider(shape: ResourceDefinition[M]) -> Callable[..., Awaitable[Resource[M]]]:
-    """Return what makes the resource for a request; FastAPI would call the class in a thread."""
+def _resource_dependency(
+    definition: ResourceDefinition[M],
+) -> Callable[..., Awaitable[Resource[M]]]:
+    """Return a dependency that builds the resource. FastAPI would call the class in a thread."""
 
     async def provide(**dependencies: Any) -> Resource[M]:
         adopt_session(dependencies["session"], current_scope())
-        rows = shape.resource(**dependencies)
-        rows.load_options = shape.embedded.options
-        return rows
+        resource = definition.resource(**dependencies)
+        resource.load_options = definition.embedded.options
+        return resource
 
-    provide.__signature__ = _signature(shape.resource)  # type: ignore[attr-defined]
-    provide.isolation_level = shape.resource.isolation_level  # type: ignore[attr-defined]  # pyright: ignore[reportFunctionMemberAccess]
+    isolation_level = definition.resource.isolation_level
+    provide.__signature__ = _resource_signature(definition.resource)  # type: ignore[attr-defined]
+    provide.isolation_level = isolation_level  # type: ignore[attr-defined]  # pyright: ignore[reportFunctionMemberAccess]
     return provide
 
 
-def _signature(resource: type[Resource[Any]]) -> inspect.Signature:
-    """Return the signature of *resource*; raises `TypeError` for a session that cannot work."""
+def _resource_signature(resource: type[Resource[Any]]) -> inspect.Signature:
+    """Return the signature of *resource*. Raises `TypeError` unless its session is async."""
     signature = inspect.signature(resource, eval_str=True)
     annotation = signature.parameters["session"].annotation
     session = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
@@ -70,7 +75,7 @@ def _signature(resource: type[Resource[Any]]) -> inspect.Signature:
 
 
 def key_schema(model: type[DeclarativeBase]) -> dict[str, Any]:
-    """Return what openapi.json says of a key, which is any text: one that is none names no row."""
+    """Return the JSON schema of a key. Keys are parsed as text: a malformed key is not found."""
     schemas: dict[type, dict[str, Any]] = {
         UUID: {"type": "string", "format": "uuid"},
         int: {"type": "integer"},

@@ -1,6 +1,6 @@
-"""The operations on one row, and on a list: for each an endpoint, the HTTP around one step.
+"""Endpoints of operations on one row, and of the list.
 
-Its parameters are FastAPI's; those whose type depends on the resource get it from `with_signature`.
+FastAPI injects their parameters; `with_signature` sets the types that depend on the resource.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -58,341 +58,372 @@ M = TypeVar("M", bound=DeclarativeBase)
 Prefer = Annotated[str, Header(description="`return=minimal` asks for no body (RFC 7240).")]
 
 
-def list_(shape: ResourceDefinition[M]) -> Endpoint:
+def list_(definition: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `GET /articles`."""
-    shown = _shown(shape)
-    offers = (JSON, NDJSON) if is_exported(shape.resource) else (JSON,)
+    to_content = _row_converter(definition)
+    offers = (JSON, NDJSON) if is_exported(definition.resource) else (JSON,)
 
     async def endpoint(
         request: Request,
         response: Response,
-        rows: Resource[M],
+        resource: Resource[M],
         params: ListQuery[M],
     ) -> Sequence[object] | Response:
-        read = shape.read
+        read = definition.read
         if deleted := getattr(params, "deleted", None):
-            await rows.include_deleted(deleted)
-            read = with_deleted_at(shape.read)
+            await resource.include_deleted(deleted)
+            read = with_deleted_at(definition.read)
         if preferred_media_type(request.headers.getlist("accept"), offers) == NDJSON:
-            return await export_endpoint(request, rows, params, read, shape.embedded)
-        page = await rows.page(params)
-        await shape.embedded.complete(rows.session, page.items)
+            return await export_endpoint(request, resource, params, read, definition.embedded)
+        page = await resource.page(params)
+        await definition.embedded.complete(resource.session, page.items)
         response.headers["Vary"] = "Accept"
         set_pagination_headers(request, response, page)
-        return _listed(read, page.items, response) if deleted else [*map(shown, page.items)]
+        if deleted:
+            return _list_response(read, page.items, response)
+        return [*map(to_content, page.items)]
 
     return with_signature(
         endpoint,
-        shape,
-        lane=build_fast_operation(shape, fast_list),
-        params=Annotated[shape.query, Query()],
+        definition,
+        fast_operation=build_fast_operation(definition, fast_list),
+        params=Annotated[definition.query, Query()],
     )
 
 
-def _shown(shape: ResourceDefinition[M]) -> Callable[[object], object]:
-    """Return what makes of a row what its schema is read from: sooner than the row, its columns."""
-    names = {*shape.read.model_fields}
-    plain = selects_only_columns(shape.model, shape.read)
+def _row_converter(definition: ResourceDefinition[M]) -> Callable[[object], object]:
+    """Return a function that converts a row to a dict of its columns, which validates faster.
 
-    def shown(row: object) -> object:
-        if not plain or type(row) is not shape.model:
+    It returns the row itself if a field is no column, or is not loaded.
+    """
+    names = {*definition.read.model_fields}
+    only_columns = selects_only_columns(definition.model, definition.read)
+
+    def convert(row: object) -> object:
+        if not only_columns or type(row) is not definition.model:
             return row
         loaded = vars(row)
         return {name: loaded[name] for name in names} if loaded.keys() >= names else row
 
-    return shown
+    return convert
 
 
-def create(shape: ResourceDefinition[M]) -> Endpoint:
+def create(definition: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `POST /articles`."""
 
     async def endpoint(
         request: Request,
         response: Response,
-        rows: Resource[M],
+        resource: Resource[M],
         data: Schema,
         prefer: Prefer = "",
     ) -> M | Response:
-        if replayed := await replay_or_record(request, rows):
+        if replayed := await replay_or_record(request, resource):
             return replayed
-        return await _created(shape, rows, data, request, response, prefer)
+        return await _create_row(definition, resource, data, request, response, prefer)
 
-    lane = build_fast_operation(shape, fast_create)
-    return with_signature(endpoint, shape, lane=lane, writes=[shape.create], data=shape.create)
+    operation = build_fast_operation(definition, fast_create)
+    return with_signature(
+        endpoint,
+        definition,
+        fast_operation=operation,
+        writes=[definition.create],
+        data=definition.create,
+    )
 
 
-def get(shape: ResourceDefinition[M]) -> Endpoint:
+def get(definition: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `GET /articles/{id}`."""
 
     async def endpoint(
-        key: str, request: Request, response: Response, rows: Resource[M]
+        key: str, request: Request, response: Response, resource: Resource[M]
     ) -> M | Response:
-        wanted = parse_preconditions(request.headers)
-        row = await rows.get(key)
-        await shape.embedded.complete(rows.session, [row])
-        tag = _tag(shape, response, row)
-        if wanted.if_match and not wanted.if_match.match(version_of(row)):
+        preconditions = parse_preconditions(request.headers)
+        row = await resource.get(key)
+        await definition.embedded.complete(resource.session, [row])
+        tag = _set_etag(definition, response, row)
+        if preconditions.if_match and not preconditions.if_match.match(version_of(row)):
             raise precondition_failed(tag)
-        if wanted.is_known(tag):
+        if preconditions.is_known(tag):
             return Response(status_code=304, headers=dict(response.headers))
         return row
 
-    return with_signature(endpoint, shape, lane=build_fast_operation(shape, fast_get))
+    return with_signature(
+        endpoint, definition, fast_operation=build_fast_operation(definition, fast_get)
+    )
 
 
-def update(shape: ResourceDefinition[M]) -> Endpoint:
+def update(definition: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `PATCH /articles/{id}`."""
 
     async def endpoint(
-        key: str, request: Request, response: Response, rows: Resource[M], data: Schema
+        key: str, request: Request, response: Response, resource: Resource[M], data: Schema
     ) -> M | Response:
-        wanted = parse_preconditions(request.headers)
-        if replayed := await replay_or_record(request, rows):
+        preconditions = parse_preconditions(request.headers)
+        if replayed := await replay_or_record(request, resource):
             return replayed
-        row = await rows.get(key)
-        await _check(shape, rows, row, wanted)
-        return await _changed(shape, rows, row, merge_patch(row, data), response)
+        row = await resource.get(key)
+        await _check(definition, resource, row, preconditions)
+        return await _update_row(definition, resource, row, merge_patch(row, data), response)
 
-    lane = build_fast_operation(shape, fast_update)
-    return with_signature(endpoint, shape, lane=lane, writes=[shape.update], data=shape.update)
+    operation = build_fast_operation(definition, fast_update)
+    return with_signature(
+        endpoint,
+        definition,
+        fast_operation=operation,
+        writes=[definition.update],
+        data=definition.update,
+    )
 
 
-def replace(shape: ResourceDefinition[M]) -> Endpoint:
+def replace(definition: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `PUT /articles/{id}`."""
 
     async def endpoint(
-        key: str, request: Request, response: Response, rows: Resource[M], data: Schema
+        key: str, request: Request, response: Response, resource: Resource[M], data: Schema
     ) -> M | Response:
-        wanted = parse_preconditions(request.headers)
-        (row,) = await rows.get_many([key])
-        if row is None and rows.allow_upsert and wanted.if_match is None:
-            return await _upserted(shape, rows, key, data, request, response)
+        preconditions = parse_preconditions(request.headers)
+        (row,) = await resource.get_many([key])
+        if row is None and resource.allow_upsert and preconditions.if_match is None:
+            return await _upsert_row(definition, resource, key, data, request, response)
         if row is None:
-            raise NotFound(f"{shape.model.__name__} not found")
-        await _check(shape, rows, row, wanted)
-        await _refuse_read_only(shape, rows.session, row, data)
-        changes = replacement_values(row, data, shape.create.model_fields)
-        return await _changed(shape, rows, row, changes, response)
+            raise NotFound(f"{definition.model.__name__} not found")
+        await _check(definition, resource, row, preconditions)
+        await _reject_read_only(definition, resource.session, row, data)
+        changes = replacement_values(row, data, definition.create.model_fields)
+        return await _update_row(definition, resource, row, changes, response)
 
-    return with_signature(endpoint, shape, writes=[shape.create], data=shape.replace)
+    return with_signature(endpoint, definition, writes=[definition.create], data=definition.replace)
 
 
-def delete(shape: ResourceDefinition[M]) -> Endpoint:
+def delete(definition: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `DELETE /articles/{id}`."""
 
     async def endpoint(
         key: str,
         request: Request,
-        rows: Resource[M],
+        resource: Resource[M],
         allow_missing: Annotated[bool, Query()] = False,  # noqa: FBT002 — a query parameter
     ) -> Response:
-        return await _deleted(shape, request, rows, key, rows.delete, allow_missing=allow_missing)
+        return await _delete_row(
+            definition, request, resource, key, resource.delete, allow_missing=allow_missing
+        )
 
     async def endpoint_or_purge(
         key: str,
         request: Request,
-        rows: Resource[M],
+        resource: Resource[M],
         allow_missing: Annotated[bool, Query()] = False,  # noqa: FBT002 — a query parameter
         purge: Annotated[bool, Query()] = False,  # noqa: FBT002 — a query parameter
     ) -> Response:
         if purge:
-            await rows.include_deleted("include")
-        step = rows.purge if purge else rows.delete
-        return await _deleted(shape, request, rows, key, step, allow_missing=allow_missing)
+            await resource.include_deleted("include")
+        method = resource.purge if purge else resource.delete
+        return await _delete_row(
+            definition, request, resource, key, method, allow_missing=allow_missing
+        )
 
-    used = endpoint_or_purge if is_soft_deletable(shape.model) else endpoint
-    return with_signature(used, shape, lane=build_fast_operation(shape, fast_delete))
+    selected = endpoint_or_purge if is_soft_deletable(definition.model) else endpoint
+    return with_signature(
+        selected, definition, fast_operation=build_fast_operation(definition, fast_delete)
+    )
 
 
-def restore(shape: ResourceDefinition[M]) -> Endpoint:
+def restore(definition: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `POST /articles/{id}/restore`."""
 
     async def endpoint(
-        key: str, request: Request, response: Response, rows: Resource[M]
+        key: str, request: Request, response: Response, resource: Resource[M]
     ) -> M | Response:
-        wanted = parse_preconditions(request.headers)
-        if replayed := await replay_or_record(request, rows):
+        preconditions = parse_preconditions(request.headers)
+        if replayed := await replay_or_record(request, resource):
             return replayed
-        await rows.include_deleted("include")
-        row = await rows.get(key)
-        await _check(shape, rows, row, wanted)
+        await resource.include_deleted("include")
+        row = await resource.get(key)
+        await _check(definition, resource, row, preconditions)
         if (marked := as_soft_deletable(row)) and marked.deleted_at is None:
-            raise Conflict("The row is not deleted.")
-        await rows.restore(row)
-        await rows.session.flush()
-        await reload_after_triggers(rows.session, [row])
-        await shape.embedded.reload(rows.session, [row])
-        _tag(shape, response, row)
+            raise Conflict("The row is not deleted, so that it cannot be restored.")
+        await resource.restore(row)
+        await resource.session.flush()
+        await reload_after_triggers(resource.session, [row])
+        await definition.embedded.reload(resource.session, [row])
+        _set_etag(definition, response, row)
         return row
 
-    return with_signature(endpoint, shape, writes=[shape.update, shape.create])
+    return with_signature(endpoint, definition, writes=[definition.update, definition.create])
 
 
-async def _created(  # noqa: PLR0913, PLR0917 — what a request is made of
-    shape: ResourceDefinition[M],
-    rows: Resource[M],
+async def _create_row(  # noqa: PLR0913, PLR0917 — the parts of a request
+    definition: ResourceDefinition[M],
+    resource: Resource[M],
     data: Schema,
     request: Request,
     response: Response,
     prefer: str,
 ) -> M | Response:
-    row = new_row(shape.model, data, shape.create.model_fields)
-    await rows.create(row)
-    shape.require_path(row)
-    await rows.session.flush()
-    await reload_after_triggers(rows.session, [row])
-    response.headers["Location"] = item_path(request, shape.key(row))
-    await shape.embedded.reload(rows.session, [row])
-    _tag(shape, response, row)
-    if not _minimal(prefer):
+    row = new_row(definition.model, data, definition.create.model_fields)
+    await resource.create(row)
+    definition.require_path(row)
+    await resource.session.flush()
+    await reload_after_triggers(resource.session, [row])
+    response.headers["Location"] = item_path(request, definition.key(row))
+    await definition.embedded.reload(resource.session, [row])
+    _set_etag(definition, response, row)
+    if not _wants_minimal(prefer):
         return row
     headers = {**response.headers, "Preference-Applied": "return=minimal"}
     return Response(status_code=201, headers=headers)
 
 
-async def _changed(
-    shape: ResourceDefinition[M],
-    rows: Resource[M],
+async def _update_row(
+    definition: ResourceDefinition[M],
+    resource: Resource[M],
     row: M,
     changes: Mapping[str, Any],
     response: Response,
 ) -> M:
-    name = primary_key(shape.model).key
-    if changes.get(name, shape.key(row)) != shape.key(row):
-        raise _other_key(shape)
-    await rows.update(row, changes)
-    await rows.session.flush()
-    await reload_after_triggers(rows.session, [row])
-    await shape.embedded.reload(rows.session, [row])
-    _tag(shape, response, row)
+    name = primary_key(definition.model).key
+    if changes.get(name, definition.key(row)) != definition.key(row):
+        raise _key_conflict(definition)
+    await resource.update(row, changes)
+    await resource.session.flush()
+    await reload_after_triggers(resource.session, [row])
+    await definition.embedded.reload(resource.session, [row])
+    _set_etag(definition, response, row)
     return row
 
 
-async def _deleted(  # noqa: PLR0913 — what a request is made of
-    shape: ResourceDefinition[M],
+async def _delete_row(  # noqa: PLR0913 — the parts of a request
+    definition: ResourceDefinition[M],
     request: Request,
-    rows: Resource[M],
+    resource: Resource[M],
     key: str,
-    step: Any,
+    method: Any,
     *,
     allow_missing: bool,
 ) -> Response:
-    wanted = parse_preconditions(request.headers)
+    preconditions = parse_preconditions(request.headers)
     try:
-        row = await rows.get(key)
-        await _check(shape, rows, row, wanted)
-        release_row(rows.session, row)
-        await step(row)
+        row = await resource.get(key)
+        await _check(definition, resource, row, preconditions)
+        release_row(resource.session, row)
+        await method(row)
     except NotFound:
         if not allow_missing:
             raise
-    await rows.session.flush()
+    await resource.session.flush()
     return Response(status_code=204)
 
 
-async def _upserted(  # noqa: PLR0913, PLR0917 — as above
-    shape: ResourceDefinition[M],
-    rows: Resource[M],
+async def _upsert_row(  # noqa: PLR0913, PLR0917 — as above
+    definition: ResourceDefinition[M],
+    resource: Resource[M],
     key: str,
     data: Schema,
     request: Request,
     response: Response,
 ) -> M | Response:
-    """Create the row that a PUT names; of two that do so at once, the later is tried again."""
-    _refuse_other_key(shape, data, parse_key(shape.model, key))
-    rows.session.info["written"].first.add(shape.model.__tablename__)
-    row = await _created(shape, rows, data, request, response, "")
+    """Create the row that a PUT names.
+
+    Of two concurrent requests with one key, the later is retried, and updates the row.
+    """
+    _reject_other_key(definition, data, parse_key(definition.model, key))
+    resource.session.info["written"].first.add(definition.model.__tablename__)
+    row = await _create_row(definition, resource, data, request, response, "")
     response.status_code = 201
     response.headers["Location"] = row_path(request, key)
     return row
 
 
-async def _refuse_read_only(
-    shape: ResourceDefinition[M], session: AsyncSession, row: M, data: Schema
+async def _reject_read_only(
+    definition: ResourceDefinition[M], session: AsyncSession, row: M, data: Schema
 ) -> None:
-    """Refuse a value other than the row's for a field the client cannot write."""
-    if not (sent := data.model_fields_set - shape.create.model_fields.keys()):
+    """Raise a problem if *data* changes a field that clients cannot write."""
+    if not (sent := data.model_fields_set - definition.create.model_fields.keys()):
         return
-    await shape.embedded.reload(session, [row])
-    shown = shape.read.model_validate(row, from_attributes=True)
-    wrong = sorted(name for name in sent if _plain(getattr(shown, name)) != getattr(data, name))
-    if primary_key(shape.model).key in wrong:
-        raise _other_key(shape)
-    if wrong:
-        raise _read_only(shape, wrong)
+    await definition.embedded.reload(session, [row])
+    stored = definition.read.model_validate(row, from_attributes=True)
+    changed = sorted(
+        name for name in sent if _to_json(getattr(stored, name)) != getattr(data, name)
+    )
+    if primary_key(definition.model).key in changed:
+        raise _key_conflict(definition)
+    if changed:
+        raise _read_only_problem(definition, changed)
 
 
-def _plain(value: object) -> object:
-    """Return *value* as JSON where it is of other rows; columns have their own types."""
+def _to_json(value: object) -> object:
+    """Convert embedded rows in *value* to JSON; the values of columns keep their types."""
     if is_array(value):
-        return [_plain(each) for each in value]
+        return [_to_json(item) for item in value]
     return value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
 
 
-def _refuse_other_key(shape: ResourceDefinition[M], data: Schema, key: object) -> None:
-    name = primary_key(shape.model).key
+def _reject_other_key(definition: ResourceDefinition[M], data: Schema, key: object) -> None:
+    name = primary_key(definition.model).key
     if key is None:
-        raise NotFound(f"{shape.model.__name__} not found")
+        raise NotFound(f"{definition.model.__name__} not found")
     if getattr(data, name, None) != key:
-        raise _other_key(shape)
-    if wrong := sorted(data.model_fields_set - shape.create.model_fields.keys()):
-        raise _read_only(shape, wrong)
+        raise _key_conflict(definition)
+    if read_only := sorted(data.model_fields_set - definition.create.model_fields.keys()):
+        raise _read_only_problem(definition, read_only)
 
 
-def _read_only(shape: ResourceDefinition[Any], names: Sequence[str]) -> UnprocessableContent:
-    text = "This field cannot be written."
-    places = sorted(field_pointer(name, shape.replace) for name in names)
-    faults = [ErrorDetail(code="read_only", detail=text, pointer=place) for place in places]
-    return UnprocessableContent(
-        "A field that cannot be written differs from the row's.", errors=faults
-    )
+def _read_only_problem(
+    definition: ResourceDefinition[Any], names: Sequence[str]
+) -> UnprocessableContent:
+    text = "This field is read-only: omit it, or send its stored value."
+    pointers = sorted(field_pointer(name, definition.replace) for name in names)
+    errors = [ErrorDetail(code="read_only", detail=text, pointer=pointer) for pointer in pointers]
+    return UnprocessableContent("A read-only field has a different value.", errors=errors)
 
 
-def _other_key(shape: ResourceDefinition[M]) -> Conflict:
-    text = "The key of a row does not change."
-    place = field_pointer(primary_key(shape.model).key, shape.replace)
-    return Conflict(text, errors=[ErrorDetail(code="key_differs", detail=text, pointer=place)])
+def _key_conflict(definition: ResourceDefinition[M]) -> Conflict:
+    text = "The key of a row cannot change: send the key that is in the path."
+    pointer = field_pointer(primary_key(definition.model).key, definition.replace)
+    return Conflict(text, errors=[ErrorDetail(code="key_differs", detail=text, pointer=pointer)])
 
 
-def _listed(read: type[BaseModel], items: Sequence[object], response: Response) -> Response:
-    many: Any = list[read]  # type: ignore[valid-type]
-    kind = TypeAdapter[Any](many)
-    body = kind.dump_json(kind.validate_python(items, from_attributes=True), by_alias=True)
+def _list_response(read: type[BaseModel], items: Sequence[object], response: Response) -> Response:
+    annotation: Any = list[read]  # type: ignore[valid-type]
+    adapter = TypeAdapter[Any](annotation)
+    body = adapter.dump_json(adapter.validate_python(items, from_attributes=True), by_alias=True)
     return Response(body, headers=dict(response.headers), media_type=JSON)
 
 
 async def _check(
-    shape: ResourceDefinition[M], rows: Resource[M], row: M, wanted: Preconditions
+    definition: ResourceDefinition[M], resource: Resource[M], row: M, preconditions: Preconditions
 ) -> None:
-    """Raise what is *wanted* of *row* and is not so, with its entity tag."""
+    """Check *preconditions* against *row*. Raises `PreconditionFailed` with its entity tag."""
     try:
-        wanted.check(row, required=rows.require_if_match)
+        preconditions.check(row, required=resource.require_if_match)
     except PreconditionFailed:
-        await shape.embedded.reload(rows.session, [row])
-        raise precondition_failed(_tag_of(shape, row)) from None
+        await definition.embedded.reload(resource.session, [row])
+        raise precondition_failed(_etag_of(definition, row)) from None
 
 
-def _tag(shape: ResourceDefinition[M], response: Response, row: M) -> str | None:
-    """Return the entity tag of *row*, and have *response* tell it; None if there is none."""
-    if tag := _tag_of(shape, row):
+def _set_etag(definition: ResourceDefinition[M], response: Response, row: M) -> str | None:
+    """Set the ETag of *response* and return it. None if *row* has no version."""
+    if tag := _etag_of(definition, row):
         response.headers["ETag"] = tag
     return tag
 
 
-def _tag_of(shape: ResourceDefinition[M], row: M) -> str | None:
-    """Return the entity tag of *row* as answers show it; None if it is not versioned.
+def _etag_of(definition: ResourceDefinition[M], row: M) -> str | None:
+    """Return the entity tag of the representation of *row*. None if *row* has no version.
 
-    What is shown of other rows has to be loaded.
+    Embedded rows must be loaded.
     """
     if (version := version_of(row)) is None:
         return None
     try:
-        shown = shape.adapter.validate_python(row, from_attributes=True)
-    except ValidationError:  # the answer will fail, too
+        content = definition.adapter.validate_python(row, from_attributes=True)
+    except ValidationError:  # the response will fail, too
         return format_etag(version)
-    return format_etag(version, shape.adapter.dump_json(shown, by_alias=True))
+    return format_etag(version, definition.adapter.dump_json(content, by_alias=True))
 
 
-def _minimal(prefer: str) -> bool:
-    preferences = (each.partition(";")[0].replace('"', "").strip() for each in prefer.split(","))
+def _wants_minimal(prefer: str) -> bool:
+    items = prefer.split(",")
+    preferences = (item.partition(";")[0].replace('"', "").strip() for item in items)
     return "return=minimal" in preferences
