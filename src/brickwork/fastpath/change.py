@@ -1,6 +1,6 @@
 """Fast PATCH and DELETE of one row."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, Final, TypeVar
 
 from fastapi import Response
@@ -8,7 +8,6 @@ from fastapi.routing import APIRoute, RouteContext
 from sqlalchemy import (
     Boolean,
     ClauseElement,
-    Column,
     Date,
     DateTime,
     Dialect,
@@ -35,7 +34,9 @@ from brickwork.fastpath.eligibility import NotEligible
 from brickwork.fastpath.operation import (
     STRONG_ETAG,
     BoundOperation,
+    Columns,
     FastOperation,
+    Statements,
     selected_columns,
 )
 from brickwork.fastpath.prefetch import ReferencePrefetch
@@ -43,7 +44,7 @@ from brickwork.fastpath.request import FastRequest
 from brickwork.fastpath.samples import sample_values
 from brickwork.fastpath.write import (
     FastWrite,
-    PythonDefault,
+    PythonDefaults,
     is_versioned,
     mapped_table,
     python_defaults,
@@ -89,8 +90,8 @@ class _FastWriteByKey(FastWrite[M]):
     def __init__(
         self,
         definition: ResourceDefinition[M],
-        returned: Mapping[str, Column[Any]],
-        onupdate_defaults: Mapping[str, PythonDefault],
+        returned: Columns,
+        onupdate_defaults: PythonDefaults,
         *models: type[DeclarativeBase],
     ) -> None:
         """Store the Python defaults of an update; *models* are read in addition to the row."""
@@ -157,8 +158,8 @@ class _FastUpdate(_FastWriteByKey[M]):
     def __init__(
         self,
         definition: ResourceDefinition[M],
-        returned: Mapping[str, Column[Any]],
-        onupdate_defaults: Mapping[str, PythonDefault],
+        returned: Columns,
+        onupdate_defaults: PythonDefaults,
     ) -> None:
         """Find the columns whose changes the database can detect."""
         self._references = ReferencePrefetch(definition)
@@ -218,9 +219,7 @@ class _FastUpdate(_FastWriteByKey[M]):
         return column.primary_key or name in self._comparable
 
     @override
-    def common_statements(
-        self, statement: Select[M], database: Database
-    ) -> Iterator[BoundStatement | None]:
+    def common_statements(self, statement: Select[M], database: Database) -> Statements:
         if self._uncertain_columns:
             yield self._select_before(statement, database.reader.dialect)
         yield from self._references.common_statements(database, is_new=False)
@@ -322,9 +321,7 @@ class _FastDelete(_FastWriteByKey[M]):
         return Response(status_code=204) if records else None
 
     @override
-    def common_statements(
-        self, statement: Select[M], database: Database
-    ) -> Iterator[BoundStatement | None]:
+    def common_statements(self, statement: Select[M], database: Database) -> Statements:
         if not self._deletes_nothing_else():
             name = self.definition.model.__name__
             raise NotEligible(f"deleting a {name} may delete or change related rows")

@@ -1,6 +1,6 @@
 """Fast POST of one new row, or of a batch."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -24,13 +24,19 @@ from brickwork.database.compiled import BoundStatement
 from brickwork.database.database import Database
 from brickwork.database.driver import execute_write, insert_many, insert_one as insert_row
 from brickwork.fastpath.eligibility import NotEligible
-from brickwork.fastpath.operation import BoundOperation, FastOperation, selected_columns
+from brickwork.fastpath.operation import (
+    BoundOperation,
+    Columns,
+    FastOperation,
+    Statements,
+    selected_columns,
+)
 from brickwork.fastpath.prefetch import ReferencePrefetch
 from brickwork.fastpath.request import FastRequest
 from brickwork.fastpath.samples import sample_values
 from brickwork.fastpath.write import (
     FastWrite,
-    PythonDefault,
+    PythonDefaults,
     is_versioned,
     mapped_table,
     python_defaults,
@@ -56,9 +62,7 @@ def fast_create_batch(definition: ResourceDefinition[M]) -> FastOperation[M]:
     return _FastCreateBatch(definition, *_insert_columns(definition))
 
 
-def _insert_columns(
-    definition: ResourceDefinition[M],
-) -> tuple[Mapping[str, Column[Any]], Mapping[str, PythonDefault]]:
+def _insert_columns(definition: ResourceDefinition[M]) -> tuple[Columns, PythonDefaults]:
     """Return the columns that the response reads, and the Python defaults of the others."""
     model, fields = definition.model, definition.create.model_fields
     selected, columns = selected_columns(definition), mapped_columns(model)
@@ -76,10 +80,7 @@ class _FastCreate(FastWrite[M]):
     unsupported_headers: ClassVar = {*FastWrite.unsupported_headers, b"if-match"}
 
     def __init__(
-        self,
-        definition: ResourceDefinition[M],
-        selected: Mapping[str, Column[Any]],
-        defaults: Mapping[str, PythonDefault],
+        self, definition: ResourceDefinition[M], selected: Columns, defaults: PythonDefaults
     ) -> None:
         """Sort the columns by the source of their values: request, Python or database."""
         columns, key = mapped_columns(definition.model), primary_key(definition.model).key
@@ -150,9 +151,7 @@ class _FastCreate(FastWrite[M]):
         return super().bind(route)
 
     @override
-    def common_statements(
-        self, statement: Select[M], database: Database
-    ) -> Iterator[BoundStatement | None]:
+    def common_statements(self, statement: Select[M], database: Database) -> Statements:
         dialect = database.writer.dialect
         yield from self._references.common_statements(database, is_new=True)
         yield self._one_statement(dialect, self.column_names)
@@ -227,10 +226,7 @@ class _FastCreateBatch(_FastCreate[M]):
     """Fast POST of several rows whose values are all known before the INSERT."""
 
     def __init__(
-        self,
-        definition: ResourceDefinition[M],
-        selected: Mapping[str, Column[Any]],
-        defaults: Mapping[str, PythonDefault],
+        self, definition: ResourceDefinition[M], selected: Columns, defaults: PythonDefaults
     ) -> None:
         """Raise `NotEligible` if the response needs values from the database."""
         super().__init__(definition, selected, defaults)
@@ -256,9 +252,7 @@ class _FastCreateBatch(_FastCreate[M]):
         return response if await insert_many(request.database, insertion.statement, rows) else None
 
     @override
-    def common_statements(
-        self, statement: Select[M], database: Database
-    ) -> Iterator[BoundStatement | None]:
+    def common_statements(self, statement: Select[M], database: Database) -> Statements:
         yield self._all_statement(database.writer.dialect, self.column_names)
 
     def _all_statement(self, dialect: Dialect, names: Sequence[str]) -> BoundStatement | None:

@@ -31,6 +31,11 @@ from brickwork.tracking.changes import mapped_columns
 
 M = TypeVar("M", bound=DeclarativeBase)
 
+Columns = Mapping[str, Column[Any]]
+"""Columns by attribute name."""
+
+Statements = Iterator[BoundStatement | None]
+
 _EMPTY_CACHE_KEY: Final = CacheKey((), [], None)
 
 _MAX_STATEMENTS: Final = 256
@@ -55,10 +60,7 @@ class FastOperation(ABC, Generic[M]):
     """Headers that only the ORM path supports."""
 
     def __init__(
-        self,
-        definition: ResourceDefinition[M],
-        columns: Mapping[str, Column[Any]],
-        *models: type[DeclarativeBase],
+        self, definition: ResourceDefinition[M], columns: Columns, *models: type[DeclarativeBase]
     ) -> None:
         """Store the *columns* that statements return, and the *models* that they read or write.
 
@@ -100,9 +102,7 @@ class FastOperation(ABC, Generic[M]):
         """Return the response to *request*. None if the ORM path has to handle it."""
 
     @abstractmethod
-    def common_statements(
-        self, statement: Select[M], database: Database
-    ) -> Iterator[BoundStatement | None]:
+    def common_statements(self, statement: Select[M], database: Database) -> Statements:
         """Yield the statements that most requests send. None for one that cannot be compiled.
 
         *statement* selects the rows of the client. Raises `NotEligible` if the mapping of all
@@ -231,8 +231,7 @@ def json_response(body: bytes, headers: Mapping[str, str] | None, *, status: int
 
 
 def build_fast_operation(
-    definition: ResourceDefinition[M],
-    build: Callable[[ResourceDefinition[M]], FastOperation[M]],
+    definition: ResourceDefinition[M], build: Callable[[ResourceDefinition[M]], FastOperation[M]]
 ) -> FastOperation[M] | NotEligible:
     """Call *build*, and return its operation or the reason why there is none."""
     try:
@@ -248,9 +247,7 @@ def require_not_overridden(resource: type[Resource[Any]], *methods: str) -> None
             raise NotEligible(f"{resource.__name__}.{method} is overridden")
 
 
-def selected_columns(
-    definition: ResourceDefinition[Any], *others: str
-) -> Mapping[str, Column[Any]]:
+def selected_columns(definition: ResourceDefinition[Any], *others: str) -> Columns:
     """Return the columns of the read schema, the version if there is one, and *others*.
 
     Raises `NotEligible` if a field is neither a column nor an embedded row.

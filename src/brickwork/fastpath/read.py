@@ -1,6 +1,6 @@
 """Fast GET of one row, and of list pages."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import Response
 from pydantic import ValidationError
-from sqlalchemy import ARRAY, Column, Dialect, Select, any_, bindparam
+from sqlalchemy import ARRAY, Dialect, Select, any_, bindparam
 from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
@@ -20,7 +20,9 @@ from brickwork.database.driver import KEY_PARAM, KEYS_PARAM, FetchedRow, fetch_b
 from brickwork.fastpath.joins import to_one_joins
 from brickwork.fastpath.operation import (
     STRONG_ETAG,
+    Columns,
     FastOperation,
+    Statements,
     json_response,
     require_not_overridden,
     selected_columns,
@@ -70,9 +72,7 @@ class _FastRead(FastOperation[M]):
     method: ClassVar = "GET"
     unsupported_headers: ClassVar = {b"if-match", b"if-none-match"}
 
-    def __init__(
-        self, definition: ResourceDefinition[M], columns: Mapping[str, Column[Any]]
-    ) -> None:
+    def __init__(self, definition: ResourceDefinition[M], columns: Columns) -> None:
         """Add the columns of embedded rows to *columns*. Raises `NotEligible` if it cannot."""
         self._column_names = [*columns]
         self._joins = to_one_joins(definition.model, definition.read)
@@ -103,9 +103,7 @@ class _FastGet(_FastRead[M]):
 
     unsupported_headers: ClassVar = {b"if-match"}
 
-    def __init__(
-        self, definition: ResourceDefinition[M], columns: Mapping[str, Column[Any]]
-    ) -> None:
+    def __init__(self, definition: ResourceDefinition[M], columns: Columns) -> None:
         """Determine whether rows have versions."""
         super().__init__(definition, columns)
         self._versioned = issubclass(definition.model, Versioned)
@@ -135,9 +133,7 @@ class _FastGet(_FastRead[M]):
         )
 
     @override
-    def common_statements(
-        self, statement: Select[M], database: Database
-    ) -> Iterator[BoundStatement | None]:
+    def common_statements(self, statement: Select[M], database: Database) -> Statements:
         dialect = database.reader.dialect
         yield self._one_statement(statement, dialect)
         if database.coalesce and (many := self._many_statement(statement, dialect)):
@@ -181,9 +177,7 @@ class _FastGet(_FastRead[M]):
 class _FastList(_FastRead[M]):
     """Fast GET of a list page without a count."""
 
-    def __init__(
-        self, definition: ResourceDefinition[M], columns: Mapping[str, Column[Any]]
-    ) -> None:
+    def __init__(self, definition: ResourceDefinition[M], columns: Columns) -> None:
         """Prepare the cache of pages whose only parameter is `limit`."""
         super().__init__(definition, columns)
         fields = definition.query.model_fields
@@ -230,9 +224,7 @@ class _FastList(_FastRead[M]):
         return response
 
     @override
-    def common_statements(
-        self, statement: Select[M], database: Database
-    ) -> Iterator[BoundStatement | None]:
+    def common_statements(self, statement: Select[M], database: Database) -> Statements:
         dialect = database.reader.dialect
         if (params := self._parse_query(b"")) and (
             page := self._page_request(statement, params, dialect)

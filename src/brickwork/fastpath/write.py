@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar, cast
 
-from sqlalchemy import Column, Table, inspect
+from sqlalchemy import Table, inspect
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.fastpath.eligibility import NotEligible
-from brickwork.fastpath.operation import FastOperation, require_not_overridden
+from brickwork.fastpath.operation import Columns, FastOperation, require_not_overridden
 from brickwork.fastpath.request import FastRequest
 from brickwork.http.negotiation import JSON
 from brickwork.models.model import Versioned, created_at_of
@@ -23,6 +23,9 @@ M = TypeVar("M", bound=DeclarativeBase)
 
 PythonDefault = Callable[[Mapping[str, Any]], Any]
 """A column default that Python computes from the values of other columns."""
+
+PythonDefaults = Mapping[str, PythonDefault]
+"""Python defaults by attribute name."""
 
 
 def require_plain_flush(definition: ResourceDefinition[Any], *methods: str) -> None:
@@ -62,7 +65,7 @@ def _counts_by_one(generator: Any, model: type[DeclarativeBase]) -> bool:
     return standard and callable(generator) and [generator(n) for n in (None, 1, 41)] == [1, 2, 42]
 
 
-def python_defaults(columns: Mapping[str, Column[Any]], kind: str) -> Mapping[str, PythonDefault]:
+def python_defaults(columns: Columns, kind: str) -> PythonDefaults:
     """Return the Python defaults of *columns*; *kind* is `default` or `onupdate`.
 
     Raises `NotEligible` for a default that only a flush can compute.

@@ -64,10 +64,7 @@ def list_(definition: ResourceDefinition[M]) -> Endpoint:
     offers = (JSON, NDJSON) if is_exported(definition.resource) else (JSON,)
 
     async def endpoint(
-        request: Request,
-        response: Response,
-        resource: Resource[M],
-        params: ListQuery[M],
+        request: Request, response: Response, resource: Resource[M], params: ListQuery[M]
     ) -> Sequence[object] | Response:
         read = definition.read
         if deleted := getattr(params, "deleted", None):
