@@ -143,7 +143,7 @@ def with_response_class() -> FastAPI:
         ),
         pytest.param(
             lambda: app_of(notes(Given)),
-            "ordinary, since yielded_user yields, so that FastAPI has to close it after the response",
+            "ordinary, since yielded_user yields, so that FastAPI closes it after the response",
             id="dependency that yields",
         ),
         pytest.param(

@@ -132,7 +132,7 @@ def _require_supported(dependant: Dependant) -> None:
     name = getattr(call, "__qualname__", type(call).__qualname__)
     functions = [unwrap(function) for function in (call, type(call).__call__)]
     if any(isgeneratorfunction(f) or isasyncgenfunction(f) for f in functions):
-        raise NotEligible(f"{name} yields, so that FastAPI has to close it after the response")
+        raise NotEligible(f"{name} yields, so that FastAPI closes it after the response")
     if dependant.body_params:
         raise NotEligible(f"{name} reads the body")
     if dependant.response_param_name or dependant.background_tasks_param_name:
