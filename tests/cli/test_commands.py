@@ -279,7 +279,7 @@ def test_other_missing_module_is_raised(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.delitem(sys.modules, "brickwork.cli.commands", raising=False)
     monkeypatch.setitem(sys.modules, "brickwork.cli.purging", None)
 
-    with pytest.raises(ModuleNotFoundError, match=r"brickwork\.purges"):
+    with pytest.raises(ModuleNotFoundError, match=r"brickwork\.cli\.purging"):
         main()
 
 

@@ -178,7 +178,7 @@ async def test_chunk_of_the_service_is_one_insert(service: Service, file: Path) 
 async def test_chunk_ends_early_where_rows_are_large(
     articles: JobRunner[Article], file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importing, "LARGE", 30)
+    monkeypatch.setattr(importing, "MAX_CHUNK_BYTES", 30)
     write(file, of_slugs("a", "b" * 20, "c", "d", "e"))
     steps = [step.place.lines async for step in import_rows(articles, open_row_file(file))]
 

@@ -189,7 +189,7 @@ async def _forgotten(session: AsyncSession) -> int:
     """
     insert = _INSERTS[session.get_bind().dialect.name](ConsumerOffset)
     mark = insert.values(name=_FORGOTTEN, sequence=0).on_conflict_do_update(
-        index_elements=["name"], set_={"number": ConsumerOffset.sequence}
+        index_elements=["name"], set_={"sequence": ConsumerOffset.sequence}
     )
     sequence: int = (await session.scalars(mark.returning(ConsumerOffset.sequence))).one()
     return sequence
