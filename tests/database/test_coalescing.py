@@ -39,13 +39,13 @@ class Runs:
 
 
 async def start(
-    runs: Runs, *items: int, at_once: int = 1
+    runs: Runs, *items: int, max_concurrent: int = 1
 ) -> tuple[CallBatcher[int, int], list[asyncio.Task[int]]]:
     """Ask for *items*, in their order, and wait until the first of them run."""
-    coalescer = CallBatcher(runs, at_once=at_once)
+    coalescer = CallBatcher(runs, max_concurrent=max_concurrent)
     before = len(runs.batches)
     tasks = [asyncio.create_task(coalescer(each)) for each in items]
-    await until(lambda: len(runs.batches) == before + at_once)
+    await until(lambda: len(runs.batches) == before + max_concurrent)
     return coalescer, tasks
 
 
@@ -60,7 +60,7 @@ async def test_waiting_items_run_together_in_order() -> None:
 
 async def test_batches_at_the_same_time_have_a_limit() -> None:
     runs = Runs()
-    _, tasks = await start(runs, 1, 2, 3, 4, at_once=2)
+    _, tasks = await start(runs, 1, 2, 3, 4, max_concurrent=2)
     assert runs.batches == [[1], [2]]
     runs.gate.set()
     _ = await ends(tasks)
@@ -86,7 +86,7 @@ async def test_error_of_an_item_is_its_own() -> None:
 async def test_error_of_an_item_alone_is_raised() -> None:
     runs = Runs()
     runs.gate.set()
-    coalescer = CallBatcher(runs, at_once=1)
+    coalescer = CallBatcher(runs, max_concurrent=1)
     with pytest.raises(ValueError, match="-5"):
         await coalescer(-5)
     assert await coalescer(5) == 10
@@ -221,7 +221,7 @@ async def test_names_are_forgotten_with_the_last_share() -> None:
 
 async def test_item_that_waits_too_long_is_refused_and_does_not_run() -> None:
     runs = Runs()
-    coalescer = CallBatcher(runs, at_once=1, timeout=0.05)
+    coalescer = CallBatcher(runs, max_concurrent=1, timeout=0.05)
     first = asyncio.create_task(coalescer(1))
     await until(lambda: runs.batches == [[1]])
     with pytest.raises(ServiceUnavailable):
@@ -234,7 +234,7 @@ async def test_item_that_waits_too_long_is_refused_and_does_not_run() -> None:
 
 async def test_batch_that_nobody_waits_for_is_cancelled() -> None:
     runs = Runs()
-    coalescer = CallBatcher(runs, at_once=1, timeout=0.05)
+    coalescer = CallBatcher(runs, max_concurrent=1, timeout=0.05)
     tasks = [asyncio.create_task(coalescer(each)) for each in (1, 2, 3)]
     await until(lambda: runs.batches == [[1]])
     first, runs.gate = runs.gate, asyncio.Event()

@@ -19,7 +19,7 @@ def test_statement_with_a_parameter() -> None:
     statement = compile_statement(rows, COLUMNS, dialect())
     assert statement
     assert statement.sql == "SELECT stores.code \nFROM stores \nWHERE stores.code = ?"
-    assert statement.bound({"code": "a"}) == ["a"]
+    assert statement.bind({"code": "a"}) == ["a"]
 
 
 def test_number_of_values_is_part_of_the_sql() -> None:

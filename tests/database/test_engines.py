@@ -388,7 +388,7 @@ async def test_driver_that_a_user_connects_is_bounded_too(url: str, log: Log) ->
 async def test_engine_that_commits_each_statement_is_refused(
     url: str, options: dict[str, Any]
 ) -> None:
-    with pytest.raises(ValueError, match="make it without AUTOCOMMIT"):
+    with pytest.raises(ValueError, match="create it without AUTOCOMMIT"):
         Database(create_async_engine(url, **options))
 
 
@@ -402,7 +402,7 @@ async def test_engine_of_sqlite_that_is_connected_is_refused(url: str) -> None:
     engine = create_async_engine(url)
     async with engine.connect():
         pass
-    with pytest.raises(ValueError, match="give it to Database before it connects"):
+    with pytest.raises(ValueError, match="pass it to Database before it connects"):
         Database(engine)
     await engine.dispose()
 

@@ -225,7 +225,7 @@ async def test_pool_without_a_good_connection_is_not_ready(
             await connection.invalidate()
     if state == "distrusted":
         assert pool.is_ready()
-        pool.distrust()
+        pool.invalidate_all()
     assert not pool.is_ready()
     (await pool.lend()).close()
     assert pool.is_ready()

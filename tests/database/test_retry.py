@@ -109,7 +109,7 @@ async def test_work_with_another_error_is_not_repeated(error: Exception) -> None
 async def test_work_is_not_repeated_where_it_may_not_be() -> None:
     work = Work(serialization_conflict())
     with pytest.raises(ServiceUnavailable):
-        await with_retries(work, None, again=lambda: False)
+        await with_retries(work, None, may_retry=lambda: False)
 
     assert work.attempts == 1
 

@@ -127,7 +127,7 @@ async def test_queries_that_differ_leave_nothing_behind(notes_url: str) -> None:
         for several in range(40):
             get = client.get("/notes/1", headers={"several": str(several)})
             assert await path_taken(get) == "200 fast"
-    assert len(database.coalescers) == 0
+    assert len(database.batchers) == 0
 
 
 # --- Requests that end otherwise ------------------------------------------------------------------

@@ -15,14 +15,14 @@ from sqlalchemy.util.concurrency import await_
 
 from brickwork import Database, fastpath
 from brickwork.database import engines
-from brickwork.database.triggers import QUESTIONS
+from brickwork.database.triggers import TRIGGER_QUERIES
 
 _DIALECTS: dict[str, Any] = {
     "postgresql": PGDialect_asyncpg,
     "sqlite": SQLiteDialect_aiosqlite,
 }
 _QUESTIONS = {
-    str(question.compile(dialect=_DIALECTS[name]())) for name, question in QUESTIONS.items()
+    str(question.compile(dialect=_DIALECTS[name]())) for name, question in TRIGGER_QUERIES.items()
 }
 
 

@@ -67,7 +67,7 @@ _DURATION: Final = re.compile(r"(\d{1,5})([smhdw])", re.ASCII)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def _duration(text: str) -> timedelta:
+def _parse_duration(text: str) -> timedelta:
     if not (found := _DURATION.fullmatch(text)):
         raise typer.BadParameter("write a number and its unit, as in 30d, 12h or 4w")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
@@ -75,14 +75,14 @@ def _duration(text: str) -> timedelta:
 
 _Age = Annotated[
     timedelta,
-    typer.Option(parser=_duration, metavar="AGE", help="How long ago, as in 30d, 12h or 4w."),
+    typer.Option(parser=_parse_duration, metavar="AGE", help="How long ago, as in 30d, 12h or 4w."),
 ]
 
-_DONE: Final = 0
-_REFUSED: Final = 1
-_MISUSED: Final = 2
-_BROKEN: Final = 3
-_INTERRUPTED: Final = 130  # as a shell has it
+_EXIT_OK: Final = 0
+_EXIT_REJECTED: Final = 1
+_EXIT_USAGE: Final = 2
+_EXIT_FAILURE: Final = 3
+_EXIT_INTERRUPTED: Final = 130  # as a shell has it
 
 
 @commands.command("import")
@@ -105,16 +105,16 @@ def import_(  # noqa: PLR0913 — the options of a command
     """
 
     async def work() -> int:
-        async with _opened(app, resource) as target:
+        async with _open_job(app, resource) as target:
             steps = import_rows(target, rows := open_row_file(file), chunk=chunk, restart=restart)
-            with _bar(file.stat().st_size, quiet=quiet) as bar:
-                last = await _last(steps, lambda at: bar(at.place.size, _read(at)))
-        typer.echo(f"{resource}: {_read(last)}.")
+            with _progress_bar(file.stat().st_size, quiet=quiet) as bar:
+                last = await _run_to_end(steps, lambda at: bar(at.place.size, _import_summary(at)))
+        typer.echo(f"{resource}: {_import_summary(last)}.")
         if last.refused:
             typer.echo(f"What was refused, and why, is in {report_path(rows)}.")
-        return _REFUSED if last.refused else _DONE
+        return _EXIT_REJECTED if last.refused else _EXIT_OK
 
-    _end(work())
+    _exit_with(work())
 
 
 @commands.command()
@@ -133,18 +133,20 @@ def purge(  # noqa: PLR0913 — the options of a command
     before = now() - older_than
 
     async def work() -> int:
-        async with _opened(app, resource) as target:
+        async with _open_job(app, resource) as target:
             total = await count_deleted(target, before)
             if dry_run:
                 when = f"{before:%Y-%m-%d %H:%M:%S} UTC"
-                typer.echo(f"{resource}: {_rows(total)} deleted before {when} would go.")
-                return _DONE
-            with _bar(total, quiet=quiet) as bar:
-                last = await _last(purge_rows(target, before, chunk=chunk), _purging(bar))
-        typer.echo(f"{resource}: {_gone(last)}.")
-        return _REFUSED if last.kept else _DONE
+                typer.echo(f"{resource}: {_format_count(total)} deleted before {when} would go.")
+                return _EXIT_OK
+            with _progress_bar(total, quiet=quiet) as bar:
+                last = await _run_to_end(
+                    purge_rows(target, before, chunk=chunk), _purge_reporter(bar)
+                )
+        typer.echo(f"{resource}: {_purge_summary(last)}.")
+        return _EXIT_REJECTED if last.kept else _EXIT_OK
 
-    _end(work())
+    _exit_with(work())
 
 
 @commands.command()
@@ -153,10 +155,10 @@ def sweep(*, app: _App) -> None:
 
     async def work() -> int:
         async with run_lifespan(import_app(app)) as database:
-            typer.echo(f"Idempotency keys removed: {await _swept(database)}.")
-        return _DONE
+            typer.echo(f"Idempotency keys removed: {await _sweep_keys(database)}.")
+        return _EXIT_OK
 
-    _end(work())
+    _exit_with(work())
 
 
 @commands.command("explain")
@@ -170,51 +172,51 @@ def explain_(resource: _Name, *, app: _App) -> None:
                 typer.echo(f"{each.operation}: {each.lane}")
                 for statement in each.statements:
                     typer.echo(indent(statement, "    ") + "\n")
-        return _DONE
+        return _EXIT_OK
 
-    _end(work())
-
-
-def _read(at: ImportProgress) -> str:
-    return f"{_rows(at.accepted)} in, {at.refused} refused, up to line {at.place.lines}"
+    _exit_with(work())
 
 
-def _gone(at: PurgeProgress) -> str:
-    return f"{_rows(at.removed)} removed, {at.kept} refused"
+def _import_summary(at: ImportProgress) -> str:
+    return f"{_format_count(at.accepted)} in, {at.refused} refused, up to line {at.place.lines}"
 
 
-def _rows(count: int) -> str:
+def _purge_summary(at: PurgeProgress) -> str:
+    return f"{_format_count(at.removed)} removed, {at.kept} refused"
+
+
+def _format_count(count: int) -> str:
     return f"{count} row" if count == 1 else f"{count} rows"
 
 
-def _purging(bar: "_Show") -> Callable[[PurgeProgress], None]:
+def _purge_reporter(bar: "_ProgressCallback") -> Callable[[PurgeProgress], None]:
     def show(at: PurgeProgress) -> None:
-        bar(at.removed + at.kept, _gone(at))
+        bar(at.removed + at.kept, _purge_summary(at))
         for key, detail in at.refused.items():
             typer.echo(f"{key}: {detail}", err=True)
 
     return show
 
 
-async def _swept(database: Database) -> int:
+async def _sweep_keys(database: Database) -> int:
     await require_table(database, IdempotencyKey)
     async with database.session() as session:
         return await sweep_keys(session)
 
 
 @asynccontextmanager
-async def _opened(app: str, resource: str) -> AsyncGenerator[JobRunner[Any]]:
+async def _open_job(app: str, resource: str) -> AsyncGenerator[JobRunner[Any]]:
     application = import_app(app)
     async with run_lifespan(application) as database:
         yield job_runner(application, database, resource)
 
 
-_Show = Callable[[int, str], None]
+_ProgressCallback = Callable[[int, str], None]
 """Shows how much is done, and says it."""
 
 
 @contextmanager
-def _bar(total: int, *, quiet: bool) -> Generator[_Show]:
+def _progress_bar(total: int, *, quiet: bool) -> Generator[_ProgressCallback]:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     hidden = quiet or not console.is_terminal
@@ -223,9 +225,9 @@ def _bar(total: int, *, quiet: bool) -> Generator[_Show]:
         yield lambda done, text: bar.update(task, completed=done, description=text)
 
 
-async def _last(steps: AsyncGenerator[T], show: Callable[[T], None]) -> T:
+async def _run_to_end(steps: AsyncGenerator[T], show: Callable[[T], None]) -> T:
     """Return the last of *steps*, each of which is shown; raises `_Interrupted` between two."""
-    with _signals() as caught:
+    with _collect_signals() as caught:
         async with aclosing(steps):
             show(last := await anext(steps))
             while not caught:
@@ -240,7 +242,7 @@ class _Interrupted(Exception):
 
 
 @contextmanager
-def _signals() -> Generator[list[int]]:
+def _collect_signals() -> Generator[list[int]]:
     """Collect the first signal that asks for the end; a second one is not waited for."""
     caught: list[int] = []
 
@@ -256,24 +258,26 @@ def _signals() -> Generator[list[int]]:
             signal.signal(number, handler)
 
 
-def _end(work: Coroutine[Any, Any, int]) -> NoReturn:
+def _exit_with(work: Coroutine[Any, Any, int]) -> NoReturn:
     """Do the *work*, and end with what it returns, or with what became of it."""
     try:
         code = asyncio.run(work)
     except _Interrupted:
-        code = _failed("Interrupted: what is done stays, start again to go on.", _INTERRUPTED)
+        code = _print_error(
+            "Interrupted: what is done stays, start again to go on.", _EXIT_INTERRUPTED
+        )
     except UsageError as error:
-        code = _failed(str(error), _MISUSED)
+        code = _print_error(str(error), _EXIT_USAGE)
     except DBAPIError as error:
-        code = _failed(f"The database says: {error.orig}", _BROKEN)
+        code = _print_error(f"The database says: {error.orig}", _EXIT_FAILURE)
     except (Problem, OSError) as error:
-        code = _failed(f"{error} What is done stays, start again to go on.", _BROKEN)
+        code = _print_error(f"{error} What is done stays, start again to go on.", _EXIT_FAILURE)
     except Exception:  # noqa: BLE001 — Python would end with 1, which says that rows were refused
         traceback.print_exc()
-        code = _BROKEN
+        code = _EXIT_FAILURE
     raise typer.Exit(code)
 
 
-def _failed(text: str, code: int) -> int:
+def _print_error(text: str, code: int) -> int:
     typer.echo(text, err=True)
     return code

@@ -16,10 +16,10 @@ from brickwork.schemas.schema import Schema
 from brickwork.schemas.strict_json import parse_json
 from brickwork.schemas.strictness import apply_column_bounds, make_strict
 
-_TEXTS: Final = {"string", "integer", "number", "boolean", "null"}
+_SCALAR_TYPES: Final = {"string", "integer", "number", "boolean", "null"}
 
 
-class _Written(Schema):
+class _TextSchema(Schema):
     """A schema whose values come as text, as those of a query do."""
 
     @classmethod
@@ -32,7 +32,7 @@ class _Written(Schema):
 
 
 @dataclass(frozen=True)
-class Cells:
+class CSVRowReader:
     """How rows of text become a *schema*; an empty cell of a *nullable* column is null."""
 
     schema: type[Schema]
@@ -44,7 +44,7 @@ class Cells:
         return self.schema.model_validate(given)
 
 
-def csv_row_reader(schema: type[Schema], columns: Sequence[str]) -> Cells:
+def csv_row_reader(schema: type[Schema], columns: Sequence[str]) -> CSVRowReader:
     """Return how rows of these *columns* become a *schema*; raises `UsageError` for unknown ones.
 
     Text is converted as a query would; the cell of a field that is an object or an array, or may
@@ -52,46 +52,46 @@ def csv_row_reader(schema: type[Schema], columns: Sequence[str]) -> Cells:
     """
     document = schema.model_json_schema()
     properties: Mapping[str, Any] = document.get("properties", {})
-    kinds = {name: {*_kinds(each, document)} for name, each in properties.items()}
+    kinds = {name: {*_json_types(each, document)} for name, each in properties.items()}
     if unknown := sorted({*columns} - kinds.keys()):
         raise UsageError(
             f"There is no field {', '.join(unknown)}: the columns may be {', '.join(kinds)}."
         )
-    return Cells(
-        schema=_written(schema, {name for name, each in kinds.items() if each - _TEXTS}),
+    return CSVRowReader(
+        schema=_text_schema(schema, {name for name, each in kinds.items() if each - _SCALAR_TYPES}),
         nullable={name for name, each in kinds.items() if "null" in each},
     )
 
 
-def _kinds(node: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
+def _json_types(node: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
     """Yield the types that a *node* of a JSON schema admits."""
     if "$ref" in node:
-        yield from _kinds(document["$defs"][node["$ref"].rpartition("/")[2]], document)
+        yield from _json_types(document["$defs"][node["$ref"].rpartition("/")[2]], document)
         return
     for each in (*node.get("anyOf", ()), *node.get("oneOf", ())):
-        yield from _kinds(each, document)
+        yield from _json_types(each, document)
     if "anyOf" not in node and "oneOf" not in node:
         listed = "enum" in node or "const" in node
         yield node.get("type", "string" if listed else "object")
 
 
-def _written(schema: type[Schema], documents: Collection[str]) -> type[Schema]:
+def _text_schema(schema: type[Schema], documents: Collection[str]) -> type[Schema]:
     """Return *schema* such that it reads text, and JSON in the fields that *documents* names."""
     fields: dict[str, Any] = {
-        name: (Annotated[field.annotation, BeforeValidator(_parsed)], copy(field))
+        name: (Annotated[field.annotation, BeforeValidator(_parse_json_cell)], copy(field))
         for name, field in schema.model_fields.items()
         if input_path(name, field)[0] in documents
     }
     return create_model(
         schema.__name__,
-        __base__=(_Written, schema),
+        __base__=(_TextSchema, schema),
         __module__=schema.__module__,
         __cls_kwargs__={"bounds": schema.__bounds__},
         **fields,
     )
 
 
-def _parsed(text: str | None) -> object:
+def _parse_json_cell(text: str | None) -> object:
     try:
         return None if text is None else parse_json(text.encode(errors="surrogatepass"))
     except Problem as problem:

@@ -30,21 +30,21 @@ def explain_resource(app: FastAPI, database: Database, name: str) -> Iterator[Ex
     _, shape = find_resource(app, name)
     for route in iter_route_contexts(app.routes):
         if getattr(route.endpoint, "shape", None) is shape:
-            yield _explanation(route, shape, database)
+            yield _explain_route(route, shape, database)
 
 
-def _explanation(
+def _explain_route(
     route: RouteContext, shape: ResourceDefinition[Any], database: Database
 ) -> Explanation:
     operation = f"{' '.join(route.methods or ())} {(route.path or '').replace(':key', '')}"
     try:
-        return Explanation(operation, *_fast(route, shape, database))
+        return Explanation(operation, *_explain_fast_path(route, shape, database))
     except NotEligible as reason:
         lane = f"ordinary, since {reason}"
-        return Explanation(operation, lane, [*_finding(route, shape, database)])
+        return Explanation(operation, lane, [*_lookup_statements(route, shape, database)])
 
 
-def _fast(
+def _explain_fast_path(
     route: RouteContext, shape: ResourceDefinition[Any], database: Database
 ) -> tuple[str, Sequence[str]]:
     """Return what is said of the fast path, and its SQL. Raises `NotEligible` if there is none."""
@@ -56,7 +56,7 @@ def _fast(
         raise NotEligible("the database is not fast, or has methods of its own")
     if observer := found.operation.find_observer(database):
         raise NotEligible(f"SQLAlchemy calls code of the application: {observer}")
-    sent = [*found.operation.common_statements(_rows(shape), database)]
+    sent = [*found.operation.common_statements(_base_statement(shape), database)]
     if not all(sent):
         raise NotEligible(f"{database.url.get_backend_name()} has no statement of its own for it")
     lane = "fast"
@@ -65,17 +65,17 @@ def _fast(
     return lane, [each.statement.sql for each in sent if each]
 
 
-def _finding(
+def _lookup_statements(
     route: RouteContext, shape: ResourceDefinition[Any], database: Database
 ) -> Iterator[str]:
     """Yield how the ordinary lane finds the row that is meant; what it writes, a flush decides."""
     if (route.path or "").endswith("}"):
         reads = "GET" in (route.methods or ())
-        rows = where_key(_rows(shape))
+        rows = where_key(_base_statement(shape))
         engine = database.reader if reads else database.writer
         yield str((rows if reads else for_update(rows)).compile(dialect=engine.dialect))
 
 
-def _rows(shape: ResourceDefinition[Any]) -> Select[Any]:
+def _base_statement(shape: ResourceDefinition[Any]) -> Select[Any]:
     model: type[DeclarativeBase] = shape.model
     return base_statement(model)

@@ -15,12 +15,12 @@ from brickwork.problems import BadRequest, ContentTooLarge, Problem
 from brickwork.schemas.strict_json import parse_json
 
 _BOM: Final = b"\xef\xbb\xbf"
-_PIECE: Final = 1_048_576  # bytes that are read at once where rows do not matter
+_READ_SIZE: Final = 1_048_576  # bytes that are read at once where rows do not matter
 _TOKENS: Final = re.compile(rb'"|[,\r\n]|[^",\r\n]+')
-_NOTHING: Final = object()
+_BLANK: Final = object()
 """What an empty line stands for."""
 
-_Read = Callable[[], object]
+_ReadNext = Callable[[], object]
 """Returns what the next row is; raises `StopIteration` at the end of the file."""
 
 
@@ -53,19 +53,21 @@ class RowFile:
 
     def records(self, after: FilePosition) -> Generator[FileRow]:
         """Yield what is behind *after*; raises `UsageError` if what is before it has changed."""
-        with _lines(self.path, quoted=self.columns is not None) as lines:
-            lines.pass_over(after)
-            yield from _records(lines, _json(lines) if self.columns is None else self._rows(lines))
+        with _open_lines(self.path, quoted=self.columns is not None) as lines:
+            lines.skip_to(after)
+            yield from _read_records(
+                lines, _json_reader(lines) if self.columns is None else self._rows(lines)
+            )
 
-    def _rows(self, lines: "_Lines") -> _Read:
-        read = _cells(lines)
+    def _rows(self, lines: "_LineReader") -> _ReadNext:
+        read = _csv_reader(lines)
         if not lines.place().size:
             read()  # the header
         columns = self.columns or ()
 
         def row() -> object:
             if not (cells := read()):
-                return _NOTHING
+                return _BLANK
             if len(cells) == len(columns):
                 return dict(zip(columns, cells, strict=True))
             raise BadRequest(f"The row has {len(cells)} cells, and the header {len(columns)}.")
@@ -79,15 +81,15 @@ def open_row_file(path: Path) -> RowFile:
         case ".ndjson" | ".jsonl":
             return RowFile(path)
         case ".csv":
-            return RowFile(path, _header(path))
+            return RowFile(path, _read_header(path))
         case _:
             raise UsageError(f"{path.name} is of no known format: name it .ndjson or .csv.")
 
 
-def _header(path: Path) -> Sequence[str]:
-    with _lines(path, quoted=True) as lines:
+def _read_header(path: Path) -> Sequence[str]:
+    with _open_lines(path, quoted=True) as lines:
         try:
-            names = _cells(lines)()
+            names = _csv_reader(lines)()
         except (StopIteration, Problem):
             names = []
     if not names or len({*names}) < len(names):
@@ -96,7 +98,7 @@ def _header(path: Path) -> Sequence[str]:
     return names
 
 
-class _Lines:
+class _LineReader:
     """The lines of a file, and how far it was read."""
 
     def __init__(self, file: BinaryIO, limit: int, *, quoted: bool) -> None:
@@ -107,10 +109,10 @@ class _Lines:
         self._digest = hashlib.sha256()
         self._count = self._size = 0
 
-    def pass_over(self, place: FilePosition) -> None:
+    def skip_to(self, place: FilePosition) -> None:
         """Read up to *place*, where it was read before."""
         left, piece = place.size, b"\n"
-        while left and (piece := self._file.read(min(left, _PIECE))):
+        while left and (piece := self._file.read(min(left, _READ_SIZE))):
             self._note(piece)
             left -= len(piece)
         self._count = place.lines
@@ -126,7 +128,7 @@ class _Lines:
         """Return how far the file was read."""
         return FilePosition(self._count, self._size, self._digest.hexdigest())
 
-    def __iter__(self) -> "_Lines":
+    def __iter__(self) -> "_LineReader":
         return self
 
     def __next__(self) -> bytes:
@@ -143,11 +145,11 @@ class _Lines:
 
     def _skip(self, line: bytes) -> None:
         """Read to the end of the record, of which *line* was read last."""
-        cell = _Cell()
+        cell = _CellState()
         cell.add(bytes(self.record) if self._quoted else b"")
         while cell.is_open or not line.endswith(b"\n"):
             begins = line.endswith(b"\n")
-            if not (line := self._file.readline(_PIECE)):
+            if not (line := self._file.readline(_READ_SIZE)):
                 break
             self._count += begins
             self._note(line)
@@ -160,7 +162,7 @@ class _Lines:
         self._digest.update(piece)
 
 
-class _Cell:
+class _CellState:
     """How far a row of a table was read: whether that is within a quoted cell (RFC 4180)."""
 
     def __init__(self) -> None:
@@ -188,14 +190,14 @@ class _Cell:
 
 
 @contextmanager
-def _lines(path: Path, *, quoted: bool) -> Generator[_Lines]:
+def _open_lines(path: Path, *, quoted: bool) -> Generator[_LineReader]:
     limit = current_limits.get().body  # a row is what a body would have brought
     csv.field_size_limit(limit)
     with path.open("rb") as file:
-        yield _Lines(file, limit, quoted=quoted)
+        yield _LineReader(file, limit, quoted=quoted)
 
 
-def _records(lines: _Lines, read: _Read) -> Generator[FileRow]:
+def _read_records(lines: _LineReader, read: _ReadNext) -> Generator[FileRow]:
     while True:
         lines.record.clear()
         line = lines.place().lines + 1
@@ -205,21 +207,21 @@ def _records(lines: _Lines, read: _Read) -> Generator[FileRow]:
             return
         except Problem as problem:
             document = problem
-        if document is not _NOTHING:
+        if document is not _BLANK:
             yield FileRow(line, bytes(lines.record), document, lines.place())
 
 
-def _json(lines: _Lines) -> _Read:
+def _json_reader(lines: _LineReader) -> _ReadNext:
     def read() -> object:
         line = next(lines)
-        return parse_json(line) if line.strip() else _NOTHING
+        return parse_json(line) if line.strip() else _BLANK
 
     return read
 
 
-def _cells(lines: _Lines) -> Callable[[], list[str]]:
+def _csv_reader(lines: _LineReader) -> Callable[[], list[str]]:
     # A generator would end with the first line that is too long; `map` goes on.
-    rows = csv.reader(map(_text, lines), strict=True)
+    rows = csv.reader(map(_decode_line, lines), strict=True)
 
     def read() -> list[str]:
         try:
@@ -235,5 +237,5 @@ def _cells(lines: _Lines) -> Callable[[], list[str]]:
     return read
 
 
-def _text(line: bytes) -> str:
+def _decode_line(line: bytes) -> str:
     return line.decode(errors="surrogateescape")

@@ -63,14 +63,14 @@ async def import_rows(
     told in the report. Raises `UsageError` for a file that has changed where it was read, and
     `Unavailable` if the database is away: the next run goes on from there.
     """
-    judge = _judge(target, source)
+    judge = _row_validator(target, source)
     work = await _begin(target, source, restart=restart)
     with closing(source.records(work.progress.place)) as records:
         chunks = _chunks(map(judge, records), chunk)
         items = next(chunks, None)  # raises for a file that has changed
         yield work.progress
         while items:
-            await work.take(items)
+            await work.import_chunk(items)
             yield work.progress
             items = next(chunks, None)
 
@@ -81,27 +81,29 @@ def report_path(source: RowFile) -> Path:
 
 
 @dataclass(frozen=True)
-class _Item:
+class _ImportItem:
     """A row of the file: what the schema made of it, or what the report tells of it."""
 
     record: FileRow
     data: Schema | None = None
-    told: bytes = b""
+    report_line: bytes = b""
 
-    def refused(self, problem: Problem) -> "_Item":
+    def refused(self, problem: Problem) -> "_ImportItem":
         """Return the row as it is told; the problem, and all that led to it, is let go."""
-        whole = ErrorDetail(code=problem.code, detail=_of_a_row(problem.detail), pointer=pointer())
+        whole = ErrorDetail(
+            code=problem.code, detail=_as_row_message(problem.detail), pointer=pointer()
+        )
         document = {
             "line": self.record.line,
             "errors": [each.document() for each in problem.errors or (whole,)],
             "text": self.record.text.decode(errors="replace").rstrip("\r\n"),
         }
-        return _Item(self.record, told=to_json(document) + b"\n")
+        return _ImportItem(self.record, report_line=to_json(document) + b"\n")
 
 
-def _chunks(items: Iterable[_Item], most: int) -> Iterator[Sequence[_Item]]:
+def _chunks(items: Iterable[_ImportItem], most: int) -> Iterator[Sequence[_ImportItem]]:
     """Yield *items*, so many at once or, where they are large, fewer."""
-    chunk: list[_Item] = []
+    chunk: list[_ImportItem] = []
     size = 0
     for each in items:
         chunk.append(each)
@@ -113,28 +115,28 @@ def _chunks(items: Iterable[_Item], most: int) -> Iterator[Sequence[_Item]]:
         yield chunk
 
 
-def _of_a_row(detail: str) -> str:
+def _as_row_message(detail: str) -> str:
     """Return *detail*, of what a request brought, as it is of one line of a file."""
     return detail.replace("The body", "The row").replace("line 1, ", "")
 
 
-def _judge(target: JobRunner[Any], source: RowFile) -> Callable[[FileRow], _Item]:
+def _row_validator(target: JobRunner[Any], source: RowFile) -> Callable[[FileRow], _ImportItem]:
     """Return what has rows of *source* checked, as those of a POST are."""
     create = target.shape.create
     validate: Callable[[Any], Schema] = create.model_validate
     if source.columns is not None:
         validate = csv_row_reader(create, source.columns).read
 
-    def judge(record: FileRow) -> _Item:
+    def judge(record: FileRow) -> _ImportItem:
         document: Any = record.document
         if isinstance(document, Problem):
-            return _Item(record).refused(document)
+            return _ImportItem(record).refused(document)
         try:
-            return _Item(record, validate(document))
+            return _ImportItem(record, validate(document))
         except ValidationError as error:
             shown = output_names(target.shape.read).values()
             faults = error_details(error, document, shown)
-            return _Item(record).refused(
+            return _ImportItem(record).refused(
                 UnprocessableContent("The row cannot be accepted.", errors=faults)
             )
 
@@ -154,9 +156,13 @@ async def _begin(target: JobRunner[M], source: RowFile, *, restart: bool) -> "_I
         # Locked, so that a run under way does not write the report meanwhile.
         if known := await session.get(ImportPosition, name, with_for_update=True):
             place = FilePosition(known.lines, known.size, known.digest)
-            return ImportProgress(place, known.accepted, known.refused, _cut(report, known.report))
-        session.info["written"].first.add(ImportPosition.__tablename__)  # or another run is
-        new = ImportProgress(report=_cut(report, 0))
+            return ImportProgress(
+                place, known.accepted, known.refused, _truncate_report(report, known.report)
+            )
+        session.info["written"].retry_on_duplicate.add(
+            ImportPosition.__tablename__
+        )  # or another run is
+        new = ImportProgress(report=_truncate_report(report, 0))
         session.add(ImportPosition(id=name, file=file, resource=target.path, **new.columns()))
         return new
 
@@ -173,28 +179,28 @@ class _Import(Generic[M]):
         self._target = target
         self._name = name
         self._report = report
-        self._refused: list[_Item] = []  # and yet to be told
+        self._refused: list[_ImportItem] = []  # and yet to be told
 
-    async def take(self, items: Sequence[_Item]) -> None:
+    async def import_chunk(self, items: Sequence[_ImportItem]) -> None:
         """Store *items*, and tell those that cannot be."""
         await bisect_failures(items, self._store, self._refuse)
         if self._refused:
             await self._commit([])
 
-    async def _store(self, items: Sequence[_Item]) -> None:
+    async def _store(self, items: Sequence[_ImportItem]) -> None:
         if any(each.data is not None for each in items):
             await self._commit(items)
         else:
             self._refused += items
 
-    def _refuse(self, item: _Item, problem: Problem) -> None:
+    def _refuse(self, item: _ImportItem, problem: Problem) -> None:
         self._refused.append(item.refused(problem))
 
-    async def _commit(self, items: Sequence[_Item]) -> None:
+    async def _commit(self, items: Sequence[_ImportItem]) -> None:
         """Write rows, and the place behind them, in one transaction; the report before it ends."""
         done = [*self._refused, *items]
         rows = [each.data for each in done if each.data is not None]
-        told = [each.told for each in done if each.told]
+        told = [item.report_line for item in done if item.report_line]
         after = ImportProgress(
             done[-1].record.end,
             self.progress.accepted + len(rows),
@@ -210,7 +216,7 @@ class _Import(Generic[M]):
                 shape.require_path(row)
             await resource.session.flush()
             if told:
-                _append(self._report, self.progress.report, told)
+                _append_to_report(self._report, self.progress.report, told)
 
         await self._target.run(write)
         self.progress = after
@@ -225,7 +231,7 @@ class _Import(Generic[M]):
             raise UsageError("Another run imports this file: wait for its end, or end it.")
 
 
-def _cut(report: Path, size: int) -> int:
+def _truncate_report(report: Path, size: int) -> int:
     """Take from *report* what a run wrote behind *size* and did not commit; return its size."""
     if not (size and report.exists()):
         report.unlink(missing_ok=True)
@@ -235,7 +241,7 @@ def _cut(report: Path, size: int) -> int:
     return kept
 
 
-def _append(report: Path, size: int, told: Sequence[bytes]) -> None:
+def _append_to_report(report: Path, size: int, told: Sequence[bytes]) -> None:
     """Write what is *told* behind the first *size* bytes of *report*, down to the disk."""
     with report.open("ab") as file:
         file.truncate(size)

@@ -19,7 +19,7 @@ from brickwork.limits import Limits, current_limits
 from brickwork.query.keys import BATCH
 from brickwork.resource.definition import ResourceDefinition
 
-_ITEM: Final = re.compile(r"/\{id:key\}.*")
+_ITEM_SUFFIX: Final = re.compile(r"/\{id:key\}.*")
 
 
 def import_app(name: str) -> FastAPI:
@@ -35,8 +35,8 @@ def import_app(name: str) -> FastAPI:
         raise UsageError(
             f"{name} names no application: write MODULE:NAME, as in app.main:create_app."
         )
-    app = getattr(_imported(module), attribute, None)
-    app = app if isinstance(app, FastAPI) else _made(name, app)
+    app = getattr(_import_module(module), attribute, None)
+    app = app if isinstance(app, FastAPI) else _call_factory(name, app)
     if isinstance(app, FastAPI):
         return app
     raise UsageError(f"{name} is no FastAPI application, and no function that returns one.")
@@ -69,7 +69,7 @@ def find_resource(app: FastAPI, name: str) -> tuple[str, ResourceDefinition[Any]
 
     Raises `UsageError` if that is none, or several.
     """
-    known = _resources(app)
+    known = _resources_by_path(app)
     wanted = "/" + name.strip("/")
     found = [wanted] if wanted in known else [each for each in known if each.endswith(wanted)]
     if len(found) != 1:
@@ -80,7 +80,7 @@ def find_resource(app: FastAPI, name: str) -> tuple[str, ResourceDefinition[Any]
     return found[0], known[found[0]]
 
 
-def _imported(module: str) -> object:
+def _import_module(module: str) -> object:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -90,7 +90,7 @@ def _imported(module: str) -> object:
         raise UsageError(f"There is no module {error.name}: {text}.") from None
 
 
-def _made(name: str, factory: object) -> object:
+def _call_factory(name: str, factory: object) -> object:
     if not callable(factory):
         return None
     try:
@@ -102,12 +102,12 @@ def _made(name: str, factory: object) -> object:
     return made
 
 
-def _resources(app: FastAPI) -> Mapping[str, ResourceDefinition[Any]]:
+def _resources_by_path(app: FastAPI) -> Mapping[str, ResourceDefinition[Any]]:
     """Return the resources of *app* by the paths of their lists."""
     found: dict[str, ResourceDefinition[Any]] = {}
     for route in iter_route_contexts(app.routes):
         shape = getattr(route.endpoint, "shape", None)
         path = route.path or ""
         if isinstance(shape, ResourceDefinition) and not path.endswith(f"/{BATCH}"):
-            found[_ITEM.sub("", path)] = shape
+            found[_ITEM_SUFFIX.sub("", path)] = shape
     return found

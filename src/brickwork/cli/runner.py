@@ -23,7 +23,7 @@ T = TypeVar("T")
 ACTOR: Final = "brickwork"
 """Who an audit names, unless the resource says."""
 
-_SERVER: Final = 500  # the first of the statuses for which a row is not to blame
+_SERVER_ERROR: Final = 500  # the first of the statuses for which a row is not to blame
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class JobRunner(Generic[M]):
                 return await step(rows)
 
         # Many rows take their time, and nobody waits for an answer.
-        return await with_retries(work, self.database, patience=inf)
+        return await with_retries(work, self.database, max_seconds=inf)
 
     @asynccontextmanager
     async def _rows(self, *, readonly: bool) -> AsyncGenerator[Resource[M]]:
@@ -79,7 +79,7 @@ async def bisect_failures(
     try:
         await work(items)
     except Problem as problem:
-        if problem.status >= _SERVER:
+        if problem.status >= _SERVER_ERROR:
             raise
         if len(items) > 1:
             middle = len(items) // 2

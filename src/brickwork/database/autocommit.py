@@ -1,8 +1,8 @@
-"""Reads that stand alone: on PostgreSQL, a transaction begins with what first has a use for it.
+"""Autocommit: plain SELECTs on PostgreSQL without a transaction.
 
-Where transactions see what is committed at each of their statements, a read of tables is the same
-within one and outside: it then need not wait for BEGIN, nor an answer for COMMIT. Whatever may
-leave something for later statements, or be another thing in another transaction, begins one.
+At READ COMMITTED, each statement reads its own snapshot. A plain SELECT then returns the same rows
+inside and outside a transaction, and saves the round trips of BEGIN and COMMIT. Every other
+statement begins a transaction.
 """
 
 import re
@@ -12,25 +12,25 @@ from typing import Any, Final
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-_BEFORE_PARENTHESES: Final = re.compile(r'([\w"$]*)\s*\(')
+_CALL_NAME: Final = re.compile(r'([\w"$]*)\s*\(')
 _KEYWORDS: Final = {"AND", "EXISTS", "FROM", "IN", "JOIN", "NOT", "ON", "OR", "WHERE"}
-"""What stands before a parenthesis, and calls no function."""
+"""Words before a parenthesis that do not call a function."""
 
-_UNCERTAIN: Final = re.compile(r"['/-]|\$\D|\b(?:CURRENT_|LOCALTIME|FOR\b|INTO\b)", re.IGNORECASE)
-"""What may be a text, a comment, the present instant, a lock or a table."""
+_UNSAFE: Final = re.compile(r"['/-]|\$\D|\b(?:CURRENT_|LOCALTIME|FOR\b|INTO\b)", re.IGNORECASE)
+"""A string, a comment, the current time, a lock or SELECT INTO."""
 
-_COMMITTED: Final = {None, "read_committed"}
+_READ_COMMITTED: Final = {None, "read_committed"}
 
 
 def autocommit_plain_selects(engine: AsyncEngine) -> None:
-    """Have *engine*, of PostgreSQL at READ COMMITTED, begin no transaction for a plain read."""
-    event.listen(engine.sync_engine, "do_execute", _execute)
+    """Send plain SELECTs of *engine* in autocommit. It is PostgreSQL at READ COMMITTED."""
+    event.listen(engine.sync_engine, "do_execute", _execute_in_autocommit)
 
 
-def _execute(cursor: Any, sql: str, parameters: Any, context: Any) -> bool:
+def _execute_in_autocommit(cursor: Any, sql: str, parameters: Any, context: Any) -> bool:
     connection = context.root_connection.connection.dbapi_connection
     if (
-        connection.isolation_level not in _COMMITTED
+        connection.isolation_level not in _READ_COMMITTED
         or connection.driver_connection.is_in_transaction()
         or cursor.server_side
         or not is_plain(sql)
@@ -46,6 +46,6 @@ def _execute(cursor: Any, sql: str, parameters: Any, context: Any) -> bool:
 
 @lru_cache(maxsize=1024)
 def is_plain(sql: str) -> bool:
-    """Tell whether *sql* reads tables, and surely does nothing else: it calls no function."""
-    called = {each.upper() for each in _BEFORE_PARENTHESES.findall(sql)}
-    return sql.startswith("SELECT ") and called <= _KEYWORDS and not _UNCERTAIN.search(sql)
+    """Return whether *sql* is certain to read tables only. False for any function call."""
+    words = {word.upper() for word in _CALL_NAME.findall(sql)}
+    return sql.startswith("SELECT ") and words <= _KEYWORDS and not _UNSAFE.search(sql)

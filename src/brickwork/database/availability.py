@@ -1,4 +1,4 @@
-"""Ways in which a database can be away, and their lines in the log."""
+"""Database outages, and their lines in the log."""
 
 import logging
 from collections.abc import Collection, Mapping
@@ -14,13 +14,13 @@ T = TypeVar("T")
 
 log: Final = logging.getLogger("brickwork")
 
-_NAMED: Final = 3
-"""How many missing tables a line names."""
+_MAX_NAMES: Final = 3
+"""Maximum number of missing tables in a log line."""
 
 
 @dataclass(frozen=True)
 class Outage:
-    """A way in which a database can be away: its lines in the log, and the usual remedy."""
+    """A kind of outage: its two log messages, and the usual remedy."""
 
     begin: str
     end: str
@@ -72,13 +72,13 @@ _SQLITE_CODES: Final[Mapping[str, Outage]] = {
     "SQLITE_IOERR": FAILING,
     "SQLITE_CORRUPT": FAILING,
 }
-_NOT_TO_BE_WRITTEN: Final = {"25006", "SQLITE_READONLY"}
-"""The answers to a write where the connection only reads, which is a bug of the program."""
+_READ_ONLY_STATES: Final = {"25006", "SQLITE_READONLY"}
+"""Errors of a write on a read-only connection, which is a bug in the program."""
 
-_STALE: Final = {"26000", "42P05"}
-"""The SQLSTATES where a connection knows another prepared statement of a name than its server."""
-_LOST: Final = ("08", "57P", "25006", "XX")
-"""The SQLSTATES after which a connection is not used again: closed, to a standby, or unsure."""
+_STALE_STATES: Final = {"26000", "42P05"}
+"""SQLSTATEs for prepared statements on which client and server disagree."""
+_LOST_STATES: Final = ("08", "57P", "25006", "XX")
+"""SQLSTATEs after which a connection is discarded: closed, on a standby, or in doubt."""
 
 _REMEDIES: Final[Mapping[str, str]] = {
     "08P01": "Behind a connection pooler, use Database(url, pooler=True).",
@@ -87,73 +87,75 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "53300": "Lower pool_size, or let the server have more connections.",
     "57P03": "Wait until the server has started.",
 }
-"""The remedies for SQLSTATES, or classes of them, for which the usual one is wrong."""
+"""Remedies by SQLSTATE or class, where the usual remedy is wrong."""
 
-_CERTIFICATE: Final = "Name the certificates to trust in its URL: sslrootcert."
-"""The remedy where the certificate of a server is not trusted."""
+_CERTIFICATE_REMEDY: Final = "Name the certificates to trust in its URL: sslrootcert."
+"""Remedy for an untrusted server certificate."""
 
-_FILE: Final = "Correct the path in its URL, or let the service write to its folder."
-"""The remedy where a file cannot be opened."""
+_FILE_REMEDY: Final = "Correct the path in its URL, or let the service write to its folder."
+"""Remedy for a file that cannot be opened."""
 
 
 def sqlstate_of(error: BaseException) -> str:
-    """Return the SQLSTATE of an error of PostgreSQL, or the name of SQLite's code; else nothing."""
+    """Return the SQLSTATE, or the name of SQLite's error code. Empty for other errors."""
     state = getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None)
     return str(state or "")
 
 
 def driver_error(error: BaseException) -> BaseException:
-    """Return what a driver raised, where *error* is what SQLAlchemy made of it."""
+    """Return the driver's exception that SQLAlchemy wrapped in *error*, else *error*."""
     error = getattr(error, "orig", None) or error
-    # One of its errors, for a prepared statement that is outdated, does not tell its origin.
+    # SQLAlchemy's error for an outdated prepared statement has no `orig`.
     return getattr(error, "orig", error) or error.__cause__ or error
 
 
 def is_sqlite_locked(error: BaseException) -> bool:
-    """Tell whether another connection has locked the file of SQLite."""
+    """Return whether another connection holds the lock on the SQLite file."""
     return sqlstate_of(driver_error(error)).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
 
 def classify_outage(error: BaseException, *, readonly: bool) -> Outage | None:
-    """Return the outage that *error*, of a driver, is a sign of; None for other errors.
+    """Return the outage that the driver's *error* indicates. None for other errors.
 
-    On a connection that is *readonly*, the refusal to write is no outage.
+    On a *readonly* connection, a rejected write is no outage.
     """
     if isinstance(error, TimeoutError):
         return SILENT
     if isinstance(error, OSError):
         return UNREACHABLE
     state = sqlstate_of(error)
-    if readonly and state in _NOT_TO_BE_WRITTEN:
+    if readonly and state in _READ_ONLY_STATES:
         return None
-    return _longest({**_SQLSTATES, **_SQLITE_CODES}, state)
+    return _longest_prefix({**_SQLSTATES, **_SQLITE_CODES}, state)
 
 
 def is_stale_plan(error: BaseException) -> bool:
-    """Tell whether *error* says that what a connection remembers of the database has changed.
+    """Return whether *error* comes from an outdated statement or type cache of a connection.
 
-    Another attempt succeeds. Tables or types were altered meanwhile, for example.
+    Altered tables or types cause it, for example. A retry succeeds.
     """
     if isinstance(error, InvalidCachedStatementError | OutdatedSchemaCacheError):
         return True
     state = sqlstate_of(error)
-    return state in _STALE or (state == "XX000" and str(error).startswith("cache lookup failed"))
+    return state in _STALE_STATES or (
+        state == "XX000" and str(error).startswith("cache lookup failed")
+    )
 
 
 def is_connection_lost(error: BaseException, *, readonly: bool) -> bool:
-    """Tell whether the connection on which *error* occurred is not to be used again.
+    """Return whether *error* makes its connection unusable.
 
-    *readonly* tells that it refuses to write.
+    On a *readonly* connection, a rejected write does not.
     """
     if isinstance(error, OSError) or getattr(error, "severity_en", None) in {"FATAL", "PANIC"}:
         return True
     state = sqlstate_of(error)
-    refused = readonly and state in _NOT_TO_BE_WRITTEN
-    return not refused and (state in _STALE or state.startswith(_LOST))
+    write_rejected = readonly and state in _READ_ONLY_STATES
+    return not write_rejected and (state in _STALE_STATES or state.startswith(_LOST_STATES))
 
 
 def database_unavailable(*, again: bool = False) -> ServiceUnavailable:
-    """Return what to tell a client whom the database cannot answer now."""
+    """Return the 503 for a database that is busy or away. *again* allows a retry on the server."""
     text = "The database is busy or away."
     return ServiceUnavailable(text, headers={"Retry-After": "1"}, again=again)
 
@@ -162,16 +164,16 @@ class Availability:
     """The availability of one database: a log line for each begin and end of an outage."""
 
     def __init__(self, name: str, *, is_file: bool) -> None:
-        """Call the database *name* in the log; *is_file* tells that it is one of SQLite."""
+        """Name the database *name* in the log. *is_file* is true for SQLite."""
         self._name = name
         self._is_file = is_file
         self.outages: dict[Outage, set[bool]] = {}
-        """The outages that have begun, and whom they keep from the database: readers or writers."""
+        """Current outages. The set holds True if readers are affected, False if writers are."""
 
     def begin(self, outage: Outage, cause: object, *, readonly: bool) -> None:
-        """Log that *outage* began, once until it ends, with its *cause*.
+        """Log that *outage* began and its *cause*, once until the outage ends.
 
-        All connections are in use, of course, where none is answered.
+        `EXHAUSTED` is not logged during another outage that keeps connections busy.
         """
         if outage is EXHAUSTED and (SILENT in self.outages or UNREACHABLE in self.outages):
             return
@@ -183,9 +185,13 @@ class Availability:
         self.outages[outage].add(readonly)
 
     def end(self, *, readonly: bool, wrote: bool) -> None:
-        """Log the ends of outages, since a reader or a writer succeeded; *wrote* tells if it wrote.
+        """Log the end of each outage that a successful transaction disproves.
 
-        Whoever writes can read, too.
+        Args:
+            readonly: Whether the transaction ran on a connection that only reads. A writer's
+                success also ends the outages of readers.
+            wrote: Whether the transaction changed rows.
+
         """
         for outage, kept in [*self.outages.items()]:
             if outage is UNWRITABLE and not wrote:
@@ -195,28 +201,28 @@ class Availability:
                 del self.outages[outage]
                 log.warning("The database %s %s.", self._name, outage.end)
 
-    def reached(self) -> None:
+    def mark_reachable(self) -> None:
         """Log that the database can be reached again, if it could not."""
         if self.outages.pop(UNREACHABLE, None) is not None:
             log.warning("The database %s %s.", self._name, UNREACHABLE.end)
 
     def log_missing(self, tables: Collection[str]) -> None:
         """Log that the database lacks *tables*."""
-        names = ", ".join(sorted(tables)[:_NAMED])
-        others = f" and {len(tables) - _NAMED} more" if len(tables) > _NAMED else ""
+        names = ", ".join(sorted(tables)[:_MAX_NAMES])
+        others = f" and {len(tables) - _MAX_NAMES} more" if len(tables) > _MAX_NAMES else ""
         remedy = "Run the migrations (alembic upgrade head), or create them (Database.create_all)."
         log.error("The database %s lacks tables: %s%s. %s", self._name, names, others, remedy)
 
     def _remedy(self, outage: Outage, cause: object) -> str:
         if self._is_file and outage is UNREACHABLE:
-            return _FILE
+            return _FILE_REMEDY
         if isinstance(cause, SSLCertVerificationError):
-            return _CERTIFICATE
+            return _CERTIFICATE_REMEDY
         state = sqlstate_of(cause) if isinstance(cause, BaseException) else ""
-        return _longest(_REMEDIES, state) or outage.remedy
+        return _longest_prefix(_REMEDIES, state) or outage.remedy
 
 
-def _longest(known: Mapping[str, T], state: str) -> T | None:
-    """Return the value of the longest key that *state* begins with; None if it is none."""
+def _longest_prefix(known: Mapping[str, T], state: str) -> T | None:
+    """Return the value of the longest key that is a prefix of *state*. None without one."""
     keys = [key for key in known if state.startswith(key)]
     return known[max(keys, key=len)] if keys else None

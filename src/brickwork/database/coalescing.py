@@ -1,7 +1,8 @@
-"""Coalescing: what comes while the like of it is carried out is carried out together after it.
+"""Coalescing of concurrent calls into batches.
 
-Nothing waits for a clock. What is alone is carried out alone and at once, and what is carried out
-together began after the last of it came, so that everybody reads what was written before.
+Calls that arrive while a similar call is running are executed as one batch when it finishes. There
+is no timer: a single call starts immediately. A batch starts after its last call arrived, so every
+caller sees all earlier writes.
 """
 
 import asyncio
@@ -15,37 +16,40 @@ from brickwork.database.availability import database_unavailable
 T = TypeVar("T")
 R = TypeVar("R")
 
-_MOST: Final = 256
-"""How many are carried out together."""
+_MAX_BATCH_SIZE: Final = 256
+"""Maximum number of calls in a batch."""
 
-_Make = Callable[[], Awaitable[R]]
+_Producer = Callable[[], Awaitable[R]]
 
-_Waiting: TypeAlias = tuple[T, asyncio.Future[R], float | None]
-"""An item, its result, and the instant until which somebody waits for it."""
+_QueuedItem: TypeAlias = tuple[T, asyncio.Future[R], float | None]
+"""An item, the future of its result, and the caller's deadline in the loop's time."""
 
 
 class CallBatcher(Generic[T, R]):
-    """Carries out items, those that wait together; each has a result or an error of its own."""
+    """Executes waiting items in batches. Each item has its own result or error."""
 
     def __init__(
         self,
         run: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]],
         *,
-        at_once: int,
+        max_concurrent: int,
         timeout: float | None = None,
     ) -> None:
-        """Have *run* carry items out, *at_once* times at most at the same time.
+        """Execute batches with *run*, at most *max_concurrent* at a time.
 
-        An item that is not carried out *timeout* seconds after it came is refused.
+        A call fails if it has no result after *timeout* seconds.
         """
         self._run = run
-        self._free = at_once
+        self._free = max_concurrent
         self._timeout = timeout
-        self._waiting: deque[_Waiting[T, R]] = deque()
-        self._drains: set[asyncio.Task[None]] = set()
+        self._waiting: deque[_QueuedItem[T, R]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, item: T) -> R:
-        """Return the result of *item*; raises its error, or `Unavailable` if it waits too long."""
+        """Return the result of *item*, or raise its error.
+
+        Raises `ServiceUnavailable` after the timeout.
+        """
         if not self._free:
             loop = asyncio.get_running_loop()
             turn: asyncio.Future[R] = loop.create_future()
@@ -61,46 +65,46 @@ class CallBatcher(Generic[T, R]):
             (result,) = await self._run([item])
         finally:
             self._free += 1
-            self._go_on()
+            self._start_next_batch()
         if isinstance(result, Exception):
             raise result
         return result
 
-    def _go_on(self) -> None:
-        """Carry out what waits, in a task of its own: no request is to end it."""
+    def _start_next_batch(self) -> None:
+        """Execute waiting items in a new task, which no request can cancel."""
         if self._waiting and self._free:
             self._free -= 1
-            drain = asyncio.create_task(self._drain())
-            self._drains.add(drain)
-            drain.add_done_callback(self._drains.discard)
+            drain = asyncio.create_task(self._run_batches())
+            self._tasks.add(drain)
+            drain.add_done_callback(self._tasks.discard)
 
-    async def _drain(self) -> None:
+    async def _run_batches(self) -> None:
         try:
-            while batch := self._next():
-                await self._answer(batch)
+            while batch := self._take_batch():
+                await self._deliver(batch)
         finally:
             self._free += 1
 
-    def _next(self) -> "Sequence[_Waiting[T, R]]":
-        """Return the items that are carried out next; nobody waits any more for the others."""
-        batch: list[_Waiting[T, R]] = []
-        while self._waiting and len(batch) < _MOST:
-            if not (each := self._waiting.popleft())[1].done():
-                batch.append(each)
+    def _take_batch(self) -> "Sequence[_QueuedItem[T, R]]":
+        """Remove the next batch from the queue, without calls that were given up."""
+        batch: list[_QueuedItem[T, R]] = []
+        while self._waiting and len(batch) < _MAX_BATCH_SIZE:
+            if not (item := self._waiting.popleft())[1].done():
+                batch.append(item)
         return batch
 
-    async def _answer(self, batch: "Sequence[_Waiting[T, R]]") -> None:
+    async def _deliver(self, batch: "Sequence[_QueuedItem[T, R]]") -> None:
         try:
-            async with asyncio.timeout_at(batch[-1][2]):  # after which nobody waits
+            async with asyncio.timeout_at(batch[-1][2]):  # the last caller's deadline
                 results = await self._run([item for item, _, _ in batch])
-        except Exception as error:  # noqa: BLE001 — it is told to those who asked
+        except Exception as error:  # noqa: BLE001 — raised in the callers
             results = [error] * len(batch)
         except BaseException:
             for _, turn, _ in batch:
                 turn.cancel()
             raise
         for (_, turn, _), result in zip(batch, results, strict=True):
-            if turn.done():  # who asked went away
+            if turn.done():  # the caller was cancelled
                 continue
             if isinstance(result, Exception):
                 turn.set_exception(result)
@@ -109,31 +113,35 @@ class CallBatcher(Generic[T, R]):
 
 
 class SingleFlight:
-    """Makes once what several ask for: who comes while it is made shares what is made next."""
+    """Single flight: concurrent calls with one name share the next result."""
 
     def __init__(self, timeout: float | None = None) -> None:
-        """Remember what is asked for while somebody waits for it, *timeout* seconds at most."""
+        """Let callers wait *timeout* seconds at most."""
         self._timeout = timeout
-        self._asked: WeakValueDictionary[Hashable, CallBatcher[Any, Any]] = WeakValueDictionary()
+        self._in_flight: WeakValueDictionary[Hashable, CallBatcher[Any, Any]] = (
+            WeakValueDictionary()
+        )
 
-    async def __call__(self, name: Hashable, make: _Make[R]) -> R:
-        """Return what *make* returns, or another's that is called *name*; raises its error."""
-        asked: CallBatcher[_Make[R], R] | None = self._asked.get(name)
-        if asked is None:
-            asked = self._asked[name] = CallBatcher(_once, at_once=1, timeout=self._timeout)
-        return await asked(make)
+    async def __call__(self, name: Hashable, produce: _Producer[R]) -> R:
+        """Return the result of *produce*, or of a concurrent call with the same *name*."""
+        batcher: CallBatcher[_Producer[R], R] | None = self._in_flight.get(name)
+        if batcher is None:
+            batcher = self._in_flight[name] = CallBatcher(
+                _run_first, max_concurrent=1, timeout=self._timeout
+            )
+        return await batcher(produce)
 
     def __len__(self) -> int:
-        """Return for how many things somebody waits."""
-        return len(self._asked)
+        """Return the number of names with a call in flight."""
+        return len(self._in_flight)
 
 
-async def _once(makes: Sequence[_Make[R]]) -> Sequence[R]:
-    return [await makes[0]()] * len(makes)
+async def _run_first(producers: Sequence[_Producer[R]]) -> Sequence[R]:
+    return [await producers[0]()] * len(producers)
 
 
 def is_hashable(value: object) -> bool:
-    """Tell whether it can be told what is equal to *value*."""
+    """Return whether *value* is hashable, so that equal requests can be recognised."""
     try:
         hash(value)
     except TypeError:

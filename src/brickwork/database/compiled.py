@@ -1,4 +1,4 @@
-"""Statements that SQLAlchemy compiles once, with how their values and rows are to be read."""
+"""Compiled statements, with their bind and result processors."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,40 +23,42 @@ _Process = Callable[[Any], Any]
 
 _FLOAT8: Final = 701
 _NUMERIC: Final = 1700
-"""What PostgreSQL calls its types of numbers, which is asked of numeric columns alone."""
+"""PostgreSQL's type OIDs, which the result processors of numeric columns ask for."""
 
-_KNOWN: Final = ("brickwork.", "sqlalchemy.")
-"""The beginnings of the modules of types that go by the value alone."""
+_TRUSTED_MODULES: Final = ("brickwork.", "sqlalchemy.")
+"""Module prefixes of types whose conversion depends on the value alone."""
 
 
 @dataclass(frozen=True, eq=False)
 class CompiledStatement:
-    """SQL in the words of one database, and how its values and rows are to be read."""
+    """SQL for one dialect, with the processors of its parameters and rows."""
 
     sql: str
     shareable: bool
-    """Whether its values and rows are the same for all callers: no type has code of its own."""
+    """Whether callers can share values and rows, because no column type runs user code."""
     names: Sequence[str]
     values: Mapping[str, Any]
     binds: Mapping[str, _Process]
     columns: Sequence[str]
     processes: Sequence[tuple[int, _Process]]
-    inner: Mapping[str, int]
-    """Where among the parameters of the rows, from which it was made, the value of a name is."""
+    param_positions: Mapping[str, int]
+    """Position of each named parameter among the parameters of the original query."""
     table: "Table[Any] | None" = None
-    """The table that it writes."""
+    """The table that the statement writes. None for a SELECT."""
 
-    def within(self, parameters: Sequence[BindParameter[Any]]) -> Mapping[str, Any]:
-        """Return the values that rows bring along which are narrowed alike, by other values."""
-        return {name: parameters[index].effective_value for name, index in self.inner.items()}
+    def extract_params(self, parameters: Sequence[BindParameter[Any]]) -> Mapping[str, Any]:
+        """Return the parameter values of a query with the same structure."""
+        return {
+            name: parameters[index].effective_value for name, index in self.param_positions.items()
+        }
 
-    def bound(self, given: Mapping[str, Any]) -> list[Any]:
-        """Return the values in the order of the placeholders."""
-        values = {**self.values, **given}
+    def bind(self, params: Mapping[str, Any]) -> list[Any]:
+        """Return the converted values in the order of the placeholders."""
+        values = {**self.values, **params}
         return [self.binds[name](values[name]) for name in self.names]
 
     def read(self, record: Sequence[Any]) -> list[Any]:
-        """Return the values of *columns* in a row of the driver's."""
+        """Return the values of *columns*, converted from a driver's *record*."""
         values = [*record]
         for index, process in self.processes:
             values[index] = process(values[index])
@@ -65,7 +67,7 @@ class CompiledStatement:
 
 @dataclass(frozen=True, eq=False)
 class BoundStatement:
-    """A statement, and the values that the rows brought along from which it was made."""
+    """A statement, and the parameter values of the query that it was built from."""
 
     statement: CompiledStatement
     values: Mapping[str, Any]
@@ -77,79 +79,86 @@ def compile_statement(
     dialect: Dialect,
     parameters: Sequence[BindParameter[Any]] = (),
 ) -> CompiledStatement | None:
-    """Return *statement*, which returns *columns*; None if there is none, or none for all values.
+    """Compile *statement*, which returns *columns*.
 
-    *parameters* are those of the rows it was made from: their values are given anew each time. None
-    may have a name of its own, which could be that of a value that is given besides.
+    None if *statement* is None, if the dialect cannot compile it, or if its SQL depends on values.
+    None also if one of *parameters* has a fixed name, which may collide with another parameter.
+
+    Args:
+        statement: The statement to compile.
+        columns: The result columns by name.
+        dialect: The dialect of the database.
+        parameters: The parameters of the original query, whose values change with each execution.
+
     """
     if statement is None:
         return None
     try:
-        made: Any = statement.compile(dialect=dialect)
-    except (ArgumentError, CompileError):  # the ordinary lane will say so
+        compiled: Any = statement.compile(dialect=dialect)
+    except (ArgumentError, CompileError):  # the ORM path reports it
         return None
-    inner = dict(_inner(made.binds, parameters))
-    named = any(not each.unique for each in parameters)
-    if named or made.post_compile_params or made.literal_execute_params:
+    positions = dict(_match_params(compiled.binds, parameters))
+    has_fixed_name = any(not parameter.unique for parameter in parameters)
+    if has_fixed_name or compiled.post_compile_params or compiled.literal_execute_params:
         return None
-    names: Sequence[str] = made.positiontup or ()
-    types = [made.binds[name].type for name in names]
-    types += [each.type for each in columns.values()]
+    names: Sequence[str] = compiled.positiontup or ()
+    types = [compiled.binds[name].type for name in names]
+    types += [column.type for column in columns.values()]
     return CompiledStatement(
-        sql=str(made),
-        shareable=all(map(_is_known, types)),
+        sql=str(compiled),
+        shareable=all(map(_is_pure_type, types)),
         names=names,
-        values=made.construct_params(_check=False),
-        binds={name: _binding(made.binds[name].type, dialect) for name in names},
+        values=compiled.construct_params(_check=False),
+        binds={name: _bind_processor(compiled.binds[name].type, dialect) for name in names},
         columns=[*columns],
-        processes=[*_processes(columns.values(), dialect)],
-        inner={name: inner[name] for name in names if name in inner},
-        table=_written(statement),
+        processes=[*_result_processors(columns.values(), dialect)],
+        param_positions={name: positions[name] for name in names if name in positions},
+        table=_target_table(statement),
     )
 
 
-def _written(statement: ClauseElement) -> "Table[Any] | None":
-    """Return the table that *statement* writes."""
+def _target_table(statement: ClauseElement) -> "Table[Any] | None":
+    """Return the table that *statement* writes. None for a SELECT."""
     table: Any = statement.table if isinstance(statement, Insert | Update | Delete) else None
     return cast("Table[Any] | None", table)
 
 
-def _inner(
+def _match_params(
     binds: Mapping[str, BindParameter[Any]], parameters: Sequence[BindParameter[Any]]
 ) -> Iterator[tuple[str, int]]:
-    """Yield which of *binds* are *parameters*, perhaps copied since; the others keep their values.
+    """Yield the names of *binds* that are *parameters* or copies of them, with their positions.
 
-    SQLAlchemy tells them in the same way, where it has a statement compiled already.
+    SQLAlchemy's statement cache identifies copies in the same way.
     """
     for name, bind in binds.items():
         copied: Any = bind
         copied_from: Collection[Any] = copied._cloned_set  # noqa: SLF001
-        for index, each in enumerate(parameters):
-            if each in copied_from:
+        for index, parameter in enumerate(parameters):
+            if parameter in copied_from:
                 yield name, index
 
 
-def _is_known(kind: Any) -> bool:
-    """Tell whether *kind* is a type of SQLAlchemy's or ours, which go by the value alone."""
+def _is_pure_type(kind: Any) -> bool:
+    """Return whether *kind* and its parts are SQLAlchemy's or Brickwork's, without user code."""
     item: Any = getattr(kind, "item_type", None)
-    within = [*kind._variant_mapping.values(), *([] if item is None else [item])]  # noqa: SLF001
-    known = type(kind).__module__.startswith(_KNOWN) and not isinstance(kind, PickleType)
-    return known and all(map(_is_known, within))
+    parts = [*kind._variant_mapping.values(), *([] if item is None else [item])]  # noqa: SLF001
+    is_pure = type(kind).__module__.startswith(_TRUSTED_MODULES)
+    return is_pure and not isinstance(kind, PickleType) and all(map(_is_pure_type, parts))
 
 
-def _binding(kind: TypeEngine[Any], dialect: Dialect) -> _Process:
+def _bind_processor(kind: TypeEngine[Any], dialect: Dialect) -> _Process:
     process: _Process | None = kind.dialect_impl(dialect).bind_processor(dialect)
-    return process or _as_it_is
+    return process or _identity
 
 
-def _processes(
+def _result_processors(
     columns: Iterable[ColumnElement[Any]], dialect: Dialect
 ) -> Iterator[tuple[int, _Process]]:
-    for index, each in enumerate(columns):
-        number = _FLOAT8 if isinstance(each.type, Float) else _NUMERIC
-        if process := each.type.dialect_impl(dialect).result_processor(dialect, number):
+    for index, column in enumerate(columns):
+        oid = _FLOAT8 if isinstance(column.type, Float) else _NUMERIC
+        if process := column.type.dialect_impl(dialect).result_processor(dialect, oid):
             yield index, process
 
 
-def _as_it_is(value: Any) -> Any:
+def _identity(value: Any) -> Any:
     return value

@@ -1,4 +1,4 @@
-"""Connections of the drivers: how they are opened, set up, begun, rolled back and closed."""
+"""Driver connections: opening, set-up, transactions and closing."""
 
 import asyncio
 import sqlite3
@@ -18,17 +18,17 @@ from typing_extensions import override
 from brickwork.database.text import LOWER_FUNCTION
 
 PRAGMAS: Final = (
-    "busy_timeout = 1000",  # milliseconds; then the whole unit of work is tried again
+    "busy_timeout = 1000",  # milliseconds; then the whole unit of work is retried
     "journal_mode = WAL",
     "synchronous = FULL",
     "foreign_keys = ON",
 )
 
-_SHORT: Final = 2.0
-"""The timeout of requests, in seconds, for which the usual wait for a lock is too long."""
+_SHORT_TIMEOUT: Final = 2.0
+"""Request timeout, in seconds, below which `busy_timeout` is shortened."""
 
 _GRACE: Final = 2.0
-"""How many seconds a server has to end what it does for a connection, before that is cut off."""
+"""Seconds that a server has to cancel a statement before its connection is aborted."""
 
 _closing: Final = set[asyncio.Task[None]]()
 """The tasks that close connections."""
@@ -38,18 +38,18 @@ _closing: Final = set[asyncio.Task[None]]()
 
 
 class PostgresConnection(asyncpg.Connection):
-    """A connection that nobody waits for when it is closed.
+    """A connection that is closed in the background.
 
-    asyncpg alone waits without end for a silent server to cancel a statement, or forgets to.
+    asyncpg itself waits for a silent server without limit, or does not cancel the statement.
     """
 
-    _is_left = False
+    _is_closing = False
 
     @override
     async def close(self, *, timeout: float | None = None) -> None:
         if timeout is None:
             self.terminate()
-        elif not self._is_left:
+        elif not self._is_closing:
             async with asyncio.timeout(timeout):
                 await super().close(timeout=timeout)
 
@@ -57,34 +57,34 @@ class PostgresConnection(asyncpg.Connection):
     def terminate(self) -> None:
         try:
             loop = asyncio.get_running_loop()
-        except RuntimeError:  # nobody could close it later
+        except RuntimeError:  # no loop is left to close it later
             super().terminate()
             return
-        if not self._is_left:
-            self._is_left = True
-            task = loop.create_task(self._leave())
+        if not self._is_closing:
+            self._is_closing = True
+            task = loop.create_task(self._close_gracefully())
             _closing.add(task)
             task.add_done_callback(_closing.discard)
 
-    async def _leave(self) -> None:
-        """Have the server cancel what it does, and close; cut it off if that takes too long."""
+    async def _close_gracefully(self) -> None:
+        """Cancel the server's statement and close, within the grace period."""
         with suppress(Exception):
             async with asyncio.timeout(_GRACE):
                 await super().close(timeout=_GRACE)
 
 
 async def close_all() -> None:
-    """Wait until the connections that are being closed are closed."""
+    """Wait for the tasks that close connections in this loop."""
     loop = asyncio.get_running_loop()
-    tasks = [each for each in _closing if each.get_loop() is loop]
+    tasks = [task for task in _closing if task.get_loop() is loop]
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Hosts:
-    """Connects to the first of several hosts that answers: none takes all the time there is."""
+    """Connects to the first of several hosts that answers."""
 
     def __init__(self, timeout: float) -> None:
-        """Give each host its share of *timeout*, in seconds."""
+        """Divide *timeout*, in seconds, evenly among the hosts."""
         self._timeout = timeout
 
     async def __call__(
@@ -92,15 +92,15 @@ class Hosts:
         *,
         host: Sequence[str],
         port: Sequence[int],
-        timeout: float | None = None,  # noqa: ASYNC109 — that of asyncpg
+        timeout: float | None = None,  # noqa: ASYNC109 — asyncpg's parameter
         target_session_attrs: str = "any",
         **options: Any,
     ) -> Any:
         """Return a connection as `asyncpg.connect` does; *timeout* is for each host."""
         share = min(timeout or self._timeout, self._timeout / len(host))
         connect: Any = asyncpg.connect
-        error: Exception = ConnectionError("no host is named")
-        for attrs in _TRIES.get(target_session_attrs, (target_session_attrs,)):
+        error: Exception = ConnectionError("the URL names no host")
+        for attrs in _TARGET_FALLBACKS.get(target_session_attrs, (target_session_attrs,)):
             for name, number in zip(host, port, strict=True):
                 try:
                     return await connect(
@@ -110,22 +110,22 @@ class Hosts:
                         target_session_attrs=attrs,
                         **options,
                     )
-                except _NEXT_HOST as refusal:
+                except _NEXT_HOST_ERRORS as refusal:
                     error = refusal
         raise error
 
 
-_TRIES: Final[Mapping[str, Sequence[str]]] = {"prefer-standby": ("standby", "any")}
-_NEXT_HOST: Final = (
+_TARGET_FALLBACKS: Final[Mapping[str, Sequence[str]]] = {"prefer-standby": ("standby", "any")}
+_NEXT_HOST_ERRORS: Final = (
     OSError,
     asyncpg.CannotConnectNowError,
     asyncpg.TargetServerAttributeNotMatched,
 )
-"""The errors after which libpq, too, goes on to the next host."""
+"""Errors after which the next host is tried, as in libpq."""
 
 
 class SettingIgnored(ConnectionError):
-    """A pooler dropped what a connection asked for when it began."""
+    """A pooler dropped a setting that the connection sent at its start."""
 
     sqlstate = "08P01"
 
@@ -143,9 +143,9 @@ def require_settings(connection: DBAPIConnection, settings: Mapping[str, str]) -
 
 
 async def open_file(*args: Any, **options: Any) -> aiosqlite.Connection:
-    """Return a connection as `aiosqlite.connect` does; if that fails, its thread has ended.
+    """Open a connection as `aiosqlite.connect` does. On failure, wait for its thread to end.
 
-    Else the thread would tell its end to a loop that may be closed by then: a traceback is printed.
+    A thread that ends later would call a closed event loop, and print a traceback.
     """
     connection = aiosqlite.connect(*args, **options)
     thread: Thread = connection._thread  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
@@ -158,11 +158,11 @@ async def open_file(*args: Any, **options: Any) -> aiosqlite.Connection:
 
 
 def prepare_connection(connection: DBAPIConnection, *, readonly: bool, timeout: float) -> None:
-    """Set up a new *connection* of SQLite, for requests that have *timeout* seconds."""
-    connection.isolation_level = None  # transactions begin below, not where Python guesses
+    """Set up a new SQLite *connection* for requests with a *timeout* in seconds."""
+    connection.isolation_level = None  # transactions begin in `begin_read` and `begin_write`
     connection.create_function(LOWER_FUNCTION, 1, _lower, deterministic=True)
     pragmas = [*PRAGMAS]
-    if timeout < _SHORT:  # two attempts to get the lock
+    if timeout < _SHORT_TIMEOUT:  # two attempts to get the lock
         pragmas.append(f"busy_timeout = {timeout * 500:.0f}")
     if readonly:
         pragmas.append("query_only = ON")
@@ -174,7 +174,10 @@ def prepare_connection(connection: DBAPIConnection, *, readonly: bool, timeout: 
 
 @contextmanager
 def statement_deadline(driver: Any, timeout: float | None) -> Generator[None]:
-    """Interrupt what a *driver* connection of SQLite still does after *timeout* seconds."""
+    """Interrupt the statement of a SQLite connection after *timeout* seconds.
+
+    None sets no deadline.
+    """
     if timeout is None:
         yield
         return
@@ -187,24 +190,24 @@ def statement_deadline(driver: Any, timeout: float | None) -> Generator[None]:
 
 
 def begin_read(connection: Connection) -> None:
-    """Begin a transaction of SQLite that only reads.
+    """Begin a read transaction on SQLite.
 
-    It locks nothing yet, and cannot be refused: one word to the driver will do.
+    BEGIN takes no lock and cannot fail, so it bypasses SQLAlchemy's cursor.
     """
     driver: Any = connection.connection.driver_connection
     await_(driver.execute("BEGIN"))
 
 
 def begin_write(connection: Connection) -> None:
-    """Begin a transaction of SQLite that writes, with the lock.
+    """Begin a write transaction on SQLite, and take the write lock.
 
-    A writer that reads first and locks later can lose another's update.
+    A writer that reads before it locks can lose the update of another.
     """
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def begin_foreign_transaction(connection: Connection, *, writes: bool) -> None:
-    """Begin a transaction of SQLite on a *connection* that is not ours, as on one that is.
+    """Begin a SQLite transaction on a *connection* of the application's engine.
 
     Python's driver begins none before the first change, and none for a savepoint.
     """
@@ -224,16 +227,16 @@ def _lower(value: object) -> object:
 def roll_back_connection(
     connection: Any, _: ConnectionPoolEntry | None, state: PoolResetState
 ) -> None:
-    """Roll back what a commit left open that was refused, or never reached the database.
+    """Roll back a transaction that a failed commit left open.
 
-    SQLAlchemy takes the transaction for ended, and the next request would commit it. Where nobody
-    can wait, since the connection was lost and not given back, it is closed instead.
+    SQLAlchemy considers the transaction ended, so the next request would commit it. SQLAlchemy
+    closes a connection that the garbage collector returns, because nothing can be awaited there.
     """
     if state.asyncio_safe and _is_open(connection.driver_connection):
         connection.rollback()
 
 
 def _is_open(driver: Any) -> bool:
-    """Tell whether a connection of aiosqlite or asyncpg is in a transaction."""
+    """Return whether a connection of aiosqlite or asyncpg is in a transaction."""
     is_sqlite = hasattr(driver, "in_transaction")
     return bool(driver.in_transaction if is_sqlite else driver.is_in_transaction())

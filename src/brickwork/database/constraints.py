@@ -1,4 +1,4 @@
-"""Columns of constraints: as the mapped tables have them, else as the database has them."""
+"""Columns of constraints, from the metadata or the database."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +16,10 @@ from brickwork.database.sql_identifiers import (
     tokens_to_sql,
 )
 
-_LONGEST: Final = 63
-"""How many bytes of a name PostgreSQL has room for."""
+_MAX_NAME_BYTES: Final = 63
+"""Maximum length of a PostgreSQL identifier in bytes."""
 
-_IN_POSTGRESQL: Final = text("""
+_POSTGRESQL_QUERY: Final = text("""
 WITH RECURSIVE own AS (
   SELECT c.oid, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relname = :table AND n.nspname = coalesce(:schema, n.nspname)
@@ -38,43 +38,43 @@ JOIN pg_class c ON c.oid = i.indexrelid AND c.relname = :constraint
 CROSS JOIN generate_series(1, i.indnkeyatts) part
 """)
 
-_IN_SQLITE: Final = text("SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index')")
+_SQLITE_QUERY: Final = text("SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index')")
 
 
 @dataclass(frozen=True)
 class Source:
-    """The tables that an error of the database is about, and SQL that mentions their columns."""
+    """The tables of a database error, and SQL that mentions their columns."""
 
     tables: Collection[str]
     texts: Sequence[str] = field(default=())
 
     def columns(self, tables: "Iterable[Table[Any]]") -> list[Column[Any]]:
-        """Return the columns of *tables* that are meant."""
-        near = [each for each in tables if each.name in self.tables]
+        """Return the columns of *tables* that the SQL mentions."""
         return [
             column
-            for table in near
+            for table in tables
+            if table.name in self.tables
             for sql in self.texts
             for column in mentioned_columns(table, sql)
         ]
 
 
 def mentioned_columns(table: "Table[Any]", sql: str) -> list[Column[Any]]:
-    """Return the columns of *table* that an expression of *sql* mentions."""
-    known: Mapping[str, Column[Any]] = {each.name: each for each in table.columns}
-    folded = {name.lower(): each for name, each in known.items()}
-    found = (known.get(name, folded.get(name.lower())) for name in column_identifiers(sql))
-    return [each for each in found if each is not None]
+    """Return the columns of *table* that the expression *sql* mentions."""
+    by_name: Mapping[str, Column[Any]] = {column.name: column for column in table.columns}
+    folded = {name.lower(): column for name, column in by_name.items()}
+    columns = (by_name.get(name, folded.get(name.lower())) for name in column_identifiers(sql))
+    return [column for column in columns if column is not None]
 
 
 def constraint_columns(table: "Table[Any]", name: str) -> list[Column[Any]] | None:
-    """Return the columns of the constraint or index *name* of *table*; None if it has none."""
+    """Return the columns of the constraint or index *name*. None if *table* lacks it."""
     every: list[Constraint | Index] = [*table.constraints, *table.indexes]
-    rules = [each for each in every if _is_named(each, name)]
-    return [column for rule in rules for column in _columns(rule, table)] if rules else None
+    rules = [rule for rule in every if _is_named(rule, name)]
+    return [column for rule in rules for column in _rule_columns(rule, table)] if rules else None
 
 
-def _columns(rule: Constraint | Index, table: "Table[Any]") -> Iterator[Column[Any]]:
+def _rule_columns(rule: Constraint | Index, table: "Table[Any]") -> Iterator[Column[Any]]:
     if isinstance(rule, CheckConstraint):
         sql = rule.sqltext.text if isinstance(rule.sqltext, TextClause) else str(rule.sqltext)
         yield from mentioned_columns(table, sql)
@@ -83,32 +83,32 @@ def _columns(rule: Constraint | Index, table: "Table[Any]") -> Iterator[Column[A
 
 
 def _is_named(rule: Constraint | Index, reported: str) -> bool:
-    # SQLAlchemy shortens a name that PostgreSQL has no room for: its begin, and a hash of it.
+    # SQLAlchemy truncates a name that is too long for PostgreSQL, and appends a hash.
     name = str(rule.name)
-    return reported == name or (len(name) > _LONGEST and reported.startswith(name[:50]))
+    return reported == name or (len(name) > _MAX_NAME_BYTES and reported.startswith(name[:50]))
 
 
 async def look_up_constraint(
     session: AsyncSession, tables: Collection[str], schema: str | None, constraint: str | None
 ) -> Source:
-    """Return what the database says of a *constraint* of one of *tables*.
+    """Read the definition of *constraint* from the database's catalog.
 
-    A table of PostgreSQL may be a partition of others.
+    The result includes the parents of a PostgreSQL partition.
     """
     if session.get_bind().dialect.name == "sqlite":
-        rows = (await session.execute(_IN_SQLITE)).all()
-        return Source(tables, [*_in_sqlite(rows, tables, constraint or "")])
+        rows = (await session.execute(_SQLITE_QUERY)).all()
+        return Source(tables, [*_find_in_sqlite(rows, tables, constraint or "")])
     (table,) = tables
     values = {"table": table, "schema": schema, "constraint": constraint}
-    found = (await session.execute(_IN_POSTGRESQL, values)).all()
-    names, texts = zip(*found, strict=True) if found else ((), ())
-    return Source([each for each in names if each], [each for each in texts if each])
+    rows = (await session.execute(_POSTGRESQL_QUERY, values)).all()
+    names, texts = zip(*rows, strict=True) if rows else ((), ())
+    return Source([name for name in names if name], [sql for sql in texts if sql])
 
 
-def _in_sqlite(rows: Iterable[Any], tables: Collection[str], reported: str) -> Iterator[str]:
-    """Yield what the statements that made *tables* have of the constraint that SQLite *reported*.
+def _find_in_sqlite(rows: Iterable[Any], tables: Collection[str], reported: str) -> Iterator[str]:
+    """Yield the SQL of the constraint that SQLite *reported*, from the CREATE statements in *rows*.
 
-    A check without a name is reported by its text, or by the name in quotes that it begins with.
+    SQLite reports an unnamed check by its text, or by the quoted name that it begins with.
     """
     for name, sql in rows:
         tokens = tokenize(sql or "")
@@ -120,9 +120,9 @@ def _in_sqlite(rows: Iterable[Any], tables: Collection[str], reported: str) -> I
 
 
 def _checks(tokens: Sequence[Token]) -> Iterator[tuple[str | None, list[Token]]]:
-    """Yield the names of the checks in *tokens*, and their expressions."""
-    for index, each in enumerate(tokens):
-        if each.is_word("CHECK"):
+    """Yield the name and the expression of each check in *tokens*. None for an unnamed check."""
+    for index, token in enumerate(tokens):
+        if token.is_word("CHECK"):
             is_named = index > 1 and tokens[index - 2].is_word("CONSTRAINT")
             yield tokens[index - 1].text if is_named else None, parenthesised_tokens(tokens[index:])
 

@@ -1,4 +1,4 @@
-"""The database of an application: its engines, and the transaction each request runs in."""
+"""The database of an application, and the transactions of its requests."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
@@ -40,27 +40,27 @@ from brickwork.problems import Problem
 from brickwork.schemas.names import request_names
 
 IsolationLevel: TypeAlias = Literal["read committed", "repeatable read", "serializable"]
-"""How far transactions of PostgreSQL are kept apart."""
+"""Isolation levels of PostgreSQL."""
 
 SNAPSHOT_LEVEL: Final[IsolationLevel] = "repeatable read"
-"""The level at which all statements of a transaction read the same rows."""
+"""The level at which all statements of a transaction read one snapshot."""
 
 _CREATE_ATTEMPTS: Final = 10
 _CREATE_PAUSE: Final = 0.1  # seconds
 _CREATE_LOCK: Final = 0x6272_6963_6B74  # one that no other advisory lock is likely to be
 
 ISOLATION_SCOPE_KEY: Final = "brickwork.isolation"
-"""Where in a request's scope stands how far its transaction is kept apart from others."""
+"""Scope key of the isolation level of this request's transaction."""
 
 
 class Database:
-    """One database, PostgreSQL or SQLite, with a pool for writing and one for reading.
+    """A PostgreSQL or SQLite database, with one pool for writers and one for readers.
 
-    Give its `lifespan` to the application, `FastAPI(lifespan=Database(url).lifespan)`, and
-    `SessionDep` to whatever needs a transaction. In a script, use `session` itself.
+    Pass its `lifespan` to the application: `FastAPI(lifespan=Database(url).lifespan)`. Endpoints
+    that need a transaction depend on `SessionDep`; scripts call `session`.
     """
 
-    def __init__(  # noqa: PLR0913 — each has a default that is right for most
+    def __init__(  # noqa: PLR0913 — every default suits most applications
         self,
         url: str | URL | AsyncEngine,
         *,
@@ -73,27 +73,28 @@ class Database:
         fast_path: bool = True,
         coalesce: bool = True,
     ) -> None:
-        """Open nothing yet.
+        """Configure the engines. No connection is opened yet.
 
         Args:
-            url: The database, as SQLAlchemy or libpq writes it, or an engine of your own. The
-                pool, the arguments and the listeners of an engine stay as they are.
-            reader: The engine of requests that only read, where *url* is an engine, too.
-            pool_size: How many connections each pool opens at most.
-            pool_timeout: How many seconds a request waits for the database: for a connection, be it
-                a free or a new one, and for each answer. Then it is refused.
+            url: The URL of the database, as SQLAlchemy or libpq writes it, or an engine. Brickwork
+                keeps the pool, arguments and listeners of an engine.
+            reader: The engine of read-only requests. Requires an engine as *url*.
+            pool_size: Maximum number of connections of each pool.
+            pool_timeout: Seconds that a request waits for a connection, and then for each result.
+                After that it fails with 503.
             connect_args: Further arguments of `asyncpg.connect` or `aiosqlite.connect`.
-            pooler: Whether PgBouncer or the like lends a connection for each transaction. Nothing
-                then relies on what a connection remembers.
-            isolation_level: The isolation level of PostgreSQL's transactions. The default is the
-                engine's, else "read committed". SQLite's are always serializable.
-            fast_path: Whether operations without overridden methods bypass the session; no answer
-                depends on it.
-            coalesce: Whether what waits there is carried out together; answers are the same.
+            pooler: Whether a transaction pooler such as PgBouncer is in between. Brickwork then
+                uses no session state.
+            isolation_level: Isolation level of PostgreSQL transactions. The default is the
+                engine's, else "read committed". SQLite is always serializable.
+            fast_path: Whether operations without overridden methods bypass the ORM session. It
+                does not change a response.
+            coalesce: Whether concurrent operations on the fast path are batched. It does not
+                change a response.
 
         Raises:
-            ValueError: The promises cannot be kept on this database, or something of the URL or the
-                arguments would have no effect.
+            ValueError: The database is not supported, or a part of the URL or an argument would
+                have no effect.
 
         """
         settings = EngineSettings(
@@ -103,35 +104,40 @@ class Database:
             pooler=pooler,
             isolation_level=isolation_level,
         )
-        made = connect_engines(url, reader, settings)
-        self.url = made.target.url
+        engines = connect_engines(url, reader, settings)
+        self.url = engines.target.url
         self.timeout = pool_timeout
-        self.availability = made.availability
-        self.writers, self.readers = made.writers, made.readers
-        self.writer, self.reader = made.writers.engine, made.readers.engine
+        self.availability = engines.availability
+        self.writers, self.readers = engines.writers, engines.readers
+        self.writer, self.reader = engines.writers.engine, engines.readers.engine
         self.retries = 0
-        self.fast_path = fast_path and made.may_be_fast and not _overridden(type(self))
+        may_bypass = engines.may_bypass_session and not _find_overrides(type(self))
+        self.fast_path = fast_path and may_bypass
         self.coalesce = coalesce
-        self.coalescers: WeakValueDictionary[object, CallBatcher[Any, Any]] = WeakValueDictionary()
-        """The coalescers that carry something out now, by the statement."""
+        self.batchers: WeakValueDictionary[object, CallBatcher[Any, Any]] = WeakValueDictionary()
+        """The batchers with calls in flight, by statement."""
         self.shared = SingleFlight(pool_timeout)
         self.tables: set[Table[Any]] = set()
-        """The tables that requests to the application use; the check at its start-up adds them."""
-        self._target = made.target
+        """The tables that the application uses, added by its start-up check."""
+        self._target = engines.target
         self._is_own = not isinstance(url, AsyncEngine)
 
     @asynccontextmanager
     async def session(self, *, readonly: bool = False) -> AsyncGenerator[AsyncSession]:
-        """Run a transaction: committed at the end of the block, rolled back on any error.
+        """Run the block in a transaction: commit at its end, roll back on any error.
 
-        With *readonly* the database itself refuses to write. What the database refuses of the
-        data is raised as the `Problem` it is to a client.
+        Args:
+            readonly: Whether the database rejects every write.
+
+        Raises:
+            Problem: The database rejected the data, is unavailable, or lost a conflict.
+
         """
         engine = self.reader if readonly else self.writer
         written = errors.FlushLog()
         info = {"database": self, "written": written, "writes": not readonly}
         try:
-            async with _session(bind=engine, info=info) as session:
+            async with _make_session(bind=engine, info=info) as session:
                 yield session
                 await session.commit()
         except DBAPIError as error:
@@ -151,18 +157,18 @@ class Database:
     async def lifespan(self, app: object, /) -> AsyncGenerator[Mapping[str, Any]]:
         """Serve *app* while it runs, and close all connections when it stops."""
         running = getattr(app, "router", None), self
-        _running.append(running)
+        _running_databases.append(running)
         try:
             yield {"database": self}
         finally:
-            _running[:] = [each for each in _running if each is not running]
+            _running_databases[:] = [entry for entry in _running_databases if entry is not running]
             await self.dispose()
 
     async def create_all(self, metadata: MetaData) -> None:
         """Create the tables of *metadata* that do not exist, in one transaction.
 
-        Call it before `lifespan` in development, tests and first programs. Several processes may
-        call it at the same time. It never alters an existing table: use migrations for that.
+        Call it before `lifespan` in development and tests. Several processes may call it
+        concurrently. It never alters an existing table: use migrations for that.
         """
         attempts = _CREATE_ATTEMPTS
         while True:
@@ -190,19 +196,27 @@ class Database:
         await close_all()
 
     async def unbound(self) -> None:
-        """Let statements take as long as they do, where nobody waits for an answer."""
+        """Remove the time limit of statements, for work without a waiting client."""
         self.writers.command_timeout = self.readers.command_timeout = None
-        await self.dispose()  # connections that are open have the limit
+        await self.dispose()  # open connections keep the limit
 
     def create_engine(self, **options: Any) -> AsyncEngine:
-        """Return another engine of the same database with *options* of SQLAlchemy.
+        """Create another engine for the same database, for migrations, for example.
 
-        It has nothing of this one but the address and the driver's arguments: migrations, for
-        example, need no deadline, and no foreign keys on SQLite. Raises `TypeError` if the engine
-        of this one was given.
+        It shares the URL and the driver's arguments only: it has no timeouts, and does not enforce
+        foreign keys on SQLite.
+
+        Args:
+            **options: Options of `sqlalchemy.ext.asyncio.create_async_engine`.
+
+        Raises:
+            TypeError: This database was created from an engine.
+
         """
         if not self._is_own:
-            raise TypeError("The arguments of the engine are yours: make another one with them.")
+            raise TypeError(
+                "Database was created from an engine: call create_async_engine with its arguments."
+            )
         return create_async_engine(self.url, connect_args={**self._target.connect_args}, **options)
 
     async def explain(
@@ -213,10 +227,14 @@ class Database:
         *,
         readonly: bool = False,
     ) -> Problem | None:
-        """Return what *error* is to the client who sent what was *written*; None if it is a bug.
+        """Translate *error* to the problem that the client receives. None if it is a bug.
 
-        *session* is one whose transaction goes on after the error; without it, a new one is used.
-        *readonly* tells that the session only reads.
+        Args:
+            error: The error of the database.
+            written: The rows that the transaction wrote before the error.
+            session: A session for queries about the error. The default is a new one.
+            readonly: Whether the transaction is read-only.
+
         """
         error = errors.original_error(error)
         if absent := errors.absent_tables(error, self.tables):
@@ -226,67 +244,69 @@ class Database:
         if is_stale_plan(cause):
             return database_unavailable(again=True)
         outage = classify_outage(cause, readonly=readonly)
-        if (lost := error.connection_invalidated) and not outage:  # which the driver noticed itself
+        if (lost := error.connection_invalidated) and not outage:  # the driver noticed the loss
             outage, cause = UNREACHABLE, ConnectionError("the connection was closed")
         if outage:
             lender = self.readers if readonly else self.writers
-            # A transaction is lost with its connection; of a commit, nobody knows.
+            # A transaction is lost with its connection, but a commit may have succeeded.
             again = lost and outage is UNREACHABLE and error.statement is not None
-            return lender.refusal(cause, outage, again=again)
-        async with nullcontext(session) if session else self.session(readonly=True) as asked:
-            return await problem_from_error(error, written, asked)
+            return lender.outage_problem(cause, outage, again=again)
+        async with nullcontext(session) if session else self.session(readonly=True) as lookup:
+            return await problem_from_error(error, written, lookup)
 
 
 async def problem_from_error(
     error: DBAPIError, written: errors.FlushLog, session: AsyncSession
 ) -> Problem | None:
-    """Return what *error* is to the client who sent what was *written*; None if it is a bug.
+    """Translate *error* to the problem that the client receives. None if it is a bug.
 
-    *session* is asked for what the error does not tell.
+    *session* queries the database for details that *error* lacks.
     """
     error = errors.original_error(error)
-    if (found := errors.classify(error)) is None:
+    if (violation := errors.classify(error)) is None:
         return None
     verb = (error.statement or "").partition(" ")[0].upper()
-    is_placed = errors.is_placed(found, verb)
-    columns = await _columns(found, written, session) if is_placed else ()
-    kind = errors.kind_of(found, columns, written, verb)
+    has_columns = errors.has_columns(violation, verb)
+    columns = await _find_columns(violation, written, session) if has_columns else ()
+    kind = errors.kind_of(violation, columns, written, verb)
     problem = errors.problem_of_kind(kind, errors.affected_places(columns, written))
-    return replace(problem, again=problem.again or errors.lost_race(found, written))
+    return replace(problem, again=problem.again or errors.lost_race(violation, written))
 
 
-async def _columns(
-    found: errors.Violation, written: errors.FlushLog, session: AsyncSession
+async def _find_columns(
+    violation: errors.Violation, written: errors.FlushLog, session: AsyncSession
 ) -> Collection[Column[Any]]:
-    """Return the columns that *found* is about, of those that were *written*."""
+    """Return the columns of the *written* tables that *violation* is about."""
     if not (tables := errors.tables_of(written)):
         return ()
-    if found.kind == "reference" and found.table is None:
-        return await _missing(written, session)
-    if (columns := errors.columns_of(found, tables)) is not None:
+    if violation.kind == "reference" and violation.table is None:
+        return await _dangling_references(written, session)
+    if (columns := errors.columns_of(violation, tables)) is not None:
         return columns
-    names = [found.table] if found.table else [each.name for each in tables]
-    source = await look_up_constraint(session, names, found.schema, found.constraint)
-    return replace(source, texts=[*source.texts, found.columns]).columns(tables)
+    names = [violation.table] if violation.table else [table.name for table in tables]
+    source = await look_up_constraint(session, names, violation.schema, violation.constraint)
+    return replace(source, texts=[*source.texts, violation.columns]).columns(tables)
 
 
-async def _missing(written: errors.FlushLog, session: AsyncSession) -> Collection[Column[Any]]:
-    """Return the columns that refer to no row; SQLite says only that there is one."""
-    missing: set[Column[Any]] = set()
+async def _dangling_references(
+    written: errors.FlushLog, session: AsyncSession
+) -> Collection[Column[Any]]:
+    """Return the foreign key columns that refer to no row. SQLite does not report which."""
+    dangling: set[Column[Any]] = set()
     for key, values in written.references:
-        wanted = [*zip((each.column for each in key.elements), values, strict=True)]
-        there = exists().where(*(column == value for column, value in wanted))
-        if not (written.values.issuperset(wanted) or await session.scalar(select(there))):
-            missing |= {*key.columns}
-    return missing
+        target = [*zip((element.column for element in key.elements), values, strict=True)]
+        condition = exists().where(*(column == value for column, value in target))
+        if not (written.values.issuperset(target) or await session.scalar(select(condition))):
+            dangling |= {*key.columns}
+    return dangling
 
 
 class _Session(SyncSession):
-    """A session that notes what it sends, so that a refusal can be laid at a field."""
+    """The session class of `Database.session`. Its flush log attributes errors to fields."""
 
 
 class _AsyncSession(AsyncSession):
-    """The same for those who wait; where nothing is open, it is closed without waiting."""
+    """Async variant. Closing is synchronous if no transaction is open."""
 
     @override
     async def __aexit__(self, *error: object) -> None:
@@ -296,41 +316,51 @@ class _AsyncSession(AsyncSession):
             self.sync_session.close()
 
 
-_session: Final = async_sessionmaker(
+_make_session: Final = async_sessionmaker(
     class_=_AsyncSession, expire_on_commit=False, sync_session_class=_Session
 )
-"""Makes the session of a transaction; once for all, since each maker makes a class."""
+"""Session factory. There is one only, because each `async_sessionmaker` creates a class."""
 
 
-_HARMLESS: Final = {"__init__", "__doc__", "__module__", "create_all", "dispose", "lifespan"}
-"""The attributes of a database that have no part in the answer to a request."""
+_UNRELATED_ATTRIBUTES: Final = {
+    "__init__",
+    "__doc__",
+    "__module__",
+    "create_all",
+    "dispose",
+    "lifespan",
+}
+"""Attributes of `Database` that do not affect the response to a request."""
 
 
-def _overridden(kind: type[Database]) -> Collection[str]:
-    """Return the attributes of `Database`, and of every object, that *kind* has of its own."""
+def _find_overrides(kind: type[Database]) -> Collection[str]:
+    """Return the attributes of `Database` and `object` that subclasses up to *kind* override."""
     classes = kind.__mro__[: kind.__mro__.index(Database)]
-    return {name for each in classes for name in vars(each) if hasattr(Database, name)} - _HARMLESS
+    names = {name for base in classes for name in vars(base) if hasattr(Database, name)}
+    return names - _UNRELATED_ATTRIBUTES
 
 
 def transaction_session() -> SyncSession:
-    """Return a session as those of transactions are, bound to nothing."""
+    """Return an unbound session of the class that transactions use."""
     return _Session()
 
 
 def is_own_session(session: AsyncSession) -> bool:
-    """Tell whether `Database.session` has made *session*."""
+    """Return whether `Database.session` created *session*."""
     return isinstance(session.sync_session, _Session)
 
 
 @event.listens_for(SyncSession, "before_flush")
-def _note(session: SyncSession, *_: object) -> None:
+def _record_flushed_rows(session: SyncSession, *_: object) -> None:
     if written := session.info.get("written"):
         written.add((*session.new, *session.dirty))
         written.remove(session.deleted)
 
 
 @event.listens_for(SyncSession, "after_begin")
-def _set_up(session: SyncSession, transaction: SessionTransaction, connection: Connection) -> None:
+def _prepare_transaction(
+    session: SyncSession, transaction: SessionTransaction, connection: Connection
+) -> None:
     if "written" not in session.info or transaction.nested:
         return
     session.info["begun"] = True
@@ -339,38 +369,37 @@ def _set_up(session: SyncSession, transaction: SessionTransaction, connection: C
     isolation = session.info.get("isolation")
     if not isolation or connection.dialect.name != "postgresql":
         return
-    known = connection.get_execution_options().get("isolation_level")
-    # A transaction that the session joins has begun with a level of its own.
-    if known != isolation.upper() and not isinstance(session.bind, Connection):
+    current = connection.get_execution_options().get("isolation_level")
+    # The level of a transaction that the session joins can no longer change.
+    if current != isolation.upper() and not isinstance(session.bind, Connection):
         connection.exec_driver_sql(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
 
 
 async def begin_snapshot(session: AsyncSession) -> None:
-    """Begin the transaction of *session* such that all its statements read the same snapshot.
+    """Begin a transaction of *session* whose statements all read one snapshot.
 
-    A transaction that has begun stays as it is. SQLite has no other transactions.
+    A running transaction keeps its level. SQLite transactions always read one snapshot.
     """
     bind = session.get_bind()
     if session.in_transaction() or not isinstance(bind, Engine) or bind.name != "postgresql":
         return
-    isolation = (
-        strictest_isolation((session.info.get("isolation"), SNAPSHOT_LEVEL)) or SNAPSHOT_LEVEL
-    )
+    levels = (session.info.get("isolation"), SNAPSHOT_LEVEL)
+    isolation = strictest_isolation(levels) or SNAPSHOT_LEVEL
     options: Any = {"isolation_level": isolation.upper()}
     _ = await session.connection(execution_options=options)
 
 
 def strictest_isolation(levels: Iterable[IsolationLevel | None]) -> IsolationLevel | None:
-    """Return that of *levels* which keeps transactions apart the most; None if none is said."""
-    wanted: list[IsolationLevel] = [each for each in levels if each]
-    return max(wanted, key=get_args(IsolationLevel).index, default=None)
+    """Return the strictest of *levels*, or None if all are None."""
+    candidates: list[IsolationLevel] = [level for level in levels if level]
+    return max(candidates, key=get_args(IsolationLevel).index, default=None)
 
 
 async def get_db(connection: HTTPConnection) -> AsyncGenerator[AsyncSession]:
     """Yield the transaction of this request, read-only for GET and HEAD.
 
-    Depend on it with `scope="function"`, as `SessionDep` does: then it is committed before the
-    answer is sent. FastAPI's default commits after the client has its answer.
+    Depend on it with `scope="function"`, as `SessionDep` does, to commit before the response is
+    sent. FastAPI's default scope commits after the response.
     """
     readonly = connection.scope.get("method") in {"GET", "HEAD"}
     async with database_of(connection).session(readonly=readonly) as session:
@@ -383,35 +412,37 @@ async def get_db(connection: HTTPConnection) -> AsyncGenerator[AsyncSession]:
 def database_of(connection: HTTPConnection) -> Database:
     """Return the database of the application that serves *connection*.
 
-    Raises `TypeError` with the remedy where no lifespan has started one.
+    Raises `TypeError` with the remedy if no lifespan started one.
     """
     database = getattr(connection.state, "database", None)
     if isinstance(database, Database):
         return database
-    if len(_started(connection.scope)) > 1:
+    if len(_find_databases(connection.scope)) > 1:
         raise TypeError(_SEVERAL)
     raise TypeError(_MOUNTED if "app_root_path" in connection.scope else _NOT_STARTED)
 
 
 def running_database(scope: Scope) -> Database | None:
-    """Return the database that a lifespan has started for *scope*; None for none and for several.
+    """Return the database that a lifespan started for *scope*. None without one, or with several.
 
-    A server hands the state of a lifespan to each request. httpx's `ASGITransport` does not, and
-    neither does a lifespan that yields nothing.
+    It replaces the lifespan state, which a server passes to each request. httpx's `ASGITransport`
+    passes none, and a lifespan that yields nothing has none.
     """
-    databases = _started(scope)
+    databases = _find_databases(scope)
     return databases[0] if len(databases) == 1 else None
 
 
-def _started(scope: Scope) -> Sequence[Database]:
-    """Return the databases of the application, else those of the one that it is mounted in."""
+def _find_databases(scope: Scope) -> Sequence[Database]:
+    """Return the databases of the application, else of the application that mounts it."""
     own, outer = scope["app"].router, scope.get("router")
-    started = [database for router, database in _running if router is own]
-    return started or [database for router, database in _running if router is outer is not None]
+    databases = [database for router, database in _running_databases if router is own]
+    return databases or [
+        database for router, database in _running_databases if router is outer is not None
+    ]
 
 
-_running: Final[list[tuple[object, Database]]] = []
-"""The databases whose lifespan goes on, each with the router of the application."""
+_running_databases: Final[list[tuple[object, Database]]] = []
+"""The databases with a running lifespan, each with the router of its application."""
 
 _NOT_STARTED: Final = (
     "The application has no database. Start it with FastAPI(lifespan=Database(url).lifespan). If "
@@ -429,4 +460,4 @@ _SEVERAL: Final = (
 
 
 SessionDep = Annotated[AsyncSession, Depends(get_db, scope="function")]
-"""The transaction of this request: committed before the answer is sent, or not at all."""
+"""The transaction of this request, committed before the response is sent."""

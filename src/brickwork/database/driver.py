@@ -1,6 +1,6 @@
-"""Statements that run on the driver's connection itself, alone or with others that wait.
+"""Statements on the driver's connection, single or in batches.
 
-The connection is one of SQLAlchemy's own pool: it is set up, counted and replaced as ever.
+The connections come from SQLAlchemy's pool, which sets them up, limits and replaces them.
 """
 
 import asyncio
@@ -40,212 +40,223 @@ from brickwork.database.triggers import triggers_of
 
 KEY_PARAM: Final = "brickwork_key"
 KEYS_PARAM: Final = "brickwork_keys"
-"""The parameters of statements that find a row by its key, and several by theirs."""
+"""Bind parameter names: one key, a list of keys."""
 
-_Bound = tuple[str, Sequence[Any]]
-_Values = tuple[tuple[str, Any], ...]
-_Scope = tuple[_Values, _Values]
-_CarryOut = Callable[[sqlite3.Connection, Sequence[_Bound]], Any]
-_Run = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
+_BoundSQL = tuple[str, Sequence[Any]]
+_ParamItems = tuple[tuple[str, Any], ...]
+_Scope = tuple[_ParamItems, _ParamItems]
+_BatchFunction = Callable[[sqlite3.Connection, Sequence[_BoundSQL]], Any]
+_BatchRunner = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
 
-_WRITTEN: Final = ((),)
-"""Stands for a row of which all was known before."""
+_EMPTY_ROWS: Final = ((),)
+"""A result with one row and no columns: the caller knows all values already."""
 
-_READING: Final = 4
-"""How many batches of reads are on their way at the same time, each of all that waited."""
+_MAX_CONCURRENT_READS: Final = 4
+"""Maximum number of concurrent read batches of a statement."""
 
-_LEAST: Final = 0.001
-"""How many seconds a statement has, even if none are left."""
+_MIN_TIMEOUT: Final = 0.001
+"""Minimum timeout of a statement, in seconds."""
 
-_ERRORS: Final = (PostgresError, InterfaceError, InternalClientError, sqlite3.Error, OSError)
-"""What a driver raises when a statement fails, or the connection did."""
+_DRIVER_ERRORS: Final = (PostgresError, InterfaceError, InternalClientError, sqlite3.Error, OSError)
+"""Exceptions of the drivers for a failed statement or connection."""
 
 
 async def fetch_rows(
-    database: Database, statement: CompiledStatement, given: Mapping[str, Any]
+    database: Database, statement: CompiledStatement, params: Mapping[str, Any]
 ) -> Sequence[Any] | None:
-    """Return the rows of *statement*, in a transaction of its own; None if it failed.
+    """Execute a SELECT on a reader and return its rows. None if it failed; it may be retried.
 
-    Nothing is lost by asking again. Raises `Unavailable` if there is no connection, or no answer in
-    time.
+    Raises `ServiceUnavailable` if no connection is free, or the database times out.
     """
     return await _read_or_none(
-        database.readers, _sent(database, database.readers, statement, given)
+        database.readers, _execute(database, database.readers, statement, params)
     )
 
 
 @dataclass
 class FetchedRow:
-    """A row, for all who asked for it at the same time, and what the first of them made of it."""
+    """A row shared by concurrent requests, with the response body of the first of them."""
 
     row: Sequence[Any]
-    made: Any = None
+    body: Any = None
 
 
 async def fetch_by_key(
     database: Database, one: BoundStatement, many: BoundStatement | None, key: object, *, name: str
 ) -> FetchedRow | None:
-    """Return the row that *one* finds by its `KEY_PARAM`; None if there is none, or it failed.
+    """Return the row with *key*. None if it does not exist, or the statement failed.
 
-    Those that wait are found together, each among the rows that its own values narrow: on
-    PostgreSQL by *many*, which takes `KEYS_PARAM`, on SQLite by *one* for each. *name* is the
-    column of both that is the key.
+    Concurrent lookups with the same parameter values are batched.
+
+    Args:
+        database: The database.
+        one: The statement for a single key, `KEY_PARAM`. SQLite also runs it for each key.
+        many: The statement for a list of keys, `KEYS_PARAM`. None on SQLite.
+        key: The value of the key.
+        name: The key's column in both statements.
+
     """
     scope = (tuple(one.values.items()), tuple(many.values.items()) if many else ())
     shared = database.coalesce and one.statement.shareable
-    if not shared or not is_hashable(scope):  # none can be told to be the same
+    if not shared or not is_hashable(scope):  # equal lookups cannot be recognised
         rows = await fetch_rows(database, one.statement, {**one.values, KEY_PARAM: key})
         return FetchedRow(one.statement.read(rows[0])) if rows else None
-    finding = _Finding(database, one.statement, many.statement if many else None, name)
-    ask = _coalescer(database, one.statement, finding, at_once=_READING)
-    found: FetchedRow | None = await ask((scope, key))
-    return found
+    lookup = _KeyLookup(database, one.statement, many.statement if many else None, name)
+    fetch = _get_batcher(database, one.statement, lookup, max_concurrent=_MAX_CONCURRENT_READS)
+    row: FetchedRow | None = await fetch((scope, key))
+    return row
 
 
 @dataclass(frozen=True)
-class _Finding:
-    """Finds rows that are asked for at the same time, in one go those of each scope."""
+class _KeyLookup:
+    """Executes a batch of lookups: one statement for each scope, a set of parameter values."""
 
     database: Database
     one: CompiledStatement
     many: CompiledStatement | None
     name: str
 
-    async def __call__(self, wanted: Sequence[tuple[_Scope, Any]]) -> Sequence[Any]:
-        keys: dict[_Scope, set[Any]] = defaultdict(set)
-        for scope, key in wanted:
-            keys[scope].add(key)
-        reads = (self._alike(scope, [*each]) for scope, each in keys.items())
-        found = dict(zip(keys, await asyncio.gather(*reads, return_exceptions=True), strict=True))
-        return [_of(found[scope], key) for scope, key in wanted]
+    async def __call__(self, lookups: Sequence[tuple[_Scope, Any]]) -> Sequence[Any]:
+        keys_by_scope: dict[_Scope, set[Any]] = defaultdict(set)
+        for scope, key in lookups:
+            keys_by_scope[scope].add(key)
+        reads = [self._lookup_scope(scope, [*keys]) for scope, keys in keys_by_scope.items()]
+        results = await asyncio.gather(*reads, return_exceptions=True)
+        rows = dict(zip(keys_by_scope, results, strict=True))
+        return [_row_or_error(rows[scope], key) for scope, key in lookups]
 
-    async def _alike(self, scope: _Scope, keys: Sequence[Any]) -> Mapping[Any, Any]:
-        known, shared = dict(scope[0]), dict(scope[1])
+    async def _lookup_scope(self, scope: _Scope, keys: Sequence[Any]) -> Mapping[Any, Any]:
+        of_one, of_many = dict(scope[0]), dict(scope[1])
         if len(keys) == 1:
-            rows = await fetch_rows(self.database, self.one, {**known, KEY_PARAM: keys[0]})
+            rows = await fetch_rows(self.database, self.one, {**of_one, KEY_PARAM: keys[0]})
         elif self.many:
-            rows = await fetch_rows(self.database, self.many, {**shared, KEYS_PARAM: keys})
+            rows = await fetch_rows(self.database, self.many, {**of_many, KEYS_PARAM: keys})
         else:
-            given = [{**known, KEY_PARAM: key} for key in keys]
+            params = [{**of_one, KEY_PARAM: key} for key in keys]
             rows = await _read_or_none(
-                self.database.readers, _each(self.database.readers, self.one, given)
+                self.database.readers, _execute_many(self.database.readers, self.one, params)
             )
-        place = [*self.one.columns].index(self.name)
-        read = [self.one.read(row) for row in rows or ()]
-        return {row[place]: FetchedRow(row) for row in read}
+        index = [*self.one.columns].index(self.name)
+        values = [self.one.read(row) for row in rows or ()]
+        return {row[index]: FetchedRow(row) for row in values}
 
 
-def _of(found: Mapping[Any, Any] | BaseException, key: object) -> Any:
-    if isinstance(found, Mapping):
-        return found.get(key)
-    return found if isinstance(found, Exception) else None
+def _row_or_error(rows: Mapping[Any, Any] | BaseException, key: object) -> Any:
+    if isinstance(rows, Mapping):
+        return rows.get(key)
+    return rows if isinstance(rows, Exception) else None
 
 
 async def execute_write(
-    database: Database, statement: CompiledStatement, given: Mapping[str, Any]
+    database: Database, statement: CompiledStatement, params: Mapping[str, Any]
 ) -> Sequence[Any] | None:
-    """Return the rows that *statement* wrote, which are committed; None if it was refused.
+    """Execute and commit a write. Return its RETURNING rows.
 
-    What was refused changed nothing, and may be sent again; so may what was not sent, as its table
-    has a trigger. Raises `Unavailable` if there is no connection, and where the answer was lost or
-    is late: it may be committed, or not.
+    None if the database rejected the statement, or if its table has a trigger. Nothing was written
+    then, so the statement may be retried. Raises `ServiceUnavailable` if no connection is free, or
+    if the result is lost: the write may be committed or not.
     """
     if await _has_trigger(database, statement):
         return None
     writers = database.writers
-    return await _settled(writers, _sent(database, writers, statement, given))
+    return await _none_if_rejected(writers, _execute(database, writers, statement, params))
 
 
 async def insert_one(
-    database: Database, one: CompiledStatement, many: CompiledStatement, given: Mapping[str, Any]
+    database: Database, one: CompiledStatement, many: CompiledStatement, values: Mapping[str, Any]
 ) -> Sequence[Any] | None:
-    """Insert *given* with *one*, and return its rows; None if the database rejected them.
+    """Insert *values*. Return the RETURNING rows, or None if the database rejected them.
 
-    Those that wait are inserted together by *many*, which takes a list for each value. If that is
-    refused, each is inserted alone: none is refused for what another brought.
+    Concurrent inserts are batched with *many*, which takes a list for each column. If the database
+    rejects the batch, each row is inserted by itself with *one*.
     """
 
-    async def together(rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
-        written = await execute_write(database, many, _lists(rows)) if len(rows) > 1 else None
-        if written:
-            return [*_found(many, written, rows)]
-        alone = [execute_write(database, one, row) for row in rows]
-        each: list[Any] = await asyncio.gather(*alone, return_exceptions=True)
-        return each
+    async def insert_batch(rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+        records = await execute_write(database, many, _transpose(rows)) if len(rows) > 1 else None
+        if records:
+            return [*_match_inserted(many, records, rows)]
+        writes = [execute_write(database, one, row) for row in rows]
+        results: list[Any] = await asyncio.gather(*writes, return_exceptions=True)
+        return results
 
-    made: Sequence[Any] | None = await _coalescer(database, one, together, at_once=1)(given)
-    return made
+    insert = _get_batcher(database, one, insert_batch, max_concurrent=1)
+    records: Sequence[Any] | None = await insert(values)
+    return records
 
 
 async def insert_many(
     database: Database, statement: CompiledStatement, rows: Sequence[Mapping[str, Any]]
 ) -> Sequence[Any] | None:
-    """Insert all *rows* or none. Return a value that is not empty; None if one was rejected.
+    """Insert all *rows* or none. Return a non-empty value, or None if one row was rejected.
 
-    On PostgreSQL *statement* takes a list for each value; on SQLite it is carried out for each row,
-    in one transaction.
+    On PostgreSQL *statement* takes a list for each column. On SQLite it runs once for each row, in
+    one transaction.
     """
     if await _has_trigger(database, statement):
         return None
     writers = database.writers
     if writers.is_sqlite:
-        bound = [(statement.sql, statement.bound(each)) for each in rows]
-        return await _settled(writers, _whole(writers, bound))
-    values = statement.bound(_lists(rows))
-    return await _settled(writers, _alone(writers, statement.sql, values, expected=len(rows)))
+        batch = [(statement.sql, statement.bind(row)) for row in rows]
+        return await _none_if_rejected(writers, _execute_in_transaction(writers, batch))
+    values = statement.bind(_transpose(rows))
+    return await _none_if_rejected(
+        writers, _fetch_postgresql(writers, statement.sql, values, expected=len(rows))
+    )
 
 
 async def _has_trigger(database: Database, statement: CompiledStatement) -> bool:
-    """Tell whether a trigger may do other than *statement* says."""
+    """Return whether the table of *statement* has a trigger, which may change its effect."""
     table = statement.table
     if table is None:
         return False
     triggers = triggers_of(database.writer.sync_engine)
-    if (known := triggers.known(table)) is not None:
-        return known
+    if (has_any := triggers.cached(table)) is not None:
+        return has_any
     async with database.session(readonly=True) as session:
-        return await triggers.on(table, session)
+        return await triggers.has_any(table, session)
 
 
-def _found(
+def _match_inserted(
     statement: CompiledStatement, records: Sequence[Any], rows: Sequence[Mapping[str, Any]]
 ) -> Iterator[Any]:
-    """Yield something for each of *rows* that *statement* returned; a trigger may omit some."""
+    """Yield a non-empty result for each inserted row. None for a row that a trigger skipped."""
     name = statement.columns[0]
-    written = {statement.read(each)[0] for each in records}
-    yield from (_WRITTEN if row[name] in written else None for row in rows)
+    inserted = {statement.read(record)[0] for record in records}
+    yield from (_EMPTY_ROWS if row[name] in inserted else None for row in rows)
 
 
-def _lists(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Any]]:
+def _transpose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Any]]:
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 async def _read_or_none(
-    lender: EngineLender, sent: Awaitable[Sequence[Any]]
+    lender: EngineLender, execution: Awaitable[Sequence[Any]]
 ) -> Sequence[Any] | None:
-    """Return the rows that were *sent* for; None if another attempt may have them."""
+    """Return the rows of a read *execution*. None for an error after which a retry may succeed."""
     try:
-        rows = await sent
-    except _ERRORS as error:
+        rows = await execution
+    except _DRIVER_ERRORS as error:
         outage = classify_outage(error, readonly=True)
         if outage is SILENT:
-            raise lender.refusal(error, SILENT) from error
+            raise lender.outage_problem(error, SILENT) from error
         if outage:
-            _ = lender.refusal(error, outage)  # which is logged; another attempt may succeed
+            _ = lender.outage_problem(error, outage)  # logs the outage; a retry may succeed
         return None
     _note_success(lender)
     return rows
 
 
-async def _settled(lender: EngineLender, sent: Awaitable[Sequence[Any]]) -> Sequence[Any] | None:
-    """Return what was *sent* returns, which is committed; None if it was refused."""
+async def _none_if_rejected(
+    lender: EngineLender, execution: Awaitable[Sequence[Any]]
+) -> Sequence[Any] | None:
+    """Return the rows of a committed write *execution*. None if the database rejected it."""
     try:
-        rows = await sent
-    except _ERRORS as error:
+        rows = await execution
+    except _DRIVER_ERRORS as error:
         outage = classify_outage(error, readonly=False)
-        if outage is UNWRITABLE or (_is_refusal(error) and outage is not SILENT):
+        if outage is UNWRITABLE or (_is_rejection(error) and outage is not SILENT):
             return None
-        raise lender.refusal(error, outage or UNREACHABLE) from error
+        raise lender.outage_problem(error, outage or UNREACHABLE) from error
     _note_success(lender)
     return rows
 
@@ -255,77 +266,81 @@ def _note_success(lender: EngineLender) -> None:
         lender.availability.end(readonly=lender.readonly, wrote=not lender.readonly)
 
 
-def _coalescer(
-    database: Database, name: object, run: _Run, *, at_once: int
+def _get_batcher(
+    database: Database, name: object, run: _BatchRunner, *, max_concurrent: int
 ) -> CallBatcher[Any, Any]:
-    known = database.coalescers.get(name)
-    if known is None:  # nothing of this name is carried out now
-        known = CallBatcher(run, at_once=at_once, timeout=database.timeout)
-        database.coalescers[name] = known
-    return known
+    batcher = database.batchers.get(name)
+    if batcher is None:  # no call of this name is in flight
+        batcher = CallBatcher(run, max_concurrent=max_concurrent, timeout=database.timeout)
+        database.batchers[name] = batcher
+    return batcher
 
 
-async def _sent(
-    database: Database, lender: EngineLender, statement: CompiledStatement, given: Mapping[str, Any]
+async def _execute(
+    database: Database,
+    lender: EngineLender,
+    statement: CompiledStatement,
+    params: Mapping[str, Any],
 ) -> Sequence[Any]:
-    """Return the rows of *statement*; raises what the driver does."""
-    values = statement.bound(given)
+    """Execute *statement* and return its rows. Errors of the driver propagate."""
+    values = statement.bind(params)
     if not lender.is_sqlite:
-        return await _alone(lender, statement.sql, values)
-    carry_out, at_once = (_read, _READING) if lender.readonly else (_written, 1)
+        return await _fetch_postgresql(lender, statement.sql, values)
+    run_batch, max_concurrent = (
+        (_sqlite_read_batch, _MAX_CONCURRENT_READS) if lender.readonly else (_sqlite_write_batch, 1)
+    )
 
-    async def together(batch: Sequence[_Bound]) -> Sequence[Any]:
-        results: Sequence[Any] = await _in_thread(lender, carry_out, batch)
+    async def run(batch: Sequence[_BoundSQL]) -> Sequence[Any]:
+        results: Sequence[Any] = await _run_in_sqlite_thread(lender, run_batch, batch)
         return results
 
-    bound = (statement.sql, values)
+    item = (statement.sql, values)
     if database.coalesce:
-        rows: Sequence[Any] = await _coalescer(database, carry_out, together, at_once=at_once)(
-            bound
-        )
+        batcher = _get_batcher(database, run_batch, run, max_concurrent=max_concurrent)
+        rows: Sequence[Any] = await batcher(item)
         return rows
-    (result,) = await together([bound])
-    return _raised(result)
+    (result,) = await run([item])
+    return _raise_if_error(result)
 
 
-def _raised(result: Any) -> Sequence[Any]:
+def _raise_if_error(result: Any) -> Sequence[Any]:
     if isinstance(result, Exception):
         raise result
     return cast("Sequence[Any]", result)
 
 
 @asynccontextmanager
-async def _lent(lender: EngineLender) -> AsyncGenerator[Any]:
-    """Lend a connection, outside of any transaction."""
+async def _borrow_connection(lender: EngineLender) -> AsyncGenerator[Any]:
+    """Borrow a connection, which is outside of any transaction."""
     connection: Any = await lender.lend()
     try:
         yield connection
-    except BaseException as error:  # it is lost, or was given up while the server is at it
+    except BaseException as error:  # the connection is lost, or its statement may still run
         connection.invalidate()
         if isinstance(error, TimeoutError):
-            lender.pool.distrust()
+            lender.pool.invalidate_all()
         raise
     finally:
-        # No transaction is open, so there is none to roll back, for which it would have to wait.
+        # Without a rollback, no transaction being open, this needs no await.
         connection._close_special(transaction_reset=True)  # noqa: SLF001
 
 
 class _Clock:
-    """The time that is left for a statement, and for the connection before it."""
+    """The remaining time of a statement, including the wait for its connection."""
 
     def __init__(self, seconds: float | None) -> None:
-        """Begin with as many *seconds*, or without a limit."""
+        """Start with *seconds*. None sets no limit."""
         self._loop = asyncio.get_running_loop()
         self._end = None if seconds is None else self._loop.time() + seconds
 
     @property
     def left(self) -> float | None:
-        """How many seconds are left, and always a few."""
-        return None if self._end is None else max(_LEAST, self._end - self._loop.time())
+        """Return the remaining seconds, at least `_MIN_TIMEOUT`. None without a limit."""
+        return None if self._end is None else max(_MIN_TIMEOUT, self._end - self._loop.time())
 
 
 def _log(lender: EngineLender, sql: str) -> None:
-    """Log a statement as SQLAlchemy does, which has no part in it."""
+    """Log a statement that bypasses SQLAlchemy, in SQLAlchemy's format."""
     engine = lender.engine.sync_engine
     if engine.logger.isEnabledFor(logging.INFO):
         engine.logger.info("%s", sql)
@@ -335,23 +350,26 @@ def _log(lender: EngineLender, sql: str) -> None:
 # --- PostgreSQL -----------------------------------------------------------------------------------
 
 
-async def _alone(
+async def _fetch_postgresql(
     lender: EngineLender, sql: str, values: Sequence[Any], *, expected: int = 0
 ) -> Sequence[Any]:
-    """Return the rows of a statement; none, and nothing is written, if fewer than *expected*."""
+    """Execute a statement and return its rows.
+
+    Roll back and return no rows if there are fewer than *expected*.
+    """
     clock = _Clock(lender.command_timeout)
-    async with _lent(lender) as connection:
+    async with _borrow_connection(lender) as connection:
         _log(lender, sql)
         try:
-            return await _fetched(lender, connection, sql, values, clock, expected)
+            return await _fetch_in_transaction(lender, connection, sql, values, clock, expected)
         except PostgresError as error:
             if is_connection_lost(error, readonly=lender.readonly):
                 raise
-            refused = error  # on a connection that is as good as before
-    raise refused
+            rejection = error  # the connection remains usable
+    raise rejection
 
 
-async def _fetched(  # noqa: PLR0913, PLR0917 — what a statement is made of
+async def _fetch_in_transaction(  # noqa: PLR0913, PLR0917 — all parts of a statement
     lender: EngineLender,
     connection: Any,
     sql: str,
@@ -379,15 +397,15 @@ async def _fetched(  # noqa: PLR0913, PLR0917 — what a statement is made of
     return rows
 
 
-def _is_refusal(error: BaseException) -> bool:
-    """Tell whether the statement surely changed nothing."""
+def _is_rejection(error: BaseException) -> bool:
+    """Return whether *error* guarantees that the statement changed nothing."""
     match error:
         case PostgresError():
             return is_stale_plan(error) or not is_connection_lost(error, readonly=False)
         case sqlite3.OperationalError():
             name: str = getattr(error, "sqlite_errorname", "")
             return is_sqlite_locked(error) or name.startswith("SQLITE_ERROR")
-        case InternalClientError():  # on a connection that was told of its end, and sent nothing
+        case InternalClientError():  # the connection was terminated before the statement was sent
             return str(error).startswith("cannot switch to state")
         case _:
             return isinstance(error, sqlite3.Error | InterfaceError)
@@ -396,74 +414,80 @@ def _is_refusal(error: BaseException) -> bool:
 # --- SQLite ---------------------------------------------------------------------------------------
 
 
-async def _each(
-    lender: EngineLender, statement: CompiledStatement, given: Sequence[Mapping[str, Any]]
+async def _execute_many(
+    lender: EngineLender, statement: CompiledStatement, params: Sequence[Mapping[str, Any]]
 ) -> Sequence[Any]:
-    """Return the rows that *statement* reads with each that is *given*; raises if one failed."""
-    bound = [(statement.sql, statement.bound(each)) for each in given]
-    read = await _in_thread(lender, _read, bound)
-    return [row for rows in read for row in _raised(rows)]
+    """Execute a SELECT with each of *params* and return all rows. Raise the first error."""
+    batch = [(statement.sql, statement.bind(values)) for values in params]
+    results = await _run_in_sqlite_thread(lender, _sqlite_read_batch, batch)
+    return [row for rows in results for row in _raise_if_error(rows)]
 
 
-async def _whole(lender: EngineLender, batch: Sequence[_Bound]) -> Sequence[Any]:
-    """Return something if all of *batch* is written and committed; raises the first error."""
-    _raised((await _in_thread(lender, partial(_all_written, is_whole=True), batch))[0])
-    return _WRITTEN
-
-
-async def _in_thread(
-    lender: EngineLender, carry_out: _CarryOut, batch: Sequence[_Bound]
+async def _execute_in_transaction(
+    lender: EngineLender, batch: Sequence[_BoundSQL]
 ) -> Sequence[Any]:
-    """Have *batch* carried out in one hop to the thread of a connection, and back.
+    """Write *batch* in one transaction. Return a non-empty value, or raise the first error."""
+    _raise_if_error(
+        (await _run_in_sqlite_thread(lender, partial(_sqlite_write_all, is_whole=True), batch))[0]
+    )
+    return _EMPTY_ROWS
 
-    That is most of what a statement of SQLite costs.
+
+async def _run_in_sqlite_thread(
+    lender: EngineLender, run_batch: _BatchFunction, batch: Sequence[_BoundSQL]
+) -> Sequence[Any]:
+    """Execute *batch* in one hop to a connection's thread and back.
+
+    The hop is most of the cost of a SQLite statement.
     """
     clock = _Clock(lender.command_timeout)
-    async with _lent(lender) as connection:
+    async with _borrow_connection(lender) as connection:
         for sql, _ in batch:
             _log(lender, sql)
         driver = connection.driver_connection
         with statement_deadline(driver, clock.left):
-            results: Sequence[Any] = await driver._execute(carry_out, driver._conn, batch)  # noqa: SLF001
+            results: Sequence[Any] = await driver._execute(run_batch, driver._conn, batch)  # noqa: SLF001
     return results
 
 
-def _read(connection: sqlite3.Connection, batch: Sequence[_Bound]) -> Sequence[Any]:
-    """Return what each of *batch* reads, or its error."""
-    return [_result(connection, *each) for each in batch]
+def _sqlite_read_batch(connection: sqlite3.Connection, batch: Sequence[_BoundSQL]) -> Sequence[Any]:
+    """Return the rows or the error of each SELECT in *batch*."""
+    return [_fetch_or_error(connection, sql, values) for sql, values in batch]
 
 
-def _written(connection: sqlite3.Connection, batch: Sequence[_Bound]) -> Sequence[Any]:
-    """Return what each of *batch* wrote, or its error.
+def _sqlite_write_batch(
+    connection: sqlite3.Connection, batch: Sequence[_BoundSQL]
+) -> Sequence[Any]:
+    """Return the rows or the error of each write in *batch*.
 
-    They are committed together. If one is refused they are written again, each in a transaction of
-    its own: a statement that fails may have written a part, or ended the transaction.
+    One transaction commits them all. If SQLite rejects one, each runs again in its own transaction:
+    a failed statement may have written some rows, or ended the transaction.
     """
-    results = _all_written(connection, batch)
+    results = _sqlite_write_all(connection, batch)
     error = results[0]
     if not isinstance(error, Exception):
         return results
-    if len(batch) == 1 or is_sqlite_locked(error) or not _is_refusal(error):
+    if len(batch) == 1 or is_sqlite_locked(error) or not _is_rejection(error):
         return [error] * len(batch)
-    return [_all_written(connection, [each])[0] for each in batch]
+    return [_sqlite_write_all(connection, [statement])[0] for statement in batch]
 
 
-def _all_written(
-    connection: sqlite3.Connection, batch: Sequence[_Bound], *, is_whole: bool = False
+def _sqlite_write_all(
+    connection: sqlite3.Connection, batch: Sequence[_BoundSQL], *, is_whole: bool = False
 ) -> Sequence[Any]:
-    """Return what each of *batch* wrote in one transaction; if one is refused, its error alone.
+    """Write *batch* in one transaction. Return the rows of each statement, or the first error.
 
-    A statement that changes rows and returns none is refused as well: a trigger has passed over a
-    row. If *is_whole*, each has to return one.
+    A statement that changes rows and returns none fails too: a trigger skipped a row. With
+    *is_whole*, every statement must return a row.
     """
     try:
         connection.execute("BEGIN IMMEDIATE")
         results: list[Any] = []
-        for each in batch:
+        for sql, values in batch:
             changes = connection.total_changes
-            results.append(rows := connection.execute(*each).fetchall())
+            results.append(rows := connection.execute(sql, values).fetchall())
             if not rows and (is_whole or connection.total_changes > changes):
-                raise sqlite3.IntegrityError("A trigger has passed over a row.")
+                raise sqlite3.IntegrityError("A trigger skipped a row.")
         connection.execute("COMMIT")
     except sqlite3.Error as error:
         connection.rollback()  # if SQLite has not
@@ -471,7 +495,7 @@ def _all_written(
     return results
 
 
-def _result(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> Any:
+def _fetch_or_error(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> Any:
     try:
         return connection.execute(sql, values).fetchall()
     except sqlite3.Error as error:

@@ -1,4 +1,4 @@
-"""The engines of a database: how they lend connections, and what their errors mean."""
+"""Engines of a database, and their connections and errors."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -51,41 +51,41 @@ from brickwork.database.urls import (
 )
 from brickwork.problems import ServiceUnavailable
 
-_UNCACHED: Final[Mapping[str, Any]] = {
+_NO_CACHES: Final[Mapping[str, Any]] = {
     "statement_cache_size": 0,
     "prepared_statement_cache_size": 0,
-    "prepared_statement_name_func": str,  # no name, which another server would not know
+    "prepared_statement_name_func": str,  # no name, because another server would not know it
 }
-"""The arguments of the driver where each transaction may be on another server."""
+"""Arguments of the driver behind a transaction pooler."""
 
 _READ_ONLY: Final = "default_transaction_read_only"
 _ISOLATION: Final = "default_transaction_isolation"
 
 _READING: Final = "brickwork_reading"
-"""The execution option of an engine of SQLite that tells whether it only reads."""
+"""Execution option of SQLite engines: whether the engine is read-only."""
 
-_watched: Final = WeakSet[Engine]()
-"""The engines of users that our listeners listen to."""
+_listened_engines: Final = WeakSet[Engine]()
+"""Engines of the application that have Brickwork's event listeners."""
 
 
 @dataclass(eq=False, kw_only=True)
 class EngineLender:
-    """Lends the connections of an engine, all by one deadline, and explains their errors."""
+    """Lends the connections of an engine within a deadline, and classifies their errors."""
 
     engine: AsyncEngine
     availability: Availability
     readonly: bool
     timeout: float
-    """How many seconds there are for a connection."""
+    """Seconds to get a connection."""
     command_timeout: float | None
-    """How many seconds there are for a statement; as many as it takes if None."""
+    """Seconds for a statement. None sets no limit."""
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
-    """The settings of PostgreSQL that a connection has from its begin."""
+    """PostgreSQL settings that a connection sends at its start."""
     begin: Mapping[str, Any] | None = None
-    """What BEGIN says, as asyncpg takes it; None where something else says it."""
+    """Arguments of asyncpg for BEGIN. None if connection settings or SQLAlchemy set the mode."""
 
     def __post_init__(self) -> None:
-        """Have the engine lend in this way, too."""
+        """Route the engine's connections and errors through this lender."""
         engine: Any = self.engine.sync_engine
         self._connect: Callable[[], PoolProxiedConnection] = engine.raw_connection
         engine.raw_connection = self._lend
@@ -93,25 +93,25 @@ class EngineLender:
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether the database is one of SQLite."""
+        """Return whether the database is SQLite."""
         return self.engine.dialect.name == "sqlite"
 
     @property
     def pool(self) -> FairPool:
-        """The pool of an engine of ours."""
+        """Return the pool of an engine that Brickwork created."""
         return cast("FairPool", self.engine.sync_engine.pool)
 
     async def lend(self) -> PoolProxiedConnection:
         """Return a connection. Raises `ServiceUnavailable` if none is free in time."""
         if self.pool.is_ready():
             return self.pool.lend_now()
-        lent: PoolProxiedConnection = await greenlet_spawn(self._lend)
-        return lent
+        connection: PoolProxiedConnection = await greenlet_spawn(self._lend)
+        return connection
 
-    def refusal(
+    def outage_problem(
         self, error: BaseException, outage: Outage, *, again: bool = False
     ) -> ServiceUnavailable:
-        """Return what to tell a client who is refused for *error*; log that the *outage* began."""
+        """Log the *outage* that *error* indicates, and return its 503."""
         cause = driver_error(error)
         if outage is SILENT and (sqlstate_of(cause) == "SQLITE_INTERRUPT" or not str(cause)):
             cause = TimeoutError(f"no answer in {self.command_timeout:g} s")
@@ -119,9 +119,9 @@ class EngineLender:
         return database_unavailable(again=again)
 
     def explain(self, context: ExceptionContext) -> ServiceUnavailable | None:
-        """Have SQLAlchemy close what is lost; return what to tell a client of a statement too long.
+        """Mark lost connections for SQLAlchemy to close. Return the 503 of a statement timeout.
 
-        Listens to errors of statements.
+        Listener of `handle_error`. None lets SQLAlchemy raise its own error.
         """
         connection = context.connection
         if (
@@ -135,16 +135,16 @@ class EngineLender:
             context.is_disconnect = True
             driver: Any = connection.connection.driver_connection
             driver.terminate()
-            return self.refusal(cause, SILENT)
+            return self.outage_problem(cause, SILENT)
         if is_connection_lost(cause, readonly=self.readonly):
             context.is_disconnect = True
             context.invalidate_pool_on_disconnect = not is_stale_plan(cause)
         return None
 
-    def bound(
+    def set_timeouts(
         self, _dialect: Dialect, _entry: ConnectionPoolEntry, _: list[Any], options: dict[str, Any]
     ) -> None:
-        """Bound the statements of a connection of PostgreSQL that is about to be opened."""
+        """Set the connection class and the statement timeout of a new PostgreSQL connection."""
         options.setdefault("connection_class", PostgresConnection)
         options.setdefault("command_timeout", self.command_timeout)
 
@@ -155,11 +155,11 @@ class EngineLender:
         elif self.settings:
             require_settings(connection, self.settings)
         elif self.begin:
-            connection.readonly = self.readonly  # as BEGIN of the session says, too
-        self.availability.reached()
+            connection.readonly = self.readonly  # BEGIN of an ORM session then says so
+        self.availability.mark_reachable()
 
     def execute(self, cursor: Any, sql: str, parameters: Any, context: ExecutionContext) -> bool:
-        """Carry out a statement of SQLite, and interrupt it when it takes too long."""
+        """Execute a SQLite statement, and interrupt it after the timeout."""
         driver = context.root_connection.connection.driver_connection
         with statement_deadline(driver, self.command_timeout):
             cursor.execute(sql, parameters)
@@ -168,7 +168,7 @@ class EngineLender:
     def execute_many(
         self, cursor: Any, sql: str, parameters: Any, context: ExecutionContext
     ) -> bool:
-        """Carry out a statement of SQLite several times, all in the time of one."""
+        """Execute a SQLite statement several times, within the timeout of one."""
         driver = context.root_connection.connection.driver_connection
         with statement_deadline(driver, self.command_timeout):
             cursor.executemany(sql, parameters)
@@ -178,28 +178,28 @@ class EngineLender:
         try:
             if isinstance(self.engine.sync_engine.pool, FairPool):
                 return self._connect()
-            return await_(self._in_time())
+            return await_(self._lend_in_time())
         except ConnectTimeout as error:
-            raise self.refusal(error, SILENT) from error
+            raise self.outage_problem(error, SILENT) from error
         except PoolTimeout as error:
-            raise self.refusal(error, EXHAUSTED) from error
+            raise self.outage_problem(error, EXHAUSTED) from error
         except Exception as error:
             if is_sqlite_locked(error):
                 raise
-            raise self.refusal(error, UNREACHABLE) from error
+            raise self.outage_problem(error, UNREACHABLE) from error
 
-    async def _in_time(self) -> PoolProxiedConnection:
+    async def _lend_in_time(self) -> PoolProxiedConnection:
         try:
             async with asyncio.timeout(self.timeout):
-                lent: PoolProxiedConnection = await greenlet_spawn(self._connect)
+                connection: PoolProxiedConnection = await greenlet_spawn(self._connect)
         except TimeoutError as error:
             raise ConnectTimeout(f"no connection in {self.timeout:g} s") from error
-        return lent
+        return connection
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSettings:
-    """How an application wants to be connected to its database."""
+    """The options of `Database` for its engines."""
 
     pool_size: int
     timeout: float
@@ -209,61 +209,63 @@ class EngineSettings:
 
 
 @dataclass(frozen=True)
-class Connected:
-    """A database, and what lends connections to it."""
+class ConnectedDatabase:
+    """A database, and the lenders of its connections."""
 
     target: Target
     availability: Availability
     writers: EngineLender
     readers: EngineLender
-    may_be_fast: bool = True
-    """Whether statements may go past the session: the engines are ours."""
+    may_bypass_session: bool = True
+    """Whether statements may bypass the ORM session, because Brickwork created the engines."""
 
 
 def connect_engines(
     url: str | URL | AsyncEngine, reader: AsyncEngine | None, settings: EngineSettings
-) -> Connected:
-    """Return the database at *url*, or that of an engine.
+) -> ConnectedDatabase:
+    """Create the engines for a URL, or configure those of the application.
 
-    Raises `ValueError` if the promises cannot be kept there, or a setting would have no effect.
+    Raises `ValueError` for an unsupported database, or a setting that would have no effect.
     """
     if isinstance(url, AsyncEngine):
         if settings.connect_args or settings.pooler:
             raise ValueError(
-                "An engine has arguments of its own: leave out connect_args and pooler."
+                "connect_args and pooler have no effect on an engine: pass them to "
+                "create_async_engine."
             )
-        return _given(url, reader or url, settings)
+        return _connect_foreign_engines(url, reader or url, settings)
     if reader:
-        raise ValueError("An engine that reads goes with one that writes: give both.")
+        raise ValueError("reader needs an engine as url: pass both engines.")
     target = parse_target(url, settings.connect_args)
     if settings.pooler or target.pooler:
-        target = _pooled(target)
+        target = _with_pooler(target)
     if _is_sqlite(target.url):
         arguments = {"async_creator_fn": open_file, **target.connect_args}
         target = replace(target, connect_args=arguments)
     availability = Availability(target.name, is_file=_is_sqlite(target.url))
     writers, readers = (
-        _own(target, availability, settings, readonly=readonly) for readonly in (False, True)
+        _create_lender(target, availability, settings, readonly=readonly)
+        for readonly in (False, True)
     )
-    return Connected(target, availability, writers, readers)
+    return ConnectedDatabase(target, availability, writers, readers)
 
 
-def _pooled(target: Target) -> Target:
+def _with_pooler(target: Target) -> Target:
     if _is_sqlite(target.url):
-        raise ValueError("SQLite has no pooler: leave it out.")
-    if cached := [name for name in _UNCACHED if target.connect_args.get(name)]:
-        raise ValueError(f"Behind a pooler nothing is cached: leave out {cached[0]}.")
-    return replace(target, pooler=True, connect_args={**target.connect_args, **_UNCACHED})
+        raise ValueError("SQLite has no pooler: leave out pooler.")
+    if caches := [name for name in _NO_CACHES if target.connect_args.get(name)]:
+        raise ValueError(f"Behind a pooler, statements are not cached: leave out {caches[0]}.")
+    return replace(target, pooler=True, connect_args={**target.connect_args, **_NO_CACHES})
 
 
 def _is_sqlite(url: URL) -> bool:
     return url.get_backend_name() == "sqlite"
 
 
-# --- Engines of our own ---------------------------------------------------------------------------
+# --- Engines of Brickwork -------------------------------------------------------------------------
 
 
-def _own(
+def _create_lender(
     target: Target, availability: Availability, settings: EngineSettings, *, readonly: bool
 ) -> EngineLender:
     is_sqlite = _is_sqlite(target.url)
@@ -283,15 +285,15 @@ def _own(
     if len(options.get("host", ())) > 1:
         options.setdefault("async_creator_fn", Hosts(settings.timeout))
     if readonly and options.get("target_session_attrs") == "read-write":
-        options["target_session_attrs"] = "primary"  # the other would refuse this connection
+        options["target_session_attrs"] = "primary"  # "read-write" rejects a read-only session
     engine = create_async_engine(
         target.url,
         poolclass=FairPool,
-        # SQLite has one writer at a time: the others wait in line, not in its busy loop.
+        # SQLite has one writer at a time. The others wait in the pool's queue, not in a busy loop.
         pool_size=1 if is_sqlite and not readonly else settings.pool_size,
         max_overflow=0,
         pool_timeout=settings.timeout,
-        pool_reset_on_return=None,  # `roll_back_connection` does it, where there is a transaction
+        pool_reset_on_return=None,  # `roll_back_connection` rolls back open transactions
         hide_parameters=True,
         json_serializer=_to_json,
         connect_args=options,
@@ -316,24 +318,26 @@ def _to_json(document: object) -> str:
     return to_json(document).decode()
 
 
-# --- Engines of users -----------------------------------------------------------------------------
+# --- Engines of the application -------------------------------------------------------------------
 
 
-def _given(engine: AsyncEngine, reader: AsyncEngine, settings: EngineSettings) -> Connected:
-    """Return the database of *engine*; *reader* is for requests that only read.
+def _connect_foreign_engines(
+    engine: AsyncEngine, reader: AsyncEngine, settings: EngineSettings
+) -> ConnectedDatabase:
+    """Return the database of *engine*, with *reader* for read-only requests.
 
-    Both may be the same. What the settings of our own connections say, BEGIN says on theirs.
+    Both may be the same engine. BEGIN sets the transaction mode, not connection settings.
     """
     target = Target(engine.url, {}, url_without_password(engine.url))
     availability = Availability(target.name, is_file=_is_sqlite(target.url))
-    for each in (engine, reader):
-        _require_usable(each)
-    writers = _borrowed(engine, availability, settings, readonly=False)
-    readers = _borrowed(reader, availability, settings, readonly=True)
-    return Connected(target, availability, writers, readers, may_be_fast=False)
+    for candidate in (engine, reader):
+        _require_usable(candidate)
+    writers = _wrap_engine(engine, availability, settings, readonly=False)
+    readers = _wrap_engine(reader, availability, settings, readonly=True)
+    return ConnectedDatabase(target, availability, writers, readers, may_bypass_session=False)
 
 
-def _borrowed(
+def _wrap_engine(
     engine: AsyncEngine, availability: Availability, settings: EngineSettings, *, readonly: bool
 ) -> EngineLender:
     is_sqlite = _is_sqlite(engine.url)
@@ -348,27 +352,27 @@ def _borrowed(
         timeout=settings.timeout,
         command_timeout=settings.timeout,
     )
-    if engine.sync_engine not in _watched:
-        _watched.add(engine.sync_engine)
-        _listen(engine, lender, _begin_either)
+    if engine.sync_engine not in _listened_engines:
+        _listened_engines.add(engine.sync_engine)
+        _listen(engine, lender, _begin_transaction)
     return lender
 
 
 def _require_usable(engine: AsyncEngine) -> None:
-    """Raise `ValueError` for an engine on which the promises cannot be kept."""
+    """Raise `ValueError` for an engine that Brickwork cannot use."""
     _ = driver_url(engine.url)
     level = getattr(engine.dialect, "_on_connect_isolation_level", None)
     if "AUTOCOMMIT" in {engine.get_execution_options().get("isolation_level"), level}:
-        raise ValueError("The engine commits each statement: make it without AUTOCOMMIT.")
+        raise ValueError("The engine commits each statement: create it without AUTOCOMMIT.")
     if _is_sqlite(engine.url):
         require_file_database(engine.url)
         count = getattr(engine.sync_engine.pool, "checkedin", int)
-        if engine.sync_engine not in _watched and count():
-            raise ValueError("The engine is in use: give it to Database before it connects.")
+        if engine.sync_engine not in _listened_engines and count():
+            raise ValueError("The engine is in use: pass it to Database before it connects.")
 
 
-def _begin_either(connection: Connection) -> None:
-    """Begin a transaction of SQLite on a connection that readers and writers share."""
+def _begin_transaction(connection: Connection) -> None:
+    """Begin a SQLite transaction on a connection that readers and writers share."""
     readonly = connection.get_execution_options().get(_READING, False)
     driver: Any = connection.connection.driver_connection
     await_(driver.execute(f"PRAGMA query_only = {'ON' if readonly else 'OFF'}"))
@@ -379,7 +383,7 @@ def _begin_either(connection: Connection) -> None:
 
 
 def _listen(engine: AsyncEngine, lender: EngineLender, begin: Callable[[Connection], None]) -> None:
-    """Listen to the events of *engine*; *begin* begins transactions of SQLite."""
+    """Register the event listeners of *engine*. *begin* starts SQLite transactions."""
     target = engine.sync_engine
     event.listen(target, "connect", lender.prepare)
     event.listen(target, "reset", roll_back_connection)
@@ -390,4 +394,4 @@ def _listen(engine: AsyncEngine, lender: EngineLender, begin: Callable[[Connecti
         event.listen(target, "do_execute", lender.execute)
         event.listen(target, "do_executemany", lender.execute_many)
     else:
-        event.listen(target, "do_connect", lender.bound)
+        event.listen(target, "do_connect", lender.set_timeouts)

@@ -1,7 +1,7 @@
-"""What an error of the database means to the client that caused it.
+"""Translation of database errors to problem responses.
 
-PostgreSQL is read by SQLSTATE, SQLite by its extended result code; never by the words of a
-message that depend on a language. Which field is to blame is found in the mapped tables.
+PostgreSQL's errors are identified by SQLSTATE, SQLite's by the extended result code, never by
+translated messages. The mapped tables attribute an error to fields.
 """
 
 import re
@@ -70,17 +70,17 @@ _SQLSTATES: Final[Mapping[str, Kind]] = {
 }
 _CLASSES: Final[Mapping[str, Kind]] = {
     "09": "refused",  # trigger
-    "22": "value",  # data, which an expression of the database may be to blame for
-    "23": "refused",  # integrity, of a kind that a trigger made up
+    "22": "value",  # data, perhaps in an expression of the database
+    "23": "refused",  # integrity, with a code of a trigger's own
     "27": "refused",  # trigger
     "38": "refused",  # function in another language
     "39": "refused",  # as above
     "P0": "refused",  # PL/pgSQL: RAISE, ASSERT
 }
-"""The kinds of errors of PostgreSQL by the class of their SQLSTATE, its first two letters."""
+"""Kinds of PostgreSQL's errors by the class of the SQLSTATE, its first two characters."""
 
-_RAISED: Final = "exec_stmt_raise"
-"""The function of PostgreSQL's that carries out RAISE; no language changes its name."""
+_RAISE_FUNCTION: Final = "exec_stmt_raise"
+"""PostgreSQL's function that executes RAISE. Its name does not depend on the language."""
 
 _SQLITE_CODES: Final[Mapping[str, Kind]] = {
     "SQLITE_CONSTRAINT_DATATYPE": "value",
@@ -95,75 +95,81 @@ _SQLITE_CODES: Final[Mapping[str, Kind]] = {
     "SQLITE_TOOBIG": "value",
 }
 _POSTGRESQL_KEYS: Final = re.compile(r"\((.*?)\)\s?=\s?\(", re.DOTALL)
-"""The columns in the details of an error: `Key (tenant, lower(slug))=(…)`."""
+"""The columns in the detail of an error: `Key (tenant, lower(slug))=(…)`."""
 
 _SQLITE_PLACE: Final = re.compile(r"constraint failed: (?:index '(?P<index>.+)'|(?P<names>.+))")
 
 
 Reference: TypeAlias = tuple[ForeignKeyConstraint, tuple[object, ...]]
-"""A foreign key, and the values that its columns were given."""
+"""A foreign key, and the values of its columns."""
 
 
 @dataclass
 class FlushLog:
-    """What a transaction has sent to the database: whose rows, and what they refer to."""
+    """The rows that a transaction flushed, and their references."""
 
     mappers: set[Mapper[Any]] = field(default_factory=set[Mapper[Any]])
     references: set[Reference] = field(default_factory=set[Reference])
     values: set[tuple[Column[Any], object]] = field(default_factory=set[tuple[Column[Any], object]])
-    first: set[str] = field(default_factory=set[str])
-    """Tables of which a taken key means that another was first, and trying again would help."""
-    unseen: bool = False
-    """Whether any taken value may mean so, as what the first one wrote would not be seen."""
+    retry_on_duplicate: set[str] = field(default_factory=set[str])
+    """Tables where a duplicate key means that a concurrent request won: a retry finds its row."""
+    snapshot_isolated: bool = False
+    """Whether the same holds for every unique constraint: the snapshot hides concurrent inserts."""
     removed: "set[Table[Any]]" = field(default_factory=set["Table[Any]"])
-    """The tables from which rows are removed."""
+    """Tables from which rows are removed."""
     names: ClientNames = mapped_names
-    """What the client calls the attributes that it writes."""
+    """Maps attributes to the client's names for them."""
 
     def add(self, rows: Iterable[object]) -> None:
-        """Take note of *rows* before they are sent; nothing is loaded for it."""
+        """Record *rows* before their flush, without loading attributes."""
         for row in rows:
             state = inspect(row, raiseerr=True)
             self.mappers.add(state.mapper)
-            known = {c: state.dict.get(p.key) for p in state.mapper.column_attrs for c in p.columns}
+            attributes = state.mapper.column_attrs
+            values = {c: state.dict.get(p.key) for p in attributes for c in p.columns}
             for table in mapped_tables(state.mapper):
-                self._refer(table, known)
+                self._record_references(table, values)
 
     def remove(self, rows: Iterable[object]) -> None:
-        """Take note of *rows* before they are removed."""
+        """Record *rows* before their removal."""
         for row in rows:
             self.removed |= {*mapped_tables(inspect(row, raiseerr=True).mapper)}
 
     def places(self, mapper: Mapper[Any], *attributes: str) -> set[RequestPlace]:
-        """Return where in its request the client writes *attributes*, those that it does."""
-        places = (self.names(mapper, each) for each in attributes)
+        """Return the places in the request that write *attributes*."""
+        places = (self.names(mapper, attribute) for attribute in attributes)
         return {place for place in places if place}
 
-    def part(self) -> "FlushLog":
-        """Return what is to be written next, which may refer to what was written before."""
+    def fork(self) -> "FlushLog":
+        """Return a log for the next write, which may refer to the rows of this one."""
         return FlushLog(
-            values={*self.values}, first=self.first, unseen=self.unseen, names=self.names
+            values={*self.values},
+            retry_on_duplicate=self.retry_on_duplicate,
+            snapshot_isolated=self.snapshot_isolated,
+            names=self.names,
         )
 
-    def include(self, part: "FlushLog") -> None:
-        """Take note of a *part* that succeeded."""
+    def merge(self, part: "FlushLog") -> None:
+        """Add the log of a successful *part*."""
         self.mappers |= part.mappers
         self.references |= part.references
         self.values |= part.values
         self.removed |= part.removed
 
-    def _refer(self, table: "Table[Any]", values: Mapping[ColumnElement[Any], object]) -> None:
+    def _record_references(
+        self, table: "Table[Any]", values: Mapping[ColumnElement[Any], object]
+    ) -> None:
         self.values |= {(column, values.get(column)) for column in table.primary_key.columns}
         for key in table.foreign_key_constraints:
-            given = tuple(_given(column, values) for column in key.columns)
-            if None not in given:
-                self.references.add((key, given))
+            target = tuple(_known_value(column, values) for column in key.columns)
+            if None not in target:
+                self.references.add((key, target))
 
 
-def _given(column: Column[Any], values: Mapping[ColumnElement[Any], object]) -> object:
-    """Return the value *column* is given, None if only the database knows it.
+def _known_value(column: Column[Any], values: Mapping[ColumnElement[Any], object]) -> object:
+    """Return the value of *column* in a flush. None if only the database knows it.
 
-    That a row refers to a live one need not be said.
+    A missing marker of a soft-delete foreign key counts as False.
     """
     value = values.get(column)
     if isinstance(value, ClauseElement | QueryableAttribute):
@@ -172,13 +178,13 @@ def _given(column: Column[Any], values: Mapping[ColumnElement[Any], object]) -> 
 
 
 def mapped_tables(mapper: Mapper[Any]) -> "list[Table[Any]]":
-    """Return the tables that rows of *mapper* are in: one, or those it inherits too."""
+    """Return the tables of *mapper*, including inherited ones."""
     return [table for table in mapper.tables if isinstance(table, Table)]
 
 
 @dataclass(frozen=True)
 class Violation:
-    """What the database refused, and as far as it says so, where."""
+    """An error of the database, with its location as far as the database reports it."""
 
     kind: Kind
     table: str | None = None
@@ -189,18 +195,18 @@ class Violation:
 
 
 def classify(error: DBAPIError) -> Violation | None:
-    """Return what *error* says of the data or the hour; None for an error of another sort."""
+    """Classify *error*. None if neither the data nor contention caused it."""
     cause = driver_error(error)
     if is_sqlite_locked(cause):
         return Violation("contended")
     if isinstance(name := getattr(cause, "sqlite_errorname", None), str):
-        return _of_sqlite(name, str(cause))
+        return _sqlite_violation(name, str(cause))
     function = getattr(cause, "server_source_function", None)
-    if (kind := _of_postgresql(sqlstate_of(cause), function)) is None:
+    if (kind := _postgresql_kind(sqlstate_of(cause), function)) is None:
         return None
     column, detail = getattr(cause, "column_name", None), getattr(cause, "detail", None)
     constraint = getattr(cause, "constraint_name", None)
-    # A row that no partition takes is a failed check without a name.
+    # A row without a partition is reported as a check without a name.
     has_keys = kind in {"unique", "reference"} or (kind == "check" and not constraint)
     keys = _POSTGRESQL_KEYS.search(detail or "") if has_keys else None
     return Violation(
@@ -212,31 +218,31 @@ def classify(error: DBAPIError) -> Violation | None:
     )
 
 
-def _of_postgresql(state: str, function: str | None) -> Kind | None:
-    if function == _RAISED and state not in _SQLSTATES:
+def _postgresql_kind(state: str, function: str | None) -> Kind | None:
+    if function == _RAISE_FUNCTION and state not in _SQLSTATES:
         return "refused"
     return _SQLSTATES.get(state) or _CLASSES.get(state[:2])
 
 
 def original_error(error: DBAPIError) -> DBAPIError:
-    """Return the error that led to *error*, which says that a savepoint went with it."""
+    """Return the cause of *error* if that is only a failed rollback to a savepoint."""
     is_late = (error.statement or "").startswith("ROLLBACK TO SAVEPOINT")
     cause = error.__context__ if is_late else None
     return cause if isinstance(cause, DBAPIError) else error
 
 
 def absent_tables(error: DBAPIError, tables: "Iterable[Table[Any]]") -> Collection[str]:
-    """Return the names of the *tables* that do not exist, according to *error*."""
+    """Return the names of the *tables* that do not exist according to *error*."""
     cause = driver_error(error)
     text = str(cause)
     if getattr(cause, "sqlstate", None) != "42P01" and not text.startswith("no such table"):
         return ()
-    names = {each.fullname for each in tables}
-    return [each for each in names if re.search(rf"(?<!\w){re.escape(each)}(?!\w)", text)]
+    names = {table.fullname for table in tables}
+    return [name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)]
 
 
-def _of_sqlite(name: str, message: str) -> Violation | None:
-    if message == "FOREIGN KEY constraint failed":  # RESTRICT has the code of a trigger
+def _sqlite_violation(name: str, message: str) -> Violation | None:
+    if message == "FOREIGN KEY constraint failed":  # RESTRICT shares its code with triggers
         return Violation("reference")
     if (kind := _SQLITE_CODES.get(name)) is None:
         return Violation("refused") if name.startswith("SQLITE_CONSTRAINT") else None
@@ -245,49 +251,53 @@ def _of_sqlite(name: str, message: str) -> Violation | None:
         return Violation(kind, constraint=place["names"] if place else None)
     if place["index"]:
         return Violation(kind, constraint=place["index"])
-    names = [each.rpartition(".") for each in place["names"].split(", ")]
+    names = [name.rpartition(".") for name in place["names"].split(", ")]
     return Violation(
         kind, table=names[0][0], columns=quote_identifiers(*(column for _, _, column in names))
     )
 
 
 def problem_of_kind(kind: Kind, places: Collection[RequestPlace]) -> Problem:
-    """Return what to tell the client, with *places* in its request to blame."""
+    """Return the problem for an error of this *kind* at *places* in the request."""
     match kind:
         case "unique":
-            return Conflict("The value is taken.", errors=_faults(places, *_TAKEN))
+            return Conflict("The value is taken.", errors=_error_details(places, *_NOT_UNIQUE))
         case "reference":
             return reference_not_found(places)
         case "not_null":
-            return UnprocessableContent(_NULL[1], errors=_faults(places, *_NULL))
+            return UnprocessableContent(
+                _NOT_NULLABLE[1], errors=_error_details(places, *_NOT_NULLABLE)
+            )
         case "check":
-            return UnprocessableContent(_FORBIDDEN[1], errors=_faults(places, *_FORBIDDEN))
+            return UnprocessableContent(
+                _CHECK_FAILED[1], errors=_error_details(places, *_CHECK_FAILED)
+            )
         case _:
-            return _PLACELESS[kind]()
+            return _PROBLEMS[kind]()
 
 
 def reference_not_found(places: Collection[RequestPlace]) -> UnprocessableContent:
-    """Return what to tell a client that refers to no row in *places*."""
-    return UnprocessableContent(_MISSING[1], errors=_faults(places, *_MISSING))
+    """Return the problem for references to missing rows at *places* in the request."""
+    return UnprocessableContent(_NO_SUCH_ROW[1], errors=_error_details(places, *_NO_SUCH_ROW))
 
 
 def circular_removal(written: FlushLog) -> Problem | None:
-    """Return what to tell a client who removes rows that refer to each other; None if none does."""
+    """Return the problem for rows in a reference cycle. None if the transaction removes none."""
     return problem_of_kind("referred", ()) if written.removed else None
 
 
 def refused_by_trigger() -> RefusedByDatabase:
-    """Return what to tell a client whose change a rule of the database refuses."""
+    """Return the problem for a change that a trigger or rule of the database rejects."""
     return RefusedByDatabase("A rule of the database refuses this.")
 
 
 def serialization_conflict() -> ServiceUnavailable:
-    """Return what to tell a client that was in the way of others, again and again."""
+    """Return the 503 for a transaction that lost to concurrent ones. It may be retried."""
     text = "Others were changing the same rows."
     return ServiceUnavailable(text, headers={"Retry-After": "1"}, again=True)
 
 
-_PLACELESS: Final[Mapping[Kind, Callable[[], Problem]]] = {
+_PROBLEMS: Final[Mapping[Kind, Callable[[], Problem]]] = {
     "busy": database_unavailable,
     "contended": serialization_conflict,
     "forbidden": lambda: problem_for_status(403)("The database does not permit this."),
@@ -295,91 +305,97 @@ _PLACELESS: Final[Mapping[Kind, Callable[[], Problem]]] = {
     "refused": refused_by_trigger,
     "value": lambda: UnprocessableContent("The database cannot hold a value that was sent."),
 }
-"""The problems that no place in a request is to blame for."""
+"""Problems without a place in the request."""
 
-_TAKEN: Final = ("not_unique", "Another row has this value.")
-_MISSING: Final = ("reference_not_found", "There is no row with this key.")
-_NULL: Final = ("not_nullable", "This must have a value.")
-_FORBIDDEN: Final = (
+_NOT_UNIQUE: Final = ("not_unique", "Another row has this value.")
+_NO_SUCH_ROW: Final = ("reference_not_found", "There is no row with this key.")
+_NOT_NULLABLE: Final = ("not_nullable", "This must have a value.")
+_CHECK_FAILED: Final = (
     "check_failed",
     "The values do not fit together, or with this resource.",
 )
 
 
-def _faults(places: Iterable[RequestPlace], code: str, detail: str) -> list[ErrorDetail]:
-    return [ErrorDetail(code=code, detail=detail, **dict([each])) for each in sorted(places)]
+def _error_details(places: Iterable[RequestPlace], code: str, detail: str) -> list[ErrorDetail]:
+    return [ErrorDetail(code=code, detail=detail, **dict([place])) for place in sorted(places)]
 
 
-_PLACED: Final = {"unique", "reference", "not_null", "check"}
-"""The kinds of errors that columns are to blame for."""
+_COLUMN_KINDS: Final = {"unique", "reference", "not_null", "check"}
+"""Kinds of errors that are attributed to columns."""
 
 
-def is_placed(found: Violation, verb: str) -> bool:
-    """Tell whether columns are to blame for *found*: of a DELETE, no value is wrong."""
-    return found.kind in _PLACED and verb != "DELETE"
+def has_columns(violation: Violation, verb: str) -> bool:
+    """Return whether columns cause *violation*. False for a DELETE, which sends no values."""
+    return violation.kind in _COLUMN_KINDS and verb != "DELETE"
 
 
 def tables_of(written: FlushLog) -> "set[Table[Any]]":
-    """Return the tables that have the rows which were *written*."""
+    """Return the tables of the *written* rows."""
     return {table for mapper in written.mappers for table in mapped_tables(mapper)}
 
 
-def columns_of(found: Violation, tables: "Iterable[Table[Any]]") -> Collection[Column[Any]] | None:
-    """Return the columns that *found* is about; None where only the database knows."""
-    near = [each for each in tables if found.table in {None, each.name}]
-    own = [each for each in near if each.schema == found.schema] or near
-    columns = {column for table in own for column in mentioned_columns(table, found.columns)}
-    if columns or not found.constraint:
+def columns_of(
+    violation: Violation, tables: "Iterable[Table[Any]]"
+) -> Collection[Column[Any]] | None:
+    """Return the columns of *violation*. None if only the database's catalog knows them."""
+    candidates = [table for table in tables if violation.table in {None, table.name}]
+    own = [table for table in candidates if table.schema == violation.schema] or candidates
+    columns = {column for table in own for column in mentioned_columns(table, violation.columns)}
+    if columns or not violation.constraint:
         return columns if own else None
-    known = [constraint_columns(each, found.constraint) for each in own]
-    named = [each for each in known if each is not None]
-    return {column for each in named for column in each} if named else None
+    results = [constraint_columns(table, violation.constraint) for table in own]
+    matches = [result for result in results if result is not None]
+    return {column for match in matches for column in match} if matches else None
 
 
 def kind_of(
-    found: Violation, columns: Collection[Column[Any]], written: FlushLog, verb: str
+    violation: Violation, columns: Collection[Column[Any]], written: FlushLog, verb: str
 ) -> Kind:
-    """Return the kind of *found*: a reference may be broken from either end.
+    """Return the kind of *violation*, with "referred" for the referenced end of a foreign key.
 
-    *verb* is that of the statement which failed, empty where it was the commit.
+    *verb* is the first word of the failed statement. It is empty for a commit.
     """
-    match found.kind:
-        case kind if kind in _PLACED and verb == "DELETE":
-            return "referred"  # no value of the row is wrong, but one of a row that refers to it
+    match violation.kind:
+        case kind if kind in _COLUMN_KINDS and verb == "DELETE":
+            return "referred"  # another row refers to the removed one
         case "reference":
             is_gone = verb != "INSERT" and not columns
-            return "referred" if is_gone or _is_referred(found, columns) else "reference"
-        case "not_null" if verb == "UPDATE" and _is_left(found, written):
+            return "referred" if is_gone or _is_parent_key(violation, columns) else "reference"
+        case "not_null" if verb == "UPDATE" and _clears_reference(violation, written):
             return "referred"
         case kind:
             return kind
 
 
-def _is_referred(found: Violation, columns: Collection[Column[Any]]) -> bool:
-    """Tell whether *columns* are those that a row of the same table refers to."""
-    names = {each.lower() for each in column_identifiers(found.columns)}
+def _is_parent_key(violation: Violation, columns: Collection[Column[Any]]) -> bool:
+    """Return whether *columns* are the target of a foreign key within one table."""
+    names = {name.lower() for name in column_identifiers(violation.columns)}
     tables = {column.table for column in columns}
     keys = [key for table in tables for key in table.foreign_key_constraints]
-    own = [{each.name.lower() for each in key.columns} for key in keys]
+    own = [{column.name.lower() for column in key.columns} for key in keys]
     others = [
-        {each.column.name.lower() for each in key.elements}
+        {element.column.name.lower() for element in key.elements}
         for key in keys
         if key.referred_table in tables
     ]
     return names not in own and names in others
 
 
-def _is_left(found: Violation, written: FlushLog) -> bool:
-    """Tell whether a column was to be cleared since the row that it refers to is removed."""
-    tables = {table for each in written.removed for table in each.metadata.tables.values()}
+def _clears_reference(violation: Violation, written: FlushLog) -> bool:
+    """Return whether an UPDATE cleared a reference to a row that the transaction removes."""
+    metadata = {table.metadata for table in written.removed}
+    tables = {table for registry in metadata for table in registry.tables.values()}
     columns = (
-        c for t in tables if t.name == found.table for c in mentioned_columns(t, found.columns)
+        c
+        for t in tables
+        if t.name == violation.table
+        for c in mentioned_columns(t, violation.columns)
     )
     return any(key.column.table in written.removed for c in columns for key in c.foreign_keys)
 
 
 def affected_places(columns: Iterable[Column[Any]], written: FlushLog) -> set[RequestPlace]:
-    """Return where in its request the client wrote what is in *columns*."""
+    """Return the places in the request that write *columns*."""
     return {
         place
         for column in columns
@@ -390,11 +406,11 @@ def affected_places(columns: Iterable[Column[Any]], written: FlushLog) -> set[Re
     }
 
 
-def lost_race(found: Violation, written: FlushLog) -> bool:
-    """Tell whether *found* is a value that another took first, and that will now be found."""
-    by_another = written.unseen or any(
-        {*(columns_of(found, [table]) or ())} == {*table.primary_key.columns}
+def lost_race(violation: Violation, written: FlushLog) -> bool:
+    """Return whether a concurrent request inserted the same value first, and a retry sees it."""
+    may_see_winner = written.snapshot_isolated or any(
+        {*(columns_of(violation, [table]) or ())} == {*table.primary_key.columns}
         for table in tables_of(written)
-        if table.name in written.first
+        if table.name in written.retry_on_duplicate
     )
-    return found.kind == "unique" and by_another
+    return violation.kind == "unique" and may_see_winner

@@ -1,7 +1,7 @@
-"""Sessions that an application makes itself, in the place of `get_db`.
+"""Sessions that an application creates itself, instead of `get_db`.
 
-They are committed before the answer, and their errors are explained to clients. What depends on the
-connection is for the application to set up: transactions that only read, foreign keys of SQLite.
+Brickwork commits them before the response, and translates their errors. The application sets up
+their connections: read-only transactions, or foreign keys on SQLite.
 """
 
 import asyncio
@@ -45,23 +45,23 @@ from brickwork.database.urls import url_without_password
 from brickwork.problems import Problem, ServiceUnavailable
 from brickwork.schemas.names import request_names
 
-_ADOPTED: Final = "brickwork.sessions"
-"""The key in a request's scope of the sessions that are not ours."""
+_SCOPE_KEY: Final = "brickwork.sessions"
+"""Scope key of the application's sessions of a request."""
 
-_BELOW: Final = "sqlalchemy.util.concurrency"
-"""The module of SQLAlchemy that waits for drivers."""
+_DRIVER_MODULE: Final = "sqlalchemy.util.concurrency"
+"""The module of SQLAlchemy that awaits the drivers."""
 
 _GRACE: Final = 2.0
-"""The seconds in which a connection that is lost has to be closed."""
+"""Seconds that closing a lost connection may take."""
 
 _availabilities: Final = WeakKeyDictionary[Engine, Availability]()
 
 
-class Adopted:
-    """A session of the application's, for one request."""
+class AdoptedSession:
+    """A session of the application, for one request."""
 
     def __init__(self, session: AsyncSession, scope: Scope) -> None:
-        """Note from now on what *session* writes."""
+        """Record the rows that *session* flushes from now on."""
         self._session = session
         self._availability = _availability_of(session)
         self.written = FlushLog(names=request_names(scope))
@@ -75,14 +75,14 @@ class Adopted:
         )
 
     async def commit(self) -> None:
-        """Commit what the session has written."""
+        """Commit the session."""
         await self._session.commit()
         if self._availability.outages and "begun" in self._session.info:
             readonly = not self._session.info["writes"]
             self._availability.end(readonly=readonly, wrote=bool(self.written.mappers))
 
     async def rollback(self, error: BaseException) -> None:
-        """Undo what is not committed, since *error* was raised; close a connection that is lost."""
+        """Roll back because of *error*, or close the connection if it is lost."""
         if not is_connection_lost(driver_error(error), readonly=False):
             await self._session.rollback()
             return
@@ -90,11 +90,11 @@ class Adopted:
             async with asyncio.timeout(_GRACE):
                 await self._session.invalidate()
 
-    def refusal(
+    def outage_problem(
         self, error: BaseException, outage: Outage, *, again: bool = False
     ) -> ServiceUnavailable:
-        """Return what to tell a client who is refused for *error*; log that the *outage* began."""
-        cause = error if str(error) else TimeoutError("no answer in the time of the driver")
+        """Log the *outage* that *error* indicates, and return its 503."""
+        cause = error if str(error) else TimeoutError("no answer within the driver's timeout")
         readonly = not self._session.info["writes"]
         self._availability.begin(outage, cause, readonly=readonly)
         return database_unavailable(again=again)
@@ -102,9 +102,9 @@ class Adopted:
     async def explain(
         self, error: DBAPIError, written: FlushLog, session: AsyncSession | None = None
     ) -> Problem | None:
-        """Return what *error* is to the client who sent what was *written*; None if it is a bug.
+        """Translate *error* to the problem that the client receives. None if it is a bug.
 
-        *session* is one whose transaction goes on after the error; without it, a new one is used.
+        *session* queries the database about the error. The default is a new session.
         """
         error = original_error(error)
         cause = driver_error(error)
@@ -115,74 +115,76 @@ class Adopted:
             outage = UNREACHABLE
         if outage:
             again = lost and outage is UNREACHABLE and error.statement is not None
-            return self.refusal(cause, outage, again=again)
-        other: Any = nullcontext(session) if session else AsyncSession(self._session.bind)
-        async with other as looking:
-            return await problem_from_error(error, written, looking)
+            return self.outage_problem(cause, outage, again=again)
+        context: Any = nullcontext(session) if session else AsyncSession(self._session.bind)
+        async with context as lookup:
+            return await problem_from_error(error, written, lookup)
 
 
 def adopt_session(session: object, scope: Scope) -> None:
-    """Have a *session* that is not ours committed with the request of *scope*.
+    """Register a *session* of the application, to commit it with the request of *scope*.
 
     Raises `TypeError` for a session that is not asynchronous.
     """
     if not isinstance(session, AsyncSession):
         raise TypeError(f"The session is a {type(session).__name__}: make it an AsyncSession.")
-    known: list[Adopted] = scope.setdefault(_ADOPTED, [])
-    if not is_own_session(session) and session.info.get("database") not in known:
-        known.append(Adopted(session, scope))
+    sessions: list[AdoptedSession] = scope.setdefault(_SCOPE_KEY, [])
+    if not is_own_session(session) and session.info.get("database") not in sessions:
+        sessions.append(AdoptedSession(session, scope))
 
 
 @asynccontextmanager
 async def commit_adopted(scope: Scope) -> AsyncGenerator[None]:
-    """Commit the sessions of the request of *scope* that are not ours at the end of the block."""
+    """Commit the application's sessions of this request at the end of the block."""
     yield
-    for adopted in scope.get(_ADOPTED, ()):
-        await adopted.commit()
+    for session in scope.get(_SCOPE_KEY, ()):
+        await session.commit()
 
 
 @asynccontextmanager
 async def translate_errors(scope: Scope) -> AsyncGenerator[None]:
-    """Raise an error of a session that is not ours as the `Problem` it is to a client."""
-    scope.pop(_ADOPTED, None)
+    """Translate errors of the application's sessions to a `Problem`."""
+    scope.pop(_SCOPE_KEY, None)
     try:
         yield
     except Exception as error:
-        known: list[Adopted] = scope.get(_ADOPTED, [])
-        for adopted in known:
-            await adopted.rollback(error)
-        if known and (problem := await _problem(error, known[0])):
+        sessions: list[AdoptedSession] = scope.get(_SCOPE_KEY, [])
+        for session in sessions:
+            await session.rollback(error)
+        if sessions and (problem := await _problem_from_exception(error, sessions[0])):
             raise problem from error
         raise
 
 
-async def _problem(error: Exception, adopted: Adopted) -> Problem | None:
+async def _problem_from_exception(error: Exception, session: AdoptedSession) -> Problem | None:
     match error:
         case DBAPIError():
-            return await adopted.explain(error, adopted.written)
+            return await session.explain(error, session.written)
         case StaleDataError():
             return serialization_conflict()
         case CircularDependencyError():
-            return circular_removal(adopted.written)
+            return circular_removal(session.written)
         case PoolTimeout():
-            return adopted.refusal(error, EXHAUSTED)
-        case OSError() if _is_of_driver(error):  # which SQLAlchemy passes on as it is
-            return adopted.refusal(error, classify_outage(error, readonly=False) or UNREACHABLE)
+            return session.outage_problem(error, EXHAUSTED)
+        case OSError() if _is_driver_error(error):  # SQLAlchemy does not wrap it
+            return session.outage_problem(
+                error, classify_outage(error, readonly=False) or UNREACHABLE
+            )
         case _:
             return None
 
 
-def _is_of_driver(error: BaseException) -> bool:
-    """Tell whether *error* was raised below SQLAlchemy, and not by the application's own work."""
+def _is_driver_error(error: BaseException) -> bool:
+    """Return whether a driver below SQLAlchemy raised *error*, and not the application itself."""
     frames = traceback.walk_tb(error.__traceback__)
-    return any(frame.f_globals.get("__name__") == _BELOW for frame, _ in frames)
+    return any(frame.f_globals.get("__name__") == _DRIVER_MODULE for frame, _ in frames)
 
 
 def _availability_of(session: AsyncSession) -> Availability:
-    """Return the availability of the database of *session*, one for each engine."""
+    """Return the availability of the session's database. There is one for each engine."""
     try:
         engine = session.get_bind().engine
-    except SQLAlchemyError:  # the models have engines of their own
+    except SQLAlchemyError:  # each model has an engine of its own
         return Availability("of the session", is_file=False)
     if engine not in _availabilities:
         is_file = engine.dialect.name == "sqlite"

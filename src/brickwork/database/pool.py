@@ -1,7 +1,7 @@
-"""Connections, first come first served, and all by one deadline.
+"""First-come, first-served connection pool with one deadline.
 
-SQLAlchemy's own pool lets whoever comes now take the connection that another was just woken for:
-under load some wait ten times as long as others, and a few until they are refused.
+In SQLAlchemy's own pool, a new request can take the connection that a waiting one was woken for.
+Under load some requests wait ten times as long as others, and a few time out.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ T = TypeVar("T")
 
 
 class ConnectTimeout(PoolTimeout):
-    """No connection was made in time, where the pool had room for one."""
+    """A timeout of opening a connection, in a pool that is not full."""
 
 
 class FairQueue(AsyncAdaptedQueue[T]):
-    """A queue whose items are handed to those who wait, in the order they came."""
+    """A queue that hands items to waiting callers in the order of their arrival."""
 
-    def __init__(self, maxsize: int = 0, use_lifo: bool = False) -> None:  # noqa: FBT001, FBT002 — the pool calls it so
-        """Hold *maxsize* items at most; the one that was put first is the first to be taken."""
+    def __init__(self, maxsize: int = 0, use_lifo: bool = False) -> None:  # noqa: FBT001, FBT002 — SQLAlchemy's signature
+        """Create a FIFO queue of at most *maxsize* items."""
         super().__init__(maxsize, use_lifo)
         self._items: deque[T] = deque()
         self._waiting: deque[asyncio.Future[T | None]] = deque()
@@ -45,8 +45,8 @@ class FairQueue(AsyncAdaptedQueue[T]):
     def qsize(self) -> int:
         return len(self._items)
 
-    def first(self) -> T:
-        """Return the item that is taken next."""
+    def peek(self) -> T:
+        """Return the next item without removing it."""
         return self._items[0]
 
     @override
@@ -58,7 +58,7 @@ class FairQueue(AsyncAdaptedQueue[T]):
         self._items.append(item)
 
     def make_room(self) -> None:
-        """Have the first who waits for an item make one: there is room for it now."""
+        """Wake the first waiting caller to open a connection, because the pool has room."""
         self._wake(None)
 
     def _wake(self, item: T | None) -> bool:
@@ -76,14 +76,17 @@ class FairQueue(AsyncAdaptedQueue[T]):
 
     @override
     def get(self, block: bool = True, timeout: float | None = None) -> T:
-        if self._items or not block:  # where there are items, nobody waits
+        if self._items or not block:  # nobody waits while there are items
             return self.get_nowait()
         if (item := await_(self._wait(timeout))) is None:
             raise Empty
         return item
 
-    async def turn(self, timeout: float | None) -> None:  # noqa: ASYNC109 — that of the pool
-        """Wait in line for an item, which then is the first, or for room; raises `Empty`."""
+    async def wait_turn(self, timeout: float | None) -> None:  # noqa: ASYNC109 — SQLAlchemy's parameter
+        """Wait for an item, which `get_nowait` then returns, or for room in the pool.
+
+        Raises `Empty` after *timeout* seconds.
+        """
         if (item := await self._wait(timeout)) is not None:
             self._items.appendleft(item)
 
@@ -94,7 +97,7 @@ class FairQueue(AsyncAdaptedQueue[T]):
             async with asyncio.timeout(timeout):
                 return await turn
         except (TimeoutError, asyncio.CancelledError) as end:
-            if turn.done() and not turn.cancelled():  # it came in the moment it was given up
+            if turn.done() and not turn.cancelled():  # the item arrived during the timeout
                 item = turn.result()
                 if item is None:
                     self.make_room()
@@ -107,9 +110,9 @@ class FairQueue(AsyncAdaptedQueue[T]):
 
 
 class FairPool(AsyncAdaptedQueuePool):
-    """A pool of SQLAlchemy's with that queue; its timeout bounds waiting and connecting together.
+    """A SQLAlchemy pool with a `FairQueue`, and one timeout for waiting and connecting.
 
-    A connection that the server has closed is replaced before it is lent.
+    It replaces a connection that the server has closed before lending it.
     """
 
     _queue_class = FairQueue[ConnectionPoolEntry]
@@ -119,25 +122,28 @@ class FairPool(AsyncAdaptedQueuePool):
         return self.lend_now() if self.is_ready() else await_(self.lend())
 
     def is_ready(self) -> bool:
-        """Tell whether there is a connection to lend at once; that holds until something waits."""
+        """Return whether a connection can be lent without waiting. Valid until the next await."""
         queue = cast("FairQueue[ConnectionPoolEntry]", self._pool)
-        return not queue.empty() and not self._is_spent(queue.first())
+        return not queue.empty() and not self._needs_replacement(queue.peek())
 
     def lend_now(self) -> PoolProxiedConnection:
-        """Return a connection, where the pool is ready."""
+        """Return a connection of a pool that is ready."""
         return super().connect()
 
     async def lend(self) -> PoolProxiedConnection:
-        """Return a connection, which may have to be waited for or opened.
+        """Wait for a connection, or open one.
 
-        Raises `sqlalchemy.exc.TimeoutError`; `ConnectTimeout` if one could not be opened in time.
+        Raises:
+            sqlalchemy.exc.TimeoutError: All connections stayed in use.
+            ConnectTimeout: A connection could not be opened in time.
+
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout
         queue = cast("FairQueue[ConnectionPoolEntry]", self._pool)
         while queue.empty() and self._overflow >= self._max_overflow:
             try:
-                await queue.turn(deadline - loop.time())
+                await queue.wait_turn(deadline - loop.time())
             except Empty as error:
                 text = f"all {self.size()} were in use for {self._timeout:g} s"
                 raise PoolTimeout(text) from error
@@ -145,13 +151,13 @@ class FairPool(AsyncAdaptedQueuePool):
             return self.lend_now()
         try:
             async with asyncio.timeout_at(deadline):
-                lent: PoolProxiedConnection = await greenlet_spawn(self.lend_now)
+                connection: PoolProxiedConnection = await greenlet_spawn(self.lend_now)
         except TimeoutError as error:
             raise ConnectTimeout(f"no connection in {self._timeout:g} s") from error
-        return lent
+        return connection
 
-    def distrust(self) -> None:
-        """Have all connections replaced before they are lent, those that are in use included."""
+    def invalidate_all(self) -> None:
+        """Replace all connections before they are lent again, including those in use."""
         self._invalidate_time = time.time()
 
     @override
@@ -167,13 +173,13 @@ class FairPool(AsyncAdaptedQueuePool):
         cast("FairQueue[ConnectionPoolEntry]", self._pool).make_room()
         return done
 
-    def _is_spent(self, entry: ConnectionPoolEntry) -> bool:
-        """Tell whether *entry* has no connection, or one that is replaced before it is lent."""
+    def _needs_replacement(self, entry: ConnectionPoolEntry) -> bool:
+        """Return whether *entry* has no connection, or one to replace before it is lent."""
         record: Any = entry
         return record._is_hard_or_soft_invalidated() or _is_closed(entry)  # noqa: SLF001
 
 
 def _is_closed(entry: ConnectionPoolEntry) -> bool:
-    """Tell whether the driver knows that the server has closed the connection."""
+    """Return whether the driver knows that the server has closed the connection."""
     is_closed = getattr(entry.driver_connection, "is_closed", None)
     return bool(is_closed and is_closed())

@@ -1,4 +1,4 @@
-"""Retries: a unit of work that others were in the way of is carried out again, as a whole."""
+"""Retries of a whole unit of work after conflicts."""
 
 import asyncio
 import random
@@ -11,8 +11,8 @@ from brickwork.problems import Problem, ServiceUnavailable
 
 T = TypeVar("T")
 
-PATIENCE: Final = 5.0
-"""For how many seconds the work of a request is begun anew, at most."""
+MAX_SECONDS: Final = 5.0
+"""Seconds after which the work of a request is not retried any more."""
 
 _ATTEMPTS: Final = 8
 _PAUSE: Final = 0.01  # seconds, doubled with each attempt
@@ -22,26 +22,33 @@ async def with_retries(
     work: Callable[[], Awaitable[T]],
     database: Database | None,
     *,
-    patience: float | None = None,
-    again: Callable[[], bool] = lambda: True,
+    max_seconds: float | None = None,
+    may_retry: Callable[[], bool] = lambda: True,
 ) -> T:
-    """Return what *work* returns; where others were in its way, what another attempt does.
+    """Run *work*, and retry it after a `Problem` with the flag `again`.
 
-    *work* is a whole transaction. It is begun anew as long as its problem says so, *again* allows
-    it, and not after *patience* seconds, or those that a request waits for *database*, which
-    counts. Raises the last problem.
+    Args:
+        work: A function that runs a whole transaction.
+        database: The database whose counter `retries` is incremented.
+        max_seconds: Seconds after which *work* is not retried. The default is the timeout of
+            *database*, at most `MAX_SECONDS`.
+        may_retry: Returns False to prevent a retry.
+
+    Raises:
+        Problem: The problem of the last attempt.
+
     """
-    if patience is None:
-        patience = min(PATIENCE, database.timeout) if database else PATIENCE
+    if max_seconds is None:
+        max_seconds = min(MAX_SECONDS, database.timeout) if database else MAX_SECONDS
     begun, attempt = time.monotonic(), 1
     while True:
         try:
             return await work()
         except Problem as problem:
-            late = time.monotonic() - begun > patience
-            # Who was second finds what the first wrote, or never will.
+            late = time.monotonic() - begun > max_seconds
+            # After a lost race, the first retry finds the winner's row or none does.
             attempts = _ATTEMPTS if isinstance(problem, ServiceUnavailable) else 2
-            if not problem.again or late or attempt >= attempts or not again():
+            if not problem.again or late or attempt >= attempts or not may_retry():
                 raise
         if database:
             database.retries += 1

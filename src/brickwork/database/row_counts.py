@@ -1,7 +1,7 @@
-"""Counts of rows that a flush wrote, against its statements.
+"""Checks of the number of rows that a flush wrote.
 
-A trigger, a rule or a policy of the database may pass over a row and report no error. SQLAlchemy
-notices this of an UPDATE alone, and takes it for the change of another.
+A trigger, a rule or a policy of the database can skip a row without an error. SQLAlchemy notices
+this for an UPDATE only, and reports it as a concurrent change.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,76 +15,81 @@ from brickwork.database.errors import refused_by_trigger
 
 
 def confirm_writes(engine: Engine) -> None:
-    """Have each statement of a flush on *engine* write as many rows as it is given.
+    """Make a flush on *engine* raise if a statement writes fewer rows than it was sent.
 
-    A flush raises `RefusedByDatabase` for a row that is there and was not written, and SQLAlchemy's
-    `StaleDataError` for one that is not there.
+    The flush raises `RefusedByDatabase` for an existing row that was not written, and SQLAlchemy's
+    `StaleDataError` for a missing row.
     """
-    event.listen(engine, "after_cursor_execute", _confirm)
+    event.listen(engine, "after_cursor_execute", _require_full_count)
     if engine.dialect.name == "postgresql":
         event.listen(engine, "do_executemany", _execute_each)
-        # asyncpg counts the rows of one statement, and not those of many.
+        # asyncpg reports no row count for executemany.
         engine.dialect.use_insertmanyvalues_wo_returning = True
 
 
-def _confirm(
+def _require_full_count(
     connection: Connection, cursor: Any, _: str, parameters: Any, context: Any, *__: object
 ) -> None:
-    if not _is_of_flush(context):
+    if not _is_flush_statement(context):
         return
-    if context.isinsert and _count(cursor) < _rows(context, parameters):
+    if context.isinsert and _written_rows(cursor) < _expected_rows(context, parameters):
         raise refused_by_trigger()
-    if (context.isupdate or context.isdelete) and _is_counted(context):
-        expected = _rows(context, parameters)
-        if _count(cursor) < expected:
-            left = len([*_there(connection, context)])
-            if left == expected or (left and context.isdelete):
+    if (context.isupdate or context.isdelete) and _has_row_count(context):
+        expected = _expected_rows(context, parameters)
+        if _written_rows(cursor) < expected:
+            remaining = len([*_matching_rows(connection, context)])
+            if remaining == expected or (remaining and context.isdelete):
                 raise refused_by_trigger()
             raise StaleDataError("A row was neither changed nor removed.")
 
 
 def _execute_each(cursor: Any, statement: str, parameters: Sequence[Any], context: Any) -> bool:
-    """Execute *statement* with each of *parameters*, and tell SQLAlchemy that this was done."""
-    if not _is_of_flush(context) or context.isinsert:
+    """Execute *statement* with each of *parameters*. False leaves it to SQLAlchemy."""
+    if not _is_flush_statement(context) or context.isinsert:
         return False
-    for index, each in enumerate(parameters):
-        cursor.execute(statement, each)
+    for index, values in enumerate(parameters):
+        cursor.execute(statement, values)
         if cursor.rowcount == 0:
-            if [*_there(context.root_connection, context, index)]:
+            if [*_matching_rows(context.root_connection, context, index)]:
                 raise refused_by_trigger()
             raise StaleDataError("A row was neither changed nor removed.")
     return True
 
 
-def _there(connection: Connection, context: Any, index: int | None = None) -> Iterator[object]:
-    """Yield something for each row that the statement finds, or would with *index* parameters."""
-    there = select(literal(1)).where(context.compiled.statement.whereclause)
-    every = context.compiled_parameters
-    for each in every if index is None else [every[index]]:
-        yield from connection.execute(there, each)
+def _matching_rows(
+    connection: Connection, context: Any, index: int | None = None
+) -> Iterator[object]:
+    """Yield a value for each row that matches the WHERE clause of the statement.
+
+    *index* selects one set of parameters. None selects all.
+    """
+    statement = select(literal(1)).where(context.compiled.statement.whereclause)
+    parameters = context.compiled_parameters
+    for values in parameters if index is None else [parameters[index]]:
+        yield from connection.execute(statement, values)
 
 
-def _is_counted(context: Any) -> bool:
-    """Tell whether the driver counts the rows; else those of each execution were counted before."""
+def _has_row_count(context: Any) -> bool:
+    """Return whether the driver reports a row count. False if `_execute_each` has checked it."""
     is_one = context.execute_style is not ExecuteStyle.EXECUTEMANY
     return is_one or context.dialect.supports_sane_multi_rowcount
 
 
-def _rows(context: Any, parameters: Sequence[Any]) -> int:
-    """Return how many rows *parameters* are for."""
+def _expected_rows(context: Any, parameters: Sequence[Any]) -> int:
+    """Return the number of rows that *parameters* stand for."""
     if context.execute_style is ExecuteStyle.EXECUTEMANY:
         return len(parameters)
-    if context.execute_style is ExecuteStyle.INSERTMANYVALUES:  # one after the other
+    if context.execute_style is ExecuteStyle.INSERTMANYVALUES:  # one flat sequence of values
         return len(parameters) // len(context.compiled.positiontup)
     return 1
 
 
-def _is_of_flush(context: Any) -> bool:
-    """Tell whether a flush sends the statement: it has the cache of a mapper."""
+def _is_flush_statement(context: Any) -> bool:
+    """Return whether a flush sends the statement. Only those use the cache of a mapper."""
     return context is not None and "compiled_cache" in context.execution_options
 
 
-def _count(cursor: Any) -> int:
-    """Return how many rows were written, or returned: SQLite counts no others then."""
+def _written_rows(cursor: Any) -> int:
+    """Return the number of written rows. SQLite counts returned rows only for RETURNING."""
     count: int = cursor.rowcount
-    return len(cursor._rows) if count < 0 else count  # noqa: SLF001 — it shows them nowhere else
+    return len(cursor._rows) if count < 0 else count  # noqa: SLF001 — no public attribute has them

@@ -25,7 +25,7 @@ class Token(NamedTuple):
     is_name: bool
 
     def is_word(self, word: str) -> bool:
-        """Tell whether this is *word*, in capital or small letters."""
+        """Return whether this is *word*, ignoring case."""
         return self.text.upper() == word
 
 
@@ -35,35 +35,41 @@ _CLOSE: Final = Token(")", is_name=False)
 
 
 def column_identifiers(sql: str) -> list[str]:
-    """Return the names in an expression of *sql* that may be columns, without quotes.
+    """Return the unquoted names in the expression *sql* that may be columns.
 
-    Functions, types, collations, qualifiers and strings are left out.
+    The result excludes functions, types, collations, qualifiers and strings.
     """
     tokens = [_END, *tokenize(sql), _END]
-    around = zip(tokens, tokens[1:], tokens[2:], strict=False)
-    return [own.text for before, own, after in around if own.is_name and _may_be(before, after)]
+    windows = zip(tokens, tokens[1:], tokens[2:], strict=False)
+    return [
+        token.text
+        for before, token, after in windows
+        if token.is_name and _may_be_column(before, after)
+    ]
 
 
 def tokens_to_sql(tokens: Iterable[Token]) -> str:
     """Return *tokens* as SQL, with every name in quotes."""
-    return " ".join(quote_identifiers(each.text) if each.is_name else each.text for each in tokens)
+    return " ".join(
+        quote_identifiers(token.text) if token.is_name else token.text for token in tokens
+    )
 
 
 def quote_identifiers(*names: str) -> str:
-    """Return *names* as they stand in SQL."""
+    """Return *names* in quotes, separated by commas."""
     return ", ".join('"{}"'.format(name.replace('"', '""')) for name in names)
 
 
-def _may_be(before: Token, after: Token) -> bool:
+def _may_be_column(before: Token, after: Token) -> bool:
     return after.text not in {"(", "."} and before.text.upper() not in {"::", ":", "AS", "COLLATE"}
 
 
 def tokenize(sql: str) -> list[Token]:
     """Return the names and the marks of *sql*, without comments and strings."""
-    return [*_tokens(sql)]
+    return [*_iter_tokens(sql)]
 
 
-def _tokens(sql: str) -> Iterator[Token]:
+def _iter_tokens(sql: str) -> Iterator[Token]:
     for match in _TOKEN.finditer(sql):
         if (quoted := match["quoted"]) is not None:
             yield Token(quoted.replace('""', '"'), is_name=True)
@@ -74,13 +80,13 @@ def _tokens(sql: str) -> Iterator[Token]:
 
 
 def parenthesised_tokens(tokens: Sequence[Token]) -> list[Token]:
-    """Return what is inside the first pair of parentheses in *tokens*."""
-    depth, found = 0, list[Token]()
-    for each in tokens:
-        depth -= each == _CLOSE
+    """Return the tokens inside the first pair of parentheses."""
+    depth, inner = 0, list[Token]()
+    for token in tokens:
+        depth -= token == _CLOSE
         if depth > 0:
-            found.append(each)
-        elif found:
+            inner.append(token)
+        elif inner:
             break
-        depth += each == _OPEN
-    return found
+        depth += token == _OPEN
+    return inner

@@ -1,4 +1,4 @@
-"""Text in SQL: its order and what is found in it, the same on every database."""
+"""Text comparison and search, identical on every database."""
 
 from typing import Any, Final
 
@@ -10,72 +10,72 @@ from typing_extensions import override
 from brickwork.models.columns import storage_type
 
 LOWER_FUNCTION: Final = "brickwork_lower"
-"""The SQL function that lowers more than ASCII on SQLite; each connection is given it."""
+"""SQLite function that lowers all of Unicode. Each connection registers it."""
 
 
-class code_point_text(FunctionElement[str]):  # noqa: N801 — SQLAlchemy's functions are in small letters
-    """Text, compared and sorted by code point.
+class code_point_text(FunctionElement[str]):  # noqa: N801 — SQLAlchemy's functions are in lower case
+    """Text that is compared and sorted by code point.
 
-    Where the database's collation decides, a list has another order on every machine.
+    The order of the database's collation would depend on its machine.
     """
 
     type = String()
     inherit_cache = True
 
 
-_BY_CODE_POINT: Final = 'COLLATE "C"'
+_C_COLLATION: Final = 'COLLATE "C"'
 
 
 def c_collation(*columns: str) -> dict[str, str]:
-    """Return the `postgresql_ops` of an index that has these *columns* of text by code point.
+    """Return the `postgresql_ops` of an index that sorts text *columns* by code point.
 
-    `Index("ix_articles_title", "title", "id", postgresql_ops=c_collation("title"))`: with it a list
-    that is sorted by title is quick. (It says the collation where an operator class may stand.)
+    `Index("ix_articles_title", "title", "id", postgresql_ops=c_collation("title"))` serves lists
+    that are sorted by title. The collation takes the place of an operator class.
     """
-    return dict.fromkeys(columns, _BY_CODE_POINT)
+    return dict.fromkeys(columns, _C_COLLATION)
 
 
 def uses_c_collation(index: Index, column: str) -> bool:
-    """Tell whether *index* has *column* by code point."""
-    return bool(index.dialect_options["postgresql"]["ops"].get(column) == _BY_CODE_POINT)
+    """Return whether *index* sorts *column* by code point."""
+    return bool(index.dialect_options["postgresql"]["ops"].get(column) == _C_COLLATION)
 
 
 def comparable(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return *column* as every database compares and sorts it alike."""
+    """Return *column* in a form that every database compares and sorts identically."""
     return code_point_text(column) if isinstance(storage_type(column.type), String) else column
 
 
 class _Match(FunctionElement[bool]):
-    """Tells whether a column has a text in it; `%` and `_` are letters like others."""
+    """A condition on a text in a column. `%` and `_` have no special meaning."""
 
     type = Boolean()
     inherit_cache = True
 
     def __init__(self, column: ColumnElement[Any], text: str) -> None:
-        """Take *text* as it is, and as a pattern: databases want the one or the other."""
+        """Bind *text* itself and its LIKE pattern. Each database uses one of them."""
         pattern = self.pattern(text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_"))
         super().__init__(column, literal(text), literal(pattern), literal(len(text)))
 
     @staticmethod
     def pattern(escaped: str) -> str:
-        """Return the pattern for LIKE."""
+        """Return the LIKE pattern for *escaped* text."""
         return f"%{escaped}%"
 
 
 class contains(_Match):  # noqa: N801 — as above
-    """Tell whether *column* has *text* in it, in these very letters."""
+    """A case-sensitive substring search."""
 
     inherit_cache = True
 
 
 class icontains(_Match):  # noqa: N801 — as above
-    """Tell whether *column* has *text* in it, in capital or small letters."""
+    """A case-insensitive substring search."""
 
     inherit_cache = True
 
 
 class startswith(_Match):  # noqa: N801 — as above
-    """Tell whether *column* begins with *text*."""
+    """A case-sensitive prefix search."""
 
     inherit_cache = True
 
@@ -85,8 +85,8 @@ class startswith(_Match):  # noqa: N801 — as above
         return f"{escaped}%"
 
 
-def _sql(element: FunctionElement[Any], compiler: SQLCompiler, form: str, **options: Any) -> str:
-    """Return *form* with the column, the text, its pattern and its length where it names them."""
+def _render(element: FunctionElement[Any], compiler: SQLCompiler, form: str, **options: Any) -> str:
+    """Fill in the column, the text, its pattern and its length in the SQL template *form*."""
     names = ("{column}", "{text}", "{pattern}", "{length}")
     for name, clause in zip(names, element.clauses, strict=False):
         if name in form:
@@ -94,29 +94,29 @@ def _sql(element: FunctionElement[Any], compiler: SQLCompiler, form: str, **opti
     return f"({form})"
 
 
-def _compiled(kind: type[FunctionElement[Any]], *, postgresql: str, sqlite: str) -> None:
-    def compiling(form: str) -> Any:
+def _register_sql(kind: type[FunctionElement[Any]], *, postgresql: str, sqlite: str) -> None:
+    def compiler_of(form: str) -> Any:
         def compile_(element: Any, compiler: SQLCompiler, **options: Any) -> str:
-            return _sql(element, compiler, form, **options)
+            return _render(element, compiler, form, **options)
 
         return compile_
 
-    compiles(kind)(compiling(sqlite))
-    compiles(kind, "postgresql")(compiling(postgresql))
+    compiles(kind)(compiler_of(sqlite))
+    compiles(kind, "postgresql")(compiler_of(postgresql))
 
 
-_compiled(code_point_text, postgresql=f"{{column}} {_BY_CODE_POINT}", sqlite="{column}")
-_compiled(
+_register_sql(code_point_text, postgresql=f"{{column}} {_C_COLLATION}", sqlite="{column}")
+_register_sql(
     contains,
     postgresql="{column} LIKE {pattern}",
     sqlite="instr({column}, {text}) > 0",
 )
-_compiled(
+_register_sql(
     icontains,
     postgresql="{column} ILIKE {pattern}",
     sqlite=f"instr({LOWER_FUNCTION}({{column}}), {LOWER_FUNCTION}({{text}})) > 0",
 )
-_compiled(
+_register_sql(
     startswith,
     postgresql='{column} COLLATE "C" LIKE {pattern}',
     sqlite="{column} >= {text} AND substr({column}, 1, {length}) = {text}",

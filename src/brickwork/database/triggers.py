@@ -1,4 +1,4 @@
-"""Triggers of tables: what they write, a statement does not tell."""
+"""Triggers of tables, and the rows that they change."""
 
 import time
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.database.errors import mapped_tables, refused_by_trigger
 
-_GOOD_FOR: Final = 5.0
-"""How many seconds it counts what a database said of its triggers."""
+_CACHE_SECONDS: Final = 5.0
+"""Seconds for which the result of a trigger query is cached."""
 
-QUESTIONS: Final = {
+TRIGGER_QUERIES: Final = {
     "postgresql": text("""
         WITH RECURSIVE own AS (
           SELECT to_regclass(:table)::oid AS oid
@@ -34,58 +34,58 @@ QUESTIONS: Final = {
 
 
 class Triggers:
-    """The tables of a database that have triggers, as it said a few seconds ago."""
+    """A cache of which tables of a database have triggers."""
 
     def __init__(self, engine: Engine) -> None:
-        """Ask nothing yet; *engine* is one of the database."""
+        """Create an empty cache. *engine* determines the dialect."""
         self._known: dict[Table[Any], tuple[float, bool]] = {}
         self._dialect = engine.dialect
 
-    def known(self, table: "Table[Any]") -> bool | None:
-        """Tell whether *table* has a trigger, a rule or the like; None if it has to be asked."""
+    def cached(self, table: "Table[Any]") -> bool | None:
+        """Return whether *table* has a trigger or rule. None if the cache does not know."""
         until, has_any = self._known.get(table, (0.0, None))
         return has_any if time.monotonic() < until else None
 
-    async def on(self, table: "Table[Any]", session: AsyncSession) -> bool:
-        """Tell whether *table* has a trigger, a rule or the like."""
-        if (known := self.known(table)) is not None:
-            return known
+    async def has_any(self, table: "Table[Any]", session: AsyncSession) -> bool:
+        """Return whether *table* has a trigger or rule, from the cache or the database."""
+        if (has_any := self.cached(table)) is not None:
+            return has_any
         name = self._dialect.identifier_preparer.format_table(table)
         values = {"table": name if self._dialect.name == "postgresql" else table.name}
-        found = bool(await session.scalar(QUESTIONS[self._dialect.name], values))
-        self._known[table] = (time.monotonic() + _GOOD_FOR, found)
-        return found
+        has_any = bool(await session.scalar(TRIGGER_QUERIES[self._dialect.name], values))
+        self._known[table] = (time.monotonic() + _CACHE_SECONDS, has_any)
+        return has_any
 
 
-_engines: Final = WeakKeyDictionary[Engine, Triggers]()
+_triggers: Final = WeakKeyDictionary[Engine, Triggers]()
 
 
 def triggers_of(engine: Engine) -> Triggers:
-    """Return the triggers of the database of *engine*."""
-    if engine not in _engines:
-        _engines[engine] = Triggers(engine)
-    return _engines[engine]
+    """Return the trigger cache of *engine*."""
+    if engine not in _triggers:
+        _triggers[engine] = Triggers(engine)
+    return _triggers[engine]
 
 
 async def reload_after_triggers(session: AsyncSession, rows: Sequence[DeclarativeBase]) -> None:
-    """Load *rows*, which were flushed, anew where a trigger may have changed them.
+    """Reload flushed *rows* from tables with triggers.
 
-    Raises `RefusedByDatabase` if one of them is no longer there.
+    Raises `RefusedByDatabase` if a row no longer exists.
     """
     if not rows:
         return
     mapper = inspect(type(rows[0]))
     bind = session.get_bind(mapper)
-    known = triggers_of(bind.engine)
-    if not any([await known.on(each, session) for each in mapped_tables(mapper)]):
+    triggers = triggers_of(bind.engine)
+    if not any([await triggers.has_any(table, session) for table in mapped_tables(mapper)]):
         return
     keys = [mapper.primary_key_from_instance(row) for row in rows]
     for row in rows:
         session.expire(row)
-    same = (
+    conditions = (
         and_(*(column == value for column, value in zip(mapper.primary_key, key, strict=True)))
         for key in keys
     )
-    found = await session.scalars(select(mapper).where(or_(*same)))
-    if len({*found}) < len({*rows}):
+    reloaded = await session.scalars(select(mapper).where(or_(*conditions)))
+    if len({*reloaded}) < len({*rows}):
         raise refused_by_trigger()

@@ -117,14 +117,14 @@ class _FastGet(_FastRead[M]):
         one = self._one_statement(request.statement, request.database.reader.dialect)
         if one is None or (row := await self._fetch_row(request, one, key)) is None:
             return None
-        if row.made is None:
-            row.made = self.body(request.route, self.to_dict(row.row))
-        if row.made is None:
+        if row.body is None:
+            row.body = self.body(request.route, self.to_dict(row.row))
+        if row.body is None:
             return None
-        headers = self._etag_headers(row.row, row.made)
+        headers = self._etag_headers(row.row, row.body)
         if tags and tags == [tag.encode() for tag in headers.values()]:
             return Response(status_code=304, headers=headers)
-        return json_response(row.made, headers)
+        return json_response(row.body, headers)
 
     def _supports(self, tags: Sequence[bytes]) -> bool:
         """Return whether If-None-Match is absent, or one strong tag of a versioned row."""

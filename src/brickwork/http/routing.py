@@ -184,7 +184,7 @@ async def _carried_out(request: Request, handle: _Handler) -> Response:
     return await with_retries(
         attempt,
         database if isinstance(database, Database) else None,
-        again=lambda: not _is_spent(request),
+        may_retry=lambda: not _is_spent(request),
     )
 
 

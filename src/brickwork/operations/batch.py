@@ -209,7 +209,7 @@ class _BatchWrite(Generic[M, Item]):
         that dependencies of the request have made in it.
         """
         session, log = self.resource.session, self._flush_log
-        session.info["written"] = part = log.part()
+        session.info["written"] = part = log.fork()
         try:
             async with session.begin_nested():
                 for row, item in zip(rows, items, strict=True):
@@ -224,7 +224,7 @@ class _BatchWrite(Generic[M, Item]):
             return problem
         finally:
             session.info["written"] = log
-        log.include(part)
+        log.merge(part)
         return None
 
     @property

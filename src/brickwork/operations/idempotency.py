@@ -110,7 +110,7 @@ async def _find_stored(session: AsyncSession, name: str) -> IdempotencyKey | Non
         text = "The first request with this key is still running: retry later."
         raise RequestInProgress(text, headers={"Retry-After": "1"})
     # Another request may have stored the key before this lock. Only READ COMMITTED sees that key.
-    session.info["written"].unseen = isolation_level != "read committed"
+    session.info["written"].snapshot_isolated = isolation_level != "read committed"
     return await session.scalar(statement)
 
 
@@ -118,7 +118,7 @@ def _response_recorder(
     session: AsyncSession, name: str, fingerprint: str
 ) -> Callable[[Response], Awaitable[None]]:
     async def record(response: Response) -> None:
-        session.info["written"].first.add(IdempotencyKey.__tablename__)
+        session.info["written"].retry_on_duplicate.add(IdempotencyKey.__tablename__)
         headers = {k: v for k, v in response.headers.items() if k in _STORED_HEADERS}
         session.add(
             IdempotencyKey(

@@ -325,7 +325,7 @@ async def _upsert_row(  # noqa: PLR0913, PLR0917 — as above
     Of two concurrent requests with one key, the later is retried, and updates the row.
     """
     _reject_other_key(definition, data, parse_key(definition.model, key))
-    resource.session.info["written"].first.add(definition.model.__tablename__)
+    resource.session.info["written"].retry_on_duplicate.add(definition.model.__tablename__)
     row = await _create_row(definition, resource, data, request, response, "")
     response.status_code = 201
     response.headers["Location"] = row_path(request, key)

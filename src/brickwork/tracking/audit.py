@@ -45,7 +45,7 @@ from brickwork.tracking.changes import (
     to_json_value,
 )
 
-_MANY: Final = 500
+_MAX_ROWS: Final = 500
 """How many rows a statement names."""
 
 
@@ -99,7 +99,7 @@ class HistoryQuery(ListQuery[AuditEntry]):
 
 def audit_entries(model: type[DeclarativeBase], *key: object) -> Select[AuditEntry]:
     """Return the entries of all rows of *model* that ever had this *key*."""
-    return select(AuditEntry).where(*_of(AuditEntry, model, *key))
+    return select(AuditEntry).where(*_entry_conditions(AuditEntry, model, *key))
 
 
 def history_statement(row: DeclarativeBase) -> Select[AuditEntry]:
@@ -109,14 +109,14 @@ def history_statement(row: DeclarativeBase) -> Select[AuditEntry]:
     got its key, and those up to the last deletion.
     """
     entries = audit_entries(type(row), *(inspect(row).identity or ()))
-    first = func.coalesce(_first(row).scalar_subquery(), _LOWEST)
+    first = func.coalesce(_latest_key_change(row).scalar_subquery(), _LOWEST)
     return entries.where(AuditEntry.id >= first, AuditEntry.action != "delete")
 
 
 _LOWEST: Final = literal(UUID(int=0), Uuid)
 
 
-def _first(row: DeclarativeBase) -> Select[UUID]:
+def _latest_key_change(row: DeclarativeBase) -> Select[UUID]:
     """Return the id of the last entry by which a row got the key of *row*, or lost it."""
     mapper, entry = inspect(type(row)), aliased(AuditEntry)
     changes = type_coerce(entry.changes, JSON)
@@ -124,14 +124,14 @@ def _first(row: DeclarativeBase) -> Select[UUID]:
     got = [changes[each].as_string().is_not(None) for each in keys]
     return (
         select(entry.id)
-        .where(*_of(entry, type(row), *(inspect(row).identity or ())))
+        .where(*_entry_conditions(entry, type(row), *(inspect(row).identity or ())))
         .where(or_(entry.action != "update", *got))
         .order_by(entry.id.desc())
         .limit(1)
     )
 
 
-def _of(
+def _entry_conditions(
     entry: type[AuditEntry], model: type[DeclarativeBase], *key: object
 ) -> tuple[ColumnElement[bool], ...]:
     """Return what is true of an *entry* of a row of *model* with this *key*."""
@@ -139,28 +139,30 @@ def _of(
 
 
 @event.listens_for(Audited, "instrument_class", propagate=True)
-def _declare(_: Mapper[Any], model: type[DeclarativeBase]) -> None:
+def _register_audit_table(_: Mapper[Any], model: type[DeclarativeBase]) -> None:
     register_companion_tables(model, AuditEntry)
 
 
 @event.listens_for(Session, "after_flush_postexec")
-def _record(session: Session, _: object) -> None:
+def _write_audit_entries(session: Session, _: object) -> None:
     # Only now all values are known, and the lock on each row makes its entries follow each other.
-    if entries := [_entry(session, each) for each in changes_of_flush(session, Audited)]:
+    if entries := [_audit_entry(session, each) for each in changes_of_flush(session, Audited)]:
         connection = session.connection()
-        _put_last(connection, [each for each in entries if each["action"] == "delete"])
+        _order_deletions_last(connection, [each for each in entries if each["action"] == "delete"])
         connection.execute(insert(AuditEntry), entries)
 
 
-def _put_last(connection: Connection, deletions: Sequence[dict[str, Any]]) -> None:
+def _order_deletions_last(connection: Connection, deletions: Sequence[dict[str, Any]]) -> None:
     """Give the entries of *deletions* ids above those that their rows have.
 
     The clock of another server may be ahead of ours. An entry of a deleted row with a higher id
     would be in the history of the next row with its key.
     """
     entry = tuple_(AuditEntry.table_name, AuditEntry.row_key)
-    for start in range(0, len(deletions), _MANY):
-        part = {(each["table_name"], each["row_key"]): each for each in deletions[start:][:_MANY]}
+    for start in range(0, len(deletions), _MAX_ROWS):
+        part = {
+            (each["table_name"], each["row_key"]): each for each in deletions[start:][:_MAX_ROWS]
+        }
         later = select(AuditEntry.table_name, AuditEntry.row_key, AuditEntry.id).where(
             entry.in_([*part]), AuditEntry.id > deletions[0]["id"]
         )
@@ -169,7 +171,7 @@ def _put_last(connection: Connection, deletions: Sequence[dict[str, Any]]) -> No
             mine["id"] = max(mine["id"], UUID(int=last.int + 1))
 
 
-def _entry(session: Session, write: RowChange) -> dict[str, Any]:
+def _audit_entry(session: Session, write: RowChange) -> dict[str, Any]:
     model = type(write.row)
     own = mapped_columns(model)
     return {

@@ -21,7 +21,7 @@ Action: TypeAlias = Literal["create", "update", "delete"]
 Change: TypeAlias = dict[Literal["before", "after"], Any]
 """What a column held; that of a new row has no *before*, that of a deleted one no *after*."""
 
-_WRITES: Final = "brickwork.writes"
+_CHANGES_KEY: Final = "brickwork.writes"
 
 
 class ChangeTracked:
@@ -54,7 +54,7 @@ class RowChange:
 
 def changes_of_flush(session: Session, kind: type[ChangeTracked]) -> list[RowChange]:
     """Return what the flush that ends has changed of rows of *kind*, in the order it did."""
-    noted: list[RowChange] = session.info[_WRITES]
+    noted: list[RowChange] = session.info[_CHANGES_KEY]
     return [each for each in noted if isinstance(each.row, kind) and each.changes]
 
 
@@ -79,7 +79,7 @@ def stored_values(row: DeclarativeBase, names: Collection[str] | None = None) ->
     loaded = inspect(row).dict
     wanted = mapped_columns(type(row)).keys() if names is None else names
     known = {name: loaded[name] for name in wanted if name in loaded}
-    return _complete(_session(row).connection(), row, wanted, known)
+    return _fill_missing(_session_of(row).connection(), row, wanted, known)
 
 
 def table_name(model: type[DeclarativeBase]) -> str:
@@ -99,25 +99,25 @@ def to_json_value(value: object) -> Any:
 
 
 @event.listens_for(Session, "before_flush")
-def _begin(session: Session, *_: object) -> None:
-    session.info[_WRITES] = []  # those of a flush that failed do not count
+def _reset_changes(session: Session, *_: object) -> None:
+    session.info[_CHANGES_KEY] = []  # those of a flush that failed do not count
 
 
 @event.listens_for(ChangeTracked, "before_insert", propagate=True)
-def _note_create(mapper: Mapper[Any], connection: Connection, row: DeclarativeBase) -> None:
-    known = _session(row).identity_map
+def _track_insert(mapper: Mapper[Any], connection: Connection, row: DeclarativeBase) -> None:
+    known = _session_of(row).identity_map
     old: DeclarativeBase | None = known.get(mapper.identity_key_from_instance(row))
     if old is not None:  # and is deleted in the same flush: SQLAlchemy makes an update of both
         names = mapped_columns(type(row)).keys() & mapped_columns(type(old)).keys()
-        _note(row, "update", _stored_before(connection, old, names))
+        _append_change(row, "update", _values_before(connection, old, names))
         return
-    for name in inspect(row).unloaded & _nullable(type(row)):
+    for name in inspect(row).unloaded & _nullable_columns(type(row)):
         set_committed_value(row, name, None)  # as it will be, without asking the database
-    _note(row, "create", {})
+    _append_change(row, "create", {})
 
 
 @cache
-def _nullable(model: type[DeclarativeBase]) -> frozenset[str]:
+def _nullable_columns(model: type[DeclarativeBase]) -> frozenset[str]:
     """Return the names of the columns that are NULL in a new row which was given no value."""
     return frozenset(
         name
@@ -128,28 +128,28 @@ def _nullable(model: type[DeclarativeBase]) -> frozenset[str]:
 
 
 @event.listens_for(ChangeTracked, "before_update", propagate=True)
-def _note_update(_: Mapper[Any], connection: Connection, row: DeclarativeBase) -> None:
+def _track_update(_: Mapper[Any], connection: Connection, row: DeclarativeBase) -> None:
     # What is neither loaded nor set changes only where a default or the database changes it.
     own = mapped_columns(type(row))
     moving = {name for name, each in own.items() if each.onupdate or each.server_onupdate}
     touched = own.keys() - inspect(row).unloaded
-    _note(row, "update", _stored_before(connection, row, touched | moving))
+    _append_change(row, "update", _values_before(connection, row, touched | moving))
 
 
 @event.listens_for(ChangeTracked, "before_delete", propagate=True)
-def _note_delete(_: Mapper[Any], connection: Connection, row: DeclarativeBase) -> None:
-    _note(row, "delete", _stored_before(connection, row, mapped_columns(type(row)).keys()))
+def _track_delete(_: Mapper[Any], connection: Connection, row: DeclarativeBase) -> None:
+    _append_change(row, "delete", _values_before(connection, row, mapped_columns(type(row)).keys()))
 
 
-def _note(row: DeclarativeBase, action: Action, before: Mapping[str, Any]) -> None:
-    _session(row).info[_WRITES].append(RowChange(row, action, before))
+def _append_change(row: DeclarativeBase, action: Action, before: Mapping[str, Any]) -> None:
+    _session_of(row).info[_CHANGES_KEY].append(RowChange(row, action, before))
 
 
-def _session(row: DeclarativeBase) -> Session:
+def _session_of(row: DeclarativeBase) -> Session:
     return cast("Session", object_session(row))  # a row that is flushed has one
 
 
-def _stored_before(
+def _values_before(
     connection: Connection, row: DeclarativeBase, names: Collection[str]
 ) -> dict[str, Any]:
     """Return what the database has in *names*: known since it was loaded, or read now."""
@@ -160,19 +160,21 @@ def _stored_before(
         for name, each in histories.items()
         for value in (each.deleted or each.unchanged or ())
     }
-    return _complete(connection, row, names, known)
+    return _fill_missing(connection, row, names, known)
 
 
-def _complete(
+def _fill_missing(
     connection: Connection, row: DeclarativeBase, names: Collection[str], known: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the values of *names*, those that are not *known* as the database has them."""
     missing = [name for name in names if name not in known]
-    values = {**known, **_read(connection, row, missing)} if missing else known
+    values = {**known, **_read_columns(connection, row, missing)} if missing else known
     return {name: values[name] for name in mapped_columns(type(row)) if name in values}
 
 
-def _read(connection: Connection, row: DeclarativeBase, names: Sequence[str]) -> dict[str, Any]:
+def _read_columns(
+    connection: Connection, row: DeclarativeBase, names: Sequence[str]
+) -> dict[str, Any]:
     """Return the columns *names* of *row* as the database has them; None if the row is gone."""
     mapper, own = inspect(type(row)), mapped_columns(type(row))
     keys = zip(mapper.primary_key, inspect(row).identity or (), strict=True)

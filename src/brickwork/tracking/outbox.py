@@ -50,7 +50,7 @@ from brickwork.tracking.changes import (
     to_json_value,
 )
 
-_Number = BigInteger().with_variant(Integer, "sqlite")
+_SequenceType = BigInteger().with_variant(Integer, "sqlite")
 
 _LOCK: Final = 0x6272_6963_6B77  # one that no other advisory lock of the database is likely to be
 
@@ -61,7 +61,7 @@ _INSERTS: Final[Mapping[str, Callable[[Any], postgresql.Insert | sqlite.Insert]]
 
 _PENDING: Final = "brickwork.outbox.pending"
 _COMMITTING: Final = "brickwork.outbox.committing"
-_FORGOTTEN: Final = ""
+_DELETED_UP_TO: Final = ""
 """The name whose position is that of the last event which is no longer there."""
 
 
@@ -83,7 +83,7 @@ class OutboxEvent(CompanionTable):
 
     __tablename__ = "outbox_events"
 
-    sequence: Mapped[int] = mapped_column(_Number, primary_key=True)
+    sequence: Mapped[int] = mapped_column(_SequenceType, primary_key=True)
     table_name: Mapped[str] = mapped_column(Text)
     row_key: Mapped[str] = mapped_column(Text)
     action: Mapped[Action] = mapped_column(String(6))
@@ -101,7 +101,7 @@ class ConsumerOffset(CompanionTable):
     __tablename__ = "outbox_positions"
 
     name: Mapped[str] = mapped_column(Text, primary_key=True)
-    sequence: Mapped[int] = mapped_column(_Number)
+    sequence: Mapped[int] = mapped_column(_SequenceType)
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Consumer:
 
     def __post_init__(self) -> None:
         """Refuse to be without a name."""
-        if self.name == _FORGOTTEN:
+        if self.name == _DELETED_UP_TO:
             raise ValueError("A consumer is known by its name: Consumer('search').")
 
     async def fetch(self, session: AsyncSession, *, limit: int = 100) -> Sequence[OutboxEvent]:
@@ -133,7 +133,7 @@ class Consumer:
         known = known.execution_options(populate_existing=True)
         if (position := await session.scalar(known)) is not None:
             return position
-        oldest = await _forgotten(session)
+        oldest = await _lock_deleted_up_to(session)
         if (position := await session.scalar(known)) is None:  # nor was another quicker
             position = ConsumerOffset(name=self.name, sequence=oldest)
             session.add(position)
@@ -149,7 +149,7 @@ async def read_events(
     Whoever goes on after the number of the last one misses none. Raises `LookupError` if events
     behind *after* were forgotten.
     """
-    mark = select(ConsumerOffset.sequence).where(ConsumerOffset.name == _FORGOTTEN)
+    mark = select(ConsumerOffset.sequence).where(ConsumerOffset.name == _DELETED_UP_TO)
     statement = select(OutboxEvent, mark.scalar_subquery())  # both as of one instant
     statement = statement.where(OutboxEvent.sequence > after).order_by(OutboxEvent.sequence)
     found = (await session.execute(statement.limit(limit))).all()
@@ -168,27 +168,27 @@ async def delete_events(session: AsyncSession, *, before: datetime) -> int:
     Those that a `Consumer` has yet to take stay; one that is gone for good has its row in
     `outbox_positions`, to be removed first.
     """
-    await _forgotten(session)
-    others = select(func.min(ConsumerOffset.sequence)).where(ConsumerOffset.name != _FORGOTTEN)
+    await _lock_deleted_up_to(session)
+    others = select(func.min(ConsumerOffset.sequence)).where(ConsumerOffset.name != _DELETED_UP_TO)
     old = select(func.max(OutboxEvent.sequence)).where(OutboxEvent.created_at < before)
     slowest, last = await session.scalar(others), await session.scalar(old)
     if last is None:
         return 0
     last = last if slowest is None else min(last, slowest)
     removed = await session.execute(delete(OutboxEvent).where(OutboxEvent.sequence <= last))
-    mark = update(ConsumerOffset).where(ConsumerOffset.name == _FORGOTTEN)
+    mark = update(ConsumerOffset).where(ConsumerOffset.name == _DELETED_UP_TO)
     await session.execute(mark.values(sequence=last))
     return cast("CursorResult[Any]", removed).rowcount
 
 
-async def _forgotten(session: AsyncSession) -> int:
+async def _lock_deleted_up_to(session: AsyncSession) -> int:
     """Return the number of the last event that was forgotten, and lock it.
 
     It is written for that: a transaction that has seen an older state then fails, at whatever
     isolation, instead of going on with it.
     """
     insert = _INSERTS[session.get_bind().dialect.name](ConsumerOffset)
-    mark = insert.values(name=_FORGOTTEN, sequence=0).on_conflict_do_update(
+    mark = insert.values(name=_DELETED_UP_TO, sequence=0).on_conflict_do_update(
         index_elements=["name"], set_={"sequence": ConsumerOffset.sequence}
     )
     sequence: int = (await session.scalars(mark.returning(ConsumerOffset.sequence))).one()
@@ -196,13 +196,13 @@ async def _forgotten(session: AsyncSession) -> int:
 
 
 @dataclass(frozen=True)
-class _Pending:
+class _PendingEvents:
     """What is to be published, if *transaction* and those around it commit."""
 
     transaction: SessionTransaction | None
     events: Sequence[Mapping[str, Any]]
 
-    def is_within(self, outer: SessionTransaction) -> bool:
+    def belongs_to(self, outer: SessionTransaction) -> bool:
         inner = self.transaction
         while inner is not None and inner is not outer:
             inner = inner.parent
@@ -210,41 +210,43 @@ class _Pending:
 
 
 @event.listens_for(PublishesEvents, "instrument_class", propagate=True)
-def _declare(_: Mapper[Any], model: type[DeclarativeBase]) -> None:
+def _register_outbox_tables(_: Mapper[Any], model: type[DeclarativeBase]) -> None:
     register_companion_tables(model, OutboxEvent, ConsumerOffset)
 
 
 @event.listens_for(Session, "after_flush_postexec")
-def _note(session: Session, _: object) -> None:
-    if events := [_event(session, each) for each in changes_of_flush(session, PublishesEvents)]:
+def _collect_events(session: Session, _: object) -> None:
+    if events := [
+        _event_values(session, each) for each in changes_of_flush(session, PublishesEvents)
+    ]:
         transaction = session.get_nested_transaction() or session.get_transaction()
-        session.info.setdefault(_PENDING, []).append(_Pending(transaction, events))
+        session.info.setdefault(_PENDING, []).append(_PendingEvents(transaction, events))
     if session.info.get(_COMMITTING):  # a hook of the application wrote after ours
-        _write(session)
+        _write_events(session)
 
 
 @event.listens_for(Session, "before_commit")
-def _publish(session: Session) -> None:
+def _write_before_commit(session: Session) -> None:
     if not session.in_nested_transaction():
         session.flush()
-        _write(session)
+        _write_events(session)
         session.info[_COMMITTING] = True
 
 
 @event.listens_for(Session, "after_soft_rollback")
-def _drop(session: Session, ended: SessionTransaction) -> None:
-    pending: list[_Pending] = session.info.get(_PENDING, [])
-    session.info[_PENDING] = [each for each in pending if not each.is_within(ended)]
+def _discard_rolled_back(session: Session, ended: SessionTransaction) -> None:
+    pending: list[_PendingEvents] = session.info.get(_PENDING, [])
+    session.info[_PENDING] = [each for each in pending if not each.belongs_to(ended)]
 
 
 @event.listens_for(Session, "after_transaction_end")
-def _end(session: Session, ended: SessionTransaction) -> None:
+def _reset(session: Session, ended: SessionTransaction) -> None:
     if ended.parent is None:
         session.info.pop(_PENDING, None)
         session.info.pop(_COMMITTING, None)
 
 
-def _event(session: Session, write: RowChange) -> dict[str, Any]:
+def _event_values(session: Session, write: RowChange) -> dict[str, Any]:
     row = cast("PublishesEvents", write.row)
     return {
         "table_name": table_name(type(write.row)),
@@ -255,8 +257,8 @@ def _event(session: Session, write: RowChange) -> dict[str, Any]:
     }
 
 
-def _write(session: Session) -> None:
-    pending: list[_Pending] = session.info.pop(_PENDING, [])
+def _write_events(session: Session) -> None:
+    pending: list[_PendingEvents] = session.info.pop(_PENDING, [])
     if events := [event for each in pending for event in each.events]:
         connection = session.connection()
         if connection.dialect.name == "postgresql":  # which then keeps it until the commit is done

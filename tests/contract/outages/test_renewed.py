@@ -53,7 +53,7 @@ async def test_pool_that_is_invalidated_is_replaced(
         assert await ask_all(client) == WELL
         for engine in (database.reader, database.writer):
             assert isinstance(engine.pool, FairPool)
-            engine.pool.distrust()
+            engine.pool.invalidate_all()
         assert await ask(client, kind) == WELL[kind]
         assert await ask_all(client) == WELL
     assert log.take() == []
