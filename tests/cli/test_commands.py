@@ -96,8 +96,8 @@ def test_explain_shows_the_path_and_the_statements(
 ) -> None:
     assert run("explain", "articles") == 0
     out = capsys.readouterr().out
-    assert "GET /articles/{id}: fast\n    SELECT articles.id" in out
-    assert "POST /articles: ordinary, since " in out
+    assert "GET /articles/{id}: fast path\n    SELECT articles.id" in out
+    assert "POST /articles: ORM path, since " in out
 
 
 # --- import ------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def test_import_counts_the_rows(
     run: Run, file: Path, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("import", "articles", write(file, "a", "b")) == 0
-    assert capsys.readouterr() == ("articles: 2 rows in, 0 refused, up to line 2.\n", "")
+    assert capsys.readouterr() == ("articles: 2 rows imported, 0 refused, up to line 2.\n", "")
     assert slugs(url) == ["A", "B"]
 
 
@@ -117,8 +117,8 @@ def test_import_names_the_report_of_refused_rows(
     assert run("import", "articles", file) == 1
     out, err = capsys.readouterr()
     assert out.splitlines() == [
-        "articles: 2 rows in, 1 refused, up to line 3.",
-        f"What was refused, and why, is in {file}.refused.ndjson.",
+        "articles: 2 rows imported, 1 refused, up to line 3.",
+        f"The refused rows and the reasons are in {file}.refused.ndjson.",
     ]
     assert err == ""
 
@@ -149,7 +149,7 @@ def test_import_on_a_terminal_shows_its_progress(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert run("import", "articles", file) == 1
-    assert "2 rows in, 1 refused" in capsys.readouterr().err
+    assert "2 rows imported, 1 refused" in capsys.readouterr().err
 
 
 @sqlite_only
@@ -223,10 +223,10 @@ def test_sweep_removes_old_idempotency_keys(
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["import", "tags", "FILE"], "tags names no resource: /articles"),
+        (["import", "tags", "FILE"], "There is no resource tags. The resources are: /articles"),
         (["import", "v1/own", "FILE"], "OwnAuthors needs user"),
         (["import", "articles", "nowhere.ndjson"], "does not exist"),
-        (["import", "articles", __file__], "is of no known format"),
+        (["import", "articles", __file__], "has an unknown format"),
         (
             ["import", "articles", "FILE", "--chunk", "0"],
             "'--chunk': Input should be greater than or equal to 1",
@@ -306,13 +306,13 @@ def test_database_that_is_away_is_an_error(
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
 
     assert run("import", "articles", file) == 3
-    assert "The database is busy or away. What is done stays" in capsys.readouterr().err
+    assert "The database is busy or away. Finished chunks are kept" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "error"),
     [
-        (["purge", "articles", "--older-than", "1d"], 3, "The database says: "),
+        (["purge", "articles", "--older-than", "1d"], 3, "Error of the database: "),
         (["import", "articles", "FILE"], 2, "There is no table import_positions"),
         (["sweep"], 2, "There is no table idempotency_keys"),
     ],
@@ -399,7 +399,7 @@ def test_signal_ends_an_import_after_its_chunk(  # noqa: PLR0913, PLR0917 — fi
     signal_at_c(number)
 
     assert run("import", "articles", write(file, *"abcdefgh"), "--chunk", "2") == 130
-    assert "Interrupted: what is done stays" in capsys.readouterr().err
+    assert "Interrupted. Finished chunks are kept" in capsys.readouterr().err
     assert slugs(url) == [*"ABCD"]
     assert signal.getsignal(number) is before
 

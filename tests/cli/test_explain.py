@@ -32,9 +32,9 @@ SQLITE: Final = "sqlite:///unused.db"
 POSTGRESQL: Final = "postgresql://unused"
 
 
-def lanes(app: FastAPI, database: Database, name: str = "notes") -> dict[str, str]:
-    """Return what is said of the lane of each operation."""
-    return {each.operation: each.lane for each in explain_resource(app, database, name)}
+def paths(app: FastAPI, database: Database, name: str = "notes") -> dict[str, str]:
+    """Return the path of each operation."""
+    return {each.operation: each.path for each in explain_resource(app, database, name)}
 
 
 def verbs(database: Database, name: str) -> dict[str, str]:
@@ -51,8 +51,8 @@ def verbs(database: Database, name: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("url", [SQLITE, POSTGRESQL])
 def test_usual_operations_are_fast(url: str) -> None:
-    found = lanes(create_app(Settings(database_url=SQLITE)), Database(url), "articles")
-    assert {name for name, lane in found.items() if lane == "fast"} == {
+    found = paths(create_app(Settings(database_url=SQLITE)), Database(url), "articles")
+    assert {name for name, path in found.items() if path == "fast path"} == {
         "GET /articles",
         "POST /articles",
         "GET /articles/{id}",
@@ -60,7 +60,7 @@ def test_usual_operations_are_fast(url: str) -> None:
         "DELETE /articles/{id}",
         "POST /articles/batch",
     }
-    assert found["PUT /articles/{id}"] == "ordinary, since no lane is made for it"
+    assert found["PUT /articles/{id}"] == "ORM path, since it has no fast operation"
 
 
 VERBS: Final = {
@@ -91,10 +91,10 @@ def test_statements_on_postgresql_without_coalescing() -> None:
 
 
 def test_row_with_relationships_is_deleted_by_the_orm() -> None:
-    found = lanes(library.create_app(SQLITE), Database(SQLITE), "books")
+    found = paths(library.create_app(SQLITE), Database(SQLITE), "books")
     assert (
         found["DELETE /books/{id}"]
-        == "ordinary, since deleting a Book may delete or change related rows"
+        == "ORM path, since deleting a Book may delete or change related rows"
     )
 
 
@@ -129,50 +129,50 @@ def with_response_class() -> FastAPI:
 
 
 @pytest.mark.parametrize(
-    ("make", "lane"),
+    ("make", "path"),
     [
         pytest.param(
             lambda: app_of(notes()),
-            "fast, its rows narrowed by Notes.query besides",
+            "fast path, its rows filtered by Notes.query",
             id="scope",
         ),
         pytest.param(
             lambda: app_of(notes(Getting)),
-            "ordinary, since Getting.get is overridden",
+            "ORM path, since Getting.get is overridden",
             id="method overridden",
         ),
         pytest.param(
             lambda: app_of(notes(Given)),
-            "ordinary, since yielded_user yields, so that FastAPI closes it after the response",
+            "ORM path, since yielded_user yields, so that FastAPI closes it after the response",
             id="dependency that yields",
         ),
         pytest.param(
             included_before_installed,
-            "fast, its rows narrowed by Notes.query besides",
+            "fast path, its rows filtered by Notes.query",
             id="router before",
         ),
         pytest.param(
             with_response_class,
-            "ordinary, since its router has its own response class",
+            "ORM path, since its router has its own response class",
             id="response class",
         ),
     ],
 )
-def test_reason_in_the_application(make: Callable[[], FastAPI], lane: str) -> None:
-    assert lanes(make(), Database(SQLITE))["GET /notes/{id}"] == lane
+def test_reason_in_the_application(make: Callable[[], FastAPI], path: str) -> None:
+    assert paths(make(), Database(SQLITE))["GET /notes/{id}"] == path
 
 
 def test_reason_in_the_database() -> None:
-    found = lanes(app_of(notes()), Database(SQLITE, fast_path=False))
-    expected = "ordinary, since the database is not fast, or has methods of its own"
+    found = paths(app_of(notes()), Database(SQLITE, fast_path=False))
+    expected = "ORM path, since the database is not fast, or has methods of its own"
     assert found["GET /notes/{id}"] == expected
 
 
 def test_reason_in_a_listener() -> None:
     with event_listener(Engine, "before_cursor_execute"):
-        found = lanes(app_of(notes()), Database(SQLITE))
+        found = paths(app_of(notes()), Database(SQLITE))
     name = "event_listener.<locals>.note, a listener to before_cursor_execute"
-    expected = f"ordinary, since SQLAlchemy calls code of the application: {name}"
+    expected = f"ORM path, since SQLAlchemy calls code of the application: {name}"
     assert found["GET /notes/{id}"] == expected
 
 
@@ -181,8 +181,8 @@ class Captioned(NoteCreate):
 
 
 def test_reason_in_a_schema() -> None:
-    found = lanes(app_of(notes(create=Captioned)), Database(SQLITE))
-    assert found["POST /notes"] == "ordinary, since caption is no column of Note"
+    found = paths(app_of(notes(create=Captioned)), Database(SQLITE))
+    assert found["POST /notes"] == "ORM path, since caption is no column of Note"
 
 
 class ShortCreate(NoteCreate):
@@ -203,7 +203,7 @@ def test_row_is_read_before_a_change_where_its_values_may_be_refused() -> None:
     app = app_of(notes(AllNotes, read=Short, create=ShortCreate, update=ShortUpdate))
     found = {each.operation: each for each in explain_resource(app, Database(SQLITE), "notes")}
     changed = found["PATCH /notes/{id}"]
-    assert changed.lane == "fast"
+    assert changed.path == "fast path"
     assert [sql.partition(" ")[0] for sql in changed.statements] == ["SELECT", "UPDATE"]
 
 
@@ -214,5 +214,5 @@ class Required(ListQuery[Note]):
 def test_statement_of_a_required_filter_is_unknown() -> None:
     app = app_of(notes(query=Required))
     found = {each.operation: each for each in explain_resource(app, Database(SQLITE), "notes")}
-    assert found["GET /notes"].lane == "fast, its rows narrowed by Notes.query besides"
+    assert found["GET /notes"].path == "fast path, its rows filtered by Notes.query"
     assert found["GET /notes"].statements == []

@@ -55,9 +55,12 @@ NDJSON: Cases = {
     "no UTF-8": (b'1\n"\xff"\n3\n', [(1, 1), (2, "The body is not UTF-8."), (3, 3)]),
     "a key twice": ('{"a":1,"a":1}\n', [(1, "The body is ambiguous")]),
     "too deep": ("[" * 45 + "[" * 45 + "]" * 5 + "\n1\n", [(1, "The body is not JSON"), (2, 1)]),
-    "too long": (f'1\n"{LONG}"\n3\n', [(1, 1), (2, "A row may have 100 bytes."), (3, 3)]),
-    "too long at the end": (f'1\n"{LONG}"', [(1, 1), (2, "A row may have 100 bytes.")]),
-    "much too long": (f'"{LONG * 30_000}"\n3\n', [(1, "A row may have 100 bytes."), (2, 3)]),
+    "too long": (f'1\n"{LONG}"\n3\n', [(1, 1), (2, "A row may have 100 bytes at most."), (3, 3)]),
+    "too long at the end": (f'1\n"{LONG}"', [(1, 1), (2, "A row may have 100 bytes at most.")]),
+    "much too long": (
+        f'"{LONG * 30_000}"\n3\n',
+        [(1, "A row may have 100 bytes at most."), (2, 3)],
+    ),
 }
 
 CSV: Cases = {
@@ -74,9 +77,9 @@ CSV: Cases = {
     ),
     "too few cells": (
         "a,b\n1\n2,3\n",
-        [(2, "The row has 1 cells, and the header 2."), (3, {"a": "2", "b": "3"})],
+        [(2, "The row has 1 cells, but the header 2."), (3, {"a": "2", "b": "3"})],
     ),
-    "too many cells": ("a,b\n1,2,3\n", [(2, "The row has 3 cells, and the header 2.")]),
+    "too many cells": ("a,b\n1,2,3\n", [(2, "The row has 3 cells, but the header 2.")]),
     "no UTF-8": (
         b"a,b\n\xff,2\n3,4\n",
         [(2, "The row is not UTF-8."), (3, {"a": "3", "b": "4"})],
@@ -88,35 +91,35 @@ CSV: Cases = {
     "a quote that nothing closes": ('a,b\n1,2\n"3,4\n5,6\n', [(2, ...), (3, "The row is not CSV")]),
     "too long": (
         f"a,b\n{LONG},2\n3,4\n",
-        [(2, "A row may have 100 bytes."), (3, {"a": "3", "b": "4"})],
+        [(2, "A row may have 100 bytes at most."), (3, {"a": "3", "b": "4"})],
     ),
     "too long, of several lines": (
         'a,b\n1,2\n"' + "3,4\n" * 60 + '",5\n6,7\n',
-        [(2, ...), (3, "A row may have 100 bytes."), (64, {"a": "6", "b": "7"})],
+        [(2, ...), (3, "A row may have 100 bytes at most."), (64, {"a": "6", "b": "7"})],
     ),
     "much too long, of several lines": (
         'a,b\n"' + "3,4\n" * 1_000_000 + '",5\n6,7\n',
-        [(2, "A row may have 100 bytes."), (1_000_003, {"a": "6", "b": "7"})],
+        [(2, "A row may have 100 bytes at most."), (1_000_003, {"a": "6", "b": "7"})],
     ),
     "too long, with quotes in quotes": (
         f'a,b\n"{LONG}""\n3,4\n""\n5,6",7\n8,9\n',
-        [(2, "A row may have 100 bytes."), (6, {"a": "8", "b": "9"})],
+        [(2, "A row may have 100 bytes at most."), (6, {"a": "8", "b": "9"})],
     ),
     "too long, with a quote at the end of what is read at once": (
         f'a,b\n"{"x" * 98}""{"y" * 1_048_573}""\n3,4\n",5\n6,7\n',
-        [(2, "A row may have 100 bytes."), (5, {"a": "6", "b": "7"})],
+        [(2, "A row may have 100 bytes at most."), (5, {"a": "6", "b": "7"})],
     ),
     "too long, with the second cell in quotes": (
         f'a,b\n{LONG},"\n3,4\n"\n5,6\n',
-        [(2, "A row may have 100 bytes."), (5, {"a": "5", "b": "6"})],
+        [(2, "A row may have 100 bytes at most."), (5, {"a": "5", "b": "6"})],
     ),
     "too long, with a quote in a plain cell": (
         f'a,b\n{LONG}",3\n4,5\n',
-        [(2, "A row may have 100 bytes."), (3, {"a": "4", "b": "5"})],
+        [(2, "A row may have 100 bytes at most."), (3, {"a": "4", "b": "5"})],
     ),
     "too long, with text behind a quote": (
         f'a,b\n"{LONG}"x",3\n4,5\n',
-        [(2, "A row may have 100 bytes."), (3, {"a": "4", "b": "5"})],
+        [(2, "A row may have 100 bytes at most."), (3, {"a": "4", "b": "5"})],
     ),
     "too long, and a quote that nothing closes": (
         'a,b\n"' + "12345678\n" * 12 + "3,4\n",
@@ -226,9 +229,9 @@ def test_what_is_added_to_a_line_is_still_of_that_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "error"),
     [
-        ("a.txt", "1\n", r"a\.txt is of no known format: name it \.ndjson or \.csv"),
+        ("a.txt", "1\n", r"a\.txt has an unknown format: name it \.ndjson or \.csv"),
         ("a", "1\n", "no known format"),
-        ("a.csv", "", "a.csv begins with no header"),
+        ("a.csv", "", "a.csv has no header"),
         ("a.csv", "\na,b\n", "no header"),
         ("a.csv", "a,a\n", "each once"),
         ("a.csv", b"a,\xff\n", "in UTF-8"),

@@ -111,7 +111,7 @@ async def test_row_is_created_like_that_of_a_post(articles: JobRunner[Article], 
     row = {"slug": "a", "views": 3, "meta": {"x": [1]}, "tags": ["b"]}
     progress = await import_file(articles, file, lines(row))
 
-    assert (progress.accepted, progress.refused, progress.place.lines) == (1, 0, 1)
+    assert (progress.accepted, progress.refused, progress.position.lines) == (1, 0, 1)
     (article,) = await stored(articles)
     assert (article.slug, article.views, article.meta, article.tags) == ("A", 3, {"x": [1]}, ["b"])
     assert report(file) == []
@@ -180,7 +180,7 @@ async def test_chunk_ends_early_where_rows_are_large(
 ) -> None:
     monkeypatch.setattr(importing, "MAX_CHUNK_BYTES", 30)
     write(file, of_slugs("a", "b" * 20, "c", "d", "e"))
-    steps = [step.place.lines async for step in import_rows(articles, open_row_file(file))]
+    steps = [step.position.lines async for step in import_rows(articles, open_row_file(file))]
 
     assert steps == [0, 2, 5]
 
@@ -246,7 +246,7 @@ async def test_refused_row_is_in_the_report_and_no_other(
     rows = lines(row, *good[:3], row, *good[3:], row)
     progress = await import_file(articles, file, rows, restart=True)
 
-    assert (progress.accepted, progress.refused, progress.place.lines) == (7, 3, 10)
+    assert (progress.accepted, progress.refused, progress.position.lines) == (7, 3, 10)
     assert await slugs(articles) == ["A1", *(f"N{number}" for number in range(7))]
     assert errors(file) == [(line, *error) for line in (1, 5, 10) for error in expected]
 
@@ -313,7 +313,7 @@ async def test_file_of_refused_rows_leaves_nothing(
     rows = lines({"slug": "secret"}, "{", {"slug": "x", "views": -1}, "", {"slug": "secret"})
     progress = await import_file(articles, file, rows, chunk=chunk)
 
-    assert (progress.accepted, progress.refused, progress.place.size) == (0, 4, len(rows))
+    assert (progress.accepted, progress.refused, progress.position.size) == (0, 4, len(rows))
     assert [line for line, _, _ in errors(file)] == [1, 2, 3, 5]
     assert await slugs(articles) == []
 
@@ -338,7 +338,7 @@ async def test_rows_added_to_a_file_are_imported_alone(
     await import_file(articles, file, of_slugs("a", "secret"))
     progress = await import_file(articles, file, of_slugs("a", "secret", "b", "secret"))
 
-    assert (progress.accepted, progress.refused, progress.place.lines) == (2, 2, 4)
+    assert (progress.accepted, progress.refused, progress.position.lines) == (2, 2, 4)
     assert await slugs(articles) == ["A", "B"]
     assert [line for line, _, _ in errors(file)] == [2, 4]
 

@@ -28,14 +28,14 @@ def test_function_that_returns_an_application_is_called() -> None:
 @pytest.mark.parametrize(
     ("name", "error"),
     [
-        ("app.main", "app.main names no application: write MODULE:NAME"),
-        (":create_app", "names no application"),
-        ("app.main:", "names no application"),
-        ("nowhere.main:app", "There is no module nowhere: start in the folder"),
+        ("app.main", "app.main is not the name of an application: write MODULE:NAME"),
+        (":create_app", "is not the name of an application"),
+        ("app.main:", "is not the name of an application"),
+        ("nowhere.main:app", "There is no module nowhere: run the command in its folder"),
         ("app.nowhere:app", r"There is no module app\.nowhere"),
-        ("app.main:nothing", "is no FastAPI application"),
-        ("app.main:__doc__", "is no FastAPI application"),
-        ("app.settings:Settings", "is no FastAPI application"),
+        ("app.main:nothing", "is neither a FastAPI application nor"),
+        ("app.main:__doc__", "is neither a FastAPI application nor"),
+        ("app.settings:Settings", "is neither a FastAPI application nor"),
         (
             "tests.support.blog_imports:create_app_at",
             "cannot be called: missing a required argument: 'url'; give",
@@ -74,10 +74,13 @@ def test_resource_of_the_service_is_found(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "error"),
     [
-        ("tags", "tags names no resource: /articles, /authors, /v1/own, /v2/own"),
+        (
+            "tags",
+            "There is no resource tags. The resources are: /articles, /authors, /v1/own, /v2/own",
+        ),
         ("arts", "no resource"),
         ("", "no resource"),
-        ("own", "own names several resources: /v1/own, /v2/own"),
+        ("own", "own is ambiguous: write one of /v1/own, /v2/own"),
     ],
 )
 def test_name_of_no_resource_is_refused_with_the_paths(name: str, error: str) -> None:

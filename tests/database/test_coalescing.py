@@ -120,7 +120,7 @@ async def test_end_of_the_loop_cancels_waiting_items() -> None:
     first, runs.gate = runs.gate, asyncio.Event()
     first.set()
     await until(lambda: len(runs.batches) == 2)
-    (drain,) = [each for each in asyncio.all_tasks() if "_drain" in str(each.get_coro())]
+    (drain,) = [each for each in asyncio.all_tasks() if "_run_batches" in str(each.get_coro())]
     drain.cancel()
     assert isinstance((await ends(tasks))[1], asyncio.CancelledError)
 

@@ -348,8 +348,8 @@ async def test_url_needs_no_driver(url: str, driver: str) -> None:
     [
         ("mysql://u@h/d", r"use postgresql\+asyncpg:// or sqlite\+aiosqlite://"),
         ("postgresql+psycopg://u@h/d", r"use postgresql\+asyncpg://"),
-        ("sqlite://", "give it a file"),
-        ("sqlite+aiosqlite:///:memory:", "give it a file"),
+        ("sqlite://", "use a file"),
+        ("sqlite+aiosqlite:///:memory:", "use a file"),
     ],
 )
 async def test_url_of_an_unsupported_database_is_refused(url: str, remedy: str) -> None:

@@ -481,7 +481,7 @@ async def test_trigger_that_gives_up_a_transaction_ends_no_other_write(late: Dat
 async def test_table_with_a_trigger_is_written_by_the_orm_path(
     late: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(triggers, "_GOOD_FOR", 0.0)
+    monkeypatch.setattr(triggers, "_CACHE_SECONDS", 0.0)
     async with serving_routers(late, LATE) as client:
         assert await path_taken(client.post("/late", json={"id": 0, "name": "a"})) == "201 fast"
         await have_trigger(late, "AFTER INSERT", **FAIL)

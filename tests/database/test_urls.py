@@ -124,14 +124,17 @@ def test_one_host_is_in_the_url(url: str, expected: str) -> None:
             "postgresql://h/d?zzz=1",
             "zzz is not a parameter of the database: use one of application_name, ",
         ),
-        ("postgresql://h/d?search_path=shop", "search_path: use options=-csearch_path%3D…"),
+        (
+            "postgresql://h/d?search_path=shop",
+            "search_path is not a parameter of the database: use options=-csearch_path%3D…",
+        ),
         ("postgresql://h/d?connection_limit=1", r"use Database\(url, pool_size=…\)"),
         ("postgresql://h/d?sslmode=on", "sslmode in the URL has a wrong value: use one of disa"),
         ("postgresql://h/d?sslmode=require&sslmode=prefer", "sslmode is in the URL more than once"),
         ("postgresql://h/d?target_session_attrs=best", "use one of any, primary"),
         ("postgresql://h/d?statement_cache_size=many", "statement_cache_size in the URL"),
         ("postgresql://h/d?connect_timeout=soon", "connect_timeout in the URL"),
-        ("postgresql://h/d?pgbouncer=maybe", "pgbouncer in the URL has a wrong value: it is true"),
+        ("postgresql://h/d?pgbouncer=maybe", "pgbouncer in the URL has a wrong value: use true"),
         ("postgresql://h/d?port=http", "port in the URL has a wrong value"),
         ("postgresql://a,b,c/d?port=1,2", "3 hosts need one port, or 3"),
         ("postgresql:///d?host=a:b", "a:b is not a host"),
@@ -144,15 +147,18 @@ def test_one_host_is_in_the_url(url: str, expected: str) -> None:
             "postgresql://h/d?options=-cdefault_transaction_isolation%3Dserializable",
             r"use Database\(url, isolation_level=…\)",
         ),
-        ("sqlite://", "give it a file"),
-        ("sqlite+aiosqlite:///:memory:", "give it a file"),
-        ("sqlite:///file::memory:?uri=true", "give it a file"),
-        ("sqlite:///file:a?mode=memory&cache=shared&uri=true", "give it a file"),
+        ("sqlite://", "use a file"),
+        ("sqlite+aiosqlite:///:memory:", "use a file"),
+        ("sqlite:///file::memory:?uri=true", "use a file"),
+        ("sqlite:///file:a?mode=memory&cache=shared&uri=true", "use a file"),
         ("sqlite:///app.db?mode=ro", r"mode needs uri=true: sqlite:///file:app.db\?mode=…"),
-        ("sqlite:///app.db?timeout=30", r"timeout: use Database\(url, pool_timeout=…\)"),
+        (
+            "sqlite:///app.db?timeout=30",
+            r"timeout is not a parameter of the database: use Database\(url, pool_timeout=…\)",
+        ),
         ("sqlite:///app.db?isolation_level=IMMEDIATE", r"use Database\(url, isolation_level=…\)"),
-        ("sqlite:///app.db?zzz=1", "take no zzz"),
-        ("sqlite:///app.db?pgbouncer=true", "take no pgbouncer"),
+        ("sqlite:///app.db?zzz=1", "zzz is not a parameter of the database"),
+        ("sqlite:///app.db?pgbouncer=true", "pgbouncer is not a parameter of the database"),
         ("sqlite:///app.db?uri=maybe", "uri in the URL has a wrong value"),
     ],
 )
@@ -164,8 +170,16 @@ def test_url_with_something_of_no_effect_is_refused(url: str, remedy: str) -> No
 @pytest.mark.parametrize(
     ("url", "options", "remedy"),
     [
-        ("postgresql://h/d", {"connect_args": {"zzz": 1}}, "take no zzz"),
-        ("postgresql://h/d", {"connect_args": {"dsn": "postgresql://"}}, "take no dsn"),
+        (
+            "postgresql://h/d",
+            {"connect_args": {"zzz": 1}},
+            "zzz is not a parameter of the database",
+        ),
+        (
+            "postgresql://h/d",
+            {"connect_args": {"dsn": "postgresql://"}},
+            "dsn is not a parameter of the database",
+        ),
         (
             "postgresql://h/d",
             {"connect_args": {"server_settings": {"default_transaction_read_only": "on"}}},
@@ -176,7 +190,7 @@ def test_url_with_something_of_no_effect_is_refused(url: str, remedy: str) -> No
         (
             "postgresql://h/d?statement_cache_size=10",
             {"pooler": True},
-            "nothing is cached: leave out statement_cache_size",
+            "statements are not cached: leave out statement_cache_size",
         ),
     ],
 )

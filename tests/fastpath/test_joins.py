@@ -204,16 +204,16 @@ async def test_one_of_two_rows_with_the_value_is_shown(database: Database) -> No
     assert (made.json()["alike"], taken) == ({"name": "b"}, [False])
 
 
-NO_STATEMENT: Final = "ordinary, since {} has no statement of its own for it"
+NO_STATEMENT: Final = "ORM path, since {} has no statement of its own for it"
 
 
 @pytest.mark.parametrize(
     ("read", "create", "change"),
     [
-        (Shown, "fast", "fast"),
-        (Usual, "ordinary, since the database generates usual_id", "fast"),
-        (Moving, *["ordinary, since moving_id has an onupdate default"] * 2),
-        (Before, *["ordinary, since Before embeds rows of Match itself"] * 2),
+        (Shown, "fast path", "fast path"),
+        (Usual, "ORM path, since the database generates usual_id", "fast path"),
+        (Moving, *["ORM path, since moving_id has an onupdate default"] * 2),
+        (Before, *["ORM path, since Before embeds rows of Match itself"] * 2),
         (Known, NO_STATEMENT, NO_STATEMENT),
     ],
 )
@@ -221,10 +221,10 @@ async def test_explanation_of_references(
     database: Database, backend: str, read: type[ReadSchema], create: str, change: str
 ) -> None:
     app = app_of(database, matches(read))
-    lanes = {each.operation: each.lane for each in explain_resource(app, database, "matches")}
-    assert lanes["POST /matches"] == create.format(backend)
-    assert lanes["PATCH /matches/{id}"] == change.format(backend)
-    assert lanes["DELETE /matches/{id}"] == "fast"
+    paths = {each.operation: each.path for each in explain_resource(app, database, "matches")}
+    assert paths["POST /matches"] == create.format(backend)
+    assert paths["PATCH /matches/{id}"] == change.format(backend)
+    assert paths["DELETE /matches/{id}"] == "fast path"
 
 
 async def test_references_are_joined_in_the_first_statement(database: Database) -> None:

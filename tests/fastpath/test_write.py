@@ -262,6 +262,6 @@ async def test_model_with_work_for_a_flush(
         assert await path_taken(client.post("/rows", json={"name": "a"})) == "201 ORM"
         assert await path_taken(client.patch("/rows/1", json={"name": "b"})) == "200 ORM"
         assert await path_taken(client.delete("/rows/1")) == "204 ORM"
-    lanes = {each.operation: each.lane for each in explain_resource(app, database, "rows")}
+    paths = {each.operation: each.path for each in explain_resource(app, database, "rows")}
     for operation in ("POST /rows", "PATCH /rows/{id}", "DELETE /rows/{id}"):
-        assert lanes[operation] == f"ordinary, since {reason}"
+        assert paths[operation] == f"ORM path, since {reason}"

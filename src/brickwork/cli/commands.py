@@ -1,7 +1,12 @@
-"""The command line: rows in from a file, rows deleted long ago out, and what a resource sends.
+"""Commands: import, purge, sweep and explain.
 
-Ends with 0 if all went well, 1 if rows were refused, 2 if what was asked for cannot be done, 3 if
-the database, the disk or the application failed on the way, and 130 if it was interrupted.
+Exit codes:
+
+- 0: success
+- 1: some rows were rejected
+- 2: wrong usage
+- 3: the database, the disk or the application failed
+- 130: interrupted by a signal
 """
 
 import asyncio
@@ -61,16 +66,16 @@ _App = Annotated[
 ]
 _Name = Annotated[str, typer.Argument(metavar="RESOURCE", help="Its path, as in articles.")]
 _Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
-_Chunk = Annotated[int, typer.Option(min=1, max=10_000, help="How many rows a transaction has.")]
+_Chunk = Annotated[int, typer.Option(min=1, max=10_000, help="Rows in a transaction.")]
 
 _DURATION: Final = re.compile(r"(\d{1,5})([smhdw])", re.ASCII)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def _parse_duration(text: str) -> timedelta:
-    if not (found := _DURATION.fullmatch(text)):
+    if not (match := _DURATION.fullmatch(text)):
         raise typer.BadParameter("write a number and its unit, as in 30d, 12h or 4w")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 _Age = Annotated[
@@ -82,7 +87,7 @@ _EXIT_OK: Final = 0
 _EXIT_REJECTED: Final = 1
 _EXIT_USAGE: Final = 2
 _EXIT_FAILURE: Final = 3
-_EXIT_INTERRUPTED: Final = 130  # as a shell has it
+_EXIT_INTERRUPTED: Final = 130  # the code of a shell
 
 
 @commands.command("import")
@@ -95,23 +100,28 @@ def import_(  # noqa: PLR0913 — the options of a command
     *,
     app: _App,
     chunk: _Chunk = CHUNK_SIZE,
-    restart: Annotated[bool, typer.Option("--restart", help="Import all of it once more.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Import the whole file again.")
+    ] = False,
     quiet: _Quiet = False,
 ) -> None:
-    """Import the rows of FILE; started again, it goes on where it ended.
+    """Import the rows of FILE. A second run continues where the first one stopped.
 
-    Rows are checked and created as those of a POST are. The rows that are refused are told, with
-    the reasons, in FILE.refused.ndjson.
+    Rows are validated and created like the bodies of POST requests. FILE.refused.ndjson lists the
+    rejected rows with the reasons.
     """
 
     async def work() -> int:
         async with _open_job(app, resource) as target:
-            steps = import_rows(target, rows := open_row_file(file), chunk=chunk, restart=restart)
+            rows = open_row_file(file)
+            steps = import_rows(target, rows, chunk=chunk, restart=restart)
             with _progress_bar(file.stat().st_size, quiet=quiet) as bar:
-                last = await _run_to_end(steps, lambda at: bar(at.place.size, _import_summary(at)))
+                last = await _run_to_end(
+                    steps, lambda step: bar(step.position.size, _import_summary(step))
+                )
         typer.echo(f"{resource}: {_import_summary(last)}.")
         if last.refused:
-            typer.echo(f"What was refused, and why, is in {report_path(rows)}.")
+            typer.echo(f"The refused rows and the reasons are in {report_path(rows)}.")
         return _EXIT_REJECTED if last.refused else _EXIT_OK
 
     _exit_with(work())
@@ -123,13 +133,11 @@ def purge(  # noqa: PLR0913 — the options of a command
     *,
     app: _App,
     older_than: _Age,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the rows.")] = False,
     chunk: _Chunk = CHUNK_SIZE,
     quiet: _Quiet = False,
 ) -> None:
-    """Remove rows for good that were deleted longer than AGE ago, and what goes with them."""
+    """Remove soft-deleted rows for good that were deleted longer than AGE ago."""
     before = now() - older_than
 
     async def work() -> int:
@@ -137,7 +145,8 @@ def purge(  # noqa: PLR0913 — the options of a command
             total = await count_deleted(target, before)
             if dry_run:
                 when = f"{before:%Y-%m-%d %H:%M:%S} UTC"
-                typer.echo(f"{resource}: {_format_count(total)} deleted before {when} would go.")
+                rows = _format_count(total)
+                typer.echo(f"{resource}: {rows} deleted before {when} would be removed.")
                 return _EXIT_OK
             with _progress_bar(total, quiet=quiet) as bar:
                 last = await _run_to_end(
@@ -163,26 +172,27 @@ def sweep(*, app: _App) -> None:
 
 @commands.command("explain")
 def explain_(resource: _Name, *, app: _App) -> None:
-    """Tell which lane each operation takes, why, and which SQL it sends."""
+    """Show which path each operation takes, the reason, and its SQL."""
 
     async def work() -> int:
         application = import_app(app)
         async with run_lifespan(application) as database:
-            for each in explain_resource(application, database, resource):
-                typer.echo(f"{each.operation}: {each.lane}")
-                for statement in each.statements:
+            for explanation in explain_resource(application, database, resource):
+                typer.echo(f"{explanation.operation}: {explanation.path}")
+                for statement in explanation.statements:
                     typer.echo(indent(statement, "    ") + "\n")
         return _EXIT_OK
 
     _exit_with(work())
 
 
-def _import_summary(at: ImportProgress) -> str:
-    return f"{_format_count(at.accepted)} in, {at.refused} refused, up to line {at.place.lines}"
+def _import_summary(progress: ImportProgress) -> str:
+    accepted, line = _format_count(progress.accepted), progress.position.lines
+    return f"{accepted} imported, {progress.refused} refused, up to line {line}"
 
 
-def _purge_summary(at: PurgeProgress) -> str:
-    return f"{_format_count(at.removed)} removed, {at.kept} refused"
+def _purge_summary(progress: PurgeProgress) -> str:
+    return f"{_format_count(progress.removed)} removed, {progress.kept} refused"
 
 
 def _format_count(count: int) -> str:
@@ -190,9 +200,9 @@ def _format_count(count: int) -> str:
 
 
 def _purge_reporter(bar: "_ProgressCallback") -> Callable[[PurgeProgress], None]:
-    def show(at: PurgeProgress) -> None:
-        bar(at.removed + at.kept, _purge_summary(at))
-        for key, detail in at.refused.items():
+    def show(progress: PurgeProgress) -> None:
+        bar(progress.removed + progress.kept, _purge_summary(progress))
+        for key, detail in progress.refused.items():
             typer.echo(f"{key}: {detail}", err=True)
 
     return show
@@ -212,7 +222,7 @@ async def _open_job(app: str, resource: str) -> AsyncGenerator[JobRunner[Any]]:
 
 
 _ProgressCallback = Callable[[int, str], None]
-"""Shows how much is done, and says it."""
+"""Shows the number of items done, with a text."""
 
 
 @contextmanager
@@ -226,7 +236,7 @@ def _progress_bar(total: int, *, quiet: bool) -> Generator[_ProgressCallback]:
 
 
 async def _run_to_end(steps: AsyncGenerator[T], show: Callable[[T], None]) -> T:
-    """Return the last of *steps*, each of which is shown; raises `_Interrupted` between two."""
+    """Show each of *steps* and return the last one. Raise `_Interrupted` after a signal."""
     with _collect_signals() as caught:
         async with aclosing(steps):
             show(last := await anext(steps))
@@ -238,19 +248,19 @@ async def _run_to_end(steps: AsyncGenerator[T], show: Callable[[T], None]) -> T:
 
 
 class _Interrupted(Exception):
-    """A signal asked for the end."""
+    """A signal requested the end of the command."""
 
 
 @contextmanager
 def _collect_signals() -> Generator[list[int]]:
-    """Collect the first signal that asks for the end; a second one is not waited for."""
+    """Collect the first SIGINT or SIGTERM. A second one ends the process immediately."""
     caught: list[int] = []
 
     def note(number: int, _: object) -> None:
         caught.append(number)
         signal.signal(number, before[number])
 
-    before = {int(each): signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {int(kind): signal.signal(kind, note) for kind in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield caught
     finally:
@@ -259,20 +269,23 @@ def _collect_signals() -> Generator[list[int]]:
 
 
 def _exit_with(work: Coroutine[Any, Any, int]) -> NoReturn:
-    """Do the *work*, and end with what it returns, or with what became of it."""
+    """Run *work* and exit with the code that it returns, or the code of its error."""
     try:
         code = asyncio.run(work)
     except _Interrupted:
         code = _print_error(
-            "Interrupted: what is done stays, start again to go on.", _EXIT_INTERRUPTED
+            "Interrupted. Finished chunks are kept: run the command again to continue.",
+            _EXIT_INTERRUPTED,
         )
     except UsageError as error:
         code = _print_error(str(error), _EXIT_USAGE)
     except DBAPIError as error:
-        code = _print_error(f"The database says: {error.orig}", _EXIT_FAILURE)
+        code = _print_error(f"Error of the database: {error.orig}", _EXIT_FAILURE)
     except (Problem, OSError) as error:
-        code = _print_error(f"{error} What is done stays, start again to go on.", _EXIT_FAILURE)
-    except Exception:  # noqa: BLE001 — Python would end with 1, which says that rows were refused
+        code = _print_error(
+            f"{error} Finished chunks are kept: run the command again to continue.", _EXIT_FAILURE
+        )
+    except Exception:  # noqa: BLE001 — Python would exit with 1, the code for rejected rows
         traceback.print_exc()
         code = _EXIT_FAILURE
     raise typer.Exit(code)

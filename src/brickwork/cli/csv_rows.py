@@ -1,4 +1,4 @@
-"""The cells of a table: text, of which each is read as the type of its field has it."""
+"""CSV cells, converted to the types of a schema's fields."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import copy
@@ -20,7 +20,7 @@ _SCALAR_TYPES: Final = {"string", "integer", "number", "boolean", "null"}
 
 
 class _TextSchema(Schema):
-    """A schema whose values come as text, as those of a query do."""
+    """A schema whose values are text, like query parameters."""
 
     @classmethod
     @override
@@ -33,33 +33,33 @@ class _TextSchema(Schema):
 
 @dataclass(frozen=True)
 class CSVRowReader:
-    """How rows of text become a *schema*; an empty cell of a *nullable* column is null."""
+    """Validates rows of text with *schema*. An empty cell of a *nullable* column is null."""
 
     schema: type[Schema]
     nullable: Collection[str]
 
     def read(self, row: Mapping[str, str]) -> Schema:
-        """Return what *row* says; raises `ValidationError` with all that is wrong."""
-        given = {k: v or None for k, v in row.items() if v or k in self.nullable}
-        return self.schema.model_validate(given)
+        """Validate *row*. Raises `ValidationError` with all errors."""
+        values = {k: v or None for k, v in row.items() if v or k in self.nullable}
+        return self.schema.model_validate(values)
 
 
 def csv_row_reader(schema: type[Schema], columns: Sequence[str]) -> CSVRowReader:
-    """Return how rows of these *columns* become a *schema*; raises `UsageError` for unknown ones.
+    """Return a reader of rows with these *columns*. Raises `UsageError` for unknown columns.
 
-    Text is converted as a query would; the cell of a field that is an object or an array, or may
-    be one, holds JSON.
+    Cells are converted like query parameters. A field that may be an object or an array takes JSON.
     """
     document = schema.model_json_schema()
     properties: Mapping[str, Any] = document.get("properties", {})
-    kinds = {name: {*_json_types(each, document)} for name, each in properties.items()}
-    if unknown := sorted({*columns} - kinds.keys()):
+    types = {name: {*_json_types(node, document)} for name, node in properties.items()}
+    if unknown := sorted({*columns} - types.keys()):
         raise UsageError(
-            f"There is no field {', '.join(unknown)}: the columns may be {', '.join(kinds)}."
+            f"There is no field {', '.join(unknown)}: the columns may be {', '.join(types)}."
         )
+    documents = {name for name, of_field in types.items() if of_field - _SCALAR_TYPES}
     return CSVRowReader(
-        schema=_text_schema(schema, {name for name, each in kinds.items() if each - _SCALAR_TYPES}),
-        nullable={name for name, each in kinds.items() if "null" in each},
+        schema=_text_schema(schema, documents),
+        nullable={name for name, of_field in types.items() if "null" in of_field},
     )
 
 
@@ -68,15 +68,15 @@ def _json_types(node: Mapping[str, Any], document: Mapping[str, Any]) -> Iterato
     if "$ref" in node:
         yield from _json_types(document["$defs"][node["$ref"].rpartition("/")[2]], document)
         return
-    for each in (*node.get("anyOf", ()), *node.get("oneOf", ())):
-        yield from _json_types(each, document)
+    for alternative in (*node.get("anyOf", ()), *node.get("oneOf", ())):
+        yield from _json_types(alternative, document)
     if "anyOf" not in node and "oneOf" not in node:
-        listed = "enum" in node or "const" in node
-        yield node.get("type", "string" if listed else "object")
+        is_enum = "enum" in node or "const" in node
+        yield node.get("type", "string" if is_enum else "object")
 
 
 def _text_schema(schema: type[Schema], documents: Collection[str]) -> type[Schema]:
-    """Return *schema* such that it reads text, and JSON in the fields that *documents* names."""
+    """Derive a schema that reads text, and JSON in the fields *documents*."""
     fields: dict[str, Any] = {
         name: (Annotated[field.annotation, BeforeValidator(_parse_json_cell)], copy(field))
         for name, field in schema.model_fields.items()

@@ -1,5 +1,5 @@
-"""What a command line or a script asked for, and cannot be."""
+"""Errors of the command line."""
 
 
 class UsageError(Exception):
-    """What was asked for cannot be done; the text is for people, and tells the remedy."""
+    """An impossible request by the user. Its text names the remedy."""

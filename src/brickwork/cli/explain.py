@@ -1,4 +1,4 @@
-"""Which lane each operation of a resource takes, what it sends, and why."""
+"""Explanations of the path and SQL of each operation."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,15 +18,20 @@ from brickwork.resource.definition import ResourceDefinition
 
 @dataclass(frozen=True)
 class Explanation:
-    """One operation: its method and path, its lane and why, and the SQL that is known before."""
+    """One operation: its method and URL, its path with the reason, and its SQL."""
 
     operation: str
-    lane: str
+    path: str
+    """The fast path or the ORM path, with the reason."""
     statements: Sequence[str]
+    """The SQL that does not depend on a request."""
 
 
 def explain_resource(app: FastAPI, database: Database, name: str) -> Iterator[Explanation]:
-    """Yield the operations of the resource of *app* whose path is *name*; raises `Misuse`."""
+    """Yield an explanation for each operation of the resource with the URL path *name*.
+
+    Raises `UsageError` for an unknown or ambiguous name.
+    """
     _, shape = find_resource(app, name)
     for route in iter_route_contexts(app.routes):
         if getattr(route.endpoint, "shape", None) is shape:
@@ -40,18 +45,20 @@ def _explain_route(
     try:
         return Explanation(operation, *_explain_fast_path(route, shape, database))
     except NotEligible as reason:
-        lane = f"ordinary, since {reason}"
-        return Explanation(operation, lane, [*_lookup_statements(route, shape, database)])
+        path = f"ORM path, since {reason}"
+        return Explanation(operation, path, [*_lookup_statements(route, shape, database)])
 
 
 def _explain_fast_path(
     route: RouteContext, shape: ResourceDefinition[Any], database: Database
 ) -> tuple[str, Sequence[str]]:
-    """Return what is said of the fast path, and its SQL. Raises `NotEligible` if there is none."""
-    lane = getattr(route.endpoint, "fast_operation", None) or NotEligible("no lane is made for it")
-    if isinstance(lane, NotEligible):
-        raise lane
-    found: BoundOperation[Any] = lane.bind(route)
+    """Return the text about the fast path, and its SQL. Raises `NotEligible` without one."""
+    operation: Any = getattr(route.endpoint, "fast_operation", None)
+    if operation is None:
+        raise NotEligible("it has no fast operation")
+    if isinstance(operation, NotEligible):
+        raise operation
+    found: BoundOperation[Any] = operation.bind(route)
     if not database.fast_path:
         raise NotEligible("the database is not fast, or has methods of its own")
     if observer := found.operation.find_observer(database):
@@ -59,21 +66,22 @@ def _explain_fast_path(
     sent = [*found.operation.common_statements(_base_statement(shape), database)]
     if not all(sent):
         raise NotEligible(f"{database.url.get_backend_name()} has no statement of its own for it")
-    lane = "fast"
+    path = "fast path"
     if found.dependencies.scopes_rows:
-        lane += f", its rows narrowed by {shape.resource.__name__}.query besides"
-    return lane, [each.statement.sql for each in sent if each]
+        path += f", its rows filtered by {shape.resource.__name__}.query"
+    return path, [statement.statement.sql for statement in sent if statement]
 
 
 def _lookup_statements(
     route: RouteContext, shape: ResourceDefinition[Any], database: Database
 ) -> Iterator[str]:
-    """Yield how the ordinary lane finds the row that is meant; what it writes, a flush decides."""
+    """Yield the SELECT of the ORM path for a single row. A flush decides the other SQL."""
     if (route.path or "").endswith("}"):
-        reads = "GET" in (route.methods or ())
-        rows = where_key(_base_statement(shape))
-        engine = database.reader if reads else database.writer
-        yield str((rows if reads else for_update(rows)).compile(dialect=engine.dialect))
+        is_read = "GET" in (route.methods or ())
+        statement = where_key(_base_statement(shape))
+        statement = statement if is_read else for_update(statement)
+        engine = database.reader if is_read else database.writer
+        yield str(statement.compile(dialect=engine.dialect))
 
 
 def _base_statement(shape: ResourceDefinition[Any]) -> Select[Any]:

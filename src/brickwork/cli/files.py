@@ -1,4 +1,4 @@
-"""Files of rows, read one row at a time, each with the place in the file where it ends."""
+"""Row-by-row reading of NDJSON and CSV files."""
 
 import csv
 import hashlib
@@ -15,18 +15,18 @@ from brickwork.problems import BadRequest, ContentTooLarge, Problem
 from brickwork.schemas.strict_json import parse_json
 
 _BOM: Final = b"\xef\xbb\xbf"
-_READ_SIZE: Final = 1_048_576  # bytes that are read at once where rows do not matter
+_READ_SIZE: Final = 1_048_576  # bytes of a read that skips rows
 _TOKENS: Final = re.compile(rb'"|[,\r\n]|[^",\r\n]+')
 _BLANK: Final = object()
-"""What an empty line stands for."""
+"""The document of an empty line."""
 
 _ReadNext = Callable[[], object]
-"""Returns what the next row is; raises `StopIteration` at the end of the file."""
+"""Returns the next row. Raises `StopIteration` at the end of the file."""
 
 
 @dataclass(frozen=True)
 class FilePosition:
-    """How far a file was read: in lines, in bytes, and the SHA-256 of those bytes."""
+    """A position in a file: lines, bytes, and the SHA-256 of the bytes before it."""
 
     lines: int = 0
     size: int = 0
@@ -35,24 +35,25 @@ class FilePosition:
 
 @dataclass(frozen=True)
 class FileRow:
-    """What a file has at one place: a document, or the problem with it."""
+    """A row of a file."""
 
     line: int
-    """The number of the line where it begins, the first of the file being 1."""
+    """The number of its first line. The file's first line is 1."""
     text: bytes
     document: object
+    """The parsed row, or a `Problem`."""
     end: FilePosition
 
 
 @dataclass(frozen=True)
 class RowFile:
-    """A file of rows: JSON, one row a line, or a table with these *columns*."""
+    """A file of rows: NDJSON, or CSV with these *columns*."""
 
     path: Path
     columns: Sequence[str] | None = None
 
     def records(self, after: FilePosition) -> Generator[FileRow]:
-        """Yield what is behind *after*; raises `UsageError` if what is before it has changed."""
+        """Yield the rows after a position. Raises `UsageError` if earlier bytes have changed."""
         with _open_lines(self.path, quoted=self.columns is not None) as lines:
             lines.skip_to(after)
             yield from _read_records(
@@ -61,7 +62,7 @@ class RowFile:
 
     def _rows(self, lines: "_LineReader") -> _ReadNext:
         read = _csv_reader(lines)
-        if not lines.place().size:
+        if not lines.position().size:
             read()  # the header
         columns = self.columns or ()
 
@@ -70,20 +71,20 @@ class RowFile:
                 return _BLANK
             if len(cells) == len(columns):
                 return dict(zip(columns, cells, strict=True))
-            raise BadRequest(f"The row has {len(cells)} cells, and the header {len(columns)}.")
+            raise BadRequest(f"The row has {len(cells)} cells, but the header {len(columns)}.")
 
         return row
 
 
 def open_row_file(path: Path) -> RowFile:
-    """Return the file at *path*, which its suffix tells the format of; raises `UsageError`."""
+    """Return the file at *path*. Raises `UsageError` for an unknown suffix or a bad CSV header."""
     match path.suffix.lower():
         case ".ndjson" | ".jsonl":
             return RowFile(path)
         case ".csv":
             return RowFile(path, _read_header(path))
         case _:
-            raise UsageError(f"{path.name} is of no known format: name it .ndjson or .csv.")
+            raise UsageError(f"{path.name} has an unknown format: name it .ndjson or .csv.")
 
 
 def _read_header(path: Path) -> Sequence[str]:
@@ -93,13 +94,13 @@ def _read_header(path: Path) -> Sequence[str]:
         except (StopIteration, Problem):
             names = []
     if not names or len({*names}) < len(names):
-        text = "the names of its columns, each once, in UTF-8 and separated by commas"
-        raise UsageError(f"{path.name} begins with no header: its first line must have {text}.")
+        text = "unique column names in UTF-8, separated by commas"
+        raise UsageError(f"{path.name} has no header: its first line must have {text}.")
     return names
 
 
 class _LineReader:
-    """The lines of a file, and how far it was read."""
+    """Reads the lines of a file, and tracks the position."""
 
     def __init__(self, file: BinaryIO, limit: int, *, quoted: bool) -> None:
         self.record = bytearray()
@@ -109,42 +110,42 @@ class _LineReader:
         self._digest = hashlib.sha256()
         self._count = self._size = 0
 
-    def skip_to(self, place: FilePosition) -> None:
-        """Read up to *place*, where it was read before."""
-        left, piece = place.size, b"\n"
-        while left and (piece := self._file.read(min(left, _READ_SIZE))):
-            self._note(piece)
-            left -= len(piece)
-        self._count = place.lines
-        if self.place() != place:
+    def skip_to(self, position: FilePosition) -> None:
+        """Read up to *position*. Raises `UsageError` if the bytes before it have changed."""
+        remaining, piece = position.size, b"\n"
+        while remaining and (piece := self._file.read(min(remaining, _READ_SIZE))):
+            self._advance(piece)
+            remaining -= len(piece)
+        self._count = position.lines
+        if self.position() != position:
             raise UsageError(
-                f"{self._file.name} has changed in the part that was imported before. Give what is "
-                "new a file of its own; --restart imports all of this one, from its begin."
+                f"The imported part of {self._file.name} has changed. Put new rows in a new file, "
+                "or pass --restart to import the file from the beginning."
             )
         if not piece.endswith(b"\n"):
-            self._count -= 1  # what was added goes on in that line
+            self._count -= 1  # appended bytes continue that line
 
-    def place(self) -> FilePosition:
-        """Return how far the file was read."""
+    def position(self) -> FilePosition:
+        """Return the current position."""
         return FilePosition(self._count, self._size, self._digest.hexdigest())
 
     def __iter__(self) -> "_LineReader":
         return self
 
     def __next__(self) -> bytes:
-        """Return another line of the record; raises `ContentTooLarge` where that is too long."""
+        """Return the next line. Raises `ContentTooLarge` if the row gets too long."""
         if not (line := self._file.readline(self._limit + 1)):
             raise StopIteration
         self._count += 1
-        self._note(line)
+        self._advance(line)
         self.record += line
         if len(self.record) > self._limit:
             self._skip(line)
-            raise ContentTooLarge(f"A row may have {self._limit} bytes.")
+            raise ContentTooLarge(f"A row may have {self._limit} bytes at most.")
         return line.removeprefix(_BOM) if self._size == len(line) else line
 
     def _skip(self, line: bytes) -> None:
-        """Read to the end of the record, of which *line* was read last."""
+        """Read to the end of a row. *line* is the last line read."""
         cell = _CellState()
         cell.add(bytes(self.record) if self._quoted else b"")
         while cell.is_open or not line.endswith(b"\n"):
@@ -152,32 +153,32 @@ class _LineReader:
             if not (line := self._file.readline(_READ_SIZE)):
                 break
             self._count += begins
-            self._note(line)
+            self._advance(line)
             cell.add(line if self._quoted else b"")
         if cell.is_open:
             raise BadRequest("The row is not CSV: a quoted cell has no end.")
 
-    def _note(self, piece: bytes) -> None:
+    def _advance(self, piece: bytes) -> None:
         self._size += len(piece)
         self._digest.update(piece)
 
 
 class _CellState:
-    """How far a row of a table was read: whether that is within a quoted cell (RFC 4180)."""
+    """A parser state: whether the position is within a quoted CSV cell (RFC 4180)."""
 
     def __init__(self) -> None:
         self._state: Literal["begin", "plain", "quoted", "closed"] = "begin"
 
     @property
     def is_open(self) -> bool:
-        """Whether a line break is a part of the cell, and no end of the row."""
+        """Return whether a line break belongs to the cell. False if it ends the row."""
         return self._state == "quoted"
 
     def add(self, text: bytes) -> None:
-        """Read on in *text*."""
+        """Parse the next piece of *text*."""
         for token in _TOKENS.finditer(text):
             match token[0], self._state:
-                case b'"', "begin" | "closed":  # two of them are one in the text
+                case b'"', "begin" | "closed":  # a doubled quote is one quote in the cell
                     self._state = "quoted"
                 case b'"', "quoted":
                     self._state = "closed"
@@ -191,7 +192,7 @@ class _CellState:
 
 @contextmanager
 def _open_lines(path: Path, *, quoted: bool) -> Generator[_LineReader]:
-    limit = current_limits.get().body  # a row is what a body would have brought
+    limit = current_limits.get().body  # a row has the limit of a request body
     csv.field_size_limit(limit)
     with path.open("rb") as file:
         yield _LineReader(file, limit, quoted=quoted)
@@ -200,7 +201,7 @@ def _open_lines(path: Path, *, quoted: bool) -> Generator[_LineReader]:
 def _read_records(lines: _LineReader, read: _ReadNext) -> Generator[FileRow]:
     while True:
         lines.record.clear()
-        line = lines.place().lines + 1
+        line = lines.position().lines + 1
         try:
             document = read()
         except StopIteration:
@@ -208,7 +209,7 @@ def _read_records(lines: _LineReader, read: _ReadNext) -> Generator[FileRow]:
         except Problem as problem:
             document = problem
         if document is not _BLANK:
-            yield FileRow(line, bytes(lines.record), document, lines.place())
+            yield FileRow(line, bytes(lines.record), document, lines.position())
 
 
 def _json_reader(lines: _LineReader) -> _ReadNext:
@@ -220,7 +221,7 @@ def _json_reader(lines: _LineReader) -> _ReadNext:
 
 
 def _csv_reader(lines: _LineReader) -> Callable[[], list[str]]:
-    # A generator would end with the first line that is too long; `map` goes on.
+    # A generator would end with the first line that is too long. `map` continues.
     rows = csv.reader(map(_decode_line, lines), strict=True)
 
     def read() -> list[str]:

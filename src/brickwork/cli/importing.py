@@ -1,7 +1,7 @@
-"""Imports: rows from a file, through the schema and the steps of their resource.
+"""Imports of rows from a file.
 
-How far an import is stands in the database, in the transaction that brought it there: one that was
-killed and is started again loses no row and repeats none.
+Rows pass through the schema and the methods of their resource. Each transaction also stores the
+position in the file, so an import that was killed continues without losing or repeating a row.
 """
 
 import hashlib
@@ -33,41 +33,49 @@ from brickwork.schemas.schema import Schema
 M = TypeVar("M", bound=DeclarativeBase)
 
 CHUNK_SIZE: Final = 500
-"""How many rows a transaction has."""
+"""Default number of rows in a transaction."""
 
 MAX_CHUNK_BYTES: Final = 8_388_608
-"""After how many bytes of a file a transaction ends that has fewer rows."""
+"""Bytes of the file after which a transaction with fewer rows ends."""
 
 
 @dataclass(frozen=True)
 class ImportProgress:
-    """How far an import is: what was read, what became of its rows, and the bytes of the report."""
+    """Progress of an import: its position, and the numbers of its rows."""
 
-    place: FilePosition = field(default_factory=FilePosition)
+    position: FilePosition = field(default_factory=FilePosition)
     accepted: int = 0
     refused: int = 0
     report: int = 0
+    """Size of the report in bytes."""
 
     def columns(self) -> dict[str, Any]:
-        """Return what an `ImportPosition` has of it."""
-        own = {"accepted": self.accepted, "refused": self.refused, "report": self.report}
-        return asdict(self.place) | own
+        """Return the values for an `ImportPosition`."""
+        counts = {"accepted": self.accepted, "refused": self.refused, "report": self.report}
+        return asdict(self.position) | counts
 
 
 async def import_rows(
     target: JobRunner[M], source: RowFile, *, chunk: int = CHUNK_SIZE, restart: bool = False
 ) -> AsyncGenerator[ImportProgress]:
-    """Store the rows of *source*, and yield how far that is: at first, and after each *chunk*.
+    """Import the rows of *source*. Yield the progress at the start and after each chunk.
 
-    It goes on where an earlier run ended, or begins anew to *restart*. Rows that are refused are
-    told in the report. Raises `UsageError` for a file that has changed where it was read, and
-    `Unavailable` if the database is away: the next run goes on from there.
+    Args:
+        target: The resource.
+        source: The file.
+        chunk: Rows in a transaction.
+        restart: Whether to import the whole file. The default continues where an earlier run ended.
+
+    Raises:
+        UsageError: The part of the file that an earlier run imported has changed.
+        ServiceUnavailable: The database is unavailable. The next run continues from here.
+
     """
-    judge = _row_validator(target, source)
+    validate = _row_validator(target, source)
     work = await _begin(target, source, restart=restart)
-    with closing(source.records(work.progress.place)) as records:
-        chunks = _chunks(map(judge, records), chunk)
-        items = next(chunks, None)  # raises for a file that has changed
+    with closing(source.records(work.progress.position)) as records:
+        chunks = _chunks(map(validate, records), chunk)
+        items = next(chunks, None)  # raises `UsageError` for a changed file
         yield work.progress
         while items:
             await work.import_chunk(items)
@@ -76,39 +84,39 @@ async def import_rows(
 
 
 def report_path(source: RowFile) -> Path:
-    """Return the file that tells which rows of *source* were refused, and why."""
+    """Return the file that lists the rejected rows of *source* with the reasons."""
     return source.path.with_name(f"{source.path.name}.refused.ndjson")
 
 
 @dataclass(frozen=True)
 class _ImportItem:
-    """A row of the file: what the schema made of it, or what the report tells of it."""
+    """A row of the file, with its valid data or its line in the report."""
 
     record: FileRow
     data: Schema | None = None
     report_line: bytes = b""
 
-    def refused(self, problem: Problem) -> "_ImportItem":
-        """Return the row as it is told; the problem, and all that led to it, is let go."""
+    def reject(self, problem: Problem) -> "_ImportItem":
+        """Return a rejected row with a report line for *problem*. It keeps no reference to it."""
         whole = ErrorDetail(
             code=problem.code, detail=_as_row_message(problem.detail), pointer=pointer()
         )
         document = {
             "line": self.record.line,
-            "errors": [each.document() for each in problem.errors or (whole,)],
+            "errors": [detail.document() for detail in problem.errors or (whole,)],
             "text": self.record.text.decode(errors="replace").rstrip("\r\n"),
         }
         return _ImportItem(self.record, report_line=to_json(document) + b"\n")
 
 
-def _chunks(items: Iterable[_ImportItem], most: int) -> Iterator[Sequence[_ImportItem]]:
-    """Yield *items*, so many at once or, where they are large, fewer."""
+def _chunks(items: Iterable[_ImportItem], max_items: int) -> Iterator[Sequence[_ImportItem]]:
+    """Yield *items* in chunks of *max_items*, or fewer if they exceed `MAX_CHUNK_BYTES`."""
     chunk: list[_ImportItem] = []
     size = 0
-    for each in items:
-        chunk.append(each)
-        size += len(each.record.text)
-        if len(chunk) == most or size >= MAX_CHUNK_BYTES:
+    for item in items:
+        chunk.append(item)
+        size += len(item.record.text)
+        if len(chunk) == max_items or size >= MAX_CHUNK_BYTES:
             yield chunk
             chunk, size = [], 0
     if chunk:
@@ -116,31 +124,31 @@ def _chunks(items: Iterable[_ImportItem], most: int) -> Iterator[Sequence[_Impor
 
 
 def _as_row_message(detail: str) -> str:
-    """Return *detail*, of what a request brought, as it is of one line of a file."""
+    """Rephrase *detail*, a message about a request body, for a line of a file."""
     return detail.replace("The body", "The row").replace("line 1, ", "")
 
 
 def _row_validator(target: JobRunner[Any], source: RowFile) -> Callable[[FileRow], _ImportItem]:
-    """Return what has rows of *source* checked, as those of a POST are."""
+    """Return a function that validates a row like the body of a POST."""
     create = target.shape.create
-    validate: Callable[[Any], Schema] = create.model_validate
+    parse: Callable[[Any], Schema] = create.model_validate
     if source.columns is not None:
-        validate = csv_row_reader(create, source.columns).read
+        parse = csv_row_reader(create, source.columns).read
 
-    def judge(record: FileRow) -> _ImportItem:
+    def validate(record: FileRow) -> _ImportItem:
         document: Any = record.document
         if isinstance(document, Problem):
-            return _ImportItem(record).refused(document)
+            return _ImportItem(record).reject(document)
         try:
-            return _ImportItem(record, validate(document))
+            return _ImportItem(record, parse(document))
         except ValidationError as error:
-            shown = output_names(target.shape.read).values()
-            faults = error_details(error, document, shown)
-            return _ImportItem(record).refused(
-                UnprocessableContent("The row cannot be accepted.", errors=faults)
+            names = output_names(target.shape.read).values()
+            details = error_details(error, document, names)
+            return _ImportItem(record).reject(
+                UnprocessableContent("The row cannot be accepted.", errors=details)
             )
 
-    return judge
+    return validate
 
 
 async def _begin(target: JobRunner[M], source: RowFile, *, restart: bool) -> "_Import[M]":
@@ -149,19 +157,18 @@ async def _begin(target: JobRunner[M], source: RowFile, *, restart: bool) -> "_I
     name = hashlib.sha256(f"{file}\0{target.path}".encode()).hexdigest()
     report = report_path(source)
 
-    async def begin(rows: Resource[M]) -> ImportProgress:
-        session = rows.session
+    async def begin(resource: Resource[M]) -> ImportProgress:
+        session = resource.session
         if restart:
             await session.execute(delete(ImportPosition).where(ImportPosition.id == name))
-        # Locked, so that a run under way does not write the report meanwhile.
-        if known := await session.get(ImportPosition, name, with_for_update=True):
-            place = FilePosition(known.lines, known.size, known.digest)
-            return ImportProgress(
-                place, known.accepted, known.refused, _truncate_report(report, known.report)
-            )
+        # The lock keeps a concurrent run from writing the report.
+        if last := await session.get(ImportPosition, name, with_for_update=True):
+            position = FilePosition(last.lines, last.size, last.digest)
+            size = _truncate_report(report, last.report)
+            return ImportProgress(position, last.accepted, last.refused, size)
         session.info["written"].retry_on_duplicate.add(
             ImportPosition.__tablename__
-        )  # or another run is
+        )  # by another run
         new = ImportProgress(report=_truncate_report(report, 0))
         session.add(ImportPosition(id=name, file=file, resource=target.path, **new.columns()))
         return new
@@ -170,7 +177,7 @@ async def _begin(target: JobRunner[M], source: RowFile, *, restart: bool) -> "_I
 
 
 class _Import(Generic[M]):
-    """An import under way."""
+    """A running import."""
 
     def __init__(
         self, target: JobRunner[M], name: str, report: Path, progress: ImportProgress
@@ -179,72 +186,73 @@ class _Import(Generic[M]):
         self._target = target
         self._name = name
         self._report = report
-        self._refused: list[_ImportItem] = []  # and yet to be told
+        self._refused: list[_ImportItem] = []  # not yet in the report
 
     async def import_chunk(self, items: Sequence[_ImportItem]) -> None:
-        """Store *items*, and tell those that cannot be."""
+        """Store *items*, and report those that are rejected."""
         await bisect_failures(items, self._store, self._refuse)
         if self._refused:
             await self._commit([])
 
     async def _store(self, items: Sequence[_ImportItem]) -> None:
-        if any(each.data is not None for each in items):
+        if any(item.data is not None for item in items):
             await self._commit(items)
         else:
             self._refused += items
 
     def _refuse(self, item: _ImportItem, problem: Problem) -> None:
-        self._refused.append(item.refused(problem))
+        self._refused.append(item.reject(problem))
 
     async def _commit(self, items: Sequence[_ImportItem]) -> None:
-        """Write rows, and the place behind them, in one transaction; the report before it ends."""
+        """Write rows and the new position in one transaction, and the report before its commit."""
         done = [*self._refused, *items]
-        rows = [each.data for each in done if each.data is not None]
-        told = [item.report_line for item in done if item.report_line]
+        rows = [item.data for item in done if item.data is not None]
+        lines = [item.report_line for item in done if item.report_line]
         after = ImportProgress(
             done[-1].record.end,
             self.progress.accepted + len(rows),
-            self.progress.refused + len(told),
-            self.progress.report + sum(map(len, told)),
+            self.progress.refused + len(lines),
+            self.progress.report + sum(map(len, lines)),
         )
 
         async def write(resource: Resource[M]) -> None:
             await self._advance(resource.session, after)
-            shape = self._target.shape
-            for each in rows:
-                await resource.create(row := new_row(shape.model, each, shape.create.model_fields))
-                shape.require_path(row)
+            definition = self._target.shape
+            names = definition.create.model_fields
+            for data in rows:
+                await resource.create(row := new_row(definition.model, data, names))
+                definition.require_path(row)
             await resource.session.flush()
-            if told:
-                _append_to_report(self._report, self.progress.report, told)
+            if lines:
+                _append_to_report(self._report, self.progress.report, lines)
 
         await self._target.run(write)
         self.progress = after
         self._refused.clear()
 
     async def _advance(self, session: AsyncSession, after: ImportProgress) -> None:
-        """Move to the place *after*; it is locked until the transaction ends."""
-        here = ImportPosition.size == self.progress.place.size
-        statement = update(ImportPosition).where(ImportPosition.id == self._name, here)
-        moved = await session.execute(statement.values(after.columns()))
-        if not cast("CursorResult[Any]", moved).rowcount:
-            raise UsageError("Another run imports this file: wait for its end, or end it.")
+        """Store the progress *after*. Its row stays locked until the transaction ends."""
+        is_current = ImportPosition.size == self.progress.position.size
+        statement = update(ImportPosition).where(ImportPosition.id == self._name, is_current)
+        result = await session.execute(statement.values(after.columns()))
+        if not cast("CursorResult[Any]", result).rowcount:
+            raise UsageError("Another run imports this file: wait for its end, or stop it.")
 
 
 def _truncate_report(report: Path, size: int) -> int:
-    """Take from *report* what a run wrote behind *size* and did not commit; return its size."""
+    """Truncate *report* to *size*, dropping lines of an uncommitted chunk. Return the new size."""
     if not (size and report.exists()):
         report.unlink(missing_ok=True)
         return 0
-    kept = min(size, report.stat().st_size)
-    os.truncate(report, kept)
-    return kept
+    size = min(size, report.stat().st_size)
+    os.truncate(report, size)
+    return size
 
 
-def _append_to_report(report: Path, size: int, told: Sequence[bytes]) -> None:
-    """Write what is *told* behind the first *size* bytes of *report*, down to the disk."""
+def _append_to_report(report: Path, size: int, lines: Sequence[bytes]) -> None:
+    """Write *lines* after the first *size* bytes of *report*, and sync the file."""
     with report.open("ab") as file:
         file.truncate(size)
-        file.writelines(told)
+        file.writelines(lines)
         file.flush()
         os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""Applications by name, as a command line has it: `app.main:create_app`, and what is in them."""
+"""Loading of applications and their resources by name."""
 
 import importlib
 import inspect
@@ -23,33 +23,37 @@ _ITEM_SUFFIX: Final = re.compile(r"/\{id:key\}.*")
 
 
 def import_app(name: str) -> FastAPI:
-    """Return the application that *name* says, `MODULE:NAME`, or what makes it.
+    """Import the application *name*, `MODULE:NAME`, or call the function that returns it.
 
-    Modules are looked for in the working directory, too. Raises `UsageError` for what is no
-    application, and no function without required arguments that returns one.
+    The working directory is on the module path. Raises `UsageError` if *name* is neither an
+    application nor a function without required arguments that returns one.
     """
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     module, _, attribute = name.partition(":")
     if not (module and attribute):
         raise UsageError(
-            f"{name} names no application: write MODULE:NAME, as in app.main:create_app."
+            f"{name} is not the name of an application: write MODULE:NAME, as in "
+            "app.main:create_app."
         )
     app = getattr(_import_module(module), attribute, None)
     app = app if isinstance(app, FastAPI) else _call_factory(name, app)
     if isinstance(app, FastAPI):
         return app
-    raise UsageError(f"{name} is no FastAPI application, and no function that returns one.")
+    raise UsageError(
+        f"{name} is neither a FastAPI application nor a function that returns one: pass one as "
+        "--app."
+    )
 
 
 @asynccontextmanager
 async def run_lifespan(app: FastAPI) -> AsyncGenerator[Database]:
-    """Start *app* as a server would, and yield its database; its limits are in force.
+    """Run the lifespan of *app* with its limits, and yield its database.
 
-    Statements may take as long as they do, since no client waits for them.
+    Statements have no time limit, because no client waits for them.
     """
-    found = (each.kwargs.get("limits") for each in app.user_middleware)
-    current_limits.set(next((each for each in found if isinstance(each, Limits)), Limits()))
+    options = (middleware.kwargs.get("limits") for middleware in app.user_middleware)
+    current_limits.set(next((limits for limits in options if isinstance(limits, Limits)), Limits()))
     async with app.router.lifespan_context(app) as state:
         database = (state or {}).get("database")
         if not isinstance(database, Database):
@@ -60,24 +64,24 @@ async def run_lifespan(app: FastAPI) -> AsyncGenerator[Database]:
 
 
 def job_runner(app: FastAPI, database: Database, name: str) -> JobRunner[Any]:
-    """Return the resource of *app* that *name* means, to work without a request."""
+    """Return a runner for jobs on the resource *name* of *app*, outside of requests."""
     return JobRunner(database, *find_resource(app, name))
 
 
 def find_resource(app: FastAPI, name: str) -> tuple[str, ResourceDefinition[Any]]:
-    """Return path and shape of the resource of *app* whose path is *name* or ends with it.
+    """Return the path and the definition of the resource whose path is *name* or ends with it.
 
-    Raises `UsageError` if that is none, or several.
+    Raises `UsageError` unless exactly one resource matches.
     """
-    known = _resources_by_path(app)
-    wanted = "/" + name.strip("/")
-    found = [wanted] if wanted in known else [each for each in known if each.endswith(wanted)]
-    if len(found) != 1:
-        paths = ", ".join(sorted(found or known)) or "none, as no crud_router is included"
-        raise UsageError(
-            f"{name} names {'several resources' if found else 'no resource'}: {paths}."
-        )
-    return found[0], known[found[0]]
+    resources = _resources_by_path(app)
+    suffix = "/" + name.strip("/")
+    paths = [suffix] if suffix in resources else [p for p in resources if p.endswith(suffix)]
+    if not paths:
+        choices = ", ".join(sorted(resources)) or "none, because no crud_router is included"
+        raise UsageError(f"There is no resource {name}. The resources are: {choices}.")
+    if len(paths) > 1:
+        raise UsageError(f"{name} is ambiguous: write one of {', '.join(sorted(paths))}.")
+    return paths[0], resources[paths[0]]
 
 
 def _import_module(module: str) -> object:
@@ -85,8 +89,8 @@ def _import_module(module: str) -> object:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise  # it is there, and what it imports is not
-        text = "start in the folder that it is in, or install it"
+            raise  # the module exists, but one that it imports does not
+        text = "run the command in its folder, or install it"
         raise UsageError(f"There is no module {error.name}: {text}.") from None
 
 
@@ -98,16 +102,16 @@ def _call_factory(name: str, factory: object) -> object:
     except TypeError as error:
         text = "give its parameters defaults, or name a function that has none"
         raise UsageError(f"{name} cannot be called: {error}; {text}.") from None
-    made: object = factory()
-    return made
+    app: object = factory()
+    return app
 
 
 def _resources_by_path(app: FastAPI) -> Mapping[str, ResourceDefinition[Any]]:
     """Return the resources of *app* by the paths of their lists."""
-    found: dict[str, ResourceDefinition[Any]] = {}
+    resources: dict[str, ResourceDefinition[Any]] = {}
     for route in iter_route_contexts(app.routes):
-        shape = getattr(route.endpoint, "shape", None)
+        definition = getattr(route.endpoint, "shape", None)
         path = route.path or ""
-        if isinstance(shape, ResourceDefinition) and not path.endswith(f"/{BATCH}"):
-            found[_ITEM_SUFFIX.sub("", path)] = shape
-    return found
+        if isinstance(definition, ResourceDefinition) and not path.endswith(f"/{BATCH}"):
+            resources[_ITEM_SUFFIX.sub("", path)] = definition
+    return resources

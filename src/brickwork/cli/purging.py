@@ -1,4 +1,4 @@
-"""Purges: rows that were deleted long ago, and only marked, are removed for good."""
+"""Permanent removal of soft-deleted rows."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,49 +21,55 @@ from brickwork.resource.resource import Resource
 M = TypeVar("M", bound=DeclarativeBase)
 
 CHUNK_SIZE: Final = 500
-"""How many rows a transaction removes."""
+"""Default number of rows in a transaction."""
 
 
 @dataclass(frozen=True)
 class PurgeProgress:
-    """How many rows are gone and how many kept so far, and of the latest why, by their keys."""
+    """Progress of a purge."""
 
     removed: int = 0
     kept: int = 0
     refused: Mapping[object, str] = field(default_factory=dict[object, str])
+    """Keys of the rows that the last chunk kept, with the reasons."""
 
 
 async def count_deleted(target: JobRunner[M], before: datetime) -> int:
-    """Return how many rows there are that were deleted *before* an instant; raises `UsageError`."""
+    """Count the rows that were deleted *before* an instant.
+
+    Raises `UsageError` for a resource without soft delete.
+    """
     _require_soft_delete(target.shape.model)
 
-    async def counted(rows: Resource[M]) -> int:
-        return await count_rows(rows.session, await _deleted_keys(rows, before))
+    async def count(resource: Resource[M]) -> int:
+        return await count_rows(resource.session, await _deleted_keys(resource, before))
 
-    return await target.run(counted, readonly=True)
+    return await target.run(count, readonly=True)
 
 
 async def purge_rows(
     target: JobRunner[M], before: datetime, *, chunk: int = CHUNK_SIZE
 ) -> AsyncGenerator[PurgeProgress]:
-    """Remove the rows deleted *before* an instant; yield how far that is, also after each *chunk*.
+    """Remove the rows that were deleted *before* an instant.
 
-    Each row is removed by the step `purge` of its resource, each chunk in a transaction. Raises
-    `UsageError` for a resource without soft delete.
+    The method `purge` of the resource removes each row, in transactions of *chunk* rows. Yield the
+    progress at the start and after each chunk. Raises `UsageError` for a resource without soft
+    delete.
     """
     _require_soft_delete(target.shape.model)
-    yield (at := PurgeProgress())
+    yield (progress := PurgeProgress())
     last: Any = None
     work = _Purge(target, before)
     while keys := await _fetch_keys(target, before, last, chunk):
         work.refused = {}
         await bisect_failures(keys, work.remove, work.refuse)
-        yield (at := PurgeProgress(work.count, at.kept + len(work.refused), work.refused))
+        kept = progress.kept + len(work.refused)
+        yield (progress := PurgeProgress(work.count, kept, work.refused))
         last = keys[-1]
 
 
 class _Purge(Generic[M]):
-    """Removes rows by their keys, and counts those that were still there."""
+    """Removes rows by their keys, and counts the removed rows."""
 
     def __init__(self, target: JobRunner[M], before: datetime) -> None:
         self.count = 0
@@ -75,47 +81,49 @@ class _Purge(Generic[M]):
         self.count += await self._target.run(partial(self._remove, keys))
 
     def refuse(self, key: object, problem: Problem) -> None:
-        # Its detail alone: the problem leads to the session that it was raised in.
+        # The problem itself would keep a reference to its session.
         self.refused[key] = problem.detail
 
-    async def _remove(self, keys: Sequence[object], rows: Resource[M]) -> int:
+    async def _remove(self, keys: Sequence[object], resource: Resource[M]) -> int:
         model = self._target.shape.model
         key = primary_key(model)
-        wanted = (await _deleted_statement(rows, self._before)).where(key.in_(keys)).order_by(None)
-        locked = wanted.order_by(key).with_for_update(of=model)
-        found = (await rows.session.scalars(locked)).all()
-        for row in found:
-            await rows.purge(row)
-        return len(found)
+        statement = await _deleted_statement(resource, self._before)
+        statement = statement.where(key.in_(keys)).order_by(None).order_by(key)
+        rows = (await resource.session.scalars(statement.with_for_update(of=model))).all()
+        for row in rows:
+            await resource.purge(row)
+        return len(rows)
 
 
 async def _fetch_keys(
     target: JobRunner[M], before: datetime, last: Any, chunk: int
 ) -> Sequence[object]:
-    """Return the keys of the next rows behind the key *last*, in their order."""
+    """Return the next keys in order after the key *last*. None starts at the first."""
     key = primary_key(target.shape.model)
 
-    async def read(rows: Resource[M]) -> Sequence[object]:
-        keys = (await _deleted_keys(rows, before)).order_by(None).order_by(key).limit(chunk)
-        return (await rows.session.scalars(keys if last is None else keys.where(key > last))).all()
+    async def read(resource: Resource[M]) -> Sequence[object]:
+        keys = await _deleted_keys(resource, before)
+        keys = keys.order_by(None).order_by(key).limit(chunk)
+        keys = keys if last is None else keys.where(key > last)
+        return (await resource.session.scalars(keys)).all()
 
     return await target.run(read, readonly=True)
 
 
-async def _deleted_keys(rows: Resource[M], before: datetime) -> Select[Any]:
-    deleted = await _deleted_statement(rows, before)
-    key = primary_key(selected_model(deleted))
-    return deleted.with_only_columns(key, maintain_column_froms=True)
+async def _deleted_keys(resource: Resource[M], before: datetime) -> Select[Any]:
+    statement = await _deleted_statement(resource, before)
+    key = primary_key(selected_model(statement))
+    return statement.with_only_columns(key, maintain_column_froms=True)
 
 
-async def _deleted_statement(rows: Resource[M], before: datetime) -> Select[M]:
-    await rows.include_deleted("only")
-    return rows.query().where(inspect(type(rows).model).columns["deleted_at"] < before)
+async def _deleted_statement(resource: Resource[M], before: datetime) -> Select[M]:
+    await resource.include_deleted("only")
+    return resource.query().where(inspect(type(resource).model).columns["deleted_at"] < before)
 
 
 def _require_soft_delete(model: type[DeclarativeBase]) -> None:
     if not is_soft_deletable(model):
         raise UsageError(
-            f"{model.__name__} has no soft delete: what is deleted is gone at once. Let it inherit "
-            "from brickwork.SoftDelete to have deleted rows kept until they are purged."
+            f"{model.__name__} has no soft delete, so its deleted rows are gone already. Let it "
+            "inherit from brickwork.SoftDelete to keep deleted rows until a purge."
         )

@@ -1,4 +1,4 @@
-"""Work on a resource without a request: transactions tried again, and in halves."""
+"""Jobs on a resource outside of requests, with retries."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -21,14 +21,14 @@ M = TypeVar("M", bound=DeclarativeBase)
 T = TypeVar("T")
 
 ACTOR: Final = "brickwork"
-"""Who an audit names, unless the resource says."""
+"""The actor in audit entries, unless the resource sets one."""
 
-_SERVER_ERROR: Final = 500  # the first of the statuses for which a row is not to blame
+_SERVER_ERROR: Final = 500  # the lowest status of errors that no row causes
 
 
 @dataclass(frozen=True)
 class JobRunner(Generic[M]):
-    """A resource of an application that runs, used by a command and not by a request."""
+    """Runs transactions on a resource, for a command instead of a request."""
 
     database: Database
     path: str
@@ -36,31 +36,32 @@ class JobRunner(Generic[M]):
 
     def __post_init__(self) -> None:
         """Raise `UsageError` for a resource that needs more than a session."""
-        rows = self.shape.resource
-        if wanted := [each.name for each in fields(rows) if each.init and each.name != "session"]:
-            names = ", ".join(wanted)
+        resource = self.shape.resource
+        init = [field.name for field in fields(resource) if field.init]
+        if dependencies := [name for name in init if name != "session"]:
+            names = ", ".join(dependencies)
             raise UsageError(
-                f"{rows.__name__} needs {names}, which only a request has: write a script that "
-                f"makes {rows.__name__}(session=…, {names}=…) and calls its steps."
+                f"{resource.__name__} needs {names}, which only a request has: write a script that "
+                f"creates {resource.__name__}(session=…, {names}=…) and calls its methods."
             )
 
     async def run(
-        self, step: Callable[[Resource[M]], Awaitable[T]], *, readonly: bool = False
+        self, work: Callable[[Resource[M]], Awaitable[T]], *, readonly: bool = False
     ) -> T:
-        """Return what *step* does in a transaction; others in its way are waited for.
+        """Run *work* in a transaction, and retry it after conflicts without a time limit.
 
-        Raises the `Problem` it is, if the database refuses what *step* wrote.
+        Raises the `Problem` of a write that the database rejects.
         """
 
-        async def work() -> T:
-            async with self._rows(readonly=readonly) as rows:
-                return await step(rows)
+        async def transaction() -> T:
+            async with self._resource(readonly=readonly) as resource:
+                return await work(resource)
 
-        # Many rows take their time, and nobody waits for an answer.
-        return await with_retries(work, self.database, max_seconds=inf)
+        # A chunk of rows may take long, and no client waits for it.
+        return await with_retries(transaction, self.database, max_seconds=inf)
 
     @asynccontextmanager
-    async def _rows(self, *, readonly: bool) -> AsyncGenerator[Resource[M]]:
+    async def _resource(self, *, readonly: bool) -> AsyncGenerator[Resource[M]]:
         async with self.database.session(readonly=readonly) as session:
             session.info["actor"] = ACTOR
             session.info["written"].names = row_names(self.shape.model, self.shape.create)
@@ -72,9 +73,9 @@ async def bisect_failures(
     work: Callable[[Sequence[T]], Awaitable[object]],
     refuse: Callable[[T, Problem], object],
 ) -> None:
-    """Do *work* on *items* at once, else on their halves, until each that is refused is alone.
+    """Run *work* on all *items*. On failure, bisect until every rejected item is isolated.
 
-    Raises a `Problem` that no item is to blame for: the database is away.
+    Raises a `Problem` that no item caused, for example if the database is unavailable.
     """
     try:
         await work(items)
@@ -90,13 +91,13 @@ async def bisect_failures(
 
 
 async def require_table(database: Database, model: type[DeclarativeBase]) -> None:
-    """Raise `UsageError` if the table of *model*, one that goes with others, is not there."""
+    """Raise `UsageError` if the companion table *model* does not exist."""
     table = cast("Table[Any]", model.__table__)
     async with database.session(readonly=True) as session:
         connection = await session.connection()
-        if await connection.run_sync(lambda each: inspect(each).has_table(table.name)):
+        if await connection.run_sync(lambda sync: inspect(sync).has_table(table.name)):
             return
     raise UsageError(
-        f"There is no table {table.name}: where env.py imports the routers, "
-        "`alembic revision --autogenerate` makes the migration that adds it."
+        f"There is no table {table.name}: import the routers in env.py, create a migration with "
+        "`alembic revision --autogenerate`, and run it."
     )
