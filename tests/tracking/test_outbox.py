@@ -445,7 +445,7 @@ async def test_reader_that_missed_events_gets_an_error(database: Database) -> No
     await forget(database)
     await create_articles(database, "d")
 
-    with pytest.raises(LookupError, match="up to 3 were forgotten"):
+    with pytest.raises(LookupError, match="up to 3 were deleted"):
         await events(database, 2)
     assert slugs_of(await events(database, 3)) == ["d"]
 
@@ -456,7 +456,7 @@ async def test_new_consumer_does_not_hide_that_events_were_forgotten(database: D
     await create_articles(database, "d")
     await take(database, "search")
 
-    with pytest.raises(LookupError, match="up to 3 were forgotten"):
+    with pytest.raises(LookupError, match="up to 3 were deleted"):
         await events(database, 2)
 
 

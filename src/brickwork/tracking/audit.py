@@ -1,4 +1,4 @@
-"""Audit: who changed what and when, written with every change, in its transaction."""
+"""Audit entries, written in the transaction of each change."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -46,20 +46,20 @@ from brickwork.tracking.changes import (
 )
 
 _MAX_ROWS: Final = 500
-"""How many rows a statement names."""
+"""Maximum number of rows in a query."""
 
 
 class Audited(ChangeTracked):
-    """Mixin: every change of a row is an `AuditEntry`, in the same transaction.
+    """Mixin: every change of a row adds an `AuditEntry` in the same transaction.
 
-    Who it was is what `Resource.actor` returns; a script says it itself, with
-    `session.info["actor"] = "import"`. A column that nobody is to read there is declared with
-    `mapped_column(info={"audit": False})`: that it changed is told, and not from what to what.
+    `Resource.actor` returns the actor; a script sets `session.info["actor"] = "import"`. For a
+    column with `mapped_column(info={"audit": False})`, an entry records that the column changed,
+    but not its values.
     """
 
 
 class AuditEntry(CompanionTable):
-    """What was done to one row of an `Audited` class, by whom and when."""
+    """A change of one row of an `Audited` class, with its actor and time."""
 
     __tablename__ = "audit_entries"
 
@@ -76,9 +76,9 @@ class AuditEntry(CompanionTable):
 
 
 class AuditEntryRead(ReadSchema):
-    """What a history shows: of each field that changed what it was and what it is.
+    """An entry of a history: the changed fields with their values before and after.
 
-    A field whose values are not shown to clients has neither.
+    A field that clients cannot read has neither value.
     """
 
     id: UUID
@@ -90,7 +90,7 @@ class AuditEntryRead(ReadSchema):
 
 
 class HistoryQuery(ListQuery[AuditEntry]):
-    """The query parameters of a history; what was done last comes first."""
+    """The query parameters of a history, newest entry first."""
 
     @override
     def sort_keys(self) -> Sequence[SortKey[str]]:
@@ -98,15 +98,14 @@ class HistoryQuery(ListQuery[AuditEntry]):
 
 
 def audit_entries(model: type[DeclarativeBase], *key: object) -> Select[AuditEntry]:
-    """Return the entries of all rows of *model* that ever had this *key*."""
+    """Return a SELECT of the entries of all rows of *model* that ever had this *key*."""
     return select(AuditEntry).where(*_entry_conditions(AuditEntry, model, *key))
 
 
 def history_statement(row: DeclarativeBase) -> Select[AuditEntry]:
-    """Return the entries of *row*, which is in the database.
+    """Return a SELECT of the entries of *row*, which exists in the database.
 
-    The entries of earlier rows with the same key are left out: those before the row was created or
-    got its key, and those up to the last deletion.
+    It excludes the entries of earlier rows with the same key.
     """
     entries = audit_entries(type(row), *(inspect(row).identity or ()))
     first = func.coalesce(_latest_key_change(row).scalar_subquery(), _LOWEST)
@@ -117,15 +116,15 @@ _LOWEST: Final = literal(UUID(int=0), Uuid)
 
 
 def _latest_key_change(row: DeclarativeBase) -> Select[UUID]:
-    """Return the id of the last entry by which a row got the key of *row*, or lost it."""
+    """Return a SELECT of the last entry's id by which a row got or lost the key of *row*."""
     mapper, entry = inspect(type(row)), aliased(AuditEntry)
     changes = type_coerce(entry.changes, JSON)
-    keys = [mapper.get_property_by_column(each).key for each in mapper.primary_key]
-    got = [changes[each].as_string().is_not(None) for each in keys]
+    keys = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+    has_new_key = [changes[key].as_string().is_not(None) for key in keys]
     return (
         select(entry.id)
         .where(*_entry_conditions(entry, type(row), *(inspect(row).identity or ())))
-        .where(or_(entry.action != "update", *got))
+        .where(or_(entry.action != "update", *has_new_key))
         .order_by(entry.id.desc())
         .limit(1)
     )
@@ -134,7 +133,7 @@ def _latest_key_change(row: DeclarativeBase) -> Select[UUID]:
 def _entry_conditions(
     entry: type[AuditEntry], model: type[DeclarativeBase], *key: object
 ) -> tuple[ColumnElement[bool], ...]:
-    """Return what is true of an *entry* of a row of *model* with this *key*."""
+    """Return the conditions that select entries of rows of *model* with this *key*."""
     return entry.table_name == table_name(model), entry.row_key == key_text(*key)
 
 
@@ -145,30 +144,31 @@ def _register_audit_table(_: Mapper[Any], model: type[DeclarativeBase]) -> None:
 
 @event.listens_for(Session, "after_flush_postexec")
 def _write_audit_entries(session: Session, _: object) -> None:
-    # Only now all values are known, and the lock on each row makes its entries follow each other.
-    if entries := [_audit_entry(session, each) for each in changes_of_flush(session, Audited)]:
+    # After the flush all values are known, and the locks on its rows order their entries.
+    changes = changes_of_flush(session, Audited)
+    if entries := [_audit_entry(session, change) for change in changes]:
         connection = session.connection()
-        _order_deletions_last(connection, [each for each in entries if each["action"] == "delete"])
+        deletions = [entry for entry in entries if entry["action"] == "delete"]
+        _order_deletions_last(connection, deletions)
         connection.execute(insert(AuditEntry), entries)
 
 
 def _order_deletions_last(connection: Connection, deletions: Sequence[dict[str, Any]]) -> None:
-    """Give the entries of *deletions* ids above those that their rows have.
+    """Raise the ids of *deletions* above those of all earlier entries of their rows.
 
-    The clock of another server may be ahead of ours. An entry of a deleted row with a higher id
-    would be in the history of the next row with its key.
+    The clock of another server may be ahead. An earlier entry with a higher id than the deletion
+    would appear in the history of the next row with the same key.
     """
     entry = tuple_(AuditEntry.table_name, AuditEntry.row_key)
     for start in range(0, len(deletions), _MAX_ROWS):
-        part = {
-            (each["table_name"], each["row_key"]): each for each in deletions[start:][:_MAX_ROWS]
-        }
+        chunk = deletions[start:][:_MAX_ROWS]
+        part = {(values["table_name"], values["row_key"]): values for values in chunk}
         later = select(AuditEntry.table_name, AuditEntry.row_key, AuditEntry.id).where(
             entry.in_([*part]), AuditEntry.id > deletions[0]["id"]
         )
         for table, key, last in connection.execute(later):
-            mine = part[table, key]
-            mine["id"] = max(mine["id"], UUID(int=last.int + 1))
+            deletion = part[table, key]
+            deletion["id"] = max(deletion["id"], UUID(int=last.int + 1))
 
 
 def _audit_entry(session: Session, write: RowChange) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Outbox: every committed change of a row is an event, numbered in the order of the commits.
+"""Outbox of events, numbered in commit order.
 
-Events are written as the last thing before the commit. From then until it is done, a transaction
-holds a lock, so that a number is never seen before a lower one (SQLite has one writer anyway).
+A transaction writes its events just before the commit, and holds a lock until the commit is done.
+No reader can see an event before one with a lower number. SQLite needs no lock: it has one writer.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -62,20 +62,21 @@ _INSERTS: Final[Mapping[str, Callable[[Any], postgresql.Insert | sqlite.Insert]]
 _PENDING: Final = "brickwork.outbox.pending"
 _COMMITTING: Final = "brickwork.outbox.committing"
 _DELETED_UP_TO: Final = ""
-"""The name whose position is that of the last event which is no longer there."""
+"""The consumer name whose offset is the number of the last deleted event."""
 
 
 class PublishesEvents(ChangeTracked):
-    """Mixin: every change of a row becomes an `OutboxEvent` when its transaction commits."""
+    """Mixin: every committed change of a row becomes an `OutboxEvent`."""
 
     def event_data(self) -> Mapping[str, Any]:
-        """Return what an event tells of this row: its columns; override to tell something else.
+        """Return the data of an event: the columns of the row. Override it for other data.
 
-        Without those that an audit does not show, either.
+        Columns with `info={"audit": False}` are excluded.
         """
         row = cast("DeclarativeBase", self)
-        own = mapped_columns(type(row))
-        return stored_values(row, {name for name, each in own.items() if not is_secret(each)})
+        columns = mapped_columns(type(row))
+        names = {name for name, column in columns.items() if not is_secret(column)}
+        return stored_values(row, names)
 
 
 class OutboxEvent(CompanionTable):
@@ -91,12 +92,12 @@ class OutboxEvent(CompanionTable):
     request_id: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
 
-    # SQLite would give the numbers of forgotten events to others.
+    # Without AUTOINCREMENT, SQLite would reuse the numbers of deleted events.
     __table_args__ = (Index(None, "created_at"), {"sqlite_autoincrement": True})
 
 
 class ConsumerOffset(CompanionTable):
-    """How far a consumer is: the number of the last event it has taken."""
+    """The number of the last event that a consumer has fetched."""
 
     __tablename__ = "outbox_positions"
 
@@ -106,21 +107,27 @@ class ConsumerOffset(CompanionTable):
 
 @dataclass(frozen=True)
 class Consumer:
-    """Takes each event once and in order, in one transaction with what is done about it.
+    """Fetches each event once and in order.
 
-    A new name begins with the oldest event there is. Of several that take under one name at the
-    same time, each waits for the one before.
+    The offset is stored in the caller's transaction, together with the effects of the events. A new
+    consumer starts with the oldest event. Concurrent fetches under one name wait for each other.
     """
 
     name: str
 
     def __post_init__(self) -> None:
-        """Refuse to be without a name."""
+        """Raise `ValueError` for an empty name."""
         if self.name == _DELETED_UP_TO:
-            raise ValueError("A consumer is known by its name: Consumer('search').")
+            raise ValueError("A consumer needs a name: Consumer('search').")
 
     async def fetch(self, session: AsyncSession, *, limit: int = 100) -> Sequence[OutboxEvent]:
-        """Return the next events; they are taken if the transaction of *session* commits."""
+        """Return the next events. They count as fetched if the transaction commits.
+
+        Args:
+            session: The transaction.
+            limit: Maximum number of events.
+
+        """
         position = await self._position(session)
         events = await read_events(session, position.sequence, limit=limit)
         if events:
@@ -128,13 +135,13 @@ class Consumer:
         return events
 
     async def _position(self, session: AsyncSession) -> ConsumerOffset:
-        """Return how far this consumer is, locked until the transaction ends."""
-        known = select(ConsumerOffset).where(ConsumerOffset.name == self.name).with_for_update()
-        known = known.execution_options(populate_existing=True)
-        if (position := await session.scalar(known)) is not None:
+        """Return the offset of this consumer, locked until the transaction ends."""
+        own = select(ConsumerOffset).where(ConsumerOffset.name == self.name).with_for_update()
+        own = own.execution_options(populate_existing=True)
+        if (position := await session.scalar(own)) is not None:
             return position
         oldest = await _lock_deleted_up_to(session)
-        if (position := await session.scalar(known)) is None:  # nor was another quicker
+        if (position := await session.scalar(own)) is None:  # no concurrent fetch created it
             position = ConsumerOffset(name=self.name, sequence=oldest)
             session.add(position)
             await session.flush()
@@ -144,48 +151,47 @@ class Consumer:
 async def read_events(
     session: AsyncSession, after: int, *, limit: int = 100
 ) -> Sequence[OutboxEvent]:
-    """Return the events behind the number *after*, in the order in which they were committed.
+    """Return the events with numbers above *after*, in commit order.
 
-    Whoever goes on after the number of the last one misses none. Raises `LookupError` if events
-    behind *after* were forgotten.
+    A reader that continues after the last number misses no event. Raises `LookupError` if events
+    after that number were deleted.
     """
     mark = select(ConsumerOffset.sequence).where(ConsumerOffset.name == _DELETED_UP_TO)
-    statement = select(OutboxEvent, mark.scalar_subquery())  # both as of one instant
+    statement = select(OutboxEvent, mark.scalar_subquery())  # both from one snapshot
     statement = statement.where(OutboxEvent.sequence > after).order_by(OutboxEvent.sequence)
-    found = (await session.execute(statement.limit(limit))).all()
-    for _, last in found[:1]:
+    rows = (await session.execute(statement.limit(limit))).all()
+    for _, last in rows[:1]:
         if (last or 0) > after:
             raise LookupError(
-                f"The events up to {last} were forgotten: read the rows themselves, then the "
+                f"The events up to {last} were deleted: read the rows themselves, then the "
                 f"events after {last}."
             )
-    return [each for each, _ in found]
+    return [event for event, _ in rows]
 
 
 async def delete_events(session: AsyncSession, *, before: datetime) -> int:
-    """Remove events from *before* an instant, and return how many.
+    """Delete events from *before* an instant, and return their number.
 
-    Those that a `Consumer` has yet to take stay; one that is gone for good has its row in
-    `outbox_positions`, to be removed first.
+    Events that a `Consumer` has not fetched are kept. If a consumer no longer exists, delete its
+    row in `outbox_positions` first.
     """
     await _lock_deleted_up_to(session)
-    others = select(func.min(ConsumerOffset.sequence)).where(ConsumerOffset.name != _DELETED_UP_TO)
+    offsets = select(func.min(ConsumerOffset.sequence)).where(ConsumerOffset.name != _DELETED_UP_TO)
     old = select(func.max(OutboxEvent.sequence)).where(OutboxEvent.created_at < before)
-    slowest, last = await session.scalar(others), await session.scalar(old)
+    slowest, last = await session.scalar(offsets), await session.scalar(old)
     if last is None:
         return 0
     last = last if slowest is None else min(last, slowest)
-    removed = await session.execute(delete(OutboxEvent).where(OutboxEvent.sequence <= last))
+    result = await session.execute(delete(OutboxEvent).where(OutboxEvent.sequence <= last))
     mark = update(ConsumerOffset).where(ConsumerOffset.name == _DELETED_UP_TO)
     await session.execute(mark.values(sequence=last))
-    return cast("CursorResult[Any]", removed).rowcount
+    return cast("CursorResult[Any]", result).rowcount
 
 
 async def _lock_deleted_up_to(session: AsyncSession) -> int:
-    """Return the number of the last event that was forgotten, and lock it.
+    """Return the number of the last deleted event, and lock its row.
 
-    It is written for that: a transaction that has seen an older state then fails, at whatever
-    isolation, instead of going on with it.
+    The lock is an UPDATE, so that a transaction with an older snapshot fails.
     """
     insert = _INSERTS[session.get_bind().dialect.name](ConsumerOffset)
     mark = insert.values(name=_DELETED_UP_TO, sequence=0).on_conflict_do_update(
@@ -197,7 +203,7 @@ async def _lock_deleted_up_to(session: AsyncSession) -> int:
 
 @dataclass(frozen=True)
 class _PendingEvents:
-    """What is to be published, if *transaction* and those around it commit."""
+    """Events to write if *transaction* and its enclosing transactions commit."""
 
     transaction: SessionTransaction | None
     events: Sequence[Mapping[str, Any]]
@@ -216,12 +222,11 @@ def _register_outbox_tables(_: Mapper[Any], model: type[DeclarativeBase]) -> Non
 
 @event.listens_for(Session, "after_flush_postexec")
 def _collect_events(session: Session, _: object) -> None:
-    if events := [
-        _event_values(session, each) for each in changes_of_flush(session, PublishesEvents)
-    ]:
+    changes = changes_of_flush(session, PublishesEvents)
+    if events := [_event_values(session, change) for change in changes]:
         transaction = session.get_nested_transaction() or session.get_transaction()
         session.info.setdefault(_PENDING, []).append(_PendingEvents(transaction, events))
-    if session.info.get(_COMMITTING):  # a hook of the application wrote after ours
+    if session.info.get(_COMMITTING):  # a later listener of the application flushed
         _write_events(session)
 
 
@@ -236,7 +241,7 @@ def _write_before_commit(session: Session) -> None:
 @event.listens_for(Session, "after_soft_rollback")
 def _discard_rolled_back(session: Session, ended: SessionTransaction) -> None:
     pending: list[_PendingEvents] = session.info.get(_PENDING, [])
-    session.info[_PENDING] = [each for each in pending if not each.belongs_to(ended)]
+    session.info[_PENDING] = [group for group in pending if not group.belongs_to(ended)]
 
 
 @event.listens_for(Session, "after_transaction_end")
@@ -259,8 +264,8 @@ def _event_values(session: Session, write: RowChange) -> dict[str, Any]:
 
 def _write_events(session: Session) -> None:
     pending: list[_PendingEvents] = session.info.pop(_PENDING, [])
-    if events := [event for each in pending for event in each.events]:
+    if events := [values for group in pending for values in group.events]:
         connection = session.connection()
-        if connection.dialect.name == "postgresql":  # which then keeps it until the commit is done
+        if connection.dialect.name == "postgresql":  # the lock lasts until the commit is done
             connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         connection.execute(insert(OutboxEvent), events)
