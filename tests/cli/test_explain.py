@@ -164,7 +164,7 @@ def test_reason_in_the_application(make: Callable[[], FastAPI], path: str) -> No
 
 def test_reason_in_the_database() -> None:
     found = paths(app_of(notes()), Database(SQLITE, fast_path=False))
-    expected = "ORM path, since the database is not fast, or has methods of its own"
+    expected = "ORM path, since the fast path of the database is off, or its methods are overridden"
     assert found["GET /notes/{id}"] == expected
 
 

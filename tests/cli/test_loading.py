@@ -63,7 +63,7 @@ def test_resource_is_found_by_its_path(name: str) -> None:
     database = Blog("sqlite:///x.db")
     found = job_runner(blog_imports.create_app("sqlite:///x.db"), database, name)
 
-    assert (found.path, found.shape.model, found.database) == ("/articles", Article, database)
+    assert (found.path, found.definition.model, found.database) == ("/articles", Article, database)
 
 
 @pytest.mark.parametrize("name", ["articles", "comments", "authors"])

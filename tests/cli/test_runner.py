@@ -167,7 +167,7 @@ async def test_resource_that_needs_a_request_names_the_remedy(
 ) -> None:
     error = r"OwnAuthors needs user, which only a request has: write a script"
     with pytest.raises(UsageError, match=error):
-        replace(authors, shape=replace(authors.shape, resource=blog_imports.OwnAuthors))
+        replace(authors, definition=replace(authors.definition, resource=blog_imports.OwnAuthors))
 
 
 @pytest.fixture

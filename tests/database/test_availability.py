@@ -51,7 +51,7 @@ class Case(NamedTuple):
     remedy: str = "Start the database, or correct its URL."
 
 
-FILE = "Correct the path in its URL, or let the service write to its folder."
+FILE = "Correct the path in its URL, or give the service write permission for its folder."
 
 CASES = {
     "wrong port": Case(

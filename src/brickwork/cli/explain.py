@@ -32,25 +32,25 @@ def explain_resource(app: FastAPI, database: Database, name: str) -> Iterator[Ex
 
     Raises `UsageError` for an unknown or ambiguous name.
     """
-    _, shape = find_resource(app, name)
+    _, definition = find_resource(app, name)
     for route in iter_route_contexts(app.routes):
-        if getattr(route.endpoint, "shape", None) is shape:
-            yield _explain_route(route, shape, database)
+        if getattr(route.endpoint, "shape", None) is definition:
+            yield _explain_route(route, definition, database)
 
 
 def _explain_route(
-    route: RouteContext, shape: ResourceDefinition[Any], database: Database
+    route: RouteContext, definition: ResourceDefinition[Any], database: Database
 ) -> Explanation:
     operation = f"{' '.join(route.methods or ())} {(route.path or '').replace(':key', '')}"
     try:
-        return Explanation(operation, *_explain_fast_path(route, shape, database))
+        return Explanation(operation, *_explain_fast_path(route, definition, database))
     except NotEligible as reason:
         path = f"ORM path, since {reason}"
-        return Explanation(operation, path, [*_lookup_statements(route, shape, database)])
+        return Explanation(operation, path, [*_lookup_statements(route, definition, database)])
 
 
 def _explain_fast_path(
-    route: RouteContext, shape: ResourceDefinition[Any], database: Database
+    route: RouteContext, definition: ResourceDefinition[Any], database: Database
 ) -> tuple[str, Sequence[str]]:
     """Return the text about the fast path, and its SQL. Raises `NotEligible` without one."""
     operation: Any = getattr(route.endpoint, "fast_operation", None)
@@ -58,32 +58,32 @@ def _explain_fast_path(
         raise NotEligible("it has no fast operation")
     if isinstance(operation, NotEligible):
         raise operation
-    found: BoundOperation[Any] = operation.bind(route)
+    bound: BoundOperation[Any] = operation.bind(route)
     if not database.fast_path:
-        raise NotEligible("the database is not fast, or has methods of its own")
-    if observer := found.operation.find_observer(database):
+        raise NotEligible("the fast path of the database is off, or its methods are overridden")
+    if observer := bound.operation.find_observer(database):
         raise NotEligible(f"SQLAlchemy calls code of the application: {observer}")
-    sent = [*found.operation.common_statements(_base_statement(shape), database)]
+    sent = [*bound.operation.common_statements(_base_statement(definition), database)]
     if not all(sent):
         raise NotEligible(f"{database.url.get_backend_name()} has no statement of its own for it")
     path = "fast path"
-    if found.dependencies.scopes_rows:
-        path += f", its rows filtered by {shape.resource.__name__}.query"
+    if bound.dependencies.scopes_rows:
+        path += f", its rows filtered by {definition.resource.__name__}.query"
     return path, [statement.statement.sql for statement in sent if statement]
 
 
 def _lookup_statements(
-    route: RouteContext, shape: ResourceDefinition[Any], database: Database
+    route: RouteContext, definition: ResourceDefinition[Any], database: Database
 ) -> Iterator[str]:
     """Yield the SELECT of the ORM path for a single row. A flush decides the other SQL."""
     if (route.path or "").endswith("}"):
         is_read = "GET" in (route.methods or ())
-        statement = where_key(_base_statement(shape))
+        statement = where_key(_base_statement(definition))
         statement = statement if is_read else for_update(statement)
         engine = database.reader if is_read else database.writer
         yield str(statement.compile(dialect=engine.dialect))
 
 
-def _base_statement(shape: ResourceDefinition[Any]) -> Select[Any]:
-    model: type[DeclarativeBase] = shape.model
+def _base_statement(definition: ResourceDefinition[Any]) -> Select[Any]:
+    model: type[DeclarativeBase] = definition.model
     return base_statement(model)

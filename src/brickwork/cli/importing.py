@@ -130,7 +130,7 @@ def _as_row_message(detail: str) -> str:
 
 def _row_validator(target: JobRunner[Any], source: RowFile) -> Callable[[FileRow], _ImportItem]:
     """Return a function that validates a row like the body of a POST."""
-    create = target.shape.create
+    create = target.definition.create
     parse: Callable[[Any], Schema] = create.model_validate
     if source.columns is not None:
         parse = csv_row_reader(create, source.columns).read
@@ -142,7 +142,7 @@ def _row_validator(target: JobRunner[Any], source: RowFile) -> Callable[[FileRow
         try:
             return _ImportItem(record, parse(document))
         except ValidationError as error:
-            names = output_names(target.shape.read).values()
+            names = output_names(target.definition.read).values()
             details = error_details(error, document, names)
             return _ImportItem(record).reject(
                 UnprocessableContent("The row cannot be accepted.", errors=details)
@@ -217,7 +217,7 @@ class _Import(Generic[M]):
 
         async def write(resource: Resource[M]) -> None:
             await self._advance(resource.session, after)
-            definition = self._target.shape
+            definition = self._target.definition
             names = definition.create.model_fields
             for data in rows:
                 await resource.create(row := new_row(definition.model, data, names))

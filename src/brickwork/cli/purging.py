@@ -39,7 +39,7 @@ async def count_deleted(target: JobRunner[M], before: datetime) -> int:
 
     Raises `UsageError` for a resource without soft delete.
     """
-    _require_soft_delete(target.shape.model)
+    _require_soft_delete(target.definition.model)
 
     async def count(resource: Resource[M]) -> int:
         return await count_rows(resource.session, await _deleted_keys(resource, before))
@@ -56,7 +56,7 @@ async def purge_rows(
     progress at the start and after each chunk. Raises `UsageError` for a resource without soft
     delete.
     """
-    _require_soft_delete(target.shape.model)
+    _require_soft_delete(target.definition.model)
     yield (progress := PurgeProgress())
     last: Any = None
     work = _Purge(target, before)
@@ -85,7 +85,7 @@ class _Purge(Generic[M]):
         self.refused[key] = problem.detail
 
     async def _remove(self, keys: Sequence[object], resource: Resource[M]) -> int:
-        model = self._target.shape.model
+        model = self._target.definition.model
         key = primary_key(model)
         statement = await _deleted_statement(resource, self._before)
         statement = statement.where(key.in_(keys)).order_by(None).order_by(key)
@@ -99,7 +99,7 @@ async def _fetch_keys(
     target: JobRunner[M], before: datetime, last: Any, chunk: int
 ) -> Sequence[object]:
     """Return the next keys in order after the key *last*. None starts at the first."""
-    key = primary_key(target.shape.model)
+    key = primary_key(target.definition.model)
 
     async def read(resource: Resource[M]) -> Sequence[object]:
         keys = await _deleted_keys(resource, before)

@@ -32,11 +32,11 @@ class JobRunner(Generic[M]):
 
     database: Database
     path: str
-    shape: ResourceDefinition[M]
+    definition: ResourceDefinition[M]
 
     def __post_init__(self) -> None:
         """Raise `UsageError` for a resource that needs more than a session."""
-        resource = self.shape.resource
+        resource = self.definition.resource
         init = [field.name for field in fields(resource) if field.init]
         if dependencies := [name for name in init if name != "session"]:
             names = ", ".join(dependencies)
@@ -64,8 +64,8 @@ class JobRunner(Generic[M]):
     async def _resource(self, *, readonly: bool) -> AsyncGenerator[Resource[M]]:
         async with self.database.session(readonly=readonly) as session:
             session.info["actor"] = ACTOR
-            session.info["written"].names = row_names(self.shape.model, self.shape.create)
-            yield self.shape.resource(session=session)
+            session.info["written"].names = row_names(self.definition.model, self.definition.create)
+            yield self.definition.resource(session=session)
 
 
 async def bisect_failures(

@@ -33,19 +33,19 @@ UNREACHABLE: Final = Outage(
 SILENT: Final = Outage(
     "does not answer in time",
     "answers in time again",
-    "Look for a server that hangs, for locks and for slow statements, or raise pool_timeout.",
+    "Check for a hanging server, locks and slow statements, or raise pool_timeout.",
 )
 EXHAUSTED: Final = Outage(
     "has no free connection",
     "has free connections again",
-    "Raise pool_size, or look for transactions that last.",
+    "Raise pool_size, or look for long transactions.",
 )
 UNWRITABLE: Final = Outage(
     "cannot be written",
     "can be written again",
-    "Make room on its disk, and let the service write to it.",
+    "Free space on its disk, and give the service write permission.",
 )
-FAILING: Final = Outage("fails", "works again", "Look into the log of its server.")
+FAILING: Final = Outage("fails", "works again", "Check the log of its server.")
 
 _SQLSTATES: Final[Mapping[str, Outage]] = {
     "08": UNREACHABLE,  # connection exception
@@ -84,7 +84,7 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "08P01": "Behind a connection pooler, use Database(url, pooler=True).",
     "28": "Correct the user and the password in its URL.",
     "3D": "Create the database, or correct its name in the URL.",
-    "53300": "Lower pool_size, or let the server have more connections.",
+    "53300": "Lower pool_size, or raise max_connections of the server.",
     "57P03": "Wait until the server has started.",
 }
 """Remedies by SQLSTATE or class, where the usual remedy is wrong."""
@@ -92,7 +92,9 @@ _REMEDIES: Final[Mapping[str, str]] = {
 _CERTIFICATE_REMEDY: Final = "Name the certificates to trust in its URL: sslrootcert."
 """Remedy for an untrusted server certificate."""
 
-_FILE_REMEDY: Final = "Correct the path in its URL, or let the service write to its folder."
+_FILE_REMEDY: Final = (
+    "Correct the path in its URL, or give the service write permission for its folder."
+)
 """Remedy for a file that cannot be opened."""
 
 

@@ -110,8 +110,8 @@ class Hosts:
                         target_session_attrs=attrs,
                         **options,
                     )
-                except _NEXT_HOST_ERRORS as refusal:
-                    error = refusal
+                except _NEXT_HOST_ERRORS as failure:
+                    error = failure
         raise error
 
 

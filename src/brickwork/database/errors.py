@@ -288,12 +288,12 @@ def circular_removal(written: FlushLog) -> Problem | None:
 
 def refused_by_trigger() -> RefusedByDatabase:
     """Return the problem for a change that a trigger or rule of the database rejects."""
-    return RefusedByDatabase("A rule of the database refuses this.")
+    return RefusedByDatabase("A rule of the database rejects this.")
 
 
 def serialization_conflict() -> ServiceUnavailable:
     """Return the 503 for a transaction that lost to concurrent ones. It may be retried."""
-    text = "Others were changing the same rows."
+    text = "Other requests were changing the same rows."
     return ServiceUnavailable(text, headers={"Retry-After": "1"}, again=True)
 
 
@@ -303,7 +303,7 @@ _PROBLEMS: Final[Mapping[Kind, Callable[[], Problem]]] = {
     "forbidden": lambda: problem_for_status(403)("The database does not permit this."),
     "referred": lambda: Conflict("Other rows refer to this one."),
     "refused": refused_by_trigger,
-    "value": lambda: UnprocessableContent("The database cannot hold a value that was sent."),
+    "value": lambda: UnprocessableContent("The database cannot store a value of the request."),
 }
 """Problems without a place in the request."""
 

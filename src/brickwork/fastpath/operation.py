@@ -142,7 +142,11 @@ class FastOperation(ABC, Generic[M]):
                 build() if is_eligible else None, self._columns, dialect, cache_key.bindparams
             )
         compiled = self._statements[name]
-        return BoundStatement(compiled, compiled.extract_params(cache_key.bindparams)) if compiled else None
+        return (
+            BoundStatement(compiled, compiled.extract_params(cache_key.bindparams))
+            if compiled
+            else None
+        )
 
     def response(
         self,

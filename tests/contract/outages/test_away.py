@@ -48,7 +48,7 @@ REFUSALS = {
     ),
     "53300": (
         "sorry, too many clients already",
-        "Lower pool_size, or let the server have more connections.",
+        "Lower pool_size, or raise max_connections of the server.",
     ),
     "57P01": ("terminating connection due to administrator command", START),
     "57P03": ("the database system is starting up", "Wait until the server has started."),
@@ -90,7 +90,7 @@ async def test_server_that_is_down_is_a_503_until_it_is_up(
 
 # --- Silence --------------------------------------------------------------------------------------
 
-HANGS = "Look for a server that hangs, for locks and for slow statements, or raise pool_timeout."
+HANGS = "Check for a hanging server, locks and slow statements, or raise pool_timeout."
 
 
 def late(url: str) -> set[str]:
@@ -214,7 +214,7 @@ async def test_request_that_finds_no_free_connection_is_a_503_in_time(
         async with small.reader.connect(), small.writer.connect():
             assert await ask_all(client) == OUT
         cause = f"all 1 were in use for {TIMEOUT} s"
-        remedy = "Raise pool_size, or look for transactions that last."
+        remedy = "Raise pool_size, or look for long transactions."
         assert log.take() == [begin(url, "has no free connection", cause, remedy)]
         await all_well(client)
     assert log.take()[0] == end(url, "has free connections again")

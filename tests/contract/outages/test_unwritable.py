@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
 UNWRITTEN = READ | dict.fromkeys(WRITTEN, BUSY)
 """The answers where nothing can be written."""
 
-ROOM = "Make room on its disk, and let the service write to it."
+ROOM = "Free space on its disk, and give the service write permission."
 
 
 # --- SQLite ---------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ async def test_damaged_file_is_a_503(url: str, log: Log, *, fast: bool) -> None:
     async with calling_stores(Database(url, fast_path=fast)) as client:
         assert await ask_all(client) == OUT
     cause = "database disk image is malformed"
-    remedy = "Look into the log of its server."
+    remedy = "Check the log of its server."
     assert log.take() == [begin(url, "fails", cause, remedy)]
 
 
@@ -87,7 +87,7 @@ async def test_file_that_cannot_be_opened_is_a_503(
     url = f"sqlite:///{tmp_path}/{file}"
     async with calling_stores(Database(url, fast_path=fast)) as client:
         assert await ask_all(client) == OUT
-    remedy = "Correct the path in its URL, or let the service write to its folder."
+    remedy = "Correct the path in its URL, or give the service write permission for its folder."
     assert log.take() == [begin(url, "cannot be reached", "unable to open database file", remedy)]
 
 
@@ -134,9 +134,9 @@ async def cut_off(url: str) -> None:
             "can be written again",
             ROOM,
         ),
-        ("53200", "out of memory", "fails", "works again", "Look into the log of its server."),
-        ("58030", "could not read", "fails", "works again", "Look into the log of its server."),
-        ("XX001", "invalid page", "fails", "works again", "Look into the log of its server."),
+        ("53200", "out of memory", "fails", "works again", "Check the log of its server."),
+        ("58030", "could not read", "fails", "works again", "Check the log of its server."),
+        ("XX001", "invalid page", "fails", "works again", "Check the log of its server."),
     ],
 )
 async def test_server_without_resources_is_a_503(  # noqa: PLR0913, PLR0917 — a case
