@@ -348,7 +348,7 @@ async def test_file_that_changed_where_it_was_read_is_refused(
 ) -> None:
     await import_file(articles, file, of_slugs("a", "secret"))
 
-    with pytest.raises(UsageError, match=r"has changed .* --restart"):
+    with pytest.raises(UsageError, match=r"has changed.* --restart"):
         await import_file(articles, file, of_slugs("b", "secret"))
     assert await slugs(articles) == ["A"]
 

@@ -89,7 +89,7 @@ def test_name_of_no_resource_is_refused_with_the_paths(name: str, error: str) ->
 
 
 def test_application_without_a_resource_is_refused() -> None:
-    with pytest.raises(UsageError, match="none, as no crud_router is included"):
+    with pytest.raises(UsageError, match="none, because no crud_router is included"):
         job_runner(blog_imports.empty, Blog("sqlite:///x.db"), "articles")
 
 

@@ -111,6 +111,6 @@ async def test_rows_without_soft_delete_cannot_be_purged(blog_service: Service) 
 
     for work in (count_deleted(authors, MONTH), anext(purge_rows(authors, MONTH))):
         with pytest.raises(
-            UsageError, match=r"Author has no soft delete: .* brickwork\.SoftDelete"
+            UsageError, match=r"Author has no soft delete, .* brickwork\.SoftDelete"
         ):
             await work

@@ -189,11 +189,7 @@ class Availability:
     def end(self, *, readonly: bool, wrote: bool) -> None:
         """Log the end of each outage that a successful transaction disproves.
 
-        Args:
-            readonly: Whether the transaction ran on a connection that only reads. A writer's
-                success also ends the outages of readers.
-            wrote: Whether the transaction changed rows.
-
+        A writer's success also ends the outages of readers. *wrote* says whether it changed rows.
         """
         for outage, kept in [*self.outages.items()]:
             if outage is UNWRITABLE and not wrote:

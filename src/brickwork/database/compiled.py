@@ -81,15 +81,9 @@ def compile_statement(
 ) -> CompiledStatement | None:
     """Compile *statement*, which returns *columns*.
 
-    None if *statement* is None, if the dialect cannot compile it, or if its SQL depends on values.
-    None also if one of *parameters* has a fixed name, which may collide with another parameter.
-
-    Args:
-        statement: The statement to compile.
-        columns: The result columns by name.
-        dialect: The dialect of the database.
-        parameters: The parameters of the original query, whose values change with each execution.
-
+    The values of *parameters*, from the original query, change with each execution. None if the
+    dialect cannot compile the statement, or if its SQL depends on values. None also if a parameter
+    has a fixed name, which may collide with another.
     """
     if statement is None:
         return None

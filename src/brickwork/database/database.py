@@ -229,12 +229,7 @@ class Database:
     ) -> Problem | None:
         """Translate *error* to the problem that the client receives. None if it is a bug.
 
-        Args:
-            error: The error of the database.
-            written: The rows that the transaction wrote before the error.
-            session: A session for queries about the error. The default is a new one.
-            readonly: Whether the transaction is read-only.
-
+        *session* queries the database about the error. The default is a new session.
         """
         error = errors.original_error(error)
         if absent := errors.absent_tables(error, self.tables):

@@ -86,15 +86,8 @@ async def fetch_by_key(
 ) -> FetchedRow | None:
     """Return the row with *key*. None if it does not exist, or the statement failed.
 
-    Concurrent lookups with the same parameter values are batched.
-
-    Args:
-        database: The database.
-        one: The statement for a single key, `KEY_PARAM`. SQLite also runs it for each key.
-        many: The statement for a list of keys, `KEYS_PARAM`. None on SQLite.
-        key: The value of the key.
-        name: The key's column in both statements.
-
+    Concurrent lookups with the same parameter values are batched: PostgreSQL runs *many* with
+    `KEYS_PARAM`, SQLite runs *one* with `KEY_PARAM` for each key. *name* is the key's column.
     """
     scope = (tuple(one.values.items()), tuple(many.values.items()) if many else ())
     shared = database.coalesce and one.statement.shareable

@@ -133,10 +133,7 @@ class FairPool(AsyncAdaptedQueuePool):
     async def lend(self) -> PoolProxiedConnection:
         """Wait for a connection, or open one.
 
-        Raises:
-            sqlalchemy.exc.TimeoutError: All connections stayed in use.
-            ConnectTimeout: A connection could not be opened in time.
-
+        Raises `sqlalchemy.exc.TimeoutError`, or `ConnectTimeout` if opening takes too long.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout

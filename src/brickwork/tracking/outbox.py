@@ -121,13 +121,7 @@ class Consumer:
             raise ValueError("A consumer needs a name: Consumer('search').")
 
     async def fetch(self, session: AsyncSession, *, limit: int = 100) -> Sequence[OutboxEvent]:
-        """Return the next events. They count as fetched if the transaction commits.
-
-        Args:
-            session: The transaction.
-            limit: Maximum number of events.
-
-        """
+        """Return the next events, *limit* at most. They count as fetched if *session* commits."""
         position = await self._position(session)
         events = await read_events(session, position.sequence, limit=limit)
         if events:
