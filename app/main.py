@@ -6,9 +6,9 @@ from fastapi import FastAPI
 
 from brickwork import Database, install
 
-from .articles.resource import router as articles
-from .authors.resource import router as authors
-from .comments.resource import router as comments
+from .articles.endpoints import router as articles
+from .authors.endpoints import router as authors
+from .comments.endpoints import router as comments
 from .pages import router as pages
 from .settings import Settings
 

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, FastAPI, Header
 from sqlalchemy import Select
 from typing_extensions import override
 
-from app.articles.resource import router as articles
+from app.articles.endpoints import router as articles
 from app.articles.schemas import ArticleCreate, ArticleQuery, ArticleRead, ArticleUpdate
-from app.authors.resource import router as authors
-from app.comments.resource import router as comments
+from app.authors.endpoints import router as authors
+from app.comments.endpoints import router as comments
 from app.models import Article
 from brickwork import Database, Limits, Resource, crud_router, install
 

@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 
 from httpx2 import Client
 
-from app.articles.resource import Articles
+from app.articles.endpoints import Articles
 from app.articles.schemas import ArticleQuery
 from benchmarks.rows import fill
 from benchmarks.service import Service, running

@@ -12,8 +12,8 @@ from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 from typing_extensions import override
 
-from app.articles.resource import router as articles_router
-from app.comments.resource import router as comments_router
+from app.articles.endpoints import router as articles_router
+from app.comments.endpoints import router as comments_router
 from app.main import create_app
 from app.settings import Settings
 from brickwork import (

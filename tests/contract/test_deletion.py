@@ -14,7 +14,7 @@ from sqlalchemy import Select, select
 from typing_extensions import override
 
 from app.articles.schemas import ArticleCreate, ArticleQuery, ArticleRead, ArticleUpdate
-from app.authors.resource import router as authors
+from app.authors.endpoints import router as authors
 from app.comments.schemas import CommentCreate, CommentQuery, CommentRead, CommentUpdate
 from app.models import Article, Author, Comment, Model
 from brickwork import Database, ReferenceScopes, Resource, crud_router, install

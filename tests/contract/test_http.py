@@ -12,9 +12,9 @@ import pytest
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from httpx2 import AsyncClient, Response
 
-from app.articles.resource import router as articles_router
-from app.authors.resource import router as authors_router
-from app.comments.resource import router as comments_router
+from app.articles.endpoints import router as articles_router
+from app.authors.endpoints import router as authors_router
+from app.comments.endpoints import router as comments_router
 from app.main import create_app
 from app.settings import Settings
 from brickwork import Database, Limits, StrictRoute, install
