@@ -108,7 +108,7 @@ async def test_a_field_without_an_attribute_is_refused_where_it_is_declared() ->
         colour: str
         size: int
 
-    with pytest.raises(TypeError, match="Wrong has colour, and City does not"):
+    with pytest.raises(TypeError, match="Wrong has colour, but City does not"):
         crud_router("/cities", Cities, read=CityRead, create=Wrong, update=CityUpdate)
 
 

@@ -388,7 +388,7 @@ async def test_of_two_resources_each_says_what_its_rows_refer_to(database: Datab
 async def test_name_of_no_attribute_is_an_error(database: Database) -> None:
     async with database.session() as session:
         await of_ada(session, Misnamed).create(Volume(title="one"))
-        with pytest.raises(TypeError, match=r"names shelves, which Volume does not have"):
+        with pytest.raises(TypeError, match=r"names shelves, which Volume lacks"):
             await session.flush()
         await session.rollback()
 

@@ -229,7 +229,7 @@ async def test_resource_that_is_too_late_for_its_level_says_so(shop_service: Ser
     async with shop_service.database.session() as session:
         Repeatable(session=session)
         await session.scalar(select(City.id))
-        with pytest.raises(TypeError, match="Serializable is to be serializable"):
+        with pytest.raises(TypeError, match="Serializable needs serializable isolation"):
             Serializable(session=session)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import MetaData, inspect
 from sqlalchemy.orm import Mapped, make_transient_to_detached, mapped_column
 
 from brickwork import Model, Schema, apply_changes, merge_patch
-from brickwork.resource.changes import merged
+from brickwork.resource.changes import apply_merge_patch
 from brickwork.schemas.strict_json import is_object
 from tests.support.values import VALID, law
 
@@ -37,7 +37,7 @@ APPENDIX: list[tuple[Any, Any, Any]] = [
 def test_a_patch_does_what_the_appendix_of_rfc_7396_shows(
     target: object, patch: object, result: object
 ) -> None:
-    assert merged(target, patch) == result
+    assert apply_merge_patch(target, patch) == result
 
 
 def rfc(target: Any, patch: Any) -> Any:
@@ -59,7 +59,7 @@ def rfc(target: Any, patch: Any) -> Any:
 @given(target=VALID, patch=VALID)
 def test_a_patch_does_what_the_pseudocode_of_rfc_7396_says(target: Any, patch: Any) -> None:
     before = deepcopy((target, patch))
-    result = merged(target, patch)
+    result = apply_merge_patch(target, patch)
     assert repr((target, patch)) == repr(before)  # neither is changed itself
     assert repr(result) == repr(rfc(target, patch))
 
@@ -67,8 +67,8 @@ def test_a_patch_does_what_the_pseudocode_of_rfc_7396_says(target: Any, patch: A
 @law
 @given(target=VALID, patch=VALID)
 def test_a_patch_that_is_applied_twice_does_no_more(target: Any, patch: Any) -> None:
-    once = merged(target, patch)
-    assert repr(merged(once, patch)) == repr(once)
+    once = apply_merge_patch(target, patch)
+    assert repr(apply_merge_patch(once, patch)) == repr(once)
 
 
 class Base(Model):

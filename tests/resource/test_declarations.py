@@ -200,62 +200,66 @@ def work(**fields: Any) -> object:
 
 
 @refused(
-    "Opus.metadata is no column and has no setter: WorkCreate cannot assign it. Call the field "
-    'metadata_, with alias="metadata".'
+    "Opus.metadata is neither a column nor a property with a setter: WorkCreate cannot "
+    'assign it. Call the field metadata_, with alias="metadata".'
 )
 def an_attribute_of_every_model() -> object:
     return work(metadata=dict[str, Any] | None)
 
 
 @refused(
-    "WorkCreate has colour, and Opus does not: give the model that attribute, or write the "
-    "endpoint that needs it yourself."
+    "WorkCreate has colour, but Opus does not. Add that attribute to the model, or write "
+    "your own endpoint."
 )
 def an_input_field_that_the_model_lacks() -> object:
     return work(colour=str)
 
 
 @refused(
-    "Opus.author is a relationship, and a request sends no rows. Use its foreign key in "
-    "WorkCreate, or write the endpoint that makes both rows."
+    "Opus.author is a relationship, but a request sends no rows. Use its foreign key in "
+    "WorkCreate, or write an endpoint that creates both rows."
 )
 def a_relationship_to_one_row() -> object:
     return work(author=schema("AuthorIn", name=str) | None)
 
 
 @refused(
-    "Opus.glosses is a relationship, and a request sends no rows. Use its foreign key in "
-    "WorkCreate, or write the endpoint that makes both rows."
+    "Opus.glosses is a relationship, but a request sends no rows. Use its foreign key in "
+    "WorkCreate, or write an endpoint that creates both rows."
 )
 def a_relationship_to_many_rows() -> object:
     return work(glosses=list[schema("CommentIn", body=str)])  # type: ignore[misc]
 
 
-@refused("Opus.publish is no column and has no setter: WorkCreate cannot assign it. Leave it out.")
+@refused(
+    "Opus.publish is neither a column nor a property with a setter: WorkCreate cannot assign "
+    "it. Remove the field."
+)
 def a_method() -> object:
     return work(publish=str)
 
 
-@refused("Opus.quiet is no column and has no setter: WorkCreate cannot assign it. Leave it out.")
+@refused(
+    "Opus.quiet is neither a column nor a property with a setter: WorkCreate cannot assign "
+    "it. Remove the field."
+)
 def a_hybrid_without_a_setter() -> object:
     return work(quiet=str | None)
 
 
-@refused(
-    "Opus.length is not for clients: the database computes it. Leave length out of WorkCreate."
-)
+@refused("Clients cannot set Opus.length: the database computes it. Remove length from WorkCreate.")
 def a_computed_column() -> object:
     return work(length=int | None)
 
 
-@refused("Opus.loud is an expression. Leave loud out of WorkCreate.")
+@refused("Opus.loud is an expression. Remove loud from WorkCreate.")
 def an_expression() -> object:
     return work(loud=str | None)
 
 
 @refused(
-    "Opus.body is not for clients: it is deferred, and a change is compared with it. Leave body "
-    "out of WorkCreate."
+    "Clients cannot set Opus.body: it is deferred, but a change must be compared with it. "
+    "Remove body from WorkCreate."
 )
 def a_deferred_column_that_is_written() -> object:
     return work(body=str | None)
@@ -269,8 +273,8 @@ class Always(Base):
 
 
 @refused(
-    "Always.number is not for clients: the database always makes it. Leave number out of "
-    "AlwaysCreate."
+    "Clients cannot set Always.number: the database always generates it. Remove number "
+    "from AlwaysCreate."
 )
 def an_identity_that_the_database_always_makes() -> object:
     return declare(Always, create=schema("AlwaysCreate", number=int))
@@ -293,16 +297,16 @@ class Leaf(Base):
 
 
 @refused(
-    "Sketch.version is not for clients: it counts the versions of a row. Leave version out of "
-    "DraftCreate."
+    "Clients cannot set Sketch.version: it counts the versions of a row. Remove version "
+    "from DraftCreate."
 )
 def a_version() -> object:
     return declare(Sketch, create=schema("DraftCreate", version=int))
 
 
 @refused(
-    "Leaf.draft_is_deleted is not for clients: the database keeps it. Leave draft_is_deleted out "
-    "of PageCreate."
+    "Clients cannot set Leaf.draft_is_deleted: the database maintains it. Remove "
+    "draft_is_deleted from PageCreate."
 )
 def a_column_that_the_database_keeps() -> object:
     return declare(Leaf, create=schema("PageCreate", draft_is_deleted=bool))
@@ -317,7 +321,7 @@ class Beast(Base):
 
 
 @refused(
-    "Beast.kind is not for clients: it names the class of a row. Leave kind out of AnimalCreate."
+    "Clients cannot set Beast.kind: it names the class of a row. Remove kind from AnimalCreate."
 )
 def the_class_of_a_row() -> object:
     return declare(Beast, create=schema("AnimalCreate", kind=str))
@@ -326,12 +330,12 @@ def the_class_of_a_row() -> object:
 # --- Input schemas that do not dump what was sent -------------------------------------------------
 
 
-@refused("WorkIn is no Schema: let it inherit from brickwork.Schema.")
+@refused("WorkIn is not a Schema. Let it inherit from brickwork.Schema.")
 def an_input_that_is_no_schema() -> object:
     return declare(Opus, create=schema("WorkIn", BaseModel, title=str), update=schema("No"))
 
 
-@refused("Open accepts unknown fields, and a row has none. Leave extra out of its model_config.")
+@refused("Open accepts unknown fields, but a row has none. Remove extra from its model_config.")
 def an_input_with_unknown_fields() -> object:
     class Open(Schema):
         model_config = ConfigDict(extra="allow")
@@ -340,16 +344,16 @@ def an_input_with_unknown_fields() -> object:
 
 
 @refused(
-    "WorkCreate does not dump what a client sent, because of title. Leave computed fields, "
-    "exclude and serializers to the read schema."
+    "WorkCreate does not dump the values of the client, because of title. Move computed "
+    "fields, exclude and serializers to the read schema."
 )
 def an_excluded_field() -> object:
     return work(title=(str, Field(exclude=True)))
 
 
 @refused(
-    "Shouting does not dump what a client sent, because of caption. Leave computed fields, "
-    "exclude and serializers to the read schema."
+    "Shouting does not dump the values of the client, because of caption. Move computed "
+    "fields, exclude and serializers to the read schema."
 )
 def a_computed_field() -> object:
     class Shouting(Schema):
@@ -364,8 +368,8 @@ def a_computed_field() -> object:
 
 
 @refused(
-    "Rewritten does not dump what a client sent, because of its model_serializer. Leave computed "
-    "fields, exclude and serializers to the read schema."
+    "Rewritten does not dump the values of the client, because of its model_serializer. "
+    "Move computed fields, exclude and serializers to the read schema."
 )
 def a_serializer_of_an_input() -> object:
     class Rewritten(Schema):
@@ -413,7 +417,7 @@ CHOICES: Final = Enum("S", "L", name="choices")
 UNTYPED: Final = PlainSerializer(lambda url: str(url))  # noqa: PLW0108 — str tells its type
 DOCUMENT: Final = "an object or an array of JSON"
 JSON_REMEDY: Final = (
-    "SQLAlchemy takes true for 1 in it, and would lose a change. Use JSONDocument; for JSONB, a "
+    "SQLAlchemy compares true equal to 1 in it, and would lose a change. Use JSONDocument; for JSONB, a "
     "subclass of it with impl = JSONB(none_as_null=True)."
 )
 ZONE_REMEDY: Final = (
@@ -475,7 +479,7 @@ def test_a_column_that_does_not_hold_what_a_field_accepts(
     with pytest.raises(TypeError) as error:
         declare(model_of(value=kind), create=schema("RowCreate", value=annotation))
     assert str(error.value) == (
-        f"RowCreate.value is {field}, and Row.value holds {column}. Annotate the field with that, "
+        f"RowCreate.value is {field}, but Row.value holds {column}. Annotate the field with that, "
         "or add a PlainSerializer that returns it."
     )
 
@@ -610,31 +614,31 @@ def a_default_that_is_too_large() -> object:
 
 
 @refused(
-    "RowCreate.value is '1' by default, and Row.value holds int. Give the field another default."
+    "RowCreate.value is '1' by default, but Row.value holds int. Give the field another default."
 )
 def a_default_of_another_type() -> object:
     return of(Integer(), int, "1")
 
 
 @refused(
-    "RowCreate.value is datetime.datetime(2026, 1, 31, 0, 0) by default, and Row.value holds "
-    "datetime. Give the field another default."
+    "RowCreate.value is datetime.datetime(2026, 1, 31, 0, 0) by default, but Row.value "
+    "holds datetime. Give the field another default."
 )
 def a_default_without_a_zone() -> object:
     return of(UTCDateTime(), datetime, datetime(2026, 1, 31))  # noqa: DTZ001
 
 
 @refused(
-    "RowCreate.value is None by default, and Row.value cannot be NULL. Give the field another "
-    "default, or none."
+    "RowCreate.value is None by default, but Row.value cannot be NULL. Give the field "
+    "another default, or make it required."
 )
 def a_default_that_is_null() -> object:
     return of(String(3), str | None, None, nullable=False)
 
 
 @refused(
-    "RowCreate.value is {'a'} by default, and Row.value holds an object or an array of JSON. "
-    "Give the field another default."
+    "RowCreate.value is {'a'} by default, but Row.value holds an object or an array of "
+    "JSON. Give the field another default."
 )
 def a_default_of_a_document() -> object:
     return of(JSONDocument(), list[str], {"a"})
@@ -664,16 +668,16 @@ def shown(**fields: Any) -> object:
 
 
 @refused(
-    "WorkRead.colour shows colour, and Opus has no such attribute. Give the model one, or the "
-    "field a default."
+    "WorkRead.colour shows colour, but Opus has no such attribute. Add it to the model, "
+    "or give the field a default."
 )
 def a_read_field_that_the_model_lacks() -> object:
     return shown(colour=str)
 
 
 @refused(
-    "OpusRead.title shows heading, and Opus has no such attribute. Give the field "
-    "serialization_alias='heading' in place of its alias."
+    "OpusRead.title shows heading, but Opus has no such attribute. Give the field "
+    "serialization_alias='heading' instead of its alias."
 )
 def a_read_field_under_an_alias() -> object:
     read = schema("OpusRead", BaseModel, title=(str, Field(alias="heading")))
@@ -681,8 +685,8 @@ def a_read_field_under_an_alias() -> object:
 
 
 @refused(
-    "OpusRead.title shows one, and Opus has no such attribute. Give the field "
-    "serialization_alias='one' in place of its alias."
+    "OpusRead.title shows one, but Opus has no such attribute. Give the field "
+    "serialization_alias='one' instead of its alias."
 )
 def none_of_several_aliases() -> object:
     names = AliasChoices("one", AliasPath("two", 0))
@@ -699,23 +703,23 @@ def an_attribute_of_every_model_that_is_shown() -> object:
 
 
 @refused(
-    "Opus.publish is neither a column nor a property: WorkRead.publish cannot show it. Leave it "
-    "out."
+    "Opus.publish is neither a column nor a property: WorkRead.publish cannot show it. "
+    "Remove the field."
 )
 def a_method_that_is_shown() -> object:
     return shown(publish=str)
 
 
 @refused(
-    "Opus.body is deferred, and WorkRead.body shows it. Load it with the row, or leave body out "
-    "of WorkRead."
+    "Opus.body is deferred, but WorkRead.body shows it. Load it with the row, or remove "
+    "body from WorkRead."
 )
 def a_deferred_column_that_is_shown() -> object:
     return shown(body=str | None)
 
 
 @refused(
-    "Opus.author is a relationship, and WorkRead.author is str | None. Annotate it with a "
+    "Opus.author is a relationship, but WorkRead.author is str | None. Annotate it with a "
     "ReadSchema of the related rows."
 )
 def a_relationship_without_a_schema() -> object:
@@ -723,15 +727,15 @@ def a_relationship_without_a_schema() -> object:
 
 
 @refused(
-    "WorkRead.author is list[AuthorRead], and Opus.author is one row. Annotate it AuthorRead | "
-    "None."
+    "WorkRead.author is list[AuthorRead], but Opus.author is one row. Annotate it "
+    "AuthorRead | None."
 )
 def a_list_in_place_of_a_row() -> object:
     return shown(author=list[schema("AuthorRead", ReadSchema, id=int)])  # type: ignore[misc]
 
 
 @refused(
-    "WorkRead.glosses is CommentRead | None, and Opus.glosses is a list. Annotate it "
+    "WorkRead.glosses is CommentRead | None, but Opus.glosses is a list. Annotate it "
     "list[CommentRead]."
 )
 def a_row_in_place_of_a_list() -> object:
@@ -739,8 +743,8 @@ def a_row_in_place_of_a_list() -> object:
 
 
 @refused(
-    "WorkRead.author is never null, and Opus.author may refer to no row. Annotate it AuthorRead "
-    "| None."
+    "WorkRead.author is never null, but Opus.author may refer to no row. Annotate it "
+    "AuthorRead | None."
 )
 def a_row_that_may_be_absent() -> object:
     return shown(author=schema("AuthorRead", ReadSchema, id=int))
@@ -762,27 +766,27 @@ class Spine(Base):
 
 
 @refused(
-    "CoverRead.spine is never null, and Cover.spine may refer to no row. Annotate it SpineRead | "
-    "None."
+    "CoverRead.spine is never null, but Cover.spine may refer to no row. Annotate it "
+    "SpineRead | None."
 )
 def a_row_that_may_not_refer_back() -> object:
     read = schema("CoverRead", ReadSchema, spine=schema("SpineRead", ReadSchema, id=int))
     return declare(Cover, read=read)
 
 
-@refused("Opus.late is dynamic, and is never loaded. Show another relationship to the same rows.")
+@refused("Opus.late is dynamic and never loaded. Show another relationship to the same rows.")
 def a_relationship_that_is_never_loaded() -> object:
     return shown(late=Annotated[list[schema("CommentRead", ReadSchema, id=int)], Limit(2)])  # type: ignore[misc]
 
 
-@refused("Opus.unordered is no list. Give the relationship the type list.")
+@refused("Opus.unordered is not a list. Give the relationship the type list.")
 def a_relationship_that_is_a_set() -> object:
     return shown(unordered=Annotated[list[schema("CommentRead", ReadSchema, id=int)], Limit(2)])  # type: ignore[misc]
 
 
 @refused(
-    "Gloss.body is deferred, and CommentRead.body shows it. Load it with the row, or leave body "
-    "out of CommentRead."
+    "Gloss.body is deferred, but CommentRead.body shows it. Load it with the row, or "
+    "remove body from CommentRead."
 )
 def a_deferred_column_of_a_related_row() -> object:
     return shown(
@@ -798,13 +802,13 @@ def an_expression_that_the_databases_compute_differently() -> object:
     return shown(total=Decimal | None)
 
 
-@refused("WorkRead.title is int | None, and Opus.title holds str. Annotate the field with that.")
+@refused("WorkRead.title is int | None, but Opus.title holds str. Annotate the field with that.")
 def a_read_field_of_another_type() -> object:
     return shown(title=int | None)
 
 
 @refused(
-    "RowRead.value is never null, and a request can leave Row.value NULL. Annotate it str | None."
+    "RowRead.value is never null, but a request can leave Row.value NULL. Annotate it str | None."
 )
 def a_read_field_that_is_never_null() -> object:
     model = model_of(value=String(9))
@@ -813,7 +817,7 @@ def a_read_field_that_is_never_null() -> object:
 
 
 @refused(
-    "RowRead.value is never null, and a request can leave Row.value NULL. Annotate it str | None."
+    "RowRead.value is never null, but a request can leave Row.value NULL. Annotate it str | None."
 )
 def a_read_field_of_a_column_that_nobody_sets() -> object:
     return declare(model_of(value=String(9)), read=schema("RowRead", ReadSchema, value=str))
@@ -896,7 +900,7 @@ def test_a_read_schema_that_shows_each_row(model: Any, read: Any) -> None:
 
 
 @refused(
-    "ReplyRead.sketch is never null, and Reply.sketch may refer to no row. Annotate it "
+    "ReplyRead.sketch is never null, but Reply.sketch may refer to no row. Annotate it "
     "SketchRead | None."
 )
 def a_row_that_may_be_deleted() -> object:
@@ -958,8 +962,8 @@ def test_an_answer_that_does_not_show_what_a_request_stores(
             read=schema("RowRead", ReadSchema, value=shown),
         )
     assert str(error.value) == (
-        "RowRead.value is narrower than RowCreate.value: a request could store a value that no "
-        "answer can show. Declare both alike."
+        "RowRead.value is narrower than RowCreate.value: a request could store a value "
+        "that no response can show. Declare both alike."
     )
 
 
@@ -1025,8 +1029,8 @@ def test_a_schema_that_dumps_the_values_of_an_enum() -> None:
 
 
 @refused(
-    "Values.value is Colour, and Row.value holds Colour. Annotate the field with that, or add a "
-    "PlainSerializer that returns it."
+    "Values.value is Colour, but Row.value holds Colour. Annotate the field with that, or "
+    "add a PlainSerializer that returns it."
 )
 def values_of_an_enum_over_its_members() -> object:
     return declare(model_of(value=Enum(Colour), chosen=String(9)), create=Values)
@@ -1146,8 +1150,8 @@ class Member(Dataclass):
 
 
 @refused(
-    "Member cannot be made of the fields of MemberCreate: missing a required argument: 'since'. "
-    "Give the other arguments defaults, or init=False."
+    "Member cannot be built from the fields of MemberCreate: missing a required argument: "
+    "'since'. Give the other arguments defaults, or init=False."
 )
 def a_dataclass_that_wants_more() -> object:
     return declare(Member, create=schema("MemberCreate", name=str))
@@ -1169,8 +1173,8 @@ def a_dataclass_with_a_column_that_nobody_sets() -> object:
 
 
 @refused(
-    "Rows.allow_upsert is true, and a PUT cannot give a new row its key: In has no field id. "
-    "Add it."
+    "Rows.allow_upsert is true, but a PUT cannot set the key of a new row: In has no "
+    "field id. Add it."
 )
 def an_upsert_without_a_key() -> object:
     return declare(
@@ -1179,7 +1183,7 @@ def an_upsert_without_a_key() -> object:
 
 
 @refused(
-    "RowCreate is not partial, and a PATCH sends some of its fields. Declare it: class "
+    "RowCreate is not partial, but a PATCH sends only some fields. Declare it: class "
     "RowUpdate(RowCreate, partial=True)."
 )
 def an_update_that_is_not_partial() -> object:
@@ -1187,7 +1191,7 @@ def an_update_that_is_not_partial() -> object:
 
 
 @refused(
-    "More is not partial, and a PATCH sends some of its fields. Declare it: class "
+    "More is not partial, but a PATCH sends only some fields. Declare it: class "
     "RowUpdate(RowCreate, partial=True)."
 )
 def an_update_with_a_required_field() -> object:
@@ -1198,8 +1202,8 @@ def an_update_with_a_required_field() -> object:
 
 
 @refused(
-    "RowUpdate is partial, and a new row needs its values. Give create the schema that it "
-    "inherits from."
+    "RowUpdate is partial, but a new row needs all its values. Give create the schema "
+    "that it inherits from."
 )
 def a_create_schema_that_is_partial() -> object:
     return declare(model_of(value=String(9)), create=partial(VALUE))
@@ -1238,7 +1242,7 @@ def keyed(kind: Any, **options: Any) -> object:
 
 
 @refused(
-    "Row.id is BIGINT on SQLite, which numbers the rows of an INTEGER key alone. Declare it "
+    "Row.id is BIGINT on SQLite, which generates only INTEGER keys. Declare it "
     'BigInteger().with_variant(Integer, "sqlite").'
 )
 def a_big_key_that_sqlite_does_not_number() -> object:
@@ -1246,7 +1250,7 @@ def a_big_key_that_sqlite_does_not_number() -> object:
 
 
 @refused(
-    "Row.id is SMALLINT on SQLite, which numbers the rows of an INTEGER key alone. Declare it "
+    "Row.id is SMALLINT on SQLite, which generates only INTEGER keys. Declare it "
     'SmallInteger().with_variant(Integer, "sqlite").'
 )
 def a_small_key_that_sqlite_does_not_number() -> object:
@@ -1408,8 +1412,8 @@ def test_a_parameter_with_another_default() -> None:
 
 
 @refused(
-    "RowQuery.deleted is the parameter that shows deleted rows of a SoftDelete. Call the filter "
-    "deleted__eq."
+    "RowQuery.deleted is the parameter that lists deleted rows of a SoftDelete. Call the "
+    "filter deleted__eq."
 )
 def a_filter_called_as_the_parameter_of_deleted_rows() -> object:
     class MarkedName(Base, SoftDelete):
@@ -1427,7 +1431,7 @@ def test_a_filter_called_deleted_of_rows_that_are_removed() -> None:
     declare(OddName, create=schema("OddCreate", **own), query=query)
 
 
-@refused("Unbound has filters, and names no model. Let it inherit from ListQuery[Opus].")
+@refused("Unbound has filters but no model. Let it inherit from ListQuery[Opus].")
 def filters_of_no_model() -> object:
     class Unbound(ListQuery[Any]):
         title: str | None = None
@@ -1435,7 +1439,7 @@ def filters_of_no_model() -> object:
     return declare(Opus, query=Unbound)
 
 
-@refused("RowQuery lists Scribe, and Rows has Opus. Let it inherit from ListQuery[Opus].")
+@refused("RowQuery lists Scribe, but Rows has Opus. Let it inherit from ListQuery[Opus].")
 def filters_of_another_model() -> object:
     return declare(Opus, query=listed(Scribe, name=(str | None, None)))
 
@@ -1607,7 +1611,9 @@ def test_a_table_of_ours_that_is_reflected() -> None:
     assert Other.metadata.tables[ours.name] is reflected
 
 
-@refused("ReadSchema is no mapped class. Name the model in the bases of Rows: Resource[YourModel].")
+@refused(
+    "ReadSchema is not a mapped class. Name the model in the bases of Rows: Resource[YourModel]."
+)
 def a_model_that_is_no_mapped_class() -> object:
     return crud_router(
         "/rows",
@@ -1631,7 +1637,7 @@ def a_read_schema_that_is_no_class() -> object:
     return declare(Scribe, read=list[WRITER])
 
 
-@refused("dict[str, Any] is no Schema: let it inherit from brickwork.Schema.")
+@refused("dict[str, Any] is not a Schema. Let it inherit from brickwork.Schema.")
 def a_create_schema_that_is_no_class() -> object:
     return declare(Scribe, create=dict[str, Any], update=WRITER)
 
@@ -1665,7 +1671,7 @@ def test_rows_of_a_query_that_are_read() -> None:
 
 
 @refused(
-    "Rows.require_if_match is true, and no version of a row can be named. Let Scribe inherit from "
+    "Rows.require_if_match is true, but its rows have no version. Let Scribe inherit from "
     "Versioned."
 )
 def versions_that_are_wanted_and_not_counted() -> object:

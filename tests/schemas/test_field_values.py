@@ -97,7 +97,7 @@ ACCEPTED: Final[Mapping[str, tuple[Any, list[Any]]]] = {
 @pytest.mark.parametrize(("annotation", "kinds"), ACCEPTED.values(), ids=ACCEPTED.keys())
 def test_the_classes_that_a_field_accepts(annotation: Any, kinds: list[Any]) -> None:
     fields = FieldValues(schema("Row", BaseModel, value=annotation))
-    assert [each.kind for each in fields.accepted("value")] == kinds
+    assert [each.kind for each in fields.accepted_leaves("value")] == kinds
 
 
 IN_JSON: Final = PlainSerializer(written, when_used="json")
@@ -117,15 +117,15 @@ DUMPED: Final[Mapping[str, tuple[Any, list[Any]]]] = {
 @pytest.mark.parametrize(("annotation", "kinds"), DUMPED.values(), ids=DUMPED.keys())
 def test_the_classes_that_a_field_dumps(annotation: Any, kinds: list[Any]) -> None:
     fields = FieldValues(schema("Row", BaseModel, value=annotation))
-    assert [each.kind for each in fields.dumped("value")] == kinds
+    assert [each.kind for each in fields.dumped_leaves("value")] == kinds
 
 
 def test_code_of_the_author_opens_a_field() -> None:
     fields = FieldValues(
         schema("Row", BaseModel, value=Annotated[UUID, BeforeValidator(UUID)], url=HttpUrl)
     )
-    assert [each.open for each in fields.accepted("value")] == [True]
-    assert [each.open for each in fields.accepted("url")] == [False]
+    assert [each.is_open for each in fields.accepted_leaves("value")] == [True]
+    assert [each.is_open for each in fields.accepted_leaves("url")] == [False]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_code_of_the_author_opens_a_field() -> None:
 )
 def test_the_classes_within_a_document(annotation: Any, kinds: set[Any]) -> None:
     fields = FieldValues(schema("Row", BaseModel, value=annotation))
-    found = [each for leaf in fields.dumped("value") for each in fields.within(leaf)]
+    found = [each for leaf in fields.dumped_leaves("value") for each in fields.nested_leaves(leaf)]
     assert {each.kind for each in found} == kinds
 
 
@@ -157,8 +157,8 @@ def test_the_fields_of_a_schema_whose_validator_is_called_before() -> None:
             return row
 
     fields = FieldValues(Row)
-    assert [each.kind for each in fields.accepted("value")] == [int]
-    assert fields.is_read_by_code
+    assert [each.kind for each in fields.accepted_leaves("value")] == [int]
+    assert fields.validates_row
 
 
 def test_the_values_of_an_enum() -> None:
@@ -167,5 +167,5 @@ def test_the_values_of_an_enum() -> None:
 
         value: Colour
 
-    (leaf,) = FieldValues(Row).dumped("value")
+    (leaf,) = FieldValues(Row).dumped_leaves("value")
     assert (leaf.kind, leaf.choices) == (str, ("red",))

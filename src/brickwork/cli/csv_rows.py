@@ -27,7 +27,7 @@ class _TextSchema(Schema):
     def __get_pydantic_core_schema__(
         cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
-        schema = make_strict(handler(source), handler.resolve_ref_schema, written=True)
+        schema = make_strict(handler(source), handler.resolve_ref_schema, from_text=True)
         return apply_column_bounds(schema, cls.__bounds__)  # type: ignore[no-any-return]
 
 

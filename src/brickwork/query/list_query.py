@@ -228,7 +228,9 @@ class ListQuery(BaseModel, Generic[M]):
     def __get_pydantic_core_schema__(
         cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
-        guarded: CoreSchema = make_strict(handler(source), handler.resolve_ref_schema, written=True)
+        guarded: CoreSchema = make_strict(
+            handler(source), handler.resolve_ref_schema, from_text=True
+        )
         return guarded
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Values of new and replaced rows: the client's, else defaults."""
+"""Values of new and replaced rows, with their defaults."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
@@ -15,7 +15,7 @@ from brickwork.tracking.changes import mapped_columns
 M = TypeVar("M", bound=DeclarativeBase)
 
 _NULLS: Final = "brickwork.nulls"
-"""The name under which a new row has the names of the attributes that are to be NULL."""
+"""Key in the `info` of a new row: the names of its attributes that must be NULL."""
 
 _NULL: Final = null()
 
@@ -23,15 +23,17 @@ _NULL: Final = null()
 def new_row(model: type[M], data: BaseModel, fields: Collection[str]) -> M:
     """Return a new row of *model* with the values that *data* has for *fields*.
 
-    A field that the client sent as null is stored as NULL. A field that the client left out has
-    the default of the schema; where that is None, the row has the default of the column.
-    SQLAlchemy alone would store the default of the column in both cases.
+    A field that the client sent as null is stored as NULL. An omitted field has the default of the
+    schema. If that is None, it has the default of the column. SQLAlchemy alone would store the
+    default of the column in both cases.
     """
     row = model(**data.model_dump(include={*fields}))
-    for name in _left_out(model, data, fields):
-        vars(row).pop(_with_default(model)[name], None)  # or a JSON column would store null
-    if nulls := _sent_as_null(model, data, fields):
-        _require_nulls(model)
+    for name in _omitted_fields(model, data, fields):
+        vars(row).pop(
+            _attributes_with_default(model)[name], None
+        )  # else a JSON column would store null
+    if nulls := _null_attributes(model, data, fields):
+        _listen_for_nulls(model)
         inspect(row).info[_NULLS] = nulls
     return row
 
@@ -41,52 +43,54 @@ def replacement_values(
 ) -> dict[str, Any]:
     """Return the values for *fields* of a *row* that *data* replaces.
 
-    A field that the client left out has the value that a new row would have. A default that only
-    the database can compute is an SQL expression.
+    An omitted field has the value that it would have in a new row. A default that only the database
+    can compute is an SQL expression.
     """
     values = data.model_dump(include={*fields})
     model = type(row)
-    for name in _left_out(model, data, fields):
-        values[name] = _default(mapped_columns(model)[_with_default(model)[name]], values)
+    for name in _omitted_fields(model, data, fields):
+        values[name] = _column_default(
+            mapped_columns(model)[_attributes_with_default(model)[name]], values
+        )
     return values
 
 
-def _left_out(
+def _omitted_fields(
     model: type[DeclarativeBase], data: BaseModel, fields: Collection[str]
 ) -> Iterator[str]:
-    """Yield the *fields* without a value whose columns have a default."""
-    for name in _with_default(model).keys() & {*fields} - data.model_fields_set:
+    """Yield the omitted *fields* that have a default in the column alone."""
+    for name in _attributes_with_default(model).keys() & {*fields} - data.model_fields_set:
         if getattr(data, name) is None:
             yield name
 
 
-def _sent_as_null(
+def _null_attributes(
     model: type[DeclarativeBase], data: BaseModel, fields: Collection[str]
 ) -> Collection[str]:
     """Return the attributes with a default for which the client sent null."""
-    known = _with_default(model)
-    sent = known.keys() & {*fields} & data.model_fields_set
-    return {known[name] for name in sent if getattr(data, name) is None}
+    attributes = _attributes_with_default(model)
+    sent = attributes.keys() & {*fields} & data.model_fields_set
+    return {attributes[name] for name in sent if getattr(data, name) is None}
 
 
 @cache
-def _with_default(model: type[DeclarativeBase]) -> Mapping[str, str]:
-    """Return the attributes of columns with a default, except the key, by every name they have."""
+def _attributes_with_default(model: type[DeclarativeBase]) -> Mapping[str, str]:
+    """Return the attributes with a default, except the key, by their names and synonyms."""
     own = {
         name: name
-        for name, each in mapped_columns(model).items()
-        if not each.primary_key
-        if each.default is not None or each.server_default is not None
+        for name, column in mapped_columns(model).items()
+        if not column.primary_key
+        if column.default is not None or column.server_default is not None
     }
     synonyms = inspect(model).synonyms.items()
-    return own | {name: each.name for name, each in synonyms if each.name in own}
+    return own | {name: synonym.name for name, synonym in synonyms if synonym.name in own}
 
 
 @cache
-def _require_nulls(model: type[DeclarativeBase]) -> None:
-    """Have every session store the NULLs of new rows of *model*."""
+def _listen_for_nulls(model: type[DeclarativeBase]) -> None:
+    """Register the listeners that store the NULLs of new rows of *model*."""
     event.listen(model, "before_insert", _set_nulls, propagate=True)
-    event.listen(model, "after_insert", _forget_nulls, propagate=True)
+    event.listen(model, "after_insert", _clear_nulls, propagate=True)
 
 
 def _set_nulls(_: Mapper[Any], _c: Connection, row: DeclarativeBase) -> None:
@@ -97,20 +101,20 @@ def _set_nulls(_: Mapper[Any], _c: Connection, row: DeclarativeBase) -> None:
     for name in state.info[_NULLS]:
         # None would ask SQLAlchemy for the default, unless the type stores None by itself.
         if not mapped_columns(type(row))[name].type.should_evaluate_none:
-            state.dict[name] = _NULL  # which no validator of the model sees
+            state.dict[name] = _NULL  # past the validators of the model
 
 
 def _is_null(value: object) -> bool:
     return value is None or value is _NULL
 
 
-def _forget_nulls(_: Mapper[Any], _c: Connection, row: DeclarativeBase) -> None:
+def _clear_nulls(_: Mapper[Any], _c: Connection, row: DeclarativeBase) -> None:
     for name in inspect(row).info.pop(_NULLS):
         set_committed_value(row, name, None)
 
 
-def _default(column: Column[Any], values: Mapping[str, Any]) -> Any:
-    """Return the default of *column*; None where a trigger or a sequence makes it."""
+def _column_default(column: Column[Any], values: Mapping[str, Any]) -> Any:
+    """Return the default of *column*. None if a trigger or a sequence generates it."""
     if column.default is not None:
         return _python_default(column.default, values)
     expression = getattr(column.server_default, "arg", None)

@@ -1,4 +1,4 @@
-"""What the endpoints of one resource have in common: its steps, its schemas, its key."""
+"""Definition of a resource, shared by its endpoints."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +20,7 @@ M = TypeVar("M", bound=DeclarativeBase)
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceDefinition(Generic[M]):
-    """What the endpoints of one resource differ in: its steps and its schemas."""
+    """The class, the model and the schemas of one resource."""
 
     resource: type[Resource[M]]
     model: type[M]
@@ -34,7 +34,7 @@ class ResourceDefinition(Generic[M]):
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
-        """What answers show of a row."""
+        """Return the adapter that serialises a row."""
         return TypeAdapter(self.read)
 
     def key(self, row: DeclarativeBase) -> object:
@@ -43,10 +43,10 @@ class ResourceDefinition(Generic[M]):
         return key
 
     def require_path(self, row: DeclarativeBase) -> None:
-        """Raise `UnprocessableContent` for the key of a new *row* that no path could name."""
+        """Raise `UnprocessableContent` if the key of a new *row* cannot be a path segment."""
         key = self.key(row)
         if isinstance(key, str) and (key in {"", ".", "..", BATCH} or "/" in key):
-            text = f"This cannot be a key, which is a segment of a path and not {BATCH}."
+            text = f"A key is one path segment without a slash, and not {BATCH}: send another key."
             place = field_pointer(primary_key(self.model).key, self.create)
             raise UnprocessableContent(
                 text, errors=[ErrorDetail(code="no_path", detail=text, pointer=place)]

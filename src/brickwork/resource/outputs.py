@@ -1,4 +1,4 @@
-"""The fields of a read schema, and the attributes of a model that they show."""
+"""Checks of read schemas against the attributes of a model."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ from brickwork.schemas.schema import nested_schema
 
 @dataclass(frozen=True)
 class WrittenFields:
-    """The values that requests write: the fields of inputs, and columns that stay NULL."""
+    """The input schemas of a resource, and the attributes that stay NULL in a new row."""
 
     inputs: Sequence[FieldValues] = ()
     nulls: Collection[str] = field(default=())
@@ -42,40 +42,40 @@ class WrittenFields:
 def check_outputs(
     read: type[BaseModel], model: type[DeclarativeBase], written: WrittenFields
 ) -> None:
-    """Raise `TypeError` for a *read* schema that cannot show each row that was *written*.
+    """Raise `TypeError` if *read* cannot show some row that a request has *written*.
 
-    A schema whose validator is given the row itself is not checked.
+    A schema with a validator that receives the row itself is not checked.
     """
-    _check(read, model, written, ())
+    _check_schema(read, model, written, ())
 
 
-def _check(
+def _check_schema(
     read: type[BaseModel],
     model: type[DeclarativeBase],
     written: WrittenFields,
     outer: Sequence[type[BaseModel]],
 ) -> None:
     fields = FieldValues(read)
-    if fields.is_read_by_code or read in outer:
+    if fields.validates_row or read in outer:
         return
     for name in read.model_fields:
-        if source := _source(fields, name, model):
-            _Answer(fields, name, model, source, written, (*outer, read)).check()
+        if source := _source_attribute(fields, name, model):
+            _OutputField(fields, name, model, source, written, (*outer, read)).check()
 
 
-def _source(fields: FieldValues, name: str, model: type[DeclarativeBase]) -> str | None:
-    """Return the attribute that the field *name* shows; None where its default is shown."""
+def _source_attribute(fields: FieldValues, name: str, model: type[DeclarativeBase]) -> str | None:
+    """Return the attribute that the field *name* shows. None if it shows its default."""
     info = fields.schema.model_fields[name]
     names = [*_names(fields.schema, name, info)]
-    if found := next((each for each in names if has_attribute(model, each)), None):
+    if found := next((attribute for attribute in names if has_attribute(model, attribute)), None):
         return found
     if not info.is_required():
         return None
-    remedy = "Give the model one, or the field a default."
+    remedy = "Add it to the model, or give the field a default."
     if has_attribute(model, name):
-        remedy = f"Give the field serialization_alias={names[0]!r} in place of its alias."
+        remedy = f"Give the field serialization_alias={names[0]!r} instead of its alias."
     raise TypeError(
-        f"{fields.schema.__name__}.{name} shows {names[0]}, and {model.__name__} has no such "
+        f"{fields.schema.__name__}.{name} shows {names[0]}, but {model.__name__} has no such "
         f"attribute. {remedy}"
     )
 
@@ -100,14 +100,14 @@ def _aliases(alias: str | AliasPath | AliasChoices | None) -> Iterator[str]:
         case AliasPath():
             yield str(alias.path[0])
         case AliasChoices():
-            for each in alias.choices:
-                yield from _aliases(each)
+            for choice in alias.choices:
+                yield from _aliases(choice)
         case _:
             return
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _OutputField:
     """A field that shows an attribute of a row."""
 
     fields: FieldValues
@@ -118,17 +118,17 @@ class _Answer:
     outer: Sequence[type[BaseModel]]
 
     def check(self) -> None:
-        """Raise `TypeError` where a row makes the answer fail."""
+        """Raise `TypeError` if some row cannot be shown."""
         mapper = self._mapper
         column: ColumnElement[Any] | None = mapper.columns.get(self.source)
         if column is not None:
             self._check_column(column)
         elif self.source in mapper.synonyms:
             name = mapper.synonyms[self.source].name
-            _Answer(self.fields, self.name, self.model, name, self.written, self.outer).check()
+            _OutputField(self.fields, self.name, self.model, name, self.written, self.outer).check()
         elif self.source in mapper.relationships:
             self._check_relationship(mapper.relationships[self.source])
-        elif self.source not in mapper.composites and not self._is_value():
+        elif self.source not in mapper.composites and not self._is_plain_attribute():
             raise TypeError(
                 f"{self._place} is neither a column nor a property: {self._field} cannot show it. "
                 f"{renaming_advice(mapper, self.source).replace('alias', 'serialization_alias')}"
@@ -152,25 +152,25 @@ class _Answer:
 
     @cached_property
     def _leaves(self) -> Sequence[Leaf]:
-        return self.fields.accepted(self.name)
+        return self.fields.accepted_leaves(self.name)
 
     @property
     def _admits_null(self) -> bool:
-        return any(each.open or each.kind in {NoneType, object} for each in self._leaves)
+        return any(leaf.is_open or leaf.kind in {NoneType, object} for leaf in self._leaves)
 
-    def _is_value(self) -> bool:
-        """Tell whether the attribute has a value that is known without the database."""
+    def _is_plain_attribute(self) -> bool:
+        """Return whether the attribute is a property or a constant."""
         found = getattr_static(self.model, self.source)
         return isinstance(found, (property, cached_property, hybrid_property, *_CONSTANTS))
 
     def _check_column(self, column: ColumnElement[Any]) -> None:
         if isinstance(column, Column) and is_deferred(self._mapper, column):
             raise TypeError(
-                f"{self._place} is deferred, and {self._field} shows it. Load it with the row, or "
-                f"leave {self.name} out of {self.fields.schema.__name__}."
+                f"{self._place} is deferred, but {self._field} shows it. Load it with the row, or "
+                f"remove {self.name} from {self.fields.schema.__name__}."
             )
         if isinstance(column.type, NullType) and not isinstance(column, Column):
-            return  # an expression of which SQLAlchemy knows no type
+            return  # an expression of unknown type
         self._check_values(column_values(column, self._place))
         if isinstance(column, Column) and column.nullable and not self._admits_null:
             self._check_null()
@@ -178,74 +178,74 @@ class _Answer:
     def _check_values(self, held: ColumnValues) -> None:
         if isinstance(self.fields.schema.model_fields[self.name].validation_alias, AliasPath):
             return  # it shows a part of the value
-        if not any(accepts_values_of(self.fields, each, held) for each in self._leaves):
+        if not any(accepts_values_of(self.fields, leaf, held) for leaf in self._leaves):
             raise TypeError(
-                f"{self._field} is {self._annotation}, and {self._place} holds {held}. Annotate "
+                f"{self._field} is {self._annotation}, but {self._place} holds {held}. Annotate "
                 "the field with that."
             )
-        for each in self._inputs():
-            sent = each.node(self.source)
-            if not Comparison(self.fields, each).covers(
-                self.fields.node(self.name), sent, null=False
-            ):
+        for inputs in self._matching_inputs():
+            node = inputs.node(self.source)
+            comparison = Comparison(self.fields, inputs)
+            if not comparison.covers(self.fields.node(self.name), node, null=False):
                 raise TypeError(
-                    f"{self._field} is narrower than {each.schema.__name__}.{self.source}: a "
-                    "request could store a value that no answer can show. Declare both alike."
+                    f"{self._field} is narrower than {inputs.schema.__name__}.{self.source}: a "
+                    "request could store a value that no response can show. Declare both alike."
                 )
 
     def _check_null(self) -> None:
-        leaves = (leaf for each in self._inputs() for leaf in each.accepted(self.source))
-        if self.source in self.written.nulls or any(each.kind is NoneType for each in leaves):
+        inputs = self._matching_inputs()
+        leaves = (leaf for fields in inputs for leaf in fields.accepted_leaves(self.source))
+        if self.source in self.written.nulls or any(leaf.kind is NoneType for leaf in leaves):
             raise TypeError(
-                f"{self._field} is never null, and a request can leave {self._place} NULL. "
+                f"{self._field} is never null, but a request can leave {self._place} NULL. "
                 f"Annotate it {self._annotation} | None."
             )
 
-    def _inputs(self) -> Iterator[FieldValues]:
-        """Yield the inputs that give the attribute a value."""
-        for each in self.written.inputs:
-            if self.source in each.schema.model_fields:
-                yield each
+    def _matching_inputs(self) -> Iterator[FieldValues]:
+        """Yield the input schemas that have a field for the attribute."""
+        for fields in self.written.inputs:
+            if self.source in fields.schema.model_fields:
+                yield fields
 
     def _check_relationship(self, relationship: RelationshipProperty[Any]) -> None:
         shown = nested_schema(self.fields.schema.model_fields[self.name].annotation)
         many = relationship.uselist
         if shown is None:
             raise TypeError(
-                f"{self._place} is a relationship, and {self._field} is {self._annotation}. "
+                f"{self._place} is a relationship, but {self._field} is {self._annotation}. "
                 "Annotate it with a ReadSchema of the related rows."
             )
         collection = cast("object", relationship.collection_class)  # pyright: ignore[reportUnknownMemberType]
         if many and collection not in {None, list}:
-            raise TypeError(f"{self._place} is no list. Give the relationship the type list.")
+            raise TypeError(f"{self._place} is not a list. Give the relationship the type list.")
         if relationship.lazy in {"dynamic", "write_only"}:
             raise TypeError(
-                f"{self._place} is {relationship.lazy}, and is never loaded. Show another "
+                f"{self._place} is {relationship.lazy} and never loaded. Show another "
                 "relationship to the same rows."
             )
-        if many != any(each.kind is list for each in self._leaves):
+        if many != any(leaf.kind is list for leaf in self._leaves):
             kind = f"list[{shown.__name__}]" if many else f"{shown.__name__} | None"
             place = f"{self._place} is {'a list' if many else 'one row'}"
             raise TypeError(
-                f"{self._field} is {self._annotation}, and {place}. Annotate it {kind}."
+                f"{self._field} is {self._annotation}, but {place}. Annotate it {kind}."
             )
-        if not many and not self._admits_null and _may_be_absent(relationship):
+        if not many and not self._admits_null and _may_be_missing(relationship):
             raise TypeError(
-                f"{self._field} is never null, and {self._place} may refer to no row. Annotate it "
+                f"{self._field} is never null, but {self._place} may refer to no row. Annotate it "
                 f"{self._annotation} | None."
             )
-        _check(shown, relationship.mapper.class_, WrittenFields(), self.outer)
+        _check_schema(shown, relationship.mapper.class_, WrittenFields(), self.outer)
 
 
 _CONSTANTS: Final = (str, int, float, bool, UUID, date, time, Enum, tuple, list, dict)
 
 
-def _may_be_absent(relationship: RelationshipProperty[Any]) -> bool:
-    """Tell whether there may be no row, or one that is deleted."""
+def _may_be_missing(relationship: RelationshipProperty[Any]) -> bool:
+    """Return whether *relationship* may lead to no row, or to a deleted row."""
     if relationship.direction is not RelationshipDirection.MANYTOONE:
         return True
     local = relationship.local_columns
-    if any(getattr(each, "nullable", True) for each in local):
+    if any(getattr(column, "nullable", True) for column in local):
         return True
     return bool(soft_delete_conditions(relationship.mapper.class_)) and not any(
         map(is_deleted_marker, local)

@@ -1,4 +1,4 @@
-"""References of written rows to rows of a scope."""
+"""Checks of references against the scopes of a resource."""
 
 from collections.abc import Iterator, Mapping, Set as AbstractSet
 from typing import Any, Final, TypeAlias, cast
@@ -20,26 +20,26 @@ from brickwork.query.lookup import selected_model
 from brickwork.tracking.changes import stored_values
 
 ReferenceScopes: TypeAlias = Mapping[str, Select[Any]]
-"""By the attribute that refers, the rows that it may refer to."""
+"""The rows that attributes may refer to, by the name of the attribute."""
 
 _UNLOADED: Final = PassiveFlag.PASSIVE_NO_INITIALIZE | PassiveFlag.INCLUDE_PENDING_MUTATIONS
-"""How the history of an attribute is asked for: nothing is loaded, and no addition is lost."""
+"""Flags for reading the history of an attribute without loading it or losing additions."""
 
 
 def new_references(
     row: DeclarativeBase, name: str, *, is_new: bool
 ) -> Iterator[InstanceState[Any]]:
-    """Yield the rows that tell what *row* newly refers to by its attribute *name*.
+    """Yield the rows that hold the new references of *row* in its attribute *name*.
 
-    These are the rows that were added to a collection, else *row* itself, for its foreign key. The
-    session forgets the difference when a flush ends.
+    These are the rows that were added to a collection, else *row* itself, for its foreign key. Call
+    it during the flush, because the session then discards the history.
     """
     relationship = _relationship(inspect(row).mapper, name)
     if relationship is not None and relationship.uselist:
         yield from map(inspect, get_history(row, name, _UNLOADED).added or ())
         return
-    names = {name, _local(inspect(row).mapper, name)}
-    if is_new or any(get_history(row, each, _UNLOADED).added for each in names):
+    names = {name, _local_attribute(inspect(row).mapper, name)}
+    if is_new or any(get_history(row, attribute, _UNLOADED).added for attribute in names):
         yield inspect(row)
 
 
@@ -50,19 +50,20 @@ def broken_reference(
     referring: AbstractSet[InstanceState[Any]],
     scope: Select[Any],
 ) -> str | None:
-    """Return the attribute of *model* to blame if one of *referring* leads out of *scope*.
+    """Return the attribute of *model* through which a row of *referring* leaves *scope*.
 
-    *referring* are what the function of that name has found for the attribute *name*.
+    None if all references are in the scope. *referring* is the result of `new_references` for the
+    attribute *name*.
     """
     mapper: Mapper[Any] = inspect(model)
     relationship = _relationship(mapper, name)
     if relationship is not None and relationship.uselist:
-        local, key = name, _key(relationship.mapper)
-        wanted = {(each.identity or (None,))[0] for each in referring}
+        local, key = name, _key_attribute(relationship.mapper)
+        wanted = {(state.identity or (None,))[0] for state in referring}
     else:
-        local = _local(mapper, name)
-        key = _remote(mapper, local, inspect(selected_model(scope)).mapper)
-        rows = (cast("DeclarativeBase", each.obj()) for each in referring)
+        local = _local_attribute(mapper, name)
+        key = _remote_attribute(mapper, local, inspect(selected_model(scope)).mapper)
+        rows = (cast("DeclarativeBase", state.obj()) for state in referring)
         wanted = {stored_values(row, [local])[local] for row in rows}
     if not (wanted := wanted - {None}):
         return None
@@ -75,33 +76,32 @@ def broken_reference(
 def _relationship(mapper: Mapper[Any], name: str) -> RelationshipProperty[Any] | None:
     if name not in mapper.attrs:
         raise TypeError(
-            f"reference_scopes() names {name}, which {mapper.class_.__name__} does not have: name "
-            "a column or a relationship of the model."
+            f"reference_scopes() names {name}, which {mapper.class_.__name__} lacks. Name a column "
+            "or a relationship of the model."
         )
     found = mapper.attrs[name]
     return found if isinstance(found, RelationshipProperty) else None
 
 
-def _local(mapper: Mapper[Any], name: str) -> str:
-    """Return the attribute of the foreign key that *name* is, or that its relationship uses."""
+def _local_attribute(mapper: Mapper[Any], name: str) -> str:
+    """Return the foreign key attribute of *name*, which may be a relationship."""
     if (relationship := _relationship(mapper, name)) is None:
         return name
-    own = [each for each in relationship.local_columns if not is_deleted_marker(each)]
+    own = [column for column in relationship.local_columns if not is_deleted_marker(column)]
     if relationship.direction is not RelationshipDirection.MANYTOONE or len(own) != 1:
         raise TypeError(
             f"reference_scopes() names {mapper.class_.__name__}.{name}, which is not one foreign "
-            "key: name its columns."
+            "key. Name its columns instead."
         )
     return mapper.get_property_by_column(own[0]).key
 
 
-def _remote(mapper: Mapper[Any], local: str, target: Mapper[Any]) -> str:
+def _remote_attribute(mapper: Mapper[Any], local: str, target: Mapper[Any]) -> str:
     """Return the attribute of *target* that the foreign key *local* refers to."""
     column: Column[Any] = mapper.columns[local]
-    others = [each.column for each in column.foreign_keys]
-    known = [each for each in others if each in target.columns.values()]
-    return target.get_property_by_column(known[0]).key if known else _key(target)
+    columns = [key.column for key in column.foreign_keys if key.column in target.columns.values()]
+    return target.get_property_by_column(columns[0]).key if columns else _key_attribute(target)
 
 
-def _key(mapper: Mapper[Any]) -> str:
+def _key_attribute(mapper: Mapper[Any]) -> str:
     return mapper.get_property_by_column(mapper.primary_key[0]).key

@@ -1,4 +1,4 @@
-"""A resource: the steps every request takes, each an ordinary method to override."""
+"""`Resource`: the methods that every request calls."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
@@ -31,12 +31,12 @@ from brickwork.tracking.audit import AuditEntry, history_statement
 M = TypeVar("M", bound=DeclarativeBase)
 
 
-class _ModelOf:
-    """The mapped class of a resource, as its bases name it: `Resource[Article]`."""
+class _ModelDescriptor:
+    """Descriptor of the model of a resource, named in its bases: `Resource[Article]`."""
 
     def __get__(self, _: object, resource: "type[Resource[M]]") -> type[M]:
-        """Return the model; raises `TypeError` for a resource that was declared without."""
-        bases = (base for each in resource.__mro__ for base in get_original_bases(each))
+        """Return the model. Raises `TypeError` for a resource without one."""
+        bases = (base for kind in resource.__mro__ for base in get_original_bases(kind))
         for base in bases:
             for model in get_args(base):
                 if isinstance(model, type):
@@ -49,31 +49,31 @@ class _ModelOf:
 class Resource(Generic[M]):
     """The rows of one model, for one request: inherit as `Articles(Resource[Article])`.
 
-    Override a step and it holds on every route, `super()` being the rest of it. A typed field,
-    `user: CurrentUser`, is an ordinary FastAPI dependency. Steps change the session and leave
-    the flush to their caller; they know no HTTP, so a script may use a resource as well.
+    An overridden method applies to every route; call `super()` for the default behaviour. A typed
+    field, `user: CurrentUser`, is a FastAPI dependency. The methods change the session, and their
+    caller flushes it. They know no HTTP, so a script can use a resource as well.
     """
 
     session: SessionDep
-    model = _ModelOf()
+    model = _ModelDescriptor()
     load_options: Sequence[ORMOption] = field(default=(), init=False)
-    """What `page` and `get` load with the rows, since the answer shows it; the router sets it."""
+    """Loader options for related rows in the response. The router sets them."""
     deleted_filter: DeletedFilter = field(default="exclude", init=False)
-    """Which rows `query` shows; `include_deleted` changes it."""
+    """Whether `query` returns deleted rows. `include_deleted` changes it."""
 
     require_if_match: ClassVar[bool] = False
-    """Whether a row is changed only by those who say with If-Match which version they mean."""
+    """Whether a change without If-Match is a 428."""
     allow_upsert: ClassVar[bool] = False
-    """Whether PUT creates a row that is not there; its key is one that clients choose."""
+    """Whether PUT creates a missing row. Clients then choose its key."""
     isolation_level: ClassVar[IsolationLevel | None] = None
-    """How far the transactions that change rows are kept apart, if not as others are."""
+    """Isolation level of writing transactions. None: the level of the `Database`."""
 
     @override
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         dataclass(kw_only=True, eq=False, repr=False)(cls)
         check_methods(cls, Resource, methods_of(Resource))
-        with suppress(NameError):  # an annotation names what is defined later
+        with suppress(NameError):  # an annotation names a class that is defined later
             check_fields(cls, Resource)
         if cls.isolation_level not in {None, *get_args(IsolationLevel)}:
             known = ", ".join(map(repr, get_args(IsolationLevel)))
@@ -82,127 +82,127 @@ class Resource(Generic[M]):
             )
 
     def __post_init__(self) -> None:
-        """Have what the session writes laid to whom `actor` names, and kept apart as wanted."""
+        """Store the actor and the isolation level on the session."""
         if (actor := self.actor()) is not None:
             self.session.info["actor"] = actor
         if self.session.info.get("writes"):
-            self._isolate()
+            self._set_isolation_level()
             leave_references_to_database(self.session)
         register_resource(self.session, self)
 
-    def _isolate(self) -> None:
-        known = self.session.info.get("isolation")
-        if (wanted := strictest_isolation((known, self.isolation_level))) == known:
+    def _set_isolation_level(self) -> None:
+        current = self.session.info.get("isolation")
+        if (level := strictest_isolation((current, self.isolation_level))) == current:
             return
         if self.session.in_transaction():
             raise TypeError(
-                f"{type(self).__name__} is to be {wanted}, and its transaction has begun: give the "
-                "router of this endpoint route_class=brickwork.StrictRoute, which looks ahead."
+                f"{type(self).__name__} needs {level} isolation, but its transaction has begun. "
+                "Give the router of this endpoint route_class=brickwork.StrictRoute."
             )
-        self.session.info["isolation"] = wanted
+        self.session.info["isolation"] = level
 
     def actor(self) -> str | None:
-        """Return who is asking, as an audit is to name them; override it where that is known."""
+        """Return the name of the caller, for the audit and idempotency keys. None by default."""
         return None
 
     def query(self) -> Select[M]:
-        """Return where every read and every write starts; override to narrow them all."""
+        """Return the SELECT from which every read and write starts. Override it to scope them."""
         return base_statement(type(self).model, self.deleted_filter)
 
     def reference_scopes(self) -> ReferenceScopes:
-        """Return the rows that each attribute may refer to, where those are not all.
+        """Return the rows that attributes may refer to. A missing attribute may refer to any row.
 
         Override it as `return {"article_id": self.articles.query()}`, with a field
-        `articles: Annotated[Articles, Depends()]`: what is out of that scope is then as if it were
-        not there, however the row is written.
+        `articles: Annotated[Articles, Depends()]`. A reference out of that scope is then a 422
+        `reference_not_found`, however the row is written.
         """
         return {}
 
     async def include_deleted(self, deleted_filter: DeletedFilter, /) -> None:
-        """Have `query` show deleted rows too, or alone; override to refuse those who may not."""
+        """Make `query` return deleted rows too, or alone. Override it to restrict that."""
         self.deleted_filter = deleted_filter
 
-    def _loaded(self) -> Select[M]:
-        """Return the rows, with what the answer shows; a change reads that when it is made."""
+    def _loading_query(self) -> Select[M]:
+        """Return `query`, with the loader options unless the session writes."""
         reads = self.load_options and not self.session.info.get("writes")
         return self.query().options(*self.load_options) if reads else self.query()
 
     async def page(self, params: ListQuery[M], /) -> Page[M]:
-        """Return a page of the list; override to change how it is read."""
-        return await paginate(self.session, self._loaded(), params)
+        """Return a page of the list. Override it to change the reading."""
+        return await paginate(self.session, self._loading_query(), params)
 
     async def export(self, params: ListQuery[M], /) -> AsyncGenerator[M]:
         """Yield the rows of all pages of the list, in one transaction.
 
-        Override it where you override `page` or `get`: the list is no export until you do.
+        If you override `page` or `get`, override it too: until then the list offers no export.
         """
         await begin_snapshot(self.session)
-        async with aclosing(stream(self.session, self._loaded(), params)) as rows:
+        async with aclosing(stream(self.session, self._loading_query(), params)) as rows:
             async for row in rows:
                 yield row
 
     async def get(self, key: object, /) -> M:
-        """Return the row with this key; raises `NotFound`. Override to check who may see it."""
-        row = await get_or_404(self.session, self._loaded(), key)
+        """Return the row with *key*. Raises `NotFound`. Override it to restrict access."""
+        row = await get_or_404(self.session, self._loading_query(), key)
         return assign_rows(self.session, row, self, wrote=False)
 
     async def get_many(self, keys: Sequence[object], /) -> list[M | None]:
-        """Return the row of each key, None where there is none; as `get` would, at once."""
+        """Return the row of each key, or None. An overridden `get` is called for each key."""
         if type(self).get is Resource[M].get:
-            found = await get_all(self.session, self._loaded(), keys)
-            for row in found:
+            rows = await get_all(self.session, self._loading_query(), keys)
+            for row in rows:
                 if row is not None:
                     assign_rows(self.session, row, self, wrote=False)
-            return found
-        return [await self._found(key) for key in keys]
+            return rows
+        return [await self._get_or_none(key) for key in keys]
 
-    async def _found(self, key: object) -> M | None:
+    async def _get_or_none(self, key: object) -> M | None:
         try:
             return await self.get(key)
         except NotFound:
             return None
 
     async def history(self, key: object, params: ListQuery[AuditEntry], /) -> Page[AuditEntry]:
-        """Return a page of what was done to the row; override to check who may see it."""
+        """Return a page of the audit entries of the row. Override it to restrict access."""
         row = await self.get(key)
         return await paginate(self.session, history_statement(row), params)
 
     async def create(self, row: M, /) -> None:
-        """Add *row*; override to complete it first, or to write what goes with it."""
+        """Add *row*. Override it to set more attributes, or to write related rows."""
         self.session.add(assign_rows(self.session, row, self))
 
     async def update(self, row: M, /, changes: Mapping[str, Any]) -> None:
-        """Set the attributes of *row* that *changes* names; override to check or add to them."""
+        """Set the attributes of *row* that *changes* names. Override it to check or add some."""
         apply_changes(assign_rows(self.session, row, self), changes)
 
     async def delete(self, row: M, /) -> None:
-        """Remove *row*, or mark it where it is a `SoftDelete`; override to refuse."""
+        """Remove *row*; a `SoftDelete` row is only marked. Override it to forbid that."""
         release_row(self.session, row)
-        if marked := as_soft_deletable(row):
-            marked.deleted_at = now()
+        if soft_deletable := as_soft_deletable(row):
+            soft_deletable.deleted_at = now()
         else:
             await self.session.delete(row)
 
     async def restore(self, row: M, /) -> None:
-        """Take the mark of a deleted *row* away; override to refuse, or to check it anew."""
+        """Undo the soft delete of *row*. Override it to forbid that, or to check the row."""
         assign_rows(self.session, row, self)
-        if marked := as_soft_deletable(row):
-            marked.deleted_at = None
+        if soft_deletable := as_soft_deletable(row):
+            soft_deletable.deleted_at = None
 
     async def purge(self, row: M, /) -> None:
-        """Remove *row* for good, deleted or not; override to refuse."""
+        """Remove *row* for good, soft-deleted or not. Override it to forbid that."""
         await self.session.delete(row)
 
 
 def is_exported(resource: type[Resource[Any]]) -> bool:
-    """Tell whether an export of *resource* shows the rows of its list.
+    """Return whether *resource* offers an export.
 
-    A class that overrides `page` or `get` takes the exports of its bases away.
+    False if a class overrides `page` or `get` below the last override of `export`.
     """
-    page, get, export = (_depth(resource, name) for name in ("page", "get", "export"))
+    page, get, export = (_definition_depth(resource, name) for name in ("page", "get", "export"))
     return export <= min(page, get)
 
 
-def _depth(resource: type[Resource[Any]], method: str) -> int:
-    """Return how many classes are before the class that defines *method*."""
-    return next(n for n, each in enumerate(resource.__mro__) if method in vars(each))
+def _definition_depth(resource: type[Resource[Any]], method: str) -> int:
+    """Return the position in the MRO of the class that defines *method*."""
+    return next(n for n, kind in enumerate(resource.__mro__) if method in vars(kind))

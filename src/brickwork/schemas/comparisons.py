@@ -8,15 +8,15 @@ from types import NoneType
 from typing import Any, Final
 
 from brickwork.models.columns import ColumnValues
-from brickwork.schemas.field_values import FieldValues, Leaf, Node, field_values
+from brickwork.schemas.field_values import FieldValues, Leaf, Node, field_nodes
 
 
 def accepts_values_of(fields: FieldValues, leaf: Leaf, held: ColumnValues) -> bool:
     """Tell whether a field with *leaf* can show the values that a column holds."""
-    if leaf.open or leaf.kind is object or held.kind is object:
+    if leaf.is_open or leaf.kind is object or held.kind is object:
         return True
     if held.items:
-        items = [*fields.within(leaf)]
+        items = [*fields.nested_leaves(leaf)]
         return leaf.kind is list and any(
             accepts_values_of(fields, each, held.items) for each in items
         )
@@ -25,7 +25,7 @@ def accepts_values_of(fields: FieldValues, leaf: Leaf, held: ColumnValues) -> bo
     if leaf.kind is NoneType or leaf.node.get("tz_constraint") == "naive":
         return False
     if held.choices and leaf.choices:
-        return held.choices.issubset(map(_plain, leaf.choices))
+        return held.choices.issubset(map(_enum_value, leaf.choices))
     return _is_wider(leaf, held.kind)
 
 
@@ -36,10 +36,10 @@ def _is_wider(leaf: Leaf, kind: type) -> bool:
         return wanted is kind
     if issubclass(kind, wanted) or (wanted is float and kind is int):
         return True
-    return bool(leaf.choices) and all(isinstance(_plain(each), kind) for each in leaf.choices)
+    return bool(leaf.choices) and all(isinstance(_enum_value(each), kind) for each in leaf.choices)
 
 
-def _plain(choice: object) -> object:
+def _enum_value(choice: object) -> object:
     return choice.value if isinstance(choice, Enum) else choice
 
 
@@ -62,18 +62,20 @@ class Comparison:
         return all(any(self._covers(each, one) for each in wide) for one in narrow)
 
     def _covers(self, shown: Leaf, sent: Leaf) -> bool:
-        if shown.open or shown.kind is object:
+        if shown.is_open or shown.kind is object:
             return True
         if shown.choices:
-            known = {*map(_plain, shown.choices)}
-            return bool(sent.choices) and known.issuperset(map(_plain, sent.choices))
+            known = {*map(_enum_value, shown.choices)}
+            return bool(sent.choices) and known.issuperset(map(_enum_value, sent.choices))
         if shown.kind is None:
-            return _is_alike(shown.node, sent.node)
+            return _is_same_type(shown.node, sent.node)
         if sent.kind is None or not issubclass(sent.kind, _CASTS.get(shown.kind, shown.kind)):
             return False
         if sent.choices:
             return True
-        return _is_within(shown.node, sent.node) and self._covers_parts(shown.node, sent.node)
+        return _has_narrower_bounds(shown.node, sent.node) and self._covers_parts(
+            shown.node, sent.node
+        )
 
     def _covers_parts(self, shown: Node, sent: Node) -> bool:
         """Tell whether what is in an object or a list is shown, too."""
@@ -87,7 +89,7 @@ class Comparison:
         return all(self.covers(*each) for each in parts)
 
     def _covers_fields(self, shown: Node, sent: Node) -> bool:
-        wide, narrow = field_values(shown), field_values(sent)
+        wide, narrow = field_nodes(shown), field_nodes(sent)
         return all(
             self.covers(each["schema"], narrow[name]["schema"])
             if name in narrow
@@ -100,7 +102,7 @@ _ANYTHING: Final[Node] = {"type": "any"}
 _CASTS: Final[Mapping[type, Any]] = {float: (float, int)}
 
 
-def _is_alike(shown: Node, sent: Node) -> bool:
+def _is_same_type(shown: Node, sent: Node) -> bool:
     """Tell whether two nodes of a type that Brickwork does not know are of the same type."""
     own, other = (each.get("function", {}).get("function") for each in (shown, sent))
     return bool(shown["type"] == sent["type"] and own == other)
@@ -109,7 +111,7 @@ def _is_alike(shown: Node, sent: Node) -> bool:
 _EQUAL: Final = ("decimal_places", "max_digits", "multiple_of", "now_op", "pattern", "version")
 
 
-def _is_within(shown: Node, sent: Node) -> bool:
+def _has_narrower_bounds(shown: Node, sent: Node) -> bool:
     """Tell whether the constraints of *sent* are at least as narrow as those of *shown*."""
     lows, highs = [_low(each) for each in (shown, sent)], [_high(each) for each in (shown, sent)]
     shortest, longest = shown.get("min_length", 0), shown.get("max_length")

@@ -37,7 +37,7 @@ def fit_to_model(
 
     With *patches*, it is the schema of a PATCH, in which objects are merge patches.
     """
-    columns = {name: stored_in(model, name) for name in schema.model_fields}
+    columns = {name: find_column(model, name) for name in schema.model_fields}
     bounds = {name: column_bounds(each) for name, each in columns.items() if each is not None}
     return create_model(
         schema.__name__,
@@ -49,11 +49,11 @@ def fit_to_model(
     )
 
 
-def stored_in(model: type[DeclarativeBase], name: str) -> Column[Any] | None:
+def find_column(model: type[DeclarativeBase], name: str) -> Column[Any] | None:
     """Return the column that the attribute *name* of *model* stands for; None if none does."""
     mapper = inspect(model)
     if name not in mapper.columns and name in mapper.synonyms:
-        return stored_in(model, mapper.synonyms[name].name)
+        return find_column(model, mapper.synonyms[name].name)
     column = mapper.columns.get(name)
     return column if isinstance(column, Column) else None
 
@@ -91,7 +91,7 @@ def replace_schema(create: type[Schema], read: type[BaseModel]) -> type[Schema]:
     fields: dict[str, Any] = {
         name: (
             Any if nested_schema(field.annotation) else field.annotation,
-            _read_only(name, field),
+            _read_only_field(name, field),
         )
         for name, field in read.model_fields.items()
         if name not in create.model_fields
@@ -100,7 +100,7 @@ def replace_schema(create: type[Schema], read: type[BaseModel]) -> type[Schema]:
     return create_model(name, __base__=create, __module__=create.__module__, **fields)
 
 
-def _read_only(name: str, field: FieldInfo) -> FieldInfo:
+def _read_only_field(name: str, field: FieldInfo) -> FieldInfo:
     """Return *field* such that it may be left out, and openapi.json says that it should be.
 
     It has the name that answers show.

@@ -53,10 +53,10 @@ _WRAPPERS: Final = {
 }
 """Where a node has the one that it wraps."""
 
-_OTHERS: Final = {*_WRAPPERS, "union", "tagged-union", "chain"}
+_TRANSPARENT: Final = {*_WRAPPERS, "union", "tagged-union", "chain"}
 """The nodes that accept what others do."""
 
-_CODE: Final = {"function-before", "function-plain", "function-wrap"}
+_CODE_NODES: Final = {"function-before", "function-plain", "function-wrap"}
 """The nodes whose code may accept what the node within does not."""
 
 
@@ -71,7 +71,7 @@ class Leaf:
     kind: type | None
     node: Node
     choices: tuple[Any, ...] = ()
-    open: bool = False
+    is_open: bool = False
 
 
 class FieldValues:
@@ -83,11 +83,11 @@ class FieldValues:
         self.schema = schema
         self._root: Any = schema.__pydantic_core_schema__
 
-    def dumped(self, name: str) -> list[Leaf]:
+    def dumped_leaves(self, name: str) -> list[Leaf]:
         """Return the values that `model_dump` has for the field *name*."""
         return [*self._leaves(self.node(name), dumped=True)]
 
-    def accepted(self, name: str) -> list[Leaf]:
+    def accepted_leaves(self, name: str) -> list[Leaf]:
         """Return the values that the field *name* accepts."""
         return self.leaves(self.node(name))
 
@@ -100,7 +100,7 @@ class FieldValues:
         node: Node = self._fields[name]["schema"]
         return node
 
-    def within(self, leaf: Leaf) -> Iterator[Leaf]:
+    def nested_leaves(self, leaf: Leaf) -> Iterator[Leaf]:
         """Yield the dumped values in a list or an object, at every depth."""
         seen: list[int] = []
         waiting = [leaf]
@@ -109,28 +109,30 @@ class FieldValues:
             if id(one.node) not in seen:
                 seen.append(id(one.node))
                 found = [
-                    each for node in _children(one.node) for each in self._leaves(node, dumped=True)
+                    each
+                    for node in _child_nodes(one.node)
+                    for each in self._leaves(node, dumped=True)
                 ]
                 yield from found
                 waiting += found
 
-    def keys(self, leaf: Leaf) -> list[Leaf]:
+    def key_leaves(self, leaf: Leaf) -> list[Leaf]:
         """Return the kinds of keys of an object."""
         node = leaf.node.get("keys_schema")
         return [] if node is None else [*self._leaves(node, dumped=True)]
 
     @property
-    def is_written_by_code(self) -> bool:
+    def has_serializer(self) -> bool:
         """Whether code of the author decides what `model_dump` returns."""
         return "serialization" in self._model
 
     @property
-    def is_read_by_code(self) -> bool:
+    def validates_row(self) -> bool:
         """Whether a validator of the author is given the row."""
         return any(each.info.mode != "after" for each in self._validators)
 
     @property
-    def unlike(self) -> Sequence[str]:
+    def altered_fields(self) -> Sequence[str]:
         """The fields that `model_dump` may leave out, and others that it adds."""
         hidden = ("serialization_exclude", "serialization_exclude_if")
         left = [name for name, each in self._fields.items() if any(map(each.get, hidden))]
@@ -149,11 +151,11 @@ class FieldValues:
 
     @cached_property
     def _fields(self) -> Mapping[str, Node]:
-        return field_values(self._model)
+        return field_nodes(self._model)
 
     @cached_property
     def _definitions(self) -> Mapping[str, Node]:
-        return {each["ref"]: each for each in _every(self._root) if "ref" in each}
+        return {each["ref"]: each for each in _walk(self._root) if "ref" in each}
 
     def _target(self, node: Node) -> Node:
         while node["type"] == "definition-ref":
@@ -163,22 +165,22 @@ class FieldValues:
     def _leaves(self, node: Node, *, dumped: bool, is_open: bool = False) -> Iterator[Leaf]:
         node = self._target(node)
         if _takes_values(node):
-            yield from _values_of(self._leaves(node["schema"], dumped=dumped))
+            yield from _enum_value_leaves(self._leaves(node["schema"], dumped=dumped))
             return
-        if dumped and (written := _written(node)):
+        if dumped and (written := _serializer(node)):
             inner = written.get("return_schema")
             yield from self._leaves(inner, dumped=True) if inner else [Leaf(None, node)]
             return
-        is_open = is_open or (node["type"] in _CODE and not _is_ours(node))
+        is_open = is_open or (node["type"] in _CODE_NODES and not _is_framework_code(node))
         for inner in self._inner(node):
             yield from self._leaves(inner, dumped=dumped, is_open=is_open)
-        yield from (replace(each, open=is_open) for each in _own(node))
+        yield from (replace(each, is_open=is_open) for each in _own_leaves(node))
 
     def _inner(self, node: Node) -> Sequence[Node]:
         """Return the nodes that *node* stands for."""
         match node["type"]:
             case "union":
-                return [_unlabelled(each) for each in node["choices"]]
+                return [_choice_node(each) for each in node["choices"]]
             case "tagged-union":
                 return [*node["choices"].values()]
             case "chain":
@@ -189,12 +191,12 @@ class FieldValues:
                 return [node[_WRAPPERS[kind]]] if kind in _WRAPPERS else []
 
 
-def _unlabelled(choice: Any) -> Node:
+def _choice_node(choice: Any) -> Node:
     """Return the node of a *choice* of a union, which may have a label."""
     return cast("Node", choice[0] if type(choice) is tuple else choice)
 
 
-def field_values(model: Node) -> Mapping[str, Node]:
+def field_nodes(model: Node) -> Mapping[str, Node]:
     """Return the fields of the node of a model, by their names."""
     node: Node = model["schema"]
     while node["type"] != "model-fields":
@@ -203,18 +205,18 @@ def field_values(model: Node) -> Mapping[str, Node]:
     return fields
 
 
-def _own(node: Node) -> Iterator[Leaf]:
+def _own_leaves(node: Node) -> Iterator[Leaf]:
     """Yield the values that *node* itself accepts."""
     match node["type"]:
         case "literal":
-            yield from _chosen(node, node["expected"])
+            yield from _choice_leaves(node, node["expected"])
         case "enum":
             yield Leaf(node["cls"], node, choices=tuple(node["members"]))
         case "nullable":
             yield Leaf(NoneType, node)
         case "is-instance":
             yield Leaf(node["cls"], node)
-        case kind if kind not in _OTHERS and not node.get("root_model"):
+        case kind if kind not in _TRANSPARENT and not node.get("root_model"):
             yield Leaf(_KINDS.get(kind), node)
         case _:
             return
@@ -229,18 +231,18 @@ def _takes_values(node: Node) -> bool:
     return isinstance(function, attrgetter) or module == "pydantic._internal._generate_schema"
 
 
-def _values_of(leaves: Iterable[Leaf]) -> Iterator[Leaf]:
+def _enum_value_leaves(leaves: Iterable[Leaf]) -> Iterator[Leaf]:
     for leaf in leaves:
         values = [each.value if isinstance(each, Enum) else each for each in leaf.choices]
-        yield from _chosen(leaf.node, values)
+        yield from _choice_leaves(leaf.node, values)
 
 
-def _chosen(node: Node, values: Sequence[Any]) -> Iterator[Leaf]:
+def _choice_leaves(node: Node, values: Sequence[Any]) -> Iterator[Leaf]:
     for kind in dict.fromkeys(map(type, values)):
         yield Leaf(kind, node, choices=tuple(each for each in values if type(each) is kind))
 
 
-def _children(node: Node) -> Iterator[Node]:
+def _child_nodes(node: Node) -> Iterator[Node]:
     """Yield the nodes of what is in a list or an object."""
     match node["type"]:
         case "list" | "set" | "frozenset" | "tuple":
@@ -249,7 +251,7 @@ def _children(node: Node) -> Iterator[Node]:
         case "dict":
             yield from (node[each] for each in ("keys_schema", "values_schema") if each in node)
         case "model" | "dataclass" | "function-after" | "function-before" | "function-wrap":
-            yield from _children(node["schema"])
+            yield from _child_nodes(node["schema"])
         case "model-fields" | "typed-dict" | "dataclass-args":
             fields: Any = node["fields"]
             members: Any = [*fields.values()] if isinstance(fields, Mapping) else fields
@@ -259,7 +261,7 @@ def _children(node: Node) -> Iterator[Node]:
             return
 
 
-def _written(node: Node) -> Node | None:
+def _serializer(node: Node) -> Node | None:
     """Return what writes the value of *node* in place of Pydantic, into Python objects."""
     written: Node | None = node.get("serialization")
     if written is None:
@@ -268,7 +270,7 @@ def _written(node: Node) -> Node | None:
     return None if written.get("when_used", usual).startswith("json") else written
 
 
-def _every(schema: Any) -> Iterator[Node]:
+def _walk(schema: Any) -> Iterator[Node]:
     """Yield *schema*, and every object within it."""
     if isinstance(schema, Mapping):
         node = cast("Node", schema)
@@ -276,9 +278,9 @@ def _every(schema: Any) -> Iterator[Node]:
         schema = [*node.values()]
     if isinstance(schema, list | tuple):
         for each in cast("Sequence[Any]", schema):
-            yield from _every(each)
+            yield from _walk(each)
 
 
-def _is_ours(node: Node) -> bool:
+def _is_framework_code(node: Node) -> bool:
     function = node["function"]["function"]
     return str(getattr(function, "__module__", "")).startswith(("brickwork.", "pydantic."))

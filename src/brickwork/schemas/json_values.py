@@ -21,7 +21,7 @@ _Name: TypeAlias = str | int
 _Nested: TypeAlias = dict[str, object] | list[object]
 
 
-def text(value: str) -> str:
+def check_text(value: str) -> str:
     """Return *value*; raises `PydanticCustomError` for a character that no database holds."""
     if error := _text_error(value):
         raise error
@@ -36,7 +36,7 @@ def _text_error(value: str) -> PydanticCustomError | None:
     return None
 
 
-def number(value: object) -> object:
+def check_number(value: object) -> object:
     """Return *value*; raises `PydanticCustomError` for an integer beyond the largest double."""
     if isinstance(value, int) and not _is_finite(value):
         raise _number_error()
@@ -54,7 +54,7 @@ def _is_finite(value: float) -> bool:
         return False
 
 
-def utc(value: datetime) -> datetime:
+def to_utc(value: datetime) -> datetime:
     """Return *value* in UTC; raises `PydanticCustomError` where that is beyond the year 9999."""
     try:
         return value.astimezone(UTC)
@@ -63,26 +63,26 @@ def utc(value: datetime) -> datetime:
         raise PydanticCustomError("datetime_out_of_range", detail) from None
 
 
-def document(value: object) -> object:
+def check_document(value: object) -> object:
     """Return *value*, a document of JSON, if a database holds all that is in it.
 
     Raises `ValidationError` with the place of each fault, a hundred at most.
     """
     errors = [
-        InitErrorDetails(type=error, loc=tuple(map(_short, place)), input=...)
-        for place, error in islice(_errors(value), MAX_ERRORS)
+        InitErrorDetails(type=error, loc=tuple(map(_truncate, place)), input=...)
+        for place, error in islice(_find_errors(value), MAX_ERRORS)
     ]
     if errors:
         raise ValidationError.from_exception_data("JSON", errors)
     return value
 
 
-def _short(name: _Name) -> _Name:
+def _truncate(name: _Name) -> _Name:
     """Return *name* no longer than it takes to see that it is too long for an answer."""
     return name[: MAX_NAME_LENGTH + 1] if isinstance(name, str) else name
 
 
-def _errors(value: object) -> Iterator[tuple[Sequence[_Name], PydanticCustomError]]:
+def _find_errors(value: object) -> Iterator[tuple[Sequence[_Name], PydanticCustomError]]:
     """Yield the errors of *value* with their places, in the order of the document."""
     waiting = [_members([value])]  # the members of the arrays and objects around a value
     path: list[_Name] = []
@@ -94,7 +94,7 @@ def _errors(value: object) -> Iterator[tuple[Sequence[_Name], PydanticCustomErro
                 path.append(name)
                 waiting.append(_members(cast("_Nested", each)))
                 break
-            if error := _error(each):
+            if error := _value_error(each):
                 yield (*path, name)[1:], error
         else:
             waiting.pop()
@@ -105,7 +105,7 @@ def _members(value: _Nested) -> Iterator[tuple[_Name, object]]:
     return iter(value.items()) if isinstance(value, dict) else enumerate(value)
 
 
-def _error(value: object) -> PydanticCustomError | None:
+def _value_error(value: object) -> PydanticCustomError | None:
     """Return the error of *value*, which is neither an array nor an object."""
     if isinstance(value, str):
         return _text_error(value)

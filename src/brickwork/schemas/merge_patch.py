@@ -44,27 +44,27 @@ def patch_schema(schema: Any, resolve: Callable[[Any], Any]) -> Any:
     Only the row knows what a merge patch makes of them. So they are checked as JSON, and kept for
     `merge_patch`. *resolve* returns what a `definition-ref` refers to.
     """
-    kinds = _Kinds(resolve)
+    kinds = _NodeResolver(resolve)
 
     def change(node: Any) -> Any:
         if node["type"] != "model-fields":
             return node | {"schema": change(node["schema"])} if "schema" in node else node
         fields = cast("dict[str, Node]", node["fields"])
-        kept = {k: _kept(k, v) if kinds.takes_object(v) else v for k, v in fields.items()}
+        kept = {k: _keep_object(k, v) if kinds.takes_object(v) else v for k, v in fields.items()}
         return node | {"fields": kept}
 
     if schema["type"] == "definitions":  # which Pydantic looks for at the outside
         kinds.learn(schema)
         return schema | {"schema": patch_schema(schema["schema"], kinds.resolve)}
-    if schema.get("function", {}).get("function") is _noted:  # Pydantic has kept it
+    if schema.get("function", {}).get("function") is _record_patch:  # Pydantic has kept it
         return schema
-    return core_schema.no_info_wrap_validator_function(_noted, change(schema))
+    return core_schema.no_info_wrap_validator_function(_record_patch, change(schema))
 
 
 _current: Final = ContextVar[Patch | None]("brickwork.patch", default=None)
 
 
-def _noted(value: Any, handler: Callable[[Any], BaseModel]) -> BaseModel:
+def _record_patch(value: Any, handler: Callable[[Any], BaseModel]) -> BaseModel:
     """Return the instance that *handler* makes of a body, with its `Patch`."""
     if not is_object(value):
         return handler(value)
@@ -80,23 +80,23 @@ def _noted(value: Any, handler: Callable[[Any], BaseModel]) -> BaseModel:
     return data
 
 
-def _kept(name: str, node: Any) -> Node:
+def _keep_object(name: str, node: Any) -> Node:
     """Return the *node* of the field *name*, which keeps an object and validates other values."""
     if node.get("type") in {"default", "model-field"}:  # a default has to be outside
-        return {**node, "schema": _kept(name, node["schema"])}
+        return {**node, "schema": _keep_object(name, node["schema"])}
 
     def keep(value: object, handler: Callable[[Any], Any]) -> object:
         patch = _current.get()
         if not is_object(value) or patch is None:
             return handler(value)
-        json_values.document(value)
+        json_values.check_document(value)
         patch.objects[name] = value
         return None
 
     return {**core_schema.no_info_wrap_validator_function(keep, node)}
 
 
-class _Kinds:
+class _NodeResolver:
     """What there is to know of nodes."""
 
     def __init__(self, resolve: Callable[[Any], Any]) -> None:
@@ -120,10 +120,10 @@ class _Kinds:
             return name not in seen and self.takes_object(self.resolve(node), (*seen, name))
         if node["type"] in _OBJECTS and not node.get("root_model"):
             return True
-        return any(self.takes_object(each, seen) for each in _within(node))
+        return any(self.takes_object(each, seen) for each in _inner_nodes(node))
 
 
-def _within(node: Node) -> Iterator[Node]:
+def _inner_nodes(node: Node) -> Iterator[Node]:
     """Yield the nodes that a value of *node* is a value of."""
     match node["type"]:
         case "union":
@@ -152,14 +152,14 @@ def describe_patch(schema: _Json, resolve: _Resolve, seen: Collection[str] = ())
     kinds, the patch has the members of all: it can make one kind of another. *resolve* returns what
     a `$ref` refers to; *seen* are those that *schema* is in.
     """
-    kinds = [*_kinds(schema, resolve, seen)]
+    kinds = [*_alternatives(schema, resolve, seen)]
     objects = [each for each in kinds if each[0].get("type") == "object"]
     if not objects:
         return schema
     others = [kind for kind, _ in kinds if kind.get("type") != "object"]
     merged: _Json = {"type": "object"}
     for name in ("properties", "patternProperties"):
-        members = _members(name, objects, resolve)
+        members = _merge_members(name, objects, resolve)
         merged |= {name: members} if members else {}
     if all(kind.get("additionalProperties") is False for kind, _ in objects):
         merged["additionalProperties"] = False
@@ -167,7 +167,7 @@ def describe_patch(schema: _Json, resolve: _Resolve, seen: Collection[str] = ())
     return {"anyOf": [merged, *others], **notes} if others else {**merged, **notes}
 
 
-def _kinds(
+def _alternatives(
     schema: _Json, resolve: _Resolve, seen: Collection[str]
 ) -> Iterator[tuple[_Json, Collection[str]]]:
     """Yield the schemas of which a value fits one, and the references that each is in."""
@@ -175,15 +175,15 @@ def _kinds(
         if name in seen:
             yield {"type": "object"}, seen
         else:
-            yield from _kinds(_resolved(schema, resolve), resolve, (*seen, name))
+            yield from _alternatives(_resolve_reference(schema, resolve), resolve, (*seen, name))
     elif choices := schema.get("anyOf") or schema.get("oneOf"):
         for each in choices:
-            yield from _kinds(each, resolve, seen)
+            yield from _alternatives(each, resolve, seen)
     else:
         yield schema, seen
 
 
-def _resolved(schema: _Json, resolve: _Resolve) -> _Json:
+def _resolve_reference(schema: _Json, resolve: _Resolve) -> _Json:
     """Return what the `$ref` of *schema* refers to; an empty schema if it has its last name."""
     try:
         return resolve(schema)
@@ -191,7 +191,7 @@ def _resolved(schema: _Json, resolve: _Resolve) -> _Json:
         return {}
 
 
-def _members(
+def _merge_members(
     name: str, objects: Iterable[tuple[_Json, Collection[str]]], resolve: _Resolve
 ) -> _Json:
     """Return the members *name* of *objects*, each with null."""

@@ -23,10 +23,10 @@ ClientNames: TypeAlias = Callable[[Mapper[Any], str], RequestPlace | None]
 
 def mapped_names(_: Mapper[Any], attribute: str) -> RequestPlace:
     """Return *attribute* itself: a script uses the names of the mapping."""
-    return _in_body((attribute,))
+    return _body_place((attribute,))
 
 
-def _in_body(path: Path) -> RequestPlace:
+def _body_place(path: Path) -> RequestPlace:
     return "pointer", pointer(*path)
 
 
@@ -67,7 +67,7 @@ def row_names(model: type[DeclarativeBase], *schemas: type[BaseModel]) -> Client
 
     def name(mapper: Mapper[Any], attribute: str) -> RequestPlace | None:
         path = input_paths(*schemas).get(attribute) if mapper.isa(inspect(model)) else None
-        return _in_body(path) if path else None
+        return _body_place(path) if path else None
 
     return name
 
@@ -79,42 +79,44 @@ def request_names(scope: Mapping[str, Any]) -> ClientNames:
     if own := getattr(scope.get("endpoint"), "names", None):
         names: ClientNames = own
         return names
-    places = dict(_in_query(route.dependant)) if hasattr(route, "dependant") else {}
+    places = dict(_query_places(route.dependant)) if hasattr(route, "dependant") else {}
     body = getattr(route, "body_field", None)
-    if schema := _schema(body.field_info.annotation) if body else None:
+    if schema := _single_schema(body.field_info.annotation) if body else None:
         is_embedded = getattr(route, "_embed_body_fields", False)
-        paths = _embedded(schema) if is_embedded else input_paths(schema)
-        places |= {name: _in_body(path) for name, path in paths.items()}
+        paths = _embedded_paths(schema) if is_embedded else input_paths(schema)
+        places |= {name: _body_place(path) for name, path in paths.items()}
     return lambda _, attribute: places.get(attribute)
 
 
-def _in_query(dependant: Any) -> Iterator[tuple[str, RequestPlace]]:
+def _query_places(dependant: Any) -> Iterator[tuple[str, RequestPlace]]:
     """Yield where a query has values, by the names that Python has for them."""
     for field in dependant.query_params:
-        if schema := _schema(field.field_info.annotation):
+        if schema := _single_schema(field.field_info.annotation):
             for name, path in input_paths(schema).items():
                 yield name, ("parameter", str(path[0]))
         else:
             yield field.name, ("parameter", field.alias)
     for each in dependant.dependencies:
-        yield from _in_query(each)
+        yield from _query_places(each)
 
 
-def _embedded(parts: type[BaseModel]) -> Mapping[str, Path]:
+def _embedded_paths(parts: type[BaseModel]) -> Mapping[str, Path]:
     """Return the places in a body that has several *parts*, each under its own name."""
     paths: dict[str, Path] = {}
     for name, field in parts.model_fields.items():
         start = input_path(name, field)
         paths |= {name: start}
-        if schema := _schema(field.annotation):
+        if schema := _single_schema(field.annotation):
             paths |= {name: (*start, *path) for name, path in input_paths(schema).items()}
     return paths
 
 
-def _schema(annotation: Any) -> type[BaseModel] | None:
+def _single_schema(annotation: Any) -> type[BaseModel] | None:
     """Return the schema of one object in *annotation*, as `ArticleCreate | None` has it."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     if get_origin(annotation) in {Annotated, Union, UnionType}:
-        return next((found for each in get_args(annotation) if (found := _schema(each))), None)
+        return next(
+            (found for each in get_args(annotation) if (found := _single_schema(each))), None
+        )
     return None

@@ -33,7 +33,7 @@ def parse_json(raw: bytes) -> object:
     """
     if (values := max_values(raw)) > current_limits.get().values:
         _require_few_values(raw)
-    loads = _loads_uncollected if values > _MANY else _loads
+    loads = _loads_without_gc if values > _MIN_VALUES_WITHOUT_GC else _loads
     try:
         document = loads(raw.decode())
     except UnicodeDecodeError:
@@ -41,13 +41,13 @@ def parse_json(raw: bytes) -> object:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise BadRequest(f"The body is not JSON: the error is at {where}.") from None
-    except _Refused as error:
+    except _NotStrictJSON as error:
         raise BadRequest(str(error)) from None
     except RecursionError:
-        raise _too_deep() from None
+        raise _nesting_error() from None
     limit = current_limits.get().depth
     if raw.count(b"[") + raw.count(b"{") > limit and _is_deeper(document, limit):
-        raise _too_deep()
+        raise _nesting_error()
     return document
 
 
@@ -71,7 +71,7 @@ def _require_few_values(raw: bytes) -> None:
     brackets = marks.translate(None, _NO_BRACKETS)[:most]
     depths = accumulate(map(_STEPS.__getitem__, brackets))
     if any(depth > limits.depth for depth in depths):
-        raise _too_deep()
+        raise _nesting_error()
     raise ContentTooLarge(f"The body may have {limits.values} values.")
 
 
@@ -80,26 +80,31 @@ _STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _NO_BRACKETS: Final = bytes({*range(256)} - _STEPS.keys())
 
 
-class _Refused(ValueError):
+class _NotStrictJSON(ValueError):
     """The text is JSON to Python, and not to us."""
 
 
 def _loads(text: str) -> object:
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
-    except (json.JSONDecodeError, _Refused):
+        return json.loads(
+            text, object_pairs_hook=_object_without_duplicate_keys, parse_constant=_reject_constant
+        )
+    except (json.JSONDecodeError, _NotStrictJSON):
         raise
     except ValueError:  # more digits than Python turns into an int; no column holds those
         return json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_refuse, parse_int=_integer
+            text,
+            object_pairs_hook=_object_without_duplicate_keys,
+            parse_constant=_reject_constant,
+            parse_int=_parse_int,
         )
 
 
-_MANY: Final = 1_000
+_MIN_VALUES_WITHOUT_GC: Final = 1_000
 """From how many values on the garbage collector would run while a document is made."""
 
 
-def _loads_uncollected(text: str) -> object:
+def _loads_without_gc(text: str) -> object:
     """Return the document in *text*, in which there is no garbage.
 
     To look for garbage took ten times as long as to make the document.
@@ -113,22 +118,22 @@ def _loads_uncollected(text: str) -> object:
             gc.enable()
 
 
-def _integer(digits: str) -> float:
+def _parse_int(digits: str) -> float:
     try:
         return int(digits)
     except ValueError:
         return float(digits)
 
 
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _object_without_duplicate_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        raise _Refused("The body is ambiguous: an object has the same key twice.")
+        raise _NotStrictJSON("The body is ambiguous: an object has the same key twice.")
     return members
 
 
-def _refuse(constant: str) -> object:
-    raise _Refused(f"The body is not JSON: {constant} is no JSON number.")
+def _reject_constant(constant: str) -> object:
+    raise _NotStrictJSON(f"The body is not JSON: {constant} is no JSON number.")
 
 
 def _is_deeper(document: object, limit: int) -> bool:
@@ -149,7 +154,7 @@ def _children(value: _Nested) -> Iterable[object]:
     return value.values() if isinstance(value, dict) else value
 
 
-def _too_deep() -> UnprocessableContent:
+def _nesting_error() -> UnprocessableContent:
     detail = f"Arrays and objects may nest {current_limits.get().depth} deep."
     return UnprocessableContent(
         detail, errors=[ErrorDetail(code="too_deep", detail=detail, pointer="#")]

@@ -15,9 +15,9 @@ from brickwork.schemas import json_values
 from brickwork.schemas.strict_json import is_array, is_object
 from brickwork.schemas.validation import (
     Node,
-    limited_choice,
-    limited_collection,
-    limited_fields,
+    limit_choice,
+    limit_collection,
+    limit_fields,
     with_error_limit,
 )
 
@@ -39,7 +39,7 @@ _OPAQUE: Final = {
 # Members that hold nodes by names of the author's, and not of Pydantic's.
 _NAMED: Final = {"fields", "choices"}
 
-OURS: Final = "__brickwork__"
+GUARDED_ATTRIBUTE: Final = "__brickwork__"
 """The attribute by which a class is known that guards itself, or need not."""
 
 UUID_TEXT: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -54,7 +54,7 @@ TEXT_PATTERN: Final = r"^[^\u0000]*$"
 """What openapi.json says of text; that it has no lone surrogate, no pattern can say."""
 
 
-def make_strict(schema: Any, resolve: Callable[[Any], Any], *, written: bool = False) -> Any:
+def make_strict(schema: Any, resolve: Callable[[Any], Any], *, from_text: bool = False) -> Any:
     """Return *schema* with a guard on every value in it; *schema* itself is not changed.
 
     With *written*, values may come as text, as those of a query do.
@@ -63,32 +63,32 @@ def make_strict(schema: Any, resolve: Callable[[Any], Any], *, written: bool = F
     not guard itself, since Pydantic would validate it as it was compiled.
     """
     definitions: dict[str, Any] = {}
-    guards = _WRITTEN_GUARDS if written else _GUARDS
+    guards = _TEXT_GUARDS if from_text else _GUARDS
 
     def change(node: Node) -> Node:
-        if node.get("type") in {"model", "dataclass"} and _is_compiled(node["cls"]):
+        if node.get("type") in {"model", "dataclass"} and _is_unguarded(node["cls"]):
             raise TypeError(f"{node['cls'].__name__} is no Schema: let it inherit from Schema.")
         if node.get("type") != "definition-ref":
-            return guards.get(str(node.get("type")), _as_it_is)(node)
+            return guards.get(str(node.get("type")), _identity)(node)
         name = f"{node['schema_ref']}{'' if ':' in node['schema_ref'] else ':'}guarded"
         if name not in definitions:
             target = resolve(node)
-            if hasattr(target.get("cls"), OURS):
+            if hasattr(target.get("cls"), GUARDED_ATTRIBUTE):
                 return node
             definitions[name] = None  # it may refer to itself
             nameless = {key: value for key, value in target.items() if key != "ref"}
-            definitions[name] = _rebuilt(nameless, change) | {"ref": name}
+            definitions[name] = _map_nodes(nameless, change) | {"ref": name}
         return node | {"schema_ref": name}
 
-    guarded = _rebuilt(schema, change)
+    guarded = _map_nodes(schema, change)
     if not definitions:
         return guarded
     return core_schema.definitions_schema(guarded, [*definitions.values()])
 
 
-def _is_compiled(kind: type[Any]) -> bool:
+def _is_unguarded(kind: type[Any]) -> bool:
     """Tell whether Pydantic validates *kind* by a schema of its own, which has no guards."""
-    return hasattr(kind, "__pydantic_validator__") and not hasattr(kind, OURS)
+    return hasattr(kind, "__pydantic_validator__") and not hasattr(kind, GUARDED_ATTRIBUTE)
 
 
 class ErrorLimit:
@@ -101,7 +101,7 @@ class ErrorLimit:
         self, source: Any, handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
         """Count the faults."""
-        schema: Any = with_error_limit(_rebuilt(handler(source), _limit))
+        schema: Any = with_error_limit(_map_nodes(handler(source), _limit_node))
         return schema  # type: ignore[no-any-return]
 
 
@@ -114,14 +114,14 @@ def apply_column_bounds(schema: Any, bounds: Mapping[str, Bounds]) -> Any:
         fields = {k: _narrow(v, bounds.get(k, {})) for k, v in node["fields"].items()}
         return node | {"fields": fields}
 
-    return _at_fields(schema, narrow)
+    return _map_fields(schema, narrow)
 
 
-def _at_fields(schema: Any, change: Callable[[Node], Node]) -> Any:
+def _map_fields(schema: Any, change: Callable[[Node], Node]) -> Any:
     """Return *schema*, that of a model, with what *change* makes of its fields."""
     if schema["type"] == "model-fields":
         return change(schema)
-    return schema | {"schema": _at_fields(schema["schema"], change)}
+    return schema | {"schema": _map_fields(schema["schema"], change)}
 
 
 def _narrow(schema: Any, bounds: Bounds) -> Any:
@@ -131,29 +131,29 @@ def _narrow(schema: Any, bounds: Bounds) -> Any:
             node[name] = narrower(node.get(name, limit), limit)
         return node
 
-    return _rebuilt(schema, narrow)
+    return _map_nodes(schema, narrow)
 
 
-def _rebuilt(schema: Any, change: Callable[[Node], Node]) -> Any:
+def _map_nodes(schema: Any, change: Callable[[Node], Node]) -> Any:
     """Return *schema* with every node replaced by what *change* makes of it, leaves first."""
     if is_array(schema):
-        return [_rebuilt(each, change) for each in schema]
+        return [_map_nodes(each, change) for each in schema]
     if isinstance(schema, tuple):
-        return tuple(_rebuilt(each, change) for each in cast("tuple[object, ...]", schema))
+        return tuple(_map_nodes(each, change) for each in cast("tuple[object, ...]", schema))
     if not is_object(schema):
         return schema
-    return change({name: _member(name, value, change) for name, value in schema.items()})
+    return change({name: _map_member(name, value, change) for name, value in schema.items()})
 
 
-def _member(name: str, value: Any, change: Callable[[Node], Node]) -> Any:
+def _map_member(name: str, value: Any, change: Callable[[Node], Node]) -> Any:
     if name in _OPAQUE:
         return value
     if name in _NAMED and is_object(value):
-        return {key: _rebuilt(each, change) for key, each in value.items()}
-    return _rebuilt(value, change)
+        return {key: _map_nodes(each, change) for key, each in value.items()}
+    return _map_nodes(value, change)
 
 
-def _as_it_is(node: Node) -> Node:
+def _identity(node: Node) -> Node:
     return node
 
 
@@ -173,59 +173,60 @@ def _int(node: Node) -> Node:
 def _float(node: Node) -> Node:
     finite = node | {"strict": True, "allow_inf_nan": False}
     # Databases differ on the sign of a zero.
-    return _before(json_values.number, _after(lambda value: value + 0.0, finite))
+    return _before(json_values.check_number, _after(lambda value: value + 0.0, finite))
 
 
 def _literal(node: Node) -> Node:
-    return _of_kinds([type(each) for each in node["expected"]], node, "literal_error")
+    return _require_exact_types([type(each) for each in node["expected"]], node, "literal_error")
 
 
 def _enum(node: Node) -> Node:
-    return _of_kinds([type(each.value) for each in node["members"]], node, "enum")
+    return _require_exact_types([type(each.value) for each in node["members"]], node, "enum")
 
 
 def _str(node: Node) -> Node:
-    guarded = _after(json_values.text, node)
+    guarded = _after(json_values.check_text, node)
     if "pattern" in node:  # which, in JSON schema, there can be one of
         return guarded
     return guarded | {"metadata": {"pydantic_js_updates": {"pattern": TEXT_PATTERN}}}
 
 
 def _uuid(node: Node) -> Node:
-    return _written(UUID_TEXT, node, "uuid_parsing", "a UUID, with its dashes")
+    return _require_formatted_text(UUID_TEXT, node, "uuid_parsing", "a UUID, with its dashes")
 
 
 def _datetime(node: Node) -> Node:
     aware = node | {"tz_constraint": "aware"}
     return _after(
-        json_values.utc, _written(_DATETIME, aware, "datetime_parsing", "a date-time (RFC 3339)")
+        json_values.to_utc,
+        _require_formatted_text(_DATETIME, aware, "datetime_parsing", "a date-time (RFC 3339)"),
     )
 
 
 def _date(node: Node) -> Node:
-    return _written(_DATE, node, "date_parsing", "a date, YYYY-MM-DD")
+    return _require_formatted_text(_DATE, node, "date_parsing", "a date, YYYY-MM-DD")
 
 
 def _time(node: Node) -> Node:
-    return _written(_TIME, node, "time_parsing", "a time, HH:MM:SS")
+    return _require_formatted_text(_TIME, node, "time_parsing", "a time, HH:MM:SS")
 
 
 def _any(node: Node) -> Node:
-    return _after(json_values.document, node)
+    return _after(json_values.check_document, node)
 
 
 def _model(node: Node) -> Node:
     """Have a model refuse a hundred unknown fields at most, where it refuses them."""
     if node.get("config", {}).get("extra_fields_behavior") != "forbid":
         return node
-    return node | {"schema": _at_fields(node["schema"], _fields)}
+    return node | {"schema": _map_fields(node["schema"], _fields)}
 
 
 def _fields(node: Node) -> Node:
-    return limited_fields(node, {*_names(node["fields"])})
+    return limit_fields(node, {*_input_names(node["fields"])})
 
 
-def _names(fields: Mapping[str, Any]) -> Iterator[str]:
+def _input_names(fields: Mapping[str, Any]) -> Iterator[str]:
     """Yield the names that a body may have *fields* under."""
     for name, each in fields.items():
         yield name
@@ -235,26 +236,26 @@ def _names(fields: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _items(node: Node) -> Node:
-    return limited_collection(node, "items_schema")
+    return limit_collection(node, "items_schema")
 
 
 def _list(node: Node) -> Node:
-    items = _inner(node.get("items_schema", {}), _any)
+    items = _strip_guard(node.get("items_schema", {}), _any)
     return _any(node | {"items_schema": items}) if items else _items(node)
 
 
 def _dict(node: Node) -> Node:
     key: Node = node.get("keys_schema", {})
     keys, items = (
-        _inner(key, _any) or _inner(key, _str),
-        _inner(node.get("values_schema", {}), _any),
+        _strip_guard(key, _any) or _strip_guard(key, _str),
+        _strip_guard(node.get("values_schema", {}), _any),
     )
     if keys and items:
         return _any(node | {"keys_schema": keys, "values_schema": items})
-    return limited_collection(node, "keys_schema", "values_schema")
+    return limit_collection(node, "keys_schema", "values_schema")
 
 
-def _inner(node: Node, guarded: Callable[[Node], Node]) -> Node | None:
+def _strip_guard(node: Node, guarded: Callable[[Node], Node]) -> Node | None:
     """Return what *guarded* made *node* of, if that takes whatever JSON has of its type.
 
     The guard of an array or object looks at all that is in it, in one go.
@@ -266,7 +267,7 @@ def _inner(node: Node, guarded: Callable[[Node], Node]) -> Node | None:
 
 
 def _union(node: Node) -> Node:
-    return node | {"choices": [limited_choice(each) for each in node["choices"]]}
+    return node | {"choices": [limit_choice(each) for each in node["choices"]]}
 
 
 _COLLECTIONS: Final[dict[str, Callable[[Node], Node]]] = {
@@ -279,8 +280,8 @@ _COLLECTIONS: Final[dict[str, Callable[[Node], Node]]] = {
 }
 
 
-def _limit(node: Node) -> Node:
-    return _COLLECTIONS.get(str(node.get("type")), _as_it_is)(node)
+def _limit_node(node: Node) -> Node:
+    return _COLLECTIONS.get(str(node.get("type")), _identity)(node)
 
 
 _GUARDS: Final[dict[str, Callable[[Node], Node]]] = _COLLECTIONS | {
@@ -300,17 +301,17 @@ _GUARDS: Final[dict[str, Callable[[Node], Node]]] = _COLLECTIONS | {
 }
 
 
-def _written_int(node: Node) -> Node:
+def _int_from_text(node: Node) -> Node:
     low, high = INT64
     bounded = node | {"ge": node.get("ge", low), "le": node.get("le", high)}
-    return _spelled(_INTEGER, bounded, "int_parsing", "an integer, in digits")
+    return _require_pattern(_INTEGER, bounded, "int_parsing", "an integer, in digits")
 
 
-def _written_float(node: Node) -> Node:
-    return _spelled(_NUMBER, node | {"allow_inf_nan": False}, "float_parsing", "a number")
+def _float_from_text(node: Node) -> Node:
+    return _require_pattern(_NUMBER, node | {"allow_inf_nan": False}, "float_parsing", "a number")
 
 
-def _written_literal(node: Node) -> Node:
+def _literal_from_text(node: Node) -> Node:
     values = {str(each).lower(): each for each in node["expected"] if isinstance(each, int)}
     if not values:
         return node
@@ -321,16 +322,16 @@ def _written_literal(node: Node) -> Node:
     return _before(read, node)
 
 
-_WRITTEN_GUARDS: Final = _GUARDS | {
-    "bool": _as_it_is,
-    "enum": _as_it_is,
-    "float": _written_float,
-    "int": _written_int,
-    "literal": _written_literal,
+_TEXT_GUARDS: Final = _GUARDS | {
+    "bool": _identity,
+    "enum": _identity,
+    "float": _float_from_text,
+    "int": _int_from_text,
+    "literal": _literal_from_text,
 }
 
 
-def _spelled(pattern: re.Pattern[str], node: Any, code: LiteralString, wanted: str) -> Node:
+def _require_pattern(pattern: re.Pattern[str], node: Any, code: LiteralString, wanted: str) -> Node:
     """Refuse texts of another form, which Python would read as a number too."""
 
     def check(value: object) -> object:
@@ -349,7 +350,9 @@ def _before(check: Callable[[Any], Any], node: Any) -> Node:
     return {**core_schema.no_info_before_validator_function(check, node)}
 
 
-def _written(pattern: re.Pattern[str], node: Any, code: LiteralString, wanted: str) -> Node:
+def _require_formatted_text(
+    pattern: re.Pattern[str], node: Any, code: LiteralString, wanted: str
+) -> Node:
     """Refuse texts of another form, and numbers, which Pydantic would read as a value too."""
 
     def check(value: object) -> object:
@@ -365,7 +368,7 @@ def _written(pattern: re.Pattern[str], node: Any, code: LiteralString, wanted: s
 _JSON_KINDS: Final = (int, float, list, dict)
 
 
-def _of_kinds(kinds: Collection[Any], node: Any, code: LiteralString) -> Node:
+def _require_exact_types(kinds: Collection[Any], node: Any, code: LiteralString) -> Node:
     """Refuse what Python, and not JSON, holds for equal to a value: `true` or `1.0` for `1`."""
     if {*kinds} == {str}:  # nothing else is equal to text; and unions are told apart by these
         return {**node}

@@ -20,7 +20,7 @@ Node: TypeAlias = dict[str, Any]
 
 _Handler: TypeAlias = Callable[[Any], Any]
 
-_TO_NAME: Final = 10 * MAX_ERRORS
+_MAX_NAMED: Final = 10 * MAX_ERRORS
 """How many faults are named where the hundredth did not end the validation."""
 
 _LEAVES: Final = {
@@ -40,10 +40,10 @@ _LEAVES: Final = {
     "url",
     "uuid",
 }
-_AROUND: Final = {"default", "function-after", "function-before", "nullable"}
+_WRAPPERS: Final = {"default", "function-after", "function-before", "nullable"}
 
 
-class _Count:
+class _ErrorCount:
     """How many faults a validation has found, and whether something was not looked at for it."""
 
     def __init__(self, found: float = 0) -> None:
@@ -59,54 +59,54 @@ class _Count:
         return True
 
 
-_count: Final[ContextVar[_Count | None]] = ContextVar("brickwork.validation", default=None)
+_count: Final[ContextVar[_ErrorCount | None]] = ContextVar("brickwork.validation", default=None)
 
 
 def with_error_limit(node: Any) -> Node:
     """Return *node* such that faults are counted while a value is validated by it."""
-    return _around(_validate_whole, node)
+    return _wrap(_validate_whole, node)
 
 
-def limited_collection(node: Any, *members: str) -> Node:
+def limit_collection(node: Any, *members: str) -> Node:
     """Return *node* such that the values of its *members* count their faults."""
-    counting = {name: _around(_validate_item, node[name]) for name in members if name in node}
-    return _around(_validate_collection, node | counting)
+    counting = {name: _wrap(_validate_item, node[name]) for name in members if name in node}
+    return _wrap(_validate_collection, node | counting)
 
 
-def limited_fields(node: Any, names: Collection[str]) -> Node:
+def limit_fields(node: Any, names: Collection[str]) -> Node:
     """Return *node*, which refuses fields that *names* lacks, such that it is told of few."""
     known, most = frozenset(names), len(names) + MAX_ERRORS
 
     def few(value: Any) -> Any:
         if is_object(value) and len(value) > most:
-            return dict(_few(value, known))
+            return dict(_limit_unknown(value, known))
         return value
 
     fields: Iterable[Mapping[str, Any]] = node["fields"].values()
     if all(_is_leaf(each["schema"]) for each in fields):  # and nothing in them would be counted
         return {**core_schema.no_info_before_validator_function(few, node)}
-    return _around(lambda value, handler: _validate_whole(few(value), handler), node)
+    return _wrap(lambda value, handler: _validate_whole(few(value), handler), node)
 
 
-def limited_choice(choice: Any) -> Any:
+def limit_choice(choice: Any) -> Any:
     """Return *choice*, of a union: its faults count only where all choices have some."""
     if isinstance(choice, tuple):
         inner, label = cast("tuple[Any, str]", choice)
-        return limited_choice(inner), label
-    return choice if _is_leaf(choice) else _around(_validate_alone, choice)
+        return limit_choice(inner), label
+    return choice if _is_leaf(choice) else _wrap(_validate_alone, choice)
 
 
 def _is_leaf(node: Mapping[str, Any]) -> bool:
-    while node["type"] in _AROUND:
+    while node["type"] in _WRAPPERS:
         node = node["schema"]
     return node["type"] in _LEAVES
 
 
-def _around(validate: Callable[[Any, _Handler], Any], node: Any) -> Node:
+def _wrap(validate: Callable[[Any, _Handler], Any], node: Any) -> Node:
     return {**core_schema.no_info_wrap_validator_function(validate, node)}
 
 
-def _few(value: Mapping[Any, Any], known: Collection[str]) -> Iterator[tuple[Any, Any]]:
+def _limit_unknown(value: Mapping[Any, Any], known: Collection[str]) -> Iterator[tuple[Any, Any]]:
     """Yield the fields of *value* that are *known*, and the first hundred of the others."""
     others = 0
     for name, each in value.items():
@@ -123,12 +123,12 @@ def _validate_whole(value: Any, handler: _Handler) -> Any:
 
 def _validate_alone(value: Any, handler: _Handler, found: float = 0) -> Any:
     """Validate *value* with a count of its own, of which so many are *found* already."""
-    token = _count.set(count := _Count(found))
+    token = _count.set(count := _ErrorCount(found))
     try:
         result = handler(value)
     except ValidationError as error:
-        if error.error_count() > _TO_NAME:
-            raise _too_many() from None
+        if error.error_count() > _MAX_NAMED:
+            raise _too_many_errors() from None
         if error.error_count() >= MAX_ERRORS or not count.is_cut:
             raise
     except Exception:
@@ -143,14 +143,14 @@ def _validate_alone(value: Any, handler: _Handler, found: float = 0) -> Any:
     return _validate_alone(value, handler, float("-inf"))
 
 
-def _too_many() -> PydanticCustomError:
+def _too_many_errors() -> PydanticCustomError:
     return PydanticCustomError("too_many_faults", "Input has too many faults to name them.")
 
 
 def _validate_collection(value: Any, handler: _Handler) -> Any:
     count = _count.get()
     if count and count.is_full:
-        raise _too_many()
+        raise _too_many_errors()
     return handler(value)
 
 
