@@ -417,7 +417,8 @@ CHOICES: Final = Enum("S", "L", name="choices")
 UNTYPED: Final = PlainSerializer(lambda url: str(url))  # noqa: PLW0108 — str tells its type
 DOCUMENT: Final = "an object or an array of JSON"
 JSON_REMEDY: Final = (
-    "SQLAlchemy compares true equal to 1 in it, and would lose a change. Use JSONDocument; for JSONB, a "
+    "SQLAlchemy compares true equal to 1 in it, and would lose a change. Use JSONDocument; for "
+    "JSONB, a "
     "subclass of it with impl = JSONB(none_as_null=True)."
 )
 ZONE_REMEDY: Final = (

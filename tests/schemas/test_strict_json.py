@@ -179,7 +179,7 @@ def test_document_has_as_many_values_as_the_limit_says(document: Any, indent: in
     assert repr(limited(raw, values)) == repr(document)
     with pytest.raises(ContentTooLarge) as refused:
         limited(raw, values - 1)
-    assert refused.value.detail == f"The body may have {values - 1} values."
+    assert refused.value.detail == f"The body may have at most {values - 1} values."
 
 
 @pytest.mark.parametrize(

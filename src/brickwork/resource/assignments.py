@@ -143,8 +143,8 @@ class _Assignment:
         if not held.exact:
             raise TypeError(
                 f"{self._place} is of the type {self.column.type!r}: SQLAlchemy compares true "
-                "equal to 1 in it, and would lose a change. Use JSONDocument; for JSONB, a subclass "
-                "of it with impl = JSONB(none_as_null=True)."
+                "equal to 1 in it, and would lose a change. Use JSONDocument; for JSONB, a "
+                "subclass of it with impl = JSONB(none_as_null=True)."
             )
         for leaf in self.fields.dumped_leaves(self.name):
             self._check_leaf(leaf, held)

@@ -12,13 +12,13 @@ from brickwork.schemas.field_values import FieldValues, Leaf, Node, field_nodes
 
 
 def accepts_values_of(fields: FieldValues, leaf: Leaf, held: ColumnValues) -> bool:
-    """Tell whether a field with *leaf* can show the values that a column holds."""
+    """Return whether a field with *leaf* can show the values that a column holds."""
     if leaf.is_open or leaf.kind is object or held.kind is object:
         return True
     if held.items:
         items = [*fields.nested_leaves(leaf)]
         return leaf.kind is list and any(
-            accepts_values_of(fields, each, held.items) for each in items
+            accepts_values_of(fields, item, held.items) for item in items
         )
     if leaf.kind is None:
         return held.kind is str
@@ -30,13 +30,14 @@ def accepts_values_of(fields: FieldValues, leaf: Leaf, held: ColumnValues) -> bo
 
 
 def _is_wider(leaf: Leaf, kind: type) -> bool:
-    """Tell whether Pydantic makes a value of *leaf* from each value, or each choice, of *kind*."""
-    wanted: Any = leaf.kind
-    if kind in {bool, datetime} or wanted is bool:
-        return wanted is kind
-    if issubclass(kind, wanted) or (wanted is float and kind is int):
+    """Return whether a field with *leaf* accepts the values of *kind*."""
+    target: Any = leaf.kind
+    if kind in {bool, datetime} or target is bool:
+        return target is kind
+    if issubclass(kind, target) or (target is float and kind is int):
         return True
-    return bool(leaf.choices) and all(isinstance(_enum_value(each), kind) for each in leaf.choices)
+    values = map(_enum_value, leaf.choices)
+    return bool(leaf.choices) and all(isinstance(value, kind) for value in values)
 
 
 def _enum_value(choice: object) -> object:
@@ -45,56 +46,59 @@ def _enum_value(choice: object) -> object:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The fields of *shown*, which answers have, and those of *sent*, which requests have."""
+    """A read schema and an input schema whose fields are compared."""
 
-    shown: FieldValues
-    sent: FieldValues
-    _known: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
+    outputs: FieldValues
+    inputs: FieldValues
+    _compared: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
 
-    def covers(self, shown: Node, sent: Node, *, null: bool = True) -> bool:
-        """Tell whether the node *shown* accepts each value of the node *sent*; None if *null*."""
-        if (id(shown), id(sent)) in self._known:  # it is within itself
+    def covers(self, output: Node, source: Node, *, null: bool = True) -> bool:
+        """Return whether the node *output* accepts each value of the input node *source*.
+
+        Without *null*, None is not compared.
+        """
+        if (id(output), id(source)) in self._compared:  # a recursive schema
             return True
-        self._known.add((id(shown), id(sent)))
-        wide, narrow = self.shown.leaves(shown), self.sent.leaves(sent)
+        self._compared.add((id(output), id(source)))
+        wide, narrow = self.outputs.leaves(output), self.inputs.leaves(source)
         if not null:
-            narrow = [each for each in narrow if each.kind is not NoneType]
-        return all(any(self._covers(each, one) for each in wide) for one in narrow)
+            narrow = [leaf for leaf in narrow if leaf.kind is not NoneType]
+        return all(any(self._covers(leaf, one) for leaf in wide) for one in narrow)
 
-    def _covers(self, shown: Leaf, sent: Leaf) -> bool:
-        if shown.is_open or shown.kind is object:
+    def _covers(self, output: Leaf, source: Leaf) -> bool:
+        if output.is_open or output.kind is object:
             return True
-        if shown.choices:
-            known = {*map(_enum_value, shown.choices)}
-            return bool(sent.choices) and known.issuperset(map(_enum_value, sent.choices))
-        if shown.kind is None:
-            return _is_same_type(shown.node, sent.node)
-        if sent.kind is None or not issubclass(sent.kind, _CASTS.get(shown.kind, shown.kind)):
+        if output.choices:
+            values = {*map(_enum_value, output.choices)}
+            return bool(source.choices) and values.issuperset(map(_enum_value, source.choices))
+        if output.kind is None:
+            return _is_same_type(output.node, source.node)
+        kinds = _CASTS.get(output.kind, output.kind)
+        if source.kind is None or not issubclass(source.kind, kinds):
             return False
-        if sent.choices:
+        if source.choices:
             return True
-        return _has_narrower_bounds(shown.node, sent.node) and self._covers_parts(
-            shown.node, sent.node
-        )
+        is_within = _has_narrower_bounds(source.node, output.node)
+        return is_within and self._covers_parts(output.node, source.node)
 
-    def _covers_parts(self, shown: Node, sent: Node) -> bool:
-        """Tell whether what is in an object or a list is shown, too."""
-        if shown["type"] == "model":
-            return sent["type"] == "model" and self._covers_fields(shown, sent)
+    def _covers_parts(self, output: Node, source: Node) -> bool:
+        """Return whether *output* also accepts the members of an object or the items of a list."""
+        if output["type"] == "model":
+            return source["type"] == "model" and self._covers_fields(output, source)
         parts = [
-            (shown[name], sent.get(name, _ANYTHING))
+            (output[name], source.get(name, _ANYTHING))
             for name in ("keys_schema", "values_schema", "items_schema")
-            if isinstance(shown.get(name), Mapping)
+            if isinstance(output.get(name), Mapping)
         ]
-        return all(self.covers(*each) for each in parts)
+        return all(self.covers(*part) for part in parts)
 
-    def _covers_fields(self, shown: Node, sent: Node) -> bool:
-        wide, narrow = field_nodes(shown), field_nodes(sent)
+    def _covers_fields(self, output: Node, source: Node) -> bool:
+        wide, narrow = field_nodes(output), field_nodes(source)
         return all(
-            self.covers(each["schema"], narrow[name]["schema"])
+            self.covers(node["schema"], narrow[name]["schema"])
             if name in narrow
-            else each["schema"]["type"] == "default"
-            for name, each in wide.items()
+            else node["schema"]["type"] == "default"
+            for name, node in wide.items()
         )
 
 
@@ -102,41 +106,40 @@ _ANYTHING: Final[Node] = {"type": "any"}
 _CASTS: Final[Mapping[type, Any]] = {float: (float, int)}
 
 
-def _is_same_type(shown: Node, sent: Node) -> bool:
-    """Tell whether two nodes of a type that Brickwork does not know are of the same type."""
-    own, other = (each.get("function", {}).get("function") for each in (shown, sent))
-    return bool(shown["type"] == sent["type"] and own == other)
+def _is_same_type(node: Node, other: Node) -> bool:
+    """Return whether two nodes of an unknown type have the same type."""
+    functions = [n.get("function", {}).get("function") for n in (node, other)]
+    return bool(node["type"] == other["type"] and functions[0] == functions[1])
 
 
 _EQUAL: Final = ("decimal_places", "max_digits", "multiple_of", "now_op", "pattern", "version")
 
 
-def _has_narrower_bounds(shown: Node, sent: Node) -> bool:
-    """Tell whether the constraints of *sent* are at least as narrow as those of *shown*."""
-    lows, highs = [_low(each) for each in (shown, sent)], [_high(each) for each in (shown, sent)]
-    shortest, longest = shown.get("min_length", 0), shown.get("max_length")
+def _has_narrower_bounds(node: Node, outer: Node) -> bool:
+    """Return whether the constraints of *node* are at least as narrow as those of *outer*."""
+    shortest, longest = outer.get("min_length", 0), outer.get("max_length")
     return (
-        lows[0] <= lows[1]
-        and highs[0] >= highs[1]
-        and shortest <= sent.get("min_length", 0)
-        and (longest is None or sent.get("max_length", longest + 1) <= longest)
-        and all(sent.get(name) == shown[name] for name in _EQUAL if name in shown)
+        _low(outer) <= _low(node)
+        and _high(outer) >= _high(node)
+        and shortest <= node.get("min_length", 0)
+        and (longest is None or node.get("max_length", longest + 1) <= longest)
+        and all(node.get(name) == outer[name] for name in _EQUAL if name in outer)
     )
 
 
 def _low(node: Node) -> tuple[bool, Any, int]:
-    """Return what no value of *node* is below: whether there is any, and whether it is excluded."""
+    """Return the lower bound of *node*, in a form that sorts: is bounded, bound, is exclusive."""
     is_int = node["type"] == "int"
-    found = [(True, node["ge"], 0)] if "ge" in node else []
+    bounds = [(True, node["ge"], 0)] if "ge" in node else []
     if "gt" in node:
-        found.append((True, node["gt"] + 1, 0) if is_int else (True, node["gt"], 1))
-    return max(found, default=(False, 0, 0))
+        bounds.append((True, node["gt"] + 1, 0) if is_int else (True, node["gt"], 1))
+    return max(bounds, default=(False, 0, 0))
 
 
 def _high(node: Node) -> tuple[bool, Any, int]:
-    """Return what no value of *node* is above, in the same way."""
+    """Return the upper bound of *node*, in a form that sorts: is unbounded, bound, exclusive."""
     is_int = node["type"] == "int"
-    found = [(False, node["le"], 0)] if "le" in node else []
+    bounds = [(False, node["le"], 0)] if "le" in node else []
     if "lt" in node:
-        found.append((False, node["lt"] - 1, 0) if is_int else (False, node["lt"], -1))
-    return min(found, default=(True, 0, 0))
+        bounds.append((False, node["lt"] - 1, 0) if is_int else (False, node["lt"], -1))
+    return min(bounds, default=(True, 0, 0))

@@ -1,4 +1,4 @@
-"""The input schemas of a resource, made from those its author wrote and the model's columns."""
+"""Input schemas that are derived from schemas and columns."""
 
 from datetime import datetime
 from functools import cache
@@ -33,24 +33,24 @@ _INTEGERS: Final = {SmallInteger: 2**15, BigInteger: INT64[1] + 1, Integer: 2**3
 def fit_to_model(
     schema: type[S], model: type[DeclarativeBase], *, patches: bool = False
 ) -> type[S]:
-    """Return *schema*, no field of it wider than the column of *model* that is to hold it.
+    """Return *schema* with each field bounded by its column of *model*.
 
     With *patches*, it is the schema of a PATCH, in which objects are merge patches.
     """
     columns = {name: find_column(model, name) for name in schema.model_fields}
-    bounds = {name: column_bounds(each) for name, each in columns.items() if each is not None}
+    bounds = {name: column_bounds(column) for name, column in columns.items() if column is not None}
     return create_model(
         schema.__name__,
         __base__=schema,
         __module__=schema.__module__,
         __doc__=schema.__doc__,
-        # Rows are made of what is dumped, by the names of its fields.
+        # Rows are built from dumped values, by the names of the fields.
         __cls_kwargs__={"bounds": bounds, "patches": patches, "serialize_by_alias": False},
     )
 
 
 def find_column(model: type[DeclarativeBase], name: str) -> Column[Any] | None:
-    """Return the column that the attribute *name* of *model* stands for; None if none does."""
+    """Return the column of the attribute *name* of *model*. None if it has no column."""
     mapper = inspect(model)
     if name not in mapper.columns and name in mapper.synonyms:
         return find_column(model, mapper.synonyms[name].name)
@@ -59,34 +59,34 @@ def find_column(model: type[DeclarativeBase], name: str) -> Column[Any] | None:
 
 
 def column_bounds(column: Column[Any]) -> Bounds:
-    """Return what *column* can hold of text and of integers, in the terms of a core schema."""
+    """Return the bounds of text and integers in *column*, as members of a core schema."""
     on_sqlite, on_postgresql = map(_bounds, type_variants(column.type))
     # Integers of SQLite have 64 bits, whatever the column is.
-    found = {**on_postgresql}
+    bounds = {**on_postgresql}
     if "str" in on_sqlite:
         lengths = (on_sqlite["str"]["max_length"], *on_postgresql.get("str", {}).values())
-        found["str"] = {"max_length": min(lengths)}
-    return found
+        bounds["str"] = {"max_length": min(lengths)}
+    return bounds
 
 
 def _bounds(kind: TypeEngine[Any]) -> Bounds:
-    """Return what *kind* can hold, without its variants."""
+    """Return the bounds of *kind*, without its variants."""
     if isinstance(kind, TypeDecorator):
         return _bounds(kind.impl_instance) if is_native_type(kind) else {}
     if isinstance(kind, ARRAY):
         return _bounds(kind.item_type)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
     if isinstance(kind, String) and kind.length is not None:
         return {"str": {"max_length": kind.length}}
-    for each, size in _INTEGERS.items():
-        if isinstance(kind, each):
+    for integer, size in _INTEGERS.items():
+        if isinstance(kind, integer):
             return {"int": {"ge": -size, "le": size - 1}}
     return {}
 
 
 def replace_schema(create: type[Schema], read: type[BaseModel]) -> type[Schema]:
-    """Return the schema of a PUT: *create*, and what only *read* has, which may be left out.
+    """Return the schema of a PUT: *create*, and the fields of *read* as optional ones.
 
-    What is shown of other rows is JSON here, to be compared with what would be shown.
+    Embedded rows are JSON here, to be compared with the JSON of a response.
     """
     fields: dict[str, Any] = {
         name: (
@@ -101,10 +101,7 @@ def replace_schema(create: type[Schema], read: type[BaseModel]) -> type[Schema]:
 
 
 def _read_only_field(name: str, field: FieldInfo) -> FieldInfo:
-    """Return *field* such that it may be left out, and openapi.json says that it should be.
-
-    It has the name that answers show.
-    """
+    """Return *field* as an optional field with its output name, `readOnly` in openapi.json."""
     shown = output_name(name, field)
     field = make_optional(field)
     field.alias = field.validation_alias = field.serialization_alias = shown
@@ -116,9 +113,9 @@ def _read_only_field(name: str, field: FieldInfo) -> FieldInfo:
 def batch_update_schema(
     update: type[Schema], read: type[BaseModel], model: type[DeclarativeBase]
 ) -> type[Schema]:
-    """Return the schema of an item of a batch of changes: *update*, and which row it is for.
+    """Return the schema of an item of a batch: *update*, with the key and the version of a row.
 
-    The key and the version have the names that *read* shows.
+    Both have the names that *read* shows.
     """
     shown = output_names(read)
     key = inspect(model).primary_key[0]
@@ -134,7 +131,7 @@ def batch_update_schema(
 
 @cache
 def with_deleted_at(read: type[BaseModel]) -> type[BaseModel]:
-    """Return *read* with the instant at which a row was deleted."""
+    """Return *read* with the field `deleted_at`."""
     fields: dict[str, Any] = {"deleted_at": (datetime | None, ...)}
     name = "Deleted" + read.__name__
     return create_model(name, __base__=read, __module__=read.__module__, **fields)

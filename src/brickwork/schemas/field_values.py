@@ -51,21 +51,21 @@ _WRAPPERS: Final = {
     "lax-or-strict": "lax_schema",
     "nullable": "schema",
 }
-"""Where a node has the one that it wraps."""
+"""The member of a node that holds the inner node."""
 
 _TRANSPARENT: Final = {*_WRAPPERS, "union", "tagged-union", "chain"}
-"""The nodes that accept what others do."""
+"""The nodes that accept the values of other nodes."""
 
 _CODE_NODES: Final = {"function-before", "function-plain", "function-wrap"}
-"""The nodes whose code may accept what the node within does not."""
+"""The nodes whose code may accept more than the inner node."""
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """One kind of value that a field accepts; None for an unknown kind.
+    """One kind of value that a field accepts. `kind` is None if it is unknown.
 
-    `choices` are the values of a `Literal` or an `Enum`; empty where there are others. A leaf is
-    `open` if code of the author decides what it accepts.
+    `choices` are the values of a `Literal` or an `Enum`; other leaves have none. A leaf is open if
+    code of the author decides which values it accepts.
     """
 
     kind: type | None
@@ -78,21 +78,21 @@ class FieldValues:
     """The fields of *schema*, and the values that they accept."""
 
     def __init__(self, schema: type[BaseModel]) -> None:
-        """Raise what Pydantic does for a type that is not defined yet."""
+        """Build the core schema. Raises Pydantic's error for a type that is not defined yet."""
         schema.model_rebuild()
         self.schema = schema
         self._root: Any = schema.__pydantic_core_schema__
 
     def dumped_leaves(self, name: str) -> list[Leaf]:
-        """Return the values that `model_dump` has for the field *name*."""
+        """Return the kinds of values that `model_dump` returns for the field *name*."""
         return [*self._leaves(self.node(name), dumped=True)]
 
     def accepted_leaves(self, name: str) -> list[Leaf]:
-        """Return the values that the field *name* accepts."""
+        """Return the kinds of values that the field *name* accepts."""
         return self.leaves(self.node(name))
 
     def leaves(self, node: Node) -> list[Leaf]:
-        """Return the values that *node* accepts."""
+        """Return the kinds of values that *node* accepts."""
         return [*self._leaves(node, dumped=False)]
 
     def node(self, name: str) -> Node:
@@ -101,20 +101,17 @@ class FieldValues:
         return node
 
     def nested_leaves(self, leaf: Leaf) -> Iterator[Leaf]:
-        """Yield the dumped values in a list or an object, at every depth."""
+        """Yield the kinds of dumped values in a list or an object, at every depth."""
         seen: list[int] = []
         waiting = [leaf]
         while waiting:
-            one = waiting.pop()
-            if id(one.node) not in seen:
-                seen.append(id(one.node))
-                found = [
-                    each
-                    for node in _child_nodes(one.node)
-                    for each in self._leaves(node, dumped=True)
-                ]
-                yield from found
-                waiting += found
+            parent = waiting.pop().node
+            if id(parent) not in seen:
+                seen.append(id(parent))
+                nodes = _child_nodes(parent)
+                children = [child for node in nodes for child in self._leaves(node, dumped=True)]
+                yield from children
+                waiting += children
 
     def key_leaves(self, leaf: Leaf) -> list[Leaf]:
         """Return the kinds of keys of an object."""
@@ -123,20 +120,20 @@ class FieldValues:
 
     @property
     def has_serializer(self) -> bool:
-        """Whether code of the author decides what `model_dump` returns."""
+        """Return whether a serializer of the author decides the result of `model_dump`."""
         return "serialization" in self._model
 
     @property
     def validates_row(self) -> bool:
-        """Whether a validator of the author is given the row."""
-        return any(each.info.mode != "after" for each in self._validators)
+        """Return whether a validator of the author receives the row."""
+        return any(validator.info.mode != "after" for validator in self._validators)
 
     @property
     def altered_fields(self) -> Sequence[str]:
-        """The fields that `model_dump` may leave out, and others that it adds."""
+        """Return the fields that `model_dump` may omit, and the computed fields that it adds."""
         hidden = ("serialization_exclude", "serialization_exclude_if")
-        left = [name for name, each in self._fields.items() if any(map(each.get, hidden))]
-        return [*left, *self.schema.model_computed_fields]
+        omitted = [name for name, node in self._fields.items() if any(map(node.get, hidden))]
+        return [*omitted, *self.schema.model_computed_fields]
 
     @property
     def _validators(self) -> Any:
@@ -155,7 +152,7 @@ class FieldValues:
 
     @cached_property
     def _definitions(self) -> Mapping[str, Node]:
-        return {each["ref"]: each for each in _walk(self._root) if "ref" in each}
+        return {node["ref"]: node for node in _walk(self._root) if "ref" in node}
 
     def _target(self, node: Node) -> Node:
         while node["type"] == "definition-ref":
@@ -167,20 +164,20 @@ class FieldValues:
         if _takes_values(node):
             yield from _enum_value_leaves(self._leaves(node["schema"], dumped=dumped))
             return
-        if dumped and (written := _serializer(node)):
-            inner = written.get("return_schema")
+        if dumped and (serializer := _serializer(node)):
+            inner = serializer.get("return_schema")
             yield from self._leaves(inner, dumped=True) if inner else [Leaf(None, node)]
             return
         is_open = is_open or (node["type"] in _CODE_NODES and not _is_framework_code(node))
         for inner in self._inner(node):
             yield from self._leaves(inner, dumped=dumped, is_open=is_open)
-        yield from (replace(each, is_open=is_open) for each in _own_leaves(node))
+        yield from (replace(leaf, is_open=is_open) for leaf in _own_leaves(node))
 
     def _inner(self, node: Node) -> Sequence[Node]:
-        """Return the nodes that *node* stands for."""
+        """Return the inner nodes whose values *node* accepts."""
         match node["type"]:
             case "union":
-                return [_choice_node(each) for each in node["choices"]]
+                return [_choice_node(choice) for choice in node["choices"]]
             case "tagged-union":
                 return [*node["choices"].values()]
             case "chain":
@@ -206,7 +203,7 @@ def field_nodes(model: Node) -> Mapping[str, Node]:
 
 
 def _own_leaves(node: Node) -> Iterator[Leaf]:
-    """Yield the values that *node* itself accepts."""
+    """Yield the kinds of values that *node* itself accepts."""
     match node["type"]:
         case "literal":
             yield from _choice_leaves(node, node["expected"])
@@ -223,7 +220,7 @@ def _own_leaves(node: Node) -> Iterator[Leaf]:
 
 
 def _takes_values(node: Node) -> bool:
-    """Tell whether *node* makes the values of an `Enum` of its members (`use_enum_values`)."""
+    """Return whether *node* turns members of an `Enum` into their values (`use_enum_values`)."""
     if node["type"] != "function-after":
         return False
     function = node["function"]["function"]
@@ -233,52 +230,52 @@ def _takes_values(node: Node) -> bool:
 
 def _enum_value_leaves(leaves: Iterable[Leaf]) -> Iterator[Leaf]:
     for leaf in leaves:
-        values = [each.value if isinstance(each, Enum) else each for each in leaf.choices]
+        values = [c.value if isinstance(c, Enum) else c for c in leaf.choices]
         yield from _choice_leaves(leaf.node, values)
 
 
 def _choice_leaves(node: Node, values: Sequence[Any]) -> Iterator[Leaf]:
     for kind in dict.fromkeys(map(type, values)):
-        yield Leaf(kind, node, choices=tuple(each for each in values if type(each) is kind))
+        yield Leaf(kind, node, choices=tuple(value for value in values if type(value) is kind))
 
 
 def _child_nodes(node: Node) -> Iterator[Node]:
-    """Yield the nodes of what is in a list or an object."""
+    """Yield the nodes of the items of a list or the members of an object."""
     match node["type"]:
         case "list" | "set" | "frozenset" | "tuple":
             items: Any = node.get("items_schema", ())
             yield from cast("Sequence[Node]", [items] if isinstance(items, Mapping) else items)
         case "dict":
-            yield from (node[each] for each in ("keys_schema", "values_schema") if each in node)
+            yield from (node[name] for name in ("keys_schema", "values_schema") if name in node)
         case "model" | "dataclass" | "function-after" | "function-before" | "function-wrap":
             yield from _child_nodes(node["schema"])
         case "model-fields" | "typed-dict" | "dataclass-args":
             fields: Any = node["fields"]
             members: Any = [*fields.values()] if isinstance(fields, Mapping) else fields
-            yield from (each["schema"] for each in members)
-            yield from (each["return_schema"] for each in node.get("computed_fields", ()))
+            yield from (member["schema"] for member in members)
+            yield from (computed["return_schema"] for computed in node.get("computed_fields", ()))
         case _:
             return
 
 
 def _serializer(node: Node) -> Node | None:
-    """Return what writes the value of *node* in place of Pydantic, into Python objects."""
-    written: Node | None = node.get("serialization")
-    if written is None:
+    """Return the serializer of *node* in Python mode. None if Pydantic's own applies."""
+    serializer: Node | None = node.get("serialization")
+    if serializer is None:
         return None
-    usual = "json-unless-none" if written["type"] in {"format", "to-string"} else "always"
-    return None if written.get("when_used", usual).startswith("json") else written
+    default = "json-unless-none" if serializer["type"] in {"format", "to-string"} else "always"
+    return None if serializer.get("when_used", default).startswith("json") else serializer
 
 
 def _walk(schema: Any) -> Iterator[Node]:
-    """Yield *schema*, and every object within it."""
+    """Yield *schema* and every object in it."""
     if isinstance(schema, Mapping):
         node = cast("Node", schema)
         yield node
         schema = [*node.values()]
     if isinstance(schema, list | tuple):
-        for each in cast("Sequence[Any]", schema):
-            yield from _walk(each)
+        for item in cast("Sequence[Any]", schema):
+            yield from _walk(item)
 
 
 def _is_framework_code(node: Node) -> bool:

@@ -1,4 +1,4 @@
-"""Checks of values that JSON has and a database does not."""
+"""Checks of JSON values that a database cannot hold."""
 
 import math
 import re
@@ -13,7 +13,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from brickwork.limits import MAX_ERRORS, MAX_NAME_LENGTH
 
 NOT_TEXT: Final = re.compile("[\0\ud800-\udfff]")
-"""What no text may have: a null character, or half a pair of surrogates."""
+"""Characters that no text may contain: null characters and lone surrogates."""
 
 _Name: TypeAlias = str | int
 """The name of a member of an object, or the index of an element of an array."""
@@ -22,7 +22,7 @@ _Nested: TypeAlias = dict[str, object] | list[object]
 
 
 def check_text(value: str) -> str:
-    """Return *value*; raises `PydanticCustomError` for a character that no database holds."""
+    """Return *value*. Raises `PydanticCustomError` for a character that no database holds."""
     if error := _text_error(value):
         raise error
     return value
@@ -37,7 +37,7 @@ def _text_error(value: str) -> PydanticCustomError | None:
 
 
 def check_number(value: object) -> object:
-    """Return *value*; raises `PydanticCustomError` for an integer beyond the largest double."""
+    """Return *value*. Raises `PydanticCustomError` for an integer beyond the largest double."""
     if isinstance(value, int) and not _is_finite(value):
         raise _number_error()
     return value
@@ -55,7 +55,7 @@ def _is_finite(value: float) -> bool:
 
 
 def to_utc(value: datetime) -> datetime:
-    """Return *value* in UTC; raises `PydanticCustomError` where that is beyond the year 9999."""
+    """Return *value* in UTC. Raises `PydanticCustomError` outside the years 1 to 9999."""
     try:
         return value.astimezone(UTC)
     except OverflowError:
@@ -64,9 +64,9 @@ def to_utc(value: datetime) -> datetime:
 
 
 def check_document(value: object) -> object:
-    """Return *value*, a document of JSON, if a database holds all that is in it.
+    """Return *value*, a JSON document, if a database can hold all its values.
 
-    Raises `ValidationError` with the place of each fault, a hundred at most.
+    Raises `ValidationError` with the places of at most a hundred errors.
     """
     errors = [
         InitErrorDetails(type=error, loc=tuple(map(_truncate, place)), input=...)
@@ -78,7 +78,7 @@ def check_document(value: object) -> object:
 
 
 def _truncate(name: _Name) -> _Name:
-    """Return *name* no longer than it takes to see that it is too long for an answer."""
+    """Return *name*, cut one character above the longest name of a response."""
     return name[: MAX_NAME_LENGTH + 1] if isinstance(name, str) else name
 
 
@@ -87,14 +87,14 @@ def _find_errors(value: object) -> Iterator[tuple[Sequence[_Name], PydanticCusto
     waiting = [_members([value])]  # the members of the arrays and objects around a value
     path: list[_Name] = []
     while waiting:
-        for name, each in waiting[-1]:
+        for name, item in waiting[-1]:
             if isinstance(name, str) and (error := _text_error(name)):
                 yield (*path, name)[1:], error
-            if isinstance(each, dict | list):
+            if isinstance(item, dict | list):
                 path.append(name)
-                waiting.append(_members(cast("_Nested", each)))
+                waiting.append(_members(cast("_Nested", item)))
                 break
-            if error := _value_error(each):
+            if error := _value_error(item):
                 yield (*path, name)[1:], error
         else:
             waiting.pop()
@@ -106,7 +106,7 @@ def _members(value: _Nested) -> Iterator[tuple[_Name, object]]:
 
 
 def _value_error(value: object) -> PydanticCustomError | None:
-    """Return the error of *value*, which is neither an array nor an object."""
+    """Return the error of *value*, a text or a number. None if it is valid."""
     if isinstance(value, str):
         return _text_error(value)
     if isinstance(value, int | float) and not _is_finite(value):

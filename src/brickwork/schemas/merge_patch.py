@@ -13,13 +13,13 @@ from brickwork.schemas.strict_json import is_object
 from brickwork.schemas.validation import Node
 
 _PATCH: Final = "__brickwork_patch__"
-"""The attribute of an instance that has its `Patch`."""
+"""The attribute of an instance that holds its `Patch`."""
 
 _OBJECTS: Final = {"any", "dataclass", "dict", "model", "typed-dict"}
-"""The types of nodes that take an object."""
+"""The types of nodes that accept an object."""
 
 _FIRST: Final = ("python_schema", "lax_schema", "schema")
-"""The members of a node that hold the node of the same value, the first that there is."""
+"""The members that may hold the inner node of the same value. The first one counts."""
 
 
 @dataclass(frozen=True)
@@ -27,36 +27,39 @@ class Patch:
     """The body of a PATCH."""
 
     body: Mapping[str, object]
-    """The body as it was sent."""
+    """The body that the client sent."""
     objects: dict[str, dict[str, object]] = field(default_factory=dict[str, dict[str, object]])
-    """The objects in it, by the names of their fields. Each is a merge patch, and not validated."""
+    """The objects in the body by the names of their fields: merge patches, not yet validated."""
 
 
 def patch_of(data: BaseModel) -> Patch | None:
-    """Return the patch that *data* is made of; None if its schema is not that of a PATCH."""
+    """Return the patch of *data*. None if its schema is not the schema of a PATCH."""
     found: Patch | None = vars(data).get(_PATCH)
     return found
 
 
 def patch_schema(schema: Any, resolve: Callable[[Any], Any]) -> Any:
-    """Return *schema*, that of a model, such that objects in its fields are merge patches.
+    """Return the core *schema* of a model, with objects in its fields as merge patches.
 
-    Only the row knows what a merge patch makes of them. So they are checked as JSON, and kept for
-    `merge_patch`. *resolve* returns what a `definition-ref` refers to.
+    Their validation needs the row. So they are only checked as JSON, and kept for `merge_patch`.
+    *resolve* returns the target of a `definition-ref`.
     """
-    kinds = _NodeResolver(resolve)
+    resolver = _NodeResolver(resolve)
 
     def change(node: Any) -> Any:
         if node["type"] != "model-fields":
             return node | {"schema": change(node["schema"])} if "schema" in node else node
         fields = cast("dict[str, Node]", node["fields"])
-        kept = {k: _keep_object(k, v) if kinds.takes_object(v) else v for k, v in fields.items()}
-        return node | {"fields": kept}
+        patched = {
+            name: _keep_object(name, field) if resolver.accepts_object(field) else field
+            for name, field in fields.items()
+        }
+        return node | {"fields": patched}
 
-    if schema["type"] == "definitions":  # which Pydantic looks for at the outside
-        kinds.learn(schema)
-        return schema | {"schema": patch_schema(schema["schema"], kinds.resolve)}
-    if schema.get("function", {}).get("function") is _record_patch:  # Pydantic has kept it
+    if schema["type"] == "definitions":  # Pydantic wants it outermost
+        resolver.add_definitions(schema)
+        return schema | {"schema": patch_schema(schema["schema"], resolver.resolve)}
+    if schema.get("function", {}).get("function") is _record_patch:  # of the base class
         return schema
     return core_schema.no_info_wrap_validator_function(_record_patch, change(schema))
 
@@ -65,7 +68,7 @@ _current: Final = ContextVar[Patch | None]("brickwork.patch", default=None)
 
 
 def _record_patch(value: Any, handler: Callable[[Any], BaseModel]) -> BaseModel:
-    """Return the instance that *handler* makes of a body, with its `Patch`."""
+    """Return the instance that *handler* builds from a body, with its `Patch`."""
     if not is_object(value):
         return handler(value)
     patch = Patch(value)
@@ -74,15 +77,15 @@ def _record_patch(value: Any, handler: Callable[[Any], BaseModel]) -> BaseModel:
         data = handler(value)
     finally:
         _current.reset(token)
-    # Validators of the model have seen None there, as of a field that is left out.
+    # Validators of the model have received None for them, as for omitted fields.
     vars(data)[_PATCH] = patch
     vars(data).update(patch.objects)
     return data
 
 
 def _keep_object(name: str, node: Any) -> Node:
-    """Return the *node* of the field *name*, which keeps an object and validates other values."""
-    if node.get("type") in {"default", "model-field"}:  # a default has to be outside
+    """Return the *node* of the field *name*, which keeps objects and validates other values."""
+    if node.get("type") in {"default", "model-field"}:  # a default must be outermost
         return {**node, "schema": _keep_object(name, node["schema"])}
 
     def keep(value: object, handler: Callable[[Any], Any]) -> object:
@@ -97,37 +100,37 @@ def _keep_object(name: str, node: Any) -> Node:
 
 
 class _NodeResolver:
-    """What there is to know of nodes."""
+    """Resolver of references between nodes."""
 
     def __init__(self, resolve: Callable[[Any], Any]) -> None:
         self._resolve = resolve
-        self._known: dict[str, Any] = {}
+        self._definitions: dict[str, Any] = {}
 
-    def learn(self, node: Node) -> None:
-        """Remember the definitions in *node*."""
-        self._known |= {each["ref"]: each for each in node["definitions"]}
+    def add_definitions(self, node: Node) -> None:
+        """Add the definitions of *node*."""
+        self._definitions |= {target["ref"]: target for target in node["definitions"]}
 
     def resolve(self, node: Node) -> Node:
-        """Return the node that *node*, a `definition-ref`, refers to."""
-        known: Node | None = self._known.get(node["schema_ref"])
-        found: Node = known or self._resolve(node)
-        return found
+        """Return the target of *node*, a `definition-ref`."""
+        own: Node | None = self._definitions.get(node["schema_ref"])
+        target: Node = own or self._resolve(node)
+        return target
 
-    def takes_object(self, node: Node, seen: Collection[str] = ()) -> bool:
-        """Tell whether an object may be a value of *node*."""
+    def accepts_object(self, node: Node, seen: Collection[str] = ()) -> bool:
+        """Return whether *node* accepts an object."""
         if node["type"] == "definition-ref":
             name: str = node["schema_ref"]
-            return name not in seen and self.takes_object(self.resolve(node), (*seen, name))
+            return name not in seen and self.accepts_object(self.resolve(node), (*seen, name))
         if node["type"] in _OBJECTS and not node.get("root_model"):
             return True
-        return any(self.takes_object(each, seen) for each in _inner_nodes(node))
+        return any(self.accepts_object(inner, seen) for inner in _inner_nodes(node))
 
 
 def _inner_nodes(node: Node) -> Iterator[Node]:
-    """Yield the nodes that a value of *node* is a value of."""
+    """Yield the inner nodes that validate the same value as *node*."""
     match node["type"]:
         case "union":
-            yield from [each[0] if isinstance(each, tuple) else each for each in node["choices"]]
+            yield from [c[0] if isinstance(c, tuple) else c for c in node["choices"]]
         case "tagged-union":
             yield from node["choices"].values()
         case "list" | "tuple" | "set" | "frozenset" | "generator":
@@ -142,18 +145,18 @@ _Resolve = Callable[[_Json], _Json]
 _NULL: Final[_Json] = {"type": "null"}
 
 _NOTES: Final = {"deprecated", "description", "examples", "title", "writeOnly"}
-"""The members of a schema that are no rules for values."""
+"""The members of a JSON schema that do not constrain values."""
 
 
 def describe_patch(schema: _Json, resolve: _Resolve, seen: Collection[str] = ()) -> _Json:
-    """Return a JSON *schema* of values as that of their merge patches.
+    """Return the JSON schema of merge patches for values of *schema*.
 
-    Every member of an object may be left out, and null removes it. Where objects may be of several
-    kinds, the patch has the members of all: it can make one kind of another. *resolve* returns what
-    a `$ref` refers to; *seen* are those that *schema* is in.
+    Every member of an object is optional, and null removes it. If a value may be one of several
+    kinds of objects, the patch has the members of all, because it can turn one into another.
+    *resolve* returns the target of a `$ref`; *seen* are the references around *schema*.
     """
     kinds = [*_alternatives(schema, resolve, seen)]
-    objects = [each for each in kinds if each[0].get("type") == "object"]
+    objects = [(kind, refs) for kind, refs in kinds if kind.get("type") == "object"]
     if not objects:
         return schema
     others = [kind for kind, _ in kinds if kind.get("type") != "object"]
@@ -170,24 +173,24 @@ def describe_patch(schema: _Json, resolve: _Resolve, seen: Collection[str] = ())
 def _alternatives(
     schema: _Json, resolve: _Resolve, seen: Collection[str]
 ) -> Iterator[tuple[_Json, Collection[str]]]:
-    """Yield the schemas of which a value fits one, and the references that each is in."""
+    """Yield the alternatives of *schema*, each with the references around it."""
     if (name := schema.get("$ref")) is not None:
         if name in seen:
             yield {"type": "object"}, seen
         else:
             yield from _alternatives(_resolve_reference(schema, resolve), resolve, (*seen, name))
     elif choices := schema.get("anyOf") or schema.get("oneOf"):
-        for each in choices:
-            yield from _alternatives(each, resolve, seen)
+        for choice in choices:
+            yield from _alternatives(choice, resolve, seen)
     else:
         yield schema, seen
 
 
 def _resolve_reference(schema: _Json, resolve: _Resolve) -> _Json:
-    """Return what the `$ref` of *schema* refers to; an empty schema if it has its last name."""
+    """Return the target of the `$ref` of *schema*. Empty if the reference is already final."""
     try:
         return resolve(schema)
-    except KeyError:  # as an enumeration that FastAPI has named already, which is no object
+    except KeyError:  # an enumeration that FastAPI has renamed; it is not an object
         return {}
 
 
@@ -199,6 +202,6 @@ def _merge_members(
     for kind, seen in objects:
         for member, schema in kind.get(name, {}).items():
             patch = describe_patch(schema, resolve, seen)
-            known = found.setdefault(member, [])
-            known += [each for each in patch.get("anyOf", [patch]) if each not in (*known, _NULL)]
+            kinds = found.setdefault(member, [])
+            kinds += [k for k in patch.get("anyOf", [patch]) if k not in (*kinds, _NULL)]
     return {k: {"anyOf": [*v, _NULL]} if {} not in v else {} for k, v in found.items()}

@@ -1,4 +1,4 @@
-"""Names that clients use for the fields of schemas and of rows."""
+"""Names of fields and attributes in requests and responses."""
 
 from collections.abc import Callable, Iterator, Mapping
 from types import UnionType
@@ -12,17 +12,17 @@ from sqlalchemy.orm import DeclarativeBase, Mapper
 from brickwork.problems import pointer
 
 Path: TypeAlias = tuple[str | int, ...]
-"""A place in a body, by the names and indexes that lead to it."""
+"""A place in a body: names and indexes."""
 
 RequestPlace: TypeAlias = tuple[str, str]
 """A place in a body, `("pointer", "#/title")`, or in a query, `("parameter", "title")`."""
 
 ClientNames: TypeAlias = Callable[[Mapper[Any], str], RequestPlace | None]
-"""Returns where a request has an attribute of rows; None where a client cannot write it."""
+"""Returns the place of an attribute in a request. None if a client cannot write it."""
 
 
 def mapped_names(_: Mapper[Any], attribute: str) -> RequestPlace:
-    """Return *attribute* itself: a script uses the names of the mapping."""
+    """Return *attribute* itself, for scripts, which use the names of the mapping."""
     return _body_place((attribute,))
 
 
@@ -31,25 +31,25 @@ def _body_place(path: Path) -> RequestPlace:
 
 
 def input_path(name: str, field: FieldInfo) -> Path:
-    """Return the place of *field* in a body, as openapi.json has it."""
+    """Return the place of *field* in a body, as in openapi.json."""
     match field.validation_alias or field.alias or name:
         case AliasChoices(choices=[first, *_]) | first:
             return tuple(first.path) if isinstance(first, AliasPath) else (str(first),)
 
 
 def field_pointer(name: str, schema: type[BaseModel], *before: int) -> str:
-    """Return the pointer to the field *name* of a body of *schema*, or of an item *before* it."""
+    """Return the pointer to the field *name* of *schema*, behind the indexes *before* it."""
     field = schema.model_fields.get(name)
     return pointer(*before, *(input_path(name, field) if field else (name,)))
 
 
 def output_name(name: str, field: FieldInfo) -> str:
-    """Return the name of *field* in an answer."""
+    """Return the name of *field* in a response."""
     return field.serialization_alias or name
 
 
 def input_paths(*schemas: type[BaseModel]) -> Mapping[str, Path]:
-    """Return the places in a body of the fields of *schemas*, by their names."""
+    """Return the places of the fields of *schemas* in a body, by their names."""
     return {
         name: input_path(name, field)
         for schema in schemas
@@ -58,12 +58,12 @@ def input_paths(*schemas: type[BaseModel]) -> Mapping[str, Path]:
 
 
 def output_names(schema: type[BaseModel]) -> Mapping[str, str]:
-    """Return the names in an answer of the fields of *schema*, by their own names."""
+    """Return the names of the fields of *schema* in a response, by their own names."""
     return {name: output_name(name, field) for name, field in schema.model_fields.items()}
 
 
 def row_names(model: type[DeclarativeBase], *schemas: type[BaseModel]) -> ClientNames:
-    """Return the names for rows of *model* that a body of *schemas* writes."""
+    """Return the client names of the attributes of *model* in a body of *schemas*."""
 
     def name(mapper: Mapper[Any], attribute: str) -> RequestPlace | None:
         path = input_paths(*schemas).get(attribute) if mapper.isa(inspect(model)) else None
@@ -73,7 +73,7 @@ def row_names(model: type[DeclarativeBase], *schemas: type[BaseModel]) -> Client
 
 
 def request_names(scope: Mapping[str, Any]) -> ClientNames:
-    """Return the names for rows that a request writes, as the parameters of its route have them."""
+    """Return the client names of attributes in the request of *scope*, from its parameters."""
     if (route := scope.get("route")) is None:
         return mapped_names
     if own := getattr(scope.get("endpoint"), "names", None):
@@ -89,19 +89,19 @@ def request_names(scope: Mapping[str, Any]) -> ClientNames:
 
 
 def _query_places(dependant: Any) -> Iterator[tuple[str, RequestPlace]]:
-    """Yield where a query has values, by the names that Python has for them."""
+    """Yield the query parameters of *dependant*: the Python name and the place."""
     for field in dependant.query_params:
         if schema := _single_schema(field.field_info.annotation):
             for name, path in input_paths(schema).items():
                 yield name, ("parameter", str(path[0]))
         else:
             yield field.name, ("parameter", field.alias)
-    for each in dependant.dependencies:
-        yield from _query_places(each)
+    for dependency in dependant.dependencies:
+        yield from _query_places(dependency)
 
 
 def _embedded_paths(parts: type[BaseModel]) -> Mapping[str, Path]:
-    """Return the places in a body that has several *parts*, each under its own name."""
+    """Return the places in a body of several *parts*, by their names."""
     paths: dict[str, Path] = {}
     for name, field in parts.model_fields.items():
         start = input_path(name, field)
@@ -112,11 +112,11 @@ def _embedded_paths(parts: type[BaseModel]) -> Mapping[str, Path]:
 
 
 def _single_schema(annotation: Any) -> type[BaseModel] | None:
-    """Return the schema of one object in *annotation*, as `ArticleCreate | None` has it."""
+    """Return the schema in an *annotation* such as `ArticleCreate | None`. None without one."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     if get_origin(annotation) in {Annotated, Union, UnionType}:
         return next(
-            (found for each in get_args(annotation) if (found := _single_schema(each))), None
+            (found for part in get_args(annotation) if (found := _single_schema(part))), None
         )
     return None

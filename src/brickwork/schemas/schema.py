@@ -1,4 +1,4 @@
-"""The shapes of requests and answers: strict on the way in, written out on the way out."""
+"""`Schema` for requests and `ReadSchema` for responses."""
 
 from collections.abc import Collection, Mapping, Sequence
 from copy import copy
@@ -19,13 +19,14 @@ from brickwork.schemas.strictness import Bounds, apply_column_bounds, make_stric
 
 
 class Schema(BaseModel):
-    """What a client may send: no unknown fields, strict JSON types, values both databases hold.
+    """Base of input schemas: no unknown fields, strict JSON types, values both databases hold.
 
-    A number is never read from text, nor text from a number; integers fit 64 bits, floats are
-    finite, datetimes have a zone, text has no null character. `partial=True` makes the schema
-    of a PATCH from the one it inherits: every field may be left out, none becomes nullable,
-    validators stay. Which fields were sent is in `model_fields_set`. An object in a field of it is
-    a merge patch, which `merge_patch` merges with that of a row and validates.
+    Numbers and text are not converted into each other. Integers fit 64 bits, floats are finite,
+    datetimes have a zone, and text has no null character.
+
+    `partial=True` makes the schema of a PATCH from its base: every field becomes optional, none
+    becomes nullable, and validators stay. `model_fields_set` has the names of the sent fields. An
+    object in its field is a merge patch: `merge_patch` merges it with the row and validates it.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -50,7 +51,7 @@ class Schema(BaseModel):
     @classmethod
     @override
     def __pydantic_init_subclass__(cls, *, partial: bool = False, **kwargs: Any) -> None:
-        if partial:  # now that the fields are known
+        if partial:  # the fields exist now
             for name, field in cls.__pydantic_fields__.items():
                 cls.__pydantic_fields__[name] = make_optional(field)
             cls.model_rebuild(force=True)
@@ -73,60 +74,60 @@ class Schema(BaseModel):
         if not cls.__patches__:
             return described
         properties = handler.resolve_ref_schema(described)["properties"]
-        for name, each in properties.items():
-            properties[name] = describe_patch(each, handler.resolve_ref_schema)
+        for name, value in properties.items():
+            properties[name] = describe_patch(value, handler.resolve_ref_schema)
         return described
 
 
 def make_optional(field: Any) -> Any:
-    """Return *field* such that it may be left out; what it accepts when given stays the same."""
+    """Return *field* as an optional field that accepts the same values."""
     field = copy(field)
-    # A factory, unlike a default, is not written into the JSON schema.
+    # A default would be in the JSON schema; a factory is not.
     field.default, field.default_factory = PydanticUndefined, lambda: None
     field.validate_default = False
     return field
 
 
 class ReadSchema(BaseModel):
-    """What a client is shown, read from the attributes of a row; the contract, written out."""
+    """Base of read schemas, which serialise the attributes of a row."""
 
-    # An alias names what a client sees; a row has the attribute of the field's own name.
+    # An alias is the name in the response; the row has the name of the field.
     model_config = ConfigDict(from_attributes=True, validate_by_name=True)
 
     __brickwork__: ClassVar = True
 
 
 def nested_schema(annotation: Any) -> type[BaseModel] | None:
-    """Return the schema in an annotation such as `AuthorBrief | None` or `list[ArticleBrief]`."""
+    """Return the schema in `AuthorBrief | None` or `list[ArticleBrief]`. None without one."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     if get_origin(annotation) in _WRAPPERS:
         return next(
-            (found for each in get_args(annotation) if (found := nested_schema(each))), None
+            (found for part in get_args(annotation) if (found := nested_schema(part))), None
         )
     return None
 
 
 def is_pure(schema: type[BaseModel]) -> bool:
-    """Tell whether an instance of *schema* shows nothing but the values that it is given.
+    """Return whether an instance of *schema* shows exactly the values that it receives.
 
-    A schema with a part that is not known to be pure is not: with a validator, a serializer, a
-    computed field, a default that is made, or a type of the author's.
+    False if a part may run other code: a validator, a serializer, a computed field, a default
+    factory, or a type of the author.
     """
     return _is_pure(schema.__pydantic_core_schema__)
 
 
 def pure_fields(schema: type[BaseModel]) -> Collection[str]:
-    """Return the names of the fields that *schema* shows as they are given.
+    """Return the names of the fields that *schema* shows unchanged.
 
-    A field with a part that is not known to be pure is left out, and so is one that is excluded.
+    Excluded fields are not among them, nor fields that may run other code.
     """
     core: Any = schema.__pydantic_core_schema__
     others: Sequence[Any] = core.get("definitions", ())
     if core["type"] == "definitions":
         core = core["schema"]
     while core["type"] == "definition-ref":
-        core = next(each for each in others if each["ref"] == core["schema_ref"])
+        core = next(node for node in others if node["ref"] == core["schema_ref"])
     fields = core.get("schema", {})
     bare: Any = {**core, "schema": {**fields, "fields": {}, "computed_fields": []}}
     if fields.get("type") != "model-fields" or not _is_pure((bare, *others)):
@@ -136,15 +137,15 @@ def pure_fields(schema: type[BaseModel]) -> Collection[str]:
 
 
 def _is_pure(part: object) -> bool:
-    """Tell whether *part* of a core schema runs no code but Pydantic's and ours."""
+    """Return whether *part* of a core schema runs only code of Pydantic and Brickwork."""
     match part:
         case Mapping():
             return _is_pure_node(cast("Mapping[str, Any]", part))
         case list() | tuple() | set() | frozenset():
-            return all(_is_pure(each) for each in cast("Collection[object]", part))
+            return all(_is_pure(item) for item in cast("Collection[object]", part))
         case FunctionType():
             cells = (cell.cell_contents for cell in part.__closure__ or ())
-            return _is_trusted(part) and all(_is_pure(each) for each in cells)
+            return _is_trusted(part) and all(_is_pure(cell) for cell in cells)
         case MethodType():
             return _is_pure(part.__func__) and isinstance(part.__self__, type)
         case type():
@@ -156,12 +157,12 @@ def _is_pure(part: object) -> bool:
 def _is_pure_node(node: Mapping[str, Any]) -> bool:
     kind = node.get("type")
     if not isinstance(kind, str):  # fields, or choices, by their names
-        return all(_is_pure(each) for each in node.values())
+        return all(_is_pure(member) for member in node.values())
     if kind not in _PURE_NODES or any(node.get(name) for name in _METHODS):
         return False
     if kind == "model" and node["cls"].__new__ is not object.__new__:
         return False
-    return all(_is_pure(each) for name, each in node.items() if name not in _PASSIVE)
+    return all(_is_pure(member) for name, member in node.items() if name not in _PASSIVE)
 
 
 def _is_trusted(code: FunctionType | type) -> bool:
@@ -169,15 +170,15 @@ def _is_trusted(code: FunctionType | type) -> bool:
 
 
 _TRUSTED: Final = ("brickwork.", "builtins.", "ipaddress.", "pydantic.")
-"""The beginnings of the modules whose functions and types go by the value alone."""
+"""Prefixes of modules whose functions and types depend only on the value."""
 
 _CONSTANTS: Final = (str, int, float, bytes, Decimal, date, time, timedelta, UUID, Enum, Pattern)
 
 _METHODS: Final = ("computed_fields", "custom_init", "post_init")
-"""The members of a node that name methods, and do not hold them."""
+"""The members of a node that name methods."""
 
 _PASSIVE: Final = {"cls", "metadata"}
-"""The members of a node that are not called."""
+"""The members of a node that Pydantic does not call."""
 
 _PURE_NODES: Final = {
     *("any", "none", "bool", "int", "float", "decimal", "str", "bytes", "uuid", "url"),

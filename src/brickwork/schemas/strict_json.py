@@ -1,4 +1,4 @@
-"""Strict JSON: from the bytes of a body to the document they stand for (RFC 8259)."""
+"""Strict JSON parser (RFC 8259)."""
 
 import gc
 import json
@@ -14,22 +14,22 @@ from brickwork.problems import BadRequest, ContentTooLarge, ErrorDetail, Unproce
 
 
 def is_object(value: object) -> TypeIs[dict[str, object]]:
-    """Tell whether *value*, of a JSON document, is an object."""
+    """Return whether *value*, of a JSON document, is an object."""
     return isinstance(value, dict)
 
 
 def is_array(value: object) -> TypeIs[list[object]]:
-    """Tell whether *value*, of a JSON document, is an array."""
+    """Return whether *value*, of a JSON document, is an array."""
     return isinstance(value, list)
 
 
 def parse_json(raw: bytes) -> object:
     """Return the document in *raw*, of `dict`, `list`, `str`, `int`, `float`, `bool` and `None`.
 
-    Raises `BadRequest` for what is no JSON text: broken syntax, bytes that are not UTF-8, a key
-    twice in one object, `NaN` and `Infinity`. Raises `UnprocessableContent` for one nested too
-    deep, and `ContentTooLarge` for one with too many values. A number too large for a double is
-    infinity, for the schema to reject.
+    Raises `BadRequest` for invalid JSON: broken syntax, bytes that are not UTF-8, a duplicate key,
+    `NaN` or `Infinity`. Raises `UnprocessableContent` if it is nested too deep, and
+    `ContentTooLarge` if it has too many values. A number beyond a double becomes infinity, which
+    the schema rejects.
     """
     if (values := max_values(raw)) > current_limits.get().values:
         _require_few_values(raw)
@@ -52,18 +52,18 @@ def parse_json(raw: bytes) -> object:
 
 
 def max_values(raw: bytes) -> int:
-    """Return how many values the document in *raw* has at most; text may have the marks of more."""
+    """Return an upper bound of the number of values in *raw*, which also counts marks in text."""
     return 1 + raw.count(b",") + raw.count(b"[") + raw.count(b"{")
 
 
 def _require_few_values(raw: bytes) -> None:
-    """Raise a problem if *raw* has too many values, before they take time and memory."""
+    """Raise a problem if *raw* has too many values, before they are parsed."""
     limits = current_limits.get()
-    # At most one text names each value; beyond so many, the rest does not matter.
+    # At most one text names each value, so more texts than this mean too many values.
     most = 2 * limits.values
     without_texts, texts = _STRING.subn(b"0", raw, count=most + 1)
     marks = without_texts.translate(None, b" \t\r\n")
-    # Whatever is in an array or object begins behind its bracket, or behind a comma.
+    # Each item begins after a bracket or a comma.
     nested = marks.count(b"[") + marks.count(b"{")
     empty = marks.count(b"[]") + marks.count(b"{}")
     if texts <= most and 1 + marks.count(b",") + nested - empty <= limits.values:
@@ -72,7 +72,7 @@ def _require_few_values(raw: bytes) -> None:
     depths = accumulate(map(_STEPS.__getitem__, brackets))
     if any(depth > limits.depth for depth in depths):
         raise _nesting_error()
-    raise ContentTooLarge(f"The body may have {limits.values} values.")
+    raise ContentTooLarge(f"The body may have at most {limits.values} values.")
 
 
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
@@ -81,7 +81,7 @@ _NO_BRACKETS: Final = bytes({*range(256)} - _STEPS.keys())
 
 
 class _NotStrictJSON(ValueError):
-    """The text is JSON to Python, and not to us."""
+    """Raised for text that Python accepts as JSON, but RFC 8259 does not."""
 
 
 def _loads(text: str) -> object:
@@ -91,7 +91,7 @@ def _loads(text: str) -> object:
         )
     except (json.JSONDecodeError, _NotStrictJSON):
         raise
-    except ValueError:  # more digits than Python turns into an int; no column holds those
+    except ValueError:  # more digits than Python converts; no column holds them
         return json.loads(
             text,
             object_pairs_hook=_object_without_duplicate_keys,
@@ -101,14 +101,11 @@ def _loads(text: str) -> object:
 
 
 _MIN_VALUES_WITHOUT_GC: Final = 1_000
-"""From how many values on the garbage collector would run while a document is made."""
+"""Number of values from which the garbage collector would run during parsing."""
 
 
 def _loads_without_gc(text: str) -> object:
-    """Return the document in *text*, in which there is no garbage.
-
-    To look for garbage took ten times as long as to make the document.
-    """
+    """Parse *text* without garbage collection, which took ten times as long as parsing."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -137,13 +134,13 @@ def _reject_constant(constant: str) -> object:
 
 
 def _is_deeper(document: object, limit: int) -> bool:
-    """Tell whether arrays and objects of *document* nest deeper than *limit*."""
+    """Return whether arrays and objects of *document* nest deeper than *limit*."""
     level = [document]
     for _ in range(limit + 1):
-        nested = [cast("_Nested", each) for each in level if isinstance(each, dict | list)]
+        nested = [cast("_Nested", value) for value in level if isinstance(value, dict | list)]
         if not nested:
             return False
-        level = [child for each in nested for child in _children(each)]
+        level = [child for value in nested for child in _children(value)]
     return True
 
 
@@ -155,7 +152,7 @@ def _children(value: _Nested) -> Iterable[object]:
 
 
 def _nesting_error() -> UnprocessableContent:
-    detail = f"Arrays and objects may nest {current_limits.get().depth} deep."
+    detail = f"Arrays and objects may nest at most {current_limits.get().depth} levels deep."
     return UnprocessableContent(
         detail, errors=[ErrorDetail(code="too_deep", detail=detail, pointer="#")]
     )

@@ -1,7 +1,7 @@
-"""What a value must be before it may go near a database: the gate behind every `Schema`.
+"""Strict validation: the guards in the core schema of a `Schema`.
 
-Pydantic compiles a model to a core schema, a tree of nodes; here each node that stands for a
-value is made as strict as JSON and no wider than what both databases hold.
+Pydantic compiles a model to a core schema, a tree of nodes. This module makes each node of a value
+as strict as JSON, and limits it to values that both databases can hold.
 """
 
 import re
@@ -22,10 +22,10 @@ from brickwork.schemas.validation import (
 )
 
 Bounds: TypeAlias = Mapping[str, Mapping[str, int]]
-"""By kind of node, what its values are held within: `{"str": {"max_length": 200}}`."""
+"""The bounds of values by the type of their node: `{"str": {"max_length": 200}}`."""
 
 INT64: Final = (-(2**63), 2**63 - 1)
-"""The integers a column can hold at most."""
+"""The range of integers in the largest column."""
 
 _OPAQUE: Final = {
     "default",
@@ -36,11 +36,11 @@ _OPAQUE: Final = {
     "cls",
     "config",
 }
-# Members that hold nodes by names of the author's, and not of Pydantic's.
+# Members that hold nodes by names of the application, not of Pydantic.
 _NAMED: Final = {"fields", "choices"}
 
 GUARDED_ATTRIBUTE: Final = "__brickwork__"
-"""The attribute by which a class is known that guards itself, or need not."""
+"""The attribute of classes that guard themselves, or need no guards."""
 
 UUID_TEXT: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _INTEGER: Final = re.compile(r"-?\d{1,19}", re.ASCII)
@@ -51,23 +51,25 @@ _DATETIME: Final = re.compile(
     rf"{_DATE.pattern}[Tt]{_TIME.pattern}([Zz]|[+-]\d{{2}}:\d{{2}})?", re.ASCII
 )
 TEXT_PATTERN: Final = r"^[^\u0000]*$"
-"""What openapi.json says of text; that it has no lone surrogate, no pattern can say."""
+"""The pattern of text in openapi.json. A pattern cannot exclude lone surrogates."""
 
 
 def make_strict(schema: Any, resolve: Callable[[Any], Any], *, from_text: bool = False) -> Any:
-    """Return *schema* with a guard on every value in it; *schema* itself is not changed.
+    """Return a copy of *schema* with a guard on every value in it.
 
-    With *written*, values may come as text, as those of a query do.
-    *resolve* returns what a `definition-ref` refers to: what is not of ours, as Pydantic's
-    `JsonValue`, is guarded in a definition of its own. Raises `TypeError` for a model that does
-    not guard itself, since Pydantic would validate it as it was compiled.
+    With *from_text*, values may be text, as in a query. *resolve* returns the target of a
+    `definition-ref`. A target without guards, such as Pydantic's `JsonValue`, gets a guarded
+    definition of its own. Raises `TypeError` for a model without guards, because Pydantic would
+    validate it as it was compiled.
     """
     definitions: dict[str, Any] = {}
     guards = _TEXT_GUARDS if from_text else _GUARDS
 
     def change(node: Node) -> Node:
         if node.get("type") in {"model", "dataclass"} and _is_unguarded(node["cls"]):
-            raise TypeError(f"{node['cls'].__name__} is no Schema: let it inherit from Schema.")
+            raise TypeError(
+                f"{node['cls'].__name__} is not a Schema. Let it inherit from brickwork.Schema."
+            )
         if node.get("type") != "definition-ref":
             return guards.get(str(node.get("type")), _identity)(node)
         name = f"{node['schema_ref']}{'' if ':' in node['schema_ref'] else ':'}guarded"
@@ -87,26 +89,26 @@ def make_strict(schema: Any, resolve: Callable[[Any], Any], *, from_text: bool =
 
 
 def _is_unguarded(kind: type[Any]) -> bool:
-    """Tell whether Pydantic validates *kind* by a schema of its own, which has no guards."""
+    """Return whether Pydantic validates *kind* by a compiled schema without guards."""
     return hasattr(kind, "__pydantic_validator__") and not hasattr(kind, GUARDED_ATTRIBUTE)
 
 
 class ErrorLimit:
-    """On the type of a body: an answer names a hundred of its faults, and no others are looked for.
+    """Annotation of the type of a body: its validation ends at the hundredth error.
 
-    A `Schema` sees to that itself; here it is for lists of them, and whatever else is in a body.
+    A `Schema` limits its errors itself. This is for lists of schemas, and for other bodies.
     """
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
-        """Count the faults."""
+        """Return the core schema of *source* with an error limit."""
         schema: Any = with_error_limit(_map_nodes(handler(source), _limit_node))
         return schema  # type: ignore[no-any-return]
 
 
 def apply_column_bounds(schema: Any, bounds: Mapping[str, Bounds]) -> Any:
-    """Return *schema*, that of a model, with each field that *bounds* names held within them."""
+    """Return the core *schema* of a model with *bounds* on its fields."""
     if not bounds:
         return schema
 
@@ -118,7 +120,7 @@ def apply_column_bounds(schema: Any, bounds: Mapping[str, Bounds]) -> Any:
 
 
 def _map_fields(schema: Any, change: Callable[[Node], Node]) -> Any:
-    """Return *schema*, that of a model, with what *change* makes of its fields."""
+    """Return the core *schema* of a model with *change* applied to its `model-fields` node."""
     if schema["type"] == "model-fields":
         return change(schema)
     return schema | {"schema": _map_fields(schema["schema"], change)}
@@ -135,11 +137,11 @@ def _narrow(schema: Any, bounds: Bounds) -> Any:
 
 
 def _map_nodes(schema: Any, change: Callable[[Node], Node]) -> Any:
-    """Return *schema* with every node replaced by what *change* makes of it, leaves first."""
+    """Return *schema* with *change* applied to every node, leaves first."""
     if is_array(schema):
-        return [_map_nodes(each, change) for each in schema]
+        return [_map_nodes(item, change) for item in schema]
     if isinstance(schema, tuple):
-        return tuple(_map_nodes(each, change) for each in cast("tuple[object, ...]", schema))
+        return tuple(_map_nodes(item, change) for item in cast("tuple[object, ...]", schema))
     if not is_object(schema):
         return schema
     return change({name: _map_member(name, value, change) for name, value in schema.items()})
@@ -149,7 +151,7 @@ def _map_member(name: str, value: Any, change: Callable[[Node], Node]) -> Any:
     if name in _OPAQUE:
         return value
     if name in _NAMED and is_object(value):
-        return {key: _map_nodes(each, change) for key, each in value.items()}
+        return {key: _map_nodes(node, change) for key, node in value.items()}
     return _map_nodes(value, change)
 
 
@@ -177,16 +179,16 @@ def _float(node: Node) -> Node:
 
 
 def _literal(node: Node) -> Node:
-    return _require_exact_types([type(each) for each in node["expected"]], node, "literal_error")
+    return _require_exact_types([type(value) for value in node["expected"]], node, "literal_error")
 
 
 def _enum(node: Node) -> Node:
-    return _require_exact_types([type(each.value) for each in node["members"]], node, "enum")
+    return _require_exact_types([type(member.value) for member in node["members"]], node, "enum")
 
 
 def _str(node: Node) -> Node:
     guarded = _after(json_values.check_text, node)
-    if "pattern" in node:  # which, in JSON schema, there can be one of
+    if "pattern" in node:  # JSON schema has room for one pattern
         return guarded
     return guarded | {"metadata": {"pydantic_js_updates": {"pattern": TEXT_PATTERN}}}
 
@@ -216,7 +218,7 @@ def _any(node: Node) -> Node:
 
 
 def _model(node: Node) -> Node:
-    """Have a model refuse a hundred unknown fields at most, where it refuses them."""
+    """Limit the unknown fields that a model reports to a hundred, if it forbids them."""
     if node.get("config", {}).get("extra_fields_behavior") != "forbid":
         return node
     return node | {"schema": _map_fields(node["schema"], _fields)}
@@ -227,10 +229,10 @@ def _fields(node: Node) -> Node:
 
 
 def _input_names(fields: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the names that a body may have *fields* under."""
-    for name, each in fields.items():
+    """Yield the names of *fields* in a body."""
+    for name, node in fields.items():
         yield name
-        alias = each.get("validation_alias", name)
+        alias = node.get("validation_alias", name)
         for path in [alias] if isinstance(alias, str) else alias:
             yield path if isinstance(path, str) else path[0]
 
@@ -256,9 +258,9 @@ def _dict(node: Node) -> Node:
 
 
 def _strip_guard(node: Node, guarded: Callable[[Node], Node]) -> Node | None:
-    """Return what *guarded* made *node* of, if that takes whatever JSON has of its type.
+    """Return *node* without its guard, if *guarded* accepts any JSON value of its type.
 
-    The guard of an array or object looks at all that is in it, in one go.
+    None if it does not. The guard of the array or object around it checks all nested values.
     """
     inner: Node = node.get("schema", {})
     if node != guarded(bare := {"type": inner.get("type")}):
@@ -267,7 +269,7 @@ def _strip_guard(node: Node, guarded: Callable[[Node], Node]) -> Node | None:
 
 
 def _union(node: Node) -> Node:
-    return node | {"choices": [limit_choice(each) for each in node["choices"]]}
+    return node | {"choices": [limit_choice(choice) for choice in node["choices"]]}
 
 
 _COLLECTIONS: Final[dict[str, Callable[[Node], Node]]] = {
@@ -312,7 +314,7 @@ def _float_from_text(node: Node) -> Node:
 
 
 def _literal_from_text(node: Node) -> Node:
-    values = {str(each).lower(): each for each in node["expected"] if isinstance(each, int)}
+    values = {str(value).lower(): value for value in node["expected"] if isinstance(value, int)}
     if not values:
         return node
 
@@ -332,7 +334,7 @@ _TEXT_GUARDS: Final = _GUARDS | {
 
 
 def _require_pattern(pattern: re.Pattern[str], node: Any, code: LiteralString, wanted: str) -> Node:
-    """Refuse texts of another form, which Python would read as a number too."""
+    """Reject text that does not match *pattern*, but that Python would parse."""
 
     def check(value: object) -> object:
         if isinstance(value, str) and not pattern.fullmatch(value):
@@ -353,7 +355,7 @@ def _before(check: Callable[[Any], Any], node: Any) -> Node:
 def _require_formatted_text(
     pattern: re.Pattern[str], node: Any, code: LiteralString, wanted: str
 ) -> Node:
-    """Refuse texts of another form, and numbers, which Pydantic would read as a value too."""
+    """Reject text that does not match *pattern*, and numbers, which Pydantic would convert."""
 
     def check(value: object) -> object:
         if isinstance(value, _JSON_KINDS) or (
@@ -369,8 +371,8 @@ _JSON_KINDS: Final = (int, float, list, dict)
 
 
 def _require_exact_types(kinds: Collection[Any], node: Any, code: LiteralString) -> Node:
-    """Refuse what Python, and not JSON, holds for equal to a value: `true` or `1.0` for `1`."""
-    if {*kinds} == {str}:  # nothing else is equal to text; and unions are told apart by these
+    """Reject values that are equal in Python but not in JSON: `true` or `1.0` for `1`."""
+    if {*kinds} == {str}:  # nothing else equals text, and a union needs the bare node
         return {**node}
 
     def check(value: object) -> object:

@@ -1,8 +1,7 @@
-"""Validation that ends at the hundredth fault.
+"""Validation that ends at the hundredth error.
 
-Pydantic looks for every fault there is, and a document of a megabyte can have a million. Here the
-items of a collection count the faults that were found, and those behind the hundredth are not
-looked at.
+Pydantic finds every error, and a document of a megabyte can have a million. Here the items of a
+collection count their errors. Items after the hundredth error are not validated.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -21,7 +20,7 @@ Node: TypeAlias = dict[str, Any]
 _Handler: TypeAlias = Callable[[Any], Any]
 
 _MAX_NAMED: Final = 10 * MAX_ERRORS
-"""How many faults are named where the hundredth did not end the validation."""
+"""How many errors are reported if the hundredth did not end the validation."""
 
 _LEAVES: Final = {
     "any",
@@ -44,7 +43,7 @@ _WRAPPERS: Final = {"default", "function-after", "function-before", "nullable"}
 
 
 class _ErrorCount:
-    """How many faults a validation has found, and whether something was not looked at for it."""
+    """Number of errors of a validation, and whether it skipped values."""
 
     def __init__(self, found: float = 0) -> None:
         self.found = found
@@ -52,7 +51,7 @@ class _ErrorCount:
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more is looked at; asking takes note of it."""
+        """Return whether the next value must be skipped, and record that it is."""
         if self.found < MAX_ERRORS:
             return False
         self.is_cut = True
@@ -63,18 +62,18 @@ _count: Final[ContextVar[_ErrorCount | None]] = ContextVar("brickwork.validation
 
 
 def with_error_limit(node: Any) -> Node:
-    """Return *node* such that faults are counted while a value is validated by it."""
+    """Return *node* with a count of the errors of its values."""
     return _wrap(_validate_whole, node)
 
 
 def limit_collection(node: Any, *members: str) -> Node:
-    """Return *node* such that the values of its *members* count their faults."""
+    """Return *node* with a count of the errors in its *members*."""
     counting = {name: _wrap(_validate_item, node[name]) for name in members if name in node}
     return _wrap(_validate_collection, node | counting)
 
 
 def limit_fields(node: Any, names: Collection[str]) -> Node:
-    """Return *node*, which refuses fields that *names* lacks, such that it is told of few."""
+    """Return *node*, which forbids fields outside *names*, with a limit on unknown fields."""
     known, most = frozenset(names), len(names) + MAX_ERRORS
 
     def few(value: Any) -> Any:
@@ -83,13 +82,13 @@ def limit_fields(node: Any, names: Collection[str]) -> Node:
         return value
 
     fields: Iterable[Mapping[str, Any]] = node["fields"].values()
-    if all(_is_leaf(each["schema"]) for each in fields):  # and nothing in them would be counted
+    if all(_is_leaf(field["schema"]) for field in fields):  # no field counts errors
         return {**core_schema.no_info_before_validator_function(few, node)}
     return _wrap(lambda value, handler: _validate_whole(few(value), handler), node)
 
 
 def limit_choice(choice: Any) -> Any:
-    """Return *choice*, of a union: its faults count only where all choices have some."""
+    """Return *choice* of a union with its own count, because another choice may be valid."""
     if isinstance(choice, tuple):
         inner, label = cast("tuple[Any, str]", choice)
         return limit_choice(inner), label
@@ -107,14 +106,14 @@ def _wrap(validate: Callable[[Any, _Handler], Any], node: Any) -> Node:
 
 
 def _limit_unknown(value: Mapping[Any, Any], known: Collection[str]) -> Iterator[tuple[Any, Any]]:
-    """Yield the fields of *value* that are *known*, and the first hundred of the others."""
+    """Yield the *known* fields of *value*, and the first hundred unknown ones."""
     others = 0
-    for name, each in value.items():
+    for name, member in value.items():
         if name in known:
-            yield name, each
+            yield name, member
         elif others < MAX_ERRORS:
             others += 1
-            yield name, each
+            yield name, member
 
 
 def _validate_whole(value: Any, handler: _Handler) -> Any:
@@ -122,7 +121,7 @@ def _validate_whole(value: Any, handler: _Handler) -> Any:
 
 
 def _validate_alone(value: Any, handler: _Handler, found: float = 0) -> Any:
-    """Validate *value* with a count of its own, of which so many are *found* already."""
+    """Validate *value* with its own count, which starts at *found*."""
     token = _count.set(count := _ErrorCount(found))
     try:
         result = handler(value)
@@ -139,12 +138,12 @@ def _validate_alone(value: Any, handler: _Handler, found: float = 0) -> Any:
             return result
     finally:
         _count.reset(token)
-    # A validator of the application has taken faults back: all there is has to be looked at.
+    # A validator of the application has dropped errors, so every value must be validated.
     return _validate_alone(value, handler, float("-inf"))
 
 
 def _too_many_errors() -> PydanticCustomError:
-    return PydanticCustomError("too_many_faults", "Input has too many faults to name them.")
+    return PydanticCustomError("too_many_faults", "Input has too many errors to list them.")
 
 
 def _validate_collection(value: Any, handler: _Handler) -> Any:
@@ -164,5 +163,5 @@ def _validate_item(value: Any, handler: _Handler) -> Any:
     try:
         return handler(value)
     except ValidationError as error:
-        count.found = before + error.error_count()  # which include those that its items counted
+        count.found = before + error.error_count()  # includes the errors of its items
         raise
