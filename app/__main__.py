@@ -1,4 +1,4 @@
-"""Run the service: `python -m app` migrates the database, then serves."""
+"""`python -m app`: migrates the database and serves."""
 
 import gc
 import sys
@@ -15,11 +15,11 @@ from .settings import Settings
 
 
 def main() -> None:
-    """Migrate and serve, or end with one line that says what is missing."""
+    """Migrate and serve, or exit with one line that names the remedy."""
     try:
         settings = Settings()
     except ValidationError as error:
-        sys.exit("\n".join(_line(each) for each in error.errors()))
+        sys.exit("\n".join(_line(detail) for detail in error.errors()))
     try:
         migrate(settings.database_url)
     except (OSError, DBAPIError) as error:
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def frozen_app() -> FastAPI:
-    """Return the service; what is there now stays, and is not looked through again and again."""
+    """Return the service, with all its objects exempt from garbage collection."""
     app = create_app()
     gc.collect()
     gc.freeze()
@@ -48,7 +48,7 @@ def frozen_app() -> FastAPI:
 
 
 def _line(error: ErrorDetails) -> str:
-    """Return what is wrong with a variable of the environment."""
+    """Return one line about an invalid environment variable."""
     name = "_".join(str(part) for part in error["loc"]).upper()
     return f"{name}: {error['msg']}" if name else error["msg"]
 

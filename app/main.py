@@ -13,8 +13,8 @@ from .pages import router as pages
 from .settings import Settings
 
 DESCRIPTION: Final = (
-    "The reference service of Brickwork. Each error is a problem document (RFC 9457), and its type "
-    "leads to an explanation. The Link header of a list leads to the next page."
+    "The reference service of Brickwork. Each error is a problem document (RFC 9457), whose type is "
+    "the address of an explanation. The Link header of a list has the address of the next page."
 )
 RESOURCES: Final = [
     {"name": "authors", "description": "The people who write articles."},
@@ -24,7 +24,7 @@ RESOURCES: Final = [
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Return the service over the database that *settings* name, the environment's unless given."""
+    """Return the service. Without *settings*, they come from the environment."""
     settings = settings or Settings()
     database = Database(settings.database_url)
     app = FastAPI(

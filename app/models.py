@@ -1,4 +1,4 @@
-"""Every mapped class of the service, for those who need the whole schema."""
+"""All mapped classes of the service."""
 
 from brickwork import Model
 

@@ -16,7 +16,7 @@ from brickwork import NotAcceptable, StrictRoute, preferred_media_type
 router: Final = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
 ASSETS: Final = f"/assets/{version('fastapi-offline')}"
-"""The path of the scripts and styles: a new release has a new path, so browsers may cache them."""
+"""The path of scripts and styles. Each release has its own, so browsers may cache them."""
 
 router.mount(ASSETS, StaticFiles(packages=[("fastapi_offline", "static")]))
 
@@ -58,7 +58,7 @@ h2 {{ font-size: 1.2rem; margin: 2rem 0 0 }} dt {{ margin-top: 1rem }} dd {{ mar
 
 @router.get("/")
 async def show_home(request: Request) -> Response:
-    """Lead to the documentation and the resources: HTML for browsers, JSON for other clients."""
+    """Show links to the documentation and the resources, as HTML or JSON."""
     root = _root(request)
     documentation = {root + path: text for path, text in _DOCUMENTATION.items()}
     resources = {f"{root}/{tag['name']}": tag["description"] for tag in request.app.openapi_tags}
@@ -77,7 +77,7 @@ async def show_home(request: Request) -> Response:
             )
             return HTMLResponse(page, headers=_VARY)
         case _:
-            detail = "The answer is JSON or HTML, and the Accept header admits neither."
+            detail = "The response is JSON or HTML, but the Accept header admits neither."
             raise NotAcceptable(detail, headers=_VARY)
 
 
@@ -92,7 +92,7 @@ def _linked(descriptions: Mapping[str, str]) -> str:
 
 @router.get("/docs")
 async def show_swagger_ui(request: Request) -> Response:
-    """Show the operations with a form to try each (Swagger UI)."""
+    """Show the operations with forms to try them (Swagger UI)."""
     root = _root(request)
     page = get_swagger_ui_html(
         title=f"{request.app.title} - Swagger UI",
@@ -121,5 +121,5 @@ async def show_redoc(request: Request) -> Response:
 
 
 def _root(request: Request) -> str:
-    """Return the path that a proxy or a mount puts before each path of the application."""
+    """Return the path prefix of a proxy or a mount."""
     return quote(request.scope.get("root_path", "").rstrip("/"))

@@ -1,4 +1,4 @@
-"""What the environment says of how to run."""
+"""Settings from the environment."""
 
 from typing import Final, Self
 
@@ -7,23 +7,23 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings
 
 _NO_KEYS: Final = (
-    "Several WORKERS need CURSOR_KEYS, secrets of 32 characters or more as JSON: each process "
-    "would refuse the cursors of the others."
+    "Several WORKERS need CURSOR_KEYS, secrets of 32 characters or more as JSON. Otherwise each "
+    "process would reject the cursors of the others."
 )
 
 
 class Settings(BaseSettings):
-    """Settings of the service; each is the environment variable of its name, in capitals."""
+    """Settings of the service. Each has an environment variable of its name in capitals."""
 
     database_url: str = "sqlite+aiosqlite:///brickwork.db"
     host: str = "127.0.0.1"
     port: int = 8000
     workers: PositiveInt = 1
-    """How many processes serve."""
+    """Number of server processes."""
     cursor_keys: list[str] = []
-    """Secrets that encrypt cursors, as JSON; all processes of the service must have the same."""
+    """Secrets that encrypt cursors, as JSON. All processes of the service need the same ones."""
     development: bool = False
-    """Whether the log warns at start-up of lists that no index serves."""
+    """Whether the log at start-up names lists without an index."""
 
     @model_validator(mode="after")
     def _require_keys(self) -> Self:

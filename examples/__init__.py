@@ -1,1 +1,1 @@
-"""Programs that show Brickwork at work; each runs, and is tested."""
+"""Example programs, which the tests run."""

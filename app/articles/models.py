@@ -1,4 +1,4 @@
-"""What is published."""
+"""The model of articles."""
 
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from brickwork import Entity, SoftDelete, Timestamped, Versioned, c_collation, u
 
 
 class Article(Entity, Timestamped, Versioned, SoftDelete):
-    """An article, known by a slug that no other has while it is not deleted."""
+    """An article. Its slug is unique among articles that are not deleted."""
 
     __tablename__ = "articles"
 

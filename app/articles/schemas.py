@@ -1,4 +1,4 @@
-"""What clients send and see of articles."""
+"""Schemas of articles."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -38,7 +38,7 @@ class ArticleUpdate(ArticleCreate, partial=True):
 
 
 class ArticleRead(ReadSchema):
-    """An article as it is shown."""
+    """An article in a response."""
 
     id: UUID
     title: str
@@ -56,7 +56,7 @@ class ArticleRead(ReadSchema):
 
 
 class ArticleQuery(ListQuery[Article]):
-    """How articles are found, sorted and searched."""
+    """The filters, the order and the search of articles."""
 
     title: str | None = None
     title__ne: str | None = None

@@ -1,4 +1,4 @@
-"""Who writes articles."""
+"""The model of authors."""
 
 from sqlalchemy import Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -7,7 +7,7 @@ from brickwork import Entity, Timestamped, c_collation
 
 
 class Author(Entity, Timestamped):
-    """An author, known by a unique address."""
+    """An author with a unique address."""
 
     __tablename__ = "authors"
 

@@ -1,4 +1,4 @@
-"""What clients send and see of authors."""
+"""Schemas of authors."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -25,7 +25,7 @@ class AuthorUpdate(AuthorCreate, partial=True):
 
 
 class AuthorRead(ReadSchema):
-    """An author as it is shown."""
+    """An author in a response."""
 
     id: UUID
     name: str
@@ -36,7 +36,7 @@ class AuthorRead(ReadSchema):
 
 
 class AuthorQuery(ListQuery[Author]):
-    """How authors are found and sorted."""
+    """The filters and the order of authors."""
 
     name: str | None = None
     name__ne: str | None = None

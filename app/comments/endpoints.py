@@ -1,4 +1,4 @@
-"""The endpoints of comments: the smallest declaration that can be."""
+"""The endpoints of comments: the smallest possible declaration."""
 
 from brickwork import Resource, crud_router
 

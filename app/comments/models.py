@@ -1,4 +1,4 @@
-"""What readers say of an article."""
+"""The model of comments."""
 
 from uuid import UUID
 

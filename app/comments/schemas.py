@@ -1,4 +1,4 @@
-"""What clients send and see of comments."""
+"""Schemas of comments."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -25,7 +25,7 @@ class CommentUpdate(CommentCreate, partial=True):
 
 
 class CommentRead(ReadSchema):
-    """A comment as it is shown."""
+    """A comment in a response."""
 
     id: UUID
     article_id: UUID
@@ -36,7 +36,7 @@ class CommentRead(ReadSchema):
 
 
 class CommentQuery(ListQuery[Comment]):
-    """How comments are found and sorted."""
+    """The filters and the order of comments."""
 
     article_id: UUID | None = None
     article_id__ne: UUID | None = None

@@ -1,4 +1,4 @@
-"""The schema of the database, step by step."""
+"""Migrations of the database."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from alembic.config import Config
 
 
 def migrate(database_url: str) -> None:
-    """Bring the database at *database_url* to the newest schema; nothing happens if it is."""
+    """Migrate the database at *database_url* to the newest schema."""
     config = Config(toml_file=Path(__file__).parents[2] / "pyproject.toml")
     config.attributes["database_url"] = database_url
     command.upgrade(config, "head")

@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: the URL of the settings, unless it is given another."""
+"""Alembic environment."""
 
 import asyncio
 from typing import Any
@@ -14,7 +14,7 @@ from brickwork import Database
 
 
 def run(connection: Connection) -> None:
-    """Run the migrations in one transaction, and those of another process after them."""
+    """Run the migrations in one transaction, which excludes other processes."""
     context.configure(
         connection=connection,
         target_metadata=models.Model.metadata,
@@ -29,13 +29,13 @@ def run(connection: Connection) -> None:
 
 
 async def main() -> None:
-    """Connect, and run the migrations."""
+    """Connect to the given database, by default that of the settings, and migrate it."""
     url = context.config.attributes.get("database_url") or Settings().database_url
-    # Not the engine of requests: SQLite alters a table by copying it, which foreign keys would not
-    # let it do, and a migration may take longer than a request.
+    # Not the engine of requests: SQLite alters a table by copying it, which foreign keys would
+    # prevent, and a migration may take longer than a request.
     engine = Database(url).create_engine()
     if engine.dialect.name == "sqlite":
-        _lock_at_once(engine)
+        _lock_before_changes(engine)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(run)
@@ -43,8 +43,8 @@ async def main() -> None:
         await engine.dispose()
 
 
-def _lock_at_once(engine: AsyncEngine) -> None:
-    """Begin transactions of SQLite before the tables change, where Python would begin none."""
+def _lock_before_changes(engine: AsyncEngine) -> None:
+    """Begin SQLite transactions explicitly, because Python begins none for DDL."""
 
     @event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _: object) -> None:

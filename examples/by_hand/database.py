@@ -1,4 +1,4 @@
-"""Step 1: a base for the models; `main` has the engines, and `Session` is that of a request."""
+"""Step 1: a base for the models."""
 
 from sqlalchemy import MetaData
 
@@ -6,7 +6,7 @@ from brickwork import Entity
 
 
 class Base(Entity):
-    """The base of the models here, with tables of its own."""
+    """Base of the models, with its own tables."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Entity.metadata.naming_convention)

@@ -14,14 +14,14 @@ from .routers import articles
 
 
 def create_app(database_url: str | None = None) -> FastAPI:
-    """Return the application over *database_url*, else over `DATABASE_URL`, else a file."""
+    """Return the application. *database_url* defaults to `DATABASE_URL`, or to a file."""
     database = Database(
         database_url or environ.get("DATABASE_URL", "sqlite+aiosqlite:///by_hand.db")
     )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[Mapping[str, Any]]:
-        await database.create_all(Base.metadata)  # a service has migrations for that
+        await database.create_all(Base.metadata)  # a service uses migrations instead
         async with database.lifespan(app) as state:
             yield state
 

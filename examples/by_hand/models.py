@@ -12,7 +12,7 @@ from .database import Base
 
 
 class Article(Base, Timestamped):
-    """An article, known by a unique slug."""
+    """An article with a unique slug."""
 
     __tablename__ = "articles"
 

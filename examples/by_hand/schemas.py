@@ -1,4 +1,4 @@
-"""Step 3: what a client sends to create and to update, and what it is shown."""
+"""Step 3: the schemas of requests and responses."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -28,7 +28,7 @@ class ArticleUpdate(ArticleCreate, partial=True):
 
 
 class ArticleResponse(ReadSchema):
-    """An article as it is shown."""
+    """An article in a response."""
 
     id: UUID
     title: str

@@ -39,7 +39,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         found.append(raw)
         return parse(raw)
 
-    monkeypatch.setattr(body, "parse", note)
+    monkeypatch.setattr(body, "parse_json", note)
     return found
 
 

@@ -192,7 +192,7 @@ class Bounded(Schema):
     since: Annotated[datetime, Ge(datetime(2026, 1, 1, tzinfo=UTC))] | None = None
     short: Annotated[str, Len(2, 4)] = "abc"
     coded: Annotated[str, StringConstraints(pattern="^[a-z]$")] = "a"
-    get_many: Annotated[list[int], Len(1, 2)] = [1]  # noqa: RUF012 — as above
+    many: Annotated[list[int], Len(1, 2)] = [1]  # noqa: RUF012 — as above
     either: Literal["it's", "a or b", 3, True] = 3
     colour: Colour = Colour.RED
     pet: Annotated[Cat | Dog, Field(discriminator="kind")] | None = None

@@ -1,4 +1,4 @@
-"""Authors, articles, comments."""
+"""Add authors, articles and comments."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Apply the step."""
+    """Apply the migration."""
     op.create_table(
         "authors",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -61,7 +61,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take the step back."""
+    """Revert the migration."""
     op.drop_table("comments")
     op.drop_table("articles")
     op.drop_table("authors")

@@ -1,4 +1,4 @@
-"""An index for everything that lists are sorted by."""
+"""Add an index for every sort field."""
 
 from alembic import op
 
@@ -21,7 +21,7 @@ OTHERS = (
 
 
 def upgrade() -> None:
-    """Apply the step."""
+    """Apply the migration."""
     for table, name in TEXTS:
         order = c_collation(name)
         op.create_index(f"ix_{table}_{name}", table, [name, "id"], postgresql_ops=order)
@@ -30,6 +30,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take the step back."""
+    """Revert the migration."""
     for table, name in (*TEXTS, *OTHERS):
         op.drop_index(f"ix_{table}_{name}", table)

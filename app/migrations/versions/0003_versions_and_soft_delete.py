@@ -1,4 +1,4 @@
-"""Versions and soft delete of articles, and the keys of requests that may be sent again."""
+"""Add versions, soft delete and idempotency keys."""
 
 from typing import Literal
 
@@ -14,7 +14,7 @@ LIVE = sa.text("deleted_at IS NULL")
 
 
 def upgrade() -> None:
-    """Apply the step."""
+    """Apply the migration."""
     op.create_table(
         "idempotency_keys",
         sa.Column("id", sa.String(64), nullable=False),
@@ -41,12 +41,12 @@ def upgrade() -> None:
         sqlite_where=LIVE,
     )
     op.create_index("uq_articles_id_is_deleted", "articles", ["id", "is_deleted"], unique=True)
-    _refer(hides=True)
+    _replace_foreign_key(hides=True)
 
 
 def downgrade() -> None:
-    """Take the step back: deleted articles are there again; refused where a slug was taken."""
-    _refer(hides=False)
+    """Revert the migration: restore deleted articles. Fails if their slugs are taken."""
+    _replace_foreign_key(hides=False)
     op.drop_index("uq_articles_id_is_deleted", "articles")
     op.drop_index("live_articles_slug", "articles")
     with op.batch_alter_table("articles") as table:
@@ -56,8 +56,8 @@ def downgrade() -> None:
     op.drop_table("idempotency_keys")
 
 
-def _refer(*, hides: bool) -> None:
-    """Have comments refer to articles that are not deleted, or to any."""
+def _replace_foreign_key(*, hides: bool) -> None:
+    """Make comments refer to articles that are not deleted, or to any."""
     plain, hiding = (
         "fk_comments_article_id_articles",
         "fk_comments_article_id_article_is_deleted_articles",
@@ -84,5 +84,5 @@ def _refer(*, hides: bool) -> None:
 
 
 def _recreate() -> Literal["always", "never"]:
-    """Say how SQLite gets columns and references that it cannot add to a table that is there."""
+    """Return whether to copy the table, because SQLite cannot add these columns in place."""
     return "always" if op.get_bind().dialect.name == "sqlite" else "never"

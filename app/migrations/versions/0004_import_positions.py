@@ -1,4 +1,4 @@
-"""How far the imports of files are."""
+"""Add the positions of imports."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Apply the step."""
+    """Apply the migration."""
     op.create_table(
         "import_positions",
         sa.Column("id", sa.String(64), nullable=False),
@@ -28,5 +28,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take the step back; every import begins anew."""
+    """Revert the migration. Every import then starts from the beginning."""
     op.drop_table("import_positions")

@@ -1,1 +1,1 @@
-"""The routers, one a resource."""
+"""The routers, one per resource."""

@@ -55,7 +55,7 @@ async def get_article(article_id: str, db: SessionDep) -> Article:
 
 @router.patch("/{article_id}", response_model=ArticleResponse)
 async def update_article(article_id: str, body: ArticleUpdate, db: SessionDep) -> Article:
-    """Change the fields that are sent."""
+    """Change the sent fields."""
     article = await get_or_404(db, Article, article_id)
     apply_changes(article, body)
     await db.flush()
