@@ -13,8 +13,8 @@ from .pages import router as pages
 from .settings import Settings
 
 DESCRIPTION: Final = (
-    "The reference service of Brickwork. Each error is a problem document (RFC 9457), whose type is "
-    "the address of an explanation. The Link header of a list has the address of the next page."
+    "The reference service of Brickwork. Each error is a problem document (RFC 9457), and its type "
+    "is the address of an explanation. The Link header of a list has the address of the next page."
 )
 RESOURCES: Final = [
     {"name": "authors", "description": "The people who write articles."},
