@@ -68,13 +68,13 @@ def install(
         development=development,
     )
     app.include_router(problem_pages.router)
-    _arrange(app, ownership)
+    _wrap_middleware(app, ownership)
     install_openapi(app, limits, lambda route: _has_problems(app, route, ownership))
     if development:
-        _warn_at_start(app)
+        _warn_about_indexes(app)
 
 
-def _arrange(app: FastAPI, ownership: Ownership) -> None:
+def _wrap_middleware(app: FastAPI, ownership: Ownership) -> None:
     """Have *app* build its middleware with the edge around it all, and answers to errors within.
 
     Middleware and handlers may be added before and after `install`.
@@ -83,10 +83,10 @@ def _arrange(app: FastAPI, ownership: Ownership) -> None:
 
     def build_arranged() -> ASGIApp:
         middleware, own = app.user_middleware, app.exception_handlers
-        edges = [each for each in middleware if _is_edge(each)]
+        edges = [each for each in middleware if _is_request_limits(each)]
         errors = Middleware(ErrorMiddleware, ownership=ownership)
         innermost = Middleware(ErrorMiddleware, ownership=ownership, refuses=True)
-        others = [each for each in middleware if not _is_edge(each)]
+        others = [each for each in middleware if not _is_request_limits(each)]
         within = [each for other in others for each in (errors, other)]
         app.user_middleware = [*edges, *within, innermost]
         app.exception_handlers = exception_handlers(own, ownership)
@@ -98,7 +98,7 @@ def _arrange(app: FastAPI, ownership: Ownership) -> None:
     app.build_middleware_stack = build_arranged  # type: ignore[method-assign]
 
 
-def _is_edge(middleware: Middleware) -> bool:
+def _is_request_limits(middleware: Middleware) -> bool:
     kind: object = middleware.cls
     return kind is RequestLimitsMiddleware
 
@@ -111,12 +111,12 @@ def _has_problems(app: FastAPI, route: RouteContext, ownership: Ownership) -> bo
     return handler is request_validation_exception_handler and not ownership.is_older(route)
 
 
-def _warn_at_start(app: FastAPI) -> None:
+def _warn_about_indexes(app: FastAPI) -> None:
     lifespan = app.router.lifespan_context
 
     @asynccontextmanager
     async def warning(app: FastAPI) -> AsyncGenerator[Any]:
-        for query in dict.fromkeys(_queries(app)):
+        for query in dict.fromkeys(_list_query_classes(app)):
             for text in missing_indexes(query):
                 log.warning("%s", text)
         async with lifespan(app) as state:
@@ -125,7 +125,7 @@ def _warn_at_start(app: FastAPI) -> None:
     app.router.lifespan_context = warning
 
 
-def _queries(app: FastAPI) -> Iterator[type[ListQuery[Any]]]:
+def _list_query_classes(app: FastAPI) -> Iterator[type[ListQuery[Any]]]:
     """Yield the parameters of each list of *app*."""
     for route in iter_route_contexts(app.routes):
         dependant = getattr(route.original_route, "dependant", None)

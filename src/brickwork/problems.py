@@ -294,14 +294,14 @@ class ServiceUnavailable(Problem):
     retry = True
 
 
-class _OfStatus(Problem):
+class _StatusProblem(Problem):
     """An error that is known by its HTTP status alone."""
 
 
 @cache
 def problem_for_status(status: int) -> type[Problem]:
     """Return the problem that stands for an HTTP status, 400 to 599."""
-    if known := _OWN.get(status):
+    if known := _BY_STATUS.get(status):
         return known
     names = {each.value: (each.name.lower(), each.phrase, each.description) for each in HTTPStatus}
     code, title, meaning = names.get(status, (f"status_{status}", f"Status {status}", ""))
@@ -311,17 +311,17 @@ def problem_for_status(status: int) -> type[Problem]:
         "title": title,
         "__doc__": meaning or title,
     }
-    return type(title, (_OfStatus,), members)
+    return type(title, (_StatusProblem,), members)
 
 
 def problem_types(root: type[Problem] = Problem) -> Iterator[type[Problem]]:
     """Yield every kind of problem that is declared, those of the application included."""
     for each in root.__subclasses__():
-        if each is not _OfStatus:
+        if each is not _StatusProblem:
             if hasattr(each, "code"):  # and is no base of others
                 yield each
             yield from problem_types(each)
 
 
 # Of two with one status the first is the general one.
-_OWN: Final = {each.status: each for each in reversed([*problem_types()])}
+_BY_STATUS: Final = {each.status: each for each in reversed([*problem_types()])}

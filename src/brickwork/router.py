@@ -54,7 +54,7 @@ Operation = Literal[
 """What a resource can be asked to do; the name ends the operationId: `articles_create`."""
 
 
-class _Kind(NamedTuple):
+class _OperationSpec(NamedTuple):
     """How an operation is reached, and the statuses it may have."""
 
     endpoint: Callable[[ResourceDefinition[Any]], Endpoint]
@@ -65,22 +65,28 @@ class _Kind(NamedTuple):
 
 _READ: Final = (400, 406, 414, 422, 431, 500, 503)
 _WRITE: Final = (409, 412, 413, 415, *_READ)
-_MANY: Final = {"list", "create_batch", "update_batch", "history"}
-_REPEATED: Final = {"create", "create_batch", "update", "update_batch", "restore"}
-_WRITTEN: Final = {"create", "create_batch", "update", "update_batch", "replace", "restore"}
+_LIST_RESPONSES: Final = {"list", "create_batch", "update_batch", "history"}
+_IDEMPOTENT: Final = {"create", "create_batch", "update", "update_batch", "restore"}
+_WRITES: Final = {"create", "create_batch", "update", "update_batch", "replace", "restore"}
 _CONDITIONAL: Final = {"get", "update", "replace", "delete", "restore"}
-_OPERATIONS: Final[dict[Operation, _Kind]] = {
-    "list": _Kind(single.list_, "GET", "", (200, *_READ)),
-    "create": _Kind(single.create, "POST", "", (201, *_WRITE)),
-    "create_batch": _Kind(batch.create, "POST", f"/{BATCH}", (201, *_WRITE)),
-    "update_batch": _Kind(batch.update, "PATCH", f"/{BATCH}", (200, 404, 428, *_WRITE)),
-    "delete_batch": _Kind(batch.delete, "DELETE", f"/{BATCH}", (204, 404, 409, 428, *_READ)),
-    "get": _Kind(single.get, "GET", "/{id:key}", (200, 404, 412, *_READ)),
-    "update": _Kind(single.update, "PATCH", "/{id:key}", (200, 404, 428, *_WRITE)),
-    "replace": _Kind(single.replace, "PUT", "/{id:key}", (200, 404, 428, *_WRITE)),
-    "delete": _Kind(single.delete, "DELETE", "/{id:key}", (204, 404, 409, 412, 428, *_READ)),
-    "restore": _Kind(single.restore, "POST", "/{id:key}/restore", (200, 404, 428, *_WRITE)),
-    "history": _Kind(history.list_, "GET", "/{id:key}/history", (200, 404, *_READ)),
+_OPERATIONS: Final[dict[Operation, _OperationSpec]] = {
+    "list": _OperationSpec(single.list_, "GET", "", (200, *_READ)),
+    "create": _OperationSpec(single.create, "POST", "", (201, *_WRITE)),
+    "create_batch": _OperationSpec(batch.create, "POST", f"/{BATCH}", (201, *_WRITE)),
+    "update_batch": _OperationSpec(batch.update, "PATCH", f"/{BATCH}", (200, 404, 428, *_WRITE)),
+    "delete_batch": _OperationSpec(
+        batch.delete, "DELETE", f"/{BATCH}", (204, 404, 409, 428, *_READ)
+    ),
+    "get": _OperationSpec(single.get, "GET", "/{id:key}", (200, 404, 412, *_READ)),
+    "update": _OperationSpec(single.update, "PATCH", "/{id:key}", (200, 404, 428, *_WRITE)),
+    "replace": _OperationSpec(single.replace, "PUT", "/{id:key}", (200, 404, 428, *_WRITE)),
+    "delete": _OperationSpec(
+        single.delete, "DELETE", "/{id:key}", (204, 404, 409, 412, 428, *_READ)
+    ),
+    "restore": _OperationSpec(
+        single.restore, "POST", "/{id:key}/restore", (200, 404, 428, *_WRITE)
+    ),
+    "history": _OperationSpec(history.list_, "GET", "/{id:key}/history", (200, 404, *_READ)),
 }
 
 
@@ -121,7 +127,7 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
         update=declared.update_schema,
         replace=replace_schema(declared.create_schema, read),
         change=fit_to_model(batch_update_schema(update, read, model), model, patches=True),
-        query=_query(model, declared.query, read),
+        query=_complete_query(model, declared.query, read),
         embedded=embedding(model, read),
     )
     register_companion_tables(model, IdempotencyKey, ImportPosition)
@@ -133,8 +139,8 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
         lifespan=_start,
     )
     for name in operations:
-        if _is_known(model, name):
-            _add(router, name, shape)
+        if _is_available(model, name):
+            _add_operation(router, name, shape)
     router.generated = [each for each in router.routes if isinstance(each, StrictRoute)]
     return router
 
@@ -199,13 +205,15 @@ class _CRUDRouter(Router):
         return bool(segment) and bool(text) is with_text
 
 
-def _is_known(model: type[DeclarativeBase], name: Operation) -> bool:
+def _is_available(model: type[DeclarativeBase], name: Operation) -> bool:
     """Tell whether rows of *model* can be asked to do this."""
     of_some = {"restore": is_soft_deletable(model), "history": issubclass(model, Audited)}
     return of_some.get(name, True)
 
 
-def _query(model: type[M], query: type[ListQuery[M]], read: type[BaseModel]) -> type[ListQuery[M]]:
+def _complete_query(
+    model: type[M], query: type[ListQuery[M]], read: type[BaseModel]
+) -> type[ListQuery[M]]:
     """Return *query* with the parameters of *model*, sorted by the names that *read* shows."""
     return with_sort_names(
         with_deleted_parameter(query) if is_soft_deletable(model) else query,
@@ -213,12 +221,14 @@ def _query(model: type[M], query: type[ListQuery[M]], read: type[BaseModel]) -> 
     )
 
 
-def _forbids(shape: ResourceDefinition[Any], name: Operation) -> bool:
+def _can_forbid(shape: ResourceDefinition[Any], name: Operation) -> bool:
     """Tell whether a row may be written out of the scope of its resource, which is refused."""
-    return name in _WRITTEN and shape.resource.query is not Resource[Any].query
+    return name in _WRITES and shape.resource.query is not Resource[Any].query
 
 
-def _besides(shape: ResourceDefinition[Any], name: Operation) -> dict[int | str, dict[str, Any]]:
+def _extra_responses(
+    shape: ResourceDefinition[Any], name: Operation
+) -> dict[int | str, dict[str, Any]]:
     """Return what an operation may answer that is neither its usual answer nor a problem."""
     match name:
         case "list" if is_exported(shape.resource):
@@ -242,7 +252,7 @@ def _response_headers(shape: ResourceDefinition[Any], name: Operation) -> Iterat
         yield from ("Link", "X-Total-Count")
     if name == "create":
         yield from ("Location", "Preference-Applied")
-    if name in _REPEATED:
+    if name in _IDEMPOTENT:
         yield "Idempotency-Replayed"
 
 
@@ -250,21 +260,21 @@ def _is_versioned(shape: ResourceDefinition[Any]) -> bool:
     return issubclass(shape.model, Versioned)
 
 
-def _headers(shape: ResourceDefinition[Any], name: Operation) -> Iterator[str]:
+def _request_headers(shape: ResourceDefinition[Any], name: Operation) -> Iterator[str]:
     """Yield the headers that an operation reads beside those which every request may have."""
-    if name in _REPEATED:
+    if name in _IDEMPOTENT:
         yield IDEMPOTENCY_KEY
     if name in _CONDITIONAL and _is_versioned(shape):
         yield from ("If-Match", "If-None-Match")
 
 
-def _add(router: APIRouter, name: Operation, shape: ResourceDefinition[Any]) -> None:
+def _add_operation(router: APIRouter, name: Operation, shape: ResourceDefinition[Any]) -> None:
     kind = _OPERATIONS[name]
     success, *failures = kind.statuses
-    failures += [403] if _forbids(shape, name) else []
+    failures += [403] if _can_forbid(shape, name) else []
     read = AuditEntryRead if name == "history" else shape.read
-    shown: Any = list[read] if name in _MANY else read  # type: ignore[valid-type]
-    responses = _besides(shape, name)
+    shown: Any = list[read] if name in _LIST_RESPONSES else read  # type: ignore[valid-type]
+    responses = _extra_responses(shape, name)
     responses[success] = responses.get(success, {}) | response_headers(
         *_response_headers(shape, name)
     )
@@ -279,6 +289,6 @@ def _add(router: APIRouter, name: Operation, shape: ResourceDefinition[Any]) -> 
         name=naming.operation_name(name, router.prefix, shape.model),
         summary=naming.summary(name, router.prefix, shape.model),
         responses=problem_responses(failures) | responses,
-        openapi_extra=header_parameters(_headers(shape, name))
+        openapi_extra=header_parameters(_request_headers(shape, name))
         | (merge_patch_body() if kind.method == "PATCH" else {}),
     )

@@ -10,7 +10,7 @@ from fastapi.requests import HTTPConnection
 from fastapi.security import SecurityScopes
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
-_GIVEN: Final = (
+_PROVIDED_TYPES: Final = (
     Request,
     WebSocket,
     HTTPConnection,
@@ -21,7 +21,7 @@ _GIVEN: Final = (
 )
 """The classes of which FastAPI itself gives an instance."""
 
-_MARKS: Final = (params.Depends, params.Param, params.Body)
+_PARAMETER_TYPES: Final = (params.Depends, params.Param, params.Body)
 
 
 def methods_of(base: type[Any]) -> Iterator[str]:
@@ -42,7 +42,7 @@ def _check_method(owner: type[Any], name: str, method: Callable[..., Any]) -> No
     if own is method:
         return
     place = f"{owner.__name__}.{name}"
-    wanted = f"{_kind(method)} {name}{_bare(method)}"
+    wanted = f"{_def_keyword(method)} {name}{_untyped_signature(method)}"
     bound: Any = getattr(owner, name)
     if not callable(bound):
         raise TypeError(f"{place} is no method: declare `{wanted}`, or call it otherwise.")
@@ -59,12 +59,12 @@ def _check_method(owner: type[Any], name: str, method: Callable[..., Any]) -> No
         raise TypeError(f"{place} takes other arguments: declare `{wanted}`.")
 
 
-def _kind(method: Callable[..., Any]) -> str:
+def _def_keyword(method: Callable[..., Any]) -> str:
     is_async = inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
     return "async def" if is_async else "def"
 
 
-def _bare(method: Callable[..., Any]) -> str:
+def _untyped_signature(method: Callable[..., Any]) -> str:
     """Return the parameters of *method* without their types."""
     signature = inspect.signature(method)
     plain = [each.replace(annotation=Parameter.empty) for each in signature.parameters.values()]
@@ -104,6 +104,6 @@ def _is_dependency(parameter: Parameter) -> bool:
     """Tell whether *parameter* says where FastAPI gets its value from."""
     kind: Any = getattr(parameter.annotation, "__value__", parameter.annotation)
     marks = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
-    if any(isinstance(each, _MARKS) for each in (*marks, parameter.default)):
+    if any(isinstance(each, _PARAMETER_TYPES) for each in (*marks, parameter.default)):
         return True
-    return isinstance(kind, type) and issubclass(kind, _GIVEN)
+    return isinstance(kind, type) and issubclass(kind, _PROVIDED_TYPES)

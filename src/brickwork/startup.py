@@ -33,7 +33,7 @@ async def check_database(app: Starlette, database: Database) -> None:
     database.tables |= (wanted := {*_tables(app)})
     try:
         async with asyncio.timeout(PATIENCE):
-            missing = await _missing(database, wanted)
+            missing = await _find_missing(database, wanted)
     except ServiceUnavailable:
         return  # the log already has the cause
     except TimeoutError:
@@ -52,9 +52,9 @@ def _tables(app: Starlette) -> "Iterator[Table[Any]]":
     if get_db not in getattr(app, "dependency_overrides", {}):
         for route in _routes(app.routes):
             shape: ResourceDefinition[Any] | None = getattr(route.endpoint, "shape", None)
-            if shape and _asks(route.dependant, get_db):
-                yield from _shown(shape)
-                yield from _written(shape, route.methods or ())
+            if shape and _depends_on(route.dependant, get_db):
+                yield from _model_tables(shape)
+                yield from _companion_tables(shape, route.methods or ())
 
 
 def _routes(routes: Sequence[BaseRoute]) -> Iterator[RouteContext]:
@@ -64,12 +64,12 @@ def _routes(routes: Sequence[BaseRoute]) -> Iterator[RouteContext]:
         yield from _routes(getattr(route.original_route, "routes", None) or ())
 
 
-def _asks(dependant: Dependant, call: object) -> bool:
+def _depends_on(dependant: Dependant, call: object) -> bool:
     """Tell whether *dependant* depends on *call*, directly or indirectly."""
-    return any(each.call is call or _asks(each, call) for each in dependant.dependencies)
+    return any(each.call is call or _depends_on(each, call) for each in dependant.dependencies)
 
 
-def _shown(shape: ResourceDefinition[Any]) -> "Iterator[Table[Any]]":
+def _model_tables(shape: ResourceDefinition[Any]) -> "Iterator[Table[Any]]":
     """Yield the tables of the rows that *shape* reads."""
     mapper: Mapper[Any] = inspect(shape.model)
     names = (*shape.embedded.references, *(each.name for each in shape.embedded.latest))
@@ -80,7 +80,9 @@ def _shown(shape: ResourceDefinition[Any]) -> "Iterator[Table[Any]]":
     yield from (each for each in found if isinstance(each, Table))
 
 
-def _written(shape: ResourceDefinition[Any], methods: Collection[str]) -> "Iterator[Table[Any]]":
+def _companion_tables(
+    shape: ResourceDefinition[Any], methods: Collection[str]
+) -> "Iterator[Table[Any]]":
     """Yield the tables of Brickwork that *shape* writes to."""
     companions = {
         IdempotencyKey: "POST" in methods or "PATCH" in methods,
@@ -92,14 +94,14 @@ def _written(shape: ResourceDefinition[Any], methods: Collection[str]) -> "Itera
             yield cast("Table[Any]", each.__table__)
 
 
-async def _missing(database: Database, tables: "Collection[Table[Any]]") -> Sequence[str]:
+async def _find_missing(database: Database, tables: "Collection[Table[Any]]") -> Sequence[str]:
     """Return the names of the *tables* that do not exist."""
     if _is_new(database.url):
         return [each.fullname for each in tables]
 
     def look(connection: Connection) -> Sequence[str]:
         inspector = inspect(connection)
-        missing = [each.fullname for each in tables if not _is_there(inspector, each)]
+        missing = [each.fullname for each in tables if not _exists(inspector, each)]
         connection.detach()  # so that it is closed, and not kept in the pool
         return missing
 
@@ -115,7 +117,7 @@ def _is_new(url: URL) -> bool:
     return not file.exists() and os.access(file.parent, os.W_OK)
 
 
-def _is_there(inspector: Inspector, table: "Table[Any]") -> bool:
+def _exists(inspector: Inspector, table: "Table[Any]") -> bool:
     """Tell whether *table*, or a view of its name, exists.
 
     A table without a schema may be in any: requests can set the `search_path` to their tenant's.

@@ -84,18 +84,18 @@ class RequestBody:
         A large body is validated in a thread, so that other requests are answered meanwhile.
         """
         if field not in self.results:
-            is_large = max_values(self.raw) > _LARGE
+            is_large = max_values(self.raw) > _LARGE_VALUE_COUNT
             work = partial(field.result, self)
-            self.results[field] = await _in_thread(work) if is_large else work()
+            self.results[field] = await _run_in_thread(work) if is_large else work()
         return self.results[field]
 
 
-async def _in_thread(work: Callable[[], _Result]) -> _Result:
+async def _run_in_thread(work: Callable[[], _Result]) -> _Result:
     context, loop = copy_context(), asyncio.get_running_loop()
     return await loop.run_in_executor(_THREAD, lambda: context.run(work))
 
 
-_LARGE: Final = 5_000
+_LARGE_VALUE_COUNT: Final = 5_000
 """How many values may be validated while other requests wait."""
 
 _THREAD: Final = ThreadPoolExecutor(1, thread_name_prefix="brickwork-body")
@@ -157,12 +157,12 @@ def validate_after_dependencies(dependant: Dependant) -> Dependant:
     """
     return replace(
         dependant,
-        body_params=[_read_last(each) for each in dependant.body_params],
+        body_params=[_deferred_field(each) for each in dependant.body_params],
         dependencies=[validate_after_dependencies(each) for each in dependant.dependencies],
     )
 
 
-def is_whole_body(dependant: Dependant) -> BodyField | None:
+def whole_body_field(dependant: Dependant) -> BodyField | None:
     """Return the one field that a *dependant* which reads the body last takes of it.
 
     None if there are more, or if it is a member of the body.
@@ -188,7 +188,7 @@ def with_prepared_body(dependant: Dependant, field: BodyField) -> Dependant:
     return replace(dependant, dependencies=[*dependant.dependencies, last])
 
 
-def _read_last(field: Any) -> Any:
+def _deferred_field(field: Any) -> Any:
     own = copy(field)
     own.field_info = copy(field.field_info)
     own.field_info.default, own.field_info.default_factory = None, None

@@ -14,7 +14,7 @@ from brickwork.problems import BadRequest, ErrorDetail, PreconditionFailed, Prec
 _TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _TAGS: Final = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*")
 _WEAK: Final = "W/"
-_OURS: Final = re.compile(r'"(\d{1,19})(?:-[0-9a-f]{20})?"', re.ASCII)
+_VERSION_TAG: Final = re.compile(r'"(\d{1,19})(?:-[0-9a-f]{20})?"', re.ASCII)
 _DIGEST: Final = 10  # bytes
 
 
@@ -30,11 +30,11 @@ class ETagList:
 
         *version* is None for a row without versions.
         """
-        return self.any or _is_among(version, self.tags)
+        return self.any or _contains_version(version, self.tags)
 
     def match_weakly(self, version: int | None) -> bool:
         """Tell whether one of them is of this *version*, weak or not (weak comparison)."""
-        return self.any or _is_among(version, self._opaque)
+        return self.any or _contains_version(version, self._opaque)
 
     def have(self, tag: str | None) -> bool:
         """Tell whether *tag* is one of them, weak or not (weak comparison)."""
@@ -45,9 +45,9 @@ class ETagList:
         return frozenset(each.removeprefix(_WEAK) for each in self.tags)
 
 
-def _is_among(version: int | None, tags: frozenset[str]) -> bool:
+def _contains_version(version: int | None, tags: frozenset[str]) -> bool:
     """Tell whether one of *tags* begins with *version*, whatever representation it is of."""
-    ours = (_OURS.fullmatch(each) for each in tags)
+    ours = (_VERSION_TAG.fullmatch(each) for each in tags)
     return version is not None and str(version) in {each[1] for each in ours if each}
 
 
@@ -81,7 +81,7 @@ class Preconditions:
 
 def parse_preconditions(headers: Headers) -> Preconditions:
     """Return the preconditions in *headers*; raises `BadRequest` for what is no entity tag."""
-    return Preconditions(_tags(headers, "If-Match"), _tags(headers, "If-None-Match"))
+    return Preconditions(_parse_etags(headers, "If-Match"), _parse_etags(headers, "If-None-Match"))
 
 
 def version_of(row: object) -> int | None:
@@ -106,7 +106,7 @@ def precondition_failed(tag: str | None = None) -> PreconditionFailed:
     return PreconditionFailed("The row is not as the request expects it.", headers=headers)
 
 
-def _tags(headers: Headers, name: str) -> ETagList | None:
+def _parse_etags(headers: Headers, name: str) -> ETagList | None:
     if not (lines := headers.getlist(name)):
         return None
     value = ", ".join(lines)

@@ -33,7 +33,7 @@ from brickwork.problems import (
     problem_in,
 )
 
-REFUSED_SCOPE_KEY: Final = "brickwork.refused"
+REJECTION_SCOPE_KEY: Final = "brickwork.refused"
 """The key of the scope for the problem with a request that is refused before its route."""
 
 _Handler = Callable[[Request, Any], Response | Awaitable[Response]]
@@ -65,7 +65,7 @@ class ErrorMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if self._refuses and (problem := scope.pop(REFUSED_SCOPE_KEY, None)):
+        if self._refuses and (problem := scope.pop(REJECTION_SCOPE_KEY, None)):
             await problem_response(problem, scope)(scope, receive, send)
             return
         root_path, is_begun = scope.get("root_path", ""), False
@@ -81,7 +81,7 @@ class ErrorMiddleware:
             problem = problem_in(error)
             if is_begun or not (problem or self._is_ours(scope, root_path)):
                 raise
-            answered = problem or _unexpected(Request(scope), error)
+            answered = problem or _internal_error(Request(scope), error)
             await problem_response(answered, scope)(scope, receive, send)
             if problem is None:
                 raise
@@ -109,33 +109,38 @@ def exception_handlers(own: Mapping[Any, _Handler], ownership: Ownership) -> dic
     }
     found |= {**_DEFAULTS, **own}
     if 500 not in found:  # noqa: PLR2004 — as which Starlette knows it, too
-        found.setdefault(Exception, _server_error)
+        found.setdefault(Exception, _plain_500)
     general = {HTTPException, FastAPIHTTPException, RequestValidationError, Exception}
     return {
-        kind: _divided(handler, ownership) if isinstance(kind, int) or kind in general else handler
+        kind: _limit_to_owner(handler, ownership)
+        if isinstance(kind, int) or kind in general
+        else handler
         for kind, handler in found.items()
     }
 
 
 def _problem_handler(ownership: Ownership) -> _Handler:
     async def handle_problem(request: Request, error: Problem) -> Response:
-        if isinstance(error, ContentTooLarge) and _owner(request.scope, ownership) is Owner.EARLIER:
-            return _too_large()
+        if (
+            isinstance(error, ContentTooLarge)
+            and _route_owner(request.scope, ownership) is Owner.EARLIER
+        ):
+            return _plain_413()
         return await handle_exception(request, error)
 
     return handle_problem
 
 
-def _divided(own: _Handler, ownership: Ownership) -> _Handler:
+def _limit_to_owner(own: _Handler, ownership: Ownership) -> _Handler:
     """Return a handler that calls *own* for errors outside the contract."""
-    is_default = any(own is each for each in (*_DEFAULTS.values(), _server_error))
+    is_default = any(own is each for each in (*_DEFAULTS.values(), _plain_500))
 
     async def handle_divided(request: Request, error: Exception) -> Response:
-        owner = _owner(request.scope, ownership)
+        owner = _route_owner(request.scope, ownership)
         if owner is Owner.RESOURCE or (is_default and owner is Owner.APPLICATION):
             return await handle_exception(request, error)
         if isinstance(problem_in(error.__cause__), ContentTooLarge):
-            return _too_large()
+            return _plain_413()
         is_async = is_async_callable(own)
         answered: Any = own(request, error) if is_async else run_in_threadpool(own, request, error)
         response: Response = await answered
@@ -144,18 +149,18 @@ def _divided(own: _Handler, ownership: Ownership) -> _Handler:
     return handle_divided
 
 
-def _owner(scope: Scope, ownership: Ownership) -> Owner:
+def _route_owner(scope: Scope, ownership: Ownership) -> Owner:
     if isinstance(scope.get("route"), StrictRoute):
         return Owner.RESOURCE
     return ownership.owner(scope, scope.get(ROOT_PATH_SCOPE_KEY, scope.get("root_path", "")))
 
 
-def _too_large() -> Response:
+def _plain_413() -> Response:
     """Return the answer of Starlette to a body beyond `max_body_size`."""
     return PlainTextResponse("Content Too Large", status_code=413)
 
 
-async def _server_error(_: Request, _error: Exception) -> Response:
+async def _plain_500(_: Request, _error: Exception) -> Response:
     """Return the answer of Starlette to an unexpected error."""
     return PlainTextResponse("Internal Server Error", status_code=500)
 
@@ -164,13 +169,13 @@ async def handle_exception(request: Request, error: Exception) -> Response:
     """Return the answer to a request that ended in *error*."""
     if isinstance(error, HTTPException) and error.status_code < 400:  # noqa: PLR2004 — no error
         return Response(status_code=error.status_code, headers=error.headers)
-    problem = _problem(request, error)
+    problem = _problem_from_exception(request, error)
     if isinstance(problem, MethodNotAllowed) and request.method == "OPTIONS":
         return Response(status_code=204, headers=problem.headers)
     return problem_response(problem, request.scope)
 
 
-def _problem(request: Request, error: Exception) -> Problem:
+def _problem_from_exception(request: Request, error: Exception) -> Problem:
     # The cause is what keeps FastAPI from reading a body.
     cause = error.__cause__ if isinstance(error, HTTPException) else None
     if problem := problem_in(error) or problem_in(cause):
@@ -180,17 +185,19 @@ def _problem(request: Request, error: Exception) -> Problem:
             return problem_from_validation_error(request, error)
         case HTTPException(status_code=MethodNotAllowed.status):
             own = dict(error.headers or {})
-            return MethodNotAllowed(error.detail, headers=own | _allow(request, own.get("Allow")))
+            return MethodNotAllowed(
+                error.detail, headers=own | _allow_header(request, own.get("Allow"))
+            )
         case HTTPException():
             headers = dict(error.headers or {})
             return problem_for_status(error.status_code)(str(error.detail), headers=headers)
         case ClientDisconnect():  # nobody will read it
             return problem_for_status(400)("The client went away.")
         case _:
-            return _unexpected(request, error)
+            return _internal_error(request, error)
 
 
-def _unexpected(request: Request, error: Exception) -> Problem:
+def _internal_error(request: Request, error: Exception) -> Problem:
     path = getattr(request.scope.get("route"), "path", "no route")
     note = f"{request.method} {path} failed, request {request_id(request.scope)}"
     if note not in getattr(error, "__notes__", ()):  # Starlette asks once more
@@ -198,7 +205,7 @@ def _unexpected(request: Request, error: Exception) -> Problem:
     return InternalServerError("The service failed, and its log says why.")
 
 
-def _allow(request: Request, known: str | None) -> dict[str, str]:
+def _allow_header(request: Request, known: str | None) -> dict[str, str]:
     """Return the headers that name every method there is for the path: the *known* and others."""
     scope = request.scope
     here: Scope = {
@@ -207,21 +214,25 @@ def _allow(request: Request, known: str | None) -> dict[str, str]:
         "path_params": {},
         "fastapi": {},
     }
-    methods = {"OPTIONS", *re.findall(r"\w+", known or ""), *_methods(request.app.routes, here)}
+    methods = {
+        "OPTIONS",
+        *re.findall(r"\w+", known or ""),
+        *_methods_of_path(request.app.routes, here),
+    }
     if "GET" in methods:
         methods.add("HEAD")
     headers = {"Allow": ", ".join(sorted(methods))}
     return headers | {"Accept-Patch": ", ".join(PATCH_TYPES)} if "PATCH" in methods else headers
 
 
-def _methods(routes: Sequence[BaseRoute], scope: Scope) -> Iterator[str]:
+def _methods_of_path(routes: Sequence[BaseRoute], scope: Scope) -> Iterator[str]:
     """Yield the methods of *routes*, mounted ones included, that have the path of *scope*."""
     path = get_route_path(scope)
     for route in iter_route_contexts(routes):
         if isinstance(route.original_route, Mount | Host):
             match, child = route.matches(scope)
             if match is not Match.NONE:
-                yield from _methods(route.routes, {**scope, **child})
+                yield from _methods_of_path(route.routes, {**scope, **child})
         elif route.methods:
             forms = (
                 {path, toggle_slash(path)}

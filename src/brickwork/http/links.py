@@ -12,12 +12,12 @@ from brickwork.query.lookup import Page, PageLink
 
 def item_path(request: Request, key: object) -> str:
     """Return the path of the row *key* in the collection that *request* was sent to."""
-    return _below(request_path(request.scope), key)
+    return _append_key(request_path(request.scope), key)
 
 
 def row_path(request: Request, key: object) -> str:
     """Return the path of the row *key* that *request* was sent to itself."""
-    return _below(request_path(request.scope).rpartition("/")[0], key)
+    return _append_key(request_path(request.scope).rpartition("/")[0], key)
 
 
 def link_header(request: Request, page: Page[Any]) -> str:
@@ -32,7 +32,7 @@ def link_header(request: Request, page: Page[Any]) -> str:
         "last": page.last,
     }
     return ", ".join(
-        f'<{_at(request, place)}>; rel="{rel}"'
+        f'<{_page_url(request, place)}>; rel="{rel}"'
         for rel, place in places.items()
         if place is not None
     )
@@ -45,7 +45,7 @@ def set_pagination_headers(request: Request, response: Response, page: Page[Any]
         response.headers["X-Total-Count"] = str(page.total)
 
 
-def _at(request: Request, place: PageLink) -> str:
+def _page_url(request: Request, place: PageLink) -> str:
     parameters = request.query_params.multi_items()
     query = [each for each in parameters if each[0] not in {"offset", "cursor"}]
     query += place.items()
@@ -53,5 +53,5 @@ def _at(request: Request, place: PageLink) -> str:
     return f"{path}?{urlencode(query)}" if query else path
 
 
-def _below(path: str, key: object) -> str:
+def _append_key(path: str, key: object) -> str:
     return f"{path.rstrip('/')}/{quote(str(key), safe='')}"

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from brickwork.context import REQUEST_ID
 from brickwork.database.database import Database, running_database
 from brickwork.database.redaction import redact_error
-from brickwork.http.error_handling import REFUSED_SCOPE_KEY
+from brickwork.http.error_handling import REJECTION_SCOPE_KEY
 from brickwork.http.ownership import Ownership
 from brickwork.http.paths import ROOT_PATH_SCOPE_KEY
 from brickwork.http.routing import head_as_get
@@ -31,17 +31,17 @@ from brickwork.query.cursors import CursorCipher, cursor_cipher
 from brickwork.schemas.json_values import NOT_TEXT
 
 _REQUEST_ID: Final = REQUEST_ID.lower().encode()
-_MOUNTED: Final = "app_root_path"
+_MOUNT_SCOPE_KEY: Final = "app_root_path"
 """The key that Starlette adds to the scope of a mounted application, which gets no lifespan."""
 
-_LIMITER: Final = "starlette._body_limit_responder"
+_LIMITER_SCOPE_KEY: Final = "starlette._body_limit_responder"
 """The key under which Starlette finds the limiter that counts the bytes of a body already."""
 
-_UNSIGNED: Final = (
+_MISSING_CURSOR_KEYS: Final = (
     "{count} processes serve the application, and each would sign cursors with a key of its own, "
     "which the others refuse: give all the same keys, install(app, cursor_keys=[…])."
 )
-_SANE: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+_SAFE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 _HOST: Final = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+)(?::[0-9]{0,5})?"
@@ -49,7 +49,7 @@ _HOST: Final = re.compile(
 """A host and a port (RFC 3986, section 3.2); a comma would make a list of it."""
 
 
-_ESCAPES: Final = 1_000
+_MAX_BACKSLASHES: Final = 1_000
 """How many backslashes a cookie may have: Python 3.11.7 needs a second for sixteen thousand."""
 
 
@@ -92,18 +92,18 @@ class RequestLimitsMiddleware:
         if scope["type"] == "lifespan":
             if self.signer.is_alone and not self.development and (count := count_workers()) > 1:
                 await receive()
-                failure = _UNSIGNED.format(count=count)
+                failure = _MISSING_CURSOR_KEYS.format(count=count)
                 await send({"type": "lifespan.startup.failed", "message": failure})
                 return
             send = self._checking(scope, send)
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if not self._is_checked and _MOUNTED in scope:
+        if not self._is_checked and _MOUNT_SCOPE_KEY in scope:
             await self._check(scope)
         headers: dict[bytes, bytes] = dict(scope["headers"])
         given = headers.get(_REQUEST_ID, b"").decode("latin-1")
-        scope[REQUEST_ID] = given if _SANE.fullmatch(given) else str(new_key())
+        scope[REQUEST_ID] = given if _SAFE_REQUEST_ID.fullmatch(given) else str(new_key())
         scope[ROOT_PATH_SCOPE_KEY] = scope.get("root_path", "")
         state = scope.setdefault("state", {})
         if "database" not in state and (database := running_database(scope)):
@@ -111,22 +111,22 @@ class RequestLimitsMiddleware:
         current_limits.set(self.limits)
         cursor_cipher.set(self.signer)
         if "\ufffd" in scope["path"] and "raw_path" in scope:
-            scope["path"] = _text(scope["raw_path"])
+            scope["path"] = _decode_path(scope["raw_path"])
         if scope["method"] == "HEAD" and self._ownership.takes_head(scope):
             scope = head_as_get(scope)
         if problem := self._refusal(scope):
             # The innermost middleware answers, so that the others see the answer; no cookie is
             # left for one of them to read.
             others = [each for each in scope["headers"] if each[0] != b"cookie"]
-            scope.update({REFUSED_SCOPE_KEY: problem, "headers": others})
-        body = _Body(scope, receive, self.limits.body, self._earlier_limit, self._ownership)
+            scope.update({REJECTION_SCOPE_KEY: problem, "headers": others})
+        body = _LimitedBody(scope, receive, self.limits.body, self._earlier_limit, self._ownership)
         await self._carry_out(scope, body, send)
 
-    async def _carry_out(self, scope: Scope, body: "_Body", send: Send) -> None:
+    async def _carry_out(self, scope: Scope, body: "_LimitedBody", send: Send) -> None:
         """Have a request answered; the server logs an error, so that is raised without values."""
-        scope[_LIMITER] = body
+        scope[_LIMITER_SCOPE_KEY] = body
         try:
-            await self.app(scope, body.receive, _stamped(scope, send))
+            await self.app(scope, body.receive, _add_request_id(scope, send))
         except Exception as error:  # noqa: BLE001 — it is raised below, where it has no context
             failure = redact_error(error)
         else:
@@ -154,8 +154,8 @@ class RequestLimitsMiddleware:
         problem = self._excess(scope)
         if problem and self._ownership.is_earlier(scope, scope[ROOT_PATH_SCOPE_KEY]):
             problem = None
-        if any(value.count(b"\\") > _ESCAPES for value in _values(scope, b"cookie")):
-            return HeadersTooLarge(f"A cookie may have {_ESCAPES} backslashes.")
+        if any(value.count(b"\\") > _MAX_BACKSLASHES for value in _header_values(scope, b"cookie")):
+            return HeadersTooLarge(f"A cookie may have {_MAX_BACKSLASHES} backslashes.")
         if not (problem or _has_host(scope)):
             fault = ErrorDetail(code="host", detail="A request has one Host.", header="Host")
             return BadRequest("The Host is missing, or is not one host.", errors=[fault])
@@ -175,7 +175,7 @@ class RequestLimitsMiddleware:
         return None
 
 
-class _Body:
+class _LimitedBody:
     """The body of a request, of which nobody reads more than the limit.
 
     To Starlette it is the limiter that counts already: `include_router(…, max_body_size=…)` then
@@ -217,7 +217,7 @@ class _Body:
             raise ContentTooLarge(f"The body may have {limit} bytes.")
 
 
-def _stamped(scope: Scope, send: Send) -> Send:
+def _add_request_id(scope: Scope, send: Send) -> Send:
     """Return *send*, which then puts the id of the request on the answer."""
 
     async def send_stamped(message: Message) -> None:
@@ -228,18 +228,18 @@ def _stamped(scope: Scope, send: Send) -> Send:
     return send_stamped
 
 
-def _values(scope: Scope, header: bytes) -> Sequence[bytes]:
+def _header_values(scope: Scope, header: bytes) -> Sequence[bytes]:
     return [value for name, value in scope["headers"] if name == header]
 
 
 def _has_host(scope: Scope) -> bool:
     """Tell whether a request names one host, or none where HTTP lets it (RFC 9112, section 3.2)."""
-    hosts = _values(scope, b"host")
+    hosts = _header_values(scope, b"host")
     if not hosts:
         return scope.get("http_version") != "1.1"
     return len(hosts) == 1 and bool(_HOST.fullmatch(hosts[0].strip(b" \t")))
 
 
-def _text(path: bytes) -> str:
+def _decode_path(path: bytes) -> str:
     """Return *path* as text; what is not UTF-8 in it names nothing, and not what U+FFFD names."""
     return NOT_TEXT.sub("\0", unquote_to_bytes(path).decode(errors="surrogateescape"))

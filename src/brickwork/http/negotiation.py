@@ -16,7 +16,7 @@ def preferred_media_type(accept: Iterable[str], offers: Sequence[str]) -> str | 
 
     None is admitted, if none is. Of the ranges that an offer is in, the narrowest counts.
     """
-    ranges = dict(_weighted(each) for line in accept for each in line.split(",") if each.strip())
+    ranges = dict(_parse_range(each) for line in accept for each in line.split(",") if each.strip())
     weights = [_weight(offer, ranges) for offer in offers]
     return offers[weights.index(max(weights))] if max(weights) > 0 else None
 
@@ -28,7 +28,7 @@ def _weight(offer: str, ranges: Mapping[str, float]) -> float:
     return next((ranges[each] for each in (offer, f"{kind}/*", "*/*") if each in ranges), 0)
 
 
-def _weighted(media_range: str) -> tuple[str, float]:
+def _parse_range(media_range: str) -> tuple[str, float]:
     name, *parameters = (part.strip().lower() for part in media_range.split(";"))
     for parameter in parameters:
         if parameter.startswith("q="):

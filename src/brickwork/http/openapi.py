@@ -9,8 +9,8 @@ from brickwork.http.negotiation import MERGE_PATCH, NDJSON
 from brickwork.http.problem_response import MEDIA_TYPE
 from brickwork.problems import problem_for_status
 
-_NAME: Final = "ProblemDetails"
-_FAULT: Final[dict[str, Any]] = {
+_PROBLEM_NAME: Final = "ProblemDetails"
+_ERROR_DETAIL: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["code", "detail"],
     "properties": {
@@ -36,7 +36,7 @@ _FAULT: Final[dict[str, Any]] = {
     },
 }
 _PROBLEM: Final[dict[str, Any]] = {
-    "title": _NAME,
+    "title": _PROBLEM_NAME,
     "description": "Why a request was not carried out (RFC 9457).",
     "type": "object",
     "required": ["type", "title", "status", "detail", "instance"],
@@ -46,15 +46,15 @@ _PROBLEM: Final[dict[str, Any]] = {
         "status": {"type": "integer", "minimum": 400, "maximum": 599},
         "detail": {"type": "string"},
         "instance": {"type": "string", "description": "The id of the request."},
-        "errors": {"type": "array", "items": _FAULT},
+        "errors": {"type": "array", "items": _ERROR_DETAIL},
     },
 }
 
 
-SCHEMAS: Final[Mapping[str, Any]] = {_NAME: _PROBLEM}
+SCHEMAS: Final[Mapping[str, Any]] = {_PROBLEM_NAME: _PROBLEM}
 """The schemas that responses refer to, by their names."""
 
-_TAGS: Final[dict[str, Any]] = {"type": "string", "pattern": r'^(\*|"[!#-~]*")$'}
+_ETAG_LIST: Final[dict[str, Any]] = {"type": "string", "pattern": r'^(\*|"[!#-~]*")$'}
 _HEADERS: Final[dict[str, Any]] = {
     "Idempotency-Key": {
         "description": "Names this request: sent again with it, it is not carried out again.",
@@ -62,11 +62,11 @@ _HEADERS: Final[dict[str, Any]] = {
     },
     "If-Match": {
         "description": "The row must be of one of these versions (RFC 9110).",
-        "schema": _TAGS,
+        "schema": _ETAG_LIST,
     },
     "If-None-Match": {
         "description": "The row must be of none of these versions (RFC 9110).",
-        "schema": _TAGS,
+        "schema": _ETAG_LIST,
     },
 }
 
@@ -119,7 +119,7 @@ RESPONSE_HEADERS: Final[Mapping[str, Any]] = {
 }
 """The headers of responses, by their names."""
 
-_OF_FAILURES: Final[Mapping[int, Iterable[str]]] = {
+_PROBLEM_HEADERS: Final[Mapping[int, Iterable[str]]] = {
     401: ["WWW-Authenticate"],
     409: ["Retry-After"],
     412: ["ETag"],
@@ -141,7 +141,7 @@ def response_headers(*names: str) -> dict[str, Any]:
 
 def problem_responses(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of an operation that may fail with *statuses*."""
-    schema = {"$ref": f"#/components/schemas/{_NAME}"}
+    schema = {"$ref": f"#/components/schemas/{_PROBLEM_NAME}"}
     return {
         status: {
             "description": problem_for_status(status).title,
@@ -154,7 +154,7 @@ def problem_responses(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]
 def problem_response_schema(status: int) -> tuple[str, dict[str, Any]]:
     """Return the name and the content of the component for responses with *status*."""
     name = re.sub(r"\W", "", problem_for_status(status).__name__)
-    names = (REQUEST_ID, *_OF_FAILURES.get(status, ()))
+    names = (REQUEST_ID, *_PROBLEM_HEADERS.get(status, ()))
     return name, problem_responses([status])[status] | response_headers(*names)
 
 

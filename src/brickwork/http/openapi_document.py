@@ -23,14 +23,14 @@ from brickwork.http.openapi import (
 from brickwork.http.routing import StrictRoute
 from brickwork.http.statuses import raised_statuses
 from brickwork.limits import Limits, current_limits
-from brickwork.query.list_query import WRITTEN_DEFAULT
+from brickwork.query.list_query import QUERY_DEFAULT
 from brickwork.schemas.strict_json import is_array, is_object
 from brickwork.schemas.strictness import INT64, TEXT_PATTERN
 
-_OF_FASTAPI: Final = ("HTTPValidationError", "ValidationError")
-_ERROR: Final = 400
-_ALWAYS: Final = {400, 414, 422, 431, 500}
-_OF_A_BODY: Final = {413, 415}
+_FASTAPI_SCHEMAS: Final = ("HTTPValidationError", "ValidationError")
+_FIRST_ERROR: Final = 400
+_COMMON_STATUSES: Final = {400, 414, 422, 431, 500}
+_BODY_STATUSES: Final = {413, 415}
 
 Document = dict[str, Any]
 
@@ -51,32 +51,34 @@ def install_openapi(app: FastAPI, limits: Limits, keeps: Callable[[RouteContext]
         finally:
             current_limits.reset(token)
         if known is None or known[0] is not document:
-            known = document, _completed(document, app, keeps)
+            known = document, _complete_document(document, app, keeps)
         return known[1]
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _completed(document: Document, app: FastAPI, keeps: Callable[[RouteContext], bool]) -> Document:
-    completed: Document = _exact(document)
+def _complete_document(
+    document: Document, app: FastAPI, keeps: Callable[[RouteContext], bool]
+) -> Document:
+    completed: Document = _make_exact(document)
     failures: Document = {}
     for (path, method), route in _operations(app).items():
         if not isinstance(route.original_route, StrictRoute):  # which alone keeps to the bounds
             completed["paths"][path][method] = deepcopy(document["paths"][path][method])
         if keeps(route):
             operation = completed["paths"][path][method]
-            _complete(operation, route)
-            failures |= _shared(operation["responses"])
+            _complete_operation(operation, route)
+            failures |= _extract_responses(operation["responses"])
     components: Document = completed.setdefault("components", {})
     schemas: Document = components.setdefault("schemas", {})
     schemas |= SCHEMAS
     components |= {"responses": dict(sorted(failures.items())), "headers": {**RESPONSE_HEADERS}}
-    for kind, names in {"schemas": _OF_FASTAPI, "headers": RESPONSE_HEADERS}.items():
+    for kind, names in {"schemas": _FASTAPI_SCHEMAS, "headers": RESPONSE_HEADERS}.items():
         _remove_unused(completed, kind, names)
     for kind in ("responses", "headers"):
         if not components[kind]:
             del components[kind]
-    _exemplify(schemas)
+    _add_examples(schemas)
     return completed
 
 
@@ -90,23 +92,23 @@ def _operations(app: FastAPI) -> dict[tuple[str, str], RouteContext]:
     }
 
 
-def _complete(operation: Document, route: RouteContext) -> None:
+def _complete_operation(operation: Document, route: RouteContext) -> None:
     """Add what *operation* may answer, and have each error be a problem."""
     responses: Document = operation["responses"]
     if _HTTP_VALIDATION_ERROR in json.dumps(responses.get("422")):
         del responses["422"]
-    for status in _statuses(operation, route):
+    for status in _error_statuses(operation, route):
         responses.setdefault(str(status), {"description": phrases.get(status, "Error")})
     every = response_headers(REQUEST_ID)["headers"]
     for name, response in responses.items():
         if "$ref" in response:  # another route has the same path and method
             continue
         status = int(name) if name.isdecimal() else 0
-        if status >= _ERROR and "content" not in response:
+        if status >= _FIRST_ERROR and "content" not in response:
             (problem,) = problem_responses([status]).values()
             is_usual = response["description"] == phrases.get(status, "Error")
             responses[name] = problem if is_usual else problem | response
-        elif status < _ERROR:
+        elif status < _FIRST_ERROR:
             response["headers"] = every | response.get("headers", {})
     operation["responses"] = dict(sorted(responses.items()))
 
@@ -114,19 +116,19 @@ def _complete(operation: Document, route: RouteContext) -> None:
 _HTTP_VALIDATION_ERROR: Final = json.dumps("#/components/schemas/HTTPValidationError")
 
 
-def _statuses(operation: Document, route: RouteContext) -> set[int]:
+def _error_statuses(operation: Document, route: RouteContext) -> set[int]:
     """Return the statuses of errors that *operation* may have, of those that are known."""
-    calls = [*_calls(route.dependant)]
+    calls = [*_dependency_calls(route.dependant)]
     found = {status for each in calls for status in raised_statuses(each)}
     if operation.get("security"):
         found |= {401, 403}
     if not isinstance(route.original_route, StrictRoute):
         return found | {422} if "parameters" in operation or "requestBody" in operation else found
-    found |= _ALWAYS
+    found |= _COMMON_STATUSES
     if route.response_model:
         found.add(406)
     if "requestBody" in operation:
-        found |= _OF_A_BODY
+        found |= _BODY_STATUSES
     if "{" in str(route.path_format):
         found.add(404)
     if get_db in calls:
@@ -134,14 +136,14 @@ def _statuses(operation: Document, route: RouteContext) -> set[int]:
     return found
 
 
-def _calls(dependant: Dependant) -> Iterator[object]:
+def _dependency_calls(dependant: Dependant) -> Iterator[object]:
     """Yield what *dependant* depends on, directly or indirectly."""
     for each in dependant.dependencies:
         yield each.call
-        yield from _calls(each)
+        yield from _dependency_calls(each)
 
 
-def _shared(responses: Document) -> Document:
+def _extract_responses(responses: Document) -> Document:
     """Put references into *responses*, and return the components that they refer to by name."""
     shared: Document = {}
     for status, response in responses.items():
@@ -160,7 +162,7 @@ def _remove_unused(document: Document, kind: str, names: Iterable[str]) -> None:
             components.pop(name, None)
 
 
-_OBJECT: Final[Mapping[str, Any]] = {
+_FREE_JSON: Final[Mapping[str, Any]] = {
     "type": "object",
     "description": "Any JSON object, nested to a depth, without null characters.",
     "propertyNames": {"pattern": TEXT_PATTERN},
@@ -169,27 +171,27 @@ _OBJECT: Final[Mapping[str, Any]] = {
 """Free JSON. It says nothing of what is inside: client generators fail on recursive schemas."""
 
 
-def _exact(document: Any) -> Any:
+def _make_exact(document: Any) -> Any:
     """Return *document* with what a schema of Pydantic's and FastAPI's does not say.
 
     The bounds of integers are integers, which FastAPI makes floats, and free JSON is what a guard
     lets through.
     """
     if is_array(document):
-        return [_exact(each) for each in document]
+        return [_make_exact(each) for each in document]
     if not is_object(document):
         return document
-    exact = {name: _exact(value) for name, value in document.items()}
+    exact = {name: _make_exact(value) for name, value in document.items()}
     if exact.get("patternProperties") == {TEXT_PATTERN: {}}:
         del exact["patternProperties"]
-        exact = {**_OBJECT, **exact}
+        exact = {**_FREE_JSON, **exact}
     if NDJSON in exact:
         listed: Any = exact[JSON]
         exact[NDJSON] = {"schema": listed["schema"]["items"]}
     if MERGE_PATCH in exact:
         exact[MERGE_PATCH] = exact[JSON]
     if exact.get("in") == "query" and is_object(schema := exact.get("schema")):
-        exact |= _parameter(schema)
+        exact |= _rewrite_parameter(schema)
     if exact.get("type") == "integer":
         for name, limit in zip(("minimum", "maximum"), INT64, strict=True):
             if isinstance(bound := exact.get(name), float):
@@ -197,17 +199,17 @@ def _exact(document: Any) -> Any:
     return exact
 
 
-def _exemplify(schema: object) -> None:
+def _add_examples(schema: object) -> None:
     """Add an example to each text in *schema* that has neither an example nor a default.
 
     Swagger UI would make one from the pattern of a text: random characters.
     """
     if is_array(schema):
         for each in schema:
-            _exemplify(each)
+            _add_examples(each)
     elif is_object(schema) and not is_array(schema.get("examples")):
         for each in schema.values():
-            _exemplify(each)
+            _add_examples(each)
         kind, pattern = schema.get("type"), schema.get("pattern")
         if kind == "string" and pattern == TEXT_PATTERN and "default" not in schema:
             shortest: Any = schema.get("minLength", 0)
@@ -215,7 +217,7 @@ def _exemplify(schema: object) -> None:
             schema["examples"] = ["string".ljust(shortest, "g")[:longest]]
 
 
-def _parameter(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _rewrite_parameter(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return *schema*, of a query parameter, without the null that no query can send.
 
     How several values are written is said of the parameter, and not in its schema.
@@ -226,14 +228,14 @@ def _parameter(schema: Mapping[str, Any]) -> dict[str, Any]:
         schema = rest | others[0]
     style = {name: schema[name] for name in ("style", "explode") if name in schema}
     plain = {k: v for k, v in schema.items() if k not in style and (k, v) != ("default", None)}
-    if written := plain.pop(WRITTEN_DEFAULT, None):
+    if written := plain.pop(QUERY_DEFAULT, None):
         plain["default"] = written
     if is_object(items := plain.get("items")):
-        plain["items"] = _bounded(items)
-    return {"schema": _bounded(plain), **style}
+        plain["items"] = _add_bounds(items)
+    return {"schema": _add_bounds(plain), **style}
 
 
-def _bounded(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _add_bounds(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return *schema* with what every text and every integer must be, if it is of one."""
     match schema.get("type"):
         case "string" if not schema.keys() & {"enum", "const", "format"}:

@@ -15,7 +15,7 @@ A mount changes `root_path` for everything below it, and that includes a mount o
 
 def root_path(scope: Scope) -> str:
     """Return the path of the application, which each of its own paths follows; "" for no path."""
-    return _quoted(_root(_own_root(scope)))
+    return _quote_path(_normalize_root(_application_root(scope)))
 
 
 def request_path(scope: Scope) -> str:
@@ -24,20 +24,20 @@ def request_path(scope: Scope) -> str:
     A proxy may have stripped the root path from the path that the server saw, or have left it.
     """
     path = get_route_path(scope).rstrip("/") or "/"
-    return _quoted(_root(scope.get("root_path", "")) + path)
+    return _quote_path(_normalize_root(scope.get("root_path", "")) + path)
 
 
-def _own_root(scope: Scope) -> str:
+def _application_root(scope: Scope) -> str:
     root: str = scope.get(ROOT_PATH_SCOPE_KEY, scope.get("root_path", ""))
     return root
 
 
-def _root(path: str) -> str:
+def _normalize_root(path: str) -> str:
     inner = path.strip("/")
     return f"/{inner}" if inner else ""
 
 
-def _quoted(path: str) -> str:
+def _quote_path(path: str) -> str:
     """Return *path* as a reference: two slashes would begin the name of a host (RFC 3986, 4.2)."""
     quoted = quote(path)
     return f"/.{quoted}" if quoted.startswith("//") else quoted

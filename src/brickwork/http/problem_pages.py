@@ -41,12 +41,12 @@ code {{ font-size: .95em }} dt {{ font-weight: 600; margin-top: 1rem }} dd {{ ma
 @router.get("")
 async def list_problems(request: Request) -> HTMLResponse:
     """Show every problem there is."""
-    path = _path(request)
+    path = _pages_path(request)
     rows = [
         f'<li><a href="{path}/{each.code}">{escape(each.title)}</a> ({each.status:d})</li>'
         for each in sorted(problem_types(), key=lambda each: (each.status, each.code))
     ]
-    return _page("Problems", f"<ul>{''.join(rows)}</ul>")
+    return _render_page("Problems", f"<ul>{''.join(rows)}</ul>")
 
 
 @router.get("/{code}")
@@ -55,11 +55,11 @@ async def show_problem(request: Request, code: str) -> HTMLResponse:
     known = (*problem_types(), *(problem_for_status(status) for status in range(400, 600)))
     for each in known:
         if each.code == code:
-            return _page(each.title, _described(each, _path(request)))
+            return _render_page(each.title, _render_problem(each, _pages_path(request)))
     raise NotFound("There is no such problem.")
 
 
-def _described(problem: type[Problem], path: str) -> str:
+def _render_problem(problem: type[Problem], path: str) -> str:
     retry = "Yes, later." if problem.retry else "No: it would have the same answer."
     rows = {
         "Status": f"{problem.status:d}",
@@ -72,10 +72,10 @@ def _described(problem: type[Problem], path: str) -> str:
     return f'<dl>{"".join(terms)}</dl><p><a href="{path}">All problems</a></p>'
 
 
-def _path(request: Request) -> str:
+def _pages_path(request: Request) -> str:
     """Return the path of the list of problems, behind the prefix of a proxy or a mount."""
     return root_path(request.scope) + router.prefix
 
 
-def _page(title: str, content: str) -> HTMLResponse:
+def _render_page(title: str, content: str) -> HTMLResponse:
     return HTMLResponse(_PAGE.format(title=escape(title), content=content))

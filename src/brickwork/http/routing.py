@@ -34,9 +34,9 @@ from brickwork.http.body import (
     UNREADABLE_SCOPE_KEY,
     BodyField,
     RequestBody,
-    is_whole_body,
     received_body,
     validate_after_dependencies,
+    whole_body_field,
     with_prepared_body,
 )
 from brickwork.http.negotiation import JSON, MERGE_PATCH, NDJSON, is_utf8_type, preferred_media_type
@@ -56,7 +56,7 @@ PATCH_TYPES: Final = [MERGE_PATCH, JSON]
 """What a PATCH may bring."""
 
 
-class _Key(Convertor[str]):
+class _RowKeyConvertor(Convertor[str]):
     """The key of a row in a path: any segment but that of the routes for many rows."""
 
     regex = f"(?!{BATCH}$|{BATCH}/)[^/]+"
@@ -70,7 +70,7 @@ class _Key(Convertor[str]):
         return value
 
 
-register_url_convertor("key", _Key())
+register_url_convertor("key", _RowKeyConvertor())
 
 
 installed_apps: Final = WeakSet[object]()
@@ -134,7 +134,7 @@ class StrictRoute(APIRoute):
 
     @override
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        known: _Included | None = None
+        known: _BoundRoute | None = None
 
         async def negotiate_and_handle(request: Request) -> Response:
             nonlocal known
@@ -142,21 +142,21 @@ class StrictRoute(APIRoute):
             kind = preferred_media_type(accept, self._offers)
             if self.response_model and not kind:
                 raise NotAcceptable("The answer is JSON, and the Accept header admits none.")
-            known = known or _Included(self, _as_included(request))
+            known = known or _BoundRoute(self, _effective_route(request))
             if known.reads_json:
                 request = JSONRequest(request.scope, request.receive, known.whole)
             if known.fast and (response := await known.fast(request)):
                 return response
             if isinstance(request, JSONRequest):
                 await request.read()
-            _handled.set((request, known))
+            _current_request.set((request, known))
             if request.method != "GET":  # of those that change rows
                 request.scope[ISOLATION_SCOPE_KEY] = known.isolation_level
             elif kind == NDJSON:  # of all rows, as they were at one instant
                 request.scope[ISOLATION_SCOPE_KEY] = strictest_isolation(
                     [known.isolation_level, SNAPSHOT_LEVEL]
                 )
-            return await _carried_out(request, known.handler(request))
+            return await _run_with_retries(request, known.handler(request))
 
         return negotiate_and_handle
 
@@ -173,30 +173,32 @@ class StrictRoute(APIRoute):
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-async def _carried_out(request: Request, handle: _Handler) -> Response:
+async def _run_with_retries(request: Request, handle: _Handler) -> Response:
     """Return the answer of *handle*, perhaps that of another attempt: none was sent before."""
     database = getattr(request.state, "database", None)
 
     async def attempt() -> Response:
-        with _knowing(request.scope):  # which another attempt does not
-            return await _attempt(request, handle)
+        with _reuse_dependencies(request.scope):  # which another attempt does not
+            return await _run_once(request, handle)
 
     return await with_retries(
         attempt,
         database if isinstance(database, Database) else None,
-        may_retry=lambda: not _is_spent(request),
+        may_retry=lambda: not _is_body_consumed(request),
     )
 
 
-async def _attempt(request: Request, handle: _Handler) -> Response:
+async def _run_once(request: Request, handle: _Handler) -> Response:
     """Carry out a request, with a transaction of its own that ends before its answer is sent."""
     request.scope.pop(FINISH_SCOPE_KEY, None)
     request.scope.pop(STREAM_SCOPE_KEY, None)
-    outer = request.scope.get(_STACK)
+    outer = request.scope.get(_BEFORE_RESPONSE_STACK)
     try:
         async with AsyncExitStack() as transaction:
             await transaction.enter_async_context(translate_errors(request.scope))
-            request.scope[_STACK] = await transaction.enter_async_context(AsyncExitStack())
+            request.scope[_BEFORE_RESPONSE_STACK] = await transaction.enter_async_context(
+                AsyncExitStack()
+            )
             await transaction.enter_async_context(commit_adopted(request.scope))
             response = await handle(request)
             if finish := request.scope.get(FINISH_SCOPE_KEY):
@@ -204,7 +206,7 @@ async def _attempt(request: Request, handle: _Handler) -> Response:
             if stream := request.scope.get(STREAM_SCOPE_KEY):
                 stream(rest := transaction.pop_all())
                 # FastAPI ends this other stack after the answer, whatever happens.
-                request.scope[_AFTER].push_async_exit(rest)
+                request.scope[_AFTER_RESPONSE_STACK].push_async_exit(rest)
     except RequestValidationError as error:
         if error.body is None and isinstance(request, JSONRequest):
             error.body = (await request.read()).known()
@@ -212,10 +214,10 @@ async def _attempt(request: Request, handle: _Handler) -> Response:
     else:
         return response
     finally:
-        request.scope[_STACK] = outer
+        request.scope[_BEFORE_RESPONSE_STACK] = outer
 
 
-def _is_spent(request: Request) -> bool:
+def _is_body_consumed(request: Request) -> bool:
     """Tell whether the body was read and not kept, as a form or a stream is."""
     return getattr(request, "_stream_consumed", False) and not hasattr(request, "_body")
 
@@ -225,9 +227,9 @@ SOLVED_SCOPE_KEY: Final = "brickwork.solved"
 
 _Value = Callable[[], Awaitable[object]]
 
-_NONE: Final[Mapping[Callable[..., Any], _Value]] = {}
+_NO_VALUES: Final[Mapping[Callable[..., Any], _Value]] = {}
 
-_known: Final = ContextVar("brickwork.known", default=_NONE)
+_resolved_values: Final = ContextVar("brickwork.known", default=_NO_VALUES)
 
 
 class _Overrides:
@@ -239,7 +241,7 @@ class _Overrides:
     @property
     def dependency_overrides(self) -> Mapping[Callable[..., Any], Callable[..., Any]]:
         """The function to call in the place of another, for the request that is answered now."""
-        if known := _known.get():
+        if known := _resolved_values.get():
             return known
         overrides: Mapping[Callable[..., Any], Callable[..., Any]] = getattr(
             self._provider, "dependency_overrides", {}
@@ -248,25 +250,31 @@ class _Overrides:
 
 
 @contextmanager
-def _knowing(scope: Scope) -> Generator[None]:
+def _reuse_dependencies(scope: Scope) -> Generator[None]:
     """Have FastAPI call no dependency again that was called for the request of *scope*."""
     solved = scope.pop(SOLVED_SCOPE_KEY, {})
-    token = _known.set({call: _returning(value) for (call, *_), value in solved.items()})
+    token = _resolved_values.set(
+        {call: _constant_dependency(value) for (call, *_), value in solved.items()}
+    )
     try:
         yield
     finally:
-        _known.reset(token)
+        _resolved_values.reset(token)
 
 
-def _returning(value: object) -> _Value:
+def _constant_dependency(value: object) -> _Value:
     async def answer() -> object:
         return value
 
     return answer
 
 
-_STACK: Final = "fastapi_function_astack"  # where FastAPI looks for what ends before the answer
-_AFTER: Final = "fastapi_inner_astack"  # where FastAPI looks for what ends after the answer
+_BEFORE_RESPONSE_STACK: Final = (
+    "fastapi_function_astack"  # where FastAPI looks for what ends before the answer
+)
+_AFTER_RESPONSE_STACK: Final = (
+    "fastapi_inner_astack"  # where FastAPI looks for what ends after the answer
+)
 
 FINISH_SCOPE_KEY: Final = "brickwork.finish"
 """Where in a request's scope stands what is to be done with its answer before the commit."""
@@ -276,7 +284,7 @@ STREAM_SCOPE_KEY: Final = "brickwork.stream"
 """Where in a request's scope stands what takes its transaction, to end it with the answer."""
 
 
-class _Included:
+class _BoundRoute:
     """A route with what the routers that include it add, which is the same for each request."""
 
     def __init__(self, own: StrictRoute, route: APIRoute) -> None:
@@ -292,7 +300,7 @@ class _Included:
         self.whole: BodyField | None = None
         if self.reads_json:
             dependant, changes = validate_after_dependencies(dependant), {"body_field": None}
-            self.whole = is_whole_body(dependant)
+            self.whole = whole_body_field(dependant)
         if self.whole:
             dependant = with_prepared_body(dependant, self.whole)
         self._handle = own.handler(route, dependant, **changes)
@@ -327,17 +335,17 @@ def _fast_path(route: APIRoute) -> FastPath | None:
 
 def route_isolation(dependant: Dependant) -> IsolationLevel | None:
     """Return how far the resources among the dependencies want to be kept apart from others."""
-    return strictest_isolation(_isolations(dependant))
+    return strictest_isolation(_isolation_levels(dependant))
 
 
-def _isolations(dependant: Dependant) -> Iterator[IsolationLevel | None]:
+def _isolation_levels(dependant: Dependant) -> Iterator[IsolationLevel | None]:
     """Yield how far the resources among the dependencies want to be kept apart from others."""
     for each in dependant.dependencies:
         yield getattr(each.call, "isolation_level", None)
-        yield from _isolations(each)
+        yield from _isolation_levels(each)
 
 
-def _as_included(request: Request) -> APIRoute:
+def _effective_route(request: Request) -> APIRoute:
     """Return the route with what the routers that include it add; FastAPI keeps it in the scope."""
     route: APIRoute = (
         request.scope.get("fastapi", {}).get("effective_route_context") or request.scope["route"]
@@ -386,7 +394,7 @@ class JSONRequest(Request):
         if self._document is None:
             self._document = body = RequestBody(self.scope)
             try:
-                body.raw = await _read(self)
+                body.raw = await _read_body(self)
             except Exception as error:
                 if (problem := problem_in(error)) is None:
                     raise
@@ -412,21 +420,21 @@ class JSONRequest(Request):
         return None if errors else value
 
 
-_handled: Final = ContextVar[tuple[Request, _Included]]("brickwork.request")
+_current_request: Final = ContextVar[tuple[Request, _BoundRoute]]("brickwork.request")
 
 
 def current_scope() -> Scope:
     """Return the scope of the request that a `StrictRoute` answers now."""
-    return _handled.get()[0].scope
+    return _current_request.get()[0].scope
 
 
-def _check(_: object) -> None:
+def _validate_request(_: object) -> None:
     """Raise what is wrong with the request as a whole; FastAPI adds it to the other faults.
 
     It looks as if the value of one more parameter were wrong, since that is the one thing which
     keeps FastAPI from calling the endpoint and yet lets it solve every dependency before.
     """
-    request, known = _handled.get()
+    request, known = _current_request.get()
     if UNREADABLE_SCOPE_KEY in request.scope:
         raise PydanticCustomError("unreadable", "The body cannot be read.")
     if request.query_params and (
@@ -435,16 +443,18 @@ def _check(_: object) -> None:
         raise ValidationError.from_exception_data("query", faults)
 
 
-_WHOLE: Final = Query(alias=REQUEST_PARAM, include_in_schema=False, validate_default=True)
+_REQUEST_QUERY: Final = Query(alias=REQUEST_PARAM, include_in_schema=False, validate_default=True)
 
 
-async def request_check(_: Annotated[None, _WHOLE, BeforeValidator(_check)] = None) -> None:
+async def request_check(
+    _: Annotated[None, _REQUEST_QUERY, BeforeValidator(_validate_request)] = None,
+) -> None:
     """Depend on the request as a whole."""
 
 
-async def _read(request: Request) -> bytes:
+async def _read_body(request: Request) -> bytes:
     """Return the body of *request*; raises the `Problem` with its type or its length."""
-    refusal = _type_refusal(request)
+    refusal = _media_type_problem(request)
     if refusal and "content-type" in request.headers:
         raise refusal
     body = await request.body()
@@ -455,7 +465,7 @@ async def _read(request: Request) -> bytes:
     return body
 
 
-def _type_refusal(request: Request) -> Problem | None:
+def _media_type_problem(request: Request) -> Problem | None:
     header, types = ("Accept", [JSON])
     if request.method == "PATCH":
         header, types = ("Accept-Patch", PATCH_TYPES)

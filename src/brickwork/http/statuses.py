@@ -27,7 +27,7 @@ def raised_statuses(call: object) -> set[int]:
         names, constants = {*_names(function.__code__)}, {*_constants(function.__code__)}
         raised = [function.__globals__.get(name) for name in names]
         found |= {int(each.status) for each in raised if _is_problem(each)}
-        if "HTTPException" in names or any(_is_http(each) for each in raised):
+        if "HTTPException" in names or any(_is_http_exception(each) for each in raised):
             found |= {int(match[1]) for name in names if (match := _CONSTANT.match(name))}
             found |= constants & _ERRORS
     return found
@@ -37,7 +37,7 @@ def _is_problem(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, Problem) and hasattr(value, "status")
 
 
-def _is_http(value: object) -> bool:
+def _is_http_exception(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, HTTPException)
 
 
@@ -57,16 +57,18 @@ def _function(value: object) -> object:
     return getattr(value, "__func__", value)
 
 
-def _codes(code: CodeType) -> Iterator[CodeType]:
+def _code_objects(code: CodeType) -> Iterator[CodeType]:
     yield code
     for each in code.co_consts:
         if isinstance(each, CodeType):
-            yield from _codes(each)
+            yield from _code_objects(each)
 
 
 def _names(code: CodeType) -> Iterator[str]:
-    return (name for each in _codes(code) for name in each.co_names)
+    return (name for each in _code_objects(code) for name in each.co_names)
 
 
 def _constants(code: CodeType) -> Iterator[int]:
-    return (value for each in _codes(code) for value in each.co_consts if isinstance(value, int))
+    return (
+        value for each in _code_objects(code) for value in each.co_consts if isinstance(value, int)
+    )

@@ -79,8 +79,8 @@ def problem_from_validation_error(request: Request, error: RequestValidationErro
         return NotFound("Not found")
     if any(each["loc"] == ("body",) and each["type"] == "missing" for each in errors):
         return BadRequest("The body is empty: send a JSON document.")
-    shown = _shown(request)
-    faults = dict.fromkeys(_fault(each, error.body, shown) for each in errors[:MAX_ERRORS])
+    shown = _response_fields(request)
+    faults = dict.fromkeys(_error_detail(each, error.body, shown) for each in errors[:MAX_ERRORS])
     return UnprocessableContent("The request has values that cannot be accepted.", errors=[*faults])
 
 
@@ -93,10 +93,10 @@ def error_details(
     """
     errors = error.errors(include_url=False)[:MAX_ERRORS]
     placed = [{**each, "loc": ("body", *each["loc"])} for each in errors]
-    return [*dict.fromkeys(_fault(each, document, shown) for each in placed)]
+    return [*dict.fromkeys(_error_detail(each, document, shown) for each in placed)]
 
 
-def _shown(request: Request) -> Container[str]:
+def _response_fields(request: Request) -> Container[str]:
     """Return the fields that answers of this route have: one that is not written is read-only."""
     model = getattr(request.scope.get("route"), "response_model", None)
     for each in (model, *get_args(model)):
@@ -105,13 +105,13 @@ def _shown(request: Request) -> Container[str]:
     return ()
 
 
-def _fault(error: Mapping[str, Any], body: object, shown: Container[str]) -> ErrorDetail:
+def _error_detail(error: Mapping[str, Any], body: object, shown: Container[str]) -> ErrorDetail:
     place, *path = error["loc"]
-    code = _code(error, path, shown)
+    code = _error_code(error, path, shown)
     detail = _DETAILS.get(code) or str(error["msg"])
     bounds = {} if code == "not_nullable" else _bounds(error)
     if place == "body":
-        where = pointer(*_inside(body, path, code))
+        where = pointer(*_pointer_tokens(body, path, code))
         return ErrorDetail(code=code, detail=detail, pointer=where, **bounds)
     names = path[1:] if path[:1] == [REQUEST_PARAM] else path
     name = str(names[0])[:MAX_NAME_LENGTH] if names else None
@@ -124,12 +124,12 @@ def _bounds(error: Mapping[str, Any]) -> dict[str, Any]:
     """Return the members of a fault that say how the value is bounded."""
     context: Mapping[str, Any] = error.get("ctx", {})
     bounds = {_BOUNDS[name]: value for name, value in context.items() if name in _BOUNDS}
-    if allowed := _allowed(context.get(_ALLOWED.get(error["type"], ""))):
+    if allowed := _parse_allowed(context.get(_ALLOWED.get(error["type"], ""))):
         bounds["allowed"] = allowed
     return bounds
 
 
-def _allowed(text: object) -> tuple[Any, ...]:
+def _parse_allowed(text: object) -> tuple[Any, ...]:
     """Return the values that *text* lists in Python's notation; none if there are others."""
     try:
         return tuple(literal_eval(each) for each in _VALUE.findall(str(text or "")) if each)
@@ -137,7 +137,7 @@ def _allowed(text: object) -> tuple[Any, ...]:
         return ()
 
 
-def _code(error: Mapping[str, Any], path: Sequence[str | int], shown: Container[str]) -> str:
+def _error_code(error: Mapping[str, Any], path: Sequence[str | int], shown: Container[str]) -> str:
     code = _CODES.get(error["type"]) or str(error["type"])
     if code == "unknown_field":
         return "read_only" if str(path[-1]) in shown else code
@@ -146,7 +146,7 @@ def _code(error: Mapping[str, Any], path: Sequence[str | int], shown: Container[
     return "not_nullable" if null else code
 
 
-def _inside(body: object, path: Sequence[str | int], code: str) -> Iterator[str | int]:
+def _pointer_tokens(body: object, path: Sequence[str | int], code: str) -> Iterator[str | int]:
     """Yield the tokens of *path* that lead into *body*; others name a branch of a union."""
     size = 0
     for position, token in enumerate(path, start=1):

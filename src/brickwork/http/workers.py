@@ -30,7 +30,7 @@ def count_workers() -> int:
     if settings is not None:
         reloads = getattr(settings, "reload", False) or getattr(settings, "use_reloader", False)
         return 1 if reloads else int(getattr(settings, "workers", 1))
-    return _of_command(sys.argv)
+    return _count_in_command(sys.argv)
 
 
 def _settings() -> Iterator[object]:
@@ -41,7 +41,7 @@ def _settings() -> Iterator[object]:
             yield value
 
 
-def _of_command(command: Sequence[str]) -> int:
+def _count_in_command(command: Sequence[str]) -> int:
     """Return the number of workers that a *command* starts."""
     program = PurePath(command[0])
     name = program.parent.name if program.stem == "__main__" else program.stem
@@ -49,9 +49,9 @@ def _of_command(command: Sequence[str]) -> int:
         return 1
     for option, value in zip(command[1:], [*command[2:], ""], strict=True):
         if found := _OPTION.fullmatch(option):
-            return _number(found[1] or value)
-    return _number(os.environ.get(_SERVERS[name], ""))
+            return _parse_count(found[1] or value)
+    return _parse_count(os.environ.get(_SERVERS[name], ""))
 
 
-def _number(text: str) -> int:
+def _parse_count(text: str) -> int:
     return int(text) if text.isdecimal() else 1

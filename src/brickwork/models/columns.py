@@ -100,7 +100,7 @@ _ENUMS: Final = {Enum, postgresql.ENUM}
 _DOCUMENTS: Final = {JSON, postgresql.JSON, postgresql.JSONB, sqlite.JSON}
 _LISTS: Final = {ARRAY, postgresql.ARRAY}
 
-_OWN: Final = "or a TypeDecorator with a python_type"
+_OWN_TYPE: Final = "or a TypeDecorator with a python_type"
 
 _REMEDIES: Final[Mapping[type[TypeEngine[Any]], str]] = {
     **dict.fromkeys((CHAR, NCHAR), "PostgreSQL fills it up with spaces. Use String."),
@@ -111,22 +111,22 @@ _REMEDIES: Final[Mapping[type[TypeEngine[Any]], str]] = {
     ),
     **dict.fromkeys(
         (Numeric, NUMERIC, DECIMAL),
-        f"SQLite rounds it. Use an integer of the smallest unit, {_OWN}.",
+        f"SQLite rounds it. Use an integer of the smallest unit, {_OWN_TYPE}.",
     ),
     **dict.fromkeys(
         (Interval, postgresql.INTERVAL),
-        f"the databases compare it differently. Use an integer of the smallest unit, {_OWN}.",
+        f"the databases compare it differently. Use an integer of the smallest unit, {_OWN_TYPE}.",
     ),
     **dict.fromkeys(
         (LargeBinary, BLOB, postgresql.BYTEA, PickleType),
-        f"JSON has no bytes. Use text, {_OWN}.",
+        f"JSON has no bytes. Use text, {_OWN_TYPE}.",
     ),
     NATIVE_UUID: "SQLite may read it as a number. Use Uuid, which is the same type in PostgreSQL.",
     REAL: "PostgreSQL rounds it to six digits. Use Double.",
 }
 """Why a type is refused, and the remedy."""
 
-_SIX_DIGITS: Final = 24
+_SIX_DIGIT_PRECISION: Final = 24
 """The precision up to which PostgreSQL keeps six decimal digits of a float."""
 
 
@@ -143,12 +143,12 @@ def column_values(column: ColumnElement[Any], place: str) -> ColumnValues:
             f"{place} is an expression of no type: give it type_coerce(…, String(200))."
         )
     try:
-        return _held(column.type)
-    except _Unequal as reason:
+        return _type_values(column.type)
+    except _UnsupportedType as reason:
         raise TypeError(f"{place} is of the type {column.type!r}: {reason}") from None
 
 
-class _Unequal(TypeError):
+class _UnsupportedType(TypeError):
     """The databases hold a type differently; the text has the reason and the remedy."""
 
 
@@ -163,7 +163,7 @@ def require_comparable(column: ColumnElement[Any], place: str) -> None:
 
     SQL functions leave the microseconds out, and bound values have them: as text, they differ.
     """
-    if isinstance(storage_type(column.type), DateTime | Time) and _is_made_by_sql(column):
+    if isinstance(storage_type(column.type), DateTime | Time) and _has_sql_values(column):
         raise TypeError(
             f"{place} gets values from SQL, and SQLite's have no microseconds: no filter would "
             "find them, and no sort would order them. Use Python functions: "
@@ -177,7 +177,7 @@ def has_json_null(column: ColumnElement[Any]) -> bool:
     return any(isinstance(each, JSON) and not each.none_as_null for each in kinds)
 
 
-def _is_made_by_sql(column: ColumnElement[Any]) -> bool:
+def _has_sql_values(column: ColumnElement[Any]) -> bool:
     if not isinstance(column, Column):
         return False
     by_python = [each for each in (column.default, column.onupdate) if each is not None]
@@ -185,39 +185,41 @@ def _is_made_by_sql(column: ColumnElement[Any]) -> bool:
     return bool(by_sql) or any(each.is_clause_element for each in by_python)
 
 
-def _held(kind: TypeEngine[Any]) -> ColumnValues:
-    on_sqlite, on_postgresql = (_of(each) for each in type_variants(kind))
-    if on_postgresql.items and on_sqlite.is_json and on_postgresql.items.kind in _PLAIN_JSON:
+def _type_values(kind: TypeEngine[Any]) -> ColumnValues:
+    on_sqlite, on_postgresql = (_variant_values(each) for each in type_variants(kind))
+    if on_postgresql.items and on_sqlite.is_json and on_postgresql.items.kind in _JSON_SCALARS:
         return on_postgresql
     if on_sqlite != on_postgresql:
-        raise _Unequal("its variants have values of different classes. Give them one class.")
+        raise _UnsupportedType(
+            "its variants have values of different classes. Give them one class."
+        )
     return on_sqlite
 
 
-_PLAIN_JSON: Final = (str, int, float, bool)
-_ITEMS: Final = (*_PLAIN_JSON, UUID, date, time, datetime)
+_JSON_SCALARS: Final = (str, int, float, bool)
+_ITEM_TYPES: Final = (*_JSON_SCALARS, UUID, date, time, datetime)
 
 
-def _of(kind: TypeEngine[Any]) -> ColumnValues:
+def _variant_values(kind: TypeEngine[Any]) -> ColumnValues:
     """Return the values of *kind*, without its variants."""
     own = next(each for each in type(kind).__mro__ if each.__module__.startswith("sqlalchemy."))
     if own is TypeDecorator and isinstance(kind, TypeDecorator):
-        return _decorated(kind)
+        return _decorator_values(kind)
     if remedy := _REMEDIES.get(own) or _remedy(kind):
-        raise _Unequal(remedy)
+        raise _UnsupportedType(remedy)
     if own in _ENUMS:
-        return _chosen(kind)
+        return _enum_values(kind)
     if own in _DOCUMENTS:
         return ColumnValues(object, is_json=True, exact=False)
     if own in _LISTS:
-        return _listed(kind)
+        return _list_values(kind)
     if own in _CLASSES:
         return ColumnValues(_CLASSES[own])
     known = ", ".join(
         dict.fromkeys(each.__name__ for each in _CLASSES if not each.__name__.isupper())
     )
-    raise _Unequal(
-        f"Brickwork does not know it. Use {known}, Enum, UTCDateTime, JSONDocument, {_OWN}."
+    raise _UnsupportedType(
+        f"Brickwork does not know it. Use {known}, Enum, UTCDateTime, JSONDocument, {_OWN_TYPE}."
     )
 
 
@@ -226,7 +228,7 @@ def _remedy(kind: TypeEngine[Any]) -> str | None:
     match kind:
         case Float(asdecimal=True):
             return _REMEDIES[Numeric]
-        case Float(precision=int(digits)) if digits <= _SIX_DIGITS:
+        case Float(precision=int(digits)) if digits <= _SIX_DIGIT_PRECISION:
             return _REMEDIES[REAL]
         case Uuid(as_uuid=False):
             return "as text, SQLite finds no other spelling of it. Leave out as_uuid=False."
@@ -236,17 +238,17 @@ def _remedy(kind: TypeEngine[Any]) -> str | None:
             return None
 
 
-def _chosen(kind: Any) -> ColumnValues:
+def _enum_values(kind: Any) -> ColumnValues:
     if kind.enum_class:
         return ColumnValues(kind.enum_class)
     return ColumnValues(str, choices=frozenset(kind.enums))
 
 
-def _listed(kind: Any) -> ColumnValues:
-    items = _held(kind.item_type)
-    if (kind.dimensions or 1) > 1 or items.kind not in _ITEMS or items.choices:
-        names = ", ".join(each.__name__ for each in _ITEMS)
-        raise _Unequal(f"the items may be {names}. Use JSONDocument for others.")
+def _list_values(kind: Any) -> ColumnValues:
+    items = _type_values(kind.item_type)
+    if (kind.dimensions or 1) > 1 or items.kind not in _ITEM_TYPES or items.choices:
+        names = ", ".join(each.__name__ for each in _ITEM_TYPES)
+        raise _UnsupportedType(f"the items may be {names}. Use JSONDocument for others.")
     return ColumnValues(list, items=items)
 
 
@@ -254,11 +256,11 @@ def is_native_type(kind: TypeDecorator[Any]) -> bool:
     """Tell whether *kind* passes values on as they are."""
     return all(
         getattr_static(type(kind), name) is getattr_static(TypeDecorator, name)
-        for name in _PROCESSES
+        for name in _PROCESSING_METHODS
     )
 
 
-_PROCESSES: Final = (
+_PROCESSING_METHODS: Final = (
     "bind_expression",
     "bind_processor",
     "column_expression",
@@ -269,26 +271,28 @@ _PROCESSES: Final = (
 )
 
 
-def _decorated(kind: TypeDecorator[Any]) -> ColumnValues:
-    if _tells(kind, "python_type"):
-        return _declared(kind)
+def _decorator_values(kind: TypeDecorator[Any]) -> ColumnValues:
+    if _overrides(kind, "python_type"):
+        return _declared_values(kind)
     if is_native_type(kind):
-        return _held(kind.impl_instance)
-    raise _Unequal(
+        return _type_values(kind.impl_instance)
+    raise _UnsupportedType(
         f"it does not say the class of its values. Give {type(kind).__name__} a python_type."
     )
 
 
-def _declared(kind: TypeDecorator[Any]) -> ColumnValues:
+def _declared_values(kind: TypeDecorator[Any]) -> ColumnValues:
     """Return the values of *kind*, which says their class."""
     if not isinstance(storage_type(kind), JSON):
         return ColumnValues(kind.python_type)
-    if not _tells(kind, "compare_values"):
+    if not _overrides(kind, "compare_values"):
         name = type(kind).__name__
-        raise _Unequal(f"SQLAlchemy takes true for 1 in it. Let {name} inherit from JSONDocument.")
+        raise _UnsupportedType(
+            f"SQLAlchemy takes true for 1 in it. Let {name} inherit from JSONDocument."
+        )
     return ColumnValues(object, is_json=True)
 
 
-def _tells(kind: TypeDecorator[Any], name: str) -> bool:
+def _overrides(kind: TypeDecorator[Any], name: str) -> bool:
     """Tell whether the class of *kind* has an attribute *name* of its own."""
     return getattr_static(type(kind), name) is not getattr_static(TypeDecorator, name)

@@ -28,7 +28,7 @@ def register_companion_tables(
         table = cast("Table[Any]", each.__table__)
         known = model.metadata.tables.get(table.name)
         if known is None:
-            _copy(table, model.metadata)
+            _copy_table(table, model.metadata)
         elif known.columns.keys() != table.columns.keys():
             raise TypeError(
                 f"The table {table.name} is Brickwork's, and the metadata of {model.__name__} has "
@@ -36,7 +36,7 @@ def register_companion_tables(
             )
 
 
-def _copy(table: "Table[Any]", metadata: MetaData) -> None:
+def _copy_table(table: "Table[Any]", metadata: MetaData) -> None:
     """Add *table* to *metadata*, outside of its schema: statements name it without one."""
     schema, metadata.schema = metadata.schema, None
     try:

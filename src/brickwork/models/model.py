@@ -98,10 +98,10 @@ class JSONDocument(TypeDecorator[Any]):
         if isinstance(x, LoaderCallableStatus) or isinstance(y, LoaderCallableStatus):
             return x is y  # one of them is not known
         # Python holds 1, 1.0 and True for equal; JSON does not, and a change must not be lost.
-        return _canonical(x) == _canonical(y)
+        return _canonical_json(x) == _canonical_json(y)
 
 
-def _canonical(document: object) -> str:
+def _canonical_json(document: object) -> str:
     # What JSON has no type for is compared as the text that is stored of it.
     return json.dumps(document, sort_keys=True, default=partial(to_jsonable_python, fallback=str))
 
@@ -121,7 +121,7 @@ def _mapper_args(model: type[Any]) -> dict[str, Any]:
     return {"eager_defaults": True} | ({"version_id_col": model.version} if versions else {})
 
 
-def _with_ours(owner: type[Any], own: Mapping[str, Any]) -> object:
+def _merge_mapper_args(owner: type[Any], own: Mapping[str, Any]) -> object:
     """Return what the *owner* of these arguments wants, and its children if it is abstract."""
     abstract = "__abstract__" in vars(owner)
 
@@ -163,7 +163,7 @@ class Model(DeclarativeBase):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         own: Any = vars(cls).get("__mapper_args__")
         if isinstance(own, Mapping):
-            cls.__mapper_args__ = _with_ours(cls, cast("Mapping[str, Any]", own))
+            cls.__mapper_args__ = _merge_mapper_args(cls, cast("Mapping[str, Any]", own))
         super().__init_subclass__(**kwargs)
 
 
@@ -199,7 +199,7 @@ class Timestamped:
 
 
 @event.listens_for(Session, "before_flush")
-def _note_change(session: Session, *_: object) -> None:
+def _touch_updated_at(session: Session, *_: object) -> None:
     """Set `updated_at` of rows of which another table than that of `updated_at` changes."""
     for row in session.dirty:
         if isinstance(row, Timestamped) and len(inspect(row).mapper.tables) > 1:

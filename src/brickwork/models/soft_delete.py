@@ -24,7 +24,7 @@ from brickwork.models.model import UTCDateTime, is_deleted_marker
 DeletedFilter: TypeAlias = Literal["exclude", "include", "only"]
 """Which rows are shown: those not deleted, all, or the deleted ones alone."""
 
-_LIVE = text("deleted_at IS NULL")
+_NOT_DELETED = text("deleted_at IS NULL")
 
 
 class SoftDelete:
@@ -52,7 +52,9 @@ def unique_unless_deleted(*columns: str) -> Index:
     `__table_args__ = (unique_unless_deleted("slug"),)`. The slug of a deleted row is free for
     another row; restoring the first one is a conflict then.
     """
-    return Index(None, *columns, unique=True, postgresql_where=_LIVE, sqlite_where=_LIVE)
+    return Index(
+        None, *columns, unique=True, postgresql_where=_NOT_DELETED, sqlite_where=_NOT_DELETED
+    )
 
 
 def soft_delete_foreign_key(
@@ -66,7 +68,7 @@ def soft_delete_foreign_key(
     """
     (key,), is_deleted = inspect(target).primary_key, inspect(target).columns["is_deleted"]
     table = is_deleted.table
-    if not any(_is_of(each, key, is_deleted) for each in table.indexes):
+    if not any(_has_columns(each, key, is_deleted) for each in table.indexes):
         Index(f"uq_{table.name}_{key.name}_is_deleted", key, is_deleted, unique=True)
     return ForeignKeyConstraint(
         [column, hidden], [key, is_deleted], onupdate="CASCADE", ondelete="CASCADE"
@@ -95,5 +97,5 @@ def soft_delete_conditions(
             return [*hidden, deleted_at.is_not(None)]
 
 
-def _is_of(index: Index, *columns: ColumnElement[Any]) -> bool:
+def _has_columns(index: Index, *columns: ColumnElement[Any]) -> bool:
     return [*index.expressions] == [*columns]

@@ -11,18 +11,18 @@ from brickwork.schemas.names import input_path
 
 _Generate = Callable[[str], Any]
 
-_OWN: Final = {"limit", "offset", "cursor", "count", "sort", "q"}
+_FIXED_NAMES: Final = {"limit", "offset", "cursor", "count", "sort", "q"}
 """The parameters that have one name in every application: links and errors tell it."""
 
 
 @dataclass(frozen=True)
-class _ByPart:
+class _PartwiseAlias:
     """Generates the alias of a filter: of each column in its name, and not of the operator."""
 
     generate: _Generate
 
     def __call__(self, name: str) -> Any:
-        if name in _OWN or name == "deleted":  # which a query of rows marked as deleted has
+        if name in _FIXED_NAMES or name == "deleted":  # which a query of rows marked as deleted has
             return name
         *references, last = name.split("__")
         if not references:
@@ -36,17 +36,19 @@ def alias_by_part(generator: AliasGenerator | _Generate) -> AliasGenerator | _Ge
     if isinstance(generator, AliasGenerator):
         kinds = ("alias", "validation_alias", "serialization_alias")
         known = {kind: getattr(generator, kind) for kind in kinds}
-        return AliasGenerator(**{kind: each and _each_part(each) for kind, each in known.items()})
-    return _each_part(generator)
+        return AliasGenerator(
+            **{kind: each and _wrap_generator(each) for kind, each in known.items()}
+        )
+    return _wrap_generator(generator)
 
 
-def _each_part(generate: _Generate) -> _ByPart:
-    return generate if isinstance(generate, _ByPart) else _ByPart(generate)
+def _wrap_generator(generate: _Generate) -> _PartwiseAlias:
+    return generate if isinstance(generate, _PartwiseAlias) else _PartwiseAlias(generate)
 
 
-def require_own_names(query: type[BaseModel]) -> None:
+def require_fixed_names(query: type[BaseModel]) -> None:
     """Raise `TypeError` for an alias of a parameter that links and errors tell."""
-    for name in _OWN & query.model_fields.keys():
+    for name in _FIXED_NAMES & query.model_fields.keys():
         if input_path(name, query.model_fields[name]) != (name,):
             raise TypeError(
                 f"{query.__name__}.{name} has an alias, and links and errors tell its own name: "

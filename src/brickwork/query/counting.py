@@ -25,7 +25,7 @@ from sqlalchemy.sql.visitors import iterate
 
 async def count_rows(session: AsyncSession, rows: Select[Any]) -> int:
     """Return the number of *rows*."""
-    counting: Select[Any] = select(func.count()).select_from(_keys(rows).subquery())
+    counting: Select[Any] = select(func.count()).select_from(_select_keys(rows).subquery())
     # SQLAlchemy heeds the options of the outermost statement alone.
     options: Iterable[Any] = rows._with_options  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     counting = counting.options(*(each for each in options if isinstance(each, _Criteria)))
@@ -38,37 +38,37 @@ async def estimate_rows(session: AsyncSession, rows: Select[Any]) -> int:
     The planner knows all rows of a table. So the rows are counted where the database or a listener
     hides some of them from this session, and on SQLite.
     """
-    keys = _keys(rows)
-    if not await _shows_all(session, keys):
+    keys = _select_keys(rows)
+    if not await _sees_all_rows(session, keys):
         return await count_rows(session, rows)
     (plan,) = cast("list[Any]", await session.scalar(_Explain(keys)))
     return int(plan["Plan"]["Plan Rows"])
 
 
-def _keys(rows: Select[Any]) -> Select[Any]:
+def _select_keys(rows: Select[Any]) -> Select[Any]:
     model: type[DeclarativeBase] = rows.column_descriptions[0]["entity"]
     return rows.with_only_columns(*inspect(model).primary_key, maintain_column_froms=True)
 
 
-async def _shows_all(session: AsyncSession, keys: Select[Any]) -> bool:
+async def _sees_all_rows(session: AsyncSession, keys: Select[Any]) -> bool:
     """Tell whether this session sees every row of the tables that *keys* are selected from."""
     connection = await session.connection()
-    if connection.dialect.name != "postgresql" or _is_rewritten(session, connection.sync_engine):
+    if connection.dialect.name != "postgresql" or _has_listeners(session, connection.sync_engine):
         return False
     prepared = connection.dialect.identifier_preparer
     tables: Iterable[Any] = [each for each in iterate(keys) if each.__visit_name__ == "table"]
     names = {prepared.format_table(each) for each in tables}
-    shown = await connection.scalar(_PLAIN_TABLES, {"names": [*names]})
+    shown = await connection.scalar(_COUNT_UNFILTERED_TABLES, {"names": [*names]})
     return bool(shown == len(names))
 
 
-def _is_rewritten(session: AsyncSession, engine: Any) -> bool:
+def _has_listeners(session: AsyncSession, engine: Any) -> bool:
     """Tell whether a listener may change the statements of *session*, but not our EXPLAIN."""
     listeners = (session.sync_session.dispatch.do_orm_execute, engine.dispatch.before_execute)
     return any(listeners)
 
 
-_PLAIN_TABLES: Final = text(
+_COUNT_UNFILTERED_TABLES: Final = text(
     "SELECT count(*) FROM unnest(:names) AS names (name)"
     " JOIN pg_class ON pg_class.oid = to_regclass(names.name)"
     " WHERE relkind IN ('r', 'p') AND NOT row_security_active(pg_class.oid)"

@@ -55,11 +55,11 @@ class CursorCipher:
     def write(self, cursor: Cursor, binding: bytes) -> str:
         """Return *cursor* as text, of use only with the same *binding*."""
         document = to_json([cursor.back, cursor.values])
-        return _text(self._keys[0].encrypt(_padded(document), binding))
+        return _encode(self._keys[0].encrypt(_pad(document), binding))
 
     def read(self, text: str, binding: bytes) -> Cursor:
         """Return the cursor that *text* is; raises `InvalidCursor` if none of ours wrote it."""
-        encrypted = _bytes(text)
+        encrypted = _decode(text)
         for key in self._keys:
             if (document := key.decrypt(encrypted, binding)) is not None:
                 back, values = from_json(document)
@@ -111,7 +111,7 @@ class _Key:
         return number.to_bytes(len(data))
 
 
-def _padded(document: bytes) -> bytes:
+def _pad(document: bytes) -> bytes:
     """Return a JSON *document* with spaces up to a power of two, so that its length tells little.
 
     The length of a text that is sorted by would else be the length of the cursor.
@@ -126,16 +126,16 @@ def invalid_cursor() -> InvalidCursor:
     return InvalidCursor(text, errors=[fault])
 
 
-def _text(encrypted: bytes) -> str:
+def _encode(encrypted: bytes) -> str:
     return urlsafe_b64encode(encrypted).rstrip(b"=").decode()
 
 
-def _bytes(text: str) -> bytes:
+def _decode(text: str) -> bytes:
     try:
         encrypted = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except (Error, ValueError):
         raise invalid_cursor() from None
-    if _text(encrypted) != text:  # what decodes to the same bytes was altered, too
+    if _encode(encrypted) != text:  # what decodes to the same bytes was altered, too
         raise invalid_cursor()
     return encrypted
 

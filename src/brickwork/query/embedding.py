@@ -59,7 +59,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class _Latest:
+class _LatestRows:
     """A list of related rows: how many at most, and what is loaded with them."""
 
     name: str
@@ -74,7 +74,7 @@ class EmbeddedFields:
     model: type[DeclarativeBase]
     options: tuple[ORMOption, ...]
     references: tuple[str, ...]
-    latest: tuple[_Latest, ...]
+    latest: tuple[_LatestRows, ...]
     computed: tuple[str, ...]
 
     def __bool__(self) -> bool:
@@ -91,7 +91,9 @@ class EmbeddedFields:
         key = primary_key(self.model)
         stale = (*self.references, *self.computed)
         # A column that no flush has set would be left out, and loaded where nobody can wait.
-        unset = {each for row in rows for each in inspect(row).unloaded} & _loaded(self.model)
+        unset = {each for row in rows for each in inspect(row).unloaded} & _eager_columns(
+            self.model
+        )
         for row in rows if stale else ():
             session.expire(row, stale)
         if stale and rows:
@@ -110,30 +112,33 @@ def embedding(model: type[DeclarativeBase], read: type[BaseModel]) -> EmbeddedFi
     within what is related: that would be lists of lists.
     """
     references: list[str] = []
-    latest: list[_Latest] = []
-    for name, field, shown, relationship in _shown(model, read):
+    latest: list[_LatestRows] = []
+    for name, field, shown, relationship in _relationship_fields(model, read):
         if not relationship.uselist:
             references.append(name)
             continue
         bounds = [each.count for each in field.metadata if isinstance(each, Limit)]
         if not bounds:
-            raise _endless(read, name)
-        within = _options(relationship.mapper.class_, shown, within=True)
-        latest.append(_Latest(name, bounds[0], tuple(within)))
-    options, computed = tuple(_options(model, read)), tuple(_computed(model, read))
+            raise _unbounded_list(read, name)
+        within = _loader_options(relationship.mapper.class_, shown, within=True)
+        latest.append(_LatestRows(name, bounds[0], tuple(within)))
+    options, computed = (
+        tuple(_loader_options(model, read)),
+        tuple(_expression_attributes(model, read)),
+    )
     return EmbeddedFields(model, options, tuple(references), tuple(latest), computed)
 
 
-def _computed(model: type[DeclarativeBase], read: type[BaseModel]) -> Iterator[str]:
+def _expression_attributes(model: type[DeclarativeBase], read: type[BaseModel]) -> Iterator[str]:
     """Yield the attributes that *read* shows of which no column but an expression is the source."""
     attributes = inspect(model).column_attrs
     for name, field in read.model_fields.items():
-        source = _source(model, name, field)
+        source = _attribute_name(model, name, field)
         if source in attributes and not isinstance(attributes[source].columns[0], Column):
             yield source
 
 
-def _loaded(model: type[DeclarativeBase]) -> set[str]:
+def _eager_columns(model: type[DeclarativeBase]) -> set[str]:
     """Return the columns that are loaded with a row."""
     attributes = inspect(model).column_attrs
     return {
@@ -141,7 +146,7 @@ def _loaded(model: type[DeclarativeBase]) -> set[str]:
     }
 
 
-def _source(model: type[DeclarativeBase], name: str, field: FieldInfo) -> str:
+def _attribute_name(model: type[DeclarativeBase], name: str, field: FieldInfo) -> str:
     """Return the attribute of a row that the field *name* shows, by its alias or its own name."""
     alias = field.validation_alias
     return alias if isinstance(alias, str) and hasattr(model, alias) else name
@@ -150,30 +155,32 @@ def _source(model: type[DeclarativeBase], name: str, field: FieldInfo) -> str:
 def shown_attributes(model: type[DeclarativeBase], read: type[BaseModel]) -> dict[str, str]:
     """Return the attributes of *model* that *read* shows, and the names that answers have."""
     return {
-        _source(model, name, field): output_name(name, field)
+        _attribute_name(model, name, field): output_name(name, field)
         for name, field in read.model_fields.items()
     }
 
 
-_Shown = tuple[str, FieldInfo, type[BaseModel], RelationshipProperty[Any]]
+_RelationshipField = tuple[str, FieldInfo, type[BaseModel], RelationshipProperty[Any]]
 
 
-def _shown(model: type[DeclarativeBase], read: type[BaseModel]) -> Iterator[_Shown]:
+def _relationship_fields(
+    model: type[DeclarativeBase], read: type[BaseModel]
+) -> Iterator[_RelationshipField]:
     """Yield the fields of *read* that show rows related to those of *model*."""
     for name, field in read.model_fields.items():
         # A model whose schema shows columns alone need not know its relationships yet.
         if shown := nested_schema(field.annotation):
-            source = _source(model, name, field)
+            source = _attribute_name(model, name, field)
             relationship = inspect(model).relationships.get(source)
             if relationship is not None:
                 yield source, field, shown, relationship
 
 
-def _options(
+def _loader_options(
     model: type[DeclarativeBase], read: type[BaseModel], *, within: bool = False
 ) -> Iterator[Load]:
     """Yield what loads the rows that *read* shows that rows of *model* refer to."""
-    for name, _, shown, relationship in _shown(model, read):
+    for name, _, shown, relationship in _relationship_fields(model, read):
         if not relationship.uselist:
             target = relationship.mapper.class_
             attribute: InstrumentedAttribute[Any] = getattr(model, name)
@@ -182,13 +189,13 @@ def _options(
                 if soft_delete_conditions(target)
                 else attribute
             )
-            options = _options(target, shown, within=True)
+            options = _loader_options(target, shown, within=True)
             yield Load(model).joinedload(live).options(*options)
         elif within:
-            raise _endless(read, name)
+            raise _unbounded_list(read, name)
 
 
-def _endless(read: type[BaseModel], name: str) -> TypeError:
+def _unbounded_list(read: type[BaseModel], name: str) -> TypeError:
     return TypeError(
         f"{read.__name__}.{name} has no end: annotate it Annotated[list[…], Limit(10)], so that a "
         "row shows ten at most. Within what a row shows of another, leave it out."
@@ -196,7 +203,7 @@ def _endless(read: type[BaseModel], name: str) -> TypeError:
 
 
 async def _load_latest(
-    session: AsyncSession, rows: Sequence[DeclarativeBase], latest: _Latest
+    session: AsyncSession, rows: Sequence[DeclarativeBase], latest: _LatestRows
 ) -> None:
     owner = aliased(type(rows[0]))  # since rows may be related to others of their own kind
     relationship = getattr(owner, latest.name)
@@ -236,13 +243,13 @@ def _order(
     association = _association(relationship, joined)
     elements: list[ColumnElement[Any]] = [*(relationship.order_by or ())]
     if association is not None:  # the table itself is not in the statement
-        elements = [_named_in(association, each) for each in elements]
-    wanted = [_Sort.of(each) for each in elements]
-    last = wanted[-1] if wanted else _Sort(key.expression, descending=True)
-    return [each.clause() for each in (*wanted, _Sort(key.expression, last.descending))]
+        elements = [_use_alias(association, each) for each in elements]
+    wanted = [_SortTerm.of(each) for each in elements]
+    last = wanted[-1] if wanted else _SortTerm(key.expression, descending=True)
+    return [each.clause() for each in (*wanted, _SortTerm(key.expression, last.descending))]
 
 
-def _named_in(association: Any, clause: ColumnElement[Any]) -> ColumnElement[Any]:
+def _use_alias(association: Any, clause: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return *clause* with the columns of *association* under its name."""
 
     def named(element: Any, **_: Any) -> Any:
@@ -262,7 +269,7 @@ def _association(relationship: RelationshipProperty[Any], joined: "Join[Any]") -
 
 
 @dataclass(frozen=True)
-class _Sort:
+class _SortTerm:
     """A part of an order."""
 
     element: ColumnElement[Any]
@@ -271,7 +278,7 @@ class _Sort:
     """Whether NULL comes first; if None, NULL is above every value."""
 
     @classmethod
-    def of(cls, element: ColumnElement[Any]) -> "_Sort":
+    def of(cls, element: ColumnElement[Any]) -> "_SortTerm":
         """Return the part of an order that *element* of an `order_by` asks for."""
         if not isinstance(element, UnaryExpression) or element.modifier not in _MODIFIERS:
             return cls(element)
@@ -281,7 +288,7 @@ class _Sort:
 
     def clause(self) -> ColumnElement[Any]:
         """Return the part as ORDER BY has it."""
-        column = _comparable(self.element)
+        column = _comparable_element(self.element)
         clause = column.desc() if self.descending else column.asc()
         if not getattr(self.element, "nullable", True):
             return clause
@@ -289,7 +296,7 @@ class _Sort:
         return clause.nulls_first() if first else clause.nulls_last()
 
 
-def _comparable(element: ColumnElement[Any]) -> ColumnElement[Any]:
+def _comparable_element(element: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return *element* as both databases sort it alike, unless it says its collation."""
     if getattr(element, "operator", None) is operators.collate:
         return element

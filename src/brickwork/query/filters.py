@@ -29,49 +29,49 @@ from brickwork.database.text import comparable, contains, icontains, startswith
 from brickwork.models.columns import column_values, has_json_null, require_comparable
 from brickwork.models.soft_delete import soft_delete_conditions
 
-Test = Callable[[ColumnElement[Any], Any], ColumnElement[bool]]
+Comparison = Callable[[ColumnElement[Any], Any], ColumnElement[bool]]
 """What an operator makes of a column and a value."""
 
-_ORDERED: Final = (str, int, float, UUID, datetime, date, time)
-_PLAIN: Final = (*_ORDERED, bool, Enum)
+_ORDERED_TYPES: Final = (str, int, float, UUID, datetime, date, time)
+_SCALAR_TYPES: Final = (*_ORDERED_TYPES, bool, Enum)
 
 
 @dataclass(frozen=True)
 class Operator:
     """How an operator compares, and the types of columns it is for."""
 
-    test: Test
-    kinds: tuple[type, ...] = _PLAIN
+    test: Comparison
+    kinds: tuple[type, ...] = _SCALAR_TYPES
 
 
-def _value(column: ColumnElement[Any], value: Any) -> ColumnElement[Any]:
-    return literal(value, _comparable(column))
+def _bind_value(column: ColumnElement[Any], value: Any) -> ColumnElement[Any]:
+    return literal(value, _bind_type(column))
 
 
-def _values(column: ColumnElement[Any], values: Sequence[Any]) -> BindParameter[Any]:
-    return bindparam(None, [*values], _comparable(column), unique=True, expanding=True)
+def _bind_values(column: ColumnElement[Any], values: Sequence[Any]) -> BindParameter[Any]:
+    return bindparam(None, [*values], _bind_type(column), unique=True, expanding=True)
 
 
-def _comparable(column: ColumnElement[Any]) -> TypeEngine[Any]:
+def _bind_type(column: ColumnElement[Any]) -> TypeEngine[Any]:
     """Return the type of values for *column*: an integer beyond it is larger, and no error."""
     return BigInteger() if isinstance(column.type, Integer) else column.type
 
 
-def _compared(compare: Callable[[Any, Any], ColumnElement[bool]]) -> Test:
+def _comparison(compare: Callable[[Any, Any], ColumnElement[bool]]) -> Comparison:
     def test(column: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
-        return compare(comparable(column), _value(column, value))
+        return compare(comparable(column), _bind_value(column, value))
 
     return test
 
 
 OPERATORS: Final[Mapping[str, Operator]] = {
-    "eq": Operator(lambda column, value: column == _value(column, value)),
-    "ne": Operator(lambda column, value: column.is_distinct_from(_value(column, value))),
-    "gt": Operator(_compared(lambda column, value: column > value), _ORDERED),
-    "gte": Operator(_compared(lambda column, value: column >= value), _ORDERED),
-    "lt": Operator(_compared(lambda column, value: column < value), _ORDERED),
-    "lte": Operator(_compared(lambda column, value: column <= value), _ORDERED),
-    "in": Operator(lambda column, value: column.in_(_values(column, value))),
+    "eq": Operator(lambda column, value: column == _bind_value(column, value)),
+    "ne": Operator(lambda column, value: column.is_distinct_from(_bind_value(column, value))),
+    "gt": Operator(_comparison(lambda column, value: column > value), _ORDERED_TYPES),
+    "gte": Operator(_comparison(lambda column, value: column >= value), _ORDERED_TYPES),
+    "lt": Operator(_comparison(lambda column, value: column < value), _ORDERED_TYPES),
+    "lte": Operator(_comparison(lambda column, value: column <= value), _ORDERED_TYPES),
+    "in": Operator(lambda column, value: column.in_(_bind_values(column, value))),
     "contains": Operator(contains, (str,)),
     "icontains": Operator(icontains, (str,)),
     "startswith": Operator(startswith, (str,)),
@@ -115,11 +115,11 @@ def parse_filter(model: type[DeclarativeBase], name: str, annotation: object) ->
         *references, last = references
     path: list[InstrumentedAttribute[Any]] = []
     for each in references:
-        path.append(_reference(model, each))
+        path.append(_to_one_attribute(model, each))
         model = path[-1].property.mapper.class_
-    find = _hybrid if _is_hybrid(model, last) else filtered_column
+    find = _hybrid_attribute if _is_hybrid(model, last) else filtered_column
     column = find(model, last)
-    _check(column, operator, annotation)
+    _check_annotation(column, operator, annotation)
     return Filter(tuple(path), column, operator)
 
 
@@ -143,7 +143,7 @@ def _is_hybrid(model: type[DeclarativeBase], name: str) -> bool:
     return isinstance(inspect(model).all_orm_descriptors.get(name), hybrid_property)
 
 
-def _hybrid(model: type[DeclarativeBase], name: str) -> InstrumentedAttribute[Any]:
+def _hybrid_attribute(model: type[DeclarativeBase], name: str) -> InstrumentedAttribute[Any]:
     """Return the hybrid property *name* of *model*; raises `TypeError` if SQL has none of it."""
     try:
         attribute: InstrumentedAttribute[Any] = getattr(model, name)
@@ -163,7 +163,7 @@ def python_type(column: InstrumentedAttribute[Any]) -> type:
     """
     kind = column_values(column.expression, str(column)).kind
     require_comparable(column.expression, str(column))
-    if not issubclass(kind, _PLAIN):
+    if not issubclass(kind, _SCALAR_TYPES):
         raise TypeError(
             f"{column} is of a type that cannot be compared: say in filter() what is to be found. "
             "(A TypeDecorator says with python_type what its values are.)"
@@ -174,10 +174,10 @@ def python_type(column: InstrumentedAttribute[Any]) -> type:
 def is_sortable(column: InstrumentedAttribute[Any]) -> bool:
     """Tell whether every database can sort *column*; an Enum is in another order on each."""
     is_enum = isinstance(column.expression.type, EnumType)
-    return not is_enum and issubclass(python_type(column), _ORDERED)
+    return not is_enum and issubclass(python_type(column), _ORDERED_TYPES)
 
 
-def _reference(model: type[DeclarativeBase], name: str) -> InstrumentedAttribute[Any]:
+def _to_one_attribute(model: type[DeclarativeBase], name: str) -> InstrumentedAttribute[Any]:
     found: RelationshipProperty[Any] | None = inspect(model).relationships.get(name)
     if found is None or found.uselist:
         raise TypeError(
@@ -188,9 +188,11 @@ def _reference(model: type[DeclarativeBase], name: str) -> InstrumentedAttribute
     return attribute
 
 
-def _check(column: InstrumentedAttribute[Any], operator: str, annotation: object) -> None:
+def _check_annotation(
+    column: InstrumentedAttribute[Any], operator: str, annotation: object
+) -> None:
     if operator == "isnull":
-        if {*_leaves(annotation)} != {bool}:
+        if {*_value_types(annotation)} != {bool}:
             raise TypeError(f"{column} with isnull is a question: annotate it bool | None.")
         if has_json_null(column.expression):
             raise TypeError(
@@ -202,37 +204,37 @@ def _check(column: InstrumentedAttribute[Any], operator: str, annotation: object
     compared = Enum if isinstance(column.expression.type, EnumType) else kind
     if not issubclass(compared, OPERATORS[operator].kinds):
         raise TypeError(f"{column} is {kind.__name__}, which {operator} does not compare.")
-    if (operator == "in") != _is_many(annotation):
+    if (operator == "in") != _is_collection(annotation):
         raise TypeError(f"{column} with {operator}: annotate it OneOf[{kind.__name__}] | None.")
-    for leaf in _leaves(annotation):
-        if not _fits(leaf, kind):
+    for leaf in _value_types(annotation):
+        if not _is_comparable(leaf, kind):
             raise TypeError(f"{column} is {kind.__name__}, and is compared with {leaf.__name__}.")
 
 
-def _fits(leaf: type, kind: type) -> bool:
+def _is_comparable(leaf: type, kind: type) -> bool:
     if leaf is bool or leaf is datetime:  # which Python holds for an int and a date
         return kind is leaf
     return issubclass(leaf, kind) or (leaf is int and kind is float)
 
 
-def _leaves(annotation: Any) -> Iterator[type]:
+def _value_types(annotation: Any) -> Iterator[type]:
     """Yield the types of the values that *annotation* admits, None apart."""
     annotation = getattr(annotation, "__supertype__", annotation)  # of a NewType
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        yield from _leaves(arguments[0])
+        yield from _value_types(arguments[0])
     elif origin is Literal:
         yield from (type(each) for each in arguments)
     elif origin in {Union, UnionType, tuple}:
         for each in arguments:
             if each not in {None, type(None), ...}:
-                yield from _leaves(each)
+                yield from _value_types(each)
     else:
         yield annotation
 
 
-def _is_many(annotation: Any) -> bool:
+def _is_collection(annotation: Any) -> bool:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in {Union, UnionType, Annotated}:
-        return any(_is_many(each) for each in arguments)
+        return any(_is_collection(each) for each in arguments)
     return origin is tuple

@@ -15,30 +15,32 @@ def missing_indexes(query: type[ListQuery[Any]]) -> Iterator[str]:
     for attribute in query.__sorts__:
         column = attribute.property.columns[0]
         table = cast("Table[Any]", getattr(attribute.expression, "table", None))
-        if hasattr(table, "indexes") and not _is_served(column, table):
+        if hasattr(table, "indexes") and not _has_index(column, table):
             yield (
                 f"{query.__name__} sorts by {column.name}, and no index begins with it. Add to "
-                f"{attribute.class_.__name__}.__table_args__: {_wanted(attribute, table)}"
+                f"{attribute.class_.__name__}.__table_args__: {_suggestion(attribute, table)}"
             )
 
 
-def _is_served(column: ColumnElement[Any], table: "Table[Any]") -> bool:
+def _has_index(column: ColumnElement[Any], table: "Table[Any]") -> bool:
     indexes = [each for each in table.indexes if next(iter(each.expressions)) is column]
     if _is_text(column):
         return any(uses_c_collation(each, str(column.key)) for each in indexes)
-    return bool(indexes) or any(next(iter(each.columns)) is column for each in _unique(table))
+    return bool(indexes) or any(
+        next(iter(each.columns)) is column for each in _unique_constraints(table)
+    )
 
 
 def _is_text(column: ColumnElement[Any]) -> bool:
     return isinstance(comparable(column), code_point_text)
 
 
-def _unique(table: "Table[Any]") -> "list[PrimaryKeyConstraint | UniqueConstraint]":
+def _unique_constraints(table: "Table[Any]") -> "list[PrimaryKeyConstraint | UniqueConstraint]":
     kinds = (PrimaryKeyConstraint, UniqueConstraint)
     return [each for each in table.constraints if isinstance(each, kinds)]
 
 
-def _wanted(attribute: InstrumentedAttribute[Any], table: "Table[Any]") -> str:
+def _suggestion(attribute: InstrumentedAttribute[Any], table: "Table[Any]") -> str:
     name = attribute.property.columns[0].name
     keys = "".join(f', "{each.name}"' for each in table.primary_key.columns)
     text = _is_text(attribute.expression)

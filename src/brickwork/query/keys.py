@@ -17,13 +17,13 @@ from brickwork.schemas.strictness import INT64, UUID_TEXT, Bounds
 BATCH: Final = "batch"
 """The segment of the path where many rows are written."""
 
-_INT: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_INTEGER_TEXT: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
 @cache
 def primary_key(model: type[DeclarativeBase]) -> InstrumentedAttribute[Any]:
     """Return the attribute of *model*'s primary key."""
-    name = inspect(model).get_property_by_column(_column(model)).key
+    name = inspect(model).get_property_by_column(_key_column(model)).key
     attribute: InstrumentedAttribute[Any] = getattr(model, name)
     return attribute
 
@@ -33,7 +33,7 @@ def key_type(model: type[DeclarativeBase]) -> type[UUID | int | str]:
 
     Raises `TypeError` for a key of several columns, or of a type that a URL cannot name.
     """
-    column = _column(model)
+    column = _key_column(model)
     held = column_values(column, f"{model.__name__}.{column.key}")
     kind = held.kind
     if held.choices or issubclass(kind, bool | Enum) or not issubclass(kind, UUID | int | str):
@@ -49,23 +49,23 @@ def parse_key(model: type[DeclarativeBase], key: object) -> object:
     """
     if not isinstance(key, str):
         return key
-    kind, bounds = _accepted(model)
+    kind, bounds = _key_constraints(model)
     if issubclass(kind, UUID):
         return UUID(key) if UUID_TEXT.fullmatch(key) else None
     if issubclass(kind, int):
         own = bounds.get("int", {"ge": INT64[0], "le": INT64[1]})
-        fits = _INT.fullmatch(key) and own["ge"] <= int(key) <= own["le"]
+        fits = _INTEGER_TEXT.fullmatch(key) and own["ge"] <= int(key) <= own["le"]
         return int(key) if fits else None
     fits = len(key) <= bounds.get("str", {}).get("max_length", len(key))
     return key if fits and not NOT_TEXT.search(key) else None
 
 
 @cache
-def _accepted(model: type[DeclarativeBase]) -> tuple[type[UUID | int | str], Bounds]:
-    return key_type(model), column_bounds(_column(model))
+def _key_constraints(model: type[DeclarativeBase]) -> tuple[type[UUID | int | str], Bounds]:
+    return key_type(model), column_bounds(_key_column(model))
 
 
-def _column(model: type[DeclarativeBase]) -> Column[Any]:
+def _key_column(model: type[DeclarativeBase]) -> Column[Any]:
     match inspect(model).primary_key:
         case (Column() as column,):
             return column

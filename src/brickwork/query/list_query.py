@@ -43,7 +43,7 @@ from brickwork.database.text import icontains
 from brickwork.limits import LimitedTo
 from brickwork.models.columns import storage_type
 from brickwork.models.model import is_mapped
-from brickwork.query.aliases import alias_by_part, require_own_names, sort_alias
+from brickwork.query.aliases import alias_by_part, require_fixed_names, sort_alias
 from brickwork.query.cursors import MAX_CURSOR_LENGTH
 from brickwork.query.filters import Filter, filtered_column, is_sortable, parse_filter
 from brickwork.query.ordering import SortKey
@@ -53,9 +53,9 @@ from brickwork.signatures import check_methods
 M = TypeVar("M", bound=DeclarativeBase)
 T = TypeVar("T")
 
-_MANY: Final = 100  # values in one parameter
+_MAX_VALUES: Final = 100  # values in one parameter
 
-WRITTEN_DEFAULT: Final = "x-default"
+QUERY_DEFAULT: Final = "x-default"
 """Where the schema of a parameter has its default as a query has it, for `openapi` to move."""
 
 
@@ -85,12 +85,12 @@ def _split(value: object) -> object:
             return value
 
 
-OneOf: TypeAlias = Annotated[tuple[T, ...], MaxLen(_MANY), CommaSeparated()]
+OneOf: TypeAlias = Annotated[tuple[T, ...], MaxLen(_MAX_VALUES), CommaSeparated()]
 """The type of `status__in: OneOf[Status] | None = None`: values separated by commas."""
 
 
 @dataclass(frozen=True)
-class _Sorting(CommaSeparated):
+class _SortMark(CommaSeparated):
     """On the keys of a sort: those that are named, each also with a minus before it.
 
     *names* are pairs of an attribute and the name that a query has for it, *default* is what the
@@ -113,7 +113,7 @@ class _Sorting(CommaSeparated):
             self.text, core_schema.literal_schema([*known])
         )
         key = core_schema.no_info_after_validator_function(known.__getitem__, text)
-        keys = core_schema.tuple_variable_schema(key, max_length=_MANY)
+        keys = core_schema.tuple_variable_schema(key, max_length=_MAX_VALUES)
         split = core_schema.no_info_before_validator_function(_split, keys)
         return core_schema.nullable_schema(split)
 
@@ -123,7 +123,7 @@ class _Sorting(CommaSeparated):
     ) -> dict[str, Any]:
         """Say what the default is as a query has it, and Pydantic does not."""
         written = super().__get_pydantic_json_schema__(schema, handler)
-        return written | {WRITTEN_DEFAULT: [self.text(key) for key in self.default]}
+        return written | {QUERY_DEFAULT: [self.text(key) for key in self.default]}
 
     def text(self, key: object) -> object:
         """Return *key* as a query has it; a script has instances of `SortKey`."""
@@ -140,30 +140,30 @@ def _sort_names(annotation: Any) -> Sequence[str]:
     return names
 
 
-SortBy: TypeAlias = Annotated[tuple[SortKey[T], ...] | None, _Sorting()]
+SortBy: TypeAlias = Annotated[tuple[SortKey[T], ...] | None, _SortMark()]
 """The type of `sort: SortBy[Literal["title", "views"]] = None`: what a list may be sorted by."""
 
 
 @dataclass(frozen=True)
-class _Searching:
+class _SearchMark:
     """On `q`: it searches."""
 
 
 Search: TypeAlias = Annotated[
     str | None,
     MaxLen(200),
-    _Searching(),
+    _SearchMark(),
     Field(description="Words that are all in the row, in capital or small letters."),
 ]
 """The type of `q`: what is searched for in the columns that the class names in `search_fields`."""
 
 
 @dataclass(frozen=True)
-class _Narrowing:
+class _CustomFilterMark:
     """On a parameter: it is no filter."""
 
 
-CustomFilter: Final = _Narrowing()
+CustomFilter: Final = _CustomFilterMark()
 """Marks a parameter for `filter`: `near: Annotated[str | None, CustomFilter] = None`."""
 
 
@@ -210,17 +210,17 @@ class ListQuery(BaseModel, Generic[M]):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         check_methods(cls, ListQuery, ("filter", "sort_keys"))
-        if model := listed_model(cls):
-            require_own_names(cls)
+        if model := model_of_query(cls):
+            require_fixed_names(cls)
             _check_names(cls)
-            _name_sorts(cls, {})
+            _apply_sort_names(cls, {})
             own = {k: v for k, v in cls.model_fields.items() if k not in ListQuery.model_fields}
             cls.__filters__ = {
-                name: _declared(cls, model, name, field)
+                name: _parse_field(cls, model, name, field)
                 for name, field in own.items()
-                if not _is_marked(field)
+                if not _has_mark(field)
             }
-            cls.__sorts__ = [*_sorts(cls, model)]
+            cls.__sorts__ = [*_sort_columns(cls, model)]
             _check_search(cls, model)
 
     @classmethod
@@ -250,7 +250,7 @@ class ListQuery(BaseModel, Generic[M]):
             if (value := getattr(self, name)) is not None:
                 rows = rows.where(filter_.condition(value))
         words = str(getattr(self, "q", None) or "").split()
-        if words and (model := listed_model(type(self))):
+        if words and (model := model_of_query(type(self))):
             columns = [filtered_column(model, name).expression for name in self.search_fields]
             found = (or_(*(icontains(each, word) for each in columns)) for word in words)
             rows = rows.where(and_(*found))
@@ -261,7 +261,7 @@ class ListQuery(BaseModel, Generic[M]):
         return getattr(self, "sort", None) or () if self.__sorts__ else ()
 
 
-def listed_model(query: type[BaseModel]) -> type[DeclarativeBase] | None:
+def model_of_query(query: type[BaseModel]) -> type[DeclarativeBase] | None:
     """Return the model that *query* lists, as its bases name it: `ListQuery[Article]`."""
     for each in query.__mro__:
         for argument in getattr(each, "__pydantic_generic_metadata__", {}).get("args", ()):
@@ -270,11 +270,13 @@ def listed_model(query: type[BaseModel]) -> type[DeclarativeBase] | None:
     return None
 
 
-def _is_marked(field: FieldInfo) -> bool:
-    return any(isinstance(each, _Sorting | _Searching | _Narrowing) for each in field.metadata)
+def _has_mark(field: FieldInfo) -> bool:
+    return any(
+        isinstance(each, _SortMark | _SearchMark | _CustomFilterMark) for each in field.metadata
+    )
 
 
-def _declared(
+def _parse_field(
     query: type[BaseModel], model: type[DeclarativeBase], name: str, field: FieldInfo
 ) -> Filter:
     try:
@@ -286,12 +288,12 @@ def _declared(
         ) from None
 
 
-def _sorts(
+def _sort_columns(
     query: type[BaseModel], model: type[DeclarativeBase]
 ) -> Iterator[InstrumentedAttribute[Any]]:
     """Yield the columns that *query* sorts by."""
     field = query.model_fields.get("sort")
-    marked = field and any(isinstance(each, _Sorting) for each in field.metadata)
+    marked = field and any(isinstance(each, _SortMark) for each in field.metadata)
     for name in _sort_names(field.annotation) if field and marked else ():
         column = filtered_column(model, name)
         require_sortable(f"{query.__name__}.sort", column)
@@ -313,7 +315,7 @@ def _check_names(query: type["ListQuery[Any]"]) -> None:
     """Raise `TypeError` for a field of *query* that takes the place of a parameter or a method."""
     for name, field in query.model_fields.items():
         for each in {name, *_aliases(field)}:
-            if each in _RESERVED and not _keeps(each, name, field):
+            if each in _RESERVED and not _is_standard_parameter(each, name, field):
                 raise TypeError(
                     f"{query.__name__}.{name} takes the place of {_RESERVED[each]}. Call a filter "
                     f"{each}__eq; a parameter keeps its type, whatever its default."
@@ -330,7 +332,7 @@ def _aliases(field: FieldInfo) -> Iterator[str]:
             return
 
 
-def _keeps(reserved: str, name: str, field: FieldInfo) -> bool:
+def _is_standard_parameter(reserved: str, name: str, field: FieldInfo) -> bool:
     """Tell whether *field* is the parameter *reserved*, perhaps with another default."""
     if reserved != name:
         return False
@@ -342,7 +344,7 @@ def _keeps(reserved: str, name: str, field: FieldInfo) -> bool:
     return same and all(each in field.metadata for each in usual.metadata)
 
 
-_MARKS: Final = {"q": (_Searching, _Narrowing), "sort": (_Sorting, _Narrowing)}
+_MARKS: Final = {"q": (_SearchMark, _CustomFilterMark), "sort": (_SortMark, _CustomFilterMark)}
 """What is said of a parameter that a query declares itself."""
 
 _RESERVED: Final = {
@@ -357,7 +359,7 @@ _RESERVED: Final = {
 
 def _check_search(query: type[ListQuery[Any]], model: type[DeclarativeBase]) -> None:
     field = query.model_fields.get("q")
-    marked = bool(field and any(isinstance(each, _Searching) for each in field.metadata))
+    marked = bool(field and any(isinstance(each, _SearchMark) for each in field.metadata))
     if marked != bool(query.search_fields):
         raise TypeError(
             f"{query.__name__}: q and the names of columns in search_fields go together."
@@ -368,37 +370,37 @@ def _check_search(query: type[ListQuery[Any]], model: type[DeclarativeBase]) -> 
 
 def with_sort_names(query: type[ListQuery[M]], shown: Mapping[str, str]) -> type[ListQuery[M]]:
     """Return *query* such that it sorts by the names which are *shown* for attributes."""
-    sorting = _sorting(query, shown)
+    sorting = _sort_mark(query, shown)
     if sorting is None or sorting in query.model_fields["sort"].metadata:
         return query
     named = create_model(query.__name__, __base__=query, __module__=query.__module__)
-    _name_sorts(named, shown)
+    _apply_sort_names(named, shown)
     return named
 
 
-def _name_sorts(query: type[BaseModel], shown: Mapping[str, str]) -> None:
+def _apply_sort_names(query: type[BaseModel], shown: Mapping[str, str]) -> None:
     """Have the `sort` of *query* take the names that clients use for columns."""
-    if sorting := _sorting(query, shown):
+    if sorting := _sort_mark(query, shown):
         field = query.model_fields["sort"]
-        others = [each for each in field.metadata if not isinstance(each, _Sorting)]
+        others = [each for each in field.metadata if not isinstance(each, _SortMark)]
         field.metadata = [sorting, *others]
         query.model_rebuild(force=True)
 
 
-def _sorting(query: type[BaseModel], shown: Mapping[str, str]) -> _Sorting | None:
+def _sort_mark(query: type[BaseModel], shown: Mapping[str, str]) -> _SortMark | None:
     """Return the mark for the `sort` of *query*; None if there is none.
 
     Raises `TypeError` for two columns of one name.
     """
     field = query.model_fields.get("sort")
-    if not field or not any(isinstance(each, _Sorting) for each in field.metadata):
+    if not field or not any(isinstance(each, _SortMark) for each in field.metadata):
         return None
     known = {name: sort_alias(query, name, shown) for name in _sort_names(field.annotation)}
     if len({*known.values()}) < len(known):
         raise TypeError(f"{query.__name__}.sort has two columns of one name: rename one of them.")
     names = tuple((name, each) for name, each in known.items() if each != name)
     default: Any = field.default
-    return _Sorting(names, () if default in {None, PydanticUndefined} else default)
+    return _SortMark(names, () if default in {None, PydanticUndefined} else default)
 
 
 def with_deleted_parameter(query: type[ListQuery[M]]) -> type[ListQuery[M]]:

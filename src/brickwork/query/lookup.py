@@ -25,19 +25,19 @@ from brickwork.query.statement_cache import cached_per_statement
 M = TypeVar("M", bound=DeclarativeBase)
 T = TypeVar("T")
 
-_KEY: Final = "brickwork_key"
+_KEY_PARAM: Final = "brickwork_key"
 """The parameter of a statement that has the key of its row."""
 
-_SCOPES: Final = LRUCache[Any, str](1000)
+_FINGERPRINTS: Final = LRUCache[Any, str](1000)
 """What statements read that differ in nothing but values, for each dialect by name."""
 
-_PAGES: Final = 100
+_MAX_PAGE_STATEMENTS: Final = 100
 """How many statements are kept for pages of one list, in other orders and of other lengths."""
 
-_CHUNK: Final = 50
+_STREAM_CHUNK: Final = 50
 """How many rows of a stream are read at a time."""
 
-_NARROW: Final = ListQuery[Any].filter
+_DEFAULT_FILTER: Final = ListQuery[Any].filter
 """What makes a filter of nothing but the parameters of a list."""
 
 PageLink = Mapping[str, str]
@@ -75,8 +75,8 @@ async def get_or_404(session: AsyncSession, rows: type[M] | Select[M], key: obje
     query = base_statement(rows) if isinstance(rows, type) else rows
     model = selected_model(query)
     if (value := parse_key(model, key)) is not None:
-        found = _locked(session, where_key(query))
-        row: M | None = await session.scalar(found, {_KEY: value})
+        found = _lock_if_writing(session, where_key(query))
+        row: M | None = await session.scalar(found, {_KEY_PARAM: value})
         if row is not None:
             return row
     raise NotFound(f"{model.__name__} not found")
@@ -91,17 +91,20 @@ async def get_all(session: AsyncSession, rows: Select[M], keys: Sequence[object]
     key = primary_key(model)
     values = [parse_key(model, each) for each in keys]
     wanted = rows.where(key.in_([each for each in values if each is not None])).order_by(key)
-    found = {getattr(row, key.key): row for row in await session.scalars(_locked(session, wanted))}
+    found = {
+        getattr(row, key.key): row
+        for row in await session.scalars(_lock_if_writing(session, wanted))
+    }
     return [found.get(value) for value in values]
 
 
 @cached_per_statement
 def where_key(rows: Select[M]) -> Select[M]:
     """Return the one of *rows* whose key the statement is given."""
-    return rows.where(primary_key(selected_model(rows)) == bindparam(_KEY))
+    return rows.where(primary_key(selected_model(rows)) == bindparam(_KEY_PARAM))
 
 
-def _locked(session: AsyncSession, rows: Select[M]) -> Select[M]:
+def _lock_if_writing(session: AsyncSession, rows: Select[M]) -> Select[M]:
     return for_update(rows) if session.info.get("writes") else rows
 
 
@@ -122,7 +125,7 @@ async def paginate(session: AsyncSession, rows: Select[M], params: ListQuery[M])
     stretch = listing.stretch(params)
     total: int | None = None
     if params.count:
-        estimates = params.count == "estimated" and _are_all(rows, params, dialect)
+        estimates = params.count == "estimated" and _is_whole_table(rows, params, dialect)
         total = await (estimate_rows if estimates else count_rows)(session, listing.rows)
     found = (await session.scalars(stretch.rows)).all()
     items = stretch.items(found)
@@ -135,8 +138,8 @@ async def stream(session: AsyncSession, rows: Select[M], params: ListQuery[M]) -
     Raises `TypeError` for rows that have an order already.
     """
     narrowed = params.filter(rows)
-    statement = narrowed.order_by(*ordered(narrowed, params).clauses())
-    found = await session.stream_scalars(statement.execution_options(yield_per=_CHUNK))
+    statement = narrowed.order_by(*list_order(narrowed, params).clauses())
+    found = await session.stream_scalars(statement.execution_options(yield_per=_STREAM_CHUNK))
     try:
         async for chunk in found.partitions():
             for row in chunk:
@@ -145,13 +148,13 @@ async def stream(session: AsyncSession, rows: Select[M], params: ListQuery[M]) -
         await found.close()
 
 
-def _are_all(rows: Select[M], params: ListQuery[M], dialect: Dialect) -> bool:
+def _is_whole_table(rows: Select[M], params: ListQuery[M], dialect: Dialect) -> bool:
     """Tell whether *rows* are all rows of a table, and only the client narrows them by *params*.
 
     An estimate is made from all rows. It would tell of those that a scope hides, as a row that is
     deleted, or another tenant's.
     """
-    if type(params).filter is not _NARROW or rows.get_execution_options():
+    if type(params).filter is not _DEFAULT_FILTER or rows.get_execution_options():
         return False
     return statement_fingerprint(rows, dialect) == statement_fingerprint(
         select(selected_model(rows)), dialect
@@ -183,29 +186,31 @@ class PageSource(Generic[M]):
         """Return where the page is that *params* asks for; raises `InvalidCursor`."""
         begin = Cursor(None) if params.cursor is None else self._bound().read(params.cursor)
         by = self.by.reversed() if begin.back else self.by
-        return PageWindow(_reading(self.rows, by, begin, params), begin, params)
+        return PageWindow(_page_statement(self.rows, by, begin, params), begin, params)
 
     def page(
         self, stretch: PageWindow[M], items: Sequence[M], *, more: bool, total: int | None = None
     ) -> Page[M]:
         """Return the page of *items*; of *more* rows in its direction, it tells the place."""
-        return _page(self._bound(), stretch.params, stretch.begin, items, more=more, total=total)
+        return _build_page(
+            self._bound(), stretch.params, stretch.begin, items, more=more, total=total
+        )
 
-    def _bound(self) -> "_Bound":
+    def _bound(self) -> "_PageLinks":
         """Return what writes and reads its cursors in the application that answers."""
-        return _Bound(cursor_cipher.get(), self.binding, self.by)
+        return _PageLinks(cursor_cipher.get(), self.binding, self.by)
 
 
 def page_source(rows: Select[M], params: ListQuery[M], dialect: Dialect) -> PageSource[M]:
     """Return the list of *rows* that *params* asks for."""
     narrowed = params.filter(rows)
     scope = (
-        rows if type(params).filter is _NARROW else narrowed
+        rows if type(params).filter is _DEFAULT_FILTER else narrowed
     )  # which then *params* tells the rest of
-    return PageSource(narrowed, ordered(narrowed, params), _binding(scope, params, dialect))
+    return PageSource(narrowed, list_order(narrowed, params), _binding(scope, params, dialect))
 
 
-def ordered(rows: Select[M], params: ListQuery[M]) -> Order:
+def list_order(rows: Select[M], params: ListQuery[M]) -> Order:
     """Return the order that *params* asks for. Raises `TypeError` if *rows* have an order."""
     # SQLAlchemy shows them nowhere else.
     own = (*rows._order_by_clauses, rows._limit_clause, rows._offset_clause)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
@@ -217,45 +222,47 @@ def ordered(rows: Select[M], params: ListQuery[M]) -> Order:
     return make_order(selected_model(rows), params.sort_keys())
 
 
-def _keys(rows: Select[M]) -> Select[Any]:
+def _select_keys(rows: Select[M]) -> Select[Any]:
     return rows.with_only_columns(primary_key(selected_model(rows)), maintain_column_froms=True)
 
 
-def _reading(rows: Select[M], by: Order, begin: Cursor, params: ListQuery[M]) -> Select[M]:
+def _page_statement(rows: Select[M], by: Order, begin: Cursor, params: ListQuery[M]) -> Select[M]:
     """Return the statement for one page, and for one row more: it tells whether there is a next."""
     first = params.limit + 1
     if begin.values is not None:
-        rows = _behind(rows, by, begin.values, first)
-    statement = _in_order(rows, by, first)
+        rows = _rows_after(rows, by, begin.values, first)
+    statement = _ordered_statement(rows, by, first)
     return statement.offset(params.offset) if params.offset else statement
 
 
-def _behind(rows: Select[M], by: Order, values: Sequence[Any], first: int) -> Select[M]:
+def _rows_after(rows: Select[M], by: Order, values: Sequence[Any], first: int) -> Select[M]:
     """Return those of *rows* that come after *values*, among them the *first* in this order."""
     after = by.after(values)
     if len(after) == 1:
         return rows.where(*after)
     # A database does not follow an index through OR, and does through each of its sides.
-    sides = [_in_order(_keys(rows).where(each), by, first).subquery() for each in after]
+    sides = [
+        _ordered_statement(_select_keys(rows).where(each), by, first).subquery() for each in after
+    ]
     key = primary_key(selected_model(rows))
     return rows.where(key.in_(union_all(*(select(*side.c) for side in sides))))
 
 
-def _in_order(rows: Select[M], by: Order, first: int) -> Select[M]:
-    known = _pages(rows)
+def _ordered_statement(rows: Select[M], by: Order, first: int) -> Select[M]:
+    known = _page_statements(rows)
     if (statement := known.get((by, first))) is None:
         statement = known[by, first] = rows.order_by(*by.clauses()).limit(first)
     return statement
 
 
 @cached_per_statement
-def _pages(_: Select[Any]) -> LRUCache[tuple[Order, int], Select[Any]]:
+def _page_statements(_: Select[Any]) -> LRUCache[tuple[Order, int], Select[Any]]:
     """Return the statements for as many of the rows, in the order of each."""
-    return LRUCache(_PAGES)
+    return LRUCache(_MAX_PAGE_STATEMENTS)
 
 
 @dataclass(frozen=True)
-class _Bound:
+class _PageLinks:
     """Writes and reads the cursors of one list."""
 
     signer: CursorCipher
@@ -283,8 +290,8 @@ class _Bound:
         return {"cursor": self.signer.write(cursor, self.binding)}
 
 
-def _page(  # noqa: PLR0913 — what a page is made of
-    bound: _Bound,
+def _build_page(  # noqa: PLR0913 — what a page is made of
+    bound: _PageLinks,
     params: ListQuery[M],
     begin: Cursor,
     items: Sequence[M],
@@ -330,16 +337,18 @@ def statement_fingerprint(rows: Select[Any], dialect: Dialect) -> str:
     # SQLAlchemy finds what is compiled by this key, and shows it nowhere else.
     key = rows._generate_cache_key()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     if key is None:
-        compiled = _keys(rows).compile(dialect=dialect)
-        return _told(str(compiled), compiled.params.values())
-    text = _SCOPES.get((dialect.name, key.key))
+        compiled = _select_keys(rows).compile(dialect=dialect)
+        return _fingerprint_text(str(compiled), compiled.params.values())
+    text = _FINGERPRINTS.get((dialect.name, key.key))
     if text is None:
-        text = _SCOPES[dialect.name, key.key] = str(_keys(rows).compile(dialect=dialect))
+        text = _FINGERPRINTS[dialect.name, key.key] = str(
+            _select_keys(rows).compile(dialect=dialect)
+        )
     given = [value for _, value in sorted((key.params or {}).items())]
-    return _told(text, [*(each.effective_value for each in key.bindparams), *given])
+    return _fingerprint_text(text, [*(each.effective_value for each in key.bindparams), *given])
 
 
-def _told(text: str, values: Iterable[object]) -> str:
+def _fingerprint_text(text: str, values: Iterable[object]) -> str:
     kept = {place: each for place, each in enumerate(values) if not isinstance(each, datetime)}
     return repr((text, kept))
 

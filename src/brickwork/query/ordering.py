@@ -75,7 +75,9 @@ class Order:
     def read(self, values: Sequence[Any]) -> list[Any]:
         """Return *values* as they were before they became JSON; raises `ValueError`."""
         pairs = zip(self.keys, values, strict=True)
-        return [_reader(python_type(key.attribute)).validate_python(each) for key, each in pairs]
+        return [
+            _value_adapter(python_type(key.attribute)).validate_python(each) for key, each in pairs
+        ]
 
     def after(self, values: Sequence[Any]) -> list[ColumnElement[bool]]:
         """Return conditions of which each row behind *values* meets one, and no other row any.
@@ -84,8 +86,8 @@ class Order:
         """
         found: list[ColumnElement[bool]] = []
         same: list[ColumnElement[bool]] = []
-        for run in _runs([*zip(self.keys, values, strict=True)]):
-            found += [and_(*same, each) for each in _behind(run)]
+        for run in _row_value_groups([*zip(self.keys, values, strict=True)]):
+            found += [and_(*same, each) for each in _group_after(run)]
             same += [
                 key.column.is_(None) if value is None else key.column == key.value(value)
                 for key, value in run
@@ -94,35 +96,39 @@ class Order:
 
 
 @cache
-def _reader(kind: Any) -> TypeAdapter[Any]:
+def _value_adapter(kind: Any) -> TypeAdapter[Any]:
     nullable: Any = kind | None
     return TypeAdapter[Any](nullable)
 
 
-_Run = Sequence[tuple[OrderColumn, Any]]
+_Group = Sequence[tuple[OrderColumn, Any]]
 
 
-def _runs(pairs: _Run) -> Iterator[_Run]:
+def _row_value_groups(pairs: _Group) -> Iterator[_Group]:
     """Yield *pairs* in runs that a database compares at once, as row values."""
     run: list[tuple[OrderColumn, Any]] = []
     for key, value in pairs:
-        if run and not (_plain(*run[-1]) and _plain(key, value) and _alike(run[-1][0], key)):
+        if run and not (
+            _ignores_null(*run[-1])
+            and _ignores_null(key, value)
+            and _same_direction(run[-1][0], key)
+        ):
             yield run
             run = []
         run.append((key, value))
     yield run
 
 
-def _alike(one: OrderColumn, other: OrderColumn) -> bool:
+def _same_direction(one: OrderColumn, other: OrderColumn) -> bool:
     return one.descending is other.descending
 
 
-def _plain(key: OrderColumn, value: Any) -> bool:
+def _ignores_null(key: OrderColumn, value: Any) -> bool:
     """Tell whether NULL has no part in what is behind *value*."""
     return value is not None and (key.descending or not key.nullable)
 
 
-def _behind(run: _Run) -> Iterator[ColumnElement[bool]]:
+def _group_after(run: _Group) -> Iterator[ColumnElement[bool]]:
     """Yield conditions of what is behind the values of *run*."""
     (key, value), *more = run
     if more:

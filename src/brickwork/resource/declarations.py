@@ -14,7 +14,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapper
 from brickwork.models.model import Versioned, is_mapped
 from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.query.keys import key_type, primary_key
-from brickwork.query.list_query import ListQuery, listed_model, require_sortable
+from brickwork.query.list_query import ListQuery, model_of_query, require_sortable
 from brickwork.query.ordering import make_order
 from brickwork.resource import assignments, outputs
 from brickwork.resource.resource import Resource
@@ -223,7 +223,7 @@ class Declaration(Generic[M]):
 
     def _check_query(self) -> None:
         query = self.query
-        listed = listed_model(query)
+        listed = model_of_query(query)
         if listed is None and query.model_fields.keys() > ListQuery.model_fields.keys():
             raise TypeError(
                 f"{query.__name__} has filters but no model. Let it inherit from "
