@@ -1,12 +1,12 @@
-"""`python -m brickwork`, which is what the script `brickwork` does."""
+"""The command line as `python -m brickwork`."""
 
 import sys
 
 
 def main() -> None:
-    """Run the command line, or say what it lacks."""
+    """Run the command line. Exit with 2 if a package is missing."""
     try:
-        from brickwork.cli.commands import commands  # noqa: PLC0415 — the library does without
+        from brickwork.cli.commands import commands  # noqa: PLC0415 — the library does not need it
     except ModuleNotFoundError as error:
         if (name := str(error.name).partition(".")[0]) not in {"typer", "rich"}:
             raise

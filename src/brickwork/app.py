@@ -1,4 +1,4 @@
-"""How an application answers: `install` makes it keep the contract."""
+"""Installation of the HTTP contract."""
 
 import logging
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -35,21 +35,24 @@ def install(
     cursor_keys: Sequence[str] = (),
     development: bool = False,
 ) -> None:
-    """Make *app* keep the contract, within *limits*.
+    """Make *app* keep the HTTP contract.
 
-    The cursors of lists are encrypted with the first of *cursor_keys*, secrets of 32 characters or
-    more, and read with any: to change it, put a new one before it. Without one, cursors are good
-    for as long as the process and for no other: several processes do not start, except in
-    *development*. Then the log warns at start-up of lists that no index serves.
+    Every error is a problem (RFC 9457) with a page at `/problems`, and every response has the id
+    of its request. OPTIONS and 405 list the methods of all routes. No path is redirected to its
+    other slash form: the redirect would repeat the Host that the client sent.
 
-    Every error is a problem, with a page to read at `/problems`; every answer has the id of its
-    request; OPTIONS and 405 tell the methods of all routes. No path is redirected to its other
-    slash form, as that would repeat the Host a client sent.
+    Routes that *app* already has stay as FastAPI has them, and so does the redirect of slashes. To
+    have them keep the contract, call `install` before adding them. Resources always keep it.
+    Exception handlers of the application apply to its own routes, not to resources.
 
-    Routes that *app* has already stay as FastAPI has them, and so does the redirect of slashes:
-    call `install` first where they are to keep the contract, too. Resources keep it wherever
-    they stand. A handler of the application for `HTTPException`, `RequestValidationError` or
-    `Exception` answers for its routes, and not for resources.
+    Args:
+        app: The application.
+        limits: The limits of a request; `Limits()` by default.
+        cursor_keys: Secrets of at least 32 characters. The first one encrypts the cursors of
+            lists, and each can decrypt them: to rotate, prepend a new key. Without keys, cursors
+            are valid in one process only, and several processes start only in *development*.
+        development: Whether to log at start-up which sorts lack an index.
+
     """
     ownership = Ownership(app)
     installed_apps.add(app)
@@ -61,7 +64,7 @@ def install(
     app.add_middleware(
         RequestLimitsMiddleware,
         limits=limits,
-        signer=CursorCipher(*cursor_keys),
+        cipher=CursorCipher(*cursor_keys),
         ownership=ownership,
         check_database=check_database,
         earlier_limit=own_limit,
@@ -75,27 +78,27 @@ def install(
 
 
 def _wrap_middleware(app: FastAPI, ownership: Ownership) -> None:
-    """Have *app* build its middleware with the edge around it all, and answers to errors within.
+    """Wrap each middleware of *app* in an `ErrorMiddleware`, and all in the request limits.
 
     Middleware and handlers may be added before and after `install`.
     """
     build = app.build_middleware_stack
 
-    def build_arranged() -> ASGIApp:
+    def build_wrapped() -> ASGIApp:
         middleware, own = app.user_middleware, app.exception_handlers
-        edges = [each for each in middleware if _is_request_limits(each)]
+        outermost = [entry for entry in middleware if _is_request_limits(entry)]
         errors = Middleware(ErrorMiddleware, ownership=ownership)
-        innermost = Middleware(ErrorMiddleware, ownership=ownership, refuses=True)
-        others = [each for each in middleware if not _is_request_limits(each)]
-        within = [each for other in others for each in (errors, other)]
-        app.user_middleware = [*edges, *within, innermost]
+        innermost = Middleware(ErrorMiddleware, ownership=ownership, rejects=True)
+        others = [entry for entry in middleware if not _is_request_limits(entry)]
+        wrapped = [entry for other in others for entry in (errors, other)]
+        app.user_middleware = [*outermost, *wrapped, innermost]
         app.exception_handlers = exception_handlers(own, ownership)
         try:
             return build()
         finally:
             app.user_middleware, app.exception_handlers = middleware, own
 
-    app.build_middleware_stack = build_arranged  # type: ignore[method-assign]
+    app.build_middleware_stack = build_wrapped  # type: ignore[method-assign]
 
 
 def _is_request_limits(middleware: Middleware) -> bool:
@@ -104,7 +107,7 @@ def _is_request_limits(middleware: Middleware) -> bool:
 
 
 def _has_problems(app: FastAPI, route: RouteContext, ownership: Ownership) -> bool:
-    """Tell whether a request that *route* cannot read is answered with a problem."""
+    """Return whether *route* answers an invalid request with a problem."""
     if isinstance(route.original_route, StrictRoute):
         return True
     handler = app.exception_handlers.get(RequestValidationError)
@@ -112,6 +115,7 @@ def _has_problems(app: FastAPI, route: RouteContext, ownership: Ownership) -> bo
 
 
 def _warn_about_indexes(app: FastAPI) -> None:
+    """Log the missing indexes of *app* when it starts."""
     lifespan = app.router.lifespan_context
 
     @asynccontextmanager
@@ -126,7 +130,7 @@ def _warn_about_indexes(app: FastAPI) -> None:
 
 
 def _list_query_classes(app: FastAPI) -> Iterator[type[ListQuery[Any]]]:
-    """Yield the parameters of each list of *app*."""
+    """Yield the query class of each list of *app*."""
     for route in iter_route_contexts(app.routes):
         dependant = getattr(route.original_route, "dependant", None)
         for field in dependant.query_params if dependant else ():

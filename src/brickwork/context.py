@@ -1,4 +1,4 @@
-"""State that travels with a request."""
+"""The id of a request."""
 
 from typing import Final
 
@@ -8,6 +8,6 @@ REQUEST_ID: Final = "X-Request-Id"
 
 
 def request_id(scope: Scope) -> str:
-    """Return the id of the request; it is empty where `install` did not see to one."""
-    known: str = scope.get(REQUEST_ID, "")
-    return known
+    """Return the id of the request. It is empty without `install`."""
+    value: str = scope.get(REQUEST_ID, "")
+    return value

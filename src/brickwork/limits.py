@@ -1,4 +1,4 @@
-"""How much of everything a request may have: finite by default, in one place."""
+"""Request limits."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -10,11 +10,12 @@ from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, c
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What an application takes at most; give it to `install` to change it.
+    """The limits of a request, for `install`.
 
-    `body`, `url` and `headers` are bytes, `depth` counts arrays and objects within each other,
-    the whole document included, `values` counts the values of a document, arrays and objects among
-    them, `page` and `offset` are rows.
+    - `body`, `url` and `headers`: bytes.
+    - `depth`: nested arrays and objects of a document, itself included.
+    - `values`: values of a document, including its arrays and objects.
+    - `page`, `offset` and `batch`: rows.
     """
 
     body: int = 1_048_576
@@ -28,41 +29,41 @@ class Limits:
 
 
 MAX_ERRORS: Final = 100
-"""How many faults of a request an answer names at most; validation ends when it has found them."""
+"""The errors that a response lists at most. Validation stops there."""
 
 MAX_NAME_LENGTH: Final = 64
-"""How long a name in an answer may be; a pointer ends before a longer one."""
+"""The length of a name in a response. A pointer ends before a longer name."""
 
 MAX_POINTER_BYTES: Final = 300
-"""How many bytes the names of a pointer may have together; it ends before the name beyond that."""
+"""The total bytes of the names of a pointer. It ends before the name that exceeds them."""
 
 current_limits: Final = ContextVar("brickwork.limits", default=Limits())  # noqa: B039 — it is frozen
-"""The limits of the application whose request is being answered."""
+"""The limits of the application that handles the request."""
 
 
 @dataclass(frozen=True)
 class LimitedTo:
-    """On an integer of a query: no more than the limit of this name."""
+    """Metadata of an integer: the limit that it must not exceed."""
 
     name: Literal["page", "offset"]
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
-        """Check against the limit in force when a value comes."""
+        """Check a value against the limit of the current application."""
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler, /
     ) -> dict[str, Any]:
-        """Say what the limit is to those who read openapi.json."""
+        """Add the limit to the JSON schema as `maximum`."""
         return handler(schema) | {"maximum": self._limit()}
 
     def _check(self, value: int) -> int:
         if value <= self._limit():
             return value
         if self.name == "offset":
-            text = "Input should be less than or equal to {le}: go on with cursor, as Link has it"
+            text = "Input should be less than or equal to {le}: use the cursor of the Link header"
             raise PydanticCustomError("less_than_equal", text, {"le": self._limit()})
         raise PydanticKnownError("less_than_equal", {"le": self._limit()})
 

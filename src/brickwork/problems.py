@@ -1,6 +1,6 @@
-"""The errors a client is meant to read, as RFC 9457 problem details.
+"""Errors for clients, as RFC 9457 problem details.
 
-Every module may raise them; only `brickwork.app` knows how they become an HTTP answer.
+Every module may raise them. `brickwork.http` turns them into responses.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,10 +25,10 @@ def pointer(*path: str | int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorDetail:
-    """One part of the request that is to blame: exactly one of *pointer*, *parameter*, *header*.
+    """An error of one part of the request: a *pointer*, a *parameter* or a *header*.
 
-    `code` is stable and for programs, `detail` is for people; neither repeats what was sent. The
-    other members are the bounds of the value, for a form that shows them.
+    `code` is stable and for programs, `detail` is for people. Neither repeats the value that was
+    sent. The other members are the bounds of the value, for a form to show.
     """
 
     code: str
@@ -46,7 +46,7 @@ class ErrorDetail:
     allowed: object = None
 
     def document(self) -> dict[str, Any]:
-        """Return the fault as the contract shows it in `errors[]`."""
+        """Return the item of `errors` in the problem details."""
         members = {name: getattr(self, name) for name in _MEMBERS}
         return {
             name: to_jsonable_python(value, fallback=str)
@@ -56,7 +56,7 @@ class ErrorDetail:
 
 
 PLACES: Final = ("pointer", "parameter", "header")
-"""The members of a fault that say where it is."""
+"""The members of an error that say where it is."""
 
 BOUNDS: Final = (
     "minimum",
@@ -68,18 +68,18 @@ BOUNDS: Final = (
     "pattern",
     "allowed",
 )
-"""The members of a fault that bound the value."""
+"""The members of an error that bound the value."""
 
 _MEMBERS: Final = (*PLACES, "code", "detail", *BOUNDS)
 
 
 @dataclass(eq=False)
 class Problem(Exception):
-    """An error the client is meant to read; raise one of the family, or make your own.
+    """An error for the client. Raise a subclass, or define one.
 
-    The docstring of a subclass says what happened and `remedy` what a client does about it, both
-    in words for the page at `/problems/{code}`; `retry` whether the same request may succeed
-    later.
+    The page at `/problems/{code}` shows the docstring of the subclass, which says what happened,
+    and `remedy`, which says what the client can do. `retry` says whether the same request may
+    succeed later.
     """
 
     status: ClassVar[int]
@@ -92,28 +92,28 @@ class Problem(Exception):
     errors: Sequence[ErrorDetail] = field(default=(), kw_only=True)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], kw_only=True)
     again: bool = field(default=False, kw_only=True)
-    """Whether it is worth trying the same at once, before the client is told."""
+    """Whether the server may retry the request before it answers."""
 
     @override
     def __str__(self) -> str:
         return self.detail
 
     def document(self) -> dict[str, object]:
-        """Return the members of the problem details object that depend on the problem alone."""
+        """Return the problem details without the members of one request."""
         members: dict[str, object] = {
             "type": f"/problems/{self.code}",
             "title": self.title,
             "status": int(self.status),
             "detail": self.detail,
         }
-        faults = [each.document() for each in self.errors]
-        return members | {"errors": faults} if faults else members
+        errors = [error.document() for error in self.errors]
+        return members | {"errors": errors} if errors else members
 
 
 def problem_in(error: BaseException | None) -> Problem | None:
-    """Return the problem that *error* is, or that alone is in it; None for any other error.
+    """Return *error* if it is a problem, or the only problem in an exception group.
 
-    A task group of a middleware puts what its one task raised into a group.
+    A task group in a middleware wraps the error of its task in a group. None for other errors.
     """
     while isinstance(error, BaseExceptionGroup):
         inner = cast("BaseExceptionGroup[BaseException]", error).exceptions
@@ -127,7 +127,7 @@ class BadRequest(Problem):
     status = HTTPStatus.BAD_REQUEST
     code = "malformed"
     title = "The request cannot be read"
-    remedy = "Send JSON as RFC 8259 has it, in UTF-8, each key once, and no NaN or Infinity."
+    remedy = "Send JSON (RFC 8259) in UTF-8, with unique keys and without NaN or Infinity."
 
 
 class InvalidCursor(Problem):
@@ -136,7 +136,7 @@ class InvalidCursor(Problem):
     status = HTTPStatus.BAD_REQUEST
     code = "invalid_cursor"
     title = "The cursor cannot be used"
-    remedy = "Begin the list again without cursor, and follow the next of its Link headers."
+    remedy = "Request the list without cursor, and follow the links of its Link headers."
 
 
 class Forbidden(Problem):
@@ -149,25 +149,25 @@ class Forbidden(Problem):
 
 
 class NotFound(Problem):
-    """There is nothing at this address, or nothing the caller may know of."""
+    """There is nothing at this address, or the caller may not see it."""
 
     status = HTTPStatus.NOT_FOUND
     code = "not_found"
     title = "Not found"
-    remedy = "Check the address; what was there may have been deleted."
+    remedy = "Check the address. The resource may have been deleted."
 
 
 class MethodNotAllowed(Problem):
-    """What is at this address cannot be asked for this."""
+    """The resource at this address does not support the method."""
 
     status = HTTPStatus.METHOD_NOT_ALLOWED
     code = "method_not_allowed"
     title = "Method not allowed"
-    remedy = "Use one of the methods that the Allow header names."
+    remedy = "Use one of the methods in the Allow header."
 
 
 class NotAcceptable(Problem):
-    """The Accept header admits nothing this service can answer with."""
+    """The Accept header admits no media type of this operation."""
 
     status = HTTPStatus.NOT_ACCEPTABLE
     code = "not_acceptable"
@@ -176,25 +176,25 @@ class NotAcceptable(Problem):
 
 
 class Conflict(Problem):
-    """What is asked for contradicts what is stored: a value is taken, a row is still in use."""
+    """The request conflicts with stored rows: a value is taken, or a row is still in use."""
 
     status = HTTPStatus.CONFLICT
     code = "conflict"
-    title = "Conflict with what is stored"
-    remedy = "Read what is stored, then decide; the errors name the fields that clash."
+    title = "Conflict with stored data"
+    remedy = "Read the stored rows, and correct the fields listed in errors."
 
 
 class PreconditionFailed(Problem):
-    """The row is not, or no longer, as the If-Match or If-None-Match header says."""
+    """The row does not match the If-Match or If-None-Match header."""
 
     status = HTTPStatus.PRECONDITION_FAILED
     code = "precondition_failed"
     title = "Precondition failed"
-    remedy = "Read the row again, decide whether the change still makes sense, and send it anew."
+    remedy = "Read the row again, and repeat the change if it still makes sense."
 
 
 class PreconditionRequired(Problem):
-    """A row of this resource is changed only by those who say which version they mean."""
+    """A change of this resource must name the version of the row."""
 
     status = HTTPStatus.PRECONDITION_REQUIRED
     code = "precondition_required"
@@ -203,16 +203,16 @@ class PreconditionRequired(Problem):
 
 
 class ContentTooLarge(Problem):
-    """The body is longer than this service reads."""
+    """The body is larger than this service accepts."""
 
     status = HTTPStatus(413)  # its name changed in Python 3.13, as those of 414 and 422 did
     code = "content_too_large"
     title = "Content too large"
-    remedy = "Send less at once."
+    remedy = "Send fewer values, or split the request."
 
 
 class URITooLong(Problem):
-    """The address, with its query, is longer than this service reads."""
+    """The URL is longer than this service accepts."""
 
     status = HTTPStatus(414)
     code = "uri_too_long"
@@ -221,89 +221,89 @@ class URITooLong(Problem):
 
 
 class UnsupportedMediaType(Problem):
-    """The body is of a media type, a charset or a coding that the operation does not read."""
+    """The operation does not support the media type, charset or coding of the body."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     code = "unsupported_media_type"
     title = "Unsupported media type"
-    remedy = "Send one of the types that the Accept or Accept-Patch header names, in UTF-8."
+    remedy = "Send a media type of the Accept or Accept-Patch header, in UTF-8."
 
 
 class UnprocessableContent(Problem):
-    """The request can be read, and has values that cannot be accepted."""
+    """The request is well-formed, but has invalid values."""
 
     status = HTTPStatus(422)
     code = "invalid"
-    title = "Values that cannot be accepted"
-    remedy = "Mend every place that the errors name; they name all of them at once."
+    title = "Invalid values"
+    remedy = "Correct every field listed in errors."
 
 
 class RefusedByDatabase(Problem):
-    """A rule of the database, such as a trigger, refuses the change."""
+    """A rule of the database, such as a trigger, rejects the change."""
 
     status = HTTPStatus(422)
     code = "refused_by_database"
-    title = "Refused by the database"
-    remedy = "Change the values, or ask those who run the service for the rule."
+    title = "Rejected by the database"
+    remedy = "Change the values, or ask the operator of the service for the rule."
 
 
 class IdempotencyKeyReused(Problem):
-    """The Idempotency-Key was sent before, with another request."""
+    """The Idempotency-Key was used before, with another request."""
 
     status = HTTPStatus(422)
     code = "idempotency_key_reused"
     title = "Idempotency key reused"
-    remedy = "Make a new key for every request, and send the same one only with the same request."
+    remedy = "Generate a key for each request, and reuse it only to repeat that request."
 
 
 class RequestInProgress(Problem):
-    """The first request with this Idempotency-Key is still being carried out."""
+    """The first request with this Idempotency-Key is still running."""
 
     status = HTTPStatus.CONFLICT
     code = "still_running"
     title = "The first request is still running"
-    remedy = "Send the same request again, after as many seconds as Retry-After says."
+    remedy = "Repeat the request after the seconds of the Retry-After header."
     retry = True
 
 
 class HeadersTooLarge(Problem):
-    """The headers are longer than this service reads."""
+    """The headers are larger than this service accepts."""
 
     status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
     code = "headers_too_large"
     title = "Headers too large"
-    remedy = "Send fewer or shorter headers; old cookies are often the cause."
+    remedy = "Send fewer or shorter headers. Old cookies are often the cause."
 
 
 class InternalServerError(Problem):
-    """Something went wrong in the service, through no fault of the request."""
+    """The service failed. The request is not the cause."""
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     code = "internal"
-    title = "Something went wrong here"
-    remedy = "Report the instance to those who run the service: their log has it."
+    title = "Internal error"
+    remedy = "Report the instance to the operator of the service. It is in the server log."
 
 
 class ServiceUnavailable(Problem):
-    """The database cannot answer now: it is busy, or away."""
+    """The database is busy or unavailable."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "unavailable"
-    title = "The database cannot answer now"
-    remedy = "Send the same request again, after as many seconds as Retry-After says."
+    title = "The database is unavailable"
+    remedy = "Repeat the request after the seconds of the Retry-After header."
     retry = True
 
 
 class _StatusProblem(Problem):
-    """An error that is known by its HTTP status alone."""
+    """A problem that has an HTTP status and no class of its own."""
 
 
 @cache
 def problem_for_status(status: int) -> type[Problem]:
-    """Return the problem that stands for an HTTP status, 400 to 599."""
-    if known := _BY_STATUS.get(status):
-        return known
-    names = {each.value: (each.name.lower(), each.phrase, each.description) for each in HTTPStatus}
+    """Return the problem class for an HTTP *status*, 400 to 599."""
+    if problem := _BY_STATUS.get(status):
+        return problem
+    names = {item.value: (item.name.lower(), item.phrase, item.description) for item in HTTPStatus}
     code, title, meaning = names.get(status, (f"status_{status}", f"Status {status}", ""))
     members = {
         "status": status,
@@ -315,13 +315,13 @@ def problem_for_status(status: int) -> type[Problem]:
 
 
 def problem_types(root: type[Problem] = Problem) -> Iterator[type[Problem]]:
-    """Yield every kind of problem that is declared, those of the application included."""
-    for each in root.__subclasses__():
-        if each is not _StatusProblem:
-            if hasattr(each, "code"):  # and is no base of others
-                yield each
-            yield from problem_types(each)
+    """Yield the subclasses of *root* that have a code, including those of the application."""
+    for problem in root.__subclasses__():
+        if problem is not _StatusProblem:
+            if hasattr(problem, "code"):  # and is no base of others
+                yield problem
+            yield from problem_types(problem)
 
 
-# Of two with one status the first is the general one.
-_BY_STATUS: Final = {each.status: each for each in reversed([*problem_types()])}
+# Of several classes with one status, the first is the general one.
+_BY_STATUS: Final = {problem.status: problem for problem in reversed([*problem_types()])}

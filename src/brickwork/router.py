@@ -1,4 +1,4 @@
-"""One short declaration a resource: `crud_router` makes its endpoints, all in the same way."""
+"""CRUD endpoints of a resource."""
 
 import re
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
@@ -51,11 +51,11 @@ Operation = Literal[
     "restore",
     "history",
 ]
-"""What a resource can be asked to do; the name ends the operationId: `articles_create`."""
+"""The operations of a resource. The name ends the operationId, as in `articles_create`."""
 
 
 class _OperationSpec(NamedTuple):
-    """How an operation is reached, and the statuses it may have."""
+    """The endpoint of an operation, its method, path and statuses."""
 
     endpoint: Callable[[ResourceDefinition[Any]], Endpoint]
     method: str
@@ -100,15 +100,25 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     query: type[ListQuery[M]] | None = None,
     omit: Collection[Operation] = (),
 ) -> APIRouter:
-    """Return the endpoints of *resource* at *prefix*, less the operations in *omit*.
+    """Return a router with the CRUD endpoints of *resource*.
 
-    *read* is the shape of answers, *create* of a POST and a PUT, *update* of a PATCH (declare it
-    `partial=True`), *query* the parameters of the list. What a resource does otherwise is a step
-    to override or an endpoint to add to the router, not a keyword here. Raises `TypeError` for
-    schemas and a model that do not fit each other.
+    To change an operation, override a method of the resource or add an endpoint to the router.
+
+    Args:
+        prefix: The path of the collection, `/articles`.
+        resource: The resource that reads and writes the rows.
+        read: The schema of responses.
+        create: The schema of the bodies of POST and PUT.
+        update: The schema of the body of PATCH; declare it with `partial=True`.
+        query: The query parameters of the list; `ListQuery` by default.
+        omit: The operations to leave out.
+
+    Raises:
+        TypeError: A schema does not fit the model.
+
     """
     _check_omit(omit)
-    operations: list[Operation] = [each for each in _OPERATIONS if each not in omit]
+    operations: list[Operation] = [name for name in _OPERATIONS if name not in omit]
     declared = Declaration(
         resource=resource,
         read=read,
@@ -119,7 +129,7 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     )
     declared.check()
     model = declared.model
-    shape = ResourceDefinition(
+    definition = ResourceDefinition(
         resource=resource,
         model=model,
         read=read,
@@ -140,30 +150,30 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     )
     for name in operations:
         if _is_available(model, name):
-            _add_operation(router, name, shape)
-    router.generated = [each for each in router.routes if isinstance(each, StrictRoute)]
+            _add_operation(router, name, definition)
+    router.generated = [route for route in router.routes if isinstance(route, StrictRoute)]
     return router
 
 
 def _check_omit(omit: Collection[Operation]) -> None:
-    """Raise `TypeError` for what is no operation."""
+    """Raise `TypeError` unless *omit* is a set of operations."""
     wrong = [omit] if isinstance(omit, str) else sorted({*omit} - _OPERATIONS.keys())
     if wrong:
         names = ", ".join(map(repr, wrong))
         raise TypeError(
-            f"omit is no set of operations with {names}. They are {', '.join(_OPERATIONS)}."
+            f"omit must be a set of operations, not {names}. They are {', '.join(_OPERATIONS)}."
         )
 
 
 @asynccontextmanager
 async def _start(app: object) -> AsyncGenerator[None]:
-    """Refuse to start an application that nobody has prepared for resources."""
+    """Raise `TypeError` if the application starts without `install`."""
     require_installed(app)
     yield
 
 
 class _CRUDRouter(Router):
-    """The routes of a resource, which are matched after fixed paths that are added to them."""
+    """The routes of a resource. Fixed paths that are added later are matched first."""
 
     generated: Sequence[StrictRoute] = ()
 
@@ -188,65 +198,67 @@ class _CRUDRouter(Router):
         self._give_way()
 
     def _give_way(self) -> None:
-        """Put the route that was added before those of one row, if its first segment is fixed.
+        """Move the last route before the item routes, if its first segment is fixed.
 
         FastAPI takes the first route that matches, and `/{id}` matches `/counts`.
         """
-        paths = [each.path or "" for each in iter_route_contexts([self.routes[-1]])]
-        rows = [each for each in self.generated if self._begins(each.path, with_text=False)]
-        places = [i for i, each in enumerate(self.routes) if any(each is row for row in rows)]
-        if places and paths and all(self._begins(each, with_text=True) for each in paths):
-            self.routes.insert(places[0], self.routes.pop())
+        paths = [route.path or "" for route in iter_route_contexts([self.routes[-1]])]
+        items = [route for route in self.generated if self._begins(route.path, with_text=False)]
+        positions = [
+            i for i, route in enumerate(self.routes) if any(route is item for item in items)
+        ]
+        if positions and paths and all(self._begins(path, with_text=True) for path in paths):
+            self.routes.insert(positions[0], self.routes.pop())
 
     def _begins(self, path: str, *, with_text: bool) -> bool:
-        """Tell whether *path* goes on after the prefix with text, or with a parameter alone."""
+        """Return whether the first segment of *path* after the prefix has text of its own."""
         segment = path.removeprefix(self.prefix).strip("/").partition("/")[0]
         text = re.sub(r"\{[^}]*\}", "", segment)
         return bool(segment) and bool(text) is with_text
 
 
 def _is_available(model: type[DeclarativeBase], name: Operation) -> bool:
-    """Tell whether rows of *model* can be asked to do this."""
-    of_some = {"restore": is_soft_deletable(model), "history": issubclass(model, Audited)}
-    return of_some.get(name, True)
+    """Return whether *model* supports the operation *name*."""
+    conditional = {"restore": is_soft_deletable(model), "history": issubclass(model, Audited)}
+    return conditional.get(name, True)
 
 
 def _complete_query(
     model: type[M], query: type[ListQuery[M]], read: type[BaseModel]
 ) -> type[ListQuery[M]]:
-    """Return *query* with the parameters of *model*, sorted by the names that *read* shows."""
+    """Return *query* with the `deleted` parameter of *model* and the field names of *read*."""
     return with_sort_names(
         with_deleted_parameter(query) if is_soft_deletable(model) else query,
         shown_attributes(model, read),
     )
 
 
-def _can_forbid(shape: ResourceDefinition[Any], name: Operation) -> bool:
-    """Tell whether a row may be written out of the scope of its resource, which is refused."""
-    return name in _WRITES and shape.resource.query is not Resource[Any].query
+def _can_forbid(definition: ResourceDefinition[Any], name: Operation) -> bool:
+    """Return whether writing a row outside `query()` of the resource is a 403."""
+    return name in _WRITES and definition.resource.query is not Resource[Any].query
 
 
 def _extra_responses(
-    shape: ResourceDefinition[Any], name: Operation
+    definition: ResourceDefinition[Any], name: Operation
 ) -> dict[int | str, dict[str, Any]]:
-    """Return what an operation may answer that is neither its usual answer nor a problem."""
+    """Return the OpenAPI responses of an operation other than success and problems."""
     match name:
-        case "list" if is_exported(shape.resource):
+        case "list" if is_exported(definition.resource):
             return ndjson_response()
         case "get":
-            tag = response_headers(*["ETag"] if _is_versioned(shape) else [])
+            tag = response_headers(*["ETag"] if _is_versioned(definition) else [])
             return {304: {"description": "Not Modified"} | tag}
-        case "replace" if shape.resource.allow_upsert:
-            names = [*_response_headers(shape, name), "Location"]
-            created = {"model": shape.read, "description": "Created"}
+        case "replace" if definition.resource.allow_upsert:
+            names = [*_response_headers(definition, name), "Location"]
+            created = {"model": definition.read, "description": "Created"}
             return {201: created | response_headers(*names)}
         case _:
             return {}
 
 
-def _response_headers(shape: ResourceDefinition[Any], name: Operation) -> Iterator[str]:
-    """Yield the headers of the usual answer to an operation."""
-    if name in {"create", "replace", "update", "get", "restore"} and _is_versioned(shape):
+def _response_headers(definition: ResourceDefinition[Any], name: Operation) -> Iterator[str]:
+    """Yield the headers of the successful response of an operation."""
+    if name in {"create", "replace", "update", "get", "restore"} and _is_versioned(definition):
         yield "ETag"
     if name in {"list", "history"}:
         yield from ("Link", "X-Total-Count")
@@ -256,39 +268,39 @@ def _response_headers(shape: ResourceDefinition[Any], name: Operation) -> Iterat
         yield "Idempotency-Replayed"
 
 
-def _is_versioned(shape: ResourceDefinition[Any]) -> bool:
-    return issubclass(shape.model, Versioned)
+def _is_versioned(definition: ResourceDefinition[Any]) -> bool:
+    return issubclass(definition.model, Versioned)
 
 
-def _request_headers(shape: ResourceDefinition[Any], name: Operation) -> Iterator[str]:
-    """Yield the headers that an operation reads beside those which every request may have."""
+def _request_headers(definition: ResourceDefinition[Any], name: Operation) -> Iterator[str]:
+    """Yield the headers that only some operations read."""
     if name in _IDEMPOTENT:
         yield IDEMPOTENCY_KEY
-    if name in _CONDITIONAL and _is_versioned(shape):
+    if name in _CONDITIONAL and _is_versioned(definition):
         yield from ("If-Match", "If-None-Match")
 
 
-def _add_operation(router: APIRouter, name: Operation, shape: ResourceDefinition[Any]) -> None:
-    kind = _OPERATIONS[name]
-    success, *failures = kind.statuses
-    failures += [403] if _can_forbid(shape, name) else []
-    read = AuditEntryRead if name == "history" else shape.read
-    shown: Any = list[read] if name in _LIST_RESPONSES else read  # type: ignore[valid-type]
-    responses = _extra_responses(shape, name)
+def _add_operation(router: APIRouter, name: Operation, definition: ResourceDefinition[Any]) -> None:
+    spec = _OPERATIONS[name]
+    success, *failures = spec.statuses
+    failures += [403] if _can_forbid(definition, name) else []
+    read = AuditEntryRead if name == "history" else definition.read
+    response_model: Any = list[read] if name in _LIST_RESPONSES else read  # type: ignore[valid-type]
+    responses = _extra_responses(definition, name)
     responses[success] = responses.get(success, {}) | response_headers(
-        *_response_headers(shape, name)
+        *_response_headers(definition, name)
     )
     router.add_api_route(
-        kind.path,
-        kind.endpoint(shape),
-        methods=[kind.method],
+        spec.path,
+        spec.endpoint(definition),
+        methods=[spec.method],
         status_code=success,
-        response_model=None if kind.method == "DELETE" else shown,
+        response_model=None if spec.method == "DELETE" else response_model,
         # An application may have a function of its own, which comes first.
-        generate_unique_id_function=Default(naming.operation_id(name, kind.path, shape.model)),
-        name=naming.operation_name(name, router.prefix, shape.model),
-        summary=naming.summary(name, router.prefix, shape.model),
+        generate_unique_id_function=Default(naming.operation_id(name, spec.path, definition.model)),
+        name=naming.operation_name(name, router.prefix, definition.model),
+        summary=naming.summary(name, router.prefix, definition.model),
         responses=problem_responses(failures) | responses,
-        openapi_extra=header_parameters(_request_headers(shape, name))
-        | (merge_patch_body() if kind.method == "PATCH" else {}),
+        openapi_extra=header_parameters(_request_headers(definition, name))
+        | (merge_patch_body() if spec.method == "PATCH" else {}),
     )

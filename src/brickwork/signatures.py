@@ -1,4 +1,4 @@
-"""The fields and methods of a resource class, checked where the class is written."""
+"""Checks of the fields and methods of a resource class."""
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +19,7 @@ _PROVIDED_TYPES: Final = (
     StarletteBackgroundTasks,
     SecurityScopes,
 )
-"""The classes of which FastAPI itself gives an instance."""
+"""The classes that FastAPI itself provides instances of."""
 
 _PARAMETER_TYPES: Final = (params.Depends, params.Param, params.Body)
 
@@ -32,7 +32,7 @@ def methods_of(base: type[Any]) -> Iterator[str]:
 
 
 def check_methods(owner: type[Any], base: type[Any], names: Iterable[str]) -> None:
-    """Raise `TypeError` for a method of *owner* that cannot be called as that of *base* is."""
+    """Raise `TypeError` for a method of *owner* that has another signature than in *base*."""
     for name in names:
         _check_method(owner, name, vars(base)[name])
 
@@ -41,22 +41,22 @@ def _check_method(owner: type[Any], name: str, method: Callable[..., Any]) -> No
     own = getattr_static(owner, name)
     if own is method:
         return
-    place = f"{owner.__name__}.{name}"
-    wanted = f"{_def_keyword(method)} {name}{_untyped_signature(method)}"
+    label = f"{owner.__name__}.{name}"
+    expected = f"{_def_keyword(method)} {name}{_untyped_signature(method)}"
     bound: Any = getattr(owner, name)
     if not callable(bound):
-        raise TypeError(f"{place} is no method: declare `{wanted}`, or call it otherwise.")
+        raise TypeError(f"{label} must be a method: declare `{expected}`, or rename it.")
     function = inspect.unwrap(bound)
     if inspect.isasyncgenfunction(method):
         if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-            raise TypeError(f"{place} yields nothing: declare `{wanted}`, and yield rows.")
+            raise TypeError(f"{label} must yield rows: declare `{expected}` with a yield.")
     elif inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
-        raise TypeError(f"{place} yields, and a value is wanted: declare `{wanted}`.")
+        raise TypeError(f"{label} must return a value, not yield: declare `{expected}`.")
     elif inspect.iscoroutinefunction(function) != inspect.iscoroutinefunction(method):
         is_async = "async" if inspect.iscoroutinefunction(function) else "not async"
-        raise TypeError(f"{place} is {is_async}: declare `{wanted}`.")
+        raise TypeError(f"{label} is {is_async}: declare `{expected}`.")
     if not _is_callable(bound, method, bare=not isinstance(own, staticmethod | classmethod)):
-        raise TypeError(f"{place} takes other arguments: declare `{wanted}`.")
+        raise TypeError(f"{label} takes other arguments: declare `{expected}`.")
 
 
 def _def_keyword(method: Callable[..., Any]) -> str:
@@ -67,12 +67,13 @@ def _def_keyword(method: Callable[..., Any]) -> str:
 def _untyped_signature(method: Callable[..., Any]) -> str:
     """Return the parameters of *method* without their types."""
     signature = inspect.signature(method)
-    plain = [each.replace(annotation=Parameter.empty) for each in signature.parameters.values()]
-    return str(Signature(plain))
+    parameters = signature.parameters.values()
+    untyped = [parameter.replace(annotation=Parameter.empty) for parameter in parameters]
+    return str(Signature(untyped))
 
 
 def _is_callable(own: Callable[..., Any], method: Callable[..., Any], *, bare: bool) -> bool:
-    """Tell whether *own* takes the arguments that *method* is called with; *bare* needs `self`."""
+    """Return whether *own* accepts the arguments of *method*, with *bare* including `self`."""
     count = len(inspect.signature(method).parameters) - (0 if bare else 1)
     try:
         inspect.signature(own).bind(*[None] * count)
@@ -82,28 +83,28 @@ def _is_callable(own: Callable[..., Any], method: Callable[..., Any], *, bare: b
 
 
 def check_fields(owner: type[Any], base: type[Any]) -> None:
-    """Raise `TypeError` for a field of *owner* that is no dependency, but would be read as one.
+    """Raise `TypeError` for a field of *owner* that is not a dependency.
 
     *base* is the class whose attributes no field may hide.
     """
-    for each in inspect.signature(owner, eval_str=True).parameters.values():
-        place = f"{owner.__name__}.{each.name}"
-        if each.name != "session" and hasattr(base, each.name):
+    for field in inspect.signature(owner, eval_str=True).parameters.values():
+        label = f"{owner.__name__}.{field.name}"
+        if field.name != "session" and hasattr(base, field.name):
             raise TypeError(
-                f"{place} hides an attribute of {base.__name__}. Call the field otherwise; a "
+                f"{label} hides an attribute of {base.__name__}. Rename the field; a "
                 "setting of the class has no annotation, or ClassVar[…]."
             )
-        if not _is_dependency(each):
+        if not _is_dependency(field):
             raise TypeError(
-                f"{place} is no dependency: FastAPI would read it from the query. Annotate it "
+                f"{label} is not a dependency: FastAPI would read it from the query. Annotate it "
                 "Annotated[…, Depends(…)], or ClassVar[…] for a constant."
             )
 
 
 def _is_dependency(parameter: Parameter) -> bool:
-    """Tell whether *parameter* says where FastAPI gets its value from."""
+    """Return whether the annotation or default of *parameter* makes it a dependency."""
     kind: Any = getattr(parameter.annotation, "__value__", parameter.annotation)
     marks = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
-    if any(isinstance(each, _PARAMETER_TYPES) for each in (*marks, parameter.default)):
+    if any(isinstance(mark, _PARAMETER_TYPES) for mark in (*marks, parameter.default)):
         return True
     return isinstance(kind, type) and issubclass(kind, _PROVIDED_TYPES)

@@ -22,7 +22,7 @@ from brickwork.tracking.audit import Audited, AuditEntry
 from brickwork.tracking.outbox import OutboxEvent, PublishesEvents
 
 PATIENCE: Final = 3.0
-"""How many seconds the start-up waits for the database."""
+"""The seconds that start-up waits for the database."""
 
 
 async def check_database(app: Starlette, database: Database) -> None:
@@ -30,10 +30,10 @@ async def check_database(app: Starlette, database: Database) -> None:
 
     The check only reads. It raises nothing, and closes its connection.
     """
-    database.tables |= (wanted := {*_tables(app)})
+    database.tables |= (tables := {*_tables(app)})
     try:
         async with asyncio.timeout(PATIENCE):
-            missing = await _find_missing(database, wanted)
+            missing = await _find_missing(database, tables)
     except ServiceUnavailable:
         return  # the log already has the cause
     except TimeoutError:
@@ -51,10 +51,10 @@ def _tables(app: Starlette) -> "Iterator[Table[Any]]":
     """Yield the tables that requests to *app* use."""
     if get_db not in getattr(app, "dependency_overrides", {}):
         for route in _routes(app.routes):
-            shape: ResourceDefinition[Any] | None = getattr(route.endpoint, "shape", None)
-            if shape and _depends_on(route.dependant, get_db):
-                yield from _model_tables(shape)
-                yield from _companion_tables(shape, route.methods or ())
+            definition: ResourceDefinition[Any] | None = getattr(route.endpoint, "shape", None)
+            if definition and _depends_on(route.dependant, get_db):
+                yield from _model_tables(definition)
+                yield from _companion_tables(definition, route.methods or ())
 
 
 def _routes(routes: Sequence[BaseRoute]) -> Iterator[RouteContext]:
@@ -65,52 +65,55 @@ def _routes(routes: Sequence[BaseRoute]) -> Iterator[RouteContext]:
 
 
 def _depends_on(dependant: Dependant, call: object) -> bool:
-    """Tell whether *dependant* depends on *call*, directly or indirectly."""
-    return any(each.call is call or _depends_on(each, call) for each in dependant.dependencies)
+    """Return whether *dependant* depends on *call*, directly or indirectly."""
+    return any(
+        dependency.call is call or _depends_on(dependency, call)
+        for dependency in dependant.dependencies
+    )
 
 
-def _model_tables(shape: ResourceDefinition[Any]) -> "Iterator[Table[Any]]":
-    """Yield the tables of the rows that *shape* reads."""
-    mapper: Mapper[Any] = inspect(shape.model)
-    names = (*shape.embedded.references, *(each.name for each in shape.embedded.latest))
-    related = [mapper.relationships[each] for each in names]
-    found: list[FromClause | None] = [*mapper.tables]
-    for each in related:
-        found += [*each.mapper.tables, each.secondary]
-    yield from (each for each in found if isinstance(each, Table))
+def _model_tables(definition: ResourceDefinition[Any]) -> "Iterator[Table[Any]]":
+    """Yield the tables that *definition* reads rows from."""
+    mapper: Mapper[Any] = inspect(definition.model)
+    names = (*definition.embedded.references, *(rows.name for rows in definition.embedded.latest))
+    tables: list[FromClause | None] = [*mapper.tables]
+    for name in names:
+        relationship = mapper.relationships[name]
+        tables += [*relationship.mapper.tables, relationship.secondary]
+    yield from (table for table in tables if isinstance(table, Table))
 
 
 def _companion_tables(
-    shape: ResourceDefinition[Any], methods: Collection[str]
+    definition: ResourceDefinition[Any], methods: Collection[str]
 ) -> "Iterator[Table[Any]]":
-    """Yield the tables of Brickwork that *shape* writes to."""
+    """Yield the companion tables that *definition* writes to."""
     companions = {
         IdempotencyKey: "POST" in methods or "PATCH" in methods,
-        AuditEntry: issubclass(shape.model, Audited),
-        OutboxEvent: issubclass(shape.model, PublishesEvents),
+        AuditEntry: issubclass(definition.model, Audited),
+        OutboxEvent: issubclass(definition.model, PublishesEvents),
     }
-    for each, is_written in companions.items():
+    for companion, is_written in companions.items():
         if is_written:
-            yield cast("Table[Any]", each.__table__)
+            yield cast("Table[Any]", companion.__table__)
 
 
 async def _find_missing(database: Database, tables: "Collection[Table[Any]]") -> Sequence[str]:
     """Return the names of the *tables* that do not exist."""
     if _is_new(database.url):
-        return [each.fullname for each in tables]
+        return [table.fullname for table in tables]
 
-    def look(connection: Connection) -> Sequence[str]:
+    def inspect_tables(connection: Connection) -> Sequence[str]:
         inspector = inspect(connection)
-        missing = [each.fullname for each in tables if not _exists(inspector, each)]
+        missing = [table.fullname for table in tables if not _exists(inspector, table)]
         connection.detach()  # so that it is closed, and not kept in the pool
         return missing
 
     async with database.reader.connect() as connection:
-        return await connection.run_sync(look)
+        return await connection.run_sync(inspect_tables)
 
 
 def _is_new(url: URL) -> bool:
-    """Tell whether *url* names a file of SQLite that the first connection would create."""
+    """Return whether *url* names an SQLite file that the first connection would create."""
     if url.get_backend_name() != "sqlite" or "uri" in url.query:
         return False
     file = Path(url.database or "")
@@ -118,11 +121,11 @@ def _is_new(url: URL) -> bool:
 
 
 def _exists(inspector: Inspector, table: "Table[Any]") -> bool:
-    """Tell whether *table*, or a view of its name, exists.
+    """Return whether *table*, or a view of its name, exists.
 
-    A table without a schema may be in any: requests can set the `search_path` to their tenant's.
+    A table without a schema may be in any schema, since requests can set the `search_path`.
     """
     if inspector.has_table(table.name, schema=table.schema):
         return True
     others = [] if table.schema else inspector.get_schema_names()
-    return any(inspector.has_table(table.name, schema=each) for each in others)
+    return any(inspector.has_table(table.name, schema=schema) for schema in others)

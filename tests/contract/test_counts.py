@@ -108,9 +108,9 @@ class OwnQuery(AccountQuery):
     own: Annotated[bool, CustomFilter] = True
 
     @override
-    def filter(self, rows: Select[Account]) -> Select[Account]:
-        rows = super().filter(rows)
-        return rows.where(Account.tenant == "ada") if self.own else rows
+    def filter(self, statement: Select[Account]) -> Select[Account]:
+        statement = super().filter(statement)
+        return statement.where(Account.tenant == "ada") if self.own else statement
 
 
 class Accounts(Resource[Account]): ...

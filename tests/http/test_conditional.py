@@ -120,7 +120,7 @@ def test_a_long_header_is_refused_as_quickly_as_a_short_one(end: str) -> None:
 def test_tag_of_a_version(line: str, strongly: bool, weakly: bool) -> None:  # noqa: FBT001 — a case
     header = wanted(line).if_match
     assert header is not None
-    assert (header.match(3), header.match_weakly(3)) == (strongly, weakly)
+    assert (header.match_strong(3), header.match_weak(3)) == (strongly, weakly)
 
 
 def test_tag_has_the_version_and_a_digest_of_the_representation() -> None:
@@ -152,7 +152,7 @@ def test_nothing_is_wanted_of_a_row_unless_a_header_says_so() -> None:
     header = parse_preconditions(Headers())
     assert header == Preconditions(None, None)
     assert not refused(header, WALL)
-    assert not header.is_known('"3"')
+    assert not header.is_not_modified('"3"')
     with pytest.raises(PreconditionRequired):
         header.check(WALL, required=True)
     assert not refused(wanted("*"), WALL, required=True)
@@ -179,8 +179,8 @@ def test_of_two_headers_both_must_hold() -> None:
     ],
 )
 def test_client_knows_a_representation_of_which_it_has_the_tag(line: str, known: bool) -> None:  # noqa: FBT001 — a case
-    assert wanted(line, name="if-none-match").is_known('"3-abc"') is known
-    assert not wanted(line).is_known('"3-abc"')
+    assert wanted(line, name="if-none-match").is_not_modified('"3-abc"') is known
+    assert not wanted(line).is_not_modified('"3-abc"')
 
 
 def test_stale_tells_the_tag() -> None:

@@ -27,11 +27,11 @@ VALUES: Final = st.lists(st.none() | st.integers() | st.text() | st.floats(allow
 
 
 @law
-@given(values=st.none() | VALUES, back=st.booleans(), binding=st.binary())
+@given(values=st.none() | VALUES, backwards=st.booleans(), binding=st.binary())
 def test_cursor_is_read_as_it_was_written(
-    *, values: list[object] | None, back: bool, binding: bytes
+    *, values: list[object] | None, backwards: bool, binding: bytes
 ) -> None:
-    cursor = Cursor(values, back=back)
+    cursor = Cursor(values, backwards=backwards)
     assert SIGNER.read(SIGNER.write(cursor, binding), binding) == cursor
 
 

@@ -231,7 +231,7 @@ def test_a_key_that_could_be_guessed_is_refused(keys: tuple[str, ...]) -> None:
 
 def test_a_cursor_is_read_with_any_key_and_written_with_the_first() -> None:
     old, new = CursorCipher("old" * 11), CursorCipher("new" * 11, "old" * 11)
-    cursor = Cursor([1, None, "é"], back=True)
+    cursor = Cursor([1, None, "é"], backwards=True)
     assert new.read(old.write(cursor, b"a"), b"a") == cursor
     for reader, text, binding in (
         (old, new.write(cursor, b"a"), b"a"),
@@ -297,8 +297,8 @@ async def test_a_cursor_is_bound_to_a_narrowing_of_the_authors_own(database: Dat
         largest: ClassVar = 5
 
         @override
-        def filter(self, rows: Any) -> Any:
-            return super().filter(rows).where(Region.size <= self.largest)
+        def filter(self, statement: Any) -> Any:
+            return super().filter(statement).where(Region.size <= self.largest)
 
     async with database.session(readonly=True) as session:
         text = await cursor_of(session, select(Region), Changing(limit=1))
@@ -351,7 +351,7 @@ async def test_a_cursor_whose_column_has_another_type_by_now_is_invalid(
                 @override
                 def write(self, cursor: Cursor, binding: bytes) -> str:
                     written.append((cursor, binding))
-                    return signed.write(Cursor(["no number"], back=cursor.back), binding)
+                    return signed.write(Cursor(["no number"], backwards=cursor.backwards), binding)
 
             cursor_cipher.set(Spy("k" * 32))
             text = await cursor_of(session, select(Region), ListQuery(limit=1))

@@ -1532,7 +1532,7 @@ def a_usual_order_by_a_column_that_there_is_not() -> object:
     return declare(Opus, query=Usual)
 
 
-@refused("Late.filter is async: declare `def filter(self, rows)`.")
+@refused("Late.filter is async: declare `def filter(self, statement)`.")
 def a_method_of_a_query_that_is_async() -> object:
     async def filter_(_: object, rows: Select[Opus]) -> Select[Opus]:
         return rows

@@ -210,9 +210,9 @@ class CityQuery(ListQuery[City]):
     longer_than: Annotated[int | None, CustomFilter] = None
 
     @override
-    def filter(self, rows: Select[City]) -> Select[City]:
+    def filter(self, statement: Select[City]) -> Select[City]:
         longer = func.length(City.name) > (self.longer_than or 0)
-        return super().filter(rows).where(longer)
+        return super().filter(statement).where(longer)
 
     @override
     def sort_keys(self) -> Sequence[SortKey[str]]:

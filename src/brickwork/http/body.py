@@ -1,7 +1,7 @@
-"""The body of a request, which is parsed and validated when its dependencies have passed.
+"""Parsing and validation of request bodies.
 
-FastAPI parses a body before it calls the first dependency. Here the fields of the body do that,
-which FastAPI validates after all dependencies.
+FastAPI parses a body before it calls the first dependency. Here the fields of the body parse it,
+and FastAPI validates them after all dependencies.
 """
 
 import asyncio
@@ -25,63 +25,63 @@ from brickwork.schemas.strict_json import is_object, max_values, parse_json
 from brickwork.schemas.strictness import ErrorLimit
 
 UNREADABLE_SCOPE_KEY: Final = "brickwork.unreadable"
-"""Where in a request's scope stands the problem with its body, if there is one."""
+"""The scope key of the problem with the body, if there is one."""
 
 _Location: TypeAlias = tuple[int | str, ...]
 
 _Result: TypeAlias = tuple[Any, list[dict[str, Any]]]
-"""A value that is valid, and errors, as FastAPI has them."""
+"""A validated value, and FastAPI's list of errors."""
 
 
 class RequestBody:
-    """The body of a request, which is parsed once, when somebody asks for it."""
+    """The body of a request. It is parsed once, on first use."""
 
     def __init__(self, scope: Scope) -> None:
-        """Belong to the request of *scope*."""
+        """Create the empty body of the request of *scope*."""
         self.raw = b""
         self.results: dict[BodyField, _Result] = {}
-        """What its fields are, for the first who asks."""
+        """The results of validated fields. Each is used once."""
         self._scope = scope
         self._document: object = PydanticUndefined
 
     def document(self) -> object:
-        """Return the document, `PydanticUndefined` if there is none.
+        """Parse and return the document, and record a problem with it in the scope.
 
-        A problem with it is noted in the scope.
+        `PydanticUndefined` if there is none.
         """
-        if self._document is PydanticUndefined and self.raw and not self.is_refused:
+        if self._document is PydanticUndefined and self.raw and not self.has_problem:
             try:
                 self._document = parse_json(self.raw)
             except Problem as problem:
-                self.refuse(problem)
+                self.reject(problem)
         return self._document
 
     @property
-    def is_refused(self) -> bool:
-        """Whether a problem with the body is noted in the scope."""
+    def has_problem(self) -> bool:
+        """Return whether the scope has a problem with the body."""
         return UNREADABLE_SCOPE_KEY in self._scope
 
     @property
     def problem(self) -> Problem | None:
-        """The problem with the body, to be raised; None if there is none."""
+        """Return a copy of the problem with the body. None if there is none."""
         problem: Problem | None = self._scope.get(UNREADABLE_SCOPE_KEY)
         return problem and replace(problem)
 
-    def refuse(self, problem: Problem) -> None:
-        """Note in the scope what is wrong with the body."""
-        # Its traceback leads to this request, and its context to the whole body: together
-        # with the scope they would keep each other in memory.
+    def reject(self, problem: Problem) -> None:
+        """Record *problem* in the scope as the problem with the body."""
+        # Its traceback refers to this request, and its context to the whole body. With the
+        # scope, they would form a reference cycle.
         problem.__traceback__ = problem.__context__ = None
         self._scope[UNREADABLE_SCOPE_KEY] = problem
 
-    def known(self) -> object:
-        """Return the document if it was parsed, else None."""
+    def parsed_document(self) -> object:
+        """Return the parsed document. None before parsing."""
         return None if self._document is PydanticUndefined else self._document
 
     async def prepare(self, field: "BodyField") -> _Result:
         """Return the value of *field*, the whole body, and its errors.
 
-        A large body is validated in a thread, so that other requests are answered meanwhile.
+        A large body is validated in a thread, so that it does not block other requests.
         """
         if field not in self.results:
             is_large = max_values(self.raw) > _LARGE_VALUE_COUNT
@@ -96,19 +96,19 @@ async def _run_in_thread(work: Callable[[], _Result]) -> _Result:
 
 
 _LARGE_VALUE_COUNT: Final = 5_000
-"""How many values may be validated while other requests wait."""
+"""The number of values that may be validated on the event loop."""
 
 _THREAD: Final = ThreadPoolExecutor(1, thread_name_prefix="brickwork-body")
 
 received_body: Final = ContextVar[RequestBody]("brickwork.body")
-"""The body of the request that is being answered."""
+"""The body of the current request."""
 
 
 class BodyField:
-    """What a field of a body is validated by."""
+    """A validator of one body field."""
 
     def __init__(self, field: Any) -> None:
-        """Take *field*, of FastAPI's, and its type."""
+        """Build the validator of *field*, a field of FastAPI."""
         info = field.field_info
         self.is_member = bool(info.embed)
         self._info = info
@@ -116,23 +116,23 @@ class BodyField:
         parts = info.asdict()
         own = Field(**parts["attributes"])
         kind: Any = Annotated[(parts["annotation"], *parts["metadata"], own, ErrorLimit())]  # noqa: F821
-        with warnings.catch_warnings(action="ignore"):  # of what has no meaning to Pydantic
+        with warnings.catch_warnings(action="ignore"):  # about metadata that Pydantic ignores
             self._adapter = TypeAdapter[Any](kind, config=field.config)
 
     def validate(self, _: object, __: Mapping[str, Any], *, loc: _Location) -> _Result:
-        """Return the value of the field at *loc*; FastAPI knows of no value for it."""
+        """Return the value of the field at *loc*. FastAPI passes no value for it."""
         body = received_body.get()
         return body.results.pop(self, None) or self.result(body, loc)
 
     def result(self, body: RequestBody, loc: _Location = ("body",)) -> _Result:
         """Return the value of the field at *loc* in *body*."""
         document = value = body.document()
-        if body.is_refused:
+        if body.has_problem:
             return None, [_error("unreadable", loc, "The body cannot be read.")]
         if len(loc) > 1:  # it is one of several fields, which are members of an object
             members = document if is_object(document) else {}
-            found = [members[each] for each in self._names if each in members]
-            value = found[0] if found else PydanticUndefined
+            values = [members[name] for name in self._names if name in members]
+            value = values[0] if values else PydanticUndefined
         if value is PydanticUndefined:
             if self._info.is_required() or not (is_object(document) or value is document):
                 return None, [_error("missing", loc, "Field required")]
@@ -143,7 +143,7 @@ class BodyField:
             return self._adapter.validate_python(value, from_attributes=True), []
         except ValidationError as error:
             errors = error.errors(include_url=False)
-            return None, [{**each, "loc": (*loc, *each["loc"])} for each in errors]
+            return None, [{**detail, "loc": (*loc, *detail["loc"])} for detail in errors]
 
 
 def _error(kind: str, loc: _Location, text: str) -> dict[str, Any]:
@@ -151,35 +151,37 @@ def _error(kind: str, loc: _Location, text: str) -> dict[str, Any]:
 
 
 def validate_after_dependencies(dependant: Dependant) -> Dependant:
-    """Return *dependant* with its body fields parsed and validated by a `RequestBody`.
+    """Return *dependant* with body fields that a `RequestBody` parses and validates.
 
-    FastAPI is to be given no body for it. It validates a default, which each field has.
+    FastAPI must not get a body for it. It validates the default of each field instead.
     """
     return replace(
         dependant,
-        body_params=[_deferred_field(each) for each in dependant.body_params],
-        dependencies=[validate_after_dependencies(each) for each in dependant.dependencies],
+        body_params=[_deferred_field(field) for field in dependant.body_params],
+        dependencies=[
+            validate_after_dependencies(dependency) for dependency in dependant.dependencies
+        ],
     )
 
 
 def whole_body_field(dependant: Dependant) -> BodyField | None:
-    """Return the one field that a *dependant* which reads the body last takes of it.
+    """Return the only body field of *dependant*, if it is the whole body.
 
-    None if there are more, or if it is a member of the body.
+    None if there are several fields, or if the field is a member of the body.
     """
-    fields = [vars(each)["reader"] for each in _body_params(dependant)]
+    fields = [vars(param)["reader"] for param in _body_params(dependant)]
     alone = len(fields) == 1 and dependant.body_params and not fields[0].is_member
     return fields[0] if alone else None
 
 
 def _body_params(dependant: Dependant) -> Iterator[object]:
     yield from dependant.body_params
-    for each in dependant.dependencies:
-        yield from _body_params(each)
+    for dependency in dependant.dependencies:
+        yield from _body_params(dependency)
 
 
 def with_prepared_body(dependant: Dependant, field: BodyField) -> Dependant:
-    """Return *dependant*, which prepares *field* when all other dependencies have passed."""
+    """Return *dependant* with a last dependency that prepares *field*."""
 
     async def prepare() -> None:
         await received_body.get().prepare(field)
@@ -189,10 +191,10 @@ def with_prepared_body(dependant: Dependant, field: BodyField) -> Dependant:
 
 
 def _deferred_field(field: Any) -> Any:
-    own = copy(field)
-    own.field_info = copy(field.field_info)
-    own.field_info.default, own.field_info.default_factory = None, None
-    own.field_info.validate_default = True
-    own.reader = BodyField(field)
-    own.validate = own.reader.validate
-    return own
+    deferred = copy(field)
+    deferred.field_info = copy(field.field_info)
+    deferred.field_info.default, deferred.field_info.default_factory = None, None
+    deferred.field_info.validate_default = True
+    deferred.reader = BodyField(field)
+    deferred.validate = deferred.reader.validate
+    return deferred

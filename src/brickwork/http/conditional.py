@@ -1,4 +1,4 @@
-"""Entity tags and preconditions (RFC 9110, section 8.8.3 and 13)."""
+"""Entity tags and preconditions (RFC 9110, sections 8.8.3 and 13)."""
 
 import re
 from dataclasses import dataclass
@@ -20,80 +20,82 @@ _DIGEST: Final = 10  # bytes
 
 @dataclass(frozen=True)
 class ETagList:
-    """The entity tags of a header; `*` matches every row there is."""
+    """The entity tags of a header. `*` matches every existing row."""
 
     tags: frozenset[str]
     any: bool = False
 
-    def match(self, version: int | None) -> bool:
-        """Tell whether one of them is of this *version*; weak ones are never (strong comparison).
+    def match_strong(self, version: int | None) -> bool:
+        """Return whether a strong tag has this *version* (strong comparison).
 
         *version* is None for a row without versions.
         """
         return self.any or _contains_version(version, self.tags)
 
-    def match_weakly(self, version: int | None) -> bool:
-        """Tell whether one of them is of this *version*, weak or not (weak comparison)."""
+    def match_weak(self, version: int | None) -> bool:
+        """Return whether a tag, weak or strong, has this *version* (weak comparison)."""
         return self.any or _contains_version(version, self._opaque)
 
-    def have(self, tag: str | None) -> bool:
-        """Tell whether *tag* is one of them, weak or not (weak comparison)."""
+    def contains(self, tag: str | None) -> bool:
+        """Return whether *tag* is in the list, weak or strong (weak comparison)."""
         return self.any or tag in self._opaque
 
     @property
     def _opaque(self) -> frozenset[str]:
-        return frozenset(each.removeprefix(_WEAK) for each in self.tags)
+        return frozenset(tag.removeprefix(_WEAK) for tag in self.tags)
 
 
 def _contains_version(version: int | None, tags: frozenset[str]) -> bool:
-    """Tell whether one of *tags* begins with *version*, whatever representation it is of."""
-    ours = (_VERSION_TAG.fullmatch(each) for each in tags)
-    return version is not None and str(version) in {each[1] for each in ours if each}
+    """Return whether one of *tags* has *version*, with any digest of a representation."""
+    matches = (_VERSION_TAG.fullmatch(tag) for tag in tags)
+    return version is not None and str(version) in {match[1] for match in matches if match}
 
 
 @dataclass(frozen=True)
 class Preconditions:
-    """What a request wants to be true of the row, before anything is done with it."""
+    """The conditions of a request on the current row."""
 
     if_match: ETagList | None
     if_none_match: ETagList | None
 
     def check(self, row: DeclarativeBase, *, required: bool = False) -> None:
-        """Raise `PreconditionFailed` if they are not; nothing is to be changed then.
+        """Compare the preconditions with the version of *row*, not with its representation.
 
-        What counts is the version of the row, and not how it is shown. Raises
-        `PreconditionRequired` where `If-Match` is *required* and absent.
+        Raises:
+            PreconditionFailed: The version does not match.
+            PreconditionRequired: `If-Match` is *required*, and absent.
+
         """
         version = version_of(row)
         if required and self.if_match is None:
-            text = "Say with If-Match which version of the row is meant."
+            text = "Send the ETag of the row in If-Match."
             fault = ErrorDetail(code="required", detail=text, header="If-Match")
             raise PreconditionRequired(text, errors=[fault])
-        if (self.if_match and not self.if_match.match(version)) or (
-            self.if_none_match and self.if_none_match.match_weakly(version)
+        if (self.if_match and not self.if_match.match_strong(version)) or (
+            self.if_none_match and self.if_none_match.match_weak(version)
         ):
             raise precondition_failed()
 
-    def is_known(self, tag: str | None) -> bool:
-        """Tell whether the client has the representation of this *tag*."""
-        return bool(self.if_none_match and self.if_none_match.have(tag))
+    def is_not_modified(self, tag: str | None) -> bool:
+        """Return whether the client already has the representation with this *tag*."""
+        return bool(self.if_none_match and self.if_none_match.contains(tag))
 
 
 def parse_preconditions(headers: Headers) -> Preconditions:
-    """Return the preconditions in *headers*; raises `BadRequest` for what is no entity tag."""
+    """Return the preconditions in *headers*. Raises `BadRequest` for an invalid entity tag."""
     return Preconditions(_parse_etags(headers, "If-Match"), _parse_etags(headers, "If-None-Match"))
 
 
 def version_of(row: object) -> int | None:
-    """Return the version of *row*; None if it is not versioned."""
+    """Return the version of *row*. None if it has no versions."""
     return row.version if isinstance(row, Versioned) else None
 
 
 def format_etag(version: int, body: bytes | None = None) -> str:
-    """Return the entity tag of a row of this *version* that is shown as *body*.
+    """Return the entity tag of a row with this *version*, represented by *body*.
 
-    Two representations have the same tag if they are the same bytes. Without a *body* it is that
-    of the version alone, which no representation has.
+    Representations with the same bytes have the same tag. Without *body*, the tag is of the version
+    alone; no representation has it.
     """
     if body is None:
         return f'"{version}"'
@@ -101,9 +103,9 @@ def format_etag(version: int, body: bytes | None = None) -> str:
 
 
 def precondition_failed(tag: str | None = None) -> PreconditionFailed:
-    """Return what to tell a client that means another version of a row, with the *tag* of this."""
+    """Return the error for a precondition that does not match, with the current *tag*."""
     headers = {"ETag": tag} if tag else {}
-    return PreconditionFailed("The row is not as the request expects it.", headers=headers)
+    return PreconditionFailed("The row is not in the expected state.", headers=headers)
 
 
 def _parse_etags(headers: Headers, name: str) -> ETagList | None:

@@ -1,4 +1,4 @@
-"""Answers to errors, inside the middleware."""
+"""Error handling inside the middleware stack."""
 
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ from brickwork.problems import (
 )
 
 REJECTION_SCOPE_KEY: Final = "brickwork.refused"
-"""The key of the scope for the problem with a request that is refused before its route."""
+"""The scope key of the problem with a request that is rejected before its route."""
 
 _Handler = Callable[[Request, Any], Response | Awaitable[Response]]
 
@@ -45,49 +45,49 @@ _DEFAULTS: Final[Mapping[Any, _Handler]] = {
 
 
 class ErrorMiddleware:
-    """ASGI middleware that answers an error inside the middleware that stands around it.
+    """ASGI middleware that answers errors inside the surrounding middleware.
 
-    Starlette answers an unexpected error outside every middleware: a browser that waits for the
-    headers of CORS then sees no answer. The error is raised again, for the server to log it.
+    Starlette answers an unexpected error outside every middleware, without the headers of CORS. A
+    browser then hides the response. Here the error is raised again, so that the server logs it.
     """
 
-    def __init__(self, app: ASGIApp, ownership: Ownership, *, refuses: bool = False) -> None:
-        """Stand before *app*, whose errors are answered as their *ownership* says.
+    def __init__(self, app: ASGIApp, ownership: Ownership, *, rejects: bool = False) -> None:
+        """Wrap *app*. The *ownership* of a route decides who answers its errors.
 
-        The innermost middleware also *refuses* what the edge has found wrong with a request.
+        The innermost middleware also *rejects* requests that `RequestLimitsMiddleware` marked.
         """
         self._app = app
         self._ownership = ownership
-        self._refuses = refuses
+        self._rejects = rejects
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Have a request answered."""
+        """Run the application, and answer its errors."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if self._refuses and (problem := scope.pop(REJECTION_SCOPE_KEY, None)):
+        if self._rejects and (problem := scope.pop(REJECTION_SCOPE_KEY, None)):
             await problem_response(problem, scope)(scope, receive, send)
             return
         root_path, is_begun = scope.get("root_path", ""), False
 
-        async def send_noted(message: Message) -> None:
+        async def send_recorded(message: Message) -> None:
             nonlocal is_begun
             is_begun = True
             await send(message)
 
         try:
-            await self._app(scope, receive, send_noted)
+            await self._app(scope, receive, send_recorded)
         except Exception as error:
             problem = problem_in(error)
-            if is_begun or not (problem or self._is_ours(scope, root_path)):
+            if is_begun or not (problem or self._becomes_problem(scope, root_path)):
                 raise
-            answered = problem or _internal_error(Request(scope), error)
-            await problem_response(answered, scope)(scope, receive, send)
+            answer = problem or _internal_error(Request(scope), error)
+            await problem_response(answer, scope)(scope, receive, send)
             if problem is None:
                 raise
 
-    def _is_ours(self, scope: Scope, root_path: str) -> bool:
-        """Tell whether an unexpected error is a problem, which Starlette does not answer."""
+    def _becomes_problem(self, scope: Scope, root_path: str) -> bool:
+        """Return whether an unexpected error becomes a problem. Otherwise Starlette answers it."""
         if scope["app"].debug:
             return False
         if isinstance(scope.get("route"), StrictRoute):
@@ -97,25 +97,25 @@ class ErrorMiddleware:
 
 
 def exception_handlers(own: Mapping[Any, _Handler], ownership: Ownership) -> dict[Any, _Handler]:
-    """Return the handlers of an application whose *own* handlers answer for its routes.
+    """Return the exception handlers of an application that has *own* handlers.
 
-    An error of a resource is a problem. A handler of the application answers an error of another
-    route; without a handler, the error is a problem. FastAPI answers an error of a route that is
-    older than `install`.
+    - Errors of a resource become problems.
+    - Errors of another route go to the own handler. Without one, they become problems.
+    - FastAPI answers errors of routes that are older than `install`.
     """
-    found: dict[Any, _Handler] = {
+    handlers: dict[Any, _Handler] = {
         Problem: _problem_handler(ownership),
         ClientDisconnect: handle_exception,
     }
-    found |= {**_DEFAULTS, **own}
-    if 500 not in found:  # noqa: PLR2004 — as which Starlette knows it, too
-        found.setdefault(Exception, _plain_500)
+    handlers |= {**_DEFAULTS, **own}
+    if 500 not in handlers:  # noqa: PLR2004 — Starlette accepts this key as well
+        handlers.setdefault(Exception, _plain_500)
     general = {HTTPException, FastAPIHTTPException, RequestValidationError, Exception}
     return {
         kind: _limit_to_owner(handler, ownership)
         if isinstance(kind, int) or kind in general
         else handler
-        for kind, handler in found.items()
+        for kind, handler in handlers.items()
     }
 
 
@@ -132,21 +132,21 @@ def _problem_handler(ownership: Ownership) -> _Handler:
 
 
 def _limit_to_owner(own: _Handler, ownership: Ownership) -> _Handler:
-    """Return a handler that calls *own* for errors outside the contract."""
-    is_default = any(own is each for each in (*_DEFAULTS.values(), _plain_500))
+    """Return a handler that calls *own* only for routes that do not keep the contract."""
+    is_default = any(own is handler for handler in (*_DEFAULTS.values(), _plain_500))
 
-    async def handle_divided(request: Request, error: Exception) -> Response:
+    async def handle_for_owner(request: Request, error: Exception) -> Response:
         owner = _route_owner(request.scope, ownership)
         if owner is Owner.RESOURCE or (is_default and owner is Owner.APPLICATION):
             return await handle_exception(request, error)
         if isinstance(problem_in(error.__cause__), ContentTooLarge):
             return _plain_413()
         is_async = is_async_callable(own)
-        answered: Any = own(request, error) if is_async else run_in_threadpool(own, request, error)
-        response: Response = await answered
+        result: Any = own(request, error) if is_async else run_in_threadpool(own, request, error)
+        response: Response = await result
         return response
 
-    return handle_divided
+    return handle_for_owner
 
 
 def _route_owner(scope: Scope, ownership: Ownership) -> Owner:
@@ -156,17 +156,17 @@ def _route_owner(scope: Scope, ownership: Ownership) -> Owner:
 
 
 def _plain_413() -> Response:
-    """Return the answer of Starlette to a body beyond `max_body_size`."""
+    """Return Starlette's response to a body that exceeds `max_body_size`."""
     return PlainTextResponse("Content Too Large", status_code=413)
 
 
 async def _plain_500(_: Request, _error: Exception) -> Response:
-    """Return the answer of Starlette to an unexpected error."""
+    """Return Starlette's response to an unexpected error."""
     return PlainTextResponse("Internal Server Error", status_code=500)
 
 
 async def handle_exception(request: Request, error: Exception) -> Response:
-    """Return the answer to a request that ended in *error*."""
+    """Return the response to a request that failed with *error*."""
     if isinstance(error, HTTPException) and error.status_code < 400:  # noqa: PLR2004 — no error
         return Response(status_code=error.status_code, headers=error.headers)
     problem = _problem_from_exception(request, error)
@@ -176,7 +176,7 @@ async def handle_exception(request: Request, error: Exception) -> Response:
 
 
 def _problem_from_exception(request: Request, error: Exception) -> Problem:
-    # The cause is what keeps FastAPI from reading a body.
+    # FastAPI raises an HTTPException from the error that it had with the body.
     cause = error.__cause__ if isinstance(error, HTTPException) else None
     if problem := problem_in(error) or problem_in(cause):
         return problem
@@ -200,13 +200,13 @@ def _problem_from_exception(request: Request, error: Exception) -> Problem:
 def _internal_error(request: Request, error: Exception) -> Problem:
     path = getattr(request.scope.get("route"), "path", "no route")
     note = f"{request.method} {path} failed, request {request_id(request.scope)}"
-    if note not in getattr(error, "__notes__", ()):  # Starlette asks once more
+    if note not in getattr(error, "__notes__", ()):  # Starlette calls this twice
         error.add_note(note)  # and the server logs it with the traceback
-    return InternalServerError("The service failed, and its log says why.")
+    return InternalServerError("Internal error. The id of the request is in the server log.")
 
 
 def _allow_header(request: Request, known: str | None) -> dict[str, str]:
-    """Return the headers that name every method there is for the path: the *known* and others."""
+    """Return the Allow header with the methods of all routes of the path, and with *known*."""
     scope = request.scope
     here: Scope = {
         **scope,
@@ -226,7 +226,7 @@ def _allow_header(request: Request, known: str | None) -> dict[str, str]:
 
 
 def _methods_of_path(routes: Sequence[BaseRoute], scope: Scope) -> Iterator[str]:
-    """Yield the methods of *routes*, mounted ones included, that have the path of *scope*."""
+    """Yield the methods of *routes*, including mounted ones, that match the path of *scope*."""
     path = get_route_path(scope)
     for route in iter_route_contexts(routes):
         if isinstance(route.original_route, Mount | Host):

@@ -1,4 +1,7 @@
-"""Where an answer points to: absolute paths with the root path, never made from Host."""
+"""Paths in response headers.
+
+They are absolute and have the root path. None is built from the Host header.
+"""
 
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -11,44 +14,44 @@ from brickwork.query.lookup import Page, PageLink
 
 
 def item_path(request: Request, key: object) -> str:
-    """Return the path of the row *key* in the collection that *request* was sent to."""
+    """Return the path of the row *key* in the collection of *request*."""
     return _append_key(request_path(request.scope), key)
 
 
 def row_path(request: Request, key: object) -> str:
-    """Return the path of the row *key* that *request* was sent to itself."""
+    """Return the path of the row *key*, if *request* was sent to a row."""
     return _append_key(request_path(request.scope).rpartition("/")[0], key)
 
 
 def link_header(request: Request, page: Page[Any]) -> str:
-    """Return the `Link` of *page*: `first`, and of `prev`, `next`, `last` those there are.
+    """Return the `Link` header of *page* (RFC 8288): `first`, `prev`, `next` and `last`.
 
-    RFC 8288. Every other query parameter of *request* is kept.
+    Pages that do not exist are left out. The other query parameters of *request* are kept.
     """
-    places: dict[str, PageLink | None] = {
+    links: dict[str, PageLink | None] = {
         "first": {},
         "prev": page.prev,
         "next": page.next,
         "last": page.last,
     }
     return ", ".join(
-        f'<{_page_url(request, place)}>; rel="{rel}"'
-        for rel, place in places.items()
-        if place is not None
+        f'<{_page_url(request, link)}>; rel="{rel}"'
+        for rel, link in links.items()
+        if link is not None
     )
 
 
 def set_pagination_headers(request: Request, response: Response, page: Page[Any]) -> None:
-    """Tell in the headers of *response* where other pages are, and how many rows, if counted."""
+    """Set the `Link` header, and `X-Total-Count` if the rows were counted."""
     response.headers["Link"] = link_header(request, page)
     if page.total is not None:
         response.headers["X-Total-Count"] = str(page.total)
 
 
-def _page_url(request: Request, place: PageLink) -> str:
+def _page_url(request: Request, link: PageLink) -> str:
     parameters = request.query_params.multi_items()
-    query = [each for each in parameters if each[0] not in {"offset", "cursor"}]
-    query += place.items()
+    query = [pair for pair in parameters if pair[0] not in {"offset", "cursor"}]
+    query += link.items()
     path = request_path(request.scope)
     return f"{path}?{urlencode(query)}" if query else path
 

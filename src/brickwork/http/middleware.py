@@ -1,4 +1,4 @@
-"""The outermost layer: it gives a request its id, and refuses one that is too large."""
+"""Request ids and request limits."""
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -32,55 +32,60 @@ from brickwork.schemas.json_values import NOT_TEXT
 
 _REQUEST_ID: Final = REQUEST_ID.lower().encode()
 _MOUNT_SCOPE_KEY: Final = "app_root_path"
-"""The key that Starlette adds to the scope of a mounted application, which gets no lifespan."""
+"""The scope key that Starlette sets for a mounted application, which gets no lifespan."""
 
 _LIMITER_SCOPE_KEY: Final = "starlette._body_limit_responder"
-"""The key under which Starlette finds the limiter that counts the bytes of a body already."""
+"""The scope key of Starlette's body limiter."""
 
 _MISSING_CURSOR_KEYS: Final = (
-    "{count} processes serve the application, and each would sign cursors with a key of its own, "
-    "which the others refuse: give all the same keys, install(app, cursor_keys=[…])."
+    "{count} processes serve the application, and each has a cursor key of its own: they would "
+    "reject the cursors of each other. Share the keys, install(app, cursor_keys=[…])."
 )
 _SAFE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 _HOST: Final = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+)(?::[0-9]{0,5})?"
 )
-"""A host and a port (RFC 3986, section 3.2); a comma would make a list of it."""
+"""A host and a port (RFC 3986, section 3.2), without commas."""
 
 
 _MAX_BACKSLASHES: Final = 1_000
-"""How many backslashes a cookie may have: Python 3.11.7 needs a second for sixteen thousand."""
+"""The backslashes in a cookie. Python 3.11.7 needs a second for 16 000 of them."""
 
 
 DatabaseCheck = Callable[[Any, Database], Awaitable[None]]
-"""Checks the database of an application, and logs what it lacks."""
+"""A check of the database of an application, which logs missing tables."""
 
 
 class RequestLimitsMiddleware:
-    """ASGI middleware that `install` adds to an application."""
+    """The outermost ASGI middleware: request ids, limits and start-up checks."""
 
-    def __init__(  # noqa: PLR0913 — what `install` knows
+    def __init__(  # noqa: PLR0913 — the arguments of `install`
         self,
         app: ASGIApp,
         limits: Limits,
-        signer: CursorCipher,
+        cipher: CursorCipher,
         ownership: Ownership,
         *,
         check_database: DatabaseCheck,
         earlier_limit: int | None,
         development: bool,
     ) -> None:
-        """Stand before *app*, and let nothing through that exceeds *limits*.
+        """Wrap *app*.
 
-        *signer* writes and reads the cursors of its lists. Except in *development*, several
-        processes do not start with a key each. *check_database* is called at the start-up. Routes
-        that by *ownership* are older than `install` have no limits, except *earlier_limit* for the
-        bytes of a body.
+        Args:
+            app: The application.
+            limits: The limits of its requests.
+            cipher: The cipher of its cursors.
+            ownership: The owners of its routes. Routes older than `install` have no limits.
+            check_database: A check to run at start-up.
+            earlier_limit: The bytes of a body for routes older than `install`.
+            development: Whether several processes may start without a shared cursor key.
+
         """
         self.app = app
         self.limits = limits
-        self.signer = signer
+        self.cipher = cipher
         self.development = development
         self._ownership = ownership
         self._earlier_limit = earlier_limit
@@ -88,14 +93,18 @@ class RequestLimitsMiddleware:
         self._is_checked = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or have it answered."""
+        """Add an id to the request, and mark it as rejected if it exceeds a limit."""
         if scope["type"] == "lifespan":
-            if self.signer.is_alone and not self.development and (count := count_workers()) > 1:
+            if (
+                self.cipher.is_process_local
+                and not self.development
+                and (count := count_workers()) > 1
+            ):
                 await receive()
                 failure = _MISSING_CURSOR_KEYS.format(count=count)
                 await send({"type": "lifespan.startup.failed", "message": failure})
                 return
-            send = self._checking(scope, send)
+            send = self._check_after_startup(scope, send)
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -109,32 +118,32 @@ class RequestLimitsMiddleware:
         if "database" not in state and (database := running_database(scope)):
             state["database"] = database
         current_limits.set(self.limits)
-        cursor_cipher.set(self.signer)
+        cursor_cipher.set(self.cipher)
         if "\ufffd" in scope["path"] and "raw_path" in scope:
             scope["path"] = _decode_path(scope["raw_path"])
         if scope["method"] == "HEAD" and self._ownership.takes_head(scope):
             scope = head_as_get(scope)
-        if problem := self._refusal(scope):
-            # The innermost middleware answers, so that the others see the answer; no cookie is
-            # left for one of them to read.
-            others = [each for each in scope["headers"] if each[0] != b"cookie"]
+        if problem := self._find_rejection(scope):
+            # The innermost middleware answers, so that the others see the response. The cookie is
+            # removed, so that none of them parses it.
+            others = [header for header in scope["headers"] if header[0] != b"cookie"]
             scope.update({REJECTION_SCOPE_KEY: problem, "headers": others})
         body = _LimitedBody(scope, receive, self.limits.body, self._earlier_limit, self._ownership)
-        await self._carry_out(scope, body, send)
+        await self._run(scope, body, send)
 
-    async def _carry_out(self, scope: Scope, body: "_LimitedBody", send: Send) -> None:
-        """Have a request answered; the server logs an error, so that is raised without values."""
+    async def _run(self, scope: Scope, body: "_LimitedBody", send: Send) -> None:
+        """Run the application. The server logs its error, so it is raised without values."""
         scope[_LIMITER_SCOPE_KEY] = body
         try:
             await self.app(scope, body.receive, _add_request_id(scope, send))
-        except Exception as error:  # noqa: BLE001 — it is raised below, where it has no context
+        except Exception as error:  # noqa: BLE001 — raised below, without context
             failure = redact_error(error)
         else:
             return
         raise failure
 
-    def _checking(self, scope: Scope, send: Send) -> Send:
-        """Return a *send* that checks the database when the start-up is complete."""
+    def _check_after_startup(self, scope: Scope, send: Send) -> Send:
+        """Return a *send* that checks the database after start-up."""
 
         async def send_checking(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
@@ -144,24 +153,24 @@ class RequestLimitsMiddleware:
         return send_checking
 
     async def _check(self, scope: Scope) -> None:
-        """Check the database at the start-up, or at the first request of a mounted application."""
+        """Check the database at start-up, or at the first request of a mounted application."""
         self._is_checked = True
         database = scope.get("state", {}).get("database")
         if isinstance(database, Database) and REQUEST_ID not in scope:
             await self._check_database(scope["app"], database)
 
-    def _refusal(self, scope: Scope) -> Problem | None:
-        problem = self._excess(scope)
+    def _find_rejection(self, scope: Scope) -> Problem | None:
+        problem = self._find_excess(scope)
         if problem and self._ownership.is_earlier(scope, scope[ROOT_PATH_SCOPE_KEY]):
             problem = None
         if any(value.count(b"\\") > _MAX_BACKSLASHES for value in _header_values(scope, b"cookie")):
             return HeadersTooLarge(f"A cookie may have {_MAX_BACKSLASHES} backslashes.")
         if not (problem or _has_host(scope)):
-            fault = ErrorDetail(code="host", detail="A request has one Host.", header="Host")
-            return BadRequest("The Host is missing, or is not one host.", errors=[fault])
+            error = ErrorDetail(code="host", detail="Send exactly one Host.", header="Host")
+            return BadRequest("The Host header is missing or invalid.", errors=[error])
         return problem
 
-    def _excess(self, scope: Scope) -> Problem | None:
+    def _find_excess(self, scope: Scope) -> Problem | None:
         query: bytes = scope["query_string"]
         length = len(scope.get("raw_path") or scope["path"]) + len(b"?" + query if query else b"")
         if length > self.limits.url:
@@ -176,10 +185,10 @@ class RequestLimitsMiddleware:
 
 
 class _LimitedBody:
-    """The body of a request, of which nobody reads more than the limit.
+    """The body of a request, limited to a number of bytes.
 
-    To Starlette it is the limiter that counts already: `include_router(…, max_body_size=…)` then
-    sets `max_body_size`, where Starlette would answer in plain text. The smaller limit counts.
+    It takes the place of Starlette's limiter: `include_router(…, max_body_size=…)` sets its
+    `max_body_size`, where Starlette would answer in plain text. The smaller limit applies.
     """
 
     def __init__(
@@ -202,7 +211,7 @@ class _LimitedBody:
         self._declared = int(length[:20]) if length.isdigit() else 0
 
     async def receive(self) -> Message:
-        """Return the next message; raises `ContentTooLarge` beyond the limit."""
+        """Return the next message. Raises `ContentTooLarge` beyond the limit."""
         self._check(self._declared)
         message = await self._receive()
         self.total_size += len(message.get("body", b""))
@@ -218,14 +227,14 @@ class _LimitedBody:
 
 
 def _add_request_id(scope: Scope, send: Send) -> Send:
-    """Return *send*, which then puts the id of the request on the answer."""
+    """Return a *send* that adds the id of the request to the response."""
 
-    async def send_stamped(message: Message) -> None:
+    async def send_with_id(message: Message) -> None:
         if message["type"] == "http.response.start":
             MutableHeaders(scope=message)[REQUEST_ID] = scope[REQUEST_ID]
         await send(message)
 
-    return send_stamped
+    return send_with_id
 
 
 def _header_values(scope: Scope, header: bytes) -> Sequence[bytes]:
@@ -233,7 +242,7 @@ def _header_values(scope: Scope, header: bytes) -> Sequence[bytes]:
 
 
 def _has_host(scope: Scope) -> bool:
-    """Tell whether a request names one host, or none where HTTP lets it (RFC 9112, section 3.2)."""
+    """Return whether the Host is valid, or optional in this version (RFC 9112, section 3.2)."""
     hosts = _header_values(scope, b"host")
     if not hosts:
         return scope.get("http_version") != "1.1"
@@ -241,5 +250,5 @@ def _has_host(scope: Scope) -> bool:
 
 
 def _decode_path(path: bytes) -> str:
-    """Return *path* as text; what is not UTF-8 in it names nothing, and not what U+FFFD names."""
+    """Decode *path*. Invalid UTF-8 becomes a character that no key may have, not U+FFFD."""
     return NOT_TEXT.sub("\0", unquote_to_bytes(path).decode(errors="surrogateescape"))

@@ -1,4 +1,4 @@
-"""What media types a request admits and brings (RFC 9110, section 12.5.1 and 8.3)."""
+"""Media types of requests (RFC 9110, sections 8.3 and 12.5.1)."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -12,11 +12,16 @@ NDJSON: Final = "application/x-ndjson"
 
 
 def preferred_media_type(accept: Iterable[str], offers: Sequence[str]) -> str | None:
-    """Return the one of *offers* that `Accept` headers like best, of equals the first.
+    """Return the offer with the highest weight in *accept*, the first of equals.
 
-    None is admitted, if none is. Of the ranges that an offer is in, the narrowest counts.
+    The most specific range that includes an offer gives its weight. None if no offer is acceptable.
+
+    Args:
+        accept: The values of the Accept headers.
+        offers: The media types of the response.
+
     """
-    ranges = dict(_parse_range(each) for line in accept for each in line.split(",") if each.strip())
+    ranges = dict(_parse_range(part) for line in accept for part in line.split(",") if part.strip())
     weights = [_weight(offer, ranges) for offer in offers]
     return offers[weights.index(max(weights))] if max(weights) > 0 else None
 
@@ -25,7 +30,7 @@ def _weight(offer: str, ranges: Mapping[str, float]) -> float:
     if not ranges:
         return 1
     kind = offer.partition("/")[0]
-    return next((ranges[each] for each in (offer, f"{kind}/*", "*/*") if each in ranges), 0)
+    return next((ranges[name] for name in (offer, f"{kind}/*", "*/*") if name in ranges), 0)
 
 
 def _parse_range(media_range: str) -> tuple[str, float]:
@@ -38,8 +43,8 @@ def _parse_range(media_range: str) -> tuple[str, float]:
 
 
 def is_utf8_type(content_type: str, *, among: Collection[str]) -> bool:
-    """Tell whether *content_type* is one of *among*, and its charset UTF-8 or not said."""
-    if content_type in among:  # as most have it
+    """Return whether *content_type* is one of *among*, in UTF-8 or without a charset."""
+    if content_type in among:  # the common case
         return True
     message = Message()
     message["content-type"] = content_type

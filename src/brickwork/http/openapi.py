@@ -1,4 +1,4 @@
-"""Parts of openapi.json: problems, headers and media types of operations."""
+"""OpenAPI parts: problems, headers and media types."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -25,19 +25,25 @@ _ERROR_DETAIL: Final[dict[str, Any]] = {
         "header": {"type": "string", "description": "The name of a header."},
         "code": {"type": "string", "description": "What is wrong, for programs."},
         "detail": {"type": "string", "description": "What is wrong, for people."},
-        "minimum": {"description": "The least value."},
+        "minimum": {"description": "The smallest value."},
         "maximum": {"description": "The greatest value."},
-        "exclusive_minimum": {"description": "A bound below every value."},
-        "exclusive_maximum": {"description": "A bound above every value."},
-        "min_length": {"type": "integer", "description": "The least length, or count of items."},
-        "max_length": {"type": "integer", "description": "The greatest length, or count of items."},
+        "exclusive_minimum": {"description": "A bound that every value exceeds."},
+        "exclusive_maximum": {"description": "A bound that no value reaches."},
+        "min_length": {
+            "type": "integer",
+            "description": "The smallest length, or number of items.",
+        },
+        "max_length": {
+            "type": "integer",
+            "description": "The greatest length, or number of items.",
+        },
         "pattern": {"type": "string", "description": "The regular expression that a text matches."},
-        "allowed": {"type": "array", "description": "All values there are.", "items": {}},
+        "allowed": {"type": "array", "description": "All allowed values.", "items": {}},
     },
 }
 _PROBLEM: Final[dict[str, Any]] = {
     "title": _PROBLEM_NAME,
-    "description": "Why a request was not carried out (RFC 9457).",
+    "description": "Why a request failed (RFC 9457).",
     "type": "object",
     "required": ["type", "title", "status", "detail", "instance"],
     "properties": {
@@ -52,20 +58,20 @@ _PROBLEM: Final[dict[str, Any]] = {
 
 
 SCHEMAS: Final[Mapping[str, Any]] = {_PROBLEM_NAME: _PROBLEM}
-"""The schemas that responses refer to, by their names."""
+"""The schemas of problem responses, by name."""
 
 _ETAG_LIST: Final[dict[str, Any]] = {"type": "string", "pattern": r'^(\*|"[!#-~]*")$'}
 _HEADERS: Final[dict[str, Any]] = {
     "Idempotency-Key": {
-        "description": "Names this request: sent again with it, it is not carried out again.",
+        "description": "Identifies the request: repeated with the same key, it does not run again.",
         "schema": {"type": "string", "pattern": "^[!#-~][!-~]{0,254}$"},
     },
     "If-Match": {
-        "description": "The row must be of one of these versions (RFC 9110).",
+        "description": "The row must have one of these versions (RFC 9110).",
         "schema": _ETAG_LIST,
     },
     "If-None-Match": {
-        "description": "The row must be of none of these versions (RFC 9110).",
+        "description": "The row must have none of these versions (RFC 9110).",
         "schema": _ETAG_LIST,
     },
 }
@@ -89,7 +95,7 @@ RESPONSE_HEADERS: Final[Mapping[str, Any]] = {
         "schema": {"type": "integer", "minimum": 0},
     },
     "Idempotency-Replayed": {
-        "description": "Is `true` if an earlier request with the same key had this response.",
+        "description": "`true` if this is the stored response of an earlier request.",
         "schema": {"type": "string", "enum": ["true"]},
     },
     "Preference-Applied": {
@@ -97,7 +103,7 @@ RESPONSE_HEADERS: Final[Mapping[str, Any]] = {
         "schema": {"type": "string"},
     },
     "Retry-After": {
-        "description": "The seconds after which to send the request again.",
+        "description": "The seconds after which to repeat the request.",
         "schema": {"type": "integer", "minimum": 0},
     },
     "WWW-Authenticate": {
@@ -117,7 +123,7 @@ RESPONSE_HEADERS: Final[Mapping[str, Any]] = {
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._~-]{1,128}$"},
     },
 }
-"""The headers of responses, by their names."""
+"""The response headers, by name."""
 
 _PROBLEM_HEADERS: Final[Mapping[int, Iterable[str]]] = {
     401: ["WWW-Authenticate"],
@@ -130,12 +136,12 @@ _PROBLEM_HEADERS: Final[Mapping[int, Iterable[str]]] = {
 
 
 def header_parameters(names: Iterable[str]) -> dict[str, Any]:
-    """Return what an operation adds that reads the headers *names*."""
+    """Return the OpenAPI parameters for the request headers *names*."""
     return {"parameters": [{"name": name, "in": "header", **_HEADERS[name]} for name in names]}
 
 
 def response_headers(*names: str) -> dict[str, Any]:
-    """Return what a response adds that has the headers *names* of `RESPONSE_HEADERS`."""
+    """Return the OpenAPI references to the `RESPONSE_HEADERS` with *names*."""
     return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}}
 
 
@@ -152,17 +158,17 @@ def problem_responses(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]
 
 
 def problem_response_schema(status: int) -> tuple[str, dict[str, Any]]:
-    """Return the name and the content of the component for responses with *status*."""
+    """Return the name and the content of the component for problems with *status*."""
     name = re.sub(r"\W", "", problem_for_status(status).__name__)
     names = (REQUEST_ID, *_PROBLEM_HEADERS.get(status, ()))
     return name, problem_responses([status])[status] | response_headers(*names)
 
 
 def ndjson_response() -> dict[int | str, dict[str, Any]]:
-    """Return the `responses` of a list that may also be answered as lines, each an item of it."""
+    """Return the `responses` of a list that can also be exported as NDJSON."""
     return {200: {"content": {NDJSON: {}}}}
 
 
 def merge_patch_body() -> dict[str, Any]:
-    """Return what an operation that takes JSON adds to take it as a merge patch."""
+    """Return the `requestBody` that adds merge patches to an operation with a JSON body."""
     return {"requestBody": {"content": {MERGE_PATCH: {}}}}

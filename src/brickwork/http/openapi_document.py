@@ -1,4 +1,4 @@
-"""The openapi.json of an application."""
+"""The OpenAPI document of an application."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -36,23 +36,23 @@ Document = dict[str, Any]
 
 
 def install_openapi(app: FastAPI, limits: Limits, keeps: Callable[[RouteContext], bool]) -> None:
-    """Complete the openapi.json of *app* with its *limits*, and with each error as a problem.
+    """Make *app* document its *limits* and problems in openapi.json.
 
-    A route that *keeps* the contract answers every error with a problem.
+    *keeps* returns whether a route answers errors with problems.
     """
     generate = app.openapi
-    known: tuple[Document, Document] | None = None
+    cache: tuple[Document, Document] | None = None
 
     def openapi() -> Document:
-        nonlocal known
+        nonlocal cache
         token = current_limits.set(limits)
         try:
             document = generate()
         finally:
             current_limits.reset(token)
-        if known is None or known[0] is not document:
-            known = document, _complete_document(document, app, keeps)
-        return known[1]
+        if cache is None or cache[0] is not document:
+            cache = document, _complete_document(document, app, keeps)
+        return cache[1]
 
     app.openapi = openapi  # type: ignore[method-assign]
 
@@ -63,7 +63,7 @@ def _complete_document(
     completed: Document = _make_exact(document)
     failures: Document = {}
     for (path, method), route in _operations(app).items():
-        if not isinstance(route.original_route, StrictRoute):  # which alone keeps to the bounds
+        if not isinstance(route.original_route, StrictRoute):  # only these enforce the bounds
             completed["paths"][path][method] = deepcopy(document["paths"][path][method])
         if keeps(route):
             operation = completed["paths"][path][method]
@@ -83,7 +83,7 @@ def _complete_document(
 
 
 def _operations(app: FastAPI) -> dict[tuple[str, str], RouteContext]:
-    """Return the routes of *app* by path and method; FastAPI describes the last of several."""
+    """Return the routes of *app* by path and method. Of several, FastAPI documents the last."""
     return {
         (str(route.path_format), method.lower()): route
         for route in iter_route_contexts(app.routes)
@@ -93,23 +93,23 @@ def _operations(app: FastAPI) -> dict[tuple[str, str], RouteContext]:
 
 
 def _complete_operation(operation: Document, route: RouteContext) -> None:
-    """Add what *operation* may answer, and have each error be a problem."""
+    """Add the error responses of *operation*, and document each error as a problem."""
     responses: Document = operation["responses"]
     if _HTTP_VALIDATION_ERROR in json.dumps(responses.get("422")):
         del responses["422"]
     for status in _error_statuses(operation, route):
         responses.setdefault(str(status), {"description": phrases.get(status, "Error")})
-    every = response_headers(REQUEST_ID)["headers"]
+    common = response_headers(REQUEST_ID)["headers"]
     for name, response in responses.items():
         if "$ref" in response:  # another route has the same path and method
             continue
         status = int(name) if name.isdecimal() else 0
         if status >= _FIRST_ERROR and "content" not in response:
             (problem,) = problem_responses([status]).values()
-            is_usual = response["description"] == phrases.get(status, "Error")
-            responses[name] = problem if is_usual else problem | response
+            is_default = response["description"] == phrases.get(status, "Error")
+            responses[name] = problem if is_default else problem | response
         elif status < _FIRST_ERROR:
-            response["headers"] = every | response.get("headers", {})
+            response["headers"] = common | response.get("headers", {})
     operation["responses"] = dict(sorted(responses.items()))
 
 
@@ -117,34 +117,38 @@ _HTTP_VALIDATION_ERROR: Final = json.dumps("#/components/schemas/HTTPValidationE
 
 
 def _error_statuses(operation: Document, route: RouteContext) -> set[int]:
-    """Return the statuses of errors that *operation* may have, of those that are known."""
+    """Return the known error statuses of *operation*."""
     calls = [*_dependency_calls(route.dependant)]
-    found = {status for each in calls for status in raised_statuses(each)}
+    statuses = {status for call in calls for status in raised_statuses(call)}
     if operation.get("security"):
-        found |= {401, 403}
+        statuses |= {401, 403}
     if not isinstance(route.original_route, StrictRoute):
-        return found | {422} if "parameters" in operation or "requestBody" in operation else found
-    found |= _COMMON_STATUSES
+        return (
+            statuses | {422}
+            if "parameters" in operation or "requestBody" in operation
+            else statuses
+        )
+    statuses |= _COMMON_STATUSES
     if route.response_model:
-        found.add(406)
+        statuses.add(406)
     if "requestBody" in operation:
-        found |= _BODY_STATUSES
+        statuses |= _BODY_STATUSES
     if "{" in str(route.path_format):
-        found.add(404)
+        statuses.add(404)
     if get_db in calls:
-        found |= {503} if route.methods == {"GET"} else {409, 503}
-    return found
+        statuses |= {503} if route.methods == {"GET"} else {409, 503}
+    return statuses
 
 
 def _dependency_calls(dependant: Dependant) -> Iterator[object]:
-    """Yield what *dependant* depends on, directly or indirectly."""
-    for each in dependant.dependencies:
-        yield each.call
-        yield from _dependency_calls(each)
+    """Yield the dependencies of *dependant*, direct and indirect."""
+    for dependency in dependant.dependencies:
+        yield dependency.call
+        yield from _dependency_calls(dependency)
 
 
 def _extract_responses(responses: Document) -> Document:
-    """Put references into *responses*, and return the components that they refer to by name."""
+    """Replace problems in *responses* by references, and return the components by name."""
     shared: Document = {}
     for status, response in responses.items():
         if status.isdecimal() and response in problem_responses([int(status)]).values():
@@ -168,17 +172,16 @@ _FREE_JSON: Final[Mapping[str, Any]] = {
     "propertyNames": {"pattern": TEXT_PATTERN},
     "additionalProperties": True,
 }
-"""Free JSON. It says nothing of what is inside: client generators fail on recursive schemas."""
+"""Free JSON. Its content has no schema, since client generators fail on recursive schemas."""
 
 
 def _make_exact(document: Any) -> Any:
-    """Return *document* with what a schema of Pydantic's and FastAPI's does not say.
+    """Return *document* with exact schemas, where Pydantic and FastAPI are imprecise.
 
-    The bounds of integers are integers, which FastAPI makes floats, and free JSON is what a guard
-    lets through.
+    FastAPI turns the bounds of integers into floats. Free JSON is documented as validated.
     """
     if is_array(document):
-        return [_make_exact(each) for each in document]
+        return [_make_exact(item) for item in document]
     if not is_object(document):
         return document
     exact = {name: _make_exact(value) for name, value in document.items()}
@@ -186,8 +189,8 @@ def _make_exact(document: Any) -> Any:
         del exact["patternProperties"]
         exact = {**_FREE_JSON, **exact}
     if NDJSON in exact:
-        listed: Any = exact[JSON]
-        exact[NDJSON] = {"schema": listed["schema"]["items"]}
+        array: Any = exact[JSON]
+        exact[NDJSON] = {"schema": array["schema"]["items"]}
     if MERGE_PATCH in exact:
         exact[MERGE_PATCH] = exact[JSON]
     if exact.get("in") == "query" and is_object(schema := exact.get("schema")):
@@ -202,14 +205,14 @@ def _make_exact(document: Any) -> Any:
 def _add_examples(schema: object) -> None:
     """Add an example to each text in *schema* that has neither an example nor a default.
 
-    Swagger UI would make one from the pattern of a text: random characters.
+    Swagger UI would generate one from the pattern: random characters.
     """
     if is_array(schema):
-        for each in schema:
-            _add_examples(each)
+        for item in schema:
+            _add_examples(item)
     elif is_object(schema) and not is_array(schema.get("examples")):
-        for each in schema.values():
-            _add_examples(each)
+        for member in schema.values():
+            _add_examples(member)
         kind, pattern = schema.get("type"), schema.get("pattern")
         if kind == "string" and pattern == TEXT_PATTERN and "default" not in schema:
             shortest: Any = schema.get("minLength", 0)
@@ -218,25 +221,25 @@ def _add_examples(schema: object) -> None:
 
 
 def _rewrite_parameter(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *schema*, of a query parameter, without the null that no query can send.
+    """Return the `schema` and `style` of a query parameter.
 
-    How several values are written is said of the parameter, and not in its schema.
+    The schema has no null, which no query can send. OpenAPI has the style beside the schema.
     """
-    others = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
+    others = [branch for branch in schema.get("anyOf", ()) if branch.get("type") != "null"]
     if len(others) == 1:
         rest = {name: value for name, value in schema.items() if name != "anyOf"}
         schema = rest | others[0]
     style = {name: schema[name] for name in ("style", "explode") if name in schema}
-    plain = {k: v for k, v in schema.items() if k not in style and (k, v) != ("default", None)}
-    if written := plain.pop(QUERY_DEFAULT, None):
-        plain["default"] = written
-    if is_object(items := plain.get("items")):
-        plain["items"] = _add_bounds(items)
-    return {"schema": _add_bounds(plain), **style}
+    cleaned = {k: v for k, v in schema.items() if k not in style and (k, v) != ("default", None)}
+    if default := cleaned.pop(QUERY_DEFAULT, None):
+        cleaned["default"] = default
+    if is_object(items := cleaned.get("items")):
+        cleaned["items"] = _add_bounds(items)
+    return {"schema": _add_bounds(cleaned), **style}
 
 
 def _add_bounds(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *schema* with what every text and every integer must be, if it is of one."""
+    """Return *schema* with the bounds that apply to every text and every integer."""
     match schema.get("type"):
         case "string" if not schema.keys() & {"enum", "const", "format"}:
             return {"pattern": TEXT_PATTERN, **schema}

@@ -1,4 +1,4 @@
-"""Paths of a request, as its client knows them."""
+"""Request paths as the client sees them."""
 
 from typing import Final
 from urllib.parse import quote
@@ -7,21 +7,21 @@ from starlette._utils import get_route_path
 from starlette.types import Scope
 
 ROOT_PATH_SCOPE_KEY: Final = "brickwork.root"
-"""The key of the scope for the root path of the application that `install` prepared.
+"""The scope key of the root path of the application that `install` prepared.
 
-A mount changes `root_path` for everything below it, and that includes a mount of plain routes.
+A mount changes `root_path` for everything below it, even a mount of plain routes.
 """
 
 
 def root_path(scope: Scope) -> str:
-    """Return the path of the application, which each of its own paths follows; "" for no path."""
+    """Return the path prefix of the application. Empty at the root."""
     return _quote_path(_normalize_root(_application_root(scope)))
 
 
 def request_path(scope: Scope) -> str:
     """Return the path of the request, without a trailing slash.
 
-    A proxy may have stripped the root path from the path that the server saw, or have left it.
+    It includes the root path, whether a proxy strips it or not.
     """
     path = get_route_path(scope).rstrip("/") or "/"
     return _quote_path(_normalize_root(scope.get("root_path", "")) + path)
@@ -38,6 +38,6 @@ def _normalize_root(path: str) -> str:
 
 
 def _quote_path(path: str) -> str:
-    """Return *path* as a reference: two slashes would begin the name of a host (RFC 3986, 4.2)."""
+    """Quote *path* as a relative reference, which must not begin with `//` (RFC 3986, 4.2)."""
     quoted = quote(path)
     return f"/.{quoted}" if quoted.startswith("//") else quoted

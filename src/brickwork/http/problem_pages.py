@@ -1,4 +1,4 @@
-"""The pages that the `type` of a problem leads to: what it means, and what to do about it."""
+"""Pages that the `type` of a problem links to."""
 
 from html import escape
 from inspect import cleandoc
@@ -13,7 +13,7 @@ from brickwork.problems import NotFound, Problem, problem_for_status, problem_ty
 
 router: Final = APIRouter(
     prefix="/problems",
-    tags=["problems"],  # functions that name operations rely on one
+    tags=["problems"],  # custom functions for operation ids expect a tag
     include_in_schema=False,
     route_class=StrictRoute,
 )
@@ -40,40 +40,40 @@ code {{ font-size: .95em }} dt {{ font-weight: 600; margin-top: 1rem }} dd {{ ma
 
 @router.get("")
 async def list_problems(request: Request) -> HTMLResponse:
-    """Show every problem there is."""
+    """List all problems."""
     path = _pages_path(request)
     rows = [
-        f'<li><a href="{path}/{each.code}">{escape(each.title)}</a> ({each.status:d})</li>'
-        for each in sorted(problem_types(), key=lambda each: (each.status, each.code))
+        f'<li><a href="{path}/{problem.code}">{escape(problem.title)}</a> ({problem.status:d})</li>'
+        for problem in sorted(problem_types(), key=lambda problem: (problem.status, problem.code))
     ]
     return _render_page("Problems", f"<ul>{''.join(rows)}</ul>")
 
 
 @router.get("/{code}")
 async def show_problem(request: Request, code: str) -> HTMLResponse:
-    """Show what one problem means."""
-    known = (*problem_types(), *(problem_for_status(status) for status in range(400, 600)))
-    for each in known:
-        if each.code == code:
-            return _render_page(each.title, _render_problem(each, _pages_path(request)))
+    """Show one problem: its meaning and its remedy."""
+    problems = (*problem_types(), *(problem_for_status(status) for status in range(400, 600)))
+    for problem in problems:
+        if problem.code == code:
+            return _render_page(problem.title, _render_problem(problem, _pages_path(request)))
     raise NotFound("There is no such problem.")
 
 
 def _render_problem(problem: type[Problem], path: str) -> str:
-    retry = "Yes, later." if problem.retry else "No: it would have the same answer."
+    retry = "Yes, later." if problem.retry else "No. The response would be the same."
     rows = {
         "Status": f"{problem.status:d}",
         "Type": f"{path}/{problem.code}",
         "What it means": cleandoc(problem.__doc__ or problem.title),
         "What to do": problem.remedy,
-        "Is it worth sending again, unchanged?": retry,
+        "Can the same request be repeated?": retry,
     }
     terms = (f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in rows.items())
     return f'<dl>{"".join(terms)}</dl><p><a href="{path}">All problems</a></p>'
 
 
 def _pages_path(request: Request) -> str:
-    """Return the path of the list of problems, behind the prefix of a proxy or a mount."""
+    """Return the path of the list of problems, with the prefix of a proxy or a mount."""
     return root_path(request.scope) + router.prefix
 
 

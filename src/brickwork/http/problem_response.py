@@ -1,4 +1,4 @@
-"""Problems as HTTP answers (RFC 9457)."""
+"""Problems as HTTP responses (RFC 9457)."""
 
 import json
 from typing import Final
@@ -14,12 +14,12 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 
 def problem_response(problem: Problem, scope: Scope) -> Response:
-    """Return the answer that tells the client of *problem*."""
+    """Return the response for *problem* to the request of *scope*."""
     document = problem.document() | {"instance": request_id(scope)}
     if (kind := str(document["type"])).startswith("/"):
         document["type"] = root_path(scope) + kind
     return Response(
-        json.dumps(document),  # in ASCII, so that whatever is in it can be sent
+        json.dumps(document),  # as ASCII, so that lone surrogates can be sent
         status_code=problem.status,
         headers={**problem.headers, REQUEST_ID: request_id(scope)},
         media_type=MEDIA_TYPE,

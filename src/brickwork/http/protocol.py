@@ -1,8 +1,8 @@
-"""uvicorn's HTTP protocol, with an end to URLs, headers and trailers, and problems for answers.
+"""uvicorn's HTTP protocol with bounded request heads.
 
-For `uvicorn --http brickwork.protocol:Protocol`. What comes before an application cannot be
-bounded by it: uvicorn's own protocol keeps a URL and headers of any length, adds the trailers of a
-body to its headers, and answers what is no HTTP in plain text.
+For `uvicorn --http brickwork.protocol:Protocol`. An application cannot bound a request head.
+uvicorn's own protocol accepts a URL and headers of any length, and adds trailers to the headers. It
+answers invalid HTTP in plain text, where this one sends a problem.
 """
 
 import asyncio
@@ -22,19 +22,19 @@ from brickwork.problems import BadRequest, HeadersTooLarge, Problem, URITooLong
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection; it is closed when a request is refused here."""
+    """A connection, which is closed when this class rejects a request."""
 
     longest_head: ClassVar = 65_536
-    """How many bytes may come beside the body: request line, headers, chunk sizes, trailers."""
+    """The bytes outside the body: request line, headers, chunk sizes and trailers."""
 
     framing: ClassVar = 8
-    """How many bytes more a chunk may have for each byte of the body that it brings."""
+    """The overhead of chunks, in bytes for each byte of the body."""
 
     _in_head = True
     _has_line = False
     _line = 0
     _overhead = 0
-    _is_refused = False
+    _is_rejected = False
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -43,9 +43,9 @@ class Protocol(HttpToolsProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        if self._overhead > self.longest_head and not self._is_refused:
+        if self._overhead > self.longest_head and not self._is_rejected:
             self.send_400_response("")
-        if not (self._is_refused or self.transport.is_closing()):
+        if not (self._is_rejected or self.transport.is_closing()):
             if not self._has_line:
                 line, newline, _ = data.partition(b"\n")
                 self._line, self._has_line = self._line + len(line), bool(newline)
@@ -54,7 +54,7 @@ class Protocol(HttpToolsProtocol):
 
     @override
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # else it is a trailer, which nobody reads (RFC 9110, section 6.5.1)
+        if self._in_head:  # else a trailer, which is ignored (RFC 9110, section 6.5.1)
             super().on_header(name, value)
 
     @override
@@ -74,25 +74,25 @@ class Protocol(HttpToolsProtocol):
 
     @override
     def send_400_response(self, msg: str) -> None:
-        self._is_refused = True
+        self._is_rejected = True
         last = cast("RequestResponseCycle | None", self.cycle)
         if last and self._in_head and not last.response_complete:
-            last.keep_alive = False  # the answers to earlier requests go out, and no more
+            last.keep_alive = False  # finish the responses to earlier requests only
             return
         is_begun = last and not self._in_head and last.response_started
         if not (is_begun or self.pipeline):
-            self._answer()
+            self._send_problem()
         self.transport.close()
 
-    def _answer(self) -> None:
+    def _send_problem(self) -> None:
         scope = {REQUEST_ID: str(new_key()), ROOT_PATH_SCOPE_KEY: self.root_path}
-        response = problem_response(self._refusal(), scope)
+        response = problem_response(self._find_problem(), scope)
         status = HTTPStatus(response.status_code)
         head = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), b"connection: close"]
         head += [b"%s: %s" % header for header in response.raw_headers]
         self.transport.write(b"\r\n".join([*head, b"", bytes(response.body)]))
 
-    def _refusal(self) -> Problem:
+    def _find_problem(self) -> Problem:
         if self._line > Limits().url:
             return URITooLong(f"The URL may have {Limits().url} bytes.")
         if self._overhead > self.longest_head:

@@ -1,4 +1,4 @@
-"""How a route meets HTTP: it answers HEAD, takes both slash forms, and reads strict JSON."""
+"""Routes that keep the HTTP contract."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
@@ -50,14 +50,14 @@ from brickwork.problems import NotAcceptable, Problem, UnsupportedMediaType, pro
 from brickwork.query.keys import BATCH
 
 HEAD_SCOPE_KEY: Final = "brickwork.head"
-"""Where in its scope a request says that it is a HEAD, and its body is not sent."""
+"""The scope key of a HEAD request, which is handled as a GET."""
 
 PATCH_TYPES: Final = [MERGE_PATCH, JSON]
-"""What a PATCH may bring."""
+"""The media types of a PATCH."""
 
 
 class _RowKeyConvertor(Convertor[str]):
-    """The key of a row in a path: any segment but that of the routes for many rows."""
+    """The key of a row in a path: any segment except `batch`."""
 
     regex = f"(?!{BATCH}$|{BATCH}/)[^/]+"
 
@@ -81,18 +81,18 @@ def require_installed(app: object) -> None:
     """Raise `TypeError` with the remedy unless `install` has prepared *app*."""
     if app not in installed_apps:
         raise TypeError(
-            "The application has resources, and is not prepared for them: its errors would have "
-            "no answer. Call brickwork.install(app) where it is made; a mounted application "
-            "needs a call of its own."
+            "The application has resources, but brickwork.install(app) was not called. Call it "
+            "where the application is created; a mounted application needs a call of its own."
         )
 
 
 class StrictRoute(APIRoute):
-    """A route of FastAPI's that keeps the contract: `APIRouter(route_class=StrictRoute)`.
+    """A FastAPI route that keeps the HTTP contract: `APIRouter(route_class=StrictRoute)`.
 
-    HEAD is answered wherever GET is, a trailing slash makes no difference, a query parameter that
-    is not declared is refused, and so is a body that is not strict JSON: with the other faults,
-    after the dependencies had their say of who is asking.
+    - A route for GET answers HEAD, too.
+    - A trailing slash makes no difference.
+    - Undeclared query parameters and bodies that are not strict JSON are rejected, together with
+      other invalid values. Dependencies run first, so that authentication comes before validation.
     """
 
     def __init__(
@@ -103,29 +103,29 @@ class StrictRoute(APIRoute):
         dependencies: Sequence[params.Depends] | None = None,
         **options: Any,
     ) -> None:
-        """Take what FastAPI takes."""
-        every = [*(dependencies or []), Depends(request_check)]
-        super().__init__(path, endpoint, dependencies=every, **options)
+        """Create the route with the options of an `APIRoute`."""
+        checked = [*(dependencies or []), Depends(request_check)]
+        super().__init__(path, endpoint, dependencies=checked, **options)
         others = self.responses.get(self.status_code or 200, {}).get("content", {})
         self._offers = [*dict.fromkeys((JSON, *others))]
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if scope["type"] != "http" or self._is_elsewhere(scope):
+        if scope["type"] != "http" or self._cannot_match(scope):
             return Match.NONE, {}
         match, child = super().matches(head_as_get(scope))
         if match is Match.NONE:
             return super().matches({**head_as_get(scope), "path": toggle_slash(scope["path"])})
         return match, child
 
-    def _is_elsewhere(self, scope: Scope) -> bool:
-        """Tell at once, as most routes can of most requests, that neither form leads here."""
+    def _cannot_match(self, scope: Scope) -> bool:
+        """Return whether no slash form of the path can match. False if that is not sure."""
         if scope.get("root_path"):
             return False
         context = scope.get("fastapi", {}).get("effective_route_context")
-        here = context if context and context.original_route is self else self
+        route = context if context and context.original_route is self else self
         path: str = scope["path"]
-        return not (here.path_regex.match(path) or here.path_regex.match(toggle_slash(path)))
+        return not (route.path_regex.match(path) or route.path_regex.match(toggle_slash(path)))
 
     @override
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,34 +134,34 @@ class StrictRoute(APIRoute):
 
     @override
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        known: _BoundRoute | None = None
+        bound: _BoundRoute | None = None
 
         async def negotiate_and_handle(request: Request) -> Response:
-            nonlocal known
+            nonlocal bound
             accept = request.headers.getlist("accept")
-            kind = preferred_media_type(accept, self._offers)
-            if self.response_model and not kind:
-                raise NotAcceptable("The answer is JSON, and the Accept header admits none.")
-            known = known or _BoundRoute(self, _effective_route(request))
-            if known.reads_json:
-                request = JSONRequest(request.scope, request.receive, known.whole)
-            if known.fast and (response := await known.fast(request)):
+            media_type = preferred_media_type(accept, self._offers)
+            if self.response_model and not media_type:
+                raise NotAcceptable("The response is JSON, which the Accept header excludes.")
+            bound = bound or _BoundRoute(self, _effective_route(request))
+            if bound.reads_json:
+                request = JSONRequest(request.scope, request.receive, bound.whole)
+            if bound.fast and (response := await bound.fast(request)):
                 return response
             if isinstance(request, JSONRequest):
                 await request.read()
-            _current_request.set((request, known))
-            if request.method != "GET":  # of those that change rows
-                request.scope[ISOLATION_SCOPE_KEY] = known.isolation_level
-            elif kind == NDJSON:  # of all rows, as they were at one instant
+            _current_request.set((request, bound))
+            if request.method != "GET":  # a transaction that writes
+                request.scope[ISOLATION_SCOPE_KEY] = bound.isolation_level
+            elif media_type == NDJSON:  # an export reads all rows from one snapshot
                 request.scope[ISOLATION_SCOPE_KEY] = strictest_isolation(
-                    [known.isolation_level, SNAPSHOT_LEVEL]
+                    [bound.isolation_level, SNAPSHOT_LEVEL]
                 )
-            return await _run_with_retries(request, known.handler(request))
+            return await _run_with_retries(request, bound.handler(request))
 
         return negotiate_and_handle
 
     def handler(self, route: APIRoute, dependant: Dependant, **changes: object) -> "_Handler":
-        """Return FastAPI's own handler of *route*, this one as it is included, for *dependant*."""
+        """Return FastAPI's handler of *route*, which is this route as included, for *dependant*."""
         other = copy(self)
         overrides = _Overrides(route.dependency_overrides_provider)
         vars(other).update(
@@ -174,11 +174,11 @@ _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 async def _run_with_retries(request: Request, handle: _Handler) -> Response:
-    """Return the answer of *handle*, perhaps that of another attempt: none was sent before."""
+    """Run *handle*, and retry it after serialization failures. Nothing is sent before."""
     database = getattr(request.state, "database", None)
 
     async def attempt() -> Response:
-        with _reuse_dependencies(request.scope):  # which another attempt does not
+        with _reuse_dependencies(request.scope):  # in the first attempt only
             return await _run_once(request, handle)
 
     return await with_retries(
@@ -189,7 +189,7 @@ async def _run_with_retries(request: Request, handle: _Handler) -> Response:
 
 
 async def _run_once(request: Request, handle: _Handler) -> Response:
-    """Carry out a request, with a transaction of its own that ends before its answer is sent."""
+    """Run *handle* in a transaction that ends before the response is sent."""
     request.scope.pop(FINISH_SCOPE_KEY, None)
     request.scope.pop(STREAM_SCOPE_KEY, None)
     outer = request.scope.get(_BEFORE_RESPONSE_STACK)
@@ -205,11 +205,11 @@ async def _run_once(request: Request, handle: _Handler) -> Response:
                 await finish(response)
             if stream := request.scope.get(STREAM_SCOPE_KEY):
                 stream(rest := transaction.pop_all())
-                # FastAPI ends this other stack after the answer, whatever happens.
+                # FastAPI always closes this stack after the response.
                 request.scope[_AFTER_RESPONSE_STACK].push_async_exit(rest)
     except RequestValidationError as error:
         if error.body is None and isinstance(request, JSONRequest):
-            error.body = (await request.read()).known()
+            error.body = (await request.read()).parsed_document()
         raise
     else:
         return response
@@ -218,12 +218,12 @@ async def _run_once(request: Request, handle: _Handler) -> Response:
 
 
 def _is_body_consumed(request: Request) -> bool:
-    """Tell whether the body was read and not kept, as a form or a stream is."""
+    """Return whether the body was read and not kept, like a form or a stream."""
     return getattr(request, "_stream_consumed", False) and not hasattr(request, "_body")
 
 
 SOLVED_SCOPE_KEY: Final = "brickwork.solved"
-"""Where in a request's scope stands what its dependencies returned, each by what was called."""
+"""The scope key of the values that the fast path has resolved, by dependency."""
 
 _Value = Callable[[], Awaitable[object]]
 
@@ -233,16 +233,16 @@ _resolved_values: Final = ContextVar("brickwork.known", default=_NO_VALUES)
 
 
 class _Overrides:
-    """The overrides of an application, and the values of dependencies that are known already."""
+    """The dependency overrides of an application, with values that are already resolved."""
 
     def __init__(self, provider: Any) -> None:
         self._provider = provider
 
     @property
     def dependency_overrides(self) -> Mapping[Callable[..., Any], Callable[..., Any]]:
-        """The function to call in the place of another, for the request that is answered now."""
-        if known := _resolved_values.get():
-            return known
+        """Return the overrides for the current request."""
+        if resolved := _resolved_values.get():
+            return resolved
         overrides: Mapping[Callable[..., Any], Callable[..., Any]] = getattr(
             self._provider, "dependency_overrides", {}
         )
@@ -251,7 +251,7 @@ class _Overrides:
 
 @contextmanager
 def _reuse_dependencies(scope: Scope) -> Generator[None]:
-    """Have FastAPI call no dependency again that was called for the request of *scope*."""
+    """Reuse the dependency values that the fast path has resolved for this request."""
     solved = scope.pop(SOLVED_SCOPE_KEY, {})
     token = _resolved_values.set(
         {call: _constant_dependency(value) for (call, *_), value in solved.items()}
@@ -263,38 +263,34 @@ def _reuse_dependencies(scope: Scope) -> Generator[None]:
 
 
 def _constant_dependency(value: object) -> _Value:
-    async def answer() -> object:
+    async def call() -> object:
         return value
 
-    return answer
+    return call
 
 
-_BEFORE_RESPONSE_STACK: Final = (
-    "fastapi_function_astack"  # where FastAPI looks for what ends before the answer
-)
-_AFTER_RESPONSE_STACK: Final = (
-    "fastapi_inner_astack"  # where FastAPI looks for what ends after the answer
-)
+_BEFORE_RESPONSE_STACK: Final = "fastapi_function_astack"  # FastAPI closes it before the response
+_AFTER_RESPONSE_STACK: Final = "fastapi_inner_astack"  # FastAPI closes it after the response
 
 FINISH_SCOPE_KEY: Final = "brickwork.finish"
-"""Where in a request's scope stands what is to be done with its answer before the commit."""
+"""The scope key of a function that gets the response before the commit."""
 
 
 STREAM_SCOPE_KEY: Final = "brickwork.stream"
-"""Where in a request's scope stands what takes its transaction, to end it with the answer."""
+"""The scope key of a function that takes over the transaction until the response ends."""
 
 
 class _BoundRoute:
-    """A route with what the routers that include it add, which is the same for each request."""
+    """A route as its routers include it: what is the same for each request."""
 
     def __init__(self, own: StrictRoute, route: APIRoute) -> None:
-        """Look at *route*, which is *own* as it is included."""
+        """Prepare *route*, which is *own* as included."""
         body = route.body_field
         self.reads_json = body is not None and not isinstance(body.field_info, params.Form)
         self.isolation_level: IsolationLevel | None = route_isolation(route.dependant)
         self.declared = declared_parameters(route.dependant)
         self.fast = _fast_path(route)
-        # What is called in the place of a dependency may have fields of the body, of FastAPI's.
+        # An override of a dependency may have body fields of its own, which FastAPI validates.
         self._handle_overridden = own.handler(route, route.dependant)
         dependant, changes = route.dependant, dict[str, object]()
         self.whole: BodyField | None = None
@@ -304,49 +300,49 @@ class _BoundRoute:
         if self.whole:
             dependant = with_prepared_body(dependant, self.whole)
         self._handle = own.handler(route, dependant, **changes)
-        others = [each for each in dependant.dependencies if each.call is not request_check]
-        plain = replace(read_query_directly(dependant), dependencies=others)
-        self._handle_plain = own.handler(route, plain, **changes)
+        others = [item for item in dependant.dependencies if item.call is not request_check]
+        unchecked = replace(read_query_directly(dependant), dependencies=others)
+        self._handle_unchecked = own.handler(route, unchecked, **changes)
 
     def handler(self, request: Request) -> "_Handler":
-        """Return what carries out *request*, past `request_check` where that would find nothing."""
+        """Return the handler of *request*, without `request_check` where it would find no error."""
         if request.app.dependency_overrides:
             return self._handle_overridden
         if UNREADABLE_SCOPE_KEY in request.scope:
             return self._handle
         sent = request.query_params
-        plain = len(sent.multi_items()) == len(sent) and sent.keys() <= self.declared.keys()
-        return self._handle_plain if plain else self._handle
+        is_valid = len(sent.multi_items()) == len(sent) and sent.keys() <= self.declared.keys()
+        return self._handle_unchecked if is_valid else self._handle
 
 
 class FastPath(Protocol):
-    """A way to answer some requests to a route without the session."""
+    """A handler of some requests that bypasses the ORM session."""
 
     async def __call__(self, request: Request) -> Response | None:
-        """Return the answer to *request*; None if the route has to give it."""
+        """Return the response to *request*. None if the ORM path must handle it."""
 
 
 def _fast_path(route: APIRoute) -> FastPath | None:
-    """Return the fast path of *route*; None if its endpoint has none, or none for this route."""
-    make = getattr(getattr(route.endpoint, "fast_operation", None), "try_bind", None)
-    found: FastPath | None = make(route) if make else None
-    return found
+    """Return the fast path of *route*. None if its endpoint has none for this route."""
+    build = getattr(getattr(route.endpoint, "fast_operation", None), "try_bind", None)
+    fast_path: FastPath | None = build(route) if build else None
+    return fast_path
 
 
 def route_isolation(dependant: Dependant) -> IsolationLevel | None:
-    """Return how far the resources among the dependencies want to be kept apart from others."""
+    """Return the strictest isolation level of the resources in *dependant*."""
     return strictest_isolation(_isolation_levels(dependant))
 
 
 def _isolation_levels(dependant: Dependant) -> Iterator[IsolationLevel | None]:
-    """Yield how far the resources among the dependencies want to be kept apart from others."""
-    for each in dependant.dependencies:
-        yield getattr(each.call, "isolation_level", None)
-        yield from _isolation_levels(each)
+    """Yield the isolation level of each dependency. None if it has no level."""
+    for dependency in dependant.dependencies:
+        yield getattr(dependency.call, "isolation_level", None)
+        yield from _isolation_levels(dependency)
 
 
 def _effective_route(request: Request) -> APIRoute:
-    """Return the route with what the routers that include it add; FastAPI keeps it in the scope."""
+    """Return the route as its routers include it. FastAPI keeps it in the scope."""
     route: APIRoute = (
         request.scope.get("fastapi", {}).get("effective_route_context") or request.scope["route"]
     )
@@ -354,43 +350,43 @@ def _effective_route(request: Request) -> APIRoute:
 
 
 class Router(APIRouter):
-    """A router of FastAPI's that says sooner than its routes that none of them is meant."""
+    """A FastAPI router that rejects other paths by their prefix, before it tries its routes."""
 
     def __init__(self, **options: Any) -> None:
-        """Take what FastAPI takes."""
+        """Create the router with the options of an `APIRouter`."""
         super().__init__(**options)
-        self._known: dict[int, tuple[object, str]] = {}
+        self._prefixes: dict[int, tuple[object, str]] = {}
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         included = scope.get("fastapi", {}).get("included_router")
         path = get_route_path(scope)
-        if included and not path.startswith(self._beginning(included)):
+        if included and not path.startswith(self._path_prefix(included)):
             return Match.NONE, {}
         return super().matches(scope)
 
-    def _beginning(self, included: Any) -> str:
-        """Return the text that every path of this router begins with, where it is *included*."""
-        candidates = included.effective_candidates()  # another list for other routes
-        known = self._known.get(id(included))
-        if known is None or known[0] is not candidates:
+    def _path_prefix(self, included: Any) -> str:
+        """Return the common prefix of all paths of this router, as *included*."""
+        candidates = included.effective_candidates()  # a new list after each change of the routes
+        entry = self._prefixes.get(id(included))
+        if entry is None or entry[0] is not candidates:
             paths = [route.path or "" for route in iter_route_contexts([included])]
-            beginning = commonprefix([path.partition("{")[0] for path in paths]).rstrip("/")  # noqa: RUF071 — of texts, not of paths
-            self._known[id(included)] = known = candidates, beginning
-        return known[1]
+            prefix = commonprefix([path.partition("{")[0] for path in paths]).rstrip("/")  # noqa: RUF071 — of texts, not of paths
+            self._prefixes[id(included)] = entry = candidates, prefix
+        return entry[1]
 
 
 class JSONRequest(Request):
-    """A request whose body is strict JSON, or refused."""
+    """A request with a body of strict JSON."""
 
     def __init__(self, scope: Scope, receive: Receive, whole: BodyField | None = None) -> None:
-        """Read nothing yet; *whole* is the field that is the whole body, if one is."""
+        """Wrap a request. *whole* is the field that is the whole body, if there is one."""
         super().__init__(scope, receive)
         self._whole = whole
         self._document: RequestBody | None = None
 
     async def read(self) -> RequestBody:
-        """Return the body, which is read once; what is wrong with it is noted in the scope."""
+        """Read the body once, and record a problem with it in the scope."""
         if self._document is None:
             self._document = body = RequestBody(self.scope)
             try:
@@ -398,7 +394,7 @@ class JSONRequest(Request):
             except Exception as error:
                 if (problem := problem_in(error)) is None:
                     raise
-                body.refuse(problem)
+                body.reject(problem)
         received_body.set(self._document)
         return self._document
 
@@ -408,12 +404,12 @@ class JSONRequest(Request):
         body.document()
         if problem := body.problem:
             raise problem
-        return body.known()
+        return body.parsed_document()
 
     async def data(self) -> Any:
-        """Return the whole body, validated; None if it has faults, or if there is no such field.
+        """Return the validated body. None if it is invalid, or if no field is the whole body.
 
-        The endpoint is given the same value, and FastAPI the same faults.
+        The endpoint gets the same value, and FastAPI the same errors.
         """
         body = await self.read()
         value, errors = await body.prepare(self._whole) if self._whole else (None, [])
@@ -424,23 +420,23 @@ _current_request: Final = ContextVar[tuple[Request, _BoundRoute]]("brickwork.req
 
 
 def current_scope() -> Scope:
-    """Return the scope of the request that a `StrictRoute` answers now."""
+    """Return the scope of the request that a `StrictRoute` handles."""
     return _current_request.get()[0].scope
 
 
 def _validate_request(_: object) -> None:
-    """Raise what is wrong with the request as a whole; FastAPI adds it to the other faults.
+    """Raise the errors of the whole request, which FastAPI adds to the others.
 
-    It looks as if the value of one more parameter were wrong, since that is the one thing which
-    keeps FastAPI from calling the endpoint and yet lets it solve every dependency before.
+    It validates an extra parameter. An invalid parameter keeps FastAPI from calling the endpoint,
+    but not from solving every dependency first.
     """
-    request, known = _current_request.get()
+    request, route = _current_request.get()
     if UNREADABLE_SCOPE_KEY in request.scope:
         raise PydanticCustomError("unreadable", "The body cannot be read.")
     if request.query_params and (
-        faults := undeclared_parameter_errors(request.query_params, known.declared)
+        errors := undeclared_parameter_errors(request.query_params, route.declared)
     ):
-        raise ValidationError.from_exception_data("query", faults)
+        raise ValidationError.from_exception_data("query", errors)
 
 
 _REQUEST_QUERY: Final = Query(alias=REQUEST_PARAM, include_in_schema=False, validate_default=True)
@@ -449,19 +445,17 @@ _REQUEST_QUERY: Final = Query(alias=REQUEST_PARAM, include_in_schema=False, vali
 async def request_check(
     _: Annotated[None, _REQUEST_QUERY, BeforeValidator(_validate_request)] = None,
 ) -> None:
-    """Depend on the request as a whole."""
+    """Check the whole request, as a dependency."""
 
 
 async def _read_body(request: Request) -> bytes:
-    """Return the body of *request*; raises the `Problem` with its type or its length."""
-    refusal = _media_type_problem(request)
-    if refusal and "content-type" in request.headers:
-        raise refusal
+    """Return the body of *request*. Raises the problem with its media type or its size."""
+    problem = _media_type_problem(request)
+    if problem and "content-type" in request.headers:
+        raise problem
     body = await request.body()
-    if (
-        body and refusal
-    ):  # an empty body has no type, and it is seen later whether there must be one
-        raise refusal
+    if body and problem:  # an empty body has no type; validation reports a missing body
+        raise problem
     return body
 
 
@@ -478,12 +472,12 @@ def _media_type_problem(request: Request) -> Problem | None:
 
 
 def head_as_get(scope: Scope) -> Scope:
-    """Return *scope* as that of a GET, if it is that of a HEAD."""
+    """Return *scope* with a HEAD turned into a GET."""
     return (
         {**scope, "method": "GET", HEAD_SCOPE_KEY: True} if scope.get("method") == "HEAD" else scope
     )
 
 
 def toggle_slash(path: str) -> str:
-    """Return *path* with the trailing slash it has not, or without the one it has."""
+    """Return *path* with its trailing slash removed, or with one added."""
     return path[:-1] if path.endswith("/") else path + "/"

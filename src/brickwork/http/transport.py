@@ -1,40 +1,40 @@
-"""What lies between the protocol and the socket."""
+"""Coalescing of writes to the socket."""
 
 import asyncio
 from typing import Any
 
 
 class WriteCoalescingTransport:
-    """A transport that sends together what is written at once, as the head and body of an answer.
+    """A transport that sends two consecutive writes in one system call.
 
-    Each by itself is a call of the system, and often a packet.
+    The head and the body of a response are such writes. Each alone would often be a packet.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
-        """Be *transport* in all but that."""
+        """Wrap *transport*."""
         self._transport = transport
-        self._held = b""
+        self._buffer = b""
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the transport has of this *name*."""
+        """Return the attribute *name* of the wrapped transport."""
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Send *data* after what was held back; alone, it is held back until others had a turn."""
-        if self._held:
-            held, self._held = self._held, b""
-            self._transport.writelines((held, data))
+        """Send *data* together with a buffered write, or buffer it until the loop's next turn."""
+        if self._buffer:
+            buffered, self._buffer = self._buffer, b""
+            self._transport.writelines((buffered, data))
         elif data:
-            self._held = data
+            self._buffer = data
             asyncio.get_running_loop().call_soon(self.flush)
 
     def flush(self) -> None:
-        """Send what is held back."""
-        held, self._held = self._held, b""
-        if held and not self._transport.is_closing():
-            self._transport.write(held)
+        """Send the buffered write."""
+        buffered, self._buffer = self._buffer, b""
+        if buffered and not self._transport.is_closing():
+            self._transport.write(buffered)
 
     def close(self) -> None:
-        """Close the transport when all is sent."""
+        """Send the buffered write, and close the transport."""
         self.flush()
         self._transport.close()

@@ -1,4 +1,4 @@
-"""What to tell a client whose request fits no schema."""
+"""Validation errors as problems."""
 
 import re
 from ast import literal_eval
@@ -31,7 +31,7 @@ _CODES: Final[Mapping[str, str]] = {
     "model_type": "object_type",
     "timezone_aware": "timezone_required",
 }
-# In place of Pydantic's texts that are unclear to a client, or repeat what it sent.
+# Replacements of Pydantic's texts that are unclear to a client, or repeat the input.
 _DETAILS: Final[Mapping[str, str]] = {
     "missing": "This field is required.",
     "not_nullable": "This must have a value.",
@@ -39,7 +39,7 @@ _DETAILS: Final[Mapping[str, str]] = {
     "read_only": "This field cannot be written.",
     "string_unicode": "Input should have no lone surrogate.",
     "timezone_required": "Input should have a zone: Z, or an offset like +02:00.",
-    "union_tag_invalid": "Input is of no known kind.",
+    "union_tag_invalid": "Input matches no allowed type.",
     "unknown_field": "There is no such field.",
 }
 _BOUNDS: Final[Mapping[str, str]] = {
@@ -51,14 +51,14 @@ _BOUNDS: Final[Mapping[str, str]] = {
     "max_length": "max_length",
     "pattern": "pattern",
 }
-"""The members of a fault by the names that Pydantic has for bounds."""
+"""The bounds of an `ErrorDetail`, by Pydantic's names."""
 
 _ALLOWED: Final = {
     "literal_error": "expected",
     "enum": "expected",
     "union_tag_invalid": "expected_tags",
 }
-"""By the type of an error of Pydantic, the bound that lists values as text: `'a', 'b' or 1`."""
+"""The context of Pydantic's errors that lists values as text, `'a', 'b' or 1`, by error type."""
 
 _VALUE: Final = re.compile(
     r"""\bor\b | ( b?'(?:[^'\\]|\\.)*' | b?"(?:[^"\\]|\\.)*" | [^,\s]+ )""",
@@ -67,41 +67,43 @@ _VALUE: Final = re.compile(
 
 
 def problem_from_validation_error(request: Request, error: RequestValidationError) -> Problem:
-    """Return the problem that *error* is: with the body as such, else with every field at fault.
+    """Return the problem for *error*: an unreadable body, or else all invalid fields.
 
-    A path that names nothing is a 404, and only once nothing else is wrong: then a row that
-    cannot be and one that is not are answered alike.
+    An invalid path is a 404, and only if nothing else is wrong. An impossible key then has the same
+    response as a missing row.
     """
     if isinstance(unreadable := request.scope.get(UNREADABLE_SCOPE_KEY), Problem):
         return unreadable
-    errors = [each for each in error.errors() if each["loc"][0] != "path"]
+    errors = [detail for detail in error.errors() if detail["loc"][0] != "path"]
     if not errors:
         return NotFound("Not found")
-    if any(each["loc"] == ("body",) and each["type"] == "missing" for each in errors):
+    if any(detail["loc"] == ("body",) and detail["type"] == "missing" for detail in errors):
         return BadRequest("The body is empty: send a JSON document.")
     shown = _response_fields(request)
-    faults = dict.fromkeys(_error_detail(each, error.body, shown) for each in errors[:MAX_ERRORS])
-    return UnprocessableContent("The request has values that cannot be accepted.", errors=[*faults])
+    details = dict.fromkeys(
+        _error_detail(detail, error.body, shown) for detail in errors[:MAX_ERRORS]
+    )
+    return UnprocessableContent("The request has invalid values.", errors=[*details])
 
 
 def error_details(
     error: ValidationError, document: object, shown: Container[str]
 ) -> list[ErrorDetail]:
-    """Return what is wrong with *document*, which came without a request.
+    """Return the errors of *document*, which came without a request.
 
-    *shown* are the fields that answers have: one that is not written is read-only.
+    *shown* are the fields of responses. Writing one that has no input field is `read_only`.
     """
     errors = error.errors(include_url=False)[:MAX_ERRORS]
-    placed = [{**each, "loc": ("body", *each["loc"])} for each in errors]
-    return [*dict.fromkeys(_error_detail(each, document, shown) for each in placed)]
+    located = [{**detail, "loc": ("body", *detail["loc"])} for detail in errors]
+    return [*dict.fromkeys(_error_detail(detail, document, shown) for detail in located)]
 
 
 def _response_fields(request: Request) -> Container[str]:
-    """Return the fields that answers of this route have: one that is not written is read-only."""
+    """Return the fields of the responses of this route, to recognise read-only ones."""
     model = getattr(request.scope.get("route"), "response_model", None)
-    for each in (model, *get_args(model)):
-        if isinstance(each, type) and issubclass(each, BaseModel):
-            return output_names(each).values()
+    for kind in (model, *get_args(model)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return output_names(kind).values()
     return ()
 
 
@@ -121,7 +123,7 @@ def _error_detail(error: Mapping[str, Any], body: object, shown: Container[str])
 
 
 def _bounds(error: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the members of a fault that say how the value is bounded."""
+    """Return the bounds of the value in *error*."""
     context: Mapping[str, Any] = error.get("ctx", {})
     bounds = {_BOUNDS[name]: value for name, value in context.items() if name in _BOUNDS}
     if allowed := _parse_allowed(context.get(_ALLOWED.get(error["type"], ""))):
@@ -130,9 +132,9 @@ def _bounds(error: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parse_allowed(text: object) -> tuple[Any, ...]:
-    """Return the values that *text* lists in Python's notation; none if there are others."""
+    """Parse a list of Python literals. Empty if one is not a literal."""
     try:
-        return tuple(literal_eval(each) for each in _VALUE.findall(str(text or "")) if each)
+        return tuple(literal_eval(value) for value in _VALUE.findall(str(text or "")) if value)
     except (SyntaxError, ValueError):
         return ()
 
@@ -141,13 +143,13 @@ def _error_code(error: Mapping[str, Any], path: Sequence[str | int], shown: Cont
     code = _CODES.get(error["type"]) or str(error["type"])
     if code == "unknown_field":
         return "read_only" if str(path[-1]) in shown else code
-    # FastAPI gives None as the input of what is missing.
+    # FastAPI reports None as the input of a missing field.
     null = error.get("input", ...) is None and path and code != "missing"
     return "not_nullable" if null else code
 
 
 def _pointer_tokens(body: object, path: Sequence[str | int], code: str) -> Iterator[str | int]:
-    """Yield the tokens of *path* that lead into *body*; others name a branch of a union."""
+    """Yield the tokens of *path* that exist in *body*. Others name a branch of a union."""
     size = 0
     for position, token in enumerate(path, start=1):
         child = _child(body, token)

@@ -1,4 +1,4 @@
-"""The number of processes that serve an application, where a server tells it."""
+"""Number of worker processes."""
 
 import multiprocessing
 import os
@@ -15,16 +15,16 @@ _SERVERS: Final[Mapping[str, str]] = {
     "hypercorn": "",
     "uvicorn": "WEB_CONCURRENCY",
 }
-"""The servers whose command line has --workers, and the variable with its default."""
+"""The servers with a --workers option, and the variables that set its default."""
 
 _OPTION: Final = re.compile(r"(?:--workers=?|-w=?)(\d+)?")
 
 
 def count_workers() -> int:
-    """Return how many processes serve the application, as the server was told; 1 if it is unknown.
+    """Return the number of processes that serve the application. 1 if it is unknown.
 
-    A process of uvicorn or hypercorn has the settings of its server. Of others the command line
-    and the environment are read, which each process inherits.
+    A process of uvicorn or hypercorn has the settings of its server. For other servers, the command
+    line and the environment are read, which each process inherits.
     """
     settings = next(_settings(), None)
     if settings is not None:
@@ -42,14 +42,14 @@ def _settings() -> Iterator[object]:
 
 
 def _count_in_command(command: Sequence[str]) -> int:
-    """Return the number of workers that a *command* starts."""
+    """Return the number of workers that *command* starts."""
     program = PurePath(command[0])
     name = program.parent.name if program.stem == "__main__" else program.stem
     if name not in _SERVERS:
         return 1
     for option, value in zip(command[1:], [*command[2:], ""], strict=True):
-        if found := _OPTION.fullmatch(option):
-            return _parse_count(found[1] or value)
+        if match := _OPTION.fullmatch(option):
+            return _parse_count(match[1] or value)
     return _parse_count(os.environ.get(_SERVERS[name], ""))
 
 

@@ -1,4 +1,4 @@
-"""The types of columns that both databases hold alike."""
+"""Column types that SQLite and PostgreSQL store alike."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,9 +64,9 @@ def storage_type(kind: TypeEngine[Any]) -> TypeEngine[Any]:
 
 @dataclass(frozen=True)
 class ColumnValues:
-    """The values of a column: their class; its choices, or the items of a list.
+    """The values of a column: their class, and its choices or the items of a list.
 
-    A JSON document is `exact` if SQLAlchemy notices each change of it.
+    A JSON document is `exact` if SQLAlchemy detects each change of it.
     """
 
     kind: type
@@ -77,7 +77,7 @@ class ColumnValues:
 
     @override
     def __str__(self) -> str:
-        """Name the values as an annotation does."""
+        """Return the values as an annotation."""
         if self.choices:
             return f"Literal{sorted(self.choices)}"
         if self.is_json:
@@ -94,7 +94,7 @@ _CLASSES: Final[Mapping[type[TypeEngine[Any]], type]] = {
     **dict.fromkeys((Time, TIME), time),
     Uuid: UUID,
 }
-"""The classes of values, by the class that SQLAlchemy has for the type of the column."""
+"""The Python classes of values, by SQLAlchemy type."""
 
 _ENUMS: Final = {Enum, postgresql.ENUM}
 _DOCUMENTS: Final = {JSON, postgresql.JSON, postgresql.JSONB, sqlite.JSON}
@@ -124,7 +124,7 @@ _REMEDIES: Final[Mapping[type[TypeEngine[Any]], str]] = {
     NATIVE_UUID: "SQLite may read it as a number. Use Uuid, which is the same type in PostgreSQL.",
     REAL: "PostgreSQL rounds it to six digits. Use Double.",
 }
-"""Why a type is refused, and the remedy."""
+"""Why a type is rejected, and the remedy."""
 
 _SIX_DIGIT_PRECISION: Final = 24
 """The precision up to which PostgreSQL keeps six decimal digits of a float."""
@@ -133,7 +133,7 @@ _SIX_DIGIT_PRECISION: Final = 24
 def column_values(column: ColumnElement[Any], place: str) -> ColumnValues:
     """Return the values of *column*.
 
-    Raises `TypeError` for a type that the databases hold differently; *place* names the column.
+    Raises `TypeError` for a type that the databases store differently. *place* names the column.
     """
     if isinstance(column.type, NullType) and column.foreign_keys:
         (key,) = column.foreign_keys
@@ -149,19 +149,19 @@ def column_values(column: ColumnElement[Any], place: str) -> ColumnValues:
 
 
 class _UnsupportedType(TypeError):
-    """The databases hold a type differently; the text has the reason and the remedy."""
+    """The databases store a type differently. The text has the reason and the remedy."""
 
 
 def type_variants(kind: TypeEngine[Any]) -> tuple[TypeEngine[Any], TypeEngine[Any]]:
     """Return the types that *kind* stands for on SQLite and on PostgreSQL."""
-    known: Mapping[str, TypeEngine[Any]] = kind._variant_mapping  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    return known.get("sqlite", kind), known.get("postgresql", kind)
+    variants: Mapping[str, TypeEngine[Any]] = kind._variant_mapping  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return variants.get("sqlite", kind), variants.get("postgresql", kind)
 
 
 def require_comparable(column: ColumnElement[Any], place: str) -> None:
-    """Raise `TypeError` for a *column* whose values SQLite writes in two forms.
+    """Raise `TypeError` for a *column* whose values SQLite stores in two formats.
 
-    SQL functions leave the microseconds out, and bound values have them: as text, they differ.
+    SQL functions omit the microseconds, and bound values have them: as text, they differ.
     """
     if isinstance(storage_type(column.type), DateTime | Time) and _has_sql_values(column):
         raise TypeError(
@@ -172,21 +172,21 @@ def require_comparable(column: ColumnElement[Any], place: str) -> None:
 
 
 def has_json_null(column: ColumnElement[Any]) -> bool:
-    """Tell whether *column* may hold the null of JSON in place of NULL."""
-    kinds = (storage_type(each) for each in type_variants(column.type))
-    return any(isinstance(each, JSON) and not each.none_as_null for each in kinds)
+    """Return whether *column* may hold the null of JSON instead of NULL."""
+    kinds = (storage_type(variant) for variant in type_variants(column.type))
+    return any(isinstance(kind, JSON) and not kind.none_as_null for kind in kinds)
 
 
 def _has_sql_values(column: ColumnElement[Any]) -> bool:
     if not isinstance(column, Column):
         return False
-    by_python = [each for each in (column.default, column.onupdate) if each is not None]
+    defaults = [value for value in (column.default, column.onupdate) if value is not None]
     by_sql = column.server_onupdate or (column.default is None and column.server_default)
-    return bool(by_sql) or any(each.is_clause_element for each in by_python)
+    return bool(by_sql) or any(value.is_clause_element for value in defaults)
 
 
 def _type_values(kind: TypeEngine[Any]) -> ColumnValues:
-    on_sqlite, on_postgresql = (_variant_values(each) for each in type_variants(kind))
+    on_sqlite, on_postgresql = (_variant_values(variant) for variant in type_variants(kind))
     if on_postgresql.items and on_sqlite.is_json and on_postgresql.items.kind in _JSON_SCALARS:
         return on_postgresql
     if on_sqlite != on_postgresql:
@@ -202,29 +202,30 @@ _ITEM_TYPES: Final = (*_JSON_SCALARS, UUID, date, time, datetime)
 
 def _variant_values(kind: TypeEngine[Any]) -> ColumnValues:
     """Return the values of *kind*, without its variants."""
-    own = next(each for each in type(kind).__mro__ if each.__module__.startswith("sqlalchemy."))
-    if own is TypeDecorator and isinstance(kind, TypeDecorator):
+    base = next(item for item in type(kind).__mro__ if item.__module__.startswith("sqlalchemy."))
+    if base is TypeDecorator and isinstance(kind, TypeDecorator):
         return _decorator_values(kind)
-    if remedy := _REMEDIES.get(own) or _remedy(kind):
+    if remedy := _REMEDIES.get(base) or _remedy(kind):
         raise _UnsupportedType(remedy)
-    if own in _ENUMS:
+    if base in _ENUMS:
         return _enum_values(kind)
-    if own in _DOCUMENTS:
+    if base in _DOCUMENTS:
         return ColumnValues(object, is_json=True, exact=False)
-    if own in _LISTS:
+    if base in _LISTS:
         return _list_values(kind)
-    if own in _CLASSES:
-        return ColumnValues(_CLASSES[own])
-    known = ", ".join(
-        dict.fromkeys(each.__name__ for each in _CLASSES if not each.__name__.isupper())
+    if base in _CLASSES:
+        return ColumnValues(_CLASSES[base])
+    supported = ", ".join(
+        dict.fromkeys(item.__name__ for item in _CLASSES if not item.__name__.isupper())
     )
     raise _UnsupportedType(
-        f"Brickwork does not know it. Use {known}, Enum, UTCDateTime, JSONDocument, {_OWN_TYPE}."
+        f"Brickwork does not know it. Use {supported}, Enum, UTCDateTime, "
+        f"JSONDocument, {_OWN_TYPE}."
     )
 
 
 def _remedy(kind: TypeEngine[Any]) -> str | None:
-    """Return the remedy for an argument of *kind*, if it has one that makes it unequal."""
+    """Return the remedy for an unsupported argument of *kind*. None if all are supported."""
     match kind:
         case Float(asdecimal=True):
             return _REMEDIES[Numeric]
@@ -247,13 +248,13 @@ def _enum_values(kind: Any) -> ColumnValues:
 def _list_values(kind: Any) -> ColumnValues:
     items = _type_values(kind.item_type)
     if (kind.dimensions or 1) > 1 or items.kind not in _ITEM_TYPES or items.choices:
-        names = ", ".join(each.__name__ for each in _ITEM_TYPES)
+        names = ", ".join(item.__name__ for item in _ITEM_TYPES)
         raise _UnsupportedType(f"the items may be {names}. Use JSONDocument for others.")
     return ColumnValues(list, items=items)
 
 
 def is_native_type(kind: TypeDecorator[Any]) -> bool:
-    """Tell whether *kind* passes values on as they are."""
+    """Return whether *kind* passes values on unchanged."""
     return all(
         getattr_static(type(kind), name) is getattr_static(TypeDecorator, name)
         for name in _PROCESSING_METHODS
@@ -282,7 +283,7 @@ def _decorator_values(kind: TypeDecorator[Any]) -> ColumnValues:
 
 
 def _declared_values(kind: TypeDecorator[Any]) -> ColumnValues:
-    """Return the values of *kind*, which says their class."""
+    """Return the values of *kind*, which has a `python_type`."""
     if not isinstance(storage_type(kind), JSON):
         return ColumnValues(kind.python_type)
     if not _overrides(kind, "compare_values"):
@@ -294,5 +295,5 @@ def _declared_values(kind: TypeDecorator[Any]) -> ColumnValues:
 
 
 def _overrides(kind: TypeDecorator[Any], name: str) -> bool:
-    """Tell whether the class of *kind* has an attribute *name* of its own."""
+    """Return whether the class of *kind* overrides the attribute *name*."""
     return getattr_static(type(kind), name) is not getattr_static(TypeDecorator, name)

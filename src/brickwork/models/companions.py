@@ -1,4 +1,4 @@
-"""Tables that Brickwork brings along."""
+"""Companion tables: idempotency keys and import positions."""
 
 from datetime import datetime
 from typing import Any, cast
@@ -10,7 +10,7 @@ from brickwork.models.model import Model, UTCDateTime, now
 
 
 class CompanionTable(Model):
-    """The base of tables that are made and migrated with those which ask for them, and not else."""
+    """The base of tables that are added to a model's metadata on demand."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
@@ -19,25 +19,24 @@ class CompanionTable(Model):
 def register_companion_tables(
     model: type[DeclarativeBase], *companions: type[CompanionTable]
 ) -> None:
-    """Have the tables of *companions* made and migrated with that of *model*.
+    """Add the tables of *companions* to the metadata of *model*, without a schema.
 
-    They are in no schema, wherever the others are. Raises `TypeError` for another table of one of
-    their names.
+    Raises `TypeError` if the metadata has another table of the same name.
     """
-    for each in companions:
-        table = cast("Table[Any]", each.__table__)
-        known = model.metadata.tables.get(table.name)
-        if known is None:
+    for companion in companions:
+        table = cast("Table[Any]", companion.__table__)
+        existing = model.metadata.tables.get(table.name)
+        if existing is None:
             _copy_table(table, model.metadata)
-        elif known.columns.keys() != table.columns.keys():
+        elif existing.columns.keys() != table.columns.keys():
             raise TypeError(
-                f"The table {table.name} is Brickwork's, and the metadata of {model.__name__} has "
-                "another of this name. Rename that."
+                f"Brickwork needs a table {table.name}, but the metadata of {model.__name__} has "
+                "another table of this name. Rename it."
             )
 
 
 def _copy_table(table: "Table[Any]", metadata: MetaData) -> None:
-    """Add *table* to *metadata*, outside of its schema: statements name it without one."""
+    """Add *table* to *metadata* without the default schema, as statements name it."""
     schema, metadata.schema = metadata.schema, None
     try:
         table.to_metadata(metadata)
@@ -46,7 +45,7 @@ def _copy_table(table: "Table[Any]", metadata: MetaData) -> None:
 
 
 class IdempotencyKey(CompanionTable):
-    """An answer that was given, by the digest of who asked, for what, with which key."""
+    """A stored response, by a digest of the caller, the operation and the key."""
 
     __tablename__ = "idempotency_keys"
 
@@ -59,7 +58,7 @@ class IdempotencyKey(CompanionTable):
 
 
 class ImportPosition(CompanionTable):
-    """How far the import of a file is, by the digest of its path and the path of the resource."""
+    """The progress of an import, by a digest of the paths of file and resource."""
 
     __tablename__ = "import_positions"
 

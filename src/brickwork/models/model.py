@@ -1,4 +1,4 @@
-"""What mapped classes are made of: a base, a key made by the server, times."""
+"""Base classes, mixins and types of models."""
 
 import json
 import sys
@@ -40,17 +40,17 @@ else:
 
 
 def now() -> datetime:
-    """Return the present instant in UTC, to the microsecond."""
+    """Return the current time in UTC, to the microsecond."""
     return datetime.now(UTC)
 
 
 def new_key() -> UUID:
-    """Return a UUIDv7, greater than those this process made before (RFC 9562)."""
+    """Return a UUIDv7, greater than earlier ones of this process (RFC 9562)."""
     return uuid7()
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """An instant: aware datetimes in, the same instant in UTC out, on every database."""
+    """An instant: stores aware datetimes, and returns the same instant in UTC."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -65,25 +65,27 @@ class UTCDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("This datetime names no instant: give it a zone, datetime.now(UTC).")
+            raise ValueError("This datetime has no time zone. Give it one, datetime.now(UTC).")
         return value.astimezone(UTC)
 
     @override
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:
-        # And no process_result_value, which would be two calls more for each value of a list.
+        # Not process_result_value, which would cost two more calls for each value.
         read = self.impl_instance.result_processor(dialect, coltype)
 
         def process(value: Any) -> datetime | None:
-            found: datetime | None = value if read is None else read(value)
-            if found is None or found.tzinfo is UTC:
-                return found
-            return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+            instant: datetime | None = value if read is None else read(value)
+            if instant is None or instant.tzinfo is UTC:
+                return instant
+            if instant.tzinfo is None:
+                return instant.replace(tzinfo=UTC)
+            return instant.astimezone(UTC)
 
         return process
 
 
 class JSONDocument(TypeDecorator[Any]):
-    """A JSON object or array, stored as text: it comes back as it was written. `None` is NULL."""
+    """A JSON object or array, stored as text and returned unchanged. `None` is NULL."""
 
     impl = JSON(none_as_null=True)
     cache_ok = True
@@ -96,24 +98,24 @@ class JSONDocument(TypeDecorator[Any]):
     @override
     def compare_values(self, x: object, y: object) -> bool:
         if isinstance(x, LoaderCallableStatus) or isinstance(y, LoaderCallableStatus):
-            return x is y  # one of them is not known
-        # Python holds 1, 1.0 and True for equal; JSON does not, and a change must not be lost.
+            return x is y  # one value is not loaded
+        # 1, 1.0 and True are equal in Python but not in JSON. A change must not be lost.
         return _canonical_json(x) == _canonical_json(y)
 
 
 def _canonical_json(document: object) -> str:
-    # What JSON has no type for is compared as the text that is stored of it.
+    # Values without a JSON type are compared as the text that is stored.
     return json.dumps(document, sort_keys=True, default=partial(to_jsonable_python, fallback=str))
 
 
 class Versioned:
-    """Mixin: each change counts up `version`, and nobody overwrites one they have not seen."""
+    """Mixin: each change increments `version`, which prevents lost updates."""
 
     version: Mapped[int] = mapped_column(Integer, sort_order=94)
 
 
 def _mapper_args(model: type[Any]) -> dict[str, Any]:
-    """Fetch what the database computes with the statement that wrote it; count versions."""
+    """Return mapper arguments that fetch computed values on write, and count versions."""
     inherited = any(
         issubclass(base, Versioned) and hasattr(base, "__mapper__") for base in model.__bases__
     )
@@ -122,24 +124,27 @@ def _mapper_args(model: type[Any]) -> dict[str, Any]:
 
 
 def _merge_mapper_args(owner: type[Any], own: Mapping[str, Any]) -> object:
-    """Return what the *owner* of these arguments wants, and its children if it is abstract."""
+    """Merge the *own* mapper arguments of *owner* with ours.
+
+    Subclasses inherit them only if *owner* is abstract.
+    """
     abstract = "__abstract__" in vars(owner)
 
-    def merged(model: type[Any]) -> dict[str, Any]:
+    def merge(model: type[Any]) -> dict[str, Any]:
         return {**_mapper_args(model), **(own if abstract or model is owner else {})}
 
-    return declared_attr.directive(merged)
+    return declared_attr.directive(merge)
 
 
 def _index_kind(index: Index, _: object) -> str:
-    """Return how the name of an index begins, that of some rows differing from that of all."""
+    """Return the prefix of the name of an index, which differs for partial indexes."""
     return "ix" if index.dialect_options["postgresql"]["where"] is None else "live"
 
 
 class Model(DeclarativeBase):
     """The base of mapped classes: constraints have names, a datetime is an instant.
 
-    Use it directly for a key of your own (`int`, `str`), and `Entity` for the usual one.
+    Use it directly for a key of your own (`int`, `str`), and `Entity` for a UUID.
     """
 
     metadata = MetaData(
@@ -170,13 +175,13 @@ class Model(DeclarativeBase):
 def fetch_defaults(model: type[DeclarativeBase]) -> None:
     """Make a flush fetch the values that the database computes, as it does for a `Model`.
 
-    A mapping of another base leaves them unloaded, and the answer cannot wait for them.
+    Models of another base would leave them unloaded, and a response cannot load them.
     """
     inspect(model).base_mapper.eager_defaults = True
 
 
 class Entity(Model):
-    """A row with a UUIDv7 made by the server, so that key order is creation order (RFC 9562)."""
+    """The base of rows with a UUIDv7 key, whose order is the order of creation (RFC 9562)."""
 
     __abstract__ = True
 
@@ -184,13 +189,13 @@ class Entity(Model):
 
 
 def created_at_of(context: DefaultExecutionContext) -> datetime:
-    """Return when the row that *context* inserts was created."""
+    """Return the `created_at` of the row that *context* inserts."""
     instant: datetime = (context.current_parameters or {})["created_at"]
     return instant
 
 
 class Timestamped:
-    """Mixin: when the row was created and last changed, in UTC; equal until it changes."""
+    """Mixin: the times of creation and of the last change, in UTC. They are equal at first."""
 
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now, sort_order=90)
     updated_at: Mapped[datetime] = mapped_column(
@@ -200,7 +205,10 @@ class Timestamped:
 
 @event.listens_for(Session, "before_flush")
 def _touch_updated_at(session: Session, *_: object) -> None:
-    """Set `updated_at` of rows of which another table than that of `updated_at` changes."""
+    """Set `updated_at` of changed rows that span several tables.
+
+    `onupdate` covers only its own table.
+    """
     for row in session.dirty:
         if isinstance(row, Timestamped) and len(inspect(row).mapper.tables) > 1:
             is_set = inspect(row).attrs.updated_at.history.has_changes()
@@ -209,10 +217,10 @@ def _touch_updated_at(session: Session, *_: object) -> None:
 
 
 def is_mapped(model: object) -> TypeGuard[type[DeclarativeBase]]:
-    """Tell whether *model* is a mapped class, of whatever base."""
+    """Return whether *model* is a mapped class, with any base."""
     return isinstance(model, type) and inspect(model, raiseerr=False) is not None
 
 
 def is_deleted_marker(column: ColumnElement[Any]) -> bool:
-    """Tell whether the database keeps *column*, to hide a row with the one it refers to."""
-    return any(each.target_fullname.endswith(".is_deleted") for each in column.foreign_keys)
+    """Return whether *column* hides a row together with the deleted row it refers to."""
+    return any(key.target_fullname.endswith(".is_deleted") for key in column.foreign_keys)

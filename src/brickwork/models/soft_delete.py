@@ -1,8 +1,10 @@
-"""Soft delete: rows that are marked and not removed, and those that are hidden with them.
+"""Soft delete.
 
-The database keeps the rules. `is_deleted` is computed from `deleted_at`, so they cannot disagree; a
-reference to a row that may be deleted refers to its key and to `is_deleted`, so that there can be
-none to a deleted row, and what refers to it is hidden and shown again with it.
+The database enforces the rules:
+
+- `is_deleted` is computed from `deleted_at`, so they cannot disagree.
+- A foreign key refers to the key and to `is_deleted` of the target, so it cannot refer to a deleted
+  row. Rows that refer to a row are hidden and restored together with it.
 """
 
 from datetime import datetime
@@ -22,13 +24,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from brickwork.models.model import UTCDateTime, is_deleted_marker
 
 DeletedFilter: TypeAlias = Literal["exclude", "include", "only"]
-"""Which rows are shown: those not deleted, all, or the deleted ones alone."""
+"""The visible rows: those not deleted, all rows, or only deleted rows."""
 
 _NOT_DELETED = text("deleted_at IS NULL")
 
 
 class SoftDelete:
-    """Mixin: a row that is deleted stays, hidden, until it is restored or purged."""
+    """Mixin: a deleted row stays hidden until it is restored or purged."""
 
     deleted_at: Mapped[datetime | None] = mapped_column(UTCDateTime, sort_order=92)
     is_deleted: Mapped[bool] = mapped_column(
@@ -37,20 +39,20 @@ class SoftDelete:
 
 
 def as_soft_deletable(row: object) -> SoftDelete | None:
-    """Return *row* if its deletion is a mark."""
+    """Return *row* if its model has soft delete. None otherwise."""
     return row if isinstance(row, SoftDelete) else None
 
 
 def is_soft_deletable(model: type[object]) -> bool:
-    """Tell whether deleted rows of *model* stay."""
+    """Return whether *model* has soft delete."""
     return issubclass(model, SoftDelete)
 
 
 def unique_unless_deleted(*columns: str) -> Index:
-    """Return the index by which rows that are not deleted differ in *columns*.
+    """Return an index that makes *columns* unique among rows that are not deleted.
 
-    `__table_args__ = (unique_unless_deleted("slug"),)`. The slug of a deleted row is free for
-    another row; restoring the first one is a conflict then.
+    `__table_args__ = (unique_unless_deleted("slug"),)`. Another row may take the slug of a deleted
+    row. Restoring the deleted row is then a conflict.
     """
     return Index(
         None, *columns, unique=True, postgresql_where=_NOT_DELETED, sqlite_where=_NOT_DELETED
@@ -60,15 +62,18 @@ def unique_unless_deleted(*columns: str) -> Index:
 def soft_delete_foreign_key(
     column: str, hidden: str, target: type[DeclarativeBase]
 ) -> ForeignKeyConstraint:
-    """Return the reference of *column* to rows of *target* that are not deleted.
+    """Return a foreign key to rows of *target* that are not deleted.
 
-    *hidden* is a column of booleans, `mapped_column(default=False)`, which the database keeps: it
-    is true while the row referred to is deleted, and hides this row too. When that one is purged,
-    this one goes with it.
+    Args:
+        column: The column that refers to the key of *target*.
+        hidden: A boolean column, `mapped_column(default=False)`. The database sets it while the
+            target is deleted, which hides this row as well. Purging the target removes this row.
+        target: A model with soft delete.
+
     """
     (key,), is_deleted = inspect(target).primary_key, inspect(target).columns["is_deleted"]
     table = is_deleted.table
-    if not any(_has_columns(each, key, is_deleted) for each in table.indexes):
+    if not any(_has_columns(index, key, is_deleted) for index in table.indexes):
         Index(f"uq_{table.name}_{key.name}_is_deleted", key, is_deleted, unique=True)
     return ForeignKeyConstraint(
         [column, hidden], [key, is_deleted], onupdate="CASCADE", ondelete="CASCADE"
@@ -78,12 +83,12 @@ def soft_delete_foreign_key(
 def soft_delete_conditions(
     model: type[DeclarativeBase], which: DeletedFilter = "exclude"
 ) -> list[ColumnElement[bool]]:
-    """Return what is true of the rows of *model* that are shown."""
-    # Attributes and not columns, since a statement may have the table under another name.
+    """Return the conditions of the rows of *model* that are visible."""
+    # Attributes and not columns, since a statement may alias the table.
     hidden: list[ColumnElement[bool]] = [
         getattr(model, name).is_(False)
-        for name, each in inspect(model).columns.items()
-        if is_deleted_marker(each)
+        for name, column in inspect(model).columns.items()
+        if is_deleted_marker(column)
     ]
     if not issubclass(model, SoftDelete):
         return hidden

@@ -139,9 +139,9 @@ def get(definition: ResourceDefinition[M]) -> Endpoint:
         row = await resource.get(key)
         await definition.embedded.complete(resource.session, [row])
         tag = _set_etag(definition, response, row)
-        if preconditions.if_match and not preconditions.if_match.match(version_of(row)):
+        if preconditions.if_match and not preconditions.if_match.match_strong(version_of(row)):
             raise precondition_failed(tag)
-        if preconditions.is_known(tag):
+        if preconditions.is_not_modified(tag):
             return Response(status_code=304, headers=dict(response.headers))
         return row
 

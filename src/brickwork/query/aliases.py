@@ -12,17 +12,17 @@ from brickwork.schemas.names import input_path
 _Generate = Callable[[str], Any]
 
 _FIXED_NAMES: Final = {"limit", "offset", "cursor", "count", "sort", "q"}
-"""The parameters that have one name in every application: links and errors tell it."""
+"""The parameters that have a fixed name, since links and errors contain it."""
 
 
 @dataclass(frozen=True)
 class _PartwiseAlias:
-    """Generates the alias of a filter: of each column in its name, and not of the operator."""
+    """A generator of filter aliases, which renames the columns and not the operator."""
 
     generate: _Generate
 
     def __call__(self, name: str) -> Any:
-        if name in _FIXED_NAMES or name == "deleted":  # which a query of rows marked as deleted has
+        if name in _FIXED_NAMES or name == "deleted":  # the parameter of soft delete
             return name
         *references, last = name.split("__")
         if not references:
@@ -32,12 +32,12 @@ class _PartwiseAlias:
 
 
 def alias_by_part(generator: AliasGenerator | _Generate) -> AliasGenerator | _Generate:
-    """Return *generator* such that it names filters part by part."""
+    """Return *generator*, applied to each part of the name of a filter."""
     if isinstance(generator, AliasGenerator):
         kinds = ("alias", "validation_alias", "serialization_alias")
-        known = {kind: getattr(generator, kind) for kind in kinds}
+        functions = {kind: getattr(generator, kind) for kind in kinds}
         return AliasGenerator(
-            **{kind: each and _wrap_generator(each) for kind, each in known.items()}
+            **{kind: call and _wrap_generator(call) for kind, call in functions.items()}
         )
     return _wrap_generator(generator)
 
@@ -47,17 +47,17 @@ def _wrap_generator(generate: _Generate) -> _PartwiseAlias:
 
 
 def require_fixed_names(query: type[BaseModel]) -> None:
-    """Raise `TypeError` for an alias of a parameter that links and errors tell."""
+    """Raise `TypeError` for an alias of a parameter with a fixed name."""
     for name in _FIXED_NAMES & query.model_fields.keys():
         if input_path(name, query.model_fields[name]) != (name,):
             raise TypeError(
-                f"{query.__name__}.{name} has an alias, and links and errors tell its own name: "
-                "leave the alias out."
+                f"{query.__name__}.{name} has an alias, but links and errors use its own name: "
+                "remove the alias."
             )
 
 
 def sort_alias(query: type[BaseModel], name: str, shown: Mapping[str, str]) -> str:
-    """Return the name of a column in *query*: that of its filter, else as generated or *shown*."""
+    """Return the name of a column in *query*: of its filter, generated, or else *shown*."""
     if name in query.model_fields and (path := input_path(name, query.model_fields[name])) != (
         name,
     ):

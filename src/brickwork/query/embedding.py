@@ -1,7 +1,7 @@
-"""Embedding: what a read schema shows of related rows is loaded with the rows, never one by one.
+"""Loading of related rows for read schemas.
 
-A row that is referred to comes in the same statement, those that refer to a row in one more for
-the whole list.
+To-one relationships are joined to the statement. Each to-many relationship takes one more statement
+for all rows.
 """
 
 from collections import defaultdict
@@ -49,10 +49,10 @@ M = TypeVar("M", bound=DeclarativeBase)
 
 @dataclass(frozen=True)
 class Limit:
-    """On a list in a read schema: the first rows in their order, and how many at most.
+    """Metadata of a list in a read schema: the maximum number of related rows.
 
     `articles: Annotated[list[ArticleBrief], Limit(5)]`, where `articles` is a relationship. The
-    order is the `order_by` of the relationship; without one, the highest keys come first.
+    order is the `order_by` of the relationship. Without one, the highest keys come first.
     """
 
     count: int
@@ -60,7 +60,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class _LatestRows:
-    """A list of related rows: how many at most, and what is loaded with them."""
+    """A limited list of related rows, and the loader options of its rows."""
 
     name: str
     count: int
@@ -69,7 +69,7 @@ class _LatestRows:
 
 @dataclass(frozen=True)
 class EmbeddedFields:
-    """What a read schema shows besides the columns of a model: related rows, expressions."""
+    """The related rows and expressions in a read schema."""
 
     model: type[DeclarativeBase]
     options: tuple[ORMOption, ...]
@@ -78,59 +78,56 @@ class EmbeddedFields:
     computed: tuple[str, ...]
 
     def __bool__(self) -> bool:
-        """Tell whether there is anything to load."""
+        """Return whether there is anything to load."""
         return bool(self.options or self.latest)
 
     async def complete(self, session: AsyncSession, rows: Sequence[DeclarativeBase]) -> None:
-        """Load what rows that were read with `options` lack."""
-        for each in self.latest if rows else ():
-            await _load_latest(session, rows, each)
+        """Load the limited lists of rows that were read with `options`."""
+        for latest in self.latest if rows else ():
+            await _load_latest(session, rows, latest)
 
     async def reload(self, session: AsyncSession, rows: Sequence[DeclarativeBase]) -> None:
-        """Load all that is shown of *rows* that were written, as it is now."""
+        """Load the current related rows and expressions of written *rows*."""
         key = primary_key(self.model)
         stale = (*self.references, *self.computed)
-        # A column that no flush has set would be left out, and loaded where nobody can wait.
-        unset = {each for row in rows for each in inspect(row).unloaded} & _eager_columns(
-            self.model
-        )
+        # A column that no flush has set would be loaded lazily, which asyncio cannot do.
+        unloaded = {name for row in rows for name in inspect(row).unloaded}
+        unset = unloaded & _eager_columns(self.model)
         for row in rows if stale else ():
             session.expire(row, stale)
         if stale and rows:
             keys = [getattr(row, key.key) for row in rows]
-            written = select(self.model).where(key.in_(keys))
+            statement = select(self.model).where(key.in_(keys))
             names = (*self.computed, *sorted(unset))
-            shown = load_only(key, *(getattr(self.model, name) for name in names))
-            await session.execute(written.options(shown, *self.options))
+            loaded = load_only(key, *(getattr(self.model, name) for name in names))
+            await session.execute(statement.options(loaded, *self.options))
         await self.complete(session, rows)
 
 
 def embedding(model: type[DeclarativeBase], read: type[BaseModel]) -> EmbeddedFields:
-    """Return what *read* shows of the relationships of *model*.
+    """Return the related rows and expressions of *model* that *read* has.
 
-    Raises `TypeError` for a list of related rows that does not say how many at most, and for one
-    within what is related: that would be lists of lists.
+    Raises `TypeError` for a list of related rows without a `Limit`, and for a list within a related
+    row.
     """
     references: list[str] = []
     latest: list[_LatestRows] = []
-    for name, field, shown, relationship in _relationship_fields(model, read):
+    for name, field, schema, relationship in _relationship_fields(model, read):
         if not relationship.uselist:
             references.append(name)
             continue
-        bounds = [each.count for each in field.metadata if isinstance(each, Limit)]
-        if not bounds:
+        limits = [mark.count for mark in field.metadata if isinstance(mark, Limit)]
+        if not limits:
             raise _unbounded_list(read, name)
-        within = _loader_options(relationship.mapper.class_, shown, within=True)
-        latest.append(_LatestRows(name, bounds[0], tuple(within)))
-    options, computed = (
-        tuple(_loader_options(model, read)),
-        tuple(_expression_attributes(model, read)),
-    )
+        nested = _loader_options(relationship.mapper.class_, schema, within=True)
+        latest.append(_LatestRows(name, limits[0], tuple(nested)))
+    options = tuple(_loader_options(model, read))
+    computed = tuple(_expression_attributes(model, read))
     return EmbeddedFields(model, options, tuple(references), tuple(latest), computed)
 
 
 def _expression_attributes(model: type[DeclarativeBase], read: type[BaseModel]) -> Iterator[str]:
-    """Yield the attributes that *read* shows of which no column but an expression is the source."""
+    """Yield the attributes in *read* that are SQL expressions and not columns."""
     attributes = inspect(model).column_attrs
     for name, field in read.model_fields.items():
         source = _attribute_name(model, name, field)
@@ -139,21 +136,23 @@ def _expression_attributes(model: type[DeclarativeBase], read: type[BaseModel]) 
 
 
 def _eager_columns(model: type[DeclarativeBase]) -> set[str]:
-    """Return the columns that are loaded with a row."""
+    """Return the columns of *model* that are not deferred."""
     attributes = inspect(model).column_attrs
     return {
-        each.key for each in attributes if isinstance(each.columns[0], Column) and not each.deferred
+        attribute.key
+        for attribute in attributes
+        if isinstance(attribute.columns[0], Column) and not attribute.deferred
     }
 
 
 def _attribute_name(model: type[DeclarativeBase], name: str, field: FieldInfo) -> str:
-    """Return the attribute of a row that the field *name* shows, by its alias or its own name."""
+    """Return the attribute of the field *name*, by its alias or its own name."""
     alias = field.validation_alias
     return alias if isinstance(alias, str) and hasattr(model, alias) else name
 
 
 def shown_attributes(model: type[DeclarativeBase], read: type[BaseModel]) -> dict[str, str]:
-    """Return the attributes of *model* that *read* shows, and the names that answers have."""
+    """Return the output names of the fields of *read*, by attribute of *model*."""
     return {
         _attribute_name(model, name, field): output_name(name, field)
         for name, field in read.model_fields.items()
@@ -166,57 +165,57 @@ _RelationshipField = tuple[str, FieldInfo, type[BaseModel], RelationshipProperty
 def _relationship_fields(
     model: type[DeclarativeBase], read: type[BaseModel]
 ) -> Iterator[_RelationshipField]:
-    """Yield the fields of *read* that show rows related to those of *model*."""
+    """Yield the fields of *read* that are relationships of *model*."""
     for name, field in read.model_fields.items():
-        # A model whose schema shows columns alone need not know its relationships yet.
-        if shown := nested_schema(field.annotation):
+        # Without nested schemas, the relationships of the model need not be configured yet.
+        if schema := nested_schema(field.annotation):
             source = _attribute_name(model, name, field)
             relationship = inspect(model).relationships.get(source)
             if relationship is not None:
-                yield source, field, shown, relationship
+                yield source, field, schema, relationship
 
 
 def _loader_options(
     model: type[DeclarativeBase], read: type[BaseModel], *, within: bool = False
 ) -> Iterator[Load]:
-    """Yield what loads the rows that *read* shows that rows of *model* refer to."""
-    for name, _, shown, relationship in _relationship_fields(model, read):
+    """Yield the loader options of the to-one relationships of *model* in *read*."""
+    for name, _, schema, relationship in _relationship_fields(model, read):
         if not relationship.uselist:
             target = relationship.mapper.class_
             attribute: InstrumentedAttribute[Any] = getattr(model, name)
-            live = (
+            visible = (
                 attribute.and_(*soft_delete_conditions(target))
                 if soft_delete_conditions(target)
                 else attribute
             )
-            options = _loader_options(target, shown, within=True)
-            yield Load(model).joinedload(live).options(*options)
+            options = _loader_options(target, schema, within=True)
+            yield Load(model).joinedload(visible).options(*options)
         elif within:
             raise _unbounded_list(read, name)
 
 
 def _unbounded_list(read: type[BaseModel], name: str) -> TypeError:
     return TypeError(
-        f"{read.__name__}.{name} has no end: annotate it Annotated[list[…], Limit(10)], so that a "
-        "row shows ten at most. Within what a row shows of another, leave it out."
+        f"{read.__name__}.{name} has no limit: annotate it Annotated[list[…], Limit(10)] for ten "
+        "rows at most. Within a related row, leave the list out."
     )
 
 
 async def _load_latest(
     session: AsyncSession, rows: Sequence[DeclarativeBase], latest: _LatestRows
 ) -> None:
-    owner = aliased(type(rows[0]))  # since rows may be related to others of their own kind
+    owner = aliased(type(rows[0]))  # since a relationship may refer to its own model
     relationship = getattr(owner, latest.name)
     target = relationship.property.mapper.class_
-    own, key = getattr(owner, primary_key(type(rows[0])).key), primary_key(target)
-    keys = {row: getattr(row, own.key) for row in rows}
+    owner_id, key = getattr(owner, primary_key(type(rows[0])).key), primary_key(target)
+    keys = {row: getattr(row, owner_id.key) for row in rows}
     joined = join(owner, target, relationship)
     by = _order(relationship.property, key, joined)
-    rank = func.row_number().over(partition_by=own, order_by=by)
+    rank = func.row_number().over(partition_by=owner_id, order_by=by)
     ranked = (
-        select(own.label("owner"), key.label("key"), rank.label("rank"))
+        select(owner_id.label("owner"), key.label("key"), rank.label("rank"))
         .select_from(joined)
-        .where(own.in_(keys.values()), *soft_delete_conditions(target))
+        .where(owner_id.in_(keys.values()), *soft_delete_conditions(target))
         .subquery()
     )
     statement = (
@@ -226,60 +225,60 @@ async def _load_latest(
         .order_by(ranked.c.rank)
         .options(*latest.options)
     )
-    found: dict[object, list[Any]] = defaultdict(list)
-    for related, of in await session.execute(statement):
-        found[of].append(related)
+    related_rows: dict[object, list[Any]] = defaultdict(list)
+    for related, owner_key in await session.execute(statement):
+        related_rows[owner_key].append(related)
     for row, value in keys.items():
-        set_committed_value(row, latest.name, found[value])
+        set_committed_value(row, latest.name, related_rows[value])
 
 
 def _order(
     relationship: RelationshipProperty[Any], key: InstrumentedAttribute[Any], joined: "Join[Any]"
 ) -> list[ColumnElement[Any]]:
-    """Return the order of the rows of *relationship*, of which *key* is the primary key.
+    """Return a total order of the rows of *relationship*, the same on both databases.
 
-    It is total, and the same on both databases. *joined* is what the rows are selected from.
+    *key* is the primary key of the rows, and *joined* their FROM clause.
     """
     association = _association(relationship, joined)
     elements: list[ColumnElement[Any]] = [*(relationship.order_by or ())]
-    if association is not None:  # the table itself is not in the statement
-        elements = [_use_alias(association, each) for each in elements]
-    wanted = [_SortTerm.of(each) for each in elements]
-    last = wanted[-1] if wanted else _SortTerm(key.expression, descending=True)
-    return [each.clause() for each in (*wanted, _SortTerm(key.expression, last.descending))]
+    if association is not None:  # the statement has an alias of the table
+        elements = [_use_alias(association, term) for term in elements]
+    terms = [_SortTerm.of(term) for term in elements]
+    last = terms[-1] if terms else _SortTerm(key.expression, descending=True)
+    return [term.clause() for term in (*terms, _SortTerm(key.expression, last.descending))]
 
 
 def _use_alias(association: Any, clause: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return *clause* with the columns of *association* under its name."""
+    """Replace columns in *clause* by the columns of the alias *association*."""
 
-    def named(element: Any, **_: Any) -> Any:
+    def replace_column(element: Any, **_: Any) -> Any:
         is_column = isinstance(element, ColumnElement)
         return association.corresponding_column(element) if is_column else None
 
-    replaced: ColumnElement[Any] = replacement_traverse(clause, {}, named)
-    return replaced
+    result: ColumnElement[Any] = replacement_traverse(clause, {}, replace_column)
+    return result
 
 
 def _association(relationship: RelationshipProperty[Any], joined: "Join[Any]") -> Any:
-    """Return the association table of *relationship* by its name in *joined*; None without one."""
-    for each in iterate(joined):
-        if isinstance(each, Alias) and vars(each)["element"] is relationship.secondary:
-            return cast("Any", each)
+    """Return the alias of the association table in *joined*. None without one."""
+    for element in iterate(joined):
+        if isinstance(element, Alias) and vars(element)["element"] is relationship.secondary:
+            return cast("Any", element)
     return None
 
 
 @dataclass(frozen=True)
 class _SortTerm:
-    """A part of an order."""
+    """A term of ORDER BY."""
 
     element: ColumnElement[Any]
     descending: bool = False
     nulls_first: bool | None = None
-    """Whether NULL comes first; if None, NULL is above every value."""
+    """Whether NULL comes first. None: NULL is above every value."""
 
     @classmethod
     def of(cls, element: ColumnElement[Any]) -> "_SortTerm":
-        """Return the part of an order that *element* of an `order_by` asks for."""
+        """Return the term for *element* of an `order_by`."""
         if not isinstance(element, UnaryExpression) or element.modifier not in _MODIFIERS:
             return cls(element)
         within: ColumnElement[Any] = element.element
@@ -287,7 +286,7 @@ class _SortTerm:
         return replace(cls.of(within), **changes)
 
     def clause(self) -> ColumnElement[Any]:
-        """Return the part as ORDER BY has it."""
+        """Return the SQL of the term."""
         column = _comparable_element(self.element)
         clause = column.desc() if self.descending else column.asc()
         if not getattr(self.element, "nullable", True):
@@ -297,10 +296,10 @@ class _SortTerm:
 
 
 def _comparable_element(element: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return *element* as both databases sort it alike, unless it says its collation."""
+    """Return *element* in a form that both databases sort alike, unless it has a collation."""
     if getattr(element, "operator", None) is operators.collate:
         return element
-    # The order of an enumeration of PostgreSQL is that of its declaration.
+    # PostgreSQL sorts an enumeration in the order of its declaration.
     return comparable(element.cast(String) if isinstance(element.type, Enum) else element)
 
 

@@ -1,4 +1,4 @@
-"""Filters: `views__gte` names a column, perhaps of a row referred to, and an operator."""
+"""Filters of lists, such as `views__gte`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from brickwork.models.columns import column_values, has_json_null, require_compa
 from brickwork.models.soft_delete import soft_delete_conditions
 
 Comparison = Callable[[ColumnElement[Any], Any], ColumnElement[bool]]
-"""What an operator makes of a column and a value."""
+"""A function that compares a column with a value."""
 
 _ORDERED_TYPES: Final = (str, int, float, UUID, datetime, date, time)
 _SCALAR_TYPES: Final = (*_ORDERED_TYPES, bool, Enum)
@@ -38,9 +38,9 @@ _SCALAR_TYPES: Final = (*_ORDERED_TYPES, bool, Enum)
 
 @dataclass(frozen=True)
 class Operator:
-    """How an operator compares, and the types of columns it is for."""
+    """An operator: its comparison, and the types of columns it supports."""
 
-    test: Comparison
+    compare: Comparison
     kinds: tuple[type, ...] = _SCALAR_TYPES
 
 
@@ -53,15 +53,15 @@ def _bind_values(column: ColumnElement[Any], values: Sequence[Any]) -> BindParam
 
 
 def _bind_type(column: ColumnElement[Any]) -> TypeEngine[Any]:
-    """Return the type of values for *column*: an integer beyond it is larger, and no error."""
+    """Return the type of values for *column*. Integers are wide, so that none is out of range."""
     return BigInteger() if isinstance(column.type, Integer) else column.type
 
 
 def _comparison(compare: Callable[[Any, Any], ColumnElement[bool]]) -> Comparison:
-    def test(column: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
+    def compare_bound(column: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
         return compare(comparable(column), _bind_value(column, value))
 
-    return test
+    return compare_bound
 
 
 OPERATORS: Final[Mapping[str, Operator]] = {
@@ -79,43 +79,42 @@ OPERATORS: Final[Mapping[str, Operator]] = {
         lambda column, value: column.is_(None) if value else column.is_not(None), (object,)
     ),
 }
-"""What may follow the name of a column; `eq` is what the name alone means."""
+"""The operators, by the suffix of a field name. A name without suffix means `eq`."""
 
 
 @dataclass(frozen=True)
 class Filter:
-    """One comparison: through the references of *path*, a column and an operator."""
+    """A comparison of a column, which the relationships of *path* lead to."""
 
     path: tuple[InstrumentedAttribute[Any], ...]
     column: InstrumentedAttribute[Any]
     operator: str = "eq"
 
-    def condition(self, value: Any) -> ColumnElement[bool]:
-        """Return what is true of the rows that *value* leaves."""
-        if self.path and self.operator == "ne":  # a row that refers to none differs as well
-            return not_(Filter(self.path, self.column).condition(value))
-        found = OPERATORS[self.operator].test(self.column.expression, value)
-        for reference in reversed(self.path):
-            found = reference.has(
-                and_(found, *soft_delete_conditions(reference.property.mapper.class_))
+    def to_clause(self, value: Any) -> ColumnElement[bool]:
+        """Return the condition for *value*."""
+        if self.path and self.operator == "ne":  # true of a row without a related row as well
+            return not_(Filter(self.path, self.column).to_clause(value))
+        clause = OPERATORS[self.operator].compare(self.column.expression, value)
+        for relationship in reversed(self.path):
+            clause = relationship.has(
+                and_(clause, *soft_delete_conditions(relationship.property.mapper.class_))
             )
-        return found
+        return clause
 
 
 def parse_filter(model: type[DeclarativeBase], name: str, annotation: object) -> Filter:
     """Return the filter that a field *name* of type *annotation* declares.
 
-    Raises `TypeError` for a column or an operator that is not there, and for a type that does not
-    fit them.
+    Raises `TypeError` for an unknown column or operator, and for a type that does not fit them.
     """
-    *references, last = name.split("__")
+    *relationships, last = name.split("__")
     operator = "eq"
-    if references and last in OPERATORS:
+    if relationships and last in OPERATORS:
         operator = last
-        *references, last = references
+        *relationships, last = relationships
     path: list[InstrumentedAttribute[Any]] = []
-    for each in references:
-        path.append(_to_one_attribute(model, each))
+    for name_part in relationships:
+        path.append(_to_one_attribute(model, name_part))
         model = path[-1].property.mapper.class_
     find = _hybrid_attribute if _is_hybrid(model, last) else filtered_column
     column = find(model, last)
@@ -124,7 +123,7 @@ def parse_filter(model: type[DeclarativeBase], name: str, annotation: object) ->
 
 
 def filtered_column(model: type[DeclarativeBase], name: str) -> InstrumentedAttribute[Any]:
-    """Return the attribute *name* of *model*; raises `TypeError` for what is no column."""
+    """Return the attribute *name* of *model*. Raises `TypeError` unless it is a column."""
     if name not in inspect(model).columns:
         if synonym := inspect(model).synonyms.get(name):
             return filtered_column(model, synonym.name)
@@ -133,8 +132,8 @@ def filtered_column(model: type[DeclarativeBase], name: str) -> InstrumentedAttr
                 f"{model.__name__}.{name} is a hybrid: its value in Python may differ from that in "
                 "SQL. Declare a column_property."
             )
-        known = ", ".join(inspect(model).columns.keys())
-        raise TypeError(f"{model.__name__} has no column {name}; it has {known}.")
+        names = ", ".join(inspect(model).columns.keys())
+        raise TypeError(f"{model.__name__} has no column {name}; it has {names}.")
     attribute: InstrumentedAttribute[Any] = getattr(model, name)
     return attribute
 
@@ -144,10 +143,10 @@ def _is_hybrid(model: type[DeclarativeBase], name: str) -> bool:
 
 
 def _hybrid_attribute(model: type[DeclarativeBase], name: str) -> InstrumentedAttribute[Any]:
-    """Return the hybrid property *name* of *model*; raises `TypeError` if SQL has none of it."""
+    """Return the hybrid *name* of *model*. Raises `TypeError` if it has no SQL expression."""
     try:
         attribute: InstrumentedAttribute[Any] = getattr(model, name)
-    except Exception:  # noqa: BLE001 — its code was written for a row
+    except Exception:  # noqa: BLE001 — code for instances may raise anything
         raise TypeError(
             f"{model.__name__}.{name} has no expression in SQL. Give it one: "
             f"@{name}.inplace.expression."
@@ -159,30 +158,30 @@ def _hybrid_attribute(model: type[DeclarativeBase], name: str) -> InstrumentedAt
 def python_type(column: InstrumentedAttribute[Any]) -> type:
     """Return the type of the values of *column*.
 
-    Raises `TypeError` for one that cannot be compared alike on every database.
+    Raises `TypeError` unless every database compares them alike.
     """
     kind = column_values(column.expression, str(column)).kind
     require_comparable(column.expression, str(column))
     if not issubclass(kind, _SCALAR_TYPES):
         raise TypeError(
-            f"{column} is of a type that cannot be compared: say in filter() what is to be found. "
-            "(A TypeDecorator says with python_type what its values are.)"
+            f"{column} has a type that cannot be compared: mark the field CustomFilter, and "
+            "override filter(). (A TypeDecorator declares the type of its values as python_type.)"
         )
     return kind
 
 
 def is_sortable(column: InstrumentedAttribute[Any]) -> bool:
-    """Tell whether every database can sort *column*; an Enum is in another order on each."""
+    """Return whether all databases sort *column* alike. They sort an Enum differently."""
     is_enum = isinstance(column.expression.type, EnumType)
     return not is_enum and issubclass(python_type(column), _ORDERED_TYPES)
 
 
 def _to_one_attribute(model: type[DeclarativeBase], name: str) -> InstrumentedAttribute[Any]:
-    found: RelationshipProperty[Any] | None = inspect(model).relationships.get(name)
-    if found is None or found.uselist:
+    relationship: RelationshipProperty[Any] | None = inspect(model).relationships.get(name)
+    if relationship is None or relationship.uselist:
         raise TypeError(
-            f"{model.__name__} refers to one row by no relationship {name}, and {name} is followed "
-            f"by no operator; operators are {', '.join(OPERATORS)}."
+            f"{model.__name__} has no to-one relationship {name}, and no operator follows {name}. "
+            f"The operators are {', '.join(OPERATORS)}."
         )
     attribute: InstrumentedAttribute[Any] = getattr(model, name)
     return attribute
@@ -193,7 +192,7 @@ def _check_annotation(
 ) -> None:
     if operator == "isnull":
         if {*_value_types(annotation)} != {bool}:
-            raise TypeError(f"{column} with isnull is a question: annotate it bool | None.")
+            raise TypeError(f"{column} with isnull is true or false: annotate it bool | None.")
         if has_json_null(column.expression):
             raise TypeError(
                 f"{column} has the null of JSON, which is not NULL: declare the column "
@@ -201,34 +200,36 @@ def _check_annotation(
             )
         return
     kind = python_type(column)
-    compared = Enum if isinstance(column.expression.type, EnumType) else kind
-    if not issubclass(compared, OPERATORS[operator].kinds):
+    compared_type = Enum if isinstance(column.expression.type, EnumType) else kind
+    if not issubclass(compared_type, OPERATORS[operator].kinds):
         raise TypeError(f"{column} is {kind.__name__}, which {operator} does not compare.")
     if (operator == "in") != _is_collection(annotation):
         raise TypeError(f"{column} with {operator}: annotate it OneOf[{kind.__name__}] | None.")
-    for leaf in _value_types(annotation):
-        if not _is_comparable(leaf, kind):
-            raise TypeError(f"{column} is {kind.__name__}, and is compared with {leaf.__name__}.")
+    for value_type in _value_types(annotation):
+        if not _is_comparable(value_type, kind):
+            raise TypeError(
+                f"{column} is {kind.__name__}, but is compared with {value_type.__name__}."
+            )
 
 
-def _is_comparable(leaf: type, kind: type) -> bool:
-    if leaf is bool or leaf is datetime:  # which Python holds for an int and a date
-        return kind is leaf
-    return issubclass(leaf, kind) or (leaf is int and kind is float)
+def _is_comparable(value_type: type, kind: type) -> bool:
+    if value_type is bool or value_type is datetime:  # subclasses of int and of date
+        return kind is value_type
+    return issubclass(value_type, kind) or (value_type is int and kind is float)
 
 
 def _value_types(annotation: Any) -> Iterator[type]:
-    """Yield the types of the values that *annotation* admits, None apart."""
+    """Yield the types of the values that *annotation* admits, except None."""
     annotation = getattr(annotation, "__supertype__", annotation)  # of a NewType
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         yield from _value_types(arguments[0])
     elif origin is Literal:
-        yield from (type(each) for each in arguments)
+        yield from (type(value) for value in arguments)
     elif origin in {Union, UnionType, tuple}:
-        for each in arguments:
-            if each not in {None, type(None), ...}:
-                yield from _value_types(each)
+        for member in arguments:
+            if member not in {None, type(None), ...}:
+                yield from _value_types(member)
     else:
         yield annotation
 
@@ -236,5 +237,5 @@ def _value_types(annotation: Any) -> Iterator[type]:
 def _is_collection(annotation: Any) -> bool:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in {Union, UnionType, Annotated}:
-        return any(_is_collection(each) for each in arguments)
+        return any(_is_collection(member) for member in arguments)
     return origin is tuple

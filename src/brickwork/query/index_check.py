@@ -1,4 +1,4 @@
-"""Which declared sorts no index serves: what is quick with ten rows and slow with a million."""
+"""Detection of sorts without an index."""
 
 from collections.abc import Iterator
 from typing import Any, cast
@@ -11,23 +11,23 @@ from brickwork.query.list_query import ListQuery
 
 
 def missing_indexes(query: type[ListQuery[Any]]) -> Iterator[str]:
-    """Yield for each column *query* sorts by without an index what there should be."""
+    """Yield a suggested index for each sort column that has none."""
     for attribute in query.__sorts__:
         column = attribute.property.columns[0]
         table = cast("Table[Any]", getattr(attribute.expression, "table", None))
         if hasattr(table, "indexes") and not _has_index(column, table):
             yield (
-                f"{query.__name__} sorts by {column.name}, and no index begins with it. Add to "
+                f"{query.__name__} sorts by {column.name}, but no index begins with it. Add to "
                 f"{attribute.class_.__name__}.__table_args__: {_suggestion(attribute, table)}"
             )
 
 
 def _has_index(column: ColumnElement[Any], table: "Table[Any]") -> bool:
-    indexes = [each for each in table.indexes if next(iter(each.expressions)) is column]
+    indexes = [index for index in table.indexes if next(iter(index.expressions)) is column]
     if _is_text(column):
-        return any(uses_c_collation(each, str(column.key)) for each in indexes)
+        return any(uses_c_collation(index, str(column.key)) for index in indexes)
     return bool(indexes) or any(
-        next(iter(each.columns)) is column for each in _unique_constraints(table)
+        next(iter(item.columns)) is column for item in _unique_constraints(table)
     )
 
 
@@ -37,12 +37,12 @@ def _is_text(column: ColumnElement[Any]) -> bool:
 
 def _unique_constraints(table: "Table[Any]") -> "list[PrimaryKeyConstraint | UniqueConstraint]":
     kinds = (PrimaryKeyConstraint, UniqueConstraint)
-    return [each for each in table.constraints if isinstance(each, kinds)]
+    return [item for item in table.constraints if isinstance(item, kinds)]
 
 
 def _suggestion(attribute: InstrumentedAttribute[Any], table: "Table[Any]") -> str:
     name = attribute.property.columns[0].name
-    keys = "".join(f', "{each.name}"' for each in table.primary_key.columns)
+    keys = "".join(f', "{key.name}"' for key in table.primary_key.columns)
     text = _is_text(attribute.expression)
     ops = f', postgresql_ops=c_collation("{name}")' if text else ""
     return f'Index("ix_{table.name}_{name}", "{name}"{keys}{ops})'

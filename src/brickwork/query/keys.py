@@ -1,4 +1,4 @@
-"""Primary keys: which attribute it is, and how a URL writes its value."""
+"""Primary keys and their form in URLs."""
 
 import re
 from enum import Enum
@@ -15,14 +15,14 @@ from brickwork.schemas.json_values import NOT_TEXT
 from brickwork.schemas.strictness import INT64, UUID_TEXT, Bounds
 
 BATCH: Final = "batch"
-"""The segment of the path where many rows are written."""
+"""The path segment of batch operations."""
 
 _INTEGER_TEXT: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
 @cache
 def primary_key(model: type[DeclarativeBase]) -> InstrumentedAttribute[Any]:
-    """Return the attribute of *model*'s primary key."""
+    """Return the primary key attribute of *model*."""
     name = inspect(model).get_property_by_column(_key_column(model)).key
     attribute: InstrumentedAttribute[Any] = getattr(model, name)
     return attribute
@@ -31,21 +31,21 @@ def primary_key(model: type[DeclarativeBase]) -> InstrumentedAttribute[Any]:
 def key_type(model: type[DeclarativeBase]) -> type[UUID | int | str]:
     """Return the Python type of *model*'s key.
 
-    Raises `TypeError` for a key of several columns, or of a type that a URL cannot name.
+    Raises `TypeError` for a key of several columns, or of a type without a form in URLs.
     """
     column = _key_column(model)
-    held = column_values(column, f"{model.__name__}.{column.key}")
-    kind = held.kind
-    if held.choices or issubclass(kind, bool | Enum) or not issubclass(kind, UUID | int | str):
+    values = column_values(column, f"{model.__name__}.{column.key}")
+    kind = values.kind
+    if values.choices or issubclass(kind, bool | Enum) or not issubclass(kind, UUID | int | str):
         raise TypeError(f"The key of {model.__name__} is a {kind.__name__}: use UUID, int or str.")
     return kind
 
 
 def parse_key(model: type[DeclarativeBase], key: object) -> object:
-    """Return the value that *key*, as a URL has it, stands for; None if it can name no row.
+    """Parse *key*, the text in a URL. None if it cannot be the key of a row.
 
-    A value is written in one way, so that a row has one URL: a UUID with its dashes (in either
-    case), an integer with no digit it does not need. What is not text is a value already.
+    A value has one form, so that a row has one URL: a UUID with dashes (in either case), an integer
+    without leading zeros. A *key* that is not text is returned unchanged.
     """
     if not isinstance(key, str):
         return key
@@ -53,8 +53,8 @@ def parse_key(model: type[DeclarativeBase], key: object) -> object:
     if issubclass(kind, UUID):
         return UUID(key) if UUID_TEXT.fullmatch(key) else None
     if issubclass(kind, int):
-        own = bounds.get("int", {"ge": INT64[0], "le": INT64[1]})
-        fits = _INTEGER_TEXT.fullmatch(key) and own["ge"] <= int(key) <= own["le"]
+        limits = bounds.get("int", {"ge": INT64[0], "le": INT64[1]})
+        fits = _INTEGER_TEXT.fullmatch(key) and limits["ge"] <= int(key) <= limits["le"]
         return int(key) if fits else None
     fits = len(key) <= bounds.get("str", {}).get("max_length", len(key))
     return key if fits and not NOT_TEXT.search(key) else None

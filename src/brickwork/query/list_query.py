@@ -1,4 +1,4 @@
-"""The query parameters of a list: its pages, its order, and what is filtered and searched."""
+"""Query parameters of lists."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,31 +53,31 @@ from brickwork.signatures import check_methods
 M = TypeVar("M", bound=DeclarativeBase)
 T = TypeVar("T")
 
-_MAX_VALUES: Final = 100  # values in one parameter
+_MAX_VALUES: Final = 100  # in one parameter
 
 QUERY_DEFAULT: Final = "x-default"
-"""Where the schema of a parameter has its default as a query has it, for `openapi` to move."""
+"""The schema key of a default in query notation, which the OpenAPI document moves."""
 
 
 @dataclass(frozen=True)
 class CommaSeparated:
-    """On a tuple: a query has its values in one parameter, separated by commas."""
+    """Metadata of a tuple: its values are separated by commas in one parameter."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
-        """Split what is sent, then have each value checked."""
+        """Split the parameter, then validate each value."""
         return core_schema.no_info_before_validator_function(_split, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler, /
     ) -> dict[str, Any]:
-        """Say how the values are written; `openapi` moves it to where it belongs."""
+        """Add the style of the parameter, which the OpenAPI document moves out of the schema."""
         return handler(schema) | {"minItems": 1, "style": "form", "explode": False}
 
 
 def _split(value: object) -> object:
-    """Return the values in *value*, which FastAPI gives as a list of all there are of a name."""
+    """Split *value*, which FastAPI passes as a list of the parameters of one name."""
     match value:
         case [str() as text] | (str() as text):
             return text.split(",")
@@ -91,10 +91,9 @@ OneOf: TypeAlias = Annotated[tuple[T, ...], MaxLen(_MAX_VALUES), CommaSeparated(
 
 @dataclass(frozen=True)
 class _SortMark(CommaSeparated):
-    """On the keys of a sort: those that are named, each also with a minus before it.
+    """Metadata of `sort`: sort keys by name, descending with a minus.
 
-    *names* are pairs of an attribute and the name that a query has for it, *default* is what the
-    rows are sorted by unless the query says it.
+    *names* are pairs of an attribute and its name in queries. *default* is the default sort.
     """
 
     names: tuple[tuple[str, str], ...] = ()
@@ -121,12 +120,12 @@ class _SortMark(CommaSeparated):
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler, /
     ) -> dict[str, Any]:
-        """Say what the default is as a query has it, and Pydantic does not."""
+        """Add the default in query notation, which Pydantic does not know."""
         written = super().__get_pydantic_json_schema__(schema, handler)
         return written | {QUERY_DEFAULT: [self.text(key) for key in self.default]}
 
     def text(self, key: object) -> object:
-        """Return *key* as a query has it; a script has instances of `SortKey`."""
+        """Return *key* in query notation. Python code may pass a `SortKey`."""
         if not isinstance(key, SortKey):
             return key
         known = cast("SortKey[str]", key)
@@ -141,26 +140,26 @@ def _sort_names(annotation: Any) -> Sequence[str]:
 
 
 SortBy: TypeAlias = Annotated[tuple[SortKey[T], ...] | None, _SortMark()]
-"""The type of `sort: SortBy[Literal["title", "views"]] = None`: what a list may be sorted by."""
+"""The type of `sort: SortBy[Literal["title", "views"]] = None`, with the sortable columns."""
 
 
 @dataclass(frozen=True)
 class _SearchMark:
-    """On `q`: it searches."""
+    """Metadata of `q`: the parameter of the search."""
 
 
 Search: TypeAlias = Annotated[
     str | None,
     MaxLen(200),
     _SearchMark(),
-    Field(description="Words that are all in the row, in capital or small letters."),
+    Field(description="Words that the row must contain, ignoring case."),
 ]
-"""The type of `q`: what is searched for in the columns that the class names in `search_fields`."""
+"""The type of `q`, which searches the columns in `search_fields`."""
 
 
 @dataclass(frozen=True)
 class _CustomFilterMark:
-    """On a parameter: it is no filter."""
+    """Metadata of a parameter that is not a filter of a column."""
 
 
 CustomFilter: Final = _CustomFilterMark()
@@ -168,27 +167,27 @@ CustomFilter: Final = _CustomFilterMark()
 
 
 class ListQuery(BaseModel, Generic[M]):
-    """The query parameters of a list; inherit, and each field is a filter.
+    """The query parameters of a list. Each field of a subclass is a filter.
 
-    `views: int | None = None` finds equal values, `views__gte` others: `ne`, `gt`, `gte`, `lt`,
-    `lte`, `in` (a `OneOf`), `contains`, `icontains`, `startswith`, `isnull`. `author__name`
-    compares a column of the row that `author` refers to. `sort: SortBy[Literal["views"]] = None`
-    lists what the rows may be sorted by, and `q: Search = None` searches the columns in
-    `search_fields`. What no operator says, `filter` does with parameters that are marked
-    `CustomFilter`.
+    - `views: int | None = None` compares for equality, and `views__gte` with an operator: `ne`,
+      `gt`, `gte`, `lt`, `lte`, `in` (a `OneOf`), `contains`, `icontains`, `startswith`, `isnull`.
+    - `author__name` compares a column of a related row.
+    - `sort: SortBy[Literal["views"]] = None` lists the sortable columns.
+    - `q: Search = None` searches the columns in `search_fields`.
+    - A parameter marked `CustomFilter` is left to `filter`.
 
-    Values are read from text, as a query has them, and are as guarded as those of a `Schema`.
-    Declaring what the model has no column for raises `TypeError`.
+    Values are parsed from text, and validated as strictly as in a `Schema`. A field without a
+    column in the model raises `TypeError`.
     """
 
     limit: Annotated[int, Ge(1), LimitedTo("page")] = Field(
-        default=20, description="How many rows to return at most."
+        default=20, description="The maximum number of rows to return."
     )
     offset: Annotated[int, Ge(0), LimitedTo("offset")] = Field(
-        default=0, description="How many rows to pass over."
+        default=0, description="The number of rows to skip."
     )
     cursor: Annotated[str, MaxLen(MAX_CURSOR_LENGTH)] | None = Field(
-        default=None, description="Where the page begins, as a Link has it."
+        default=None, description="The start of the page, from a Link header."
     )
     count: Literal["exact", "estimated"] | None = Field(
         default=None, description="Whether to count the rows of all pages."
@@ -202,7 +201,7 @@ class ListQuery(BaseModel, Generic[M]):
     @override
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if generator := cls.model_config.get("alias_generator"):  # before it names the fields
+        if generator := cls.model_config.get("alias_generator"):  # before Pydantic applies it
             cls.model_config["alias_generator"] = alias_by_part(generator)
 
     @classmethod
@@ -228,43 +227,43 @@ class ListQuery(BaseModel, Generic[M]):
     def __get_pydantic_core_schema__(
         cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
-        guarded: CoreSchema = make_strict(
+        strict: CoreSchema = make_strict(
             handler(source), handler.resolve_ref_schema, from_text=True
         )
-        return guarded
+        return strict
 
     @model_validator(mode="after")
-    def _refuse_two_places(self) -> Self:
+    def _reject_cursor_with_offset(self) -> Self:
         if self.cursor is not None and "offset" in self.model_fields_set:
             error = PydanticCustomError("excluded", "Send a cursor or an offset, and not both.")
-            fault = InitErrorDetails(type=error, loc=("cursor",), input=...)
-            raise ValidationError.from_exception_data("query", [fault])
+            details = InitErrorDetails(type=error, loc=("cursor",), input=...)
+            raise ValidationError.from_exception_data("query", [details])
         return self
 
-    def filter(self, rows: Select[M]) -> Select[M]:
-        """Return *rows* less those that the filters and the search rule out.
+    def filter(self, statement: Select[M]) -> Select[M]:
+        """Return *statement* with the filters and the search applied.
 
-        Override for parameters of your own, `super()` being the rest.
+        Override it for parameters marked `CustomFilter`, and call `super().filter(statement)`.
         """
         for name, filter_ in self.__filters__.items():
             if (value := getattr(self, name)) is not None:
-                rows = rows.where(filter_.condition(value))
+                statement = statement.where(filter_.to_clause(value))
         words = str(getattr(self, "q", None) or "").split()
         if words and (model := model_of_query(type(self))):
             columns = [filtered_column(model, name).expression for name in self.search_fields]
-            found = (or_(*(icontains(each, word) for each in columns)) for word in words)
-            rows = rows.where(and_(*found))
-        return rows
+            conditions = (or_(*(icontains(column, word) for column in columns)) for word in words)
+            statement = statement.where(and_(*conditions))
+        return statement
 
     def sort_keys(self) -> Sequence[SortKey[str]]:
-        """Return what the rows are sorted by, before their key; override for another default."""
+        """Return the sort keys, before the primary key. Override it for another default."""
         return getattr(self, "sort", None) or () if self.__sorts__ else ()
 
 
 def model_of_query(query: type[BaseModel]) -> type[DeclarativeBase] | None:
-    """Return the model that *query* lists, as its bases name it: `ListQuery[Article]`."""
-    for each in query.__mro__:
-        for argument in getattr(each, "__pydantic_generic_metadata__", {}).get("args", ()):
+    """Return the model in the bases of *query*, `ListQuery[Article]`. None without one."""
+    for base in query.__mro__:
+        for argument in getattr(base, "__pydantic_generic_metadata__", {}).get("args", ()):
             if is_mapped(argument):
                 return argument
     return None
@@ -272,7 +271,7 @@ def model_of_query(query: type[BaseModel]) -> type[DeclarativeBase] | None:
 
 def _has_mark(field: FieldInfo) -> bool:
     return any(
-        isinstance(each, _SortMark | _SearchMark | _CustomFilterMark) for each in field.metadata
+        isinstance(mark, _SortMark | _SearchMark | _CustomFilterMark) for mark in field.metadata
     )
 
 
@@ -283,7 +282,7 @@ def _parse_field(
         return parse_filter(model, name, field.annotation)
     except TypeError as error:
         raise TypeError(
-            f"{query.__name__}.{name}: {error} A parameter that filter() reads itself is marked: "
+            f"{query.__name__}.{name}: {error} Mark a parameter that filter() reads: "
             "Annotated[…, CustomFilter]."
         ) from None
 
@@ -291,9 +290,9 @@ def _parse_field(
 def _sort_columns(
     query: type[BaseModel], model: type[DeclarativeBase]
 ) -> Iterator[InstrumentedAttribute[Any]]:
-    """Yield the columns that *query* sorts by."""
+    """Yield the columns that *query* can sort by."""
     field = query.model_fields.get("sort")
-    marked = field and any(isinstance(each, _SortMark) for each in field.metadata)
+    marked = field and any(isinstance(mark, _SortMark) for mark in field.metadata)
     for name in _sort_names(field.annotation) if field and marked else ():
         column = filtered_column(model, name)
         require_sortable(f"{query.__name__}.sort", column)
@@ -301,24 +300,24 @@ def _sort_columns(
 
 
 def require_sortable(place: str, column: InstrumentedAttribute[Any]) -> None:
-    """Raise `TypeError` for a *column* that databases sort differently, or no cursor repeats."""
+    """Raise `TypeError` unless databases sort *column* alike and its length is bounded."""
     if not is_sortable(column):
-        raise TypeError(f"{place}: no two databases sort {column} alike.")
+        raise TypeError(f"{place}: SQLite and PostgreSQL sort {column} differently.")
     kind = storage_type(column.expression.type)
     if isinstance(kind, String) and kind.length is None:
         raise TypeError(
-            f"{place}: {column} has no end, and a cursor repeats it: give it a length, String(200)."
+            f"{place}: {column} has no length, and cursors contain it: declare one, String(200)."
         )
 
 
 def _check_names(query: type["ListQuery[Any]"]) -> None:
-    """Raise `TypeError` for a field of *query* that takes the place of a parameter or a method."""
+    """Raise `TypeError` for a field of *query* with a reserved name."""
     for name, field in query.model_fields.items():
-        for each in {name, *_aliases(field)}:
-            if each in _RESERVED and not _is_standard_parameter(each, name, field):
+        for reserved in {name, *_aliases(field)}:
+            if reserved in _RESERVED and not _is_standard_parameter(reserved, name, field):
                 raise TypeError(
-                    f"{query.__name__}.{name} takes the place of {_RESERVED[each]}. Call a filter "
-                    f"{each}__eq; a parameter keeps its type, whatever its default."
+                    f"{query.__name__}.{name} replaces {_RESERVED[reserved]}. Rename a filter to "
+                    f"{reserved}__eq. A parameter may change its default, not its type."
                 )
 
 
@@ -327,25 +326,25 @@ def _aliases(field: FieldInfo) -> Iterator[str]:
         case str() as alias:
             yield alias
         case AliasChoices(choices=choices):
-            yield from (each for each in choices if isinstance(each, str))
+            yield from (choice for choice in choices if isinstance(choice, str))
         case _:
             return
 
 
 def _is_standard_parameter(reserved: str, name: str, field: FieldInfo) -> bool:
-    """Tell whether *field* is the parameter *reserved*, perhaps with another default."""
+    """Return whether *field* is the parameter *reserved*, with any default."""
     if reserved != name:
         return False
     if name in _MARKS:
-        return any(isinstance(each, _MARKS[name]) for each in field.metadata)
-    if (usual := ListQuery.model_fields.get(name)) is None:
+        return any(isinstance(mark, _MARKS[name]) for mark in field.metadata)
+    if (standard := ListQuery.model_fields.get(name)) is None:
         return False
-    same = field.annotation == usual.annotation
-    return same and all(each in field.metadata for each in usual.metadata)
+    same = field.annotation == standard.annotation
+    return same and all(mark in field.metadata for mark in standard.metadata)
 
 
 _MARKS: Final = {"q": (_SearchMark, _CustomFilterMark), "sort": (_SortMark, _CustomFilterMark)}
-"""What is said of a parameter that a query declares itself."""
+"""The metadata of parameters that a query declares itself."""
 
 _RESERVED: Final = {
     **{
@@ -354,22 +353,22 @@ _RESERVED: Final = {
     },
     **{name: f"ListQuery.{name}" for name in ("filter", "search_fields", "sort_keys")},
 }
-"""Names with a meaning of their own in a list."""
+"""Reserved names, and what they mean."""
 
 
 def _check_search(query: type[ListQuery[Any]], model: type[DeclarativeBase]) -> None:
     field = query.model_fields.get("q")
-    marked = bool(field and any(isinstance(each, _SearchMark) for each in field.metadata))
+    marked = bool(field and any(isinstance(mark, _SearchMark) for mark in field.metadata))
     if marked != bool(query.search_fields):
         raise TypeError(
-            f"{query.__name__}: q and the names of columns in search_fields go together."
+            f"{query.__name__} needs both q: Search and the columns in search_fields, or neither."
         )
     for name in query.search_fields:
         parse_filter(model, f"{name}__icontains", str)
 
 
 def with_sort_names(query: type[ListQuery[M]], shown: Mapping[str, str]) -> type[ListQuery[M]]:
-    """Return *query* such that it sorts by the names which are *shown* for attributes."""
+    """Return *query* with the names that responses have for the sort columns."""
     sorting = _sort_mark(query, shown)
     if sorting is None or sorting in query.model_fields["sort"].metadata:
         return query
@@ -379,33 +378,33 @@ def with_sort_names(query: type[ListQuery[M]], shown: Mapping[str, str]) -> type
 
 
 def _apply_sort_names(query: type[BaseModel], shown: Mapping[str, str]) -> None:
-    """Have the `sort` of *query* take the names that clients use for columns."""
-    if sorting := _sort_mark(query, shown):
+    """Make the `sort` of *query* accept the names that clients use for columns."""
+    if sort_mark := _sort_mark(query, shown):
         field = query.model_fields["sort"]
-        others = [each for each in field.metadata if not isinstance(each, _SortMark)]
-        field.metadata = [sorting, *others]
+        others = [mark for mark in field.metadata if not isinstance(mark, _SortMark)]
+        field.metadata = [sort_mark, *others]
         query.model_rebuild(force=True)
 
 
 def _sort_mark(query: type[BaseModel], shown: Mapping[str, str]) -> _SortMark | None:
-    """Return the mark for the `sort` of *query*; None if there is none.
+    """Return the metadata for the `sort` of *query*. None without a `sort`.
 
-    Raises `TypeError` for two columns of one name.
+    Raises `TypeError` for two columns with one name.
     """
     field = query.model_fields.get("sort")
-    if not field or not any(isinstance(each, _SortMark) for each in field.metadata):
+    if not field or not any(isinstance(mark, _SortMark) for mark in field.metadata):
         return None
-    known = {name: sort_alias(query, name, shown) for name in _sort_names(field.annotation)}
-    if len({*known.values()}) < len(known):
-        raise TypeError(f"{query.__name__}.sort has two columns of one name: rename one of them.")
-    names = tuple((name, each) for name, each in known.items() if each != name)
+    aliases = {name: sort_alias(query, name, shown) for name in _sort_names(field.annotation)}
+    if len({*aliases.values()}) < len(aliases):
+        raise TypeError(f"{query.__name__}.sort has two columns with one name. Rename one.")
+    names = tuple((name, alias) for name, alias in aliases.items() if alias != name)
     default: Any = field.default
     return _SortMark(names, () if default in {None, PydanticUndefined} else default)
 
 
 def with_deleted_parameter(query: type[ListQuery[M]]) -> type[ListQuery[M]]:
-    """Return *query* with the parameter that asks for deleted rows."""
-    description = "Whether to show deleted rows as well, or alone."
+    """Return *query* with the parameter `deleted`."""
+    description = "Whether to include deleted rows, or to return only those."
     kind = Annotated[
         Literal["include", "only"] | None, CustomFilter, Field(description=description)
     ]

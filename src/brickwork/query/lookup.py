@@ -1,4 +1,4 @@
-"""Reading rows: one or the lack of it, and pages in an order that is always total."""
+"""Reading of rows and pages."""
 
 import hashlib
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -26,29 +26,29 @@ M = TypeVar("M", bound=DeclarativeBase)
 T = TypeVar("T")
 
 _KEY_PARAM: Final = "brickwork_key"
-"""The parameter of a statement that has the key of its row."""
+"""The name of the parameter for the primary key of a row."""
 
 _FINGERPRINTS: Final = LRUCache[Any, str](1000)
-"""What statements read that differ in nothing but values, for each dialect by name."""
+"""The SQL of statements by dialect and cache key."""
 
 _MAX_PAGE_STATEMENTS: Final = 100
-"""How many statements are kept for pages of one list, in other orders and of other lengths."""
+"""The number of cached page statements of one list, by order and page size."""
 
 _STREAM_CHUNK: Final = 50
-"""How many rows of a stream are read at a time."""
+"""The number of rows that a stream reads at a time."""
 
 _DEFAULT_FILTER: Final = ListQuery[Any].filter
-"""What makes a filter of nothing but the parameters of a list."""
+"""The filter that depends on nothing but the parameters of a list."""
 
 PageLink = Mapping[str, str]
-"""The query parameters by which another page of a list is found."""
+"""The query parameters of another page of a list."""
 
 
 @dataclass(frozen=True)
 class Page(Generic[M]):
-    """Some rows of a list, and where its other pages are; None where there is none.
+    """The rows of one page of a list, and links to other pages. None if there is no such page.
 
-    `total` is the number of rows on all pages, if it was asked for.
+    `total` is the number of rows on all pages. None if the request did not ask for it.
     """
 
     items: Sequence[M]
@@ -60,238 +60,257 @@ class Page(Generic[M]):
 
 @cache
 def base_statement(model: type[M], shown: DeletedFilter = "exclude") -> Select[M]:
-    """Return the rows of *model* that are shown, always as the same statement."""
+    """Return the cached statement for the visible rows of *model*."""
     return select(model).where(*soft_delete_conditions(model, shown))
 
 
 async def get_or_404(session: AsyncSession, rows: type[M] | Select[M], key: object) -> M:
-    """Return the one of *rows* that has the primary key *key*; locked, where *session* writes.
+    """Return the row with the primary key *key*, locked if *session* writes.
 
-    *rows* is a model, of which deleted rows are not there, or a select of one that narrows it.
-    *key* is a value of the key's type, or its text as it stands in a URL. Raises `NotFound`, and
-    asks the database only for a key that could name a row. The lock is held until the transaction
-    ends, so that of requests that read a row and then change it none undoes what another did.
+    The lock is held until the transaction ends, so that concurrent changes are not lost.
+
+    Args:
+        session: The session that reads the row.
+        rows: A model, whose deleted rows are excluded, or a statement that selects one.
+        key: A value of the key's type, or its text in a URL.
+
+    Raises:
+        NotFound: There is no such row. An invalid key is not looked up.
+
     """
-    query = base_statement(rows) if isinstance(rows, type) else rows
-    model = selected_model(query)
+    statement = base_statement(rows) if isinstance(rows, type) else rows
+    model = selected_model(statement)
     if (value := parse_key(model, key)) is not None:
-        found = _lock_if_writing(session, where_key(query))
-        row: M | None = await session.scalar(found, {_KEY_PARAM: value})
+        locked = _lock_if_writing(session, where_key(statement))
+        row: M | None = await session.scalar(locked, {_KEY_PARAM: value})
         if row is not None:
             return row
     raise NotFound(f"{model.__name__} not found")
 
 
-async def get_all(session: AsyncSession, rows: Select[M], keys: Sequence[object]) -> list[M | None]:
-    """Return for each of *keys* the one of *rows* that has it, or None, locked where needed.
+async def get_all(
+    session: AsyncSession, statement: Select[M], keys: Sequence[object]
+) -> list[M | None]:
+    """Return the row of each of *keys*, locked if *session* writes. None for a missing row.
 
-    They are locked in the order of their keys, so that no two requests wait for each other.
+    Rows are locked in the order of their keys, so that two requests cannot deadlock.
     """
-    model = selected_model(rows)
+    model = selected_model(statement)
     key = primary_key(model)
-    values = [parse_key(model, each) for each in keys]
-    wanted = rows.where(key.in_([each for each in values if each is not None])).order_by(key)
-    found = {
+    values = [parse_key(model, value) for value in keys]
+    selected = statement.where(key.in_([value for value in values if value is not None])).order_by(
+        key
+    )
+    rows_by_key = {
         getattr(row, key.key): row
-        for row in await session.scalars(_lock_if_writing(session, wanted))
+        for row in await session.scalars(_lock_if_writing(session, selected))
     }
-    return [found.get(value) for value in values]
+    return [rows_by_key.get(value) for value in values]
 
 
 @cached_per_statement
-def where_key(rows: Select[M]) -> Select[M]:
-    """Return the one of *rows* whose key the statement is given."""
-    return rows.where(primary_key(selected_model(rows)) == bindparam(_KEY_PARAM))
+def where_key(statement: Select[M]) -> Select[M]:
+    """Return *statement* with a condition on the primary key, as a parameter."""
+    return statement.where(primary_key(selected_model(statement)) == bindparam(_KEY_PARAM))
 
 
-def _lock_if_writing(session: AsyncSession, rows: Select[M]) -> Select[M]:
-    return for_update(rows) if session.info.get("writes") else rows
+def _lock_if_writing(session: AsyncSession, statement: Select[M]) -> Select[M]:
+    return for_update(statement) if session.info.get("writes") else statement
 
 
 @cached_per_statement
-def for_update(rows: Select[M]) -> Select[M]:
-    """Return *rows*, locked until the transaction ends."""
-    return rows.with_for_update(of=selected_model(rows), key_share=True)
+def for_update(statement: Select[M]) -> Select[M]:
+    """Return *statement* with row locks, which last until the transaction ends."""
+    return statement.with_for_update(of=selected_model(statement), key_share=True)
 
 
-async def paginate(session: AsyncSession, rows: Select[M], params: ListQuery[M]) -> Page[M]:
-    """Return the page of *rows* that *params* asks for: filtered, sorted, counted on demand.
+async def paginate(session: AsyncSession, statement: Select[M], params: ListQuery[M]) -> Page[M]:
+    """Return the page of *statement* for *params*: filtered, sorted, counted on demand.
 
-    Raises `InvalidCursor` for a cursor of another list, filter, sort or scope, and `TypeError` for
-    rows that have an order already, since a cursor has to know it.
+    Raises:
+        InvalidCursor: The cursor is of another list, filter, sort or scope.
+        TypeError: *statement* already has an order or a limit.
+
     """
     dialect = session.get_bind().dialect
-    listing = page_source(rows, params, dialect)
-    stretch = listing.stretch(params)
+    listing = page_source(statement, params, dialect)
+    window = listing.stretch(params)
     total: int | None = None
     if params.count:
-        estimates = params.count == "estimated" and _is_whole_table(rows, params, dialect)
-        total = await (estimate_rows if estimates else count_rows)(session, listing.rows)
-    found = (await session.scalars(stretch.rows)).all()
-    items = stretch.items(found)
-    return listing.page(stretch, items, more=len(found) > params.limit, total=total)
+        can_estimate = params.count == "estimated" and _is_whole_table(statement, params, dialect)
+        total = await (estimate_rows if can_estimate else count_rows)(session, listing.rows)
+    found = (await session.scalars(window.rows)).all()
+    items = window.items(found)
+    return listing.page(window, items, more=len(found) > params.limit, total=total)
 
 
-async def stream(session: AsyncSession, rows: Select[M], params: ListQuery[M]) -> AsyncGenerator[M]:
-    """Yield all of *rows* that *params* leaves, in its order; few of them are in memory at a time.
+async def stream(
+    session: AsyncSession, statement: Select[M], params: ListQuery[M]
+) -> AsyncGenerator[M]:
+    """Yield all rows of *statement* that *params* selects, a few at a time.
 
-    Raises `TypeError` for rows that have an order already.
+    Raises `TypeError` if *ordered* already has an order or a limit.
     """
-    narrowed = params.filter(rows)
-    statement = narrowed.order_by(*list_order(narrowed, params).clauses())
-    found = await session.stream_scalars(statement.execution_options(yield_per=_STREAM_CHUNK))
+    filtered = params.filter(statement)
+    ordered = filtered.order_by(*list_order(filtered, params).clauses())
+    result = await session.stream_scalars(ordered.execution_options(yield_per=_STREAM_CHUNK))
     try:
-        async for chunk in found.partitions():
+        async for chunk in result.partitions():
             for row in chunk:
                 yield row
     finally:
-        await found.close()
+        await result.close()
 
 
-def _is_whole_table(rows: Select[M], params: ListQuery[M], dialect: Dialect) -> bool:
-    """Tell whether *rows* are all rows of a table, and only the client narrows them by *params*.
+def _is_whole_table(statement: Select[M], params: ListQuery[M], dialect: Dialect) -> bool:
+    """Return whether *statement* selects a whole table, which only *params* filter.
 
-    An estimate is made from all rows. It would tell of those that a scope hides, as a row that is
-    deleted, or another tenant's.
+    An estimate is made from all rows. With a scope, it would reveal hidden rows: deleted rows, or
+    rows of another tenant.
     """
-    if type(params).filter is not _DEFAULT_FILTER or rows.get_execution_options():
+    if type(params).filter is not _DEFAULT_FILTER or statement.get_execution_options():
         return False
-    return statement_fingerprint(rows, dialect) == statement_fingerprint(
-        select(selected_model(rows)), dialect
+    return statement_fingerprint(statement, dialect) == statement_fingerprint(
+        select(selected_model(statement)), dialect
     )
 
 
 @dataclass(frozen=True)
 class PageWindow(Generic[M]):
-    """The rows of one page, from where it begins, and one more if there is: it tells of a next."""
+    """The statement of one page, with one more row to detect a next page."""
 
     rows: Select[M]
     begin: Cursor
     params: ListQuery[M]
 
     def items(self, found: Sequence[T]) -> Sequence[T]:
-        """Return those of *found*, which were read, that are on the page, in its order."""
-        return found[: self.params.limit][:: -1 if self.begin.back else 1]
+        """Return the rows of the page from the *found* rows, in its order."""
+        return found[: self.params.limit][:: -1 if self.begin.backwards else 1]
 
 
 @dataclass(frozen=True)
 class PageSource(Generic[M]):
-    """What pages of a list have in common: its rows, their order, what cursors are bound to."""
+    """A list: its statement, its order, and the binding of its cursors."""
 
     rows: Select[M]
     by: Order
     binding: bytes
 
     def stretch(self, params: ListQuery[M]) -> PageWindow[M]:
-        """Return where the page is that *params* asks for; raises `InvalidCursor`."""
-        begin = Cursor(None) if params.cursor is None else self._bound().read(params.cursor)
-        by = self.by.reversed() if begin.back else self.by
-        return PageWindow(_page_statement(self.rows, by, begin, params), begin, params)
+        """Return the page window for *params*. Raises `InvalidCursor`."""
+        begin = Cursor(None) if params.cursor is None else self._links().read(params.cursor)
+        order = self.by.reversed() if begin.backwards else self.by
+        return PageWindow(_page_statement(self.rows, order, begin, params), begin, params)
 
     def page(
-        self, stretch: PageWindow[M], items: Sequence[M], *, more: bool, total: int | None = None
+        self, window: PageWindow[M], items: Sequence[M], *, more: bool, total: int | None = None
     ) -> Page[M]:
-        """Return the page of *items*; of *more* rows in its direction, it tells the place."""
+        """Return the page of *items*. *more* says whether rows follow in its direction."""
         return _build_page(
-            self._bound(), stretch.params, stretch.begin, items, more=more, total=total
+            self._links(), window.params, window.begin, items, more=more, total=total
         )
 
-    def _bound(self) -> "_PageLinks":
-        """Return what writes and reads its cursors in the application that answers."""
+    def _links(self) -> "_PageLinks":
+        """Return the page links with the cipher of the current application."""
         return _PageLinks(cursor_cipher.get(), self.binding, self.by)
 
 
-def page_source(rows: Select[M], params: ListQuery[M], dialect: Dialect) -> PageSource[M]:
-    """Return the list of *rows* that *params* asks for."""
-    narrowed = params.filter(rows)
+def page_source(statement: Select[M], params: ListQuery[M], dialect: Dialect) -> PageSource[M]:
+    """Return the list of *statement* for *params*."""
+    filtered = params.filter(statement)
     scope = (
-        rows if type(params).filter is _DEFAULT_FILTER else narrowed
-    )  # which then *params* tells the rest of
-    return PageSource(narrowed, list_order(narrowed, params), _binding(scope, params, dialect))
+        statement if type(params).filter is _DEFAULT_FILTER else filtered
+    )  # the binding has the rest from *params*
+    return PageSource(filtered, list_order(filtered, params), _binding(scope, params, dialect))
 
 
-def list_order(rows: Select[M], params: ListQuery[M]) -> Order:
-    """Return the order that *params* asks for. Raises `TypeError` if *rows* have an order."""
-    # SQLAlchemy shows them nowhere else.
-    own = (*rows._order_by_clauses, rows._limit_clause, rows._offset_clause)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    if any(each is not None for each in own):
+def list_order(statement: Select[M], params: ListQuery[M]) -> Order:
+    """Return the order of *params*. Raises `TypeError` if *statement* has an order or a limit."""
+    # SQLAlchemy has no public access to them.
+    own_clauses = (*statement._order_by_clauses, statement._limit_clause, statement._offset_clause)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    if any(clause is not None for clause in own_clauses):
         raise TypeError(
-            "These rows have an order or a limit, and a list gets its own: leave out order_by() "
+            "The statement has an order or a limit, but the list adds its own: remove order_by() "
             "and limit(), and override ListQuery.sort_keys for another default."
         )
-    return make_order(selected_model(rows), params.sort_keys())
+    return make_order(selected_model(statement), params.sort_keys())
 
 
-def _select_keys(rows: Select[M]) -> Select[Any]:
-    return rows.with_only_columns(primary_key(selected_model(rows)), maintain_column_froms=True)
+def _select_keys(statement: Select[M]) -> Select[Any]:
+    return statement.with_only_columns(
+        primary_key(selected_model(statement)), maintain_column_froms=True
+    )
 
 
-def _page_statement(rows: Select[M], by: Order, begin: Cursor, params: ListQuery[M]) -> Select[M]:
-    """Return the statement for one page, and for one row more: it tells whether there is a next."""
+def _page_statement(
+    statement: Select[M], by: Order, begin: Cursor, params: ListQuery[M]
+) -> Select[M]:
+    """Return the statement for one page and one more row, to detect a next page."""
     first = params.limit + 1
     if begin.values is not None:
-        rows = _rows_after(rows, by, begin.values, first)
-    statement = _ordered_statement(rows, by, first)
-    return statement.offset(params.offset) if params.offset else statement
+        statement = _rows_after(statement, by, begin.values, first)
+    page = _ordered_statement(statement, by, first)
+    return page.offset(params.offset) if params.offset else page
 
 
-def _rows_after(rows: Select[M], by: Order, values: Sequence[Any], first: int) -> Select[M]:
-    """Return those of *rows* that come after *values*, among them the *first* in this order."""
-    after = by.after(values)
-    if len(after) == 1:
-        return rows.where(*after)
-    # A database does not follow an index through OR, and does through each of its sides.
+def _rows_after(statement: Select[M], by: Order, values: Sequence[Any], first: int) -> Select[M]:
+    """Return a statement for rows after *values*, with at least the *first* in this order."""
+    conditions = by.keyset_after(values)
+    if len(conditions) == 1:
+        return statement.where(*conditions)
+    # A database uses no index for an OR, but one for each of its sides.
     sides = [
-        _ordered_statement(_select_keys(rows).where(each), by, first).subquery() for each in after
+        _ordered_statement(_select_keys(statement).where(condition), by, first).subquery()
+        for condition in conditions
     ]
-    key = primary_key(selected_model(rows))
-    return rows.where(key.in_(union_all(*(select(*side.c) for side in sides))))
+    key = primary_key(selected_model(statement))
+    return statement.where(key.in_(union_all(*(select(*side.c) for side in sides))))
 
 
-def _ordered_statement(rows: Select[M], by: Order, first: int) -> Select[M]:
-    known = _page_statements(rows)
-    if (statement := known.get((by, first))) is None:
-        statement = known[by, first] = rows.order_by(*by.clauses()).limit(first)
-    return statement
+def _ordered_statement(statement: Select[M], by: Order, first: int) -> Select[M]:
+    cache = _page_statements(statement)
+    if (ordered := cache.get((by, first))) is None:
+        ordered = cache[by, first] = statement.order_by(*by.clauses()).limit(first)
+    return ordered
 
 
 @cached_per_statement
 def _page_statements(_: Select[Any]) -> LRUCache[tuple[Order, int], Select[Any]]:
-    """Return the statements for as many of the rows, in the order of each."""
+    """Return the cache of page statements, by order and number of rows."""
     return LRUCache(_MAX_PAGE_STATEMENTS)
 
 
 @dataclass(frozen=True)
 class _PageLinks:
-    """Writes and reads the cursors of one list."""
+    """The links to pages of one list, with its cursors."""
 
-    signer: CursorCipher
+    cipher: CursorCipher
     binding: bytes
     by: Order
 
     def read(self, text: str) -> Cursor:
-        cursor = self.signer.read(text, self.binding)
+        cursor = self.cipher.read(text, self.binding)
         try:
             values = None if cursor.values is None else self.by.read(cursor.values)
-        except ValueError:  # the type of a column has changed since
+        except ValueError:  # the type of a column has changed
             raise invalid_cursor() from None
-        return Cursor(values, back=cursor.back)
+        return Cursor(values, backwards=cursor.backwards)
 
     def after(self, row: object) -> PageLink:
-        return self._place(Cursor(self.by.values(row)))
+        return self._link(Cursor(self.by.values(row)))
 
     def before(self, row: object) -> PageLink:
-        return self._place(Cursor(self.by.values(row), back=True))
+        return self._link(Cursor(self.by.values(row), backwards=True))
 
     def end(self) -> PageLink:
-        return self._place(Cursor(None, back=True))
+        return self._link(Cursor(None, backwards=True))
 
-    def _place(self, cursor: Cursor) -> PageLink:
-        return {"cursor": self.signer.write(cursor, self.binding)}
+    def _link(self, cursor: Cursor) -> PageLink:
+        return {"cursor": self.cipher.write(cursor, self.binding)}
 
 
-def _build_page(  # noqa: PLR0913 — what a page is made of
-    bound: _PageLinks,
+def _build_page(  # noqa: PLR0913 — the parts of a page
+    links: _PageLinks,
     params: ListQuery[M],
     begin: Cursor,
     items: Sequence[M],
@@ -299,66 +318,68 @@ def _build_page(  # noqa: PLR0913 — what a page is made of
     more: bool,
     total: int | None,
 ) -> Page[M]:
-    """Return the page of *items*, with the places of others."""
-    following, previous = more, params.cursor is not None
-    if begin.back:
-        following, previous = begin.values is not None, more
-    last = bound.end() if total is not None and params.count == "exact" else None
-    after: PageLink = bound.after(items[-1]) if items else {}
-    before: PageLink = bound.before(items[0]) if items else bound.end()
+    """Return the page of *items*, with links to other pages."""
+    has_next, has_prev = more, params.cursor is not None
+    if begin.backwards:
+        has_next, has_prev = begin.values is not None, more
+    last = links.end() if total is not None and params.count == "exact" else None
+    after: PageLink = links.after(items[-1]) if items else {}
+    before: PageLink = links.before(items[0]) if items else links.end()
     if "offset" in params.model_fields_set:
-        previous, ceiling = params.offset > 0, current_limits.get().offset
+        has_prev, max_offset = params.offset > 0, current_limits.get().offset
         before = {"offset": str(max(0, params.offset - params.limit))}
-        if params.offset + params.limit <= ceiling:
+        if params.offset + params.limit <= max_offset:
             after = {"offset": str(params.offset + params.limit)}
-        tail = ((total or 1) - 1) // params.limit * params.limit
-        last = {"offset": str(tail)} if last and tail <= ceiling else last
+        last_offset = ((total or 1) - 1) // params.limit * params.limit
+        last = {"offset": str(last_offset)} if last and last_offset <= max_offset else last
     return Page(
         items,
-        next=after if following else None,
-        prev=before if previous else None,
+        next=after if has_next else None,
+        prev=before if has_prev else None,
         last=last,
         total=total,
     )
 
 
-def _binding(rows: Select[M], params: ListQuery[M], dialect: Dialect) -> bytes:
-    """Return a digest of the filter, the sort and the scope that a cursor is good for.
+def _binding(statement: Select[M], params: ListQuery[M], dialect: Dialect) -> bytes:
+    """Return a digest of the filter, the sort and the scope that a cursor is valid for.
 
-    An instant in the scope does not count: it may be the present one.
+    Datetimes in the scope do not count, since they may be the current time.
     """
-    asked = params.model_dump(exclude={"limit", "offset", "cursor", "count"}, exclude_none=True)
-    document = repr((statement_fingerprint(rows, dialect), asked))
+    sent = params.model_dump(exclude={"limit", "offset", "cursor", "count"}, exclude_none=True)
+    document = repr((statement_fingerprint(statement, dialect), sent))
     return hashlib.sha256(document.encode(errors="surrogatepass")).digest()
 
 
-def statement_fingerprint(rows: Select[Any], dialect: Dialect) -> str:
-    """Return a text that differs where *rows* are narrowed differently, and not by an instant."""
-    # SQLAlchemy finds what is compiled by this key, and shows it nowhere else.
-    key = rows._generate_cache_key()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+def statement_fingerprint(statement: Select[Any], dialect: Dialect) -> str:
+    """Return a text that identifies the scope of *statement*, without its datetimes."""
+    # SQLAlchemy has no public access to its cache key.
+    key = statement._generate_cache_key()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     if key is None:
-        compiled = _select_keys(rows).compile(dialect=dialect)
+        compiled = _select_keys(statement).compile(dialect=dialect)
         return _fingerprint_text(str(compiled), compiled.params.values())
     text = _FINGERPRINTS.get((dialect.name, key.key))
     if text is None:
         text = _FINGERPRINTS[dialect.name, key.key] = str(
-            _select_keys(rows).compile(dialect=dialect)
+            _select_keys(statement).compile(dialect=dialect)
         )
-    given = [value for _, value in sorted((key.params or {}).items())]
-    return _fingerprint_text(text, [*(each.effective_value for each in key.bindparams), *given])
+    extracted = [value for _, value in sorted((key.params or {}).items())]
+    return _fingerprint_text(text, [*(bind.effective_value for bind in key.bindparams), *extracted])
 
 
 def _fingerprint_text(text: str, values: Iterable[object]) -> str:
-    kept = {place: each for place, each in enumerate(values) if not isinstance(each, datetime)}
-    return repr((text, kept))
+    kept_values = {
+        position: value for position, value in enumerate(values) if not isinstance(value, datetime)
+    }
+    return repr((text, kept_values))
 
 
 @cached_per_statement
-def selected_model(rows: Select[M]) -> type[M]:
-    """Return the model that *rows* selects; raises `TypeError` for rows of anything else."""
-    (first, *others) = rows.column_descriptions
+def selected_model(statement: Select[M]) -> type[M]:
+    """Return the model that *statement* selects. Raises `TypeError` for other statements."""
+    (first, *others) = statement.column_descriptions
     if others or first["expr"] is not first["entity"] or first["aliased"]:
-        selected = ", ".join(str(each["name"]) for each in rows.column_descriptions)
-        raise TypeError(f"query() selects {selected}: select the model alone, and no alias of it.")
+        selected = ", ".join(str(column["name"]) for column in statement.column_descriptions)
+        raise TypeError(f"query() selects {selected}: select only the model, without an alias.")
     model: type[M] = first["entity"]
     return model

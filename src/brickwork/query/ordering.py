@@ -1,4 +1,4 @@
-"""The order of a list: columns, each up or down, and at last the key, so that it is total."""
+"""Total order of lists."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,23 +26,23 @@ class SortKey(Generic[T]):
 
 @dataclass(frozen=True)
 class OrderColumn:
-    """One column of an order. NULL is above every value: last when ascending, else first."""
+    """A column of an order. NULL is above every value: last when ascending, else first."""
 
     attribute: InstrumentedAttribute[Any]
     descending: bool
 
     @property
     def column(self) -> ColumnElement[Any]:
-        """The column as it is compared."""
+        """Return the column in a form that both databases compare alike."""
         return comparable(self.attribute.expression)
 
     @property
     def nullable(self) -> bool:
-        """Whether there may be rows without a value."""
+        """Return whether the column may be NULL."""
         return bool(getattr(self.attribute.expression, "nullable", True))
 
     def clause(self) -> ColumnElement[Any]:
-        """Return what ORDER BY has of it."""
+        """Return the term of ORDER BY."""
         if not self.nullable:
             return self.column.desc() if self.descending else self.column.asc()
         if self.descending:
@@ -50,49 +50,50 @@ class OrderColumn:
         return self.column.asc().nulls_last()
 
     def value(self, value: Any) -> ColumnElement[Any]:
-        """Return *value* in SQL."""
+        """Return *value* as an SQL literal."""
         return literal(value, self.attribute.expression.type)
 
 
 @dataclass(frozen=True)
 class Order:
-    """The keys a list is sorted by; the last of them is unique."""
+    """The columns that a list is sorted by. The last one is unique."""
 
     keys: tuple[OrderColumn, ...]
 
     def clauses(self) -> list[ColumnElement[Any]]:
-        """Return what ORDER BY has."""
-        return [each.clause() for each in self.keys]
+        """Return the terms of ORDER BY."""
+        return [key.clause() for key in self.keys]
 
     def reversed(self) -> "Order":
-        """Return the order from the other end."""
-        return Order(tuple(replace(each, descending=not each.descending) for each in self.keys))
+        """Return the reverse order."""
+        return Order(tuple(replace(key, descending=not key.descending) for key in self.keys))
 
     def values(self, row: object) -> list[Any]:
-        """Return what *row* is sorted by."""
-        return [getattr(row, each.attribute.key) for each in self.keys]
+        """Return the sort values of *row*."""
+        return [getattr(row, key.attribute.key) for key in self.keys]
 
     def read(self, values: Sequence[Any]) -> list[Any]:
-        """Return *values* as they were before they became JSON; raises `ValueError`."""
+        """Convert *values* from JSON. Raises `ValueError` for a value of another type."""
         pairs = zip(self.keys, values, strict=True)
         return [
-            _value_adapter(python_type(key.attribute)).validate_python(each) for key, each in pairs
+            _value_adapter(python_type(key.attribute)).validate_python(value)
+            for key, value in pairs
         ]
 
-    def after(self, values: Sequence[Any]) -> list[ColumnElement[bool]]:
-        """Return conditions of which each row behind *values* meets one, and no other row any.
+    def keyset_after(self, values: Sequence[Any]) -> list[ColumnElement[bool]]:
+        """Return the conditions of the rows after *values*, which OR would combine.
 
-        A database finds the first rows that meet one of them, in this order, by an index.
+        A database can find the first rows of each condition by an index.
         """
-        found: list[ColumnElement[bool]] = []
-        same: list[ColumnElement[bool]] = []
-        for run in _row_value_groups([*zip(self.keys, values, strict=True)]):
-            found += [and_(*same, each) for each in _group_after(run)]
-            same += [
+        conditions: list[ColumnElement[bool]] = []
+        equal: list[ColumnElement[bool]] = []
+        for group in _row_value_groups([*zip(self.keys, values, strict=True)]):
+            conditions += [and_(*equal, condition) for condition in _group_after(group)]
+            equal += [
                 key.column.is_(None) if value is None else key.column == key.value(value)
-                for key, value in run
+                for key, value in group
             ]
-        return found
+        return conditions
 
 
 @cache
@@ -105,18 +106,18 @@ _Group = Sequence[tuple[OrderColumn, Any]]
 
 
 def _row_value_groups(pairs: _Group) -> Iterator[_Group]:
-    """Yield *pairs* in runs that a database compares at once, as row values."""
-    run: list[tuple[OrderColumn, Any]] = []
+    """Yield *pairs* in groups that a database can compare as row values."""
+    group: list[tuple[OrderColumn, Any]] = []
     for key, value in pairs:
-        if run and not (
-            _ignores_null(*run[-1])
+        if group and not (
+            _ignores_null(*group[-1])
             and _ignores_null(key, value)
-            and _same_direction(run[-1][0], key)
+            and _same_direction(group[-1][0], key)
         ):
-            yield run
-            run = []
-        run.append((key, value))
-    yield run
+            yield group
+            group = []
+        group.append((key, value))
+    yield group
 
 
 def _same_direction(one: OrderColumn, other: OrderColumn) -> bool:
@@ -124,16 +125,16 @@ def _same_direction(one: OrderColumn, other: OrderColumn) -> bool:
 
 
 def _ignores_null(key: OrderColumn, value: Any) -> bool:
-    """Tell whether NULL has no part in what is behind *value*."""
+    """Return whether the rows after *value* are the same without regard to NULL."""
     return value is not None and (key.descending or not key.nullable)
 
 
-def _group_after(run: _Group) -> Iterator[ColumnElement[bool]]:
-    """Yield conditions of what is behind the values of *run*."""
-    (key, value), *more = run
-    if more:
-        columns = tuple_(*(each.column for each, _ in run))
-        values = tuple_(*(each.value(bound) for each, bound in run))
+def _group_after(group: _Group) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions of the rows after the values of *group*."""
+    (key, value), *others = group
+    if others:
+        columns = tuple_(*(item.column for item, _ in group))
+        values = tuple_(*(item.value(bound) for item, bound in group))
         yield columns < values if key.descending else columns > values
     elif value is None:
         if key.descending:
@@ -146,14 +147,16 @@ def _group_after(run: _Group) -> Iterator[ColumnElement[bool]]:
 
 
 def make_order(model: type[DeclarativeBase], keys: Sequence[SortKey[str]]) -> Order:
-    """Return the order of *keys*, and then by *model*'s key in the direction of the last.
+    """Return the order of *keys*, then of the primary key in the direction of the last.
 
-    Of a name given twice the first counts, and behind the key there is nothing left to sort.
+    A repeated name counts once. Names after the primary key are ignored.
     """
-    found: dict[str, bool] = {}
-    for each in keys:
-        found.setdefault(each.name, each.descending)
+    directions: dict[str, bool] = {}
+    for key in keys:
+        directions.setdefault(key.name, key.descending)
     last = primary_key(model).key
-    found.setdefault(last, [False, *found.values()][-1])
-    names = [*found][: [*found].index(last) + 1]
-    return Order(tuple(OrderColumn(filtered_column(model, name), found[name]) for name in names))
+    directions.setdefault(last, [False, *directions.values()][-1])
+    names = [*directions][: [*directions].index(last) + 1]
+    return Order(
+        tuple(OrderColumn(filtered_column(model, name), directions[name]) for name in names)
+    )

@@ -1,4 +1,4 @@
-"""What is made of a statement, and made once as long as the statement is there."""
+"""Cache of values derived from a statement."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -12,17 +12,17 @@ T = TypeVar("T")
 
 
 def cached_per_statement(make: Callable[[Select[M]], T]) -> Callable[[Select[M]], T]:
-    """Have *make* return again what it returned for the same statement.
+    """Cache the results of *make* for as long as their statements exist.
 
-    Where a resource leaves `query` alone, every request starts at the same one: what follows from
-    it is then neither built nor given a key to find it compiled by.
+    A resource that does not override `query` uses the same statement for every request. What is
+    derived from it is then built once, and SQLAlchemy computes its cache key once.
     """
-    known: WeakKeyDictionary[Select[Any], T] = WeakKeyDictionary()
+    results: WeakKeyDictionary[Select[Any], T] = WeakKeyDictionary()
 
     @wraps(make)
-    def remember(rows: Select[M]) -> T:
-        if (made := known.get(rows)) is None:
-            made = known[rows] = make(rows)
-        return made
+    def cached(statement: Select[M]) -> T:
+        if (result := results.get(statement)) is None:
+            result = results[statement] = make(statement)
+        return result
 
-    return remember
+    return cached
