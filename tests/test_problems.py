@@ -174,9 +174,9 @@ def test_base_class_of_problems_is_no_problem() -> None:
         (404, "not_found", "Not found"),
         (413, "content_too_large", "Content too large"),
         (418, "im_a_teapot", "I'm a Teapot"),
-        (422, "invalid", "Values that cannot be accepted"),
+        (422, "invalid", "Invalid values"),
         (499, "status_499", "Status 499"),
-        (500, "internal", "Something went wrong here"),
+        (500, "internal", "Internal error"),
         (599, "status_599", "Status 599"),
     ],
 )

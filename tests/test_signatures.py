@@ -48,12 +48,12 @@ ASYNC: Final = {
     "create": "(self, row, /)",
     "delete": "(self, row, /)",
     "get": "(self, key, /)",
-    "history": "(self, key, at, /)",
+    "history": "(self, key, params, /)",
     "get_many": "(self, keys, /)",
     "page": "(self, params, /)",
     "purge": "(self, row, /)",
     "restore": "(self, row, /)",
-    "include_deleted": "(self, shown, /)",
+    "include_deleted": "(self, deleted_filter, /)",
     "update": "(self, row, /, changes)",
 }
 SYNC: Final = {
@@ -93,7 +93,7 @@ def test_an_override_that_takes_other_arguments(name: str, parameters: str) -> N
     )
 
 
-@refused("Rows.export yields nothing: declare `async def export(self, params, /)`, and yield rows.")
+@refused("Rows.export must yield rows: declare `async def export(self, params, /)` with a yield.")
 def an_export_that_is_awaited() -> object:
     async def export(_: object, at: object, /) -> object:
         return at
@@ -139,7 +139,7 @@ def an_override_of_a_mixin() -> object:
     return new_class("Rows", (Mixin, base[City]))
 
 
-@refused("Rows.page yields, and a value is wanted: declare `async def page(self, params, /)`.")
+@refused("Rows.page must return a value, not yield: declare `async def page(self, params, /)`.")
 def an_override_that_yields() -> object:
     async def page(_: object, at: object, /) -> AsyncIterator[object]:
         yield at
@@ -147,12 +147,12 @@ def an_override_that_yields() -> object:
     return resource_of(City, page=page)
 
 
-@refused("Rows.actor is no method: declare `def actor(self)`, or call it otherwise.")
+@refused("Rows.actor must be a method: declare `def actor(self)`, or rename it.")
 def an_override_that_is_a_property() -> object:
     return resource_of(City, actor=property(lambda _: "ada"))
 
 
-@refused("Rows.query is no method: declare `def query(self)`, or call it otherwise.")
+@refused("Rows.query must be a method: declare `def query(self)`, or rename it.")
 def an_override_that_is_a_value() -> object:
     return resource_of(City, query=None)
 
@@ -230,7 +230,7 @@ def current_user() -> str:
 
 
 @refused(
-    "Cities.secret_flag is no dependency: FastAPI would read it from the query. Annotate it "
+    "Cities.secret_flag is not a dependency: FastAPI would read it from the query. Annotate it "
     "Annotated[…, Depends(…)], or ClassVar[…] for a constant."
 )
 def a_field_with_a_plain_annotation() -> object:
@@ -241,7 +241,7 @@ def a_field_with_a_plain_annotation() -> object:
 
 
 @refused(
-    "Cities.user is no dependency: FastAPI would read it from the query. Annotate it "
+    "Cities.user is not a dependency: FastAPI would read it from the query. Annotate it "
     "Annotated[…, Depends(…)], or ClassVar[…] for a constant."
 )
 def a_field_with_an_annotation_of_another_kind() -> object:
@@ -252,7 +252,7 @@ def a_field_with_an_annotation_of_another_kind() -> object:
 
 
 @refused(
-    "Cities.user is no dependency: FastAPI would read it from the query. Annotate it "
+    "Cities.user is not a dependency: FastAPI would read it from the query. Annotate it "
     "Annotated[…, Depends(…)], or ClassVar[…] for a constant."
 )
 def a_parameter_of_a_constructor() -> object:
@@ -270,7 +270,7 @@ def with_field(**fields: Any) -> object:
 
 
 @refused(
-    "Rows.actor hides an attribute of Resource. Call the field otherwise; a setting of the class "
+    "Rows.actor hides an attribute of Resource. Rename the field; a setting of the class "
     "has no annotation, or ClassVar[…]."
 )
 def a_field_that_is_called_as_a_method() -> object:
@@ -278,7 +278,7 @@ def a_field_that_is_called_as_a_method() -> object:
 
 
 @refused(
-    "Rows.allow_upsert hides an attribute of Resource. Call the field otherwise; a setting of the "
+    "Rows.allow_upsert hides an attribute of Resource. Rename the field; a setting of the "
     "class has no annotation, or ClassVar[…]."
 )
 def a_setting_that_is_annotated_as_a_field() -> object:

@@ -293,7 +293,7 @@ async def test_a_look_that_fails_is_told_and_the_service_starts(
     async def fail(*_: object) -> None:
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr("brickwork.startup._missing", fail)
+    monkeypatch.setattr("brickwork.startup._find_missing", fail)
     await started(create_app(empty_url))
     (line,) = log.take()
     assert line.startswith(f"ERROR The database {name(empty_url)} cannot be reached: out of luck.")

@@ -524,14 +524,14 @@ def test_parameters_of_every_list_have_no_alias(generator: Any) -> None:
 
 
 def test_alias_of_a_parameter_that_links_tell_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"Query\.cursor has an alias, and links and errors"):
+    with pytest.raises(TypeError, match=r"Query\.cursor has an alias, but links and errors"):
 
         class Query(ListQuery[User]):  # pyright: ignore[reportUnusedClass]
             cursor: str | None = Field(default=None, alias="after")
 
 
 def test_two_columns_to_sort_by_of_one_name_are_refused() -> None:
-    with pytest.raises(TypeError, match=r"Query\.sort has two columns of one name"):
+    with pytest.raises(TypeError, match=r"Query\.sort has two columns with one name"):
 
         class Query(ListQuery[User]):  # pyright: ignore[reportUnusedClass]
             first_name: str | None = Field(default=None, alias="name")

@@ -216,7 +216,7 @@ async def test_a_query_that_is_read_at_once_is_as_fastapi_reads_it_field_by_fiel
 
     ask.__annotations__["at"] = Annotated[QUERIES[path], Query()]
     found = await asked()
-    monkeypatch.setattr(routing, "at_once", copy)
+    monkeypatch.setattr(routing, "read_query_directly", copy)
     assert found == await asked()
 
 

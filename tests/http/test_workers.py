@@ -135,8 +135,8 @@ async def started(app: FastAPI) -> MutableMapping[str, Any]:
 @pytest.mark.usefixtures("several")
 async def test_one_of_several_workers_does_not_start_without_keys(service_url: str) -> None:
     message = (
-        "4 processes serve the application, and each would sign cursors with a key of its own, "
-        "which the others refuse: give all the same keys, install(app, cursor_keys=[…])."
+        "4 processes serve the application, and each has a cursor key of its own: they would "
+        "reject the cursors of each other. Share the keys, install(app, cursor_keys=[…])."
     )
     failed = {"type": "lifespan.startup.failed", "message": message}
     assert await started(app_with(service_url)) == failed
@@ -172,7 +172,7 @@ async def test_cursor_of_another_process_is_a_400_that_is_explained_once(
             assert summary(await second.get("/articles", params={"cursor": text})) == INVALID
     remedy = "give all processes the same keys, install(app, cursor_keys=[…])."
     may = "It may be of another process or of an earlier start"
-    assert log.take() == [f"WARNING A cursor was refused. {may}: {remedy}"]
+    assert log.take() == [f"WARNING A cursor was rejected. {may}: {remedy}"]
 
 
 async def test_cursor_that_is_none_is_not_explained(service: Service, log: Log) -> None:

@@ -465,7 +465,7 @@ class WithinList(ReadSchema):
 def test_a_list_without_an_end_is_refused_where_it_is_declared(
     model: type[library.Base], read: type[BaseModel], name: str
 ) -> None:
-    with pytest.raises(TypeError, match=rf"{re.escape(name)} has no end.* Limit\(10\)"):
+    with pytest.raises(TypeError, match=rf"{re.escape(name)} has no limit.* Limit\(10\)"):
         embedding(model, read)
 
 
@@ -474,7 +474,7 @@ class BookWithBooks(ReadSchema):
 
 
 def test_a_list_within_what_is_embedded_is_refused_where_it_is_declared() -> None:
-    with pytest.raises(TypeError, match=r"WriterRead\.books .* leave it out"):
+    with pytest.raises(TypeError, match=r"WriterRead\.books .* leave the list out"):
         embedding(Book, BookWithBooks)
 
 

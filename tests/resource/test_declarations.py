@@ -1214,7 +1214,7 @@ VALUE: Final[Any] = schema("RowCreate", value=str | None)
 
 
 @refused(
-    "omit is no set of operations with 'patch', 'remove'. They are list, create, create_batch, "
+    "omit must be a set of operations, not 'patch', 'remove'. They are list, create, create_batch, "
     "update_batch, delete_batch, get, update, replace, delete, restore, history."
 )
 def an_operation_that_there_is_not() -> object:
@@ -1222,7 +1222,7 @@ def an_operation_that_there_is_not() -> object:
 
 
 @refused(
-    "omit is no set of operations with 'create_batch'. They are list, create, create_batch, "
+    "omit must be a set of operations, not 'create_batch'. They are list, create, create_batch, "
     "update_batch, delete_batch, get, update, replace, delete, restore, history."
 )
 def operations_as_text() -> object:
@@ -1342,8 +1342,8 @@ def test_a_filter_that_takes_the_place_of_a_parameter(name: str, kind: Any) -> N
     with pytest.raises(TypeError) as error:
         listed(OddName, **{name: (kind | None, None)})
     assert str(error.value) == (
-        f"RowQuery.{name} takes the place of the parameter {name}. Call a filter {name}__eq; a "
-        "parameter keeps its type, whatever its default."
+        f"RowQuery.{name} replaces the parameter {name}. Rename a filter to {name}__eq. A "
+        "parameter may change its default, not its type."
     )
 
 
@@ -1358,30 +1358,30 @@ def test_a_filter_that_takes_the_place_of_a_method(name: str) -> None:
     with pytest.raises(TypeError) as error:
         listed(OddName, **{name: (str | None, None)})
     assert str(error.value) == (
-        f"RowQuery.{name} takes the place of ListQuery.{name}. Call a filter {name}__eq; a "
-        "parameter keeps its type, whatever its default."
+        f"RowQuery.{name} replaces ListQuery.{name}. Rename a filter to {name}__eq. A "
+        "parameter may change its default, not its type."
     )
 
 
 @refused(
-    "RowQuery.most takes the place of the parameter limit. Call a filter limit__eq; a parameter "
-    "keeps its type, whatever its default."
+    "RowQuery.most replaces the parameter limit. Rename a filter to limit__eq. A "
+    "parameter may change its default, not its type."
 )
 def a_filter_under_the_name_of_a_parameter() -> object:
     return listed(OddName, most=(Annotated[int | None, CustomFilter, Field(alias="limit")], None))
 
 
 @refused(
-    "RowQuery.limit takes the place of the parameter limit. Call a filter limit__eq; a parameter "
-    "keeps its type, whatever its default."
+    "RowQuery.limit replaces the parameter limit. Rename a filter to limit__eq. A "
+    "parameter may change its default, not its type."
 )
 def a_limit_without_an_end() -> object:
     return listed(OddName, limit=(int, 50))
 
 
 @refused(
-    "RowQuery.most takes the place of the parameter count. Call a filter count__eq; a parameter "
-    "keeps its type, whatever its default."
+    "RowQuery.most replaces the parameter count. Rename a filter to count__eq. A "
+    "parameter may change its default, not its type."
 )
 def a_filter_under_one_of_several_names() -> object:
     names = AliasChoices("most", "count")
@@ -1447,8 +1447,8 @@ def filters_of_another_model() -> object:
 
 @refused(
     "RowQuery.value: Row.value is of the type DateTime(): SQLite drops the time zone. Use "
-    "UTCDateTime, which is TIMESTAMP WITH TIME ZONE in PostgreSQL. A parameter that filter() "
-    "reads itself is marked: Annotated[…, CustomFilter]."
+    "UTCDateTime, which is TIMESTAMP WITH TIME ZONE in PostgreSQL. Mark a "
+    "parameter that filter() reads: Annotated[…, CustomFilter]."
 )
 def a_filter_of_a_datetime_without_a_zone() -> object:
     return listed(model_of(value=DateTime()), value=(datetime | None, None))
@@ -1457,7 +1457,7 @@ def a_filter_of_a_datetime_without_a_zone() -> object:
 @refused(
     "RowQuery.made__gte: Row.made gets values from SQL, and SQLite's have no microseconds: no "
     "filter would find them, and no sort would order them. Use Python functions: "
-    "mapped_column(default=…, onupdate=…). A parameter that filter() reads itself is marked: "
+    "mapped_column(default=…, onupdate=…). Mark a parameter that filter() reads: "
     "Annotated[…, CustomFilter]."
 )
 def a_filter_of_an_instant_that_sql_makes() -> object:
@@ -1487,8 +1487,8 @@ def a_sort_by_a_time_of_the_database() -> object:
 
 @refused(
     "RowQuery.value__isnull: Row.value has the null of JSON, which is not NULL: declare the "
-    "column JSON(none_as_null=True), or use JSONDocument. A parameter that filter() reads itself "
-    "is marked: Annotated[…, CustomFilter]."
+    "column JSON(none_as_null=True), or use JSONDocument. Mark a parameter that filter() "
+    "reads: Annotated[…, CustomFilter]."
 )
 def a_filter_of_null_in_json() -> object:
     return listed(model_of(value=JSON()), value__isnull=(bool | None, None))
@@ -1508,7 +1508,7 @@ def a_sort_by_an_expression_without_an_end() -> object:
 
 
 @refused(
-    "Usual.sort_keys: Opus.body has no end, and a cursor repeats it: give it a length, String(200)."
+    "Usual.sort_keys: Opus.body has no length, and cursors contain it: declare one, String(200)."
 )
 def a_usual_order_by_a_column_that_has_no_end() -> object:
     class Usual(ListQuery[Opus]):
@@ -1566,7 +1566,7 @@ def test_a_usual_order_that_the_resource_does_not_use() -> None:
 
 @refused(
     "RowQuery.quiet: Opus.quiet has no expression in SQL. Give it one: "
-    "@quiet.inplace.expression. A parameter that filter() reads itself is marked: Annotated[…, "
+    "@quiet.inplace.expression. Mark a parameter that filter() reads: Annotated[…, "
     "CustomFilter]."
 )
 def a_filter_of_a_hybrid_without_an_expression() -> object:
@@ -1582,8 +1582,8 @@ def test_a_filter_of_an_expression() -> None:
 
 
 @refused(
-    "The table idempotency_keys is Brickwork's, and the metadata of Key has another of this "
-    "name. Rename that."
+    "Brickwork needs a table idempotency_keys, but the metadata of Key has another table of this "
+    "name. Rename it."
 )
 def a_table_of_the_name_of_one_of_ours() -> object:
     class Other(Model):

@@ -58,7 +58,7 @@ UVICORN = ("uvicorn", "app.main:create_app", "--factory", "--port", "0", "--work
     ("command", "workers", "text"),
     [
         (("app",), "2", "Several WORKERS need CURSOR_KEYS"),
-        (UVICORN, "1", "2 processes serve the application, and each would sign cursors with a"),
+        (UVICORN, "1", "2 processes serve the application, and each has a cursor key of its own"),
     ],
     ids=["python -m app", "uvicorn"],
 )

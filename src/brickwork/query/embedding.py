@@ -136,7 +136,7 @@ def _expression_attributes(model: type[DeclarativeBase], read: type[BaseModel]) 
 
 
 def _eager_columns(model: type[DeclarativeBase]) -> set[str]:
-    """Return the columns of *model* that are not deferred."""
+    """Return the names of the columns of *model* that are not deferred."""
     attributes = inspect(model).column_attrs
     return {
         attribute.key
@@ -169,10 +169,10 @@ def _relationship_fields(
     for name, field in read.model_fields.items():
         # Without nested schemas, the relationships of the model need not be configured yet.
         if schema := nested_schema(field.annotation):
-            source = _attribute_name(model, name, field)
-            relationship = inspect(model).relationships.get(source)
+            attribute = _attribute_name(model, name, field)
+            relationship = inspect(model).relationships.get(attribute)
             if relationship is not None:
-                yield source, field, schema, relationship
+                yield attribute, field, schema, relationship
 
 
 def _loader_options(

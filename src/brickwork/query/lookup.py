@@ -149,7 +149,7 @@ async def stream(
 ) -> AsyncGenerator[M]:
     """Yield all rows of *statement* that *params* selects, a few at a time.
 
-    Raises `TypeError` if *ordered* already has an order or a limit.
+    Raises `TypeError` if *statement* already has an order or a limit.
     """
     filtered = params.filter(statement)
     ordered = filtered.order_by(*list_order(filtered, params).clauses())

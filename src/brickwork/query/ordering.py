@@ -81,9 +81,9 @@ class Order:
         ]
 
     def keyset_after(self, values: Sequence[Any]) -> list[ColumnElement[bool]]:
-        """Return the conditions of the rows after *values*, which OR would combine.
+        """Return the conditions of rows after *values*. Each such row meets one of them.
 
-        A database can find the first rows of each condition by an index.
+        For each condition, a database can find the first rows by an index.
         """
         conditions: list[ColumnElement[bool]] = []
         equal: list[ColumnElement[bool]] = []
@@ -125,7 +125,7 @@ def _same_direction(one: OrderColumn, other: OrderColumn) -> bool:
 
 
 def _ignores_null(key: OrderColumn, value: Any) -> bool:
-    """Return whether the rows after *value* are the same without regard to NULL."""
+    """Return whether NULL has no effect on which rows come after *value*."""
     return value is not None and (key.descending or not key.nullable)
 
 
