@@ -13,7 +13,7 @@ from urllib.parse import quote
 from pydantic_core import to_jsonable_python
 from typing_extensions import override
 
-# What RFC 3986 allows in a fragment, besides letters and digits.
+# What RFC 3986 allows in a fragment, apart from letters and digits.
 _FRAGMENT = "!$&'()*+,;=:@/?-._~"
 
 

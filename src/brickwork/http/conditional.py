@@ -69,8 +69,8 @@ class Preconditions:
         version = version_of(row)
         if required and self.if_match is None:
             text = "Send the ETag of the row in If-Match."
-            fault = ErrorDetail(code="required", detail=text, header="If-Match")
-            raise PreconditionRequired(text, errors=[fault])
+            error = ErrorDetail(code="required", detail=text, header="If-Match")
+            raise PreconditionRequired(text, errors=[error])
         if (self.if_match and not self.if_match.match_strong(version)) or (
             self.if_none_match and self.if_none_match.match_weak(version)
         ):
