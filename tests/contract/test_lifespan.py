@@ -112,7 +112,10 @@ async def test_mounted_application_whose_lifespan_does_not_run(database: Databas
 async def test_application_without_install_does_not_start(database: Database) -> None:
     app = FastAPI(lifespan=database.lifespan)
     app.include_router(stores(), prefix="/v1")
-    with pytest.raises(TypeError, match=r"Call brickwork\.install\(app\)"), TestClient(app):
+    with (
+        pytest.raises(TypeError, match=r"brickwork\.install\(app\) was not called"),
+        TestClient(app),
+    ):
         pass
 
 
