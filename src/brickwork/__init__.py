@@ -41,8 +41,9 @@ from brickwork.problems import (
 )
 from brickwork.query.embedding import Limit, embedding
 from brickwork.query.list_query import CustomFilter, ListQuery, OneOf, Search, SortBy
-from brickwork.query.lookup import Page, get_or_404, paginate
+from brickwork.query.lookup import get_or_404
 from brickwork.query.ordering import SortKey
+from brickwork.query.pagination import Page, paginate
 from brickwork.resource.changes import apply_changes, merge_patch
 from brickwork.resource.references import ReferenceScopes
 from brickwork.resource.resource import Resource

@@ -10,7 +10,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import select
 
 from brickwork import Database, NotFound, StrictRoute, install, item_path, link_header
-from brickwork.query.lookup import Page
+from brickwork.query.pagination import Page
 from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.recording import path_taken

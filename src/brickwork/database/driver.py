@@ -4,21 +4,17 @@ The connections come from SQLAlchemy's pool, which sets them up, limits and repl
 """
 
 import asyncio
-import logging
 import sqlite3
 from collections import defaultdict
 from collections.abc import (
-    AsyncGenerator,
     Awaitable,
     Callable,
     Iterator,
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from asyncpg import InterfaceError, InternalClientError, PostgresError
 
@@ -27,35 +23,40 @@ from brickwork.database.availability import (
     UNREACHABLE,
     UNWRITABLE,
     classify_outage,
-    is_connection_lost,
-    is_sqlite_locked,
-    is_stale_plan,
+)
+from brickwork.database.borrowing import (
+    is_rejection,
 )
 from brickwork.database.coalescing import CallBatcher, is_hashable
 from brickwork.database.compiled import BoundStatement, CompiledStatement
-from brickwork.database.connections import statement_deadline
 from brickwork.database.database import Database
 from brickwork.database.engines import EngineLender
+from brickwork.database.postgresql import fetch_postgresql
+from brickwork.database.sqlite import (
+    EMPTY_ROWS,
+    BoundSQL,
+    execute_in_transaction,
+    execute_many,
+    raise_if_error,
+    run_in_sqlite_thread,
+    sqlite_read_batch,
+    sqlite_write_batch,
+)
 from brickwork.database.triggers import triggers_of
 
 KEY_PARAM: Final = "brickwork_key"
+
 KEYS_PARAM: Final = "brickwork_keys"
 """Bind parameter names: one key, a list of keys."""
 
-_BoundSQL = tuple[str, Sequence[Any]]
 _ParamItems = tuple[tuple[str, Any], ...]
-_Scope = tuple[_ParamItems, _ParamItems]
-_BatchFunction = Callable[[sqlite3.Connection, Sequence[_BoundSQL]], Any]
-_BatchRunner = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
 
-_EMPTY_ROWS: Final = ((),)
-"""A result with one row and no columns: the caller knows all values already."""
+_Scope = tuple[_ParamItems, _ParamItems]
+
+_BatchRunner = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
 
 _MAX_CONCURRENT_READS: Final = 4
 """Maximum number of concurrent read batches of a statement."""
-
-_MIN_TIMEOUT: Final = 0.001
-"""Minimum timeout of a statement, in seconds."""
 
 _DRIVER_ERRORS: Final = (PostgresError, InterfaceError, InternalClientError, sqlite3.Error, OSError)
 """Exceptions of the drivers for a failed statement or connection."""
@@ -127,7 +128,7 @@ class _KeyLookup:
         else:
             params = [{**of_one, KEY_PARAM: key} for key in keys]
             rows = await _read_or_none(
-                self.database.readers, _execute_many(self.database.readers, self.one, params)
+                self.database.readers, execute_many(self.database.readers, self.one, params)
             )
         index = [*self.one.columns].index(self.name)
         values = [self.one.read(row) for row in rows or ()]
@@ -190,10 +191,10 @@ async def insert_many(
     writers = database.writers
     if writers.is_sqlite:
         batch = [(statement.sql, statement.bind(row)) for row in rows]
-        return await _none_if_rejected(writers, _execute_in_transaction(writers, batch))
+        return await _none_if_rejected(writers, execute_in_transaction(writers, batch))
     values = statement.bind(_transpose(rows))
     return await _none_if_rejected(
-        writers, _fetch_postgresql(writers, statement.sql, values, expected=len(rows))
+        writers, fetch_postgresql(writers, statement.sql, values, expected=len(rows))
     )
 
 
@@ -215,7 +216,7 @@ def _match_inserted(
     """Yield a non-empty result for each inserted row. None for a row that a trigger skipped."""
     name = statement.columns[0]
     inserted = {statement.read(record)[0] for record in records}
-    yield from (_EMPTY_ROWS if row[name] in inserted else None for row in rows)
+    yield from (EMPTY_ROWS if row[name] in inserted else None for row in rows)
 
 
 def _transpose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Any]]:
@@ -247,7 +248,7 @@ async def _none_if_rejected(
         rows = await execution
     except _DRIVER_ERRORS as error:
         outage = classify_outage(error, readonly=False)
-        if outage is UNWRITABLE or (_is_rejection(error) and outage is not SILENT):
+        if outage is UNWRITABLE or (is_rejection(error) and outage is not SILENT):
             return None
         raise lender.outage_problem(error, outage or UNREACHABLE) from error
     _note_success(lender)
@@ -278,13 +279,13 @@ async def _execute(
     """Execute *statement* and return its rows. Errors of the driver propagate."""
     values = statement.bind(params)
     if not lender.is_sqlite:
-        return await _fetch_postgresql(lender, statement.sql, values)
+        return await fetch_postgresql(lender, statement.sql, values)
     run_batch, max_concurrent = (
-        (_sqlite_read_batch, _MAX_CONCURRENT_READS) if lender.readonly else (_sqlite_write_batch, 1)
+        (sqlite_read_batch, _MAX_CONCURRENT_READS) if lender.readonly else (sqlite_write_batch, 1)
     )
 
-    async def run(batch: Sequence[_BoundSQL]) -> Sequence[Any]:
-        results: Sequence[Any] = await _run_in_sqlite_thread(lender, run_batch, batch)
+    async def run(batch: Sequence[BoundSQL]) -> Sequence[Any]:
+        results: Sequence[Any] = await run_in_sqlite_thread(lender, run_batch, batch)
         return results
 
     item = (statement.sql, values)
@@ -293,203 +294,4 @@ async def _execute(
         rows: Sequence[Any] = await batcher(item)
         return rows
     (result,) = await run([item])
-    return _raise_if_error(result)
-
-
-def _raise_if_error(result: Any) -> Sequence[Any]:
-    if isinstance(result, Exception):
-        raise result
-    return cast("Sequence[Any]", result)
-
-
-@asynccontextmanager
-async def _borrow_connection(lender: EngineLender) -> AsyncGenerator[Any]:
-    """Borrow a connection, which is outside of any transaction."""
-    connection: Any = await lender.lend()
-    try:
-        yield connection
-    except BaseException as error:  # the connection is lost, or its statement may still run
-        connection.invalidate()
-        if isinstance(error, TimeoutError):
-            lender.pool.invalidate_all()
-        raise
-    finally:
-        # Without a rollback, no transaction being open, this needs no await.
-        connection._close_special(transaction_reset=True)  # noqa: SLF001
-
-
-class _Clock:
-    """The remaining time of a statement, including the wait for its connection."""
-
-    def __init__(self, seconds: float | None) -> None:
-        """Start with *seconds*. None sets no limit."""
-        self._loop = asyncio.get_running_loop()
-        self._end = None if seconds is None else self._loop.time() + seconds
-
-    @property
-    def left(self) -> float | None:
-        """Return the remaining seconds, at least `_MIN_TIMEOUT`. None without a limit."""
-        return None if self._end is None else max(_MIN_TIMEOUT, self._end - self._loop.time())
-
-
-def _log(lender: EngineLender, sql: str) -> None:
-    """Log a statement that bypasses SQLAlchemy, in SQLAlchemy's format."""
-    engine = lender.engine.sync_engine
-    if engine.logger.isEnabledFor(logging.INFO):
-        engine.logger.info("%s", sql)
-        engine.logger.info("[fast path] [SQL parameters hidden due to hide_parameters=True]")
-
-
-# --- PostgreSQL -----------------------------------------------------------------------------------
-
-
-async def _fetch_postgresql(
-    lender: EngineLender, sql: str, values: Sequence[Any], *, expected: int = 0
-) -> Sequence[Any]:
-    """Execute a statement and return its rows.
-
-    Roll back and return no rows if there are fewer than *expected*.
-    """
-    clock = _Clock(lender.command_timeout)
-    async with _borrow_connection(lender) as connection:
-        _log(lender, sql)
-        try:
-            return await _fetch_in_transaction(lender, connection, sql, values, clock, expected)
-        except PostgresError as error:
-            if is_connection_lost(error, readonly=lender.readonly):
-                raise
-            rejection = error  # the connection remains usable
-    raise rejection
-
-
-async def _fetch_in_transaction(  # noqa: PLR0913, PLR0917 — all parts of a statement
-    lender: EngineLender,
-    connection: Any,
-    sql: str,
-    values: Sequence[Any],
-    clock: _Clock,
-    expected: int,
-) -> Sequence[Any]:
-    rows: Sequence[Any]
-    driver = connection.driver_connection
-    if lender.begin is None and not expected:
-        rows = await driver.fetch(sql, *values, timeout=clock.left)
-        return rows
-    transaction = driver.transaction(**(lender.begin or {}))
-    await transaction.start()
-    try:
-        rows = await driver.fetch(sql, *values, timeout=clock.left)
-    except PostgresError as error:
-        if not is_connection_lost(error, readonly=lender.readonly):
-            await transaction.rollback()
-        raise
-    if len(rows) < expected:
-        await transaction.rollback()
-        return ()
-    await transaction.commit()
-    return rows
-
-
-def _is_rejection(error: BaseException) -> bool:
-    """Return whether *error* guarantees that the statement changed nothing."""
-    match error:
-        case PostgresError():
-            return is_stale_plan(error) or not is_connection_lost(error, readonly=False)
-        case sqlite3.OperationalError():
-            name: str = getattr(error, "sqlite_errorname", "")
-            return is_sqlite_locked(error) or name.startswith("SQLITE_ERROR")
-        case InternalClientError():  # the connection was terminated before the statement was sent
-            return str(error).startswith("cannot switch to state")
-        case _:
-            return isinstance(error, sqlite3.Error | InterfaceError)
-
-
-# --- SQLite ---------------------------------------------------------------------------------------
-
-
-async def _execute_many(
-    lender: EngineLender, statement: CompiledStatement, params: Sequence[Mapping[str, Any]]
-) -> Sequence[Any]:
-    """Execute a SELECT with each of *params* and return all rows. Raise the first error."""
-    batch = [(statement.sql, statement.bind(values)) for values in params]
-    results = await _run_in_sqlite_thread(lender, _sqlite_read_batch, batch)
-    return [row for rows in results for row in _raise_if_error(rows)]
-
-
-async def _execute_in_transaction(
-    lender: EngineLender, batch: Sequence[_BoundSQL]
-) -> Sequence[Any]:
-    """Write *batch* in one transaction. Return a non-empty value, or raise the first error."""
-    _raise_if_error(
-        (await _run_in_sqlite_thread(lender, partial(_sqlite_write_all, is_whole=True), batch))[0]
-    )
-    return _EMPTY_ROWS
-
-
-async def _run_in_sqlite_thread(
-    lender: EngineLender, run_batch: _BatchFunction, batch: Sequence[_BoundSQL]
-) -> Sequence[Any]:
-    """Execute *batch* in one hop to a connection's thread and back.
-
-    The hop is most of the cost of a SQLite statement.
-    """
-    clock = _Clock(lender.command_timeout)
-    async with _borrow_connection(lender) as connection:
-        for sql, _ in batch:
-            _log(lender, sql)
-        driver = connection.driver_connection
-        with statement_deadline(driver, clock.left):
-            results: Sequence[Any] = await driver._execute(run_batch, driver._conn, batch)  # noqa: SLF001
-    return results
-
-
-def _sqlite_read_batch(connection: sqlite3.Connection, batch: Sequence[_BoundSQL]) -> Sequence[Any]:
-    """Return the rows or the error of each SELECT in *batch*."""
-    return [_fetch_or_error(connection, sql, values) for sql, values in batch]
-
-
-def _sqlite_write_batch(
-    connection: sqlite3.Connection, batch: Sequence[_BoundSQL]
-) -> Sequence[Any]:
-    """Return the rows or the error of each write in *batch*.
-
-    One transaction commits them all. If SQLite rejects one, each runs again in its own transaction:
-    a failed statement may have written some rows, or ended the transaction.
-    """
-    results = _sqlite_write_all(connection, batch)
-    error = results[0]
-    if not isinstance(error, Exception):
-        return results
-    if len(batch) == 1 or is_sqlite_locked(error) or not _is_rejection(error):
-        return [error] * len(batch)
-    return [_sqlite_write_all(connection, [statement])[0] for statement in batch]
-
-
-def _sqlite_write_all(
-    connection: sqlite3.Connection, batch: Sequence[_BoundSQL], *, is_whole: bool = False
-) -> Sequence[Any]:
-    """Write *batch* in one transaction. Return the rows of each statement, or the first error.
-
-    A statement that changes rows and returns none fails too: a trigger skipped a row. With
-    *is_whole*, every statement must return a row.
-    """
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        results: list[Any] = []
-        for sql, values in batch:
-            changes = connection.total_changes
-            results.append(rows := connection.execute(sql, values).fetchall())
-            if not rows and (is_whole or connection.total_changes > changes):
-                raise sqlite3.IntegrityError("A trigger skipped a row.")
-        connection.execute("COMMIT")
-    except sqlite3.Error as error:
-        connection.rollback()  # if SQLite has not
-        return [error]
-    return results
-
-
-def _fetch_or_error(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> Any:
-    try:
-        return connection.execute(sql, values).fetchall()
-    except sqlite3.Error as error:
-        return error
+    return raise_if_error(result)

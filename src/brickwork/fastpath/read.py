@@ -34,8 +34,9 @@ from brickwork.models.model import Versioned
 from brickwork.problems import Problem
 from brickwork.query.keys import parse_key, primary_key
 from brickwork.query.list_query import ListQuery
-from brickwork.query.lookup import PageSource, PageWindow, base_statement, page_source
+from brickwork.query.lookup import base_statement
 from brickwork.query.ordering import make_order
+from brickwork.query.pagination import PageSource, PageWindow, page_source
 from brickwork.resource.definition import ResourceDefinition
 
 M = TypeVar("M", bound=DeclarativeBase)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from brickwork.http.paths import request_path
-from brickwork.query.lookup import Page, PageLink
+from brickwork.query.pagination import Page, PageLink
 
 
 def item_path(request: Request, key: object) -> str:

@@ -20,7 +20,8 @@ from brickwork.models.model import now
 from brickwork.models.soft_delete import DeletedFilter, as_soft_deletable
 from brickwork.problems import NotFound
 from brickwork.query.list_query import ListQuery
-from brickwork.query.lookup import Page, base_statement, get_all, get_or_404, paginate, stream
+from brickwork.query.lookup import base_statement, get_all, get_or_404
+from brickwork.query.pagination import Page, paginate, stream
 from brickwork.resource.changes import apply_changes
 from brickwork.resource.checks import assign_rows, register_resource, release_row
 from brickwork.resource.references import ReferenceScopes
