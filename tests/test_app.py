@@ -16,7 +16,7 @@ from starlette.types import Message
 from typing_extensions import override
 
 from brickwork import Conflict, Problem, StrictRoute, install
-from brickwork.http.routing import PATCH_TYPES
+from brickwork.http.json_request import PATCH_TYPES
 from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.server import serving

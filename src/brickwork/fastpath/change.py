@@ -50,7 +50,7 @@ from brickwork.fastpath.write import (
     python_defaults,
     require_plain_flush,
 )
-from brickwork.http.routing import PATCH_TYPES
+from brickwork.http.json_request import PATCH_TYPES
 from brickwork.models.model import UTCDateTime, now
 from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.query.keys import parse_key, primary_key

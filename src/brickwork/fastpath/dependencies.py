@@ -20,7 +20,9 @@ from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.database.database import get_db
 from brickwork.fastpath.eligibility import NotEligible
-from brickwork.http.routing import SOLVED_SCOPE_KEY, request_check, route_isolation
+from brickwork.http.attempts import SOLVED_SCOPE_KEY
+from brickwork.http.request_check import request_check
+from brickwork.http.routing import route_isolation
 from brickwork.query.lookup import base_statement
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource

@@ -9,7 +9,7 @@ from sqlalchemy import Select
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.database.database import Database
-from brickwork.http.routing import JSONRequest
+from brickwork.http.json_request import JSONRequest
 
 M = TypeVar("M", bound=DeclarativeBase)
 

@@ -19,10 +19,11 @@ from starlette.routing import BaseRoute, Host, Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brickwork.context import request_id
+from brickwork.http.json_request import PATCH_TYPES
 from brickwork.http.ownership import Owner, Ownership
 from brickwork.http.paths import ROOT_PATH_SCOPE_KEY
 from brickwork.http.problem_response import problem_response
-from brickwork.http.routing import PATCH_TYPES, StrictRoute, toggle_slash
+from brickwork.http.routing import StrictRoute, toggle_slash
 from brickwork.http.validation_errors import problem_from_validation_error
 from brickwork.problems import (
     ContentTooLarge,

@@ -16,8 +16,9 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from brickwork.database.availability import database_unavailable
+from brickwork.http.attempts import STREAM_SCOPE_KEY
 from brickwork.http.negotiation import NDJSON
-from brickwork.http.routing import HEAD_SCOPE_KEY, STREAM_SCOPE_KEY
+from brickwork.http.routing import HEAD_SCOPE_KEY
 from brickwork.problems import ErrorDetail, UnprocessableContent
 from brickwork.query.embedding import EmbeddedFields
 from brickwork.query.list_query import ListQuery

@@ -14,8 +14,8 @@ from fastapi import Request, Response
 from sqlalchemy import CursorResult, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from brickwork.http.attempts import FINISH_SCOPE_KEY
 from brickwork.http.paths import request_path
-from brickwork.http.routing import FINISH_SCOPE_KEY
 from brickwork.models.companions import IdempotencyKey
 from brickwork.models.model import now
 from brickwork.problems import BadRequest, ErrorDetail, IdempotencyKeyReused, RequestInProgress

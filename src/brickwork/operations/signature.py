@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.database.foreign_sessions import adopt_session
-from brickwork.http.routing import current_scope
+from brickwork.http.request_check import current_scope
 from brickwork.query.keys import key_type
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource

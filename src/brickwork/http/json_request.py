@@ -1,0 +1,81 @@
+"""Requests with a body of strict JSON."""
+
+from typing import Any, Final
+
+from fastapi import Request
+from starlette.types import Receive, Scope
+from typing_extensions import override
+
+from brickwork.http.body import (
+    BodyField,
+    RequestBody,
+    received_body,
+)
+from brickwork.http.negotiation import JSON, MERGE_PATCH, is_utf8_type
+from brickwork.problems import Problem, UnsupportedMediaType, problem_in
+
+PATCH_TYPES: Final = [MERGE_PATCH, JSON]
+"""The media types of a PATCH."""
+
+
+class JSONRequest(Request):
+    """A request with a body of strict JSON."""
+
+    def __init__(self, scope: Scope, receive: Receive, whole: BodyField | None = None) -> None:
+        """Wrap a request. *whole* is the field that is the whole body, if there is one."""
+        super().__init__(scope, receive)
+        self._whole = whole
+        self._document: RequestBody | None = None
+
+    async def read(self) -> RequestBody:
+        """Read the body once, and record a problem with it in the scope."""
+        if self._document is None:
+            self._document = body = RequestBody(self.scope)
+            try:
+                body.raw = await _read_body(self)
+            except Exception as error:
+                if (problem := problem_in(error)) is None:
+                    raise
+                body.reject(problem)
+        received_body.set(self._document)
+        return self._document
+
+    @override
+    async def json(self) -> Any:
+        body = await self.read()
+        body.document()
+        if problem := body.problem:
+            raise problem
+        return body.parsed_document()
+
+    async def data(self) -> Any:
+        """Return the validated body. None if it is invalid, or if no field is the whole body.
+
+        The endpoint gets the same value, and FastAPI the same errors.
+        """
+        body = await self.read()
+        value, errors = await body.prepare(self._whole) if self._whole else (None, [])
+        return None if errors else value
+
+
+async def _read_body(request: Request) -> bytes:
+    """Return the body of *request*. Raises the problem with its media type or its size."""
+    problem = _media_type_problem(request)
+    if problem and "content-type" in request.headers:
+        raise problem
+    body = await request.body()
+    if body and problem:  # an empty body has no type; validation reports a missing body
+        raise problem
+    return body
+
+
+def _media_type_problem(request: Request) -> Problem | None:
+    header, types = ("Accept", [JSON])
+    if request.method == "PATCH":
+        header, types = ("Accept-Patch", PATCH_TYPES)
+    coding = request.headers.get("content-encoding", "identity").lower()
+    if coding == "identity" and is_utf8_type(request.headers.get("content-type", ""), among=types):
+        return None
+    names = ", ".join(types)
+    detail = f"The body must be one of {names}, in UTF-8 and not compressed."
+    return UnsupportedMediaType(detail, headers={header: names})
