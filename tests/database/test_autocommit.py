@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from brickwork import Database
 from brickwork.database.autocommit import is_plain
-from brickwork.database.database import begin_snapshot
+from brickwork.database.transactions import begin_snapshot
 from tests.support.databases import Databases
 from tests.support.shop import City, Shop
 

@@ -1,26 +1,22 @@
 """The database of an application, and the transactions of its requests."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import replace
-from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Final
 from weakref import WeakValueDictionary
 
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
-from sqlalchemy import URL, Column, Connection, Engine, MetaData, Table, event, exists, func, select
+from sqlalchemy import URL, MetaData, Table, func, select
 from sqlalchemy.exc import CircularDependencyError, DBAPIError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
-    async_sessionmaker,
     create_async_engine,
 )
-from sqlalchemy.orm import Session as SyncSession, SessionTransaction
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.types import Scope
-from typing_extensions import override
 
 from brickwork.context import request_id
 from brickwork.database import errors
@@ -33,20 +29,18 @@ from brickwork.database.availability import (
     is_stale_plan,
 )
 from brickwork.database.coalescing import CallBatcher, SingleFlight
-from brickwork.database.connections import begin_foreign_transaction, close_all
-from brickwork.database.constraints import look_up_constraint
+from brickwork.database.connections import close_all
+from brickwork.database.diagnosis import problem_from_error
 from brickwork.database.engines import EngineSettings, connect_engines
+from brickwork.database.flush_log import FlushLog
+from brickwork.database.transactions import IsolationLevel, make_session
 from brickwork.problems import Problem
 from brickwork.schemas.names import request_names
 
-IsolationLevel: TypeAlias = Literal["read committed", "repeatable read", "serializable"]
-"""Isolation levels of PostgreSQL."""
-
-SNAPSHOT_LEVEL: Final[IsolationLevel] = "repeatable read"
-"""The level at which all statements of a transaction read one snapshot."""
-
 _CREATE_ATTEMPTS: Final = 10
+
 _CREATE_PAUSE: Final = 0.1  # seconds
+
 _CREATE_LOCK: Final = 0x6272_6963_6B74  # one that no other advisory lock is likely to be
 
 ISOLATION_SCOPE_KEY: Final = "brickwork.isolation"
@@ -134,10 +128,10 @@ class Database:
 
         """
         engine = self.reader if readonly else self.writer
-        written = errors.FlushLog()
+        written = FlushLog()
         info = {"database": self, "written": written, "writes": not readonly}
         try:
-            async with _make_session(bind=engine, info=info) as session:
+            async with make_session(bind=engine, info=info) as session:
                 yield session
                 await session.commit()
         except DBAPIError as error:
@@ -222,7 +216,7 @@ class Database:
     async def explain(
         self,
         error: DBAPIError,
-        written: errors.FlushLog,
+        written: FlushLog,
         session: AsyncSession | None = None,
         *,
         readonly: bool = False,
@@ -250,73 +244,6 @@ class Database:
             return await problem_from_error(error, written, lookup)
 
 
-async def problem_from_error(
-    error: DBAPIError, written: errors.FlushLog, session: AsyncSession
-) -> Problem | None:
-    """Translate *error* to the problem that the client receives. None if it is a bug.
-
-    *session* queries the database for details that *error* lacks.
-    """
-    error = errors.original_error(error)
-    if (violation := errors.classify(error)) is None:
-        return None
-    verb = (error.statement or "").partition(" ")[0].upper()
-    has_columns = errors.has_columns(violation, verb)
-    columns = await _find_columns(violation, written, session) if has_columns else ()
-    kind = errors.kind_of(violation, columns, written, verb)
-    problem = errors.problem_of_kind(kind, errors.affected_places(columns, written))
-    return replace(problem, again=problem.again or errors.lost_race(violation, written))
-
-
-async def _find_columns(
-    violation: errors.Violation, written: errors.FlushLog, session: AsyncSession
-) -> Collection[Column[Any]]:
-    """Return the columns of the *written* tables that *violation* is about."""
-    if not (tables := errors.tables_of(written)):
-        return ()
-    if violation.kind == "reference" and violation.table is None:
-        return await _dangling_references(written, session)
-    if (columns := errors.columns_of(violation, tables)) is not None:
-        return columns
-    names = [violation.table] if violation.table else [table.name for table in tables]
-    source = await look_up_constraint(session, names, violation.schema, violation.constraint)
-    return replace(source, texts=[*source.texts, violation.columns]).columns(tables)
-
-
-async def _dangling_references(
-    written: errors.FlushLog, session: AsyncSession
-) -> Collection[Column[Any]]:
-    """Return the foreign key columns that refer to no row. SQLite does not report which."""
-    dangling: set[Column[Any]] = set()
-    for key, values in written.references:
-        target = [*zip((element.column for element in key.elements), values, strict=True)]
-        condition = exists().where(*(column == value for column, value in target))
-        if not (written.values.issuperset(target) or await session.scalar(select(condition))):
-            dangling |= {*key.columns}
-    return dangling
-
-
-class _Session(SyncSession):
-    """The session class of `Database.session`. Its flush log attributes errors to fields."""
-
-
-class _AsyncSession(AsyncSession):
-    """Async variant. Closing is synchronous if no transaction is open."""
-
-    @override
-    async def __aexit__(self, *error: object) -> None:
-        if self.in_transaction():
-            await super().__aexit__(*error)
-        else:
-            self.sync_session.close()
-
-
-_make_session: Final = async_sessionmaker(
-    class_=_AsyncSession, expire_on_commit=False, sync_session_class=_Session
-)
-"""Session factory. There is one only, because each `async_sessionmaker` creates a class."""
-
-
 _UNRELATED_ATTRIBUTES: Final = {
     "__init__",
     "__doc__",
@@ -333,61 +260,6 @@ def _find_overrides(kind: type[Database]) -> Collection[str]:
     classes = kind.__mro__[: kind.__mro__.index(Database)]
     names = {name for base in classes for name in vars(base) if hasattr(Database, name)}
     return names - _UNRELATED_ATTRIBUTES
-
-
-def transaction_session() -> SyncSession:
-    """Return an unbound session of the class that transactions use."""
-    return _Session()
-
-
-def is_own_session(session: AsyncSession) -> bool:
-    """Return whether `Database.session` created *session*."""
-    return isinstance(session.sync_session, _Session)
-
-
-@event.listens_for(SyncSession, "before_flush")
-def _record_flushed_rows(session: SyncSession, *_: object) -> None:
-    if written := session.info.get("written"):
-        written.add((*session.new, *session.dirty))
-        written.remove(session.deleted)
-
-
-@event.listens_for(SyncSession, "after_begin")
-def _prepare_transaction(
-    session: SyncSession, transaction: SessionTransaction, connection: Connection
-) -> None:
-    if "written" not in session.info or transaction.nested:
-        return
-    session.info["begun"] = True
-    if session.info.get("adopted") and connection.dialect.name == "sqlite":
-        begin_foreign_transaction(connection, writes=session.info["writes"])
-    isolation = session.info.get("isolation")
-    if not isolation or connection.dialect.name != "postgresql":
-        return
-    current = connection.get_execution_options().get("isolation_level")
-    # The level of a transaction that the session joins can no longer change.
-    if current != isolation.upper() and not isinstance(session.bind, Connection):
-        connection.exec_driver_sql(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
-
-
-async def begin_snapshot(session: AsyncSession) -> None:
-    """Begin a transaction of *session* whose statements all read one snapshot.
-
-    A running transaction keeps its level. SQLite transactions always read one snapshot.
-    """
-    bind = session.get_bind()
-    if session.in_transaction() or not isinstance(bind, Engine) or bind.name != "postgresql":
-        return
-    levels = (session.info.get("isolation"), SNAPSHOT_LEVEL)
-    isolation = strictest_isolation(levels) or SNAPSHOT_LEVEL
-    options: Any = {"isolation_level": isolation.upper()}
-    _ = await session.connection(execution_options=options)
-
-
-def strictest_isolation(levels: Iterable[IsolationLevel | None]) -> IsolationLevel | None:
-    """Return the strictest of *levels*, or None if all are None."""
-    candidates: list[IsolationLevel] = [level for level in levels if level]
-    return max(candidates, key=get_args(IsolationLevel).index, default=None)
 
 
 async def get_db(connection: HTTPConnection) -> AsyncGenerator[AsyncSession]:
@@ -444,15 +316,16 @@ _NOT_STARTED: Final = (
     "it has that lifespan, the lifespan did not run: write `with TestClient(app) as client:` in a "
     "test, and `async with app.router.lifespan_context(app):` around an ASGITransport."
 )
+
 _MOUNTED: Final = (
     "The application has no database. It is mounted, and the lifespan of a mounted application "
     "does not run: give FastAPI(lifespan=Database(url).lifespan) to the outer application."
 )
+
 _SEVERAL: Final = (
     "The application has several databases. Let its lifespan yield the state of one of them: "
     "`async with first.lifespan(app) as state, second.lifespan(app): yield state`."
 )
-
 
 SessionDep = Annotated[AsyncSession, Depends(get_db, scope="function")]
 """The transaction of this request, committed before the response is sent."""

@@ -34,13 +34,11 @@ from brickwork.database.availability import (
     is_connection_lost,
     is_stale_plan,
 )
-from brickwork.database.database import ISOLATION_SCOPE_KEY, is_own_session, problem_from_error
-from brickwork.database.errors import (
-    FlushLog,
-    circular_removal,
-    original_error,
-    serialization_conflict,
-)
+from brickwork.database.database import ISOLATION_SCOPE_KEY
+from brickwork.database.diagnosis import problem_from_error
+from brickwork.database.errors import circular_removal, original_error, serialization_conflict
+from brickwork.database.flush_log import FlushLog
+from brickwork.database.transactions import is_own_session
 from brickwork.database.urls import url_without_password
 from brickwork.problems import Problem, ServiceUnavailable
 from brickwork.schemas.names import request_names

@@ -9,7 +9,8 @@ from sqlalchemy import Engine, Table, and_, inspect, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
-from brickwork.database.errors import mapped_tables, refused_by_trigger
+from brickwork.database.errors import refused_by_trigger
+from brickwork.database.flush_log import mapped_tables
 
 _CACHE_SECONDS: Final = 5.0
 """Seconds for which the result of a trigger query is cached."""

@@ -11,8 +11,9 @@ from sqlalchemy import Engine, inspect
 from sqlalchemy.event import registry
 from sqlalchemy.orm import DeclarativeBase
 
-from brickwork.database.database import Database, transaction_session
+from brickwork.database.database import Database
 from brickwork.database.pool import FairPool
+from brickwork.database.transactions import transaction_session
 
 _OWN_PREFIX: Final = "brickwork."
 """The prefix of modules whose listeners the fast path does not need to trigger."""

@@ -16,7 +16,8 @@ from sqlalchemy.orm import (
     object_session,
 )
 
-from brickwork.database.errors import FlushLog, reference_not_found
+from brickwork.database.errors import reference_not_found
+from brickwork.database.flush_log import FlushLog
 from brickwork.models.soft_delete import DeletedFilter
 from brickwork.problems import Forbidden
 from brickwork.query.lookup import base_statement, selected_model

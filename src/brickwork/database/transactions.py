@@ -1,0 +1,96 @@
+"""Sessions and their transactions."""
+
+from collections.abc import Iterable
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.ext.asyncio import (
+    AsyncSession,
+    async_sessionmaker,
+)
+from sqlalchemy.orm import Session as SyncSession, SessionTransaction
+from typing_extensions import override
+
+from brickwork.database.connections import begin_foreign_transaction
+
+IsolationLevel: TypeAlias = Literal["read committed", "repeatable read", "serializable"]
+"""Isolation levels of PostgreSQL."""
+
+SNAPSHOT_LEVEL: Final[IsolationLevel] = "repeatable read"
+"""The level at which all statements of a transaction read one snapshot."""
+
+
+class _Session(SyncSession):
+    """The session class of `Database.session`. Its flush log attributes errors to fields."""
+
+
+class _AsyncSession(AsyncSession):
+    """Async variant. Closing is synchronous if no transaction is open."""
+
+    @override
+    async def __aexit__(self, *error: object) -> None:
+        if self.in_transaction():
+            await super().__aexit__(*error)
+        else:
+            self.sync_session.close()
+
+
+make_session: Final = async_sessionmaker(
+    class_=_AsyncSession, expire_on_commit=False, sync_session_class=_Session
+)
+"""Session factory. There is one only, because each `async_sessionmaker` creates a class."""
+
+
+def transaction_session() -> SyncSession:
+    """Return an unbound session of the class that transactions use."""
+    return _Session()
+
+
+def is_own_session(session: AsyncSession) -> bool:
+    """Return whether `Database.session` created *session*."""
+    return isinstance(session.sync_session, _Session)
+
+
+@event.listens_for(SyncSession, "before_flush")
+def _record_flushed_rows(session: SyncSession, *_: object) -> None:
+    if written := session.info.get("written"):
+        written.add((*session.new, *session.dirty))
+        written.remove(session.deleted)
+
+
+@event.listens_for(SyncSession, "after_begin")
+def _prepare_transaction(
+    session: SyncSession, transaction: SessionTransaction, connection: Connection
+) -> None:
+    if "written" not in session.info or transaction.nested:
+        return
+    session.info["begun"] = True
+    if session.info.get("adopted") and connection.dialect.name == "sqlite":
+        begin_foreign_transaction(connection, writes=session.info["writes"])
+    isolation = session.info.get("isolation")
+    if not isolation or connection.dialect.name != "postgresql":
+        return
+    current = connection.get_execution_options().get("isolation_level")
+    # The level of a transaction that the session joins can no longer change.
+    if current != isolation.upper() and not isinstance(session.bind, Connection):
+        connection.exec_driver_sql(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
+
+
+async def begin_snapshot(session: AsyncSession) -> None:
+    """Begin a transaction of *session* whose statements all read one snapshot.
+
+    A running transaction keeps its level. SQLite transactions always read one snapshot.
+    """
+    bind = session.get_bind()
+    if session.in_transaction() or not isinstance(bind, Engine) or bind.name != "postgresql":
+        return
+    levels = (session.info.get("isolation"), SNAPSHOT_LEVEL)
+    isolation = strictest_isolation(levels) or SNAPSHOT_LEVEL
+    options: Any = {"isolation_level": isolation.upper()}
+    _ = await session.connection(execution_options=options)
+
+
+def strictest_isolation(levels: Iterable[IsolationLevel | None]) -> IsolationLevel | None:
+    """Return the strictest of *levels*, or None if all are None."""
+    candidates: list[IsolationLevel] = [level for level in levels if level]
+    return max(candidates, key=get_args(IsolationLevel).index, default=None)
