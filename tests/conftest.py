@@ -1,5 +1,6 @@
 """What tests share: a real PostgreSQL, a database of their own on each, and servers."""
 
+import gc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -54,6 +55,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             (same if is_same else kept).append(each)
         config.hook.pytest_deselected(items=same)
         items[:] = kept
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector from looking through all test modules again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _has_database(item: pytest.Item) -> bool:

@@ -39,7 +39,7 @@ def last_letter_changed(text: str) -> str:
 
 
 CHANGES: Final[Mapping[str, Callable[[str], str]]] = {
-    "the first letter changed": lambda text: f"{text[1:2]}{text[1:]}",
+    "the first letter changed": lambda text: f"{'AB'[text[0] == 'A']}{text[1:]}",
     "the tenth": lambda text: f"{text[:9]}{'AB'[text[9] == 'A']}{text[10:]}",
     "the last": last_letter_changed,
     "the last letter cut": lambda text: text[:-1],

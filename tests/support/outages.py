@@ -1,8 +1,8 @@
 """Requests of each kind to a store, and what is said while its database is away."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import Any, Final
 from uuid import uuid4
 
@@ -45,8 +45,12 @@ def _new() -> dict[str, str]:
     return {"code": uuid4().hex[:20]}
 
 
+_ranks = count(1)
+
+
 def _rank() -> int:
-    return time.monotonic_ns() % 97
+    """Return another rank than that of the last change, which is then no change."""
+    return next(_ranks) % 97
 
 
 def ignore_abandoned_connects() -> None:
