@@ -32,12 +32,12 @@ from brickwork import (
     Entity,
     JSONDocument,
     Model,
-    Published,
+    PublishesEvents,
     SoftDelete,
     Timestamped,
     UTCDateTime,
     Versioned,
-    code_points,
+    c_collation,
     soft_delete_foreign_key,
     unique_unless_deleted,
 )
@@ -49,7 +49,7 @@ class Author(Entity, Timestamped):
     mentor_id: Mapped[UUID | None] = mapped_column(ForeignKey("authors.id"), index=True)
 
 
-class Article(Entity, Timestamped, Versioned, SoftDelete, Audited, Published):
+class Article(Entity, Timestamped, Versioned, SoftDelete, Audited, PublishesEvents):
     __tablename__ = "articles"
     title: Mapped[str] = mapped_column(String(200))
     slug: Mapped[str] = mapped_column(String(100))

@@ -372,7 +372,7 @@ def published(draft: Draft) -> None:
         return {"name": self.name, "tenant": ASKING.get()}
 
     draft.mixins.append(PublishesEvents)
-    draft.attributes["published"] = lambda _, __: told
+    draft.attributes["event_data"] = lambda _, __: told
 
 
 @part("model")

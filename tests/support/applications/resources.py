@@ -382,7 +382,7 @@ def many(draft: Draft) -> None:
         rows = await base.get_many(self, keys)
         return [None if row and row.rank > 50 else row for row in rows]
 
-    draft.resource = subclass(base, many=some)
+    draft.resource = subclass(base, get_many=some)
 
 
 @part("method")
@@ -390,7 +390,7 @@ def references(draft: Draft) -> None:
     def scopes(_: Any) -> Mapping[str, Rows]:
         return {"group_id": select(draft.group).where(draft.group.tenant == ASKING.get())}
 
-    draft.resource = subclass(draft.resource, references=scopes)
+    draft.resource = subclass(draft.resource, reference_scopes=scopes)
 
 
 @part("method")

@@ -110,7 +110,7 @@ def _query(draft: Draft) -> Any:
     members: dict[str, Any] = dict.fromkeys(known)
     if draft.chance(0.3):
         fields["q"] = Search
-        members |= {"q": None, "searched": ["name"]}
+        members |= {"q": None, "search_fields": ["name"]}
     return subclass(of(ListQuery, draft.model), called="ItemQuery", fields=fields, **members)
 
 
@@ -479,7 +479,7 @@ def narrowed_for_the_caller(draft: Draft) -> None:
         narrowed: Select[Any] = base.filter(self, rows)
         return narrowed.where(draft.model.tenant.in_([ASKING.get(), "none"]))
 
-    draft.query = subclass(base, narrow=narrow)
+    draft.query = subclass(base, filter=narrow)
 
 
 @part("list")
@@ -491,7 +491,7 @@ def narrowed_by_a_parameter(draft: Draft) -> None:
         return narrowed.where(draft.model.rank < self.below) if self.below else narrowed
 
     fields = {"below": Annotated[int | None, CustomFilter]}
-    draft.query = subclass(base, fields=fields, below=None, narrow=narrow)
+    draft.query = subclass(base, fields=fields, below=None, filter=narrow)
     draft.parameters.append("below=50")
 
 
