@@ -29,7 +29,7 @@ run: $(RUN)/project.stamp ## Start the service on HOST:PORT over DATABASE_URL, m
 test: $(DEV)/project.stamp ## Run the whole contract on both databases, in a few minutes
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
-test-all: $(DEV)/project.stamp ## Run everything: with coverage, the slow tests too, and on both lanes
+test-all: $(DEV)/project.stamp ## Run everything: with coverage, the slow tests too, and on both paths
 	$(BIN)/python -m pytest -n 2 --cov
 	$(BIN)/python -m pytest -n 2 tests/slow
 	$(BIN)/python -m pytest -n 2 --all --lane ordinary
