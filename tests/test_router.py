@@ -17,15 +17,7 @@ from brickwork.router import Operation
 from tests.support import shop
 from tests.support.calls import calling
 from tests.support.databases import sqlite_only
-from tests.support.shop import (
-    Cities,
-    CityCreate,
-    CityRead,
-    CityUpdate,
-    Shop,
-    Store,
-    app_of,
-)
+from tests.support.shop import Cities, CityCreate, CityRead, CityUpdate, Shop, Store, app_of
 from tests.support.tables import insert_rows
 
 pytestmark = pytest.mark.anyio

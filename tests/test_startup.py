@@ -24,17 +24,7 @@ from brickwork import (
     install,
 )
 from tests.support.databases import Databases
-from tests.support.journal import (
-    Base,
-    Log,
-    Note,
-    create,
-    create_app,
-    execute,
-    lacks,
-    name,
-    router,
-)
+from tests.support.journal import Base, Log, Note, create, create_app, execute, lacks, name, router
 from tests.support.server import serving
 
 pytestmark = pytest.mark.anyio

@@ -15,15 +15,7 @@ from app.settings import Settings
 from brickwork import Database, ListQuery, Resource, install
 from brickwork.cli.explain import explain_resource
 from tests.support import library
-from tests.support.notes import (
-    Note,
-    NoteCreate,
-    NoteRead,
-    Notes,
-    notes,
-    notes_app,
-    yielded_user,
-)
+from tests.support.notes import Note, NoteCreate, NoteRead, Notes, notes, notes_app, yielded_user
 from tests.support.recording import event_listener
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lanes]

@@ -10,16 +10,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, func, insert
 from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
-from brickwork import (
-    Database,
-    Limit,
-    Model,
-    ReadSchema,
-    Resource,
-    Schema,
-    crud_router,
-    install,
-)
+from brickwork import Database, Limit, Model, ReadSchema, Resource, Schema, crud_router, install
 from brickwork.http.negotiation import NDJSON
 from tests.support.calls import calling
 from tests.support.databases import sqlite_only

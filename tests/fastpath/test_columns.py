@@ -13,9 +13,7 @@ from brickwork.models.model import new_key
 from tests.support.bodies import created
 from tests.support.calls import calling
 from tests.support.recording import path_taken, record_fast_path
-from tests.support.shop import (
-    app_of,
-)
+from tests.support.shop import app_of
 from tests.support.tables import Tables
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lanes]

@@ -6,16 +6,7 @@ from typing import Annotated, Any, Final
 
 import pytest
 from annotated_types import MaxLen
-from fastapi import (
-    BackgroundTasks,
-    Body,
-    Depends,
-    FastAPI,
-    Query,
-    Request,
-    Response,
-    Security,
-)
+from fastapi import BackgroundTasks, Body, Depends, FastAPI, Query, Request, Response, Security
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import Select, select
 from typing_extensions import override

@@ -8,10 +8,7 @@ import pytest
 from httpx2 import Response
 from sqlalchemy import text, update
 
-from brickwork import (
-    Database,
-    Model,
-)
+from brickwork import Database, Model
 from brickwork.fastpath.prefetch import PrefetchedRows, ReferencePrefetch
 from tests.support.databases import sqlite_only
 from tests.support.library import Book, Nation, Writer

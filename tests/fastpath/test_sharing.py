@@ -10,9 +10,7 @@ import pytest
 from annotated_types import MaxLen
 from fastapi import Depends, Header
 from httpx2 import AsyncClient, Response
-from pydantic import (
-    field_serializer,
-)
+from pydantic import field_serializer
 from sqlalchemy import JSON, Select, String, TypeDecorator, literal, or_
 from sqlalchemy.orm import Mapped, mapped_column
 from typing_extensions import override

@@ -7,16 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, NewType, cast
 import pytest
 from fastapi import FastAPI, Query
 from pydantic import TypeAdapter, create_model
-from sqlalchemy import (
-    ColumnElement,
-    Integer,
-    bindparam,
-    event,
-    func,
-    insert,
-    literal,
-    select,
-)
+from sqlalchemy import ColumnElement, Integer, bindparam, event, func, insert, literal, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles

@@ -6,14 +6,7 @@ from typing import Final
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.oracle import (
-    TEXT,
-    Query,
-    faults_of_pages,
-    ids,
-    load_articles,
-    random_query,
-)
+from tests.support.oracle import TEXT, Query, faults_of_pages, ids, load_articles, random_query
 from tests.support.rows import got
 
 pytestmark = pytest.mark.anyio

@@ -6,15 +6,7 @@ from typing import Final, NamedTuple
 import pytest
 from httpx2 import AsyncClient, Response
 
-from tests.support.bodies import (
-    MISSING,
-    Body,
-    changed,
-    create_article,
-    shown,
-    summary,
-    version_tag,
-)
+from tests.support.bodies import MISSING, Body, changed, create_article, shown, summary, version_tag
 
 pytestmark = pytest.mark.anyio
 

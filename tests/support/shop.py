@@ -11,15 +11,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, MetaData, Select, String, Ty
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 from typing_extensions import override
 
-from brickwork import (
-    Database,
-    Model,
-    ReadSchema,
-    Resource,
-    Schema,
-    crud_router,
-    install,
-)
+from brickwork import Database, Model, ReadSchema, Resource, Schema, crud_router, install
 from tests.support.calls import client_of
 
 

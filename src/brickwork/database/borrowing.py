@@ -3,19 +3,13 @@
 import asyncio
 import logging
 import sqlite3
-from collections.abc import (
-    AsyncGenerator,
-)
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from asyncpg import InterfaceError, InternalClientError, PostgresError
 
-from brickwork.database.availability import (
-    is_connection_lost,
-    is_sqlite_locked,
-    is_stale_plan,
-)
+from brickwork.database.availability import is_connection_lost, is_sqlite_locked, is_stale_plan
 from brickwork.database.engines import EngineLender
 
 _MIN_TIMEOUT: Final = 0.001

@@ -6,9 +6,7 @@ from typing import Any
 
 from sqlalchemy import Column, exists, select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import (
-    AsyncSession,
-)
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from brickwork.database import errors
 from brickwork.database.constraints import look_up_constraint

@@ -6,27 +6,14 @@ The connections come from SQLAlchemy's pool, which sets them up, limits and repl
 import asyncio
 import sqlite3
 from collections import defaultdict
-from collections.abc import (
-    Awaitable,
-    Callable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from asyncpg import InterfaceError, InternalClientError, PostgresError
 
-from brickwork.database.availability import (
-    SILENT,
-    UNREACHABLE,
-    UNWRITABLE,
-    classify_outage,
-)
-from brickwork.database.borrowing import (
-    is_rejection,
-)
+from brickwork.database.availability import SILENT, UNREACHABLE, UNWRITABLE, classify_outage
+from brickwork.database.borrowing import is_rejection
 from brickwork.database.coalescing import CallBatcher, is_hashable
 from brickwork.database.compiled import BoundStatement, CompiledStatement
 from brickwork.database.database import Database

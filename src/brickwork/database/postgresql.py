@@ -1,20 +1,12 @@
 """Statements on a connection of PostgreSQL."""
 
-from collections.abc import (
-    Sequence,
-)
+from collections.abc import Sequence
 from typing import Any
 
 from asyncpg import PostgresError
 
-from brickwork.database.availability import (
-    is_connection_lost,
-)
-from brickwork.database.borrowing import (
-    StatementClock,
-    borrow_connection,
-    log_statement,
-)
+from brickwork.database.availability import is_connection_lost
+from brickwork.database.borrowing import StatementClock, borrow_connection, log_statement
 from brickwork.database.engines import EngineLender
 
 

@@ -1,17 +1,11 @@
 """Statements in the thread of a SQLite connection."""
 
 import sqlite3
-from collections.abc import (
-    Callable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, cast
 
-from brickwork.database.availability import (
-    is_sqlite_locked,
-)
+from brickwork.database.availability import is_sqlite_locked
 from brickwork.database.borrowing import (
     StatementClock,
     borrow_connection,

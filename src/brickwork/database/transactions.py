@@ -4,10 +4,7 @@ from collections.abc import Iterable
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.ext.asyncio import (
-    AsyncSession,
-    async_sessionmaker,
-)
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session as SyncSession, SessionTransaction
 from typing_extensions import override
 

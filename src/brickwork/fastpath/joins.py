@@ -6,12 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from sqlalchemy import Column, Select, inspect
-from sqlalchemy.orm import (
-    DeclarativeBase,
-    RelationshipDirection,
-    RelationshipProperty,
-    aliased,
-)
+from sqlalchemy.orm import DeclarativeBase, RelationshipDirection, RelationshipProperty, aliased
 
 from brickwork.fastpath.eligibility import NotEligible
 from brickwork.models.soft_delete import soft_delete_conditions

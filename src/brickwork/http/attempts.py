@@ -9,9 +9,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.types import Scope
 
-from brickwork.database.database import (
-    Database,
-)
+from brickwork.database.database import Database
 from brickwork.database.foreign_sessions import commit_adopted, translate_errors
 from brickwork.database.retry import with_retries
 from brickwork.http.json_request import JSONRequest

@@ -6,11 +6,7 @@ from fastapi import Request
 from starlette.types import Receive, Scope
 from typing_extensions import override
 
-from brickwork.http.body import (
-    BodyField,
-    RequestBody,
-    received_body,
-)
+from brickwork.http.body import BodyField, RequestBody, received_body
 from brickwork.http.negotiation import JSON, MERGE_PATCH, is_utf8_type
 from brickwork.problems import Problem, UnsupportedMediaType, problem_in
 

@@ -9,13 +9,8 @@ from pydantic import BeforeValidator, ValidationError
 from pydantic_core import PydanticCustomError
 from starlette.types import Scope
 
-from brickwork.http.body import (
-    UNREADABLE_SCOPE_KEY,
-)
-from brickwork.http.parameters import (
-    REQUEST_PARAM,
-    undeclared_parameter_errors,
-)
+from brickwork.http.body import UNREADABLE_SCOPE_KEY
+from brickwork.http.parameters import REQUEST_PARAM, undeclared_parameter_errors
 
 current_request: Final = ContextVar[tuple[Request, Mapping[str, Any]]]("brickwork.request")
 """The request that a `StrictRoute` handles, and the query parameters that are declared."""

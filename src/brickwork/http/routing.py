@@ -28,10 +28,7 @@ from brickwork.http.body import (
 )
 from brickwork.http.json_request import JSONRequest
 from brickwork.http.negotiation import JSON, NDJSON, preferred_media_type
-from brickwork.http.parameters import (
-    declared_parameters,
-    read_query_directly,
-)
+from brickwork.http.parameters import declared_parameters, read_query_directly
 from brickwork.http.request_check import current_request, request_check
 from brickwork.problems import NotAcceptable
 from brickwork.query.keys import BATCH

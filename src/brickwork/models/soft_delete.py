@@ -10,15 +10,7 @@ The database enforces the rules:
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import (
-    Boolean,
-    ColumnElement,
-    Computed,
-    ForeignKeyConstraint,
-    Index,
-    inspect,
-    text,
-)
+from sqlalchemy import Boolean, ColumnElement, Computed, ForeignKeyConstraint, Index, inspect, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from brickwork.models.model import UTCDateTime, is_deleted_marker

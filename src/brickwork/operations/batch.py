@@ -23,9 +23,7 @@ from brickwork.operations.batch_write import (
 )
 from brickwork.operations.idempotency import replay_or_record
 from brickwork.operations.signature import Endpoint, key_schema, with_signature
-from brickwork.problems import (
-    PreconditionRequired,
-)
+from brickwork.problems import PreconditionRequired
 from brickwork.query.keys import parse_key, primary_key
 from brickwork.resource.changes import merge_patches
 from brickwork.resource.checks import release_row

@@ -3,17 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Final, cast
 
-from sqlalchemy import (
-    ARRAY,
-    Executable,
-    Select,
-    String,
-    bindparam,
-    func,
-    inspect,
-    select,
-    text,
-)
+from sqlalchemy import ARRAY, Executable, Select, String, bindparam, func, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase

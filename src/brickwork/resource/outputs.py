@@ -14,12 +14,7 @@ from pydantic import AliasChoices, AliasPath, BaseModel
 from pydantic.fields import FieldInfo
 from sqlalchemy import Column, ColumnElement, inspect
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import (
-    DeclarativeBase,
-    Mapper,
-    RelationshipDirection,
-    RelationshipProperty,
-)
+from sqlalchemy.orm import DeclarativeBase, Mapper, RelationshipDirection, RelationshipProperty
 from sqlalchemy.types import NullType
 
 from brickwork.models.columns import ColumnValues, column_values

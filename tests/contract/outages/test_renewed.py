@@ -9,15 +9,7 @@ from brickwork import Database
 from brickwork.database.pool import FairPool
 from tests.support.databases import postgres_only
 from tests.support.journal import Log, execute, name
-from tests.support.outages import (
-    BUSY,
-    WELL,
-    WRITTEN,
-    ask,
-    ask_all,
-    driver_of,
-    end,
-)
+from tests.support.outages import BUSY, WELL, WRITTEN, ask, ask_all, driver_of, end
 from tests.support.proxy import Proxy
 from tests.support.shop import calling_stores
 from tests.support.waiting import until, waiting_process

@@ -11,17 +11,7 @@ from brickwork import Database
 from brickwork.database.connections import PRAGMAS
 from tests.support.databases import postgres_only, sqlite_only
 from tests.support.journal import Log, execute, name
-from tests.support.outages import (
-    BUSY,
-    OUT,
-    READ,
-    WELL,
-    WRITTEN,
-    ask,
-    ask_all,
-    begin,
-    end,
-)
+from tests.support.outages import BUSY, OUT, READ, WELL, WRITTEN, ask, ask_all, begin, end
 from tests.support.shop import calling_stores
 
 pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
