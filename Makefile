@@ -32,7 +32,7 @@ test: $(DEV)/project.stamp ## Run the whole contract on both databases, in a few
 test-all: $(DEV)/project.stamp ## Run everything: with coverage, the slow tests too, and on both paths
 	$(BIN)/python -m pytest -n 2 --cov
 	$(BIN)/python -m pytest -n 2 tests/slow
-	$(BIN)/python -m pytest -n 2 --all --lane ordinary
+	$(BIN)/python -m pytest -n 2 --all --path orm
 
 fuzz: $(DEV)/project.stamp ## Run Schemathesis for SECONDS on each database, from a random seed
 	FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest \

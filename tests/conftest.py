@@ -24,10 +24,10 @@ SLOW = Path(__file__).parent / "slow"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the choice of tests, and of the lane that is open to requests."""
+    """Add the choice of tests, and of the path that requests take."""
     parser.addoption("--all", action="store_true", help="Run the tests in tests/slow too.")
-    text = "Whether databases let requests past the session (they do), or never."
-    parser.addoption("--lane", choices=["fast", "ordinary"], default="fast", help=text)
+    text = "Whether databases have the fast path (they do), or never."
+    parser.addoption("--path", choices=["fast", "orm"], default="fast", help=text)
     text = (
         "How many random applications are compared on both paths, or from which to which (17:18)."
     )
@@ -47,11 +47,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is the same on both lanes, when the ordinary one is chosen."""
-    if config.getoption("--lane") == "ordinary":
+    """Leave out tests that are the same on both paths, when the ORM path is chosen."""
+    if config.getoption("--path") == "orm":
         kept, same = list[pytest.Item](), list[pytest.Item]()
         for each in items:
-            is_same = not _has_database(each) or each.get_closest_marker("lanes")
+            is_same = not _has_database(each) or each.get_closest_marker("both_paths")
             (same if is_same else kept).append(each)
         config.hook.pytest_deselected(items=same)
         items[:] = kept
@@ -68,9 +68,9 @@ def _has_database(item: pytest.Item) -> bool:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def lane(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The lane that is open where a test does not say it."""
-    chosen = str(request.config.getoption("--lane"))
+def default_path(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The path of requests whose test does not choose one."""
+    chosen = str(request.config.getoption("--path"))
     with pytest.MonkeyPatch.context() as patch:
         defaults: dict[str, object] = Database.__init__.__kwdefaults__ or {}
         patch.setitem(defaults, "fast_path", chosen == "fast")

@@ -90,7 +90,7 @@ def file(tmp_path: Path) -> Path:
 # --- explain -----------------------------------------------------------------------------------
 
 
-@pytest.mark.lanes
+@pytest.mark.both_paths
 def test_explain_shows_the_path_and_the_statements(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,7 +18,7 @@ from tests.support import library
 from tests.support.notes import Note, NoteCreate, NoteRead, Notes, notes, notes_app, yielded_user
 from tests.support.recording import event_listener
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 SQLITE: Final = "sqlite:///unused.db"
 POSTGRESQL: Final = "postgresql://unused"

@@ -30,7 +30,7 @@ from tests.support.both import FAST, serving_routers
 from tests.support.databases import postgres_only
 from tests.support.tables import Tables
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 class Base(DeclarativeBase):

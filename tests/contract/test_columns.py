@@ -51,7 +51,7 @@ from tests.support.clients import Clients, remove_all
 from tests.support.databases import BACKENDS, Databases
 from tests.support.declaring import next_table, partial, resource_of, schema
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 class Base(Model):

@@ -17,7 +17,7 @@ from tests.support.databases import Databases
 from tests.support.notes import Base, Note, notes, notes_app
 from tests.support.tables import Rows, Tables, insert_rows
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 USER: Final = ContextVar("user", default="")
 

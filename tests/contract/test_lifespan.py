@@ -13,7 +13,7 @@ from brickwork import Database, install
 from tests.support.recording import path_taken
 from tests.support.shop import app_of, stores
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 STORE = {"code": "aa", "name": "bread"}
 

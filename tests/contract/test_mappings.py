@@ -41,7 +41,7 @@ from tests.support.clients import Clients, remove_all
 from tests.support.databases import Databases, postgres_only
 from tests.support.shop import app_of
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 class Base(Model):

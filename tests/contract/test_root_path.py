@@ -18,7 +18,7 @@ from tests.support.server import serving
 from tests.support.shop import Store, app_of, stores
 from tests.support.tables import Rows, insert_rows
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 ROWS: Final[Rows] = {Store: [{"code": code, "name": code} for code in ("aa", "bb", "cc")]}
 

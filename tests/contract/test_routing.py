@@ -20,7 +20,7 @@ from tests.support.shop import Base, Country, Store, app_of, stores
 from tests.support.tables import Rows, insert_rows, remove_rows
 from tests.support.values import law
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes, sqlite_only]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths, sqlite_only]
 
 ROWS: Final[Rows] = {
     model: [{"code": code, "name": f"{model.__name__} {code}".upper()} for code in ("aa", "bb")]

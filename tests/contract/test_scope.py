@@ -18,7 +18,7 @@ from tests.support.calls import calling
 from tests.support.notes import Note, NoteRead, Notes, notes, notes_app
 from tests.support.recording import path_taken, statements
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 OURS = {"owner": "ada", "text": "ours"}
 THEIRS = {"owner": "bob", "text": "theirs"}

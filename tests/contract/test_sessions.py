@@ -29,7 +29,7 @@ from tests.support.proxy import Proxy
 from tests.support.shop import Country, Store, stores
 from tests.support.tables import insert_rows
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 Maker: TypeAlias = async_sessionmaker[AsyncSession]
 GetSession: TypeAlias = Callable[[], AsyncGenerator[AsyncSession]]

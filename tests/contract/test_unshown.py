@@ -28,7 +28,7 @@ from tests.support.databases import sqlite_only
 from tests.support.recording import path_taken
 from tests.support.tables import Tables, insert_rows
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 class Base(Model):

@@ -18,7 +18,7 @@ from tests.support.shop import Base, Store, calling_stores
 from tests.support.tables import Rows, insert_rows
 from tests.support.waiting import waiting_process
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 BREAD: Rows = {Store: [{"code": "a", "name": "Bread"}]}
 

@@ -23,7 +23,7 @@ from tests.support.recording import path_taken
 from tests.support.shop import Store, app_of, calling_stores, stores
 from tests.support.waiting import waiting_process
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from tests.support.databases import postgres_only, sqlite_only
 from tests.support.recording import path_taken
 from tests.support.tables import Tables
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 class Base(Model):

@@ -22,7 +22,7 @@ from tests.support.recording import path_taken, record_fast_path
 from tests.support.shop import Store, StoreRead, app_of, stores
 from tests.support.tables import Rows, Tables, insert_rows
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 # --- The same answers -----------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from tests.support.shop import (
     stores,
 )
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 # --- The same answers -----------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from tests.support.notes import (
 from tests.support.paths import Paths, Step
 from tests.support.recording import path_taken
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 # --- The user -------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from tests.support.recording import path_taken, record_fast_path
 from tests.support.shop import app_of
 from tests.support.tables import Rows, Tables
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 class Base(Model):

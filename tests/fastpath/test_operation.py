@@ -20,7 +20,7 @@ from tests.support.recording import event_listener, path_taken
 from tests.support.shop import Store, Stores, app_of, calling_stores, stores
 from tests.support.tables import Rows, insert_rows
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 BREAD: Final[Rows] = {Store: [{"code": "a", "name": "Bread"}]}
 

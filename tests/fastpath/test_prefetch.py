@@ -16,7 +16,7 @@ from tests.support.paths import Paths, Step
 from tests.support.recording import event_listener, path_taken, record_fast_path
 from tests.support.tables import Rows
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 # --- The same answers -----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from tests.support.bodies import MISSING, summary
 from tests.support.paths import Paths, Step
 from tests.support.recording import path_taken
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 def fast(path: str, status: int = 200, **headers: str) -> Step:

@@ -16,7 +16,7 @@ from tests.support.calls import client_of
 from tests.support.notes import TWENTY, Friend, Note, current_user, notes, notes_app
 from tests.support.paths import Outcome, Paths, Step, outcome
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 class Scope(Resource[Note]):

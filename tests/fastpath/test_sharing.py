@@ -35,7 +35,7 @@ from tests.support.recording import driver_statements, path_taken
 from tests.support.tables import insert_rows
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 ADA, BOB = {"authorization": "ada"}, {"authorization": "bob"}
 

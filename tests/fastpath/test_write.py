@@ -22,7 +22,7 @@ from tests.support.recording import event_listener, path_taken
 from tests.support.shop import Store, Stores, app_of, calling_stores, stores
 from tests.support.tables import Tables
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 FAST: Final = ["201 fast", "200 fast", "204 fast"]
 ORM: Final = ["201 ORM", "200 ORM", "204 ORM"]

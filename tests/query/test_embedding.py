@@ -599,10 +599,10 @@ async def test_a_deleted_row_is_embedded_nowhere_until_it_is_restored(empty_url:
             assert [each["name"] for each in found["songs"]] == ["B"]
 
 
-# --- The fast lane -----------------------------------------------------------------------------
+# --- The fast path -----------------------------------------------------------------------------
 
 
-@pytest.mark.lanes
+@pytest.mark.both_paths
 @pytest.mark.parametrize(
     ("path", "lane"),
     [

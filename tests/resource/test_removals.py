@@ -17,7 +17,7 @@ from tests.support.bodies import changed, created, shown, summary
 from tests.support.both import FAST, serving_routers
 from tests.support.tables import Tables
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 class Base(Model):

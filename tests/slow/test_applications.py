@@ -13,7 +13,7 @@ from tests.support.applications.playing import playing
 from tests.support.applications.reporting import compare
 from tests.support.databases import Databases
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 _SHARES: Final = {"GET": 0.15, "POST": 0.1, "PATCH": 0.04, "DELETE": 0.04}
 """How many requests the fast path has to answer at least: else there is nothing to compare."""

@@ -28,7 +28,7 @@ from tests.support.postgres import Postgres, running
 from tests.support.proxy import Proxy
 from tests.support.shop import calling_stores
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from tests.support import heavy
 from tests.support.bodies import JSON
 from tests.support.databases import Databases
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 LONGEST = 0.2
 """Seconds."""

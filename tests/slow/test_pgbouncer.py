@@ -14,7 +14,7 @@ from tests.support.outages import BUSY, WELL, ask, ask_all, begin, store_url
 from tests.support.pgbouncer import pooled
 from tests.support.shop import app_of, calling_stores, stores
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 @pytest.fixture(params=[True, False], ids=["fast", "ORM"])

@@ -27,7 +27,7 @@ from tests.support.outages import (
 from tests.support.proxy import Proxy, refusing
 from tests.support.shop import calling_stores
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 # --- Refused connections --------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from tests.support.proxy import Proxy
 from tests.support.shop import calling_stores
 from tests.support.waiting import until, waiting_process
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 # --- Lost connections -----------------------------------------------------------------------------

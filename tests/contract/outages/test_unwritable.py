@@ -14,7 +14,7 @@ from tests.support.journal import Log, execute, name
 from tests.support.outages import BUSY, OUT, READ, WELL, WRITTEN, ask, ask_all, begin, end
 from tests.support.shop import calling_stores
 
-pytestmark = [pytest.mark.anyio, pytest.mark.lanes]
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 UNWRITTEN = READ | dict.fromkeys(WRITTEN, BUSY)
 """The answers where nothing can be written."""
