@@ -51,7 +51,7 @@ class LimitedTo:
         self, source: Any, handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
         """Check a value against the limit of the current application."""
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
+        return core_schema.no_info_after_validator_function(self._require_at_most, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler, /
@@ -59,7 +59,7 @@ class LimitedTo:
         """Add the limit to the JSON schema as `maximum`."""
         return handler(schema) | {"maximum": self._limit()}
 
-    def _check(self, value: int) -> int:
+    def _require_at_most(self, value: int) -> int:
         if value <= self._limit():
             return value
         if self.name == "offset":

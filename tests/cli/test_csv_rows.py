@@ -50,7 +50,9 @@ class Thing(Schema):
 def value(column: str, text: str) -> object:
     """Return what the field *column* is, if its cell has *text*."""
     fields = {"other": "renamed", "names": "listed"}
-    return getattr(csv_row_reader(Thing, [column]).read({column: text}), fields.get(column, column))
+    return getattr(
+        csv_row_reader(Thing, [column]).validate({column: text}), fields.get(column, column)
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,9 @@ def test_a_cell_that_does_not_fit_is_refused(column: str, text: str, code: str) 
 def test_all_faulty_cells_are_told_at_once() -> None:
     columns = ["name", "count", "meta"]
     with pytest.raises(ValidationError) as error:
-        csv_row_reader(Thing, columns).read(dict(zip(columns, ["abcdef", "x", "{"], strict=True)))
+        csv_row_reader(Thing, columns).validate(
+            dict(zip(columns, ["abcdef", "x", "{"], strict=True))
+        )
 
     assert {each["loc"][0] for each in error.value.errors()} == {*columns}
 

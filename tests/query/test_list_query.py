@@ -223,15 +223,15 @@ def test_a_key_that_could_be_guessed_is_refused(keys: tuple[str, ...]) -> None:
 def test_a_cursor_is_read_with_any_key_and_written_with_the_first() -> None:
     old, new = CursorCipher("old" * 11), CursorCipher("new" * 11, "old" * 11)
     cursor = Cursor([1, None, "é"], backwards=True)
-    assert new.read(old.write(cursor, b"a"), b"a") == cursor
+    assert new.decode(old.encode(cursor, b"a"), b"a") == cursor
     for reader, text, binding in (
-        (old, new.write(cursor, b"a"), b"a"),
-        (new, new.write(cursor, b"a"), b"b"),
-        (CursorCipher(), old.write(cursor, b"a"), b"a"),
-        (CursorCipher(), CursorCipher().write(cursor, b"a"), b"a"),
+        (old, new.encode(cursor, b"a"), b"a"),
+        (new, new.encode(cursor, b"a"), b"b"),
+        (CursorCipher(), old.encode(cursor, b"a"), b"a"),
+        (CursorCipher(), CursorCipher().encode(cursor, b"a"), b"a"),
     ):
         with pytest.raises(InvalidCursor):
-            reader.read(text, binding)
+            reader.decode(text, binding)
 
 
 async def cursor_of(session: AsyncSession, scope: Any, query: ListQuery[Region]) -> str:
@@ -340,9 +340,9 @@ async def test_a_cursor_whose_column_has_another_type_by_now_is_invalid(
 
             class Spy(CursorCipher):
                 @override
-                def write(self, cursor: Cursor, binding: bytes) -> str:
+                def encode(self, cursor: Cursor, binding: bytes) -> str:
                     written.append((cursor, binding))
-                    return signed.write(Cursor(["no number"], backwards=cursor.backwards), binding)
+                    return signed.encode(Cursor(["no number"], backwards=cursor.backwards), binding)
 
             cursor_cipher.set(Spy("k" * 32))
             text = await cursor_of(session, select(Region), ListQuery(limit=1))

@@ -38,7 +38,7 @@ class CSVRowReader:
     schema: type[Schema]
     nullable: Collection[str]
 
-    def read(self, row: Mapping[str, str]) -> Schema:
+    def validate(self, row: Mapping[str, str]) -> Schema:
         """Validate *row*. Raises `ValidationError` with all errors."""
         values = {k: v or None for k, v in row.items() if v or k in self.nullable}
         return self.schema.model_validate(values)

@@ -213,18 +213,18 @@ def _read_records(lines: _LineReader, read: _ReadNext) -> Generator[FileRow]:
 
 
 def _json_reader(lines: _LineReader) -> _ReadNext:
-    def read() -> object:
+    def read_document() -> object:
         line = next(lines)
         return parse_json(line) if line.strip() else _BLANK
 
-    return read
+    return read_document
 
 
 def _csv_reader(lines: _LineReader) -> Callable[[], list[str]]:
     # A generator would end with the first line that is too long. `map` continues.
     rows = csv.reader(map(_decode_line, lines), strict=True)
 
-    def read() -> list[str]:
+    def read_cells() -> list[str]:
         try:
             cells = next(rows)
         except csv.Error as error:
@@ -235,7 +235,7 @@ def _csv_reader(lines: _LineReader) -> Callable[[], list[str]]:
             raise BadRequest("The row is not UTF-8.") from None
         return cells
 
-    return read
+    return read_cells
 
 
 def _decode_line(line: bytes) -> str:

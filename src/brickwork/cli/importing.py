@@ -133,7 +133,7 @@ def _row_validator(target: JobRunner[Any], source: RowFile) -> Callable[[FileRow
     create = target.definition.create
     parse: Callable[[Any], Schema] = create.model_validate
     if source.columns is not None:
-        parse = csv_row_reader(create, source.columns).read
+        parse = csv_row_reader(create, source.columns).validate
 
     def validate(record: FileRow) -> _ImportItem:
         document: Any = record.document
@@ -215,7 +215,7 @@ class _Import(Generic[M]):
             self.progress.report + sum(map(len, lines)),
         )
 
-        async def write(resource: Resource[M]) -> None:
+        async def write_rows(resource: Resource[M]) -> None:
             await self._advance(resource.session, after)
             definition = self._target.definition
             names = definition.create.model_fields
@@ -226,7 +226,7 @@ class _Import(Generic[M]):
             if lines:
                 _append_to_report(self._report, self.progress.report, lines)
 
-        await self._target.run(write)
+        await self._target.run(write_rows)
         self.progress = after
         self._refused.clear()
 

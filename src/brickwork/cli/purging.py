@@ -101,13 +101,13 @@ async def _fetch_keys(
     """Return the next keys in order after the key *last*. None starts at the first."""
     key = primary_key(target.definition.model)
 
-    async def read(resource: Resource[M]) -> Sequence[object]:
+    async def read_keys(resource: Resource[M]) -> Sequence[object]:
         keys = await _deleted_keys(resource, before)
         keys = keys.order_by(None).order_by(key).limit(chunk)
         keys = keys if last is None else keys.where(key > last)
         return (await resource.session.scalars(keys)).all()
 
-    return await target.run(read, readonly=True)
+    return await target.run(read_keys, readonly=True)
 
 
 async def _deleted_keys(resource: Resource[M], before: datetime) -> Select[Any]:

@@ -57,7 +57,7 @@ class CompiledStatement:
         values = {**self.values, **params}
         return [self.binds[name](values[name]) for name in self.names]
 
-    def read(self, record: Sequence[Any]) -> list[Any]:
+    def decode_row(self, record: Sequence[Any]) -> list[Any]:
         """Return the values of *columns*, converted from a driver's *record*."""
         values = [*record]
         for index, process in self.processes:

@@ -131,7 +131,7 @@ class Database:
                 yield session
                 await session.commit()
         except DBAPIError as error:
-            if (problem := await self.explain(error, written, readonly=readonly)) is None:
+            if (problem := await self.translate_error(error, written, readonly=readonly)) is None:
                 raise
             raise problem from error
         except StaleDataError as error:  # changed since it was read, without a lock
@@ -209,7 +209,7 @@ class Database:
             )
         return create_async_engine(self.url, connect_args={**self._target.connect_args}, **options)
 
-    async def explain(
+    async def translate_error(
         self,
         error: DBAPIError,
         written: FlushLog,

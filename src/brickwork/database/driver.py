@@ -81,7 +81,7 @@ async def fetch_by_key(
     shared = database.coalesce and one.statement.shareable
     if not shared or not is_hashable(scope):  # equal lookups cannot be recognised
         rows = await fetch_rows(database, one.statement, {**one.values, KEY_PARAM: key})
-        return FetchedRow(one.statement.read(rows[0])) if rows else None
+        return FetchedRow(one.statement.decode_row(rows[0])) if rows else None
     lookup = _KeyLookup(database, one.statement, many.statement if many else None, name)
     fetch = _get_batcher(database, one.statement, lookup, max_concurrent=_MAX_CONCURRENT_READS)
     row: FetchedRow | None = await fetch((scope, key))
@@ -118,7 +118,7 @@ class _KeyLookup:
                 self.database.readers, execute_many(self.database.readers, self.one, params)
             )
         index = [*self.one.columns].index(self.name)
-        values = [self.one.read(row) for row in rows or ()]
+        values = [self.one.decode_row(row) for row in rows or ()]
         return {row[index]: FetchedRow(row) for row in values}
 
 
@@ -202,7 +202,7 @@ def _match_inserted(
 ) -> Iterator[Any]:
     """Yield a non-empty result for each inserted row. None for a row that a trigger skipped."""
     name = statement.columns[0]
-    inserted = {statement.read(record)[0] for record in records}
+    inserted = {statement.decode_row(record)[0] for record in records}
     yield from (EMPTY_ROWS if row[name] in inserted else None for row in rows)
 
 

@@ -89,7 +89,7 @@ class EngineLender:
         engine: Any = self.engine.sync_engine
         self._connect: Callable[[], PoolProxiedConnection] = engine.raw_connection
         engine.raw_connection = self._lend
-        event.listen(engine, "handle_error", self.explain)
+        event.listen(engine, "handle_error", self.handle_error)
 
     @property
     def is_sqlite(self) -> bool:
@@ -118,7 +118,7 @@ class EngineLender:
         self.availability.begin(outage, cause, readonly=self.readonly)
         return database_unavailable(again=again)
 
-    def explain(self, context: ExceptionContext) -> ServiceUnavailable | None:
+    def handle_error(self, context: ExceptionContext) -> ServiceUnavailable | None:
         """Mark lost connections for SQLAlchemy to close. Return the 503 of a statement timeout.
 
         Listener of `handle_error`. None lets SQLAlchemy raise its own error.

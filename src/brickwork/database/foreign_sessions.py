@@ -97,7 +97,7 @@ class AdoptedSession:
         self._availability.begin(outage, cause, readonly=readonly)
         return database_unavailable(again=again)
 
-    async def explain(
+    async def translate_error(
         self, error: DBAPIError, written: FlushLog, session: AsyncSession | None = None
     ) -> Problem | None:
         """Translate *error* to the problem that the client receives. None if it is a bug.
@@ -157,7 +157,7 @@ async def translate_errors(scope: Scope) -> AsyncGenerator[None]:
 async def _problem_from_exception(error: Exception, session: AdoptedSession) -> Problem | None:
     match error:
         case DBAPIError():
-            return await session.explain(error, session.written)
+            return await session.translate_error(error, session.written)
         case StaleDataError():
             return serialization_conflict()
         case CircularDependencyError():

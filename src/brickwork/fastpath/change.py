@@ -246,7 +246,7 @@ class _FastUpdate(_FastWriteByKey[M]):
         if not select_row or not records:
             return None
         compiled = select_row.statement
-        return dict(zip(compiled.columns, compiled.read(records[0]), strict=True))
+        return dict(zip(compiled.columns, compiled.decode_row(records[0]), strict=True))
 
     def _select_before(self, statement: Select[M], dialect: Dialect) -> BoundStatement | None:
         """Return the statement that reads the row before the update."""
@@ -291,7 +291,7 @@ class _FastUpdate(_FastWriteByKey[M]):
         record: Any,
         fields: Mapping[str, Any],
     ) -> Response | None:
-        row = {**dict(zip(statement.columns, statement.read(record), strict=True)), **fields}
+        row = {**dict(zip(statement.columns, statement.decode_row(record), strict=True)), **fields}
         version = row["version"] if self._versioned else None
         return self.response(request.route, self._read_fields(row), version=version)
 

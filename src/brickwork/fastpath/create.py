@@ -132,7 +132,9 @@ class _FastCreate(FastWrite[M]):
         )
         if self.all_values_known or not records:
             return trial if records else None
-        generated = dict(zip(one.statement.columns, one.statement.read(records[0]), strict=True))
+        generated = dict(
+            zip(one.statement.columns, one.statement.decode_row(records[0]), strict=True)
+        )
         if response := self._row_response(request, generated | values):
             return response
         raise TypeError(

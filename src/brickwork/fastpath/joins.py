@@ -52,11 +52,11 @@ class ToOneJoin:
         for join in self.nested:
             yield from join.columns(path)
 
-    def read(self, values: Iterator[Any]) -> Mapping[str, Any] | None:
+    def take_fields(self, values: Iterator[Any]) -> Mapping[str, Any] | None:
         """Consume the values of one row and return its fields. None if there is no row."""
         row = {name: next(values) for name in self._column_names()}
         fields = {name: row[name] for name in self.fields}
-        fields |= {join.name: join.read(values) for join in self.nested}
+        fields |= {join.name: join.take_fields(values) for join in self.nested}
         return None if row[primary_key(self.model).key] is None else fields
 
     def models(self) -> Iterator[type[DeclarativeBase]]:

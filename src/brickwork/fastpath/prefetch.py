@@ -67,9 +67,9 @@ class ReferencePrefetch(Generic[M]):
         records = statement and await fetch_rows(database, statement, {**known, KEY_PARAM: key})
         if not statement or not records or len(records) > 1:
             return None
-        record = iter(statement.read(records[0]))
+        record = iter(statement.decode_row(records[0]))
         key_values = {name: next(record) for name in self.foreign_keys}
-        rows = {join.name: join.read(record) for join in self._joins}
+        rows = {join.name: join.take_fields(record) for join in self._joins}
         for join in self._joins:
             if rows[join.name] is None and _has_reference(key_values, join):
                 return None

@@ -86,7 +86,7 @@ class _FastRead(FastOperation[M]):
         fields = super().to_dict(row)
         if self._joins:
             values = iter(row[len(self._column_names) :])
-            fields |= {join.name: join.read(values) for join in self._joins}
+            fields |= {join.name: join.take_fields(values) for join in self._joins}
         return fields
 
     def select_columns(self, statement: Select[Any]) -> Select[Any]:
@@ -215,7 +215,7 @@ class _FastList(_FastRead[M]):
         records = await fetch_rows(request.database, compiled, select_page.values)
         if records is None:
             return None
-        rows = [compiled.read(record) for record in records]
+        rows = [compiled.decode_row(record) for record in records]
         items = window.items(rows)
         content = [self.to_dict(item) for item in items]
         if response := self.response(request.route, content, {"Vary": "Accept"}):

@@ -109,7 +109,7 @@ class RequestLimitsMiddleware:
             await self.app(scope, receive, send)
             return
         if not self._is_checked and _MOUNT_SCOPE_KEY in scope:
-            await self._check(scope)
+            await self._check_once(scope)
         headers: dict[bytes, bytes] = dict(scope["headers"])
         given = headers.get(_REQUEST_ID, b"").decode("latin-1")
         scope[REQUEST_ID] = given if _SAFE_REQUEST_ID.fullmatch(given) else str(new_key())
@@ -147,12 +147,12 @@ class RequestLimitsMiddleware:
 
         async def send_checking(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
-                await self._check(scope)
+                await self._check_once(scope)
             await send(message)
 
         return send_checking
 
-    async def _check(self, scope: Scope) -> None:
+    async def _check_once(self, scope: Scope) -> None:
         """Check the database at start-up, or at the first request of a mounted application."""
         self._is_checked = True
         database = scope.get("state", {}).get("database")
@@ -212,13 +212,13 @@ class _LimitedBody:
 
     async def receive(self) -> Message:
         """Return the next message. Raises `ContentTooLarge` beyond the limit."""
-        self._check(self._declared)
+        self._require_size(self._declared)
         message = await self._receive()
         self.total_size += len(message.get("body", b""))
-        self._check(self.total_size)
+        self._require_size(self.total_size)
         return message
 
-    def _check(self, size: int) -> None:
+    def _require_size(self, size: int) -> None:
         limit = min(self._limit, self.max_body_size)
         if size > limit and self._ownership.is_earlier(self._scope, self._root_path):
             limit = self._earlier_limit if self.max_body_size == inf else self.max_body_size

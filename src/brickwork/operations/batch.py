@@ -45,7 +45,7 @@ class BatchSize:
         self, source: Any, handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
         """Check the length before any item is validated."""
-        return core_schema.no_info_before_validator_function(self._check, handler(source))
+        return core_schema.no_info_before_validator_function(self._require_length, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler, /
@@ -53,7 +53,7 @@ class BatchSize:
         """Add the limits to openapi.json."""
         return handler(schema) | {"minItems": 1, "maxItems": current_limits.get().batch}
 
-    def _check(self, value: object) -> object:
+    def _require_length(self, value: object) -> object:
         if not is_array(value):
             return value
         maximum, count = current_limits.get().batch, len(value)
@@ -68,7 +68,7 @@ class BatchSize:
 def create(definition: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `POST /articles/batch`."""
 
-    async def endpoint(
+    async def create_rows(
         request: Request, resource: Resource[M], items: Sequence[Schema]
     ) -> Sequence[M] | Response:
         if replayed := await replay_or_record(request, resource):
@@ -78,11 +78,11 @@ def create(definition: ResourceDefinition[M]) -> Endpoint:
         async def load() -> Sequence[M]:
             return [new_row(definition.model, item, fields) for item in items]
 
-        async def write(row: M, _: Schema) -> None:
+        async def create_one(row: M, _: Schema) -> None:
             await resource.create(row)
             definition.require_path(row)
 
-        rows = await BatchWrite(resource, items, load, write, body_location).run()
+        rows = await BatchWrite(resource, items, load, create_one, body_location).run()
         await reload_after_triggers(resource.session, rows)
         await definition.embedded.reload(resource.session, rows)
         return rows
@@ -90,7 +90,7 @@ def create(definition: ResourceDefinition[M]) -> Endpoint:
     schema: Any = Annotated[list[definition.create], BatchSize()]  # type: ignore[name-defined]
     operation = build_fast_operation(definition, fast_create_batch)
     return with_signature(
-        endpoint,
+        create_rows,
         definition,
         fast_operation=operation,
         writes=[definition.create],
@@ -107,7 +107,7 @@ def update(definition: ResourceDefinition[M]) -> Endpoint:
     def locate(index: int) -> dict[str, str]:
         return {"pointer": field_pointer(name, definition.change, index)}
 
-    async def endpoint(
+    async def update_rows(
         request: Request, resource: Resource[M], items: Sequence[Schema]
     ) -> Sequence[M] | Response:
         if replayed := await replay_or_record(request, resource):
@@ -123,23 +123,23 @@ def update(definition: ResourceDefinition[M]) -> Endpoint:
             patches.update(zip(keys, merged, strict=True))
             return rows
 
-        async def write(row: M, _: Schema) -> None:
+        async def update_one(row: M, _: Schema) -> None:
             patch = patches[definition.key(row)]
             await resource.update(row, {k: patch[k] for k in patch if k not in identifying})
 
-        rows = await BatchWrite(resource, items, load, write, body_location).run()
+        rows = await BatchWrite(resource, items, load, update_one, body_location).run()
         await reload_after_triggers(resource.session, rows)
         await definition.embedded.reload(resource.session, rows)
         return rows
 
     items: Any = Annotated[list[definition.change], BatchSize(), Body()]  # type: ignore[name-defined]
-    return with_signature(endpoint, definition, writes=[definition.update], items=items)
+    return with_signature(update_rows, definition, writes=[definition.update], items=items)
 
 
 def delete(definition: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `DELETE /articles/batch?id=…&id=…`."""
 
-    async def endpoint(resource: Resource[M], ids: Sequence[str]) -> Response:
+    async def delete_rows(resource: Resource[M], ids: Sequence[str]) -> Response:
         if resource.require_if_match:
             raise PreconditionRequired("Delete each of these rows alone, with an If-Match header.")
         keys = [parse_key(definition.model, text) for text in ids]
@@ -149,13 +149,13 @@ def delete(definition: ResourceDefinition[M]) -> Endpoint:
             rows = await resource.get_many(ids)
             return require_all_found(definition, rows, lambda _: {"parameter": "id"})
 
-        async def write(row: M, _: str) -> None:
+        async def delete_one(row: M, _: str) -> None:
             release_row(resource.session, row)
             await resource.delete(row)
 
-        await BatchWrite(resource, ids, load, write, query_location).run()
+        await BatchWrite(resource, ids, load, delete_one, query_location).run()
         return Response(status_code=204)
 
     key = Annotated[str, Field(json_schema_extra=key_schema(definition.model))]
     ids: Any = Annotated[list[key], BatchSize(), Query(alias="id")]
-    return with_signature(endpoint, definition, ids=ids)
+    return with_signature(delete_rows, definition, ids=ids)

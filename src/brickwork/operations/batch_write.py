@@ -115,7 +115,7 @@ class BatchWrite(Generic[M, Item]):
             case CircularDependencyError():
                 problem = circular_removal(log)
             case DBAPIError():
-                problem = await session.info["database"].explain(error, log, session)
+                problem = await session.info["database"].translate_error(error, log, session)
         if problem:
             return problem
         raise error

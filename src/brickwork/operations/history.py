@@ -32,7 +32,7 @@ def list_(definition: ResourceDefinition[M]) -> Endpoint:
     has_deleted = is_soft_deletable(definition.model)
     query = with_deleted_parameter(HistoryQuery) if has_deleted else HistoryQuery
 
-    async def endpoint(
+    async def list_entries(
         key: str,
         request: Request,
         response: Response,
@@ -48,7 +48,7 @@ def list_(definition: ResourceDefinition[M]) -> Endpoint:
         names = _client_names(definition, read)
         return [_redact(entry, names) for entry in page.items]
 
-    return with_signature(endpoint, definition, params=Annotated[query, Query()])
+    return with_signature(list_entries, definition, params=Annotated[query, Query()])
 
 
 def _redact(entry: AuditEntry, names: Mapping[str, _ClientName]) -> AuditEntryRead:

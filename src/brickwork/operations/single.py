@@ -63,7 +63,7 @@ def list_(definition: ResourceDefinition[M]) -> Endpoint:
     to_content = _row_converter(definition)
     offers = (JSON, NDJSON) if is_exported(definition.resource) else (JSON,)
 
-    async def endpoint(
+    async def list_rows(
         request: Request, response: Response, resource: Resource[M], params: ListQuery[M]
     ) -> Sequence[object] | Response:
         read = definition.read
@@ -81,7 +81,7 @@ def list_(definition: ResourceDefinition[M]) -> Endpoint:
         return [*map(to_content, page.items)]
 
     return with_signature(
-        endpoint,
+        list_rows,
         definition,
         fast_operation=build_fast_operation(definition, fast_list),
         params=Annotated[definition.query, Query()],
@@ -108,7 +108,7 @@ def _row_converter(definition: ResourceDefinition[M]) -> Callable[[object], obje
 def create(definition: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `POST /articles`."""
 
-    async def endpoint(
+    async def create_row(
         request: Request,
         response: Response,
         resource: Resource[M],
@@ -121,7 +121,7 @@ def create(definition: ResourceDefinition[M]) -> Endpoint:
 
     operation = build_fast_operation(definition, fast_create)
     return with_signature(
-        endpoint,
+        create_row,
         definition,
         fast_operation=operation,
         writes=[definition.create],
@@ -132,7 +132,7 @@ def create(definition: ResourceDefinition[M]) -> Endpoint:
 def get(definition: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `GET /articles/{id}`."""
 
-    async def endpoint(
+    async def get_row(
         key: str, request: Request, response: Response, resource: Resource[M]
     ) -> M | Response:
         preconditions = parse_preconditions(request.headers)
@@ -146,26 +146,26 @@ def get(definition: ResourceDefinition[M]) -> Endpoint:
         return row
 
     return with_signature(
-        endpoint, definition, fast_operation=build_fast_operation(definition, fast_get)
+        get_row, definition, fast_operation=build_fast_operation(definition, fast_get)
     )
 
 
 def update(definition: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `PATCH /articles/{id}`."""
 
-    async def endpoint(
+    async def update_row(
         key: str, request: Request, response: Response, resource: Resource[M], data: Schema
     ) -> M | Response:
         preconditions = parse_preconditions(request.headers)
         if replayed := await replay_or_record(request, resource):
             return replayed
         row = await resource.get(key)
-        await _check(definition, resource, row, preconditions)
+        await _check_preconditions(definition, resource, row, preconditions)
         return await _update_row(definition, resource, row, merge_patch(row, data), response)
 
     operation = build_fast_operation(definition, fast_update)
     return with_signature(
-        endpoint,
+        update_row,
         definition,
         fast_operation=operation,
         writes=[definition.update],
@@ -176,7 +176,7 @@ def update(definition: ResourceDefinition[M]) -> Endpoint:
 def replace(definition: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `PUT /articles/{id}`."""
 
-    async def endpoint(
+    async def replace_row(
         key: str, request: Request, response: Response, resource: Resource[M], data: Schema
     ) -> M | Response:
         preconditions = parse_preconditions(request.headers)
@@ -185,18 +185,20 @@ def replace(definition: ResourceDefinition[M]) -> Endpoint:
             return await _upsert_row(definition, resource, key, data, request, response)
         if row is None:
             raise NotFound(f"{definition.model.__name__} not found")
-        await _check(definition, resource, row, preconditions)
+        await _check_preconditions(definition, resource, row, preconditions)
         await _reject_read_only(definition, resource.session, row, data)
         changes = replacement_values(row, data, definition.create.model_fields)
         return await _update_row(definition, resource, row, changes, response)
 
-    return with_signature(endpoint, definition, writes=[definition.create], data=definition.replace)
+    return with_signature(
+        replace_row, definition, writes=[definition.create], data=definition.replace
+    )
 
 
 def delete(definition: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `DELETE /articles/{id}`."""
 
-    async def endpoint(
+    async def delete_row(
         key: str,
         request: Request,
         resource: Resource[M],
@@ -206,7 +208,7 @@ def delete(definition: ResourceDefinition[M]) -> Endpoint:
             definition, request, resource, key, resource.delete, allow_missing=allow_missing
         )
 
-    async def endpoint_or_purge(
+    async def delete_or_purge_row(
         key: str,
         request: Request,
         resource: Resource[M],
@@ -220,7 +222,7 @@ def delete(definition: ResourceDefinition[M]) -> Endpoint:
             definition, request, resource, key, method, allow_missing=allow_missing
         )
 
-    selected = endpoint_or_purge if is_soft_deletable(definition.model) else endpoint
+    selected = delete_or_purge_row if is_soft_deletable(definition.model) else delete_row
     return with_signature(
         selected, definition, fast_operation=build_fast_operation(definition, fast_delete)
     )
@@ -229,7 +231,7 @@ def delete(definition: ResourceDefinition[M]) -> Endpoint:
 def restore(definition: ResourceDefinition[M]) -> Endpoint:
     """Return the endpoint of `POST /articles/{id}/restore`."""
 
-    async def endpoint(
+    async def restore_row(
         key: str, request: Request, response: Response, resource: Resource[M]
     ) -> M | Response:
         preconditions = parse_preconditions(request.headers)
@@ -237,7 +239,7 @@ def restore(definition: ResourceDefinition[M]) -> Endpoint:
             return replayed
         await resource.include_deleted("include")
         row = await resource.get(key)
-        await _check(definition, resource, row, preconditions)
+        await _check_preconditions(definition, resource, row, preconditions)
         if (marked := as_soft_deletable(row)) and marked.deleted_at is None:
             raise Conflict("The row is not deleted, so that it cannot be restored.")
         await resource.restore(row)
@@ -247,7 +249,7 @@ def restore(definition: ResourceDefinition[M]) -> Endpoint:
         _set_etag(definition, response, row)
         return row
 
-    return with_signature(endpoint, definition, writes=[definition.update, definition.create])
+    return with_signature(restore_row, definition, writes=[definition.update, definition.create])
 
 
 async def _create_row(  # noqa: PLR0913, PLR0917 — the parts of a request
@@ -302,7 +304,7 @@ async def _delete_row(  # noqa: PLR0913 — the parts of a request
     preconditions = parse_preconditions(request.headers)
     try:
         row = await resource.get(key)
-        await _check(definition, resource, row, preconditions)
+        await _check_preconditions(definition, resource, row, preconditions)
         release_row(resource.session, row)
         await method(row)
     except NotFound:
@@ -388,7 +390,7 @@ def _list_response(read: type[BaseModel], items: Sequence[object], response: Res
     return Response(body, headers=dict(response.headers), media_type=JSON)
 
 
-async def _check(
+async def _check_preconditions(
     definition: ResourceDefinition[M], resource: Resource[M], row: M, preconditions: Preconditions
 ) -> None:
     """Check *preconditions* against *row*. Raises `PreconditionFailed` with its entity tag."""

@@ -33,7 +33,7 @@ async def estimate_rows(session: AsyncSession, statement: Select[Any]) -> int:
     keys = _select_keys(statement)
     if not await _sees_all_rows(session, keys):
         return await count_rows(session, statement)
-    (plan,) = cast("list[Any]", await session.scalar(_Explain(keys)))
+    (plan,) = cast("list[Any]", await session.scalar(_ExplainStatement(keys)))
     return int(plan["Plan"]["Plan Rows"])
 
 
@@ -68,7 +68,7 @@ _COUNT_UNFILTERED_TABLES: Final = text(
 """Counts the relations that are tables without row level security."""
 
 
-class _Explain(Executable, ClauseElement):
+class _ExplainStatement(Executable, ClauseElement):
     """EXPLAIN of a statement, which does not run it."""
 
     inherit_cache = False
@@ -77,6 +77,6 @@ class _Explain(Executable, ClauseElement):
         self.statement = statement
 
 
-@compiles(_Explain)
-def _explain(element: _Explain, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(_ExplainStatement)
+def _compile_explain(element: _ExplainStatement, compiler: SQLCompiler, **options: Any) -> str:
     return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **options)}"

@@ -52,12 +52,12 @@ class CursorCipher:
         self._keys = [_Key(key) for key in encoded]
         self._warns = self.is_process_local
 
-    def write(self, cursor: Cursor, binding: bytes) -> str:
+    def encode(self, cursor: Cursor, binding: bytes) -> str:
         """Return *cursor* as text that is valid only with the same *binding*."""
         document = to_json([cursor.backwards, cursor.values])
         return _encode(self._keys[0].encrypt(_pad(document), binding))
 
-    def read(self, text: str, binding: bytes) -> Cursor:
+    def decode(self, text: str, binding: bytes) -> Cursor:
         """Return the cursor in *text*. Raises `InvalidCursor` if none of the keys encrypted it."""
         encrypted = _decode(text)
         for key in self._keys:

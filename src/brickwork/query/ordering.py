@@ -72,7 +72,7 @@ class Order:
         """Return the sort values of *row*."""
         return [getattr(row, key.attribute.key) for key in self.keys]
 
-    def read(self, values: Sequence[Any]) -> list[Any]:
+    def parse_values(self, values: Sequence[Any]) -> list[Any]:
         """Convert *values* from JSON. Raises `ValueError` for a value of another type."""
         pairs = zip(self.keys, values, strict=True)
         return [

@@ -125,7 +125,7 @@ class PageSource(Generic[M]):
 
     def stretch(self, params: ListQuery[M]) -> PageWindow[M]:
         """Return the page window for *params*. Raises `InvalidCursor`."""
-        begin = Cursor(None) if params.cursor is None else self._links().read(params.cursor)
+        begin = Cursor(None) if params.cursor is None else self._links().decode(params.cursor)
         order = self.by.reversed() if begin.backwards else self.by
         return PageWindow(_page_statement(self.rows, order, begin, params), begin, params)
 
@@ -209,10 +209,10 @@ class _PageLinks:
     binding: bytes
     by: Order
 
-    def read(self, text: str) -> Cursor:
-        cursor = self.cipher.read(text, self.binding)
+    def decode(self, text: str) -> Cursor:
+        cursor = self.cipher.decode(text, self.binding)
         try:
-            values = None if cursor.values is None else self.by.read(cursor.values)
+            values = None if cursor.values is None else self.by.parse_values(cursor.values)
         except ValueError:  # the type of a column has changed
             raise invalid_cursor() from None
         return Cursor(values, backwards=cursor.backwards)
@@ -227,7 +227,7 @@ class _PageLinks:
         return self._link(Cursor(None, backwards=True))
 
     def _link(self, cursor: Cursor) -> PageLink:
-        return {"cursor": self.cipher.write(cursor, self.binding)}
+        return {"cursor": self.cipher.encode(cursor, self.binding)}
 
 
 def _build_page(  # noqa: PLR0913 — the parts of a page

@@ -72,11 +72,11 @@ class _Flush:
                 states = new_references(row, name, is_new=is_new)
                 self.referring.setdefault((resource, name), set()).update(states)
 
-    def check(self, session: Session) -> None:
+    def check_scopes(self, session: Session) -> None:
         """Raise `UnprocessableContent` for a reference that leaves its scope."""
         broken: list[tuple[type[DeclarativeBase], str]] = []
         for (resource, name), states in self.referring.items():
-            model, scope = _model(resource), self.scopes[resource][name]
+            model, scope = _model_of(resource), self.scopes[resource][name]
             if attribute := broken_reference(session, model, name, states, scope):
                 broken.append((model, attribute))
         if broken:
@@ -129,14 +129,14 @@ class _WriteChecks:
             return
         others = [owner for owner in owners if owner not in self.parts[resource]]
         wholes = [whole for whole, parts in self.parts.items() if resource in parts]
-        own = [resource, *(whole for whole in wholes if isinstance(row, _model(whole)))]
+        own = [resource, *(whole for whole in wholes if isinstance(row, _model_of(whole)))]
         self.owners[inspect(row)] = [*dict.fromkeys((*others, *own))]
 
     def owners_of(self, row: DeclarativeBase) -> Sequence[CheckedResource]:
         """Return the resources against which *row* is checked, by default all of its model."""
         if owners := self.owners.get(inspect(row)):
             return owners
-        resources = [r for r in self.resources.values() if isinstance(row, _model(r))]
+        resources = [r for r in self.resources.values() if isinstance(row, _model_of(r))]
         parts = {part for resource in resources for part in self.parts[resource]}
         return [resource for resource in resources if resource not in parts]
 
@@ -211,7 +211,7 @@ def _is_outside(session: Session, resource: CheckedResource, keys: set[_Key]) ->
         scope = resource.query()
     finally:
         resource.deleted_filter = before
-    model = _model(resource)
+    model = _model_of(resource)
     if scope is base_statement(model, "include"):
         return False
     if not (absent := keys - _find_keys(session, scope, keys)):
@@ -219,7 +219,7 @@ def _is_outside(session: Session, resource: CheckedResource, keys: set[_Key]) ->
     return bool(_find_keys(session, select(model), absent))  # the others were deleted
 
 
-def _model(resource: CheckedResource) -> type[DeclarativeBase]:
+def _model_of(resource: CheckedResource) -> type[DeclarativeBase]:
     kind: Any = type(resource)
     model: type[DeclarativeBase] = kind.model
     return model
@@ -268,7 +268,7 @@ def _track_flushed(session: Session, _: object) -> None:
 @event.listens_for(Session, "after_flush_postexec")
 def _check_flush(session: Session, _: object) -> None:
     if checks := _existing_checks(session):
-        checks.flush.check(session)
+        checks.flush.check_scopes(session)
         if checks.is_committing:  # a hook of the application wrote after Brickwork's
             checks.check_scopes(session)
 

@@ -121,7 +121,7 @@ class FieldValues:
     @property
     def has_serializer(self) -> bool:
         """Return whether a serializer of the author decides the result of `model_dump`."""
-        return "serialization" in self._model
+        return "serialization" in self._model_node
 
     @property
     def validates_row(self) -> bool:
@@ -140,7 +140,7 @@ class FieldValues:
         return self.schema.__pydantic_decorators__.model_validators.values()
 
     @cached_property
-    def _model(self) -> Node:
+    def _model_node(self) -> Node:
         node: Node = self._root
         while node["type"] != "model":
             node = self._target(node["schema"])
@@ -148,7 +148,7 @@ class FieldValues:
 
     @cached_property
     def _fields(self) -> Mapping[str, Node]:
-        return field_nodes(self._model)
+        return field_nodes(self._model_node)
 
     @cached_property
     def _definitions(self) -> Mapping[str, Node]:

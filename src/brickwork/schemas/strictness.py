@@ -318,10 +318,10 @@ def _literal_from_text(node: Node) -> Node:
     if not values:
         return node
 
-    def read(value: object) -> object:
+    def parse(value: object) -> object:
         return values.get(value, value) if isinstance(value, str) else value
 
-    return _before(read, node)
+    return _before(parse, node)
 
 
 _TEXT_GUARDS: Final = _GUARDS | {
@@ -336,12 +336,12 @@ _TEXT_GUARDS: Final = _GUARDS | {
 def _require_pattern(pattern: re.Pattern[str], node: Any, code: LiteralString, wanted: str) -> Node:
     """Reject text that does not match *pattern*, but that Python would parse."""
 
-    def check(value: object) -> object:
+    def match_pattern(value: object) -> object:
         if isinstance(value, str) and not pattern.fullmatch(value):
             raise PydanticCustomError(code, "Input should be {wanted}", {"wanted": wanted})
         return value
 
-    return _before(check, node)
+    return _before(match_pattern, node)
 
 
 def _after(check: Callable[[Any], Any], node: Any) -> Node:
@@ -357,14 +357,14 @@ def _require_formatted_text(
 ) -> Node:
     """Reject text that does not match *pattern*, and numbers, which Pydantic would convert."""
 
-    def check(value: object) -> object:
+    def match_text(value: object) -> object:
         if isinstance(value, _JSON_KINDS) or (
             isinstance(value, str) and not pattern.fullmatch(value)
         ):
             raise PydanticCustomError(code, "Input should be {wanted}", {"wanted": wanted})
         return value
 
-    return _before(check, node)
+    return _before(match_text, node)
 
 
 _JSON_KINDS: Final = (int, float, list, dict)
@@ -375,9 +375,9 @@ def _require_exact_types(kinds: Collection[Any], node: Any, code: LiteralString)
     if {*kinds} == {str}:  # nothing else equals text, and a union needs the bare node
         return {**node}
 
-    def check(value: object) -> object:
+    def match_types(value: object) -> object:
         if isinstance(value, str | int | float) and type(value) not in kinds:
             raise PydanticCustomError(code, "Input is of another type")
         return value
 
-    return _before(check, node)
+    return _before(match_types, node)

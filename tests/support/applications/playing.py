@@ -73,8 +73,8 @@ class Played:
 
 class _Explaining(Database):
     @override
-    async def explain(self, *arguments: Any, **options: Any) -> Any:
-        return await super().explain(*arguments, **options)
+    async def translate_error(self, *arguments: Any, **options: Any) -> Any:
+        return await super().translate_error(*arguments, **options)
 
 
 class _Opening(Database):
