@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy.orm import DeclarativeBase
 from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from brickwork.models.model import Versioned
 from brickwork.problems import BadRequest, ErrorDetail, PreconditionFailed, PreconditionRequired
@@ -76,13 +77,35 @@ class Preconditions:
         ):
             raise precondition_failed()
 
+    @property
+    def is_empty(self) -> bool:
+        """Return whether the request has no precondition."""
+        return self.if_match is None and self.if_none_match is None
+
+    @property
+    def version(self) -> int | None:
+        """Return the version in the only, strong tag of If-Match. None for other preconditions."""
+        if self.if_none_match or self.if_match is None or len(self.if_match.tags) != 1:
+            return None
+        (tag,) = self.if_match.tags
+        match = _VERSION_TAG.fullmatch(tag)
+        return int(match[1]) if match else None
+
     def is_not_modified(self, tag: str | None) -> bool:
         """Return whether the client already has the representation with this *tag*."""
         return bool(self.if_none_match and self.if_none_match.contains(tag))
 
 
-def parse_preconditions(headers: Headers) -> Preconditions:
-    """Return the preconditions in *headers*. Raises `BadRequest` for an invalid entity tag."""
+_NO_PRECONDITIONS: Final = Preconditions(None, None)
+
+_NAMES: Final = {b"if-match", b"if-none-match"}
+
+
+def parse_preconditions(scope: Scope) -> Preconditions:
+    """Return the preconditions in *scope*. Raises `BadRequest` for an invalid entity tag."""
+    if not any(name in _NAMES for name, _ in scope["headers"]):
+        return _NO_PRECONDITIONS
+    headers = Headers(scope=scope)
     return Preconditions(_parse_etags(headers, "If-Match"), _parse_etags(headers, "If-None-Match"))
 
 

@@ -76,7 +76,7 @@ class Export(StreamingResponse):
         self._is_complete = True
 
 
-async def export_endpoint(
+async def export_rows(
     request: Request,
     resource: Resource[Any],
     params: ListQuery[Any],

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from sqlalchemy import Column, Select, inspect
 from sqlalchemy.orm import DeclarativeBase, RelationshipDirection, RelationshipProperty, aliased
 
-from brickwork.fastpath.eligibility import NotEligible
+from brickwork.execution.eligibility import NotEligible
 from brickwork.models.soft_delete import soft_delete_conditions
 from brickwork.query.keys import primary_key
 from brickwork.schemas.schema import nested_schema

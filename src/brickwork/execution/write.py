@@ -1,25 +1,21 @@
-"""The base of fast writes.
+"""What writes with one statement have in common.
 
-Each is one statement in autocommit. A rejected statement changes nothing: the ORM path handles the
-request again, and reports the error.
+Each is one statement in autocommit. A rejected statement changes nothing: the ORM path carries out
+the plan again, and reports the error.
 """
 
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, cast
 
 from sqlalchemy import Table, inspect
 from sqlalchemy.orm import DeclarativeBase
 
-from brickwork.fastpath.eligibility import NotEligible
-from brickwork.fastpath.operation import Columns, FastOperation, require_not_overridden
-from brickwork.fastpath.request import FastRequest
-from brickwork.http.negotiation import JSON
+from brickwork.execution.eligibility import NotEligible
+from brickwork.execution.statement import Columns, require_not_overridden
 from brickwork.models.model import Versioned, created_at_of
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.tracking.changes import ChangeTracked, mapped_columns
-
-M = TypeVar("M", bound=DeclarativeBase)
 
 PythonDefault = Callable[[Mapping[str, Any]], Any]
 """A column default that Python computes from the values of other columns."""
@@ -103,22 +99,3 @@ def is_versioned(definition: ResourceDefinition[Any]) -> bool:
 def mapped_table(definition: ResourceDefinition[Any]) -> "Table[Any]":
     """Return the table of the model."""
     return cast("Table[Any]", definition.model.__table__)
-
-
-class FastWrite(FastOperation[M]):
-    """A fast operation that writes with one statement."""
-
-    unsupported_headers: ClassVar = {
-        b"if-none-match",
-        b"idempotency-key",
-        b"prefer",
-        b"content-encoding",
-    }
-    content_types: ClassVar = {JSON.encode()}
-
-    async def parse_body(self, request: FastRequest[M]) -> Any:
-        """Return the validated body. None if it is rejected."""
-        content_types = request.headers(b"content-type")
-        if len(content_types) != 1 or content_types[0] not in self.content_types or request.query:
-            return None
-        return await request.data()

@@ -1,11 +1,9 @@
-"""Fast POST of one new row, or of a batch."""
+"""Statements that insert one row, or a batch."""
 
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from fastapi import Response
-from fastapi.routing import APIRoute, RouteContext
 from sqlalchemy import (
     ARRAY,
     ClauseElement,
@@ -23,26 +21,26 @@ from typing_extensions import override
 from brickwork.database.compiled import BoundStatement
 from brickwork.database.database import Database
 from brickwork.database.driver import execute_write, insert_many, insert_one as insert_row
-from brickwork.fastpath.eligibility import NotEligible
-from brickwork.fastpath.operation import (
-    BoundOperation,
+from brickwork.execution.eligibility import NotEligible
+from brickwork.execution.plans import InsertManyPlan, InsertPlan
+from brickwork.execution.prefetch import ReferencePrefetch
+from brickwork.execution.samples import sample_values
+from brickwork.execution.statement import (
     Columns,
-    FastOperation,
+    StatementCall,
+    StatementOperation,
     Statements,
+    require_statement,
     selected_columns,
 )
-from brickwork.fastpath.prefetch import ReferencePrefetch
-from brickwork.fastpath.request import FastRequest
-from brickwork.fastpath.samples import sample_values
-from brickwork.fastpath.write import (
-    FastWrite,
+from brickwork.execution.write import (
     PythonDefaults,
     is_versioned,
     mapped_table,
     python_defaults,
     require_plain_flush,
 )
-from brickwork.http.links import item_path
+from brickwork.http.representation import Representation, Serializer
 from brickwork.problems import Problem
 from brickwork.query.keys import primary_key
 from brickwork.resource.definition import ResourceDefinition
@@ -50,16 +48,21 @@ from brickwork.schemas.schema import Schema
 from brickwork.tracking.changes import mapped_columns
 
 M = TypeVar("M", bound=DeclarativeBase)
+P = TypeVar("P")
 
 
-def fast_create(definition: ResourceDefinition[M]) -> FastOperation[M]:
-    """Return the fast path of `POST /articles`. Raises `NotEligible` if overridden."""
-    return _FastCreate(definition, *_insert_columns(definition))
+def insert_statement(
+    definition: ResourceDefinition[M],
+) -> StatementOperation[M, InsertPlan, Representation]:
+    """Return the statement of `POST /articles`. Raises `NotEligible` if overridden."""
+    return _Insert(definition, *_insert_columns(definition))
 
 
-def fast_create_batch(definition: ResourceDefinition[M]) -> FastOperation[M]:
-    """Return the fast path of `POST /articles/batch`. Raises `NotEligible` as `fast_create`."""
-    return _FastCreateBatch(definition, *_insert_columns(definition))
+def insert_many_statement(
+    definition: ResourceDefinition[M],
+) -> StatementOperation[M, InsertManyPlan, Representation]:
+    """Return the statement of `POST /articles/batch`. Raises `NotEligible` if overridden."""
+    return _InsertMany(definition, *_insert_columns(definition))
 
 
 def _insert_columns(definition: ResourceDefinition[M]) -> tuple[Columns, PythonDefaults]:
@@ -73,11 +76,8 @@ def _insert_columns(definition: ResourceDefinition[M]) -> tuple[Columns, PythonD
     return selected, python_defaults(absent, "default")
 
 
-class _FastCreate(FastWrite[M]):
-    """Fast POST of one row."""
-
-    method: ClassVar = "POST"
-    unsupported_headers: ClassVar = {*FastWrite.unsupported_headers, b"if-match"}
+class _InsertBase(StatementOperation[M, P, Representation]):
+    """An insertion of rows."""
 
     def __init__(
         self, definition: ResourceDefinition[M], selected: Columns, defaults: PythonDefaults
@@ -107,89 +107,36 @@ class _FastCreate(FastWrite[M]):
         self.all_values_known = not generated
 
     @override
-    async def respond(self, request: FastRequest[M]) -> Response | None:
-        data = await self.parse_body(request)
-        row = self.row_values(data) if data else None
-        if row is None:
-            return None
-        database = request.database
-        references = await self._references.load(database, self._null_columns | row)
-        if references is None:
-            return None
-        dialect = database.writer.dialect
-        one = self._one_statement(dialect, [*row])
-        values = {**row, **references.rows}
-        # A row that cannot be serialised is not stored.
-        trial = self._row_response(request, {**self._samples, **values})
-        if one is None or trial is None:
-            return None
-        is_shared = database.coalesce and one.statement.shareable
-        many = self._many_statement(dialect, [*row]) if is_shared else None
-        records = await (
-            insert_row(database, one.statement, many.statement, row)
-            if many
-            else execute_write(database, one.statement, row)
-        )
-        if self.all_values_known or not records:
-            return trial if records else None
-        generated = dict(
-            zip(one.statement.columns, one.statement.decode_row(records[0]), strict=True)
-        )
-        if response := self._row_response(request, generated | values):
-            return response
-        raise TypeError(
-            f"{self.definition.read.__name__} rejects a value that the database generated. The row "
-            "is stored: accept the value in the schema."
-        )
-
-    @override
-    def bind(self, route: APIRoute | RouteContext) -> BoundOperation[M]:
+    def prepare(self, serializer: Serializer) -> None:
+        super().prepare(serializer)
         samples = sample_values(self.definition)
         generated = self._generated_columns.intersection(self.definition.read.model_fields)
         if unknown := generated - samples.keys():
             names, read = ", ".join(sorted(unknown)), self.definition.read.__name__
             raise NotEligible(f"{read} may reject generated values of {names}")
         self._samples = {self._key_name: "", **{name: samples[name] for name in generated}}
-        return super().bind(route)
-
-    @override
-    def common_statements(self, statement: Select[M], database: Database) -> Statements:
-        dialect = database.writer.dialect
-        yield from self._references.common_statements(database, is_new=True)
-        yield self._one_statement(dialect, self.column_names)
-        if database.coalesce and (many := self._many_statement(dialect, self.column_names)):
-            yield many
 
     @property
     def column_names(self) -> Sequence[str]:
         """Return the columns that most requests insert."""
         return [*self._initial_version, *self.definition.create.model_fields, *self._defaults]
 
-    def row_values(self, data: Schema) -> dict[str, Any] | None:
-        """Return the values of a new row. None if only a flush can compute all of them."""
+    def row_values(self, data: Schema) -> dict[str, Any]:
+        """Return the values of a new row, unless only a flush can compute all of them."""
         row = self._initial_version | data.model_dump(include=self._fields)
         explicit = self._nullable_columns & data.model_fields_set
         if any(row[name] is None for name in self._required_columns - explicit):
-            return None  # the column has a default other than NULL
+            raise NotEligible("a column has a default other than NULL")
         for name, default in self._defaults.items():
             row[name] = default(row)
-        try:
-            if self._key_name in row:
-                self.definition.require_path(cast("M", SimpleNamespace(**row)))
-        except Problem:
-            return None
+        if self._key_name in row:
+            self.definition.require_path(cast("M", SimpleNamespace(**row)))
         return row
 
     def response_fields(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the values of the read schema's fields for the new *row*."""
         values = {**self._null_columns, **row}
         return {name: values[name] for name in self.definition.read.model_fields}
-
-    def _row_response(self, request: FastRequest[M], row: Mapping[str, Any]) -> Response | None:
-        headers = {"Location": item_path(request.http_request, row[self._key_name])}
-        version = row["version"] if self._initial_version else None
-        fields = self.response_fields(row)
-        return self.response(request.route, fields, headers, status=201, version=version)
 
     def _build_insert(self, names: Sequence[str]) -> Any:
         columns = [self._mapped_columns[name] for name in names]
@@ -224,8 +171,52 @@ class _FastCreate(FastWrite[M]):
         )
 
 
-class _FastCreateBatch(_FastCreate[M]):
-    """Fast POST of several rows whose values are all known before the INSERT."""
+class _Insert(_InsertBase[M, InsertPlan]):
+    """Inserts one row."""
+
+    @override
+    async def execute(self, call: StatementCall[M], plan: InsertPlan) -> Representation:
+        row = self.row_values(plan.data)
+        database = call.database
+        references = await self._references.load(database, self._null_columns | row)
+        dialect = database.writer.dialect
+        values = {**row, **references.rows}
+        sample = {**self._samples, **values}
+        # A row that cannot be serialised is not stored.
+        trial = self._represented(self.dump(call.serializer, self.response_fields(sample)), sample)
+        one = require_statement(self._one_statement(dialect, [*row]))
+        is_shared = database.coalesce and one.statement.shareable
+        many = self._many_statement(dialect, [*row]) if is_shared else None
+        records = await (
+            insert_row(database, one.statement, many.statement, row)
+            if many
+            else execute_write(database, one.statement, row)
+        )
+        if not records:
+            raise NotEligible("the database inserted no row")
+        if self.all_values_known:
+            return trial
+        generated = dict(
+            zip(one.statement.columns, one.statement.decode_row(records[0]), strict=True)
+        )
+        row = generated | values
+        return self._represented(call.serializer.dump_stored(self.response_fields(row)), row)
+
+    def _represented(self, body: bytes, row: Mapping[str, Any]) -> Representation:
+        version = row["version"] if self._initial_version else None
+        return Representation(body, version, row[self._key_name])
+
+    @override
+    def common_statements(self, statement: Select[M], database: Database) -> Statements:
+        dialect = database.writer.dialect
+        yield from self._references.common_statements(database, is_new=True)
+        yield self._one_statement(dialect, self.column_names)
+        if database.coalesce and (many := self._many_statement(dialect, self.column_names)):
+            yield many
+
+
+class _InsertMany(_InsertBase[M, InsertManyPlan]):
+    """Inserts several rows whose values are all known before the INSERT."""
 
     def __init__(
         self, definition: ResourceDefinition[M], selected: Columns, defaults: PythonDefaults
@@ -238,20 +229,19 @@ class _FastCreateBatch(_FastCreate[M]):
             raise NotEligible(f"{definition.read.__name__} embeds related rows")
 
     @override
-    async def respond(self, request: FastRequest[M]) -> Response | None:
-        items = await self.parse_body(request)
-        values = [self.row_values(item) for item in items or ()]
-        rows = [row for row in values if row is not None]
-        if not rows or len(rows) < len(values):
-            return None
-        dialect, names = request.database.writer.dialect, [*rows[0]]
-        insertion = self._all_statement(dialect, names)
-        response = self.response(
-            request.route, [self.response_fields(row) for row in rows], status=201
-        )
-        if insertion is None or response is None:
-            return None
-        return response if await insert_many(request.database, insertion.statement, rows) else None
+    async def execute(self, call: StatementCall[M], plan: InsertManyPlan) -> Representation:
+        rows: list[dict[str, Any]] = []
+        for item in plan.items:
+            try:
+                row = self.row_values(item)
+            except Problem as problem:  # the ORM path says which item has it
+                raise NotEligible("a key cannot be in a path") from problem
+            rows.append(row)
+        dialect = call.database.writer.dialect
+        insertion = require_statement(self._all_statement(dialect, [*rows[0]]))
+        body = self.dump(call.serializer, [self.response_fields(row) for row in rows])
+        await insert_many(call.database, insertion.statement, rows)
+        return Representation(body)
 
     @override
     def common_statements(self, statement: Select[M], database: Database) -> Statements:

@@ -1,27 +1,21 @@
-"""The base of fast operations."""
+"""The statement executor: plans carried out by one statement of the driver."""
 
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from fastapi import Request, Response
-from fastapi.datastructures import DefaultPlaceholder
-from fastapi.routing import APIRoute, RouteContext
 from sqlalchemy import ClauseElement, Column, Dialect, Select, select
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.cache_key import CacheKey
 
 from brickwork.database.compiled import BoundStatement, CompiledStatement, compile_statement
 from brickwork.database.database import Database
-from brickwork.fastpath.dependencies import ResourceDependencies
-from brickwork.fastpath.eligibility import NotEligible
-from brickwork.fastpath.joins import column_fields
-from brickwork.fastpath.listeners import ListenerCheck
-from brickwork.fastpath.request import FastRequest
-from brickwork.http.conditional import format_etag
-from brickwork.http.negotiation import JSON
+from brickwork.execution.eligibility import NotEligible
+from brickwork.execution.joins import column_fields
+from brickwork.execution.listeners import ListenerCheck
+from brickwork.http.representation import Serializer
 from brickwork.models.model import Versioned
 from brickwork.query.lookup import base_statement
 from brickwork.resource.definition import ResourceDefinition
@@ -41,23 +35,31 @@ _EMPTY_CACHE_KEY: Final = CacheKey((), [], None)
 _MAX_STATEMENTS: Final = 256
 """How many compiled statements an operation caches."""
 
-STRONG_ETAG: Final = re.compile(rb'"([1-9][0-9]{0,8})(?:-[0-9a-f]{20})?"')
-"""A header value that is one strong entity tag of a versioned row."""
-
-_JSON_ACCEPT: Final = {b"*/*", JSON.encode()}
-
 _resource_methods: Final = attrgetter(
     *("__post_init__", "query", "reference_scopes", "get", "page", "create", "update", "delete")
 )
 """Returns the current methods of a resource that affect responses."""
 
 
-class FastOperation(ABC, Generic[M]):
-    """A resource operation that the driver executes, without the ORM session."""
+P = TypeVar("P")
+R = TypeVar("R")
 
-    method: ClassVar[str]
-    unsupported_headers: ClassVar[Collection[bytes]]
-    """Headers that only the ORM path supports."""
+
+@dataclass(slots=True, frozen=True)
+class StatementCall(Generic[M]):
+    """What the statements of a request need: the database, the visible rows and the serializer."""
+
+    database: Database
+    statement: Select[M]
+    """The rows that this client may see."""
+    serializer: Serializer
+
+
+class StatementOperation(ABC, Generic[M, P, R]):
+    """An operation that the driver carries out, without the ORM session.
+
+    `P` is its plan, `R` its result.
+    """
 
     def __init__(
         self, definition: ResourceDefinition[M], columns: Columns, *models: type[DeclarativeBase]
@@ -74,32 +76,30 @@ class FastOperation(ABC, Generic[M]):
         self._models = models
         self._listeners = ListenerCheck(*models)
 
-    def try_bind(self, route: APIRoute) -> "BoundOperation[M] | None":
-        """Bind this operation to *route*. None if it cannot serve the route."""
-        try:
-            return self.bind(route)
-        except NotEligible:
-            return None
-
-    def bind(self, route: APIRoute | RouteContext) -> "BoundOperation[M]":
-        """Bind this operation to *route*. Raises `NotEligible` if it cannot serve the route."""
-        if not isinstance(route.response_class, DefaultPlaceholder):
+    def prepare(self, serializer: Serializer) -> None:
+        """Raise `NotEligible` if the operation cannot answer as *serializer* does."""
+        if serializer.response_class is not None:
             raise NotEligible("its router has its own response class")
         if not is_pure(self.definition.read):
             raise NotEligible(f"{self.definition.read.__name__} has code or types of its own")
-        return BoundOperation(self, route, ResourceDependencies(self.definition, route))
 
-    def has_patched_methods(self) -> bool:
-        """Return whether a method of the resource was replaced since, as tests do."""
-        return bool(_resource_methods(self.definition.resource) != self._methods)
-
-    def find_observer(self, database: Database) -> str | None:
-        """Return the name of application code that SQLAlchemy would call. None if there is none."""
-        return self._listeners.find_observer(database)
+    def find_reason(self, database: Database) -> str | None:
+        """Return why the ORM path has to serve requests to *database* now. None if it has not."""
+        if not database.fast_path:
+            return "the fast path of the database is off, or its methods are overridden"
+        if _resource_methods(self.definition.resource) != self._methods:
+            return f"a method of {self.definition.resource.__name__} was replaced"
+        if observer := self._listeners.find_observer(database):
+            return f"SQLAlchemy calls code of the application: {observer}"
+        return None
 
     @abstractmethod
-    async def respond(self, request: FastRequest[M]) -> Response | None:
-        """Return the response to *request*. None if the ORM path has to handle it."""
+    async def execute(self, call: StatementCall[M], plan: P) -> R:
+        """Carry out *plan*. Raises the problem of the client, as the ORM path does.
+
+        Raises `NotEligible` or `StatementFailed` if the ORM path has to carry out the plan. Nothing
+        has changed then.
+        """
 
     @abstractmethod
     def common_statements(self, statement: Select[M], database: Database) -> Statements:
@@ -148,75 +148,15 @@ class FastOperation(ABC, Generic[M]):
             else None
         )
 
-    def response(
-        self,
-        route: APIRoute | RouteContext,
-        content: object,
-        headers: Mapping[str, str] | None = None,
-        *,
-        status: int = 200,
-        version: int | None = None,
-    ) -> Response | None:
-        """Serialise *content* as the ORM path does. None if it does not fit the read schema.
-
-        With a *version*, the response has an entity tag.
-        """
-        if (body := self.body(route, content)) is None:
-            return None
-        tag = {} if version is None else {"ETag": format_etag(version, body)}
-        return json_response(body, {**(headers or {}), **tag}, status=status)
-
-    def body(self, route: APIRoute | RouteContext, content: object) -> bytes | None:
-        """Serialise *content* to JSON. None if it does not fit the read schema."""
-        model: Any = route.response_field
-        value, errors = model.validate(content, {}, loc=("response",))
-        return None if errors else model.serialize_json(value, by_alias=True)
+    def dump(self, serializer: Serializer, content: object) -> bytes:
+        """Return the JSON of *content*. Raises `NotEligible` if the read schema rejects it."""
+        if (body := serializer.try_dump(content)) is None:
+            raise NotEligible(f"{self.definition.read.__name__} rejects a value of the row")
+        return body
 
     def to_dict(self, row: Sequence[Any]) -> dict[str, Any]:
         """Return the values of the read schema's fields, which are the first values of *row*."""
         return dict(zip(self._field_names, row, strict=False))
-
-    def is_eligible(self, request: Request) -> bool:
-        """Return whether *request* accepts JSON and has no unsupported header."""
-        return all(
-            name not in self.unsupported_headers and (name != b"accept" or value in _JSON_ACCEPT)
-            for name, value in request.scope["headers"]
-        )
-
-
-class BoundOperation(Generic[M]):
-    """A fast operation of one route."""
-
-    def __init__(
-        self,
-        operation: FastOperation[M],
-        route: APIRoute | RouteContext,
-        dependencies: ResourceDependencies[M],
-    ) -> None:
-        """Bind *operation* to *route*, which has *dependencies*."""
-        self.operation = operation
-        self.route = route
-        self.dependencies = dependencies
-
-    async def __call__(self, request: Request) -> Response | None:
-        """Return the response to *request*. None if the ORM path has to handle it."""
-        overrides = self.route.dependency_overrides_provider
-        is_overridden = overrides and overrides.dependency_overrides
-        if not self.operation.is_eligible(request) or is_overridden:
-            return None
-        if self.operation.has_patched_methods():
-            return None
-        query: bytes = request.scope["query_string"]
-        if (statement := await self.dependencies.scoped_statement(request)) is None:
-            return None
-        # A dependency may have replaced the database of the application.
-        database = request.scope.get("state", {}).get("database")
-        if not isinstance(database, Database) or not database.fast_path:
-            return None
-        if self.operation.find_observer(database):
-            return None
-        fast_request = FastRequest(request, self.route, database, statement, query)
-        return await self.operation.respond(fast_request)
 
 
 def has_only_conditions(statement: Select[Any], model: type[DeclarativeBase]) -> bool:
@@ -226,22 +166,11 @@ def has_only_conditions(statement: Select[Any], model: type[DeclarativeBase]) ->
     return rebuilt.compare(statement) and [*rebuilt.get_final_froms()] == [model.__table__]
 
 
-def json_response(body: bytes, headers: Mapping[str, str] | None, *, status: int = 200) -> Response:
-    """Return a JSON response with *headers* in last place."""
-    response = Response(body, status, media_type=JSON)
-    for name, text in (headers or {}).items():
-        response.headers.append(name, text)
-    return response
-
-
-def build_fast_operation(
-    definition: ResourceDefinition[M], build: Callable[[ResourceDefinition[M]], FastOperation[M]]
-) -> FastOperation[M] | NotEligible:
-    """Call *build*, and return its operation or the reason why there is none."""
-    try:
-        return build(definition)
-    except NotEligible as reason:
-        return reason
+def require_statement(statement: BoundStatement | None) -> BoundStatement:
+    """Return *statement*. Raises `NotEligible` if it cannot be compiled."""
+    if statement is None:
+        raise NotEligible("query() has more than conditions, or its SQL depends on values")
+    return statement
 
 
 def require_not_overridden(resource: type[Resource[Any]], *methods: str) -> None:

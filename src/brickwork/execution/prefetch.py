@@ -14,8 +14,8 @@ from sqlalchemy.orm import DeclarativeBase, aliased
 from brickwork.database.compiled import BoundStatement, CompiledStatement, compile_statement
 from brickwork.database.database import Database
 from brickwork.database.driver import KEY_PARAM, fetch_rows
-from brickwork.fastpath.eligibility import NotEligible
-from brickwork.fastpath.joins import ToOneJoin, to_one_joins
+from brickwork.execution.eligibility import NotEligible
+from brickwork.execution.joins import ToOneJoin, to_one_joins
 from brickwork.query.keys import primary_key
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.tracking.changes import mapped_columns
@@ -54,25 +54,27 @@ class ReferencePrefetch(Generic[M]):
 
     async def load(
         self, database: Database, values: Mapping[str, Any], key: object = None
-    ) -> PrefetchedRows | None:
+    ) -> PrefetchedRows:
         """Return the rows that row *key* will reference once *values* are applied.
 
-        Without *key*, *values* are a new row's. None if a referenced row is missing; the ORM path
-        then reports which.
+        Without *key*, *values* are a new row's. Raises `NotEligible` if a referenced row is
+        missing: the ORM path then reports which.
         """
         if not self._joins:
             return PrefetchedRows({}, {})
         known = {name: values[name] for name in self.foreign_keys if name in values}
         statement = self._statement(database.reader.dialect, known, is_new=key is None)
-        records = statement and await fetch_rows(database, statement, {**known, KEY_PARAM: key})
-        if not statement or not records or len(records) > 1:
-            return None
+        if statement is None:
+            raise NotEligible("the referenced rows cannot be selected")
+        records = await fetch_rows(database, statement, {**known, KEY_PARAM: key})
+        if len(records) != 1:
+            raise NotEligible("there is no such row")
         record = iter(statement.decode_row(records[0]))
         key_values = {name: next(record) for name in self.foreign_keys}
         rows = {join.name: join.take_fields(record) for join in self._joins}
         for join in self._joins:
             if rows[join.name] is None and _has_reference(key_values, join):
-                return None
+                raise NotEligible("a referenced row is missing")
         return PrefetchedRows(rows, key_values)
 
     def common_statements(

@@ -1,13 +1,11 @@
-"""Fast GET of one row, and of list pages."""
+"""Statements that read one row, or a page of a list."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, ClassVar, TypeVar, cast
-from urllib.parse import parse_qsl
+from typing import Any, TypeVar, cast
 
-from fastapi import Response
 from pydantic import ValidationError
 from sqlalchemy import ARRAY, Dialect, Select, any_, bindparam
 from sqlalchemy.orm import DeclarativeBase
@@ -16,22 +14,23 @@ from typing_extensions import override
 from brickwork.database.coalescing import is_hashable
 from brickwork.database.compiled import BoundStatement
 from brickwork.database.database import Database
-from brickwork.database.driver import KEY_PARAM, KEYS_PARAM, FetchedRow, fetch_by_key, fetch_rows
-from brickwork.fastpath.joins import to_one_joins
-from brickwork.fastpath.operation import (
-    STRONG_ETAG,
+from brickwork.database.driver import KEY_PARAM, KEYS_PARAM, fetch_by_key, fetch_rows
+from brickwork.execution.eligibility import NotEligible
+from brickwork.execution.joins import to_one_joins
+from brickwork.execution.plans import GetPlan, ListPlan
+from brickwork.execution.results import PageResult
+from brickwork.execution.statement import (
     Columns,
-    FastOperation,
+    StatementCall,
+    StatementOperation,
     Statements,
-    json_response,
     require_not_overridden,
+    require_statement,
     selected_columns,
 )
-from brickwork.fastpath.request import FastRequest
-from brickwork.http.conditional import format_etag
-from brickwork.http.links import set_pagination_headers
+from brickwork.http.representation import Representation, Serializer
 from brickwork.models.model import Versioned
-from brickwork.problems import Problem
+from brickwork.problems import NotFound
 from brickwork.query.keys import parse_key, primary_key
 from brickwork.query.list_query import ListQuery
 from brickwork.query.lookup import base_statement
@@ -40,22 +39,28 @@ from brickwork.query.pagination import PageSource, PageWindow, page_source
 from brickwork.resource.definition import ResourceDefinition
 
 M = TypeVar("M", bound=DeclarativeBase)
+P = TypeVar("P")
+R = TypeVar("R")
 
 _PageRequest = tuple[PageSource[Any], PageWindow[Any]]
 
 
-def fast_get(definition: ResourceDefinition[M]) -> FastOperation[M]:
-    """Return the fast path of `GET /articles/{id}`. Raises `NotEligible` if overridden."""
+def get_statement(
+    definition: ResourceDefinition[M],
+) -> StatementOperation[M, GetPlan, Representation]:
+    """Return the statement of `GET /articles/{id}`. Raises `NotEligible` if overridden."""
     require_not_overridden(definition.resource, "get")
     key = primary_key(definition.model).key
-    return _FastGet(definition, selected_columns(definition, key))
+    return _Get(definition, selected_columns(definition, key))
 
 
-def fast_list(definition: ResourceDefinition[M]) -> FastOperation[M]:
-    """Return the fast path of `GET /articles`. Raises `NotEligible` if overridden."""
+def list_statement(
+    definition: ResourceDefinition[M],
+) -> StatementOperation[M, ListPlan[M], PageResult]:
+    """Return the statement of `GET /articles`. Raises `NotEligible` if overridden."""
     require_not_overridden(definition.resource, "page")
     names = (*_sort_columns(definition), primary_key(definition.model).key)
-    return _FastList(definition, selected_columns(definition, *names))
+    return _List(definition, selected_columns(definition, *names))
 
 
 def _sort_columns(definition: ResourceDefinition[M]) -> Sequence[str]:
@@ -67,11 +72,8 @@ def _sort_columns(definition: ResourceDefinition[M]) -> Sequence[str]:
     return names
 
 
-class _FastRead(FastOperation[M]):
-    """A fast operation that reads with one statement."""
-
-    method: ClassVar = "GET"
-    unsupported_headers: ClassVar = {b"if-match", b"if-none-match"}
+class _Read(StatementOperation[M, P, R]):
+    """An operation that reads with one statement."""
 
     def __init__(self, definition: ResourceDefinition[M], columns: Columns) -> None:
         """Add the columns of embedded rows to *columns*. Raises `NotEligible` if it cannot."""
@@ -99,39 +101,36 @@ class _FastRead(FastOperation[M]):
         return cast("Select[Any]", columns)
 
 
-class _FastGet(_FastRead[M]):
-    """Fast GET of one row."""
-
-    unsupported_headers: ClassVar = {b"if-match"}
+class _Get(_Read[M, GetPlan, Representation]):
+    """Reads one row."""
 
     def __init__(self, definition: ResourceDefinition[M], columns: Columns) -> None:
-        """Determine whether rows have versions."""
+        """Find the positions of the key and of the version."""
         super().__init__(definition, columns)
-        self._versioned = issubclass(definition.model, Versioned)
+        names = self._column_names
+        self._key_position = names.index(primary_key(definition.model).key)
+        is_versioned = issubclass(definition.model, Versioned)
+        self._version_position = names.index("version") if is_versioned else None
 
     @override
-    async def respond(self, request: FastRequest[M]) -> Response | None:
-        key = parse_key(self.definition.model, request.key)
-        tags = request.headers(b"if-none-match")
-        if key is None or request.query or not self._supports(tags):
-            return None
-        one = self._one_statement(request.statement, request.database.reader.dialect)
-        if one is None or (row := await self._fetch_row(request, one, key)) is None:
-            return None
+    async def execute(self, call: StatementCall[M], plan: GetPlan) -> Representation:
+        key = parse_key(self.definition.model, plan.key)
+        dialect = call.database.reader.dialect
+        one = require_statement(self._one_statement(call.statement, dialect))
+        many = self._many_statement(call.statement, dialect)
+        name = primary_key(self.definition.model).key
+        row = key is not None and await fetch_by_key(call.database, one, many, key, name=name)
+        if not row:
+            raise NotFound(f"{self.definition.model.__name__} not found")
         if row.body is None:
-            row.body = self.body(request.route, self.to_dict(row.row))
-        if row.body is None:
-            return None
-        headers = self._etag_headers(row.row, row.body)
-        if tags and tags == [tag.encode() for tag in headers.values()]:
-            return Response(status_code=304, headers=headers)
-        return json_response(row.body, headers)
+            row.body = self._represent(call.serializer, row.row)
+        shown: Representation = row.body
+        return shown
 
-    def _supports(self, tags: Sequence[bytes]) -> bool:
-        """Return whether If-None-Match is absent, or one strong tag of a versioned row."""
-        return not tags or (
-            self._versioned and len(tags) == 1 and bool(STRONG_ETAG.fullmatch(tags[0]))
-        )
+    def _represent(self, serializer: Serializer, row: Sequence[Any]) -> Representation:
+        body = self.dump(serializer, self.to_dict(row))
+        version = None if self._version_position is None else row[self._version_position]
+        return Representation(body, version, row[self._key_position])
 
     @override
     def common_statements(self, statement: Select[M], database: Database) -> Statements:
@@ -139,18 +138,6 @@ class _FastGet(_FastRead[M]):
         yield self._one_statement(statement, dialect)
         if database.coalesce and (many := self._many_statement(statement, dialect)):
             yield many
-
-    def _etag_headers(self, row: Sequence[Any], body: bytes) -> Mapping[str, str]:
-        version = row[self._column_names.index("version")] if self._versioned else None
-        return {} if version is None else {"ETag": format_etag(version, body)}
-
-    async def _fetch_row(
-        self, request: FastRequest[M], one: BoundStatement, key: object
-    ) -> FetchedRow | None:
-        many = self._many_statement(request.statement, request.database.reader.dialect)
-        return await fetch_by_key(
-            request.database, one, many, key, name=primary_key(self.definition.model).key
-        )
 
     def _one_statement(self, statement: Select[M], dialect: Dialect) -> BoundStatement | None:
         return self.cached_statement(
@@ -175,76 +162,53 @@ class _FastGet(_FastRead[M]):
         return self.select_columns(statement.where(key == any_(keys)))
 
 
-class _FastList(_FastRead[M]):
-    """Fast GET of a list page without a count."""
+class _List(_Read[M, ListPlan[M], PageResult]):
+    """Reads a page of a list without a count."""
 
     def __init__(self, definition: ResourceDefinition[M], columns: Columns) -> None:
         """Prepare the cache of pages whose only parameter is `limit`."""
         super().__init__(definition, columns)
         fields = definition.query.model_fields
-        self._parameters = {field.alias or name for name, field in fields.items()}
         self._is_dynamic = definition.query.filter is not ListQuery[Any].filter or any(
             field.default_factory for field in fields.values()
         )
         self._page_cache: dict[object, _PageRequest] = {}
 
     @override
-    async def respond(self, request: FastRequest[M]) -> Response | None:
-        dialect = request.database.reader.dialect
-        if (params := self._parse_query(request.query)) is None:
-            return None
-        if (page := self._page_request(request.statement, params, dialect)) is None:
-            return None
-        if (select_page := self._page_statement(page, dialect)) is None:
-            return None
-        build = partial(self._build_response, request, page, select_page)
-        scope, compiled = request.http_request.scope, select_page.statement
-        url = (id(request.route), scope.get("root_path"), scope["path"])
-        name = (*url, request.query, compiled, tuple(select_page.values.items()))
-        is_shared = request.database.coalesce and compiled.shareable
+    async def execute(self, call: StatementCall[M], plan: ListPlan[M]) -> PageResult:
+        params, dialect = plan.params, call.database.reader.dialect
+        if params.count or plan.deleted or plan.export:
+            raise NotEligible("the request asks for a count, an export or deleted rows")
+        if (page := self._page_request(call.statement, params, dialect)) is None:
+            raise NotEligible("the rows have an order of their own, or are sorted by another table")
+        select_page = require_statement(self._page_statement(page, dialect))
+        build = partial(self._read_page, call, page, select_page)
+        compiled = select_page.statement
+        name = (*plan.url, compiled, tuple(select_page.values.items()))
+        is_shared = call.database.coalesce and compiled.shareable
         if not is_shared or not is_hashable(name):
             return await build()
-        response = await request.database.shared(name, build)
-        return response and Response(response.body, headers=response.headers)
+        return await call.database.shared(name, build)
 
-    async def _build_response(
-        self, request: FastRequest[M], page: _PageRequest, select_page: BoundStatement
-    ) -> Response | None:
+    async def _read_page(
+        self, call: StatementCall[M], page: _PageRequest, select_page: BoundStatement
+    ) -> PageResult:
         source, window = page
         compiled = select_page.statement
-        records = await fetch_rows(request.database, compiled, select_page.values)
-        if records is None:
-            return None
+        records = await fetch_rows(call.database, compiled, select_page.values)
         rows = [compiled.decode_row(record) for record in records]
         items = window.items(rows)
-        content = [self.to_dict(item) for item in items]
-        if response := self.response(request.route, content, {"Vary": "Accept"}):
-            ends = [self._as_namespace(row) for row in (items[0], items[-1])] if items else []
-            links = source.page(window, ends, more=len(rows) > window.params.limit)
-            set_pagination_headers(request.http_request, response, links)
-        return response
+        body = self.dump(call.serializer, [self.to_dict(item) for item in items])
+        ends = [self._as_namespace(row) for row in (items[0], items[-1])] if items else []
+        links = source.page(window, ends, more=len(rows) > window.params.limit)
+        return PageResult(Representation(body), links)
 
     @override
     def common_statements(self, statement: Select[M], database: Database) -> Statements:
         dialect = database.reader.dialect
-        if (params := self._parse_query(b"")) and (
-            page := self._page_request(statement, params, dialect)
-        ):
-            yield self._page_statement(page, dialect)
-
-    def _parse_query(self, query: bytes) -> ListQuery[M] | None:
-        """Parse the query string. None if it is rejected, or has unsupported parameters."""
-        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-        values = dict(pairs)
-        if len(values) < len(pairs) or not values.keys() <= self._parameters:
-            return None
-        if not all(values.values()):
-            return None
-        try:
-            params = self.definition.query.model_validate(values)
-        except ValidationError:
-            return None
-        return None if params.count or getattr(params, "deleted", None) else params
+        with suppress(ValidationError):  # a parameter is required
+            if page := self._page_request(statement, self.definition.query(), dialect):
+                yield self._page_statement(page, dialect)
 
     def _page_request(
         self, statement: Select[M], params: ListQuery[M], dialect: Dialect
@@ -267,9 +231,9 @@ class _FastList(_FastRead[M]):
     ) -> _PageRequest | None:
         try:
             source = page_source(statement, params, dialect)
-            window = source.stretch(params)
-        except (Problem, TypeError):  # the ORM path raises it again
+        except TypeError:  # the ORM path raises it again
             return None
+        window = source.stretch(params)
         sort_columns = {key.attribute.key for key in source.by.keys}
         return (source, window) if sort_columns <= {*self._column_names} else None
 

@@ -1,10 +1,8 @@
-"""Fast PATCH and DELETE of one row."""
+"""Statements that update or delete one row."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from fastapi import Response
-from fastapi.routing import APIRoute, RouteContext
 from sqlalchemy import (
     Boolean,
     ClauseElement,
@@ -30,35 +28,37 @@ from typing_extensions import override
 from brickwork.database.compiled import BoundStatement, CompiledStatement
 from brickwork.database.database import Database
 from brickwork.database.driver import KEY_PARAM, execute_write, fetch_rows
-from brickwork.fastpath.eligibility import NotEligible
-from brickwork.fastpath.operation import (
-    STRONG_ETAG,
-    BoundOperation,
+from brickwork.execution.eligibility import NotEligible
+from brickwork.execution.plans import DeletePlan, UpdatePlan
+from brickwork.execution.prefetch import ReferencePrefetch
+from brickwork.execution.samples import sample_values
+from brickwork.execution.statement import (
     Columns,
-    FastOperation,
+    StatementCall,
+    StatementOperation,
     Statements,
+    require_statement,
     selected_columns,
 )
-from brickwork.fastpath.prefetch import ReferencePrefetch
-from brickwork.fastpath.request import FastRequest
-from brickwork.fastpath.samples import sample_values
-from brickwork.fastpath.write import (
-    FastWrite,
+from brickwork.execution.write import (
     PythonDefaults,
     is_versioned,
     mapped_table,
     python_defaults,
     require_plain_flush,
 )
-from brickwork.http.json_request import PATCH_TYPES
+from brickwork.http.conditional import Preconditions
+from brickwork.http.representation import Representation, Serializer
 from brickwork.models.model import UTCDateTime, now
 from brickwork.models.soft_delete import is_soft_deletable
+from brickwork.problems import NotFound
 from brickwork.query.keys import parse_key, primary_key
 from brickwork.resource.definition import ResourceDefinition
-from brickwork.schemas.schema import Schema
 from brickwork.tracking.changes import mapped_columns
 
 M = TypeVar("M", bound=DeclarativeBase)
+P = TypeVar("P")
+R = TypeVar("R")
 
 _COMPARABLE: Final = (Boolean, Date, DateTime, Float, Integer, String, Uuid, UTCDateTime)
 """Types whose values both databases compare as Python does."""
@@ -70,22 +70,26 @@ _UNCHANGED_PREFIX: Final = "brickwork_still_"
 """Prefix of parameters that must equal the values read before the update."""
 
 
-def fast_update(definition: ResourceDefinition[M]) -> FastOperation[M]:
-    """Return the fast path of `PATCH /articles/{id}`. Raises `NotEligible` if overridden."""
+def update_statement(
+    definition: ResourceDefinition[M],
+) -> StatementOperation[M, UpdatePlan, Representation]:
+    """Return the statement of `PATCH /articles/{id}`. Raises `NotEligible` if overridden."""
     require_plain_flush(definition, "update", "get", "query")
     onupdate_defaults = python_defaults(mapped_columns(definition.model), "onupdate")
-    return _FastUpdate(definition, selected_columns(definition), onupdate_defaults)
+    return _Update(definition, selected_columns(definition), onupdate_defaults)
 
 
-def fast_delete(definition: ResourceDefinition[M]) -> FastOperation[M]:
-    """Return the fast path of `DELETE /articles/{id}`. Raises `NotEligible` if overridden."""
+def delete_statement(
+    definition: ResourceDefinition[M],
+) -> StatementOperation[M, DeletePlan, None]:
+    """Return the statement of `DELETE /articles/{id}`. Raises `NotEligible` if overridden."""
     require_plain_flush(definition, "delete", "get")
     columns, key = mapped_columns(definition.model), primary_key(definition.model).key
-    return _FastDelete(definition, {key: columns[key]}, python_defaults(columns, "onupdate"))
+    return _Delete(definition, {key: columns[key]}, python_defaults(columns, "onupdate"))
 
 
-class _FastWriteByKey(FastWrite[M]):
-    """Fast write of one row, of a given version if the client sends If-Match."""
+class _WriteByKey(StatementOperation[M, P, R]):
+    """A write of one row, of a given version if the client sends If-Match."""
 
     def __init__(
         self,
@@ -100,19 +104,18 @@ class _FastWriteByKey(FastWrite[M]):
         self._onupdate_defaults = onupdate_defaults
         self._versioned = is_versioned(definition)
 
-    def target_row(self, request: FastRequest[M]) -> Mapping[str, Any] | None:
-        """Return the parameters that identify the row and its version.
-
-        None if the ORM path has to handle the request.
-        """
-        tags = request.headers(b"if-match")
-        key = parse_key(self.definition.model, request.key)
-        if key is None or request.query or len(tags) > 1:
-            return None
-        if not tags:
-            return None if self.definition.resource.require_if_match else {KEY_PARAM: key}
-        tag = STRONG_ETAG.fullmatch(tags[0])
-        return {KEY_PARAM: key, _VERSION_PARAM: int(tag[1])} if tag and self._versioned else None
+    def target_row(self, key: str, preconditions: Preconditions) -> Mapping[str, Any]:
+        """Return the parameters that identify the row and its version."""
+        value = parse_key(self.definition.model, key)
+        if value is None:
+            raise NotFound(f"{self.definition.model.__name__} not found")
+        if preconditions.is_empty:
+            if self.definition.resource.require_if_match:
+                raise NotEligible("If-Match is required")
+            return {KEY_PARAM: value}
+        if self._versioned and (version := preconditions.version) is not None:
+            return {KEY_PARAM: value, _VERSION_PARAM: version}
+        raise NotEligible("a precondition is not one strong entity tag")
 
     def build_update(self, names: Sequence[str]) -> Any:
         """Build the UPDATE that sets *names* and increments the version."""
@@ -149,11 +152,8 @@ class _FastWriteByKey(FastWrite[M]):
         return bindparam(name, type_=self._mapped_columns[name].type)
 
 
-class _FastUpdate(_FastWriteByKey[M]):
-    """Fast PATCH of a row."""
-
-    method: ClassVar = "PATCH"
-    content_types: ClassVar = {media_type.encode() for media_type in PATCH_TYPES}
+class _Update(_WriteByKey[M, UpdatePlan, Representation]):
+    """Updates one row."""
 
     def __init__(
         self,
@@ -172,34 +172,37 @@ class _FastUpdate(_FastWriteByKey[M]):
         }
 
     @override
-    async def respond(self, request: FastRequest[M]) -> Response | None:
-        target = self.target_row(request)
-        changes = target and await self._parse_changes(request)
-        if not (target and changes):
-            return None
-        if (before := await self._load_trial_row(request, target)) is None:
-            return None
-        references = await self._references.load(request.database, changes, target[KEY_PARAM])
-        if references is None:
-            return None
+    async def execute(self, call: StatementCall[M], plan: UpdatePlan) -> Representation:
+        target = self.target_row(plan.key, plan.preconditions)
+        if not plan.data.model_fields_set <= self._comparable:
+            raise NotEligible("a field can only be compared in Python")
+        if not (changes := plan.data.model_dump(exclude_unset=True)):
+            raise NotEligible("the patch is empty")
+        database = call.database
+        before = await self._load_trial_row(call, target)
+        references = await self._references.load(database, changes, target[KEY_PARAM])
         values = self.with_onupdate_values(changes)
         trial = self._read_fields({**before, **values, **references.rows})
-        if self.body(request.route, trial) is None:
-            return None  # a change that cannot be serialised is not stored
+        self.dump(call.serializer, trial)  # a change that cannot be serialised is not stored
         uncertain = {name: before[name] for name in self._uncertain_columns}
         unchanged = _unchanged_params({**uncertain, **references.key_values}, changes)
         target = {**target, **unchanged}
-        dialect = request.database.writer.dialect
-        write = self._write_statement(request.statement, dialect, sorted(changes), target)
-        if write is None:
-            return None
+        dialect = database.writer.dialect
+        write = require_statement(
+            self._write_statement(call.statement, dialect, sorted(changes), target)
+        )
         params = {**write.values, **values, **target}
-        records = await execute_write(request.database, write.statement, params)
+        records = await execute_write(database, write.statement, params)
+        if not records:
+            raise NotEligible(
+                "no row was changed: it has other values, another version, or is away"
+            )
         fields = {**changes, **references.rows}
-        return self._row_response(request, write.statement, records[0], fields) if records else None
+        return self._represent(call.serializer, write.statement, records[0], fields)
 
     @override
-    def bind(self, route: APIRoute | RouteContext) -> BoundOperation[M]:
+    def prepare(self, serializer: Serializer) -> None:
+        super().prepare(serializer)
         read = self.definition.read
         self._samples = sample_values(self.definition)
         names = [name for name in read.model_fields if name in self._mapped_columns]
@@ -207,7 +210,6 @@ class _FastUpdate(_FastWriteByKey[M]):
         if unknown := [name for name in self._uncertain_columns if not self._is_predictable(name)]:
             names = sorted(unknown)
             raise NotEligible(f"{read.__name__} may reject stored values of {', '.join(names)}")
-        return super().bind(route)
 
     def _is_predictable(self, name: str) -> bool:
         """Return whether the value of column *name* can be read before the update and compared."""
@@ -229,23 +231,21 @@ class _FastUpdate(_FastWriteByKey[M]):
         yield self._write_statement(statement, database.writer.dialect, names, unchanged)
 
     async def _load_trial_row(
-        self, request: FastRequest[M], target: Mapping[str, Any]
-    ) -> Mapping[str, Any] | None:
+        self, call: StatementCall[M], target: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
         """Return the values with which the response is serialised before the update.
 
-        These are the stored values where the read schema may reject some, else samples. None if
-        there is no such row.
+        These are the stored values where the read schema may reject some, else samples.
         """
         if not self._uncertain_columns:
             return self._samples
-        select_row = self._select_before(request.statement, request.database.reader.dialect)
-        params = select_row and {**select_row.values, KEY_PARAM: target[KEY_PARAM]}
-        records = select_row and await fetch_rows(
-            request.database, select_row.statement, params or {}
+        select_row = require_statement(
+            self._select_before(call.statement, call.database.reader.dialect)
         )
-        if not select_row or not records:
-            return None
+        params = {**select_row.values, KEY_PARAM: target[KEY_PARAM]}
         compiled = select_row.statement
+        if not (records := await fetch_rows(call.database, compiled, params)):
+            raise NotEligible("there is no such row")
         return dict(zip(compiled.columns, compiled.decode_row(records[0]), strict=True))
 
     def _select_before(self, statement: Select[M], dialect: Dialect) -> BoundStatement | None:
@@ -270,13 +270,6 @@ class _FastUpdate(_FastWriteByKey[M]):
             lambda: self.where_target(self._update_if_changed(names), statement, target),
         )
 
-    async def _parse_changes(self, request: FastRequest[M]) -> Mapping[str, Any] | None:
-        """Return the fields sent. None if one of them can only be compared in Python."""
-        data: Schema | None = await self.parse_body(request)
-        if data is None or not data.model_fields_set <= self._comparable:
-            return None
-        return data.model_dump(exclude_unset=True)
-
     def _update_if_changed(self, names: Sequence[str]) -> Any:
         """Build an UPDATE that matches only a row in which one of *names* changes."""
         columns = self._mapped_columns
@@ -284,41 +277,38 @@ class _FastUpdate(_FastWriteByKey[M]):
             or_(*(columns[name].is_distinct_from(self._param(name)) for name in names))
         )
 
-    def _row_response(
+    def _represent(
         self,
-        request: FastRequest[M],
+        serializer: Serializer,
         statement: CompiledStatement,
         record: Any,
         fields: Mapping[str, Any],
-    ) -> Response | None:
+    ) -> Representation:
         row = {**dict(zip(statement.columns, statement.decode_row(record), strict=True)), **fields}
-        version = row["version"] if self._versioned else None
-        return self.response(request.route, self._read_fields(row), version=version)
+        body = serializer.dump_stored(self._read_fields(row))
+        return Representation(body, row["version"] if self._versioned else None)
 
     def _read_fields(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the values of the fields of the read schema."""
         return {name: row[name] for name in self.definition.read.model_fields}
 
 
-class _FastDelete(_FastWriteByKey[M]):
-    """Fast DELETE of a row, or the update that marks it as deleted."""
-
-    method: ClassVar = "DELETE"
+class _Delete(_WriteByKey[M, DeletePlan, None]):
+    """Deletes one row, or marks it as deleted."""
 
     @override
-    async def respond(self, request: FastRequest[M]) -> Response | None:
-        target = self.target_row(request)
-        if target is None or not self._deletes_nothing_else():
-            return None
-        dialect = request.database.writer.dialect
+    async def execute(self, call: StatementCall[M], plan: DeletePlan) -> None:
+        target = self.target_row(plan.key, plan.preconditions)
+        if plan.purge or not self._deletes_nothing_else():
+            raise NotEligible("related rows may be deleted or changed")
         marker: Mapping[str, Any] = {}
-        if (write := self._write_statement(request.statement, dialect, target)) is None:
-            return None
+        dialect = call.database.writer.dialect
+        write = require_statement(self._write_statement(call.statement, dialect, target))
         if is_soft_deletable(self.definition.model):
             marker = self.with_onupdate_values({"deleted_at": now()})
         params = {**write.values, **marker, **target}
-        records = await execute_write(request.database, write.statement, params)
-        return Response(status_code=204) if records else None
+        if not await execute_write(call.database, write.statement, params):
+            raise NotEligible("no row was deleted: it has another version, or is away")
 
     @override
     def common_statements(self, statement: Select[M], database: Database) -> Statements:

@@ -1,0 +1,14 @@
+"""Reasons for the ORM path."""
+
+from dataclasses import dataclass
+
+
+class NotEligible(Exception):
+    """An operation, a route or a plan without a statement. The text is the reason."""
+
+
+@dataclass(slots=True, frozen=True)
+class Declined:
+    """The answer of the statement executor to what it does not carry out. Nothing has changed."""
+
+    reason: str

@@ -1,0 +1,320 @@
+"""The pipeline of a request: dependencies, validation, execution, response.
+
+A `StrictRoute` matches a request, and its pipeline handles it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol, runtime_checkable
+
+from fastapi import BackgroundTasks, Request, Response, params
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import HTTPException, RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic_core import PydanticUndefined
+from starlette.background import BackgroundTasks as StarletteBackgroundTasks
+from starlette.datastructures import FormData
+
+from brickwork.database.database import ISOLATION_SCOPE_KEY, Database
+from brickwork.database.retry import with_retries
+from brickwork.database.transactions import SNAPSHOT_LEVEL, IsolationLevel, strictest_isolation
+from brickwork.http.attempts import Attempt
+from brickwork.http.body import BodyFields, RequestBody, received_body, takes_body
+from brickwork.http.fastapi_internals import (
+    build_handler,
+    embeds_body,
+    form_limits,
+    parse_parameters,
+    push_cleanup,
+    solve_dependencies,
+)
+from brickwork.http.json_request import JSONRequest
+from brickwork.http.negotiation import NDJSON, preferred_media_type
+from brickwork.http.parameters import (
+    declared_parameters,
+    read_query_directly,
+    undeclared_parameter_errors,
+)
+from brickwork.problems import NotAcceptable
+
+_VALUES_SCOPE_KEY: Final = "brickwork.values"
+"""The scope key of the resolved values of a hand-written endpoint."""
+
+
+@dataclass(slots=True)
+class Resolved:
+    """The values of an endpoint's parameters, and what dependencies set on the response."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    errors: list[Any] = field(default_factory=list)
+    response: Response | None = None
+    background: StarletteBackgroundTasks | None = None
+
+
+class BoundEndpoint(Protocol):
+    """The endpoint of a route as its routers include it."""
+
+    dependant: Dependant
+    """The dependencies and parameters to resolve."""
+    reads_body_last: bool
+    """Whether no dependency uses a transaction, so that the body is read after them."""
+
+    async def __call__(self, request: Request, resolved: Resolved) -> Response:
+        """Return the response to *request*, in the transaction of its attempt."""
+        ...
+
+
+@runtime_checkable
+class PipelineEndpoint(Protocol):
+    """An endpoint that the pipeline calls with the resolved values, instead of FastAPI."""
+
+    def bind(self, route: APIRoute) -> BoundEndpoint:
+        """Return the endpoint for *route*, as its routers include it."""
+        ...
+
+
+class Pipeline:
+    """The handler of a route as its routers include it."""
+
+    def __init__(self, route: APIRoute, offers: Sequence[str]) -> None:
+        """Prepare the pipeline of *route*, which responds in one of the media types *offers*."""
+        self._route = route
+        self._offers = offers
+        self._declared = declared_parameters(route.dependant)
+        self._isolation_level = route_isolation(route.dependant)
+        endpoint: object = route.endpoint
+        self._endpoint: BoundEndpoint = (
+            endpoint.bind(route)
+            if isinstance(endpoint, PipelineEndpoint)
+            else _FunctionEndpoint(route)
+        )
+        body = route.body_field
+        self._is_form = body is not None and isinstance(body.field_info, params.Form)
+        self._has_json = body is not None and not self._is_form
+        self._parameters = _Parameters(
+            self._endpoint.dependant, has_json=self._has_json, embedded=embeds_body(route)
+        )
+
+    async def __call__(self, request: Request) -> Response:
+        """Return the response to *request*. Nothing is sent before the transaction has ended."""
+        media_type = preferred_media_type(request.headers.getlist("accept"), self._offers)
+        if self._route.response_model and not media_type:
+            raise NotAcceptable("The response is JSON, which the Accept header excludes.")
+        if self._has_json:
+            request = JSONRequest(request.scope, request.receive)
+        request.scope[ISOLATION_SCOPE_KEY] = self._transaction_isolation(request, media_type)
+        database = getattr(request.state, "database", None)
+        return await with_retries(
+            lambda: self._attempt(request),
+            database if isinstance(database, Database) else None,
+            may_retry=lambda: not _is_body_consumed(request),
+        )
+
+    def _transaction_isolation(
+        self, request: Request, media_type: str | None
+    ) -> IsolationLevel | None:
+        """Return the isolation level of the transaction. None is that of the database."""
+        if request.method != "GET":
+            return self._isolation_level
+        if media_type == NDJSON:  # an export reads all rows from one snapshot
+            return strictest_isolation([self._isolation_level, SNAPSHOT_LEVEL])
+        return None
+
+    async def _attempt(self, request: Request) -> Response:
+        async with Attempt(request.scope) as attempt:
+            try:
+                resolved = await self._resolve(request)
+                response = await self._endpoint(request, resolved)
+            except RequestValidationError as error:
+                if error.body is None and isinstance(request, JSONRequest):
+                    error.body = (await request.read()).parsed_document()
+                raise
+            await attempt.finish(response)
+        return response
+
+    async def _resolve(self, request: Request) -> Resolved:
+        """Resolve the dependencies, and then parse and validate the request.
+
+        Raises the problem with the body, or else `RequestValidationError` with all errors.
+        """
+        sent = request.query_params  # before a dependency can change them
+        overrides = request.app if request.app.dependency_overrides else None
+        body: RequestBody | None = None
+        if isinstance(request, JSONRequest) and (overrides or not self._endpoint.reads_body_last):
+            body = await request.read()
+        form = await _read_form(request, self._route) if self._is_form else PydanticUndefined
+        resolved = await self._parameters.resolve(request, overrides, body, form)
+        resolved.errors = undeclared_parameter_errors(sent, self._declared) + resolved.errors
+        if isinstance(request, JSONRequest):
+            body = body or await request.read()
+            values, errors = await self._parameters.validate_body(body)
+            if problem := body.problem:
+                raise problem
+            resolved.values |= values
+            resolved.errors += errors
+        if resolved.errors:
+            raise RequestValidationError(resolved.errors)
+        return resolved
+
+
+class _Parameters:
+    """The parameters of an endpoint, and the dependencies of the route."""
+
+    def __init__(self, dependant: Dependant, *, has_json: bool, embedded: bool) -> None:
+        """Sort the parameters of *dependant*; *embedded* body fields share the body."""
+        self._dependant = self._overridable = dependant = read_query_directly(dependant)
+        self._embedded = embedded
+        self._body = BodyFields(dependant, embedded=embedded) if has_json else None
+        self._dependencies_take_body = takes_body(dependant.dependencies)
+        if self._body:
+            self._overridable = replace(dependant, body_params=[])
+            self._dependant = replace(
+                dependant, body_params=[], dependencies=self._body.dependencies
+            )
+        self._is_plain = not (
+            self._dependant.dependencies
+            or self._dependant.body_params
+            or any(getattr(dependant, name) for name in _SPECIAL_PARAMETERS)
+        )
+
+    async def resolve(
+        self, request: Request, overrides: object, body: RequestBody | None, form: object
+    ) -> Resolved:
+        """Resolve all but the fields of a JSON body.
+
+        Args:
+            request: The request.
+            overrides: The application, if it overrides dependencies. An override may have body
+                fields of its own, which FastAPI validates.
+            body: The JSON body, if a dependency may take a part of it.
+            form: The form, if the body is one.
+
+        """
+        dependant, document = self._dependant, form
+        if self._body and overrides:
+            dependant = self._overridable
+            document = body.document() if body else form
+        elif body and self._dependencies_take_body:
+            received_body.set(body)
+        if self._is_plain:
+            return self._parse(request)
+        solved = await solve_dependencies(
+            request, dependant, document, overrides, embeds_body=self._embedded
+        )
+        return Resolved(solved.values, solved.errors, solved.response, solved.background_tasks)
+
+    def _parse(self, request: Request) -> Resolved:
+        """Parse the parameters of an endpoint without dependencies, as FastAPI does."""
+        dependant, resolved = self._dependant, Resolved()
+        for fields, name in (
+            (dependant.path_params, "path_params"),
+            (dependant.query_params, "query_params"),
+            (dependant.header_params, "headers"),
+            (dependant.cookie_params, "cookies"),
+        ):
+            if fields:
+                values, errors = parse_parameters(fields, getattr(request, name))
+                resolved.values |= values
+                resolved.errors += errors
+        return resolved
+
+    async def validate_body(self, body: RequestBody) -> tuple[dict[str, Any], list[Any]]:
+        """Return the values of the endpoint's fields in a JSON *body*, and the errors."""
+        return await self._body.validate(body) if self._body else ({}, [])
+
+
+_SPECIAL_PARAMETERS: Final = (
+    "background_tasks_param_name",
+    "http_connection_param_name",
+    "request_param_name",
+    "response_param_name",
+    "security_scopes_param_name",
+)
+"""The attributes of a `Dependant` that name parameters which FastAPI provides itself."""
+
+
+class _FunctionEndpoint:
+    """A hand-written endpoint. FastAPI calls it, and serialises what it returns."""
+
+    reads_body_last = False
+
+    def __init__(self, route: APIRoute) -> None:
+        """Build FastAPI's handler of *route*, with values that are already resolved."""
+        self.dependant = own = route.dependant
+        fields = (own.path_params, own.query_params, own.header_params, own.cookie_params)
+        names = [field.name for group in (*fields, own.body_params) for field in group]
+        names += [dependency.name for dependency in own.dependencies if dependency.name]
+        names += [own.security_scopes_param_name] if own.security_scopes_param_name else []
+        resolved = Dependant(
+            call=own.call,
+            path=own.path,
+            dependencies=[_RESPONSE_SETTINGS, *map(_resolved_value, dict.fromkeys(names))],
+            request_param_name=own.request_param_name,
+            http_connection_param_name=own.http_connection_param_name,
+            response_param_name=own.response_param_name,
+            background_tasks_param_name=own.background_tasks_param_name,
+        )
+        self._handle = build_handler(route, resolved)
+
+    async def __call__(self, request: Request, resolved: Resolved) -> Response:
+        """Return the response of the endpoint."""
+        request.scope[_VALUES_SCOPE_KEY] = resolved
+        return await self._handle(request)
+
+
+def _resolved_value(name: str) -> Dependant:
+    """Return a dependency with the resolved value of the parameter *name*."""
+
+    async def value(request: Request) -> Any:
+        resolved: Resolved = request.scope[_VALUES_SCOPE_KEY]
+        return resolved.values[name]
+
+    return Dependant(call=value, name=name, request_param_name="request", use_cache=False)
+
+
+async def _set_response(request: Request, response: Response, background: BackgroundTasks) -> None:
+    """Apply what dependencies set on the response to the *response* of the endpoint."""
+    resolved: Resolved = request.scope[_VALUES_SCOPE_KEY]
+    if resolved.response:
+        response.status_code = resolved.response.status_code
+        response.raw_headers.extend(resolved.response.raw_headers)
+    if resolved.background:
+        background.tasks.extend(resolved.background.tasks)
+
+
+_RESPONSE_SETTINGS: Final = Dependant(
+    call=_set_response,
+    request_param_name="request",
+    response_param_name="response",
+    background_tasks_param_name="background",
+    use_cache=False,
+)
+
+
+async def _read_form(request: Request, route: APIRoute) -> FormData:
+    """Return the form in the body of *request*, as FastAPI reads it."""
+    try:
+        form = await request.form(**form_limits(request, route))
+    except HTTPException:
+        raise
+    except Exception as error:
+        raise HTTPException(400, "There was an error parsing the body") from error
+    push_cleanup(request, form.close)
+    return form
+
+
+def _is_body_consumed(request: Request) -> bool:
+    """Return whether the body was read and not kept, like a form or a stream."""
+    return getattr(request, "_stream_consumed", False) and not hasattr(request, "_body")
+
+
+def route_isolation(dependant: Dependant) -> IsolationLevel | None:
+    """Return the strictest isolation level of the resources in *dependant*."""
+    return strictest_isolation(_isolation_levels(dependant))
+
+
+def _isolation_levels(dependant: Dependant) -> Iterator[IsolationLevel | None]:
+    """Yield the isolation level of each dependency. None if it has no level."""
+    for dependency in dependant.dependencies:
+        yield getattr(dependency.call, "isolation_level", None)
+        yield from _isolation_levels(dependency)

@@ -1,0 +1,178 @@
+"""Endpoints of operations: the pipeline from the resolved values to the response."""
+
+from inspect import Parameter, Signature
+from itertools import starmap
+from typing import Annotated, Any, Final, Generic, TypeVar
+
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute, RouteContext
+from sqlalchemy.orm import DeclarativeBase
+
+from brickwork.database.database import Database
+from brickwork.database.driver import StatementFailed
+from brickwork.execution.eligibility import Declined, NotEligible
+from brickwork.execution.statement import StatementCall, StatementOperation
+from brickwork.execution.unit_of_work import UnitOfWorkExecutor
+from brickwork.http.pipeline import Resolved, route_isolation
+from brickwork.http.representation import Serializer
+from brickwork.operations.idempotency import replay_or_record
+from brickwork.operations.operation import Operation
+from brickwork.operations.resources import (
+    RESOURCE,
+    SessionUsed,
+    UnopenedResource,
+    open_session,
+    resource_provider,
+    without_session,
+)
+from brickwork.resource.resource import Resource
+from brickwork.schemas.names import row_names
+
+M = TypeVar("M", bound=DeclarativeBase)
+
+
+class CrudEndpoint(Generic[M]):
+    """The endpoint of an operation. FastAPI reads its signature; the pipeline calls it."""
+
+    def __init__(self, operation: Operation[M, Any, Any]) -> None:
+        """Build the signature of *operation*."""
+        self.operation = operation
+        self.definition = definition = operation.definition
+        self.names = row_names(definition.model, *operation.writes)
+        provider = Depends(resource_provider(definition))
+        types = {**operation.parameters(), RESOURCE: Annotated[definition.resource, provider]}
+        self.__signature__ = Signature([*starmap(_parameter, types.items())])
+        self.__doc__ = None  # FastAPI would show it as the description
+
+    async def __call__(self, **_: Any) -> Response:
+        """Raise `TypeError`: only a `StrictRoute` can call this endpoint."""
+        raise TypeError("This endpoint of crud_router needs a route of brickwork.StrictRoute.")
+
+    def bind(self, route: APIRoute) -> "BoundOperation[M]":
+        """Return the endpoint for *route*, as its routers include it."""
+        return BoundOperation(self.operation, route)
+
+
+def _parameter(name: str, declared: Any) -> Parameter:
+    """Return a parameter of an annotation, or of an annotation with a default."""
+    annotation, default = declared if isinstance(declared, tuple) else (declared, Parameter.empty)
+    return Parameter(name, Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+class BoundOperation(Generic[M]):
+    """An operation of one route: parse, plan, execute, respond."""
+
+    def __init__(self, operation: Operation[M, Any, Any], route: APIRoute | RouteContext) -> None:
+        """Bind *operation* to *route*, and find out whether it has a statement there."""
+        self._operation = operation
+        self._definition = operation.definition
+        self._serializer = Serializer(route)
+        self.scopes_rows = self._definition.resource.query is not Resource[Any].query
+        try:
+            self.dependant = without_session(route.dependant, self._definition.resource)
+            self.reads_body_last = True
+        except NotEligible as reason:
+            self.dependant, self.reads_body_last = route.dependant, False
+            self._statement: StatementOperation[M, Any, Any] | Declined = Declined(str(reason))
+        else:
+            self._statement = self._find_statement(route)
+
+    def _find_statement(
+        self, route: APIRoute | RouteContext
+    ) -> StatementOperation[M, Any, Any] | Declined:
+        if "GET" not in (route.methods or ()) and route_isolation(route.dependant):
+            return Declined("its transactions have their own isolation level")
+        try:
+            statement = self._operation.statement()
+            statement.prepare(self._serializer)
+        except NotEligible as reason:
+            return Declined(str(reason))
+        return statement
+
+    def statement(self, database: Database) -> StatementOperation[M, Any, Any] | Declined:
+        """Return the statement of this operation, unless requests to *database* go without it."""
+        if isinstance(self._statement, Declined):
+            return self._statement
+        reason = self._statement.find_reason(database)
+        return self._statement if reason is None else Declined(reason)
+
+    async def __call__(self, request: Request, resolved: Resolved) -> Response:
+        """Return the response to *request*, in the transaction of its attempt."""
+        operation, values = self._operation, resolved.values
+        resource: UnopenedResource[M] | Resource[M] = values.pop(RESOURCE)
+        plan = operation.plan(request, values)
+        result = await self._execute_statement(request, resource, plan)
+        if isinstance(result, Declined):
+            request.scope[DECLINED_SCOPE_KEY] = result.reason
+            result = await self._run(request, resource, plan)
+        response = (
+            result
+            if isinstance(result, Response)
+            else operation.respond(request, plan, result, self._serializer)
+        )
+        return _with_settings(response, resolved)
+
+    async def _execute_statement(
+        self, request: Request, resource: UnopenedResource[M] | Resource[M], plan: Any
+    ) -> Any:
+        """Return the result of the statement, or why it is declined."""
+        try:
+            statement, call = self._prepare_statement(request, resource)
+            return await statement.execute(call, plan)
+        except (NotEligible, StatementFailed) as reason:
+            return Declined(str(reason))
+
+    def _prepare_statement(
+        self, request: Request, resource: UnopenedResource[M] | Resource[M]
+    ) -> tuple[StatementOperation[M, Any, Any], StatementCall[M]]:
+        """Return the statement for *request* and what it needs. Raises `NotEligible`."""
+        # A dependency may have replaced the database of the application.
+        database = request.scope.get("state", {}).get("database")
+        if not isinstance(database, Database):
+            raise NotEligible("the application has no database")
+        statement = self.statement(database)
+        if isinstance(statement, Declined):
+            raise NotEligible(statement.reason)
+        if not isinstance(resource, UnopenedResource):
+            raise NotEligible("a dependency is overridden")
+        if self._operation.is_idempotent and _has_header(request, b"idempotency-key"):
+            raise NotEligible("an Idempotency-Key is stored in the transaction")
+        try:
+            rows = resource.query()
+        except Exception as error:
+            kind = "the session" if isinstance(error, SessionUsed) else type(error).__name__
+            raise NotEligible(f"query() uses the session, or fails: {kind}") from error
+        return statement, StatementCall(database, rows, self._serializer)
+
+    async def _run(
+        self, request: Request, resource: UnopenedResource[M] | Resource[M], plan: Any
+    ) -> Any:
+        """Return the result of the unit of work, or a stored response."""
+        if isinstance(resource, UnopenedResource):
+            resource = resource.open(await open_session(request))
+        resource.load_options = self._definition.embedded.options
+        if self._operation.is_idempotent and (
+            replayed := await replay_or_record(request, resource)
+        ):
+            return replayed
+        executor = UnitOfWorkExecutor(self._definition, resource, self._serializer)
+        return await self._operation.run(executor, plan)
+
+
+DECLINED_SCOPE_KEY: Final = "brickwork.declined"
+"""The scope key of the reason why a request went the ORM path."""
+
+
+def _with_settings(response: Response, resolved: Resolved) -> Response:
+    """Apply to *response* what dependencies have set, as FastAPI does."""
+    if resolved.response is not None:
+        response.raw_headers.extend(resolved.response.raw_headers)
+        if resolved.response.status_code:
+            response.status_code = resolved.response.status_code
+    if resolved.background and response.background is None:
+        response.background = resolved.background
+    return response
+
+
+def _has_header(request: Request, name: bytes) -> bool:
+    return any(header == name for header, _ in request.scope["headers"])

@@ -1,0 +1,161 @@
+"""The resource of a request: resolved before its session is opened."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from inspect import Parameter
+from typing import Annotated, Any, Final, Generic, TypeVar, cast, get_args, get_origin
+
+from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from sqlalchemy import Select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase
+
+from brickwork.database.database import get_db
+from brickwork.database.foreign_sessions import adopt_session
+from brickwork.execution.eligibility import NotEligible
+from brickwork.http.fastapi_internals import FUNCTION_STACK
+from brickwork.resource.definition import ResourceDefinition
+from brickwork.resource.resource import Resource
+
+M = TypeVar("M", bound=DeclarativeBase)
+
+RESOURCE: Final = "resource"
+"""The name of the parameter that is the resource."""
+
+_REQUEST: Final = "brickwork_request"
+"""The name of the parameter with the request, which no field of a resource has."""
+
+
+class SessionUsed(Exception):
+    """An access to the session of a resource that has none yet."""
+
+
+class _NoSession:
+    """A placeholder for the session of a resource that is not opened."""
+
+    def __init__(self) -> None:
+        self.info: dict[str, Any] = {"writes": False}
+
+    def __getattr__(self, name: str) -> Any:
+        raise SessionUsed(name)
+
+
+class UnopenedResource(Generic[M]):
+    """A resource whose dependencies are resolved, without its session."""
+
+    def __init__(self, kind: type[Resource[M]], values: Mapping[str, Any]) -> None:
+        """Take the *values* of the fields of *kind*, except the session."""
+        self._kind = kind
+        self._values = values
+        self._opened: Resource[M] | None = None
+
+    def query(self) -> Select[M]:
+        """Return the rows that the client may see. Raises `SessionUsed`."""
+        return self._build(cast("AsyncSession", _NoSession())).query()
+
+    def open(self, session: AsyncSession) -> Resource[M]:
+        """Return the resource with *session*. It is the same for each caller."""
+        if self._opened is None:
+            self._opened = self._build(session)
+        return self._opened
+
+    def _build(self, session: AsyncSession) -> Resource[M]:
+        values = {
+            name: value.open(session) if isinstance(value, UnopenedResource) else value
+            for name, value in self._values.items()
+        }
+        return self._kind(session=session, **values)
+
+
+async def open_session(request: Request) -> AsyncSession:
+    """Return the session of `get_db` for *request*. It ends with the attempt."""
+    session = asynccontextmanager(get_db)(request)
+    opened: AsyncSession = await request.scope[FUNCTION_STACK].enter_async_context(session)
+    return opened
+
+
+def resource_provider(
+    definition: ResourceDefinition[M],
+) -> Callable[..., Awaitable[Resource[M]]]:
+    """Return a dependency that builds the resource. FastAPI would call the class in a thread."""
+    return _Provider(definition)
+
+
+class _Provider(Generic[M]):
+    """The dependency on a resource, with the signature that FastAPI reads."""
+
+    def __init__(self, definition: ResourceDefinition[M]) -> None:
+        self._definition = definition
+        self.isolation_level = definition.resource.isolation_level
+        self.__signature__ = _provider_signature(definition.resource)
+
+    async def __call__(self, **dependencies: Any) -> Resource[M]:
+        request: Request = dependencies.pop(_REQUEST)
+        adopt_session(dependencies["session"], request.scope)
+        return self._definition.resource(**dependencies)
+
+
+def _provider_signature(resource: type[Resource[Any]]) -> inspect.Signature:
+    """Return the signature of *resource*. Raises `TypeError` unless its session is async."""
+    signature = inspect.signature(resource, eval_str=True)
+    annotation = signature.parameters["session"].annotation
+    session = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    if session is not Any and isinstance(session, type) and not issubclass(session, AsyncSession):
+        raise TypeError(
+            f"{resource.__name__}.session is a {session.__name__}: make it an AsyncSession, with "
+            "Annotated[AsyncSession, Depends(...)]."
+        )
+    request = Parameter(_REQUEST, Parameter.KEYWORD_ONLY, annotation=Request)
+    return signature.replace(parameters=[request, *signature.parameters.values()])
+
+
+def without_session(endpoint: Dependant, kind: type[Resource[Any]]) -> Dependant:
+    """Return *endpoint* with an `UnopenedResource` in place of its resource, a *kind*.
+
+    Raises `NotEligible` if a dependency uses the session, so that it has to be opened before.
+    """
+    builders: dict[object, Callable[..., Any]] = {}
+    dependencies = [
+        _unopened(dependency, kind, builders) if dependency.name == RESOURCE else dependency
+        for dependency in endpoint.dependencies
+    ]
+    if get_db in _calls(dependencies):
+        raise NotEligible("a dependency uses the session")
+    return replace(endpoint, dependencies=dependencies)
+
+
+def _unopened(
+    dependant: Dependant, kind: Any, builders: dict[object, Callable[..., Any]]
+) -> Dependant:
+    """Return *dependant*, a resource, without its session and those of nested resources.
+
+    *builders* has a function for each kind, by which FastAPI recognises equal dependencies.
+    """
+    session = [item for item in dependant.dependencies if item.name == "session"]
+    if [(item.call, item.scope) for item in session] != [(get_db, "function")]:
+        raise NotEligible("its session is not the one of get_db")
+
+    async def build(**values: Any) -> UnopenedResource[Any]:
+        return UnopenedResource(kind, values)
+
+    dependencies = [
+        _unopened(item, item.call, builders) if _is_resource(item.call) else item
+        for item in dependant.dependencies
+        if item.name != "session"
+    ]
+    build = builders.setdefault(kind, build)
+    return replace(dependant, call=build, dependencies=dependencies, request_param_name=None)
+
+
+def _is_resource(call: Any) -> bool:
+    return isinstance(call, type) and issubclass(call, Resource)
+
+
+def _calls(dependants: Sequence[Dependant]) -> Iterator[object]:
+    """Yield the functions of *dependants*, and of their dependencies."""
+    for dependant in dependants:
+        yield dependant.call
+        yield from _calls(dependant.dependencies)
