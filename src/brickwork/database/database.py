@@ -29,7 +29,8 @@ from brickwork.database.connections import close_all
 from brickwork.database.diagnosis import problem_from_error
 from brickwork.database.engines import EngineSettings, connect_engines
 from brickwork.database.flush_log import FlushLog
-from brickwork.database.transactions import IsolationLevel, make_session
+from brickwork.database.isolation import IsolationLevel
+from brickwork.database.transactions import make_session
 from brickwork.problems import Problem
 from brickwork.schemas.names import request_names
 

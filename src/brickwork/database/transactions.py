@@ -1,7 +1,6 @@
 """Sessions and their transactions."""
 
-from collections.abc import Iterable
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -9,12 +8,7 @@ from sqlalchemy.orm import Session as SyncSession, SessionTransaction
 from typing_extensions import override
 
 from brickwork.database.connections import begin_foreign_transaction
-
-IsolationLevel: TypeAlias = Literal["read committed", "repeatable read", "serializable"]
-"""Isolation levels of PostgreSQL."""
-
-SNAPSHOT_LEVEL: Final[IsolationLevel] = "repeatable read"
-"""The level at which all statements of a transaction read one snapshot."""
+from brickwork.database.isolation import SNAPSHOT_LEVEL, strictest_isolation
 
 
 class _Session(SyncSession):
@@ -85,9 +79,3 @@ async def begin_snapshot(session: AsyncSession) -> None:
     isolation = strictest_isolation(levels) or SNAPSHOT_LEVEL
     options: Any = {"isolation_level": isolation.upper()}
     _ = await session.connection(execution_options=options)
-
-
-def strictest_isolation(levels: Iterable[IsolationLevel | None]) -> IsolationLevel | None:
-    """Return the strictest of *levels*, or None if all are None."""
-    candidates: list[IsolationLevel] = [level for level in levels if level]
-    return max(candidates, key=get_args(IsolationLevel).index, default=None)

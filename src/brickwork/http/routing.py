@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from brickwork.database.database import ISOLATION_SCOPE_KEY
-from brickwork.database.transactions import SNAPSHOT_LEVEL, IsolationLevel, strictest_isolation
+from brickwork.database.isolation import SNAPSHOT_LEVEL, IsolationLevel, strictest_isolation
 from brickwork.http.attempts import Handler, ResolvedOverrides, run_with_retries
 from brickwork.http.body import (
     UNREADABLE_SCOPE_KEY,

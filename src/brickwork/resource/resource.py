@@ -11,7 +11,8 @@ from sqlalchemy.orm.interfaces import ORMOption
 from typing_extensions import dataclass_transform, get_original_bases, override
 
 from brickwork.database.database import SessionDep
-from brickwork.database.transactions import IsolationLevel, begin_snapshot, strictest_isolation
+from brickwork.database.isolation import IsolationLevel, strictest_isolation
+from brickwork.database.transactions import begin_snapshot
 from brickwork.models.model import now
 from brickwork.models.soft_delete import DeletedFilter, as_soft_deletable
 from brickwork.problems import NotFound
