@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.database.database import get_db
+from brickwork.database.unit_of_work import UnitOfWork, session_info
 from brickwork.fastpath.eligibility import NotEligible
 from brickwork.http.attempts import SOLVED_SCOPE_KEY
 from brickwork.http.request_check import request_check
@@ -77,6 +78,10 @@ class ResourceDependencies(Generic[M]):
         return None if resolved.errors else resolved.values
 
 
+_UNIT: Final = UnitOfWork(writable=False)
+"""The unit of work of all session stubs. It is read-only, and nothing changes it."""
+
+
 class _SessionUsed(Exception):
     """An access to the session stub of a resource."""
 
@@ -85,7 +90,7 @@ class _SessionStub:
     """A placeholder for the session of a resource."""
 
     def __init__(self) -> None:
-        self.info: dict[str, Any] = {"writes": False}
+        self.info = session_info(_UNIT)
 
     def __getattr__(self, name: str) -> Any:
         raise _SessionUsed(name)

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.database.triggers import reload_after_triggers
+from brickwork.database.unit_of_work import unit_of_work
 from brickwork.fastpath import (
     build_fast_operation,
     fast_create,
@@ -327,7 +328,8 @@ async def _upsert_row(  # noqa: PLR0913, PLR0917 — as above
     Of two concurrent requests with one key, the later is retried, and updates the row.
     """
     _reject_other_key(definition, data, parse_key(definition.model, key))
-    resource.session.info["written"].retry_on_duplicate.add(definition.model.__tablename__)
+    flush_log = unit_of_work(resource.session).flush_log
+    flush_log.retry_on_duplicate.add(definition.model.__tablename__)
     row = await _create_row(definition, resource, data, request, response, "")
     response.status_code = 201
     response.headers["Location"] = row_path(request, key)
