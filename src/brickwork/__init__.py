@@ -1,5 +1,6 @@
 """Production-ready CRUD endpoints on FastAPI, async SQLAlchemy and Pydantic."""
 
+from brickwork import hooks as hooks  # its import registers the hooks
 from brickwork.app import install
 from brickwork.database.database import Database, SessionDep, get_db
 from brickwork.database.isolation import IsolationLevel

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session as SyncSession, SessionTransaction
 from typing_extensions import override
@@ -43,7 +43,6 @@ def is_own_session(session: AsyncSession) -> bool:
     return isinstance(session.sync_session, _Session)
 
 
-@event.listens_for(SyncSession, "before_flush")
 def record_flushed_rows(session: SyncSession, *_: object) -> None:
     """Record the rows of a flush in the flush log. A hook of `before_flush`."""
     unit = unit_of_work(session)
@@ -52,7 +51,6 @@ def record_flushed_rows(session: SyncSession, *_: object) -> None:
         unit.flush_log.remove(session.deleted)
 
 
-@event.listens_for(SyncSession, "after_begin")
 def prepare_transaction(
     session: SyncSession, transaction: SessionTransaction, connection: Connection
 ) -> None:

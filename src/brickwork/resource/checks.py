@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
-from sqlalchemy import Connection, Select, event, inspect, select, tuple_
+from sqlalchemy import Connection, Select, inspect, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -230,20 +230,17 @@ def _find_keys(session: Session, statement: Select[Any], keys: Iterable[_Key]) -
     return {tuple(row) for row in session.execute(only.where(has_key))}
 
 
-@event.listens_for(Session, "before_flush")
 def start_flush_checks(session: Session, *_: object) -> None:
     """Forget the rows of the last flush. A hook of `before_flush`."""
     if checks := _existing_checks(session):
         checks.flush = _Flush()
 
 
-@event.listens_for(Mapper, "before_insert")
 def track_inserted_row(_: Mapper[Any], __: Connection, row: DeclarativeBase) -> None:
     """Record *row*, which the flush is about to insert. A hook of `before_insert`."""
     _track(row, is_new=True)
 
 
-@event.listens_for(Mapper, "before_update")
 def track_updated_row(_: Mapper[Any], __: Connection, row: DeclarativeBase) -> None:
     """Record *row*, which the flush is about to update. A hook of `before_update`."""
     _track(row, is_new=False)
@@ -255,14 +252,12 @@ def _track(row: DeclarativeBase, *, is_new: bool) -> None:
         checks.track(session, row, is_new=is_new)
 
 
-@event.listens_for(Session, "after_flush")
 def track_flushed_references(session: Session, _: object) -> None:
     """Record the references that a flush has set. A hook of `after_flush`."""
     if checks := _existing_checks(session):
         checks.track_flushed()
 
 
-@event.listens_for(Session, "after_flush_postexec")
 def check_flushed_references(session: Session, _: object) -> None:
     """Check the references of flushed rows. A hook of `after_flush_postexec`.
 
@@ -274,7 +269,6 @@ def check_flushed_references(session: Session, _: object) -> None:
             checks.check_scopes(session)
 
 
-@event.listens_for(Session, "before_commit", insert=True)
 def check_scopes_before_commit(session: Session) -> None:
     """Flush, and check the scopes of written rows. A hook of `before_commit`."""
     if (checks := _existing_checks(session)) and not session.in_nested_transaction():
@@ -283,7 +277,6 @@ def check_scopes_before_commit(session: Session) -> None:
         checks.is_committing = True
 
 
-@event.listens_for(Session, "after_transaction_end")
 def forget_written_rows(session: Session, ended: SessionTransaction) -> None:
     """Forget the rows that a transaction wrote. A hook of `after_transaction_end`."""
     if (checks := _existing_checks(session)) and ended.parent is None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, event, inspect
+from sqlalchemy import ColumnElement, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import RelationshipDirection, RelationshipProperty, Session
 from sqlalchemy.orm.attributes import History, set_committed_value
@@ -25,7 +25,6 @@ def leave_references_to_database(session: AsyncSession) -> None:
     unit_of_work(session).leaves_references = True
 
 
-@event.listens_for(Session, "before_flush")
 def keep_references(session: Session, context: UOWTransaction, *_: object) -> None:
     """Keep SQLAlchemy from clearing references to removed rows. A hook of `before_flush`."""
     removed = [*session.deleted] if unit_of_work(session).leaves_references else []

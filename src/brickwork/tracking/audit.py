@@ -143,7 +143,6 @@ def _register_audit_table(_: Mapper[Any], model: type[DeclarativeBase]) -> None:
     register_companion_tables(model, AuditEntry)
 
 
-@event.listens_for(Session, "after_flush_postexec")
 def write_audit_entries(session: Session, _: object) -> None:
     """Write the entries of the rows that a flush changed. A hook of `after_flush_postexec`."""
     # After the flush all values are known, and the locks on its rows order their entries.

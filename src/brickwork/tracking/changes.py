@@ -107,7 +107,6 @@ def to_json_value(value: object) -> Any:
     return from_json(text)
 
 
-@event.listens_for(Session, "before_flush")
 def reset_changes(session: Session, *_: object) -> None:
     """Forget the changes of the last flush, which may have failed. A hook of `before_flush`."""
     unit_of_work(session).part(_FlushChanges).changes = []

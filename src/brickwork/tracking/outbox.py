@@ -222,7 +222,6 @@ def _register_outbox_tables(_: Mapper[Any], model: type[DeclarativeBase]) -> Non
     register_companion_tables(model, OutboxEvent, ConsumerOffset)
 
 
-@event.listens_for(Session, "after_flush_postexec")
 def collect_events(session: Session, _: object) -> None:
     """Collect the events of the rows that a flush changed. A hook of `after_flush_postexec`."""
     pending = unit_of_work(session).part(_PendingEvents)
@@ -234,7 +233,6 @@ def collect_events(session: Session, _: object) -> None:
         _write_events(session)
 
 
-@event.listens_for(Session, "before_commit")
 def write_events_before_commit(session: Session) -> None:
     """Flush, and write the pending events. A hook of `before_commit`."""
     if not session.in_nested_transaction():
@@ -243,14 +241,12 @@ def write_events_before_commit(session: Session) -> None:
         unit_of_work(session).part(_PendingEvents).is_committing = True
 
 
-@event.listens_for(Session, "after_soft_rollback")
 def discard_rolled_back_events(session: Session, ended: SessionTransaction) -> None:
     """Discard the events of a transaction or savepoint. A hook of `after_soft_rollback`."""
     pending = unit_of_work(session).part(_PendingEvents)
     pending.groups = [group for group in pending.groups if not group.belongs_to(ended)]
 
 
-@event.listens_for(Session, "after_transaction_end")
 def discard_pending_events(session: Session, ended: SessionTransaction) -> None:
     """Discard the events that no commit has written. A hook of `after_transaction_end`."""
     pending = unit_of_work(session).part(_PendingEvents)
