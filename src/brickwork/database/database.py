@@ -29,7 +29,9 @@ from brickwork.database.connections import close_all
 from brickwork.database.diagnosis import problem_from_error
 from brickwork.database.engines import EngineSettings, connect_engines
 from brickwork.database.flush_log import FlushLog
-from brickwork.database.transactions import IsolationLevel, make_session
+from brickwork.database.isolation import IsolationLevel
+from brickwork.database.transactions import make_session
+from brickwork.database.unit_of_work import UnitOfWork, session_info, unit_of_work
 from brickwork.problems import Problem
 from brickwork.schemas.names import request_names
 
@@ -124,10 +126,10 @@ class Database:
 
         """
         engine = self.reader if readonly else self.writer
-        written = FlushLog()
-        info = {"database": self, "written": written, "writes": not readonly}
+        unit = UnitOfWork(self, writable=not readonly)
+        written = unit.flush_log
         try:
-            async with make_session(bind=engine, info=info) as session:
+            async with make_session(bind=engine, info=session_info(unit)) as session:
                 yield session
                 await session.commit()
         except DBAPIError as error:
@@ -140,7 +142,7 @@ class Database:
             if problem := errors.circular_removal(written):
                 raise problem from error
             raise
-        if self.availability.outages and "begun" in session.info:
+        if self.availability.outages and unit.begun:
             self.availability.end(readonly=readonly, wrote=bool(written.mappers))
 
     @asynccontextmanager
@@ -266,9 +268,10 @@ async def get_db(connection: HTTPConnection) -> AsyncGenerator[AsyncSession]:
     """
     readonly = connection.scope.get("method") in {"GET", "HEAD"}
     async with database_of(connection).session(readonly=readonly) as session:
-        session.info["request_id"] = request_id(connection.scope) or None
-        session.info["isolation"] = connection.scope.get(ISOLATION_SCOPE_KEY)
-        session.info["written"].names = request_names(connection.scope)
+        unit = unit_of_work(session)
+        unit.request_id = request_id(connection.scope) or None
+        unit.isolation_level = connection.scope.get(ISOLATION_SCOPE_KEY)
+        unit.flush_log.names = request_names(connection.scope)
         yield session
 
 

@@ -39,6 +39,7 @@ from brickwork.database.diagnosis import problem_from_error
 from brickwork.database.errors import circular_removal, original_error, serialization_conflict
 from brickwork.database.flush_log import FlushLog
 from brickwork.database.transactions import is_own_session
+from brickwork.database.unit_of_work import unit_of_work
 from brickwork.database.urls import url_without_password
 from brickwork.problems import Problem, ServiceUnavailable
 from brickwork.schemas.names import request_names
@@ -63,21 +64,21 @@ class AdoptedSession:
         self._session = session
         self._availability = _availability_of(session)
         self.written = FlushLog(names=request_names(scope))
-        session.info.update(
-            database=self,
-            written=self.written,
-            writes=scope["method"] not in {"GET", "HEAD"},
-            isolation=scope.get(ISOLATION_SCOPE_KEY),
-            request_id=request_id(scope) or None,
-            adopted=True,
-        )
+        unit = unit_of_work(session)
+        unit.database = self
+        unit.writable = scope["method"] not in {"GET", "HEAD"}
+        unit.adopted = True
+        unit.isolation_level = scope.get(ISOLATION_SCOPE_KEY)
+        unit.request_id = request_id(scope) or None
+        unit.flush_log = self.written
 
     async def commit(self) -> None:
         """Commit the session."""
         await self._session.commit()
-        if self._availability.outages and "begun" in self._session.info:
-            readonly = not self._session.info["writes"]
-            self._availability.end(readonly=readonly, wrote=bool(self.written.mappers))
+        unit = unit_of_work(self._session)
+        if self._availability.outages and unit.begun:
+            wrote = bool(self.written.mappers)
+            self._availability.end(readonly=not unit.writable, wrote=wrote)
 
     async def rollback(self, error: BaseException) -> None:
         """Roll back because of *error*, or close the connection if it is lost."""
@@ -93,7 +94,7 @@ class AdoptedSession:
     ) -> ServiceUnavailable:
         """Log the *outage* that *error* indicates, and return its 503."""
         cause = error if str(error) else TimeoutError("no answer within the driver's timeout")
-        readonly = not self._session.info["writes"]
+        readonly = not unit_of_work(self._session).writable
         self._availability.begin(outage, cause, readonly=readonly)
         return database_unavailable(again=again)
 
@@ -127,7 +128,7 @@ def adopt_session(session: object, scope: Scope) -> None:
     if not isinstance(session, AsyncSession):
         raise TypeError(f"The session is a {type(session).__name__}: make it an AsyncSession.")
     sessions: list[AdoptedSession] = scope.setdefault(_SCOPE_KEY, [])
-    if not is_own_session(session) and session.info.get("database") not in sessions:
+    if not is_own_session(session) and unit_of_work(session).database not in sessions:
         sessions.append(AdoptedSession(session, scope))
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.database.errors import circular_removal, original_error
 from brickwork.database.flush_log import FlushLog
+from brickwork.database.unit_of_work import unit_of_work
 from brickwork.http.conditional import precondition_failed
 from brickwork.models.model import Versioned
 from brickwork.problems import (
@@ -74,29 +75,23 @@ class BatchWrite(Generic[M, Item]):
         None if the items are written. The transaction continues in both cases, with the settings
         that dependencies of the request have made in it.
         """
-        session, log = self.resource.session, self._flush_log
-        session.info["written"] = part = log.fork()
-        try:
-            async with session.begin_nested():
-                for row, item in zip(rows, items, strict=True):
-                    await self.write(row, item)
-                await session.flush()
-                await check_scopes(session)
-        except (CircularDependencyError, DBAPIError, Problem) as error:
-            if isinstance(error, DBAPIError) and original_error(error) is not error:
-                raise  # the database has ended the transaction
-            if isinstance(problem := await self._to_problem(error, part), ServiceUnavailable):
-                raise problem from error
-            return problem
-        finally:
-            session.info["written"] = log
-        log.merge(part)
+        session = self.resource.session
+        unit = unit_of_work(session)
+        with unit.fork_flush_log() as part:
+            try:
+                async with session.begin_nested():
+                    for row, item in zip(rows, items, strict=True):
+                        await self.write(row, item)
+                    await session.flush()
+                    await check_scopes(session)
+            except (CircularDependencyError, DBAPIError, Problem) as error:
+                if isinstance(error, DBAPIError) and original_error(error) is not error:
+                    raise  # the database has ended the transaction
+                if isinstance(problem := await self._to_problem(error, part), ServiceUnavailable):
+                    raise problem from error
+                return problem
+        unit.flush_log.merge(part)
         return None
-
-    @property
-    def _flush_log(self) -> FlushLog:
-        log: FlushLog = self.resource.session.info["written"]
-        return log
 
     def _with_item_location(self, problem: Problem, index: int) -> Problem:
         """Return *problem* with error locations inside the item at *index*."""
@@ -115,7 +110,7 @@ class BatchWrite(Generic[M, Item]):
             case CircularDependencyError():
                 problem = circular_removal(log)
             case DBAPIError():
-                problem = await session.info["database"].translate_error(error, log, session)
+                problem = await unit_of_work(session).translate_error(error, log, session)
         if problem:
             return problem
         raise error

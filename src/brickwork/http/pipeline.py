@@ -16,8 +16,8 @@ from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from starlette.datastructures import FormData
 
 from brickwork.database.database import ISOLATION_SCOPE_KEY, Database
+from brickwork.database.isolation import SNAPSHOT_LEVEL, IsolationLevel, strictest_isolation
 from brickwork.database.retry import with_retries
-from brickwork.database.transactions import SNAPSHOT_LEVEL, IsolationLevel, strictest_isolation
 from brickwork.http.attempts import Attempt
 from brickwork.http.body import BodyFields, RequestBody, received_body, takes_body
 from brickwork.http.fastapi_internals import (

@@ -11,9 +11,9 @@ from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
 from brickwork.execution.insert import insert_many_statement
+from brickwork.execution.orm_path import UnitOfWorkExecutor
 from brickwork.execution.plans import DeleteManyPlan, InsertManyPlan, UpdateManyPlan
 from brickwork.execution.statement import StatementOperation
-from brickwork.execution.unit_of_work import UnitOfWorkExecutor
 from brickwork.http.representation import Representation, Serializer
 from brickwork.limits import current_limits
 from brickwork.operations.operation import Operation, key_schema

@@ -9,11 +9,11 @@ from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
 from brickwork.execution.insert import insert_statement
+from brickwork.execution.orm_path import UnitOfWorkExecutor
 from brickwork.execution.plans import InsertPlan, ListPlan
 from brickwork.execution.results import PageResult
 from brickwork.execution.select import list_statement
 from brickwork.execution.statement import StatementOperation
-from brickwork.execution.unit_of_work import UnitOfWorkExecutor
 from brickwork.http.links import item_path, link_header
 from brickwork.http.negotiation import JSON, NDJSON, preferred_media_type
 from brickwork.http.representation import Representation, Serializer

@@ -11,8 +11,8 @@ from sqlalchemy.orm import DeclarativeBase
 from brickwork.database.database import Database
 from brickwork.database.driver import StatementFailed
 from brickwork.execution.eligibility import Declined, NotEligible
+from brickwork.execution.orm_path import UnitOfWorkExecutor
 from brickwork.execution.statement import StatementCall, StatementOperation
-from brickwork.execution.unit_of_work import UnitOfWorkExecutor
 from brickwork.http.pipeline import Resolved, route_isolation
 from brickwork.http.representation import Serializer
 from brickwork.operations.idempotency import replay_or_record

@@ -8,9 +8,9 @@ from pydantic import BaseModel
 from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
+from brickwork.execution.orm_path import UnitOfWorkExecutor
 from brickwork.execution.plans import HistoryPlan
 from brickwork.execution.results import PageResult
-from brickwork.execution.unit_of_work import UnitOfWorkExecutor
 from brickwork.http.links import link_header
 from brickwork.http.representation import Serializer
 from brickwork.models.soft_delete import is_soft_deletable

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.execution.eligibility import NotEligible
+from brickwork.execution.orm_path import UnitOfWorkExecutor
 from brickwork.execution.statement import StatementOperation
-from brickwork.execution.unit_of_work import UnitOfWorkExecutor
 from brickwork.http.representation import Serializer
 from brickwork.query.keys import key_type
 from brickwork.resource.definition import ResourceDefinition

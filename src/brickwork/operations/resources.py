@@ -15,6 +15,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.database.database import get_db
 from brickwork.database.foreign_sessions import adopt_session
+from brickwork.database.unit_of_work import UnitOfWork, session_info
 from brickwork.execution.eligibility import NotEligible
 from brickwork.http.fastapi_internals import FUNCTION_STACK
 from brickwork.resource.definition import ResourceDefinition
@@ -29,6 +30,10 @@ _REQUEST: Final = "brickwork_request"
 """The name of the parameter with the request, which no field of a resource has."""
 
 
+_READ_ONLY: Final = UnitOfWork(writable=False)
+"""The unit of work of all placeholders. Nothing changes it."""
+
+
 class SessionUsed(Exception):
     """An access to the session of a resource that has none yet."""
 
@@ -37,7 +42,7 @@ class _NoSession:
     """A placeholder for the session of a resource that is not opened."""
 
     def __init__(self) -> None:
-        self.info: dict[str, Any] = {"writes": False}
+        self.info = session_info(_READ_ONLY)
 
     def __getattr__(self, name: str) -> Any:
         raise SessionUsed(name)

@@ -9,7 +9,7 @@ from httpx2 import Response
 from sqlalchemy import text, update
 
 from brickwork import Database, Model
-from brickwork.fastpath.prefetch import PrefetchedRows, ReferencePrefetch
+from brickwork.execution.prefetch import PrefetchedRows, ReferencePrefetch
 from tests.support.databases import sqlite_only
 from tests.support.library import Book, Nation, Writer
 from tests.support.paths import Paths, Step

@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool
 from typing_extensions import override
 
 from brickwork import Database, Model
-from brickwork.fastpath.listeners import ListenerCheck, registry_state
+from brickwork.execution.listeners import ListenerCheck, registry_state
 from tests.support.library import Book
 from tests.support.shop import Store
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.database.triggers import reload_after_triggers
+from brickwork.database.unit_of_work import unit_of_work
 from brickwork.execution.batch_write import (
     BatchWrite,
     body_location,
@@ -158,8 +159,8 @@ class UnitOfWorkExecutor(Generic[M]):
         Of two concurrent requests with one key, the later is retried, and updates the row.
         """
         _reject_other_key(self.definition, plan.data, parse_key(self.definition.model, plan.key))
-        log = self._session.info["written"]
-        log.retry_on_duplicate.add(self.definition.model.__tablename__)
+        flush_log = unit_of_work(self._session).flush_log
+        flush_log.retry_on_duplicate.add(self.definition.model.__tablename__)
         return await self.insert(InsertPlan(plan.data))
 
     async def _update_row(self, row: M, changes: Mapping[str, Any]) -> Representation:

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from brickwork import Audited, Database, Model, ReadSchema, Resource, Schema, Versioned, crud_router
 from brickwork.cli.explain import explain_resource
-from brickwork.database.transactions import IsolationLevel
+from brickwork.database.isolation import IsolationLevel
 from tests.support.calls import calling
 from tests.support.databases import sqlite_only
 from tests.support.recording import event_listener, path_taken

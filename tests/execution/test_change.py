@@ -9,7 +9,7 @@ import pytest
 from pydantic import field_validator
 
 from brickwork import Database, Resource
-from brickwork.fastpath import operation
+from brickwork.execution import statement
 from tests.support import library
 from tests.support.articles import ADA, BOB, ROWS, A, B, C, D
 from tests.support.bodies import MERGE_PATCH, MISSING, summary
