@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Generic, TypeVar
 
-from fastapi.exceptions import ResponseValidationError
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.database.triggers import reload_after_triggers
@@ -208,10 +207,12 @@ class UnitOfWorkExecutor(Generic[M]):
         """Return the entity tag of *row*, of its version alone if it cannot be shown."""
         if (version := version_of(row)) is None:
             return None
+        adapter = self.definition.adapter
         try:
-            return self._represent(row).etag
-        except ResponseValidationError:
+            content = adapter.validate_python(row, from_attributes=True)
+        except ValidationError:
             return format_etag(version)
+        return format_etag(version, adapter.dump_json(content, by_alias=True))
 
     def represent(self, content: object) -> Representation:
         """Return *content* as the response model has it. Raises `ResponseValidationError`."""

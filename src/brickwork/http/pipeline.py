@@ -144,7 +144,10 @@ class Pipeline:
             body = await request.read()
         form = await _read_form(request, self._route) if self._is_form else PydanticUndefined
         resolved = await self._parameters.resolve(request, overrides, body, form)
-        resolved.errors = undeclared_parameter_errors(sent, self._declared) + resolved.errors
+        if sent and (undeclared := undeclared_parameter_errors(sent, self._declared)):
+            places = [error["loc"] for error in undeclared]
+            others = [error for error in resolved.errors if (*error["loc"][:2],) not in places]
+            resolved.errors = [*undeclared, *others]
         if isinstance(request, JSONRequest):
             body = body or await request.read()
             values, errors = await self._parameters.validate_body(body)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from inspect import Parameter
 from typing import Annotated, Any, Final, Generic, TypeVar, cast, get_args, get_origin
 
-from fastapi import Request
+from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -113,8 +113,14 @@ def _provider_signature(resource: type[Resource[Any]]) -> inspect.Signature:
             f"{resource.__name__}.session is a {session.__name__}: make it an AsyncSession, with "
             "Annotated[AsyncSession, Depends(...)]."
         )
-    request = Parameter(_REQUEST, Parameter.KEYWORD_ONLY, annotation=Request)
+    annotation = Annotated[Request, Depends(_current_request)]
+    request = Parameter(_REQUEST, Parameter.KEYWORD_ONLY, annotation=annotation)
     return signature.replace(parameters=[request, *signature.parameters.values()])
+
+
+async def _current_request(request: Request) -> Request:
+    # FastAPI passes the request to one parameter alone, which a field of the resource may be.
+    return request
 
 
 def without_session(endpoint: Dependant, kind: type[Resource[Any]]) -> Dependant:
@@ -149,10 +155,10 @@ def _unopened(
     dependencies = [
         _unopened(item, item.call, builders) if _is_resource(item.call) else item
         for item in dependant.dependencies
-        if item.name != "session"
+        if item.name not in {"session", _REQUEST}
     ]
     build = builders.setdefault(kind, build)
-    return replace(dependant, call=build, dependencies=dependencies, request_param_name=None)
+    return replace(dependant, call=build, dependencies=dependencies)
 
 
 def _is_resource(call: Any) -> bool:
