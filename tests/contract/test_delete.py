@@ -36,7 +36,7 @@ async def test_every_resource_supports_delete(client: AsyncClient) -> None:
         assert summary(await client.put(item, json=row)) == "404"
         assert summary(await client.delete(item)) == "404"
         assert await shown(client, path) == []
-        if path == "/articles":  # a deleted one still has its author
+        if path == "/articles":  # a deleted article still has its author
             assert summary(await client.delete(f"{item}?purge=true")) == "204"
 
 

@@ -27,7 +27,7 @@ class Base(Model):
 
 
 class Side(Enum):
-    """The side of an album. The order of the names is not that of the members."""
+    """The side of an album; names and members differ in their order."""
 
     SECOND = "2"
     FIRST = "1"

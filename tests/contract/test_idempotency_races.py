@@ -83,7 +83,7 @@ class Arrivals:
 
 
 def articles_waiting_at(gate: Gate) -> type[Resource[Article]]:
-    """Return articles whose first creation waits at *gate*."""
+    """Return a resource of articles whose first creation waits at *gate*."""
 
     class Waiting(Resource[Article]):
         @override

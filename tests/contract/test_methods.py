@@ -61,7 +61,7 @@ async def test_an_unsupported_method_is_405_with_the_allowed_methods(
 ) -> None:
     path, row = await create_article(articles)
     methods = allowed(await articles.options(path))
-    assert methods >= OF_A_ROW - {"PUT"}  # which the example has not
+    assert methods >= OF_A_ROW - {"PUT"}  # which the example lacks
     for method in ("PUT", "PATCH", "DELETE", "TRACE"):
         for target in ("/articles", "/articles/"):
             response = await articles.request(method, target)
