@@ -1,4 +1,4 @@
-"""Batches: up to a hundred rows, all or none of them, with the faults of each."""
+"""Batches: up to a hundred rows, all or none."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ from tests.support.recording import statements
 pytestmark = pytest.mark.anyio
 
 
-async def all_of(client: AsyncClient) -> list[Body]:
+async def all_articles(client: AsyncClient) -> list[Body]:
     rows: list[Body] = await shown(client, "/articles?deleted=include&limit=100")
     return rows
 
@@ -68,7 +68,7 @@ async def test_a_batch_creates_rows_in_the_order_sent(client: AsyncClient, count
     assert rows[-1] == await shown(client, f"/articles/{rows[-1]['id']}")
 
 
-async def test_the_items_of_a_batch_may_have_different_fields(client: AsyncClient) -> None:
+async def test_batch_items_may_have_different_fields(client: AsyncClient) -> None:
     writer = await created(client, "/authors", author())
     fields: list[Body] = [
         {},
@@ -76,7 +76,7 @@ async def test_the_items_of_a_batch_may_have_different_fields(client: AsyncClien
         {"meta": None, "author_id": writer["id"], "published_at": "2026-02-03T04:05:06Z"},
         {"views": 2**63 - 1, "body": "é😀", "status": "published"},
     ]
-    sent = [article(slug=f"s-{number}", **each) for number, each in enumerate(fields)]
+    sent = [article(slug=f"s-{number}", **values) for number, values in enumerate(fields)]
     rows = (await client.post(BATCH, json=sent)).json()
     for row, body in zip(rows, sent, strict=True):
         alone = await created(client, "/articles", body | {"slug": f"alone-{body['slug']}"})
@@ -87,7 +87,7 @@ async def test_the_items_of_a_batch_may_have_different_fields(client: AsyncClien
         assert json.dumps(row["meta"]) == json.dumps(body.get("meta"))
 
 
-async def test_a_batch_is_made_by_one_statement(client: AsyncClient) -> None:
+async def test_a_batch_is_one_insert_statement(client: AsyncClient) -> None:
     _, row = await create_article(client)
     bodies: dict[str, list[Body]] = {
         "articles": many(100, meta={"a": 1}, author_id=None),
@@ -104,10 +104,10 @@ async def test_a_batch_is_made_by_one_statement(client: AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 100])
-async def test_the_faults_of_each_item_are_named(client: AsyncClient, count: int) -> None:
+async def test_every_invalid_item_is_named(client: AsyncClient, count: int) -> None:
     rows = await create_many(client, count)
     expected = f"422 {faults_at(range(count), 'slug string_pattern_mismatch')}"
-    faulty = [each | {"slug": "NO"} for each in many(count)]
+    faulty = [body | {"slug": "NO"} for body in many(count)]
     assert summary(await client.post(BATCH, json=faulty)) == expected
     changes = [{"id": row["id"], "views": 1, "slug": "NO"} for row in rows]
     assert summary(await client.patch(BATCH, json=changes)) == expected
@@ -127,11 +127,11 @@ async def test_the_faults_of_each_item_are_named(client: AsyncClient, count: int
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-async def test_each_new_row_the_database_refuses_is_named(client: AsyncClient, count: int) -> None:
+async def test_a_rejected_row_of_a_batch_is_named(client: AsyncClient, count: int) -> None:
     rows = await create_many(client, count)
     taken, last = many(count), count - 1
-    fresh = [each | {"slug": f"new-{each['slug']}"} for each in taken]
-    lost = [each | {"author_id": MISSING} for each in fresh]
+    fresh = [body | {"slug": f"new-{body['slug']}"} for body in taken]
+    lost = [body | {"author_id": MISSING} for body in fresh]
     for batch, answer in (
         (taken, f"409 {faults_at(range(count), 'slug not_unique')}"),
         (lost, f"422 {faults_at(range(count), 'author_id reference_not_found')}"),
@@ -145,7 +145,7 @@ async def test_each_new_row_the_database_refuses_is_named(client: AsyncClient, c
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-async def test_each_change_the_database_refuses_is_named(client: AsyncClient, count: int) -> None:
+async def test_a_rejected_change_of_a_batch_is_named(client: AsyncClient, count: int) -> None:
     await create_article(client, slug="taken")
     rows, last = await create_many(client, count), count - 1
     taken = [{"id": row["id"], "views": 1, "slug": "taken"} for row in rows]
@@ -161,19 +161,19 @@ async def test_each_change_the_database_refuses_is_named(client: AsyncClient, co
         assert await shown(client, "/articles?slug__ne=taken&limit=100") == rows
 
 
-async def test_items_that_contradict_each_other_are_named(client: AsyncClient) -> None:
+async def test_conflicting_items_are_named(client: AsyncClient) -> None:
     equal = [article(slug=slug) for slug in ("a", "b", "a", "c", "a", "b")]
     response = await client.post(BATCH, json=equal)
     assert summary(response) == "409 #/2/slug not_unique, #/4/slug not_unique, #/5/slug not_unique"
-    assert await all_of(client) == []
+    assert await all_articles(client) == []
     one, two, three = await create_many(client, 3)
-    changes = [{"id": each["id"], "slug": "a"} for each in (three, one, two)]
+    changes = [{"id": row["id"], "slug": "a"} for row in (three, one, two)]
     response = await client.patch(BATCH, json=changes)
     assert summary(response) == "409 #/1/slug not_unique, #/2/slug not_unique"
     assert await shown(client, "/articles") == [one, two, three]
 
 
-async def test_faults_of_several_kinds_are_named_together(client: AsyncClient) -> None:
+async def test_errors_of_several_kinds_are_reported_together(client: AsyncClient) -> None:
     row = await created(client, "/articles", article(slug="a"))
     batch = [
         article(slug="b"),
@@ -190,15 +190,15 @@ async def test_faults_of_several_kinds_are_named_together(client: AsyncClient) -
     assert await shown(client, "/articles") == [row]
 
 
-async def test_after_a_refused_batch_the_service_goes_on(client: AsyncClient) -> None:
+async def test_the_service_works_after_a_rejected_batch(client: AsyncClient) -> None:
     await create_many(client, 2)
     for _ in range(15):  # more than a pool has connections
         assert summary(await client.post(BATCH, json=many(1))) == "409 #/0/slug not_unique"
     assert summary(await client.post(BATCH, json=many(4)[2:])) == "201"
-    assert [row["slug"] for row in await all_of(client)] == ["s-0", "s-1", "s-2", "s-3"]
+    assert [row["slug"] for row in await all_articles(client)] == ["s-0", "s-1", "s-2", "s-3"]
 
 
-async def test_a_batch_changes_its_rows_and_answers_in_the_order_sent(client: AsyncClient) -> None:
+async def test_a_batch_updates_rows_in_the_order_sent(client: AsyncClient) -> None:
     rows = await create_many(client, 100, meta={"a": 1})
     changes: list[Body] = [
         {"id": row["id"], "title": f"New {number}", "meta": {"a": None, "b": number}}
@@ -214,7 +214,7 @@ async def test_a_batch_changes_its_rows_and_answers_in_the_order_sent(client: As
     assert await shown(client, "/articles?limit=100") == after
 
 
-async def test_an_item_that_changes_nothing_leaves_its_row(client: AsyncClient) -> None:
+async def test_an_item_without_changes_leaves_its_row(client: AsyncClient) -> None:
     one, two = await create_many(client, 2)
     batch = [{"id": one["id"]}, {"id": two["id"], "views": 1}]
     same, other = (await client.patch(BATCH, json=batch)).json()
@@ -224,7 +224,7 @@ async def test_an_item_that_changes_nothing_leaves_its_row(client: AsyncClient) 
 async def test_a_change_in_a_batch_may_name_its_version(client: AsyncClient) -> None:
     one, two, three = await create_many(client, 3)
     await changed(client, f"/articles/{three['id']}", {"views": 1})
-    before = await all_of(client)
+    before = await all_articles(client)
     stale: list[tuple[list[Body], str]] = [
         ([{"id": one["id"], "views": 9, "version": 2}], "412 #/0/version stale"),
         (
@@ -236,7 +236,7 @@ async def test_a_change_in_a_batch_may_name_its_version(client: AsyncClient) -> 
             "412 #/2/version stale",
         ),
         (
-            [{"id": each["id"], "slug": "one", "version": 7} for each in (one, two)],
+            [{"id": row["id"], "slug": "one", "version": 7} for row in (one, two)],
             "412 #/0/version stale, #/1/version stale",
         ),
     ]
@@ -244,7 +244,7 @@ async def test_a_change_in_a_batch_may_name_its_version(client: AsyncClient) -> 
         response = await client.patch(BATCH, json=batch)
         assert summary(response) == answer
         assert response.json()["type"] == "/problems/precondition_failed"
-        assert await all_of(client) == before
+        assert await all_articles(client) == before
     fresh = [
         {"id": one["id"], "views": 9, "version": 1},
         {"id": two["id"], "views": 9},
@@ -255,7 +255,7 @@ async def test_a_change_in_a_batch_may_name_its_version(client: AsyncClient) -> 
     assert summary(await client.patch(BATCH, json=fresh[:1])) == "412 #/0/version stale"
 
 
-async def test_a_row_without_versions_takes_no_version(client: AsyncClient) -> None:
+async def test_an_unversioned_row_accepts_no_version(client: AsyncClient) -> None:
     _, row = await create_article(client)
     remark = await created(client, "/comments", comment(row["id"]))
     change = {"id": remark["id"], "body": "No."}
@@ -287,18 +287,18 @@ async def test_a_batch_names_each_row_once(
 ) -> None:
     one, two, gone = await create_many(client, 3)
     assert summary(await client.delete(f"/articles/{gone['id']}")) == "204"
-    before = await all_of(client)
+    before = await all_articles(client)
     ids = {"one": one["id"], "two": two["id"], "gone": gone["id"], "missing": MISSING}
     ids |= {"ONE": one["id"].upper(), "abc": "abc", "empty": ""}
-    named = [ids[each] for each in names.split()]
+    named = [ids[name] for name in names.split()]
 
-    changes = [{"id": each, "views": 9} for each in named]
+    changes = [{"id": key, "views": 9} for key in named]
     assert summary(await client.patch(BATCH, json=changes)) == of_patch
     response = await client.delete(BATCH, params={"id": named})
     assert summary(response) == of_delete
     if of_delete.startswith("404"):
         assert response.json()["detail"] == "Article not found"
-    assert await all_of(client) == before
+    assert await all_articles(client) == before
 
 
 @pytest.mark.parametrize("count", [1, 2, 100])
@@ -317,7 +317,7 @@ async def test_a_batch_deletes_its_rows(client: AsyncClient, count: int) -> None
     assert await shown(client, "/comments") == [remark]
 
 
-async def test_a_batch_deletes_no_row_that_others_refer_to(client: AsyncClient) -> None:
+async def test_a_batch_deletes_no_referenced_row(client: AsyncClient) -> None:
     one, two, three = [
         await created(client, "/authors", author(email=str(number))) for number in range(3)
     ]
@@ -386,18 +386,22 @@ BODIES: Final = [
 
 
 @pytest.mark.parametrize(("body", "answer"), [(body, answer) for body, answer, _ in BODIES])
-async def test_a_post_of_no_batch_is_refused(client: AsyncClient, body: str, answer: str) -> None:
+async def test_a_post_of_an_invalid_batch_is_rejected(
+    client: AsyncClient, body: str, answer: str
+) -> None:
     assert summary(await send(client, "POST", BATCH, body)) == answer
 
 
 @pytest.mark.parametrize(
     ("body", "answer"), [(body, other or answer) for body, answer, other in BODIES]
 )
-async def test_a_patch_of_no_batch_is_refused(client: AsyncClient, body: str, answer: str) -> None:
+async def test_a_patch_of_an_invalid_batch_is_rejected(
+    client: AsyncClient, body: str, answer: str
+) -> None:
     assert summary(await send(client, "PATCH", BATCH, body)) == answer
 
 
-async def test_a_batch_of_another_type_is_refused(client: AsyncClient) -> None:
+async def test_a_batch_of_another_media_type_is_rejected(client: AsyncClient) -> None:
     assert summary(await send(client, "POST", BATCH, "[]", "text/plain")) == "415"
 
 
@@ -412,7 +416,7 @@ async def test_a_batch_cannot_be_read(client: AsyncClient, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [f"{BATCH}/restore", f"{BATCH}/a", "/articles/batch//"])
-async def test_a_batch_has_no_routes_below(client: AsyncClient, path: str) -> None:
+async def test_the_batch_path_has_no_subpaths(client: AsyncClient, path: str) -> None:
     assert summary(await client.post(path)) == "404"
 
 
@@ -427,20 +431,20 @@ async def test_rows_swap_unique_values_in_the_order_sent(client: AsyncClient) ->
     )
 
 
-async def test_one_of_equal_batches_is_carried_out(client: AsyncClient) -> None:
+async def test_one_of_several_equal_batches_succeeds(client: AsyncClient) -> None:
     batches = [many(5)[:: -1 if number % 2 else 1] for number in range(6)]
-    posts = [post_until_answered(client, each) for each in batches]
+    posts = [post_until_answered(client, batch) for batch in batches]
     assert sorted(await asyncio.gather(*posts)) == [201, 409, 409, 409, 409, 409]
-    assert len(await all_of(client)) == 5
+    assert len(await all_articles(client)) == 5
 
 
 async def test_batches_of_the_same_rows_wait_for_each_other(client: AsyncClient) -> None:
     ids = [row["id"] for row in await create_many(client, 20)]
     batches = [
-        [{"id": each, "views": number} for each in ids[:: -1 if number % 2 else 1]]
+        [{"id": key, "views": number} for key in ids[:: -1 if number % 2 else 1]]
         for number in range(1, 21)
     ]
-    responses = await asyncio.gather(*(client.patch(BATCH, json=each) for each in batches))
+    responses = await asyncio.gather(*(client.patch(BATCH, json=batch) for batch in batches))
     assert {response.status_code for response in responses} == {200}
     rows = await shown(client, "/articles")
     assert {row["version"] for row in rows} == {21}
@@ -449,7 +453,7 @@ async def test_batches_of_the_same_rows_wait_for_each_other(client: AsyncClient)
 
 @pytest.fixture
 async def cities(empty_url: str) -> AsyncIterator[AsyncClient]:
-    """A client of the shop, whose cities are capitalised and belong to tenants."""
+    """Yield a client of the shop, which capitalises cities and scopes them by tenant."""
     async with calling(shop.create_app(empty_url)) as client:
         yield client
 
@@ -466,7 +470,7 @@ async def test_overridden_methods_apply_to_each_item(cities: AsyncClient) -> Non
     ]
 
 
-async def test_the_rows_of_others_are_in_no_batch(cities: AsyncClient) -> None:
+async def test_a_batch_excludes_rows_of_other_tenants(cities: AsyncClient) -> None:
     ours, theirs = {"tenant": "ours"}, {"tenant": "theirs"}
     batch = [{"name": "Rome"}, {"name": "Oslo"}]
     rows = (await cities.post("/cities/batch", json=batch, headers=ours)).json()
@@ -496,7 +500,7 @@ async def test_a_reference_checked_at_the_commit_names_its_field(
 
 
 class Flight(shop.Base):
-    """A flight refers to two countries."""
+    """A flight between two countries."""
 
     __tablename__ = "flights"
 
@@ -523,7 +527,7 @@ class FlightRead(ReadSchema):
 
 
 class Flights(Resource[Flight]):
-    """The flights that have seats."""
+    """Flights, which need seats and two different countries."""
 
     @override
     async def create(self, row: Flight, /) -> None:
@@ -539,7 +543,7 @@ class Flights(Resource[Flight]):
 
 @pytest.fixture
 async def flights(empty_url: str) -> AsyncIterator[AsyncClient]:
-    """A client of flights, and of two countries to fly to."""
+    """Yield a client of flights between two countries."""
     app = shop.create_app(empty_url)
     app.include_router(
         crud_router("/flights", Flights, read=FlightRead, create=FlightCreate, update=FlightUpdate)
@@ -571,7 +575,7 @@ async def test_a_missing_reference_names_its_item(flights: AsyncClient) -> None:
     assert await shown(flights, "/flights") == [one, two]
 
 
-async def test_a_problem_of_a_method_names_its_item(flights: AsyncClient) -> None:
+async def test_an_error_of_an_overridden_method_names_its_item(flights: AsyncClient) -> None:
     batch = [flight("IT", "PT"), flight("IT", "PT", seats=-1), flight("IT", "IT")]
     response = await flights.post("/flights/batch", json=batch)
     assert summary(response) == "422 #/1/seats no_seats, #/2 conflict"
@@ -581,7 +585,7 @@ async def test_a_problem_of_a_method_names_its_item(flights: AsyncClient) -> Non
     assert await shown(flights, "/flights") == []
 
 
-async def test_a_key_does_not_change_in_a_batch(cities: AsyncClient) -> None:
+async def test_a_batch_changes_no_keys(cities: AsyncClient) -> None:
     batch = [{"code": "PT", "name": "Portugal"}, {"code": "IT", "name": "Italy"}]
     assert summary(await cities.post("/countries/batch", json=batch)) == "201"
     changes = [{"code": "IT", "name": "Italia"}, {"code": "XX", "name": "None"}]
@@ -595,7 +599,7 @@ async def test_a_key_does_not_change_in_a_batch(cities: AsyncClient) -> None:
     assert await shown(cities, "/countries") == []
 
 
-async def test_an_application_may_take_smaller_batches(service_url: str) -> None:
+async def test_an_application_may_limit_its_batches(service_url: str) -> None:
     app = FastAPI(lifespan=Database(service_url).lifespan)
     install(app, limits=Limits(batch=3))
     app.include_router(articles_router)
@@ -612,12 +616,12 @@ async def test_an_application_may_take_smaller_batches(service_url: str) -> None
 
 
 def bounds(document: Any) -> set[tuple[int, int]]:
-    """Return how many items the operations on batches take, as openapi.json says."""
+    """Return the limits of batches in the OpenAPI *document*, as (minimum, maximum)."""
     operations = document["paths"][BATCH]
-    contents = [operations[each]["requestBody"]["content"] for each in ("post", "patch")]
-    schemas = [each["schema"] for content in contents for each in content.values()]
+    contents = [operations[method]["requestBody"]["content"] for method in ("post", "patch")]
+    schemas = [media_type["schema"] for content in contents for media_type in content.values()]
     (parameter,) = operations["delete"]["parameters"]
-    return {(each["minItems"], each["maxItems"]) for each in (*schemas, parameter["schema"])}
+    return {(schema["minItems"], schema["maxItems"]) for schema in (*schemas, parameter["schema"])}
 
 
 async def test_openapi_has_the_size_of_a_batch(service_url: str) -> None:

@@ -1,4 +1,4 @@
-"""What the database decides: values that are taken, rows that are missing or referred to."""
+"""Constraints: taken values, missing and referenced rows."""
 
 import pytest
 from httpx2 import AsyncClient
@@ -21,7 +21,7 @@ TAKEN_SLUG = "409 #/slug not_unique"
 TAKEN_EMAIL = "409 #/email not_unique"
 
 
-async def test_a_slug_is_had_by_one_article(articles: AsyncClient) -> None:
+async def test_a_slug_is_unique(articles: AsyncClient) -> None:
     first = await created(articles, "/articles", article(slug="a"))
     second = await created(articles, "/articles", article(slug="b"))
     response = await articles.post("/articles", json=article(slug="a"))
@@ -32,13 +32,13 @@ async def test_a_slug_is_had_by_one_article(articles: AsyncClient) -> None:
     assert await shown(articles, "/articles") == [first, second]
 
 
-async def test_a_slug_that_was_given_up_can_be_had(articles: AsyncClient) -> None:
+async def test_a_released_slug_can_be_used_again(articles: AsyncClient) -> None:
     row = await created(articles, "/articles", article(slug="a"))
     await changed(articles, f"/articles/{row['id']}", {"slug": "b"})
     assert summary(await articles.post("/articles", json=article(slug="a"))) == "201"
 
 
-async def test_a_put_cannot_take_what_another_row_has(client: AsyncClient) -> None:
+async def test_a_put_of_a_taken_value_is_a_conflict(client: AsyncClient) -> None:
     rows = await create_one_of_each(client)
     other = await created(client, "/articles", article(slug="other"))
     another = await created(client, "/authors", author(email="other"))
@@ -50,7 +50,7 @@ async def test_a_put_cannot_take_what_another_row_has(client: AsyncClient) -> No
     assert await shown(client, "/authors") == [rows["/authors"], another]
 
 
-async def test_an_email_is_had_by_one_author(client: AsyncClient) -> None:
+async def test_an_email_is_unique(client: AsyncClient) -> None:
     first = await created(client, "/authors", author(email="a"))
     second = await created(client, "/authors", author(email="b"))
     assert summary(await client.post("/authors", json=author(email="a"))) == TAKEN_EMAIL
@@ -60,7 +60,7 @@ async def test_an_email_is_had_by_one_author(client: AsyncClient) -> None:
     assert (await created(client, "/authors", author(email="A")))["email"] == "A"
 
 
-async def test_a_reference_to_a_row_that_is_missing_is_refused(client: AsyncClient) -> None:
+async def test_a_reference_to_a_missing_row_is_rejected(client: AsyncClient) -> None:
     rows = await create_one_of_each(client)
     bodies = {
         "/articles": ("author_id", article(slug="b", author_id=MISSING)),
@@ -79,7 +79,7 @@ async def test_a_reference_to_a_row_that_is_missing_is_refused(client: AsyncClie
         assert await shown(client, path) == [rows[path]]
 
 
-async def test_a_reference_may_be_set_and_emptied(client: AsyncClient) -> None:
+async def test_a_reference_may_be_set_and_cleared(client: AsyncClient) -> None:
     writer = await created(client, "/authors", author())
     row = await created(client, "/articles", article())
     path = f"/articles/{row['id']}"
@@ -89,7 +89,7 @@ async def test_a_reference_may_be_set_and_emptied(client: AsyncClient) -> None:
     assert summary(await client.delete(f"/authors/{writer['id']}")) == "204"
 
 
-async def test_a_row_that_others_refer_to_is_not_deleted(client: AsyncClient) -> None:
+async def test_a_referenced_row_is_not_deleted(client: AsyncClient) -> None:
     rows = await create_one_of_each(client)
     writer = f"/authors/{rows['/authors']['id']}"
     for target in (writer, f"{writer}?allow_missing=true"):
@@ -100,14 +100,14 @@ async def test_a_row_that_others_refer_to_is_not_deleted(client: AsyncClient) ->
         assert await shown(client, path) == [row]
 
 
-async def test_of_two_constraints_either_is_told(client: AsyncClient) -> None:
+async def test_one_of_two_violated_constraints_is_reported(client: AsyncClient) -> None:
     row = await created(client, "/articles", article())
     response = await client.post("/articles", json=article(author_id=MISSING))
     assert summary(response) in {TAKEN_SLUG, "422 #/author_id reference_not_found"}
     assert await shown(client, "/articles") == [row]
 
 
-async def test_after_a_conflict_the_service_goes_on(articles: AsyncClient) -> None:
+async def test_the_service_works_after_a_conflict(articles: AsyncClient) -> None:
     await created(articles, "/articles", article())
     for _ in range(15):  # more than a pool has connections
         assert summary(await articles.post("/articles", json=article())) == TAKEN_SLUG

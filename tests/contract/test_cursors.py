@@ -1,4 +1,4 @@
-"""Cursors: each is valid for the list that gave it, whatever became of its rows, and no other."""
+"""Cursors: validity, signatures and links."""
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -101,7 +101,9 @@ async def test_a_cursor_is_invalid_for_another_resource(client: AsyncClient, sor
     paths = [f"{path}?limit=1{sort}" for path in ("/authors", "/articles", "/comments")]
     cursors = {path: await cursor(client, path) for path in paths}
     for path in paths:
-        answers = {each: await summary_with(client, path, text) for each, text in cursors.items()}
+        answers = {
+            source: await summary_with(client, path, text) for source, text in cursors.items()
+        }
         assert answers == dict.fromkeys(paths, INVALID) | {path: "200"}, path
 
 
@@ -174,7 +176,7 @@ async def test_a_page_of_deleted_rows_is_empty(client: AsyncClient, sort: str) -
         assert await slugs(client, linked(response, rel)) == []
 
 
-async def test_a_new_row_behind_a_cursor_is_on_the_page(client: AsyncClient) -> None:
+async def test_a_new_row_after_a_cursor_is_on_its_page(client: AsyncClient) -> None:
     await create_articles(client, 4)
     text = await cursor(client, "/articles?limit=2&sort=slug")
     for slug in ("s-1-0", "s-0-0"):
@@ -184,20 +186,18 @@ async def test_a_new_row_behind_a_cursor_is_on_the_page(client: AsyncClient) -> 
 
 
 @pytest.mark.parametrize("sort", SORTS)
-async def test_the_last_page_has_no_next_and_the_first_no_prev(
-    client: AsyncClient, sort: str
-) -> None:
+async def test_the_ends_of_a_list_have_no_further_links(client: AsyncClient, sort: str) -> None:
     await create_articles(client)
     query = f"&count=exact&sort={sort}" if sort else "&count=exact"
     for limit in (3, 8, 9):
         path = f"/articles?limit={limit}{query}"
-        forward = [each async for each in pages(client, path, "next")]
-        backward = [each async for each in pages(client, str(forward[-1].request.url), "prev")]
-        assert [bool(linked(each, "prev")) for each in forward] == [
+        forward = [page async for page in pages(client, path, "next")]
+        backward = [page async for page in pages(client, str(forward[-1].request.url), "prev")]
+        assert [bool(linked(page, "prev")) for page in forward] == [
             False,
             *[True] * len(forward[1:]),
         ]
-        assert [bool(linked(each, "next")) for each in backward] == [
+        assert [bool(linked(page, "next")) for page in backward] == [
             False,
             *[True] * len(forward[1:]),
         ]
@@ -227,15 +227,15 @@ async def test_links_have_a_cursor_unless_the_request_has_an_offset(articles: As
     assert await slugs(articles, linked(response, "first")) == ["s-0", "s-1"]
 
 
-async def test_a_cursor_may_not_come_twice(client: AsyncClient) -> None:
+async def test_a_repeated_cursor_is_rejected(client: AsyncClient) -> None:
     await create_articles(client, 3)
     text = await cursor(client, "/articles?limit=1")
     answer = summary(await client.get(f"/articles?cursor={text}&cursor={text}"))
     assert answer == "422 ?cursor repeated"
 
 
-async def test_an_invalid_cursor_asks_the_client_to_begin_again(client: AsyncClient) -> None:
+async def test_an_invalid_cursor_is_a_bad_request(client: AsyncClient) -> None:
     problem = (await client.get("/articles?cursor=x")).json()
     assert (problem["status"], problem["type"]) == (400, "/problems/invalid_cursor")
-    assert [each["parameter"] for each in problem["errors"]] == ["cursor"]
+    assert [error["parameter"] for error in problem["errors"]] == ["cursor"]
     assert (await client.get("/problems/invalid_cursor")).status_code == 200

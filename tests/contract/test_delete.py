@@ -1,4 +1,4 @@
-"""DELETE: the row is gone, and only a client that says so does not mind that it was before."""
+"""DELETE: removal, and allow_missing."""
 
 import pytest
 from httpx2 import AsyncClient
@@ -21,7 +21,7 @@ async def test_a_deleted_row_is_gone_from_every_route(articles: AsyncClient) -> 
     assert await shown(articles, "/articles") == [second]
 
 
-async def test_what_a_deleted_row_had_that_is_unique_is_free_again(articles: AsyncClient) -> None:
+async def test_a_deleted_row_releases_its_unique_value(articles: AsyncClient) -> None:
     first = await created(articles, "/articles", article())
     assert summary(await articles.delete(f"/articles/{first['id']}")) == "204"
     second = await created(articles, "/articles", article())
@@ -29,18 +29,18 @@ async def test_what_a_deleted_row_had_that_is_unique_is_free_again(articles: Asy
     assert await shown(articles, "/articles") == [second]
 
 
-async def test_every_resource_is_deleted_alike(client: AsyncClient) -> None:
+async def test_every_resource_supports_delete(client: AsyncClient) -> None:
     for path, row in reversed((await create_one_of_each(client)).items()):
         item = f"{path}/{row['id']}"
         assert summary(await client.delete(item)) == "204"
         assert summary(await client.put(item, json=row)) == "404"
         assert summary(await client.delete(item)) == "404"
         assert await shown(client, path) == []
-        if path == "/articles":  # a deleted one still has its author
+        if path == "/articles":  # a deleted article still has its author
             assert summary(await client.delete(f"{item}?purge=true")) == "204"
 
 
-async def test_a_client_may_allow_the_row_to_be_missing(client: AsyncClient) -> None:
+async def test_allow_missing_accepts_a_missing_row(client: AsyncClient) -> None:
     row = await created(client, "/articles", article())
     path = f"/articles/{row['id']}"
     assert summary(await client.delete(f"{path}?allow_missing=false")) == "204"

@@ -37,7 +37,7 @@ UUID: Final = "01890000-0000-7000-8000-00000000abcd"
         pytest.param(b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "400", id="an entity of XML"),
     ],
 )
-async def test_a_hostile_document_is_refused(
+async def test_a_hostile_document_is_rejected(
     client: AsyncClient, content: bytes, answer: str
 ) -> None:
     response = await send(client, "POST", "/articles", content)
@@ -77,7 +77,7 @@ async def test_a_hostile_document_is_refused(
     ],
     ids=lambda value: value[:30],
 )
-async def test_a_hostile_value_is_refused(
+async def test_a_hostile_value_is_rejected(
     client: AsyncClient, field: str, value: str, answer: str
 ) -> None:
     response = await send(client, "POST", "/articles", text(article(), **{field: value}))
@@ -108,7 +108,7 @@ async def test_a_hostile_value_is_refused(
     ],
     ids=lambda value: value[:30],
 )
-async def test_a_hostile_query_is_refused(client: AsyncClient, query: str, answer: str) -> None:
+async def test_a_hostile_query_is_rejected(client: AsyncClient, query: str, answer: str) -> None:
     assert summary(await ask(client, "GET", f"/articles?{query}")) == answer
 
 
@@ -126,7 +126,7 @@ async def test_a_hostile_query_is_refused(client: AsyncClient, query: str, answe
         pytest.param("1'%20OR%20'1'='1", id="SQL"),
     ],
 )
-async def test_a_hostile_id_names_no_row(client: AsyncClient, key: str) -> None:
+async def test_a_hostile_id_is_not_found(client: AsyncClient, key: str) -> None:
     assert summary(await ask(client, "DELETE", f"/articles/{key}")) == "404"
 
 
@@ -145,7 +145,7 @@ async def test_a_hostile_id_names_no_row(client: AsyncClient, key: str) -> None:
     ],
     ids=lambda value: value[:30],
 )
-async def test_a_hostile_header_is_refused_or_ignored(
+async def test_a_hostile_header_is_rejected_or_ignored(
     client: AsyncClient, name: str, value: str, answer: str
 ) -> None:
     headers = {b"content-type": b"application/json", name.encode(): value.encode("latin-1")}

@@ -1,4 +1,4 @@
-"""One order of checks: of several things that are wrong, the first in the order is told."""
+"""Order of checks."""
 
 import pytest
 from httpx2 import AsyncClient
@@ -8,7 +8,7 @@ from tests.support.bodies import JSON, MISSING, article, created, send, shown, s
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_first_check_that_fails_is_told(articles: AsyncClient) -> None:
+async def test_the_first_failing_check_is_reported(articles: AsyncClient) -> None:
     row = await created(articles, "/articles", article(slug="a"))
     await created(articles, "/articles", article(slug="b"))
     path, missing = f"/articles/{row['id']}", f"/articles/{MISSING}"

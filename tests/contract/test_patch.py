@@ -1,4 +1,4 @@
-"""PATCH: a JSON merge patch (RFC 7396), and nothing written that stays the same."""
+"""PATCH: JSON merge patches (RFC 7396)."""
 
 import json
 from datetime import datetime
@@ -37,7 +37,7 @@ CHANGES: Body = {
     "published_at": "2026-02-03T04:05:06Z",
     "meta": {"a": 1},
 }
-# What is stored, the patch, and what is stored then: appendix A of RFC 7396, and depths of it.
+# The stored value, the patch and the result: appendix A of RFC 7396, and deeper cases.
 MERGED: list[tuple[Any, Any, Any]] = [
     ({"a": "b"}, {"a": "c"}, {"a": "c"}),
     ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
@@ -64,7 +64,7 @@ MERGED: list[tuple[Any, Any, Any]] = [
 ]
 
 
-async def test_a_patch_changes_the_fields_it_has_and_when_they_changed(
+async def test_a_patch_changes_its_fields_and_updated_at(
     articles: AsyncClient,
 ) -> None:
     path, row = await create_article(articles)
@@ -79,7 +79,7 @@ async def test_a_patch_changes_the_fields_it_has_and_when_they_changed(
     assert await shown(articles, "/articles") == [row]
 
 
-async def test_every_resource_is_changed_alike(client: AsyncClient) -> None:
+async def test_every_resource_supports_patch(client: AsyncClient) -> None:
     rows = await create_one_of_each(client)
     other = await created(client, "/articles", article(slug="other"))
     patches = {
@@ -95,7 +95,7 @@ async def test_every_resource_is_changed_alike(client: AsyncClient) -> None:
         assert await shown(client, item) == after
 
 
-async def test_a_patch_may_come_as_json_or_as_a_merge_patch(client: AsyncClient) -> None:
+async def test_a_patch_may_be_json_or_a_merge_patch(client: AsyncClient) -> None:
     path, _ = await create_article(client)
     for number, kind in enumerate((JSON, MERGE_PATCH, f"{MERGE_PATCH}; charset=utf-8")):
         response = await send(client, "PATCH", path, f'{{"title": "{number}"}}', kind)
@@ -103,7 +103,7 @@ async def test_a_patch_may_come_as_json_or_as_a_merge_patch(client: AsyncClient)
         assert response.headers["content-type"] == JSON
 
 
-async def test_a_patch_that_changes_nothing_leaves_the_row_untouched(
+async def test_a_patch_of_equal_values_leaves_the_row(
     articles: AsyncClient,
 ) -> None:
     path, row = await create_article(articles, **CHANGES)
@@ -115,7 +115,7 @@ async def test_a_patch_that_changes_nothing_leaves_the_row_untouched(
     assert await shown(articles, path) == row
 
 
-async def test_no_resource_is_touched_by_a_patch_with_the_values_it_has(
+async def test_every_resource_ignores_a_patch_of_equal_values(
     client: AsyncClient,
 ) -> None:
     for path, row in (await create_one_of_each(client)).items():
@@ -124,7 +124,7 @@ async def test_no_resource_is_touched_by_a_patch_with_the_values_it_has(
         assert await changed(client, f"{path}/{row['id']}", {}) == row
 
 
-async def test_meta_is_merged_as_rfc_7396_says(articles: AsyncClient) -> None:
+async def test_meta_is_merged_per_rfc_7396(articles: AsyncClient) -> None:
     for number, (stored, patch, expected) in enumerate(MERGED):
         path, row = await create_article(articles, slug=f"s-{number}", meta=stored)
         after = await changed(articles, path, {"meta": patch})
@@ -133,7 +133,7 @@ async def test_meta_is_merged_as_rfc_7396_says(articles: AsyncClient) -> None:
         assert await shown(articles, path) == after
 
 
-async def test_values_that_python_holds_for_equal_are_a_change_in_meta(
+async def test_values_of_another_json_type_change_meta(
     articles: AsyncClient,
 ) -> None:
     path, row = await create_article(articles, meta={"a": 1, "b": [0]})
@@ -145,7 +145,7 @@ async def test_values_that_python_holds_for_equal_are_a_change_in_meta(
         row = after
 
 
-async def test_null_empties_what_is_nullable(articles: AsyncClient) -> None:
+async def test_null_clears_a_nullable_field(articles: AsyncClient) -> None:
     path, row = await create_article(articles, **CHANGES)
     nulls: Body = dict.fromkeys(("rating", "published_at", "meta"))
     after = await changed(articles, path, nulls)
@@ -154,7 +154,7 @@ async def test_null_empties_what_is_nullable(articles: AsyncClient) -> None:
     assert await changed(articles, path, nulls) == after
 
 
-async def test_null_is_refused_where_there_must_be_a_value(articles: AsyncClient) -> None:
+async def test_null_is_rejected_for_a_required_field(articles: AsyncClient) -> None:
     path, row = await create_article(articles)
     names = ("body", "slug", "status", "title", "views")
     response = await articles.patch(path, json=dict.fromkeys(names))
@@ -162,7 +162,7 @@ async def test_null_is_refused_where_there_must_be_a_value(articles: AsyncClient
     assert await shown(articles, path) == row
 
 
-async def test_each_resource_refuses_null_where_there_must_be_a_value(
+async def test_every_resource_rejects_null_for_required_fields(
     client: AsyncClient,
 ) -> None:
     rows = await create_one_of_each(client)
@@ -177,7 +177,7 @@ async def test_each_resource_refuses_null_where_there_must_be_a_value(
     assert (await changed(client, item, {"bio": None}))["bio"] is None
 
 
-async def test_a_patch_may_not_have_read_only_fields(client: AsyncClient) -> None:
+async def test_a_patch_rejects_read_only_fields(client: AsyncClient) -> None:
     path, row = await create_article(client)
     values = {name: row[name] for name in READ_ONLY}
     names = ("created_at", "id", "updated_at", "version")
@@ -186,7 +186,7 @@ async def test_a_patch_may_not_have_read_only_fields(client: AsyncClient) -> Non
     assert await shown(client, path) == row
 
 
-async def test_a_refused_patch_changes_nothing_at_all(client: AsyncClient) -> None:
+async def test_a_rejected_patch_changes_nothing(client: AsyncClient) -> None:
     path, row = await create_article(client)
     await create_article(client, slug="taken")
     for patch, answer in (

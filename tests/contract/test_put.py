@@ -1,4 +1,4 @@
-"""PUT: the whole row is replaced, and what is left out goes back to its default."""
+"""PUT: replaced rows, and defaults of omitted fields."""
 
 import pytest
 from httpx2 import AsyncClient
@@ -31,7 +31,7 @@ FULL: Body = {
 }
 
 
-async def test_a_put_replaces_the_row_and_what_it_lacks_goes_back_to_the_default(
+async def test_a_put_replaces_the_row_and_resets_omitted_fields(
     client: AsyncClient,
 ) -> None:
     writer = await created(client, "/authors", author())
@@ -53,7 +53,7 @@ async def test_a_put_replaces_the_row_and_what_it_lacks_goes_back_to_the_default
     assert await shown(client, "/articles") == [after]
 
 
-async def test_every_resource_is_replaced_alike(client: AsyncClient) -> None:
+async def test_every_resource_supports_put(client: AsyncClient) -> None:
     rows = await create_one_of_each(client)
     other = await created(client, "/articles", article(slug="other"))
     bodies = {
@@ -70,7 +70,7 @@ async def test_every_resource_is_replaced_alike(client: AsyncClient) -> None:
         assert await shown(client, item) == after
 
 
-async def test_a_put_of_what_get_returned_changes_nothing(client: AsyncClient) -> None:
+async def test_a_put_of_a_fetched_row_changes_nothing(client: AsyncClient) -> None:
     for path, row in (await create_one_of_each(client)).items():
         item = f"{path}/{row['id']}"
         for target in (item, f"{item}/"):
@@ -81,7 +81,7 @@ async def test_a_put_of_what_get_returned_changes_nothing(client: AsyncClient) -
     assert (await client.put(path, json=row)).json() == row
 
 
-async def test_a_put_replaces_meta_and_does_not_merge_it(client: AsyncClient) -> None:
+async def test_a_put_replaces_meta_without_merging(client: AsyncClient) -> None:
     path, _ = await create_article(client, **FULL)
     for meta in ({"a": {"d": None}}, {}, {"a": 1}, {"a": True}, None):
         response = await client.put(path, json=article(meta=meta))
@@ -89,7 +89,7 @@ async def test_a_put_replaces_meta_and_does_not_merge_it(client: AsyncClient) ->
         assert repr((await shown(client, path))["meta"]) == repr(meta)
 
 
-async def test_read_only_fields_may_be_put_with_the_values_they_have(client: AsyncClient) -> None:
+async def test_a_put_accepts_unchanged_read_only_fields(client: AsyncClient) -> None:
     path, row = await create_article(client)
     same_instant = row["created_at"].replace("Z", "+00:00")
     for fields in (
@@ -103,7 +103,7 @@ async def test_read_only_fields_may_be_put_with_the_values_they_have(client: Asy
         assert (response.status_code, response.json()) == (200, row)
 
 
-async def test_read_only_fields_may_not_be_put_with_other_values(client: AsyncClient) -> None:
+async def test_a_put_rejects_changed_read_only_fields(client: AsyncClient) -> None:
     path, row = await create_article(client)
     other = "2020-02-03T04:05:06Z"
     cases = {
@@ -126,7 +126,7 @@ async def test_read_only_fields_may_not_be_put_with_other_values(client: AsyncCl
     assert await shown(client, path) == row
 
 
-async def test_a_put_needs_every_field_that_has_no_default(client: AsyncClient) -> None:
+async def test_a_put_needs_every_field_without_a_default(client: AsyncClient) -> None:
     missing = {
         "/authors": "#/email missing, #/name missing",
         "/articles": "#/slug missing, #/title missing",
@@ -139,7 +139,7 @@ async def test_a_put_needs_every_field_that_has_no_default(client: AsyncClient) 
         assert await shown(client, item) == row
 
 
-async def test_a_put_refuses_null_where_there_must_be_a_value(client: AsyncClient) -> None:
+async def test_a_put_rejects_null_for_required_fields(client: AsyncClient) -> None:
     path, row = await create_article(client)
     names = ("body", "slug", "status", "title", "views")
     response = await client.put(path, json=dict.fromkeys(names))
@@ -147,7 +147,7 @@ async def test_a_put_refuses_null_where_there_must_be_a_value(client: AsyncClien
     assert await shown(client, path) == row
 
 
-async def test_a_put_of_a_row_that_is_not_there_makes_none(client: AsyncClient) -> None:
+async def test_a_put_of_a_missing_row_is_404(client: AsyncClient) -> None:
     body = article(id=MISSING)
     assert summary(await client.put(f"/articles/{MISSING}", json=body)) == "404"
     assert summary(await client.put(f"/articles/{MISSING}", json=article())) == "404"

@@ -1,4 +1,4 @@
-"""Resources: the fields of each, their limits and defaults, and that values come back unchanged."""
+"""Resources: fields, limits, defaults and unchanged values."""
 
 import json
 import re
@@ -67,7 +67,7 @@ META: list[Any] = [
 ]
 
 
-async def test_a_new_article_shows_what_was_sent_and_the_defaults_of_the_rest(
+async def test_a_new_article_has_sent_values_and_defaults(
     articles: AsyncClient,
 ) -> None:
     row = await created(articles, "/articles", article())
@@ -77,7 +77,7 @@ async def test_a_new_article_shows_what_was_sent_and_the_defaults_of_the_rest(
     assert row == {**article(), **DEFAULTS, **kept}
 
 
-async def test_each_resource_shows_its_fields_and_no_others(client: AsyncClient) -> None:
+async def test_every_resource_returns_exactly_its_fields(client: AsyncClient) -> None:
     rows = await create_one_of_each(client)
     writer, written = rows["/authors"], rows["/articles"]
     expected = {
@@ -93,7 +93,7 @@ async def test_each_resource_shows_its_fields_and_no_others(client: AsyncClient)
         assert kept["created_at"] == kept["updated_at"]
 
 
-async def test_every_field_comes_back_as_it_was_sent(articles: AsyncClient) -> None:
+async def test_every_field_is_returned_as_sent(articles: AsyncClient) -> None:
     body = article(
         body="Ünï😀\r\n\t",
         status="published",
@@ -108,16 +108,16 @@ async def test_every_field_comes_back_as_it_was_sent(articles: AsyncClient) -> N
     assert await shown(articles, "/articles") == [row]
 
 
-async def test_ids_are_uuidv7_and_their_order_is_that_of_creation(articles: AsyncClient) -> None:
+async def test_ids_are_uuidv7_in_the_order_of_creation(articles: AsyncClient) -> None:
     rows = [await created(articles, "/articles", article(slug=f"s-{n}")) for n in range(20)]
     ids = [UUID(row["id"]) for row in rows]
-    assert {each.version for each in ids} == {7}
+    assert {key.version for key in ids} == {7}
     assert ids == sorted(ids)
-    assert [row["id"] for row in rows] == [str(each) for each in ids]
+    assert [row["id"] for row in rows] == [str(key) for key in ids]
     assert await shown(articles, "/articles") == rows
 
 
-async def test_the_times_of_a_new_row_are_now_in_utc_and_equal(articles: AsyncClient) -> None:
+async def test_the_times_of_a_new_row_are_current_and_equal(articles: AsyncClient) -> None:
     row = await created(articles, "/articles", article())
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", row["created_at"])
     assert row["created_at"] == row["updated_at"]
@@ -125,7 +125,7 @@ async def test_the_times_of_a_new_row_are_now_in_utc_and_equal(articles: AsyncCl
     assert timedelta(0) <= age < timedelta(minutes=1)
 
 
-async def test_an_instant_comes_back_as_the_same_in_utc(articles: AsyncClient) -> None:
+async def test_an_instant_is_returned_in_utc(articles: AsyncClient) -> None:
     for number, sent in enumerate(INSTANTS):
         body = article(slug=f"s-{number}", published_at=sent)
         row = await created(articles, "/articles", body)
@@ -139,7 +139,7 @@ async def test_an_instant_comes_back_as_the_same_in_utc(articles: AsyncClient) -
     assert [datetime.fromisoformat(row["published_at"]) for row in listed] == expected
 
 
-async def test_a_rating_comes_back_as_the_double_it_is(client: AsyncClient) -> None:
+async def test_a_rating_is_returned_as_the_same_double(client: AsyncClient) -> None:
     path = f"/articles/{(await created(client, '/articles', article()))['id']}"
     for sent in RATINGS:
         response = await send(client, "PATCH", path, f'{{"rating": {sent}}}')
@@ -148,7 +148,7 @@ async def test_a_rating_comes_back_as_the_double_it_is(client: AsyncClient) -> N
         assert [repr(rating) for rating in ratings] == [expected] * 2
 
 
-async def test_meta_comes_back_as_it_was_written(articles: AsyncClient) -> None:
+async def test_meta_is_returned_as_sent(articles: AsyncClient) -> None:
     rows = [
         await created(articles, "/articles", article(slug=f"s-{number}", meta=meta))
         for number, meta in enumerate(META)
@@ -160,7 +160,7 @@ async def test_meta_comes_back_as_it_was_written(articles: AsyncClient) -> None:
         assert [json.dumps(row["meta"]) for row in answers] == [json.dumps(meta) for meta in META]
 
 
-async def test_text_of_the_greatest_length_comes_back(client: AsyncClient) -> None:
+async def test_text_of_the_maximum_length_is_returned(client: AsyncClient) -> None:
     writer = await created(client, "/authors", LONGEST["/authors"])
     written = await created(client, "/articles", LONGEST["/articles"])
     body = comment(written["id"], **LONGEST["/comments"])
@@ -170,9 +170,9 @@ async def test_text_of_the_greatest_length_comes_back(client: AsyncClient) -> No
         assert await shown(client, f"{path}/{row['id']}") == row
 
 
-async def test_text_that_is_a_character_too_long_is_refused(client: AsyncClient) -> None:
+async def test_text_one_character_too_long_is_rejected(client: AsyncClient) -> None:
     for path, row in (await create_one_of_each(client)).items():
-        too_long = {name: each[0] + each for name, each in LONGEST[path].items() if name != "bio"}
+        too_long = {name: text[0] + text for name, text in LONGEST[path].items() if name != "bio"}
         expected = ", ".join(f"#/{name} string_too_long" for name in sorted(too_long))
         body = too_long if path != "/comments" else comment(row["article_id"], **too_long)
         assert summary(await client.post(path, json=body)) == f"422 {expected}"
@@ -182,14 +182,14 @@ async def test_text_that_is_a_character_too_long_is_refused(client: AsyncClient)
         assert await shown(client, path) == [row]
 
 
-async def test_text_that_may_not_be_empty_is_refused_where_it_is(client: AsyncClient) -> None:
+async def test_empty_text_is_rejected(client: AsyncClient) -> None:
     for path, row in (await create_one_of_each(client)).items():
         expected = ", ".join(f"#/{name} string_too_short" for name in NOT_EMPTY[path])
         body = dict.fromkeys(NOT_EMPTY[path], "")
         assert summary(await client.patch(f"{path}/{row['id']}", json=body)) == f"422 {expected}"
 
 
-async def test_a_slug_is_words_of_small_letters_and_digits_joined_by_hyphens(
+async def test_a_slug_is_lowercase_words_joined_by_hyphens(
     client: AsyncClient,
 ) -> None:
     for slug in ("a", "0", "a1", "a-b", "1-2-3", "a" * 100):

@@ -1,4 +1,4 @@
-"""A value of each type comes back as it was accepted."""
+"""Round trips of values of each type."""
 
 import json
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 async def application(
     request: pytest.FixtureRequest, templates: Databases
 ) -> AsyncIterator[AsyncClient]:
-    """A client of things, which have a column of each type."""
+    """Yield a client of things, which have a column of each type."""
     databases = templates.another()
     async with calling(create_app(databases.empty(request.param))) as client:
         yield client
@@ -28,7 +28,7 @@ async def application(
 
 @pytest.fixture
 async def things(application: AsyncClient) -> AsyncIterator[AsyncClient]:
-    """The same client; its things are deleted after each test."""
+    """Yield the client, and delete its things after each test."""
     yield application
     for row in await shown(application, "/things"):
         await application.delete(f"/things/{row['id']}")
@@ -122,7 +122,7 @@ def exact(value: object) -> str:
 
 
 @every_value
-async def test_a_value_comes_back(
+async def test_a_value_is_returned_as_accepted(
     things: AsyncClient, field: str, sent: Any, expected: object
 ) -> None:
     row = await created(things, "/things", THING | {field: sent})
@@ -133,7 +133,7 @@ async def test_a_value_comes_back(
 
 
 @every_value
-async def test_a_patched_value_comes_back(
+async def test_a_patched_value_is_returned_as_accepted(
     things: AsyncClient, field: str, sent: Any, expected: object
 ) -> None:
     row = await created(things, "/things", THING)
@@ -154,7 +154,7 @@ async def test_a_value_sent_again_changes_nothing(
     assert exact((await things.put(path, json=row)).json()) == exact(row)
 
 
-async def test_every_field_has_a_value_here(things: AsyncClient) -> None:
+async def test_every_field_is_covered_by_a_value(things: AsyncClient) -> None:
     document = await shown(things, "/openapi.json")
     properties = document["components"]["schemas"]["ThingCreate"]["properties"]
     assert properties.keys() == THING.keys() == {field for field, _, _ in VALUES}

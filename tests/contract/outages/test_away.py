@@ -1,4 +1,4 @@
-"""A database that is away, refuses, is silent or slow is a 503 in time, and a line in the log."""
+"""Outages: refused, silent, slow and exhausted connections."""
 
 import asyncio
 import sqlite3
@@ -74,7 +74,7 @@ async def test_unknown_host_is_a_503(log: Log, *, fast: bool) -> None:
 
 
 @postgres_only
-async def test_server_that_is_down_is_a_503_until_it_is_up(
+async def test_stopped_server_is_a_503_until_it_restarts(
     proxy: Proxy, log: Log, *, fast: bool
 ) -> None:
     async with calling_stores(Database(proxy.url, fast_path=fast)) as client:
@@ -93,15 +93,15 @@ async def test_server_that_is_down_is_a_503_until_it_is_up(
 HANGS = "Check for a hanging server, locks and slow statements, or raise pool_timeout."
 
 
-def late(url: str) -> set[str]:
-    """Return the lines, one of which tells of a database that does not answer in time."""
+def timeout_lines(url: str) -> set[str]:
+    """Return the possible log lines of a timeout."""
     causes = (f"no answer in {TIMEOUT} s", f"no connection in {TIMEOUT} s")
     return {begin(url, "does not answer in time", cause, HANGS) for cause in causes}
 
 
 @postgres_only
 @pytest.mark.parametrize("warm", [True, False], ids=["open connections", "no connection"])
-async def test_silent_server_is_a_503_in_time(
+async def test_silent_server_is_a_503_after_the_timeout(
     proxy: Proxy, log: Log, *, warm: bool, fast: bool
 ) -> None:
     async with calling_stores(impatient(proxy.url, fast=fast)) as client:
@@ -111,21 +111,21 @@ async def test_silent_server_is_a_503_in_time(
         proxy.freeze()
         assert await ask_all(client) == OUT
         (line,) = log.take()
-        assert line in late(proxy.url)
+        assert line in timeout_lines(proxy.url)
         proxy.thaw()
         await all_well(client)
     assert log.take()[-1] == end(proxy.url, "answers in time again")
 
 
 @postgres_only
-async def test_locked_table_is_a_503_in_time(url: str, log: Log, *, fast: bool) -> None:
+async def test_locked_table_is_a_503_after_the_timeout(url: str, log: Log, *, fast: bool) -> None:
     other = Database(url)
     async with calling_stores(impatient(url, fast=fast)) as client:
         async with other.writer.begin() as connection:
             await connection.execute(text("LOCK TABLE stores IN ACCESS EXCLUSIVE MODE"))
             assert await ask_all(client) == OUT
         (line,) = log.take()
-        assert line in late(url)
+        assert line in timeout_lines(url)
         await all_well(client)
     await other.dispose()
     assert log.take()[-1] == end(url, "answers in time again")
@@ -162,51 +162,45 @@ ENDLESS = {
 }
 
 
-async def test_write_that_takes_too_long_is_a_503(
-    url: str, backend: str, log: Log, *, fast: bool
-) -> None:
+async def test_slow_write_is_a_503(url: str, backend: str, log: Log, *, fast: bool) -> None:
     await execute(url, *ENDLESS[backend])
     async with calling_stores(impatient(url, fast=fast)) as client:
-        slow = [each for each in WRITTEN if each != "remove"]
-        assert [await ask(client, each) for each in slow] == [BUSY] * len(slow)
+        slow = [kind for kind in WRITTEN if kind != "remove"]
+        assert [await ask(client, kind) for kind in slow] == [BUSY] * len(slow)
         (line,) = log.take()
-        assert line in late(url)
+        assert line in timeout_lines(url)
         assert len((await client.get("/stores")).json()) == 1
 
 
-async def test_read_that_takes_too_long_is_a_503(
-    url: str, backend: str, log: Log, *, fast: bool
-) -> None:
+async def test_slow_read_is_a_503(url: str, backend: str, log: Log, *, fast: bool) -> None:
     count = f"{COUNT} SELECT max(n) FROM c"  # noqa: S608 — ours
     hang = "SELECT pg_sleep(60)" if backend == "postgresql" else count
     view = f"CREATE VIEW stores AS SELECT * FROM others WHERE ({hang}) IS NOT NULL"  # noqa: S608
     await execute(url, "ALTER TABLE stores RENAME TO others", view)
     async with calling_stores(impatient(url, fast=fast)) as client:
-        assert await asyncio.gather(*(ask(client, each) for each in READ)) == [BUSY] * len(READ)
+        assert await asyncio.gather(*(ask(client, kind) for kind in READ)) == [BUSY] * len(READ)
         (line,) = log.take()
-        assert line in late(url)
+        assert line in timeout_lines(url)
 
 
 @sqlite_only
-async def test_file_that_others_lock_is_a_503_in_time(url: str, *, fast: bool) -> None:
+async def test_locked_file_is_a_503_after_the_timeout(url: str, *, fast: bool) -> None:
     async with calling_stores(impatient(url, fast=fast)) as client:
         await all_well(client)
         with closing(sqlite3.connect(make_url(url).database or "", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             begun = time.monotonic()
             kinds = ("create", "batch", "change", "replace")
-            answers = await asyncio.gather(*(ask(client, each) for each in kinds))
-            assert {each if isinstance(each, int) else each[0] for each in answers} == {503}
-            assert time.monotonic() - begun < 2  # in one line, each for 0.3 s
+            answers = await asyncio.gather(*(ask(client, kind) for kind in kinds))
+            assert {answer if isinstance(answer, int) else answer[0] for answer in answers} == {503}
+            assert time.monotonic() - begun < 2  # one after the other, 0.3 s each
         await all_well(client)
 
 
 # --- No free connection ---------------------------------------------------------------------------
 
 
-async def test_request_that_finds_no_free_connection_is_a_503_in_time(
-    url: str, log: Log, *, fast: bool
-) -> None:
+async def test_exhausted_pool_is_a_503_after_the_timeout(url: str, log: Log, *, fast: bool) -> None:
     small = Database(url, fast_path=fast, pool_size=1, pool_timeout=TIMEOUT)
     async with calling_stores(small) as client:
         await all_well(client)

@@ -1,4 +1,4 @@
-"""A database that is full, read-only, damaged or not there is a 503, and a line in the log."""
+"""Outages: full, read-only, damaged and missing databases."""
 
 from io import SEEK_END
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.support.shop import calling_stores
 pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 UNWRITTEN = READ | dict.fromkeys(WRITTEN, BUSY)
-"""The answers where nothing can be written."""
+"""The responses of a service that cannot write."""
 
 ROOM = "Free space on its disk, and give the service write permission."
 
@@ -26,7 +26,7 @@ ROOM = "Free space on its disk, and give the service write permission."
 
 
 @sqlite_only
-async def test_full_file_is_a_503_for_writes_alone(
+async def test_full_file_is_a_503_for_writes_only(
     url: str, log: Log, monkeypatch: pytest.MonkeyPatch, *, fast: bool
 ) -> None:
     monkeypatch.setattr("brickwork.database.connections.PRAGMAS", (*PRAGMAS, "max_page_count = 1"))
@@ -45,7 +45,7 @@ async def test_full_file_is_a_503_for_writes_alone(
 
 
 @sqlite_only
-async def test_read_only_file_is_a_503_for_writes_alone(url: str, log: Log, *, fast: bool) -> None:
+async def test_read_only_file_is_a_503_for_writes_only(url: str, log: Log, *, fast: bool) -> None:
     file = make_url(url).database
     url = f"sqlite:///file:{file}?mode=ro&uri=true"
     async with calling_stores(Database(url, fast_path=fast)) as client:
@@ -71,7 +71,7 @@ async def test_damaged_file_is_a_503(url: str, log: Log, *, fast: bool) -> None:
 
 
 @pytest.mark.parametrize("file", ["none/stores.db", ""], ids=["no folder", "a folder"])
-async def test_file_that_cannot_be_opened_is_a_503(
+async def test_inaccessible_file_is_a_503(
     tmp_path: Path, log: Log, file: str, *, fast: bool
 ) -> None:
     url = f"sqlite:///{tmp_path}/{file}"
@@ -85,9 +85,7 @@ async def test_file_that_cannot_be_opened_is_a_503(
 
 
 @postgres_only
-async def test_server_that_became_read_only_is_a_503_for_writes_alone(
-    url: str, log: Log, *, fast: bool
-) -> None:
+async def test_read_only_server_is_a_503_for_writes_only(url: str, log: Log, *, fast: bool) -> None:
     async with calling_stores(Database(url, fast_path=fast)) as client:
         assert await ask_all(client) == WELL
         await execute(url, *read_only(url, "on"))
@@ -102,7 +100,7 @@ async def test_server_that_became_read_only_is_a_503_for_writes_alone(
 
 
 def read_only(url: str, value: str) -> list[str]:
-    """Return what makes new connections to the database read-only, as hosting companies do."""
+    """Return the statement that sets the default of new connections to read-only or not."""
     database = make_url(url).database
     return [f'ALTER DATABASE "{database}" SET default_transaction_read_only = {value}']
 
@@ -140,14 +138,14 @@ async def test_server_without_resources_is_a_503(  # noqa: PLR0913, PLR0917 — 
         " FOR EACH ROW EXECUTE FUNCTION refuse()",
     )
     async with calling_stores(Database(url, fast_path=fast)) as client:
-        await refused(client)
+        await assert_writes_fail(client)
         assert log.take() == [begin(url, what, message, remedy)]
         await execute(url, "DROP TRIGGER refuse ON stores")
         assert await ask_all(client) == WELL
     assert log.take() == [end(url, over)]
 
 
-async def refused(client: AsyncClient) -> None:
-    """See that nothing can be written."""
+async def assert_writes_fail(client: AsyncClient) -> None:
+    """Assert that every write is a 503."""
     for kind in ("create", "batch", "change", "replace"):
         assert (kind, await ask(client, kind)) == (kind, BUSY)
