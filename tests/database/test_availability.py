@@ -68,7 +68,7 @@ CASES = {
         'database "nowhere" does not exist',
         "Create the database, or correct its name in the URL.",
     ),
-    "TLS refused": Case(
+    "TLS rejected": Case(
         "postgresql://{user}@{host}/postgres?ssl=require",
         'PostgreSQL server at "{host}" rejected SSL upgrade',
     ),

@@ -271,11 +271,11 @@ async def test_leaked_connection_is_closed_and_frees_its_pool_slot(shop_service:
 async def test_session_without_a_connection_is_unavailable(database: Database) -> None:
     async with database.session() as first:
         await first.execute(text("SELECT 1"))  # which takes the only connection
-        with pytest.raises(ServiceUnavailable) as refused:
+        with pytest.raises(ServiceUnavailable) as raised:
             async with database.session() as second:
                 await second.execute(text("SELECT 1"))
 
-    assert (refused.value.headers, refused.value.again) == ({"Retry-After": "1"}, False)
+    assert (raised.value.headers, raised.value.again) == ({"Retry-After": "1"}, False)
 
 
 async def test_request_without_a_connection_is_not_retried(

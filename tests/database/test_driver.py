@@ -177,9 +177,9 @@ async def test_missing_table_is_a_500_from_the_orm_path(
 async def test_write_on_a_closed_connection_is_retried(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def refuse(*_: object, **__: object) -> None:
+    async def raise_closed(*_: object, **__: object) -> None:
         raise InternalClientError("cannot switch to state 12; another operation (2) is in progress")
 
     async with calling_stores(Database(database.url)) as client:
-        monkeypatch.setattr("brickwork.database.connections.PostgresConnection.fetch", refuse)
+        monkeypatch.setattr("brickwork.database.connections.PostgresConnection.fetch", raise_closed)
         assert await path_taken(client.post("/stores", json={"code": "b"})) == "201 ORM"

@@ -123,8 +123,8 @@ async def test_pooled_transaction_sets_its_access_mode_and_isolation(
         path = "fast" if fast else "ORM"
         assert await path_taken(client.get("/stores/a")) == f"200 {path}"
         assert await path_taken(client.post("/stores", json={"code": "b"})) == f"201 {path}"
-        refused = await client.post("/stores", json={"code": "b"})
-        assert summary(refused) == "409 #/code not_unique"
+        rejected = await client.post("/stores", json={"code": "b"})
+        assert summary(rejected) == "409 #/code not_unique"
         assert await ask_all(client) == WELL
 
 

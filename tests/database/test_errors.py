@@ -216,10 +216,10 @@ def execute_sql(*statements: str) -> Work:
 
 async def raised_problem(database: Database, work: Work) -> Problem:
     """Return the problem that *work* and its commit raise."""
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(Problem) as raised:
         async with database.session() as session:
             await work(session)
-    return refused.value
+    return raised.value
 
 
 TAKEN, MISSING, NULL, CHECK = "not_unique", "reference_not_found", "not_nullable", "check_failed"
@@ -278,12 +278,12 @@ TAKEN, MISSING, NULL, CHECK = "not_unique", "reference_not_found", "not_nullable
         "primary key",
         "unique, changed",
         "unique together",
-        "unique among some",
-        "unique among some, shown again",
+        "partial unique index",
+        "partial unique index, changed",
         "unique expression",
         "unique, in the table of a subclass",
         "primary key of a subclass",
-        "unique, of a name too long",
+        "unique, with a truncated name",
         "not null",
         "not null, changed",
         "check of text",
@@ -296,7 +296,7 @@ TAKEN, MISSING, NULL, CHECK = "not_unique", "reference_not_found", "not_nullable
         "reference that is deferred, changed",
         "reference of a superclass",
         "reference of two columns",
-        "reference beside others",
+        "one of several references",
         "referred to",
         "referred to, restricted",
         "referred to, deferred",

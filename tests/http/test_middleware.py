@@ -178,7 +178,7 @@ def limited_app(
     async def depend(size: Annotated[int, Depends(read_size)]) -> int:
         return size
 
-    @strict.post("/closed", dependencies=[Depends(refuse)])
+    @strict.post("/closed", dependencies=[Depends(require_login)])
     async def closed(body: list[Any]) -> int:
         return len(body)
 
@@ -191,7 +191,7 @@ async def read_size(request: Request) -> int:
     return len(await request.body())
 
 
-async def refuse() -> None:
+async def require_login() -> None:
     raise HTTPException(401)
 
 

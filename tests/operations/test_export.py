@@ -129,11 +129,11 @@ async def test_third_export_on_four_connections_is_rejected(
     for download in downloads:
         await download.lines()
     async with asyncio.timeout(DEADLINE):
-        refused = await client.get("/cities", headers=LINES)
+        rejected = await client.get("/cities", headers=LINES)
     for download in downloads:
         await download.rest()
 
-    assert (summary(refused), refused.headers["retry-after"]) == ("503", "1")
+    assert (summary(rejected), rejected.headers["retry-after"]) == ("503", "1")
     assert (await client.get("/cities", headers=LINES)).status_code == 200
 
 
@@ -193,7 +193,7 @@ async def test_clients_that_disconnect_together_return_their_connections(
     database: Database, spec: str
 ) -> None:
     for messages in range(3):
-        downloads = [Download(database, spec=spec) for _ in range(3)]  # one is refused
+        downloads = [Download(database, spec=spec) for _ in range(3)]  # one is rejected
         for _ in range(messages):
             await asyncio.gather(*(download.next() for download in downloads))
         await asyncio.gather(*(download.leave() for download in downloads))

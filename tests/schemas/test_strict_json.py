@@ -83,9 +83,9 @@ def test_any_bytes_are_parsed_or_rejected(raw: bytes) -> None:
     ],
 )
 def test_invalid_json_is_a_bad_request(raw: bytes, detail: str) -> None:
-    with pytest.raises(BadRequest) as refused:
+    with pytest.raises(BadRequest) as raised:
         parse_json(raw)
-    assert refused.value.detail == detail
+    assert raised.value.detail == detail
 
 
 def test_same_key_in_two_objects_is_accepted() -> None:
@@ -148,9 +148,9 @@ def test_nesting_up_to_the_limit_is_accepted(raw: bytes) -> None:
     ],
 )
 def test_nesting_beyond_the_limit_is_invalid(raw: bytes) -> None:
-    with pytest.raises(UnprocessableContent) as refused:
+    with pytest.raises(UnprocessableContent) as raised:
         parse_json(raw)
-    (fault,) = refused.value.errors
+    (fault,) = raised.value.errors
     assert (fault.code, fault.pointer) == ("too_deep", "#")
 
 
@@ -175,9 +175,9 @@ def parse_with_limit(raw: bytes, values: int) -> object:
 def test_number_of_values_has_a_limit(document: Any, indent: int | None) -> None:
     raw, values = json.dumps(document, indent=indent).encode(), count_values(document)
     assert repr(parse_with_limit(raw, values)) == repr(document)
-    with pytest.raises(ContentTooLarge) as refused:
+    with pytest.raises(ContentTooLarge) as raised:
         parse_with_limit(raw, values - 1)
-    assert refused.value.detail == f"The body may have at most {values - 1} values."
+    assert raised.value.detail == f"The body may have at most {values - 1} values."
 
 
 @pytest.mark.parametrize(
