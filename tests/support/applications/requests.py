@@ -12,11 +12,11 @@ from tests.support.applications.draft import Draft
 from tests.support.applications.tables import KEYS, MISSING
 
 NEW: Final = "$new"
-"""Stands in a path for the one in the last Location."""
+"""The placeholder of the path in the last Location."""
 NEXT: Final = "$next"
-"""Stands for the target of the last link to another page."""
+"""The placeholder of the target of the last link to another page."""
 TAG: Final = "$tag"
-"""Stands in a header for the last entity tag."""
+"""The placeholder of the last entity tag in a header."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ _MERGE: Final = "application/merge-patch+json"
 
 
 def requests(draft: Draft) -> Sequence[Asked]:
-    """Return what is asked at once: one request, or several of two tenants."""
+    """Return the requests of a step: one, or several concurrent ones of two tenants."""
     if draft.chance(0.15):
         return _together(draft)
     return [_one(draft, draft.pick(*TENANTS, *TENANTS, *TENANTS, NOBODY, EVE))]
@@ -60,7 +60,7 @@ def _together(draft: Draft) -> Sequence[Asked]:
 
 
 def _posts(draft: Draft) -> Iterator[Asked]:
-    """Yield requests for new rows, which are alike where the server makes their keys."""
+    """Yield requests for new rows, equal ones if the server generates their keys."""
     named = "id" in draft.create.model_fields
     for number, tenant in enumerate(TENANTS * 3 if named else TENANTS[:1] * 6):
         body: dict[str, Any] = {"name": f"new {number if named else 1}"}
@@ -124,7 +124,7 @@ _PARAMETERS: Final = (
 
 
 def _query(draft: Draft, share: float) -> str:
-    """Return parameters, in that *share* of all cases."""
+    """Return parameters with the probability *share*, else none."""
     if not draft.chance(share):
         return ""
     known = (*_PARAMETERS, *draft.parameters * 4)
@@ -154,14 +154,14 @@ _VALUES: Final[dict[str, Sequence[Any]]] = {
 
 
 def _body(draft: Draft, schema: Any, share: float) -> dict[str, Any]:
-    """Return a body for *schema*, each optional field in that *share* of all cases."""
+    """Return a body for *schema*, with each optional field with the probability *share*."""
     body: dict[str, Any] = {}
-    for name, each in schema.model_fields.items():
-        alias = each.alias or name
+    for name, info in schema.model_fields.items():
+        alias = info.alias or name
         if name == "id":
-            if each.is_required() or draft.chance(0.3):
+            if info.is_required() or draft.chance(0.3):
                 body[alias] = _new_key(draft)
-        elif (each.is_required() or draft.chance(share)) and name in _VALUES:
+        elif (info.is_required() or draft.chance(share)) and name in _VALUES:
             values = _VALUES[name]
             body[alias] = draft.pick(*values) if draft.chance(0.08) else draft.pick(*values[:3])
     if draft.chance(0.04):
@@ -180,7 +180,7 @@ def _new_key(draft: Draft) -> Any:
 
 
 def _sent(draft: Draft, document: Any, kind: str = _JSON) -> tuple[bytes, tuple[str, str]]:
-    """Return a body with *document*, and its type; some are wrong."""
+    """Return a body with *document* and its media type, sometimes a wrong one."""
     if draft.chance(0.03):
         broken = (b"{", b"[]", b"null", b'{"name": 1, "name": 2}', b"\xff", b"", b'{"name": NaN}')
         return draft.pick(*broken), ("content-type", kind)
@@ -265,7 +265,7 @@ def _delete(draft: Draft, tenant: str) -> Asked:
 
 
 def _more(draft: Draft, tenant: str) -> Asked:
-    """Return a request for what belongs to a row, or for nothing."""
+    """Return a request for a subresource of a row, or for an unknown path."""
     method, end = draft.pick(
         ("POST", "/restore"),
         ("GET", "/history"),
