@@ -20,7 +20,7 @@ from brickwork.models.model import now
 from tests.support import blog_imports
 from tests.support.blog import Article
 from tests.support.databases import sqlite_only
-from tests.support.killed import APP, BAD, ROOT, import_and_die, reported_lines, write_rows
+from tests.support.killed import APP, BAD, ROOT, import_until_killed, reported_lines, write_rows
 from tests.support.services import Service
 
 pytestmark = pytest.mark.usefixtures("anyio_backend")  # for the asynchronous fixtures
@@ -429,7 +429,7 @@ def test_second_signal_ends_an_import_within_its_chunk(
 def test_killed_import_continues(run: Run, file: Path, url: str) -> None:
     write_rows(file, 20)
 
-    assert import_and_die(url, file, "commit 5") == -signal.SIGKILL
+    assert import_until_killed(url, file, "commit 5") == -signal.SIGKILL
     assert 0 < lines_read(url) < 20
     assert run("import", "articles", file) == 1
     assert slugs(url) == sorted(f"A{number}" for number in range(1, 21) if number % BAD)

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from tests.support.applications.playing import playing
+from tests.support.applications.playing import running_player
 from tests.support.applications.reporting import compare
 from tests.support.databases import Databases
 
@@ -35,7 +35,7 @@ async def test_random_applications_respond_equally_on_both_paths(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("CRITICAL")  # many of them fail on purpose
-    async with playing(databases, backend) as player:
+    async with running_player(databases, backend) as player:
         found = await compare(player, applications, backend)
     gc.collect()
     record_property(f"random applications on {backend}", str(found))

@@ -16,7 +16,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from tests.support.processes import started
+from tests.support.processes import running_service
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
@@ -33,7 +33,7 @@ FLAGS = [
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run the service over a new SQLite file, and return its address."""
     file = tmp_path_factory.mktemp("browser") / "new.db"
-    with started(DATABASE_URL=f"sqlite+aiosqlite:///{file}") as url:
+    with running_service(DATABASE_URL=f"sqlite+aiosqlite:///{file}") as url:
         yield url
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from brickwork import ImportPosition
 from tests.support.blog import Article
-from tests.support.killed import BAD, import_and_die, reported_lines, write_rows
+from tests.support.killed import BAD, import_until_killed, reported_lines, write_rows
 from tests.support.services import Service
 
 ROWS = 60
@@ -35,10 +35,10 @@ async def test_repeatedly_killed_import_imports_each_row_once(
         "after_insert 12",  # rows are being written
         "checkin 6",  # a chunk is complete
     ):
-        killed = await asyncio.to_thread(import_and_die, blog_service.url, file, moment)
+        killed = await asyncio.to_thread(import_until_killed, blog_service.url, file, moment)
         assert killed == -signal.SIGKILL
         assert 0 < await lines_read(blog_service) < ROWS
-    assert await asyncio.to_thread(import_and_die, blog_service.url, file, "commit 0") == 1
+    assert await asyncio.to_thread(import_until_killed, blog_service.url, file, "commit 0") == 1
 
     good = [number for number in range(1, ROWS + 1) if number % BAD]
     assert await slugs(blog_service) == [f"A{number}" for number in good]
@@ -49,8 +49,8 @@ async def test_repeatedly_killed_import_imports_each_row_once(
 async def test_killed_import_continues(blog_service: Service, tmp_path: Path, moment: str) -> None:
     file = tmp_path / "articles.ndjson"
     write_rows(file, ROWS)
-    await asyncio.to_thread(import_and_die, blog_service.url, file, moment)
-    assert await asyncio.to_thread(import_and_die, blog_service.url, file, "commit 0") == 1
+    await asyncio.to_thread(import_until_killed, blog_service.url, file, moment)
+    assert await asyncio.to_thread(import_until_killed, blog_service.url, file, "commit 0") == 1
 
     assert len(await slugs(blog_service)) == ROWS - ROWS // BAD
     assert reported_lines(file) == [*range(BAD, ROWS + 1, BAD)]

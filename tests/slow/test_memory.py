@@ -13,7 +13,7 @@ import pytest
 from brickwork.http.negotiation import NDJSON
 from tests.support.bodies import JSON, article
 from tests.support.databases import Databases
-from tests.support.processes import MEGABYTE, children, memory, started
+from tests.support.processes import MEGABYTE, children, memory, running_service
 from tests.support.rows import fill_articles
 from tests.support.wire import request
 
@@ -64,7 +64,7 @@ def running(databases: Databases) -> Iterator[Running]:
     if not Path("/proc/self/status").exists():
         pytest.skip("only Linux tells how much memory a process has")
     before = children()
-    with started(DATABASE_URL=databases.empty("sqlite")) as url:
+    with running_service(DATABASE_URL=databases.empty("sqlite")) as url:
         (process,) = (child for child in children() - before if b"app" in _command(child))
         path = f"/articles/{httpx2.post(f'{url}/articles', json=article()).json()['id']}"
         httpx2.patch(f"{url}{path}", json={"views": 1})
@@ -140,7 +140,7 @@ def exporting(service_url: str) -> Iterator[Exporting]:
     if not Path("/proc/self/status").exists():
         pytest.skip("only Linux tells how much memory a process has")
     before = children()
-    with started(DATABASE_URL=service_url) as url:
+    with running_service(DATABASE_URL=service_url) as url:
         (process,) = children() - before
         running = Exporting(url, process)
         assert httpx2.get(f"{url}/articles").json() == []

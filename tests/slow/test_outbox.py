@@ -9,7 +9,7 @@ import pytest
 
 from brickwork import Consumer, Database, IsolationLevel, OutboxEvent, delete_events, read_events
 from tests.support.blog import Article
-from tests.support.commits import CommitOrder, race, repeat_until_alone
+from tests.support.commits import CommitOrder, race, retry_after_conflicts
 from tests.support.services import Service
 
 ALWAYS = datetime.max.replace(tzinfo=UTC)
@@ -77,7 +77,7 @@ async def test_consumers_starting_during_a_deletion_miss_no_event(
         for turn in range(5):
             await create_articles(database, *(f"{turn}-{number}" for number in range(4)))
             consumers = [f"{turn}-{number}" for number in range(4)]
-            begin = [repeat_until_alone(partial(take, database, name, 1)) for name in consumers]
-            await asyncio.gather(*begin, repeat_until_alone(delete_old_events))
+            begin = [retry_after_conflicts(partial(take, database, name, 1)) for name in consumers]
+            await asyncio.gather(*begin, retry_after_conflicts(delete_old_events))
             for name in consumers:  # raises LookupError if it missed one
-                await repeat_until_alone(partial(take, database, name, 100))
+                await retry_after_conflicts(partial(take, database, name, 100))

@@ -11,7 +11,7 @@ from tests.support.calls import calling
 from tests.support.databases import Databases
 from tests.support.journal import Log, execute
 from tests.support.outages import BUSY, WELL, ask, ask_all, begin, store_url
-from tests.support.pgbouncer import pooled
+from tests.support.pgbouncer import behind_pgbouncer
 from tests.support.shop import app_of, calling_stores, stores
 
 pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
@@ -38,7 +38,7 @@ async def direct(databases: Databases) -> str:
 @pytest.fixture
 def url(direct: str) -> Iterator[str]:
     """Return the URL of the same database behind PgBouncer."""
-    with pooled(direct) as url:
+    with behind_pgbouncer(direct) as url:
         yield url
 
 
@@ -134,7 +134,7 @@ async def test_a_pooler_that_drops_a_setting_is_detected(
     direct: str, log: Log, dropped: str, *, fast: bool
 ) -> None:
     both = "default_transaction_isolation,default_transaction_read_only"
-    with pooled(direct, ignored=both) as url:
+    with behind_pgbouncer(direct, ignored=both) as url:
         isolation: IsolationLevel = (
             "serializable" if dropped.endswith("isolation") else "read committed"
         )

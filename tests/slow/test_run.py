@@ -15,12 +15,12 @@ from sqlalchemy import Connection
 from app.migrations import migrate
 from app.models import Model
 from brickwork import Database
-from tests.support.processes import ROOT, started
+from tests.support.processes import ROOT, running_service
 
 
 def test_the_service_keeps_its_rows_after_a_restart(empty_url: str) -> None:
     for expected in (["Ada"], ["Ada", "Ada"]):
-        with started(DATABASE_URL=empty_url) as url:
+        with running_service(DATABASE_URL=empty_url) as url:
             author = {"name": "Ada", "email": f"ada@{len(expected)}.example"}
             assert httpx2.post(f"{url}/authors", json=author).status_code == 201
             names = [row["name"] for row in httpx2.get(f"{url}/authors").json()]
@@ -77,7 +77,7 @@ def test_several_workers_without_cursor_keys_do_not_start(
 
 
 def test_several_workers_share_their_cursors(empty_url: str) -> None:
-    with started(DATABASE_URL=empty_url, WORKERS="2", **KEYS) as url:
+    with running_service(DATABASE_URL=empty_url, WORKERS="2", **KEYS) as url:
         for number in range(5):
             author = {"name": "Ada", "email": f"ada@{number}.example"}
             assert httpx2.post(f"{url}/authors", json=author).status_code == 201

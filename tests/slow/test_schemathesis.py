@@ -16,7 +16,7 @@ import httpx2
 import pytest
 
 from tests.support.examples import add_examples
-from tests.support.processes import ROOT, started
+from tests.support.processes import ROOT, running_service
 
 SEED: Final = os.environ.get("FUZZ_SEED", "1")
 SECONDS: Final = os.environ.get("FUZZ_SECONDS")
@@ -40,7 +40,7 @@ def test_schemathesis_finds_no_failure(
     capfd: pytest.CaptureFixture[str],
     record_property: Callable[[str, object], None],
 ) -> None:
-    with started(DATABASE_URL=empty_url) as url:
+    with running_service(DATABASE_URL=empty_url) as url:
         operations = write_openapi(url, tmp_path)
         reports = [schemathesis(url, options, tmp_path, capfd) for options in [EXAMPLES, *RANDOM]]
 

@@ -41,7 +41,7 @@ class CommitOrder:
             latest = max(latest, self._begun[name])
 
 
-async def repeat_until_alone(work: Callable[[], Awaitable[T]]) -> T:
+async def retry_after_conflicts(work: Callable[[], Awaitable[T]]) -> T:
     """Return the result of *work*; repeat it after serialization failures."""
     while True:
         try:
@@ -51,18 +51,18 @@ async def repeat_until_alone(work: Callable[[], Awaitable[T]]) -> T:
                 raise
 
 
-async def let_others_run() -> None:
+async def yield_to_others() -> None:
     """Let other tasks run for a random number of turns."""
     for _ in range(random.randrange(100)):  # noqa: S311 — no secret
         await asyncio.sleep(0)
 
 
 @contextmanager
-def others_run_before_commits(*databases: Database) -> Generator[None]:
+def pause_before_commits(*databases: Database) -> Generator[None]:
     """Let other tasks run between the last statement of a transaction and its commit."""
 
     def pause(_: Connection) -> None:
-        await_only(let_others_run())
+        await_only(yield_to_others())
 
     for database in databases:
         event.listen(database.writer.sync_engine, "commit", pause)
@@ -97,7 +97,7 @@ async def race(
         async with database.session() as session:
             session.add(article := Article(slug=slug))
             await session.flush()
-            await let_others_run()
+            await yield_to_others()
             article.views = 1
             if roll_back:
                 await session.rollback()
@@ -107,10 +107,10 @@ async def race(
         for number in range(articles):
             slug, roll_back = f"{writer}-{number}", number % 3 == 2
             with order.transaction(slug):
-                await repeat_until_alone(partial(write, database, slug, roll_back=roll_back))
+                await retry_after_conflicts(partial(write, database, slug, roll_back=roll_back))
 
     stopped = asyncio.Event()
-    with others_run_before_commits(*databases):
+    with pause_before_commits(*databases):
         following = asyncio.create_task(follow(databases[-1], stopped=stopped))
         await asyncio.gather(*(write_all(writer) for writer in range(writers)))
         stopped.set()

@@ -74,7 +74,7 @@ def _batches(groups: Groups) -> Groups:
 
 
 def _in_a_batch(case: Case) -> Case:
-    first, second = valid("/articles"), case.content
+    first, second = valid_body("/articles"), case.content
     if case.method == "PATCH":
         first = {"id": "$articles"}  # the same row as the second item, so that nothing is written
         second = second.replace(b"{", b'{"id": "$articles", ', 1)
@@ -106,7 +106,7 @@ def _body(openapi: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
 _numbers: Final = count()
 
 
-def valid(path: str) -> dict[str, object]:
+def valid_body(path: str) -> dict[str, object]:
     """Return a new valid body for the resource at *path*."""
     number = next(_numbers)
     return {
@@ -406,7 +406,7 @@ def _field(method: str, target: str, field: str, schema: Mapping[str, Any]) -> I
 
 
 def _document(method: str, target: str, **raw: str) -> str:
-    sent = {} if method == "PATCH" else valid("/" + target.split("/")[1])
+    sent = {} if method == "PATCH" else valid_body("/" + target.split("/")[1])
     return text(sent, **raw)
 
 

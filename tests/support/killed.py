@@ -27,7 +27,7 @@ def write_rows(file: Path, rows: int) -> None:
     file.write_text("".join(json.dumps(row(number)) + "\n" for number in range(1, rows + 1)))
 
 
-def import_and_die(url: str, file: Path, doom: str) -> int:
+def import_until_killed(url: str, file: Path, doom: str) -> int:
     """Import *file* in chunks of 5 until the event *doom*, and return the exit status."""
     command = [sys.executable, "-m", "brickwork", "import", "articles", str(file), "--chunk", "5"]
     own = {

@@ -38,7 +38,7 @@ _GUARD: Final = '"$@" & read -r _; kill $!; wait'
 
 
 @contextmanager
-def pooled(url: str, *, ignored: str = "") -> Generator[str]:
+def behind_pgbouncer(url: str, *, ignored: str = "") -> Generator[str]:
     """Yield *url* behind PgBouncer in transaction mode, which drops the parameters *ignored*."""
     program = shutil.which("pgbouncer", path=_PATH)
     if program is None:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def started(**environment: str) -> Generator[str]:
+def running_service(**environment: str) -> Generator[str]:
     """Run the service in a separate process, and yield its URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -30,14 +30,14 @@ def started(**environment: str) -> Generator[str]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        until_it_answers(url := f"http://127.0.0.1:{port}", process)
+        wait_for_service(url := f"http://127.0.0.1:{port}", process)
         yield url
     finally:
         process.terminate()
         process.wait(10)
 
 
-def until_it_answers(url: str, process: "subprocess.Popen[bytes]") -> None:
+def wait_for_service(url: str, process: "subprocess.Popen[bytes]") -> None:
     for _ in range(300):
         assert process.poll() is None, "the service ended"
         try:

@@ -26,7 +26,7 @@ from brickwork import (
 from tests.support import blog
 from tests.support.blog import Article, Base, Comment, Tag
 from tests.support.calls import calling
-from tests.support.commits import CommitOrder, race, repeat_until_alone
+from tests.support.commits import CommitOrder, race, retry_after_conflicts
 from tests.support.contention import halted
 from tests.support.databases import postgres_only
 from tests.support.recording import statements
@@ -498,7 +498,9 @@ async def test_deletion_waits_for_a_starting_consumer(isolated: Database) -> Non
     await create_articles(isolated, *"abc")
     async with isolated.session() as session:
         await Consumer("search").fetch(session, limit=1)
-        forgetting = asyncio.create_task(repeat_until_alone(partial(delete_old_events, isolated)))
+        forgetting = asyncio.create_task(
+            retry_after_conflicts(partial(delete_old_events, isolated))
+        )
         await until_it_waits(forgetting, isolated)
 
     assert await forgetting == 1
@@ -510,7 +512,7 @@ async def test_starting_consumer_waits_for_the_deletion(isolated: Database) -> N
     await create_articles(isolated, *"abc")
     async with isolated.session() as session:
         await delete_events(session, before=ALWAYS)
-        taking = asyncio.create_task(repeat_until_alone(partial(take, isolated, "search")))
+        taking = asyncio.create_task(retry_after_conflicts(partial(take, isolated, "search")))
         await until_it_waits(taking, isolated)
         session.add_all(new_articles("d"))
 

@@ -11,7 +11,7 @@ from tests.support.applications import listeners
 from tests.support.applications.dependencies import start_dependencies
 from tests.support.applications.draft import PARTS, Change, Draft, Kind, Part
 from tests.support.applications.models import map_models, start_model
-from tests.support.applications.requests import Asked, requests
+from tests.support.applications.requests import PlannedRequest, requests
 from tests.support.applications.resources import start_resource
 from tests.support.applications.routers import application
 from tests.support.applications.schemas import finish_schemas, start_schemas
@@ -35,7 +35,7 @@ class Application:
     number: int
     backend: str
     app: FastAPI
-    steps: Sequence[Sequence[Asked]]
+    steps: Sequence[Sequence[PlannedRequest]]
     changes: Sequence[Change]
     root_path: str
     path: str
@@ -49,7 +49,7 @@ class Application:
     """Its parts and requests, which can be omitted."""
 
 
-def draw(number: int, backend: str, without: AbstractSet[str] = frozenset()) -> Application:
+def generate(number: int, backend: str, without: AbstractSet[str] = frozenset()) -> Application:
     """Return the application with this *number*, omitting the pieces in *without*.
 
     Raises `TypeError` if Brickwork rejects a part.
@@ -119,7 +119,7 @@ def _added(draft: Draft, number: int, name: str, own: Part) -> str:
     return f"{name}: {own.name}{f': {detail}' if detail else ''}"
 
 
-def _asked(draft: Draft, number: int, name: str) -> Sequence[Asked]:
+def _asked(draft: Draft, number: int, name: str) -> Sequence[PlannedRequest]:
     draft.random = _random(number, name)
     return requests(draft)
 

@@ -15,7 +15,7 @@ from brickwork import Database
 from tests.support.applications.context import CALLS
 from tests.support.applications.draft import Run
 from tests.support.applications.drawing import Application
-from tests.support.applications.requests import NEW, NEXT, TAG, Asked
+from tests.support.applications.requests import NEW, NEXT, TAG, PlannedRequest
 from tests.support.applications.tables import Store, store
 from tests.support.calls import client_of
 from tests.support.databases import Databases
@@ -55,12 +55,12 @@ class Difference:
 
     path: str
     step: int
-    asked: Sequence[Asked]
+    asked: Sequence[PlannedRequest]
     outcomes: Mapping[str, Outcome]
 
 
 @dataclass(frozen=True)
-class Played:
+class Comparison:
     """The result of the requests to an application."""
 
     asked: Mapping[str, int]
@@ -101,7 +101,7 @@ class Player:
         self._stores = stores
         self._usual = {name: self._databases(options) for name, options in _PATHS.items()}
 
-    async def play(self, application: Application) -> Played:
+    async def play(self, application: Application) -> Comparison:
         """Send all requests on each path, and return the first difference, if any."""
         outcomes: dict[str, Sequence[Outcome]] = {}
         own = application.database
@@ -119,7 +119,7 @@ class Player:
             method = step[0].method  # concurrent requests have the same method
             asked[method] += len(step)
             fast[method] += outcome.fast
-        return Played(asked, fast, statuses, _difference(application, outcomes))
+        return Comparison(asked, fast, statuses, _difference(application, outcomes))
 
     async def close(self) -> None:
         """Disconnect."""
@@ -176,7 +176,7 @@ class _Conversation:
         self._root = application.root_path
         self._last = {NEW: application.row, NEXT: application.path, TAG: '"1"'}
 
-    async def outcome(self, asked: Sequence[Asked]) -> Outcome:
+    async def outcome(self, asked: Sequence[PlannedRequest]) -> Outcome:
         """Send the requests of one step concurrently."""
         with record_fast_path() as taken:
             tasks = [asyncio.create_task(self._response(request)) for request in asked]
@@ -187,7 +187,7 @@ class _Conversation:
         found = [_answer(request, *answer) for request, answer in zip(asked, answers, strict=True)]
         return Outcome(found, await self._rows(), sum(taken))
 
-    async def _response(self, asked: Asked) -> tuple[Response, Sequence[str]]:
+    async def _response(self, asked: PlannedRequest) -> tuple[Response, Sequence[str]]:
         """Send a request, and return the response and the functions that were called."""
         calls: list[str] = []
         CALLS.set(calls)
@@ -211,7 +211,7 @@ class _Conversation:
             self._last[TAG] = response.headers["etag"]
 
 
-def _answer(asked: Asked, response: Response, calls: Sequence[str]) -> Answer:
+def _answer(asked: PlannedRequest, response: Response, calls: Sequence[str]) -> Answer:
     own = [(k.decode(), mask(v.decode())) for k, v in response.headers.raw]
     if (
         not response.text or mask(response.text) != response.text
@@ -263,7 +263,7 @@ def mask(text: str) -> str:
 
 
 @asynccontextmanager
-async def playing(databases: Databases, backend: str) -> AsyncGenerator[Player]:
+async def running_player(databases: Databases, backend: str) -> AsyncGenerator[Player]:
     """Yield a player over two new databases."""
     urls = [databases.empty(backend) for _ in range(2)]
     stores: list[Store] = []

@@ -11,14 +11,14 @@ import pydantic
 from typing_extensions import override
 
 import brickwork
-from tests.support.applications.drawing import Application, draw
-from tests.support.applications.playing import Difference, Outcome, Played, Player
+from tests.support.applications.drawing import Application, generate
+from tests.support.applications.playing import Comparison, Difference, Outcome, Player
 
 _SOURCES = {Path(str(module.__file__)).parent for module in (brickwork, pydantic)}
 
 
 @dataclass
-class Found:
+class Totals:
     """The results of several applications."""
 
     applications: int = 0
@@ -31,7 +31,7 @@ class Found:
     """The numbers of requests on the fast path, by their methods."""
     differences: list[str] = field(default_factory=list[str])
 
-    def add(self, played: Played) -> None:
+    def add(self, played: Comparison) -> None:
         """Add the result of one application."""
         self.applications += 1
         self.statuses.update(played.statuses)
@@ -54,9 +54,9 @@ class Found:
         )
 
 
-async def compare(player: Player, numbers: Iterable[int], backend: str) -> Found:
+async def compare(player: Player, numbers: Iterable[int], backend: str) -> Totals:
     """Play the applications with *numbers* on each path."""
-    found = Found()
+    found = Totals()
     for number in numbers:
         if (application := _drawn(number, backend)) is None:
             found.refused += 1
@@ -74,7 +74,7 @@ async def compare(player: Player, numbers: Iterable[int], backend: str) -> Found
 def _drawn(number: int, backend: str, without: frozenset[str] = frozenset()) -> Application | None:
     """Return the application with *number*. None if its declaration is rejected."""
     try:
-        return draw(number, backend, without)
+        return generate(number, backend, without)
     except TypeError as error:
         if not _SOURCES.isdisjoint(Path(extract_tb(error.__traceback__)[-1].filename).parents):
             return None
