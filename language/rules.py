@@ -1,4 +1,4 @@
-"""The rules that a text has to keep, and the places that break them."""
+"""The rules, and the faults against them."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Batches of a hundred items that the database refuses, and many equal batches."""
+"""Large rejected batches, and many equal batches."""
 
 import asyncio
 
@@ -11,11 +11,11 @@ from tests.support.bodies import MISSING, create_article, shown, summary
 pytestmark = pytest.mark.anyio
 
 
-async def test_each_new_row_the_database_refuses_is_named(client: AsyncClient) -> None:
+async def test_every_rejected_new_row_is_named(client: AsyncClient) -> None:
     rows = await create_many(client, 100)
     taken = many(100)
-    fresh = [each | {"slug": f"new-{each['slug']}"} for each in taken]
-    lost = [each | {"author_id": MISSING} for each in fresh]
+    fresh = [item | {"slug": f"new-{item['slug']}"} for item in taken]
+    lost = [item | {"author_id": MISSING} for item in fresh]
     for batch, answer in (
         (taken, f"409 {faults_at(range(100), 'slug not_unique')}"),
         (lost, f"422 {faults_at(range(100), 'author_id reference_not_found')}"),
@@ -28,7 +28,7 @@ async def test_each_new_row_the_database_refuses_is_named(client: AsyncClient) -
         ]
 
 
-async def test_each_change_the_database_refuses_is_named(client: AsyncClient) -> None:
+async def test_every_rejected_change_is_named(client: AsyncClient) -> None:
     await create_article(client, slug="taken")
     rows = await create_many(client, 100)
     taken = [{"id": row["id"], "views": 1, "slug": "taken"} for row in rows]
@@ -44,8 +44,8 @@ async def test_each_change_the_database_refuses_is_named(client: AsyncClient) ->
         assert await shown(client, "/articles?slug__ne=taken&limit=100") == rows
 
 
-async def test_one_of_20_equal_batches_is_carried_out(client: AsyncClient) -> None:
+async def test_one_of_20_equal_batches_is_created(client: AsyncClient) -> None:
     batches = [many(20)[:: -1 if number % 2 else 1] for number in range(20)]
-    posts = [post_until_answered(client, each) for each in batches]
+    posts = [post_until_answered(client, batch) for batch in batches]
     assert sorted(await asyncio.gather(*posts)) == [201] + [409] * 19
     assert len(await shown(client, "/articles?limit=100")) == 20

@@ -17,7 +17,7 @@ from tests.support.waiting import until
 from tests.support.wire import wired
 
 
-async def test_clients_that_leave_at_any_moment_leave_all_or_nothing(
+async def test_disconnected_clients_change_all_rows_or_none(
     client: AsyncClient, service: Service
 ) -> None:
     rows = [await create_article(client, slug=slug) for slug in "ab"]

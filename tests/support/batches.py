@@ -1,4 +1,4 @@
-"""Batches of articles, and what is said of their items."""
+"""Batches of articles, and their errors."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ def many(count: int, **fields: object) -> list[Body]:
 
 
 async def create_many(client: AsyncClient, count: int, **fields: object) -> list[Body]:
-    """Return *count* articles that one batch made."""
+    """Create *count* articles with one batch, and return them."""
     response = await client.post(BATCH, json=many(count, **fields))
     assert response.status_code == 201, response.text
     rows: list[Body] = response.json()
@@ -22,12 +22,12 @@ async def create_many(client: AsyncClient, count: int, **fields: object) -> list
 
 
 async def post_until_answered(client: AsyncClient, batch: list[Body]) -> int:
-    """Return the status of *batch*, sent again while it is in the way of others."""
+    """Send *batch* until its status is not 503, and return the status."""
     while (response := await client.post(BATCH, json=batch)).status_code == 503:
         assert response.headers["retry-after"] == "1"
     return response.status_code
 
 
 def faults_at(numbers: Iterable[int], fault: str) -> str:
-    """Return what `summary` says of the same *fault* in the items with these *numbers*."""
+    """Return the text of `summary` for the same *fault* in the items with these *numbers*."""
     return ", ".join(sorted(f"#/{number}/{fault}" for number in numbers))

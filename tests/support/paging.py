@@ -1,4 +1,4 @@
-"""Articles to page through, and cursors of their lists."""
+"""Articles for pages, and cursors of their lists."""
 
 from typing import Final
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -39,11 +39,11 @@ QUERIES: Final = (
     "q=a",
     "q=b",
 )
-"""Queries of lists; each has cursors of its own."""
+"""Queries of lists, each with different cursors."""
 
 
 async def create_articles(client: AsyncClient, count: int = 9) -> list[Body]:
-    """Return *count* new articles, with ties and NULLs in the fields that can be sorted by."""
+    """Create *count* articles with ties and NULLs in the sortable fields, and return them."""
     return [
         await created(
             client,

@@ -1,4 +1,4 @@
-"""Rows for lists: many at once, past HTTP, and the links by which they are read."""
+"""Many rows for lists, and links between pages."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
@@ -21,20 +21,20 @@ async def load(url: str, model: type[Model], rows: Sequence[Row]) -> None:
 
 
 def linked(response: Response, rel: str) -> str | None:
-    """Return where the link *rel* of *response* leads, if there is one."""
+    """Return the target of the link *rel* of *response*. None if it is missing."""
     url: str | None = response.links.get(rel, {}).get("url")
     return url
 
 
 async def got(client: AsyncClient, path: str) -> Response:
-    """Return the answer to a GET of *path*, which is 200."""
+    """Send a GET of *path* that must be a 200, and return the response."""
     response = await client.get(path)
     assert response.status_code == 200, f"{path}: {response.text}"
     return response
 
 
 async def pages(client: AsyncClient, path: str | None, rel: str) -> AsyncIterator[Response]:
-    """Yield the page at *path*, and those that links of *rel* lead to from it."""
+    """Yield the page at *path*, and the pages behind its links *rel*."""
     for _ in range(_ENDLESS):
         if path is None:
             return
@@ -62,7 +62,7 @@ _FILL: Final = {
 
 
 async def fill_articles(url: str, rows: int, length: int) -> None:
-    """Write *rows* articles, each with *length* letters, in one statement."""
+    """Insert *rows* articles of *length* letters with one statement."""
     database = Database(url)
     async with database.lifespan(None), database.session() as session:
         statement = text(_FILL[database.url.get_backend_name()])
