@@ -27,7 +27,7 @@ from brickwork import (
     URITooLong,
 )
 from brickwork.problems import pointer, problem_for_status, problem_types
-from tests.support.garbage import collected
+from tests.support.garbage import collected_garbage
 from tests.support.values import law
 
 # RFC 6901, section 6.
@@ -117,7 +117,7 @@ def test_problem_keeps_the_order_of_its_errors() -> None:
 def own_problems() -> Iterator[None]:
     """Remove the problems that a test declares when it ends."""
     problem_for_status.cache_clear()
-    with collected():
+    with collected_garbage():
         yield
     problem_for_status.cache_clear()
 

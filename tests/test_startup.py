@@ -24,7 +24,17 @@ from brickwork import (
     install,
 )
 from tests.support.databases import Databases
-from tests.support.journal import Base, Log, Note, create, create_app, execute, lacks, name, router
+from tests.support.journal import (
+    Base,
+    Log,
+    Note,
+    create,
+    create_app,
+    execute,
+    missing_line,
+    name,
+    router,
+)
 from tests.support.server import serving
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +52,7 @@ async def started(app: FastAPI) -> None:
 
 async def test_missing_tables_are_logged(empty_url: str, log: Log) -> None:
     await started(create_app(empty_url))
-    assert log.take() == [lacks(empty_url, "idempotency_keys, notes")]
+    assert log.take() == [missing_line(empty_url, "idempotency_keys, notes")]
 
 
 async def test_a_complete_database_logs_nothing(empty_url: str, log: Log) -> None:
@@ -55,7 +65,7 @@ async def test_one_missing_table_is_logged(empty_url: str, log: Log) -> None:
     await create(empty_url, Base.metadata)
     await execute(empty_url, "DROP TABLE notes")
     await started(create_app(empty_url))
-    assert log.take() == [lacks(empty_url, "notes")]
+    assert log.take() == [missing_line(empty_url, "notes")]
 
 
 async def test_a_long_list_of_missing_tables_is_shortened(empty_url: str, log: Log) -> None:
@@ -96,11 +106,11 @@ async def test_a_long_list_of_missing_tables_is_shortened(empty_url: str, log: L
     app.include_router(router(), prefix="/others")  # of another MetaData
     await started(app)
     tables = "audit_entries, books, idempotency_keys and 5 more"
-    assert log.take() == [lacks(empty_url, tables)]
+    assert log.take() == [missing_line(empty_url, tables)]
 
     await create(empty_url, Own.metadata)
     await started(app)
-    assert log.take() == [lacks(empty_url, "notes")]
+    assert log.take() == [missing_line(empty_url, "notes")]
 
 
 async def test_tables_of_a_lifespan_are_not_missing(empty_url: str, log: Log) -> None:
@@ -148,14 +158,14 @@ async def test_the_check_closes_its_connection(empty_url: str) -> None:
 async def test_the_check_creates_no_sqlite_file(tmp_path: Path, log: Log) -> None:
     url = f"sqlite:///{tmp_path}/new.db"
     await started(create_app(url))
-    assert log.take() == [lacks(url, "idempotency_keys, notes")]
+    assert log.take() == [missing_line(url, "idempotency_keys, notes")]
     assert [*tmp_path.iterdir()] == []  # noqa: ASYNC240 — nobody waits
 
 
 async def test_a_read_only_resource_needs_no_idempotency_keys(empty_url: str, log: Log) -> None:
     reads = {"create", "create_batch", "update", "update_batch", "replace", "delete"}
     await started(create_app(empty_url, router(omit=reads)))
-    assert log.take() == [lacks(empty_url, "notes")]
+    assert log.take() == [missing_line(empty_url, "notes")]
 
 
 async def test_tables_of_another_database_are_not_checked(empty_url: str, log: Log) -> None:
@@ -200,7 +210,7 @@ async def test_a_missing_table_is_logged_with_its_schema(databases: Databases, l
     url = databases.empty("postgresql")
     await create(url)
     await started(create_app(url, router(Pages, PageRead)))
-    assert log.take() == [lacks(url, "elsewhere.notes")]
+    assert log.take() == [missing_line(url, "elsewhere.notes")]
 
 
 async def test_a_mounted_application_is_checked_at_the_start(empty_url: str, log: Log) -> None:
@@ -211,7 +221,7 @@ async def test_a_mounted_application_is_checked_at_the_start(empty_url: str, log
     install(outer)
     outer.mount("/v1", inner)
     async with serving(outer) as client:
-        assert log.take() == [lacks(empty_url, "idempotency_keys, notes")]
+        assert log.take() == [missing_line(empty_url, "idempotency_keys, notes")]
         await client.get("/v1/problems")
     assert log.take() == []
 
@@ -227,7 +237,7 @@ async def test_a_mounted_application_is_checked_at_its_first_request(
     async with serving(outer) as client:
         assert log.take() == []
         await client.get("/v1/problems")
-        assert log.take() == [lacks(empty_url, "idempotency_keys, notes")]
+        assert log.take() == [missing_line(empty_url, "idempotency_keys, notes")]
         await client.get("/v1/problems")
     assert log.take() == []
 

@@ -39,7 +39,7 @@ from brickwork import (
 from brickwork.cli.files import open_row_file
 from brickwork.cli.importing import import_rows
 from brickwork.cli.loading import job_runner
-from tests.support.bodies import MISSING, created, shown, summary
+from tests.support.bodies import MISSING, create_row, get_json, summary
 from tests.support.both import FAST, serving_routers
 from tests.support.tables import Tables
 
@@ -190,8 +190,8 @@ async def test_errors_of_a_batch_item_use_aliases(
 
 
 async def test_conflict_uses_the_alias(client: AsyncClient) -> None:
-    await created(client, "/users", user())
-    other = await created(client, "/users", user(userEmail="other"))
+    await create_row(client, "/users", user())
+    other = await create_row(client, "/users", user(userEmail="other"))
     taken = "409 #/userEmail not_unique"
     path = f"/users/{other['id']}"
     assert summary(await client.post("/users", json=user())) == taken
@@ -204,9 +204,9 @@ async def test_conflict_uses_the_alias(client: AsyncClient) -> None:
 
 
 async def test_conflict_of_a_restored_row_uses_the_alias(client: AsyncClient) -> None:
-    path = f"/users/{(await created(client, '/users', user()))['id']}"
+    path = f"/users/{(await create_row(client, '/users', user()))['id']}"
     await client.delete(path)
-    await created(client, "/users", user())
+    await create_row(client, "/users", user())
     assert summary(await client.post(f"{path}/restore")) == "409 #/userEmail not_unique"
 
 
@@ -218,8 +218,8 @@ async def test_reference_out_of_scope_uses_the_alias(client: AsyncClient) -> Non
 
 
 async def test_put_of_an_unchanged_row_changes_nothing(client: AsyncClient) -> None:
-    team = await created(client, "/teams", {"teamName": "Wall"})
-    row = await created(client, "/users", user(mainTeamId=team["id"]))
+    team = await create_row(client, "/teams", {"teamName": "Wall"})
+    row = await create_row(client, "/users", user(mainTeamId=team["id"]))
     assert row["mainTeam"] == team
     response = await client.put(f"/users/{row['id']}", json=row)
     assert (response.status_code, response.json()) == (200, row)
@@ -237,13 +237,13 @@ async def test_put_of_an_unchanged_row_changes_nothing(client: AsyncClient) -> N
 async def test_read_only_error_of_a_put_uses_the_alias(
     client: AsyncClient, field: dict[str, object], answer: str
 ) -> None:
-    row = await created(client, "/users", user())
+    row = await create_row(client, "/users", user())
     response = await client.put(f"/users/{row['id']}", json={**row, **field})
     assert summary(response) == answer
 
 
 async def test_stale_batch_item_is_named(client: AsyncClient) -> None:
-    row = await created(client, "/users", user())
+    row = await create_row(client, "/users", user())
     item = {"id": row["id"], "firstName": "Eve", "version": 7}
     assert summary(await client.patch("/users/batch", json=[item])) == "412 #/0/version stale"
     twice = [{**item, "version": 1}] * 2
@@ -251,10 +251,10 @@ async def test_stale_batch_item_is_named(client: AsyncClient) -> None:
 
 
 async def two_users(client: AsyncClient) -> list[str]:
-    team = await created(client, "/teams", {"teamName": "Wall"})
+    team = await create_row(client, "/teams", {"teamName": "Wall"})
     for name, age in (("Bob", 30), ("Ada", 20)):
         body = user(firstName=name, userEmail=name, userAge=age, mainTeamId=team["id"])
-        await created(client, "/users", body)
+        await create_row(client, "/users", body)
     return ["Ada", "Bob"]
 
 
@@ -276,7 +276,7 @@ async def test_list_is_sorted_and_filtered_by_aliases(
     client: AsyncClient, query: str, names: list[str]
 ) -> None:
     await two_users(client)
-    assert [row["firstName"] for row in await shown(client, f"/users?{query}")] == names
+    assert [row["firstName"] for row in await get_json(client, f"/users?{query}")] == names
 
 
 async def test_links_of_a_sorted_list_use_aliases(client: AsyncClient) -> None:
@@ -284,7 +284,7 @@ async def test_links_of_a_sorted_list_use_aliases(client: AsyncClient) -> None:
     response = await client.get("/users?sort=-firstName&limit=1")
     target = response.links["next"]["url"]
     assert "sort=-firstName" in target
-    assert [row["firstName"] for row in await shown(client, target)] == ["Ada"]
+    assert [row["firstName"] for row in await get_json(client, target)] == ["Ada"]
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ async def test_sort_error_lists_the_allowed_aliases(client: AsyncClient) -> None
 
 
 async def test_openapi_uses_aliases(client: AsyncClient) -> None:
-    document = await shown(client, "/openapi.json")
+    document = await get_json(client, "/openapi.json")
     found = {
         parameter["name"]: parameter
         for parameter in document["paths"]["/users"]["get"]["parameters"]
@@ -387,7 +387,7 @@ PLAIN = crud_router(
 async def test_conflict_names_writable_fields_only(
     client: AsyncClient,
 ) -> None:
-    row = await created(client, "/items", {"short": "a", "text": "b"})
+    row = await create_row(client, "/items", {"short": "a", "text": "b"})
     assert row.keys() == {"id", "short", "text", "city", "madeAt"}
     taken = "#/short not_unique"
     body = {"short": "a"}
@@ -407,7 +407,7 @@ async def test_failed_check_names_writable_fields_only(
 
 async def test_error_of_a_nested_field_has_its_alias_path(client: AsyncClient) -> None:
     first = {"short": "a", "address": {"city": "Rome"}}
-    await created(client, "/items", first)
+    await create_row(client, "/items", first)
     response = await client.post("/items", json={**first, "short": "b"})
     assert summary(response) == "409 #/address/city not_unique"
     response = await client.post("/items", json={**first, "address": {"city": 5}})
@@ -423,7 +423,7 @@ async def test_error_uses_the_alias_in_the_request(client: AsyncClient) -> None:
 async def test_put_accepts_read_only_fields_under_their_serialized_names(
     client: AsyncClient,
 ) -> None:
-    row = await created(client, "/items", {"short": "a"})
+    row = await create_row(client, "/items", {"short": "a"})
     path = f"/items/{row['id']}"
     body = {"short": "a", "madeAt": row["madeAt"]}
     assert summary(await client.put(path, json=body)) == "200"
@@ -435,13 +435,13 @@ async def test_sort_uses_filter_aliases_or_serialized_names(
     client: AsyncClient,
 ) -> None:
     for name, label in (("a", "y"), ("b", "x")):
-        await created(client, "/items", {"short": name, "text": label})
+        await create_row(client, "/items", {"short": name, "text": label})
     for query, names in {
         "sort=-short": ["b", "a"],
         "sort=text": ["b", "a"],
         "short=b": ["b"],
     }.items():
-        assert [row["short"] for row in await shown(client, f"/items?{query}")] == names
+        assert [row["short"] for row in await get_json(client, f"/items?{query}")] == names
     for name in ("slug", "label"):
         assert summary(await client.get(f"/items?sort={name}")) == "422 ?sort literal_error"
 
@@ -460,8 +460,8 @@ SHOWN = crud_router(
 
 async def test_query_without_aliases_sorts_by_serialized_names(client: AsyncClient) -> None:
     for name in ("b", "a"):
-        await created(client, "/shown", {"teamName": name})
-    rows = await shown(client, "/shown?sort=teamName")
+        await create_row(client, "/shown", {"teamName": name})
+    rows = await get_json(client, "/shown?sort=teamName")
     assert [row["teamName"] for row in rows] == ["a", "b"]
     assert summary(await client.get("/shown?sort=team_name")) == "422 ?sort literal_error"
 

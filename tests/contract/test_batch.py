@@ -29,19 +29,19 @@ from brickwork import (
     install,
 )
 from tests.support import shop
-from tests.support.batches import BATCH, create_many, faults_at, many, post_until_answered
+from tests.support.batches import BATCH, create_many, faults_at, new_articles, post_until_answered
 from tests.support.bodies import (
     MISSING,
     Body,
     article,
     author,
-    changed,
     comment,
     create_article,
-    created,
+    create_row,
+    get_json,
     nested,
+    patch_row,
     send,
-    shown,
     summary,
 )
 from tests.support.calls import calling
@@ -51,25 +51,25 @@ pytestmark = pytest.mark.anyio
 
 
 async def all_articles(client: AsyncClient) -> list[Body]:
-    rows: list[Body] = await shown(client, "/articles?deleted=include&limit=100")
+    rows: list[Body] = await get_json(client, "/articles?deleted=include&limit=100")
     return rows
 
 
 @pytest.mark.parametrize("count", [1, 2, 100])
 async def test_a_batch_creates_rows_in_the_order_sent(client: AsyncClient, count: int) -> None:
-    response = await client.post(BATCH, json=many(count))
+    response = await client.post(BATCH, json=new_articles(count))
     assert response.status_code == 201
     assert response.headers["content-type"] == "application/json"
     assert not {"location", "etag"} & response.headers.keys()
     rows = response.json()
     assert [row["slug"] for row in rows] == [f"s-{number}" for number in range(count)]
     assert [row["id"] for row in rows] == sorted({row["id"] for row in rows})
-    assert rows == await shown(client, "/articles?limit=100")
-    assert rows[-1] == await shown(client, f"/articles/{rows[-1]['id']}")
+    assert rows == await get_json(client, "/articles?limit=100")
+    assert rows[-1] == await get_json(client, f"/articles/{rows[-1]['id']}")
 
 
 async def test_batch_items_may_have_different_fields(client: AsyncClient) -> None:
-    writer = await created(client, "/authors", author())
+    writer = await create_row(client, "/authors", author())
     fields: list[Body] = [
         {},
         {"meta": {"a": None, "b": [1.0, 1, True]}, "rating": 0.5},
@@ -79,7 +79,7 @@ async def test_batch_items_may_have_different_fields(client: AsyncClient) -> Non
     sent = [article(slug=f"s-{number}", **values) for number, values in enumerate(fields)]
     rows = (await client.post(BATCH, json=sent)).json()
     for row, body in zip(rows, sent, strict=True):
-        alone = await created(client, "/articles", body | {"slug": f"alone-{body['slug']}"})
+        alone = await create_row(client, "/articles", body | {"slug": f"alone-{body['slug']}"})
         own = ("id", "slug", "created_at", "updated_at")
         assert [(k, v) for k, v in row.items() if k not in own] == [
             (k, v) for k, v in alone.items() if k not in own
@@ -90,7 +90,7 @@ async def test_batch_items_may_have_different_fields(client: AsyncClient) -> Non
 async def test_a_batch_is_one_insert_statement(client: AsyncClient) -> None:
     _, row = await create_article(client)
     bodies: dict[str, list[Body]] = {
-        "articles": many(100, meta={"a": 1}, author_id=None),
+        "articles": new_articles(100, meta={"a": 1}, author_id=None),
         "comments": [comment(row["id"], body=str(number)) for number in range(100)],
         "authors": [author(email=str(number)) for number in range(100)],
     }
@@ -107,7 +107,7 @@ async def test_a_batch_is_one_insert_statement(client: AsyncClient) -> None:
 async def test_every_invalid_item_is_named(client: AsyncClient, count: int) -> None:
     rows = await create_many(client, count)
     expected = f"422 {faults_at(range(count), 'slug string_pattern_mismatch')}"
-    faulty = [body | {"slug": "NO"} for body in many(count)]
+    faulty = [body | {"slug": "NO"} for body in new_articles(count)]
     assert summary(await client.post(BATCH, json=faulty)) == expected
     changes = [{"id": row["id"], "views": 1, "slug": "NO"} for row in rows]
     assert summary(await client.patch(BATCH, json=changes)) == expected
@@ -123,13 +123,13 @@ async def test_every_invalid_item_is_named(client: AsyncClient, count: int) -> N
     assert summary(response) == (
         f"422 #/{last}/id missing, #/{last}/title not_nullable, #/{last}/zzz unknown_field"
     )
-    assert await shown(client, "/articles?limit=100") == rows
+    assert await get_json(client, "/articles?limit=100") == rows
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 async def test_a_rejected_row_of_a_batch_is_named(client: AsyncClient, count: int) -> None:
     rows = await create_many(client, count)
-    taken, last = many(count), count - 1
+    taken, last = new_articles(count), count - 1
     fresh = [body | {"slug": f"new-{body['slug']}"} for body in taken]
     lost = [body | {"author_id": MISSING} for body in fresh]
     for batch, answer in (
@@ -139,7 +139,7 @@ async def test_a_rejected_row_of_a_batch_is_named(client: AsyncClient, count: in
         ([*fresh[:-1], lost[-1]], f"422 #/{last}/author_id reference_not_found"),
     ):
         assert summary(await client.post(BATCH, json=batch)) == answer
-        assert await shown(client, "/articles?deleted=include&limit=100") == [
+        assert await get_json(client, "/articles?deleted=include&limit=100") == [
             {**row, "deleted_at": None} for row in rows
         ]
 
@@ -158,7 +158,7 @@ async def test_a_rejected_change_of_a_batch_is_named(client: AsyncClient, count:
         ([*fine[:-1], lost[-1]], f"422 #/{last}/author_id reference_not_found"),
     ):
         assert summary(await client.patch(BATCH, json=batch)) == answer
-        assert await shown(client, "/articles?slug__ne=taken&limit=100") == rows
+        assert await get_json(client, "/articles?slug__ne=taken&limit=100") == rows
 
 
 async def test_conflicting_items_are_named(client: AsyncClient) -> None:
@@ -170,11 +170,11 @@ async def test_conflicting_items_are_named(client: AsyncClient) -> None:
     changes = [{"id": row["id"], "slug": "a"} for row in (three, one, two)]
     response = await client.patch(BATCH, json=changes)
     assert summary(response) == "409 #/1/slug not_unique, #/2/slug not_unique"
-    assert await shown(client, "/articles") == [one, two, three]
+    assert await get_json(client, "/articles") == [one, two, three]
 
 
 async def test_errors_of_several_kinds_are_reported_together(client: AsyncClient) -> None:
-    row = await created(client, "/articles", article(slug="a"))
+    row = await create_row(client, "/articles", article(slug="a"))
     batch = [
         article(slug="b"),
         article(slug="c", author_id=MISSING),
@@ -187,14 +187,14 @@ async def test_errors_of_several_kinds_are_reported_together(client: AsyncClient
     )
     response = await client.post(BATCH, json=[batch[2], batch[1]])
     assert summary(response) == "409 #/0/slug not_unique, #/1/author_id reference_not_found"
-    assert await shown(client, "/articles") == [row]
+    assert await get_json(client, "/articles") == [row]
 
 
 async def test_the_service_works_after_a_rejected_batch(client: AsyncClient) -> None:
     await create_many(client, 2)
     for _ in range(15):  # more than a pool has connections
-        assert summary(await client.post(BATCH, json=many(1))) == "409 #/0/slug not_unique"
-    assert summary(await client.post(BATCH, json=many(4)[2:])) == "201"
+        assert summary(await client.post(BATCH, json=new_articles(1))) == "409 #/0/slug not_unique"
+    assert summary(await client.post(BATCH, json=new_articles(4)[2:])) == "201"
     assert [row["slug"] for row in await all_articles(client)] == ["s-0", "s-1", "s-2", "s-3"]
 
 
@@ -211,7 +211,7 @@ async def test_a_batch_updates_rows_in_the_order_sent(client: AsyncClient) -> No
         own = {"title": change["title"], "meta": {"b": change["meta"]["b"]}, "version": 2}
         assert new_row == {**row, **own, "updated_at": new_row["updated_at"]}
         assert new_row["updated_at"] > row["updated_at"]
-    assert await shown(client, "/articles?limit=100") == after
+    assert await get_json(client, "/articles?limit=100") == after
 
 
 async def test_an_item_without_changes_leaves_its_row(client: AsyncClient) -> None:
@@ -223,7 +223,7 @@ async def test_an_item_without_changes_leaves_its_row(client: AsyncClient) -> No
 
 async def test_a_change_in_a_batch_may_name_its_version(client: AsyncClient) -> None:
     one, two, three = await create_many(client, 3)
-    await changed(client, f"/articles/{three['id']}", {"views": 1})
+    await patch_row(client, f"/articles/{three['id']}", {"views": 1})
     before = await all_articles(client)
     stale: list[tuple[list[Body], str]] = [
         ([{"id": one["id"], "views": 9, "version": 2}], "412 #/0/version stale"),
@@ -257,7 +257,7 @@ async def test_a_change_in_a_batch_may_name_its_version(client: AsyncClient) -> 
 
 async def test_an_unversioned_row_accepts_no_version(client: AsyncClient) -> None:
     _, row = await create_article(client)
-    remark = await created(client, "/comments", comment(row["id"]))
+    remark = await create_row(client, "/comments", comment(row["id"]))
     change = {"id": remark["id"], "body": "No."}
     response = await client.patch("/comments/batch", json=[change | {"version": 1}])
     assert summary(response) == "422 #/0/version unknown_field"
@@ -304,32 +304,32 @@ async def test_a_batch_names_each_row_once(
 @pytest.mark.parametrize("count", [1, 2, 100])
 async def test_a_batch_deletes_its_rows(client: AsyncClient, count: int) -> None:
     rows = await create_many(client, count)
-    kept = await created(client, "/articles", article(slug="kept"))
-    remark = await created(client, "/comments", comment(rows[0]["id"]))
+    kept = await create_row(client, "/articles", article(slug="kept"))
+    remark = await create_row(client, "/comments", comment(rows[0]["id"]))
     response = await client.delete(BATCH, params={"id": [row["id"] for row in rows]})
     assert (response.status_code, response.content) == (204, b"")
-    assert await shown(client, "/articles") == [kept]
-    assert await shown(client, "/comments") == []
-    deleted = await shown(client, "/articles?deleted=only&limit=100")
+    assert await get_json(client, "/articles") == [kept]
+    assert await get_json(client, "/comments") == []
+    deleted = await get_json(client, "/articles?deleted=only&limit=100")
     assert [row["id"] for row in deleted] == [row["id"] for row in rows]
     assert {row["version"] for row in deleted} == {2}
     assert summary(await client.post(f"/articles/{rows[0]['id']}/restore")) == "200"
-    assert await shown(client, "/comments") == [remark]
+    assert await get_json(client, "/comments") == [remark]
 
 
 async def test_a_batch_deletes_no_referenced_row(client: AsyncClient) -> None:
     one, two, three = [
-        await created(client, "/authors", author(email=str(number))) for number in range(3)
+        await create_row(client, "/authors", author(email=str(number))) for number in range(3)
     ]
     await create_article(client, author_id=two["id"])
     response = await client.delete(
         "/authors/batch", params={"id": [one["id"], two["id"], three["id"]]}
     )
     assert summary(response) == "409 ?id conflict"
-    assert await shown(client, "/authors") == [one, two, three]
+    assert await get_json(client, "/authors") == [one, two, three]
     response = await client.delete("/authors/batch", params={"id": [one["id"], three["id"]]})
     assert summary(response) == "204"
-    assert await shown(client, "/authors") == [two]
+    assert await get_json(client, "/authors") == [two]
 
 
 async def test_a_batch_has_1_to_100_items(client: AsyncClient) -> None:
@@ -347,7 +347,7 @@ async def test_a_batch_has_1_to_100_items(client: AsyncClient) -> None:
     assert summary(await client.delete(BATCH, params={"id": [*ids, MISSING]})) == "422 ?id too_long"
     response = await client.delete(f"{BATCH}?purge=true&allow_missing=true&id={ids[0]}")
     assert summary(response) == "422 ?allow_missing unknown_parameter, ?purge unknown_parameter"
-    assert await shown(client, "/articles?limit=100") == rows
+    assert await get_json(client, "/articles?limit=100") == rows
 
 
 BODIES: Final = [
@@ -432,7 +432,7 @@ async def test_rows_swap_unique_values_in_the_order_sent(client: AsyncClient) ->
 
 
 async def test_one_of_several_equal_batches_succeeds(client: AsyncClient) -> None:
-    batches = [many(5)[:: -1 if number % 2 else 1] for number in range(6)]
+    batches = [new_articles(5)[:: -1 if number % 2 else 1] for number in range(6)]
     posts = [post_until_answered(client, batch) for batch in batches]
     assert sorted(await asyncio.gather(*posts)) == [201, 409, 409, 409, 409, 409]
     assert len(await all_articles(client)) == 5
@@ -446,7 +446,7 @@ async def test_batches_of_the_same_rows_wait_for_each_other(client: AsyncClient)
     ]
     responses = await asyncio.gather(*(client.patch(BATCH, json=batch) for batch in batches))
     assert {response.status_code for response in responses} == {200}
-    rows = await shown(client, "/articles")
+    rows = await get_json(client, "/articles")
     assert {row["version"] for row in rows} == {21}
     assert len({row["views"] for row in rows}) == 1
 
@@ -480,7 +480,7 @@ async def test_a_batch_excludes_rows_of_other_tenants(cities: AsyncClient) -> No
     assert summary(response) == "404 #/1/id not_found"
     response = await cities.delete(f"/cities/batch?id={own[0]['id']}&id=1", headers=theirs)
     assert summary(response) == "404 ?id not_found"
-    assert await shown(cities, "/cities") == []
+    assert await get_json(cities, "/cities") == []
     for headers, expected in ((ours, rows), (theirs, own)):
         assert (await cities.get("/cities", headers=headers)).json() == expected
     changes = [{"id": row["id"], "people": 1} for row in rows]
@@ -492,11 +492,11 @@ async def test_a_batch_excludes_rows_of_other_tenants(cities: AsyncClient) -> No
 async def test_a_reference_checked_at_the_commit_names_its_field(
     cities: AsyncClient,
 ) -> None:
-    await created(cities, "/countries", {"code": "PT", "name": "Portugal"})
+    await create_row(cities, "/countries", {"code": "PT", "name": "Portugal"})
     batch = [{"name": "Lisbon", "country_code": "PT"}, {"name": "Rome", "country_code": "IT"}]
     response = await cities.post("/cities/batch", json=batch)
     assert summary(response) == "422 #/country_code reference_not_found"
-    assert await shown(cities, "/cities") == []
+    assert await get_json(cities, "/cities") == []
 
 
 class Flight(shop.Base):
@@ -550,7 +550,7 @@ async def flights(empty_url: str) -> AsyncIterator[AsyncClient]:
     )
     async with calling(app) as client:
         for code in ("IT", "PT"):
-            await created(client, "/countries", {"code": code, "name": code})
+            await create_row(client, "/countries", {"code": code, "name": code})
         yield client
 
 
@@ -572,7 +572,7 @@ async def test_a_missing_reference_names_its_item(flights: AsyncClient) -> None:
     assert summary(response) == (
         "422 #/0/end_code reference_not_found, #/1/start_code reference_not_found"
     )
-    assert await shown(flights, "/flights") == [one, two]
+    assert await get_json(flights, "/flights") == [one, two]
 
 
 async def test_an_error_of_an_overridden_method_names_its_item(flights: AsyncClient) -> None:
@@ -582,7 +582,7 @@ async def test_an_error_of_an_overridden_method_names_its_item(flights: AsyncCli
     response = await flights.post("/flights/batch", json=batch[::-1])
     assert summary(response) == "409 #/0 conflict, #/1/seats no_seats"
     assert response.json()["detail"] == "A flight leads somewhere."
-    assert await shown(flights, "/flights") == []
+    assert await get_json(flights, "/flights") == []
 
 
 async def test_a_batch_changes_no_keys(cities: AsyncClient) -> None:
@@ -596,7 +596,7 @@ async def test_a_batch_changes_no_keys(cities: AsyncClient) -> None:
     again = [{"code": "ES", "name": "Spain"}, {"code": "PT", "name": "Other"}]
     assert summary(await cities.post("/countries/batch", json=again)) == "409 #/1/code not_unique"
     assert summary(await cities.delete("/countries/batch?id=PT&id=IT")) == "204"
-    assert await shown(cities, "/countries") == []
+    assert await get_json(cities, "/countries") == []
 
 
 async def test_an_application_may_limit_its_batches(service_url: str) -> None:
@@ -606,7 +606,7 @@ async def test_an_application_may_limit_its_batches(service_url: str) -> None:
     app.include_router(comments_router)
     async with calling(app) as client:
         rows = await create_many(client, 3)
-        assert summary(await client.post(BATCH, json=many(4))) == "422 # too_long"
+        assert summary(await client.post(BATCH, json=new_articles(4))) == "422 # too_long"
         assert summary(await client.patch(BATCH, json=[*rows, {}])) == "422 # too_long"
         ids = [row["id"] for row in rows]
         response = await client.delete(BATCH, params={"id": [*ids, MISSING]})

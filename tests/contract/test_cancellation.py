@@ -6,7 +6,7 @@ import pytest
 from httpx2 import AsyncClient
 
 from brickwork import Database
-from tests.support.bodies import create_article, shown
+from tests.support.bodies import create_article, get_json
 from tests.support.contention import contention, halted
 from tests.support.leaving import patch_of
 from tests.support.recording import connections_in_use
@@ -14,7 +14,7 @@ from tests.support.replays import articles_app
 from tests.support.server import serving
 from tests.support.services import Service
 from tests.support.waiting import until
-from tests.support.wire import wired
+from tests.support.wire import open_wire
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ async def keys(client: AsyncClient) -> list[str]:
 
 
 async def views_and_versions(client: AsyncClient) -> list[tuple[int, int]]:
-    return [(row["views"], row["version"]) for row in await shown(client, "/articles")]
+    return [(row["views"], row["version"]) for row in await get_json(client, "/articles")]
 
 
 @pytest.mark.parametrize("attempt", [1, 2, 3])
@@ -59,7 +59,7 @@ async def test_disconnect_during_an_attempt_commits_all_or_nothing(
     client: AsyncClient, service: Service, keys: list[str], attempt: int
 ) -> None:
     database = Database(service.url, pool_size=1)
-    async with serving(articles_app(database)) as served, wired(served.base_url) as wire:
+    async with serving(articles_app(database)) as served, open_wire(served.base_url) as wire:
         with contention(attempt - 1), halted(1) as commit:
             await wire.send(patch_of(keys, views=1))
             await commit.reached()

@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from brickwork import Database, ReadSchema, Resource, Schema, crud_router
-from tests.support.bodies import created, shown, summary
+from tests.support.bodies import create_row, get_json, summary
 from tests.support.both import FAST, serving_routers
 from tests.support.databases import postgres_only
 from tests.support.tables import Tables
@@ -145,8 +145,8 @@ REFUSED = [
 async def test_constraint_names_the_writable_fields(
     client: AsyncClient, body: dict[str, Any], answer: str
 ) -> None:
-    row = await created(client, "/parts", {"name": "a", "price": 2, "x": 1, "y": 1})
-    other = await created(client, "/parts", {"name": "b"})
+    row = await create_row(client, "/parts", {"name": "a", "price": 2, "x": 1, "y": 1})
+    other = await create_row(client, "/parts", {"name": "b"})
     responses = [
         await client.post("/parts", json=body),
         await client.patch(f"/parts/{other['id']}", json=body),
@@ -159,14 +159,14 @@ async def test_constraint_names_the_writable_fields(
         answer.replace("#", "#/1"),
         answer.replace("#", "#/0"),
     ]
-    assert await shown(client, "/parts") == [row, other]
+    assert await get_json(client, "/parts") == [row, other]
 
 
 async def test_change_of_a_referenced_value_is_a_conflict(
     client: AsyncClient,
 ) -> None:
-    row = await created(client, "/parts", {"x": 1, "y": 1})
-    await created(client, "/parts", {"above_x": 1, "above_y": 1})
+    row = await create_row(client, "/parts", {"x": 1, "y": 1})
+    await create_row(client, "/parts", {"above_x": 1, "above_y": 1})
     assert summary(await client.patch(f"/parts/{row['id']}", json={"y": 2})) == "409"
 
 
@@ -250,7 +250,7 @@ async def test_unmapped_constraint_names_the_writable_fields(
 ) -> None:
     url = await tables.of(Legacy.metadata, backend)
     async with serving_routers(Database(url, fast_path=fast), TOOLS) as client:
-        await created(client, "/tools", {"name": "a", "owner": "o"})
+        await create_row(client, "/tools", {"name": "a", "owner": "o"})
         assert summary(await client.post("/tools", json=body)) == answer
 
 
@@ -390,10 +390,10 @@ async def special(empty_url: str, fast: bool) -> AsyncIterator[AsyncClient]:  # 
     database = Database(empty_url, fast_path=fast)
     await database.create_all(Special.metadata)
     async with serving_routers(database, *SPECIAL) as client:
-        await created(client, "/visits", {"id": 1, "label": "a"})
-        await created(client, "/bookings", {"first": 1, "last": 5})
-        await created(client, "/near", {"name": "bad"})
-        await created(client, "/far", {"name": "a", "size": 0})
+        await create_row(client, "/visits", {"id": 1, "label": "a"})
+        await create_row(client, "/bookings", {"first": 1, "last": 5})
+        await create_row(client, "/near", {"name": "bad"})
+        await create_row(client, "/far", {"name": "a", "size": 0})
         yield client
 
 

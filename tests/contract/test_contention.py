@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.bodies import article, create_article, created, shown, summary
+from tests.support.bodies import article, create_article, create_row, get_json, summary
 from tests.support.writers import increment, patch_in_turn, retitle
 
 pytestmark = pytest.mark.anyio
@@ -15,7 +15,7 @@ async def test_if_match_loses_no_increment(client: AsyncClient) -> None:
     path, _ = await create_article(client)
     await asyncio.gather(*(increment(client, path, 2) for _ in range(5)))
 
-    row = await shown(client, path)
+    row = await get_json(client, path)
     assert (row["views"], row["version"]) == (10, 11)
 
 
@@ -28,7 +28,7 @@ async def test_the_last_writer_of_a_column_wins(client: AsyncClient) -> None:
     versions = {answer.json()["version"]: answer.json()["views"] for answer in answers}
     assert sorted(versions) == [2, 3, 4, 5, 6, 7, 8, 9]
     assert sorted(versions.values()) == [1, 2, 3, 4, 5, 6, 7, 8]
-    row = await shown(client, path)
+    row = await get_json(client, path)
     assert (row["version"], row["views"]) == (9, versions[9])
 
 
@@ -46,7 +46,7 @@ async def test_a_patch_keeps_changes_of_other_columns(client: AsyncClient) -> No
     assert {summary(answer) for some in answers for answer in some} == {"200"}
     assert [answer.json()["views"] for answer in answers[0]] == [1, 2, 3]
     assert [answer.json()["meta"] for answer in answers[5]] == [{"n": 1}, {"n": 2}, {"n": 3}]
-    after = await shown(client, path)
+    after = await get_json(client, path)
     assert after == {
         **row,
         "views": 3,
@@ -66,11 +66,11 @@ async def test_concurrent_merges_keep_all_members(client: AsyncClient) -> None:
 
     assert {summary(answer) for answer in await asyncio.gather(*patches)} == {"200"}
     expected = {"kept": True, "a": 1, "b": 1, "c": 1, "d": 1, "e": 1, "f": 1}
-    assert (await shown(client, path))["meta"] == expected
+    assert (await get_json(client, path))["meta"] == expected
 
 
 async def test_an_unversioned_row_keeps_changes_of_other_columns(client: AsyncClient) -> None:
-    writer = await created(client, "/authors", {"name": "Ada", "email": "a@example.org"})
+    writer = await create_row(client, "/authors", {"name": "Ada", "email": "a@example.org"})
     path = f"/authors/{writer['id']}"
     answers = await asyncio.gather(
         patch_in_turn(client, path, "name", ["Ada 1", "Ada 2", "Ada 3", "Ada 4"]),
@@ -78,17 +78,17 @@ async def test_an_unversioned_row_keeps_changes_of_other_columns(client: AsyncCl
     )
 
     assert {summary(answer) for some in answers for answer in some} == {"200"}
-    after = await shown(client, path)
+    after = await get_json(client, path)
     assert (after["name"], after["bio"]) == ("Ada 4", "Bio 4")
 
 
 async def test_concurrent_batches_of_the_same_rows_are_atomic(client: AsyncClient) -> None:
-    rows = [await created(client, "/articles", article(slug=slug)) for slug in "abcd"]
+    rows = [await create_row(client, "/articles", article(slug=slug)) for slug in "abcd"]
     answers = await asyncio.gather(*(retitle(client, rows, number) for number in range(5)))
 
     assert {summary(answer) for answer in answers} <= {"200", "503"}
     made = sum(answer.is_success for answer in answers)
-    after = await shown(client, "/articles")
+    after = await get_json(client, "/articles")
     assert len({row["title"] for row in after}) == 1
     assert {row["version"] for row in after} == {made + 1}
 

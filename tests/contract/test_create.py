@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.bodies import article, shown, summary
+from tests.support.bodies import article, get_json, summary
 
 pytestmark = pytest.mark.anyio
 
@@ -16,7 +16,7 @@ async def test_a_post_returns_201_with_row_and_location(articles: AsyncClient) -
         assert response.status_code == 201
         assert response.headers["content-type"] == "application/json"
         assert response.headers["location"] == f"/articles/{response.json()['id']}"
-        assert await shown(articles, response.headers["location"]) == response.json()
+        assert await get_json(articles, response.headers["location"]) == response.json()
 
 
 async def test_prefer_return_minimal_omits_the_body(client: AsyncClient) -> None:
@@ -26,7 +26,7 @@ async def test_prefer_return_minimal_omits_the_body(client: AsyncClient) -> None
         response = await client.post("/articles", json=body, headers={"prefer": preference})
         assert (response.status_code, response.content) == (201, b"")
         assert response.headers["preference-applied"] == "return=minimal"
-        assert (await shown(client, response.headers["location"]))["slug"] == body["slug"]
+        assert (await get_json(client, response.headers["location"]))["slug"] == body["slug"]
 
 
 async def test_other_preferences_change_nothing(client: AsyncClient) -> None:
@@ -51,4 +51,4 @@ async def test_one_of_several_equal_posts_succeeds(
     posts = [articles.post("/articles", json=article()) for _ in range(50)]
     answers = sorted([summary(response) for response in await asyncio.gather(*posts)])
     assert answers == ["201"] + ["409 #/slug not_unique"] * 49
-    assert len(await shown(articles, "/articles")) == 1
+    assert len(await get_json(articles, "/articles")) == 1

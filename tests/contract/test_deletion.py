@@ -23,16 +23,16 @@ from tests.support.bodies import (
     Body,
     article,
     author,
-    changed,
     comment,
     create_article,
     create_one_of_each,
-    created,
-    shown,
+    create_row,
+    get_json,
+    patch_row,
     summary,
 )
 from tests.support.databases import BACKENDS, Databases
-from tests.support.rows import linked, pages
+from tests.support.rows import link_target, pages
 from tests.support.services import Service
 
 pytestmark = pytest.mark.anyio
@@ -332,7 +332,7 @@ async def test_page_links_respect_deletion_and_scope(
     scoped.headers["author"] = names["me"]
     first, *_, last = [page async for page in pages(scoped, "/articles?limit=1", "next")]
     await remove(scoped, kind)
-    for url in (linked(first, "next"), linked(last, "prev")):
+    for url in (link_target(first, "next"), link_target(last, "prev")):
         assert (await send(scoped, f"GET {url}", kind)).short == expected
 
 
@@ -344,19 +344,19 @@ async def test_a_deleted_article_has_its_deletion_time(
     assert "deleted_at" not in row
     before = datetime.now(UTC)
     assert summary(await client.delete(path)) == "204"
-    assert await shown(client, "/articles") == [live]
-    gone, other = await shown(client, "/articles?deleted=include")
+    assert await get_json(client, "/articles") == [live]
+    gone, other = await get_json(client, "/articles?deleted=include")
     assert other == {**live, "deleted_at": None}
     assert before <= datetime.fromisoformat(gone["deleted_at"]) <= datetime.now(UTC)
     times = {name: gone[name] for name in ("deleted_at", "updated_at")}
     assert gone == {**row, **times, "version": 2}
-    assert await shown(client, "/articles?deleted=only") == [gone]
+    assert await get_json(client, "/articles?deleted=only") == [gone]
     lines = await client.get("/articles?deleted=only", headers={"accept": "application/x-ndjson"})
     assert json.loads(lines.text) == gone
     back = (await client.post(f"{path}/restore")).json()
     assert back == {**row, "updated_at": back["updated_at"], "version": 3}
-    assert await shown(client, path) == back
-    assert await shown(client, "/articles") == [back, live]
+    assert await get_json(client, path) == back
+    assert await get_json(client, "/articles") == [back, live]
 
 
 async def test_the_pages_of_deleted_articles_are_linked(client: AsyncClient) -> None:
@@ -369,7 +369,7 @@ async def test_the_pages_of_deleted_articles_are_linked(client: AsyncClient) -> 
         found = [page async for page in pages(client, first, "next")]
         assert [page.json()[0]["id"] for page in found] == expected
         assert {page.headers["x-total-count"] for page in found} == {str(len(expected))}
-        live = (linked(found[0], "next") or "").replace(f"deleted={deleted}&", "")
+        live = (link_target(found[0], "next") or "").replace(f"deleted={deleted}&", "")
         response = await client.get(live)
         assert response.json()["type"] == "/problems/invalid_cursor"
 
@@ -383,7 +383,7 @@ async def test_deleted_at_is_an_unknown_field_and_parameter(client: AsyncClient)
             assert summary(response) == f"422 #/{name} unknown_field"
         response = await client.get(f"/articles?{name}={value}")
         assert summary(response) == f"422 ?{name} unknown_parameter"
-    assert await shown(client, "/articles") == [row]
+    assert await get_json(client, "/articles") == [row]
     remark = comment(row["id"], article_is_deleted=True)
     response = await client.post("/comments", json=remark)
     assert summary(response) == "422 #/article_is_deleted unknown_field"
@@ -404,7 +404,7 @@ async def test_a_resource_without_soft_delete_has_no_deletion_parameters(
         assert (
             summary(await client.get(f"{item}?deleted=include")) == "422 ?deleted unknown_parameter"
         )
-        assert await shown(client, item) == row
+        assert await get_json(client, item) == row
     assert summary(await client.get("/articles?deleted=live")) == "422 ?deleted literal_error"
     assert summary(await client.get("/articles?deleted=only&deleted=include")).startswith("422")
 
@@ -415,17 +415,17 @@ async def test_a_slug_is_free_while_its_article_is_deleted(client: AsyncClient) 
     path, _ = await create_article(client, slug="a")
     assert summary(await client.delete(path)) == "204"  # deleted articles may have one slug, too
     path, row = await create_article(client, slug="a")
-    first, second = await shown(client, "/articles?deleted=only")
+    first, second = await get_json(client, "/articles?deleted=only")
     for gone in (first, second):
         response = await client.post(f"/articles/{gone['id']}/restore")
         assert summary(response) == "409 #/slug not_unique"
         assert response.json()["type"] == "/problems/conflict"
-    assert await shown(client, "/articles?deleted=include") == [
+    assert await get_json(client, "/articles?deleted=include") == [
         first,
         second,
         {**row, "deleted_at": None},
     ]
-    await changed(client, path, {"slug": "b"})
+    await patch_row(client, path, {"slug": "b"})
     assert summary(await client.post(f"/articles/{second['id']}/restore")) == "200"
     assert summary(await client.post(f"/articles/{first['id']}/restore")) == "409 #/slug not_unique"
     response = await client.patch(path, json={"slug": "a"})
@@ -436,21 +436,21 @@ async def test_comments_are_hidden_while_their_article_is_deleted(client: AsyncC
     path, row = await create_article(client, slug="a")
     _, other = await create_article(client, slug="b")
     one, two, three = [
-        await created(client, "/comments", comment(row["id"], body=body)) for body in "123"
+        await create_row(client, "/comments", comment(row["id"], body=body)) for body in "123"
     ]
-    elsewhere = await created(client, "/comments", comment(other["id"]))
+    elsewhere = await create_row(client, "/comments", comment(other["id"]))
     assert summary(await client.delete(f"/comments/{two['id']}")) == "204"
     for _ in range(2):
         assert summary(await client.delete(path)) == "204"
-        assert await shown(client, "/comments") == [elsewhere]
+        assert await get_json(client, "/comments") == [elsewhere]
         assert summary(await client.delete(f"/comments/{one['id']}")) == "404"
         assert summary(await client.post(f"{path}/restore")) == "200"
-        assert await shown(client, "/comments") == [one, three, elsewhere]
-        assert await shown(client, f"/comments?article_id={row['id']}") == [one, three]
-        assert await shown(client, f"/comments/{one['id']}") == one
-    moved = await changed(client, f"/comments/{three['id']}", {"article_id": other["id"]})
+        assert await get_json(client, "/comments") == [one, three, elsewhere]
+        assert await get_json(client, f"/comments?article_id={row['id']}") == [one, three]
+        assert await get_json(client, f"/comments/{one['id']}") == one
+    moved = await patch_row(client, f"/comments/{three['id']}", {"article_id": other["id"]})
     assert summary(await client.delete(path)) == "204"
-    assert await shown(client, "/comments") == [moved, elsewhere]
+    assert await get_json(client, "/comments") == [moved, elsewhere]
 
 
 async def test_purging_an_article_removes_its_comments(
@@ -458,7 +458,7 @@ async def test_purging_an_article_removes_its_comments(
 ) -> None:
     for deleted in (False, True):
         path, row = await create_article(client)
-        await created(client, "/comments", comment(row["id"]))
+        await create_row(client, "/comments", comment(row["id"]))
         if deleted:
             assert summary(await client.delete(path)) == "204"
         response = await client.delete(f"{path}?purge=true")
@@ -470,7 +470,7 @@ async def test_purging_an_article_removes_its_comments(
 
 
 async def test_a_deleted_article_still_refers_to_its_author(client: AsyncClient) -> None:
-    writer = await created(client, "/authors", author())
+    writer = await create_row(client, "/authors", author())
     path, _ = await create_article(client, author_id=writer["id"])
     assert summary(await client.delete(path)) == "204"
     assert summary(await client.delete(f"/authors/{writer['id']}")) == "409"
@@ -520,7 +520,7 @@ async def test_comments_created_during_a_deletion_follow_their_article(
     assert summary(answers.pop(place)) == "204"
     assert {summary(answer) for answer in answers} <= {"201", UNKNOWN}
     made = {answer.json()["id"] for answer in answers if answer.status_code == 201}
-    assert await shown(client, "/comments") == []
+    assert await get_json(client, "/comments") == []
     assert {str(row.id) for row in (await stored_rows(database))[1]} == made
     assert summary(await client.post(f"{path}/restore")) == "200"
-    assert {row["id"] for row in await shown(client, "/comments?limit=100")} == made
+    assert {row["id"] for row in await get_json(client, "/comments?limit=100")} == made

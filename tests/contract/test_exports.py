@@ -13,7 +13,7 @@ from tests.support.bodies import JSON, MISSING, Body, create_article, summary
 from tests.support.leaving import ARTICLES, LENGTH, begin_three_exports
 from tests.support.recording import statements
 from tests.support.replays import articles_app
-from tests.support.rows import fill_articles, load, pages
+from tests.support.rows import fill_articles, insert_many, pages
 from tests.support.server import serving
 
 LINES: Final = {"accept": NDJSON}
@@ -35,7 +35,7 @@ async def filled(client: AsyncClient, service_url: str) -> AsyncClient:
         }
         for number in range(ROWS)
     ]
-    await load(service_url, Article, rows)
+    await insert_many(service_url, Article, rows)
     return client
 
 

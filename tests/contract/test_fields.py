@@ -10,10 +10,10 @@ from tests.support.bodies import (
     author,
     create_article,
     create_one_of_each,
-    created,
+    create_row,
+    get_json,
     places,
     send,
-    shown,
     summary,
     text,
 )
@@ -135,7 +135,7 @@ async def test_an_invalid_value_is_rejected_with_its_code(
         for field, cases in FAULTS.items():
             answers = {raw: await summary_of(articles, method, target, field, raw) for raw in cases}
             assert answers == {raw: f"422 #/{field} {code}" for raw, code in cases.items()}
-    assert await shown(articles, "/articles") == [row]
+    assert await get_json(articles, "/articles") == [row]
 
 
 async def test_an_unstorable_value_is_rejected_at_its_field(client: AsyncClient) -> None:
@@ -146,7 +146,7 @@ async def test_an_unstorable_value_is_rejected_at_its_field(client: AsyncClient)
                 raw: places(await summary_of(client, method, target, field, raw)) for raw in cases
             }
             assert answers == dict.fromkeys(cases, f"422 #/{field}")
-    assert await shown(client, "/articles") == [row]
+    assert await get_json(client, "/articles") == [row]
 
 
 async def test_an_invalid_value_in_meta_is_rejected_at_its_pointer(articles: AsyncClient) -> None:
@@ -154,7 +154,7 @@ async def test_an_invalid_value_in_meta_is_rejected_at_its_pointer(articles: Asy
     for method, target in (("POST", "/articles"), ("PATCH", path)):
         answers = {raw: await summary_of(articles, method, target, "meta", raw) for raw in IN_META}
         assert answers == {raw: f"422 {answer}" for raw, answer in IN_META.items()}
-    assert await shown(articles, "/articles") == [row]
+    assert await get_json(articles, "/articles") == [row]
 
 
 async def test_a_lone_surrogate_in_a_name_is_rejected(client: AsyncClient) -> None:
@@ -169,7 +169,7 @@ async def test_a_lone_surrogate_in_a_name_is_rejected(client: AsyncClient) -> No
             body = text(article())[:-1] + f", {members}}}"
             answer = summary(await send(client, method, target, body))
             assert answer.startswith(f"422 {place}"), (members, answer)
-    assert await shown(client, "/articles") == [row]
+    assert await get_json(client, "/articles") == [row]
 
 
 async def test_a_put_is_validated_like_a_post(client: AsyncClient) -> None:
@@ -179,7 +179,7 @@ async def test_a_put_is_validated_like_a_post(client: AsyncClient) -> None:
         assert answers == {raw: f"422 #/{field} {code}" for raw, code in cases.items()}
     answers = {raw: await summary_of(client, "PUT", path, "meta", raw) for raw in IN_META}
     assert answers == {raw: f"422 {answer}" for raw, answer in IN_META.items()}
-    assert await shown(client, "/articles") == [row]
+    assert await get_json(client, "/articles") == [row]
 
 
 async def test_a_reference_is_a_uuid_in_canonical_form(client: AsyncClient) -> None:
@@ -192,12 +192,12 @@ async def test_a_reference_is_a_uuid_in_canonical_form(client: AsyncClient) -> N
         for raw in ("true", "[]", "{}", "9" * 5000):
             answer = await summary_of(client, "PATCH", item, field, raw)
             assert places(answer) == f"422 #/{field}"
-        assert await shown(client, item) == rows[path]
+        assert await get_json(client, item) == rows[path]
 
 
 async def test_a_reference_is_case_insensitive(client: AsyncClient) -> None:
-    writer = await created(client, "/authors", author())
-    row = await created(client, "/articles", article(author_id=writer["id"].upper()))
+    writer = await create_row(client, "/authors", author())
+    row = await create_row(client, "/articles", article(author_id=writer["id"].upper()))
     assert row["author_id"] == writer["id"]
 
 
@@ -209,7 +209,7 @@ async def test_authors_and_comments_are_validated_as_strictly(client: AsyncClien
             item = f"{path}/{row['id']}"
             answers = {raw: await summary_of(client, "PATCH", item, field, raw) for raw in faults}
             assert answers == {raw: f"422 #/{field} {code}" for raw, code in faults.items()}
-        assert await shown(client, path) == [row]
+        assert await get_json(client, path) == [row]
 
 
 async def test_a_post_without_fields_names_all_missing_fields(client: AsyncClient) -> None:
@@ -220,7 +220,7 @@ async def test_a_post_without_fields_names_all_missing_fields(client: AsyncClien
     }
     for path, answer in missing.items():
         assert summary(await client.post(path, json={})) == f"422 {answer}"
-        assert await shown(client, path) == []
+        assert await get_json(client, path) == []
 
 
 async def test_an_undeclared_field_is_unknown(client: AsyncClient) -> None:
@@ -239,7 +239,7 @@ async def test_an_undeclared_field_is_unknown(client: AsyncClient) -> None:
             assert summary(response) == f"422 #/{token} unknown_field"
     answer = "422 #/aaa unknown_field, #/zzz unknown_field"
     assert summary(await client.patch(path, json={"zzz": 1, "aaa": None})) == answer
-    assert await shown(client, "/articles") == [row]
+    assert await get_json(client, "/articles") == [row]
 
 
 async def test_a_post_rejects_read_only_fields(articles: AsyncClient) -> None:
@@ -249,7 +249,7 @@ async def test_a_post_rejects_read_only_fields(articles: AsyncClient) -> None:
     assert summary(await articles.post("/articles", json=article(**values))) == expected
     nulls = dict.fromkeys(values)
     assert summary(await articles.post("/articles", json=article(**nulls))) == expected
-    assert await shown(articles, "/articles") == [row]
+    assert await get_json(articles, "/articles") == [row]
 
 
 async def test_all_errors_of_a_body_are_reported_together(articles: AsyncClient) -> None:
@@ -274,7 +274,7 @@ async def test_all_errors_of_a_body_are_reported_together(articles: AsyncClient)
     )
     assert summary(await articles.post("/articles", json=body)) == expected
     assert summary(await articles.patch(path, json=body)) == expected
-    assert await shown(articles, "/articles") == [row]
+    assert await get_json(articles, "/articles") == [row]
 
 
 async def test_a_response_is_not_longer_than_its_request(client: AsyncClient) -> None:

@@ -25,7 +25,7 @@ from brickwork import (
 )
 from tests.support.bodies import summary
 from tests.support.calls import calling
-from tests.support.rows import linked
+from tests.support.rows import link_target
 from tests.support.tables import Rows, Tables
 
 pytestmark = [pytest.mark.anyio]
@@ -98,13 +98,13 @@ async def client(
 async def pages(client: AsyncClient, path: str, rel: str) -> list[Response]:
     """Return the page at *path*, and the pages along its *rel* links."""
     found = [await client.get(path)]
-    while url := linked(found[-1], rel):
+    while url := link_target(found[-1], rel):
         found.append(await client.get(url))
     return found
 
 
 def cursors(answers: Sequence[Response]) -> list[str]:
-    urls = [linked(answer, rel) for answer in answers for rel in ("next", "prev")]
+    urls = [link_target(answer, rel) for answer in answers for rel in ("next", "prev")]
     return [parse_qs(urlsplit(url).query)["cursor"][0] for url in urls if url]
 
 

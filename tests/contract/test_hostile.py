@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.bodies import article, ask, created, nested, send, shown, summary, text
+from tests.support.bodies import article, ask, create_row, get_json, nested, send, summary, text
 
 pytestmark = pytest.mark.anyio
 
@@ -154,11 +154,11 @@ async def test_a_hostile_header_is_rejected_or_ignored(
 
 
 async def test_sql_in_a_value_is_text(client: AsyncClient) -> None:
-    row = await created(client, "/articles", article(title="'; DROP TABLE articles; --"))
+    row = await create_row(client, "/articles", article(title="'; DROP TABLE articles; --"))
     assert row["title"] == "'; DROP TABLE articles; --"
-    assert await shown(client, "/articles?title=%27;%20DROP%20TABLE%20articles;%20--") == [row]
+    assert await get_json(client, "/articles?title=%27;%20DROP%20TABLE%20articles;%20--") == [row]
 
 
 async def test_sql_in_a_search_is_text(client: AsyncClient) -> None:
-    await created(client, "/articles", article())
-    assert await shown(client, "/articles?q=%27%20OR%20%271%27=%271") == []
+    await create_row(client, "/articles", article())
+    assert await get_json(client, "/articles?q=%27%20OR%20%271%27=%271") == []

@@ -25,14 +25,14 @@ from tests.support.bodies import (
     Body,
     author,
     create_article,
-    created,
-    shown,
+    create_row,
+    get_json,
     summary,
 )
 from tests.support.databases import Databases
 from tests.support.rows import fill_articles
 from tests.support.server import serving
-from tests.support.wire import HOST, Wire, request, wired
+from tests.support.wire import HOST, Wire, open_wire, request
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +50,7 @@ async def client(templates: Databases) -> AsyncIterator[AsyncClient]:
 @pytest.fixture
 async def wire(client: AsyncClient) -> AsyncIterator[Wire]:
     """Yield a connection to the service."""
-    async with wired(client.base_url) as wire:
+    async with open_wire(client.base_url) as wire:
         yield wire
 
 
@@ -81,18 +81,18 @@ def padded_author(size: int, **fields: object) -> bytes:
 @pytest.mark.parametrize(("more", "answer"), [(0, "201"), (1, "413")])
 async def test_the_size_of_a_body_is_limited(served: AsyncClient, more: int, answer: str) -> None:
     size = DEFAULTS.body + more
-    async with wired(served.base_url) as wire:
+    async with open_wire(served.base_url) as wire:
         assert summary(await wire.raw(post_request(padded_author(size), size))) == answer
-    assert len(await shown(served, "/authors")) == 1 - more
+    assert len(await get_json(served, "/authors")) == 1 - more
 
 
 @pytest.mark.parametrize(("more", "answer"), [(0, "201"), (1, "413")])
 async def test_the_size_of_a_chunked_body_is_limited(
     served: AsyncClient, more: int, answer: str
 ) -> None:
-    async with wired(served.base_url) as wire:
+    async with open_wire(served.base_url) as wire:
         assert summary(await wire.raw(post_request(padded_author(DEFAULTS.body + more)))) == answer
-    assert len(await shown(served, "/authors")) == 1 - more
+    assert len(await get_json(served, "/authors")) == 1 - more
 
 
 @pytest.mark.parametrize("length", [DEFAULTS.body + 1, 2**31, 2**63, 2**64 - 1])
@@ -114,7 +114,7 @@ async def test_a_chunked_body_is_rejected_before_its_end(wire: Wire) -> None:
 
 async def test_expect_continue_is_answered_with_100(served: AsyncClient) -> None:
     content = padded_author(100)
-    async with wired(served.base_url) as wire:
+    async with open_wire(served.base_url) as wire:
         head = (
             post_request(b"", len(content)).removesuffix(b"\r\n") + b"expect: 100-continue\r\n\r\n"
         )
@@ -123,9 +123,9 @@ async def test_expect_continue_is_answered_with_100(served: AsyncClient) -> None
 
 
 async def test_a_short_content_length_truncates_the_body(client: AsyncClient) -> None:
-    async with wired(client.base_url) as wire:
+    async with open_wire(client.base_url) as wire:
         assert (await wire.raw(post_request(padded_author(100), 20))).status_code == 400
-    assert await shown(client, "/authors") == []
+    assert await get_json(client, "/authors") == []
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ async def test_pipelined_requests_are_answered_in_order(served: AsyncClient) -> 
         request("GET", "/authors?limit=0"),
         request("GET", "/authors"),
     ]
-    async with wired(served.base_url) as wire:
+    async with open_wire(served.base_url) as wire:
         await wire.send(b"".join(requests))
         answers = [await wire.answer() for _ in requests]
     expected = ["201", "200", "409 #/email not_unique", "404", "422 ?limit greater_than_equal"]
@@ -387,11 +387,11 @@ async def test_accept_header_excludes_json(wire: Wire, value: str) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 async def test_a_406_writes_nothing(served: AsyncClient, method: str) -> None:
-    row = await created(served, "/authors", author())
+    row = await create_row(served, "/authors", author())
     path = "/authors" if method == "POST" else f"/authors/{row['id']}"
     body, headers = {"name": "b", "email": "b@b.example"}, {"accept": "text/html"}
     assert summary(await served.request(method, path, json=body, headers=headers)) == "406"
-    assert await shown(served, "/authors") == [row]
+    assert await get_json(served, "/authors") == [row]
 
 
 # --- Disconnects -------------------------------------------------------------------------------
@@ -419,7 +419,7 @@ async def pooled(service_url: str) -> AsyncIterator[AsyncClient]:
 async def test_disconnect_during_the_body_writes_nothing(
     pooled: AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    row = await created(pooled, "/authors", author())
+    row = await create_row(pooled, "/authors", author())
     path = f"/authors/{row['id']}"
     halves = [
         post_request(padded_author(100, email="a@b.example")[:50], 100),
@@ -428,11 +428,11 @@ async def test_disconnect_during_the_body_writes_nothing(
         request("PUT", path, f"content-type: {JSON}", "content-length: 99", body=padded_author(98)),
     ]
     for raw in halves * CONNECTIONS:
-        async with wired(pooled.base_url) as wire:
+        async with open_wire(pooled.base_url) as wire:
             await wire.send(raw)
-            await shown(pooled, "/comments")  # the server has read it by now
-    assert await shown(pooled, "/authors") == [row]
-    await created(pooled, "/authors", author(email="c@b.example"))
+            await get_json(pooled, "/comments")  # the server has read it by now
+    assert await get_json(pooled, "/authors") == [row]
+    await create_row(pooled, "/authors", author(email="c@b.example"))
     assert not logged_errors(caplog)
 
 
@@ -441,10 +441,10 @@ async def test_disconnect_during_the_response_releases_the_connection(
 ) -> None:
     await fill_articles(service_url, 30, 100_000)  # more than the buffers of a socket
     for _ in range(2 * CONNECTIONS):
-        async with wired(pooled.base_url) as wire:
+        async with open_wire(pooled.base_url) as wire:
             await wire.send(request("GET", "/articles?limit=100"))
-            await shown(pooled, "/authors")
-    assert len(await shown(pooled, "/articles?limit=100")) == 30
+            await get_json(pooled, "/authors")
+    assert len(await get_json(pooled, "/articles?limit=100")) == 30
     assert not logged_errors(caplog)
 
 
@@ -455,9 +455,9 @@ async def test_disconnect_before_the_response_releases_the_connection(
     for number in range(2 * CONNECTIONS):
         body = f'{{"views": {number}}}'.encode()
         headers = (f"content-type: {JSON}", f"content-length: {len(body)}")
-        async with wired(pooled.base_url) as wire:
+        async with open_wire(pooled.base_url) as wire:
             await wire.send(request("PATCH", path, *headers, body=body))
-            await shown(pooled, "/authors")
+            await get_json(pooled, "/authors")
     assert summary(await pooled.patch(path, json={"views": 99})) == "200"
     assert not logged_errors(caplog)
 
@@ -626,10 +626,10 @@ async def test_two_applications_have_their_own_limits(databases: Databases) -> N
     urls = [databases.migrated("sqlite") for _ in range(2)]
     async with serving_within(urls[0], SMALL) as small, serving_within(urls[1], LARGE) as large:
         for client, limits in ((small, SMALL), (large, LARGE)):
-            async with wired(client.base_url) as wire:
+            async with open_wire(client.base_url) as wire:
                 assert await answers_at(wire, limits) == at + beyond
         for client, limits in ((small, SMALL), (large, LARGE)):
-            parameters = (await shown(client, "/openapi.json"))["paths"]["/articles"]["get"]
+            parameters = (await get_json(client, "/openapi.json"))["paths"]["/articles"]["get"]
             schemas = {
                 parameter["name"]: parameter["schema"] for parameter in parameters["parameters"]
             }
@@ -638,7 +638,7 @@ async def test_two_applications_have_their_own_limits(databases: Databases) -> N
 
 
 async def test_plain_fastapi_routes_are_limited() -> None:
-    async with serving_failing_routes(SMALL) as client, wired(client.base_url) as wire:
+    async with serving_failing_routes(SMALL) as client, open_wire(client.base_url) as wire:
         for path in ("/dict", "/stream"):
             for size, answer in ((SMALL.body, "200"), (SMALL.body + 1, "413")):
                 body = b"{}".ljust(size)

@@ -26,9 +26,9 @@ from tests.support.bodies import (
     article,
     author,
     comment,
-    created,
+    create_row,
+    get_json,
     quoted,
-    shown,
     summary,
     version_tag,
 )
@@ -55,7 +55,7 @@ async def rows(database: Database) -> None:
 async def snapshot(client: AsyncClient) -> Sequence[object]:
     """Return every row."""
     paths = ("/articles?deleted=include&limit=100", "/authors?limit=100", "/comments?limit=100")
-    return [await shown(client, path) for path in paths]
+    return [await get_json(client, path) for path in paths]
 
 
 async def count_keys(database: Database) -> int:
@@ -106,7 +106,7 @@ async def test_a_repeated_request_is_replayed(
     first = await client.request(*operation.split(), json=body, headers=sent)
     assert first.is_success
     assert not is_replay(first)
-    for row in await shown(client, "/articles"):
+    for row in await get_json(client, "/articles"):
         await client.patch(f"/articles/{row['id']}", json={"title": "Changed since"})
     before = await snapshot(client)
 
@@ -559,7 +559,7 @@ async def test_a_rejected_request_stores_no_key(
     body: Any,
     status: int,
 ) -> None:
-    await created(client, "/authors", author(email="b"))
+    await create_row(client, "/authors", author(email="b"))
     for _ in range(2):
         response = await client.request(*operation.split(), json=body, headers=KEY)
         assert (response.status_code, is_replay(response)) == (status, False)
@@ -623,14 +623,14 @@ async def test_row_and_key_are_stored_together(
 ) -> None:
     with failing_event(target, name):
         assert summary(await client.post("/articles", json=article(), headers=KEY)) == "500"
-    assert await shown(client, "/articles") == []
+    assert await get_json(client, "/articles") == []
     assert await count_keys(database) == 0
 
     first = await client.post("/articles", json=article(), headers=KEY)
     assert (first.status_code, is_replay(first)) == (201, False)
     again = await client.post("/articles", json=article(), headers=KEY)
     assert comparable(again) == comparable(first)
-    assert len(await shown(client, "/articles")) == 1
+    assert len(await get_json(client, "/articles")) == 1
     assert await count_keys(database) == 1
 
 
@@ -656,7 +656,7 @@ async def test_a_reference_rejected_at_the_commit_stores_no_key(empty_url: str) 
         city = {"name": "Lisbon", "country_code": "PT"}
         response = await client.post("/cities", json=city, headers=KEY)
         assert summary(response) == "422 #/country_code reference_not_found"
-        await created(client, "/countries", {"code": "PT", "name": "Portugal"})
+        await create_row(client, "/countries", {"code": "PT", "name": "Portugal"})
         first = await client.post("/cities", json=city, headers=KEY)
         again = await client.post("/cities", json=city, headers=KEY)
 
@@ -669,7 +669,7 @@ async def test_a_reference_rejected_at_the_commit_stores_no_key(empty_url: str) 
 
 
 async def post_author(client: AsyncClient, key: str) -> str:
-    """Return `created`, `replayed`, or the problem of a POST with *key*."""
+    """Return `create_row`, `replayed`, or the problem of a POST with *key*."""
     headers = {"idempotency-key": key}
     response = await client.post("/authors", json=author(email=key), headers=headers)
     return "replayed" if is_replay(response) else summary(response)

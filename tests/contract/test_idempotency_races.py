@@ -15,7 +15,7 @@ from app.models import Article
 from app.settings import Settings
 from brickwork import Database, Resource, SessionDep
 from brickwork.database.transactions import IsolationLevel
-from tests.support.bodies import article, created, shown, summary
+from tests.support.bodies import article, create_row, get_json, summary
 from tests.support.calls import calling
 from tests.support.databases import postgres_only
 from tests.support.replays import (
@@ -36,7 +36,7 @@ sqlite_only = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 async def test_one_of_several_equal_requests_runs(client: AsyncClient) -> None:
     posts = [client.post("/articles", json=article(), headers=KEY) for _ in range(10)]
     assert outcomes(await asyncio.gather(*posts))["created"] == 1
-    assert len(await shown(client, "/articles")) == 1
+    assert len(await get_json(client, "/articles")) == 1
 
 
 async def test_two_processes_run_one_of_several_equal_requests(service_url: str) -> None:
@@ -46,7 +46,7 @@ async def test_two_processes_run_one_of_several_equal_requests(service_url: str)
             client.post("/articles", json=article(), headers=KEY) for client in (one, other) * 4
         ]
         assert outcomes(await asyncio.gather(*posts))["created"] == 1
-        assert len(await shown(one, "/articles")) == 1
+        assert len(await get_json(one, "/articles")) == 1
 
 
 class Gate:
@@ -152,7 +152,7 @@ async def test_an_older_transaction_replays_the_stored_response(
         first = await client.post(path, json=body, headers=KEY)
         gate.opened.set()
         again = await late
-        assert len(await shown(client, "/articles")) == 1
+        assert len(await get_json(client, "/articles")) == 1
 
     assert [outcome(answer) for answer in (first, again)] == ["created", "replayed"]
     assert comparable(again) == comparable(first)
@@ -172,7 +172,7 @@ async def test_a_batch_retried_item_by_item_keeps_its_key(service_url: str) -> N
             await super().update(row, changes)
 
     async with calling(articles_app(Database(service_url), Recording)) as client:
-        a, b = [await created(client, "/articles", article(slug=slug)) for slug in "ab"]
+        a, b = [await create_row(client, "/articles", article(slug=slug)) for slug in "ab"]
         items = [
             {"id": b["id"], "slug": "c", "version": 1},
             {"id": a["id"], "slug": "b", "version": 1},
@@ -208,4 +208,4 @@ async def test_a_request_runs_after_the_first_failed(service_url: str) -> None:
         assert outcome(await second) in {"created", "still running"}  # SQLite, PostgreSQL
         third = await client.post("/articles", json=article(), headers=KEY)
         assert third.status_code == 201
-        assert len(await shown(client, "/articles")) == 1
+        assert len(await get_json(client, "/articles")) == 1

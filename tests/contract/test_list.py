@@ -5,7 +5,7 @@ import re
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.bodies import Body, article, created, shown, summary
+from tests.support.bodies import Body, article, create_row, get_json, summary
 
 pytestmark = pytest.mark.anyio
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 async def create_articles(client: AsyncClient, count: int) -> list[Body]:
     """Create *count* articles, whose slugs have another order."""
     slugs = [f"s-{number * 7 % count}" for number in range(count)]
-    return [await created(client, "/articles", article(slug=slug)) for slug in slugs]
+    return [await create_row(client, "/articles", article(slug=slug)) for slug in slugs]
 
 
 async def follow_links(client: AsyncClient, path: str, rel: str) -> list[list[Body]]:
@@ -39,9 +39,9 @@ async def test_a_list_has_its_rows_in_the_order_of_creation(articles: AsyncClien
     rows = await create_articles(articles, 12)
     last = rows.pop(3)
     assert (await articles.delete(f"/articles/{last['id']}")).status_code == 204
-    assert await shown(articles, "/articles") == rows
-    assert await shown(articles, "/articles?limit=3") == rows[:3]
-    assert await shown(articles, "/articles?limit=3&offset=4") == rows[4:7]
+    assert await get_json(articles, "/articles") == rows
+    assert await get_json(articles, "/articles?limit=3") == rows[:3]
+    assert await get_json(articles, "/articles?limit=3&offset=4") == rows[4:7]
 
 
 async def test_next_links_reach_every_row_once(articles: AsyncClient) -> None:
@@ -67,7 +67,7 @@ async def test_every_page_links_to_the_first(client: AsyncClient) -> None:
     rows = await create_articles(client, 3)
     for query in ("limit=2", "limit=2&offset=1", "offset=2&limit=2", "limit=2&offset=10000"):
         response = await client.get(f"/articles?{query}")
-        assert await shown(client, response.links["first"]["url"]) == rows[:2]
+        assert await get_json(client, response.links["first"]["url"]) == rows[:2]
 
 
 async def test_prev_link_exists_only_after_the_first_row(
@@ -97,16 +97,16 @@ async def test_links_keep_the_other_parameters(client: AsyncClient) -> None:
 
 async def test_a_page_past_the_end_is_empty(client: AsyncClient) -> None:
     await create_articles(client, 2)
-    assert await shown(client, "/articles?offset=2") == []
-    assert await shown(client, "/articles?offset=10000&limit=100") == []
+    assert await get_json(client, "/articles?offset=2") == []
+    assert await get_json(client, "/articles?offset=10000&limit=100") == []
 
 
 async def test_page_size_is_20_by_default_and_at_most_100(
     client: AsyncClient,
 ) -> None:
     rows = await create_articles(client, 101)
-    assert await shown(client, "/articles") == rows[:20]
-    assert await shown(client, "/articles?limit=100") == rows[:100]
+    assert await get_json(client, "/articles") == rows[:20]
+    assert await get_json(client, "/articles?limit=100") == rows[:100]
     assert await follow_links(client, "/articles?limit=100", "next") == [rows[:100], rows[100:]]
 
 

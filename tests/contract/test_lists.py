@@ -20,7 +20,7 @@ from tests.support.oracle import (
     random_query,
     wanted_of,
 )
-from tests.support.rows import Row, got, pages
+from tests.support.rows import Row, get_ok, pages
 
 pytestmark = pytest.mark.anyio
 
@@ -56,7 +56,7 @@ def selective_query(parameter: str, rows: list[Row], rng: Random) -> Query:
 async def test_a_filter_finds_the_matching_rows(listed: Listed, parameter: str) -> None:
     rng = Random(parameter)  # noqa: S311 — the same in each run
     query = selective_query(parameter, listed.rows, rng)
-    response = await got(listed.client, query.url(rng, limit=100))
+    response = await get_ok(listed.client, query.url(rng, limit=100))
     assert ids(response) == [row["id"] for row in query.rows(listed.rows)][:100]
 
 
@@ -94,5 +94,5 @@ async def test_special_characters_in_text_are_literal(
 ) -> None:
     words, filters = (text.split(), {}) if operator == "q" else ([], {f"title__{operator}": text})
     query, rng = Query(filters, words, []), Random(text)  # noqa: S311 — as above
-    response = await got(listed.client, query.url(rng, limit=100))
+    response = await get_ok(listed.client, query.url(rng, limit=100))
     assert ids(response) == [row["id"] for row in query.rows(listed.rows)][:100]

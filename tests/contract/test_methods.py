@@ -3,7 +3,7 @@
 import pytest
 from httpx2 import AsyncClient, Response
 
-from tests.support.bodies import MISSING, Body, article, ask, create_article, shown, summary
+from tests.support.bodies import MISSING, Body, article, ask, create_article, get_json, summary
 
 pytestmark = pytest.mark.anyio
 
@@ -72,7 +72,7 @@ async def test_an_unsupported_method_is_405_with_the_allowed_methods(
             response = await articles.request(method, target)
             assert summary(response) == "405"
             assert allowed(response) == methods
-    assert await shown(articles, "/articles") == [row]
+    assert await get_json(articles, "/articles") == [row]
 
 
 async def test_a_path_with_a_trailing_slash_is_the_same_resource(articles: AsyncClient) -> None:
@@ -80,8 +80,8 @@ async def test_a_path_with_a_trailing_slash_is_the_same_resource(articles: Async
     assert response.status_code == 201
     row = response.json()
     path = f"/articles/{row['id']}/"
-    assert await shown(articles, path) == row
-    assert await shown(articles, "/articles/") == await shown(articles, "/articles") == [row]
+    assert await get_json(articles, path) == row
+    assert await get_json(articles, "/articles/") == await get_json(articles, "/articles") == [row]
     response = await articles.patch(path, json={"views": 1})
     assert (response.status_code, response.json()["views"]) == (200, 1)
     assert summary(await articles.delete(path)) == "204"

@@ -17,7 +17,7 @@ from app.migrations import migrate
 from app.models import Model
 from app.settings import Settings
 from brickwork import Database
-from tests.support.bodies import Body, article, author, comment, created, shown, summary
+from tests.support.bodies import Body, article, author, comment, create_row, get_json, summary
 from tests.support.calls import calling
 
 T = TypeVar("T")
@@ -100,9 +100,9 @@ def with_service(url: str, use: Callable[[AsyncClient], Awaitable[T]]) -> T:
 
 async def fill(client: AsyncClient) -> None:
     """Write two articles, each with a comment; the second has every field."""
-    writer = await created(client, "/authors", author(bio="é😀"))
-    first = await created(client, "/articles", article(slug="a"))
-    second = await created(
+    writer = await create_row(client, "/authors", author(bio="é😀"))
+    first = await create_row(client, "/articles", article(slug="a"))
+    second = await create_row(
         client,
         "/articles",
         article(
@@ -117,16 +117,16 @@ async def fill(client: AsyncClient) -> None:
         ),
     )
     for row in (first, second):
-        await created(client, "/comments", comment(row["id"]))
+        await create_row(client, "/comments", comment(row["id"]))
 
 
 async def all_rows(client: AsyncClient) -> Mapping[str, list[Body]]:
     """Return the rows of every resource."""
-    return {path: await shown(client, path) for path in ("/authors", "/articles", "/comments")}
+    return {path: await get_json(client, path) for path in ("/authors", "/articles", "/comments")}
 
 
 async def delete_first(client: AsyncClient) -> None:
-    first, *_ = await shown(client, "/articles")
+    first, *_ = await get_json(client, "/articles")
     assert summary(await client.delete(f"/articles/{first['id']}")) == "204"
 
 
@@ -180,10 +180,10 @@ def test_downgrade_restores_deleted_rows(migrated_url: str) -> None:
 def test_a_failed_downgrade_changes_nothing(migrated_url: str) -> None:
     async def take_the_slug(client: AsyncClient) -> None:
         await delete_first(client)
-        await created(client, "/articles", article(slug="a"))
+        await create_row(client, "/articles", article(slug="a"))
 
     async def purge(client: AsyncClient) -> None:
-        (gone,) = await shown(client, "/articles?deleted=only")
+        (gone,) = await get_json(client, "/articles?deleted=only")
         assert summary(await client.delete(f"/articles/{gone['id']}?purge=true")) == "204"
 
     with_service(migrated_url, fill)

@@ -4,7 +4,7 @@ import pytest
 from httpx2 import AsyncClient
 
 from brickwork.problems import BOUNDS
-from tests.support.bodies import article, ask, create_article, shown, summary
+from tests.support.bodies import article, ask, create_article, get_json, summary
 
 pytestmark = pytest.mark.anyio
 
@@ -53,14 +53,14 @@ async def test_every_route_rejects_an_unknown_parameter(
         }.items():
             response = await articles.request(method, f"{target}?{query}", json=body)
             assert summary(response) == f"422 ?{name} unknown_parameter"
-    assert await shown(articles, "/articles") == [row]
+    assert await get_json(articles, "/articles") == [row]
 
 
 async def test_a_put_rejects_an_unknown_parameter(client: AsyncClient) -> None:
     path, row = await create_article(client, slug="there")
     response = await client.put(f"{path}?foo=1", json=article())
     assert summary(response) == "422 ?foo unknown_parameter"
-    assert await shown(client, path) == row
+    assert await get_json(client, path) == row
 
 
 async def test_a_parameter_of_another_route_is_unknown(client: AsyncClient) -> None:
@@ -91,7 +91,7 @@ async def test_an_invalid_boolean_is_rejected(client: AsyncClient) -> None:
         assert summary(response) == "422 ?allow_missing bool_parsing"
     response = await client.delete(f"{path}?allow_missing=true&allow_missing=true")
     assert summary(response) == "422 ?allow_missing repeated"
-    assert await shown(client, path) == row
+    assert await get_json(client, path) == row
 
 
 async def test_a_query_in_invalid_utf8_is_400(client: AsyncClient) -> None:
@@ -105,7 +105,7 @@ async def test_a_query_in_invalid_utf8_is_400(client: AsyncClient) -> None:
     answers = {target: summary(await ask(client, "GET", target)) for target in targets}
     assert answers == dict.fromkeys(targets, "400")
     assert summary(await ask(client, "DELETE", f"{path}?a=%FF")) == "400"
-    assert await shown(client, "/articles") == [row]
+    assert await get_json(client, "/articles") == [row]
 
 
 async def test_all_errors_of_a_query_are_reported_together(client: AsyncClient) -> None:
@@ -121,7 +121,7 @@ async def test_errors_of_query_and_body_are_reported_together(articles: AsyncCli
     for method, target in (("POST", "/articles"), ("PATCH", path)):
         response = await articles.request(method, f"{target}?foo=1", json=article(views=-1))
         assert summary(response) == "422 #/views greater_than_equal, ?foo unknown_parameter"
-    assert await shown(articles, "/articles") == [row]
+    assert await get_json(articles, "/articles") == [row]
 
 
 async def test_an_empty_query_is_accepted(client: AsyncClient) -> None:

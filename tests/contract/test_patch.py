@@ -13,15 +13,15 @@ from tests.support.bodies import (
     Body,
     article,
     author,
-    changed,
     comment,
     create_article,
     create_one_of_each,
-    created,
+    create_row,
+    get_json,
+    patch_row,
     send,
-    shown,
     summary,
-    touched,
+    version_values,
 )
 
 pytestmark = pytest.mark.anyio
@@ -69,19 +69,19 @@ async def test_a_patch_changes_its_fields_and_updated_at(
 ) -> None:
     path, row = await create_article(articles)
     for name, value in CHANGES.items():
-        after = await changed(articles, path, {name: value})
+        after = await patch_row(articles, path, {name: value})
         assert datetime.fromisoformat(after["updated_at"]) > datetime.fromisoformat(
             row["updated_at"]
         )
-        assert after == {**row, name: value, **touched(after)}
-        assert await shown(articles, path) == after
+        assert after == {**row, name: value, **version_values(after)}
+        assert await get_json(articles, path) == after
         row = after
-    assert await shown(articles, "/articles") == [row]
+    assert await get_json(articles, "/articles") == [row]
 
 
 async def test_every_resource_supports_patch(client: AsyncClient) -> None:
     rows = await create_one_of_each(client)
-    other = await created(client, "/articles", article(slug="other"))
+    other = await create_row(client, "/articles", article(slug="other"))
     patches = {
         "/authors": author(name="Other", email="other", bio="Other."),
         "/articles": CHANGES | {"slug": "another", "author_id": None},
@@ -89,10 +89,10 @@ async def test_every_resource_supports_patch(client: AsyncClient) -> None:
     }
     for path, patch in patches.items():
         item = f"{path}/{rows[path]['id']}"
-        after = await changed(client, item, patch)
-        assert after == {**rows[path], **patch, **touched(after)}
+        after = await patch_row(client, item, patch)
+        assert after == {**rows[path], **patch, **version_values(after)}
         assert after["updated_at"] != after["created_at"]
-        assert await shown(client, item) == after
+        assert await get_json(client, item) == after
 
 
 async def test_a_patch_may_be_json_or_a_merge_patch(client: AsyncClient) -> None:
@@ -111,8 +111,8 @@ async def test_a_patch_of_equal_values_leaves_the_row(
     same_instant = {"published_at": "2026-02-03T05:05:06.000+01:00"}
     same_meta: Body = {"meta": {}}
     for patch in ({}, values, same_instant, same_meta, {"meta": {"b": None}}, {"rating": 5e-1}):
-        assert await changed(articles, path, patch) == row
-    assert await shown(articles, path) == row
+        assert await patch_row(articles, path, patch) == row
+    assert await get_json(articles, path) == row
 
 
 async def test_every_resource_ignores_a_patch_of_equal_values(
@@ -120,17 +120,17 @@ async def test_every_resource_ignores_a_patch_of_equal_values(
 ) -> None:
     for path, row in (await create_one_of_each(client)).items():
         values = {name: value for name, value in row.items() if name not in READ_ONLY}
-        assert await changed(client, f"{path}/{row['id']}", values) == row
-        assert await changed(client, f"{path}/{row['id']}", {}) == row
+        assert await patch_row(client, f"{path}/{row['id']}", values) == row
+        assert await patch_row(client, f"{path}/{row['id']}", {}) == row
 
 
 async def test_meta_is_merged_per_rfc_7396(articles: AsyncClient) -> None:
     for number, (stored, patch, expected) in enumerate(MERGED):
         path, row = await create_article(articles, slug=f"s-{number}", meta=stored)
-        after = await changed(articles, path, {"meta": patch})
+        after = await patch_row(articles, path, {"meta": patch})
         assert after["meta"] == expected, (stored, patch)
         assert (after["updated_at"] != row["updated_at"]) == (stored != expected)
-        assert await shown(articles, path) == after
+        assert await get_json(articles, path) == after
 
 
 async def test_values_of_another_json_type_change_meta(
@@ -138,20 +138,20 @@ async def test_values_of_another_json_type_change_meta(
 ) -> None:
     path, row = await create_article(articles, meta={"a": 1, "b": [0]})
     for patch in ({"a": True}, {"a": 1.0}, {"a": 1}, {"b": [False]}, {"b": [0.0]}):
-        after = await changed(articles, path, {"meta": patch})
+        after = await patch_row(articles, path, {"meta": patch})
         assert json.dumps(after["meta"]) == json.dumps(row["meta"] | patch)
         assert after["updated_at"] != row["updated_at"]
-        assert json.dumps(await shown(articles, path)) == json.dumps(after)
+        assert json.dumps(await get_json(articles, path)) == json.dumps(after)
         row = after
 
 
 async def test_null_clears_a_nullable_field(articles: AsyncClient) -> None:
     path, row = await create_article(articles, **CHANGES)
     nulls: Body = dict.fromkeys(("rating", "published_at", "meta"))
-    after = await changed(articles, path, nulls)
-    assert after == {**row, **nulls, **touched(after)}
-    assert await shown(articles, path) == after
-    assert await changed(articles, path, nulls) == after
+    after = await patch_row(articles, path, nulls)
+    assert after == {**row, **nulls, **version_values(after)}
+    assert await get_json(articles, path) == after
+    assert await patch_row(articles, path, nulls) == after
 
 
 async def test_null_is_rejected_for_a_required_field(articles: AsyncClient) -> None:
@@ -159,7 +159,7 @@ async def test_null_is_rejected_for_a_required_field(articles: AsyncClient) -> N
     names = ("body", "slug", "status", "title", "views")
     response = await articles.patch(path, json=dict.fromkeys(names))
     assert summary(response) == "422 " + ", ".join(f"#/{name} not_nullable" for name in names)
-    assert await shown(articles, path) == row
+    assert await get_json(articles, path) == row
 
 
 async def test_every_resource_rejects_null_for_required_fields(
@@ -172,9 +172,9 @@ async def test_every_resource_rejects_null_for_required_fields(
         response = await client.patch(item, json=dict.fromkeys(names))
         assert summary(response) == "422 " + ", ".join(f"#/{name} not_nullable" for name in names)
     item = f"/articles/{rows['/articles']['id']}"
-    assert (await changed(client, item, {"author_id": None}))["author_id"] is None
+    assert (await patch_row(client, item, {"author_id": None}))["author_id"] is None
     item = f"/authors/{rows['/authors']['id']}"
-    assert (await changed(client, item, {"bio": None}))["bio"] is None
+    assert (await patch_row(client, item, {"bio": None}))["bio"] is None
 
 
 async def test_a_patch_rejects_read_only_fields(client: AsyncClient) -> None:
@@ -183,7 +183,7 @@ async def test_a_patch_rejects_read_only_fields(client: AsyncClient) -> None:
     names = ("created_at", "id", "updated_at", "version")
     expected = "422 " + ", ".join(f"#/{name} read_only" for name in names)
     assert summary(await client.patch(path, json=values)) == expected
-    assert await shown(client, path) == row
+    assert await get_json(client, path) == row
 
 
 async def test_a_rejected_patch_changes_nothing(client: AsyncClient) -> None:
@@ -195,4 +195,4 @@ async def test_a_rejected_patch_changes_nothing(client: AsyncClient) -> None:
         ({"title": "Other", "zzz": 1}, "422 #/zzz unknown_field"),
     ):
         assert summary(await client.patch(path, json=patch)) == answer
-        assert await shown(client, path) == row
+        assert await get_json(client, path) == row

@@ -17,11 +17,11 @@ from tests.support.bodies import (
     MISSING,
     Body,
     article,
-    changed,
     comment,
     create_article,
-    created,
-    shown,
+    create_row,
+    get_json,
+    patch_row,
     summary,
     version_tag,
 )
@@ -146,14 +146,14 @@ ANSWERS: Final = {
 async def test_every_route_evaluates_preconditions(
     client: AsyncClient, operation: str, headers: Mapping[str, str], answer: str
 ) -> None:
-    before = await shown(client, "/articles?deleted=include")
+    before = await get_json(client, "/articles?deleted=include")
     method, path = operation.split()
     response = await client.request(method, path, json=BODIES.get(method), headers=headers)
     assert str(response.status_code) == answer
     if answer == "412":
         assert version_tag(response) == '"1"'
     if method in {"GET", "HEAD"} or answer >= "300":
-        assert await shown(client, "/articles?deleted=include") == before
+        assert await get_json(client, "/articles?deleted=include") == before
 
 
 @pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
@@ -216,7 +216,7 @@ async def test_a_matching_if_none_match_is_304(client: AsyncClient) -> None:
         assert response.headers["etag"] == known["if-none-match"]
         assert "content-type" not in response.headers
         assert "x-request-id" in response.headers
-    await changed(client, path, {"views": 1})
+    await patch_row(client, path, {"views": 1})
     response = await client.get(path, headers=known)
     assert (response.status_code, response.json()["id"]) == (200, row["id"])
 
@@ -248,7 +248,7 @@ async def test_an_etag_matches_until_the_version_changes(client: AsyncClient) ->
     for same in (tag, '"1"', '"1-aaaaaaaaaaaaaaaaaaaa"'):
         response = await client.patch(path, json={}, headers={"if-match": same})
         assert (response.status_code, response.headers["etag"]) == (200, tag)
-    await changed(client, path, {"views": 1})
+    await patch_row(client, path, {"views": 1})
     assert summary(await client.patch(path, json={}, headers={"if-match": tag})) == "412"
 
 
@@ -288,7 +288,7 @@ async def test_equal_values_keep_etag_version_and_time(
     response = await client.request(method, path, json=body, headers=headers)
     assert (response.status_code, response.json()) == (200, row)
     assert version_tag(response) == '"1"'
-    assert await shown(client, path) == row
+    assert await get_json(client, path) == row
 
 
 async def test_a_put_of_the_same_row_keeps_its_etag(client: AsyncClient) -> None:
@@ -307,15 +307,15 @@ async def test_the_version_in_a_list_serves_as_a_precondition(client: AsyncClien
     for number in range(3):
         path, _ = await create_article(client, slug=f"s-{number}")
         for views in range(number):
-            await changed(client, path, {"views": views + 1})
-    rows = await shown(client, "/articles")
+            await patch_row(client, path, {"views": views + 1})
+    rows = await get_json(client, "/articles")
     assert [row["version"] for row in rows] == [1, 2, 3]
     for row in rows:
         path, headers = f"/articles/{row['id']}", {"if-match": f'"{row["version"]}"'}
         response = await client.patch(path, json={"title": "Other"}, headers=headers)
         assert response.json()["version"] == row["version"] + 1
         assert summary(await client.delete(path, headers=headers)) == "412"
-    assert [row["version"] for row in await shown(client, "/articles")] == [2, 3, 4]
+    assert [row["version"] for row in await get_json(client, "/articles")] == [2, 3, 4]
 
 
 async def test_a_version_is_read_only(client: AsyncClient) -> None:
@@ -324,7 +324,7 @@ async def test_a_version_is_read_only(client: AsyncClient) -> None:
     assert summary(response) == "422 #/version read_only"
     assert summary(await client.patch(path, json={"version": 1})) == "422 #/version read_only"
     assert summary(await client.put(path, json=row | {"version": 2})) == "422 #/version read_only"
-    assert await shown(client, path) == row
+    assert await get_json(client, path) == row
 
 
 @pytest.mark.parametrize(
@@ -348,11 +348,11 @@ async def test_preconditions_are_checked_between_schema_and_constraints(
     client: AsyncClient, operation: str, body: Any, answer: str
 ) -> None:
     await create_article(client, slug="taken")
-    before = await shown(client, f"/articles/{LIVE}")
+    before = await get_json(client, f"/articles/{LIVE}")
     headers = {"if-match": '"7"'}
     response = await client.request(*operation.split(), json=body, headers=headers)
     assert summary(response) == answer
-    assert await shown(client, f"/articles/{LIVE}") == before
+    assert await get_json(client, f"/articles/{LIVE}") == before
 
 
 async def test_allow_missing_accepts_a_precondition(client: AsyncClient) -> None:
@@ -362,7 +362,7 @@ async def test_allow_missing_accepts_a_precondition(client: AsyncClient) -> None
     path, row = await create_article(client)
     response = await client.delete(f"{path}?allow_missing=true", headers={"if-match": '"7"'})
     assert summary(response) == "412"
-    assert await shown(client, path) == row
+    assert await get_json(client, path) == row
 
 
 async def test_one_of_several_changes_to_a_version_succeeds(client: AsyncClient) -> None:
@@ -373,7 +373,7 @@ async def test_one_of_several_changes_to_a_version_succeeds(client: AsyncClient)
     first, *others = sorted([summary(response) for response in await asyncio.gather(*requests)])
     assert first in {"200", "204"}
     assert others == (["412"] if first == "200" else ["404"]) * 9
-    (row,) = await shown(client, "/articles?deleted=include")
+    (row,) = await get_json(client, "/articles?deleted=include")
     assert row["version"] == 2
 
 
@@ -448,7 +448,7 @@ async def test_a_missing_precondition_is_428(
     )
     assert summary(response) == REQUIRED
     assert response.json()["type"] == "/problems/precondition_required"
-    assert await shown(careful, path) == row
+    assert await get_json(careful, path) == row
 
 
 @pytest.mark.parametrize(("method", "suffix"), ROUTES)
@@ -486,7 +486,7 @@ async def test_a_required_precondition_is_checked(careful: AsyncClient) -> None:
 async def test_a_batch_requires_a_version_of_every_row(
     careful: AsyncClient,
 ) -> None:
-    rows = [await created(careful, "/articles", article(slug=slug)) for slug in "ab"]
+    rows = [await create_row(careful, "/articles", article(slug=slug)) for slug in "ab"]
     changes = [{"id": row["id"], "views": 1} for row in rows]
     named = [change | {"version": 1} for change in changes]
     for batch in (changes, [named[0], changes[1]], [changes[0], named[1]]):
@@ -496,7 +496,7 @@ async def test_a_batch_requires_a_version_of_every_row(
     ids = "&".join(f"id={row['id']}" for row in rows)
     response = await careful.delete(f"/articles/batch?{ids}")
     assert summary(response).startswith("428")
-    assert await shown(careful, "/articles") == rows
+    assert await get_json(careful, "/articles") == rows
     response = await careful.patch("/articles/batch", json=named)
     assert [row["version"] for row in response.json()] == [2, 2]
     response = await careful.post("/articles/batch", json=[article(slug="c")])

@@ -12,11 +12,11 @@ from tests.support.bodies import (
     comment,
     create_article,
     create_one_of_each,
-    created,
+    create_row,
+    get_json,
     send,
-    shown,
     summary,
-    touched,
+    version_values,
 )
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +34,7 @@ FULL: Body = {
 async def test_a_put_replaces_the_row_and_resets_omitted_fields(
     client: AsyncClient,
 ) -> None:
-    writer = await created(client, "/authors", author())
+    writer = await create_row(client, "/authors", author())
     path, row = await create_article(client, author_id=writer["id"], **FULL)
     body = article(title="Other", slug="other")
     response = await client.put(path, json=body)
@@ -45,17 +45,17 @@ async def test_a_put_replaces_the_row_and_resets_omitted_fields(
         **DEFAULTS,
         "author_id": None,
         **body,
-        **touched(after),
+        **version_values(after),
     }
     assert after["updated_at"] != row["updated_at"]
     assert after["version"] == row["version"] + 1
-    assert await shown(client, path) == after
-    assert await shown(client, "/articles") == [after]
+    assert await get_json(client, path) == after
+    assert await get_json(client, "/articles") == [after]
 
 
 async def test_every_resource_supports_put(client: AsyncClient) -> None:
     rows = await create_one_of_each(client)
-    other = await created(client, "/articles", article(slug="other"))
+    other = await create_row(client, "/articles", article(slug="other"))
     bodies = {
         "/authors": author(name="Other", bio="Other."),
         "/articles": article(title="Other", author_id=rows["/authors"]["id"]),
@@ -65,9 +65,9 @@ async def test_every_resource_supports_put(client: AsyncClient) -> None:
         item = f"{path}/{rows[path]['id']}"
         response = await client.put(item, json=body)
         after = response.json()
-        assert after == {**rows[path], **body, **touched(after)}
+        assert after == {**rows[path], **body, **version_values(after)}
         assert after["updated_at"] != after["created_at"]
-        assert await shown(client, item) == after
+        assert await get_json(client, item) == after
 
 
 async def test_a_put_of_a_fetched_row_changes_nothing(client: AsyncClient) -> None:
@@ -76,7 +76,7 @@ async def test_a_put_of_a_fetched_row_changes_nothing(client: AsyncClient) -> No
         for target in (item, f"{item}/"):
             response = await send(client, "PUT", target, (await client.get(target)).content)
             assert (response.status_code, response.json()) == (200, row)
-        assert await shown(client, item) == row
+        assert await get_json(client, item) == row
     path, row = await create_article(client, slug="full", **FULL)
     assert (await client.put(path, json=row)).json() == row
 
@@ -86,7 +86,7 @@ async def test_a_put_replaces_meta_without_merging(client: AsyncClient) -> None:
     for meta in ({"a": {"d": None}}, {}, {"a": 1}, {"a": True}, None):
         response = await client.put(path, json=article(meta=meta))
         assert repr(response.json()["meta"]) == repr(meta)
-        assert repr((await shown(client, path))["meta"]) == repr(meta)
+        assert repr((await get_json(client, path))["meta"]) == repr(meta)
 
 
 async def test_a_put_accepts_unchanged_read_only_fields(client: AsyncClient) -> None:
@@ -123,7 +123,7 @@ async def test_a_put_rejects_changed_read_only_fields(client: AsyncClient) -> No
         for answer, fields in cases.items()
     }
     assert answers == {answer: answer for answer in cases}
-    assert await shown(client, path) == row
+    assert await get_json(client, path) == row
 
 
 async def test_a_put_needs_every_field_without_a_default(client: AsyncClient) -> None:
@@ -136,7 +136,7 @@ async def test_a_put_needs_every_field_without_a_default(client: AsyncClient) ->
         item = f"{path}/{row['id']}"
         assert summary(await client.put(item, json={})) == f"422 {missing[path]}"
         assert summary(await client.put(item, json={"id": row["id"]})) == f"422 {missing[path]}"
-        assert await shown(client, item) == row
+        assert await get_json(client, item) == row
 
 
 async def test_a_put_rejects_null_for_required_fields(client: AsyncClient) -> None:
@@ -144,11 +144,11 @@ async def test_a_put_rejects_null_for_required_fields(client: AsyncClient) -> No
     names = ("body", "slug", "status", "title", "views")
     response = await client.put(path, json=dict.fromkeys(names))
     assert summary(response) == "422 " + ", ".join(f"#/{name} not_nullable" for name in names)
-    assert await shown(client, path) == row
+    assert await get_json(client, path) == row
 
 
 async def test_a_put_of_a_missing_row_is_404(client: AsyncClient) -> None:
     body = article(id=MISSING)
     assert summary(await client.put(f"/articles/{MISSING}", json=body)) == "404"
     assert summary(await client.put(f"/articles/{MISSING}", json=article())) == "404"
-    assert await shown(client, "/articles") == []
+    assert await get_json(client, "/articles") == []

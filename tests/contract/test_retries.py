@@ -9,7 +9,7 @@ from sqlalchemy import event, update
 from sqlalchemy.orm import Session
 
 from app.models import Article
-from tests.support.bodies import article, create_article, shown, summary, version_tag
+from tests.support.bodies import article, create_article, get_json, summary, version_tag
 from tests.support.contention import ATTEMPTS, contention
 from tests.support.recording import statements
 
@@ -30,7 +30,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def slugs_and_versions(client: AsyncClient) -> list[str]:
-    return [f"{row['slug']} {row['version']}" for row in await shown(client, "/articles")]
+    return [f"{row['slug']} {row['version']}" for row in await get_json(client, "/articles")]
 
 
 @pytest.mark.parametrize(

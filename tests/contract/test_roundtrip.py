@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.bodies import Body, changed, created, shown
+from tests.support.bodies import Body, create_row, get_json, patch_row
 from tests.support.calls import calling
 from tests.support.databases import BACKENDS, Databases
 from tests.support.things import create_app
@@ -30,7 +30,7 @@ async def application(
 async def things(application: AsyncClient) -> AsyncIterator[AsyncClient]:
     """Yield the client, and delete its things after each test."""
     yield application
-    for row in await shown(application, "/things"):
+    for row in await get_json(application, "/things"):
         await application.delete(f"/things/{row['id']}")
 
 
@@ -125,36 +125,36 @@ def exact(value: object) -> str:
 async def test_a_value_is_returned_as_accepted(
     things: AsyncClient, field: str, sent: Any, expected: object
 ) -> None:
-    row = await created(things, "/things", THING | {field: sent})
+    row = await create_row(things, "/things", THING | {field: sent})
     path = f"/things/{row['id']}"
     assert exact(row[field]) == exact(expected)
-    assert exact(await shown(things, path)) == exact(row)
-    assert exact(await shown(things, "/things")) == exact([row])
+    assert exact(await get_json(things, path)) == exact(row)
+    assert exact(await get_json(things, "/things")) == exact([row])
 
 
 @every_value
 async def test_a_patched_value_is_returned_as_accepted(
     things: AsyncClient, field: str, sent: Any, expected: object
 ) -> None:
-    row = await created(things, "/things", THING)
+    row = await create_row(things, "/things", THING)
     path = f"/things/{row['id']}"
-    after = await changed(things, path, {field: sent})
+    after = await patch_row(things, path, {field: sent})
     assert exact(after) == exact({**row, field: expected, "updated_at": after["updated_at"]})
-    assert exact(await shown(things, path)) == exact(after)
+    assert exact(await get_json(things, path)) == exact(after)
 
 
 @every_value
 async def test_a_value_sent_again_changes_nothing(
     things: AsyncClient, field: str, sent: Any, expected: object
 ) -> None:
-    row = await created(things, "/things", THING | {field: sent})
+    row = await create_row(things, "/things", THING | {field: sent})
     path = f"/things/{row['id']}"
-    assert exact(await changed(things, path, {field: sent})) == exact(row)
-    assert exact(await changed(things, path, {field: expected})) == exact(row)
+    assert exact(await patch_row(things, path, {field: sent})) == exact(row)
+    assert exact(await patch_row(things, path, {field: expected})) == exact(row)
     assert exact((await things.put(path, json=row)).json()) == exact(row)
 
 
 async def test_every_field_is_covered_by_a_value(things: AsyncClient) -> None:
-    document = await shown(things, "/openapi.json")
+    document = await get_json(things, "/openapi.json")
     properties = document["components"]["schemas"]["ThingCreate"]["properties"]
     assert properties.keys() == THING.keys() == {field for field, _, _ in VALUES}

@@ -22,7 +22,7 @@ from brickwork import (
     crud_router,
     install,
 )
-from tests.support.bodies import ask, shown, summary, version_tag
+from tests.support.bodies import ask, get_json, summary, version_tag
 from tests.support.calls import calling
 from tests.support.shop import Base, Country, CountryCreate, CountryRead, CountryUpdate, Shop
 
@@ -156,7 +156,7 @@ async def test_a_put_creates_a_row_and_another_replaces_it(client: AsyncClient) 
     assert (response.status_code, response.headers["location"]) == (201, RED)
     row = red(note="Warm.", uses=0, version=1)
     assert (response.json(), version_tag(response)) == (row, '"1"')
-    assert await shown(client, RED) == row
+    assert await get_json(client, RED) == row
 
     response = await client.put(RED, json=red())
     assert (response.status_code, version_tag(response)) == (200, '"2"')
@@ -166,7 +166,7 @@ async def test_a_put_creates_a_row_and_another_replaces_it(client: AsyncClient) 
         again = await client.put(RED, json=body)
         assert (again.status_code, again.json()) == (200, response.json())
         assert version_tag(again) == '"2"'
-    assert await shown(client, "/colors") == [response.json()]
+    assert await get_json(client, "/colors") == [response.json()]
 
 
 async def test_a_deleted_row_can_be_created_again(client: AsyncClient) -> None:
@@ -182,7 +182,7 @@ async def test_an_unversioned_row_is_created_without_an_etag(client: AsyncClient
         response = await client.put("/countries/PT", json=body)
         assert (response.status_code, response.json()) == (status, body)
         assert "etag" not in response.headers
-        assert await shown(client, "/countries/PT") == body
+        assert await get_json(client, "/countries/PT") == body
 
 
 async def test_a_put_calls_create_or_update(
@@ -208,7 +208,7 @@ async def test_preconditions_distinguish_creating_from_replacing(client: AsyncCl
     ):
         response = await client.put(RED, json=red(note="!"), headers=headers)
         assert (summary(response), version_tag(response)) == (answer, '"1"')
-    assert (await shown(client, RED))["note"] is None
+    assert (await get_json(client, RED))["note"] is None
     for headers in ({"if-match": '"1"'}, {"if-match": "*"}, {"if-none-match": '"7"'}):
         assert summary(await client.put(RED, json=red(), headers=headers)) == "200"
     headers = {"if-none-match": '"1"'}
@@ -232,7 +232,7 @@ async def test_the_key_in_the_body_must_match_the_path(client: AsyncClient) -> N
             assert summary(response) == "409 #/code key_differs"
         assert summary(await client.put(RED, json={"name": "Red"})) == "422 #/code missing"
         assert summary(await client.put(RED, json=red())) == status
-    assert len(await shown(client, "/colors")) == 1
+    assert len(await get_json(client, "/colors")) == 1
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ async def test_the_location_leads_to_the_row(client: AsyncClient, path: str, cod
     posted = await client.post("/countries", json={"code": code[:2].ljust(2), "name": "Posted"})
     assert posted.status_code == 201
     location = response.headers["location"]
-    assert await shown(client, location) == response.json()
+    assert await get_json(client, location) == response.json()
     assert summary(await client.put(path, json=red(code=code))) == "200"
     if len(code) == 2:
         assert posted.headers["location"] == location.replace("colors", "countries")
@@ -267,7 +267,7 @@ async def test_a_key_without_a_path_is_rejected(client: AsyncClient, code: str) 
     assert summary(await client.post("/colors", json=red(code=code))) == f"422 {refused}"
     batch = [red(), red(code=code)]
     assert summary(await client.post("/colors/batch", json=batch)) == "422 #/1/code no_path"
-    assert await shown(client, "/colors") == []
+    assert await get_json(client, "/colors") == []
 
 
 async def test_a_path_in_invalid_utf_8_is_404(client: AsyncClient) -> None:
@@ -282,7 +282,7 @@ async def test_a_path_in_invalid_utf_8_is_404(client: AsyncClient) -> None:
 async def test_an_invalid_key_creates_no_row(client: AsyncClient) -> None:
     for key, answer in {"%00": "404", "a" * 11: "404", "batch": "405"}.items():
         assert summary(await client.put(f"/colors/{key}", json=red())) == answer
-    assert await shown(client, "/colors") == []
+    assert await get_json(client, "/colors") == []
 
 
 async def test_a_rejected_put_creates_nothing(client: AsyncClient) -> None:
@@ -294,13 +294,13 @@ async def test_a_rejected_put_creates_nothing(client: AsyncClient) -> None:
         ({"code": "red"}, "422 #/name missing"),
     ):
         assert summary(await client.put(RED, json=body)) == answer
-    assert [row["code"] for row in await shown(client, "/colors")] == ["blue"]
+    assert [row["code"] for row in await get_json(client, "/colors")] == ["blue"]
 
 
 async def test_a_creating_put_rejects_read_only_fields(client: AsyncClient) -> None:
     response = await client.put(RED, json=red(version=7, uses=9))
     assert summary(response) == "422 #/uses read_only, #/version read_only"
-    assert await shown(client, "/colors") == []
+    assert await get_json(client, "/colors") == []
 
 
 async def test_one_of_several_puts_creates_and_the_others_replace(
@@ -315,7 +315,7 @@ async def test_one_of_several_puts_creates_and_the_others_replace(
         assert sorted(summary(response) for response in responses) == ["200"] * 29 + ["201"]
         versions = sorted(response.json()["version"] for response in responses)
         assert versions == list(range(1, 31))
-        assert await shown(client, path) == max(
+        assert await get_json(client, path) == max(
             (response.json() for response in responses), key=lambda row: row["version"]
         )
 
@@ -325,7 +325,7 @@ async def test_one_of_several_create_only_puts_succeeds(client: AsyncClient) -> 
     puts = [client.put(RED, json=red(note=str(number)), headers=new) for number in range(30)]
     responses = await asyncio.gather(*puts)
     assert sorted(summary(response) for response in responses) == ["201"] + ["412"] * 29
-    assert (await shown(client, RED))["version"] == 1
+    assert (await get_json(client, RED))["version"] == 1
 
 
 async def test_a_key_of_another_tenant_is_taken(client: AsyncClient, database: Shop) -> None:

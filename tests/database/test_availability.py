@@ -20,7 +20,15 @@ from brickwork.database.availability import (
     Availability,
     is_connection_lost,
 )
-from tests.support.journal import Log, create, create_app, execute, lacks, name, unreachable
+from tests.support.journal import (
+    Log,
+    create,
+    create_app,
+    execute,
+    missing_line,
+    name,
+    unreachable_line,
+)
 from tests.support.postgres import Postgres
 from tests.support.server import serving
 
@@ -86,7 +94,7 @@ async def test_unreachable_database_is_logged_once(
     server = make_url(postgres.url)
     user, host = f"{server.username}:{server.password}", f"{server.host}:{server.port}"
     url = case.url.format(user=user, host=host, folder=tmp_path)
-    line = unreachable(url, case.cause.format(host=host), case.remedy)
+    line = unreachable_line(url, case.cause.format(host=host), case.remedy)
 
     async with serving(create_app(url)) as client:
         assert log.take() == [line]
@@ -118,7 +126,7 @@ async def test_service_recovers_without_a_restart(
         assert status_and_detail(await client.get("/notes")) == BUSY
         assert log.take() == [
             f"WARNING The database {name(url)} can be reached again.",
-            lacks(url, "notes"),
+            missing_line(url, "notes"),
         ]
         await create(url)
         assert (await client.get("/notes")).json() == []
@@ -144,7 +152,7 @@ async def test_request_for_a_missing_table_logs_one_line(empty_url: str, log: Lo
         assert [status_and_detail(response) for response in await request_notes(client)] == [
             BUSY
         ] * 6
-        assert log.take() == [lacks(empty_url, "notes")] * 6
+        assert log.take() == [missing_line(empty_url, "notes")] * 6
 
         await create(empty_url)
         assert [response.status_code for response in await request_notes(client)] == [
@@ -168,7 +176,7 @@ async def test_request_with_an_idempotency_key_logs_the_missing_table(
         headers = {"Idempotency-Key": "a"}
         response = await client.post("/notes", json={"text": "a"}, headers=headers)
         assert status_and_detail(response) == BUSY
-    assert log.take() == [lacks(empty_url, "idempotency_keys")]
+    assert log.take() == [missing_line(empty_url, "idempotency_keys")]
 
 
 @pytest.mark.parametrize("sql", ["SELECT * FROM notess", "SELECT notes.txt FROM notes"])
@@ -192,7 +200,7 @@ async def test_script_logs_an_outage_too(log: Log) -> None:
     with pytest.raises(ServiceUnavailable):
         async with Database(url).session() as session:
             await session.execute(text("SELECT 1"))
-    assert log.take() == [unreachable(url, "[Errno 111] Connect call failed ('127.0.0.1', 1)")]
+    assert log.take() == [unreachable_line(url, "[Errno 111] Connect call failed ('127.0.0.1', 1)")]
 
 
 # --- Classification of errors ---------------------------------------------------------------------

@@ -20,7 +20,7 @@ from tests.support import shop
 from tests.support.bodies import summary
 from tests.support.calls import calling, client_of
 from tests.support.databases import Databases
-from tests.support.garbage import collected
+from tests.support.garbage import collected_garbage
 from tests.support.recording import connections_in_use, statements
 from tests.support.services import Service
 from tests.support.shop import Cities, City
@@ -261,7 +261,7 @@ async def test_leaked_connection_is_closed_and_frees_its_pool_slot(shop_service:
         _ = await connection.execute(insert(City).values(name="Lisbon"))
 
     async with database.lifespan(None):
-        with pytest.warns(SAWarning, match="garbage collector"), collected():
+        with pytest.warns(SAWarning, match="garbage collector"), collected_garbage():
             await lose_a_connection()
         assert await count_cities(database) == 0
         async with database.session() as session:

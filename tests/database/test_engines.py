@@ -16,7 +16,16 @@ from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.databases import Databases, postgres_only, sqlite_only
 from tests.support.journal import Log
-from tests.support.outages import BUSY, TIMEOUT, WELL, all_well, ask, ask_all, end, store_url
+from tests.support.outages import (
+    BUSY,
+    TIMEOUT,
+    WELL,
+    ask,
+    ask_all,
+    end_line,
+    store_url,
+    wait_until_well,
+)
 from tests.support.postgres import Postgres
 from tests.support.proxy import Proxy
 from tests.support.recording import path_taken
@@ -322,8 +331,8 @@ async def test_given_engine_of_a_stopped_server_is_a_503(
         assert await ask(client, "create") == BUSY
         assert len(log.take()) == 1
         await proxy.open()
-        await all_well(client)
-    assert log.take()[0] == end(proxy.url, "can be reached again")
+        await wait_until_well(client)
+    assert log.take()[0] == end_line(proxy.url, "can be reached again")
 
 
 @postgres_only
@@ -334,15 +343,15 @@ async def test_given_engine_of_a_silent_server_times_out(
     proxy, engine = away
     async with calling_stores(Database(engine, pool_timeout=TIMEOUT)) as client:
         if warm:
-            await all_well(client)
+            await wait_until_well(client)
             log.take()
         proxy.freeze()
         assert await ask(client, "row") == BUSY
         assert await ask(client, "create") == BUSY
         assert len(log.take()) == 1
         proxy.thaw()
-        await all_well(client)
-    assert log.take()[-1] == end(proxy.url, "answers in time again")
+        await wait_until_well(client)
+    assert log.take()[-1] == end_line(proxy.url, "answers in time again")
 
 
 @postgres_only
@@ -362,13 +371,13 @@ async def test_connection_of_a_users_creator_times_out_too(url: str, log: Log) -
 
         engine = create_async_engine("postgresql+asyncpg://", async_creator=connect)
         async with calling_stores(Database(engine, pool_timeout=TIMEOUT)) as client:
-            await all_well(client)
+            await wait_until_well(client)
             await engine.dispose()
             log.take()
             proxy.freeze()
             assert await ask(client, "row") == BUSY
             proxy.thaw()
-            await all_well(client)
+            await wait_until_well(client)
             await proxy.close()
             assert await ask(client, "row") == BUSY
         begun = [line for line in log.take() if line.startswith("ERROR")]

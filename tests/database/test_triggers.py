@@ -15,7 +15,7 @@ from sqlalchemy.schema import CreateTable
 
 from brickwork import Database, Model, ReadSchema, Resource, Schema, Versioned, crud_router
 from brickwork.database import triggers
-from tests.support.bodies import created, shown, summary
+from tests.support.bodies import create_row, get_json, summary
 from tests.support.both import FAST, serving_routers
 from tests.support.databases import postgres_only, sqlite_only
 from tests.support.recording import path_taken
@@ -228,7 +228,7 @@ async def test_row_rejected_by_a_trigger_rolls_back(
     client: AsyncClient, database: Database, path: str, word: str
 ) -> None:
     bodies = [{"id": key, "name": "a", "ending": word if key == 2 else ""} for key in (1, 2)]
-    rows = [await created(client, path, _body(path, body)) for body in bodies]
+    rows = [await create_row(client, path, _body(path, body)) for body in bodies]
     one, two = (row["id"] for row in rows)
     responses = [
         await client.post(path, json=_body(path, {"id": 9, "name": word})),
@@ -254,7 +254,7 @@ async def test_row_rejected_by_a_trigger_rolls_back(
     ]
     assert {response.json()["type"] for response in responses} == {f"/problems/{code}"}
     assert not any(SECRET in response.text for response in responses)
-    assert await shown(client, path) == rows
+    assert await get_json(client, path) == rows
     assert await recorded_attempts(database) == []
 
 
@@ -333,7 +333,7 @@ async def test_response_has_the_values_a_trigger_wrote(client: AsyncClient) -> N
         {**row, "name": "B", "slug": "b!"},
         {**row, "name": "C", "slug": "c!"},
     ]
-    assert await shown(client, "/touched/1") == {**row, "name": "C", "slug": "c!"}
+    assert await get_json(client, "/touched/1") == {**row, "name": "C", "slug": "c!"}
 
 
 async def test_batch_response_has_the_values_a_trigger_wrote(client: AsyncClient) -> None:
@@ -418,7 +418,7 @@ async def test_insert_rejected_by_a_new_trigger_is_not_stored(
             for response in await asyncio.gather(*post_late_rows(client, *names))
         ]
         assert answers == [201] * 3 + [422] + [201] * 3 + [422] + [201] * 3
-        assert [row["name"] for row in await shown(client, "/late")] == [*"abcdefghij"]
+        assert [row["name"] for row in await get_json(client, "/late")] == [*"abcdefghij"]
     assert await recorded_attempts(late) == []
 
 
@@ -434,7 +434,7 @@ async def test_insert_skipped_by_a_new_trigger_is_a_422(
             for response in await asyncio.gather(*post_late_rows(client, *names))
         ]
         assert answers == [201] * 3 + [422] + [201] * 3
-        assert [row["name"] for row in await shown(client, "/late")] == [*"abcdefg"]
+        assert [row["name"] for row in await get_json(client, "/late")] == [*"abcdefg"]
 
 
 async def test_batch_with_a_skipped_row_is_not_stored(
@@ -447,35 +447,35 @@ async def test_batch_with_a_skipped_row_is_not_stored(
         await create_trigger(late, "BEFORE INSERT", **SKIP)
         response = await client.post("/late/batch", json=rows)
         assert summary(response) == "422 #/1 refused_by_database"
-        assert [row["name"] for row in await shown(client, "/late")] == ["a"]
+        assert [row["name"] for row in await get_json(client, "/late")] == ["a"]
     assert await recorded_attempts(late) == []
 
 
 async def test_batch_rejected_by_a_new_trigger_is_not_stored(late: Database) -> None:
     rows = [{"id": 1, "name": "b"}, {"id": 2, "name": "bad"}]
     async with serving_routers(late, LATE) as client:
-        await created(client, "/late", {"id": 0, "name": "a"})
+        await create_row(client, "/late", {"id": 0, "name": "a"})
         await create_trigger(late, "AFTER INSERT", **FAIL)
         response = await client.post("/late/batch", json=rows)
         assert summary(response) == "422 #/1 refused_by_database"
-        assert [row["name"] for row in await shown(client, "/late")] == ["a"]
+        assert [row["name"] for row in await get_json(client, "/late")] == ["a"]
     assert await recorded_attempts(late) == []
 
 
 async def test_update_rejected_by_a_new_trigger_is_not_stored(late: Database) -> None:
     async with serving_routers(late, LATE) as client:
-        await created(client, "/late", {"id": 0, "name": "a"})
+        await create_row(client, "/late", {"id": 0, "name": "a"})
         assert await path_taken(client.patch("/late/0", json={"name": "b"})) == "200 fast"
         await create_trigger(late, "AFTER UPDATE", **FAIL)
         assert summary(await client.patch("/late/0", json={"name": "bad"})) == "422"
-        assert await shown(client, "/late/0") == {"id": 0, "name": "b"}
+        assert await get_json(client, "/late/0") == {"id": 0, "name": "b"}
     assert await recorded_attempts(late) == []
 
 
 @sqlite_only
 async def test_trigger_that_rolls_back_fails_no_other_write(late: Database) -> None:
     async with serving_routers(late, LATE) as client:
-        await created(client, "/late", {"id": 0, "name": "a"})
+        await create_row(client, "/late", {"id": 0, "name": "a"})
         stop = "SELECT RAISE(ROLLBACK, 'no')"
         await create_trigger(late, "AFTER INSERT", sqlite=stop, postgresql="")
         names = [*"bcd", "bad", *"efg"]
@@ -484,7 +484,7 @@ async def test_trigger_that_rolls_back_fails_no_other_write(late: Database) -> N
             for response in await asyncio.gather(*post_late_rows(client, *names))
         ]
         assert answers == [201] * 3 + [422] + [201] * 3
-        assert [row["name"] for row in await shown(client, "/late")] == [*"abcdefg"]
+        assert [row["name"] for row in await get_json(client, "/late")] == [*"abcdefg"]
 
 
 async def test_table_with_a_trigger_takes_the_orm_path(
@@ -511,10 +511,10 @@ async def test_write_skipped_by_a_rule_is_a_422(late: Database) -> None:
             rule = f"CREATE RULE no_{verb} AS ON {verb} TO late WHERE OLD.id = 1 DO INSTEAD NOTHING"
             await connection.execute(text(rule))
     async with serving_routers(late, LATE) as client:
-        row = await created(client, "/late", {"id": 1, "name": "a"})
+        row = await create_row(client, "/late", {"id": 1, "name": "a"})
         assert summary(await client.patch("/late/1", json={"name": "b"})) == "422"
         assert summary(await client.delete("/late/1")) == "422"
-        assert await shown(client, "/late/1") == row
+        assert await get_json(client, "/late/1") == row
 
 
 PASSWORD = "of nobody"  # noqa: S105 — of a server that is gone when the tests are
@@ -542,19 +542,19 @@ async def restricted_database(late: Database, fast: bool) -> AsyncIterator[Datab
 @postgres_only
 async def test_row_rejected_by_a_policy_is_forbidden(restricted_database: Database) -> None:
     async with serving_routers(restricted_database, LATE) as client:
-        row = await created(client, "/late", {"id": 1, "name": "kept"})
+        row = await create_row(client, "/late", {"id": 1, "name": "kept"})
         foreign = {"id": 2, "name": "foreign"}
         assert summary(await client.post("/late", json=foreign)) == "403"
         response = await client.post("/late/batch", json=[{"id": 3, "name": "a"}, foreign])
         assert summary(response) == "403 #/1 forbidden"
         assert response.json()["type"] == "/problems/forbidden"
         assert summary(await client.patch("/late/1", json={"name": "b"})) == "404"
-        assert await shown(client, "/late") == [row]
+        assert await get_json(client, "/late") == [row]
 
 
 @postgres_only
 async def test_statement_without_a_grant_is_forbidden(restricted_database: Database) -> None:
     async with serving_routers(restricted_database, LATE) as client:
-        row = await created(client, "/late", {"id": 1, "name": "a"})
+        row = await create_row(client, "/late", {"id": 1, "name": "a"})
         assert summary(await client.delete("/late/1")) == "403"
-        assert await shown(client, "/late/1") == row
+        assert await get_json(client, "/late/1") == row

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from brickwork import Database, Model, ReadSchema, Resource, Schema, crud_router
 from brickwork.models.model import new_key
-from tests.support.bodies import created
+from tests.support.bodies import create_row
 from tests.support.calls import calling
 from tests.support.recording import path_taken, record_fast_path
 from tests.support.shop import app_of
@@ -62,7 +62,7 @@ async def columns_url(tables: Tables, backend: str) -> str:
 
 async def test_list_is_stored_and_changed(columns_url: str) -> None:
     async with calling(app_of(Database(columns_url), labels)) as client:
-        row = await created(client, "/labelled", {"labels": ["a", "b"]})
+        row = await create_row(client, "/labelled", {"labels": ["a", "b"]})
         assert row["labels"] == ["a", "b"]
         changed = await client.patch(f"/labelled/{row['id']}", json={"labels": ["c"]})
         assert changed.json() == {"id": row["id"], "labels": ["c"]}

@@ -10,7 +10,7 @@ from httpx2 import AsyncClient
 
 from brickwork import install
 from tests.support.server import serving
-from tests.support.wire import Wire, request, wired
+from tests.support.wire import Wire, open_wire, request
 
 pytestmark = pytest.mark.anyio
 
@@ -63,7 +63,7 @@ async def client(app: Gate) -> AsyncIterator[AsyncClient]:
 
 @pytest.fixture
 async def wire(client: AsyncClient) -> AsyncIterator[Wire]:
-    async with wired(client.base_url) as wire:
+    async with open_wire(client.base_url) as wire:
         yield wire
 
 

@@ -38,7 +38,7 @@ from tests.support.server import serving
 from tests.support.services import Service
 from tests.support.tables import Tables
 from tests.support.waiting import DEADLINE
-from tests.support.wire import wired
+from tests.support.wire import open_wire
 
 
 @pytest.fixture
@@ -278,7 +278,7 @@ async def test_request_body_does_not_cut_off_the_export(database: Database, leng
     head = (
         f"GET /cities HTTP/1.1\r\nhost: a\r\naccept: {NDJSON}\r\ncontent-length: {length}\r\n\r\n"
     )
-    async with serving(app_over(database)) as client, wired(client.base_url) as wire:
+    async with serving(app_over(database)) as client, open_wire(client.base_url) as wire:
         response = await wire.raw(head.encode() + b" " * length)
 
     assert response.status_code == 200

@@ -19,7 +19,7 @@ from brickwork.operations.idempotency import (
 from brickwork.problems import BadRequest
 from tests.support.bodies import quoted
 from tests.support.values import law
-from tests.support.wire import wired
+from tests.support.wire import open_wire
 
 pytestmark = pytest.mark.anyio
 
@@ -86,7 +86,7 @@ async def test_similar_keys_are_different(client: AsyncClient, database: Databas
 
 async def test_whitespace_around_a_key_is_ignored(served: AsyncClient) -> None:
     body = json.dumps(AUTHOR).encode()
-    async with wired(served.base_url) as wire:
+    async with open_wire(served.base_url) as wire:
         for text, replayed in (("k", None), ("k ", "true"), (" \t k", "true"), ('"k" ', "true")):
             headers = [
                 (IDEMPOTENCY_HEADER.encode(), text.encode()),

@@ -5,7 +5,7 @@ from weakref import ref
 from sqlalchemy import Select, select
 
 from brickwork.query.statement_cache import cached_per_statement
-from tests.support.garbage import collected
+from tests.support.garbage import collected_garbage
 from tests.support.shop import City
 
 
@@ -39,7 +39,7 @@ def test_cached_value_does_not_keep_its_statement_alive() -> None:
     def first_of(statement: Select[City]) -> Select[City]:
         return statement.where(City.id == 1)
 
-    with collected():
+    with collected_garbage():
         statement = select(City)
         derived, reference = first_of(statement), ref(statement)
         del statement

@@ -17,7 +17,7 @@ from brickwork import (
     crud_router,
     install,
 )
-from tests.support.bodies import shown, summary
+from tests.support.bodies import get_json, summary
 from tests.support.calls import calling
 from tests.support.recording import statements
 from tests.support.shop import (
@@ -103,7 +103,7 @@ def city(code: str | None) -> dict[str, object]:
 async def test_a_reference_out_of_scope_is_rejected_on_create(client: AsyncClient) -> None:
     for code, answer in {"AA": "201", "BA": REFUSED, "ZZ": REFUSED, None: "201"}.items():
         assert summary(await client.post("/cities", json=city(code))) == answer
-    codes = [row["country_code"] for row in await shown(client, "/cities")]
+    codes = [row["country_code"] for row in await get_json(client, "/cities")]
     assert codes == ["AA", None]
 
 
@@ -127,7 +127,7 @@ async def test_a_batch_names_every_reference_out_of_scope(client: AsyncClient) -
     batch = [city(code) for code in ("AA", "BA", None, "ZZ")]
     faults = ", ".join(f"#/{index}/country_code reference_not_found" for index in (1, 3))
     assert summary(await client.post("/cities/batch", json=batch)) == f"422 {faults}"
-    assert await shown(client, "/cities") == []
+    assert await get_json(client, "/cities") == []
     assert summary(await client.post("/cities/batch", json=[batch[0]] * 3)) == "201"
 
 
@@ -161,5 +161,5 @@ async def _settle(shop: Shop, code: str) -> None:
 
 async def test_a_read_checks_no_references(client: AsyncClient) -> None:
     with statements() as sent:
-        assert await shown(client, "/cities") == []
+        assert await get_json(client, "/cities") == []
     assert not any("countries" in statement for statement in sent)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from typing_extensions import override
 
 from brickwork import Conflict, Database, Model, ReadSchema, Resource, Schema, crud_router
-from tests.support.bodies import changed, created, shown, summary
+from tests.support.bodies import create_row, get_json, patch_row, summary
 from tests.support.both import FAST, serving_routers
 from tests.support.tables import Tables
 
@@ -75,7 +75,7 @@ class Pair:
 
     async def delete_owner(self, client: AsyncClient, database: Database) -> tuple[int, list[str]]:
         """Delete the first row, and return the status and the reference of the second row."""
-        owner = await created(client, f"/{self.name}", {})
+        owner = await create_row(client, f"/{self.name}", {})
         async with database.session() as session:
             session.add(self.owned(owner_id=owner["id"]))
         response = await client.delete(f"/{self.name}/{owner['id']}")
@@ -231,9 +231,9 @@ async def test_foreign_key_decides_the_fate_of_referring_rows(
 
 @pytest.mark.parametrize("path", ["/nodes", "/leaves", "/twigs"])
 async def test_self_referencing_row_is_removed(client: AsyncClient, path: str) -> None:
-    await created(client, path, {"id": 1, "parent_id": 1})
-    await created(client, path, {"id": 2})
-    await changed(client, f"{path}/2", {"parent_id": 2})
+    await create_row(client, path, {"id": 1, "parent_id": 1})
+    await create_row(client, path, {"id": 2})
+    await patch_row(client, f"{path}/2", {"parent_id": 2})
     assert summary(await client.delete(f"{path}/1")) == "204"
     assert summary(await client.delete(f"{path}/batch?id=2")) == "204"
 
@@ -241,33 +241,33 @@ async def test_self_referencing_row_is_removed(client: AsyncClient, path: str) -
 @pytest.mark.parametrize("path", ["/nodes", "/leaves", "/twigs"])
 async def test_self_referencing_row_with_a_child_stays(client: AsyncClient, path: str) -> None:
     rows = [
-        await created(client, path, {"id": 1, "parent_id": 1}),
-        await created(client, path, {"id": 2, "parent_id": 1}),
+        await create_row(client, path, {"id": 1, "parent_id": 1}),
+        await create_row(client, path, {"id": 2, "parent_id": 1}),
     ]
     assert summary(await client.delete(f"{path}/1")) == "409"
-    assert await shown(client, path) == rows
+    assert await get_json(client, path) == rows
 
 
 @pytest.mark.parametrize("path", ["/nodes", "/leaves"])
 async def test_batch_removes_children_before_parents(client: AsyncClient, path: str) -> None:
     for key, parent in ((1, None), (2, 1), (3, 2)):
-        await created(client, path, {"id": key, "parent_id": parent})
+        await create_row(client, path, {"id": key, "parent_id": parent})
     assert summary(await client.delete(f"{path}/batch?id=1&id=3&id=2")) == "204"
 
 
 @pytest.mark.parametrize("path", ["/nodes", "/leaves", "/twigs"])
 async def test_rows_in_a_reference_cycle_stay(client: AsyncClient, path: str) -> None:
-    await created(client, path, {"id": 1})
-    await created(client, path, {"id": 2, "parent_id": 1})
-    await changed(client, f"{path}/1", {"parent_id": 2})
-    rows = await shown(client, path)
+    await create_row(client, path, {"id": 1})
+    await create_row(client, path, {"id": 2, "parent_id": 1})
+    await patch_row(client, f"{path}/1", {"parent_id": 2})
+    rows = await get_json(client, path)
     assert (await client.delete(f"{path}/1")).status_code == 409
     assert (await client.delete(f"{path}/batch?id=1&id=2")).status_code == 409
-    assert await shown(client, path) == rows
+    assert await get_json(client, path) == rows
 
 
 async def test_rows_detached_by_the_resource_stay(client: AsyncClient, database: Database) -> None:
-    await created(client, "/shelves", {"id": 1})
+    await create_row(client, "/shelves", {"id": 1})
     async with database.session() as session:
         session.add(ShelvedBook(id=1, shelf_id=1))
     assert summary(await client.delete("/shelves/1")) == "204"

@@ -18,11 +18,11 @@ from tests.support.journal import Log, name
 from tests.support.outages import (
     BUSY,
     WELL,
-    all_well,
     ask,
     ask_all,
     ignore_abandoned_connects,
     store_url,
+    wait_until_well,
 )
 from tests.support.postgres import Postgres, running
 from tests.support.proxy import Proxy
@@ -100,7 +100,7 @@ async def test_stopped_server_is_a_503_within_the_deadline(
             send(stopped, signal.SIGCONT)
         (line,) = log.take()
         assert line.startswith(f"ERROR The database {name(url)} does not answer in time: no ")
-        await all_well(client)
+        await wait_until_well(client)
 
 
 async def test_concurrent_requests_to_a_silent_server_share_the_deadline(
@@ -116,7 +116,7 @@ async def test_concurrent_requests_to_a_silent_server_share_the_deadline(
             assert {*await asyncio.gather(*(ask(client, kind) for kind in kinds))} == {BUSY}
             assert 4 <= time.monotonic() - begun < 8
             proxy.thaw()
-            await all_well(client)
+            await wait_until_well(client)
 
 
 async def test_crashed_server_is_a_503_until_its_recovery(

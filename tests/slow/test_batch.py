@@ -5,15 +5,15 @@ import asyncio
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.batches import BATCH, create_many, faults_at, many, post_until_answered
-from tests.support.bodies import MISSING, create_article, shown, summary
+from tests.support.batches import BATCH, create_many, faults_at, new_articles, post_until_answered
+from tests.support.bodies import MISSING, create_article, get_json, summary
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_every_rejected_new_row_is_named(client: AsyncClient) -> None:
     rows = await create_many(client, 100)
-    taken = many(100)
+    taken = new_articles(100)
     fresh = [item | {"slug": f"new-{item['slug']}"} for item in taken]
     lost = [item | {"author_id": MISSING} for item in fresh]
     for batch, answer in (
@@ -23,7 +23,7 @@ async def test_every_rejected_new_row_is_named(client: AsyncClient) -> None:
         ([*fresh[:-1], lost[-1]], "422 #/99/author_id reference_not_found"),
     ):
         assert summary(await client.post(BATCH, json=batch)) == answer
-        assert await shown(client, "/articles?deleted=include&limit=100") == [
+        assert await get_json(client, "/articles?deleted=include&limit=100") == [
             {**row, "deleted_at": None} for row in rows
         ]
 
@@ -41,11 +41,11 @@ async def test_every_rejected_change_is_named(client: AsyncClient) -> None:
         ([*fine[:-1], lost[-1]], "422 #/99/author_id reference_not_found"),
     ):
         assert summary(await client.patch(BATCH, json=batch)) == answer
-        assert await shown(client, "/articles?slug__ne=taken&limit=100") == rows
+        assert await get_json(client, "/articles?slug__ne=taken&limit=100") == rows
 
 
 async def test_one_of_20_equal_batches_is_created(client: AsyncClient) -> None:
-    batches = [many(20)[:: -1 if number % 2 else 1] for number in range(20)]
+    batches = [new_articles(20)[:: -1 if number % 2 else 1] for number in range(20)]
     posts = [post_until_answered(client, batch) for batch in batches]
     assert sorted(await asyncio.gather(*posts)) == [201] + [409] * 19
-    assert len(await shown(client, "/articles?limit=100")) == 20
+    assert len(await get_json(client, "/articles?limit=100")) == 20

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.bodies import article, create_article, created, shown, summary
+from tests.support.bodies import article, create_article, create_row, get_json, summary
 from tests.support.writers import increment, patch_in_turn, retitle
 
 pytestmark = pytest.mark.anyio
@@ -20,7 +20,7 @@ async def test_no_increment_of_64_writers_is_lost(
     path, _ = await create_article(client)
     writers = await asyncio.gather(*(increment(client, path, 2) for _ in range(64)))
 
-    row = await shown(client, path)
+    row = await get_json(client, path)
     assert (row["views"], row["version"]) == (128, 129)
     answers = sum(writers, Counter[str]())
     assert answers.keys() <= {"200", "412", "503"}
@@ -37,7 +37,7 @@ async def test_the_last_of_64_writers_of_a_column_wins(client: AsyncClient) -> N
     versions = {answer.json()["version"]: answer.json()["views"] for answer in answers}
     assert sorted(versions) == [*range(2, 66)]
     assert sorted(versions.values()) == [*range(1, 65)]
-    row = await shown(client, path)
+    row = await get_json(client, path)
     assert (row["version"], row["views"]) == (65, versions[65])
 
 
@@ -58,7 +58,7 @@ async def test_concurrent_changes_of_columns_are_all_kept(client: AsyncClient) -
     for (name, sent), responses in zip(values.items(), answers, strict=True):
         assert [summary(response) for response in responses] == ["200"] * 12
         assert [response.json()[name] for response in responses] == list(sent)
-    after = await shown(client, path)
+    after = await get_json(client, path)
     assert {name: after[name] for name in values} == {
         name: sent[-1] for name, sent in values.items()
     }
@@ -70,16 +70,18 @@ async def test_members_merged_by_30_writers_are_all_kept(client: AsyncClient) ->
     patches = [client.patch(path, json={"meta": {f"k{n}": n}}) for n in range(30)]
 
     assert {summary(answer) for answer in await asyncio.gather(*patches)} == {"200"}
-    assert (await shown(client, path))["meta"] == {"kept": True} | {f"k{n}": n for n in range(30)}
+    assert (await get_json(client, path))["meta"] == {"kept": True} | {
+        f"k{n}": n for n in range(30)
+    }
 
 
 async def test_12_concurrent_batches_are_atomic(client: AsyncClient) -> None:
-    rows = [await created(client, "/articles", article(slug=f"s-{n}")) for n in range(6)]
+    rows = [await create_row(client, "/articles", article(slug=f"s-{n}")) for n in range(6)]
     answers = await asyncio.gather(*(retitle(client, rows, number) for number in range(12)))
 
     assert {summary(answer) for answer in answers} <= {"200", "503"}
     made = sum(answer.is_success for answer in answers)
-    after = await shown(client, "/articles")
+    after = await get_json(client, "/articles")
     assert len({row["title"] for row in after}) == 1
     assert {row["version"] for row in after} == {made + 1}
 

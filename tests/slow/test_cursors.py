@@ -7,7 +7,7 @@ import pytest
 from httpx2 import AsyncClient
 
 from tests.support.paging import INVALID, QUERIES, create_articles, cursor, summary_with
-from tests.support.rows import got, linked
+from tests.support.rows import get_ok, link_target
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +35,7 @@ def altered(text: str) -> dict[str, str]:
 async def test_every_altered_cursor_is_invalid(client: AsyncClient, rel: str) -> None:
     await create_articles(client, 5)
     path = "/articles?sort=-rating,title&limit=2&count=exact"
-    second = linked(await got(client, path), "next") or ""
+    second = link_target(await get_ok(client, path), "next") or ""
     text = await cursor(client, second, rel)
     assert await summary_with(client, path, text) == "200"
     others = altered(text)

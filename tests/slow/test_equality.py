@@ -12,7 +12,7 @@ from hypothesis.strategies import SearchStrategy
 from app.main import create_app
 from app.settings import Settings
 from brickwork import Database
-from tests.support.bodies import JSON, MISSING, shown, summary
+from tests.support.bodies import JSON, MISSING, get_json, summary
 from tests.support.databases import BACKENDS, Databases
 from tests.support.server import serving
 from tests.support.values import law
@@ -265,7 +265,7 @@ _BEGINNING = [
 
 
 async def test_openapi_declares_the_status_of_every_response(client: AsyncClient) -> None:
-    paths = (await shown(client, "/openapi.json"))["paths"]
+    paths = (await get_json(client, "/openapi.json"))["paths"]
     for exchange in await played(client):
         method, target = exchange.line.split(" ")[:2]
         path = re.sub(r"(?<=s/)(?!batch)[^/]+", "{id}", target.partition("?")[0]).rstrip("/")

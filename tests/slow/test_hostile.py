@@ -23,7 +23,7 @@ from tests.support.databases import Databases
 from tests.support.hostile import HOST, Case, corpus, kind
 from tests.support.queries import DIGITS
 from tests.support.server import serving
-from tests.support.wire import Wire, wired
+from tests.support.wire import Wire, open_wire
 
 pytestmark = pytest.mark.anyio
 
@@ -109,7 +109,7 @@ async def running(url: str) -> AsyncGenerator[Service]:
     """Run the service over the database at *url*."""
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(serving(create_app(Settings(database_url=url))))
-        wire = await stack.enter_async_context(wired(client.base_url))
+        wire = await stack.enter_async_context(open_wire(client.base_url))
         engine = create_async_engine(Database(url).url, isolation_level="AUTOCOMMIT")
         stack.push_async_callback(engine.dispose)
         connection = await stack.enter_async_context(engine.connect())

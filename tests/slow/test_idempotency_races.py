@@ -10,7 +10,7 @@ from httpx2 import AsyncClient, Response
 
 from app.main import create_app
 from app.settings import Settings
-from tests.support.bodies import article, shown
+from tests.support.bodies import article, get_json
 from tests.support.calls import calling
 from tests.support.replays import outcomes
 
@@ -52,4 +52,4 @@ async def test_two_processes_execute_one_request_of_each_key(service_url: str) -
                 client.post("/articles", json=body, headers=headers) for client in (one, other) * 8
             ]
             assert outcomes(await asyncio.gather(*posts))["created"] == 1
-        assert len(await shown(one, "/articles")) == 10
+        assert len(await get_json(one, "/articles")) == 10

@@ -7,7 +7,7 @@ import pytest
 from httpx2 import AsyncClient
 
 from tests.support.oracle import TEXT, Query, faults_of_pages, ids, load_articles, random_query
-from tests.support.rows import got
+from tests.support.rows import get_ok
 
 pytestmark = pytest.mark.anyio
 
@@ -42,5 +42,5 @@ async def test_text_filters_match_every_letter_exactly(
     queries = [Query({f"title__{operator}".removesuffix("__"): part}, [], []) for operator in TEXT]
     queries[TEXT.index("in")] = Query({"title__in": (part, "b")}, [], [])
     for query in (*queries, Query({}, part.split(), [])):
-        response = await got(client, query.url(rng, limit=100))
+        response = await get_ok(client, query.url(rng, limit=100))
         assert ids(response) == [row["id"] for row in query.rows(rows)][:100], query

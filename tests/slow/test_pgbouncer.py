@@ -10,7 +10,7 @@ from brickwork import Database, IsolationLevel, SessionDep
 from tests.support.calls import calling
 from tests.support.databases import Databases
 from tests.support.journal import Log, execute
-from tests.support.outages import BUSY, WELL, ask, ask_all, begin, store_url
+from tests.support.outages import BUSY, WELL, ask, ask_all, begin_line, store_url
 from tests.support.pgbouncer import behind_pgbouncer
 from tests.support.shop import app_of, calling_stores, stores
 
@@ -124,7 +124,7 @@ async def test_an_undeclared_pooler_is_logged_with_the_remedy(
         assert await ask(client, "create") == BUSY
     cause = "unsupported startup parameter: default_transaction_isolation"
     remedy = "Behind a connection pooler, use Database(url, pooler=True)."
-    assert log.take() == [begin(url, "cannot be reached", cause, remedy)]
+    assert log.take() == [begin_line(url, "cannot be reached", cause, remedy)]
 
 
 @pytest.mark.parametrize(

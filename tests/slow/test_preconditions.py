@@ -6,7 +6,15 @@ from typing import Final, NamedTuple
 import pytest
 from httpx2 import AsyncClient, Response
 
-from tests.support.bodies import MISSING, Body, changed, create_article, shown, summary, version_tag
+from tests.support.bodies import (
+    MISSING,
+    Body,
+    create_article,
+    get_json,
+    patch_row,
+    summary,
+    version_tag,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -90,7 +98,7 @@ def expected(route: Route, state: str, header: str, form: Form | None) -> str:
 
 async def snapshot(client: AsyncClient) -> Sequence[Body]:
     """Return every article, deleted or not."""
-    rows: Sequence[Body] = await shown(client, "/articles?deleted=include")
+    rows: Sequence[Body] = await get_json(client, "/articles?deleted=include")
     return rows
 
 
@@ -100,7 +108,7 @@ async def make_one_article(client: AsyncClient, state: str) -> Sequence[Body]:
         assert summary(await client.delete(f"/articles/{row['id']}?purge=true")) == "204"
     if state != "missing":
         path, _ = await create_article(client)
-        await changed(client, path, {"views": 1})
+        await patch_row(client, path, {"views": 1})
         if state == "deleted":
             assert summary(await client.delete(path)) == "204"
     return await snapshot(client)

@@ -10,8 +10,8 @@ from httpx2 import AsyncClient
 
 from app.models import Article
 from brickwork.models.model import new_key, now
-from tests.support.bodies import article, created
-from tests.support.rows import Row, load, pages
+from tests.support.bodies import article, create_row
+from tests.support.rows import Row, insert_many, pages
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +50,7 @@ class Others:
     async def _add(self) -> None:
         fields = {"title": self._rng.choice(TITLES), "rating": self._rng.choice(RATINGS)}
         slug = f"new-{self._rng.getrandbits(64)}"
-        row = await created(self._client, "/articles", article(slug=slug, **fields))
+        row = await create_row(self._client, "/articles", article(slug=slug, **fields))
         self.added.add(row["id"])
         if self._rng.random() < 0.3:
             self._keys.append(row["id"])
@@ -80,7 +80,7 @@ async def test_a_walk_sees_every_remaining_row_exactly_once(
     client: AsyncClient, service_url: str, record_property: Callable[[str, object], None]
 ) -> None:
     rows = random_articles(Random(0))  # noqa: S311 — as above
-    await load(service_url, Article, rows)
+    await insert_many(service_url, Article, rows)
     others, seen = Others(client, rows), Counter[str]()
     async with asyncio.TaskGroup() as group:
         for _ in range(OTHERS):

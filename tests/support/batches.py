@@ -9,13 +9,13 @@ from tests.support.bodies import Body, article
 BATCH = "/articles/batch"
 
 
-def many(count: int, **fields: object) -> list[Body]:
+def new_articles(count: int, **fields: object) -> list[Body]:
     return [article(slug=f"s-{number}", title=f"T {number}", **fields) for number in range(count)]
 
 
 async def create_many(client: AsyncClient, count: int, **fields: object) -> list[Body]:
     """Create *count* articles with one batch, and return them."""
-    response = await client.post(BATCH, json=many(count, **fields))
+    response = await client.post(BATCH, json=new_articles(count, **fields))
     assert response.status_code == 201, response.text
     rows: list[Body] = response.json()
     return rows

@@ -77,7 +77,7 @@ async def ask(client: AsyncClient, method: str, target: str, body: Body | None =
     return await client.request(method, "/", json=body, extensions={"target": target.encode()})
 
 
-async def created(client: AsyncClient, path: str, body: Body) -> Body:
+async def create_row(client: AsyncClient, path: str, body: Body) -> Body:
     """Create a row with *body*, and return it."""
     response = await client.post(path, json=body)
     assert response.status_code == 201, response.text
@@ -87,11 +87,11 @@ async def created(client: AsyncClient, path: str, body: Body) -> Body:
 
 async def create_article(client: AsyncClient, **fields: object) -> tuple[str, Body]:
     """Create an article, and return its path and the article."""
-    row = await created(client, "/articles", article(**fields))
+    row = await create_row(client, "/articles", article(**fields))
     return f"/articles/{row['id']}", row
 
 
-async def changed(client: AsyncClient, path: str, body: Body) -> Body:
+async def patch_row(client: AsyncClient, path: str, body: Body) -> Body:
     """Change a row with a PATCH of *body*, and return the row."""
     response = await client.patch(path, json=body)
     assert response.status_code == 200, response.text
@@ -99,7 +99,7 @@ async def changed(client: AsyncClient, path: str, body: Body) -> Body:
     return row
 
 
-async def shown(client: AsyncClient, path: str) -> Any:
+async def get_json(client: AsyncClient, path: str) -> Any:
     """Return the JSON of a GET of *path*."""
     response = await client.get(path)
     assert response.status_code == 200, response.text
@@ -108,9 +108,9 @@ async def shown(client: AsyncClient, path: str) -> Any:
 
 async def create_one_of_each(client: AsyncClient) -> dict[str, Body]:
     """Create a row of each resource, which refers to the previous one; return them by path."""
-    writer = await created(client, "/authors", author())
-    written = await created(client, "/articles", article(author_id=writer["id"]))
-    remark = await created(client, "/comments", comment(written["id"]))
+    writer = await create_row(client, "/authors", author())
+    written = await create_row(client, "/articles", article(author_id=writer["id"]))
+    remark = await create_row(client, "/comments", comment(written["id"]))
     return {"/authors": writer, "/articles": written, "/comments": remark}
 
 
@@ -120,7 +120,7 @@ def version_tag(response: Response) -> str | None:
     return tag and re.sub('-[0-9a-f]{20}"$', '"', tag)
 
 
-def touched(after: Body) -> Body:
+def version_values(after: Body) -> Body:
     """Return the values that every change of a row sets."""
     return {name: after[name] for name in ("updated_at", "version") if name in after}
 

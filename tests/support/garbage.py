@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def collected() -> Generator[None]:
+def collected_garbage() -> Generator[None]:
     """Collect the garbage of the block at its end, without scanning older objects."""
     gc.freeze()
     try:

@@ -81,11 +81,11 @@ def name(url: str) -> str:
     return parts.set(drivername=parts.get_backend_name(), query={}).render_as_string()
 
 
-def lacks(url: str, tables: str) -> str:
+def missing_line(url: str, tables: str) -> str:
     return f"ERROR The database {name(url)} lacks tables: {tables}. {REMEDY}"
 
 
-def unreachable(
+def unreachable_line(
     url: str, cause: str, remedy: str = "Start the database, or correct its URL."
 ) -> str:
     return f"ERROR The database {name(url)} cannot be reached: {cause}. {remedy}"

@@ -11,7 +11,7 @@ from uuid import UUID
 from httpx2 import AsyncClient, Response
 
 from app.models import Article, Author
-from tests.support.rows import Row, got, linked, load, pages
+from tests.support.rows import Row, get_ok, insert_many, link_target, pages
 
 ROWS: Final = 120
 """The number of articles: enough for ties in each sort column."""
@@ -214,9 +214,9 @@ async def faults_of_pages(
     forward = [page async for page in pages(client, query.url(rng, limit=limit), "next")]
     end = str(forward[-1].request.url)
     backward = [page async for page in pages(client, end, "prev")]
-    counted = await got(client, query.url(rng, limit=limit, count="exact"))
-    last = await got(client, linked(counted, "last") or "no last")
-    shifted = await got(client, query.url(rng, limit=limit, offset=offset))
+    counted = await get_ok(client, query.url(rng, limit=limit, count="exact"))
+    last = await get_ok(client, link_target(counted, "last") or "no last")
+    shifted = await get_ok(client, query.url(rng, limit=limit, offset=offset))
 
     right = {
         "next": [ids(page) for page in forward] == chunks,
@@ -224,8 +224,8 @@ async def faults_of_pages(
         "count": counted.headers.get("x-total-count") == str(len(expected)),
         "last": ids(last) == expected[-limit:],
         "offset": ids(shifted) == expected[offset : offset + limit],
-        "prev of the first page": not linked(forward[0], "prev"),
-        "next of the last page": not linked(last, "next"),
+        "prev of the first page": not link_target(forward[0], "prev"),
+        "next of the last page": not link_target(last, "next"),
     }
     return [name for name, is_right in right.items() if not is_right]
 
@@ -241,6 +241,6 @@ async def load_articles(url: str) -> list[Row]:
     people = [
         {"id": key, "name": "Ada", "email": f"{key}@example.org", "bio": None} for key in AUTHORS
     ]
-    await load(url, Author, people)
-    await load(url, Article, rows)
+    await insert_many(url, Author, people)
+    await insert_many(url, Article, rows)
     return rows

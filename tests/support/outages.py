@@ -45,7 +45,7 @@ def _new() -> dict[str, str]:
     return {"code": uuid4().hex[:20]}
 
 
-_ranks = count(1)
+_ranks = count(2)
 
 
 def _rank() -> int:
@@ -97,7 +97,7 @@ async def ask_all(client: AsyncClient) -> dict[str, Answer]:
     return dict(zip(WELL, answers, strict=True))
 
 
-async def all_well(client: AsyncClient) -> None:
+async def wait_until_well(client: AsyncClient) -> None:
     """Wait until requests of each kind succeed, even on a busy machine."""
     async with asyncio.timeout(DEADLINE):
         while await ask_all(client) != WELL:
@@ -110,11 +110,11 @@ async def driver_of(engine: AsyncEngine) -> Any:
         return (await connection.get_raw_connection()).driver_connection
 
 
-def begin(url: str, what: str, cause: str, remedy: str) -> str:
+def begin_line(url: str, what: str, cause: str, remedy: str) -> str:
     """Return the log line of the beginning of an outage."""
     return f"ERROR The database {name(url)} {what}: {cause}. {remedy}"
 
 
-def end(url: str, what: str) -> str:
+def end_line(url: str, what: str) -> str:
     """Return the log line of the end of an outage."""
     return f"WARNING The database {name(url)} {what}."

@@ -90,7 +90,7 @@ class Proxy:
 
 
 @asynccontextmanager
-async def refusing(state: str, message: str) -> AsyncGenerator[str]:
+async def rejecting(state: str, message: str) -> AsyncGenerator[str]:
     """Yield the URL of a server that rejects all connections with this SQLSTATE and *message*."""
     fields = f"SFATAL\0VFATAL\0C{state}\0M{message}\0\0".encode()
 

@@ -13,20 +13,20 @@ Row = Mapping[str, Any]
 _ENDLESS = 1_000
 
 
-async def load(url: str, model: type[Model], rows: Sequence[Row]) -> None:
+async def insert_many(url: str, model: type[Model], rows: Sequence[Row]) -> None:
     """Insert *rows* of *model* into the database at *url*, each with the same columns."""
     database = Database(url)
     async with database.lifespan(None), database.session() as session:
         await session.execute(insert(model), [dict(row) for row in rows])
 
 
-def linked(response: Response, rel: str) -> str | None:
+def link_target(response: Response, rel: str) -> str | None:
     """Return the target of the link *rel* of *response*. None if it is missing."""
     url: str | None = response.links.get(rel, {}).get("url")
     return url
 
 
-async def got(client: AsyncClient, path: str) -> Response:
+async def get_ok(client: AsyncClient, path: str) -> Response:
     """Send a GET of *path* that must be a 200, and return the response."""
     response = await client.get(path)
     assert response.status_code == 200, f"{path}: {response.text}"
@@ -38,9 +38,9 @@ async def pages(client: AsyncClient, path: str | None, rel: str) -> AsyncIterato
     for _ in range(_ENDLESS):
         if path is None:
             return
-        response = await got(client, path)
+        response = await get_ok(client, path)
         yield response
-        path = linked(response, rel)
+        path = link_target(response, rel)
     raise AssertionError(f"{rel} leads on and on: {path}")
 
 

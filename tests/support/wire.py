@@ -68,7 +68,7 @@ class Wire:
 
 
 @asynccontextmanager
-async def wired(url: URL) -> AsyncGenerator[Wire]:
+async def open_wire(url: URL) -> AsyncGenerator[Wire]:
     """Yield a connection to the server at *url*, closed at the end."""
     wire = Wire(url)
     try:

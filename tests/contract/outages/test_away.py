@@ -17,14 +17,14 @@ from tests.support.outages import (
     READ,
     TIMEOUT,
     WRITTEN,
-    all_well,
     ask,
     ask_all,
-    begin,
-    end,
+    begin_line,
+    end_line,
     impatient,
+    wait_until_well,
 )
-from tests.support.proxy import Proxy, refusing
+from tests.support.proxy import Proxy, rejecting
 from tests.support.shop import calling_stores
 
 pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
@@ -59,9 +59,9 @@ REFUSALS = {
 @pytest.mark.parametrize("state", REFUSALS)
 async def test_refused_connection_is_a_503(state: str, log: Log, *, fast: bool) -> None:
     cause, remedy = REFUSALS[state]
-    async with refusing(state, cause) as url, calling_stores(impatient(url, fast=fast)) as client:
+    async with rejecting(state, cause) as url, calling_stores(impatient(url, fast=fast)) as client:
         assert await ask_all(client) == OUT
-        assert log.take() == [begin(url, "cannot be reached", cause, remedy)]
+        assert log.take() == [begin_line(url, "cannot be reached", cause, remedy)]
 
 
 async def test_unknown_host_is_a_503(log: Log, *, fast: bool) -> None:
@@ -78,14 +78,14 @@ async def test_stopped_server_is_a_503_until_it_restarts(
     proxy: Proxy, log: Log, *, fast: bool
 ) -> None:
     async with calling_stores(Database(proxy.url, fast_path=fast)) as client:
-        await all_well(client)
+        await wait_until_well(client)
         await proxy.close()
         assert await ask_all(client) == OUT
         (line,) = log.take()
         assert line.startswith(f"ERROR The database {name(proxy.url)} cannot be reached: ")
         await proxy.open()
-        await all_well(client)
-    assert log.take() == [end(proxy.url, "can be reached again")]
+        await wait_until_well(client)
+    assert log.take() == [end_line(proxy.url, "can be reached again")]
 
 
 # --- Silence --------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ HANGS = "Check for a hanging server, locks and slow statements, or raise pool_ti
 def timeout_lines(url: str) -> set[str]:
     """Return the possible log lines of a timeout."""
     causes = (f"no answer in {TIMEOUT} s", f"no connection in {TIMEOUT} s")
-    return {begin(url, "does not answer in time", cause, HANGS) for cause in causes}
+    return {begin_line(url, "does not answer in time", cause, HANGS) for cause in causes}
 
 
 @postgres_only
@@ -106,15 +106,15 @@ async def test_silent_server_is_a_503_after_the_timeout(
 ) -> None:
     async with calling_stores(impatient(proxy.url, fast=fast)) as client:
         if warm:
-            await all_well(client)
+            await wait_until_well(client)
         log.take()
         proxy.freeze()
         assert await ask_all(client) == OUT
         (line,) = log.take()
         assert line in timeout_lines(proxy.url)
         proxy.thaw()
-        await all_well(client)
-    assert log.take()[-1] == end(proxy.url, "answers in time again")
+        await wait_until_well(client)
+    assert log.take()[-1] == end_line(proxy.url, "answers in time again")
 
 
 @postgres_only
@@ -126,9 +126,9 @@ async def test_locked_table_is_a_503_after_the_timeout(url: str, log: Log, *, fa
             assert await ask_all(client) == OUT
         (line,) = log.take()
         assert line in timeout_lines(url)
-        await all_well(client)
+        await wait_until_well(client)
     await other.dispose()
-    assert log.take()[-1] == end(url, "answers in time again")
+    assert log.take()[-1] == end_line(url, "answers in time again")
 
 
 @postgres_only
@@ -140,10 +140,10 @@ async def test_statement_timeout_of_the_server_is_a_503(url: str, log: Log, *, f
             await connection.execute(text("LOCK TABLE stores IN ACCESS EXCLUSIVE MODE"))
             assert await ask_all(client) == OUT
         cause = "canceling statement due to statement timeout"
-        assert log.take() == [begin(url, "does not answer in time", cause, HANGS)]
-        await all_well(client)
+        assert log.take() == [begin_line(url, "does not answer in time", cause, HANGS)]
+        await wait_until_well(client)
     await other.dispose()
-    assert log.take()[-1] == end(url, "answers in time again")
+    assert log.take()[-1] == end_line(url, "answers in time again")
 
 
 COUNT = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 1000000000)"
@@ -186,7 +186,7 @@ async def test_slow_read_is_a_503(url: str, backend: str, log: Log, *, fast: boo
 @sqlite_only
 async def test_locked_file_is_a_503_after_the_timeout(url: str, *, fast: bool) -> None:
     async with calling_stores(impatient(url, fast=fast)) as client:
-        await all_well(client)
+        await wait_until_well(client)
         with closing(sqlite3.connect(make_url(url).database or "", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             begun = time.monotonic()
@@ -194,7 +194,7 @@ async def test_locked_file_is_a_503_after_the_timeout(url: str, *, fast: bool) -
             answers = await asyncio.gather(*(ask(client, kind) for kind in kinds))
             assert {answer if isinstance(answer, int) else answer[0] for answer in answers} == {503}
             assert time.monotonic() - begun < 2  # one after the other, 0.3 s each
-        await all_well(client)
+        await wait_until_well(client)
 
 
 # --- No free connection ---------------------------------------------------------------------------
@@ -203,12 +203,12 @@ async def test_locked_file_is_a_503_after_the_timeout(url: str, *, fast: bool) -
 async def test_exhausted_pool_is_a_503_after_the_timeout(url: str, log: Log, *, fast: bool) -> None:
     small = Database(url, fast_path=fast, pool_size=1, pool_timeout=TIMEOUT)
     async with calling_stores(small) as client:
-        await all_well(client)
+        await wait_until_well(client)
         log.take()
         async with small.reader.connect(), small.writer.connect():
             assert await ask_all(client) == OUT
         cause = f"all 1 were in use for {TIMEOUT} s"
         remedy = "Raise pool_size, or look for long transactions."
-        assert log.take() == [begin(url, "has no free connection", cause, remedy)]
-        await all_well(client)
-    assert log.take()[0] == end(url, "has free connections again")
+        assert log.take() == [begin_line(url, "has no free connection", cause, remedy)]
+        await wait_until_well(client)
+    assert log.take()[0] == end_line(url, "has free connections again")

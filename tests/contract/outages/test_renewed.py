@@ -9,7 +9,7 @@ from brickwork import Database
 from brickwork.database.pool import FairPool
 from tests.support.databases import postgres_only
 from tests.support.journal import Log, execute, name
-from tests.support.outages import BUSY, WELL, WRITTEN, ask, ask_all, driver_of, end
+from tests.support.outages import BUSY, WELL, WRITTEN, ask, ask_all, driver_of, end_line
 from tests.support.proxy import Proxy
 from tests.support.shop import calling_stores
 from tests.support.waiting import until, waiting_process
@@ -74,7 +74,7 @@ async def test_lost_connection_is_a_retry_or_a_503(
     await other.dispose()
     line, over = log.take()
     assert line.startswith(f"ERROR The database {name(url)} cannot be reached: ")
-    assert over == end(url, "can be reached again")
+    assert over == end_line(url, "can be reached again")
 
 
 @postgres_only

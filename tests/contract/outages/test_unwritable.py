@@ -11,7 +11,7 @@ from brickwork import Database
 from brickwork.database.connections import PRAGMAS
 from tests.support.databases import postgres_only, sqlite_only
 from tests.support.journal import Log, execute, name
-from tests.support.outages import BUSY, OUT, READ, WELL, WRITTEN, ask, ask_all, begin, end
+from tests.support.outages import BUSY, OUT, READ, WELL, WRITTEN, ask, ask_all, begin_line, end_line
 from tests.support.shop import calling_stores
 
 pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
@@ -35,13 +35,13 @@ async def test_full_file_is_a_503_for_writes_only(
             pass
         assert answer == BUSY
         cause = "database or disk is full"
-        assert log.take() == [begin(url, "cannot be written", cause, ROOM)]
+        assert log.take() == [begin_line(url, "cannot be written", cause, ROOM)]
         assert await ask(client, "list") == 200
         assert await ask(client, "batch") == BUSY
         for store in (await client.get("/stores?limit=100")).json():
             assert (await client.delete(f"/stores/{store['code']}")).status_code == 204
         assert await ask(client, "create") == 201
-    assert log.take() == [end(url, "can be written again")]
+    assert log.take() == [end_line(url, "can be written again")]
 
 
 @sqlite_only
@@ -51,7 +51,7 @@ async def test_read_only_file_is_a_503_for_writes_only(url: str, log: Log, *, fa
     async with calling_stores(Database(url, fast_path=fast)) as client:
         assert await ask_all(client) == UNWRITTEN | {"remove": 404}  # as there is no such row
     cause = "attempt to write a readonly database"
-    assert log.take() == [begin(url, "cannot be written", cause, ROOM)]
+    assert log.take() == [begin_line(url, "cannot be written", cause, ROOM)]
 
 
 PAGE = 4096
@@ -67,7 +67,7 @@ async def test_damaged_file_is_a_503(url: str, log: Log, *, fast: bool) -> None:
         assert await ask_all(client) == OUT
     cause = "database disk image is malformed"
     remedy = "Check the log of its server."
-    assert log.take() == [begin(url, "fails", cause, remedy)]
+    assert log.take() == [begin_line(url, "fails", cause, remedy)]
 
 
 @pytest.mark.parametrize("file", ["none/stores.db", ""], ids=["no folder", "a folder"])
@@ -78,7 +78,9 @@ async def test_inaccessible_file_is_a_503(
     async with calling_stores(Database(url, fast_path=fast)) as client:
         assert await ask_all(client) == OUT
     remedy = "Correct the path in its URL, or give the service write permission for its folder."
-    assert log.take() == [begin(url, "cannot be reached", "unable to open database file", remedy)]
+    assert log.take() == [
+        begin_line(url, "cannot be reached", "unable to open database file", remedy)
+    ]
 
 
 # --- PostgreSQL -----------------------------------------------------------------------------------
@@ -96,7 +98,7 @@ async def test_read_only_server_is_a_503_for_writes_only(url: str, log: Log, *, 
         assert line.endswith(f" in a read-only transaction. {ROOM}")
         await execute(url, "SET TRANSACTION READ WRITE", *read_only(url, "off"))
         assert await ask_all(client) == WELL
-    assert log.take() == [end(url, "can be written again")]
+    assert log.take() == [end_line(url, "can be written again")]
 
 
 def read_only(url: str, value: str) -> list[str]:
@@ -139,10 +141,10 @@ async def test_server_without_resources_is_a_503(  # noqa: PLR0913, PLR0917 — 
     )
     async with calling_stores(Database(url, fast_path=fast)) as client:
         await assert_writes_fail(client)
-        assert log.take() == [begin(url, what, message, remedy)]
+        assert log.take() == [begin_line(url, what, message, remedy)]
         await execute(url, "DROP TRIGGER refuse ON stores")
         assert await ask_all(client) == WELL
-    assert log.take() == [end(url, over)]
+    assert log.take() == [end_line(url, over)]
 
 
 async def assert_writes_fail(client: AsyncClient) -> None:
