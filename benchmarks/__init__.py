@@ -1,1 +1,1 @@
-"""What is promised in milliseconds and megabytes, measured: timing is never a test."""
+"""The benchmarks of speed and memory."""

@@ -1,7 +1,7 @@
 """The benchmark: `make bench`, or `make bench ARGS=--quick` for two minutes.
 
-DATABASE_URL=postgresql://… names an empty database of a PostgreSQL to be measured too; it should
-write to a disk, with fsync. Load comes from `wrk`, which has to be installed.
+DATABASE_URL=postgresql://… names an empty database of a PostgreSQL to measure too; it should
+write to a disk, with fsync. `wrk` sends the load and has to be installed.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from benchmarks.cells import Cell
 from benchmarks.contenders import CONTENDERS, Contender, chosen
 from benchmarks.databases import settings
 from benchmarks.operations import OPERATIONS, ROWS
-from benchmarks.report import FOLDER, Told, write
+from benchmarks.report import FOLDER, Conditions, write
 from benchmarks.run import Plan, Run
 from benchmarks.serving import are_apart, serving
 from benchmarks.startup import Figure, figures
@@ -35,23 +35,26 @@ def main() -> None:
         urls = [f"sqlite:///{Path(folder) / 'bench.db'}", *([given] if given else [])]
         runs = [Run(url, plan) for url in urls]
         for run in runs:
-            run.prepare([each for each in contenders if run.database in each.databases])
-        told = Told(_how(plan), {run.database: settings(run.url) for run in runs})
+            run.prepare(
+                [contender for contender in contenders if run.database in contender.databases]
+            )
+        databases = {run.database: settings(run.url) for run in runs}
+        conditions = Conditions(_how(plan), databases)
         try:
             for run in runs:
                 cells += _measured(run, contenders)
             if not asked.only:
                 found += figures(urls[-1], asked.seconds)
-        finally:  # hours are not for nothing
-            write(cells, found, told, asked.folder)
+        finally:  # keep the measurements of hours
+            write(cells, found, conditions, asked.folder)
 
 
 def _measured(run: Run, contenders: Sequence[Contender]) -> Iterator[Cell]:
     with ExitStack() as stack:
         served = {
-            each: stack.enter_context(serving(each.target, run.url))
-            for each in contenders
-            if run.database in each.databases
+            contender: stack.enter_context(serving(contender.target, run.url))
+            for contender in contenders
+            if run.database in contender.databases
         }
         run.warm(served)
         for cell in run.cells(served):
@@ -66,7 +69,7 @@ def _how(plan: Plan) -> str:
     rounds = "1 round" if plan.rounds == 1 else f"{plan.rounds} rounds"
     apart = "a core of its own" if are_apart() else "the core of the load"
     how = f"{rounds} of {plan.seconds} s, one worker on {apart}, {ROWS} rows."
-    missing = [each.name for each in CONTENDERS if not each.is_here()]
+    missing = [contender.name for contender in CONTENDERS if not contender.is_here()]
     return f"{how} Not installed: {', '.join(missing)}." if missing else how
 
 

@@ -1,4 +1,4 @@
-"""What an ASGI application without a framework needs: a lifespan, a body, an answer."""
+"""Helpers of ASGI applications without a framework."""
 
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs
@@ -10,7 +10,7 @@ from starlette.types import Receive, Send
 async def live(
     receive: Receive, send: Send, start: Callable[[], Awaitable[Callable[[], object]]]
 ) -> None:
-    """Start, wait until the server stops, and do what starting has returned."""
+    """Call *start*, wait until the server stops, and call the function that *start* returned."""
     await receive()
     stop = await start()
     await send({"type": "lifespan.startup.complete"})
@@ -36,6 +36,6 @@ async def answer(send: Send, body: bytes, status: int = 200) -> None:
 
 
 def page(asked: bytes) -> tuple[UUID, int]:
-    """Return after which article a page begins, and how many it has."""
+    """Return the key before the first article of a page, and the length of the page."""
     given = parse_qs(asked.decode())
     return UUID(given.get("after", ["0" * 32])[0]), int(given.get("limit", ["20"])[0])

@@ -1,6 +1,6 @@
 """Articles with asyncpg alone, in an ASGI application without a framework.
 
-It checks nothing and knows no problem: it is what the language and the driver can do at most.
+It validates nothing: its figures are the upper limit of Python and the driver.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ pool: Any = None
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer what is asked of `/articles` and of `/articles/{id}`."""
+    """Answer requests to `/articles` and `/articles/{id}`."""
     if scope["type"] == "lifespan":
         await live(receive, send, _open)
         return
@@ -45,8 +45,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
             row = await pool.fetchrow(changed, UUID(key), *changes.values())
             await answer(send, _shown(row))
         case _:
-            told = await pool.execute(raw.DELETE, UUID(key))
-            await answer(send, b"", 204 if told == "DELETE 1" else 404)
+            status = await pool.execute(raw.DELETE, UUID(key))
+            await answer(send, b"", 204 if status == "DELETE 1" else 404)
 
 
 async def _one(key: UUID) -> bytes:
@@ -70,4 +70,4 @@ async def _open() -> Callable[[], object]:
 
 
 async def _as_it_was(_: object) -> None:
-    """Leave a connection as it is, which saves a round trip: nothing here changes one."""
+    """Leave the connection as it is, which saves a round trip."""

@@ -1,4 +1,4 @@
-"""What is known of one operation of one contender."""
+"""The measurements of one operation of one contender."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from benchmarks.wrk import Load, spread
 
 @dataclass(frozen=True)
 class Cell:
-    """One operation of one contender: its rounds, and the seconds of processor they took."""
+    """One operation of one contender: its rounds, and the seconds of CPU they took."""
 
     database: str
     operation: str
@@ -20,25 +20,25 @@ class Cell:
 
     @property
     def rate(self) -> float:
-        """Requests a second, the median of the rounds."""
-        return median(each.rate for each in self.rounds)
+        """Return the requests a second, the median of the rounds."""
+        return median(load.rate for load in self.rounds)
 
     @property
     def slowest(self) -> float:
-        """The milliseconds within which 99 % were answered, the median of the rounds."""
-        return median(each.slowest for each in self.rounds)
+        """Return the 99th percentile of the latency in milliseconds, the median of the rounds."""
+        return median(load.slowest for load in self.rounds)
 
     @property
     def cost(self) -> float:
-        """The microseconds of processor a request took."""
-        return self.busy / max(1, sum(each.requests for each in self.rounds)) * 1e6
+        """Return the microseconds of CPU per request."""
+        return self.busy / max(1, sum(load.requests for load in self.rounds)) * 1e6
 
     @property
     def refused(self) -> int:
-        """How many requests were refused, or had no answer."""
-        return sum(each.refused for each in self.rounds)
+        """Count the requests that were rejected or had no response."""
+        return sum(load.refused for load in self.rounds)
 
     @property
     def apart(self) -> float:
-        """How far apart the rounds are, as a part of their median."""
-        return spread([each.rate for each in self.rounds])
+        """Return the range of the rates as a fraction of their median."""
+        return spread([load.rate for load in self.rounds])

@@ -1,4 +1,4 @@
-"""Bars of what contenders do, as SVG: requests a second, operation by operation."""
+"""Bar charts of requests a second, as SVG."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -7,16 +7,16 @@ from xml.sax.saxutils import escape
 from benchmarks.cells import Cell
 from benchmarks.contenders import CONTENDERS
 
-_OURS: Final = {each.name for each in CONTENDERS if each.is_ours}
+_OURS: Final = {contender.name for contender in CONTENDERS if contender.is_ours}
 _WIDEST: Final = 400
 _USUAL: Final = 64
 
 
 def chart(cells: Sequence[Cell]) -> str:
-    """Return a chart with 64 clients where that was asked for, else with the most."""
+    """Return a chart for 64 clients if they were measured, else for the largest number."""
     rows = [
         row
-        for name in dict.fromkeys(each.operation for each in cells)
+        for name in dict.fromkeys(cell.operation for cell in cells)
         for row in _rows(cells, name)
     ]
     drawn = "".join(
@@ -29,16 +29,16 @@ def chart(cells: Sequence[Cell]) -> str:
 
 
 def _rows(cells: Sequence[Cell], operation: str) -> Iterator[str]:
-    """Yield a heading and the bars of one operation, the longest of which is as long as any."""
-    own = [each for each in cells if each.operation == operation]
-    counts = {each.clients for each in own}
+    """Yield a heading and the bars of one operation; its longest bar has the full width."""
+    own = [cell for cell in cells if cell.operation == operation]
+    counts = {cell.clients for cell in own}
     clients = _USUAL if _USUAL in counts else max(counts)
-    shown = [each for each in own if each.clients == clients]
-    most = max(each.rate for each in shown) or 1
+    shown = [cell for cell in own if cell.clients == clients]
+    most = max(cell.rate for cell in shown) or 1
     plural = "client" if clients == 1 else "clients"
     yield f'<text x="10" y="17" font-weight="bold">{escape(operation)}, {clients} {plural}</text>'
-    for each in shown:
-        yield _bar(each, _WIDEST * each.rate / most)
+    for cell in shown:
+        yield _bar(cell, _WIDEST * cell.rate / most)
 
 
 def _bar(cell: Cell, width: float) -> str:

@@ -1,4 +1,4 @@
-"""Who is compared: the service in its ways, the tutorial by hand, peers, the driver alone."""
+"""The contenders: the service, the tutorial, libraries, the drivers."""
 
 from base64 import b64encode
 from dataclasses import dataclass
@@ -8,43 +8,43 @@ from typing import Final
 from benchmarks.operations import BATCH, LAST_SEEN, ONE, OPERATIONS, READS
 
 _BOTH: Final = ("sqlite", "postgresql")
-_ONE_BY_ONE: Final = tuple(each for each in OPERATIONS if each != BATCH)
+_ONE_BY_ONE: Final = tuple(operation for operation in OPERATIONS if operation != BATCH)
 
 
 @dataclass(frozen=True)
 class Contender:
-    """An application, what it can be asked for, and how its pages are named."""
+    """An application, its operations, and the URLs of its pages."""
 
     name: str
     target: str
     """Its module and its name there, with `()` if it has to be called."""
     needs: str = "fastapi"
-    """The package without which it is left out."""
+    """The package that has to be installed."""
     operations: tuple[str, ...] = _ONE_BY_ONE
     databases: tuple[str, ...] = _BOTH
     listed: str = "/articles?limit={limit}"
     deep: str = "/articles?limit=20&offset=99980"
     connections: int = 10
-    """How many it opens at most."""
+    """The size of its pool."""
     links: bool = False
-    """Whether that page begins at a cursor, and `deep` is the one before, which links to it."""
+    """Whether page 5 000 begins at a cursor; `deep` is then the page before it."""
     quick: bool = False
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is the service."""
+        """Return whether the contender is the reference service."""
         return self.target.startswith("benchmarks.ours:")
 
     def is_here(self) -> bool:
-        """Tell whether it is installed."""
+        """Return whether its package is installed."""
         return find_spec(self.needs) is not None
 
     def can(self, database: str, operation: str) -> bool:
-        """Tell whether it does an *operation* on a *database* at all."""
+        """Return whether it supports an *operation* on a *database*."""
         return database in self.databases and operation in self.operations
 
     def path(self, operation: str) -> str:
-        """Return what is read in an *operation*."""
+        """Return the path that an *operation* reads."""
         match operation:
             case "GET":
                 return f"/articles/{ONE}"
@@ -55,7 +55,7 @@ class Contender:
 
 
 def _ours(name: str, target: str, operations: tuple[str, ...] = OPERATIONS) -> Contender:
-    quick = target in {"fast", "ordinary"}
+    quick = target in {"fast", "orm"}
     deep = "/articles?limit=20&offset=99960"
     return Contender(
         name,
@@ -81,16 +81,16 @@ def _raw(name: str, target: str, database: str, operations: tuple[str, ...]) -> 
 
 
 TUTORIAL: Final = "the tutorial by hand"
-FAST: Final = "fast lane"
+FAST: Final = "fast path"
 CONTENDERS: Final = (
     Contender(
         TUTORIAL, "benchmarks.tutorial:app", operations=OPERATIONS, connections=15, quick=True
     ),
-    _ours("ordinary lane", "ordinary"),
-    _ours("fast lane, each alone", "alone"),
+    _ours("ORM path", "orm"),
+    _ours("fast path, each alone", "alone"),
     _ours(FAST, "fast"),
-    _ours("user and query(), ordinary lane", "scoped_ordinary"),
-    _ours("user and query(), fast lane", "scoped_fast"),
+    _ours("user and query(), ORM path", "scoped_orm"),
+    _ours("user and query(), fast path", "scoped_fast"),
     _ours("get() and create() overridden", "overridden", ("GET", "POST")),
     Contender(
         "FastCRUD",
@@ -132,8 +132,8 @@ CONTENDERS: Final = (
 
 
 def chosen(only: list[str], *, quick: bool) -> list[Contender]:
-    """Return those named by a part of their names in *only*, else all, or the *quick* ones."""
-    here = [each for each in CONTENDERS if each.is_here()]
+    """Return the contenders whose names contain a text of *only*, else all or the *quick* ones."""
+    here = [contender for contender in CONTENDERS if contender.is_here()]
     if only:
-        return [each for each in here if any(part in each.name for part in only)]
-    return [each for each in here if each.quick or not quick]
+        return [contender for contender in here if any(part in contender.name for part in only)]
+    return [contender for contender in here if contender.quick or not quick]

@@ -1,4 +1,4 @@
-"""What a database says of itself."""
+"""The settings and the activity of a database."""
 
 import asyncio
 import sqlite3
@@ -16,7 +16,7 @@ _SETTINGS: Final = ("server_version", "fsync", "synchronous_commit", "max_connec
 
 
 def settings(url: str) -> dict[str, Any]:
-    """Return what matters of the settings of a database, by their names."""
+    """Return the settings of a database that the report shows, by their names."""
     if Database(url).url.get_backend_name() == "sqlite":
         return {"version": sqlite3.sqlite_version}
     return asyncio.run(_settings(url))
@@ -29,7 +29,7 @@ async def _settings(url: str) -> dict[str, Any]:
 
 
 def is_idle(url: str) -> bool:
-    """Tell whether a PostgreSQL carries out nothing for anybody; SQLite does nothing by itself."""
+    """Return whether PostgreSQL executes no statement. SQLite has no background work."""
     return Database(url).url.get_backend_name() == "sqlite" or not asyncio.run(_active(url))
 
 
@@ -40,6 +40,6 @@ async def _active(url: str) -> int:
 
 
 def allowed(url: str) -> int | None:
-    """Return how many connections it takes, less some for others, or nothing if any number."""
+    """Return the number of connections that the contenders may open. None: no limit."""
     given = settings(url).get("max_connections")
     return int(given) - _KEPT if given else None

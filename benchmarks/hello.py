@@ -1,4 +1,7 @@
-"""An application that does nothing: what the server, the loop and the load cost."""
+"""An application that does nothing.
+
+Its figures are the cost of the server, the event loop and the load.
+"""
 
 from collections.abc import Callable
 
@@ -8,7 +11,7 @@ from benchmarks.asgi import answer, live
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer every request alike."""
+    """Send the same response to every request."""
     if scope["type"] == "lifespan":
         await live(receive, send, _start)
     else:

@@ -1,6 +1,7 @@
-"""Reads of articles with `sqlite3` alone, on the loop itself, in an application of no framework.
+"""Articles with `sqlite3` alone, in an ASGI application without a framework.
 
-It checks nothing and blocks everything else: it is what SQLite and the language can do at most.
+It validates nothing and blocks the event loop: its figures are the upper limit of SQLite and
+Python.
 """
 
 import os

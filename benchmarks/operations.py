@@ -1,4 +1,4 @@
-"""What is asked of the contenders, and of which rows."""
+"""The operations that are measured, and their rows."""
 
 from typing import Final
 from uuid import UUID
@@ -8,31 +8,31 @@ BATCH: Final = "batch of 1000"
 DEEP: Final = "page 5 000"
 TURN: Final = "GET in turn"
 ALIKE: Final = ("GET", "list of 20", "list of 100", DEEP)
-"""Those that ask all the time for the same."""
+"""The operations whose requests are all equal."""
 READS: Final = ("GET", TURN, *ALIKE[1:])
 MAKES: Final = ("POST", BATCH)
 OPERATIONS: Final = (*READS, "POST", "PATCH", "DELETE", BATCH)
 ONE: Final = UUID(int=ROWS // 100)
-"""The article that is read; those in turn, and which are written, come after `FIRST`."""
+"""The article that is read. Articles that are read in turn or written come after `FIRST`."""
 FIRST: Final = ROWS // 50
 LAST_SEEN: Final = UUID(int=4_999 * 20)
 """The article before page 5 000."""
 
-_ROOM: Final = 10_000  # rows a second that are set apart for a load; what is faster reads on
-_LONG: Final = 3  # seconds that batches go on for at least
-_FEW: Final = 8  # clients that send batches: with more, none would be answered within a round
+_ROOM: Final = 10_000  # rows a second that are reserved for a load; a faster one reads further rows
+_LONG: Final = 3  # the least seconds of a load of batches
+_FEW: Final = 8  # clients that send batches: with more, no batch would end within a round
 
 
 def clients_of(operation: str, clients: int) -> int:
-    """Return how many clients there are for an *operation* where others have *clients*."""
+    """Return the number of clients of an *operation*: *clients*, or fewer for batches."""
     return min(clients, _FEW) if operation == BATCH else clients
 
 
 def seconds_of(operation: str, seconds: int) -> int:
-    """Return how long an *operation* is asked for where others are for so many *seconds*."""
+    """Return the duration of an *operation*: *seconds*, or more for batches."""
     return max(seconds, _LONG) if operation == BATCH else seconds
 
 
 def room(seconds: int) -> int:
-    """Return how many rows are enough for so many *seconds* of one after the other."""
+    """Return the number of rows that are reserved for a load of so many *seconds*."""
     return min(_ROOM * (seconds + 1), ROWS - FIRST)

@@ -1,4 +1,4 @@
-"""The articles of the service, declared in the ways whose costs differ."""
+"""The articles of the service, in several configurations."""
 
 import os
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ from brickwork import Database, Limits, Resource, crud_router, install
 
 @dataclass(frozen=True)
 class User:
-    """Who asks, and how often an article has to be seen before they are shown it."""
+    """The caller, and the least views of the articles that they may read."""
 
     views: int
 
 
 async def current_user(authorization: Annotated[str, Header()] = "Bearer 0") -> User:
-    """Return the user that a token is of: here it is what it says."""
+    """Return the user of a token."""
     return User(int(authorization.removeprefix("Bearer ")))
 
 
 class Scoped(Resource[Article]):
-    """The articles that a user may see, which are all."""
+    """The articles that a user may see, with a scope that selects all of them."""
 
     user: Annotated[User, Depends(current_user)]
 
@@ -39,7 +39,7 @@ class Scoped(Resource[Article]):
 
 
 class Overridden(Resource[Article]):
-    """The articles, with steps of their own."""
+    """The articles, with overridden methods."""
 
     @override
     async def get(self, id: object, /) -> Article:
@@ -51,17 +51,17 @@ class Overridden(Resource[Article]):
 
 
 def fast() -> FastAPI:
-    """Return the service as it is."""
+    """Return the service with its defaults."""
     return _service(articles)
 
 
 def alone() -> FastAPI:
-    """Return the service that carries out each request alone."""
+    """Return the service without coalescing."""
     return _service(articles, coalesce=False)
 
 
-def ordinary() -> FastAPI:
-    """Return the service without its fast lane."""
+def orm() -> FastAPI:
+    """Return the service without the fast path."""
     return _service(articles, fast=False)
 
 
@@ -70,13 +70,13 @@ def scoped_fast() -> FastAPI:
     return _service(_router(Scoped))
 
 
-def scoped_ordinary() -> FastAPI:
-    """Return the service with one dependency and its own `query()`, without its fast lane."""
+def scoped_orm() -> FastAPI:
+    """Return the service with one dependency and its own `query()`, without the fast path."""
     return _service(_router(Scoped), fast=False)
 
 
 def overridden() -> FastAPI:
-    """Return the service whose steps are overridden, and go the ordinary lane therefore."""
+    """Return the service with overridden methods, which run on the ORM path."""
     return _service(_router(Overridden))
 
 
@@ -94,8 +94,8 @@ def _router(resource: type[Resource[Article]]) -> APIRouter:
 def _service(router: APIRouter, *, fast: bool = True, coalesce: bool = True) -> FastAPI:
     database = Database(os.environ["DATABASE_URL"], fast_path=fast, coalesce=coalesce)
     app = FastAPI(lifespan=database.lifespan)
-    # After the last offset that is allowed, pages begin at cursors.
+    # Pages after the largest offset begin at cursors.
     install(app, limits=Limits(page=1000, offset=99_960, batch=1000))
-    for each in (authors, router, comments):
-        app.include_router(each)
+    for part in (authors, router, comments):
+        app.include_router(part)
     return app

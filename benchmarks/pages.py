@@ -1,8 +1,8 @@
-"""How long pages and exports of the reference service take: `python -m benchmarks.pages`.
+"""`python -m benchmarks.pages`: durations of pages and exports.
 
-`--rows 100000` says of how many articles. `DATABASE_URL` names an empty database; without, it is a
-file of SQLite that is gone afterwards. Pages are asked for in turns, and what is shown are
-medians, so that a busy machine slows all alike.
+`--rows 100000` sets the number of articles. `DATABASE_URL` names an empty database; without it, a
+temporary SQLite file is used. Pages are requested in turns and medians are shown, so that a busy
+machine slows all pages alike.
 """
 
 import asyncio
@@ -36,17 +36,17 @@ ROUNDS: Final = 31
 EXPORTS: Final = 5
 
 DEEPER: Final = 1.3
-"""How much longer than the first a page may take, however deep in the list."""
+"""The largest ratio of the duration of a deep page to that of the first."""
 
 FIRST: Final = 0.2
-"""The part of an export's time after which its first byte is wanted."""
+"""The fraction of an export's duration within which its first byte has to arrive."""
 
 GROWN: Final = 40
 """The megabytes by which an export of any length may grow the service."""
 
 
 def main() -> None:
-    """Measure, and print what is seen beside what is wanted."""
+    """Measure, and print the figures beside the targets."""
     parser = ArgumentParser(prog="python -m benchmarks.pages")
     parser.add_argument("--rows", type=int, default=100_000)
     rows: int = parser.parse_args().rows
@@ -63,20 +63,20 @@ def main() -> None:
 
 
 def print_pages(client: Client, numbers: Sequence[int], paths: Mapping[str, Sequence[str]]) -> None:
-    """Print for each sort how long its pages take, and how much longer than the first."""
+    """Print the durations of the pages of each sort, and their ratios to the first page."""
     print(f"\nGET /articles?limit={LIMIT}, median of {ROUNDS} in turns, wanted: ratio <= {DEEPER}")
-    print(f"{'sort':<15}" + "".join(f"{f'page {each}':>13}{'':8}" for each in numbers))
+    print(f"{'sort':<15}" + "".join(f"{f'page {number}':>13}{'':8}" for number in numbers))
     for sort, asked in paths.items():
         times = in_turns(lambda params: get(client, params), asked)
-        shown = (f"{each:>10.2f} ms {f'({each / times[0]:.2f})':>7}" for each in times)
+        shown = (f"{duration:>10.2f} ms {f'({duration / times[0]:.2f})':>7}" for duration in times)
         print(f"{sort or '(none)':<15}" + "".join(shown))
 
 
 def print_export(service: Service, client: Client) -> None:
-    """Print how long an export takes to begin and to end, and by how much the service grows."""
+    """Print when an export begins and ends, and by how much the memory of the service grows."""
     before = service.memory()
     runs = [exported(client) for _ in range(EXPORTS)]
-    first, whole = (median(each) * 1000 for each in zip(*runs, strict=True))
+    first, whole = (median(seconds) * 1000 for seconds in zip(*runs, strict=True))
     print(f"\nGET /articles as lines, median of {EXPORTS}, wanted: ratio < {FIRST}")
     print(f"first byte {first:.0f} ms, whole {whole:.0f} ms, ratio {first / whole:.3f}")
     print(f"grown by {service.memory() - before:.1f} MB, wanted: < {GROWN} MB")
@@ -85,7 +85,7 @@ def print_export(service: Service, client: Client) -> None:
 async def pages(url: str, secret: str, sort: str, numbers: Sequence[int]) -> list[str]:
     """Return the paths of the pages with these *numbers*.
 
-    A client goes from one to the next; here what is before a page is read as a single one.
+    A client follows the links page by page; here one page reads all rows before the place.
     """
     current_limits.set(Limits(page=numbers[-1] * LIMIT))
     cursor_cipher.set(CursorCipher(secret))
@@ -104,7 +104,7 @@ async def pages(url: str, secret: str, sort: str, numbers: Sequence[int]) -> lis
 
 
 def in_turns(ask: Callable[[str], object], paths: Sequence[str]) -> list[float]:
-    """Return for each of *paths* the median of milliseconds that asking takes."""
+    """Return the median duration of a request in milliseconds, for each of *paths*."""
     times: list[list[float]] = [[] for _ in paths]
     for turn in range(WARM + ROUNDS):
         for path, found in zip(paths, times, strict=True):
@@ -112,11 +112,11 @@ def in_turns(ask: Callable[[str], object], paths: Sequence[str]) -> list[float]:
             ask(path)
             if turn >= WARM:
                 found.append((time.perf_counter() - began) * 1000)
-    return [median(each) for each in times]
+    return [median(durations) for durations in times]
 
 
 def get(client: Client, path: str) -> None:
-    """Get the page at *path*, which has as many rows as it can."""
+    """Get the page at *path*, which has to be full."""
     response = client.get(path).raise_for_status()
     assert len(response.json()) == LIMIT, path
 

@@ -1,4 +1,4 @@
-"""Articles with asyncpg alone in FastAPI, as one writes them who wants no more."""
+"""Articles with asyncpg alone in FastAPI."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager

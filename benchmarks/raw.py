@@ -1,4 +1,4 @@
-"""The statements of articles as PostgreSQL itself has them, for those who need nothing else."""
+"""The SQL of contenders that use only asyncpg."""
 
 import json
 import os
@@ -26,7 +26,7 @@ DELETE: Final = "DELETE FROM articles WHERE id = $1 AND deleted_at IS NULL"
 
 
 def update(names: Any) -> str:
-    """Return what sets the columns of these *names*, which a schema has checked, to $2 and on."""
+    """Return an UPDATE of the columns *names*, which a schema has validated, to $2 and on."""
     sets = "".join(f"{name} = ${place}, " for place, name in enumerate(names, 2))
     return (
         f"UPDATE articles SET {sets}updated_at = now(), version = version + 1"  # noqa: S608 — as above
@@ -35,7 +35,7 @@ def update(names: Any) -> str:
 
 
 async def opened(**options: Any) -> Any:
-    """Return a pool of ten connections, as all who are compared have."""
+    """Return a pool of ten connections, the size that all contenders have."""
     url = Database(os.environ["DATABASE_URL"]).url.set(drivername="postgresql")
     address = url.render_as_string(hide_password=False)
     return await asyncpg.create_pool(address, min_size=10, max_size=10, init=_with_json, **options)

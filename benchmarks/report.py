@@ -1,4 +1,4 @@
-"""The report of a run: tables and charts, written beside this file."""
+"""The report of a run: tables and charts."""
 
 import os
 import platform
@@ -33,43 +33,44 @@ _PACKAGES: Final = (
     "psycopg",
 )
 _HOW: Final = f"""\
-Medians of rounds in turn; the ratio is to {TUTORIAL} in the same run. Refused are
-answers that are no 2xx, and connections without one. µs of CPU are those of the server for a
-request, without the database's. The heap of every contender is frozen before it serves
-(`gc.freeze`), as `python -m app` does it, and all are served by uvicorn with the same protocol.
+Medians of rounds in turn; the ratio is to {TUTORIAL} in the same run. Refused requests
+have a status other than 2xx or no response. µs of CPU are the server's per request, without the
+database's. The heap of every contender is frozen before it serves (`gc.freeze`), as `python -m app`
+does it. All are served by uvicorn with the same protocol.
 
-All clients ask for the same row or the same page, in `GET in turn` for one row after the other:
-who waits together is answered together on the fast lane, and `each alone` says what that is worth.
+All clients request the same row or the same page, in `GET in turn` one row after the other. The
+fast path answers concurrent requests together; `each alone` is the fast path without that.
 
-The work is not equal. The service counts versions, and marks what it deletes; all others delete.
-Page 5 000 begins at a cursor in the service, in Django REST Framework and in what has only a
-driver, and at an offset in all others. FastCRUD and fastapi-restly count all rows for each
-list, as what they generate does, and FastCRUD answers a PATCH with `null`. The count of
-fastapi-restly is without its DISTINCT, which PostgreSQL refuses for JSON; the filters of
-advanced-alchemy that FastAPI no longer takes are written by hand. What has only a driver checks
-little, and `sqlite3` blocks the loop. Batches are sent by 8 clients at most."""
+The work is not equal. The service counts versions and deletes softly; all others delete the row.
+Page 5 000 begins at a cursor in the service, in Django REST Framework and in the contenders with
+only a driver, and at an offset in all others. FastCRUD and fastapi-restly count all rows for each
+list, as their generated code does, and FastCRUD answers a PATCH with `null`. The count of
+fastapi-restly is without its DISTINCT, which PostgreSQL rejects for JSON. The filters of
+advanced-alchemy that FastAPI no longer accepts are written by hand. The contenders with only a
+driver validate little, and `sqlite3` blocks the event loop. At most 8 clients send batches."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """What is told of a whole run: how it was made, and what each database says of itself."""
+class Conditions:
+    """The conditions of a run: its settings, and the settings of each database."""
 
     how: str
     databases: Mapping[str, Mapping[str, str]]
 
 
 def write(
-    cells: Sequence[Cell], found: Sequence[Figure], told: Told, folder: Path = FOLDER
+    cells: Sequence[Cell], found: Sequence[Figure], conditions: Conditions, folder: Path = FOLDER
 ) -> None:
     """Write `report.md`, and a chart for each database."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = ["# The benchmark", "", *_machine(told.how, cells)]
-    lines += ["", "## What is wanted", "", *wanted.told(cells)]
-    for database in dict.fromkeys(each.database for each in cells):
-        own = [each for each in cells if each.database == database]
-        known = ", ".join(f"{k} {v}" for k, v in told.databases.get(database, {}).items())
+    lines = ["# The benchmark", "", *_machine(conditions.how, cells)]
+    lines += ["", "## What is wanted", "", *wanted.comparison(cells)]
+    for database in dict.fromkeys(cell.database for cell in cells):
+        own = [cell for cell in cells if cell.database == database]
+        settings = conditions.databases.get(database, {})
+        known = ", ".join(f"{name} {value}" for name, value in settings.items())
         lines += ["", f"## {database}", "", known, "", f"![{database}]({database}.svg)"]
-        for operation in dict.fromkeys(each.operation for each in own):
+        for operation in dict.fromkeys(cell.operation for cell in own):
             lines += ["", f"### {operation}", "", *_table(own, operation)]
         (folder / f"{database}.svg").write_text(chart(own), encoding="utf-8")
     if found:
@@ -85,7 +86,7 @@ def _machine(how: str, cells: Sequence[Cell]) -> Iterator[str]:
     packages = ", ".join(_versions())
     yield f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()},"
     yield f"Python {platform.python_version()}, {packages}."
-    if any(len(each.rounds) > 1 for each in cells):
+    if any(len(cell.rounds) > 1 for cell in cells):
         yield f"Noise: half of the cells have a spread below {median(c.apart for c in cells):.0%}."
 
 
@@ -106,19 +107,19 @@ def _versions() -> Iterator[str]:
 def _figures(found: Sequence[Figure]) -> Iterator[str]:
     yield "| | |"
     yield "| --- | ---: |"
-    for each in found:
-        yield f"| {each.name} | {each.value:.3g} {each.unit} |"
+    for figure in found:
+        yield f"| {figure.name} | {figure.value:.3g} {figure.unit} |"
 
 
 def _table(cells: Sequence[Cell], operation: str) -> Iterator[str]:
-    own = [each for each in cells if each.operation == operation]
+    own = [cell for cell in cells if cell.operation == operation]
     yield "| clients | contender | requests/s | ratio | p99, ms | µs of CPU | refused | spread |"
     yield "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
-    usual = {each.clients: each.rate for each in own if each.contender == TUTORIAL}
-    for each in own:
-        reference = usual.get(each.clients)
-        ratio = f"{each.rate / reference:.1f}" if reference else ""
+    usual = {cell.clients: cell.rate for cell in own if cell.contender == TUTORIAL}
+    for cell in own:
+        reference = usual.get(cell.clients)
+        ratio = f"{cell.rate / reference:.1f}" if reference else ""
         yield (
-            f"| {each.clients} | {each.contender} | {each.rate:.0f} | {ratio} "
-            f"| {each.slowest:.1f} | {each.cost:.0f} | {each.refused} | {each.apart:.0%} |"
+            f"| {cell.clients} | {cell.contender} | {cell.rate:.0f} | {ratio} "
+            f"| {cell.slowest:.1f} | {cell.cost:.0f} | {cell.refused} | {cell.apart:.0%} |"
         )

@@ -1,4 +1,4 @@
-"""The articles that are measured: written once, and put back after each load."""
+"""The rows of the benchmark, and their restoration."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -46,7 +46,7 @@ _MADE: Final = Article.slug.startswith("made-")
 
 
 def fill(url: str, rows: int) -> None:
-    """Migrate the database at *url*, and have it hold *rows* articles and no others."""
+    """Migrate the database at *url*, and fill it with *rows* articles."""
     migrate(url)
     asyncio.run(_fill(url, rows))
 
@@ -62,7 +62,7 @@ async def _fill(url: str, rows: int) -> None:
 
 
 def restore(url: str, *, first: int, last: int, rows: int) -> None:
-    """Put back the articles from *first* to *last* of *rows*, and remove those made besides."""
+    """Restore the articles from *first* to *last* of *rows*, and delete those that a load made."""
     asyncio.run(_restore(url, first, last, rows))
 
 
@@ -76,7 +76,7 @@ async def _restore(url: str, first: int, last: int, rows: int) -> None:
 
 
 def tidy(url: str) -> None:
-    """Have PostgreSQL clear away what loads left behind, before it does so during one."""
+    """Vacuum the articles, so that autovacuum does not run during a load."""
     if Database(url).url.get_backend_name() == "postgresql":
         asyncio.run(_vacuum(url))
 
@@ -94,7 +94,7 @@ async def _insert(connection: AsyncConnection, first: int, last: int) -> None:
 
 @asynccontextmanager
 async def _connection(url: str) -> AsyncGenerator[AsyncConnection]:
-    """Run a transaction past all that sessions do."""
+    """Run a transaction without a session."""
     database = Database(url)
     async with database.lifespan(None), database.writer.begin() as connection:
         yield connection

@@ -1,4 +1,4 @@
-"""One run over one database: every operation of every contender, in turn."""
+"""A run: every operation of every contender, in turn."""
 
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -29,7 +29,7 @@ from benchmarks.serving import Served
 from benchmarks.wrk import Load, loaded, sent
 from brickwork import Database
 
-_APART: Final = 10_000_000  # between the numbers of what loads make, so that no slug comes twice
+_APART: Final = 10_000_000  # between the numbers of the rows of two loads, so that slugs differ
 
 _IDLE: Final = 0.1  # seconds without work, after which another has the core for itself
 _DONE: Final = 0.3  # seconds without work, after which nothing is written any more
@@ -38,7 +38,7 @@ _PATIENCE: Final = 60.0  # seconds
 
 @dataclass(frozen=True)
 class Plan:
-    """How often, how long and by how many clients contenders are asked for what."""
+    """The operations, numbers of clients, rounds and seconds of a run."""
 
     operations: list[str]
     clients: list[int]
@@ -47,10 +47,10 @@ class Plan:
 
 
 class Run:
-    """A run over the database at *url*, as *plan* has it."""
+    """A run over the database at *url* with a *plan*."""
 
     def __init__(self, url: str, plan: Plan) -> None:
-        """Begin after the first rows, which are read."""
+        """Begin writing after the first rows, which are only read."""
         self.database = Database(url).url.get_backend_name()
         self.url, self._plan = url, plan
         self._paths: dict[tuple[Contender, str], str] = {}
@@ -58,22 +58,22 @@ class Run:
         self._made = count(1)
 
     def prepare(self, contenders: Collection[Contender]) -> None:
-        """Write the rows; refuse a PostgreSQL that takes too few connections for *contenders*."""
+        """Write the rows; exit if PostgreSQL allows too few connections for *contenders*."""
         fill(self.url, ROWS)
-        few, wanted = allowed(self.url), sum(each.connections for each in contenders)
+        few, wanted = allowed(self.url), sum(contender.connections for contender in contenders)
         if few is not None and few < wanted:
             text = f"It takes {few} connections, and {wanted} are needed: set max_connections"
             raise SystemExit(f"{text} of the PostgreSQL, or name fewer contenders with --only.")
 
     def warm(self, served: Mapping[Contender, Served]) -> None:
-        """Have all do once what they do at the first request only; all have to answer."""
-        for contender, each in served.items():
+        """Send each kind of read once to all contenders, which have to answer."""
+        for contender, server in served.items():
             for operation in ALIKE:
                 if contender.can(self.database, operation):
-                    self._paths[contender, operation] = _path(contender, operation, each.url)
+                    self._paths[contender, operation] = _path(contender, operation, server.url)
 
     def cells(self, served: Mapping[Contender, Served]) -> Iterator[Cell]:
-        """Yield what each of *served* does, operation by operation."""
+        """Yield the measurements of *served*, operation by operation."""
         for operation in self._plan.operations:
             for clients in dict.fromkeys(clients_of(operation, n) for n in self._plan.clients):
                 yield from self._step(served, operation, clients)
@@ -82,17 +82,17 @@ class Run:
         self, served: Mapping[Contender, Served], operation: str, clients: int
     ) -> Iterator[Cell]:
         able = {k: v for k, v in served.items() if k.can(self.database, operation)}
-        rounds: dict[Contender, list[Load]] = {each: [] for each in able}
+        rounds: dict[Contender, list[Load]] = {contender: [] for contender in able}
         busy = dict.fromkeys(able, 0.0)
         if operation not in READS:
             self._restore(range(1, ROWS))
             tidy(self.url)
         for _ in range(self._plan.rounds):
-            for contender, each in able.items():
-                begun = each.seconds()
-                rounds[contender].append(self._load(contender, each, operation, clients))
-                busy[contender] += each.seconds() - begun
-                self._settle(each, _IDLE if operation in READS else _DONE)
+            for contender, server in able.items():
+                begun = server.seconds()
+                rounds[contender].append(self._load(contender, server, operation, clients))
+                busy[contender] += server.seconds() - begun
+                self._settle(server, _IDLE if operation in READS else _DONE)
                 if operation not in READS:
                     self._restore(self._used)
         for contender, loads in rounds.items():
@@ -109,31 +109,31 @@ class Run:
         return sent(served.url, operation, start=start, clients=clients, seconds=seconds)
 
     def _free(self, rows: int) -> range:
-        """Return so many *rows*, other than those before as long as there are some."""
+        """Return so many *rows*, unused ones as long as there are some."""
         if self._used.stop + rows <= ROWS:
             return range(self._used.stop, self._used.stop + rows)
         self._restore(range(1, ROWS))  # what came after the answers, too
         return range(FIRST, FIRST + rows)
 
     def _settle(self, served: Served, idle: float) -> None:
-        """Wait until nobody works any more for those who did not wait for their answers."""
+        """Wait until the work for clients that left before their response has ended."""
         end = time.monotonic() + _PATIENCE
         served.settle(idle)
         while not is_idle(self.url) and time.monotonic() < end:
             served.settle(idle)
 
     def _restore(self, rows: range) -> None:
-        """Put back what was deleted of *rows*, and remove what was made."""
+        """Restore the deleted ones of *rows*, and delete those that a load made."""
         restore(self.url, first=rows.start, last=rows.stop, rows=ROWS)
 
 
 def _path(contender: Contender, operation: str, url: str) -> str:
-    """Return what is read in an *operation*: what has cursors tells itself where page 5 000 is."""
+    """Return the path that an *operation* reads; a link leads to page 5 000 at a cursor."""
     path = contender.path(operation)
-    told = httpx2.get(url + path, timeout=30)
-    assert told.is_success, f"{contender.name}: {path} is a {told.status_code}"
+    response = httpx2.get(url + path, timeout=30)
+    assert response.is_success, f"{contender.name}: {path} is a {response.status_code}"
     if operation == DEEP and contender.links:
-        path = told.links["next"]["url"]
+        path = response.links["next"]["url"]
         first = httpx2.get(url + path).json()[0]
         assert "cursor=" in path, path
         assert first["id"] == str(UUID(int=LAST_SEEN.int + 1)), first

@@ -1,4 +1,4 @@
-"""The reference service as a process of its own."""
+"""The reference service in a separate process."""
 
 import json
 import os
@@ -20,13 +20,13 @@ ROOT: Final = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Service:
-    """Where the service listens, and which process it is."""
+    """The address and the process of the service."""
 
     url: str
     process: int
 
     def memory(self) -> float:
-        """Return the megabytes that it ever had in memory at once, as Linux tells."""
+        """Return the peak of its resident memory in megabytes, which Linux records."""
         status = Path(f"/proc/{self.process}/status").read_text(encoding="ascii")
         (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
         return int(peak) / 1024

@@ -1,4 +1,4 @@
-"""A contender as a process of its own, on a core of its own where there are several."""
+"""A contender in a separate process, on a separate core."""
 
 import gc
 import os
@@ -26,7 +26,7 @@ _PATIENCE: Final = 30.0
 
 
 def frozen() -> ASGIApp:
-    """Return the application that `CONTENDER` names, its heap frozen as `python -m app` has it."""
+    """Freeze the heap as `python -m app` does, and return the application `CONTENDER` names."""
     module, _, name = os.environ["CONTENDER"].partition(":")
     found = getattr(import_module(module), name.removesuffix("()"))
     app: ASGIApp = found() if name.endswith("()") else found
@@ -37,26 +37,26 @@ def frozen() -> ASGIApp:
 
 @dataclass(frozen=True)
 class Served:
-    """Where a contender listens, and which process it is."""
+    """The address and the process of a contender."""
 
     url: str
     process: int
 
     def seconds(self) -> float:
-        """Return how long it has kept a processor busy, as Linux tells."""
+        """Return the seconds of CPU that it has used, which Linux records."""
         numbers = Path(f"/proc/{self.process}/stat").read_text(encoding="ascii").rpartition(")")[2]
         user, system = numbers.split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def settle(self, idle: float) -> None:
-        """Wait until it did nothing for *idle* seconds, for those who did not await answers too."""
+        """Wait until it used no CPU for *idle* seconds."""
         end, before = time.monotonic() + _PATIENCE, -1.0
         while (now := self.seconds()) > before and time.monotonic() < end:
             before = now
             time.sleep(idle)
 
     def memory(self) -> float:
-        """Return the megabytes that it ever had in memory at once, as Linux tells."""
+        """Return the peak of its resident memory in megabytes, which Linux records."""
         status = Path(f"/proc/{self.process}/status").read_text(encoding="ascii")
         (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
         return int(peak) / 1024
@@ -66,7 +66,7 @@ class Served:
 def serving(target: str, url: str, *, plain: bool = False) -> Generator[Served]:
     """Serve *target* over the database at *url* with one worker, on the first core.
 
-    When *plain*, its process has nothing that it does not have by itself.
+    If *plain*, uvicorn runs with its defaults.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -92,12 +92,12 @@ def _alone(target: str) -> list[str]:
 
 
 def core(number: int) -> list[str]:
-    """Return what keeps a command on one core, where there are several."""
+    """Return the prefix that binds a command to one core. Empty if there is only one."""
     return ["taskset", "-c", str(number)] if are_apart() else []
 
 
 def are_apart() -> bool:
-    """Tell whether contenders and load have cores of their own."""
+    """Return whether the contender and the load have separate cores."""
     return len(os.sched_getaffinity(0)) > 1 and shutil.which("taskset") is not None
 
 

@@ -1,4 +1,4 @@
-"""How soon an application answers, and how much memory lists of 1 000 take."""
+"""Start time, and memory of lists of 1 000."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ _STANDS_ON: Final = "fastapi, sqlalchemy.ext.asyncio, pydantic, asyncpg, aiosqli
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table: what was measured, and how much it was."""
+    """One line of the table: a name, a value, a unit."""
 
     name: str
     value: float
@@ -31,15 +31,15 @@ class Figure:
 
 
 def figures(url: str, seconds: int) -> Iterator[Figure]:
-    """Yield what starting and holding takes, over the articles at *url*."""
+    """Yield the seconds to start and the peaks of memory, over the articles at *url*."""
     nothing = _middle(_imported, "sys")
     for what in (_STANDS_ON, "brickwork"):
         yield Figure(f"import {what}", _middle(_imported, what) - nothing, "s")
-    for each in CONTENDERS:
-        if each.name in {TUTORIAL, FAST}:
-            took = _middle(_first, each.target, url)
-            yield Figure(f"{each.name}: process to first answer", took, "s")
-            yield from _memory(each, url, seconds)
+    for contender in CONTENDERS:
+        if contender.name in {TUTORIAL, FAST}:
+            took = _middle(_first, contender.target, url)
+            yield Figure(f"{contender.name}: process to first answer", took, "s")
+            yield from _memory(contender, url, seconds)
 
 
 def _middle(measured: Callable[P, float], *args: P.args, **kwargs: P.kwargs) -> float:

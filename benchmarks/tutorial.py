@@ -61,7 +61,7 @@ class Article(Base):
 
 
 class ArticleRead(BaseModel):
-    """What is shown of an article."""
+    """The fields of an article in a response."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -146,7 +146,7 @@ async def create_many(
     data: list[ArticleCreate], db: Annotated[AsyncSession, Depends(get_db)]
 ) -> Sequence[Article]:
     """Create many articles."""
-    articles = [Article(**each.model_dump()) for each in data]
+    articles = [Article(**article.model_dump()) for article in data]
     db.add_all(articles)
     await db.flush()
     return articles

@@ -1,4 +1,4 @@
-"""How far ahead the service is to be, and how far it is."""
+"""The wanted ratios, and the measured ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import Final
 from benchmarks.cells import Cell
 from benchmarks.contenders import FAST, TUTORIAL
 
-_ALONE: Final = "fast lane, each alone"
-_SCOPED: Final = "user and query(), fast lane"
+_ALONE: Final = "fast path, each alone"
+_SCOPED: Final = "user and query(), fast path"
 _OVERRIDDEN: Final = "get() and create() overridden"
 _PLAIN: Final = "asyncpg in FastAPI"
 _BARE: Final = "asyncpg in bare ASGI"
@@ -17,7 +17,7 @@ _INLINE: Final = "sqlite3 in bare ASGI"
 
 @dataclass(frozen=True)
 class Wanted:
-    """A ratio: of requests a second, or where it says so of the time of the slowest 1 %."""
+    """A ratio of requests a second, or of p99 latencies if `of_p99`."""
 
     database: str
     operation: str
@@ -28,7 +28,7 @@ class Wanted:
     of_p99: bool = False
 
     def reached(self, cells: Mapping[tuple[str, str, str, int], Cell]) -> float | None:
-        """Return the ratio as it was measured; None if it was not."""
+        """Return the measured ratio. None if it was not measured."""
         place = (self.database, self.operation)
         ours = cells.get((*place, self.ours, self.clients))
         other = cells.get((*place, self.other, self.clients))
@@ -61,27 +61,26 @@ WANTED: Final = (
 )
 
 _WHY: Final = """\
-Where it is not reached: most of a read that is coalesced are the server, the layers of FastAPI and
-Starlette, and ours among them; `bare hello` says what a server does that has none of them. Tried:
-a coalescer for reads by key, a row that is written out once for all who wait for it, statements
-compiled once, no session, no greenlet, no matching of routes, one call of the system for an
-answer, a frozen heap. Lists are ahead since all clients ask for the same page, which is made once
-for those who wait; a third of a list that is made for one alone is making UUIDs and instants of
-what the driver has. Writes wait for the disk. An overridden step has a session and three round
-trips as the tutorial has them; asyncpg cannot send them at once, and AUTOCOMMIT would undo what a
-step of the author's own sets for its transaction. `sqlite3` in the loop blocks it, and has no hop
-to a thread to pay for."""
+Why some ratios are missed: most of the time of a coalesced read is spent in the server and in the
+layers of FastAPI, Starlette and Brickwork; `bare hello` is a server without them. Tried: coalesced
+reads by key, one serialisation of a row for all concurrent readers, statements compiled once, no
+session, no greenlet, no route matching, one system call for a response, a frozen heap. Lists are
+ahead because all clients request the same page, which concurrent requests share; a third of the
+time of a single list is the conversion of UUIDs and timestamps. Writes wait for the disk. An
+overridden method has a session and three round trips, as the tutorial has. asyncpg cannot send
+them together, and AUTOCOMMIT would undo the settings that the method makes for its transaction.
+`sqlite3` blocks the event loop, and needs no switch to a thread."""
 
 
-def told(cells: Sequence[Cell]) -> Iterator[str]:
-    """Yield what was wanted, what there is of it, and why not more."""
-    known = {(each.database, each.operation, each.contender, each.clients): each for each in cells}
+def comparison(cells: Sequence[Cell]) -> Iterator[str]:
+    """Yield the lines of a table of wanted and measured ratios, and an explanation."""
+    known = {(cell.database, cell.operation, cell.contender, cell.clients): cell for cell in cells}
     yield "| | clients | of | to | wanted | is |"
     yield "| --- | ---: | --- | --- | ---: | ---: |"
-    for each in WANTED:
-        what = f"{each.database} {each.operation}{', p99' if each.of_p99 else ''}"
-        ratios = f"{each.ratio:g} | {_is(each.reached(known))}"
-        yield f"| {what} | {each.clients} | {each.ours} | {each.other} | {ratios} |"
+    for target in WANTED:
+        what = f"{target.database} {target.operation}{', p99' if target.of_p99 else ''}"
+        ratios = f"{target.ratio:g} | {_is(target.reached(known))}"
+        yield f"| {what} | {target.clients} | {target.ours} | {target.other} | {ratios} |"
     yield ""
     yield _WHY
 

@@ -1,4 +1,4 @@
-"""Load from `wrk`, and what it tells of the answers."""
+"""Load from `wrk`, and its output."""
 
 import os
 import re
@@ -17,7 +17,7 @@ _SCRIPT: Final = Path(__file__).with_name("requests.lua")
 
 @dataclass(frozen=True)
 class Load:
-    """What one run told: requests a second, p99 in milliseconds, all requests, those refused."""
+    """The result of a run: requests a second, p99 in milliseconds, requests, rejected requests."""
 
     rate: float
     slowest: float
@@ -26,36 +26,36 @@ class Load:
 
 
 def loaded(url: str, *, clients: int, seconds: int) -> Load:
-    """Return what *clients* see who read *url* again and again for *seconds*."""
+    """Return the result of *clients* that request *url* repeatedly for so many *seconds*."""
     return _run([url], {}, clients, seconds)
 
 
 def sent(url: str, operation: str, *, start: int, clients: int, seconds: int) -> Load:
-    """Return what *clients* see of an *operation* on one row after another, from *start*."""
+    """Return the result of an *operation* that *clients* send for one row after another."""
     known = {"OPERATION": operation, "START": str(start)}
     return _run(["-s", str(_SCRIPT), url], known, clients, seconds)
 
 
 def _run(arguments: Sequence[str], known: dict[str, str], clients: int, seconds: int) -> Load:
     command = [*core(1), "wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--latency"]
-    command += ["--timeout", "60s", *arguments]  # p99 tells who is slow
-    told = subprocess.run(  # noqa: S603 — the command is made here
+    command += ["--timeout", "60s", *arguments]  # p99 counts the slow requests
+    output = subprocess.run(  # noqa: S603 — the command is made here
         command, capture_output=True, text=True, check=True, env=os.environ | known
     ).stdout
-    return parsed(told)
+    return parsed(output)
 
 
-def parsed(told: str) -> Load:
-    """Return what wrk *told*; connections that failed count as refused."""
-    ((slowest, unit),) = re.findall(r"99%\s+([\d.]+)(us|ms|s|m)\b", told)
-    (rate,) = re.findall(r"Requests/sec:\s+([\d.]+)", told)
-    (requests,) = re.findall(r"(\d+) requests in", told)
-    refused = sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", told)))
-    for errors in re.findall(r"Socket errors: (.*)", told):
+def parsed(output: str) -> Load:
+    """Parse the *output* of wrk. Connections that failed count as refused."""
+    ((slowest, unit),) = re.findall(r"99%\s+([\d.]+)(us|ms|s|m)\b", output)
+    (rate,) = re.findall(r"Requests/sec:\s+([\d.]+)", output)
+    (requests,) = re.findall(r"(\d+) requests in", output)
+    refused = sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", output)))
+    for errors in re.findall(r"Socket errors: (.*)", output):
         refused += sum(map(int, re.findall(r"\d+", errors)))
     return Load(float(rate), float(slowest) * _MILLISECONDS[unit], int(requests), refused)
 
 
 def spread(values: Sequence[float]) -> float:
-    """Return how far apart the rounds are, as a part of their median."""
+    """Return the range of *values* as a fraction of their median."""
     return (max(values) - min(values)) / middle if (middle := median(values)) else 0.0

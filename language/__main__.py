@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from language.rules import Fault, wrong, wrong_first_line
+from language.rules import Fault, wrong, wrong_first_line, wrong_test_name
 
 ROOT: Final = Path(__file__).parents[1]
-_CODE: Final = ("src", "app", "examples")
+_CODE: Final = ("src", "app", "examples", "tests", "typing_tests", "benchmarks", "language")
 _TEXTS: Final = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md")
 _MARK: Final = "language: keep"
 """Where it stands in a line of a docstring, or before a paragraph, the text is left alone."""
@@ -24,10 +24,10 @@ _BLOCK: Final = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 def main() -> None:
     """Print the faults, and end with 1 if there are any."""
     found = sorted({*_in_code(), *_in_texts()})
-    for each in found:
-        print(f"{each.file}:{each.line}: {each.rule}: {each.text}")
+    for fault in found:
+        print(f"{fault.file}:{fault.line}: {fault.rule}: {fault.text}")
     if found:
-        counts = Counter(each.rule.partition(":")[0] for each in found)
+        counts = Counter(fault.rule.partition(":")[0] for fault in found)
         sys.exit(
             "The language has faults: " + ", ".join(f"rule {k}: {n}" for k, n in counts.items())
         )
@@ -37,11 +37,28 @@ def main() -> None:
 def _in_code() -> Iterator[Fault]:
     for folder in _CODE:
         for path in sorted((ROOT / folder).rglob("*.py")):
-            for kind, line, text in _docstrings(ast.parse(path.read_text())):
+            name, tree = str(path.relative_to(ROOT)), ast.parse(path.read_text())
+            for kind, line, text in _docstrings(tree):
                 if _MARK not in text:
-                    name = str(path.relative_to(ROOT))
                     for rule, words in (*wrong_first_line(kind, text), *wrong(text)):
                         yield Fault(name, line, rule, words)
+            for line, (rule, words) in _wrong_names(tree):
+                yield Fault(name, line, rule, words)
+
+
+def _wrong_names(tree: ast.Module) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Yield the tests and the loop variables of *tree* that have a wrong name."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() if node.name.startswith("test_"):
+                for fault in wrong_test_name(node.name):
+                    yield node.lineno, fault
+            case ast.For() | ast.AsyncFor() | ast.comprehension():
+                for name in ast.walk(node.target):
+                    if isinstance(name, ast.Name) and name.id == "each":
+                        yield name.lineno, ("7: a loop variable is a noun", "each")
+            case _:
+                pass
 
 
 def _docstrings(tree: ast.Module) -> Iterator[tuple[str, int, str]]:
@@ -51,11 +68,13 @@ def _docstrings(tree: ast.Module) -> Iterator[tuple[str, int, str]]:
             case ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
                 kind = _KINDS.get(type(node), "function")
                 text = ast.get_docstring(node)
-                for index, each in enumerate(node.body):
-                    if isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant):
-                        value = each.value.value
+                for index, statement in enumerate(node.body):
+                    if isinstance(statement, ast.Expr) and isinstance(
+                        statement.value, ast.Constant
+                    ):
+                        value = statement.value.value
                         if isinstance(value, str) and (index or text is None):
-                            yield "attribute", each.lineno, value
+                            yield "attribute", statement.lineno, value
                 if text is not None:
                     yield kind, node.body[0].lineno, text
             case _:

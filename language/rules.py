@@ -1,4 +1,4 @@
-"""The rules that a text has to keep, and the places that break them."""
+"""The rules, and the faults against them."""
 
 import re
 from collections.abc import Iterator
@@ -18,6 +18,8 @@ _NO_VERB: Final = re.compile(
     r"(What|How|Where|Whether|Which|Who|Whose|When|The|A|An|This|These|It|Its|If|Have|Be|Tell|Give)\b"
 )
 _NO_NOUN: Final = re.compile(r"(What|How|Where|Whether|Which|Who|Whose|When|Have|Be|Tell)\b")
+_NO_SUBJECT: Final = re.compile(r"\b(what|whose|none of a|of ones own|it is told)\b")
+_LONGEST_TEST: Final = 10
 _MODULE: Final = 12
 """How many words the first line of a module may have: eight, and a name before a colon."""
 
@@ -57,3 +59,14 @@ def wrong_first_line(kind: str, text: str) -> Iterator[tuple[str, str]]:
         yield "4: a class begins with a noun", first[:60]
     elif kind == "module" and (_NO_NOUN.match(first) or len(first.split()) > _MODULE):
         yield "4: a module has eight words at most", first[:60]
+
+
+def wrong_test_name(name: str) -> Iterator[tuple[str, str]]:
+    """Yield the rules that the *name* of a test breaks, each with the words that break it."""
+    text = name.removeprefix("test_").replace("_", " ")
+    if match := _NO_SUBJECT.search(text):
+        yield "2: a relative clause in the name of a test", f"{match[0]} ({name})"
+    if match := _BANNED.search(text):
+        yield "6: a banned word in the name of a test", f"{match[0]} ({name})"
+    if (count := len(text.split())) > _LONGEST_TEST:
+        yield f"8: the name of a test has {count} words", name

@@ -1,1 +1,5 @@
-"""The tests: a file a module, `contract` for what is seen through HTTP, `slow` for the rest."""
+"""The tests of Brickwork.
+
+The folders mirror `src/brickwork`. `contract` tests the reference service through HTTP, and `slow`
+has the tests that take minutes.
+"""

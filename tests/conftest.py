@@ -1,4 +1,4 @@
-"""What tests share: a real PostgreSQL, a database of their own on each, and servers."""
+"""The fixtures that tests share."""
 
 import gc
 from collections.abc import AsyncIterator, Iterator
@@ -24,41 +24,39 @@ SLOW = Path(__file__).parent / "slow"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the choice of tests, and of the path that requests take."""
+    """Add options for the slow tests, the path of requests and the random applications."""
     parser.addoption("--all", action="store_true", help="Run the tests in tests/slow too.")
-    text = "Whether databases have the fast path (they do), or never."
+    text = "The path of requests: the fast path where it is possible, or always the ORM path."
     parser.addoption("--path", choices=["fast", "orm"], default="fast", help=text)
-    text = (
-        "How many random applications are compared on both paths, or from which to which (17:18)."
-    )
+    text = "The random applications to compare on both paths: a number, or a range (17:18)."
     parser.addoption("--applications", type=numbers, default=range(80), help=text)
 
 
 def numbers(text: str) -> range:
-    """Return the numbers that are meant by `80`, which are the first 80, or by `17:18`."""
+    """Parse a range of numbers: `80` for the first 80, or `17:18` for one."""
     start, _, stop = text.rpartition(":")
     return range(int(start or 0), int(stop))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out tests/slow, unless it is wanted or named."""
+    """Skip tests/slow, unless `--all` or a path selects it."""
     named = config.getoption("--all") or any("slow" in argument for argument in config.args)
     return True if collection_path == SLOW and not named else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out tests that are the same on both paths, when the ORM path is chosen."""
+    """Deselect the tests that do not depend on the path, when the ORM path is chosen."""
     if config.getoption("--path") == "orm":
         kept, same = list[pytest.Item](), list[pytest.Item]()
-        for each in items:
-            is_same = not _has_database(each) or each.get_closest_marker("both_paths")
-            (same if is_same else kept).append(each)
+        for item in items:
+            is_same = not _has_database(item) or item.get_closest_marker("both_paths")
+            (same if is_same else kept).append(item)
         config.hook.pytest_deselected(items=same)
         items[:] = kept
 
 
 def pytest_collection_finish() -> None:
-    """Keep the collector from looking through all test modules again and again."""
+    """Freeze the heap, so that the garbage collector does not scan all test modules repeatedly."""
     gc.collect()
     gc.freeze()
 
@@ -69,7 +67,7 @@ def _has_database(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session", autouse=True)
 def default_path(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The path of requests whose test does not choose one."""
+    """Set the path of requests in tests that do not choose one."""
     chosen = str(request.config.getoption("--path"))
     with pytest.MonkeyPatch.context() as patch:
         defaults: dict[str, object] = Database.__init__.__kwdefaults__ or {}
@@ -85,14 +83,14 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server for the whole run."""
+    """Run a PostgreSQL server for the whole session."""
     with running() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def templates(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
-    """One migrated database on each, from which the others are copied."""
+    """Make one migrated database on each backend, the template of the others."""
     databases = Databases(postgres, tmp_path_factory.mktemp("databases"))
     for backend in BACKENDS:
         migrate(url := databases.empty(backend))
@@ -103,7 +101,7 @@ def templates(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def databases(templates: Databases) -> Iterator[Databases]:
-    """Makes databases that are gone when the test is over."""
+    """Return a factory of databases, and drop them after the test."""
     databases = templates.another()
     yield databases
     databases.drop()
@@ -111,33 +109,33 @@ def databases(templates: Databases) -> Iterator[Databases]:
 
 @pytest.fixture
 def applications(request: pytest.FixtureRequest) -> range:
-    """The numbers of the random applications to compare."""
+    """Return the numbers of the random applications to compare."""
     chosen: Any = request.config.getoption("--applications")
     return range(chosen.start, chosen.stop)
 
 
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> str:
-    """Each of the databases that are supported, one after the other."""
+    """Return the name of a supported database: the test runs on each."""
     name: str = request.param
     return name
 
 
 @pytest.fixture
 def empty_url(databases: Databases, backend: str) -> str:
-    """The URL of a database without tables, of this test alone."""
+    """Return the URL of a database without tables, for this test alone."""
     return databases.empty(backend)
 
 
 @pytest.fixture
 def migrated_url(databases: Databases, backend: str) -> str:
-    """The URL of a database with the tables of the service, of this test alone."""
+    """Return the URL of a database with the tables of the service, for this test alone."""
     return databases.migrated(backend)
 
 
 @pytest.fixture(scope="session")
 async def tables(templates: Databases) -> AsyncIterator[Tables]:
-    """Makes databases with the tables that tests ask for, each once a worker."""
+    """Return a cache of databases by their tables, one for each worker."""
     databases = templates.another()
     async with AsyncExitStack() as stack:
         yield Tables(databases, stack)
@@ -146,19 +144,19 @@ async def tables(templates: Databases) -> AsyncIterator[Tables]:
 
 @pytest.fixture
 async def shop_url(tables: Tables, backend: str) -> str:
-    """The URL of a shop's database, which has no row."""
+    """Return the URL of a shop database without rows."""
     return await tables.of(shop.Base.metadata, backend)
 
 
 @pytest.fixture
 async def notes_url(tables: Tables, backend: str) -> str:
-    """The URL of a database with twenty notes."""
+    """Return the URL of a database with twenty notes."""
     return await tables.of(notes.Base.metadata, backend, notes.TWENTY)
 
 
 @pytest.fixture(scope="session")
 async def services(templates: Databases) -> AsyncIterator[Services]:
-    """The applications that all tests of this worker share."""
+    """Return the applications that all tests of this worker share."""
     databases = templates.another()
     async with AsyncExitStack() as stack:
         yield Services(databases, stack)
@@ -167,32 +165,32 @@ async def services(templates: Databases) -> AsyncIterator[Services]:
 
 @pytest.fixture
 async def service(services: Services, backend: str) -> Service:
-    """The reference service, which has no row."""
+    """Return the reference service, without rows."""
     return await services.emptied(backend)
 
 
 @pytest.fixture
 def service_url(service: Service) -> str:
-    """The URL of the service's database, for tests that leave its tables as they are."""
+    """Return the URL of the database of the service, for tests that do not change its tables."""
     return service.url
 
 
 @pytest.fixture
 def database(service: Service) -> Database:
-    """The service's database, to look into past HTTP."""
+    """Return the database of the service, for access without HTTP."""
     return service.database
 
 
 @pytest.fixture
 async def client(service: Service) -> AsyncIterator[AsyncClient]:
-    """A client of the service."""
+    """Return a client of the service."""
     async with service.client() as client:
         yield client
 
 
 @pytest.fixture
 async def served(service_url: str) -> AsyncIterator[AsyncClient]:
-    """A client of the service on a socket, for what is about bytes and connections."""
+    """Return a client of the service on a socket, for tests of bytes and connections."""
     async with serving(create_app(Settings(database_url=service_url))) as client:
         yield client
 
@@ -201,7 +199,7 @@ async def served(service_url: str) -> AsyncIterator[AsyncClient]:
 async def articles(
     request: pytest.FixtureRequest, services: Services, backend: str
 ) -> AsyncIterator[AsyncClient]:
-    """A client of `/articles`, as the service declares it and as the example writes it."""
+    """Return a client of `/articles`, both as declared and as written by hand in the example."""
     service = await services.emptied(backend, request.param)
     async with service.client() as client:
         yield client
@@ -209,18 +207,18 @@ async def articles(
 
 @pytest.fixture
 async def blog_service(services: Services, backend: str) -> Service:
-    """The blog, which has no row."""
+    """Return the blog, without rows."""
     return await services.emptied(backend, "blog")
 
 
 @pytest.fixture
 async def shop_service(services: Services, backend: str) -> Service:
-    """The shop, which has no row."""
+    """Return the shop, without rows."""
     return await services.emptied(backend, "shop")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell what tests counted, wherever they ran."""
+    """Print the properties that tests recorded, on all workers."""
     for report in terminalreporter.getreports("passed"):
         for name, value in report.user_properties:
             terminalreporter.line(f"{name}: {value}")

@@ -1,4 +1,4 @@
-"""Every error is a problem, whoever raised it, and every path tells its methods."""
+"""Problems of an application, and `Allow`."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -162,7 +162,7 @@ async def get(path: str) -> Response:
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 418, 422, 451, 499, 500, 599])
-async def test_an_error_of_any_status_is_a_problem(status: int) -> None:
+async def test_every_error_status_is_a_problem(status: int) -> None:
     response = await get(f"/raise/{status}")
     assert response.status_code == response.json()["status"] == status
     assert response.headers["content-type"] == "application/problem+json"
@@ -171,7 +171,7 @@ async def test_an_error_of_any_status_is_a_problem(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 418, 499, 500, 599])
-async def test_the_type_of_a_problem_leads_to_a_page(status: int) -> None:
+async def test_the_type_of_a_problem_is_a_page_url(status: int) -> None:
     async with calling(app) as client:
         problem = (await client.get(f"/raise/{status}")).json()
         page = await client.get(problem["type"])
@@ -180,20 +180,20 @@ async def test_the_type_of_a_problem_leads_to_a_page(status: int) -> None:
 
 
 @pytest.mark.parametrize("detail", sorted(DETAILS))
-async def test_the_detail_of_a_problem_is_text_whatever_was_raised(detail: str) -> None:
+async def test_the_detail_of_a_problem_is_always_text(detail: str) -> None:
     response = await get(f"/raise/409?detail={detail}")
     assert summary(response) == "409"
     assert isinstance(response.json()["detail"], str)
 
 
-async def test_an_error_without_a_detail_says_what_its_status_means() -> None:
+async def test_the_default_detail_is_the_status_phrase() -> None:
     assert (await get("/starlette_raise/403")).json()["detail"] == "Forbidden"
     assert (await get("/raise/403?detail=none")).json()["detail"] == "Forbidden"
 
 
 @pytest.mark.parametrize("status", [204, 205, 302, 304])
-async def test_what_is_raised_and_is_no_error_stays_what_it_is(status: int) -> None:
-    async with calling(app) as client:  # a server would notice a body where there may be none
+async def test_a_raised_status_below_400_is_no_problem(status: int) -> None:
+    async with calling(app) as client:  # a server would reject the body of a 204 or 304
         response = await client.get(f"/raise/{status}")
         assert (response.status_code, response.content) == (status, b"")
         assert response.headers["x-why"] == "b"
@@ -209,29 +209,29 @@ async def test_the_headers_of_an_error_are_kept() -> None:
     assert response.headers["retry-after"] == "9"
 
 
-@pytest.mark.parametrize(("path", "is_told"), [("/bug", True), ("/unserialisable", False)])
-async def test_a_bug_is_logged_once_with_its_request_and_nothing_of_it_leaks(
+@pytest.mark.parametrize(("path", "is_original"), [("/bug", True), ("/unserialisable", False)])
+async def test_a_bug_is_logged_once_and_never_disclosed(
     path: str,
-    is_told: bool,  # noqa: FBT001 — a parameter of the test
+    is_original: bool,  # noqa: FBT001 — a parameter of the test
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with serving(app) as client:
         response = await client.get(f"{path}?token={PASSWORD}")
     assert summary(response) == "500"
     assert PASSWORD not in response.text
-    (error,) = (each.exc_info[1] for each in caplog.records if each.exc_info)
-    assert (PASSWORD in str(error)) is is_told  # in the words of the application alone
+    (error,) = (record.exc_info[1] for record in caplog.records if record.exc_info)
+    assert (PASSWORD in str(error)) is is_original  # its own message, not one of FastAPI
     note = f"GET {path} failed, request {response.json()['instance']}"
     assert getattr(error, "__notes__", [])[-1] == note
 
 
-async def test_what_the_client_did_wrong_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_client_errors_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     for path in ("/raise/404", "/problem", "/nowhere", "/raise/a"):
         await get(path)
-    assert [each for each in caplog.records if each.name == "brickwork"] == []
+    assert [record for record in caplog.records if record.name == "brickwork"] == []
 
 
-async def test_a_client_that_goes_away_is_not_a_bug(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_disconnected_client_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     async def receive() -> Message:
         return {"type": "http.disconnect"}
 
@@ -241,7 +241,7 @@ async def test_a_client_that_goes_away_is_not_a_bug(caplog: pytest.LogCaptureFix
     scope = {"type": "http", "method": "POST", "path": "/body", "query_string": b""}
     scope = {**scope, "headers": headers}
     await app(scope, receive, send)
-    assert [each for each in caplog.records if each.name == "brickwork"] == []
+    assert [record for record in caplog.records if record.name == "brickwork"] == []
 
 
 METHODS = [
@@ -262,7 +262,7 @@ METHODS = [
 
 @pytest.mark.parametrize("root_path", ["", "/api"])
 @pytest.mark.parametrize(("path", "methods"), METHODS)
-async def test_a_path_tells_all_its_methods(path: str, methods: str, root_path: str) -> None:
+async def test_allow_lists_all_methods_of_a_path(path: str, methods: str, root_path: str) -> None:
     async with calling(app, root_path=root_path) as client:
         options = await client.options(root_path + path)
         refused = await client.request("TRACE", root_path + path)
@@ -274,7 +274,7 @@ async def test_a_path_tells_all_its_methods(path: str, methods: str, root_path: 
         assert response.headers.get("accept-patch") == patch
 
 
-async def test_a_path_that_only_begins_like_the_root_path_tells_its_methods() -> None:
+async def test_the_root_path_is_stripped_by_whole_segments() -> None:
     async with calling(app, root_path="/api") as client:
         assert (await client.options("/apiary")).headers["allow"] == "OPTIONS, PUT"
         assert (await client.options("/plain")).headers["allow"] == "GET, HEAD, OPTIONS, POST"
@@ -282,21 +282,21 @@ async def test_a_path_that_only_begins_like_the_root_path_tells_its_methods() ->
 
 @pytest.mark.parametrize("path", ["/nowhere", "/plain/", "/socket", "/mounted", "/mounted/nowhere"])
 @pytest.mark.parametrize("method", ["GET", "OPTIONS", "POST"])
-async def test_a_path_of_no_route_is_not_found(path: str, method: str) -> None:
+async def test_a_path_without_a_route_is_not_found(path: str, method: str) -> None:
     async with calling(app) as client:
         response = await client.request(method, path)
     assert summary(response) == "404"
     assert "location" not in response.headers
 
 
-async def test_a_method_that_an_endpoint_refuses_is_refused_in_its_words() -> None:
+async def test_a_405_of_an_endpoint_keeps_its_detail() -> None:
     response = await get("/sunday")
     assert summary(response) == "405"
     assert response.json()["detail"] == "Not on Sundays."
     assert response.headers["x-why"] == "b"
 
 
-async def test_a_handler_of_ones_own_comes_first() -> None:
+async def test_an_application_handler_takes_precedence() -> None:
     class Teapot(Problem):
         status = 418
         code = "teapot"

@@ -1,4 +1,4 @@
-"""The benchmark: what it reads, and what it reports."""
+"""The benchmark."""
 
 from pathlib import Path
 
@@ -18,11 +18,11 @@ from benchmarks.operations import (
     room,
     seconds_of,
 )
-from benchmarks.report import Told, write
+from benchmarks.report import Conditions, write
 from benchmarks.startup import Figure
 from benchmarks.wrk import Load, parsed, spread
 
-TOLD = """Running 1s test @ http://127.0.0.1:8000/articles
+OUTPUT = """Running 1s test @ http://127.0.0.1:8000/articles
   1 threads and 64 connections
   Latency Distribution
      50%   11.05ms
@@ -36,24 +36,24 @@ Transfer/sec:      3.09MB
 @pytest.mark.parametrize(
     ("slowest", "milliseconds"), [("21.50ms", 21.5), ("950.00us", 0.95), ("1.20s", 1200)]
 )
-def test_what_wrk_tells_is_read(slowest: str, milliseconds: float) -> None:
-    told = parsed(TOLD.format(slowest=slowest, errors=""))
-    assert told == Load(5850.25, told.slowest, 5872, 0)
-    assert told.slowest == pytest.approx(milliseconds)
+def test_the_output_of_wrk_is_parsed(slowest: str, milliseconds: float) -> None:
+    load = parsed(OUTPUT.format(slowest=slowest, errors=""))
+    assert load == Load(5850.25, load.slowest, 5872, 0)
+    assert load.slowest == pytest.approx(milliseconds)
 
 
 def test_refused_and_broken_requests_are_counted() -> None:
     errors = "  Socket errors: connect 0, read 2, write 0, timeout 3\n"
     errors += "  Non-2xx or 3xx responses: 417\n"
-    assert parsed(TOLD.format(slowest="2.00ms", errors=errors)).refused == 422
+    assert parsed(OUTPUT.format(slowest="2.00ms", errors=errors)).refused == 422
 
 
 @pytest.mark.parametrize(("values", "part"), [([100], 0), ([90, 100, 110], 0.2), ([0, 0], 0)])
-def test_the_spread_of_rounds_is_a_part_of_their_median(values: list[float], part: float) -> None:
+def test_the_spread_is_a_fraction_of_the_median(values: list[float], part: float) -> None:
     assert spread(values) == pytest.approx(part)
 
 
-def test_a_report_compares_with_the_tutorial(tmp_path: Path) -> None:
+def test_the_report_compares_with_the_tutorial(tmp_path: Path) -> None:
     slow, quick = Load(100, 9, 100, 3), Load(250, 3, 250, 0)
     write(
         [
@@ -61,72 +61,75 @@ def test_a_report_compares_with_the_tutorial(tmp_path: Path) -> None:
             Cell("sqlite", "GET", 64, "<ours>", [quick, quick], 0.1),
         ],
         [Figure("import brickwork", 0.5, "s"), Figure("a list", 81.25, "MB")],
-        Told("One round.", {"sqlite": {"version": "3.50"}}),
+        Conditions("One round.", {"sqlite": {"version": "3.50"}}),
         tmp_path,
     )
-    told = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "| 64 | the tutorial by hand | 100 | 1.0 | 9.0 | 1000 | 3 | 0% |" in told
-    assert "| 64 | <ours> | 250 | 2.5 | 3.0 | 200 | 0 | 0% |" in told
-    assert "### GET" in told
-    assert "version 3.50" in told
-    assert "| import brickwork | 0.5 s |" in told
-    assert "| a list | 81.2 MB |" in told
+    report = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "| 64 | the tutorial by hand | 100 | 1.0 | 9.0 | 1000 | 3 | 0% |" in report
+    assert "| 64 | <ours> | 250 | 2.5 | 3.0 | 200 | 0 | 0% |" in report
+    assert "### GET" in report
+    assert "version 3.50" in report
+    assert "| import brickwork | 0.5 s |" in report
+    assert "| a list | 81.2 MB |" in report
     drawn = (tmp_path / "sqlite.svg").read_text(encoding="utf-8")
     assert "GET, 64 clients" in drawn
     assert "&lt;ours&gt;" in drawn
     assert 'width="400"' in drawn
 
 
-def test_a_batch_is_sent_by_few_and_for_long() -> None:
-    assert [clients_of(BATCH, each) for each in (1, 8, 64, 256)] == [1, 8, 8, 8]
+def test_batches_have_fewer_clients_and_longer_loads() -> None:
+    assert [clients_of(BATCH, clients) for clients in (1, 8, 64, 256)] == [1, 8, 8, 8]
     assert clients_of("GET", 256) == 256
     assert (seconds_of(BATCH, 1), seconds_of("GET", 1)) == (3, 1)
 
 
 @pytest.mark.parametrize("seconds", [1, 3, 600])
-def test_writes_have_rows_for_as_long_as_there_are_any(seconds: int) -> None:
+def test_the_rows_of_a_load_fit_the_table(seconds: int) -> None:
     assert room(seconds) >= min(seconds * 10_000, ROWS - FIRST)
     assert FIRST + room(seconds) <= ROWS
 
 
-@pytest.mark.parametrize("contender", CONTENDERS, ids=lambda each: each.name)
+@pytest.mark.parametrize("contender", CONTENDERS, ids=lambda contender: contender.name)
 def test_every_read_has_a_path(contender: Contender) -> None:
-    paths = {contender.path(each) for each in ALIKE}
+    paths = {contender.path(operation) for operation in ALIKE}
     assert len(paths) == len(ALIKE)
-    assert all(each.startswith("/articles") for each in paths)
+    assert all(path.startswith("/articles") for path in paths)
 
 
-def test_contenders_are_chosen_by_parts_of_their_names() -> None:
+def test_a_part_of_its_name_selects_a_contender() -> None:
     (hello,) = chosen(["hello"], quick=False)
     assert hello.name == "bare hello"
-    assert {each.name for each in chosen([], quick=True)} > {"the tutorial by hand", "fast lane"}
+    assert {contender.name for contender in chosen([], quick=True)} > {
+        "the tutorial by hand",
+        "fast path",
+    }
 
 
-def test_contenders_whose_library_is_missing_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_contender_without_its_library_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.contenders.find_spec", {"fastapi": "here"}.get)
-    names = {each.name for each in chosen([], quick=False)}
+    names = {contender.name for contender in chosen([], quick=False)}
     assert "FastCRUD" not in names
     assert "asyncpg in FastAPI" in names
 
 
-def test_operations_of_other_clients_are_charted_with_the_most_there_are() -> None:
-    some = [Cell("sqlite", BATCH, n, "fast lane", [Load(n, 1, n, 0)], 0.1) for n in (1, 8)]
+def test_a_chart_without_64_clients_shows_the_largest_number() -> None:
+    some = [Cell("sqlite", BATCH, n, "fast path", [Load(n, 1, n, 0)], 0.1) for n in (1, 8)]
     drawn = chart(some)
     assert f"{BATCH}, 8 clients" in drawn
     assert "#4a7fb5" in drawn
     assert ">1/s<" not in drawn
 
 
-def test_what_is_wanted_is_told_beside_what_there_is() -> None:
-    loads = {"the tutorial by hand": Load(100, 30, 100, 0), "fast lane": Load(750, 2, 750, 0)}
+def test_the_comparison_shows_wanted_and_measured_ratios() -> None:
+    loads = {"the tutorial by hand": Load(100, 30, 100, 0), "fast path": Load(750, 2, 750, 0)}
     some = [Cell("sqlite", "GET", 64, name, [load], 0.1) for name, load in loads.items()]
-    told = [*wanted.told(some)]
-    assert "| sqlite GET | 64 | fast lane | the tutorial by hand | 9 | 7.50 |" in told
-    assert "| sqlite GET, p99 | 64 | fast lane | the tutorial by hand | 10 | 15.00 |" in told
-    assert "| sqlite POST | 64 | fast lane | the tutorial by hand | 15 | not measured |" in told
+    report = [*wanted.comparison(some)]
+    assert "| sqlite GET | 64 | fast path | the tutorial by hand | 9 | 7.50 |" in report
+    assert "| sqlite GET, p99 | 64 | fast path | the tutorial by hand | 10 | 15.00 |" in report
+    assert "| sqlite POST | 64 | fast path | the tutorial by hand | 15 | not measured |" in report
 
 
-def test_all_that_is_wanted_is_of_contenders_there_are() -> None:
-    names = {each.name for each in CONTENDERS}
-    assert {name for each in wanted.WANTED for name in (each.ours, each.other)} <= names
-    assert {each.operation for each in wanted.WANTED} <= {*OPERATIONS}
+def test_wanted_ratios_name_known_contenders_and_operations() -> None:
+    names = {contender.name for contender in CONTENDERS}
+    assert {name for target in wanted.WANTED for name in (target.ours, target.other)} <= names
+    assert {target.operation for target in wanted.WANTED} <= {*OPERATIONS}

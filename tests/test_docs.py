@@ -1,4 +1,4 @@
-"""Every block of the documentation runs, and every link leads somewhere."""
+"""The code blocks and links of the documentation."""
 
 import re
 from collections.abc import Awaitable, Callable, Iterator
@@ -24,7 +24,7 @@ def test_every_block_of_a_page_runs(page: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+def test_every_link_of_a_page_has_a_target(page: Path) -> None:
     for link in links(MarkdownIt().enable("table").parse(page.read_text())):
         if "://" not in link:
             path, _, anchor = link.partition("#")
@@ -49,7 +49,7 @@ Run = Callable[[str], Awaitable[None]]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Execute a page of this text."""
+    """Return a function that executes a page with this text."""
     monkeypatch.chdir(tmp_path)
 
     async def run(text: str) -> None:
@@ -60,7 +60,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return run
 
 
-async def test_blocks_share_their_names_also_those_in_lists_and_comments(run: Run) -> None:
+async def test_blocks_share_names_in_lists_and_comments_too(run: Run) -> None:
     await run("""
         ```python
         number = 1
@@ -107,7 +107,7 @@ async def test_a_block_with_a_title_is_a_file(run: Run) -> None:
         """)
 
 
-async def test_an_ellipsis_is_any_text_of_a_line_or_any_lines(run: Run) -> None:
+async def test_an_ellipsis_matches_text_or_lines(run: Run) -> None:
     await run("""
         ```console
         $ printf 'one two\\nb\\nc\\nd\\n'
@@ -118,7 +118,7 @@ async def test_an_ellipsis_is_any_text_of_a_line_or_any_lines(run: Run) -> None:
         """)
 
 
-async def test_curl_asks_the_program_and_repeats_ids_that_it_answered(run: Run) -> None:
+async def test_curl_requests_the_program_and_reuses_its_ids(run: Run) -> None:
     await run("""
         ```python
         from uuid import uuid4
@@ -156,7 +156,7 @@ async def test_curl_asks_the_program_and_repeats_ids_that_it_answered(run: Run) 
         """)
 
 
-async def test_a_block_that_is_not_run_says_why(run: Run) -> None:
+async def test_a_skipped_block_gives_a_reason(run: Run) -> None:
     await run("""
         <!-- not run: there is no such program -->
         ```sh
@@ -189,7 +189,7 @@ async def test_a_block_that_is_not_run_says_why(run: Run) -> None:
         ("```json\n{}\n```", "No answer precedes it"),
     ],
 )
-async def test_a_block_that_does_not_hold_is_an_error(run: Run, text: str, error: str) -> None:
+async def test_a_wrong_block_is_an_error(run: Run, text: str, error: str) -> None:
     with pytest.raises(Exception, match=error) as raised:
         await run(text)
     assert "page.md, the block at line" in raised.value.__notes__[0]
@@ -205,7 +205,7 @@ async def test_a_block_that_does_not_hold_is_an_error(run: Run, text: str, error
         ("curl localhost:8000/\n```\n```json\n{}", "The page shows"),
     ],
 )
-async def test_an_answer_that_differs_is_an_error(run: Run, command: str, error: str) -> None:
+async def test_a_different_response_is_an_error(run: Run, command: str, error: str) -> None:
     program = (
         "from fastapi import FastAPI\napp = FastAPI()\napp.get('/')(lambda: {'hello': 'world'})"
     )

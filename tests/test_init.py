@@ -1,4 +1,4 @@
-"""The public names, and the one signature that does not grow."""
+"""The public names."""
 
 import inspect
 import subprocess
@@ -7,17 +7,17 @@ import sys
 import brickwork
 
 
-def test_the_public_names_are_sorted_and_there() -> None:
+def test_the_public_names_are_sorted_and_defined() -> None:
     assert brickwork.__all__ == sorted(set(brickwork.__all__))
     assert all(getattr(brickwork, name) is not None for name in brickwork.__all__)
 
 
-def test_what_the_package_imports_is_public() -> None:
+def test_every_import_of_the_package_is_public() -> None:
     shown = {name for name, value in vars(brickwork).items() if not inspect.ismodule(value)}
     assert {name for name in shown if not name.startswith("_")} == set(brickwork.__all__)
 
 
-def test_every_public_name_says_what_it_is() -> None:
+def test_every_public_name_has_a_docstring() -> None:
     for name in brickwork.__all__:
         value = getattr(brickwork, name)
         if inspect.isclass(value) or inspect.isfunction(value):
@@ -25,16 +25,20 @@ def test_every_public_name_says_what_it_is() -> None:
             assert value.__module__.startswith("brickwork."), name
 
 
-def test_crud_router_takes_seven_arguments_and_no_eighth() -> None:
+def test_crud_router_has_exactly_seven_parameters() -> None:
     parameters = inspect.signature(brickwork.crud_router).parameters
     assert list(parameters) == ["prefix", "resource", "read", "create", "update", "query", "omit"]
-    optional = {name for name, each in parameters.items() if each.default is not each.empty}
+    optional = {
+        name for name, parameter in parameters.items() if parameter.default is not parameter.empty
+    }
     assert optional == {"query", "omit"}
-    keywords = {name for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY}
+    keywords = {
+        name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY
+    }
     assert keywords == set(parameters) - {"prefix", "resource"}
 
 
-def test_importing_the_package_says_and_connects_to_nothing() -> None:
+def test_the_import_of_the_package_prints_nothing() -> None:
     script = "import warnings; warnings.simplefilter('error'); import brickwork"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)  # noqa: S603
     assert (done.stdout, done.stderr) == (b"", b"")

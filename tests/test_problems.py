@@ -27,7 +27,7 @@ from brickwork import (
     URITooLong,
 )
 from brickwork.problems import pointer, problem_for_status, problem_types
-from tests.support.garbage import collected
+from tests.support.garbage import collected_garbage
 from tests.support.values import law
 
 # RFC 6901, section 6.
@@ -54,9 +54,9 @@ def test_pointer_is_the_uri_fragment_of_rfc_6901(path: tuple[str | int, ...], wr
 
 @law
 @given(st.lists(st.text() | st.integers(min_value=0)))
-def test_pointer_can_be_read_back(path: list[str | int]) -> None:
+def test_pointer_can_be_parsed(path: list[str | int]) -> None:
     tokens = unquote(pointer(*path)).split("/")[1:]
-    assert [each.replace("~1", "/").replace("~0", "~") for each in tokens] == list(map(str, path))
+    assert [token.replace("~1", "/").replace("~0", "~") for token in tokens] == list(map(str, path))
 
 
 @law
@@ -70,7 +70,7 @@ def test_pointer_of_any_text_is_a_uri_fragment(path: list[str]) -> None:
 @pytest.mark.parametrize(
     "place", [{"pointer": "#/title"}, {"parameter": "limit"}, {"header": "Prefer"}]
 )
-def test_fault_shows_its_place(place: dict[str, str]) -> None:
+def test_error_detail_shows_its_place(place: dict[str, str]) -> None:
     fault = ErrorDetail(code="missing", detail="This field is required.", **place)
     assert fault.document() == {
         **place,
@@ -105,7 +105,7 @@ def test_problem_has_a_status_and_a_code(kind: type[Problem], status: int, code:
     }
 
 
-def test_problem_lists_its_faults_in_order() -> None:
+def test_problem_keeps_the_order_of_its_errors() -> None:
     faults = [ErrorDetail(code=code, detail="Why.", pointer="#/a") for code in ("b", "a")]
     assert UnprocessableContent("Why.", errors=faults).document()["errors"] == [
         {"pointer": "#/a", "code": "b", "detail": "Why."},
@@ -117,13 +117,13 @@ def test_problem_lists_its_faults_in_order() -> None:
 def own_problems() -> Iterator[None]:
     """Remove the problems that a test declares when it ends."""
     problem_for_status.cache_clear()
-    with collected():
+    with collected_garbage():
         yield
     problem_for_status.cache_clear()
 
 
 @pytest.mark.usefixtures("own_problems")
-def test_application_declares_a_problem_in_three_lines() -> None:
+def test_application_can_declare_a_problem() -> None:
     class Expired(Problem):
         status = HTTPStatus.PAYMENT_REQUIRED
         code = "expired"
@@ -141,7 +141,7 @@ def test_application_declares_a_problem_in_three_lines() -> None:
 
 
 @pytest.mark.usefixtures("own_problems")
-def test_status_alone_stands_for_no_problem_of_the_application() -> None:
+def test_status_never_selects_a_problem_of_the_application() -> None:
     class Expired(Problem):
         status = HTTPStatus.FORBIDDEN
         code = "expired"
@@ -154,7 +154,7 @@ def test_status_alone_stands_for_no_problem_of_the_application() -> None:
 @pytest.mark.usefixtures("own_problems")
 def test_base_class_of_problems_is_no_problem() -> None:
     class Billing(Problem):
-        """A base class, which nobody raises."""
+        """A base class that is never raised."""
 
     class Expired(Billing):
         status = HTTPStatus.FORBIDDEN
@@ -192,19 +192,19 @@ def test_status_has_one_problem(status: int, code: str, title: str) -> None:
     assert type(problem).__doc__
 
 
-def test_problem_has_a_code_of_its_own_and_text_for_its_page() -> None:
-    ours = [each for each in problem_types() if each.__module__ == "brickwork.problems"]
-    assert len({each.code for each in ours}) == len(ours)
-    assert all(problem_for_status(each.status).status == each.status for each in ours)
-    assert all(each.__doc__ and each.remedy for each in ours)
-    assert [each for each in ours if each.retry] == [RequestInProgress, ServiceUnavailable]
+def test_every_problem_has_a_unique_code_and_a_text() -> None:
+    ours = [kind for kind in problem_types() if kind.__module__ == "brickwork.problems"]
+    assert len({kind.code for kind in ours}) == len(ours)
+    assert all(problem_for_status(kind.status).status == kind.status for kind in ours)
+    assert all(kind.__doc__ and kind.remedy for kind in ours)
+    assert [kind for kind in ours if kind.retry] == [RequestInProgress, ServiceUnavailable]
 
 
 def test_problems_do_not_share_headers() -> None:
     assert NotFound("a").headers is not NotFound("b").headers
 
 
-def test_problem_in_a_log_reads_as_its_detail() -> None:
+def test_str_of_a_problem_is_its_detail() -> None:
     assert str(Conflict("The value is taken.")) == "The value is taken."
     assert str(Conflict(detail="The value is taken.")) == "The value is taken."
 

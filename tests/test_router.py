@@ -1,4 +1,4 @@
-"""What a router is made of: operations, names, and errors where a declaration does not fit."""
+"""Routers: operations, names, rejected declarations."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -54,7 +54,7 @@ async def test_an_operation_is_named_after_its_resource() -> None:
     }
 
 
-async def test_an_operation_may_be_left_out_and_written_instead(empty_url: str) -> None:
+async def test_an_endpoint_can_replace_an_omitted_operation(empty_url: str) -> None:
     router = crud_router("/cities", Cities, **CITY, omit={"delete", "replace"})
 
     @router.delete("/{id}", status_code=202)
@@ -70,7 +70,7 @@ async def test_an_operation_may_be_left_out_and_written_instead(empty_url: str) 
         assert refused.headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PATCH"
 
 
-async def test_a_router_may_be_included_below_a_prefix(empty_url: str) -> None:
+async def test_a_router_can_be_included_below_a_prefix(empty_url: str) -> None:
     app = FastAPI(lifespan=Shop(empty_url).lifespan)
     install(app)
     app.include_router(shop.cities, prefix="/v1")
@@ -95,7 +95,7 @@ async def test_the_key_in_a_path_is_described_by_its_type() -> None:
     assert schema("/countries/{id}") == {"type": "string", "title": ""}
 
 
-async def test_a_field_without_an_attribute_is_refused_where_it_is_declared() -> None:
+async def test_a_field_without_an_attribute_is_rejected() -> None:
     class Wrong(CityCreate):
         colour: str
         size: int
@@ -105,7 +105,7 @@ async def test_a_field_without_an_attribute_is_refused_where_it_is_declared() ->
 
 
 class Odd(Model):
-    """The base of models whose keys no URL can name."""
+    """The base of models with keys that have no URL form."""
 
     __abstract__ = True
     metadata = MetaData()
@@ -135,7 +135,7 @@ class Weights(Resource[Weight]): ...
     ("resource", "remedy"),
     [(Pairs, "a key of several columns: give it one"), (Weights, "use UUID, int or str")],
 )
-async def test_a_key_that_a_url_cannot_name_is_refused_where_it_is_declared(
+async def test_a_key_without_a_url_form_is_rejected(
     resource: type[Resource[Any]], remedy: str
 ) -> None:
     with pytest.raises(TypeError, match=remedy):
@@ -195,10 +195,14 @@ def test_a_summary_names_one_row_or_many() -> None:
 def names(app: FastAPI) -> dict[str, str]:
     """Return the names of lists by their paths."""
     paths = app.openapi()["paths"]
-    return {path: each["get"]["operationId"] for path, each in paths.items() if "{id}" not in path}
+    return {
+        path: operations["get"]["operationId"]
+        for path, operations in paths.items()
+        if "{id}" not in path
+    }
 
 
-def test_a_router_that_is_included_twice_has_two_names_for_each_operation() -> None:
+def test_a_router_included_twice_has_unique_operation_ids() -> None:
     app, router = FastAPI(), crud_router("/cities", Cities, **CITY, omit=BATCHES)
     install(app)
     for prefix in ("", "/v1", "/v2", "/groups/{group}"):
@@ -209,8 +213,10 @@ def test_a_router_that_is_included_twice_has_two_names_for_each_operation() -> N
         "/v2/cities": "v2_cities_list",
         "/groups/{group}/cities": "groups_group_cities_list",
     }
-    operations = [each for path in app.openapi()["paths"].values() for each in path.values()]
-    assert len(operations) == len({each["operationId"] for each in operations}) == 24
+    operations = [
+        operation for path in app.openapi()["paths"].values() for operation in path.values()
+    ]
+    assert len(operations) == len({operation["operationId"] for operation in operations}) == 24
 
 
 @pytest.mark.parametrize(
@@ -230,7 +236,7 @@ def test_a_router_that_is_included_twice_has_two_names_for_each_operation() -> N
         ),
     ],
 )
-def test_names_where_the_prefix_has_parameters_or_is_empty(
+def test_names_of_prefixes_with_parameters_and_empty_prefixes(
     prefix: str, included: str, name: str, tag: str, summary: str
 ) -> None:
     app = FastAPI()
@@ -243,7 +249,7 @@ def test_names_where_the_prefix_has_parameters_or_is_empty(
     assert operation["summary"] == summary
 
 
-def test_a_function_of_the_application_names_its_operations() -> None:
+def test_an_application_function_generates_operation_ids() -> None:
     app = FastAPI(generate_unique_id_function=lambda route: f"{route.tags[0]}-{route.name}")
     install(app)
     app.include_router(crud_router("/cities", Cities, **CITY, omit=BATCHES))
@@ -255,7 +261,7 @@ def test_a_function_of_the_application_names_its_operations() -> None:
 
 @pytest.fixture
 async def client(shop_url: str) -> AsyncIterator[AsyncClient]:
-    """A client of stores, whose router has routes of its own."""
+    """Return a client of stores, with routes added to their router."""
     router = shop.stores()
 
     @router.get("/counts")
@@ -310,7 +316,7 @@ async def plain(_: Request) -> JSONResponse:
         ("/stores/aa/part", "aapart"),
     ],
 )
-async def test_a_fixed_path_that_is_added_is_matched_before_rows(
+async def test_an_added_fixed_path_is_matched_before_rows(
     client: AsyncClient, path: str, answer: object
 ) -> None:
     for prefix in ("", "/v1"):
@@ -318,7 +324,7 @@ async def test_a_fixed_path_that_is_added_is_matched_before_rows(
 
 
 @sqlite_only
-async def test_a_path_with_a_parameter_that_is_added_is_matched_after_rows(
+async def test_an_added_path_parameter_is_matched_after_rows(
     client: AsyncClient,
 ) -> None:
     assert (await client.get("/stores/aa")).json()["code"] == "aa"
@@ -327,7 +333,7 @@ async def test_a_path_with_a_parameter_that_is_added_is_matched_after_rows(
 
 
 @pytest.mark.parametrize("omitted", [True, False])
-def test_a_router_without_routes_of_rows_has_the_order_of_fastapi(*, omitted: bool) -> None:
+def test_routes_keep_their_order_without_row_routes(*, omitted: bool) -> None:
     rows: set[Operation] = {"get", "update", "replace", "delete"}
     router = shop.stores(omit=rows if omitted else ())
     if not omitted:

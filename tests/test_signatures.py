@@ -1,4 +1,4 @@
-"""Resource classes that cannot work: each is a TypeError where it is written, with the remedy."""
+"""Invalid resource classes, each a TypeError with the remedy."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from functools import partial, wraps
@@ -34,7 +34,7 @@ refused = Refused()
 
 
 @pytest.mark.parametrize(("declaration", "remedy"), refused.cases)
-def test_a_class_that_cannot_work_is_refused(
+def test_an_invalid_resource_class_is_rejected(
     declaration: Callable[[], object], remedy: str
 ) -> None:
     with pytest.raises(TypeError) as error:
@@ -65,7 +65,7 @@ SYNC: Final = {
 
 
 @pytest.mark.parametrize(("name", "parameters"), ASYNC.items())
-def test_a_synchronous_override_of_an_async_method(name: str, parameters: str) -> None:
+def test_a_synchronous_override_of_an_async_method_is_rejected(name: str, parameters: str) -> None:
     def method(*_: object) -> None: ...
 
     with pytest.raises(TypeError) as error:
@@ -74,7 +74,7 @@ def test_a_synchronous_override_of_an_async_method(name: str, parameters: str) -
 
 
 @pytest.mark.parametrize(("name", "parameters"), SYNC.items())
-def test_an_async_override_of_a_synchronous_method(name: str, parameters: str) -> None:
+def test_an_async_override_of_a_synchronous_method_is_rejected(name: str, parameters: str) -> None:
     async def method(*_: object) -> None: ...
 
     with pytest.raises(TypeError) as error:
@@ -83,7 +83,7 @@ def test_an_async_override_of_a_synchronous_method(name: str, parameters: str) -
 
 
 @pytest.mark.parametrize(("name", "parameters"), ASYNC.items())
-def test_an_override_that_takes_other_arguments(name: str, parameters: str) -> None:
+def test_an_override_with_other_arguments_is_rejected(name: str, parameters: str) -> None:
     async def method(_: object) -> None: ...
 
     with pytest.raises(TypeError) as error:
@@ -94,7 +94,7 @@ def test_an_override_that_takes_other_arguments(name: str, parameters: str) -> N
 
 
 @refused("Rows.export must yield rows: declare `async def export(self, params, /)` with a yield.")
-def an_export_that_is_awaited() -> object:
+def an_export_without_a_yield() -> object:
     async def export(_: object, at: object, /) -> object:
         return at
 
@@ -102,7 +102,7 @@ def an_export_that_is_awaited() -> object:
 
 
 @refused("Rows.export takes other arguments: declare `async def export(self, params, /)`.")
-def an_export_that_wants_more() -> object:
+def an_export_with_another_parameter() -> object:
     async def export(_: object, at: object, more: object, /) -> AsyncIterator[object]:
         yield (at, more)
 
@@ -110,7 +110,7 @@ def an_export_that_wants_more() -> object:
 
 
 @pytest.mark.parametrize("is_async", [True, False])
-def test_an_export_that_can_be_called(is_async: bool) -> None:  # noqa: FBT001
+def test_a_valid_export_is_accepted(is_async: bool) -> None:  # noqa: FBT001
     async def export(_: object, at: object, /) -> AsyncIterator[object]:
         yield at
 
@@ -120,9 +120,11 @@ def test_an_export_that_can_be_called(is_async: bool) -> None:  # noqa: FBT001
     resource_of(City, export=export if is_async else call)
 
 
-def test_every_method_that_may_be_overridden_is_checked() -> None:
+def test_every_overridable_method_is_checked() -> None:
     methods = {
-        name for name, each in vars(Resource).items() if callable(each) and not name.startswith("_")
+        name
+        for name, value in vars(Resource).items()
+        if callable(value) and not name.startswith("_")
     }
     assert methods == (ASYNC.keys() | SYNC.keys() | {"export"}) - {"__post_init__"}
 
@@ -140,7 +142,7 @@ def an_override_of_a_mixin() -> object:
 
 
 @refused("Rows.page must return a value, not yield: declare `async def page(self, params, /)`.")
-def an_override_that_yields() -> object:
+def an_override_with_a_yield() -> object:
     async def page(_: object, at: object, /) -> AsyncIterator[object]:
         yield at
 
@@ -148,17 +150,17 @@ def an_override_that_yields() -> object:
 
 
 @refused("Rows.actor must be a method: declare `def actor(self)`, or rename it.")
-def an_override_that_is_a_property() -> object:
+def a_property_as_an_override() -> object:
     return resource_of(City, actor=property(lambda _: "ada"))
 
 
 @refused("Rows.query must be a method: declare `def query(self)`, or rename it.")
-def an_override_that_is_a_value() -> object:
+def a_value_as_an_override() -> object:
     return resource_of(City, query=None)
 
 
 @refused("Rows.query takes other arguments: declare `def query(self)`.")
-def an_override_that_wants_more() -> object:
+def an_override_with_another_parameter() -> object:
     def query(_: object, tenant: str) -> object:
         return tenant
 
@@ -166,7 +168,7 @@ def an_override_that_wants_more() -> object:
 
 
 @refused("Rows.get takes other arguments: declare `async def get(self, key, /)`.")
-def an_override_that_wants_a_keyword() -> object:
+def an_override_with_a_keyword_parameter() -> object:
     async def get(_: object, key: object, /, *, tenant: str) -> object:
         return (key, tenant)
 
@@ -208,11 +210,11 @@ class Named:
         pytest.param({"create": nothing}, id="a method of any arguments"),
     ],
 )
-def test_an_override_that_can_be_called(methods: Mapping[str, Any]) -> None:
+def test_a_valid_override_is_accepted(methods: Mapping[str, Any]) -> None:
     resource_of(City, **methods)
 
 
-def test_an_override_with_more_arguments_that_have_defaults() -> None:
+def test_an_override_may_add_optional_arguments() -> None:
     class Cities(Resource[City]):
         @override
         async def create(self, row: City, /, *, tenant: str = "") -> None:
@@ -225,7 +227,7 @@ def test_an_override_with_more_arguments_that_have_defaults() -> None:
 
 
 def current_user() -> str:
-    """Return who is asking."""
+    """Return the name of the caller."""
     return "ada"
 
 
@@ -273,7 +275,7 @@ def with_field(**fields: Any) -> object:
     "Rows.actor hides an attribute of Resource. Rename the field; a setting of the class "
     "has no annotation, or ClassVar[…]."
 )
-def a_field_that_is_called_as_a_method() -> object:
+def a_field_with_the_name_of_a_method() -> object:
     return with_field(actor=Annotated[str, Depends(current_user)])
 
 
@@ -281,7 +283,7 @@ def a_field_that_is_called_as_a_method() -> object:
     "Rows.allow_upsert hides an attribute of Resource. Rename the field; a setting of the "
     "class has no annotation, or ClassVar[…]."
 )
-def a_setting_that_is_annotated_as_a_field() -> object:
+def a_setting_with_the_annotation_of_a_field() -> object:
     return with_field(allow_upsert=bool)
 
 
@@ -289,14 +291,14 @@ def a_setting_that_is_annotated_as_a_field() -> object:
     "Cities.isolation_level is 'SERIALIZABLE': use one of 'read committed', 'repeatable read', "
     "'serializable'."
 )
-def an_isolation_that_there_is_not() -> object:
+def an_unknown_isolation_level() -> object:
     class Cities(Resource[City]):
         isolation_level: ClassVar[Any] = "SERIALIZABLE"
 
     return Cities
 
 
-def test_fields_that_are_dependencies_and_those_that_are_none() -> None:
+def test_dependencies_and_class_variables_are_valid_fields() -> None:
     class Cities(Resource[City]):
         session: Annotated[AsyncSession, Depends(get_db, scope="function")]
         user: Annotated[str, Depends(current_user)]
@@ -318,6 +320,6 @@ def test_fields_that_are_dependencies_and_those_that_are_none() -> None:
     assert Cities.allow_upsert
 
 
-def test_a_field_whose_annotation_is_not_known_yet_is_checked_by_the_router() -> None:
+def test_an_unresolved_annotation_is_left_to_the_router() -> None:
     with pytest.raises(NameError, match="Later"):
         check_fields(resource_of(City, __annotations__={"user": "Later"}), Resource)

@@ -1,4 +1,4 @@
-"""At its start a service says what keeps it from its database, and goes on."""
+"""The check of the database at the start."""
 
 import asyncio
 import sqlite3
@@ -24,7 +24,17 @@ from brickwork import (
     install,
 )
 from tests.support.databases import Databases
-from tests.support.journal import Base, Log, Note, create, create_app, execute, lacks, name, router
+from tests.support.journal import (
+    Base,
+    Log,
+    Note,
+    create,
+    create_app,
+    execute,
+    missing_line,
+    name,
+    router,
+)
 from tests.support.server import serving
 
 pytestmark = pytest.mark.anyio
@@ -40,25 +50,25 @@ async def started(app: FastAPI) -> None:
         pass
 
 
-async def test_tables_that_are_missing_are_named(empty_url: str, log: Log) -> None:
+async def test_missing_tables_are_logged(empty_url: str, log: Log) -> None:
     await started(create_app(empty_url))
-    assert log.take() == [lacks(empty_url, "idempotency_keys, notes")]
+    assert log.take() == [missing_line(empty_url, "idempotency_keys, notes")]
 
 
-async def test_nothing_is_said_when_all_is_well(empty_url: str, log: Log) -> None:
+async def test_a_complete_database_logs_nothing(empty_url: str, log: Log) -> None:
     await create(empty_url)
     await started(create_app(empty_url))
     assert log.take() == []
 
 
-async def test_one_table_that_is_missing_is_named(empty_url: str, log: Log) -> None:
+async def test_one_missing_table_is_logged(empty_url: str, log: Log) -> None:
     await create(empty_url, Base.metadata)
     await execute(empty_url, "DROP TABLE notes")
     await started(create_app(empty_url))
-    assert log.take() == [lacks(empty_url, "notes")]
+    assert log.take() == [missing_line(empty_url, "notes")]
 
 
-async def test_of_many_tables_the_first_are_named(empty_url: str, log: Log) -> None:
+async def test_a_long_list_of_missing_tables_is_shortened(empty_url: str, log: Log) -> None:
     class Own(DeclarativeBase): ...
 
     class Tag(Own):
@@ -96,14 +106,14 @@ async def test_of_many_tables_the_first_are_named(empty_url: str, log: Log) -> N
     app.include_router(router(), prefix="/others")  # of another MetaData
     await started(app)
     tables = "audit_entries, books, idempotency_keys and 5 more"
-    assert log.take() == [lacks(empty_url, tables)]
+    assert log.take() == [missing_line(empty_url, tables)]
 
     await create(empty_url, Own.metadata)
     await started(app)
-    assert log.take() == [lacks(empty_url, "notes")]
+    assert log.take() == [missing_line(empty_url, "notes")]
 
 
-async def test_tables_made_by_a_lifespan_are_there(empty_url: str, log: Log) -> None:
+async def test_tables_of_a_lifespan_are_not_missing(empty_url: str, log: Log) -> None:
     database = Database(empty_url)
 
     @asynccontextmanager
@@ -119,7 +129,7 @@ async def test_tables_made_by_a_lifespan_are_there(empty_url: str, log: Log) -> 
     assert log.take() == []
 
 
-async def test_tables_made_by_the_lifespan_of_a_router_are_there(empty_url: str, log: Log) -> None:
+async def test_tables_of_the_lifespan_of_a_router_are_found(empty_url: str, log: Log) -> None:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         await create(empty_url)
@@ -131,7 +141,7 @@ async def test_tables_made_by_the_lifespan_of_a_router_are_there(empty_url: str,
     assert log.take() == []
 
 
-async def test_a_look_leaves_no_connection_open(empty_url: str) -> None:
+async def test_the_check_closes_its_connection(empty_url: str) -> None:
     database = Database(empty_url)
     seen: list[str] = []
     event.listen(database.reader.sync_engine, "connect", lambda *_: seen.append("opened"))
@@ -145,20 +155,20 @@ async def test_a_look_leaves_no_connection_open(empty_url: str) -> None:
     assert seen == ["opened", "closed"]
 
 
-async def test_a_file_is_not_made_by_a_look(tmp_path: Path, log: Log) -> None:
+async def test_the_check_creates_no_sqlite_file(tmp_path: Path, log: Log) -> None:
     url = f"sqlite:///{tmp_path}/new.db"
     await started(create_app(url))
-    assert log.take() == [lacks(url, "idempotency_keys, notes")]
+    assert log.take() == [missing_line(url, "idempotency_keys, notes")]
     assert [*tmp_path.iterdir()] == []  # noqa: ASYNC240 — nobody waits
 
 
-async def test_a_resource_that_is_only_read_needs_no_keys(empty_url: str, log: Log) -> None:
+async def test_a_read_only_resource_needs_no_idempotency_keys(empty_url: str, log: Log) -> None:
     reads = {"create", "create_batch", "update", "update_batch", "replace", "delete"}
     await started(create_app(empty_url, router(omit=reads)))
-    assert log.take() == [lacks(empty_url, "notes")]
+    assert log.take() == [missing_line(empty_url, "notes")]
 
 
-async def test_rows_in_another_database_are_not_looked_for(empty_url: str, log: Log) -> None:
+async def test_tables_of_another_database_are_not_checked(empty_url: str, log: Log) -> None:
     async def other() -> AsyncGenerator[None]:
         yield
 
@@ -172,9 +182,7 @@ async def test_rows_in_another_database_are_not_looked_for(empty_url: str, log: 
     assert log.take() == []
 
 
-async def test_a_table_may_be_in_a_schema_that_requests_choose(
-    databases: Databases, log: Log
-) -> None:
+async def test_a_table_in_another_schema_is_found(databases: Databases, log: Log) -> None:
     url = databases.empty("postgresql")
     metadata = MetaData(schema="tenant")
     for table in (*Base.metadata.tables.values(),):
@@ -185,7 +193,7 @@ async def test_a_table_may_be_in_a_schema_that_requests_choose(
     assert log.take() == []
 
 
-async def test_a_table_of_another_schema_is_named_with_it(databases: Databases, log: Log) -> None:
+async def test_a_missing_table_is_logged_with_its_schema(databases: Databases, log: Log) -> None:
     class Own(DeclarativeBase): ...
 
     class Page(Own):
@@ -202,12 +210,10 @@ async def test_a_table_of_another_schema_is_named_with_it(databases: Databases, 
     url = databases.empty("postgresql")
     await create(url)
     await started(create_app(url, router(Pages, PageRead)))
-    assert log.take() == [lacks(url, "elsewhere.notes")]
+    assert log.take() == [missing_line(url, "elsewhere.notes")]
 
 
-async def test_a_mounted_application_is_looked_at_with_the_one_around_it(
-    empty_url: str, log: Log
-) -> None:
+async def test_a_mounted_application_is_checked_at_the_start(empty_url: str, log: Log) -> None:
     inner = FastAPI()
     install(inner)
     inner.include_router(router())
@@ -215,12 +221,12 @@ async def test_a_mounted_application_is_looked_at_with_the_one_around_it(
     install(outer)
     outer.mount("/v1", inner)
     async with serving(outer) as client:
-        assert log.take() == [lacks(empty_url, "idempotency_keys, notes")]
+        assert log.take() == [missing_line(empty_url, "idempotency_keys, notes")]
         await client.get("/v1/problems")
     assert log.take() == []
 
 
-async def test_a_mounted_application_is_looked_at_before_its_first_request(
+async def test_a_mounted_application_is_checked_at_its_first_request(
     empty_url: str, log: Log
 ) -> None:
     inner = FastAPI()
@@ -231,7 +237,7 @@ async def test_a_mounted_application_is_looked_at_before_its_first_request(
     async with serving(outer) as client:
         assert log.take() == []
         await client.get("/v1/problems")
-        assert log.take() == [lacks(empty_url, "idempotency_keys, notes")]
+        assert log.take() == [missing_line(empty_url, "idempotency_keys, notes")]
         await client.get("/v1/problems")
     assert log.take() == []
 
@@ -243,7 +249,7 @@ async def test_an_application_without_a_database_starts() -> None:
         assert (await client.get("/problems")).status_code == 200
 
 
-async def test_a_database_that_is_silent_is_not_waited_for(
+async def test_a_silent_database_does_not_delay_the_start(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("brickwork.startup.PATIENCE", 0.05)
@@ -263,7 +269,7 @@ async def test_a_database_that_is_silent_is_not_waited_for(
     assert " does not answer" in line
 
 
-async def test_a_file_that_another_process_has_locked_is_no_outage(
+async def test_a_locked_sqlite_file_is_no_outage(
     tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -277,7 +283,7 @@ async def test_a_file_that_another_process_has_locked_is_no_outage(
     assert log.take() == []
 
 
-async def test_a_look_that_fails_is_told_and_the_service_starts(
+async def test_a_failed_check_does_not_prevent_the_start(
     empty_url: str, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: object) -> None:

@@ -1,1 +1,1 @@
-"""What type checkers make of the public names: `assert_type`, checked and never run."""
+"""Tests of the public types: checked, never run."""

@@ -1,4 +1,4 @@
-"""What a type checker makes of a resource; nothing here is ever run."""
+"""The types of a resource."""
 
 # ruff: noqa: D101, D102, D103 — assert_type says it
 

@@ -1,4 +1,4 @@
-"""What a type checker accepts of a declaration, and what it refuses; nothing is ever run."""
+"""The types of a declaration: accepted and rejected calls."""
 
 # ruff: noqa: D101, D103 — assert_type says it
 
@@ -65,7 +65,7 @@ def partial_schemas() -> None:
     assert_type(update, Update)
     assert_type(update.title, str)
     assert_type(update.model_fields_set, set[str])
-    # A checker knows the fields of the schema that is inherited, and not that they are optional.
+    # A checker knows the inherited fields, but not that they are optional.
     Update(title="a")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 

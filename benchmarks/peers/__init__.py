@@ -1,1 +1,1 @@
-"""Libraries that are compared, each in the form its documentation shows, over the same articles."""
+"""Other libraries, as their documentation shows them."""

@@ -22,7 +22,7 @@ class ArticleService(service.SQLAlchemyAsyncRepositoryService[Article]):
     """The articles."""
 
     class Repo(repository.SQLAlchemyAsyncRepository[Article]):
-        """Where they are."""
+        """The repository of articles."""
 
         model_type = Article
 

@@ -1,4 +1,4 @@
-"""The engine of those that stand on SQLAlchemy: ten connections, and else what its defaults are."""
+"""The engine of the libraries that use SQLAlchemy."""
 
 import os
 

@@ -63,19 +63,19 @@ class Article(models.Model):
     version = models.IntegerField(default=1, editable=False)
 
     class Meta:
-        """Where it is."""
+        """The table of the model."""
 
         app_label = "articles"
         db_table = "articles"
         managed = False
 
     def __str__(self) -> str:
-        """Return what it is known by."""
+        """Return the title."""
         return str(self.title)
 
 
 class ArticleSerializer(serializers.ModelSerializer):
-    """What is sent and shown of an article."""
+    """The fields of an article."""
 
     class Meta:
         """All of it."""

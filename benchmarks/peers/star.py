@@ -24,7 +24,7 @@ class ArticleService(service.SQLAlchemyAsyncRepositoryService[Article]):
     """The articles."""
 
     class Repo(repository.SQLAlchemyAsyncRepository[Article]):
-        """Where they are."""
+        """The repository of articles."""
 
         model_type = Article
 

@@ -1,4 +1,4 @@
-"""The command line: its output, its exit statuses, and what an interrupted command leaves."""
+"""The command line: output, exit statuses, interrupts."""
 
 import asyncio
 import json
@@ -20,17 +20,17 @@ from brickwork.models.model import now
 from tests.support import blog_imports
 from tests.support.blog import Article
 from tests.support.databases import sqlite_only
-from tests.support.killed import APP, BAD, ROOT, import_and_die, reported_lines, write_rows
+from tests.support.killed import APP, BAD, ROOT, import_until_killed, reported_lines, write_rows
 from tests.support.services import Service
 
-pytestmark = pytest.mark.usefixtures("anyio_backend")  # of the fixtures, which are asynchronous
+pytestmark = pytest.mark.usefixtures("anyio_backend")  # for the asynchronous fixtures
 
 Run = Callable[..., int]
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, blog_service: Service) -> Run:
-    """Run a command on the blog, and return its exit status."""
+    """Return a function that runs a command on the blog and returns its exit status."""
     monkeypatch.setenv("DATABASE_URL", blog_service.url)
     monkeypatch.setenv("BRICKWORK_APP", APP)
     monkeypatch.chdir(ROOT)
@@ -47,7 +47,7 @@ def run(monkeypatch: pytest.MonkeyPatch, blog_service: Service) -> Run:
 
 @pytest.fixture
 def url(blog_service: Service) -> str:
-    """The URL of the blog's database."""
+    """Return the URL of the blog's database."""
     return blog_service.url
 
 
@@ -83,7 +83,7 @@ def write(file: Path, *slugs: str) -> Path:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A file of three rows, the second of which is refused."""
+    """Write a file of three rows; the second is rejected."""
     return write(tmp_path / "articles.ndjson", "a", "secret", "b")
 
 
@@ -123,7 +123,7 @@ def test_import_names_the_report_of_refused_rows(
     assert err == ""
 
 
-def test_import_of_an_imported_file_says_the_same(
+def test_a_repeated_import_prints_the_same(
     run: Run, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("import", "articles", file) == 1
@@ -132,7 +132,7 @@ def test_import_of_an_imported_file_says_the_same(
     assert capsys.readouterr() == first
 
 
-def test_import_of_a_changed_file_is_refused(run: Run, file: Path) -> None:
+def test_import_of_a_changed_file_is_rejected(run: Run, file: Path) -> None:
     assert run("import", "articles", file) == 1
     assert run("import", "articles", write(file, "c")) == 2
 
@@ -193,7 +193,7 @@ def test_purge_of_every_age_removes_all_deleted_rows(run: Run, url: str) -> None
     assert slugs(url) == ["live"]
 
 
-def test_purge_says_which_rows_are_kept(
+def test_purge_prints_the_reasons_of_kept_rows(
     run: Run, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     add(url, deleted("a", 8), deleted("b", 8, status="published"))
@@ -239,21 +239,21 @@ def test_sweep_removes_old_idempotency_keys(
         (["sweep", "--app", "tests.support.blog_imports:empty"], "The application has no database"),
     ],
 )
-def test_misuse_is_refused_with_the_reason(
+def test_misuse_is_rejected_with_the_reason(
     run: Run,
     file: Path,
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
     error: str,
 ) -> None:
-    assert run(*(str(file) if each == "FILE" else each for each in arguments)) == 2
+    assert run(*(str(file) if argument == "FILE" else argument for argument in arguments)) == 2
     out, err = capsys.readouterr()
     assert (out, "Traceback" in err) == ("", False)
     assert error in err
 
 
 @sqlite_only
-def test_application_has_to_be_named(
+def test_application_is_required(
     run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("BRICKWORK_APP")
@@ -267,7 +267,7 @@ def test_missing_extra_is_named(
     run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, extra: str
 ) -> None:
     monkeypatch.delitem(sys.modules, "brickwork.cli.commands", raising=False)
-    for name in [each for each in sys.modules if each.partition(".")[0] == extra]:
+    for name in [module for module in sys.modules if module.partition(".")[0] == extra]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, extra, None)
 
@@ -300,7 +300,7 @@ def test_module_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @sqlite_only
-def test_database_that_is_away_is_an_error(
+def test_unreachable_database_is_an_error(
     run: Run, file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
@@ -329,13 +329,13 @@ def test_missing_table_is_an_error(  # noqa: PLR0913, PLR0917 — fixtures
     error: str,
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", empty_url)
-    given = [str(file) if each == "FILE" else each for each in arguments]
+    given = [str(file) if argument == "FILE" else argument for argument in arguments]
 
     assert run(*given, "--app", "app.main:create_app") == status
     assert error in capsys.readouterr().err
 
 
-def test_report_that_cannot_be_written_ends_the_import(
+def test_unwritable_report_ends_the_import(
     run: Run, file: Path, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file.with_name(f"{file.name}.refused.ndjson").mkdir()
@@ -362,7 +362,7 @@ def test_unexpected_error_is_no_refused_row(
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Handle SIGINT as in a terminal: a command in the background of a shell ignores it."""
+    """Handle SIGINT as in a terminal: a background command of a shell ignores it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -370,7 +370,7 @@ def interruptible() -> Iterator[None]:
 
 @pytest.fixture
 def signal_at_c(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Send signals while the row `c` is created."""
+    """Return a function that sends signals while the row `c` is created."""
     create = blog_imports.Articles.create
 
     def at_c(*numbers: int) -> None:
@@ -417,7 +417,7 @@ def test_interrupted_import_continues(
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_second_signal_ends_an_import_at_once(
+def test_second_signal_ends_an_import_within_its_chunk(
     run: Run, file: Path, url: str, signal_at_c: Callable[..., None]
 ) -> None:
     signal_at_c(signal.SIGINT, signal.SIGINT)
@@ -429,7 +429,7 @@ def test_second_signal_ends_an_import_at_once(
 def test_killed_import_continues(run: Run, file: Path, url: str) -> None:
     write_rows(file, 20)
 
-    assert import_and_die(url, file, "commit 5") == -signal.SIGKILL
+    assert import_until_killed(url, file, "commit 5") == -signal.SIGKILL
     assert 0 < lines_read(url) < 20
     assert run("import", "articles", file) == 1
     assert slugs(url) == sorted(f"A{number}" for number in range(1, 21) if number % BAD)

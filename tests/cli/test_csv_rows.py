@@ -1,4 +1,4 @@
-"""Cells of text become values as those of a query do, and JSON where a field holds JSON."""
+"""The parsing of CSV rows."""
 
 from datetime import UTC, date, datetime
 from enum import Enum
@@ -48,7 +48,7 @@ class Thing(Schema):
 
 
 def value(column: str, text: str) -> object:
-    """Return what the field *column* is, if its cell has *text*."""
+    """Return the value of the field *column* that is parsed from *text*."""
     fields = {"other": "renamed", "names": "listed"}
     return getattr(
         csv_row_reader(Thing, [column]).validate({column: text}), fields.get(column, column)
@@ -85,7 +85,9 @@ def value(column: str, text: str) -> object:
         ("names", '["x"]', ["x"]),
     ],
 )
-def test_a_cell_is_read_as_its_field(column: str, text: str, expected: object) -> None:
+def test_a_cell_is_parsed_by_the_type_of_its_field(
+    column: str, text: str, expected: object
+) -> None:
     assert value(column, text) == expected
 
 
@@ -115,29 +117,29 @@ def test_a_cell_is_read_as_its_field(column: str, text: str, expected: object) -
         ("other", "x", "int_parsing"),
     ],
 )
-def test_a_cell_that_does_not_fit_is_refused(column: str, text: str, code: str) -> None:
+def test_an_invalid_cell_is_rejected(column: str, text: str, code: str) -> None:
     with pytest.raises(ValidationError) as error:
         value(column, text)
 
-    assert [each["type"] for each in error.value.errors()] == [code]
+    assert [detail["type"] for detail in error.value.errors()] == [code]
 
 
-def test_all_faulty_cells_are_told_at_once() -> None:
+def test_one_error_lists_all_invalid_cells() -> None:
     columns = ["name", "count", "meta"]
     with pytest.raises(ValidationError) as error:
         csv_row_reader(Thing, columns).validate(
             dict(zip(columns, ["abcdef", "x", "{"], strict=True))
         )
 
-    assert {each["loc"][0] for each in error.value.errors()} == {*columns}
+    assert {detail["loc"][0] for detail in error.value.errors()} == {*columns}
 
 
-def test_what_is_wrong_with_json_in_a_cell_is_said_of_the_cell() -> None:
+def test_a_json_error_gives_the_column_in_the_cell() -> None:
     with pytest.raises(ValidationError, match="The cell is not JSON: the error is at column 2"):
         value("meta", "{")
 
 
-def test_columns_that_no_field_has_are_told_with_those_there_are() -> None:
+def test_unknown_columns_are_listed_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match="There is no field a, z: the columns may be name, count"):
         csv_row_reader(Thing, ["z", "name", "a"])
 

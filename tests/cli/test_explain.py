@@ -1,4 +1,4 @@
-"""Explanations: the path of each operation, its statements, and the reason for the ORM path."""
+"""Explanations: paths, statements, reasons for the ORM path."""
 
 from collections.abc import Callable
 from typing import Annotated, Final
@@ -26,15 +26,18 @@ POSTGRESQL: Final = "postgresql://unused"
 
 def paths(app: FastAPI, database: Database, name: str = "notes") -> dict[str, str]:
     """Return the path of each operation."""
-    return {each.operation: each.path for each in explain_resource(app, database, name)}
+    return {
+        explanation.operation: explanation.path
+        for explanation in explain_resource(app, database, name)
+    }
 
 
 def verbs(database: Database, name: str) -> dict[str, str]:
     """Return the verbs of the statements of each operation of the reference service."""
     app = create_app(Settings(database_url=SQLITE))
     return {
-        each.operation: " ".join(sql.partition(" ")[0] for sql in each.statements)
-        for each in explain_resource(app, database, name)
+        explanation.operation: " ".join(sql.partition(" ")[0] for sql in explanation.statements)
+        for explanation in explain_resource(app, database, name)
     }
 
 
@@ -42,7 +45,7 @@ def verbs(database: Database, name: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("url", [SQLITE, POSTGRESQL])
-def test_usual_operations_are_fast(url: str) -> None:
+def test_common_operations_take_the_fast_path(url: str) -> None:
     found = paths(create_app(Settings(database_url=SQLITE)), Database(url), "articles")
     assert {name for name, path in found.items() if path == "fast path"} == {
         "GET /articles",
@@ -73,7 +76,7 @@ def test_statements_on_sqlite() -> None:
     assert verbs(Database(SQLITE), "articles") == VERBS
 
 
-def test_statements_on_postgresql_for_one_and_for_several() -> None:
+def test_statements_on_postgresql_for_single_and_coalesced_requests() -> None:
     twice = {"POST /articles": "INSERT INSERT", "GET /articles/{id}": "SELECT SELECT"}
     assert verbs(Database(POSTGRESQL), "articles") == VERBS | twice
 
@@ -191,9 +194,12 @@ class Short(NoteRead):
 class AllNotes(Resource[Note]): ...
 
 
-def test_row_is_read_before_a_change_where_its_values_may_be_refused() -> None:
+def test_an_update_with_constrained_fields_reads_the_row_first() -> None:
     app = app_of(notes(AllNotes, read=Short, create=ShortCreate, update=ShortUpdate))
-    found = {each.operation: each for each in explain_resource(app, Database(SQLITE), "notes")}
+    found = {
+        explanation.operation: explanation
+        for explanation in explain_resource(app, Database(SQLITE), "notes")
+    }
     changed = found["PATCH /notes/{id}"]
     assert changed.path == "fast path"
     assert [sql.partition(" ")[0] for sql in changed.statements] == ["SELECT", "UPDATE"]
@@ -205,6 +211,9 @@ class Required(ListQuery[Note]):
 
 def test_statement_of_a_required_filter_is_unknown() -> None:
     app = app_of(notes(query=Required))
-    found = {each.operation: each for each in explain_resource(app, Database(SQLITE), "notes")}
+    found = {
+        explanation.operation: explanation
+        for explanation in explain_resource(app, Database(SQLITE), "notes")
+    }
     assert found["GET /notes"].path == "fast path, its rows filtered by Notes.query"
     assert found["GET /notes"].statements == []

@@ -1,4 +1,4 @@
-"""Files are read a row at a time, as they stand there, and never beyond a row's limit."""
+"""The reading of files of rows."""
 
 import json
 from collections.abc import Generator, Sequence
@@ -15,7 +15,7 @@ from brickwork.problems import Problem
 
 @pytest.fixture(autouse=True)
 def small_rows() -> Generator[None]:
-    """Have rows of a hundred bytes at most."""
+    """Limit rows to a hundred bytes."""
     before = current_limits.set(Limits(body=100))
     yield
     current_limits.reset(before)
@@ -31,11 +31,14 @@ def read(path: Path, after: FilePosition | None = None) -> list[FileRow]:
     return [*open_row_file(path).records(after or FilePosition())]
 
 
-def told(records: Sequence[FileRow]) -> list[tuple[int, object]]:
-    """Return where each row is, and what it is: the text of a problem, if it is one."""
+def summary(records: Sequence[FileRow]) -> list[tuple[int, object]]:
+    """Return the line and the document of each row, or the text of its problem."""
     return [
-        (each.line, str(each.document) if isinstance(each.document, Problem) else each.document)
-        for each in records
+        (
+            record.line,
+            str(record.document) if isinstance(record.document, Problem) else record.document,
+        )
+        for record in records
     ]
 
 
@@ -135,10 +138,10 @@ CSV: Cases = {
         *(pytest.param("a.csv", *case, id=f"csv: {name}") for name, case in CSV.items()),
     ],
 )
-def test_each_row_is_read_or_its_problem_told(
+def test_a_row_is_read_or_has_a_problem(
     tmp_path: Path, name: str, text: str | bytes, expected: Sequence[tuple[int, object]]
 ) -> None:
-    found = told(read(written(tmp_path, name, text)))
+    found = summary(read(written(tmp_path, name, text)))
 
     assert [line for line, _ in found] == [line for line, _ in expected]
     for (_, document), (_, wanted) in zip(found, expected, strict=True):
@@ -149,7 +152,7 @@ def test_each_row_is_read_or_its_problem_told(
 
 @pytest.mark.parametrize("name", ["a.csv", "a.ndjson"])
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
-def test_reading_can_go_on_behind_every_row(tmp_path: Path, name: str, ending: str) -> None:
+def test_reading_can_resume_after_every_row(tmp_path: Path, name: str, ending: str) -> None:
     long = "x" * 120
     lines = ["1", "", long, "3", '"', "4"]
     if name == "a.csv":
@@ -171,14 +174,14 @@ def test_reading_can_go_on_behind_every_row(tmp_path: Path, name: str, ending: s
     path = written(tmp_path, name, ending.join(lines) + ending)
     records = read(path)
 
-    for index, each in enumerate(records, start=1):
-        assert told(read(path, each.end)) == told(records)[index:]
+    for index, record in enumerate(records, start=1):
+        assert summary(read(path, record.end)) == summary(records)[index:]
 
 
-def test_the_text_of_a_row_is_what_stands_there(tmp_path: Path) -> None:
+def test_a_row_keeps_its_original_text(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", 'a,b\n"1\n2",3\n\n4,5')
 
-    assert [each.text for each in read(path)] == [b'"1\n2",3\n', b"4,5"]
+    assert [record.text for record in read(path)] == [b'"1\n2",3\n', b"4,5"]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +189,7 @@ def test_the_text_of_a_row_is_what_stands_there(tmp_path: Path) -> None:
     ['{"a":2}\n2\n', '{"a":1}', "", '{"a":1} \n2\n'],
     ids=["other", "cut", "empty", "longer"],
 )
-def test_a_file_that_changed_where_it_was_read_is_not_read_on(tmp_path: Path, text: str) -> None:
+def test_a_file_changed_before_its_position_is_rejected(tmp_path: Path, text: str) -> None:
     path = written(tmp_path, "a.ndjson", '{"a":1}\n2\n')
     first, _ = read(path)
     written(tmp_path, "a.ndjson", text)
@@ -195,35 +198,35 @@ def test_a_file_that_changed_where_it_was_read_is_not_read_on(tmp_path: Path, te
         read(path, first.end)
 
 
-def test_line_behind_a_cell_without_end_has_its_number(tmp_path: Path) -> None:
+def test_lines_of_an_unterminated_cell_are_counted(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", 'a\n"' + "12345678\n" * 20)
     (refused,) = read(path)
     with path.open("a") as file:
         file.write("b\n")
 
     assert refused.end.lines == 21
-    assert told(read(path, refused.end)) == [(22, {"a": "b"})]
+    assert summary(read(path, refused.end)) == [(22, {"a": "b"})]
 
 
-def test_what_is_added_at_the_end_is_read_on(tmp_path: Path) -> None:
+def test_appended_rows_are_read(tmp_path: Path) -> None:
     path = written(tmp_path, "a.ndjson", "1\n2\n")
     end = read(path)[-1].end
     with path.open("a") as file:
         file.write("3\n")
 
-    assert told(read(path, end)) == [(3, 3)]
+    assert summary(read(path, end)) == [(3, 3)]
     assert read(path, end)[0].end == read(path)[-1].end
 
 
-def test_what_is_added_to_a_line_is_still_of_that_line(tmp_path: Path) -> None:
+def test_an_extended_last_line_keeps_its_number(tmp_path: Path) -> None:
     path = written(tmp_path, "a.ndjson", "1\n2")
     end = read(path)[-1].end
     with path.open("a") as file:
         file.write("\n3\n")
-    assert told(read(path, end)) == [(3, 3)]
+    assert summary(read(path, end)) == [(3, 3)]
 
     written(tmp_path, "a.ndjson", "1\n23\n4\n")
-    assert told(read(path, end)) == [(2, 3), (3, 4)]
+    assert summary(read(path, end)) == [(2, 3), (3, 4)]
 
 
 @pytest.mark.parametrize(
@@ -238,11 +241,13 @@ def test_what_is_added_to_a_line_is_still_of_that_line(tmp_path: Path) -> None:
         ("a.csv", f"{LONG}\n", "no header"),
     ],
 )
-def test_a_file_of_no_use_is_told(tmp_path: Path, name: str, text: str | bytes, error: str) -> None:
+def test_an_unusable_file_is_rejected(
+    tmp_path: Path, name: str, text: str | bytes, error: str
+) -> None:
     with pytest.raises(UsageError, match=error):
         open_row_file(written(tmp_path, name, text))
 
 
 @pytest.mark.parametrize("name", ["a.NDJSON", "a.jsonl", "a.b.ndjson"])
-def test_the_suffix_tells_the_format(tmp_path: Path, name: str) -> None:
-    assert told(read(written(tmp_path, name, json.dumps({"a": 1})))) == [(1, {"a": 1})]
+def test_the_suffix_selects_the_format(tmp_path: Path, name: str) -> None:
+    assert summary(read(written(tmp_path, name, json.dumps({"a": 1})))) == [(1, {"a": 1})]

@@ -1,4 +1,4 @@
-"""Every good row of a file is imported once; every other row is in the report."""
+"""The import of a file: rows, report, restart."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ APP = blog_imports.app_over(Database("sqlite:///unused.db"))
 
 @pytest.fixture
 async def articles(blog_service: Service) -> AsyncIterator[JobRunner[Article]]:
-    """The articles of the blog, to import into; the limits of the application are in force."""
+    """Return a runner of imports into the blog's articles, with the application's limits."""
     before = current_limits.set(Limits(body=2_000))
     yield job_runner(APP, blog_service.database, "articles")
     current_limits.reset(before)
@@ -44,18 +44,18 @@ async def articles(blog_service: Service) -> AsyncIterator[JobRunner[Article]]:
 
 @pytest.fixture
 def authors(blog_service: Service) -> JobRunner[Author]:
-    """The authors of the blog, whose keys the files have."""
+    """Return a runner of imports into the blog's authors, with keys from the files."""
     return job_runner(APP, blog_service.database, "authors")
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A file that is not written yet."""
+    """Return the path of a file that does not exist yet."""
     return tmp_path / "articles.ndjson"
 
 
 def lines(*rows: Line) -> bytes:
-    """Return a file of *rows*: objects, or lines as they are."""
+    """Return the content of a file of *rows*: objects, or unchanged lines."""
     texts = (json.dumps(row) if isinstance(row, Mapping) else row for row in rows)
     return b"".join((text.encode() if isinstance(text, str) else text) + b"\n" for text in texts)
 
@@ -107,7 +107,7 @@ def errors(file: Path) -> list[tuple[int, str, str]]:
 # --- Rows --------------------------------------------------------------------------------------
 
 
-async def test_row_is_created_like_that_of_a_post(articles: JobRunner[Article], file: Path) -> None:
+async def test_row_is_created_as_by_a_post(articles: JobRunner[Article], file: Path) -> None:
     row = {"slug": "a", "views": 3, "meta": {"x": [1]}, "tags": ["b"]}
     progress = await import_file(articles, file, lines(row))
 
@@ -117,16 +117,14 @@ async def test_row_is_created_like_that_of_a_post(articles: JobRunner[Article], 
     assert report(file) == []
 
 
-async def test_field_that_is_left_out_has_its_default(
-    articles: JobRunner[Article], file: Path
-) -> None:
+async def test_omitted_field_has_its_default(articles: JobRunner[Article], file: Path) -> None:
     await import_file(articles, file, lines({"slug": "a"}))
 
     (article,) = await stored(articles)
     assert (article.views, article.status, article.featured) == (0, "draft", False)
 
 
-async def test_instant_is_stored_in_utc(articles: JobRunner[Article], file: Path) -> None:
+async def test_timestamp_is_stored_in_utc(articles: JobRunner[Article], file: Path) -> None:
     row = {"slug": "a", "published_at": "2026-01-31T12:00:00+01:00"}
     await import_file(articles, file, lines(row))
 
@@ -134,9 +132,7 @@ async def test_instant_is_stored_in_utc(articles: JobRunner[Article], file: Path
     assert article.published_at == datetime(2026, 1, 31, 11, tzinfo=UTC)
 
 
-async def test_cells_of_a_table_are_read_by_type(
-    articles: JobRunner[Article], tmp_path: Path
-) -> None:
+async def test_csv_cells_are_parsed_by_type(articles: JobRunner[Article], tmp_path: Path) -> None:
     table = 'slug,views,featured,meta,rating\na,3,true,"{""x"": 1}",\nb,,,,2.5\n'
     await import_file(articles, tmp_path / "articles.csv", table.encode())
 
@@ -145,9 +141,7 @@ async def test_cells_of_a_table_are_read_by_type(
     assert (second.views, second.featured, second.meta, second.rating) == (0, False, None, 2.5)
 
 
-async def test_cells_that_cannot_be_read_are_refused(
-    articles: JobRunner[Article], tmp_path: Path
-) -> None:
+async def test_invalid_cells_are_rejected(articles: JobRunner[Article], tmp_path: Path) -> None:
     file = tmp_path / "articles.csv"
     progress = await import_file(articles, file, b"slug,views,meta\na,1,\nb,x,{\n")
 
@@ -175,7 +169,7 @@ async def test_chunk_of_the_service_is_one_insert(service: Service, file: Path) 
     assert verbs[-6:] == ["UPDATE import_positions", "INSERT INTO authors"] * 3
 
 
-async def test_chunk_ends_early_where_rows_are_large(
+async def test_chunk_of_large_rows_ends_early(
     articles: JobRunner[Article], file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importing, "MAX_CHUNK_BYTES", 30)
@@ -189,7 +183,7 @@ async def test_empty_file_has_no_rows(articles: JobRunner[Article], file: Path) 
     assert await import_file(articles, file, b"") == ImportProgress()
 
 
-# --- Refused rows ------------------------------------------------------------------------------
+# --- Rejected rows -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -238,7 +232,7 @@ async def test_empty_file_has_no_rows(articles: JobRunner[Article], file: Path) 
         pytest.param({"slug": "secret"}, [("#", "conflict")], id="the method"),
     ],
 )
-async def test_refused_row_is_in_the_report_and_no_other(
+async def test_only_rejected_rows_are_in_the_report(
     articles: JobRunner[Article], file: Path, row: Line, expected: Sequence[tuple[str, str]]
 ) -> None:
     await import_file(articles, file, of_slugs("A1"))
@@ -251,7 +245,7 @@ async def test_refused_row_is_in_the_report_and_no_other(
     assert errors(file) == [(line, *error) for line in (1, 5, 10) for error in expected]
 
 
-async def test_key_that_no_path_can_have_is_refused(authors: JobRunner[Author], file: Path) -> None:
+async def test_key_without_a_path_is_rejected(authors: JobRunner[Author], file: Path) -> None:
     rows = lines(*({"handle": handle} for handle in ("a", "batch", "b", "b/c")))
     progress = await import_file(authors, file, rows)
 
@@ -265,7 +259,7 @@ class ShortAuthors(Resource[Author]):
         return super().query().where(func.length(Author.handle) < 3)
 
 
-async def test_row_out_of_scope_is_refused(authors: JobRunner[Author], file: Path) -> None:
+async def test_row_out_of_scope_is_rejected(authors: JobRunner[Author], file: Path) -> None:
     app = FastAPI()
     app.include_router(
         crud_router(
@@ -299,7 +293,9 @@ async def test_report_has_the_reason(articles: JobRunner[Article], file: Path) -
     ]
 
 
-async def test_first_of_equal_values_is_accepted(articles: JobRunner[Article], file: Path) -> None:
+async def test_first_of_duplicate_values_is_accepted(
+    articles: JobRunner[Article], file: Path
+) -> None:
     await import_file(articles, file, of_slugs("a", "b", "A", "c", "B", "a"))
 
     assert await slugs(articles) == ["A", "B", "C"]
@@ -307,7 +303,7 @@ async def test_first_of_equal_values_is_accepted(articles: JobRunner[Article], f
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 500])
-async def test_file_of_refused_rows_leaves_nothing(
+async def test_file_of_rejected_rows_stores_nothing(
     articles: JobRunner[Article], file: Path, chunk: int
 ) -> None:
     rows = lines({"slug": "secret"}, "{", {"slug": "x", "views": -1}, "", {"slug": "secret"})
@@ -318,7 +314,7 @@ async def test_file_of_refused_rows_leaves_nothing(
     assert await slugs(articles) == []
 
 
-# --- Started again -----------------------------------------------------------------------------
+# --- Repeated runs -----------------------------------------------------------------------------
 
 
 async def test_imported_file_is_not_imported_again(
@@ -332,7 +328,7 @@ async def test_imported_file_is_not_imported_again(
     assert errors(file) == [(2, "#", "conflict")]
 
 
-async def test_rows_added_to_a_file_are_imported_alone(
+async def test_only_appended_rows_of_a_file_are_imported(
     articles: JobRunner[Article], file: Path
 ) -> None:
     await import_file(articles, file, of_slugs("a", "secret"))
@@ -343,7 +339,7 @@ async def test_rows_added_to_a_file_are_imported_alone(
     assert [line for line, _, _ in errors(file)] == [2, 4]
 
 
-async def test_file_that_changed_where_it_was_read_is_refused(
+async def test_file_changed_before_its_position_is_rejected(
     articles: JobRunner[Article], file: Path
 ) -> None:
     await import_file(articles, file, of_slugs("a", "secret"))
@@ -353,9 +349,7 @@ async def test_file_that_changed_where_it_was_read_is_refused(
     assert await slugs(articles) == ["A"]
 
 
-async def test_file_that_changed_is_imported_by_a_restart(
-    articles: JobRunner[Article], file: Path
-) -> None:
+async def test_restart_imports_a_changed_file(articles: JobRunner[Article], file: Path) -> None:
     await import_file(articles, file, of_slugs("a", "secret"))
     progress = await import_file(articles, file, of_slugs("b", "secret"), restart=True)
 
@@ -371,7 +365,7 @@ async def test_restart_removes_the_old_report(articles: JobRunner[Article], file
     assert not report_path(file).exists()
 
 
-async def test_import_is_known_by_its_file_and_its_resource(
+async def test_position_belongs_to_a_file_and_a_resource(
     articles: JobRunner[Article], authors: JobRunner[Author], file: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other.ndjson"
@@ -383,7 +377,8 @@ async def test_import_is_known_by_its_file_and_its_resource(
     async with authors.database.session(readonly=True) as session:
         assert await session.get(Author, "a")
         known = {
-            (each.file, each.resource) for each in await session.scalars(select(ImportPosition))
+            (position.file, position.resource)
+            for position in await session.scalars(select(ImportPosition))
         }
     assert known == {
         (str(file), "/articles"),
@@ -392,9 +387,7 @@ async def test_import_is_known_by_its_file_and_its_resource(
     }
 
 
-async def test_import_stops_where_the_database_is_away(
-    articles: JobRunner[Article], file: Path
-) -> None:
+async def test_outage_stops_the_import(articles: JobRunner[Article], file: Path) -> None:
     rows = of_slugs("a", "secret", "b", "c", "d", "secret", "away", "e")
     with pytest.raises(ServiceUnavailable):
         await import_file(articles, file, rows, chunk=4)
@@ -414,7 +407,7 @@ async def test_import_continues_where_it_stopped(articles: JobRunner[Article], f
 
 
 @pytest.mark.parametrize(("added", "refused"), [("secret", [1, 3]), ("b", [1])])
-async def test_report_of_a_run_that_did_not_commit_is_cut(
+async def test_report_of_an_uncommitted_run_is_truncated(
     articles: JobRunner[Article], file: Path, added: str, refused: list[int]
 ) -> None:
     await import_file(articles, file, of_slugs("secret", "a"), chunk=1)
@@ -425,9 +418,7 @@ async def test_report_of_a_run_that_did_not_commit_is_cut(
     assert [line for line, _, _ in errors(file)] == refused
 
 
-async def test_report_that_was_removed_begins_anew(
-    articles: JobRunner[Article], file: Path
-) -> None:
+async def test_removed_report_is_started_again(articles: JobRunner[Article], file: Path) -> None:
     await import_file(articles, file, of_slugs("secret"))
     report_path(file).unlink()
     await import_file(articles, file, of_slugs("secret", "secret"))
@@ -449,7 +440,7 @@ async def test_two_runs_import_each_row_once(articles: JobRunner[Article], file:
     assert [line for line, _, _ in errors(file)] == [n + 1 for n in range(30) if n % 3]
 
 
-async def test_three_runs_that_begin_together_have_one_position(
+async def test_concurrent_first_runs_share_one_position(
     articles: JobRunner[Article], tmp_path: Path
 ) -> None:
     for number in range(5):
@@ -462,11 +453,11 @@ async def test_three_runs_that_begin_together_have_one_position(
 
 
 @postgres_only
-async def test_run_that_begins_during_a_commit_keeps_the_report(
+async def test_run_started_during_a_commit_keeps_the_report(
     articles: JobRunner[Article], file: Path
 ) -> None:
     await import_file(articles, file, of_slugs("a"))
-    with halted(3) as commit:  # after those of the check of the table and of the position
+    with halted(3) as commit:  # after the commits of the checks of the table and of the position
         first = asyncio.create_task(import_file(articles, file, of_slugs("a", "secret")))
         await commit.reached()  # the report is written
         second = asyncio.create_task(import_file(articles, file))

@@ -1,4 +1,4 @@
-"""Applications are found by name, and their resources by path."""
+"""The lookup of applications and resources by name."""
 
 import sys
 from pathlib import Path
@@ -21,7 +21,7 @@ def test_application_is_found_by_its_name() -> None:
     assert import_app("tests.support.blog_imports:empty") is blog_imports.empty
 
 
-def test_function_that_returns_an_application_is_called() -> None:
+def test_application_factory_is_called() -> None:
     assert import_app("app.main:create_app").title == "Brickwork"
 
 
@@ -42,12 +42,12 @@ def test_function_that_returns_an_application_is_called() -> None:
         ),
     ],
 )
-def test_name_of_no_application_is_refused_with_the_remedy(name: str, error: str) -> None:
+def test_invalid_application_name_is_rejected_with_the_remedy(name: str, error: str) -> None:
     with pytest.raises(UsageError, match=error):
         import_app(name)
 
 
-def test_missing_import_of_an_application_is_raised(
+def test_import_error_of_an_application_is_raised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "lacking.py").write_text("import nowhere_to_be_found\n")
@@ -83,12 +83,12 @@ def test_resource_of_the_service_is_found(name: str) -> None:
         ("own", "own is ambiguous: write one of /v1/own, /v2/own"),
     ],
 )
-def test_name_of_no_resource_is_refused_with_the_paths(name: str, error: str) -> None:
+def test_unknown_resource_is_rejected_with_the_known_paths(name: str, error: str) -> None:
     with pytest.raises(UsageError, match=error):
         job_runner(blog_imports.create_app("sqlite:///x.db"), Blog("sqlite:///x.db"), name)
 
 
-def test_application_without_a_resource_is_refused() -> None:
+def test_application_without_a_resource_is_rejected() -> None:
     with pytest.raises(UsageError, match="none, because no crud_router is included"):
         job_runner(blog_imports.empty, Blog("sqlite:///x.db"), "articles")
 
@@ -104,13 +104,13 @@ async def test_running_application_has_its_database_and_its_limits(empty_url: st
 
 
 @pytest.mark.parametrize("app", [blog_imports.empty, FastAPI()])
-async def test_application_without_a_database_is_refused_with_the_remedy(app: FastAPI) -> None:
+async def test_application_without_a_database_is_rejected_with_the_remedy(app: FastAPI) -> None:
     with pytest.raises(UsageError, match=r"no database: start it with FastAPI\(lifespan="):
         async with run_lifespan(app):
             pass
 
 
-async def test_statement_of_a_command_takes_as_long_as_it_does(empty_url: str) -> None:
+async def test_statements_of_a_command_have_no_deadline(empty_url: str) -> None:
     app = FastAPI(lifespan=Database(empty_url, pool_timeout=0.2).lifespan)
     count = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 3000000)"
     async with run_lifespan(app) as database, database.session() as session:

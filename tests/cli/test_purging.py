@@ -1,4 +1,4 @@
-"""Rows that were deleted long ago are removed for good, a chunk a transaction."""
+"""The purge of deleted rows."""
 
 import asyncio
 from datetime import timedelta
@@ -24,7 +24,7 @@ MONTH = now() - timedelta(days=30)
 
 @pytest.fixture
 def articles(blog_service: Service) -> JobRunner[Article]:
-    """The articles of the blog, to purge."""
+    """Return a runner of purges of the blog's articles."""
     return job_runner(APP, blog_service.database, "articles")
 
 
@@ -65,7 +65,7 @@ async def test_chunk_is_one_transaction(articles: JobRunner[Article]) -> None:
     assert steps == [(0, 7), (3, 4), (6, 1), (7, 0)]
 
 
-async def test_refused_rows_stay(articles: JobRunner[Article]) -> None:
+async def test_rejected_rows_stay(articles: JobRunner[Article]) -> None:
     await fill(articles, "draft", "published", "draft", "published", "published")
     steps = [step async for step in purge_rows(articles, MONTH, chunk=4)]
 
@@ -76,7 +76,7 @@ async def test_refused_rows_stay(articles: JobRunner[Article]) -> None:
     assert left == ["old1", "old3", "old4"]
 
 
-async def test_row_that_is_restored_meanwhile_stays(articles: JobRunner[Article]) -> None:
+async def test_row_restored_between_chunks_stays(articles: JobRunner[Article]) -> None:
     await fill(articles, "draft", "draft")
     steps = purge_rows(articles, MONTH, chunk=1)
     assert await anext(steps) == PurgeProgress()
@@ -90,7 +90,7 @@ async def test_row_that_is_restored_meanwhile_stays(articles: JobRunner[Article]
 
 
 @postgres_only
-async def test_row_that_is_being_restored_stays(articles: JobRunner[Article]) -> None:
+async def test_row_with_an_uncommitted_restore_stays(articles: JobRunner[Article]) -> None:
     async def purge() -> list[int]:
         return [step.removed async for step in purge_rows(articles, MONTH)]
 

@@ -1,4 +1,4 @@
-"""Work without a request: it is repeated, halved, and done in the name of the command."""
+"""Work without a request: transaction, retry, bisection."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -29,7 +29,7 @@ APP = blog_imports.app_over(Database("sqlite:///unused.db"))
 
 @pytest.fixture
 def authors(blog_service: Service) -> JobRunner[Author]:
-    """The authors of the blog."""
+    """Return a runner over the blog's authors."""
     return job_runner(APP, blog_service.database, "authors")
 
 
@@ -41,7 +41,7 @@ async def handles(database: Database) -> list[str]:
 # --- One transaction ---------------------------------------------------------------------------
 
 
-async def test_work_has_the_resource_and_its_result_is_returned(
+async def test_run_passes_the_resource_and_returns_the_result(
     authors: JobRunner[Author],
 ) -> None:
     async def create(rows: object) -> str:
@@ -53,7 +53,7 @@ async def test_work_has_the_resource_and_its_result_is_returned(
     assert await handles(authors.database) == ["a"]
 
 
-async def test_work_has_the_isolation_level_of_the_resource(
+async def test_run_uses_the_isolation_level_of_the_resource(
     authors: JobRunner[Author], backend: str
 ) -> None:
     with statements() as sent:
@@ -72,7 +72,7 @@ async def test_audit_names_the_command(authors: JobRunner[Author]) -> None:
 
 
 class Work:
-    """Creates an author, and fails a number of times after that."""
+    """Work that creates an author and fails several times."""
 
     def __init__(self, problem: Problem, failures: int) -> None:
         """Raise *problem* in as many attempts as *failures*."""
@@ -91,12 +91,12 @@ class Work:
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have attempts follow each other without a pause."""
+    """Retry without a pause."""
     monkeypatch.setattr("brickwork.database.retry._PAUSE", 0)
 
 
 @pytest.mark.usefixtures("no_pauses")
-async def test_work_that_meets_contention_is_repeated(authors: JobRunner[Author]) -> None:
+async def test_contention_repeats_the_work(authors: JobRunner[Author]) -> None:
     work = Work(ServiceUnavailable("Others were there.", again=True), failures=2)
     await authors.run(work)
 
@@ -113,7 +113,7 @@ async def test_work_that_meets_contention_is_repeated(authors: JobRunner[Author]
         pytest.param(Conflict("It is taken."), 1, id="a conflict"),
     ],
 )
-async def test_work_that_fails_leaves_nothing(
+async def test_failed_work_stores_nothing(
     authors: JobRunner[Author], problem: Problem, attempts: int
 ) -> None:
     work = Work(problem, failures=100)
@@ -124,13 +124,13 @@ async def test_work_that_fails_leaves_nothing(
     assert await handles(authors.database) == []
 
 
-# --- Halves ------------------------------------------------------------------------------------
+# --- Bisection ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("bad", "attempts"), [([], 1), ([0], 7), ([7], 7), ([2, 5], 11), ([*range(8)], 15)]
 )
-async def test_bad_items_are_found_by_halves(bad: Sequence[int], attempts: int) -> None:
+async def test_bisection_finds_the_bad_items(bad: Sequence[int], attempts: int) -> None:
     done: list[int] = []
     refused: dict[int, Problem] = {}
     calls: list[Sequence[int]] = []
@@ -148,7 +148,7 @@ async def test_bad_items_are_found_by_halves(bad: Sequence[int], attempts: int) 
     assert len(calls) == attempts
 
 
-async def test_problem_of_no_item_ends_the_work() -> None:
+async def test_outage_ends_the_bisection() -> None:
     refused: dict[int, Problem] = {}
 
     async def work(_: Sequence[int]) -> None:
@@ -162,7 +162,7 @@ async def test_problem_of_no_item_ends_the_work() -> None:
 # --- Misuse ------------------------------------------------------------------------------------
 
 
-async def test_resource_that_needs_a_request_names_the_remedy(
+async def test_resource_with_dependencies_names_the_remedy(
     authors: JobRunner[Author],
 ) -> None:
     error = r"OwnAuthors needs user, which only a request has: write a script"
@@ -172,7 +172,7 @@ async def test_resource_that_needs_a_request_names_the_remedy(
 
 @pytest.fixture
 async def without_tables(empty_url: str) -> AsyncIterator[Database]:
-    """A database without a table."""
+    """Return a database without tables."""
     database = Database(empty_url)
     async with database.lifespan(None):
         yield database
@@ -183,5 +183,5 @@ async def test_missing_table_names_the_remedy(without_tables: Database) -> None:
         await require_table(without_tables, ImportPosition)
 
 
-async def test_table_that_exists_is_enough(blog_service: Service) -> None:
+async def test_existing_table_passes(blog_service: Service) -> None:
     await require_table(blog_service.database, ImportPosition)

@@ -1,1 +1,1 @@
-"""The service seen through HTTP, on both databases."""
+"""Tests of the service through HTTP, on both databases."""

@@ -1,4 +1,4 @@
-"""Names under aliases: whatever a client is told, it is told in the names that it uses."""
+"""Aliases: errors, filters and OpenAPI use the names of clients."""
 
 import json
 from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ from brickwork import (
 from brickwork.cli.files import open_row_file
 from brickwork.cli.importing import import_rows
 from brickwork.cli.loading import job_runner
-from tests.support.bodies import MISSING, created, shown, summary
+from tests.support.bodies import MISSING, create_row, get_json, summary
 from tests.support.both import FAST, serving_routers
 from tests.support.tables import Tables
 
@@ -175,23 +175,23 @@ REFUSED: list[tuple[dict[str, object], str]] = [
 
 
 @pytest.mark.parametrize(("body", "answer"), REFUSED)
-async def test_new_row_is_refused_by_the_names_of_its_body(
+async def test_errors_of_a_new_row_use_aliases(
     client: AsyncClient, body: dict[str, object], answer: str
 ) -> None:
     assert summary(await client.post("/users", json=body)) == f"422 {answer}"
 
 
 @pytest.mark.parametrize(("body", "answer"), REFUSED)
-async def test_item_of_a_batch_is_refused_by_the_names_of_its_body(
+async def test_errors_of_a_batch_item_use_aliases(
     client: AsyncClient, body: dict[str, object], answer: str
 ) -> None:
     response = await client.post("/users/batch", json=[user(userEmail="other"), body])
     assert summary(response) == f"422 {answer.replace('#', '#/1')}"
 
 
-async def test_taken_value_is_told_by_its_alias(client: AsyncClient) -> None:
-    await created(client, "/users", user())
-    other = await created(client, "/users", user(userEmail="other"))
+async def test_conflict_uses_the_alias(client: AsyncClient) -> None:
+    await create_row(client, "/users", user())
+    other = await create_row(client, "/users", user(userEmail="other"))
     taken = "409 #/userEmail not_unique"
     path = f"/users/{other['id']}"
     assert summary(await client.post("/users", json=user())) == taken
@@ -203,23 +203,23 @@ async def test_taken_value_is_told_by_its_alias(client: AsyncClient) -> None:
     assert summary(await client.patch("/users/batch", json=batch)) == "409 #/0/userEmail not_unique"
 
 
-async def test_restored_row_whose_value_is_taken_is_told_by_its_alias(client: AsyncClient) -> None:
-    path = f"/users/{(await created(client, '/users', user()))['id']}"
+async def test_conflict_of_a_restored_row_uses_the_alias(client: AsyncClient) -> None:
+    path = f"/users/{(await create_row(client, '/users', user()))['id']}"
     await client.delete(path)
-    await created(client, "/users", user())
+    await create_row(client, "/users", user())
     assert summary(await client.post(f"{path}/restore")) == "409 #/userEmail not_unique"
 
 
-async def test_reference_out_of_scope_is_told_by_its_alias(client: AsyncClient) -> None:
+async def test_reference_out_of_scope_uses_the_alias(client: AsyncClient) -> None:
     response = await client.post("/scoped", json=user(mainTeamId=MISSING))
     assert summary(response) == "422 #/mainTeamId reference_not_found"
     response = await client.post("/scoped/batch", json=[user(mainTeamId=MISSING)])
     assert summary(response) == "422 #/0/mainTeamId reference_not_found"
 
 
-async def test_put_of_what_was_shown_changes_nothing(client: AsyncClient) -> None:
-    team = await created(client, "/teams", {"teamName": "Wall"})
-    row = await created(client, "/users", user(mainTeamId=team["id"]))
+async def test_put_of_an_unchanged_row_changes_nothing(client: AsyncClient) -> None:
+    team = await create_row(client, "/teams", {"teamName": "Wall"})
+    row = await create_row(client, "/users", user(mainTeamId=team["id"]))
     assert row["mainTeam"] == team
     response = await client.put(f"/users/{row['id']}", json=row)
     assert (response.status_code, response.json()) == (200, row)
@@ -234,16 +234,16 @@ async def test_put_of_what_was_shown_changes_nothing(client: AsyncClient) -> Non
         ({"id": MISSING}, "409 #/id key_differs"),
     ],
 )
-async def test_put_of_a_read_only_field_is_told_by_its_alias(
+async def test_read_only_error_of_a_put_uses_the_alias(
     client: AsyncClient, field: dict[str, object], answer: str
 ) -> None:
-    row = await created(client, "/users", user())
+    row = await create_row(client, "/users", user())
     response = await client.put(f"/users/{row['id']}", json={**row, **field})
     assert summary(response) == answer
 
 
-async def test_stale_item_of_a_batch_is_told_by_its_names(client: AsyncClient) -> None:
-    row = await created(client, "/users", user())
+async def test_stale_batch_item_is_named(client: AsyncClient) -> None:
+    row = await create_row(client, "/users", user())
     item = {"id": row["id"], "firstName": "Eve", "version": 7}
     assert summary(await client.patch("/users/batch", json=[item])) == "412 #/0/version stale"
     twice = [{**item, "version": 1}] * 2
@@ -251,10 +251,10 @@ async def test_stale_item_of_a_batch_is_told_by_its_names(client: AsyncClient) -
 
 
 async def two_users(client: AsyncClient) -> list[str]:
-    team = await created(client, "/teams", {"teamName": "Wall"})
+    team = await create_row(client, "/teams", {"teamName": "Wall"})
     for name, age in (("Bob", 30), ("Ada", 20)):
         body = user(firstName=name, userEmail=name, userAge=age, mainTeamId=team["id"])
-        await created(client, "/users", body)
+        await create_row(client, "/users", body)
     return ["Ada", "Bob"]
 
 
@@ -276,15 +276,15 @@ async def test_list_is_sorted_and_filtered_by_aliases(
     client: AsyncClient, query: str, names: list[str]
 ) -> None:
     await two_users(client)
-    assert [row["firstName"] for row in await shown(client, f"/users?{query}")] == names
+    assert [row["firstName"] for row in await get_json(client, f"/users?{query}")] == names
 
 
-async def test_links_of_a_sorted_list_lead_to_its_other_pages(client: AsyncClient) -> None:
+async def test_links_of_a_sorted_list_use_aliases(client: AsyncClient) -> None:
     await two_users(client)
     response = await client.get("/users?sort=-firstName&limit=1")
     target = response.links["next"]["url"]
     assert "sort=-firstName" in target
-    assert [row["firstName"] for row in await shown(client, target)] == ["Ada"]
+    assert [row["firstName"] for row in await get_json(client, target)] == ["Ada"]
 
 
 @pytest.mark.parametrize(
@@ -297,20 +297,23 @@ async def test_links_of_a_sorted_list_lead_to_its_other_pages(client: AsyncClien
         ("userAge__gte=a", "?userAge__gte int_parsing"),
     ],
 )
-async def test_query_in_other_names_is_refused(
+async def test_query_with_other_names_is_rejected(
     client: AsyncClient, query: str, answer: str
 ) -> None:
     assert summary(await client.get(f"/users?{query}")) == f"422 {answer}"
 
 
-async def test_sort_tells_the_names_it_takes(client: AsyncClient) -> None:
+async def test_sort_error_lists_the_allowed_aliases(client: AsyncClient) -> None:
     (fault,) = (await client.get("/users?sort=first_name")).json()["errors"]
     assert fault["allowed"] == ["firstName", "-firstName", "createdAt", "-createdAt"]
 
 
-async def test_openapi_has_the_names_that_clients_use(client: AsyncClient) -> None:
-    document = await shown(client, "/openapi.json")
-    found = {each["name"]: each for each in document["paths"]["/users"]["get"]["parameters"]}
+async def test_openapi_uses_aliases(client: AsyncClient) -> None:
+    document = await get_json(client, "/openapi.json")
+    found = {
+        parameter["name"]: parameter
+        for parameter in document["paths"]["/users"]["get"]["parameters"]
+    }
     assert [*found] == [
         "limit",
         "offset",
@@ -333,7 +336,7 @@ async def test_openapi_has_the_names_that_clients_use(client: AsyncClient) -> No
 
 
 class Item(Base, Timestamped):
-    """Has a column that clients cannot write, and that two constraints mention."""
+    """An item with a column that clients cannot write and two constraints mention."""
 
     __tablename__ = "items"
 
@@ -381,10 +384,10 @@ PLAIN = crud_router(
 )
 
 
-async def test_conflict_names_what_the_client_writes_and_no_hidden_column(
+async def test_conflict_names_writable_fields_only(
     client: AsyncClient,
 ) -> None:
-    row = await created(client, "/items", {"short": "a", "text": "b"})
+    row = await create_row(client, "/items", {"short": "a", "text": "b"})
     assert row.keys() == {"id", "short", "text", "city", "madeAt"}
     taken = "#/short not_unique"
     body = {"short": "a"}
@@ -394,7 +397,7 @@ async def test_conflict_names_what_the_client_writes_and_no_hidden_column(
     assert summary(response) == "409 #/1/short not_unique"
 
 
-async def test_check_names_what_the_client_writes_and_no_hidden_column(
+async def test_failed_check_names_writable_fields_only(
     client: AsyncClient,
 ) -> None:
     response = await client.post("/items", json={"short": "a", "caption": "a"})
@@ -402,23 +405,25 @@ async def test_check_names_what_the_client_writes_and_no_hidden_column(
     assert "tenant" not in response.text
 
 
-async def test_field_inside_an_object_is_told_by_its_path(client: AsyncClient) -> None:
+async def test_error_of_a_nested_field_has_its_alias_path(client: AsyncClient) -> None:
     first = {"short": "a", "address": {"city": "Rome"}}
-    await created(client, "/items", first)
+    await create_row(client, "/items", first)
     response = await client.post("/items", json={**first, "short": "b"})
     assert summary(response) == "409 #/address/city not_unique"
     response = await client.post("/items", json={**first, "address": {"city": 5}})
     assert summary(response) == "422 #/address/city string_type"
 
 
-async def test_field_is_told_by_the_alias_that_was_sent(client: AsyncClient) -> None:
+async def test_error_uses_the_alias_in_the_request(client: AsyncClient) -> None:
     for name in ("text", "caption"):
         response = await client.post("/items", json={"short": "a", name: 5})
         assert summary(response) == f"422 #/{name} string_type"
 
 
-async def test_put_takes_read_only_fields_by_the_names_that_are_shown(client: AsyncClient) -> None:
-    row = await created(client, "/items", {"short": "a"})
+async def test_put_accepts_read_only_fields_under_their_serialized_names(
+    client: AsyncClient,
+) -> None:
+    row = await create_row(client, "/items", {"short": "a"})
     path = f"/items/{row['id']}"
     body = {"short": "a", "madeAt": row["madeAt"]}
     assert summary(await client.put(path, json=body)) == "200"
@@ -426,17 +431,17 @@ async def test_put_takes_read_only_fields_by_the_names_that_are_shown(client: As
     assert summary(await client.put(path, json=body)) == "422 #/madeAt read_only"
 
 
-async def test_list_is_sorted_by_the_alias_of_a_filter_or_the_name_that_is_shown(
+async def test_sort_uses_filter_aliases_or_serialized_names(
     client: AsyncClient,
 ) -> None:
     for name, label in (("a", "y"), ("b", "x")):
-        await created(client, "/items", {"short": name, "text": label})
+        await create_row(client, "/items", {"short": name, "text": label})
     for query, names in {
         "sort=-short": ["b", "a"],
         "sort=text": ["b", "a"],
         "short=b": ["b"],
     }.items():
-        assert [row["short"] for row in await shown(client, f"/items?{query}")] == names
+        assert [row["short"] for row in await get_json(client, f"/items?{query}")] == names
     for name in ("slug", "label"):
         assert summary(await client.get(f"/items?sort={name}")) == "422 ?sort literal_error"
 
@@ -453,17 +458,15 @@ SHOWN = crud_router(
 )
 
 
-async def test_query_without_aliases_sorts_by_the_names_that_are_shown(client: AsyncClient) -> None:
+async def test_query_without_aliases_sorts_by_serialized_names(client: AsyncClient) -> None:
     for name in ("b", "a"):
-        await created(client, "/shown", {"teamName": name})
-    rows = await shown(client, "/shown?sort=teamName")
+        await create_row(client, "/shown", {"teamName": name})
+    rows = await get_json(client, "/shown?sort=teamName")
     assert [row["teamName"] for row in rows] == ["a", "b"]
     assert summary(await client.get("/shown?sort=team_name")) == "422 ?sort literal_error"
 
 
-async def test_report_of_an_import_has_the_names_of_its_columns(
-    tables: Tables, backend: str, tmp_path: Path
-) -> None:
+async def test_import_report_uses_aliases(tables: Tables, backend: str, tmp_path: Path) -> None:
     database = Database(await tables.of(Base.metadata, backend))
     app = FastAPI(lifespan=database.lifespan)
     install(app)
@@ -488,13 +491,13 @@ async def test_report_of_an_import_has_the_names_of_its_columns(
     }
 
 
-def test_script_sorts_by_the_names_of_the_mapping() -> None:
+def test_script_sorts_by_attribute_names() -> None:
     assert UserQuery(sort=(SortKey("first_name", descending=True),)).sort == (
         SortKey("first_name", descending=True),
     )
 
 
-def test_query_of_another_is_as_it_was() -> None:
+def test_router_leaves_the_query_class_unchanged() -> None:
     assert TeamQuery.model_validate({"sort": "team_name"}).sort == (SortKey("team_name"),)
 
 
@@ -506,7 +509,7 @@ def test_query_of_another_is_as_it_was() -> None:
         AliasGenerator(validation_alias=to_pascal),
     ],
 )
-def test_parameters_of_every_list_have_no_alias(generator: Any) -> None:
+def test_pagination_parameters_have_no_alias(generator: Any) -> None:
     class Query(ListQuery[User]):
         model_config = ConfigDict(alias_generator=generator)
 
@@ -523,14 +526,14 @@ def test_parameters_of_every_list_have_no_alias(generator: Any) -> None:
     assert query.sort == (SortKey("first_name"),)
 
 
-def test_alias_of_a_parameter_that_links_tell_is_refused() -> None:
+def test_alias_of_a_pagination_parameter_is_rejected() -> None:
     with pytest.raises(TypeError, match=r"Query\.cursor has an alias, but links and errors"):
 
         class Query(ListQuery[User]):  # pyright: ignore[reportUnusedClass]
             cursor: str | None = Field(default=None, alias="after")
 
 
-def test_two_columns_to_sort_by_of_one_name_are_refused() -> None:
+def test_two_sort_columns_with_one_alias_are_rejected() -> None:
     with pytest.raises(TypeError, match=r"Query\.sort has two columns with one name"):
 
         class Query(ListQuery[User]):  # pyright: ignore[reportUnusedClass]

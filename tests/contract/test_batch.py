@@ -1,4 +1,4 @@
-"""Batches: up to a hundred rows, all or none of them, with the faults of each."""
+"""Batches: up to a hundred rows, all or none."""
 
 import asyncio
 import json
@@ -29,19 +29,19 @@ from brickwork import (
     install,
 )
 from tests.support import shop
-from tests.support.batches import BATCH, create_many, faults_at, many, post_until_answered
+from tests.support.batches import BATCH, create_many, faults_at, new_articles, post_until_answered
 from tests.support.bodies import (
     MISSING,
     Body,
     article,
     author,
-    changed,
     comment,
     create_article,
-    created,
+    create_row,
+    get_json,
     nested,
+    patch_row,
     send,
-    shown,
     summary,
 )
 from tests.support.calls import calling
@@ -50,36 +50,36 @@ from tests.support.recording import statements
 pytestmark = pytest.mark.anyio
 
 
-async def all_of(client: AsyncClient) -> list[Body]:
-    rows: list[Body] = await shown(client, "/articles?deleted=include&limit=100")
+async def all_articles(client: AsyncClient) -> list[Body]:
+    rows: list[Body] = await get_json(client, "/articles?deleted=include&limit=100")
     return rows
 
 
 @pytest.mark.parametrize("count", [1, 2, 100])
 async def test_a_batch_creates_rows_in_the_order_sent(client: AsyncClient, count: int) -> None:
-    response = await client.post(BATCH, json=many(count))
+    response = await client.post(BATCH, json=new_articles(count))
     assert response.status_code == 201
     assert response.headers["content-type"] == "application/json"
     assert not {"location", "etag"} & response.headers.keys()
     rows = response.json()
     assert [row["slug"] for row in rows] == [f"s-{number}" for number in range(count)]
     assert [row["id"] for row in rows] == sorted({row["id"] for row in rows})
-    assert rows == await shown(client, "/articles?limit=100")
-    assert rows[-1] == await shown(client, f"/articles/{rows[-1]['id']}")
+    assert rows == await get_json(client, "/articles?limit=100")
+    assert rows[-1] == await get_json(client, f"/articles/{rows[-1]['id']}")
 
 
-async def test_the_items_of_a_batch_may_have_different_fields(client: AsyncClient) -> None:
-    writer = await created(client, "/authors", author())
+async def test_batch_items_may_have_different_fields(client: AsyncClient) -> None:
+    writer = await create_row(client, "/authors", author())
     fields: list[Body] = [
         {},
         {"meta": {"a": None, "b": [1.0, 1, True]}, "rating": 0.5},
         {"meta": None, "author_id": writer["id"], "published_at": "2026-02-03T04:05:06Z"},
         {"views": 2**63 - 1, "body": "é😀", "status": "published"},
     ]
-    sent = [article(slug=f"s-{number}", **each) for number, each in enumerate(fields)]
+    sent = [article(slug=f"s-{number}", **values) for number, values in enumerate(fields)]
     rows = (await client.post(BATCH, json=sent)).json()
     for row, body in zip(rows, sent, strict=True):
-        alone = await created(client, "/articles", body | {"slug": f"alone-{body['slug']}"})
+        alone = await create_row(client, "/articles", body | {"slug": f"alone-{body['slug']}"})
         own = ("id", "slug", "created_at", "updated_at")
         assert [(k, v) for k, v in row.items() if k not in own] == [
             (k, v) for k, v in alone.items() if k not in own
@@ -87,10 +87,10 @@ async def test_the_items_of_a_batch_may_have_different_fields(client: AsyncClien
         assert json.dumps(row["meta"]) == json.dumps(body.get("meta"))
 
 
-async def test_a_batch_is_made_by_one_statement(client: AsyncClient) -> None:
+async def test_a_batch_is_one_insert_statement(client: AsyncClient) -> None:
     _, row = await create_article(client)
     bodies: dict[str, list[Body]] = {
-        "articles": many(100, meta={"a": 1}, author_id=None),
+        "articles": new_articles(100, meta={"a": 1}, author_id=None),
         "comments": [comment(row["id"], body=str(number)) for number in range(100)],
         "authors": [author(email=str(number)) for number in range(100)],
     }
@@ -104,10 +104,10 @@ async def test_a_batch_is_made_by_one_statement(client: AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 100])
-async def test_the_faults_of_each_item_are_named(client: AsyncClient, count: int) -> None:
+async def test_every_invalid_item_is_named(client: AsyncClient, count: int) -> None:
     rows = await create_many(client, count)
     expected = f"422 {faults_at(range(count), 'slug string_pattern_mismatch')}"
-    faulty = [each | {"slug": "NO"} for each in many(count)]
+    faulty = [body | {"slug": "NO"} for body in new_articles(count)]
     assert summary(await client.post(BATCH, json=faulty)) == expected
     changes = [{"id": row["id"], "views": 1, "slug": "NO"} for row in rows]
     assert summary(await client.patch(BATCH, json=changes)) == expected
@@ -123,15 +123,15 @@ async def test_the_faults_of_each_item_are_named(client: AsyncClient, count: int
     assert summary(response) == (
         f"422 #/{last}/id missing, #/{last}/title not_nullable, #/{last}/zzz unknown_field"
     )
-    assert await shown(client, "/articles?limit=100") == rows
+    assert await get_json(client, "/articles?limit=100") == rows
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-async def test_each_new_row_the_database_refuses_is_named(client: AsyncClient, count: int) -> None:
+async def test_a_rejected_row_of_a_batch_is_named(client: AsyncClient, count: int) -> None:
     rows = await create_many(client, count)
-    taken, last = many(count), count - 1
-    fresh = [each | {"slug": f"new-{each['slug']}"} for each in taken]
-    lost = [each | {"author_id": MISSING} for each in fresh]
+    taken, last = new_articles(count), count - 1
+    fresh = [body | {"slug": f"new-{body['slug']}"} for body in taken]
+    lost = [body | {"author_id": MISSING} for body in fresh]
     for batch, answer in (
         (taken, f"409 {faults_at(range(count), 'slug not_unique')}"),
         (lost, f"422 {faults_at(range(count), 'author_id reference_not_found')}"),
@@ -139,13 +139,13 @@ async def test_each_new_row_the_database_refuses_is_named(client: AsyncClient, c
         ([*fresh[:-1], lost[-1]], f"422 #/{last}/author_id reference_not_found"),
     ):
         assert summary(await client.post(BATCH, json=batch)) == answer
-        assert await shown(client, "/articles?deleted=include&limit=100") == [
+        assert await get_json(client, "/articles?deleted=include&limit=100") == [
             {**row, "deleted_at": None} for row in rows
         ]
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-async def test_each_change_the_database_refuses_is_named(client: AsyncClient, count: int) -> None:
+async def test_a_rejected_change_of_a_batch_is_named(client: AsyncClient, count: int) -> None:
     await create_article(client, slug="taken")
     rows, last = await create_many(client, count), count - 1
     taken = [{"id": row["id"], "views": 1, "slug": "taken"} for row in rows]
@@ -158,23 +158,23 @@ async def test_each_change_the_database_refuses_is_named(client: AsyncClient, co
         ([*fine[:-1], lost[-1]], f"422 #/{last}/author_id reference_not_found"),
     ):
         assert summary(await client.patch(BATCH, json=batch)) == answer
-        assert await shown(client, "/articles?slug__ne=taken&limit=100") == rows
+        assert await get_json(client, "/articles?slug__ne=taken&limit=100") == rows
 
 
-async def test_items_that_contradict_each_other_are_named(client: AsyncClient) -> None:
+async def test_conflicting_items_are_named(client: AsyncClient) -> None:
     equal = [article(slug=slug) for slug in ("a", "b", "a", "c", "a", "b")]
     response = await client.post(BATCH, json=equal)
     assert summary(response) == "409 #/2/slug not_unique, #/4/slug not_unique, #/5/slug not_unique"
-    assert await all_of(client) == []
+    assert await all_articles(client) == []
     one, two, three = await create_many(client, 3)
-    changes = [{"id": each["id"], "slug": "a"} for each in (three, one, two)]
+    changes = [{"id": row["id"], "slug": "a"} for row in (three, one, two)]
     response = await client.patch(BATCH, json=changes)
     assert summary(response) == "409 #/1/slug not_unique, #/2/slug not_unique"
-    assert await shown(client, "/articles") == [one, two, three]
+    assert await get_json(client, "/articles") == [one, two, three]
 
 
-async def test_faults_of_several_kinds_are_named_together(client: AsyncClient) -> None:
-    row = await created(client, "/articles", article(slug="a"))
+async def test_errors_of_several_kinds_are_reported_together(client: AsyncClient) -> None:
+    row = await create_row(client, "/articles", article(slug="a"))
     batch = [
         article(slug="b"),
         article(slug="c", author_id=MISSING),
@@ -187,18 +187,18 @@ async def test_faults_of_several_kinds_are_named_together(client: AsyncClient) -
     )
     response = await client.post(BATCH, json=[batch[2], batch[1]])
     assert summary(response) == "409 #/0/slug not_unique, #/1/author_id reference_not_found"
-    assert await shown(client, "/articles") == [row]
+    assert await get_json(client, "/articles") == [row]
 
 
-async def test_after_a_refused_batch_the_service_goes_on(client: AsyncClient) -> None:
+async def test_the_service_works_after_a_rejected_batch(client: AsyncClient) -> None:
     await create_many(client, 2)
     for _ in range(15):  # more than a pool has connections
-        assert summary(await client.post(BATCH, json=many(1))) == "409 #/0/slug not_unique"
-    assert summary(await client.post(BATCH, json=many(4)[2:])) == "201"
-    assert [row["slug"] for row in await all_of(client)] == ["s-0", "s-1", "s-2", "s-3"]
+        assert summary(await client.post(BATCH, json=new_articles(1))) == "409 #/0/slug not_unique"
+    assert summary(await client.post(BATCH, json=new_articles(4)[2:])) == "201"
+    assert [row["slug"] for row in await all_articles(client)] == ["s-0", "s-1", "s-2", "s-3"]
 
 
-async def test_a_batch_changes_its_rows_and_answers_in_the_order_sent(client: AsyncClient) -> None:
+async def test_a_batch_updates_rows_in_the_order_sent(client: AsyncClient) -> None:
     rows = await create_many(client, 100, meta={"a": 1})
     changes: list[Body] = [
         {"id": row["id"], "title": f"New {number}", "meta": {"a": None, "b": number}}
@@ -211,10 +211,10 @@ async def test_a_batch_changes_its_rows_and_answers_in_the_order_sent(client: As
         own = {"title": change["title"], "meta": {"b": change["meta"]["b"]}, "version": 2}
         assert new_row == {**row, **own, "updated_at": new_row["updated_at"]}
         assert new_row["updated_at"] > row["updated_at"]
-    assert await shown(client, "/articles?limit=100") == after
+    assert await get_json(client, "/articles?limit=100") == after
 
 
-async def test_an_item_that_changes_nothing_leaves_its_row(client: AsyncClient) -> None:
+async def test_an_item_without_changes_leaves_its_row(client: AsyncClient) -> None:
     one, two = await create_many(client, 2)
     batch = [{"id": one["id"]}, {"id": two["id"], "views": 1}]
     same, other = (await client.patch(BATCH, json=batch)).json()
@@ -223,8 +223,8 @@ async def test_an_item_that_changes_nothing_leaves_its_row(client: AsyncClient) 
 
 async def test_a_change_in_a_batch_may_name_its_version(client: AsyncClient) -> None:
     one, two, three = await create_many(client, 3)
-    await changed(client, f"/articles/{three['id']}", {"views": 1})
-    before = await all_of(client)
+    await patch_row(client, f"/articles/{three['id']}", {"views": 1})
+    before = await all_articles(client)
     stale: list[tuple[list[Body], str]] = [
         ([{"id": one["id"], "views": 9, "version": 2}], "412 #/0/version stale"),
         (
@@ -236,7 +236,7 @@ async def test_a_change_in_a_batch_may_name_its_version(client: AsyncClient) -> 
             "412 #/2/version stale",
         ),
         (
-            [{"id": each["id"], "slug": "one", "version": 7} for each in (one, two)],
+            [{"id": row["id"], "slug": "one", "version": 7} for row in (one, two)],
             "412 #/0/version stale, #/1/version stale",
         ),
     ]
@@ -244,7 +244,7 @@ async def test_a_change_in_a_batch_may_name_its_version(client: AsyncClient) -> 
         response = await client.patch(BATCH, json=batch)
         assert summary(response) == answer
         assert response.json()["type"] == "/problems/precondition_failed"
-        assert await all_of(client) == before
+        assert await all_articles(client) == before
     fresh = [
         {"id": one["id"], "views": 9, "version": 1},
         {"id": two["id"], "views": 9},
@@ -255,9 +255,9 @@ async def test_a_change_in_a_batch_may_name_its_version(client: AsyncClient) -> 
     assert summary(await client.patch(BATCH, json=fresh[:1])) == "412 #/0/version stale"
 
 
-async def test_a_row_without_versions_takes_no_version(client: AsyncClient) -> None:
+async def test_an_unversioned_row_accepts_no_version(client: AsyncClient) -> None:
     _, row = await create_article(client)
-    remark = await created(client, "/comments", comment(row["id"]))
+    remark = await create_row(client, "/comments", comment(row["id"]))
     change = {"id": remark["id"], "body": "No."}
     response = await client.patch("/comments/batch", json=[change | {"version": 1}])
     assert summary(response) == "422 #/0/version unknown_field"
@@ -287,49 +287,49 @@ async def test_a_batch_names_each_row_once(
 ) -> None:
     one, two, gone = await create_many(client, 3)
     assert summary(await client.delete(f"/articles/{gone['id']}")) == "204"
-    before = await all_of(client)
+    before = await all_articles(client)
     ids = {"one": one["id"], "two": two["id"], "gone": gone["id"], "missing": MISSING}
     ids |= {"ONE": one["id"].upper(), "abc": "abc", "empty": ""}
-    named = [ids[each] for each in names.split()]
+    named = [ids[name] for name in names.split()]
 
-    changes = [{"id": each, "views": 9} for each in named]
+    changes = [{"id": key, "views": 9} for key in named]
     assert summary(await client.patch(BATCH, json=changes)) == of_patch
     response = await client.delete(BATCH, params={"id": named})
     assert summary(response) == of_delete
     if of_delete.startswith("404"):
         assert response.json()["detail"] == "Article not found"
-    assert await all_of(client) == before
+    assert await all_articles(client) == before
 
 
 @pytest.mark.parametrize("count", [1, 2, 100])
 async def test_a_batch_deletes_its_rows(client: AsyncClient, count: int) -> None:
     rows = await create_many(client, count)
-    kept = await created(client, "/articles", article(slug="kept"))
-    remark = await created(client, "/comments", comment(rows[0]["id"]))
+    kept = await create_row(client, "/articles", article(slug="kept"))
+    remark = await create_row(client, "/comments", comment(rows[0]["id"]))
     response = await client.delete(BATCH, params={"id": [row["id"] for row in rows]})
     assert (response.status_code, response.content) == (204, b"")
-    assert await shown(client, "/articles") == [kept]
-    assert await shown(client, "/comments") == []
-    deleted = await shown(client, "/articles?deleted=only&limit=100")
+    assert await get_json(client, "/articles") == [kept]
+    assert await get_json(client, "/comments") == []
+    deleted = await get_json(client, "/articles?deleted=only&limit=100")
     assert [row["id"] for row in deleted] == [row["id"] for row in rows]
     assert {row["version"] for row in deleted} == {2}
     assert summary(await client.post(f"/articles/{rows[0]['id']}/restore")) == "200"
-    assert await shown(client, "/comments") == [remark]
+    assert await get_json(client, "/comments") == [remark]
 
 
-async def test_a_batch_deletes_no_row_that_others_refer_to(client: AsyncClient) -> None:
+async def test_a_batch_deletes_no_referenced_row(client: AsyncClient) -> None:
     one, two, three = [
-        await created(client, "/authors", author(email=str(number))) for number in range(3)
+        await create_row(client, "/authors", author(email=str(number))) for number in range(3)
     ]
     await create_article(client, author_id=two["id"])
     response = await client.delete(
         "/authors/batch", params={"id": [one["id"], two["id"], three["id"]]}
     )
     assert summary(response) == "409 ?id conflict"
-    assert await shown(client, "/authors") == [one, two, three]
+    assert await get_json(client, "/authors") == [one, two, three]
     response = await client.delete("/authors/batch", params={"id": [one["id"], three["id"]]})
     assert summary(response) == "204"
-    assert await shown(client, "/authors") == [two]
+    assert await get_json(client, "/authors") == [two]
 
 
 async def test_a_batch_has_1_to_100_items(client: AsyncClient) -> None:
@@ -347,7 +347,7 @@ async def test_a_batch_has_1_to_100_items(client: AsyncClient) -> None:
     assert summary(await client.delete(BATCH, params={"id": [*ids, MISSING]})) == "422 ?id too_long"
     response = await client.delete(f"{BATCH}?purge=true&allow_missing=true&id={ids[0]}")
     assert summary(response) == "422 ?allow_missing unknown_parameter, ?purge unknown_parameter"
-    assert await shown(client, "/articles?limit=100") == rows
+    assert await get_json(client, "/articles?limit=100") == rows
 
 
 BODIES: Final = [
@@ -386,18 +386,22 @@ BODIES: Final = [
 
 
 @pytest.mark.parametrize(("body", "answer"), [(body, answer) for body, answer, _ in BODIES])
-async def test_a_post_of_no_batch_is_refused(client: AsyncClient, body: str, answer: str) -> None:
+async def test_a_post_of_an_invalid_batch_is_rejected(
+    client: AsyncClient, body: str, answer: str
+) -> None:
     assert summary(await send(client, "POST", BATCH, body)) == answer
 
 
 @pytest.mark.parametrize(
     ("body", "answer"), [(body, other or answer) for body, answer, other in BODIES]
 )
-async def test_a_patch_of_no_batch_is_refused(client: AsyncClient, body: str, answer: str) -> None:
+async def test_a_patch_of_an_invalid_batch_is_rejected(
+    client: AsyncClient, body: str, answer: str
+) -> None:
     assert summary(await send(client, "PATCH", BATCH, body)) == answer
 
 
-async def test_a_batch_of_another_type_is_refused(client: AsyncClient) -> None:
+async def test_a_batch_of_another_media_type_is_rejected(client: AsyncClient) -> None:
     assert summary(await send(client, "POST", BATCH, "[]", "text/plain")) == "415"
 
 
@@ -412,7 +416,7 @@ async def test_a_batch_cannot_be_read(client: AsyncClient, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [f"{BATCH}/restore", f"{BATCH}/a", "/articles/batch//"])
-async def test_a_batch_has_no_routes_below(client: AsyncClient, path: str) -> None:
+async def test_the_batch_path_has_no_subpaths(client: AsyncClient, path: str) -> None:
     assert summary(await client.post(path)) == "404"
 
 
@@ -427,29 +431,29 @@ async def test_rows_swap_unique_values_in_the_order_sent(client: AsyncClient) ->
     )
 
 
-async def test_one_of_equal_batches_is_carried_out(client: AsyncClient) -> None:
-    batches = [many(5)[:: -1 if number % 2 else 1] for number in range(6)]
-    posts = [post_until_answered(client, each) for each in batches]
+async def test_one_of_several_equal_batches_succeeds(client: AsyncClient) -> None:
+    batches = [new_articles(5)[:: -1 if number % 2 else 1] for number in range(6)]
+    posts = [post_until_answered(client, batch) for batch in batches]
     assert sorted(await asyncio.gather(*posts)) == [201, 409, 409, 409, 409, 409]
-    assert len(await all_of(client)) == 5
+    assert len(await all_articles(client)) == 5
 
 
 async def test_batches_of_the_same_rows_wait_for_each_other(client: AsyncClient) -> None:
     ids = [row["id"] for row in await create_many(client, 20)]
     batches = [
-        [{"id": each, "views": number} for each in ids[:: -1 if number % 2 else 1]]
+        [{"id": key, "views": number} for key in ids[:: -1 if number % 2 else 1]]
         for number in range(1, 21)
     ]
-    responses = await asyncio.gather(*(client.patch(BATCH, json=each) for each in batches))
+    responses = await asyncio.gather(*(client.patch(BATCH, json=batch) for batch in batches))
     assert {response.status_code for response in responses} == {200}
-    rows = await shown(client, "/articles")
+    rows = await get_json(client, "/articles")
     assert {row["version"] for row in rows} == {21}
     assert len({row["views"] for row in rows}) == 1
 
 
 @pytest.fixture
 async def cities(empty_url: str) -> AsyncIterator[AsyncClient]:
-    """A client of the shop, whose cities are capitalised and belong to tenants."""
+    """Yield a client of the shop, which capitalises cities and scopes them by tenant."""
     async with calling(shop.create_app(empty_url)) as client:
         yield client
 
@@ -466,7 +470,7 @@ async def test_overridden_methods_apply_to_each_item(cities: AsyncClient) -> Non
     ]
 
 
-async def test_the_rows_of_others_are_in_no_batch(cities: AsyncClient) -> None:
+async def test_a_batch_excludes_rows_of_other_tenants(cities: AsyncClient) -> None:
     ours, theirs = {"tenant": "ours"}, {"tenant": "theirs"}
     batch = [{"name": "Rome"}, {"name": "Oslo"}]
     rows = (await cities.post("/cities/batch", json=batch, headers=ours)).json()
@@ -476,7 +480,7 @@ async def test_the_rows_of_others_are_in_no_batch(cities: AsyncClient) -> None:
     assert summary(response) == "404 #/1/id not_found"
     response = await cities.delete(f"/cities/batch?id={own[0]['id']}&id=1", headers=theirs)
     assert summary(response) == "404 ?id not_found"
-    assert await shown(cities, "/cities") == []
+    assert await get_json(cities, "/cities") == []
     for headers, expected in ((ours, rows), (theirs, own)):
         assert (await cities.get("/cities", headers=headers)).json() == expected
     changes = [{"id": row["id"], "people": 1} for row in rows]
@@ -488,15 +492,15 @@ async def test_the_rows_of_others_are_in_no_batch(cities: AsyncClient) -> None:
 async def test_a_reference_checked_at_the_commit_names_its_field(
     cities: AsyncClient,
 ) -> None:
-    await created(cities, "/countries", {"code": "PT", "name": "Portugal"})
+    await create_row(cities, "/countries", {"code": "PT", "name": "Portugal"})
     batch = [{"name": "Lisbon", "country_code": "PT"}, {"name": "Rome", "country_code": "IT"}]
     response = await cities.post("/cities/batch", json=batch)
     assert summary(response) == "422 #/country_code reference_not_found"
-    assert await shown(cities, "/cities") == []
+    assert await get_json(cities, "/cities") == []
 
 
 class Flight(shop.Base):
-    """A flight refers to two countries."""
+    """A flight between two countries."""
 
     __tablename__ = "flights"
 
@@ -523,7 +527,7 @@ class FlightRead(ReadSchema):
 
 
 class Flights(Resource[Flight]):
-    """The flights that have seats."""
+    """Flights, which need seats and two different countries."""
 
     @override
     async def create(self, row: Flight, /) -> None:
@@ -539,14 +543,14 @@ class Flights(Resource[Flight]):
 
 @pytest.fixture
 async def flights(empty_url: str) -> AsyncIterator[AsyncClient]:
-    """A client of flights, and of two countries to fly to."""
+    """Yield a client of flights between two countries."""
     app = shop.create_app(empty_url)
     app.include_router(
         crud_router("/flights", Flights, read=FlightRead, create=FlightCreate, update=FlightUpdate)
     )
     async with calling(app) as client:
         for code in ("IT", "PT"):
-            await created(client, "/countries", {"code": code, "name": code})
+            await create_row(client, "/countries", {"code": code, "name": code})
         yield client
 
 
@@ -568,20 +572,20 @@ async def test_a_missing_reference_names_its_item(flights: AsyncClient) -> None:
     assert summary(response) == (
         "422 #/0/end_code reference_not_found, #/1/start_code reference_not_found"
     )
-    assert await shown(flights, "/flights") == [one, two]
+    assert await get_json(flights, "/flights") == [one, two]
 
 
-async def test_a_problem_of_a_method_names_its_item(flights: AsyncClient) -> None:
+async def test_an_error_of_an_overridden_method_names_its_item(flights: AsyncClient) -> None:
     batch = [flight("IT", "PT"), flight("IT", "PT", seats=-1), flight("IT", "IT")]
     response = await flights.post("/flights/batch", json=batch)
     assert summary(response) == "422 #/1/seats no_seats, #/2 conflict"
     response = await flights.post("/flights/batch", json=batch[::-1])
     assert summary(response) == "409 #/0 conflict, #/1/seats no_seats"
     assert response.json()["detail"] == "A flight leads somewhere."
-    assert await shown(flights, "/flights") == []
+    assert await get_json(flights, "/flights") == []
 
 
-async def test_a_key_does_not_change_in_a_batch(cities: AsyncClient) -> None:
+async def test_a_batch_changes_no_keys(cities: AsyncClient) -> None:
     batch = [{"code": "PT", "name": "Portugal"}, {"code": "IT", "name": "Italy"}]
     assert summary(await cities.post("/countries/batch", json=batch)) == "201"
     changes = [{"code": "IT", "name": "Italia"}, {"code": "XX", "name": "None"}]
@@ -592,17 +596,17 @@ async def test_a_key_does_not_change_in_a_batch(cities: AsyncClient) -> None:
     again = [{"code": "ES", "name": "Spain"}, {"code": "PT", "name": "Other"}]
     assert summary(await cities.post("/countries/batch", json=again)) == "409 #/1/code not_unique"
     assert summary(await cities.delete("/countries/batch?id=PT&id=IT")) == "204"
-    assert await shown(cities, "/countries") == []
+    assert await get_json(cities, "/countries") == []
 
 
-async def test_an_application_may_take_smaller_batches(service_url: str) -> None:
+async def test_an_application_may_limit_its_batches(service_url: str) -> None:
     app = FastAPI(lifespan=Database(service_url).lifespan)
     install(app, limits=Limits(batch=3))
     app.include_router(articles_router)
     app.include_router(comments_router)
     async with calling(app) as client:
         rows = await create_many(client, 3)
-        assert summary(await client.post(BATCH, json=many(4))) == "422 # too_long"
+        assert summary(await client.post(BATCH, json=new_articles(4))) == "422 # too_long"
         assert summary(await client.patch(BATCH, json=[*rows, {}])) == "422 # too_long"
         ids = [row["id"] for row in rows]
         response = await client.delete(BATCH, params={"id": [*ids, MISSING]})
@@ -612,12 +616,12 @@ async def test_an_application_may_take_smaller_batches(service_url: str) -> None
 
 
 def bounds(document: Any) -> set[tuple[int, int]]:
-    """Return how many items the operations on batches take, as openapi.json says."""
+    """Return the limits of batches in the OpenAPI *document*, as (minimum, maximum)."""
     operations = document["paths"][BATCH]
-    contents = [operations[each]["requestBody"]["content"] for each in ("post", "patch")]
-    schemas = [each["schema"] for content in contents for each in content.values()]
+    contents = [operations[method]["requestBody"]["content"] for method in ("post", "patch")]
+    schemas = [media_type["schema"] for content in contents for media_type in content.values()]
     (parameter,) = operations["delete"]["parameters"]
-    return {(each["minItems"], each["maxItems"]) for each in (*schemas, parameter["schema"])}
+    return {(schema["minItems"], schema["maxItems"]) for schema in (*schemas, parameter["schema"])}
 
 
 async def test_openapi_has_the_size_of_a_batch(service_url: str) -> None:

@@ -1,4 +1,4 @@
-"""A batch is written in the transaction that its dependencies began, also when it is retried."""
+"""Batches in the transaction of their dependencies."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated
@@ -24,14 +24,14 @@ KEY = {"idempotency-key": "one"}
 
 
 class Base(Model):
-    """The base of the models here, with tables of its own."""
+    """Base of the models in this module."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
 
 
 class Visit(Base):
-    """A visit, which a dependency writes."""
+    """A visit, written by a dependency."""
 
     __tablename__ = "visits"
 
@@ -74,11 +74,11 @@ ROWS: Rows = {
 }
 
 SHIFT = [{"id": 2, "number": 9}, {"id": 1, "number": 2}]
-"""Changes of which the database refuses the second before the first."""
+"""Two changes that succeed only in this order."""
 
 
 async def visit(request: Request, session: SessionDep) -> None:
-    """Write in the transaction of the request."""
+    """Write a visit in the transaction of the request."""
     if request.method != "GET":
         session.add(Visit())
         await session.flush()
@@ -94,7 +94,7 @@ def seats(resource: type[Resource[Seat]] = Seats) -> APIRouter:
 
 @pytest.fixture
 async def database(tables: Tables, backend: str) -> AsyncIterator[Database]:
-    """A database with three seats of the team a."""
+    """Yield a database with three seats of the team a."""
     seats()  # which adds tables of its own
     database = Database(await tables.of(Base.metadata, backend, ROWS))
     yield database
@@ -103,7 +103,7 @@ async def database(tables: Tables, backend: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def client(database: Database) -> AsyncIterator[AsyncClient]:
-    """A client, each of whose requests is a visit."""
+    """Yield a client whose requests write visits."""
     async with calling(notes_app(database, seats())) as client:
         yield client
 
@@ -113,26 +113,26 @@ async def count_visits(database: Database) -> int:
         return await session.scalar(select(func.count(Visit.id))) or 0
 
 
-async def numbers(client: AsyncClient) -> list[int]:
+async def seat_numbers(client: AsyncClient) -> list[int]:
     response = await client.get("/seats", headers={"team": "a"})
-    return [each["number"] for each in response.json()]
+    return [seat["number"] for seat in response.json()]
 
 
-async def test_retried_batch_keeps_what_a_dependency_wrote(
+async def test_retried_batch_keeps_the_writes_of_a_dependency(
     client: AsyncClient, database: Database
 ) -> None:
     assert summary(await client.patch("/seats/batch", json=SHIFT)) == "200"
-    assert await numbers(client) == [2, 9, 3]
+    assert await seat_numbers(client) == [2, 9, 3]
     assert await count_visits(database) == 1
     assert database.retries == 0
 
 
-async def test_refused_batch_leaves_nothing_of_a_dependency(
+async def test_rejected_batch_rolls_back_the_writes_of_a_dependency(
     client: AsyncClient, database: Database
 ) -> None:
     batch = [*SHIFT, {"id": 3, "number": 9}]
     assert summary(await client.patch("/seats/batch", json=batch)) == "409 #/2/number not_unique"
-    assert await numbers(client) == [1, 2, 3]
+    assert await seat_numbers(client) == [1, 2, 3]
     assert await count_visits(database) == 0
 
 
@@ -146,7 +146,7 @@ async def test_retried_batch_is_replayed(client: AsyncClient) -> None:
 
 
 async def set_team(session: SessionDep, team: Annotated[str, Header()]) -> None:
-    """Set in the transaction what its rows are narrowed by."""
+    """Set the team of the transaction."""
     await session.execute(text("SELECT set_config('app.team', :team, true)"), {"team": team})
 
 
@@ -161,13 +161,13 @@ class OfTeam(Resource[Seat]):
 
 
 @postgres_only
-async def test_setting_of_a_dependency_is_in_force_for_each_item(database: Database) -> None:
+async def test_setting_of_a_dependency_applies_to_each_item(database: Database) -> None:
     async with calling(notes_app(database, seats(OfTeam))) as client:
         client.headers["team"] = "a"
         assert summary(await client.patch("/seats/batch", json=SHIFT)) == "200"
         batch = [{"id": 1, "number": 4}, {"id": 2, "number": 5}, {"id": 3, "team": "b"}]
         assert summary(await client.patch("/seats/batch", json=batch)) == "403 #/2 forbidden"
-        assert await numbers(client) == [2, 9, 3]
+        assert await seat_numbers(client) == [2, 9, 3]
 
 
 async def test_reference_is_looked_up_in_the_database_of_the_session(
@@ -195,7 +195,7 @@ async def test_reference_is_looked_up_in_the_database_of_the_session(
     await other.dispose()
 
 
-async def test_reference_to_an_item_before_it_is_found(database: Database) -> None:
+async def test_reference_to_an_earlier_item_is_found(database: Database) -> None:
     class Founding(Resource[Seat]):
         @override
         async def create(self, row: Seat, /) -> None:

@@ -1,4 +1,4 @@
-"""The work that a body can make: none before its sender is known, and little after that."""
+"""Bounds on the work for a body."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -24,22 +24,22 @@ GOOD = {"owner": "ada", "text": "new"}
 
 @pytest.fixture(params=["fast", "ORM"])
 def path(request: pytest.FixtureRequest) -> str:
-    """Each of the paths that a request may take."""
+    """Return the path of requests."""
     chosen: str = request.param
     return chosen
 
 
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The bodies that were parsed."""
+    """Return a list that records the parsed bodies."""
     found: list[bytes] = []
     parse = strict_json.parse_json
 
-    def note(raw: bytes) -> object:
+    def record(raw: bytes) -> object:
         found.append(raw)
         return parse(raw)
 
-    monkeypatch.setattr(body, "parse_json", note)
+    monkeypatch.setattr(body, "parse_json", record)
     return found
 
 
@@ -47,7 +47,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 
 @pytest.mark.parametrize("raw", ['{"owner": "ada", "text": "new"}', "{", '{"zzz": 1}'])
-async def test_body_of_a_sender_who_is_refused_is_not_parsed(
+async def test_body_of_an_unauthenticated_request_is_not_parsed(
     notes_url: str, path: str, parsed: list[bytes], raw: str
 ) -> None:
     headers = {**NOBODY, "content-type": JSON}
@@ -69,12 +69,12 @@ async def test_body_is_parsed_and_validated_once(
 ) -> None:
     validated: list[str] = []
 
-    def note(text: str) -> str:
+    def record(text: str) -> str:
         validated.append(text)
         return text
 
     class Create(NoteCreate):
-        text: Annotated[str, AfterValidator(note)]
+        text: Annotated[str, AfterValidator(record)]
 
     class Update(Create, partial=True): ...
 
@@ -102,7 +102,7 @@ async def test_body_is_parsed_and_validated_once(
 
 @pytest.fixture
 async def records(tables: Tables, backend: str, path: str) -> AsyncIterator[AsyncClient]:
-    """A client of the records."""
+    """Yield a client of the records."""
     url = await tables.of(heavy.Base.metadata, backend)
     async with calling(heavy.create_app(Database(url, fast_path=path == "fast"))) as client:
         yield client
@@ -124,7 +124,9 @@ TEN_THOUSAND = 10_000
     ],
     ids=["null characters", "numbers", "fields", "types", "points", "missing", "JsonValue"],
 )
-async def test_answer_names_a_hundred_faults(records: AsyncClient, body: str, first: str) -> None:
+async def test_response_has_at_most_a_hundred_errors(
+    records: AsyncClient, body: str, first: str
+) -> None:
     for method, target, content in (
         ("POST", "/records", body),
         ("PATCH", "/records/1", body),
@@ -136,21 +138,21 @@ async def test_answer_names_a_hundred_faults(records: AsyncClient, body: str, fi
         assert answer.count(",") == 99
 
 
-async def test_answer_names_a_hundred_faults_of_a_batch(records: AsyncClient) -> None:
+async def test_batch_response_has_at_most_a_hundred_errors(records: AsyncClient) -> None:
     rows = heavy.array(heavy.field("numbers", heavy.array('""', most=90)), most=100)
     response = await send(records, "POST", "/records/batch", rows)
-    places = [each["pointer"] for each in response.json()["errors"]]
+    places = [error["pointer"] for error in response.json()["errors"]]
     assert places == [f"#/0/numbers/{n}" for n in range(90)] + [
         f"#/1/numbers/{n}" for n in range(10)
     ]
 
 
-async def test_long_name_ends_a_pointer(records: AsyncClient) -> None:
+async def test_long_name_truncates_the_pointer(records: AsyncClient) -> None:
     body = heavy.meta(heavy.field("k" * 1_000, heavy.array(heavy.NULL, most=200)))
     assert summary(await send(records, "POST", "/records", body)) == "422 #/meta/a null_character"
 
 
-async def test_answer_to_faults_deep_down_is_short(records: AsyncClient) -> None:
+async def test_response_to_deep_errors_is_short(records: AsyncClient) -> None:
     document = heavy.array(heavy.NULL, most=200)
     for _ in range(60):
         document = heavy.field("\N{BRICK}" * 16, document)
@@ -162,7 +164,7 @@ async def test_answer_to_faults_deep_down_is_short(records: AsyncClient) -> None
 # --- Values ---------------------------------------------------------------------------------------
 
 
-async def test_document_has_as_many_values_as_the_limit_says(
+async def test_number_of_values_in_a_document_is_limited(
     tables: Tables, backend: str, path: str
 ) -> None:
     database = Database(await tables.of(heavy.Base.metadata, backend), fast_path=path == "fast")

@@ -1,4 +1,4 @@
-"""A request that ends early leaves the whole change or none, and its connection in the pool."""
+"""Cancelled requests: all or nothing, and no leaked connection."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import pytest
 from httpx2 import AsyncClient
 
 from brickwork import Database
-from tests.support.bodies import create_article, shown
+from tests.support.bodies import create_article, get_json
 from tests.support.contention import contention, halted
 from tests.support.leaving import patch_of
 from tests.support.recording import connections_in_use
@@ -14,18 +14,18 @@ from tests.support.replays import articles_app
 from tests.support.server import serving
 from tests.support.services import Service
 from tests.support.waiting import until
-from tests.support.wire import wired
+from tests.support.wire import open_wire
 
 
 @pytest.fixture
 async def keys(client: AsyncClient) -> list[str]:
-    """The keys of two articles, which nobody has viewed."""
+    """Return the keys of two articles without views."""
     rows = [await create_article(client, slug=slug) for slug in "ab"]
     return [row["id"] for _, row in rows]
 
 
 async def views_and_versions(client: AsyncClient) -> list[tuple[int, int]]:
-    return [(row["views"], row["version"]) for row in await shown(client, "/articles")]
+    return [(row["views"], row["version"]) for row in await get_json(client, "/articles")]
 
 
 @pytest.mark.parametrize("attempt", [1, 2, 3])
@@ -43,9 +43,7 @@ async def test_cancelled_request_changes_nothing(
     assert await views_and_versions(client) == [(0, 1), (0, 1)]
 
 
-async def test_row_of_a_cancelled_request_can_be_changed(
-    client: AsyncClient, keys: list[str]
-) -> None:
+async def test_cancelled_request_releases_its_row(client: AsyncClient, keys: list[str]) -> None:
     with halted(1) as commit:
         patch = asyncio.create_task(client.patch(f"/articles/{keys[0]}", json={"views": 1}))
         await commit.reached()
@@ -57,11 +55,11 @@ async def test_row_of_a_cancelled_request_can_be_changed(
 
 
 @pytest.mark.parametrize("attempt", [1, 2])
-async def test_client_that_leaves_during_an_attempt_leaves_all_or_nothing(
+async def test_disconnect_during_an_attempt_commits_all_or_nothing(
     client: AsyncClient, service: Service, keys: list[str], attempt: int
 ) -> None:
     database = Database(service.url, pool_size=1)
-    async with serving(articles_app(database)) as served, wired(served.base_url) as wire:
+    async with serving(articles_app(database)) as served, open_wire(served.base_url) as wire:
         with contention(attempt - 1), halted(1) as commit:
             await wire.send(patch_of(keys, views=1))
             await commit.reached()

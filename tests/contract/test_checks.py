@@ -1,4 +1,4 @@
-"""Constraints of every kind: the client is told which of its fields they mention, and no others."""
+"""Constraints of every kind, and the fields in their errors."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from brickwork import Database, ReadSchema, Resource, Schema, crud_router
-from tests.support.bodies import created, shown, summary
+from tests.support.bodies import create_row, get_json, summary
 from tests.support.both import FAST, serving_routers
 from tests.support.databases import postgres_only
 from tests.support.tables import Tables
@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 class Base(DeclarativeBase):
-    """The base of an application that names no constraint: the databases make names up."""
+    """Base of models whose constraints are named by the database."""
 
 
 class Maker(Base):
@@ -45,7 +45,7 @@ class Maker(Base):
 
 
 class Part(Base):
-    """A part of which clients write some columns; the tenant they do not."""
+    """A part; clients write all of its columns except the tenant."""
 
     __tablename__ = "parts"
 
@@ -111,7 +111,7 @@ PARTS = crud_router("/parts", Parts, read=PartRead, create=PartCreate, update=Pa
 
 @pytest.fixture(params=FAST)
 def fast(request: pytest.FixtureRequest) -> bool:
-    """Whether the fast path is open."""
+    """Return whether the fast path is enabled."""
     return FAST[request.param]
 
 
@@ -142,11 +142,11 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("body", "answer"), REFUSED, ids=[str(body) for body, _ in REFUSED])
-async def test_constraint_names_what_the_client_writes(
+async def test_constraint_names_the_writable_fields(
     client: AsyncClient, body: dict[str, Any], answer: str
 ) -> None:
-    row = await created(client, "/parts", {"name": "a", "price": 2, "x": 1, "y": 1})
-    other = await created(client, "/parts", {"name": "b"})
+    row = await create_row(client, "/parts", {"name": "a", "price": 2, "x": 1, "y": 1})
+    other = await create_row(client, "/parts", {"name": "b"})
     responses = [
         await client.post("/parts", json=body),
         await client.patch(f"/parts/{other['id']}", json=body),
@@ -154,27 +154,27 @@ async def test_constraint_names_what_the_client_writes(
         await client.post("/parts/batch", json=[{"name": "c"}, body]),
         await client.patch("/parts/batch", json=[{"id": other["id"], **body}]),
     ]
-    assert [summary(each) for each in responses] == [
+    assert [summary(response) for response in responses] == [
         *[answer] * 3,
         answer.replace("#", "#/1"),
         answer.replace("#", "#/0"),
     ]
-    assert await shown(client, "/parts") == [row, other]
+    assert await get_json(client, "/parts") == [row, other]
 
 
-async def test_change_of_a_value_that_a_row_of_the_table_refers_to_is_a_conflict(
+async def test_change_of_a_referenced_value_is_a_conflict(
     client: AsyncClient,
 ) -> None:
-    row = await created(client, "/parts", {"x": 1, "y": 1})
-    await created(client, "/parts", {"above_x": 1, "above_y": 1})
+    row = await create_row(client, "/parts", {"x": 1, "y": 1})
+    await create_row(client, "/parts", {"above_x": 1, "above_y": 1})
     assert summary(await client.patch(f"/parts/{row['id']}", json={"y": 2})) == "409"
 
 
-# --- What the mapping does not know ------------------------------------------------------------
+# --- Unmapped constraints ----------------------------------------------------------------------
 
 
 class Legacy(DeclarativeBase):
-    """The base of an application whose database has more constraints than its models."""
+    """Base of models with fewer constraints than their tables."""
 
 
 class Tool(Legacy):
@@ -241,7 +241,7 @@ TOOLS = crud_router("/tools", Tools, read=ToolRead, create=ToolCreate, update=To
         ({"owner": "o"}, "409 #/owner not_unique"),
     ],
 )
-async def test_constraint_that_no_model_has_names_what_the_client_writes(
+async def test_unmapped_constraint_names_the_writable_fields(
     tables: Tables,
     backend: str,
     fast: bool,  # noqa: FBT001 — a fixture
@@ -250,7 +250,7 @@ async def test_constraint_that_no_model_has_names_what_the_client_writes(
 ) -> None:
     url = await tables.of(Legacy.metadata, backend)
     async with serving_routers(Database(url, fast_path=fast), TOOLS) as client:
-        await created(client, "/tools", {"name": "a", "owner": "o"})
+        await create_row(client, "/tools", {"name": "a", "owner": "o"})
         assert summary(await client.post("/tools", json=body)) == answer
 
 
@@ -258,7 +258,7 @@ async def test_constraint_that_no_model_has_names_what_the_client_writes(
 
 
 class Special(DeclarativeBase):
-    """The base of tables in several parts, and in several schemas."""
+    """Base of partitioned tables, and of tables in another schema."""
 
 
 class Visit(Special):
@@ -386,14 +386,14 @@ SPECIAL = [
 
 @pytest.fixture
 async def special(empty_url: str, fast: bool) -> AsyncIterator[AsyncClient]:  # noqa: FBT001
-    """A client of the tables of PostgreSQL alone, each of which has a row."""
+    """Yield a client of tables for PostgreSQL only, with one row each."""
     database = Database(empty_url, fast_path=fast)
     await database.create_all(Special.metadata)
     async with serving_routers(database, *SPECIAL) as client:
-        await created(client, "/visits", {"id": 1, "label": "a"})
-        await created(client, "/bookings", {"first": 1, "last": 5})
-        await created(client, "/near", {"name": "bad"})
-        await created(client, "/far", {"name": "a", "size": 0})
+        await create_row(client, "/visits", {"id": 1, "label": "a"})
+        await create_row(client, "/bookings", {"first": 1, "last": 5})
+        await create_row(client, "/near", {"name": "bad"})
+        await create_row(client, "/far", {"name": "a", "size": 0})
         yield client
 
 
@@ -413,7 +413,7 @@ async def special(empty_url: str, fast: bool) -> AsyncIterator[AsyncClient]:  # 
         ("/far", {"name": "a"}, "409 #/name not_unique"),
     ],
 )
-async def test_constraint_of_a_partition_a_range_or_a_schema_names_what_the_client_writes(
+async def test_constraint_of_postgresql_names_the_writable_fields(
     special: AsyncClient, path: str, body: dict[str, Any], answer: str
 ) -> None:
     assert summary(await special.post(path, json=body)) == answer

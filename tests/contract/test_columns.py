@@ -1,4 +1,4 @@
-"""A column of each type that is accepted works, on both databases and on both paths."""
+"""Columns of every supported type."""
 
 import enum
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -55,14 +55,14 @@ pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 class Base(Model):
-    """The base of the models here, with tables of their own."""
+    """Base of the models in this module."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
 
 
 class OnPostgreSQL(Model):
-    """The base of models that SQLite has no types for."""
+    """Base of models with types that SQLite lacks."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
@@ -87,14 +87,14 @@ class Level(enum.IntEnum):
 
 
 class Plain(TypeDecorator[str]):
-    """Text as it is."""
+    """Unchanged text."""
 
     impl = String(20)
     cache_ok = True
 
 
 class Cents(TypeDecorator[int]):
-    """A number that is stored as text."""
+    """A number, stored as text."""
 
     impl = String(20)
     cache_ok = True
@@ -114,7 +114,7 @@ class Cents(TypeDecorator[int]):
 
 
 class JSONBDocument(JSONDocument):
-    """A document that PostgreSQL can look into."""
+    """A document, stored as JSONB on PostgreSQL."""
 
     impl = JSONB(none_as_null=True)
     cache_ok = True
@@ -136,7 +136,7 @@ URL: Final = Annotated[HttpUrl, PlainSerializer(str, return_type=str)]
 
 @dataclass(frozen=True)
 class Case:
-    """A type of a column, that of its field, and three values in their order."""
+    """A type of a column, the type of its field, and three sorted values."""
 
     kind: Any
     annotation: Any
@@ -263,7 +263,7 @@ CASES_ON_POSTGRESQL: Final = {
 
 @dataclass(frozen=True)
 class KeyCase:
-    """A type of a key that clients choose, that of its field, and three keys in their order."""
+    """A type of a client-chosen key, the type of its field, and three sorted keys."""
 
     kind: Any
     annotation: Any
@@ -307,10 +307,10 @@ class ClientsOfColumns:
     """The clients of applications with the columns of each database."""
 
     def __init__(self, databases: Databases, stack: AsyncExitStack) -> None:
-        """Start nothing yet; what is started ends with *stack*."""
-        routers = [each.router for each in CASES.values()]
-        routers += [each.router for each in KEY_CASES.values()]
-        others = [each.router for each in CASES_ON_POSTGRESQL.values()]
+        """Prepare the clients, which *stack* closes."""
+        routers = [case.router for case in CASES.values()]
+        routers += [case.router for case in KEY_CASES.values()]
+        others = [case.router for case in CASES_ON_POSTGRESQL.values()]
         metadata = [Base.metadata, OnPostgreSQL.metadata]
         self._known = {
             "sqlite": Clients(databases, stack, metadata[:1], routers),
@@ -324,7 +324,7 @@ class ClientsOfColumns:
 
 @pytest.fixture(scope="module")
 async def clients(templates: Databases) -> AsyncIterator[ClientsOfColumns]:
-    """The clients of these tests, each made when a test first asks for it."""
+    """Yield the clients, each created at its first use."""
     databases = templates.another()
     async with AsyncExitStack() as stack:
         yield ClientsOfColumns(databases, stack)
@@ -342,12 +342,12 @@ each_column = pytest.mark.parametrize(("backend", "fast", "case"), CHOSEN)
 
 @pytest.fixture
 async def client(clients: ClientsOfColumns, backend: str, fast: bool) -> AsyncClient:  # noqa: FBT001
-    """A client of an application that has every column."""
+    """Return a client of the application with every column."""
     return await clients.of(backend, fast=fast)
 
 
 @each_column
-async def test_a_value_comes_back_as_it_was_sent(client: AsyncClient, case: Case) -> None:
+async def test_a_value_is_returned_as_sent(client: AsyncClient, case: Case) -> None:
     first, second, third = case.values
     made = await client.post(case.path, json={"value": first})
     assert (made.status_code, made.json()["value"], version_tag(made)) == (201, first, '"1"')
@@ -365,7 +365,7 @@ async def test_a_value_comes_back_as_it_was_sent(client: AsyncClient, case: Case
 
 
 @each_column
-async def test_the_value_that_a_row_has_changes_nothing(client: AsyncClient, case: Case) -> None:
+async def test_an_equal_value_changes_nothing(client: AsyncClient, case: Case) -> None:
     body = {"value": case.values[1]}
     item = (await client.post(case.path, json=body)).headers["location"]
     for response in (await client.patch(item, json=body), await client.put(item, json=body)):
@@ -373,7 +373,7 @@ async def test_the_value_that_a_row_has_changes_nothing(client: AsyncClient, cas
 
 
 @each_column
-async def test_a_null_comes_back(client: AsyncClient, case: Case) -> None:
+async def test_a_null_is_returned(client: AsyncClient, case: Case) -> None:
     made = await client.post(case.path, json={"value": None})
     item = made.headers["location"]
     assert (made.json()["value"], (await client.get(item)).json()["value"]) == (None, None)
@@ -384,49 +384,49 @@ async def test_a_null_comes_back(client: AsyncClient, case: Case) -> None:
 
 
 @each_column
-async def test_the_values_of_a_batch_come_back(client: AsyncClient, case: Case) -> None:
+async def test_the_values_of_a_batch_are_returned(client: AsyncClient, case: Case) -> None:
     sent = [*case.values, None]
-    made = await client.post(f"{case.path}/batch", json=[{"value": each} for each in sent])
+    made = await client.post(f"{case.path}/batch", json=[{"value": value} for value in sent])
     assert made.status_code == 201, made.text
-    keys = [each["id"] for each in made.json()]
-    assert [each["value"] for each in made.json()] == sent
+    keys = [row["id"] for row in made.json()]
+    assert [row["value"] for row in made.json()] == sent
     assert [(await client.get(f"{case.path}/{key}")).json() for key in keys] == made.json()
 
-    changes = [{"id": key, "value": each} for key, each in zip(keys, sent[::-1], strict=True)]
+    changes = [{"id": key, "value": value} for key, value in zip(keys, sent[::-1], strict=True)]
     changed = await client.patch(f"{case.path}/batch", json=changes)
-    assert [each["value"] for each in changed.json()] == sent[::-1], changed.text
+    assert [row["value"] for row in changed.json()] == sent[::-1], changed.text
     assert [(await client.get(f"{case.path}/{key}")).json() for key in keys] == changed.json()
 
 
 async def _values(client: AsyncClient, case: Case, **query: Any) -> list[Any]:
     response = await client.get(case.path, params={"limit": 100, **query})
     assert response.status_code == 200, response.text
-    return [each["value"] for each in response.json()]
+    return [row["value"] for row in response.json()]
 
 
-async def _refilled(client: AsyncClient, case: Case) -> Sequence[Any]:
-    """Return the values that the rows have, and no others; the last is None."""
+async def _refill(client: AsyncClient, case: Case) -> Sequence[Any]:
+    """Replace all rows by those of the case, and return their values; the last is None."""
     await remove_all(client, case.path)
     sent = [*case.values, None]
-    await client.post(f"{case.path}/batch", json=[{"value": each} for each in sent])
+    await client.post(f"{case.path}/batch", json=[{"value": value} for value in sent])
     return sent
 
 
 @each_column
-async def test_filters(client: AsyncClient, case: Case) -> None:
-    sent = await _refilled(client, case)
+async def test_the_column_can_be_filtered(client: AsyncClient, case: Case) -> None:
+    sent = await _refill(client, case)
     assert await _values(client, case, value__isnull=True) == [None]
     assert await _values(client, case, value__isnull=False) == sent[:-1]
-    for each in sent[:-1] if case.compared else ():
-        written = str(each).lower() if isinstance(each, bool) else each
-        others = [other for other in sent if other != each]
-        assert await _values(client, case, value=written) == [o for o in sent if o == each]
+    for value in sent[:-1] if case.compared else ():
+        written = str(value).lower() if isinstance(value, bool) else value
+        others = [other for other in sent if other != value]
+        assert await _values(client, case, value=written) == [o for o in sent if o == value]
         assert await _values(client, case, value__ne=written) == others
 
 
 @each_column
-async def test_an_order_and_its_cursors(client: AsyncClient, case: Case) -> None:
-    sent = await _refilled(client, case)
+async def test_the_column_can_be_sorted(client: AsyncClient, case: Case) -> None:
+    sent = await _refill(client, case)
     if not case.ordered:
         return
     for sort, wanted in (("value", sent), ("-value", sent[::-1])):
@@ -435,14 +435,14 @@ async def test_an_order_and_its_cursors(client: AsyncClient, case: Case) -> None
         url: str | None = f"{case.path}?sort={sort}&limit=1"
         while url:
             page = await client.get(url)
-            found += [each["value"] for each in page.json()]
+            found += [row["value"] for row in page.json()]
             url = page.links.get("next", {}).get("url")
         assert found == wanted
 
 
 @pytest.mark.parametrize("case", KEY_CASES.values(), ids=KEY_CASES.keys())
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "ORM"])
-async def test_a_key_of_each_type(client: AsyncClient, case: KeyCase) -> None:
+async def test_a_key_of_each_type_works(client: AsyncClient, case: KeyCase) -> None:
     await remove_all(client, case.path, key="key")
     sent = [{"key": key, "value": value} for value, key in enumerate(case.keys)]
     made = await client.post(case.path, json=sent[0])
@@ -456,7 +456,7 @@ async def test_a_key_of_each_type(client: AsyncClient, case: KeyCase) -> None:
     changed = await client.patch(item, json={"value": 9})
     assert changed.json() == sent[0] | {"value": 9}
     assert (await client.put(item, json=sent[0])).json() == sent[0]
-    changes = [each | {"value": 5} for each in sent]
+    changes = [body | {"value": 5} for body in sent]
     assert (await client.patch(f"{case.path}/batch", json=changes)).json() == changes
     assert (await client.patch(f"{case.path}/batch", json=sent)).json() == sent
 

@@ -1,4 +1,4 @@
-"""What the database decides: values that are taken, rows that are missing or referred to."""
+"""Constraints: taken values, missing and referenced rows."""
 
 import pytest
 from httpx2 import AsyncClient
@@ -7,11 +7,11 @@ from tests.support.bodies import (
     MISSING,
     article,
     author,
-    changed,
     comment,
     create_one_of_each,
-    created,
-    shown,
+    create_row,
+    get_json,
+    patch_row,
     summary,
 )
 
@@ -21,46 +21,46 @@ TAKEN_SLUG = "409 #/slug not_unique"
 TAKEN_EMAIL = "409 #/email not_unique"
 
 
-async def test_a_slug_is_had_by_one_article(articles: AsyncClient) -> None:
-    first = await created(articles, "/articles", article(slug="a"))
-    second = await created(articles, "/articles", article(slug="b"))
+async def test_a_slug_is_unique(articles: AsyncClient) -> None:
+    first = await create_row(articles, "/articles", article(slug="a"))
+    second = await create_row(articles, "/articles", article(slug="b"))
     response = await articles.post("/articles", json=article(slug="a"))
     assert summary(response) == TAKEN_SLUG
     assert response.json()["type"] == "/problems/conflict"
     path = f"/articles/{second['id']}"
     assert summary(await articles.patch(path, json={"slug": "a", "title": "Other"})) == TAKEN_SLUG
-    assert await shown(articles, "/articles") == [first, second]
+    assert await get_json(articles, "/articles") == [first, second]
 
 
-async def test_a_slug_that_was_given_up_can_be_had(articles: AsyncClient) -> None:
-    row = await created(articles, "/articles", article(slug="a"))
-    await changed(articles, f"/articles/{row['id']}", {"slug": "b"})
+async def test_a_released_slug_can_be_used_again(articles: AsyncClient) -> None:
+    row = await create_row(articles, "/articles", article(slug="a"))
+    await patch_row(articles, f"/articles/{row['id']}", {"slug": "b"})
     assert summary(await articles.post("/articles", json=article(slug="a"))) == "201"
 
 
-async def test_a_put_cannot_take_what_another_row_has(client: AsyncClient) -> None:
+async def test_a_put_of_a_taken_value_is_a_conflict(client: AsyncClient) -> None:
     rows = await create_one_of_each(client)
-    other = await created(client, "/articles", article(slug="other"))
-    another = await created(client, "/authors", author(email="other"))
+    other = await create_row(client, "/articles", article(slug="other"))
+    another = await create_row(client, "/authors", author(email="other"))
     response = await client.put(f"/articles/{other['id']}", json=article())
     assert summary(response) == TAKEN_SLUG
     response = await client.put(f"/authors/{another['id']}", json=author())
     assert summary(response) == TAKEN_EMAIL
-    assert await shown(client, "/articles") == [rows["/articles"], other]
-    assert await shown(client, "/authors") == [rows["/authors"], another]
+    assert await get_json(client, "/articles") == [rows["/articles"], other]
+    assert await get_json(client, "/authors") == [rows["/authors"], another]
 
 
-async def test_an_email_is_had_by_one_author(client: AsyncClient) -> None:
-    first = await created(client, "/authors", author(email="a"))
-    second = await created(client, "/authors", author(email="b"))
+async def test_an_email_is_unique(client: AsyncClient) -> None:
+    first = await create_row(client, "/authors", author(email="a"))
+    second = await create_row(client, "/authors", author(email="b"))
     assert summary(await client.post("/authors", json=author(email="a"))) == TAKEN_EMAIL
     path = f"/authors/{second['id']}"
     assert summary(await client.patch(path, json={"email": "a"})) == TAKEN_EMAIL
-    assert await shown(client, "/authors") == [first, second]
-    assert (await created(client, "/authors", author(email="A")))["email"] == "A"
+    assert await get_json(client, "/authors") == [first, second]
+    assert (await create_row(client, "/authors", author(email="A")))["email"] == "A"
 
 
-async def test_a_reference_to_a_row_that_is_missing_is_refused(client: AsyncClient) -> None:
+async def test_a_reference_to_a_missing_row_is_rejected(client: AsyncClient) -> None:
     rows = await create_one_of_each(client)
     bodies = {
         "/articles": ("author_id", article(slug="b", author_id=MISSING)),
@@ -76,20 +76,20 @@ async def test_a_reference_to_a_row_that_is_missing_is_refused(client: AsyncClie
         ]
         answers = [summary(response) for response in responses]
         assert answers == [f"422 #/{field} reference_not_found"] * 4
-        assert await shown(client, path) == [rows[path]]
+        assert await get_json(client, path) == [rows[path]]
 
 
-async def test_a_reference_may_be_set_and_emptied(client: AsyncClient) -> None:
-    writer = await created(client, "/authors", author())
-    row = await created(client, "/articles", article())
+async def test_a_reference_may_be_set_and_cleared(client: AsyncClient) -> None:
+    writer = await create_row(client, "/authors", author())
+    row = await create_row(client, "/articles", article())
     path = f"/articles/{row['id']}"
-    assert (await changed(client, path, {"author_id": writer["id"]}))["author_id"] == writer["id"]
+    assert (await patch_row(client, path, {"author_id": writer["id"]}))["author_id"] == writer["id"]
     assert summary(await client.delete(f"/authors/{writer['id']}")) == "409"
-    assert (await changed(client, path, {"author_id": None}))["author_id"] is None
+    assert (await patch_row(client, path, {"author_id": None}))["author_id"] is None
     assert summary(await client.delete(f"/authors/{writer['id']}")) == "204"
 
 
-async def test_a_row_that_others_refer_to_is_not_deleted(client: AsyncClient) -> None:
+async def test_a_referenced_row_is_not_deleted(client: AsyncClient) -> None:
     rows = await create_one_of_each(client)
     writer = f"/authors/{rows['/authors']['id']}"
     for target in (writer, f"{writer}?allow_missing=true"):
@@ -97,19 +97,19 @@ async def test_a_row_that_others_refer_to_is_not_deleted(client: AsyncClient) ->
         assert summary(response) == "409"
         assert response.json()["type"] == "/problems/conflict"
     for path, row in rows.items():
-        assert await shown(client, path) == [row]
+        assert await get_json(client, path) == [row]
 
 
-async def test_of_two_constraints_either_is_told(client: AsyncClient) -> None:
-    row = await created(client, "/articles", article())
+async def test_one_of_two_violated_constraints_is_reported(client: AsyncClient) -> None:
+    row = await create_row(client, "/articles", article())
     response = await client.post("/articles", json=article(author_id=MISSING))
     assert summary(response) in {TAKEN_SLUG, "422 #/author_id reference_not_found"}
-    assert await shown(client, "/articles") == [row]
+    assert await get_json(client, "/articles") == [row]
 
 
-async def test_after_a_conflict_the_service_goes_on(articles: AsyncClient) -> None:
-    await created(articles, "/articles", article())
+async def test_the_service_works_after_a_conflict(articles: AsyncClient) -> None:
+    await create_row(articles, "/articles", article())
     for _ in range(15):  # more than a pool has connections
         assert summary(await articles.post("/articles", json=article())) == TAKEN_SLUG
-    await created(articles, "/articles", article(slug="other"))
-    assert len(await shown(articles, "/articles")) == 2
+    await create_row(articles, "/articles", article(slug="other"))
+    assert len(await get_json(articles, "/articles")) == 2

@@ -1,4 +1,4 @@
-"""`count`: an estimate tells nothing of rows that a client may not see."""
+"""Counts: an estimate reveals no hidden rows."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,7 +41,7 @@ pytestmark = [pytest.mark.anyio]
 
 
 class Base(Model):
-    """The base of the models here, with tables of its own."""
+    """Base of the models in this module."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
@@ -76,7 +76,7 @@ class Memo(Base, SoftDelete):
 
 
 class View(Base):
-    """An account of Ada, as a view shows it."""
+    """An account of Ada, mapped to a view."""
 
     __tablename__ = "own_accounts"
 
@@ -103,7 +103,7 @@ class AccountQuery(ListQuery[Account]):
 
 
 class OwnQuery(AccountQuery):
-    """A list that narrows the rows in a way of its own."""
+    """A query with a custom filter."""
 
     own: Annotated[bool, CustomFilter] = True
 
@@ -127,7 +127,7 @@ class OwnAccounts(Accounts):
 
 
 class HintedAccounts(Accounts):
-    """The accounts, with an option for their execution."""
+    """The accounts, with an execution option."""
 
     @override
     def query(self) -> Select[Account]:
@@ -135,7 +135,7 @@ class HintedAccounts(Accounts):
 
 
 class RestrictedAccounts(Accounts):
-    """The accounts, with an option that narrows them."""
+    """The accounts, with loader criteria."""
 
     @override
     def query(self) -> Select[Account]:
@@ -166,11 +166,13 @@ def app_of(
 
 @pytest.fixture
 async def database(empty_url: str) -> AsyncIterator[Database]:
-    """A database with ten accounts of Ada and ninety of Bob, which its planner knows."""
+    """Yield an analyzed database with ten accounts of Ada and ninety of Bob."""
     database = Database(empty_url)
     async with database.writer.begin() as connection:
-        tables = [each for each in Base.metadata.sorted_tables if each.name != View.__tablename__]
-        await connection.run_sync(lambda each: Base.metadata.create_all(each, tables))
+        tables = [
+            table for table in Base.metadata.sorted_tables if table.name != View.__tablename__
+        ]
+        await connection.run_sync(lambda sync: Base.metadata.create_all(sync, tables))
         await connection.execute(insert(Bank), [{"name": "old"}, {"name": "new"}])
         accounts = [
             {"tenant": "ada" if n < 10 else "bob", "bank_id": n % 2 + 1} for n in range(100)
@@ -185,25 +187,23 @@ async def database(empty_url: str) -> AsyncIterator[Database]:
     await database.dispose()
 
 
-async def counted(client: AsyncClient, query: str = "") -> tuple[str, bool]:
-    """Return what an estimated count is, and whether the planner made it."""
+async def estimated_count(client: AsyncClient, query: str = "") -> tuple[str, bool]:
+    """Return an estimated count, and whether the planner made it."""
     with statements() as sent:
         response = await client.get(f"/rows?count=estimated&limit=1{query}")
     assert response.status_code == 200, response.text
-    return response.headers["x-total-count"], any("EXPLAIN" in each for each in sent)
+    return response.headers["x-total-count"], any("EXPLAIN" in statement for statement in sent)
 
 
 async def test_planner_estimates_all_rows(database: Database, backend: str) -> None:
     async with calling(app_of(database)) as client:
-        assert await counted(client) == ("100", backend == "postgresql")
+        assert await estimated_count(client) == ("100", backend == "postgresql")
 
 
-async def test_planner_estimates_rows_that_the_client_narrows(
-    database: Database, backend: str
-) -> None:
+async def test_planner_estimates_filtered_rows(database: Database, backend: str) -> None:
     async with calling(app_of(database)) as client:
-        assert await counted(client, "&tenant=ada") == ("10", backend == "postgresql")
-        assert (await counted(client, "&bank__name=old"))[1] == (backend == "postgresql")
+        assert await estimated_count(client, "&tenant=ada") == ("10", backend == "postgresql")
+        assert (await estimated_count(client, "&bank__name=old"))[1] == (backend == "postgresql")
 
 
 @pytest.mark.parametrize(
@@ -217,27 +217,27 @@ async def test_planner_estimates_rows_that_the_client_narrows(
     ],
     ids=["query()", "an option", "filter()", "deleted rows", "a view"],
 )
-async def test_rows_are_counted_where_some_are_hidden(
+async def test_hidden_rows_disable_the_estimate(
     database: Database, resource: type[Resource[Any]], query: type[ListQuery[Any]]
 ) -> None:
     async with calling(app_of(database, resource, query)) as client:
-        assert await counted(client) == ("10", False)
+        assert await estimated_count(client) == ("10", False)
 
 
-async def test_rows_are_counted_where_their_statement_has_options(database: Database) -> None:
+async def test_execution_options_disable_the_estimate(database: Database) -> None:
     async with calling(app_of(database, HintedAccounts)) as client:
-        assert await counted(client) == ("100", False)
+        assert await estimated_count(client) == ("100", False)
 
 
-async def test_rows_are_estimated_where_deleted_ones_are_shown(
+async def test_rows_are_estimated_if_deleted_rows_are_included(
     database: Database, backend: str
 ) -> None:
     async with calling(app_of(database, Memos, ListQuery[Memo])) as client:
-        assert await counted(client, "&deleted=include") == ("100", backend == "postgresql")
-        assert await counted(client, "&deleted=only") == ("90", False)
+        assert await estimated_count(client, "&deleted=include") == ("100", backend == "postgresql")
+        assert await estimated_count(client, "&deleted=only") == ("90", False)
 
 
-async def test_rows_are_counted_where_a_listener_narrows_them(database: Database) -> None:
+async def test_filtering_listener_disables_the_estimate(database: Database) -> None:
     def narrow(state: ORMExecuteState) -> None:
         if state.is_select:
             own = with_loader_criteria(Account, Account.tenant == "ada")
@@ -246,12 +246,12 @@ async def test_rows_are_counted_where_a_listener_narrows_them(database: Database
     event.listen(SyncSession, "do_orm_execute", narrow)
     try:
         async with calling(app_of(database)) as client:
-            assert await counted(client) == ("10", False)
+            assert await estimated_count(client) == ("10", False)
     finally:
         event.remove(SyncSession, "do_orm_execute", narrow)
 
 
-async def test_rows_are_counted_where_a_listener_rewrites_statements(database: Database) -> None:
+async def test_rewriting_listener_disables_the_estimate(database: Database) -> None:
     def rewrite(_: object, statement: object, *rest: object) -> tuple[object, ...]:
         return statement, *rest[:2]
 
@@ -259,7 +259,7 @@ async def test_rows_are_counted_where_a_listener_rewrites_statements(database: D
     event.listen(engine, "before_execute", rewrite, retval=True)
     try:
         async with calling(app_of(database)) as client:
-            assert await counted(client) == ("100", False)
+            assert await estimated_count(client) == ("100", False)
     finally:
         event.remove(engine, "before_execute", rewrite)
 
@@ -269,7 +269,7 @@ async def test_rows_are_counted_where_a_listener_rewrites_statements(database: D
 
 @pytest.fixture
 async def teller(database: Database) -> AsyncIterator[str]:
-    """A role of PostgreSQL that may read."""
+    """Yield a role of PostgreSQL that may read."""
     role = f"teller_{uuid4().hex}"
     async with database.writer.begin() as connection:
         await connection.execute(text(f"CREATE ROLE {role}"))
@@ -291,37 +291,35 @@ async def calling_as(database: Database, role: str) -> AsyncGenerator[AsyncClien
         yield client
 
 
-async def secure(database: Database, table: str, rule: str) -> None:
-    """Have roles see those rows of *table* alone that *rule* admits."""
+async def restrict(database: Database, table: str, rule: str) -> None:
+    """Restrict roles to the rows of *table* that satisfy *rule*."""
     async with database.writer.begin() as connection:
         await connection.execute(text(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"))
         await connection.execute(text(f"CREATE POLICY own ON {table} USING ({rule})"))
 
 
 @postgres_only
-async def test_rows_are_counted_where_the_database_hides_some(
-    database: Database, teller: str
-) -> None:
+async def test_row_level_security_disables_the_estimate(database: Database, teller: str) -> None:
     async with calling_as(database, teller) as client:
-        assert await counted(client) == ("100", True)
-        await secure(database, "accounts", "tenant = 'ada'")
-        assert await counted(client) == ("10", False)
-        assert await counted(client, "&tenant=bob") == ("0", False)
+        assert await estimated_count(client) == ("100", True)
+        await restrict(database, "accounts", "tenant = 'ada'")
+        assert await estimated_count(client) == ("10", False)
+        assert await estimated_count(client, "&tenant=bob") == ("0", False)
 
 
 @postgres_only
-async def test_rows_are_counted_where_the_database_hides_what_they_refer_to(
+async def test_row_level_security_of_a_joined_table_disables_the_estimate(
     database: Database, teller: str
 ) -> None:
     async with calling_as(database, teller) as client:
-        await secure(database, "banks", "name = 'new'")
-        assert await counted(client) == ("100", True)
-        assert await counted(client, "&bank__name=old") == ("0", False)
-        assert await counted(client, "&bank__name=new") == ("50", False)
+        await restrict(database, "banks", "name = 'new'")
+        assert await estimated_count(client) == ("100", True)
+        assert await estimated_count(client, "&bank__name=old") == ("0", False)
+        assert await estimated_count(client, "&bank__name=new") == ("50", False)
 
 
 @postgres_only
-async def test_rows_are_estimated_where_the_role_sees_them_all(database: Database) -> None:
-    await secure(database, "accounts", "tenant = 'ada'")
+async def test_rows_are_estimated_for_a_superuser(database: Database) -> None:
+    await restrict(database, "accounts", "tenant = 'ada'")
     async with calling(app_of(database)) as client:  # as a superuser
-        assert await counted(client) == ("100", True)
+        assert await estimated_count(client) == ("100", True)

@@ -1,4 +1,4 @@
-"""Cursors: each is valid for the list that gave it, whatever became of its rows, and no other."""
+"""Cursors: validity, signatures and links."""
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.bodies import article, author, comment, created, shown, summary
+from tests.support.bodies import article, author, comment, create_row, get_json, summary
 from tests.support.paging import INVALID, QUERIES, create_articles, cursor, summary_with
-from tests.support.rows import got, linked, pages
+from tests.support.rows import get_ok, link_target, pages
 
 pytestmark = pytest.mark.anyio
 
@@ -20,7 +20,7 @@ SORTS: Final = ("", "title", "-rating", "rating,-title", "-published_at,views", 
 async def slugs(client: AsyncClient, path: str | None) -> list[str]:
     """Return the slugs on the page at *path*."""
     assert path
-    return [row["slug"] for row in await shown(client, path)]
+    return [row["slug"] for row in await get_json(client, path)]
 
 
 async def sorted_slugs(client: AsyncClient, sort: str) -> list[str]:
@@ -29,7 +29,7 @@ async def sorted_slugs(client: AsyncClient, sort: str) -> list[str]:
 
 async def delete(client: AsyncClient, *unwanted: str) -> None:
     """Delete the articles that have the slugs *unwanted*."""
-    for row in await shown(client, "/articles?limit=100"):
+    for row in await get_json(client, "/articles?limit=100"):
         if row["slug"] in unwanted:
             assert (await client.delete(f"/articles/{row['id']}")).status_code == 204
 
@@ -76,7 +76,7 @@ async def test_an_altered_cursor_is_invalid(
 async def test_a_cursor_of_each_link_is_signed(client: AsyncClient, rel: str) -> None:
     await create_articles(client, 5)
     path = "/articles?sort=-rating,title&limit=2&count=exact"
-    second = linked(await got(client, path), "next") or ""
+    second = link_target(await get_ok(client, path), "next") or ""
     text = await cursor(client, second, rel)
     assert await summary_with(client, path, text) == "200"
     assert await summary_with(client, path, last_letter_changed(text)) == INVALID
@@ -96,12 +96,14 @@ async def test_a_cursor_is_invalid_with_another_query(
 async def test_a_cursor_is_invalid_for_another_resource(client: AsyncClient, sort: str) -> None:
     rows = await create_articles(client, 2)
     for email in ("a@example.org", "b@example.org"):
-        await created(client, "/authors", author(email=email))
-        await created(client, "/comments", comment(rows[0]["id"]))
+        await create_row(client, "/authors", author(email=email))
+        await create_row(client, "/comments", comment(rows[0]["id"]))
     paths = [f"{path}?limit=1{sort}" for path in ("/authors", "/articles", "/comments")]
     cursors = {path: await cursor(client, path) for path in paths}
     for path in paths:
-        answers = {each: await summary_with(client, path, text) for each, text in cursors.items()}
+        answers = {
+            source: await summary_with(client, path, text) for source, text in cursors.items()
+        }
         assert answers == dict.fromkeys(paths, INVALID) | {path: "200"}, path
 
 
@@ -138,9 +140,9 @@ async def test_a_cursor_survives_the_deletion_of_rows_around_it(
     await create_articles(client)
     query = f"&sort={sort}" if sort else ""
     rows = await sorted_slugs(client, query)
-    first = await got(client, f"/articles?limit=3{query}")
-    second = await got(client, linked(first, "next") or "")
-    ahead, back = linked(first, "next"), linked(second, "prev")
+    first = await get_ok(client, f"/articles?limit=3{query}")
+    second = await get_ok(client, link_target(first, "next") or "")
+    ahead, back = link_target(first, "next"), link_target(second, "prev")
 
     await delete(client, rows[2])
     assert await slugs(client, ahead) == rows[3:6]
@@ -158,53 +160,51 @@ async def test_a_page_of_deleted_rows_is_empty(client: AsyncClient, sort: str) -
     await create_articles(client)
     query = f"&sort={sort}" if sort else ""
     rows = await sorted_slugs(client, query)
-    first = await got(client, f"/articles?limit=3{query}")
-    second = await got(client, linked(first, "next") or "")
-    third = await got(client, linked(second, "next") or "")
+    first = await get_ok(client, f"/articles?limit=3{query}")
+    second = await get_ok(client, link_target(first, "next") or "")
+    third = await get_ok(client, link_target(second, "next") or "")
 
     await delete(client, *rows[6:])
-    last = await got(client, linked(second, "next") or "")
-    assert (last.json(), linked(last, "next")) == ([], None)
-    assert await slugs(client, linked(third, "prev")) == rows[3:6]
+    last = await get_ok(client, link_target(second, "next") or "")
+    assert (last.json(), link_target(last, "next")) == ([], None)
+    assert await slugs(client, link_target(third, "prev")) == rows[3:6]
     await delete(client, *rows[:3])
-    before = await got(client, linked(second, "prev") or "")
-    assert (before.json(), linked(before, "prev")) == ([], None)
+    before = await get_ok(client, link_target(second, "prev") or "")
+    assert (before.json(), link_target(before, "prev")) == ([], None)
     await delete(client, *rows)
     for response, rel in ((first, "next"), (second, "prev"), (second, "next"), (third, "prev")):
-        assert await slugs(client, linked(response, rel)) == []
+        assert await slugs(client, link_target(response, rel)) == []
 
 
-async def test_a_new_row_behind_a_cursor_is_on_the_page(client: AsyncClient) -> None:
+async def test_a_new_row_after_a_cursor_is_on_its_page(client: AsyncClient) -> None:
     await create_articles(client, 4)
     text = await cursor(client, "/articles?limit=2&sort=slug")
     for slug in ("s-1-0", "s-0-0"):
-        await created(client, "/articles", article(slug=slug))
+        await create_row(client, "/articles", article(slug=slug))
     path = f"/articles?limit=2&sort=slug&cursor={text}"
     assert await slugs(client, path) == ["s-1-0", "s-2"]
 
 
 @pytest.mark.parametrize("sort", SORTS)
-async def test_the_last_page_has_no_next_and_the_first_no_prev(
-    client: AsyncClient, sort: str
-) -> None:
+async def test_the_ends_of_a_list_have_no_further_links(client: AsyncClient, sort: str) -> None:
     await create_articles(client)
     query = f"&count=exact&sort={sort}" if sort else "&count=exact"
     for limit in (3, 8, 9):
         path = f"/articles?limit={limit}{query}"
-        forward = [each async for each in pages(client, path, "next")]
-        backward = [each async for each in pages(client, str(forward[-1].request.url), "prev")]
-        assert [bool(linked(each, "prev")) for each in forward] == [
+        forward = [page async for page in pages(client, path, "next")]
+        backward = [page async for page in pages(client, str(forward[-1].request.url), "prev")]
+        assert [bool(link_target(page, "prev")) for page in forward] == [
             False,
             *[True] * len(forward[1:]),
         ]
-        assert [bool(linked(each, "next")) for each in backward] == [
+        assert [bool(link_target(page, "next")) for page in backward] == [
             False,
             *[True] * len(forward[1:]),
         ]
-        assert linked(backward[-1], "prev") is None
-        last = await got(client, linked(forward[0], "last") or "")
+        assert link_target(backward[-1], "prev") is None
+        last = await get_ok(client, link_target(forward[0], "last") or "")
         assert last.json()[-1] == forward[-1].json()[-1]
-        assert linked(last, "next") is None
+        assert link_target(last, "next") is None
 
 
 async def test_a_cursor_and_an_offset_exclude_each_other(articles: AsyncClient) -> None:
@@ -219,23 +219,23 @@ async def test_a_cursor_and_an_offset_exclude_each_other(articles: AsyncClient) 
 async def test_links_have_a_cursor_unless_the_request_has_an_offset(articles: AsyncClient) -> None:
     await create_articles(articles)
     for query, name in (("", "cursor"), ("&offset=0", "offset"), ("&offset=3", "offset")):
-        response = await got(articles, f"/articles?limit=2{query}")
+        response = await get_ok(articles, f"/articles?limit=2{query}")
         for rel in ("next", "prev")[: 2 if "3" in query else 1]:
-            found = parse_qs(urlsplit(linked(response, rel) or "").query)
+            found = parse_qs(urlsplit(link_target(response, rel) or "").query)
             assert found.keys() == {"limit", name}
-    response = await got(articles, linked(response, "next") or "")
-    assert await slugs(articles, linked(response, "first")) == ["s-0", "s-1"]
+    response = await get_ok(articles, link_target(response, "next") or "")
+    assert await slugs(articles, link_target(response, "first")) == ["s-0", "s-1"]
 
 
-async def test_a_cursor_may_not_come_twice(client: AsyncClient) -> None:
+async def test_a_repeated_cursor_is_rejected(client: AsyncClient) -> None:
     await create_articles(client, 3)
     text = await cursor(client, "/articles?limit=1")
     answer = summary(await client.get(f"/articles?cursor={text}&cursor={text}"))
     assert answer == "422 ?cursor repeated"
 
 
-async def test_an_invalid_cursor_asks_the_client_to_begin_again(client: AsyncClient) -> None:
+async def test_an_invalid_cursor_is_a_bad_request(client: AsyncClient) -> None:
     problem = (await client.get("/articles?cursor=x")).json()
     assert (problem["status"], problem["type"]) == (400, "/problems/invalid_cursor")
-    assert [each["parameter"] for each in problem["errors"]] == ["cursor"]
+    assert [error["parameter"] for error in problem["errors"]] == ["cursor"]
     assert (await client.get("/problems/invalid_cursor")).status_code == 200

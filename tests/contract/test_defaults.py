@@ -1,4 +1,4 @@
-"""Defaults: a field that is left out has its default, and a field that is null has none."""
+"""Defaults of omitted fields, and stored nulls."""
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -33,13 +33,13 @@ pytestmark = [pytest.mark.anyio]
 
 
 class Base(Model):
-    """The base of the model here, with a table of its own."""
+    """Base of the models in this module."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
 
 
-def marked(context: DefaultExecutionContext) -> str:
+def computed_default(context: DefaultExecutionContext) -> str:
     """Return the key of the row that *context* inserts, with a mark."""
     return f"{(context.current_parameters or {})['id']}!"
 
@@ -52,7 +52,7 @@ class Item(Base):
     id: Mapped[str] = mapped_column(String(20), primary_key=True)
     scalar: Mapped[str | None] = mapped_column(String(20), default="scalar")
     called: Mapped[str | None] = mapped_column(String(20), default=lambda: "called")
-    computed: Mapped[str | None] = mapped_column(String(20), default=marked)
+    computed: Mapped[str | None] = mapped_column(String(20), default=computed_default)
     expression: Mapped[str | None] = mapped_column(String(20), default=func.lower("EXPRESSION"))
     server: Mapped[str | None] = mapped_column(String(20), server_default="it's")
     number: Mapped[int | None] = mapped_column(server_default="7")
@@ -106,7 +106,7 @@ class ItemRead(ReadSchema):
 
 
 class Items(Resource[Item]):
-    """The items, which a PUT creates as well."""
+    """The items, with upserts."""
 
     allow_upsert = True
 
@@ -139,19 +139,19 @@ def app_of(resource: type[Resource[Item]], database: Database) -> FastAPI:
 
 @pytest.fixture
 async def url(tables: Tables, backend: str) -> str:
-    """The URL of a database without an item."""
+    """Return the URL of a database without items."""
     return await tables.of(Base.metadata, backend)
 
 
 @pytest.fixture(params=[True, False], ids=["fast", "ORM"])
 async def client(request: pytest.FixtureRequest, url: str) -> AsyncIterator[AsyncClient]:
-    """A client of the items, by each path."""
+    """Yield a client of the items on each path."""
     async with calling(app_of(Items, Database(url, fast_path=request.param))) as client:
         yield client
 
 
 async def stored(client: AsyncClient, path: str = "/items/a") -> dict[str, Any]:
-    """Return the item that is stored."""
+    """Return the stored item at *path*."""
     response = await client.get(path)
     assert response.status_code == 200, response.text
     row: dict[str, Any] = response.json()
@@ -161,7 +161,7 @@ async def stored(client: AsyncClient, path: str = "/items/a") -> dict[str, Any]:
 # --- POST -----------------------------------------------------------------------------------------
 
 
-async def test_field_that_is_left_out_has_the_default(client: AsyncClient) -> None:
+async def test_omitted_field_has_its_default(client: AsyncClient) -> None:
     response = await client.post("/items", json={"id": "a"})
 
     assert response.status_code == 201, response.text
@@ -178,14 +178,14 @@ async def test_null_is_stored_as_null(client: AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("name", NULLS)
-async def test_null_of_one_field_leaves_the_others(client: AsyncClient, name: str) -> None:
+async def test_null_in_one_field_keeps_the_other_defaults(client: AsyncClient, name: str) -> None:
     response = await client.post("/items", json={"id": "a", name: None})
 
     assert response.json() == {"id": "a", **DEFAULTS, name: None}
     assert await stored(client) == {"id": "a", **DEFAULTS, name: None}
 
 
-async def test_null_of_a_field_that_must_have_a_value_is_refused(client: AsyncClient) -> None:
+async def test_null_in_a_required_field_is_rejected(client: AsyncClient) -> None:
     response = await client.post("/items", json={"id": "a", "required": None})
 
     assert summary(response) == "422 #/required not_nullable"
@@ -207,7 +207,7 @@ async def test_batch_has_defaults_and_nulls(client: AsyncClient) -> None:
     )
 
 
-async def test_refused_batch_of_nulls_leaves_nothing(client: AsyncClient) -> None:
+async def test_rejected_batch_of_nulls_stores_nothing(client: AsyncClient) -> None:
     await client.post("/items", json={"id": "b"})
     rows = [{"id": "a", **NULLS}, {"id": "b"}, {"id": "c", "required": None}]
     response = await client.post("/items/batch", json=rows)
@@ -226,14 +226,14 @@ GIVEN: Final[Mapping[str, Any]] = {
 }
 
 
-async def test_put_of_a_missing_row_has_defaults_and_nulls(client: AsyncClient) -> None:
+async def test_put_of_a_new_row_has_defaults_and_nulls(client: AsyncClient) -> None:
     response = await client.put("/items/a", json={"id": "a", "scalar": None, "server": None})
 
     assert response.status_code == 201, response.text
     assert response.json() == {"id": "a", **DEFAULTS, "scalar": None, "server": None}
 
 
-async def test_put_gives_fields_that_are_left_out_their_defaults(client: AsyncClient) -> None:
+async def test_put_resets_omitted_fields_to_their_defaults(client: AsyncClient) -> None:
     await client.post("/items", json={"id": "a", **GIVEN})
     response = await client.put("/items/a", json={"id": "a"})
 
@@ -276,7 +276,7 @@ async def test_import_has_defaults_and_nulls(url: str, tmp_path: Path) -> None:
 
 
 class Completed(Items):
-    """Items that the resource completes."""
+    """Items that `create` completes."""
 
     @override
     async def create(self, row: Item, /) -> None:
@@ -285,14 +285,14 @@ class Completed(Items):
         await super().create(row)
 
 
-async def test_resource_may_complete_a_null(url: str) -> None:
+async def test_create_method_may_replace_a_null(url: str) -> None:
     async with calling(app_of(Completed, Database(url))) as client:
         response = await client.post("/items", json={"id": "a", "scalar": None, "server": None})
 
         assert response.json() == {"id": "a", **DEFAULTS, "scalar": "completed", "server": None}
 
 
-async def test_row_of_a_script_has_the_defaults_of_sqlalchemy(url: str) -> None:
+async def test_row_of_a_script_has_sqlalchemy_defaults(url: str) -> None:
     database = Database(url)
     async with calling(app_of(Items, database)) as client:
         await client.post("/items", json={"id": "b", **NULLS})

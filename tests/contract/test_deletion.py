@@ -1,4 +1,4 @@
-"""Soft delete: a row is live, deleted or purged, on every path that could show it."""
+"""Soft delete: live, deleted and purged rows."""
 
 import asyncio
 import json
@@ -23,23 +23,23 @@ from tests.support.bodies import (
     Body,
     article,
     author,
-    changed,
     comment,
     create_article,
     create_one_of_each,
-    created,
-    shown,
+    create_row,
+    get_json,
+    patch_row,
     summary,
 )
 from tests.support.databases import BACKENDS, Databases
-from tests.support.rows import linked, pages
+from tests.support.rows import link_target, pages
 from tests.support.services import Service
 
 pytestmark = pytest.mark.anyio
 
 
 def current_author(author: Annotated[UUID, Header()]) -> UUID:
-    """Return who is asking."""
+    """Return the author who makes the request."""
     return author
 
 
@@ -47,7 +47,7 @@ Caller = Annotated[UUID, Depends(current_author)]
 
 
 class OwnArticles(Resource[Article]):
-    """The articles of whoever asks."""
+    """The articles of the caller."""
 
     caller: Caller
 
@@ -57,7 +57,7 @@ class OwnArticles(Resource[Article]):
 
 
 class OwnComments(Resource[Comment]):
-    """The comments on articles of whoever asks."""
+    """The comments on articles of the caller."""
 
     caller: Caller
     articles: Annotated[OwnArticles, Depends()]
@@ -76,7 +76,7 @@ class OwnComments(Resource[Comment]):
 async def service_of_callers(
     request: pytest.FixtureRequest, templates: Databases
 ) -> AsyncIterator[Service]:
-    """A service that shows its callers their own rows."""
+    """Yield a service whose callers see their own rows only."""
     databases = templates.another()
     database = Database(url := databases.migrated(request.param))
     app = FastAPI(lifespan=database.lifespan)
@@ -113,7 +113,7 @@ TAKEN = "409 #/slug not_unique"
 COMMENT = '{"article_id": "<id>", "author_name": "Bob", "body": "No."}'
 
 PATHS: Final = [
-    # a request, and what it finds of a live, deleted, purged, foreign, stale article
+    # a request, and its result for a live, deleted, purged, foreign, stale article
     ("GET /articles/<id>", "200", GONE, GONE, GONE, "412"),
     ("HEAD /articles/<id>", "200", "404", "404", "404", "412"),
     ("GET /articles", YES, NO, NO, NO, YES),
@@ -239,7 +239,7 @@ async def remove(client: AsyncClient, kind: str) -> None:
 
 @pytest.fixture
 async def scoped(service_of_callers: Service) -> AsyncIterator[AsyncClient]:
-    """A client of a service that has a scene of each kind."""
+    """Yield a client of a service with a scene of each kind."""
     await service_of_callers.empty()
     async with service_of_callers.database.session() as session:
         rows = [row for kind in KINDS for row in scene(kind)]
@@ -251,7 +251,7 @@ async def scoped(service_of_callers: Service) -> AsyncIterator[AsyncClient]:
 
 
 class Answer(NamedTuple):
-    """An answer in short, and its problem but for the id of the request."""
+    """A response in short, and its problem without the request id."""
 
     short: str
     problem: Mapping[str, Any]
@@ -275,49 +275,49 @@ async def send(client: AsyncClient, line: str, kind: str) -> Answer:
 
 
 def answer_of(response: Response, wanted: set[str]) -> Answer:
-    """Return the answer in *response*; for a list, whether it has one of *wanted*."""
+    """Return *response* in short; for a list, whether it has one of *wanted*."""
     if response.request.method == "HEAD":
         return Answer(str(response.status_code), {})
     if response.status_code >= 400:
         return Answer(summary(response), {**response.json(), "instance": ""})
-    if (rows := listed(response)) is None:
+    if (rows := list_rows(response)) is None:
         return Answer(summary(response), {})
     assert response.headers.get("x-total-count") in {None, str(len(rows))}
     return Answer(YES if wanted & {row["id"] for row in rows} else NO, {})
 
 
-def listed(response: Response) -> list[Body] | None:
-    """Return the rows in *response*, if it is a list."""
+def list_rows(response: Response) -> list[Body] | None:
+    """Return the rows in *response*. None if it is no list."""
     if response.headers.get("content-type") == "application/x-ndjson":
         return [json.loads(line) for line in response.text.splitlines()]
     rows: list[Body] | None = response.json() if "link" in response.headers else None
     return rows
 
 
-async def stored(database: Database) -> list[Sequence[Any]]:
+async def stored_rows(database: Database) -> list[Sequence[Any]]:
     """Return the articles and comments of the database, hidden or not."""
     async with database.session(readonly=True) as session:
         articles = select(Article.id, Article.version, Article.updated_at, Article.deleted_at)
         comments = select(Comment.id, Comment.article_id, Comment.body, Comment.updated_at)
-        return [(await session.execute(each)).all() for each in (articles, comments)]
+        return [(await session.execute(statement)).all() for statement in (articles, comments)]
 
 
 @pytest.mark.parametrize(
     ("line", "expected"), [(line, answers) for line, *answers in PATHS], ids=[p[0] for p in PATHS]
 )
-async def test_a_request_for_each_kind_of_article(
+async def test_each_request_respects_deletion_and_scope(
     scoped: AsyncClient, service_of_callers: Service, line: str, expected: list[str]
 ) -> None:
     answers: dict[str, Answer] = {}
     for kind in KINDS:
         await remove(scoped, kind)
-        before = await stored(service_of_callers.database)
+        before = await stored_rows(service_of_callers.database)
         answers[kind] = await send(scoped, line, kind)
         if line.startswith(("GET", "HEAD", "EXPORT")) or answers[kind].short >= "300":
-            assert await stored(service_of_callers.database) == before
-    assert [each.short for each in answers.values()] == expected
+            assert await stored_rows(service_of_callers.database) == before
+    assert [answer.short for answer in answers.values()] == expected
     missing = answers["purged"]
-    hidden = [each for each in answers.values() if each.short == missing.short]
+    hidden = [answer for answer in answers.values() if answer.short == missing.short]
     assert hidden == [missing] * len(hidden)
 
 
@@ -325,18 +325,18 @@ async def test_a_request_for_each_kind_of_article(
     ("kind", "expected"),
     [("live", YES), ("deleted", NO), ("purged", NO), ("foreign", NO), ("stale", YES)],
 )
-async def test_a_link_to_each_kind_of_article(
+async def test_page_links_respect_deletion_and_scope(
     scoped: AsyncClient, kind: str, expected: str
 ) -> None:
     names = names_of(kind)
     scoped.headers["author"] = names["me"]
-    first, *_, last = [each async for each in pages(scoped, "/articles?limit=1", "next")]
+    first, *_, last = [page async for page in pages(scoped, "/articles?limit=1", "next")]
     await remove(scoped, kind)
-    for url in (linked(first, "next"), linked(last, "prev")):
+    for url in (link_target(first, "next"), link_target(last, "prev")):
         assert (await send(scoped, f"GET {url}", kind)).short == expected
 
 
-async def test_a_deleted_article_has_the_time_of_its_deletion(
+async def test_a_deleted_article_has_its_deletion_time(
     client: AsyncClient,
 ) -> None:
     path, row = await create_article(client, slug="deleted")
@@ -344,19 +344,19 @@ async def test_a_deleted_article_has_the_time_of_its_deletion(
     assert "deleted_at" not in row
     before = datetime.now(UTC)
     assert summary(await client.delete(path)) == "204"
-    assert await shown(client, "/articles") == [live]
-    gone, other = await shown(client, "/articles?deleted=include")
+    assert await get_json(client, "/articles") == [live]
+    gone, other = await get_json(client, "/articles?deleted=include")
     assert other == {**live, "deleted_at": None}
     assert before <= datetime.fromisoformat(gone["deleted_at"]) <= datetime.now(UTC)
     times = {name: gone[name] for name in ("deleted_at", "updated_at")}
     assert gone == {**row, **times, "version": 2}
-    assert await shown(client, "/articles?deleted=only") == [gone]
+    assert await get_json(client, "/articles?deleted=only") == [gone]
     lines = await client.get("/articles?deleted=only", headers={"accept": "application/x-ndjson"})
     assert json.loads(lines.text) == gone
     back = (await client.post(f"{path}/restore")).json()
     assert back == {**row, "updated_at": back["updated_at"], "version": 3}
-    assert await shown(client, path) == back
-    assert await shown(client, "/articles") == [back, live]
+    assert await get_json(client, path) == back
+    assert await get_json(client, "/articles") == [back, live]
 
 
 async def test_the_pages_of_deleted_articles_are_linked(client: AsyncClient) -> None:
@@ -366,15 +366,15 @@ async def test_the_pages_of_deleted_articles_are_linked(client: AsyncClient) -> 
     ids = [row["id"] for _, row in rows]
     for deleted, expected in (("only", ids[::2]), ("include", ids)):
         first = f"/articles?deleted={deleted}&limit=1&count=exact"
-        found = [each async for each in pages(client, first, "next")]
-        assert [each.json()[0]["id"] for each in found] == expected
-        assert {each.headers["x-total-count"] for each in found} == {str(len(expected))}
-        live = (linked(found[0], "next") or "").replace(f"deleted={deleted}&", "")
+        found = [page async for page in pages(client, first, "next")]
+        assert [page.json()[0]["id"] for page in found] == expected
+        assert {page.headers["x-total-count"] for page in found} == {str(len(expected))}
+        live = (link_target(found[0], "next") or "").replace(f"deleted={deleted}&", "")
         response = await client.get(live)
         assert response.json()["type"] == "/problems/invalid_cursor"
 
 
-async def test_the_time_of_deletion_is_unknown_to_writers(client: AsyncClient) -> None:
+async def test_deleted_at_is_an_unknown_field_and_parameter(client: AsyncClient) -> None:
     path, row = await create_article(client)
     for name, value in {"deleted_at": "2026-02-03T04:05:06Z", "is_deleted": True}.items():
         for method, target in (("POST", "/articles"), ("PATCH", path), ("PUT", path)):
@@ -383,13 +383,13 @@ async def test_the_time_of_deletion_is_unknown_to_writers(client: AsyncClient) -
             assert summary(response) == f"422 #/{name} unknown_field"
         response = await client.get(f"/articles?{name}={value}")
         assert summary(response) == f"422 ?{name} unknown_parameter"
-    assert await shown(client, "/articles") == [row]
+    assert await get_json(client, "/articles") == [row]
     remark = comment(row["id"], article_is_deleted=True)
     response = await client.post("/comments", json=remark)
     assert summary(response) == "422 #/article_is_deleted unknown_field"
 
 
-async def test_a_resource_without_soft_delete_has_no_parameters(
+async def test_a_resource_without_soft_delete_has_no_deletion_parameters(
     client: AsyncClient,
 ) -> None:
     for path, row in reversed((await create_one_of_each(client)).items()):
@@ -404,7 +404,7 @@ async def test_a_resource_without_soft_delete_has_no_parameters(
         assert (
             summary(await client.get(f"{item}?deleted=include")) == "422 ?deleted unknown_parameter"
         )
-        assert await shown(client, item) == row
+        assert await get_json(client, item) == row
     assert summary(await client.get("/articles?deleted=live")) == "422 ?deleted literal_error"
     assert summary(await client.get("/articles?deleted=only&deleted=include")).startswith("422")
 
@@ -415,62 +415,62 @@ async def test_a_slug_is_free_while_its_article_is_deleted(client: AsyncClient) 
     path, _ = await create_article(client, slug="a")
     assert summary(await client.delete(path)) == "204"  # deleted articles may have one slug, too
     path, row = await create_article(client, slug="a")
-    first, second = await shown(client, "/articles?deleted=only")
+    first, second = await get_json(client, "/articles?deleted=only")
     for gone in (first, second):
         response = await client.post(f"/articles/{gone['id']}/restore")
         assert summary(response) == "409 #/slug not_unique"
         assert response.json()["type"] == "/problems/conflict"
-    assert await shown(client, "/articles?deleted=include") == [
+    assert await get_json(client, "/articles?deleted=include") == [
         first,
         second,
         {**row, "deleted_at": None},
     ]
-    await changed(client, path, {"slug": "b"})
+    await patch_row(client, path, {"slug": "b"})
     assert summary(await client.post(f"/articles/{second['id']}/restore")) == "200"
     assert summary(await client.post(f"/articles/{first['id']}/restore")) == "409 #/slug not_unique"
     response = await client.patch(path, json={"slug": "a"})
     assert summary(response) == "409 #/slug not_unique"
 
 
-async def test_comments_are_hidden_and_shown_with_their_article(client: AsyncClient) -> None:
+async def test_comments_are_hidden_while_their_article_is_deleted(client: AsyncClient) -> None:
     path, row = await create_article(client, slug="a")
     _, other = await create_article(client, slug="b")
     one, two, three = [
-        await created(client, "/comments", comment(row["id"], body=body)) for body in "123"
+        await create_row(client, "/comments", comment(row["id"], body=body)) for body in "123"
     ]
-    elsewhere = await created(client, "/comments", comment(other["id"]))
+    elsewhere = await create_row(client, "/comments", comment(other["id"]))
     assert summary(await client.delete(f"/comments/{two['id']}")) == "204"
     for _ in range(2):
         assert summary(await client.delete(path)) == "204"
-        assert await shown(client, "/comments") == [elsewhere]
+        assert await get_json(client, "/comments") == [elsewhere]
         assert summary(await client.delete(f"/comments/{one['id']}")) == "404"
         assert summary(await client.post(f"{path}/restore")) == "200"
-        assert await shown(client, "/comments") == [one, three, elsewhere]
-        assert await shown(client, f"/comments?article_id={row['id']}") == [one, three]
-        assert await shown(client, f"/comments/{one['id']}") == one
-    moved = await changed(client, f"/comments/{three['id']}", {"article_id": other["id"]})
+        assert await get_json(client, "/comments") == [one, three, elsewhere]
+        assert await get_json(client, f"/comments?article_id={row['id']}") == [one, three]
+        assert await get_json(client, f"/comments/{one['id']}") == one
+    moved = await patch_row(client, f"/comments/{three['id']}", {"article_id": other["id"]})
     assert summary(await client.delete(path)) == "204"
-    assert await shown(client, "/comments") == [moved, elsewhere]
+    assert await get_json(client, "/comments") == [moved, elsewhere]
 
 
-async def test_a_purged_article_is_gone_with_its_comments(
+async def test_purging_an_article_removes_its_comments(
     client: AsyncClient, database: Database
 ) -> None:
     for deleted in (False, True):
         path, row = await create_article(client)
-        await created(client, "/comments", comment(row["id"]))
+        await create_row(client, "/comments", comment(row["id"]))
         if deleted:
             assert summary(await client.delete(path)) == "204"
         response = await client.delete(f"{path}?purge=true")
         assert (response.status_code, response.content) == (204, b"")
-        assert await stored(database) == [[], []]
+        assert await stored_rows(database) == [[], []]
         for request in (client.post(f"{path}/restore"), client.delete(f"{path}?purge=true")):
             assert summary(await request) == "404"
         assert summary(await client.delete(f"{path}?purge=true&allow_missing=true")) == "204"
 
 
 async def test_a_deleted_article_still_refers_to_its_author(client: AsyncClient) -> None:
-    writer = await created(client, "/authors", author())
+    writer = await create_row(client, "/authors", author())
     path, _ = await create_article(client, author_id=writer["id"])
     assert summary(await client.delete(path)) == "204"
     assert summary(await client.delete(f"/authors/{writer['id']}")) == "409"
@@ -479,7 +479,7 @@ async def test_a_deleted_article_still_refers_to_its_author(client: AsyncClient)
     assert summary(await client.delete(f"/authors/{writer['id']}")) == "204"
 
 
-async def test_restoring_takes_no_body_and_no_other_method(client: AsyncClient) -> None:
+async def test_restore_accepts_post_only(client: AsyncClient) -> None:
     path, _ = await create_article(client)
     response = await client.options(f"{path}/restore")
     assert (response.status_code, response.headers["allow"]) == (204, "OPTIONS, POST")
@@ -496,13 +496,13 @@ async def test_restoring_takes_no_body_and_no_other_method(client: AsyncClient) 
 
 
 @pytest.mark.parametrize("query", ["", "?purge=true"])
-async def test_one_of_several_deletions_deletes(client: AsyncClient, query: str) -> None:
+async def test_one_of_several_deletions_succeeds(client: AsyncClient, query: str) -> None:
     path, _ = await create_article(client)
     answers = await asyncio.gather(*(client.delete(f"{path}{query}") for _ in range(8)))
     assert sorted(map(summary, answers)) == ["204"] + ["404"] * 7
 
 
-async def test_one_of_several_restorations_restores(client: AsyncClient) -> None:
+async def test_one_of_several_restorations_succeeds(client: AsyncClient) -> None:
     path, _ = await create_article(client)
     assert summary(await client.delete(path)) == "204"
     answers = await asyncio.gather(*(client.post(f"{path}/restore") for _ in range(8)))
@@ -510,7 +510,7 @@ async def test_one_of_several_restorations_restores(client: AsyncClient) -> None
 
 
 @pytest.mark.parametrize("place", [0, 8, 16])
-async def test_no_comment_outlives_an_article_deleted_meanwhile(
+async def test_comments_created_during_a_deletion_follow_their_article(
     client: AsyncClient, database: Database, place: int
 ) -> None:
     path, row = await create_article(client)
@@ -518,9 +518,9 @@ async def test_no_comment_outlives_an_article_deleted_meanwhile(
     requests.insert(place, client.delete(path))
     answers = await asyncio.gather(*requests)
     assert summary(answers.pop(place)) == "204"
-    assert {summary(each) for each in answers} <= {"201", UNKNOWN}
-    made = {each.json()["id"] for each in answers if each.status_code == 201}
-    assert await shown(client, "/comments") == []
-    assert {str(each.id) for each in (await stored(database))[1]} == made
+    assert {summary(answer) for answer in answers} <= {"201", UNKNOWN}
+    made = {answer.json()["id"] for answer in answers if answer.status_code == 201}
+    assert await get_json(client, "/comments") == []
+    assert {str(row.id) for row in (await stored_rows(database))[1]} == made
     assert summary(await client.post(f"{path}/restore")) == "200"
-    assert {each["id"] for each in await shown(client, "/comments?limit=100")} == made
+    assert {row["id"] for row in await get_json(client, "/comments?limit=100")} == made

@@ -1,4 +1,4 @@
-"""The dependencies of a request prepare what the resource uses, whatever they prepare."""
+"""Dependencies that prepare the scope, state or session."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextvars import ContextVar
@@ -24,7 +24,7 @@ USER: Final = ContextVar("user", default="")
 ROWS: Final[Rows] = {
     Note: [{"owner": owner, "text": owner} for owner in ("ada", "bob", "ada", "bob", "ada", "bob")]
 }
-"""Notes 1, 3 and 5 are Ada's, the others Bob's."""
+"""Notes 1, 3 and 5 belong to Ada, the others to Bob."""
 
 
 # --- A user in the scope, the state or a context variable -----------------------------------------
@@ -52,7 +52,7 @@ async def yielded(request: Request, user: Annotated[str, Header()]) -> AsyncGene
     request.scope["user"] = "nobody"
 
 
-def of(user: object) -> ColumnElement[bool]:
+def owned_by(user: object) -> ColumnElement[bool]:
     return Note.owner == user if user else true()
 
 
@@ -62,19 +62,19 @@ class Requesting(Resource[Note]):
     @override
     def query(self) -> Select[Note]:
         state = getattr(self.request.state, "user", None)
-        return super().query().where(of(self.request.scope.get("user") or state))
+        return super().query().where(owned_by(self.request.scope.get("user") or state))
 
 
 class Context(Resource[Note]):
     @override
     def query(self) -> Select[Note]:
-        return super().query().where(of(USER.get()))
+        return super().query().where(owned_by(USER.get()))
 
 
 class OfSession(Resource[Note]):
     @override
     def query(self) -> Select[Note]:
-        return super().query().where(of(self.session.info.get("user")))
+        return super().query().where(owned_by(self.session.info.get("user")))
 
 
 PREPARED: Final = [
@@ -89,18 +89,18 @@ PATHS: Final = pytest.mark.parametrize("fast", [True, False], ids=["fast", "ORM"
 
 @pytest.fixture
 async def url(tables: Tables, backend: str) -> str:
-    """The URL of a database with the notes of two users."""
+    """Return the URL of a database with the notes of two users."""
     return await tables.of(Base.metadata, backend, ROWS)
 
 
 def app_of(database: Database, router: APIRouter, *dependencies: Callable[..., Any]) -> FastAPI:
     app = notes_app(database)
-    app.include_router(router, dependencies=[Depends(each) for each in dependencies])
+    app.include_router(router, dependencies=[Depends(dependency) for dependency in dependencies])
     return app
 
 
 async def statuses(client: AsyncClient, requests: Sequence[tuple[str, str, Any]]) -> list[int]:
-    """Return the status of the answer to each request, which is Ada's."""
+    """Return the status of the response to each request of Ada."""
     found: list[int] = []
     for method, path, body in requests:
         sent: Mapping[str, Any] = {} if body is None else {"json": body}
@@ -120,12 +120,12 @@ ASKED: Final = [
     ("DELETE", "/notes/batch?id=2", None),
     ("POST", "/notes/2/restore", None),
 ]
-"""Requests for a note of Bob's."""
+"""Requests for a note of Bob."""
 
 
 @PATHS
 @pytest.mark.parametrize(("prepare", "resource"), PREPARED)
-async def test_other_users_row_is_not_there(
+async def test_row_of_another_user_is_not_found(
     url: str, prepare: Callable[..., Any], resource: type[Resource[Note]], *, fast: bool
 ) -> None:
     app = app_of(database := Database(url, fast_path=fast), notes(resource), prepare)
@@ -141,7 +141,7 @@ async def test_other_users_row_is_not_there(
 
 
 @PATHS
-async def test_refusing_dependency_comes_before_everything(url: str, *, fast: bool) -> None:
+async def test_rejecting_dependency_precedes_all_checks(url: str, *, fast: bool) -> None:
     async def refuse() -> None:
         raise HTTPException(401, "Who are you?")
 
@@ -155,7 +155,7 @@ async def test_refusing_dependency_comes_before_everything(url: str, *, fast: bo
 
 @PATHS
 @pytest.mark.parametrize("asked", [*ASKED, ("GET", "/notes", None)], ids=str)
-async def test_database_that_a_dependency_sets(
+async def test_dependency_chooses_the_database(
     databases: Databases, url: str, backend: str, asked: tuple[str, str, Any], *, fast: bool
 ) -> None:
     other = Database(databases.empty(backend), fast_path=fast)
@@ -181,7 +181,7 @@ async def test_database_that_a_dependency_sets(
 
 
 @PATHS
-async def test_query_is_that_which_was_sent(url: str, *, fast: bool) -> None:
+async def test_dependency_cannot_change_the_query(url: str, *, fast: bool) -> None:
     async def change(request: Request, user: Annotated[str, Header()]) -> None:
         request.scope.update(query_string=b"limit=1", user=user)
 
@@ -197,9 +197,9 @@ class All(Resource[Note]): ...
 
 
 @PATHS
-async def test_headers_are_those_which_were_sent(url: str, *, fast: bool) -> None:
+async def test_dependency_cannot_change_the_headers(url: str, *, fast: bool) -> None:
     async def change(request: Request) -> None:
-        kept = [each for each in request.scope["headers"] if each[0] != b"if-match"]
+        kept = [header for header in request.scope["headers"] if header[0] != b"if-match"]
         request.scope["headers"] = kept
 
     app = app_of(Database(url, fast_path=fast), notes(All), change)

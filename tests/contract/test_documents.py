@@ -1,4 +1,4 @@
-"""Bodies that are no document an operation reads: 415 for their kind, 400 for their text."""
+"""Bodies: 415 for the media type, 400 for the JSON."""
 
 import json
 
@@ -11,10 +11,10 @@ from tests.support.bodies import (
     Body,
     article,
     create_article,
-    created,
+    create_row,
+    get_json,
     nested,
     send,
-    shown,
     summary,
     text,
 )
@@ -69,61 +69,61 @@ BROKEN: dict[str, bytes] = {
 NO_OBJECTS = ("[]", "null", "3", "-0.5", '"x"', '""', "true", "false", "[{}]", '["title"]')
 
 
-async def refused(client: AsyncClient, method: str, path: str) -> dict[str, str]:
-    """Return what is told of each of the broken documents."""
+async def broken_summaries(client: AsyncClient, method: str, path: str) -> dict[str, str]:
+    """Return the summary of the response to each broken document."""
     return {
         name: summary(await send(client, method, path, content)) for name, content in BROKEN.items()
     }
 
 
-async def test_a_post_that_is_not_json_is_400_and_leaves_nothing(articles: AsyncClient) -> None:
-    assert await refused(articles, "POST", "/articles") == dict.fromkeys(BROKEN, "400")
-    assert await shown(articles, "/articles") == []
+async def test_invalid_json_in_a_post_is_a_bad_request(articles: AsyncClient) -> None:
+    assert await broken_summaries(articles, "POST", "/articles") == dict.fromkeys(BROKEN, "400")
+    assert await get_json(articles, "/articles") == []
 
 
-async def test_a_patch_that_is_not_json_is_400_and_changes_nothing(articles: AsyncClient) -> None:
+async def test_invalid_json_in_a_patch_is_a_bad_request(articles: AsyncClient) -> None:
     path, row = await create_article(articles)
-    assert await refused(articles, "PATCH", path) == dict.fromkeys(BROKEN, "400")
-    assert await shown(articles, "/articles") == [row]
+    assert await broken_summaries(articles, "PATCH", path) == dict.fromkeys(BROKEN, "400")
+    assert await get_json(articles, "/articles") == [row]
 
 
-async def test_a_put_that_is_not_json_is_400_and_changes_nothing(client: AsyncClient) -> None:
+async def test_invalid_json_in_a_put_is_a_bad_request(client: AsyncClient) -> None:
     path, row = await create_article(client)
-    assert await refused(client, "PUT", path) == dict.fromkeys(BROKEN, "400")
-    assert await shown(client, "/articles") == [row]
+    assert await broken_summaries(client, "PUT", path) == dict.fromkeys(BROKEN, "400")
+    assert await get_json(client, "/articles") == [row]
 
 
-async def test_a_document_that_is_no_object_is_422(articles: AsyncClient) -> None:
+async def test_a_body_other_than_an_object_is_rejected(articles: AsyncClient) -> None:
     path, row = await create_article(articles)
     for document in NO_OBJECTS:
         for method, target in (("POST", "/articles"), ("PATCH", path)):
             answer = summary(await send(articles, method, target, document))
             assert answer == "422 # object_type", document
-    assert await shown(articles, "/articles") == [row]
+    assert await get_json(articles, "/articles") == [row]
 
 
-async def test_a_document_may_nest_64_deep_and_no_deeper(articles: AsyncClient) -> None:
+async def test_a_document_may_nest_64_levels(articles: AsyncClient) -> None:
     path, _ = await create_article(articles)
     # The body is the first level, meta the second.
     for deep in (f'{{"a": {nested(62)}}}', '{"a": ' * 63 + "1" + "}" * 63):
         response = await send(articles, "PATCH", path, f'{{"meta": {deep}}}')
         assert summary(response) == "200"
-        assert json.dumps((await shown(articles, path))["meta"]["a"]) in deep
-    before = await shown(articles, "/articles")
+        assert json.dumps((await get_json(articles, path))["meta"]["a"]) in deep
+    before = await get_json(articles, "/articles")
     for deep in ('{"a": ' * 64 + "1" + "}" * 64, f'{{"a": {nested(63)}}}', nested(64)):
         for method, target in (("POST", "/articles"), ("PATCH", path)):
             response = await send(articles, method, target, f'{{"meta": {deep}}}')
             assert summary(response) == "422 # too_deep", (method, deep)
     assert summary(await send(articles, "POST", "/articles", nested(200_000))) == "422 # too_deep"
-    assert await shown(articles, "/articles") == before
+    assert await get_json(articles, "/articles") == before
 
 
-async def test_brackets_in_text_are_not_depth(client: AsyncClient) -> None:
+async def test_brackets_in_strings_add_no_depth(client: AsyncClient) -> None:
     meta: Body = {"a" + "[{" * 100: "[{" * 100, "b": [[] for _ in range(100)]}
-    assert (await created(client, "/articles", article(meta=meta)))["meta"] == meta
+    assert (await create_row(client, "/articles", article(meta=meta)))["meta"] == meta
 
 
-async def test_a_body_of_another_kind_is_415_with_the_kinds_there_are(
+async def test_an_unsupported_media_type_is_415_with_the_supported_types(
     articles: AsyncClient,
 ) -> None:
     path, row = await create_article(articles)
@@ -149,16 +149,16 @@ async def test_a_body_of_another_kind_is_415_with_the_kinds_there_are(
         response = await send(articles, "PATCH", path, '{"views": 1}', kind)
         assert summary(response) == "415", kind
         assert set(response.headers["accept-patch"].split(", ")) == {JSON, MERGE_PATCH}
-    assert await shown(articles, "/articles") == [row]
+    assert await get_json(articles, "/articles") == [row]
 
 
-async def test_a_body_without_a_kind_is_415(client: AsyncClient) -> None:
+async def test_a_body_without_a_content_type_is_415(client: AsyncClient) -> None:
     path, row = await create_article(client)
     response = await client.post("/articles", content=text(article(slug="a")))
     assert (summary(response), response.headers["accept"]) == ("415", JSON)
     response = await client.patch(path, content='{"views": 1}')
     assert (summary(response), "accept-patch" in response.headers) == ("415", True)
-    assert await shown(client, "/articles") == [row]
+    assert await get_json(client, "/articles") == [row]
 
 
 async def test_a_compressed_body_is_415(client: AsyncClient) -> None:
@@ -170,18 +170,18 @@ async def test_a_compressed_body_is_415(client: AsyncClient) -> None:
         assert (summary(response), response.headers["accept"]) == ("415", JSON)
         response = await client.patch(path, content='{"views": 1}', headers=headers)
         assert (summary(response), "accept-patch" in response.headers) == ("415", True)
-    assert await shown(client, "/articles") == [row]
+    assert await get_json(client, "/articles") == [row]
 
 
-async def test_a_merge_patch_is_for_patch_alone(client: AsyncClient) -> None:
+async def test_a_merge_patch_is_for_patch_only(client: AsyncClient) -> None:
     path, row = await create_article(client)
     for method, target in (("POST", "/articles"), ("PUT", path)):
         response = await send(client, method, target, text(article(slug="a")), MERGE_PATCH)
         assert (summary(response), response.headers["accept"]) == ("415", JSON)
-    assert await shown(client, "/articles") == [row]
+    assert await get_json(client, "/articles") == [row]
 
 
-async def test_json_may_be_named_in_all_its_ways(client: AsyncClient) -> None:
+async def test_every_spelling_of_the_json_media_type_is_accepted(client: AsyncClient) -> None:
     kinds = (
         "application/json; charset=utf-8",
         'application/json;charset="UTF-8"',
@@ -193,7 +193,7 @@ async def test_json_may_be_named_in_all_its_ways(client: AsyncClient) -> None:
         assert summary(response) == "201", kind
 
 
-async def test_white_space_and_escapes_do_not_matter(client: AsyncClient) -> None:
+async def test_whitespace_and_escapes_are_accepted(client: AsyncClient) -> None:
     content = '\r\n\t {"\\u0074itle"\n:\t"\\ud83d\\ude00\\/" , "slug":"a"}\n '
     response = await send(client, "POST", "/articles", content)
     assert (response.status_code, response.json()["title"]) == (201, "😀/")

@@ -1,4 +1,4 @@
-"""Embedded lists are in the order of their relationship, the same on both databases."""
+"""Order of embedded lists."""
 
 from collections.abc import AsyncIterator
 from enum import Enum
@@ -20,14 +20,14 @@ pytestmark = [pytest.mark.anyio]
 
 
 class Base(Model):
-    """The base of the models here, with tables of its own."""
+    """Base of the models in this module."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
 
 
 class Side(Enum):
-    """The side of an album. The order of the names is not that of the members."""
+    """The side of an album; names and members differ in their order."""
 
     SECOND = "2"
     FIRST = "1"
@@ -93,7 +93,7 @@ class Album(Base):
 
 
 class Reissue(Base):
-    """An album, with its tracks in the order of a collation of SQLite."""
+    """An album, with its tracks sorted by a collation of SQLite."""
 
     __tablename__ = "reissues"
 
@@ -173,16 +173,16 @@ ROWS: Final[Rows] = {
         track("c", 5, Side.FIRST, album=2),
         *(track("d", n, Side.FIRST, album=None) | {"whole_id": 1} for n in (3, 1, 2)),
     ],
-    Guest: [{"id": each} for each in ("b", "A", "a")],
+    Guest: [{"id": name} for name in ("b", "A", "a")],
 }
 
 
 @pytest.fixture
 async def client(tables: Tables, backend: str) -> AsyncIterator[AsyncClient]:
-    """A client of the albums and the tracks."""
+    """Yield a client of the albums and the tracks."""
     database = Database(await tables.of(Base.metadata, backend, ROWS))
     async with database.session() as session:
-        entries = [{"album_id": 1, "guest_id": each, "rank": n} for n, each in enumerate("Aab")]
+        entries = [{"album_id": 1, "guest_id": name, "rank": n} for n, name in enumerate("Aab")]
         await session.execute(insert(ENTRIES), entries)
     app = FastAPI(lifespan=database.lifespan)
     install(app)
@@ -219,10 +219,10 @@ async def test_embedded_rows_are_in_the_order_of_the_relationship(
     client: AsyncClient, name: str
 ) -> None:
     row = (await client.get("/albums/1")).json()
-    assert [each["id"] for each in row[name]] == ORDERS[name]
+    assert [item["id"] for item in row[name]] == ORDERS[name]
 
 
-async def test_embedded_rows_are_in_the_same_order_everywhere(client: AsyncClient) -> None:
+async def test_embedded_rows_have_the_same_order_in_every_operation(client: AsyncClient) -> None:
     row = (await client.get("/albums/1")).json()
     assert (await client.get("/albums")).json()[0] == row
     export = await client.get("/albums", headers={"accept": NDJSON})
@@ -232,16 +232,16 @@ async def test_embedded_rows_are_in_the_same_order_everywhere(client: AsyncClien
 
 async def test_embedded_rows_may_be_ordered_by_their_association(client: AsyncClient) -> None:
     row = (await client.get("/albums/1")).json()
-    assert [each["id"] for each in row["guests"]] == ["b", "a"]
-    assert [each["id"] for each in row["guests_unordered"]] == ["b", "a"]  # by code point
+    assert [guest["id"] for guest in row["guests"]] == ["b", "a"]
+    assert [guest["id"] for guest in row["guests_unordered"]] == ["b", "a"]  # by code point
 
 
-async def test_rows_of_the_same_table_are_embedded_in_order(client: AsyncClient) -> None:
+async def test_rows_of_a_self_reference_are_embedded_in_order(client: AsyncClient) -> None:
     row = (await client.get("/tracks/1")).json()
-    assert [each["id"] for each in row["parts"]] == [9, 10]
+    assert [part["id"] for part in row["parts"]] == [9, 10]
 
 
 @sqlite_only
-async def test_collation_of_the_relationship_is_kept(client: AsyncClient) -> None:
+async def test_collation_of_the_relationship_applies(client: AsyncClient) -> None:
     row = (await client.get("/reissues/1")).json()
-    assert [each["id"] for each in row["tracks"]] == [6, 3, 1, 2, 5]
+    assert [item["id"] for item in row["tracks"]] == [6, 3, 1, 2, 5]

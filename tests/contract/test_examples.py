@@ -1,4 +1,4 @@
-"""The bodies that openapi.json suggests, which `/docs` fills in."""
+"""Example bodies in openapi.json."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ async def suggested(client: AsyncClient, schema: str) -> dict[str, Any]:
     """Return the body that Swagger UI makes of *schema*."""
     document = (await client.get("/openapi.json")).json()
     fields: dict[str, Any] = document["components"]["schemas"][schema]["properties"]
-    return {name: example(each) for name, each in fields.items() if "readOnly" not in each}
+    return {name: example(field) for name, field in fields.items() if "readOnly" not in field}
 
 
 def example(field: dict[str, Any]) -> Any:
@@ -30,14 +30,14 @@ def example(field: dict[str, Any]) -> Any:
 @pytest.mark.parametrize(
     ("path", "schema"), [("/authors", "AuthorCreate"), ("/articles", "ArticleCreate")]
 )
-async def test_the_suggested_body_is_created(client: AsyncClient, path: str, schema: str) -> None:
+async def test_the_example_body_creates_a_row(client: AsyncClient, path: str, schema: str) -> None:
     body = await suggested(client, schema)
     response = await client.post(path, json=body)
     assert response.status_code == 201
     assert response.json().items() >= body.items()
 
 
-async def test_the_suggested_comment_is_created_on_an_article(client: AsyncClient) -> None:
+async def test_the_example_comment_is_created_on_an_article(client: AsyncClient) -> None:
     article = await client.post("/articles", json=await suggested(client, "ArticleCreate"))
     body = await suggested(client, "CommentCreate")
     assert body["article_id"] == MISSING
@@ -47,7 +47,7 @@ async def test_the_suggested_comment_is_created_on_an_article(client: AsyncClien
 
 
 @pytest.mark.parametrize("schema", ["ArticleUpdate", "ArticleReplace"])
-async def test_the_suggested_change_changes_nothing_of_the_suggested_article(
+async def test_the_example_change_leaves_the_example_article(
     client: AsyncClient, schema: str
 ) -> None:
     created = await client.post("/articles", json=await suggested(client, "ArticleCreate"))

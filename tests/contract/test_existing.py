@@ -1,4 +1,4 @@
-"""`install` leaves the routes that an application has as FastAPI answers them."""
+"""Existing routes of an application after `install`."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
@@ -83,7 +83,7 @@ async def take_little(request: Request) -> Response:
 
 
 def add_routes(app: FastAPI) -> None:
-    """Add what an application may have that was there before."""
+    """Add the routes of an existing application."""
     app.include_router(router)
     app.include_router(router, prefix="/limited", max_body_size=100)
     app.add_api_route("/slash/", raw, methods=["GET"])
@@ -172,20 +172,20 @@ HANDLERS: Final[Mapping[str, tuple[Any, Callable[..., Any]]]] = {
 
 
 def describe(answer: Answer) -> tuple[int, dict[str, str], bytes]:
-    """Return an answer without its id."""
+    """Return the status, the headers and the content of *answer*, without its id."""
     volatile = {"x-request-id", "date"}
-    headers = {name: each for name, each in answer.headers.items() if name not in volatile}
+    headers = {name: value for name, value in answer.headers.items() if name not in volatile}
     return answer.status_code, headers, answer.content
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
 @pytest.mark.parametrize("first", [True, False])
-async def test_routes_stay_as_they_are(handler: str, *, first: bool) -> None:
+async def test_existing_routes_are_unchanged(handler: str, *, first: bool) -> None:
     plain, app = FastAPI(), FastAPI()
-    for each in (plain, app):
-        add_routes(each)
-        if first or each is plain:
-            each.add_exception_handler(*HANDLERS[handler])
+    for application in (plain, app):
+        add_routes(application)
+        if first or application is plain:
+            application.add_exception_handler(*HANDLERS[handler])
     app.include_router(stores())
     install(app)
     if not first:
@@ -197,10 +197,10 @@ async def test_routes_stay_as_they_are(handler: str, *, first: bool) -> None:
 
 
 @pytest.mark.parametrize("limit", [50, 200, 2_000_000])
-async def test_max_body_size_stays_as_it_is(limit: int) -> None:
+async def test_max_body_size_is_unchanged(limit: int) -> None:
     plain, app = FastAPI(max_body_size=limit), FastAPI(max_body_size=limit)
-    for each in (plain, app):
-        add_routes(each)
+    for application in (plain, app):
+        add_routes(application)
     install(app)
     async with calling(plain) as before, calling(app) as after:
         for path in ("/old/small", "/limited/old/small", "/starlette", "/old/things"):
@@ -210,10 +210,10 @@ async def test_max_body_size_stays_as_it_is(limit: int) -> None:
                 assert describe(await after.post(path, content=body)) == expected, (path, size)
 
 
-async def test_documentation_stays_as_it_is() -> None:
+async def test_openapi_of_existing_routes_is_unchanged() -> None:
     plain, app = FastAPI(), FastAPI()
-    for each in (plain, app):
-        add_routes(each)
+    for application in (plain, app):
+        add_routes(application)
     app.include_router(stores())
     install(app)
     before, after = plain.openapi(), app.openapi()
@@ -222,7 +222,7 @@ async def test_documentation_stays_as_it_is() -> None:
     assert after["components"]["schemas"].items() >= before["components"]["schemas"].items()
 
 
-async def test_head_of_a_route_of_its_own() -> None:
+async def test_explicit_head_route_is_kept() -> None:
     app = FastAPI()
     install(app)
     add_later(app)
@@ -239,7 +239,7 @@ async def test_head_of_a_route_of_its_own() -> None:
             assert (answer.status_code, answer.headers.get("x-own")) == (200, own)
 
 
-def test_websocket_stays_as_it_is() -> None:
+def test_websocket_is_unchanged() -> None:
     app = FastAPI()
     add_routes(app)
     install(app)
@@ -253,7 +253,7 @@ def test_websocket_stays_as_it_is() -> None:
 
 @pytest.fixture(params=HANDLERS)
 async def client(shop_url: str, request: pytest.FixtureRequest) -> AsyncGenerator[AsyncClient]:
-    """A client of an application that has routes and handlers of its own."""
+    """Yield a client of an application with its own routes and handlers."""
     app = FastAPI(lifespan=Database(shop_url).lifespan, max_body_size=2 * MIB)
     add_routes(app)
     app.add_exception_handler(*HANDLERS[request.param])
@@ -300,7 +300,7 @@ def add_later(app: FastAPI) -> None:
         raise NotFound("None.")
 
 
-async def test_routes_that_are_added_later_keep_the_contract() -> None:
+async def test_routes_added_later_keep_the_contract() -> None:
     app = FastAPI()
     add_routes(app)
     install(app)
@@ -327,7 +327,7 @@ async def test_routes_that_are_added_later_keep_the_contract() -> None:
         ("Exception", "/new/bug", "own RuntimeError"),
     ],
 )
-async def test_handler_of_the_application_answers_for_its_later_routes(
+async def test_exception_handler_applies_to_later_routes(
     handler: str, path: str, answer: str
 ) -> None:
     app = FastAPI()
@@ -349,7 +349,7 @@ async def test_debug_shows_the_traceback_of_starlette() -> None:
     assert answer.text.startswith("Traceback")
 
 
-async def test_handler_of_a_problem_answers_for_resources_too(shop_url: str) -> None:
+async def test_handler_of_a_problem_applies_to_resources(shop_url: str) -> None:
     app = FastAPI(lifespan=Database(shop_url).lifespan)
     install(app)
     app.include_router(stores())
@@ -358,7 +358,7 @@ async def test_handler_of_a_problem_answers_for_resources_too(shop_url: str) -> 
         assert (await client.get("/stores/zz")).text == "own NotFound"
 
 
-async def test_openapi_of_later_routes_with_a_handler_of_their_own() -> None:
+async def test_openapi_omits_problems_of_a_custom_handler() -> None:
     app = FastAPI()
     install(app)
     add_later(app)
@@ -367,7 +367,7 @@ async def test_openapi_of_later_routes_with_a_handler_of_their_own() -> None:
     assert responses["422"]["content"].keys() == {"application/json"}
 
 
-async def test_method_of_a_path_that_a_resource_shares(shop_url: str) -> None:
+async def test_route_may_share_the_path_of_a_resource(shop_url: str) -> None:
     app = FastAPI(lifespan=Database(shop_url).lifespan)
 
     @app.put("/stores")

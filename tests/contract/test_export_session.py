@@ -1,4 +1,4 @@
-"""An export reads what the list reads: by the same resource, in the same transaction."""
+"""Exports in the session of their request."""
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -42,18 +42,18 @@ pytestmark = pytest.mark.anyio
 
 LINES = {"accept": NDJSON}
 ROWS = 120
-"""How many rows there are: more than are read at a time."""
+"""The number of rows, which takes several reads."""
 
 
 class Base(Model):
-    """The base of the models here, with tables of its own."""
+    """Base of the models in this module."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
 
 
 class Employee(Base):
-    """Who has a salary, and works for a team."""
+    """An employee with a salary and a team."""
 
     __tablename__ = "people"
 
@@ -117,46 +117,48 @@ def app_of(resource: type[Resource[Employee]], read: type[ReadSchema] = PersonRe
     return notes_app(Database("sqlite:///unused.db"), people(resource, read))
 
 
-def persons(count: int = ROWS, **values: Any) -> list[dict[str, Any]]:
+def person_rows(count: int = ROWS, **values: Any) -> list[dict[str, Any]]:
     return [{"team": "ab"[n % 2], "salary": n} | values for n in range(count)]
 
 
 @pytest.fixture
 async def url(tables: Tables, backend: str) -> str:
-    """The URL of a database with people of the teams a and b."""
-    return await tables.of(Base.metadata, backend, {Employee: persons()})
+    """Return the URL of a database with people of the teams a and b."""
+    return await tables.of(Base.metadata, backend, {Employee: person_rows()})
 
 
 @pytest.fixture
 async def database(url: str) -> AsyncIterator[Database]:
-    """That database."""
+    """Yield a database with people of the teams a and b."""
     database = Database(url, pool_size=4)
     yield database
     await database.dispose()
 
 
-def asking(database: Database, resource: type[Resource[Employee]], **options: Any) -> AsyncClient:
+def client_for(
+    database: Database, resource: type[Resource[Employee]], **options: Any
+) -> AsyncClient:
     """Return a client of *resource* over *database*."""
     return client_of(app_of(resource, **options), {"database": database})
 
 
-async def lines(client: AsyncClient, **headers: str) -> list[dict[str, Any]]:
+async def exported_rows(client: AsyncClient, **headers: str) -> list[dict[str, Any]]:
     response = await client.get("/people", headers=LINES | headers)
     assert response.status_code == 200, response.text
     assert response.headers["content-type"] == NDJSON
     return [json.loads(line) for line in response.content.splitlines()]
 
 
-# --- By the same methods -------------------------------------------------------------------------
+# --- Overridden methods --------------------------------------------------------------------------
 
 
 class Discreet(Resource[Employee]):
-    """People without their salaries, in the list."""
+    """People without their salaries in lists."""
 
     @override
     async def page(self, at: ListQuery[Employee], /) -> Page[Employee]:
         page = await super().page(at)
-        shown: Any = [{"id": each.id, "team": each.team, "salary": 0} for each in page.items]
+        shown: Any = [{"id": person.id, "team": person.team, "salary": 0} for person in page.items]
         return replace(page, items=shown)
 
 
@@ -169,17 +171,17 @@ class Secretive(Resource[Employee]):
 
 
 class Exported(Discreet):
-    """People without their salaries, in exports as well."""
+    """People without their salaries in lists and exports."""
 
     @override
     async def export(self, at: ListQuery[Employee], /) -> AsyncGenerator[Employee]:
-        async for each in super().export(at):
-            shown: Any = {"id": each.id, "team": each.team, "salary": 0}
+        async for person in super().export(at):
+            shown: Any = {"id": person.id, "team": person.team, "salary": 0}
             yield shown
 
 
 class Undone(Exported):
-    """Another list again."""
+    """People with another override of lists."""
 
     @override
     async def page(self, at: ListQuery[Employee], /) -> Page[Employee]:
@@ -193,16 +195,16 @@ class Both(Resource[Employee]):
 
     @override
     async def export(self, at: ListQuery[Employee], /) -> AsyncGenerator[Employee]:
-        async for each in super().export(at):
-            if each.salary >= ROWS - 1:
-                yield each
+        async for person in super().export(at):
+            if person.salary >= ROWS - 1:
+                yield person
 
 
 @pytest.mark.parametrize("resource", [Discreet, Secretive, Undone])
-async def test_list_that_is_overridden_alone_is_not_exported(
+async def test_overridden_read_without_export_disables_the_export(
     database: Database, resource: type[Resource[Employee]]
 ) -> None:
-    async with asking(database, resource) as client:
+    async with client_for(database, resource) as client:
         assert summary(await client.get("/people", headers=LINES)) == "406"
         assert (await client.head("/people", headers=LINES)).status_code == 406
         response = await client.get("/people", headers={"accept": f"{NDJSON}, */*;q=0.1"})
@@ -212,29 +214,29 @@ async def test_list_that_is_overridden_alone_is_not_exported(
         assert content.keys() == {"application/json"}
 
 
-async def test_overridden_export_is_sent(database: Database) -> None:
-    async with asking(database, Exported) as client:
+async def test_overridden_export_is_used(database: Database) -> None:
+    async with client_for(database, Exported) as client:
         listed = (await client.get("/people?limit=100")).json()
-        exported = await lines(client)
+        exported = await exported_rows(client)
         assert exported[:100] == listed
-        assert (len(exported), {each["salary"] for each in exported}) == (ROWS, {0})
+        assert (len(exported), {person["salary"] for person in exported}) == (ROWS, {0})
         document = (await client.get("/openapi.json")).json()
         content = document["paths"]["/people"]["get"]["responses"]["200"]["content"]
         assert content.keys() == {"application/json", NDJSON}
-    async with asking(database, Both) as client:
-        assert [each["salary"] for each in await lines(client)] == [ROWS - 1]
+    async with client_for(database, Both) as client:
+        assert [person["salary"] for person in await exported_rows(client)] == [ROWS - 1]
 
 
-async def test_export_that_refuses_is_a_problem(database: Database) -> None:
+async def test_error_in_an_export_is_a_problem(database: Database) -> None:
     class Refusing(Resource[Employee]):
         @override
         async def export(self, at: ListQuery[Employee], /) -> AsyncGenerator[Employee]:
-            async for each in super().export(at):
-                if each.salary == 1:
+            async for person in super().export(at):
+                if person.salary == 1:
                     raise Conflict("Not all of them.")
-                yield each
+                yield person
 
-    async with asking(database, Refusing) as client:
+    async with client_for(database, Refusing) as client:
         assert summary(await client.get("/people", headers=LINES)) == "409"
     assert connections_in_use(database) == 0
 
@@ -243,24 +245,24 @@ async def test_export_cannot_write(database: Database) -> None:
     class Writing(Resource[Employee]):
         @override
         async def export(self, at: ListQuery[Employee], /) -> AsyncGenerator[Employee]:
-            await self.session.execute(insert(Employee), persons(1))
-            async for each in super().export(at):
-                yield each
+            await self.session.execute(insert(Employee), person_rows(1))
+            async for person in super().export(at):
+                yield person
 
-    async with asking(database, Writing) as client:
+    async with client_for(database, Writing) as client:
         assert (await client.get("/people", headers=LINES)).status_code == 500
-    async with asking(database, People) as client:
-        assert len(await lines(client)) == ROWS
+    async with client_for(database, People) as client:
+        assert len(await exported_rows(client)) == ROWS
 
 
-async def test_script_exports(database: Database) -> None:
+async def test_script_can_export(database: Database) -> None:
     async with database.session(readonly=True) as session:
         rows = People(session=session)
         found = [row.salary async for row in rows.export(PersonQuery(team="a"))]
     assert found == [*range(0, ROWS, 2)]
 
 
-async def test_script_may_stop_an_export(database: Database) -> None:
+async def test_script_can_stop_an_export(database: Database) -> None:
     async with database.session(readonly=True) as session:
         rows = People(session=session)
         export = rows.export(PersonQuery())
@@ -269,11 +271,11 @@ async def test_script_may_stop_an_export(database: Database) -> None:
         assert await session.scalar(select(func.count(Employee.id))) == ROWS
 
 
-# --- In the same transaction ---------------------------------------------------------------------
+# --- The same transaction ------------------------------------------------------------------------
 
 
 async def set_team(session: SessionDep, team: Annotated[str, Header()]) -> None:
-    """Set in the transaction what its rows are narrowed by."""
+    """Set the team of the transaction."""
     await session.execute(text("SELECT set_config('app.team', :team, true)"), {"team": team})
 
 
@@ -286,15 +288,15 @@ class OfSetting(Resource[Employee]):
 
 
 @postgres_only
-async def test_setting_of_a_dependency_is_in_force(database: Database) -> None:
-    async with asking(database, OfSetting) as client:
+async def test_setting_of_a_dependency_applies(database: Database) -> None:
+    async with client_for(database, OfSetting) as client:
         for team in "ab":
-            assert {each["team"] for each in await lines(client, team=team)} == {team}
-        assert await lines(client, team="c") == []
+            assert {person["team"] for person in await exported_rows(client, team=team)} == {team}
+        assert await exported_rows(client, team="c") == []
 
 
 async def take_role(session: SessionDep, team: Annotated[str, Header()]) -> None:
-    """Take a role that row-level security holds for."""
+    """Take a role under row-level security."""
     await session.execute(text("SET LOCAL ROLE team_member"))
     await session.execute(text("SELECT set_config('app.team', :team, true)"), {"team": team})
 
@@ -304,7 +306,7 @@ class OfRole(Resource[Employee]):
 
 
 @postgres_only
-async def test_role_of_a_dependency_is_in_force(database: Database) -> None:
+async def test_role_of_a_dependency_applies(database: Database) -> None:
     async with database.session() as session:
         for statement in (
             "DO $$ BEGIN CREATE ROLE team_member; EXCEPTION WHEN duplicate_object THEN END $$",
@@ -314,19 +316,19 @@ async def test_role_of_a_dependency_is_in_force(database: Database) -> None:
             "CREATE POLICY team ON people USING (team = current_setting('app.team', true))",
         ):
             await session.execute(text(statement))
-    async with asking(database, OfRole) as client:
+    async with client_for(database, OfRole) as client:
         for team in "ab":
-            assert {each["team"] for each in await lines(client, team=team)} == {team}
+            assert {person["team"] for person in await exported_rows(client, team=team)} == {team}
     async with database.session() as session:
         await session.execute(text("ALTER TABLE people DISABLE ROW LEVEL SECURITY"))
 
 
 @pytest.fixture
 async def other(databases: Databases, backend: str) -> AsyncIterator[Database]:
-    """A database of its own, with three people."""
+    """Yield another database, with three people."""
     database = Database(databases.empty(backend), pool_size=2)
     await database.create_all(Base.metadata)
-    await insert_rows(database, {Employee: persons(3, team="other")})
+    await insert_rows(database, {Employee: person_rows(3, team="other")})
     yield database
     await database.dispose()
 
@@ -340,9 +342,9 @@ async def test_database_of_a_dependency_is_exported(database: Database, other: D
     class Elsewhere(Resource[Employee]):
         session: Annotated[AsyncSession, Depends(session_of, scope="function")]
 
-    async with asking(database, Elsewhere) as client:
-        assert len(await lines(client, team="other")) == 3
-        assert len(await lines(client, team="ours")) == ROWS
+    async with client_for(database, Elsewhere) as client:
+        assert len(await exported_rows(client, team="other")) == 3
+        assert len(await exported_rows(client, team="ours")) == ROWS
     assert connections_in_use(database) == connections_in_use(other) == 0
 
 
@@ -356,8 +358,8 @@ async def test_session_of_another_engine_is_exported(database: Database, other: 
     class Elsewhere(Resource[Employee]):
         session: Annotated[AsyncSession, Depends(their_session)]
 
-    async with asking(database, Elsewhere) as client:
-        assert len(await lines(client)) == 3
+    async with client_for(database, Elsewhere) as client:
+        assert len(await exported_rows(client)) == 3
     assert "Current Checked out connections: 0" in engine.pool.status()
     await engine.dispose()
 
@@ -366,7 +368,7 @@ async def test_session_of_another_engine_is_exported(database: Database, other: 
 async def test_session_within_an_outer_transaction_is_exported(database: Database) -> None:
     engine = create_async_engine(database.url)
     async with engine.connect() as connection, connection.begin():
-        await connection.execute(insert(Employee), persons(1, team="outer"))
+        await connection.execute(insert(Employee), person_rows(1, team="outer"))
 
         async def their_session() -> AsyncGenerator[AsyncSession]:
             async with AsyncSession(connection, join_transaction_mode="create_savepoint") as own:
@@ -375,8 +377,8 @@ async def test_session_within_an_outer_transaction_is_exported(database: Databas
         class Elsewhere(Resource[Employee]):
             session: Annotated[AsyncSession, Depends(their_session)]
 
-        async with asking(database, Elsewhere) as client:
-            assert len(await lines(client)) == ROWS + 1
+        async with client_for(database, Elsewhere) as client:
+            assert len(await exported_rows(client)) == ROWS + 1
             assert len((await client.get("/people?team=outer")).json()) == 1
     await engine.dispose()
 
@@ -402,21 +404,21 @@ async def test_export_shows_one_snapshot(
     shown = [json.loads(line) for line in [*first, *await download.rest()]]
 
     assert len(shown) == ROWS
-    assert [each["id"] for each in shown if each["tasks"]] == []
+    assert [person["id"] for person in shown if person["tasks"]] == []
 
 
-async def test_export_takes_one_statement(database: Database) -> None:
-    async with asking(database, People) as client:
+async def test_export_sends_one_statement(database: Database) -> None:
+    async with client_for(database, People) as client:
         with statements() as sent:
-            await lines(client)
+            await exported_rows(client)
     assert len(sent) == 1
 
 
 class Journal:
-    """What a dependency and an export do, in their order."""
+    """The steps of a dependency and an export, in their order."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Start without entries."""
         self.entries: list[str] = []
 
     async def begin(self, tasks: BackgroundTasks) -> AsyncIterator[None]:
@@ -433,15 +435,15 @@ def journaled(journal: Journal) -> type[Resource[Employee]]:
         @override
         async def export(self, at: ListQuery[Employee], /) -> AsyncGenerator[Employee]:
             try:
-                async for each in super().export(at):
-                    yield each
+                async for person in super().export(at):
+                    yield person
             finally:
                 journal.entries.append("exported")
 
     return Journaled
 
 
-async def test_dependencies_end_when_all_rows_are_read(database: Database) -> None:
+async def test_dependencies_exit_after_the_last_row(database: Database) -> None:
     journal = Journal()
     download = Download(database, app=app_of(journaled(journal)), path="/people")
     await download.lines()
@@ -452,7 +454,7 @@ async def test_dependencies_end_when_all_rows_are_read(database: Database) -> No
     assert connections_in_use(database) == 0
 
 
-async def test_dependencies_end_when_the_client_leaves(database: Database) -> None:
+async def test_dependencies_exit_when_the_client_disconnects(database: Database) -> None:
     journal = Journal()
     download = Download(database, app=app_of(journaled(journal)), path="/people")
     await download.lines()
@@ -462,24 +464,24 @@ async def test_dependencies_end_when_the_client_leaves(database: Database) -> No
     assert connections_in_use(database) == 0
 
 
-async def test_client_that_leaves_is_sent_no_end(database: Database) -> None:
+async def test_disconnected_client_gets_no_final_chunk(database: Database) -> None:
     download = Download(database, app=app_of(People), path="/people")
     await download.lines()
     await download.leave()
 
-    assert [each for each in download.late if not each.get("more_body", True)] == []
+    assert [message for message in download.late if not message.get("more_body", True)] == []
 
 
 class Stuck(Resource[Employee]):
     @override
     async def export(self, at: ListQuery[Employee], /) -> AsyncGenerator[Employee]:
-        async for each in super().export(at):
-            yield each
+        async for person in super().export(at):
+            yield person
         await self.session.execute(text("SELECT pg_sleep(60)"))
 
 
 @postgres_only
-async def test_client_leaves_while_the_database_is_asked(database: Database) -> None:
+async def test_client_may_disconnect_during_a_query(database: Database) -> None:
     download = Download(database, app=app_of(Stuck), path="/people")
     for _ in range(ROWS // 50):
         await download.lines()
@@ -489,14 +491,14 @@ async def test_client_leaves_while_the_database_is_asked(database: Database) -> 
     assert connections_in_use(database) == 0
 
 
-async def test_dependencies_end_before_an_answer_that_is_never_sent(
+async def test_dependencies_exit_if_the_response_is_never_sent(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def do_not_send(*_: object) -> None: ...
 
     monkeypatch.setattr(Export, "__call__", do_not_send)
     journal = Journal()
-    async with asking(database, journaled(journal)) as client:
+    async with client_for(database, journaled(journal)) as client:
         with pytest.raises(AssertionError):
             await client.get("/people", headers=LINES)
 
@@ -505,7 +507,7 @@ async def test_dependencies_end_before_an_answer_that_is_never_sent(
 
 
 async def fail_at_the_end() -> AsyncIterator[None]:
-    """Fail when the answer is made, as a commit can."""
+    """Fail after the response, as a commit can."""
     yield
     raise Conflict("Read again.")
 
@@ -514,7 +516,7 @@ class Failing(Resource[Employee]):
     failing: Annotated[None, Depends(fail_at_the_end, scope="function")]
 
 
-async def test_export_whose_transaction_fails_is_not_sent_to_its_end(database: Database) -> None:
+async def test_failed_transaction_truncates_the_export(database: Database) -> None:
     download = Download(database, app=app_of(Failing), path="/people")
     with pytest.raises(Exception, match=r"response already started|Read again"):
         await download.rest()
@@ -522,7 +524,7 @@ async def test_export_whose_transaction_fails_is_not_sent_to_its_end(database: D
     assert connections_in_use(database) == 0
 
 
-async def test_exports_of_each_database_are_counted(database: Database, other: Database) -> None:
+async def test_exports_are_limited_per_database(database: Database, other: Database) -> None:
     async def session_of(team: Annotated[str, Header()] = "") -> AsyncGenerator[AsyncSession]:
         chosen = other if team == "other" else database
         async with chosen.session(readonly=True) as session:
@@ -534,8 +536,8 @@ async def test_exports_of_each_database_are_counted(database: Database, other: D
     downloads = [Download(database, app=app_of(Elsewhere), path="/people") for _ in range(2)]
     for download in downloads:
         await download.lines()
-    async with asking(database, Elsewhere) as client:
+    async with client_for(database, Elsewhere) as client:
         assert summary(await client.get("/people", headers=LINES)) == "503"
-        assert len(await lines(client, team="other")) == 3
+        assert len(await exported_rows(client, team="other")) == 3
     for download in downloads:
         await download.rest()

@@ -1,4 +1,4 @@
-"""A list as lines of JSON: the rows of all pages, in their order."""
+"""Exports: lists as lines of JSON."""
 
 import json
 from typing import Final
@@ -13,7 +13,7 @@ from tests.support.bodies import JSON, MISSING, Body, create_article, summary
 from tests.support.leaving import ARTICLES, LENGTH, begin_three_exports
 from tests.support.recording import statements
 from tests.support.replays import articles_app
-from tests.support.rows import fill_articles, load, pages
+from tests.support.rows import fill_articles, insert_many, pages
 from tests.support.server import serving
 
 LINES: Final = {"accept": NDJSON}
@@ -23,7 +23,7 @@ ODD: Final = 'a\nb\r\u2028\u2029\x85\x1e\v"\\é🧱'
 
 @pytest.fixture
 async def filled(client: AsyncClient, service_url: str) -> AsyncClient:
-    """A client of the service, which has as many articles as are read in three steps."""
+    """Return a client of the service with articles for three reads."""
     rows = [
         {
             "title": f"{ODD} {number * 7 % 100}",
@@ -35,12 +35,12 @@ async def filled(client: AsyncClient, service_url: str) -> AsyncClient:
         }
         for number in range(ROWS)
     ]
-    await load(service_url, Article, rows)
+    await insert_many(service_url, Article, rows)
     return client
 
 
-async def lines(client: AsyncClient, path: str) -> list[Body]:
-    """Return what an export of *path* has, line by line."""
+async def exported_rows(client: AsyncClient, path: str) -> list[Body]:
+    """Return the rows in the export of *path*."""
     response = await client.get(path, headers=LINES)
     assert response.status_code == 200, response.text
     assert response.headers["content-type"] == NDJSON
@@ -69,7 +69,7 @@ async def lines(client: AsyncClient, path: str) -> list[Body]:
 async def test_export_has_the_rows_of_all_pages_in_their_order(
     filled: AsyncClient, query: str, count: int
 ) -> None:
-    exported = await lines(filled, f"/articles{query}")
+    exported = await exported_rows(filled, f"/articles{query}")
     listed: list[Body] = []
     page = f"/articles{query}{'&' if '?' in query else '?'}limit=100"
     async for response in pages(filled, page, "next"):
@@ -79,32 +79,32 @@ async def test_export_has_the_rows_of_all_pages_in_their_order(
 
 
 @pytest.mark.parametrize("path", ["/authors", "/articles", "/articles/", "/comments"])
-async def test_export_of_nothing_is_empty(client: AsyncClient, path: str) -> None:
+async def test_export_without_rows_is_empty(client: AsyncClient, path: str) -> None:
     response = await client.get(path, headers=LINES)
 
     assert (response.status_code, response.content) == (200, b"")
     assert response.headers["content-type"] == NDJSON
 
 
-async def test_row_with_line_ends_is_one_line(filled: AsyncClient) -> None:
-    (only,) = await lines(filled, "/articles?slug=a-1")
+async def test_row_with_line_breaks_is_one_line(filled: AsyncClient) -> None:
+    (only,) = await exported_rows(filled, "/articles?slug=a-1")
     assert (only["title"], only["meta"]) == (f"{ODD} 7", {"z": [1], "a": ODD})
 
 
-async def test_export_has_an_id_and_varies_with_accept(filled: AsyncClient) -> None:
+async def test_export_has_a_request_id_and_varies_with_accept(filled: AsyncClient) -> None:
     response = await filled.get("/articles", headers=LINES | {"x-request-id": "mine"})
     assert response.headers["x-request-id"] == "mine"
     assert response.headers["vary"] == "Accept"
     assert "link" not in response.headers
 
 
-async def test_export_takes_one_statement(filled: AsyncClient) -> None:
+async def test_export_sends_one_statement(filled: AsyncClient) -> None:
     with statements() as sent:
-        await lines(filled, "/articles?status=draft&sort=title")
+        await exported_rows(filled, "/articles?status=draft&sort=title")
     assert len(sent) == 1
 
 
-# --- What is asked for -------------------------------------------------------------------------
+# --- Parameters and types ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ async def test_export_takes_one_statement(filled: AsyncClient) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_export_refuses_pages_and_unknown_parameters(
+async def test_export_rejects_paging_and_unknown_parameters(
     client: AsyncClient, method: str, query: str, answer: str
 ) -> None:
     with statements() as sent:
@@ -163,7 +163,7 @@ async def test_export_refuses_pages_and_unknown_parameters(
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_list_has_the_preferred_type(
+async def test_list_has_the_preferred_media_type(
     client: AsyncClient, method: str, accept: str | None, kind: str | None
 ) -> None:
     del client.headers["accept"]
@@ -186,25 +186,25 @@ async def test_list_has_the_preferred_type(
         ("POST", "/articles"),
     ],
 )
-async def test_row_is_not_exported(client: AsyncClient, method: str, path: str) -> None:
+async def test_row_as_ndjson_is_a_406(client: AsyncClient, method: str, path: str) -> None:
     response = await client.request(method, path, headers=LINES, json={})
 
     assert summary(response) == "406"
 
 
-async def test_row_that_exists_is_not_exported(client: AsyncClient) -> None:
+async def test_existing_row_as_ndjson_is_a_406(client: AsyncClient) -> None:
     path, _ = await create_article(client)
 
     assert summary(await client.get(path, headers=LINES)) == "406"
 
 
-async def test_delete_has_no_body_to_prefer(client: AsyncClient) -> None:
+async def test_delete_ignores_the_accept_header(client: AsyncClient) -> None:
     path, _ = await create_article(client)
 
     assert (await client.delete(path, headers=LINES)).status_code == 204
 
 
-async def test_head_is_answered_like_an_export_without_reading(filled: AsyncClient) -> None:
+async def test_head_of_an_export_reads_nothing(filled: AsyncClient) -> None:
     get = await filled.get("/articles?sort=title", headers=LINES)
     with statements() as sent:
         head = await filled.head("/articles?sort=title", headers=LINES)
@@ -216,10 +216,10 @@ async def test_head_is_answered_like_an_export_without_reading(filled: AsyncClie
     }
 
 
-# --- Clients that leave ------------------------------------------------------------------------
+# --- Disconnects -------------------------------------------------------------------------------
 
 
-async def test_clients_that_leave_in_the_middle_give_their_connections_back(
+async def test_disconnected_clients_return_their_connections(
     service_url: str,
 ) -> None:
     await fill_articles(service_url, ARTICLES, LENGTH)
@@ -227,4 +227,4 @@ async def test_clients_that_leave_in_the_middle_give_their_connections_back(
     async with serving(articles_app(database)) as client:
         for _ in range(2):
             await begin_three_exports(client, database)
-        assert len(await lines(client, "/articles")) == ARTICLES
+        assert len(await exported_rows(client, "/articles")) == ARTICLES

@@ -1,4 +1,4 @@
-"""Fields with values they cannot have: 422, all of them at once, and nothing is written."""
+"""Fields with invalid values."""
 
 import pytest
 from httpx2 import AsyncClient
@@ -10,10 +10,10 @@ from tests.support.bodies import (
     author,
     create_article,
     create_one_of_each,
-    created,
+    create_row,
+    get_json,
     places,
     send,
-    shown,
     summary,
     text,
 )
@@ -21,13 +21,13 @@ from tests.support.bodies import (
 pytestmark = pytest.mark.anyio
 
 
-def each(code: str, *values: str) -> dict[str, str]:
-    """Return *code* for each of the values, which are JSON."""
+def with_code(code: str, *values: str) -> dict[str, str]:
+    """Return *code* by each of the JSON *values*."""
     return dict.fromkeys(values, code)
 
 
-NOT_TEXT = each("string_type", "5", "0.5", "true", "[]", "{}", '["a"]')
-NOT_A_UUID = each(
+NOT_TEXT = with_code("string_type", "5", "0.5", "true", "[]", "{}", '["a"]')
+NOT_A_UUID = with_code(
     "uuid_parsing",
     "5",
     "0.5",
@@ -44,32 +44,40 @@ NOT_A_UUID = each(
     f'"{MISSING[:-1]}\\u0661"',
     '"\\ud800"',
 )
-# By field, values and what is said of each.
+# By field, invalid values and the code of each.
 FAULTS: dict[str, dict[str, str]] = {
     "title": NOT_TEXT
-    | each("string_too_short", '""')
-    | each("string_too_long", f'"{"a" * 201}"')
-    | each("null_character", '"a\\u0000b"', '"\\u0000"')
-    | each("string_unicode", '"\\ud800"', f'"{MARKER}\\udfff"', '"\\ude00\\ud83d"'),
+    | with_code("string_too_short", '""')
+    | with_code("string_too_long", f'"{"a" * 201}"')
+    | with_code("null_character", '"a\\u0000b"', '"\\u0000"')
+    | with_code("string_unicode", '"\\ud800"', f'"{MARKER}\\udfff"', '"\\ude00\\ud83d"'),
     "slug": NOT_TEXT
-    | each("string_pattern_mismatch", f'"{MARKER}!"')
-    | each("string_too_long", f'"{"a" * 101}"'),
-    "body": NOT_TEXT | each("null_character", '"\\u0000"') | each("string_unicode", '"a\\udc00"'),
-    "status": each(
+    | with_code("string_pattern_mismatch", f'"{MARKER}!"')
+    | with_code("string_too_long", f'"{"a" * 101}"'),
+    "body": NOT_TEXT
+    | with_code("null_character", '"\\u0000"')
+    | with_code("string_unicode", '"a\\udc00"'),
+    "status": with_code(
         "literal_error", '"archived"', '"Draft"', '""', '"draft "', f'"{MARKER}"', "1", "true", "[]"
     ),
-    "views": each("int_type", "true", "false", '"5"', "5.0", "0.5", "1e2", '""', "[]", "{}")
-    | each("greater_than_equal", "-1", "-9223372036854775809")
-    | each("less_than_equal", "9223372036854775808", "18446744073709551616"),
-    "rating": each("float_type", '"5"', '"NaN"', '""', "true", "[]", "{}")
-    | each("finite_number", "1e999", "-1e999"),
-    "published_at": each("timezone_required", '"2026-02-03T04:05:06"', '"2026-02-03T04:05:06.789"')
-    | each("datetime_out_of_range", '"0001-01-01T00:00:00+00:01"', '"9999-12-31T23:59:59-00:01"')
-    | each("datetime_parsing", "0", "1770091506", "1.5", "true", '"0"', '"1770091506"', '"-1.5"')
-    | each("datetime_parsing", '""', '"2026-02-03"', '"04:05:06Z"', '"now"', f'"{MARKER}"'),
-    "meta": each("object_type", "[]", "5", '"{}"', "true", "[{}]", "0.5", '""'),
+    "views": with_code("int_type", "true", "false", '"5"', "5.0", "0.5", "1e2", '""', "[]", "{}")
+    | with_code("greater_than_equal", "-1", "-9223372036854775809")
+    | with_code("less_than_equal", "9223372036854775808", "18446744073709551616"),
+    "rating": with_code("float_type", '"5"', '"NaN"', '""', "true", "[]", "{}")
+    | with_code("finite_number", "1e999", "-1e999"),
+    "published_at": with_code(
+        "timezone_required", '"2026-02-03T04:05:06"', '"2026-02-03T04:05:06.789"'
+    )
+    | with_code(
+        "datetime_out_of_range", '"0001-01-01T00:00:00+00:01"', '"9999-12-31T23:59:59-00:01"'
+    )
+    | with_code(
+        "datetime_parsing", "0", "1770091506", "1.5", "true", '"0"', '"1770091506"', '"-1.5"'
+    )
+    | with_code("datetime_parsing", '""', '"2026-02-03"', '"04:05:06Z"', '"now"', f'"{MARKER}"'),
+    "meta": with_code("object_type", "[]", "5", '"{}"', "true", "[{}]", "0.5", '""'),
 }
-# By field, values that are refused whatever is said of them.
+# By field, invalid values with any code.
 REFUSED: dict[str, list[str]] = {
     "title": ["9" * 5000, "1e999"],
     "slug": ['"\\ud800"', '"a\\u0000"'],
@@ -97,7 +105,7 @@ REFUSED: dict[str, list[str]] = {
         "1e999",
     ],
 }
-# What stands inside meta, and where the fault is.
+# Values of meta, and the errors.
 IN_META: dict[str, str] = {
     '{"a": "\\u0000"}': "#/meta/a null_character",
     '{"a": {"b": [0, "x\\u0000"]}}': "#/meta/a/b/1 null_character",
@@ -114,12 +122,12 @@ IN_META: dict[str, str] = {
 
 
 async def summary_of(client: AsyncClient, method: str, path: str, field: str, raw: str) -> str:
-    """Return what is told of a request whose *field* is *raw*, and all else valid."""
+    """Return the summary of a request with *raw* in a *field* and valid values elsewhere."""
     body = {} if method == "PATCH" else article()
     return summary(await send(client, method, path, text(body, **{field: raw})))
 
 
-async def test_a_value_of_another_type_or_out_of_range_is_refused_at_its_field(
+async def test_an_invalid_value_is_rejected_with_its_code(
     articles: AsyncClient,
 ) -> None:
     path, row = await create_article(articles, slug="there")
@@ -127,10 +135,10 @@ async def test_a_value_of_another_type_or_out_of_range_is_refused_at_its_field(
         for field, cases in FAULTS.items():
             answers = {raw: await summary_of(articles, method, target, field, raw) for raw in cases}
             assert answers == {raw: f"422 #/{field} {code}" for raw, code in cases.items()}
-    assert await shown(articles, "/articles") == [row]
+    assert await get_json(articles, "/articles") == [row]
 
 
-async def test_a_value_that_no_column_holds_is_refused_at_its_field(client: AsyncClient) -> None:
+async def test_an_unstorable_value_is_rejected_at_its_field(client: AsyncClient) -> None:
     path, row = await create_article(client, slug="there")
     for method, target in (("POST", "/articles"), ("PATCH", path)):
         for field, cases in REFUSED.items():
@@ -138,18 +146,18 @@ async def test_a_value_that_no_column_holds_is_refused_at_its_field(client: Asyn
                 raw: places(await summary_of(client, method, target, field, raw)) for raw in cases
             }
             assert answers == dict.fromkeys(cases, f"422 #/{field}")
-    assert await shown(client, "/articles") == [row]
+    assert await get_json(client, "/articles") == [row]
 
 
-async def test_a_value_inside_meta_is_refused_at_its_place(articles: AsyncClient) -> None:
+async def test_an_invalid_value_in_meta_is_rejected_at_its_pointer(articles: AsyncClient) -> None:
     path, row = await create_article(articles, slug="there")
     for method, target in (("POST", "/articles"), ("PATCH", path)):
         answers = {raw: await summary_of(articles, method, target, "meta", raw) for raw in IN_META}
         assert answers == {raw: f"422 {answer}" for raw, answer in IN_META.items()}
-    assert await shown(articles, "/articles") == [row]
+    assert await get_json(articles, "/articles") == [row]
 
 
-async def test_a_lone_surrogate_in_a_name_is_refused(client: AsyncClient) -> None:
+async def test_a_lone_surrogate_in_a_name_is_rejected(client: AsyncClient) -> None:
     path, row = await create_article(client, slug="there")
     expected = {
         '"\\ud800": 1': "#",
@@ -161,20 +169,20 @@ async def test_a_lone_surrogate_in_a_name_is_refused(client: AsyncClient) -> Non
             body = text(article())[:-1] + f", {members}}}"
             answer = summary(await send(client, method, target, body))
             assert answer.startswith(f"422 {place}"), (members, answer)
-    assert await shown(client, "/articles") == [row]
+    assert await get_json(client, "/articles") == [row]
 
 
-async def test_a_put_refuses_what_a_post_refuses(client: AsyncClient) -> None:
+async def test_a_put_is_validated_like_a_post(client: AsyncClient) -> None:
     path, row = await create_article(client, slug="there")
     for field, cases in FAULTS.items():
         answers = {raw: await summary_of(client, "PUT", path, field, raw) for raw in cases}
         assert answers == {raw: f"422 #/{field} {code}" for raw, code in cases.items()}
     answers = {raw: await summary_of(client, "PUT", path, "meta", raw) for raw in IN_META}
     assert answers == {raw: f"422 {answer}" for raw, answer in IN_META.items()}
-    assert await shown(client, "/articles") == [row]
+    assert await get_json(client, "/articles") == [row]
 
 
-async def test_a_reference_is_a_uuid_in_the_usual_form(client: AsyncClient) -> None:
+async def test_a_reference_is_a_uuid_in_canonical_form(client: AsyncClient) -> None:
     rows = await create_one_of_each(client)
     fields = {"/articles": "author_id", "/comments": "article_id"}
     for path, field in fields.items():
@@ -184,16 +192,16 @@ async def test_a_reference_is_a_uuid_in_the_usual_form(client: AsyncClient) -> N
         for raw in ("true", "[]", "{}", "9" * 5000):
             answer = await summary_of(client, "PATCH", item, field, raw)
             assert places(answer) == f"422 #/{field}"
-        assert await shown(client, item) == rows[path]
+        assert await get_json(client, item) == rows[path]
 
 
-async def test_a_reference_in_capitals_is_the_same(client: AsyncClient) -> None:
-    writer = await created(client, "/authors", author())
-    row = await created(client, "/articles", article(author_id=writer["id"].upper()))
+async def test_a_reference_is_case_insensitive(client: AsyncClient) -> None:
+    writer = await create_row(client, "/authors", author())
+    row = await create_row(client, "/articles", article(author_id=writer["id"].upper()))
     assert row["author_id"] == writer["id"]
 
 
-async def test_the_fields_of_authors_and_comments_are_as_strict(client: AsyncClient) -> None:
+async def test_authors_and_comments_are_validated_as_strictly(client: AsyncClient) -> None:
     fields = {"/authors": ("name", "email", "bio"), "/comments": ("author_name", "body")}
     faults = NOT_TEXT | {'"a\\u0000"': "null_character", '"\\ud800"': "string_unicode"}
     for path, row in (await create_one_of_each(client)).items():
@@ -201,10 +209,10 @@ async def test_the_fields_of_authors_and_comments_are_as_strict(client: AsyncCli
             item = f"{path}/{row['id']}"
             answers = {raw: await summary_of(client, "PATCH", item, field, raw) for raw in faults}
             assert answers == {raw: f"422 #/{field} {code}" for raw, code in faults.items()}
-        assert await shown(client, path) == [row]
+        assert await get_json(client, path) == [row]
 
 
-async def test_a_post_without_fields_is_told_all_that_are_missing(client: AsyncClient) -> None:
+async def test_a_post_without_fields_names_all_missing_fields(client: AsyncClient) -> None:
     missing = {
         "/authors": "#/email missing, #/name missing",
         "/articles": "#/slug missing, #/title missing",
@@ -212,10 +220,10 @@ async def test_a_post_without_fields_is_told_all_that_are_missing(client: AsyncC
     }
     for path, answer in missing.items():
         assert summary(await client.post(path, json={})) == f"422 {answer}"
-        assert await shown(client, path) == []
+        assert await get_json(client, path) == []
 
 
-async def test_a_field_that_there_is_not_is_unknown(client: AsyncClient) -> None:
+async def test_an_undeclared_field_is_unknown(client: AsyncClient) -> None:
     path, row = await create_article(client, slug="there")
     names = {
         "zzz": "zzz",
@@ -231,20 +239,20 @@ async def test_a_field_that_there_is_not_is_unknown(client: AsyncClient) -> None
             assert summary(response) == f"422 #/{token} unknown_field"
     answer = "422 #/aaa unknown_field, #/zzz unknown_field"
     assert summary(await client.patch(path, json={"zzz": 1, "aaa": None})) == answer
-    assert await shown(client, "/articles") == [row]
+    assert await get_json(client, "/articles") == [row]
 
 
-async def test_a_post_may_not_have_read_only_fields(articles: AsyncClient) -> None:
+async def test_a_post_rejects_read_only_fields(articles: AsyncClient) -> None:
     _, row = await create_article(articles, slug="there")
     values = {name: row[name] for name in ("id", "created_at", "updated_at")}
     expected = "422 #/created_at read_only, #/id read_only, #/updated_at read_only"
     assert summary(await articles.post("/articles", json=article(**values))) == expected
     nulls = dict.fromkeys(values)
     assert summary(await articles.post("/articles", json=article(**nulls))) == expected
-    assert await shown(articles, "/articles") == [row]
+    assert await get_json(articles, "/articles") == [row]
 
 
-async def test_all_faults_of_a_body_are_told_at_once(articles: AsyncClient) -> None:
+async def test_all_errors_of_a_body_are_reported_together(articles: AsyncClient) -> None:
     path, row = await create_article(articles, slug="there")
     body = {
         "title": "",
@@ -266,10 +274,10 @@ async def test_all_faults_of_a_body_are_told_at_once(articles: AsyncClient) -> N
     )
     assert summary(await articles.post("/articles", json=body)) == expected
     assert summary(await articles.patch(path, json=body)) == expected
-    assert await shown(articles, "/articles") == [row]
+    assert await get_json(articles, "/articles") == [row]
 
 
-async def test_an_answer_is_not_longer_than_the_request(client: AsyncClient) -> None:
+async def test_a_response_is_not_longer_than_its_request(client: AsyncClient) -> None:
     body = {f"{number:05}": MARKER for number in range(20_000)}
     response = await client.post("/articles", json=body)
     assert response.status_code == 422

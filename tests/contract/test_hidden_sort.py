@@ -1,4 +1,4 @@
-"""A list may be sorted by a column that its read schema hides, and no answer tells the values."""
+"""Lists sorted by a column that clients cannot read."""
 
 from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator, Sequence
@@ -25,21 +25,21 @@ from brickwork import (
 )
 from tests.support.bodies import summary
 from tests.support.calls import calling
-from tests.support.rows import linked
+from tests.support.rows import link_target
 from tests.support.tables import Rows, Tables
 
 pytestmark = [pytest.mark.anyio]
 
 
 class Base(Model):
-    """The base of the model here, with a table of its own."""
+    """Base of the models in this module."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
 
 
 class Player(Base):
-    """A player, whose nickname and score are for the order alone."""
+    """A player; nickname and score only serve the order."""
 
     __tablename__ = "players"
 
@@ -61,7 +61,7 @@ class PlayerUpdate(PlayerCreate, partial=True): ...
 
 
 class PlayerQuery(ListQuery[Player]):
-    """The best players come first."""
+    """Players, the best first."""
 
     @override
     def sort_keys(self) -> Sequence[SortKey[str]]:
@@ -85,7 +85,7 @@ ROWS: Final[Rows] = {
 async def client(
     request: pytest.FixtureRequest, tables: Tables, backend: str
 ) -> AsyncIterator[AsyncClient]:
-    """A client of the players, by each path."""
+    """Yield a client of the players on each path."""
     url = await tables.of(Base.metadata, backend, ROWS)
     app = FastAPI(lifespan=Database(url, fast_path=request.param).lifespan)
     install(app)
@@ -96,39 +96,39 @@ async def client(
 
 
 async def pages(client: AsyncClient, path: str, rel: str) -> list[Response]:
-    """Return the page at *path*, and those that its links of *rel* lead to."""
+    """Return the page at *path*, and the pages along its *rel* links."""
     found = [await client.get(path)]
-    while url := linked(found[-1], rel):
+    while url := link_target(found[-1], rel):
         found.append(await client.get(url))
     return found
 
 
 def cursors(answers: Sequence[Response]) -> list[str]:
-    urls = [linked(each, rel) for each in answers for rel in ("next", "prev")]
-    return [parse_qs(urlsplit(each).query)["cursor"][0] for each in urls if each]
+    urls = [link_target(answer, rel) for answer in answers for rel in ("next", "prev")]
+    return [parse_qs(urlsplit(url).query)["cursor"][0] for url in urls if url]
 
 
 async def test_pages_follow_the_hidden_column(client: AsyncClient) -> None:
     forward = await pages(client, "/players?limit=1", "next")
-    assert [each.json() for each in forward] == [[{"id": n}] for n in (2, 3, 1, 4)]
+    assert [page.json() for page in forward] == [[{"id": n}] for n in (2, 3, 1, 4)]
     backward = await pages(client, str(forward[-1].request.url), "prev")
-    assert [each.json() for each in backward] == [[{"id": n}] for n in (4, 1, 3, 2)]
+    assert [page.json() for page in backward] == [[{"id": n}] for n in (4, 1, 3, 2)]
 
 
-async def test_no_answer_has_a_hidden_value(client: AsyncClient) -> None:
+async def test_no_response_has_a_hidden_value(client: AsyncClient) -> None:
     answers = await pages(client, "/players?limit=1", "next")
     assert len(cursors(answers)) == 6
-    for each in cursors(answers):
-        data = urlsafe_b64decode(each + "=" * (-len(each) % 4))
+    for cursor in cursors(answers):
+        data = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         assert not any(hidden in data for hidden in (b"83000", b"Bartholomew"))
     for answer in answers:
         head = await client.head(str(answer.request.url))
         assert head.headers["link"] == answer.headers["link"]
 
 
-async def test_cursors_of_long_and_short_values_are_equally_long(client: AsyncClient) -> None:
+async def test_cursors_do_not_reveal_the_length_of_values(client: AsyncClient) -> None:
     answers = await pages(client, "/players?limit=1", "next")
-    assert {len(each) for each in cursors(answers)} == {107}
+    assert {len(cursor) for cursor in cursors(answers)} == {107}
 
 
 async def test_altered_cursor_is_invalid(client: AsyncClient) -> None:

@@ -1,4 +1,4 @@
-"""A history is that of a row: what an earlier row with the same key left is not shown."""
+"""Histories: one row, without earlier rows of its key."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -39,14 +39,14 @@ pytestmark = [pytest.mark.anyio]
 
 
 class Base(Model):
-    """The base of the models here, with tables of its own."""
+    """Base of the models in this module."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
 
 
 class Page(Base, Audited):
-    """A page, whose key the client chooses."""
+    """A page with a client-chosen key."""
 
     __tablename__ = "pages"
 
@@ -55,7 +55,7 @@ class Page(Base, Audited):
 
 
 class Memo(Base, SoftDelete, Audited):
-    """A memo, whose key SQLite uses again."""
+    """A memo, whose key SQLite reuses."""
 
     __tablename__ = "memos"
 
@@ -90,7 +90,7 @@ class MemoRead(ReadSchema):
 
 
 class Pages(Resource[Page]):
-    """The pages, which a PUT creates as well."""
+    """The pages, with upserts."""
 
     allow_upsert = True
     user: Annotated[str, Header()] = "ada"
@@ -105,13 +105,13 @@ class Memos(Resource[Memo]): ...
 
 @pytest.fixture
 async def url(tables: Tables, backend: str) -> str:
-    """The URL of a database without rows."""
+    """Return the URL of a database without rows."""
     return await tables.of(Base.metadata, backend)
 
 
 @pytest.fixture
 async def database(url: str) -> AsyncIterator[Database]:
-    """The database, to look into past HTTP."""
+    """Yield the database for direct access."""
     database = Database(url)
     yield database
     await database.dispose()
@@ -119,7 +119,7 @@ async def database(url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def client(url: str) -> AsyncIterator[AsyncClient]:
-    """A client of the pages and the memos; Ada asks."""
+    """Yield a client of the pages and the memos."""
     app = FastAPI(lifespan=Database(url).lifespan)
     install(app)
     for router in (
@@ -138,16 +138,16 @@ async def create(client: AsyncClient, text: str, user: str = "ada", slug: str = 
 
 
 async def history(client: AsyncClient, path: str = "/pages/a", query: str = "") -> list[Any]:
-    """Return the text after each change of a row, and who made it; the last comes first."""
+    """Return the action, the new text and the actor of each change, the latest first."""
     response = await client.get(f"{path}/history?{query}")
     assert response.status_code == 200, response.text
     return [
-        (each["action"], each["changes"].get("text", {}).get("after"), each["actor"])
-        for each in response.json()
+        (entry["action"], entry["changes"].get("text", {}).get("after"), entry["actor"])
+        for entry in response.json()
     ]
 
 
-async def test_deleted_row_leaves_nothing_to_the_next_with_its_key(client: AsyncClient) -> None:
+async def test_history_of_a_reused_key_omits_the_deleted_row(client: AsyncClient) -> None:
     await create(client, "secret")
     await client.patch("/pages/a", json={"text": "secret too"})
     await client.delete("/pages/a")
@@ -157,7 +157,7 @@ async def test_deleted_row_leaves_nothing_to_the_next_with_its_key(client: Async
     assert await history(client) == [("update", "two", "bob"), ("create", "one", "bob")]
 
 
-async def test_row_that_a_put_creates_has_nothing_of_the_last(client: AsyncClient) -> None:
+async def test_history_of_an_upserted_row_omits_the_deleted_row(client: AsyncClient) -> None:
     await create(client, "secret")
     await client.delete("/pages/a")
     await client.put("/pages/a", json={"slug": "a", "text": "one"}, headers={"user": "bob"})
@@ -165,7 +165,7 @@ async def test_row_that_a_put_creates_has_nothing_of_the_last(client: AsyncClien
     assert await history(client) == [("create", "one", "bob")]
 
 
-async def test_third_row_has_nothing_of_the_first_two(client: AsyncClient) -> None:
+async def test_history_of_a_third_row_omits_the_first_two(client: AsyncClient) -> None:
     for text in ("one", "two", "three"):
         await create(client, text)
         assert await history(client) == [("create", text, "ada")]
@@ -173,7 +173,7 @@ async def test_third_row_has_nothing_of_the_first_two(client: AsyncClient) -> No
     assert (await client.get("/pages/a/history")).status_code == 404
 
 
-async def test_pages_and_counts_of_a_history_have_nothing_of_the_last(client: AsyncClient) -> None:
+async def test_pages_and_counts_omit_the_deleted_row(client: AsyncClient) -> None:
     await create(client, "secret")
     await client.delete("/pages/a")
     await create(client, "one")
@@ -182,7 +182,7 @@ async def test_pages_and_counts_of_a_history_have_nothing_of_the_last(client: As
 
     assert response.headers["x-total-count"] == "2"
     response = await client.get(response.links["next"]["url"])
-    assert [each["action"] for each in response.json()] == ["create"]
+    assert [entry["action"] for entry in response.json()] == ["create"]
     assert "next" not in response.links
     assert len(await history(client, query="offset=1")) == 1
 
@@ -196,8 +196,8 @@ async def test_rows_of_other_keys_keep_their_history(client: AsyncClient) -> Non
     assert await history(client, "/pages/b") == [("create", "one", "ada")]
 
 
-async def test_batch_leaves_nothing_to_the_next_rows(client: AsyncClient) -> None:
-    rows = [{"slug": each, "text": "secret"} for each in "abc"]
+async def test_history_omits_rows_deleted_by_a_batch(client: AsyncClient) -> None:
+    rows = [{"slug": slug, "text": "secret"} for slug in "abc"]
     await client.post("/pages/batch", json=rows)
     await client.delete("/pages/batch?id=a&id=c")
     await create(client, "one")
@@ -206,11 +206,11 @@ async def test_batch_leaves_nothing_to_the_next_rows(client: AsyncClient) -> Non
     assert await history(client, "/pages/b") == [("create", "secret", "ada")]
 
 
-# --- What clients read ----------------------------------------------------------------------------
+# --- Readable values ------------------------------------------------------------------------------
 
 
 class Person(Base, Audited):
-    """A person with an address that few may read."""
+    """A person with confidential columns."""
 
     __tablename__ = "people"
 
@@ -241,7 +241,7 @@ def masked(text: str) -> str:
 
 
 class PersonRead(ReadSchema):
-    """A person without the rank. What is called a rank is the name, and the phone is for no one."""
+    """A person without rank and phone; the field `rank` reads the name."""
 
     id: int
     rank: str = Field(validation_alias="name", serialization_alias="fullName")
@@ -250,7 +250,7 @@ class PersonRead(ReadSchema):
 
 
 class Wrapped(PersonRead):
-    """A person of which code decides what is shown."""
+    """A person with a wrapping serializer."""
 
     @model_serializer(mode="wrap")
     def hide(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -284,7 +284,7 @@ async def changes(url: str, read: type[ReadSchema]) -> dict[str, Any]:
         return shown
 
 
-async def test_history_shows_the_values_that_the_row_shows(url: str) -> None:
+async def test_history_shows_values_of_readable_fields_only(url: str) -> None:
     assert await changes(url, PersonRead) == {
         "id": {"after": 1},
         "fullName": {"after": "Ada"},
@@ -295,7 +295,7 @@ async def test_history_shows_the_values_that_the_row_shows(url: str) -> None:
     }
 
 
-async def test_history_shows_no_values_where_code_decides_what_the_row_shows(url: str) -> None:
+async def test_history_hides_values_if_a_serializer_wraps_the_row(url: str) -> None:
     assert await changes(url, Wrapped) == {name: {} for name in PERSON}
 
 
@@ -307,10 +307,14 @@ async def test_restored_row_keeps_its_history(client: AsyncClient) -> None:
     await client.delete("/memos/1")
     await client.post("/memos/1/restore")
 
-    assert [each[0] for each in await history(client, "/memos/1")] == ["update", "update", "create"]
+    assert [entry[0] for entry in await history(client, "/memos/1")] == [
+        "update",
+        "update",
+        "create",
+    ]
 
 
-async def test_purged_row_leaves_nothing_to_the_next_with_its_key(client: AsyncClient) -> None:
+async def test_history_of_a_reused_key_omits_the_purged_row(client: AsyncClient) -> None:
     await client.post("/memos", json={"id": 1, "text": "secret"})
     await client.delete("/memos/1")
     await client.delete("/memos/1?purge=true")
@@ -319,10 +323,10 @@ async def test_purged_row_leaves_nothing_to_the_next_with_its_key(client: AsyncC
     assert await history(client, "/memos/1") == [("create", "one", None)]
 
 
-# --- Without a session ----------------------------------------------------------------------------
+# --- Statements -----------------------------------------------------------------------------------
 
 
-async def test_row_that_a_statement_deleted_leaves_nothing(
+async def test_history_omits_a_row_deleted_by_a_statement(
     client: AsyncClient, database: Database
 ) -> None:
     await create(client, "secret")
@@ -333,7 +337,7 @@ async def test_row_that_a_statement_deleted_leaves_nothing(
     assert await history(client) == [("create", "one", "ada")]
 
 
-async def test_row_that_a_statement_created_has_nothing_of_the_last(
+async def test_history_of_a_row_inserted_by_a_statement_starts_empty(
     client: AsyncClient, database: Database
 ) -> None:
     await create(client, "secret")
@@ -346,7 +350,7 @@ async def test_row_that_a_statement_created_has_nothing_of_the_last(
     assert await history(client) == [("update", "two", "ada")]
 
 
-async def test_row_that_is_older_than_its_audit_has_a_history(
+async def test_row_older_than_its_audit_has_a_history(
     client: AsyncClient, database: Database
 ) -> None:
     async with database.session() as session:
@@ -366,7 +370,7 @@ async def rename(database: Database, old: str, new: str) -> None:
         page.slug = new
 
 
-async def test_row_has_nothing_of_the_last_row_that_had_its_new_key(
+async def test_history_of_a_renamed_row_omits_the_earlier_row(
     client: AsyncClient, database: Database
 ) -> None:
     await create(client, "secret", slug="b")
@@ -385,7 +389,7 @@ async def test_row_has_nothing_of_the_last_row_that_had_its_new_key(
 # --- Clocks ---------------------------------------------------------------------------------------
 
 
-async def test_clock_that_is_ahead_shows_nothing_of_the_last_row(
+async def test_clock_skew_reveals_nothing_of_an_earlier_row(
     client: AsyncClient, database: Database
 ) -> None:
     await create(client, "secret")

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.bodies import article, ask, created, nested, send, shown, summary, text
+from tests.support.bodies import article, ask, create_row, get_json, nested, send, summary, text
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +37,7 @@ UUID: Final = "01890000-0000-7000-8000-00000000abcd"
         pytest.param(b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "400", id="an entity of XML"),
     ],
 )
-async def test_a_hostile_document_is_refused(
+async def test_a_hostile_document_is_rejected(
     client: AsyncClient, content: bytes, answer: str
 ) -> None:
     response = await send(client, "POST", "/articles", content)
@@ -77,7 +77,7 @@ async def test_a_hostile_document_is_refused(
     ],
     ids=lambda value: value[:30],
 )
-async def test_a_hostile_value_is_refused(
+async def test_a_hostile_value_is_rejected(
     client: AsyncClient, field: str, value: str, answer: str
 ) -> None:
     response = await send(client, "POST", "/articles", text(article(), **{field: value}))
@@ -108,7 +108,7 @@ async def test_a_hostile_value_is_refused(
     ],
     ids=lambda value: value[:30],
 )
-async def test_a_hostile_query_is_refused(client: AsyncClient, query: str, answer: str) -> None:
+async def test_a_hostile_query_is_rejected(client: AsyncClient, query: str, answer: str) -> None:
     assert summary(await ask(client, "GET", f"/articles?{query}")) == answer
 
 
@@ -126,7 +126,7 @@ async def test_a_hostile_query_is_refused(client: AsyncClient, query: str, answe
         pytest.param("1'%20OR%20'1'='1", id="SQL"),
     ],
 )
-async def test_a_hostile_id_names_no_row(client: AsyncClient, key: str) -> None:
+async def test_a_hostile_id_is_not_found(client: AsyncClient, key: str) -> None:
     assert summary(await ask(client, "DELETE", f"/articles/{key}")) == "404"
 
 
@@ -145,7 +145,7 @@ async def test_a_hostile_id_names_no_row(client: AsyncClient, key: str) -> None:
     ],
     ids=lambda value: value[:30],
 )
-async def test_a_hostile_header_is_refused_or_ignored(
+async def test_a_hostile_header_is_rejected_or_ignored(
     client: AsyncClient, name: str, value: str, answer: str
 ) -> None:
     headers = {b"content-type": b"application/json", name.encode(): value.encode("latin-1")}
@@ -154,11 +154,11 @@ async def test_a_hostile_header_is_refused_or_ignored(
 
 
 async def test_sql_in_a_value_is_text(client: AsyncClient) -> None:
-    row = await created(client, "/articles", article(title="'; DROP TABLE articles; --"))
+    row = await create_row(client, "/articles", article(title="'; DROP TABLE articles; --"))
     assert row["title"] == "'; DROP TABLE articles; --"
-    assert await shown(client, "/articles?title=%27;%20DROP%20TABLE%20articles;%20--") == [row]
+    assert await get_json(client, "/articles?title=%27;%20DROP%20TABLE%20articles;%20--") == [row]
 
 
 async def test_sql_in_a_search_is_text(client: AsyncClient) -> None:
-    await created(client, "/articles", article())
-    assert await shown(client, "/articles?q=%27%20OR%20%271%27=%271") == []
+    await create_row(client, "/articles", article())
+    assert await get_json(client, "/articles?q=%27%20OR%20%271%27=%271") == []

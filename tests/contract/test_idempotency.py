@@ -1,4 +1,4 @@
-"""Idempotency-Key: a repeated request is answered again and carried out once."""
+"""Idempotency-Key: stored responses and their keys."""
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,9 +26,9 @@ from tests.support.bodies import (
     article,
     author,
     comment,
-    created,
+    create_row,
+    get_json,
     quoted,
-    shown,
     summary,
     version_tag,
 )
@@ -45,7 +45,7 @@ AUTHOR: Final = "01890000-0000-7000-8000-0000000000aa"
 
 @pytest.fixture
 async def rows(database: Database) -> None:
-    """An article, a deleted article, and an author."""
+    """Create an article, a deleted article, and an author."""
     async with database.session() as session:
         session.add(Article(id=UUID(ARTICLE), title="A", slug="live"))
         session.add(Article(id=UUID(DELETED), title="B", slug="deleted", deleted_at=now()))
@@ -55,16 +55,16 @@ async def rows(database: Database) -> None:
 async def snapshot(client: AsyncClient) -> Sequence[object]:
     """Return every row."""
     paths = ("/articles?deleted=include&limit=100", "/authors?limit=100", "/comments?limit=100")
-    return [await shown(client, path) for path in paths]
+    return [await get_json(client, path) for path in paths]
 
 
 async def count_keys(database: Database) -> int:
-    """Return how many keys are stored."""
+    """Return the number of stored keys."""
     async with database.session(readonly=True) as session:
         return await session.scalar(select(func.count()).select_from(IdempotencyKey)) or 0
 
 
-# -- what is repeated
+# -- replays
 
 WRITES: Final = [
     pytest.param("POST /articles", article(), {}, id="POST"),
@@ -99,14 +99,14 @@ every_write = pytest.mark.parametrize(("operation", "body", "headers"), WRITES)
 
 @every_write
 @pytest.mark.usefixtures("rows")
-async def test_a_repeated_request_is_answered_again(
+async def test_a_repeated_request_is_replayed(
     client: AsyncClient, operation: str, body: Any, headers: Mapping[str, str]
 ) -> None:
     sent = {**headers, "idempotency-key": "k"}
     first = await client.request(*operation.split(), json=body, headers=sent)
     assert first.is_success
     assert not is_replay(first)
-    for row in await shown(client, "/articles"):
+    for row in await get_json(client, "/articles"):
         await client.patch(f"/articles/{row['id']}", json={"title": "Changed since"})
     before = await snapshot(client)
 
@@ -127,7 +127,7 @@ async def test_a_replay_has_location_and_etag(client: AsyncClient) -> None:
     assert version_tag(response) == '"1"'
 
 
-async def test_a_minimal_replay_has_no_body_and_its_preference(client: AsyncClient) -> None:
+async def test_a_minimal_replay_has_no_body(client: AsyncClient) -> None:
     headers = {**KEY, "prefer": "return=minimal"}
     await client.post("/articles", json=article(), headers=headers)
     response = await client.post("/articles", json=article(), headers=headers)
@@ -136,7 +136,7 @@ async def test_a_minimal_replay_has_no_body_and_its_preference(client: AsyncClie
 
 
 @pytest.mark.usefixtures("rows")
-async def test_a_replay_comes_before_preconditions(client: AsyncClient) -> None:
+async def test_a_replay_precedes_preconditions(client: AsyncClient) -> None:
     path, headers = f"/articles/{ARTICLE}", {**KEY, "if-match": '"1"'}
     first = await client.patch(path, json={"views": 1}, headers=headers)
     assert version_tag(first) == '"2"'
@@ -161,7 +161,7 @@ async def test_a_replay_does_not_need_the_row(client: AsyncClient, query: str) -
     assert summary(await client.patch(path, json={"views": 1}, headers=other)) == "404"
 
 
-async def test_a_restart_forgets_no_answer(service_url: str) -> None:
+async def test_a_restart_keeps_stored_responses(service_url: str) -> None:
     async with calling(create_app(Settings(database_url=service_url))) as client:
         first = await client.post("/articles", json=article(), headers=KEY)
     async with calling(create_app(Settings(database_url=service_url))) as client:
@@ -171,7 +171,7 @@ async def test_a_restart_forgets_no_answer(service_url: str) -> None:
     assert (is_replay(first), is_replay(again)) == (False, True)
 
 
-async def test_a_large_answer_is_repeated_to_the_byte(client: AsyncClient) -> None:
+async def test_a_large_response_is_replayed_byte_for_byte(client: AsyncClient) -> None:
     text = "Ünïcödé \u2028 \U0001f9f1 " * 4_000
     body = [article(slug=f"s-{n}", body=text) for n in range(10)]
     first = await client.post("/articles/batch", json=body, headers=KEY)
@@ -182,7 +182,7 @@ async def test_a_large_answer_is_repeated_to_the_byte(client: AsyncClient) -> No
     assert comparable(again) == comparable(first)
 
 
-# -- what a key is
+# -- syntax of a key
 
 LONG: Final = "k" * 255
 GOOD: Final = {
@@ -231,7 +231,7 @@ BAD: Final = {
 
 
 @pytest.mark.parametrize("key", GOOD.values(), ids=GOOD)
-async def test_a_good_key_is_the_same_bare_and_quoted(client: AsyncClient, key: str) -> None:
+async def test_a_valid_key_is_the_same_bare_and_quoted(client: AsyncClient, key: str) -> None:
     first = await client.post("/authors", json=author(), headers={"idempotency-key": key})
     assert (first.status_code, is_replay(first)) == (201, False)
     headers = {"idempotency-key": quoted(key)}
@@ -241,7 +241,7 @@ async def test_a_good_key_is_the_same_bare_and_quoted(client: AsyncClient, key: 
 
 
 @pytest.mark.parametrize("lines", BAD.values(), ids=BAD)
-async def test_a_bad_key_is_refused(client: AsyncClient, lines: list[bytes]) -> None:
+async def test_an_invalid_key_is_rejected(client: AsyncClient, lines: list[bytes]) -> None:
     headers = [(b"idempotency-key", line) for line in lines]
     response = await client.post("/articles", json=article(), headers=headers)
     assert summary(response) == "400 Idempotency-Key key"
@@ -249,7 +249,7 @@ async def test_a_bad_key_is_refused(client: AsyncClient, lines: list[bytes]) -> 
 
 @every_write
 @pytest.mark.usefixtures("rows")
-async def test_a_bad_key_asks_nothing_of_the_database(
+async def test_an_invalid_key_sends_no_statement(
     client: AsyncClient, operation: str, body: Any, headers: Mapping[str, str]
 ) -> None:
     sent = {**headers, "idempotency-key": "two words"}
@@ -308,7 +308,7 @@ async def test_a_bad_key_asks_nothing_of_the_database(
         pytest.param(f"POST /articles/{MISSING}/restore", None, KEY, "404", id="deleted row"),
     ],
 )
-async def test_a_key_has_its_place_among_the_checks(
+async def test_the_key_is_checked_between_schema_and_row(
     client: AsyncClient, operation: str, body: Any, headers: Mapping[str, str], answer: str
 ) -> None:
     response = await client.request(*operation.split(), json=body, headers=headers)
@@ -344,7 +344,7 @@ async def test_a_delete_ignores_keys(client: AsyncClient, path: str, key: str) -
     assert (await client.delete(path, headers=headers)).status_code == 404
 
 
-# -- what a key is of
+# -- scope of a key
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ async def test_a_delete_ignores_keys(client: AsyncClient, path: str, key: str) -
     ],
 )
 @pytest.mark.usefixtures("rows")
-async def test_a_key_of_another_payload_is_refused(
+async def test_a_key_with_another_payload_is_rejected(
     client: AsyncClient, operation: str, first: Any, other: Any
 ) -> None:
     answer = await client.request(*operation.split(), json=first, headers=KEY)
@@ -416,7 +416,7 @@ async def test_another_method_may_have_the_same_key(client: AsyncClient) -> None
 
 @every_write
 @pytest.mark.usefixtures("rows")
-async def test_a_path_with_a_slash_has_the_same_keys(
+async def test_a_path_with_a_trailing_slash_shares_the_keys(
     client: AsyncClient, operation: str, body: Any, headers: Mapping[str, str]
 ) -> None:
     sent = {**headers, "idempotency-key": "k"}
@@ -426,7 +426,7 @@ async def test_a_path_with_a_slash_has_the_same_keys(
     assert comparable(again) == comparable(first)
 
 
-async def test_credentials_are_the_caller_by_default(client: AsyncClient) -> None:
+async def test_credentials_identify_the_caller_by_default(client: AsyncClient) -> None:
     callers: list[list[tuple[str, str]]] = [
         [],
         [("authorization", "Bearer ann")],
@@ -459,7 +459,7 @@ class Own(Resource[Article]):
 
 
 class Titled(Own):
-    """Today's articles with one title."""
+    """The articles with one title, up to now."""
 
     title: Annotated[str, Header()]
 
@@ -469,7 +469,7 @@ class Titled(Own):
         return super().query().where(seen)
 
 
-async def test_an_actor_is_the_caller_whatever_the_credentials(service_url: str) -> None:
+async def test_the_actor_overrides_the_credentials(service_url: str) -> None:
     async with calling(articles_app(Database(service_url), Own)) as client:
         headers = {**KEY, "user": "ann", "authorization": "Bearer 1", "cookie": "a=1"}
         first = await client.post("/articles", json=article(), headers=headers)
@@ -479,12 +479,12 @@ async def test_an_actor_is_the_caller_whatever_the_credentials(service_url: str)
         other = await client.post("/articles", json=article(slug="b"), headers=headers)
 
     assert comparable(again) == comparable(first)
-    assert [is_replay(each) for each in (first, again, other)] == [False, True, False]
+    assert [is_replay(answer) for answer in (first, again, other)] == [False, True, False]
     assert other.status_code == 201
 
 
 @pytest.mark.parametrize("path", ["/articles", "/articles/batch"])
-async def test_an_actor_has_other_keys_in_another_scope(service_url: str, path: str) -> None:
+async def test_keys_of_an_actor_are_separate_in_each_scope(service_url: str, path: str) -> None:
     def body(title: str) -> object:
         one = article(title=title, slug=title.lower())
         return one if path == "/articles" else [one]
@@ -497,7 +497,7 @@ async def test_an_actor_has_other_keys_in_another_scope(service_url: str, path: 
             for title in ("One", "Two", "One", "Two")
         ]
 
-    assert [(each.status_code, is_replay(each)) for each in answers] == [
+    assert [(answer.status_code, is_replay(answer)) for answer in answers] == [
         (201, False),
         (201, False),
         (201, True),
@@ -513,11 +513,11 @@ async def test_tenants_never_share_a_key(empty_url: str) -> None:
             for tenant in ("a", "b", "", "a", "b")
         ]
 
-    assert [is_replay(each) for each in answers] == [False, False, False, True, True]
-    assert len({each.json()["id"] for each in answers}) == 3
+    assert [is_replay(answer) for answer in answers] == [False, False, False, True, True]
+    assert len({answer.json()["id"] for answer in answers}) == 3
 
 
-async def test_an_application_with_metadata_of_its_own_takes_keys(empty_url: str) -> None:
+async def test_an_application_with_custom_metadata_supports_keys(empty_url: str) -> None:
     async with calling(shop.create_app(empty_url)) as client:
         first = await client.post("/cities", json={"name": "Lisbon"}, headers=KEY)
         again = await client.post("/cities", json={"name": "Lisbon"}, headers=KEY)
@@ -526,7 +526,7 @@ async def test_an_application_with_metadata_of_its_own_takes_keys(empty_url: str
     assert comparable(again) == comparable(first)
 
 
-# -- what is not stored
+# -- requests without a stored key
 
 
 @pytest.mark.parametrize(
@@ -552,14 +552,14 @@ async def test_an_application_with_metadata_of_its_own_takes_keys(empty_url: str
     ],
 )
 @pytest.mark.usefixtures("rows")
-async def test_a_refused_request_stores_no_key(
+async def test_a_rejected_request_stores_no_key(
     client: AsyncClient,
     database: Database,
     operation: str,
     body: Any,
     status: int,
 ) -> None:
-    await created(client, "/authors", author(email="b"))
+    await create_row(client, "/authors", author(email="b"))
     for _ in range(2):
         response = await client.request(*operation.split(), json=body, headers=KEY)
         assert (response.status_code, is_replay(response)) == (status, False)
@@ -575,7 +575,7 @@ async def test_a_failed_precondition_stores_no_key(client: AsyncClient, database
 
 
 @pytest.mark.usefixtures("rows")
-async def test_a_refused_request_succeeds_later_with_its_key(client: AsyncClient) -> None:
+async def test_a_rejected_request_may_succeed_later_with_its_key(client: AsyncClient) -> None:
     body = article(slug="live")
     assert (
         summary(await client.post("/articles", json=body, headers=KEY)) == "409 #/slug not_unique"
@@ -587,7 +587,7 @@ async def test_a_refused_request_succeeds_later_with_its_key(client: AsyncClient
 
 
 @pytest.mark.usefixtures("rows")
-async def test_the_key_of_a_refused_request_is_free(client: AsyncClient) -> None:
+async def test_the_key_of_a_rejected_request_is_reusable(client: AsyncClient) -> None:
     path = f"/articles/{ARTICLE}"
     assert summary(await client.patch(path, json={"title": 1}, headers=KEY)).startswith("422")
     first = await client.patch(path, json={"views": 5}, headers=KEY)
@@ -596,8 +596,8 @@ async def test_the_key_of_a_refused_request_is_free(client: AsyncClient) -> None
 
 
 @contextmanager
-def failing(target: Any, name: str) -> Generator[None]:
-    """Have the event *name* of *target* fail."""
+def failing_event(target: Any, name: str) -> Generator[None]:
+    """Raise an error in the event *name* of *target*."""
 
     def fail(*_: object) -> None:
         raise RuntimeError("not today")
@@ -621,16 +621,16 @@ def failing(target: Any, name: str) -> Generator[None]:
 async def test_row_and_key_are_stored_together(
     client: AsyncClient, database: Database, target: Any, name: str
 ) -> None:
-    with failing(target, name):
+    with failing_event(target, name):
         assert summary(await client.post("/articles", json=article(), headers=KEY)) == "500"
-    assert await shown(client, "/articles") == []
+    assert await get_json(client, "/articles") == []
     assert await count_keys(database) == 0
 
     first = await client.post("/articles", json=article(), headers=KEY)
     assert (first.status_code, is_replay(first)) == (201, False)
     again = await client.post("/articles", json=article(), headers=KEY)
     assert comparable(again) == comparable(first)
-    assert len(await shown(client, "/articles")) == 1
+    assert len(await get_json(client, "/articles")) == 1
     assert await count_keys(database) == 1
 
 
@@ -644,19 +644,19 @@ async def test_a_failed_commit_stores_neither_row_nor_key(
     headers: Mapping[str, str],
 ) -> None:
     before = await snapshot(client)
-    with failing(SyncSession, "before_commit"):
+    with failing_event(SyncSession, "before_commit"):
         response = await client.request(*operation.split(), json=body, headers={**KEY, **headers})
     assert summary(response) == "500"
     assert await snapshot(client) == before
     assert await count_keys(database) == 0
 
 
-async def test_a_reference_refused_at_the_commit_stores_no_key(empty_url: str) -> None:
+async def test_a_reference_rejected_at_the_commit_stores_no_key(empty_url: str) -> None:
     async with calling(shop.create_app(empty_url)) as client:
         city = {"name": "Lisbon", "country_code": "PT"}
         response = await client.post("/cities", json=city, headers=KEY)
         assert summary(response) == "422 #/country_code reference_not_found"
-        await created(client, "/countries", {"code": "PT", "name": "Portugal"})
+        await create_row(client, "/countries", {"code": "PT", "name": "Portugal"})
         first = await client.post("/cities", json=city, headers=KEY)
         again = await client.post("/cities", json=city, headers=KEY)
 
@@ -665,17 +665,17 @@ async def test_a_reference_refused_at_the_commit_stores_no_key(empty_url: str) -
     assert is_replay(again)
 
 
-# -- for how long
+# -- expiry
 
 
 async def post_author(client: AsyncClient, key: str) -> str:
-    """Return `created`, `replayed`, or the problem of a POST with *key*."""
+    """Return `create_row`, `replayed`, or the problem of a POST with *key*."""
     headers = {"idempotency-key": key}
     response = await client.post("/authors", json=author(email=key), headers=headers)
     return "replayed" if is_replay(response) else summary(response)
 
 
-async def test_a_sweep_removes_keys_of_more_than_24_hours(
+async def test_keys_older_than_24_hours_are_deleted(
     client: AsyncClient, database: Database
 ) -> None:
     hours = {"0": 0, "23": 23, "25": 25, "500": 500}
@@ -692,7 +692,9 @@ async def test_a_sweep_removes_keys_of_more_than_24_hours(
     assert {key: await post_author(client, key) for key in hours} == expected
 
 
-async def test_a_sweep_removes_keys_before_a_time(client: AsyncClient, database: Database) -> None:
+async def test_keys_before_a_given_time_are_deleted(
+    client: AsyncClient, database: Database
+) -> None:
     assert await post_author(client, "k") == "201"
     async with database.session() as session:
         assert await delete_expired_keys(session) == 0

@@ -1,4 +1,4 @@
-"""Idempotency-Key under concurrency: one of several equal requests is carried out."""
+"""Idempotency-Key under concurrency."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from app.models import Article
 from app.settings import Settings
 from brickwork import Database, Resource, SessionDep
 from brickwork.database.isolation import IsolationLevel
-from tests.support.bodies import article, created, shown, summary
+from tests.support.bodies import article, create_row, get_json, summary
 from tests.support.calls import calling
 from tests.support.databases import postgres_only
 from tests.support.replays import (
@@ -33,27 +33,27 @@ pytestmark = pytest.mark.anyio
 sqlite_only = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
 
-async def test_one_of_equal_requests_is_carried_out(client: AsyncClient) -> None:
+async def test_one_of_several_equal_requests_runs(client: AsyncClient) -> None:
     posts = [client.post("/articles", json=article(), headers=KEY) for _ in range(10)]
     assert outcomes(await asyncio.gather(*posts))["created"] == 1
-    assert len(await shown(client, "/articles")) == 1
+    assert len(await get_json(client, "/articles")) == 1
 
 
-async def test_two_processes_carry_out_one_of_equal_requests(service_url: str) -> None:
+async def test_two_processes_run_one_of_several_equal_requests(service_url: str) -> None:
     apps = [create_app(Settings(database_url=service_url)) for _ in range(2)]
     async with calling(apps[0]) as one, calling(apps[1]) as other:
         posts = [
             client.post("/articles", json=article(), headers=KEY) for client in (one, other) * 4
         ]
         assert outcomes(await asyncio.gather(*posts))["created"] == 1
-        assert len(await shown(one, "/articles")) == 1
+        assert len(await get_json(one, "/articles")) == 1
 
 
 class Gate:
-    """Stops the first request that comes through until it is opened."""
+    """A gate that stops the first request until it is opened."""
 
     def __init__(self) -> None:
-        """Begin closed."""
+        """Close the gate."""
         self.reached = asyncio.Event()
         self.opened = asyncio.Event()
 
@@ -68,7 +68,7 @@ class Arrivals:
     """A dependency that counts requests."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start without requests."""
         self._requests = asyncio.Semaphore(0)
 
     async def __call__(self) -> None:
@@ -82,10 +82,10 @@ class Arrivals:
                 await self._requests.acquire()
 
 
-def held_at(gate: Gate) -> type[Resource[Article]]:
-    """Return articles whose first creation waits at *gate*."""
+def articles_waiting_at(gate: Gate) -> type[Resource[Article]]:
+    """Return a resource of articles whose first creation waits at *gate*."""
 
-    class Held(Resource[Article]):
+    class Waiting(Resource[Article]):
         @override
         async def create(self, row: Article, /) -> None:
             await super().create(row)
@@ -93,13 +93,13 @@ def held_at(gate: Gate) -> type[Resource[Article]]:
             if not gate.reached.is_set():
                 await gate.wait()
 
-    return Held
+    return Waiting
 
 
 @postgres_only
-async def test_a_request_is_refused_while_the_first_is_running(service_url: str) -> None:
+async def test_a_request_is_rejected_while_the_first_is_running(service_url: str) -> None:
     gate = Gate()
-    async with calling(articles_app(Database(service_url), held_at(gate))) as client:
+    async with calling(articles_app(Database(service_url), articles_waiting_at(gate))) as client:
         first = asyncio.create_task(client.post("/articles", json=article(), headers=KEY))
         await gate.reached.wait()
         same = await client.post("/articles", json=article(), headers={"idempotency-key": '"k"'})
@@ -108,15 +108,15 @@ async def test_a_request_is_refused_while_the_first_is_running(service_url: str)
         made = await first
         again = await client.post("/articles", json=article(), headers=KEY)
 
-    assert [outcome(each) for each in (same, other)] == ["still running"] * 2
-    assert [outcome(each) for each in (made, again)] == ["created", "replayed"]
+    assert [outcome(answer) for answer in (same, other)] == ["still running"] * 2
+    assert [outcome(answer) for answer in (made, again)] == ["created", "replayed"]
     assert comparable(again) == comparable(made)
 
 
 @sqlite_only
 async def test_a_request_waits_while_the_first_is_running(service_url: str) -> None:
     gate, arrivals = Gate(), Arrivals()
-    app = articles_app(Database(service_url), held_at(gate), Depends(arrivals))
+    app = articles_app(Database(service_url), articles_waiting_at(gate), Depends(arrivals))
     async with calling(app) as client:
         first = asyncio.create_task(client.post("/articles", json=article(), headers=KEY))
         second = asyncio.create_task(
@@ -127,14 +127,14 @@ async def test_a_request_waits_while_the_first_is_running(service_url: str) -> N
         gate.opened.set()
         made, again = await first, await second
 
-    assert [outcome(each) for each in (made, again)] == ["created", "replayed"]
+    assert [outcome(answer) for answer in (made, again)] == ["created", "replayed"]
     assert comparable(again) == comparable(made)
 
 
 @postgres_only
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
 @pytest.mark.parametrize("path", ["/articles", "/articles/batch"])
-async def test_a_transaction_older_than_the_first_sees_its_answer(
+async def test_an_older_transaction_replays_the_stored_response(
     service_url: str, isolation: IsolationLevel, path: str
 ) -> None:
     gate = Gate()
@@ -152,14 +152,14 @@ async def test_a_transaction_older_than_the_first_sees_its_answer(
         first = await client.post(path, json=body, headers=KEY)
         gate.opened.set()
         again = await late
-        assert len(await shown(client, "/articles")) == 1
+        assert len(await get_json(client, "/articles")) == 1
 
-    assert [outcome(each) for each in (first, again)] == ["created", "replayed"]
+    assert [outcome(answer) for answer in (first, again)] == ["created", "replayed"]
     assert comparable(again) == comparable(first)
 
 
 @postgres_only
-async def test_a_batch_tried_item_by_item_keeps_its_key(service_url: str) -> None:
+async def test_a_batch_retried_item_by_item_keeps_its_key(service_url: str) -> None:
     answers: list[Response] = []
     titles: list[str] = []
 
@@ -172,7 +172,7 @@ async def test_a_batch_tried_item_by_item_keeps_its_key(service_url: str) -> Non
             await super().update(row, changes)
 
     async with calling(articles_app(Database(service_url), Recording)) as client:
-        a, b = [await created(client, "/articles", article(slug=slug)) for slug in "ab"]
+        a, b = [await create_row(client, "/articles", article(slug=slug)) for slug in "ab"]
         items = [
             {"id": b["id"], "slug": "c", "version": 1},
             {"id": a["id"], "slug": "b", "version": 1},
@@ -182,11 +182,11 @@ async def test_a_batch_tried_item_by_item_keeps_its_key(service_url: str) -> Non
         again = await client.patch("/articles/batch", json=items, headers=KEY)
 
     assert (first.status_code, is_replay(first)) == (200, False)
-    assert [outcome(each) for each in answers] == ["still running"]
+    assert [outcome(answer) for answer in answers] == ["still running"]
     assert comparable(again) == comparable(first)
 
 
-async def test_a_request_is_carried_out_after_the_first_failed(service_url: str) -> None:
+async def test_a_request_runs_after_the_first_failed(service_url: str) -> None:
     gate, arrivals = Gate(), Arrivals()
 
     class Failing(Resource[Article]):
@@ -208,4 +208,4 @@ async def test_a_request_is_carried_out_after_the_first_failed(service_url: str)
         assert outcome(await second) in {"created", "still running"}  # SQLite, PostgreSQL
         third = await client.post("/articles", json=article(), headers=KEY)
         assert third.status_code == 201
-        assert len(await shown(client, "/articles")) == 1
+        assert len(await get_json(client, "/articles")) == 1

@@ -1,17 +1,17 @@
-"""Ids in a path: one that cannot name a row is like one that names none."""
+"""Ids in a path: invalid and unknown ids are 404."""
 
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.bodies import MISSING, article, ask, created, send, shown, summary
+from tests.support.bodies import MISSING, article, ask, create_row, get_json, send, summary
 
 pytestmark = pytest.mark.anyio
 
 MODELS = {"/authors": "Author", "/articles": "Article", "/comments": "Comment"}
 
 
-def impossible(key: str) -> list[str]:
-    """Return what is no id, or another way to write *key*, as a path has it."""
+def invalid_ids(key: str) -> list[str]:
+    """Return invalid ids and other spellings of *key*, encoded for a path."""
     return [
         "abc",
         "0",
@@ -54,43 +54,43 @@ def impossible(key: str) -> list[str]:
     ]
 
 
-async def test_an_id_that_cannot_name_a_row_is_404(articles: AsyncClient) -> None:
-    row = await created(articles, "/articles", article())
-    keys = impossible(row["id"])
+async def test_an_invalid_id_is_404(articles: AsyncClient) -> None:
+    row = await create_row(articles, "/articles", article())
+    keys = invalid_ids(row["id"])
     for method in ("GET", "DELETE"):
         responses = {key: await ask(articles, method, f"/articles/{key}") for key in keys}
         answers = {key: summary(response) for key, response in responses.items()}
         assert answers == dict.fromkeys(keys, "404")
         details = {key: response.json()["detail"] for key, response in responses.items()}
         assert details == dict.fromkeys(keys, "Article not found")
-    assert await shown(articles, "/articles") == [row]
+    assert await get_json(articles, "/articles") == [row]
 
 
-async def test_an_id_that_cannot_name_a_row_cannot_be_written_to(client: AsyncClient) -> None:
-    row = await created(client, "/articles", article())
-    for key in impossible(row["id"]):
+async def test_a_write_to_an_invalid_id_is_404(client: AsyncClient) -> None:
+    row = await create_row(client, "/articles", article())
+    for key in invalid_ids(row["id"]):
         assert summary(await ask(client, "PATCH", f"/articles/{key}", {})) == "404", key
         assert summary(await ask(client, "PUT", f"/articles/{key}", article())) == "404", key
-    assert await shown(client, "/articles") == [row]
+    assert await get_json(client, "/articles") == [row]
 
 
-async def test_an_id_with_a_slash_in_it_is_404(client: AsyncClient) -> None:
-    row = await created(client, "/articles", article())
+async def test_an_id_with_a_slash_is_404(client: AsyncClient) -> None:
+    row = await create_row(client, "/articles", article())
     for key in ("%2F", "a%2Fb", f"{row['id']}%2F..", f"..%2F{row['id']}", f"%2F{row['id']}"):
         for method in ("GET", "DELETE"):
             assert summary(await ask(client, method, f"/articles/{key}")) == "404", key
-    assert await shown(client, "/articles") == [row]
+    assert await get_json(client, "/articles") == [row]
 
 
-async def test_an_id_in_capitals_is_the_same(articles: AsyncClient) -> None:
-    row = await created(articles, "/articles", article())
+async def test_an_id_is_case_insensitive(articles: AsyncClient) -> None:
+    row = await create_row(articles, "/articles", article())
     path = f"/articles/{row['id'].upper()}"
-    assert await shown(articles, path) == row
+    assert await get_json(articles, path) == row
     assert (await articles.patch(path, json={})).json() == row
     assert summary(await articles.delete(path)) == "204"
 
 
-async def test_a_row_that_is_not_there_is_told_by_its_model(client: AsyncClient) -> None:
+async def test_a_404_names_the_model(client: AsyncClient) -> None:
     bodies = {
         "/authors": '{"name": "a", "email": "b"}',
         "/articles": '{"title": "a", "slug": "b"}',

@@ -1,4 +1,4 @@
-"""The database that a lifespan has started, and what to do where none has."""
+"""Lifespans: the database they start, and errors without one."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -19,25 +19,25 @@ STORE = {"code": "aa", "name": "bread"}
 
 
 def transport_client(app: FastAPI) -> AsyncClient:
-    """Return a client as tests write it, which hands no state of a lifespan to the application."""
+    """Return a client that passes no lifespan state to *app*."""
     return AsyncClient(transport=ASGITransport(app), base_url="http://test")
 
 
 @pytest.fixture
 def database(shop_url: str) -> Database:
-    """A database with the tables of the shop."""
+    """Return a database with the tables of the shop."""
     return Database(shop_url)
 
 
-async def test_test_client(database: Database) -> None:
+async def test_test_client_runs_the_lifespan(database: Database) -> None:
     app = app_of(database, stores())
-    for status in (201, 409, 409):  # each time in an event loop of its own
+    for status in (201, 409, 409):  # each in its own event loop
         with TestClient(app) as client:
             assert client.post("/stores", json=STORE).status_code == status
             assert len(client.get("/stores").json()) == 1
 
 
-async def test_transport_within_the_lifespan(database: Database) -> None:
+async def test_transport_within_the_lifespan_has_the_database(database: Database) -> None:
     app = app_of(database, stores())
     async with app.router.lifespan_context(app), transport_client(app) as client:
         assert await path_taken(client.post("/stores", json=STORE)) == "201 fast"
@@ -45,7 +45,7 @@ async def test_transport_within_the_lifespan(database: Database) -> None:
         assert await path_taken(client.get("/stores?count=exact")) == "200 ORM"
 
 
-async def test_lifespan_that_yields_nothing(database: Database) -> None:
+async def test_lifespan_may_yield_nothing(database: Database) -> None:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with database.lifespan(app):
@@ -58,7 +58,7 @@ async def test_lifespan_that_yields_nothing(database: Database) -> None:
         assert await path_taken(client.get("/stores")) == "200 fast"
 
 
-async def test_mounted_application_within_the_lifespan_of_the_outer_one(
+async def test_mounted_application_uses_the_outer_lifespan(
     database: Database,
 ) -> None:
     outer = FastAPI(lifespan=database.lifespan)
@@ -67,7 +67,7 @@ async def test_mounted_application_within_the_lifespan_of_the_outer_one(
         assert await path_taken(client.get("/inner/stores")) == "200 fast"
 
 
-async def test_mounted_application_within_its_own_lifespan(database: Database) -> None:
+async def test_mounted_application_uses_its_own_lifespan(database: Database) -> None:
     inner, outer = app_of(database, stores()), FastAPI()
     outer.mount("/inner", inner)
     async with inner.router.lifespan_context(inner), transport_client(outer) as client:
@@ -77,19 +77,19 @@ async def test_mounted_application_within_its_own_lifespan(database: Database) -
 # --- No database ----------------------------------------------------------------------------------
 
 
-async def test_test_client_without_with(database: Database) -> None:
+async def test_test_client_without_with_is_an_error(database: Database) -> None:
     client = TestClient(app_of(database, stores()))
     with pytest.raises(TypeError, match=r"write `with TestClient\(app\) as client:`"):
         client.get("/stores")
 
 
-async def test_transport_without_the_lifespan(database: Database) -> None:
+async def test_transport_without_the_lifespan_is_an_error(database: Database) -> None:
     async with transport_client(app_of(database, stores())) as client:
         with pytest.raises(TypeError, match=r"`async with app\.router\.lifespan_context\(app\):`"):
             await client.post("/stores", json=STORE)
 
 
-async def test_transport_after_the_lifespan(database: Database) -> None:
+async def test_transport_after_the_lifespan_is_an_error(database: Database) -> None:
     app = app_of(database, stores())
     async with app.router.lifespan_context(app):
         pass
@@ -98,7 +98,7 @@ async def test_transport_after_the_lifespan(database: Database) -> None:
             await client.get("/stores")
 
 
-async def test_mounted_application_whose_lifespan_does_not_run(database: Database) -> None:
+async def test_mounted_application_without_a_lifespan_is_an_error(database: Database) -> None:
     outer = FastAPI()
     outer.mount("/inner", app_of(database, stores()))
     async with outer.router.lifespan_context(outer), transport_client(outer) as client:
@@ -119,7 +119,7 @@ async def test_application_without_install_does_not_start(database: Database) ->
         pass
 
 
-async def test_mounted_application_without_install(database: Database) -> None:
+async def test_mounted_application_without_install_is_an_error(database: Database) -> None:
     inner, outer = FastAPI(), app_of(database)
     inner.include_router(stores())
     outer.mount("/inner", inner)
@@ -128,7 +128,7 @@ async def test_mounted_application_without_install(database: Database) -> None:
             await client.get("/inner/stores")
 
 
-async def test_mounted_router_needs_no_install_of_its_own(database: Database) -> None:
+async def test_mounted_router_needs_no_install(database: Database) -> None:
     app = app_of(database)
     app.mount("/inner", stores())
     async with app.router.lifespan_context(app), transport_client(app) as client:
@@ -139,7 +139,9 @@ async def test_mounted_router_needs_no_install_of_its_own(database: Database) ->
 
 
 @pytest.mark.parametrize("chosen", [True, False])
-async def test_several_databases(database: Database, *, chosen: bool) -> None:
+async def test_lifespan_chooses_one_of_several_databases(
+    database: Database, *, chosen: bool
+) -> None:
     other = Database("sqlite:///unused.db")
 
     @asynccontextmanager

@@ -1,23 +1,23 @@
-"""GET of a list: its order, its pages, and the links between them."""
+"""GET of a list: order, pages and links."""
 
 import re
 
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.bodies import Body, article, created, shown, summary
+from tests.support.bodies import Body, article, create_row, get_json, summary
 
 pytestmark = pytest.mark.anyio
 
 
-async def filled(client: AsyncClient, count: int) -> list[Body]:
-    """Return *count* new articles; their slugs have another order than they."""
+async def create_articles(client: AsyncClient, count: int) -> list[Body]:
+    """Create *count* articles, whose slugs have another order."""
     slugs = [f"s-{number * 7 % count}" for number in range(count)]
-    return [await created(client, "/articles", article(slug=slug)) for slug in slugs]
+    return [await create_row(client, "/articles", article(slug=slug)) for slug in slugs]
 
 
-async def walked(client: AsyncClient, path: str, rel: str) -> list[list[Body]]:
-    """Return the pages from *path* along the links that are *rel*."""
+async def follow_links(client: AsyncClient, path: str, rel: str) -> list[list[Body]]:
+    """Return the pages from *path* along the *rel* links."""
     pages: list[list[Body]] = []
     while path:
         response = await client.get(path)
@@ -36,41 +36,44 @@ async def test_a_list_without_rows_is_an_empty_array(client: AsyncClient) -> Non
 
 
 async def test_a_list_has_its_rows_in_the_order_of_creation(articles: AsyncClient) -> None:
-    rows = await filled(articles, 12)
+    rows = await create_articles(articles, 12)
     last = rows.pop(3)
     assert (await articles.delete(f"/articles/{last['id']}")).status_code == 204
-    assert await shown(articles, "/articles") == rows
-    assert await shown(articles, "/articles?limit=3") == rows[:3]
-    assert await shown(articles, "/articles?limit=3&offset=4") == rows[4:7]
+    assert await get_json(articles, "/articles") == rows
+    assert await get_json(articles, "/articles?limit=3") == rows[:3]
+    assert await get_json(articles, "/articles?limit=3&offset=4") == rows[4:7]
 
 
-async def test_the_links_to_the_next_page_lead_to_every_row_once(articles: AsyncClient) -> None:
-    rows = await filled(articles, 6)
+async def test_next_links_reach_every_row_once(articles: AsyncClient) -> None:
+    rows = await create_articles(articles, 6)
     for path in ("/articles", "/articles/"):
         for limit, sizes in {1: [1] * 6, 2: [2, 2, 2], 4: [4, 2], 6: [6], 7: [6]}.items():
-            pages = await walked(articles, f"{path}?limit={limit}", "next")
+            pages = await follow_links(articles, f"{path}?limit={limit}", "next")
             assert [len(page) for page in pages] == sizes
             assert [row for page in pages for row in page] == rows
 
 
-async def test_the_links_to_the_page_before_lead_back(articles: AsyncClient) -> None:
-    rows = await filled(articles, 6)
-    pages = await walked(articles, "/articles?limit=2&offset=4", "prev")
+async def test_prev_links_lead_back(articles: AsyncClient) -> None:
+    rows = await create_articles(articles, 6)
+    pages = await follow_links(articles, "/articles?limit=2&offset=4", "prev")
     assert [row for page in reversed(pages) for row in page] == rows
-    assert await walked(articles, "/articles?limit=4&offset=1", "prev") == [rows[1:5], rows[:4]]
+    assert await follow_links(articles, "/articles?limit=4&offset=1", "prev") == [
+        rows[1:5],
+        rows[:4],
+    ]
 
 
-async def test_the_first_page_can_be_reached_from_each(client: AsyncClient) -> None:
-    rows = await filled(client, 3)
+async def test_every_page_links_to_the_first(client: AsyncClient) -> None:
+    rows = await create_articles(client, 3)
     for query in ("limit=2", "limit=2&offset=1", "offset=2&limit=2", "limit=2&offset=10000"):
         response = await client.get(f"/articles?{query}")
-        assert await shown(client, response.links["first"]["url"]) == rows[:2]
+        assert await get_json(client, response.links["first"]["url"]) == rows[:2]
 
 
-async def test_there_is_a_link_to_the_page_before_only_behind_the_first_row(
+async def test_prev_link_exists_only_after_the_first_row(
     client: AsyncClient,
 ) -> None:
-    await filled(client, 3)
+    await create_articles(client, 3)
     expected = {
         "limit=2": {"first", "next"},
         "limit=2&offset=0": {"first", "next"},
@@ -85,7 +88,7 @@ async def test_there_is_a_link_to_the_page_before_only_behind_the_first_row(
 
 
 async def test_links_keep_the_other_parameters(client: AsyncClient) -> None:
-    await filled(client, 5)
+    await create_articles(client, 5)
     for query in ("limit=2&offset=2", "offset=2&limit=2"):
         links = (await client.get(f"/articles?{query}")).links
         assert links.keys() == {"first", "prev", "next"}
@@ -93,21 +96,21 @@ async def test_links_keep_the_other_parameters(client: AsyncClient) -> None:
 
 
 async def test_a_page_past_the_end_is_empty(client: AsyncClient) -> None:
-    await filled(client, 2)
-    assert await shown(client, "/articles?offset=2") == []
-    assert await shown(client, "/articles?offset=10000&limit=100") == []
+    await create_articles(client, 2)
+    assert await get_json(client, "/articles?offset=2") == []
+    assert await get_json(client, "/articles?offset=10000&limit=100") == []
 
 
-async def test_a_page_has_20_rows_unless_asked_for_others_and_100_at_most(
+async def test_page_size_is_20_by_default_and_at_most_100(
     client: AsyncClient,
 ) -> None:
-    rows = await filled(client, 101)
-    assert await shown(client, "/articles") == rows[:20]
-    assert await shown(client, "/articles?limit=100") == rows[:100]
-    assert await walked(client, "/articles?limit=100", "next") == [rows[:100], rows[100:]]
+    rows = await create_articles(client, 101)
+    assert await get_json(client, "/articles") == rows[:20]
+    assert await get_json(client, "/articles?limit=100") == rows[:100]
+    assert await follow_links(client, "/articles?limit=100", "next") == [rows[:100], rows[100:]]
 
 
-async def test_a_limit_or_an_offset_out_of_range_is_refused_with_the_bound(
+async def test_an_error_for_limit_or_offset_names_the_bound(
     articles: AsyncClient,
 ) -> None:
     expected = {

@@ -1,4 +1,4 @@
-"""Lists, filters and pages, compared with what plain Python makes of the same rows."""
+"""Lists, filters and pages, compared with plain Python."""
 
 from collections.abc import AsyncIterator
 from random import Random
@@ -20,7 +20,7 @@ from tests.support.oracle import (
     random_query,
     wanted_of,
 )
-from tests.support.rows import Row, got, pages
+from tests.support.rows import Row, get_ok, pages
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +34,7 @@ class Listed(NamedTuple):
 
 @pytest.fixture(scope="module", params=BACKENDS)
 async def listed(request: pytest.FixtureRequest, templates: Databases) -> AsyncIterator[Listed]:
-    """Articles that no test here changes."""
+    """Yield articles for reading only."""
     databases = templates.another()
     url = databases.migrated(request.param)
     rows = await load_articles(url)
@@ -43,20 +43,20 @@ async def listed(request: pytest.FixtureRequest, templates: Databases) -> AsyncI
     databases.drop()
 
 
-FILTERS = [each for each in dict.fromkeys(PARAMETERS) if each != "q"]
+FILTERS = [name for name in dict.fromkeys(PARAMETERS) if name != "q"]
 
 
-def selective(parameter: str, rows: list[Row], rng: Random) -> Query:
-    """Return a query that finds some of *rows* by *parameter*, and not all."""
+def selective_query(parameter: str, rows: list[Row], rng: Random) -> Query:
+    """Return a query with *parameter* that finds some of *rows*, but not all."""
     queries = (Query({parameter: wanted_of(rng, parameter, rows)}, [], []) for _ in range(100))
     return next(query for query in queries if 0 < len(query.rows(rows)) < len(rows))
 
 
 @pytest.mark.parametrize("parameter", FILTERS)
-async def test_a_filter_finds_the_rows_that_fit(listed: Listed, parameter: str) -> None:
+async def test_a_filter_finds_the_matching_rows(listed: Listed, parameter: str) -> None:
     rng = Random(parameter)  # noqa: S311 — the same in each run
-    query = selective(parameter, listed.rows, rng)
-    response = await got(listed.client, query.url(rng, limit=100))
+    query = selective_query(parameter, listed.rows, rng)
+    response = await get_ok(listed.client, query.url(rng, limit=100))
     assert ids(response) == [row["id"] for row in query.rows(listed.rows)][:100]
 
 
@@ -68,12 +68,12 @@ SORTS = (
 
 
 @pytest.mark.parametrize("sort", SORTS)
-async def test_a_sort_has_each_row_once_in_order(listed: Listed, sort: str) -> None:
+async def test_a_sorted_list_has_every_row_once(listed: Listed, sort: str) -> None:
     query, rng = Query({}, [], sort.split(",")), Random(sort)  # noqa: S311 — as above
     expected = [row["id"] for row in query.rows(listed.rows)]
-    forward = [each async for each in pages(listed.client, query.url(rng, limit=50), "next")]
+    forward = [page async for page in pages(listed.client, query.url(rng, limit=50), "next")]
     end = str(forward[-1].request.url)
-    backward = [each async for each in pages(listed.client, end, "prev")]
+    backward = [page async for page in pages(listed.client, end, "prev")]
     assert [key for page in forward for key in ids(page)] == expected
     assert [key for page in reversed(backward) for key in ids(page)] == expected
 
@@ -89,8 +89,10 @@ async def test_pages_of_a_random_query_have_its_rows(listed: Listed, seed: int) 
     "text", ["100 % w", "_", "\\", "\\%", "'", " a", "É", "e\u0301", "ß", "🧱"]
 )
 @pytest.mark.parametrize("operator", ["contains", "icontains", "startswith", "q"])
-async def test_text_is_found_letter_by_letter(listed: Listed, operator: str, text: str) -> None:
+async def test_special_characters_in_text_are_literal(
+    listed: Listed, operator: str, text: str
+) -> None:
     words, filters = (text.split(), {}) if operator == "q" else ([], {f"title__{operator}": text})
     query, rng = Query(filters, words, []), Random(text)  # noqa: S311 — as above
-    response = await got(listed.client, query.url(rng, limit=100))
+    response = await get_ok(listed.client, query.url(rng, limit=100))
     assert ids(response) == [row["id"] for row in query.rows(listed.rows)][:100]

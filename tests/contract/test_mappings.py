@@ -45,17 +45,17 @@ pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 class Base(Model):
-    """The base of the models here, with tables of their own."""
+    """Base of the models in this module."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
 
 
-# --- Bases of other origin ------------------------------------------------------------------------
+# --- Other bases ----------------------------------------------------------------------------------
 
 
 class Foreign(DeclarativeBase):
-    """A base that is not Brickwork's."""
+    """A plain declarative base."""
 
 
 class Dataclass(MappedAsDataclass, DeclarativeBase):
@@ -63,7 +63,7 @@ class Dataclass(MappedAsDataclass, DeclarativeBase):
 
 
 class Account(Foreign):
-    """A model with columns that the database computes, with a new row and with each change."""
+    """A model with columns that the database computes."""
 
     __tablename__ = "accounts"
 
@@ -76,7 +76,7 @@ class Account(Foreign):
 
 
 class Member(Dataclass):
-    """The same as a dataclass."""
+    """An account as a dataclass."""
 
     __tablename__ = "members"
 
@@ -117,7 +117,7 @@ members = crud_router("/members", Members, read=NameRead, **NAMES)
 
 
 class Employee(Base, Timestamped):
-    """A employee; the table has the times of every kind of employee."""
+    """An employee; the table has the times of every kind of employee."""
 
     __tablename__ = "employees"
     __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "employee"}  # noqa: RUF012
@@ -127,7 +127,7 @@ class Employee(Base, Timestamped):
 
 
 class Clerk(Employee):
-    """A employee with a row in another table."""
+    """An employee with a row in another table."""
 
     __tablename__ = "clerks"
     __mapper_args__ = {"polymorphic_identity": "clerk"}  # noqa: RUF012
@@ -137,7 +137,7 @@ class Clerk(Employee):
 
 
 class Paper(Base, Timestamped, Versioned):
-    """The base of papers, whose versions are counted."""
+    """A versioned paper."""
 
     __tablename__ = "papers"
     __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "paper"}  # noqa: RUF012
@@ -178,7 +178,7 @@ telegrams = crud_router("/telegrams", Telegrams, read=ChildRead, **NAMES)
 
 @dataclass
 class Place:
-    """Where a word is."""
+    """The place of a word."""
 
     shelf: int | None
     board: int | None
@@ -202,7 +202,7 @@ class Term(Base):
 
     @hybrid_property
     def quiet(self) -> str:
-        """The word in small telegrams."""
+        """Return the word in lower case."""
         return self.name.lower()
 
     @quiet.inplace.expression
@@ -212,7 +212,7 @@ class Term(Base):
 
     @hybrid_property
     def title(self) -> str:
-        """The word, which may be set."""
+        """Return the word."""
         return self.name
 
     @title.inplace.setter
@@ -294,16 +294,16 @@ ROUTERS: Final = (accounts, members, clerks, telegrams, terms, titles, labels)
 
 @pytest.fixture(scope="module")
 async def clients(templates: Databases) -> AsyncIterator[Clients]:
-    """The clients of these tests, each made when a test first asks for it."""
+    """Yield the clients, each created at its first use."""
     databases = templates.another()
     async with AsyncExitStack() as stack:
-        yield Clients(databases, stack, [each.metadata for each in BASES], ROUTERS)
+        yield Clients(databases, stack, [base.metadata for base in BASES], ROUTERS)
     databases.drop()
 
 
 @pytest.fixture(params=[True, False], ids=["fast", "ORM"])
 async def client(request: pytest.FixtureRequest, clients: Clients, backend: str) -> AsyncClient:
-    """A client of an application that has every mapping."""
+    """Return a client of the application with every mapping."""
     return await clients.of(backend, fast=request.param)
 
 
@@ -315,14 +315,16 @@ async def created(client: AsyncClient, path: str, **body: Any) -> tuple[str, dic
 
 
 def shown(response: Response) -> dict[str, Any]:
-    """Return the row of an answer without its key."""
+    """Return the row in *response* without its key."""
     assert response.status_code == 200, response.text
     row: dict[str, Any] = response.json()
     return {name: value for name, value in row.items() if name != "id"}
 
 
 @pytest.mark.parametrize("path", ["/accounts", "/members"])
-async def test_columns_that_the_database_computes(client: AsyncClient, path: str) -> None:
+async def test_columns_computed_by_the_database_are_returned(
+    client: AsyncClient, path: str
+) -> None:
     item, row = await created(client, path, name="a")
     assert (row["twice"], row["state"]) == ("aa", "new")
     for method, name in (("PUT", "b"), ("PATCH", "c")):
@@ -331,15 +333,15 @@ async def test_columns_that_the_database_computes(client: AsyncClient, path: str
         assert (await client.get(item)).text == changed.text
 
     many = await client.post(f"{path}/batch", json=[{"name": "d"}, {"name": "e"}])
-    assert [each["twice"] for each in many.json()] == ["dd", "ee"]
-    changes = [{"id": each["id"], "name": "f"} for each in many.json()]
+    assert [row["twice"] for row in many.json()] == ["dd", "ee"]
+    changes = [{"id": row["id"], "name": "f"} for row in many.json()]
     changed = await client.patch(f"{path}/batch", json=changes)
-    assert [(each["twice"], each["state"]) for each in changed.json()] == [("ff", "changed")] * 2
+    assert [(row["twice"], row["state"]) for row in changed.json()] == [("ff", "changed")] * 2
 
 
 @pytest.mark.parametrize("path", ["/clerks", "/telegrams"])
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-async def test_a_change_of_an_inheriting_table_changes_updated_at(
+async def test_a_change_in_a_subclass_table_changes_updated_at(
     client: AsyncClient, path: str, method: str
 ) -> None:
     item, row = await created(client, path, name="a")
@@ -350,7 +352,7 @@ async def test_a_change_of_an_inheriting_table_changes_updated_at(
     assert (await client.request(method, item, json={"name": "b"})).text == changed.text
 
 
-async def test_a_change_of_an_inheriting_table_is_a_version(client: AsyncClient) -> None:
+async def test_a_change_in_a_subclass_table_increments_the_version(client: AsyncClient) -> None:
     item, _ = await created(client, "/telegrams", name="a")
     changed = await client.patch(item, json={"name": "b"}, headers={"if-match": '"1"'})
     assert (changed.status_code, version_tag(changed)) == (200, '"2"')
@@ -358,7 +360,7 @@ async def test_a_change_of_an_inheriting_table_is_a_version(client: AsyncClient)
     assert summary(stale) == "412"
 
 
-# --- Null, and no value ---------------------------------------------------------------------------
+# --- Nulls and defaults ---------------------------------------------------------------------------
 
 
 async def test_a_null_is_stored_in_place_of_a_default(client: AsyncClient) -> None:
@@ -367,7 +369,7 @@ async def test_a_null_is_stored_in_place_of_a_default(client: AsyncClient) -> No
     assert (await client.get(item)).json() == row
 
 
-async def test_a_field_that_is_left_out_has_the_default_of_its_column(
+async def test_an_omitted_field_has_the_column_default(
     client: AsyncClient,
 ) -> None:
     item, row = await created(client, "/terms", name="a")
@@ -375,10 +377,10 @@ async def test_a_field_that_is_left_out_has_the_default_of_its_column(
     assert (await client.get(item)).json() == row
 
 
-async def test_nulls_and_defaults_in_a_batch(client: AsyncClient) -> None:
+async def test_a_batch_may_have_nulls_and_defaults(client: AsyncClient) -> None:
     items = [{"name": "a", "note": None}, {"name": "b"}, {"name": "c", "rank": None}]
     rows = (await client.post("/terms/batch", json=items)).json()
-    assert [(each["note"], each["rank"]) for each in rows] == [
+    assert [(row["note"], row["rank"]) for row in rows] == [
         (None, 7),
         ("none", 7),
         ("none", None),
@@ -388,7 +390,7 @@ async def test_nulls_and_defaults_in_a_batch(client: AsyncClient) -> None:
 # --- Names and expressions ------------------------------------------------------------------------
 
 
-async def test_a_column_called_metadata(client: AsyncClient) -> None:
+async def test_a_column_may_be_called_metadata(client: AsyncClient) -> None:
     item, row = await created(client, "/terms", name="a", metadata={"a": 1})
     assert row["metadata"] == {"a": 1}
     changed = await client.patch(item, json={"metadata": {"b": 2}})
@@ -397,7 +399,9 @@ async def test_a_column_called_metadata(client: AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(("path", "name"), [("/titles", "title"), ("/labels", "label")])
-async def test_another_name_of_a_column(client: AsyncClient, path: str, name: str) -> None:
+async def test_synonyms_and_hybrids_can_be_written(
+    client: AsyncClient, path: str, name: str
+) -> None:
     item, row = await created(client, path, **{name: "Ab"})
     assert (row["name"], row["title"], row["label"], row["quiet"]) == ("Ab", "Ab", "Ab", "ab")
     for method in ("PATCH", "PUT"):
@@ -406,7 +410,7 @@ async def test_another_name_of_a_column(client: AsyncClient, path: str, name: st
         assert (await client.get(item)).json()["name"] == method
 
 
-async def test_another_name_is_no_longer_than_its_column(client: AsyncClient) -> None:
+async def test_a_synonym_has_the_length_limit_of_its_column(client: AsyncClient) -> None:
     assert summary(await client.post("/labels", json={"label": "a" * 21})) == (
         "422 #/label string_too_long"
     )
@@ -424,23 +428,23 @@ async def test_another_name_is_no_longer_than_its_column(client: AsyncClient) ->
         ("sort=label", ["aB", "c", "Ö"]),
     ],
 )
-async def test_a_filter_and_a_sort_by_an_expression(
+async def test_an_expression_can_be_filtered_and_sorted(
     client: AsyncClient, query: str, names: list[str]
 ) -> None:
     await remove_all(client, "/terms")
     await client.post("/terms/batch", json=[{"name": name} for name in ("c", "aB", "Ö")])
 
-    assert [each["name"] for each in (await client.get(f"/terms?{query}")).json()] == names
+    assert [row["name"] for row in (await client.get(f"/terms?{query}")).json()] == names
     found: list[str] = []
     url: str | None = f"/terms?{query}&limit=1"
     while url:
         page = await client.get(url)
-        found += [each["name"] for each in page.json()]
+        found += [row["name"] for row in page.json()]
         url = page.links.get("next", {}).get("url")
     assert found == names
 
 
-async def test_a_composite_is_shown(client: AsyncClient) -> None:
+async def test_a_composite_is_returned(client: AsyncClient) -> None:
     item, row = await created(client, "/terms", name="a", shelf=1)
     assert row["place"] == {"shelf": 1, "board": None}
     changed = await client.patch(item, json={"shelf": 2})
@@ -452,7 +456,7 @@ async def test_a_composite_is_shown(client: AsyncClient) -> None:
 
 
 @postgres_only
-async def test_tables_in_a_schema(empty_url: str) -> None:
+async def test_tables_may_be_in_a_schema(empty_url: str) -> None:
     class Apart(Model):
         __abstract__ = True
         metadata = MetaData(schema="apart")
@@ -495,13 +499,13 @@ async def test_tables_in_a_schema(empty_url: str) -> None:
                 await client.post(path, json={"name": "a"}, headers={"idempotency-key": path})
                 for _ in range(2)
             ]
-            assert [each.status_code for each in sent] == [201, 201]
+            assert [response.status_code for response in sent] == [201, 201]
             assert "idempotency-replayed" in sent[1].headers
             assert (await client.get(path)).json() == [{"id": 1, "name": "a"}]
 
 
 @postgres_only
-async def test_an_item_of_an_array_is_no_longer_than_its_column(empty_url: str) -> None:
+async def test_an_array_item_has_the_length_limit_of_its_column(empty_url: str) -> None:
     class Other(Model):
         __abstract__ = True
         metadata = MetaData()

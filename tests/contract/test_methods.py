@@ -1,9 +1,9 @@
-"""Methods and paths: HEAD, OPTIONS, 405 and 404, the two forms of a path, the Host."""
+"""Methods and paths: HEAD, OPTIONS, 405 and 404."""
 
 import pytest
 from httpx2 import AsyncClient, Response
 
-from tests.support.bodies import MISSING, Body, article, ask, create_article, shown, summary
+from tests.support.bodies import MISSING, Body, article, ask, create_article, get_json, summary
 
 pytestmark = pytest.mark.anyio
 
@@ -16,8 +16,8 @@ def allowed(response: Response) -> set[str]:
     return set(response.headers["allow"].split(", "))
 
 
-def lasting(response: Response) -> dict[str, str]:
-    """Return the headers that an equal request would have again."""
+def stable_headers(response: Response) -> dict[str, str]:
+    """Return the headers that do not differ by request."""
     headers = dict(response.headers)
     return {name: headers[name] for name in headers.keys() - {"date", "x-request-id"}}
 
@@ -29,19 +29,19 @@ async def test_head_has_the_headers_of_get_and_no_body(articles: AsyncClient) ->
         assert (got.status_code, headed.status_code) == (200, 200)
         assert int(headed.headers["content-length"]) == len(got.content)
         assert headed.content == b""
-        assert lasting(headed) == lasting(got)
+        assert stable_headers(headed) == stable_headers(got)
 
 
-async def test_head_is_refused_where_get_is(client: AsyncClient) -> None:
+async def test_head_is_rejected_like_get(client: AsyncClient) -> None:
     path, _ = await create_article(client)
     for target in (f"/articles/{MISSING}", "/articles?limit=0", f"{path}?zzz=1", "/nothing"):
         got, headed = await client.get(target), await client.head(target)
         assert got.status_code == headed.status_code >= 400
         assert headed.content == b""
-        assert lasting(headed) == lasting(got)
+        assert stable_headers(headed) == stable_headers(got)
 
 
-async def test_options_tells_what_a_path_allows(client: AsyncClient) -> None:
+async def test_options_returns_the_allowed_methods(client: AsyncClient) -> None:
     path, _ = await create_article(client)
     for target in ("/authors", "/articles", "/comments", "/articles/", "/articles?limit=0"):
         response = await client.options(target)
@@ -56,12 +56,12 @@ async def test_options_tells_what_a_path_allows(client: AsyncClient) -> None:
         assert patches == {"application/json", "application/merge-patch+json"}
 
 
-async def test_a_method_that_a_path_has_not_is_405_with_those_it_has(
+async def test_an_unsupported_method_is_405_with_the_allowed_methods(
     articles: AsyncClient,
 ) -> None:
     path, row = await create_article(articles)
     methods = allowed(await articles.options(path))
-    assert methods >= OF_A_ROW - {"PUT"}  # which the example has not
+    assert methods >= OF_A_ROW - {"PUT"}  # which the example lacks
     for method in ("PUT", "PATCH", "DELETE", "TRACE"):
         for target in ("/articles", "/articles/"):
             response = await articles.request(method, target)
@@ -72,7 +72,7 @@ async def test_a_method_that_a_path_has_not_is_405_with_those_it_has(
             response = await articles.request(method, target)
             assert summary(response) == "405"
             assert allowed(response) == methods
-    assert await shown(articles, "/articles") == [row]
+    assert await get_json(articles, "/articles") == [row]
 
 
 async def test_a_path_with_a_trailing_slash_is_the_same_resource(articles: AsyncClient) -> None:
@@ -80,15 +80,15 @@ async def test_a_path_with_a_trailing_slash_is_the_same_resource(articles: Async
     assert response.status_code == 201
     row = response.json()
     path = f"/articles/{row['id']}/"
-    assert await shown(articles, path) == row
-    assert await shown(articles, "/articles/") == await shown(articles, "/articles") == [row]
+    assert await get_json(articles, path) == row
+    assert await get_json(articles, "/articles/") == await get_json(articles, "/articles") == [row]
     response = await articles.patch(path, json={"views": 1})
     assert (response.status_code, response.json()["views"]) == (200, 1)
     assert summary(await articles.delete(path)) == "204"
     assert summary(await articles.delete(path)) == "404"
 
 
-async def test_a_path_that_is_none_of_the_service_is_404(client: AsyncClient) -> None:
+async def test_an_unknown_path_is_404(client: AsyncClient) -> None:
     path, _ = await create_article(client)
     targets = ("/nothing", "/Articles", "/articles//", "//articles", f"{path}//", f"{path}/a")
     for target in targets:
@@ -115,7 +115,7 @@ async def test_problems_of_one_type_have_one_title(client: AsyncClient) -> None:
     assert len({problem["instance"] for problem in problems}) == len(problems)
 
 
-async def test_no_answer_repeats_the_host_that_was_sent(articles: AsyncClient) -> None:
+async def test_no_response_echoes_the_host_header(articles: AsyncClient) -> None:
     path, _ = await create_article(articles)
     expected: list[tuple[str, str, Body | None, str]] = [
         ("POST", "/articles", article(slug="a"), "201"),

@@ -1,4 +1,4 @@
-"""Errors pass through the middleware of the application: CORS, logs, metrics."""
+"""Errors in the middleware of an application."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final
@@ -54,19 +54,19 @@ def app_with_cors(database: Database, *, first: bool = True) -> FastAPI:
 
 @pytest.fixture(params=[True, False], ids=["fast", "ORM"])
 async def database(shop_url: str, request: pytest.FixtureRequest) -> Database:
-    """A database on each path."""
+    """Return a database on each path."""
     return Database(shop_url, fast_path=request.param)
 
 
 @pytest.fixture(params=[True, False], ids=["before install", "after install"])
 async def client(database: Database, request: pytest.FixtureRequest) -> AsyncGenerator[AsyncClient]:
-    """A client of an application with CORS, on a page of another origin."""
+    """Yield a client of another origin for an application with CORS."""
     async with calling(app_with_cors(database, first=request.param)) as client:
         client.headers["origin"] = ORIGIN
         yield client
 
 
-async def test_every_answer_has_the_headers_of_cors(client: AsyncClient) -> None:
+async def test_every_response_has_cors_headers(client: AsyncClient) -> None:
     store = {"code": "aa", "name": "bread"}
     requests: list[tuple[str, str, str, Any]] = [
         ("201", "POST", "/stores", {"json": store}),
@@ -108,11 +108,11 @@ async def test_failed_request_stores_nothing(client: AsyncClient) -> None:
     assert (await client.get("/stores/bb")).status_code == 200
 
 
-# --- Middleware that is a function ----------------------------------------------------------------
+# --- Middleware functions -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("first", [True, False])
-async def test_middleware_sees_an_error_that_is_logged_once(
+async def test_middleware_sees_errors_and_each_is_logged_once(
     database: Database, caplog: pytest.LogCaptureFixture, *, first: bool
 ) -> None:
     seen: list[int] = []
@@ -135,13 +135,13 @@ async def test_middleware_sees_an_error_that_is_logged_once(
         answer = await client.delete("/stores/bb")
     assert summary(answer) == "500"
     assert seen == [201, 414, 500]
-    (error,) = (each.exc_info[1] for each in caplog.records if each.exc_info)
+    (error,) = (record.exc_info[1] for record in caplog.records if record.exc_info)
     (note_of_it,) = getattr(error, "__notes__", [])
     assert note_of_it.endswith(f"failed, request {answer.json()['instance']}")
 
 
 @pytest.mark.parametrize("inner", [True, False])
-async def test_answer_to_an_error_is_whole_behind_a_middleware(
+async def test_error_response_is_complete_behind_middleware(
     database: Database, *, inner: bool
 ) -> None:
     async def pass_on(request: Request, call_next: CallNext) -> Response:
@@ -152,16 +152,16 @@ async def test_answer_to_an_error_is_whole_behind_a_middleware(
     if inner:
         outer = app_of(database)
         outer.mount("/inner", app)
-    for each in {app, outer}:
-        each.middleware("http")(pass_on)
-        each.add_middleware(GZipMiddleware)
+    for application in {app, outer}:
+        application.middleware("http")(pass_on)
+        application.add_middleware(GZipMiddleware)
     async with serving(outer) as client:
         answer = await client.get("/inner/bug" if inner else "/bug")
     assert summary(answer, root_path="/inner" if inner else "") == "500"
     assert answer.headers["content-encoding"] == "gzip"
 
 
-async def test_middleware_around_an_error_can_record_it(database: Database) -> None:
+async def test_outer_middleware_can_record_an_error(database: Database) -> None:
     recorded: list[str] = []
 
     def recording(app: ASGIApp) -> ASGIApp:
@@ -187,7 +187,7 @@ async def test_middleware_around_an_error_can_record_it(database: Database) -> N
 
 
 @pytest.mark.parametrize(("error", "answer"), [(RuntimeError(), "500"), (NotFound("No."), "404")])
-async def test_error_of_a_middleware_passes_through_those_around_it(
+async def test_error_in_middleware_passes_through_outer_middleware(
     database: Database, error: Exception, answer: str
 ) -> None:
     app = app_of(database, stores())
@@ -204,7 +204,7 @@ async def test_error_of_a_middleware_passes_through_those_around_it(
 
 
 @pytest.mark.parametrize("first", [True, False])
-async def test_handler_of_the_application_leaves_a_resource_its_headers(
+async def test_exception_handler_keeps_the_headers_of_a_resource(
     database: Database, *, first: bool
 ) -> None:
     async def handle(_: Request, _error: Exception) -> Response:
@@ -221,7 +221,7 @@ async def test_handler_of_the_application_leaves_a_resource_its_headers(
         assert (await client.get("/bug")).text == "own"
 
 
-async def test_no_middleware_reads_a_cookie_that_is_refused() -> None:
+async def test_no_middleware_reads_a_rejected_cookie() -> None:
     seen: list[dict[str, str]] = []
 
     async def read_cookies(request: Request, call_next: CallNext) -> Response:
@@ -235,10 +235,10 @@ async def test_no_middleware_reads_a_cookie_that_is_refused() -> None:
         for size, answer in ((1_000, "404"), (1_001, "431")):
             cookie = "a=" + "\\" * size
             assert summary(await client.get("/", headers={"cookie": cookie})) == answer
-    assert [bool(each) for each in seen] == [True, False]
+    assert [bool(cookies) for cookies in seen] == [True, False]
 
 
-async def test_answer_that_has_begun_ends(
+async def test_error_aborts_a_started_response(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def stream() -> AsyncGenerator[bytes]:
@@ -250,5 +250,5 @@ async def test_answer_that_has_begun_ends(
     async with serving(app) as client:
         with pytest.raises(RemoteProtocolError):
             await client.get("/stream")
-    (error,) = (each.exc_info[1] for each in caplog.records if each.exc_info)
+    (error,) = (record.exc_info[1] for record in caplog.records if record.exc_info)
     assert isinstance(error, LookupError)

@@ -1,4 +1,4 @@
-"""Migrations with rows in the tables: what is there is kept, and so is every index."""
+"""Migrations of tables with rows."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,7 +17,7 @@ from app.migrations import migrate
 from app.models import Model
 from app.settings import Settings
 from brickwork import Database
-from tests.support.bodies import Body, article, author, comment, created, shown, summary
+from tests.support.bodies import Body, article, author, comment, create_row, get_json, summary
 from tests.support.calls import calling
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ T = TypeVar("T")
 CONFIG: Final = Path(__file__).parents[2] / "pyproject.toml"
 BEFORE: Final = "0002"
 
-# What the tables had before articles could be deleted.
+# The columns before soft delete.
 KEPT: Final = {
     "authors": "id, name, email, bio, created_at, updated_at",
     "articles": (
@@ -36,14 +36,14 @@ KEPT: Final = {
 
 
 def downgrade(url: str) -> None:
-    """Take back what soft delete brought."""
+    """Downgrade to the revision before soft delete."""
     config = Config(toml_file=CONFIG)
     config.attributes["database_url"] = url
     command.downgrade(config, BEFORE)
 
 
-def looked(url: str, look: Callable[[Connection], T]) -> T:
-    """Return what *look* finds in the database at *url*."""
+def query_database(url: str, look: Callable[[Connection], T]) -> T:
+    """Return the result of *look* in the database at *url*."""
 
     async def connect() -> T:
         database = Database(url)
@@ -54,7 +54,7 @@ def looked(url: str, look: Callable[[Connection], T]) -> T:
 
 
 def rows(connection: Connection) -> Mapping[str, list[Any]]:
-    """Return all rows, of the columns that are always there."""
+    """Return the columns of all rows that every revision has."""
     return {
         table: [*connection.execute(text(f"SELECT {columns} FROM {table} ORDER BY id"))]  # noqa: S608 — see above
         for table, columns in KEPT.items()
@@ -62,14 +62,18 @@ def rows(connection: Connection) -> Mapping[str, list[Any]]:
 
 
 def schema(connection: Connection) -> Mapping[str, Any]:
-    """Return the names of all tables, and of the rules and columns that they have."""
+    """Return the names of all tables, and of their columns, constraints and indexes."""
     inspector: Inspector = inspect(connection)
     return {
         table: (
-            sorted(str(each["name"]) for each in inspector.get_columns(table)),
-            sorted(str(each["name"]) for each in inspector.get_foreign_keys(table)),
-            sorted(str(each["name"]) for each in inspector.get_unique_constraints(table)),
-            sorted(str(each["name"]) for each in inspector.get_check_constraints(table)),
+            sorted(str(column["name"]) for column in inspector.get_columns(table)),
+            sorted(str(key["name"]) for key in inspector.get_foreign_keys(table)),
+            sorted(
+                str(constraint["name"]) for constraint in inspector.get_unique_constraints(table)
+            ),
+            sorted(
+                str(constraint["name"]) for constraint in inspector.get_check_constraints(table)
+            ),
             sorted(indexes(connection, table)),
         )
         for table in inspector.get_table_names()
@@ -77,15 +81,15 @@ def schema(connection: Connection) -> Mapping[str, Any]:
 
 
 def indexes(connection: Connection, table: str) -> set[str]:
-    """Return the names of the indexes of *table*; SQLAlchemy passes over those of expressions."""
+    """Return the names of the indexes of *table*, including indexes on expressions."""
     query = "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = :t AND sql <> ''"
     if connection.dialect.name == "postgresql":
         query = "SELECT indexname FROM pg_indexes WHERE tablename = :t"
     return {*connection.scalars(text(query), {"t": table})}
 
 
-def served(url: str, use: Callable[[AsyncClient], Awaitable[T]]) -> T:
-    """Return what *use* does with the service over the database at *url*."""
+def with_service(url: str, use: Callable[[AsyncClient], Awaitable[T]]) -> T:
+    """Return the result of *use* with the service over the database at *url*."""
 
     async def serve() -> T:
         async with calling(create_app(Settings(database_url=url))) as client:
@@ -96,9 +100,9 @@ def served(url: str, use: Callable[[AsyncClient], Awaitable[T]]) -> T:
 
 async def fill(client: AsyncClient) -> None:
     """Write two articles, each with a comment; the second has every field."""
-    writer = await created(client, "/authors", author(bio="é😀"))
-    first = await created(client, "/articles", article(slug="a"))
-    second = await created(
+    writer = await create_row(client, "/authors", author(bio="é😀"))
+    first = await create_row(client, "/articles", article(slug="a"))
+    second = await create_row(
         client,
         "/articles",
         article(
@@ -113,85 +117,85 @@ async def fill(client: AsyncClient) -> None:
         ),
     )
     for row in (first, second):
-        await created(client, "/comments", comment(row["id"]))
+        await create_row(client, "/comments", comment(row["id"]))
 
 
-async def everything(client: AsyncClient) -> Mapping[str, list[Body]]:
-    """Return what the service shows of every resource."""
-    return {path: await shown(client, path) for path in ("/authors", "/articles", "/comments")}
+async def all_rows(client: AsyncClient) -> Mapping[str, list[Body]]:
+    """Return the rows of every resource."""
+    return {path: await get_json(client, path) for path in ("/authors", "/articles", "/comments")}
 
 
 async def delete_first(client: AsyncClient) -> None:
-    first, *_ = await shown(client, "/articles")
+    first, *_ = await get_json(client, "/articles")
     assert summary(await client.delete(f"/articles/{first['id']}")) == "204"
 
 
-def test_rows_and_indexes_are_kept_on_the_way_down_and_up(migrated_url: str) -> None:
-    served(migrated_url, fill)
-    answers, kept = served(migrated_url, everything), looked(migrated_url, rows)
-    newest = looked(migrated_url, schema)
+def test_downgrade_and_upgrade_keep_rows_and_indexes(migrated_url: str) -> None:
+    with_service(migrated_url, fill)
+    answers, kept = with_service(migrated_url, all_rows), query_database(migrated_url, rows)
+    newest = query_database(migrated_url, schema)
 
     downgrade(migrated_url)
-    assert looked(migrated_url, rows) == kept
-    before = looked(migrated_url, schema)
+    assert query_database(migrated_url, rows) == kept
+    before = query_database(migrated_url, schema)
     assert "idempotency_keys" not in before
 
     migrate(migrated_url)
-    assert looked(migrated_url, rows) == kept
-    assert looked(migrated_url, schema) == newest
-    assert served(migrated_url, everything) == answers
+    assert query_database(migrated_url, rows) == kept
+    assert query_database(migrated_url, schema) == newest
+    assert with_service(migrated_url, all_rows) == answers
 
     downgrade(migrated_url)
-    assert looked(migrated_url, schema) == before
+    assert query_database(migrated_url, schema) == before
 
 
-def test_every_index_of_the_models_is_there(migrated_url: str) -> None:
+def test_every_index_of_the_models_exists(migrated_url: str) -> None:
     for name, table in Model.metadata.tables.items():
         names = {str(index.name) for index in table.indexes}
 
         def found(connection: Connection, table: str = name) -> set[str]:
             return indexes(connection, table)
 
-        assert looked(migrated_url, found) >= names
+        assert query_database(migrated_url, found) >= names
 
 
-def test_what_was_deleted_is_there_again_on_the_way_down(migrated_url: str) -> None:
-    served(migrated_url, fill)
-    kept = looked(migrated_url, rows)
-    served(migrated_url, delete_first)
+def test_downgrade_restores_deleted_rows(migrated_url: str) -> None:
+    with_service(migrated_url, fill)
+    kept = query_database(migrated_url, rows)
+    with_service(migrated_url, delete_first)
 
     downgrade(migrated_url)
-    assert looked(migrated_url, rows) == kept
+    assert query_database(migrated_url, rows) == kept
 
     migrate(migrated_url)
-    answers = served(migrated_url, everything)
-    assert [len(each) for each in answers.values()] == [1, 2, 2]
+    answers = with_service(migrated_url, all_rows)
+    assert [len(found) for found in answers.values()] == [1, 2, 2]
     assert {row["version"] for row in answers["/articles"]} == {1}
 
-    served(migrated_url, delete_first)
-    answers = served(migrated_url, everything)
-    assert [len(each) for each in answers.values()] == [1, 1, 1]
+    with_service(migrated_url, delete_first)
+    answers = with_service(migrated_url, all_rows)
+    assert [len(found) for found in answers.values()] == [1, 1, 1]
 
 
-def test_a_way_down_that_is_refused_leaves_everything_as_it_was(migrated_url: str) -> None:
+def test_a_failed_downgrade_changes_nothing(migrated_url: str) -> None:
     async def take_the_slug(client: AsyncClient) -> None:
         await delete_first(client)
-        await created(client, "/articles", article(slug="a"))
+        await create_row(client, "/articles", article(slug="a"))
 
     async def purge(client: AsyncClient) -> None:
-        (gone,) = await shown(client, "/articles?deleted=only")
+        (gone,) = await get_json(client, "/articles?deleted=only")
         assert summary(await client.delete(f"/articles/{gone['id']}?purge=true")) == "204"
 
-    served(migrated_url, fill)
-    served(migrated_url, take_the_slug)
-    before = [looked(migrated_url, look) for look in (rows, schema)]
+    with_service(migrated_url, fill)
+    with_service(migrated_url, take_the_slug)
+    before = [query_database(migrated_url, look) for look in (rows, schema)]
     for _ in range(2):
         with pytest.raises(IntegrityError):
             downgrade(migrated_url)
-        assert [looked(migrated_url, look) for look in (rows, schema)] == before
+        assert [query_database(migrated_url, look) for look in (rows, schema)] == before
 
-    served(migrated_url, purge)
+    with_service(migrated_url, purge)
     downgrade(migrated_url)
     migrate(migrated_url)
-    answers = served(migrated_url, everything)
+    answers = with_service(migrated_url, all_rows)
     assert [row["slug"] for row in answers["/articles"]] == ["b", "a"]

@@ -1,4 +1,4 @@
-"""openapi.json: what a generated client can know."""
+"""openapi.json: declarations for generated clients."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ HEADERS = {
 
 @pytest.fixture(scope="module")
 async def openapi(templates: Databases) -> Any:
-    """What the service says of itself."""
+    """Return the OpenAPI document of the service."""
     app = create_app(Settings(database_url=templates.empty("sqlite")))
     async with calling(app) as client:
         return (await client.get("/openapi.json")).json()
@@ -49,20 +49,20 @@ async def openapi(templates: Databases) -> Any:
 
 @pytest.fixture(scope="module")
 def operations(openapi: Any) -> Body:
-    """The operations by their ids."""
+    """Return the operations by their ids."""
     return operations_of(openapi)
 
 
-def members(schema: Any) -> dict[str, Any]:
-    """Return what is said of each field of an object, of its null aside."""
+def field_schemas(schema: Any) -> dict[str, Any]:
+    """Return the schema of each field of *schema*, without null."""
     described: dict[str, Any] = {}
-    for name, each in schema["properties"].items():
-        kinds = [kind for kind in each.get("anyOf", [each]) if kind.get("type") != "null"]
+    for name, field in schema["properties"].items():
+        kinds = [kind for kind in field.get("anyOf", [field]) if kind.get("type") != "null"]
         described[name] = kinds[0]
     return described
 
 
-async def test_every_path_is_there_once_with_its_operations(openapi: Any) -> None:
+async def test_every_path_is_declared_with_its_operations(openapi: Any) -> None:
     expected: dict[str, dict[str, str]] = {}
     for name in RESOURCES:
         expected[f"/{name}"] = {method: f"{name}_{verb}" for method, verb in OF_A_LIST.items()}
@@ -71,12 +71,12 @@ async def test_every_path_is_there_once_with_its_operations(openapi: Any) -> Non
     expected["/articles/{id}/restore"] = {"post": "articles_restore"}
     paths = openapi["paths"]
     assert expected == {
-        path: {method: each["operationId"] for method, each in methods.items()}
+        path: {method: operation["operationId"] for method, operation in methods.items()}
         for path, methods in paths.items()
     }
 
 
-async def test_every_status_an_operation_can_give_is_declared(operations: Body) -> None:
+async def test_every_status_of_an_operation_is_declared(operations: Body) -> None:
     for name in RESOURCES:
         for verb, statuses in STATUSES.items():
             assert operations[f"{name}_{verb}"]["responses"].keys() >= statuses, (name, verb)
@@ -95,7 +95,7 @@ async def test_every_error_is_declared_as_a_problem(operations: Body) -> None:
             assert fault.keys() >= {"pointer", "parameter", "code", "detail"}
 
 
-async def test_every_answer_with_a_row_is_declared_with_its_fields(
+async def test_every_response_with_a_row_declares_its_fields(
     operations: Body,
 ) -> None:
     fields = {
@@ -122,7 +122,7 @@ async def test_every_answer_with_a_row_is_declared_with_its_fields(
         assert "content" not in operations[f"{name}_delete"]["responses"]["204"]
 
 
-async def test_every_body_is_declared_in_the_kinds_that_are_read(
+async def test_every_body_is_declared_with_its_media_types(
     operations: Body,
 ) -> None:
     for name in RESOURCES:
@@ -144,7 +144,7 @@ async def test_every_body_is_declared_in_the_kinds_that_are_read(
         )
 
 
-async def test_the_limits_of_fields_can_be_seen(operations: Body) -> None:
+async def test_limits_of_fields_are_declared(operations: Body) -> None:
     expected: dict[str, dict[str, Body]] = {
         "authors": {
             "name": {"type": "string", "minLength": 1, "maxLength": 100},
@@ -171,19 +171,21 @@ async def test_the_limits_of_fields_can_be_seen(operations: Body) -> None:
     for name, fields in expected.items():
         for verb in ("create", "update", "replace"):
             content = operations[f"{name}_{verb}"]["requestBody"]["content"]
-            described = members(content[JSON]["schema"])
+            described = field_schemas(content[JSON]["schema"])
             for field, limits in fields.items():
                 assert described[field].items() >= limits.items(), (name, verb, field)
 
 
-async def test_the_defaults_of_fields_can_be_seen_where_they_are_taken(
+async def test_defaults_are_declared_for_create_and_replace_only(
     operations: Body,
 ) -> None:
     expected = {"body": "", "status": "draft", "views": 0}
     for verb, defaults in {"create": expected, "replace": expected, "update": {}}.items():
         schema = operations[f"articles_{verb}"]["requestBody"]["content"][JSON]["schema"]
-        described = {name: each.get("default") for name, each in schema["properties"].items()}
-        assert {name: each for name, each in described.items() if each is not None} == defaults
+        described = {name: field.get("default") for name, field in schema["properties"].items()}
+        assert {
+            name: default for name, default in described.items() if default is not None
+        } == defaults
 
 
 FILTERED = {
@@ -200,14 +202,16 @@ def _column(parameter: str) -> str:
     return parameter.partition("__")[0]
 
 
-async def test_what_lists_are_sorted_by_and_how_many_values_are_written_is_told(
+async def test_sort_columns_and_comma_separated_parameters_are_declared(
     operations: Body,
 ) -> None:
-    parameters = {each["name"]: each for each in operations["articles_list"]["parameters"]}
+    parameters = {
+        parameter["name"]: parameter for parameter in operations["articles_list"]["parameters"]
+    }
     sort = parameters["sort"]
     assert (sort["style"], sort["explode"]) == ("form", False)
     names = ["title", "slug", "status", "views", "rating", "published_at", "created_at"]
-    assert sort["schema"]["items"]["enum"] == [sign + each for each in names for sign in ("", "-")]
+    assert sort["schema"]["items"]["enum"] == [sign + name for name in names for sign in ("", "-")]
     several = parameters["status__in"]
     assert (several["style"], several["explode"]) == ("form", False)
     assert several["schema"]["items"]["enum"] == ["draft", "published"]
@@ -215,19 +219,20 @@ async def test_what_lists_are_sorted_by_and_how_many_values_are_written_is_told(
     assert parameters["rating__isnull"]["schema"]["type"] == "boolean"
 
 
-async def test_the_parameters_of_an_operation_can_be_seen(operations: Body) -> None:
+async def test_parameters_of_an_operation_are_declared(operations: Body) -> None:
     for name in RESOURCES:
         parameters = {
             verb: {
-                each["name"]: each["schema"]
-                for each in operations[f"{name}_{verb}"].get("parameters", [])
+                parameter["name"]: parameter["schema"]
+                for parameter in operations[f"{name}_{verb}"].get("parameters", [])
             }
             for verb in STATUSES
         }
         common = {"limit", "offset", "cursor", "count"}
         assert parameters["list"].keys() >= common
         assert all(
-            each in FILTERED[name] for each in map(_column, parameters["list"].keys() - common)
+            parameter in FILTERED[name]
+            for parameter in map(_column, parameters["list"].keys() - common)
         )
         limit: Body = {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}
         assert parameters["list"]["limit"].items() >= limit.items()
@@ -235,7 +240,7 @@ async def test_the_parameters_of_an_operation_can_be_seen(operations: Body) -> N
         assert parameters["list"]["offset"].items() >= offset.items()
         for verb, header in HEADERS.items():
             tags = TAGS if (name, verb) == ("articles", "update") else set[str]()
-            own = {each.lower() for each in parameters[verb]} - {"id"}
+            own = {parameter.lower() for parameter in parameters[verb]} - {"id"}
             assert own == header | tags, (name, verb)
         for verb in ("get", "update", "replace", "delete"):
             assert parameters[verb].keys() >= {"id"}
@@ -244,10 +249,12 @@ async def test_the_parameters_of_an_operation_can_be_seen(operations: Body) -> N
 
 
 OF_A_SERVER = {"content-length", "content-type", "vary"}
-"""Headers that are no news to a client."""
+"""Headers that are not declared."""
 
 
-async def test_every_header_of_an_answer_is_declared(client: AsyncClient, operations: Body) -> None:
+async def test_every_header_of_a_response_is_declared(
+    client: AsyncClient, operations: Body
+) -> None:
     key = {"idempotency-key": "1"}
     batch = [article(slug="a"), article(slug="b")]
     answers = {
@@ -281,7 +288,7 @@ async def test_every_header_of_an_answer_is_declared(client: AsyncClient, operat
         "articles_delete": [await client.delete(path)],
         "articles_restore": [await client.post(f"{path}/restore")],
     }
-    seen = {name: [each.status_code for each in them] for name, them in answers.items()}
+    seen = {name: [response.status_code for response in them] for name, them in answers.items()}
     assert seen == {
         "articles_create": [201, 201, 406, 415, 201],
         "articles_create_batch": [201],
@@ -295,11 +302,11 @@ async def test_every_header_of_an_answer_is_declared(client: AsyncClient, operat
     for name, responses in answers.items():
         for response in responses:
             declared = operations[name]["responses"][str(response.status_code)]["headers"]
-            known = {each.lower() for each in declared} | OF_A_SERVER
+            known = {header.lower() for header in declared} | OF_A_SERVER
             assert response.headers.keys() <= known, (name, response.status_code)
 
 
-async def test_repeated_errors_are_told_once(openapi: Any) -> None:
+async def test_error_responses_are_shared_components(openapi: Any) -> None:
     for path, methods in openapi["paths"].items():
         for method, operation in methods.items():
             for status, response in operation["responses"].items():
@@ -308,7 +315,9 @@ async def test_repeated_errors_are_told_once(openapi: Any) -> None:
 
 
 async def test_a_summary_is_a_phrase(operations: Body) -> None:
-    assert {name: each["summary"] for name, each in operations.items() if "article" in name} == {
+    assert {
+        name: operation["summary"] for name, operation in operations.items() if "article" in name
+    } == {
         "articles_list": "List articles",
         "articles_create": "Create an article",
         "articles_create_batch": "Create many articles",

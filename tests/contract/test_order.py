@@ -1,16 +1,16 @@
-"""One order of checks: of several things that are wrong, the first in the order is told."""
+"""Order of checks."""
 
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.bodies import JSON, MISSING, article, created, send, shown, summary
+from tests.support.bodies import JSON, MISSING, article, create_row, get_json, send, summary
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_first_check_that_fails_is_told(articles: AsyncClient) -> None:
-    row = await created(articles, "/articles", article(slug="a"))
-    await created(articles, "/articles", article(slug="b"))
+async def test_the_first_failing_check_is_reported(articles: AsyncClient) -> None:
+    row = await create_row(articles, "/articles", article(slug="a"))
+    await create_row(articles, "/articles", article(slug="b"))
     path, missing = f"/articles/{row['id']}", f"/articles/{MISSING}"
     expected = [
         ("PATCH", "/nothing?foo=1", "{", "text/plain", "404"),
@@ -32,8 +32,8 @@ async def test_the_first_check_that_fails_is_told(articles: AsyncClient) -> None
 
 
 async def test_a_put_is_checked_in_the_same_order(client: AsyncClient) -> None:
-    row = await created(client, "/articles", article(slug="a"))
-    await created(client, "/articles", article(slug="b"))
+    row = await create_row(client, "/articles", article(slug="a"))
+    await create_row(client, "/articles", article(slug="b"))
     path, missing = f"/articles/{row['id']}", f"/articles/{MISSING}"
     expected = [
         (missing, "{", "text/plain", "415"),
@@ -45,4 +45,4 @@ async def test_a_put_is_checked_in_the_same_order(client: AsyncClient) -> None:
     ]
     for target, content, kind, answer in expected:
         assert summary(await send(client, "PUT", target, content, kind)) == answer
-    assert await shown(client, path) == row
+    assert await get_json(client, path) == row

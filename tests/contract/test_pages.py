@@ -23,9 +23,9 @@ LINKS = {
 
 
 def addresses(html: str) -> list[str]:
-    """Return what a page links to and loads, without `data:` URLs."""
+    """Return the URLs in *html*, without `data:` URLs."""
     found = re.findall(r"""(?:href|src|url|spec-url)(?:=|: )["']([^"']+)""", html)
-    return [each for each in found if not each.startswith("data:")]
+    return [address for address in found if not address.startswith("data:")]
 
 
 async def test_a_client_gets_links(client: AsyncClient) -> None:
@@ -40,12 +40,12 @@ async def test_a_browser_gets_a_page_with_the_same_links(client: AsyncClient) ->
     assert addresses(response.text) == [*LINKS.values()]
 
 
-async def test_each_link_leads_to_an_answer(client: AsyncClient) -> None:
+async def test_every_link_leads_to_a_response(client: AsyncClient) -> None:
     for path in LINKS.values():
         assert (await client.get(path)).status_code == 200, path
 
 
-async def test_the_links_lead_to_each_resource(client: AsyncClient) -> None:
+async def test_the_links_lead_to_every_resource(client: AsyncClient) -> None:
     paths = (await client.get("/openapi.json")).json()["paths"]
     resources = {path for path, methods in paths.items() if "get" in methods and "{" not in path}
     assert resources <= {*LINKS.values()}
@@ -61,7 +61,9 @@ async def test_the_links_lead_to_each_resource(client: AsyncClient) -> None:
         ("text/html, application/json;q=0.9", "text/html; charset=utf-8"),
     ],
 )
-async def test_the_accept_header_chooses(client: AsyncClient, accept: str, media_type: str) -> None:
+async def test_the_accept_header_chooses_the_media_type(
+    client: AsyncClient, accept: str, media_type: str
+) -> None:
     response = await client.get("/", headers={"Accept": accept})
     assert response.headers["content-type"] == media_type
     assert response.headers["vary"] == "Accept"
@@ -102,7 +104,7 @@ async def test_a_page_loads_only_from_the_service(client: AsyncClient, path: str
         assert (await client.get(address)).status_code == 200, address
 
 
-async def test_a_script_is_loaded_once(client: AsyncClient) -> None:
+async def test_a_script_is_cached(client: AsyncClient) -> None:
     script = addresses((await client.get("/redoc")).text)[-1]
     tag = (await client.get(script)).headers["etag"]
     again = await client.get(script, headers={"If-None-Match": tag})
@@ -117,7 +119,7 @@ async def test_a_missing_asset_is_a_problem(client: AsyncClient) -> None:
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/problems"])
 @pytest.mark.parametrize("placed", ["mounted", "behind a proxy"])
-async def test_a_page_behind_a_prefix_loads_from_behind_it(
+async def test_a_page_behind_a_prefix_loads_from_that_prefix(
     service_url: str, placed: str, path: str
 ) -> None:
     app = create_app(Settings(database_url=service_url))
@@ -127,7 +129,7 @@ async def test_a_page_behind_a_prefix_loads_from_behind_it(
     async with calling(whole, root_path=root) as client:
         links = (await client.get("/api/")).json()
         page = (await client.get(f"/api{path}")).text
-        answers = {each: await client.get(each) for each in addresses(page)}
+        answers = {address: await client.get(address) for address in addresses(page)}
 
     assert links == {name: f"/api{path}" for name, path in LINKS.items()}
     assert answers

@@ -1,10 +1,10 @@
-"""Query parameters: those there are, once, with a value they can have."""
+"""Query parameters: unknown, repeated and invalid ones."""
 
 import pytest
 from httpx2 import AsyncClient
 
 from brickwork.problems import BOUNDS
-from tests.support.bodies import article, ask, create_article, shown, summary
+from tests.support.bodies import article, ask, create_article, get_json, summary
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +30,7 @@ NUMBERS = (
 )
 
 
-async def test_a_parameter_that_there_is_not_is_refused_on_every_route(
+async def test_every_route_rejects_an_unknown_parameter(
     articles: AsyncClient,
 ) -> None:
     path, row = await create_article(articles, slug="there")
@@ -53,14 +53,14 @@ async def test_a_parameter_that_there_is_not_is_refused_on_every_route(
         }.items():
             response = await articles.request(method, f"{target}?{query}", json=body)
             assert summary(response) == f"422 ?{name} unknown_parameter"
-    assert await shown(articles, "/articles") == [row]
+    assert await get_json(articles, "/articles") == [row]
 
 
-async def test_a_put_refuses_a_parameter_that_there_is_not(client: AsyncClient) -> None:
+async def test_a_put_rejects_an_unknown_parameter(client: AsyncClient) -> None:
     path, row = await create_article(client, slug="there")
     response = await client.put(f"{path}?foo=1", json=article())
     assert summary(response) == "422 ?foo unknown_parameter"
-    assert await shown(client, path) == row
+    assert await get_json(client, path) == row
 
 
 async def test_a_parameter_of_another_route_is_unknown(client: AsyncClient) -> None:
@@ -70,30 +70,31 @@ async def test_a_parameter_of_another_route_is_unknown(client: AsyncClient) -> N
     assert summary(await client.get("/articles?allow_missing=true")) == expected
 
 
-async def test_a_number_that_is_none_is_refused(client: AsyncClient) -> None:
+async def test_an_invalid_number_is_rejected(client: AsyncClient) -> None:
     for name in ("limit", "offset"):
         answers = {
-            each: summary(await ask(client, "GET", f"/articles?{name}={each}")) for each in NUMBERS
+            number: summary(await ask(client, "GET", f"/articles?{name}={number}"))
+            for number in NUMBERS
         }
         assert answers == dict.fromkeys(NUMBERS, f"422 ?{name} int_parsing")
 
 
-async def test_a_parameter_with_one_value_may_not_come_twice(client: AsyncClient) -> None:
+async def test_a_repeated_parameter_is_rejected(client: AsyncClient) -> None:
     for query in ("limit=1&limit=1", "limit=1&offset=0&limit=2", "limit=1&limit=x"):
         assert "?limit repeated" in summary(await client.get(f"/articles?{query}"))
 
 
-async def test_a_truth_that_is_none_is_refused(client: AsyncClient) -> None:
+async def test_an_invalid_boolean_is_rejected(client: AsyncClient) -> None:
     path, row = await create_article(client, slug="there")
     for value in ("", "maybe", "2", "null", "%00"):
         response = await ask(client, "DELETE", f"{path}?allow_missing={value}")
         assert summary(response) == "422 ?allow_missing bool_parsing"
     response = await client.delete(f"{path}?allow_missing=true&allow_missing=true")
     assert summary(response) == "422 ?allow_missing repeated"
-    assert await shown(client, path) == row
+    assert await get_json(client, path) == row
 
 
-async def test_a_query_that_is_not_utf8_is_400(client: AsyncClient) -> None:
+async def test_a_query_in_invalid_utf8_is_400(client: AsyncClient) -> None:
     path, row = await create_article(client, slug="there")
     targets = (
         "/articles?limit=%FF",
@@ -104,10 +105,10 @@ async def test_a_query_that_is_not_utf8_is_400(client: AsyncClient) -> None:
     answers = {target: summary(await ask(client, "GET", target)) for target in targets}
     assert answers == dict.fromkeys(targets, "400")
     assert summary(await ask(client, "DELETE", f"{path}?a=%FF")) == "400"
-    assert await shown(client, "/articles") == [row]
+    assert await get_json(client, "/articles") == [row]
 
 
-async def test_all_faults_of_a_query_are_told_at_once(client: AsyncClient) -> None:
+async def test_all_errors_of_a_query_are_reported_together(client: AsyncClient) -> None:
     response = await client.get("/articles?limit=0&offset=x&foo=1&bar=1&bar=2")
     assert summary(response) == (
         "422 ?bar unknown_parameter, ?foo unknown_parameter"
@@ -115,15 +116,15 @@ async def test_all_faults_of_a_query_are_told_at_once(client: AsyncClient) -> No
     )
 
 
-async def test_faults_of_the_query_and_of_the_body_are_told_at_once(articles: AsyncClient) -> None:
+async def test_errors_of_query_and_body_are_reported_together(articles: AsyncClient) -> None:
     path, row = await create_article(articles, slug="there")
     for method, target in (("POST", "/articles"), ("PATCH", path)):
         response = await articles.request(method, f"{target}?foo=1", json=article(views=-1))
         assert summary(response) == "422 #/views greater_than_equal, ?foo unknown_parameter"
-    assert await shown(articles, "/articles") == [row]
+    assert await get_json(articles, "/articles") == [row]
 
 
-async def test_an_empty_query_is_none(client: AsyncClient) -> None:
+async def test_an_empty_query_is_accepted(client: AsyncClient) -> None:
     _, row = await create_article(client, slug="there")
     for query in ("?", "?&", "?limit=1&", "?&offset=0"):
         response = await ask(client, "GET", f"/articles{query}")
@@ -145,11 +146,11 @@ SORTED_BY = ("title", "slug", "status", "views", "rating", "published_at", "crea
         ("status=deleted", {"allowed": ["draft", "published"]}),
         ("count=all", {"allowed": ["exact", "estimated"]}),
         ("deleted=all", {"allowed": ["include", "only"]}),
-        ("sort=body", {"allowed": [sign + each for each in SORTED_BY for sign in ("", "-")]}),
+        ("sort=body", {"allowed": [sign + column for column in SORTED_BY for sign in ("", "-")]}),
         ("q=" + "a" * 201, {"max_length": 200}),
     ],
 )
-async def test_fault_of_a_query_has_its_bounds(
+async def test_error_of_a_parameter_has_its_bounds(
     client: AsyncClient, query: str, bounds: dict[str, object]
 ) -> None:
     (fault,) = (await client.get(f"/articles?{query}")).json()["errors"]
@@ -157,7 +158,7 @@ async def test_fault_of_a_query_has_its_bounds(
     assert {name: fault[name] for name in fault.keys() & {*BOUNDS}} == bounds
 
 
-async def test_too_many_ids_are_told_how_many_there_may_be(client: AsyncClient) -> None:
+async def test_error_for_too_many_ids_has_the_maximum(client: AsyncClient) -> None:
     ids = "&".join(["id=a"] * 101)
     (fault,) = (await client.delete(f"/articles/batch?{ids}")).json()["errors"]
     assert (fault["parameter"], fault["max_length"]) == ("id", 100)

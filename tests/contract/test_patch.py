@@ -1,4 +1,4 @@
-"""PATCH: a JSON merge patch (RFC 7396), and nothing written that stays the same."""
+"""PATCH: JSON merge patches (RFC 7396)."""
 
 import json
 from datetime import datetime
@@ -13,15 +13,15 @@ from tests.support.bodies import (
     Body,
     article,
     author,
-    changed,
     comment,
     create_article,
     create_one_of_each,
-    created,
+    create_row,
+    get_json,
+    patch_row,
     send,
-    shown,
     summary,
-    touched,
+    version_values,
 )
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +37,7 @@ CHANGES: Body = {
     "published_at": "2026-02-03T04:05:06Z",
     "meta": {"a": 1},
 }
-# What is stored, the patch, and what is stored then: appendix A of RFC 7396, and depths of it.
+# The stored value, the patch and the result: appendix A of RFC 7396, and deeper cases.
 MERGED: list[tuple[Any, Any, Any]] = [
     ({"a": "b"}, {"a": "c"}, {"a": "c"}),
     ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
@@ -64,24 +64,24 @@ MERGED: list[tuple[Any, Any, Any]] = [
 ]
 
 
-async def test_a_patch_changes_the_fields_it_has_and_when_they_changed(
+async def test_a_patch_changes_its_fields_and_updated_at(
     articles: AsyncClient,
 ) -> None:
     path, row = await create_article(articles)
     for name, value in CHANGES.items():
-        after = await changed(articles, path, {name: value})
+        after = await patch_row(articles, path, {name: value})
         assert datetime.fromisoformat(after["updated_at"]) > datetime.fromisoformat(
             row["updated_at"]
         )
-        assert after == {**row, name: value, **touched(after)}
-        assert await shown(articles, path) == after
+        assert after == {**row, name: value, **version_values(after)}
+        assert await get_json(articles, path) == after
         row = after
-    assert await shown(articles, "/articles") == [row]
+    assert await get_json(articles, "/articles") == [row]
 
 
-async def test_every_resource_is_changed_alike(client: AsyncClient) -> None:
+async def test_every_resource_supports_patch(client: AsyncClient) -> None:
     rows = await create_one_of_each(client)
-    other = await created(client, "/articles", article(slug="other"))
+    other = await create_row(client, "/articles", article(slug="other"))
     patches = {
         "/authors": author(name="Other", email="other", bio="Other."),
         "/articles": CHANGES | {"slug": "another", "author_id": None},
@@ -89,13 +89,13 @@ async def test_every_resource_is_changed_alike(client: AsyncClient) -> None:
     }
     for path, patch in patches.items():
         item = f"{path}/{rows[path]['id']}"
-        after = await changed(client, item, patch)
-        assert after == {**rows[path], **patch, **touched(after)}
+        after = await patch_row(client, item, patch)
+        assert after == {**rows[path], **patch, **version_values(after)}
         assert after["updated_at"] != after["created_at"]
-        assert await shown(client, item) == after
+        assert await get_json(client, item) == after
 
 
-async def test_a_patch_may_come_as_json_or_as_a_merge_patch(client: AsyncClient) -> None:
+async def test_a_patch_may_be_json_or_a_merge_patch(client: AsyncClient) -> None:
     path, _ = await create_article(client)
     for number, kind in enumerate((JSON, MERGE_PATCH, f"{MERGE_PATCH}; charset=utf-8")):
         response = await send(client, "PATCH", path, f'{{"title": "{number}"}}', kind)
@@ -103,7 +103,7 @@ async def test_a_patch_may_come_as_json_or_as_a_merge_patch(client: AsyncClient)
         assert response.headers["content-type"] == JSON
 
 
-async def test_a_patch_that_changes_nothing_leaves_the_row_untouched(
+async def test_a_patch_of_equal_values_leaves_the_row(
     articles: AsyncClient,
 ) -> None:
     path, row = await create_article(articles, **CHANGES)
@@ -111,58 +111,58 @@ async def test_a_patch_that_changes_nothing_leaves_the_row_untouched(
     same_instant = {"published_at": "2026-02-03T05:05:06.000+01:00"}
     same_meta: Body = {"meta": {}}
     for patch in ({}, values, same_instant, same_meta, {"meta": {"b": None}}, {"rating": 5e-1}):
-        assert await changed(articles, path, patch) == row
-    assert await shown(articles, path) == row
+        assert await patch_row(articles, path, patch) == row
+    assert await get_json(articles, path) == row
 
 
-async def test_no_resource_is_touched_by_a_patch_with_the_values_it_has(
+async def test_every_resource_ignores_a_patch_of_equal_values(
     client: AsyncClient,
 ) -> None:
     for path, row in (await create_one_of_each(client)).items():
         values = {name: value for name, value in row.items() if name not in READ_ONLY}
-        assert await changed(client, f"{path}/{row['id']}", values) == row
-        assert await changed(client, f"{path}/{row['id']}", {}) == row
+        assert await patch_row(client, f"{path}/{row['id']}", values) == row
+        assert await patch_row(client, f"{path}/{row['id']}", {}) == row
 
 
-async def test_meta_is_merged_as_rfc_7396_says(articles: AsyncClient) -> None:
+async def test_meta_is_merged_per_rfc_7396(articles: AsyncClient) -> None:
     for number, (stored, patch, expected) in enumerate(MERGED):
         path, row = await create_article(articles, slug=f"s-{number}", meta=stored)
-        after = await changed(articles, path, {"meta": patch})
+        after = await patch_row(articles, path, {"meta": patch})
         assert after["meta"] == expected, (stored, patch)
         assert (after["updated_at"] != row["updated_at"]) == (stored != expected)
-        assert await shown(articles, path) == after
+        assert await get_json(articles, path) == after
 
 
-async def test_values_that_python_holds_for_equal_are_a_change_in_meta(
+async def test_values_of_another_json_type_change_meta(
     articles: AsyncClient,
 ) -> None:
     path, row = await create_article(articles, meta={"a": 1, "b": [0]})
     for patch in ({"a": True}, {"a": 1.0}, {"a": 1}, {"b": [False]}, {"b": [0.0]}):
-        after = await changed(articles, path, {"meta": patch})
+        after = await patch_row(articles, path, {"meta": patch})
         assert json.dumps(after["meta"]) == json.dumps(row["meta"] | patch)
         assert after["updated_at"] != row["updated_at"]
-        assert json.dumps(await shown(articles, path)) == json.dumps(after)
+        assert json.dumps(await get_json(articles, path)) == json.dumps(after)
         row = after
 
 
-async def test_null_empties_what_is_nullable(articles: AsyncClient) -> None:
+async def test_null_clears_a_nullable_field(articles: AsyncClient) -> None:
     path, row = await create_article(articles, **CHANGES)
     nulls: Body = dict.fromkeys(("rating", "published_at", "meta"))
-    after = await changed(articles, path, nulls)
-    assert after == {**row, **nulls, **touched(after)}
-    assert await shown(articles, path) == after
-    assert await changed(articles, path, nulls) == after
+    after = await patch_row(articles, path, nulls)
+    assert after == {**row, **nulls, **version_values(after)}
+    assert await get_json(articles, path) == after
+    assert await patch_row(articles, path, nulls) == after
 
 
-async def test_null_is_refused_where_there_must_be_a_value(articles: AsyncClient) -> None:
+async def test_null_is_rejected_for_a_required_field(articles: AsyncClient) -> None:
     path, row = await create_article(articles)
     names = ("body", "slug", "status", "title", "views")
     response = await articles.patch(path, json=dict.fromkeys(names))
     assert summary(response) == "422 " + ", ".join(f"#/{name} not_nullable" for name in names)
-    assert await shown(articles, path) == row
+    assert await get_json(articles, path) == row
 
 
-async def test_each_resource_refuses_null_where_there_must_be_a_value(
+async def test_every_resource_rejects_null_for_required_fields(
     client: AsyncClient,
 ) -> None:
     rows = await create_one_of_each(client)
@@ -172,21 +172,21 @@ async def test_each_resource_refuses_null_where_there_must_be_a_value(
         response = await client.patch(item, json=dict.fromkeys(names))
         assert summary(response) == "422 " + ", ".join(f"#/{name} not_nullable" for name in names)
     item = f"/articles/{rows['/articles']['id']}"
-    assert (await changed(client, item, {"author_id": None}))["author_id"] is None
+    assert (await patch_row(client, item, {"author_id": None}))["author_id"] is None
     item = f"/authors/{rows['/authors']['id']}"
-    assert (await changed(client, item, {"bio": None}))["bio"] is None
+    assert (await patch_row(client, item, {"bio": None}))["bio"] is None
 
 
-async def test_a_patch_may_not_have_read_only_fields(client: AsyncClient) -> None:
+async def test_a_patch_rejects_read_only_fields(client: AsyncClient) -> None:
     path, row = await create_article(client)
     values = {name: row[name] for name in READ_ONLY}
     names = ("created_at", "id", "updated_at", "version")
     expected = "422 " + ", ".join(f"#/{name} read_only" for name in names)
     assert summary(await client.patch(path, json=values)) == expected
-    assert await shown(client, path) == row
+    assert await get_json(client, path) == row
 
 
-async def test_a_refused_patch_changes_nothing_at_all(client: AsyncClient) -> None:
+async def test_a_rejected_patch_changes_nothing(client: AsyncClient) -> None:
     path, row = await create_article(client)
     await create_article(client, slug="taken")
     for patch, answer in (
@@ -195,4 +195,4 @@ async def test_a_refused_patch_changes_nothing_at_all(client: AsyncClient) -> No
         ({"title": "Other", "zzz": 1}, "422 #/zzz unknown_field"),
     ):
         assert summary(await client.patch(path, json=patch)) == answer
-        assert await shown(client, path) == row
+        assert await get_json(client, path) == row

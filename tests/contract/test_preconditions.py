@@ -17,11 +17,11 @@ from tests.support.bodies import (
     MISSING,
     Body,
     article,
-    changed,
     comment,
     create_article,
-    created,
-    shown,
+    create_row,
+    get_json,
+    patch_row,
     summary,
     version_tag,
 )
@@ -35,7 +35,7 @@ DELETED: Final = "01890000-0000-7000-8000-00000000000d"
 
 @pytest.fixture
 async def rows(database: Database) -> None:
-    """An article and a deleted article, both of version 1."""
+    """Create an article and a deleted article, both of version 1."""
     async with database.session() as session:
         session.add(Article(id=UUID(LIVE), title="A", slug="live"))
         row = Article(id=UUID(DELETED), title="B", slug="deleted", deleted_at=now())
@@ -77,7 +77,9 @@ FORMS: Final = [
     ("lines", "answer"), [(lines, answer) for lines, answer, _ in FORMS], ids=str
 )
 @pytest.mark.usefixtures("rows")
-async def test_if_match_on_a_patch(client: AsyncClient, lines: list[str], answer: str) -> None:
+async def test_if_match_on_a_patch_is_evaluated(
+    client: AsyncClient, lines: list[str], answer: str
+) -> None:
     headers = [(b"if-match", line.encode("latin-1")) for line in lines]
     response = await client.patch(f"/articles/{LIVE}", json={"views": 2}, headers=headers)
     assert summary(response) == (f"{answer} If-Match etag" if answer == "400" else answer)
@@ -88,7 +90,9 @@ async def test_if_match_on_a_patch(client: AsyncClient, lines: list[str], answer
     ("lines", "answer"), [(lines, answer) for lines, _, answer in FORMS], ids=str
 )
 @pytest.mark.usefixtures("rows")
-async def test_if_none_match_on_a_get(client: AsyncClient, lines: list[str], answer: str) -> None:
+async def test_if_none_match_on_a_get_is_evaluated(
+    client: AsyncClient, lines: list[str], answer: str
+) -> None:
     tag = (await client.get(f"/articles/{LIVE}")).headers["etag"]
     lines = [line.replace('"1"', tag) for line in lines]
     headers = [(b"if-none-match", line.encode("latin-1")) for line in lines]
@@ -139,17 +143,17 @@ ANSWERS: Final = {
     ids=lambda value: str(value).replace(LIVE, "live").replace(DELETED, "deleted"),
 )
 @pytest.mark.usefixtures("rows")
-async def test_a_condition_on_a_route(
+async def test_every_route_evaluates_preconditions(
     client: AsyncClient, operation: str, headers: Mapping[str, str], answer: str
 ) -> None:
-    before = await shown(client, "/articles?deleted=include")
+    before = await get_json(client, "/articles?deleted=include")
     method, path = operation.split()
     response = await client.request(method, path, json=BODIES.get(method), headers=headers)
     assert str(response.status_code) == answer
     if answer == "412":
         assert version_tag(response) == '"1"'
     if method in {"GET", "HEAD"} or answer >= "300":
-        assert await shown(client, "/articles?deleted=include") == before
+        assert await get_json(client, "/articles?deleted=include") == before
 
 
 @pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
@@ -164,7 +168,7 @@ async def test_a_condition_on_a_route(
         ("POST", "/restore"),
     ],
 )
-async def test_a_bad_tag_is_refused_before_the_row(
+async def test_an_invalid_etag_is_rejected_before_the_lookup(
     client: AsyncClient, method: str, suffix: str, name: str
 ) -> None:
     path = f"/articles/{MISSING}{suffix}"
@@ -172,7 +176,7 @@ async def test_a_bad_tag_is_refused_before_the_row(
     assert summary(response) == f"400 {name} etag"
 
 
-async def test_every_answer_with_one_article_has_its_etag(client: AsyncClient) -> None:
+async def test_every_response_with_one_article_has_its_etag(client: AsyncClient) -> None:
     path, row = await create_article(client)
     put = article(slug="b", title="Other")
     minimal = {"prefer": "return=minimal"}
@@ -203,7 +207,7 @@ async def test_every_answer_with_one_article_has_its_etag(client: AsyncClient) -
             assert f'"{response.json()["version"]}"' == tag
 
 
-async def test_a_known_row_is_not_sent_again(client: AsyncClient) -> None:
+async def test_a_matching_if_none_match_is_304(client: AsyncClient) -> None:
     path, row = await create_article(client)
     known = {"if-none-match": (await client.get(path)).headers["etag"]}
     for method in ("GET", "HEAD"):
@@ -212,12 +216,12 @@ async def test_a_known_row_is_not_sent_again(client: AsyncClient) -> None:
         assert response.headers["etag"] == known["if-none-match"]
         assert "content-type" not in response.headers
         assert "x-request-id" in response.headers
-    await changed(client, path, {"views": 1})
+    await patch_row(client, path, {"views": 1})
     response = await client.get(path, headers=known)
     assert (response.status_code, response.json()["id"]) == (200, row["id"])
 
 
-async def test_the_tag_of_any_answer_is_that_of_a_get(client: AsyncClient) -> None:
+async def test_every_response_has_the_etag_of_a_get(client: AsyncClient) -> None:
     path, _ = await create_article(client)
     stale: Body = {"headers": {"if-match": '"7"'}}
     requests: list[tuple[str, str, Body]] = [
@@ -238,17 +242,17 @@ async def test_the_tag_of_any_answer_is_that_of_a_get(client: AsyncClient) -> No
     assert (await client.get(response.headers["location"], headers=known)).status_code == 304
 
 
-async def test_a_tag_holds_as_long_as_the_version(client: AsyncClient) -> None:
+async def test_an_etag_matches_until_the_version_changes(client: AsyncClient) -> None:
     path, _ = await create_article(client)
     tag = (await client.get(path)).headers["etag"]
     for same in (tag, '"1"', '"1-aaaaaaaaaaaaaaaaaaaa"'):
         response = await client.patch(path, json={}, headers={"if-match": same})
         assert (response.status_code, response.headers["etag"]) == (200, tag)
-    await changed(client, path, {"views": 1})
+    await patch_row(client, path, {"views": 1})
     assert summary(await client.patch(path, json={}, headers={"if-match": tag})) == "412"
 
 
-async def test_openapi_has_the_answers_of_preconditions(client: AsyncClient) -> None:
+async def test_openapi_declares_the_responses_of_preconditions(client: AsyncClient) -> None:
     paths = (await client.get("/openapi.json")).json()["paths"]
     item, again = paths["/articles/{id}"], paths["/articles/{id}/restore"]
     assert {"200", "304", "400", "412"} <= item["get"]["responses"].keys()
@@ -277,17 +281,17 @@ VALUES: Final[Body] = article(
         pytest.param("PUT", VALUES, id="PUT of the same values"),
     ],
 )
-async def test_an_equal_value_leaves_etag_version_and_time(
+async def test_equal_values_keep_etag_version_and_time(
     client: AsyncClient, method: str, body: Body, headers: Mapping[str, str]
 ) -> None:
     path, row = await create_article(client, **VALUES)
     response = await client.request(method, path, json=body, headers=headers)
     assert (response.status_code, response.json()) == (200, row)
     assert version_tag(response) == '"1"'
-    assert await shown(client, path) == row
+    assert await get_json(client, path) == row
 
 
-async def test_a_row_put_back_keeps_its_etag(client: AsyncClient) -> None:
+async def test_a_put_of_the_same_row_keeps_its_etag(client: AsyncClient) -> None:
     path, row = await create_article(client, **VALUES)
     response = await client.put(path, json=row)
     assert (response.json(), version_tag(response)) == (row, '"1"')
@@ -303,15 +307,15 @@ async def test_the_version_in_a_list_serves_as_a_precondition(client: AsyncClien
     for number in range(3):
         path, _ = await create_article(client, slug=f"s-{number}")
         for views in range(number):
-            await changed(client, path, {"views": views + 1})
-    rows = await shown(client, "/articles")
+            await patch_row(client, path, {"views": views + 1})
+    rows = await get_json(client, "/articles")
     assert [row["version"] for row in rows] == [1, 2, 3]
     for row in rows:
         path, headers = f"/articles/{row['id']}", {"if-match": f'"{row["version"]}"'}
         response = await client.patch(path, json={"title": "Other"}, headers=headers)
         assert response.json()["version"] == row["version"] + 1
         assert summary(await client.delete(path, headers=headers)) == "412"
-    assert [row["version"] for row in await shown(client, "/articles")] == [2, 3, 4]
+    assert [row["version"] for row in await get_json(client, "/articles")] == [2, 3, 4]
 
 
 async def test_a_version_is_read_only(client: AsyncClient) -> None:
@@ -320,7 +324,7 @@ async def test_a_version_is_read_only(client: AsyncClient) -> None:
     assert summary(response) == "422 #/version read_only"
     assert summary(await client.patch(path, json={"version": 1})) == "422 #/version read_only"
     assert summary(await client.put(path, json=row | {"version": 2})) == "422 #/version read_only"
-    assert await shown(client, path) == row
+    assert await get_json(client, path) == row
 
 
 @pytest.mark.parametrize(
@@ -340,28 +344,28 @@ async def test_a_version_is_read_only(client: AsyncClient) -> None:
     ],
 )
 @pytest.mark.usefixtures("rows")
-async def test_a_condition_comes_between_schema_and_constraints(
+async def test_preconditions_are_checked_between_schema_and_constraints(
     client: AsyncClient, operation: str, body: Any, answer: str
 ) -> None:
     await create_article(client, slug="taken")
-    before = await shown(client, f"/articles/{LIVE}")
+    before = await get_json(client, f"/articles/{LIVE}")
     headers = {"if-match": '"7"'}
     response = await client.request(*operation.split(), json=body, headers=headers)
     assert summary(response) == answer
-    assert await shown(client, f"/articles/{LIVE}") == before
+    assert await get_json(client, f"/articles/{LIVE}") == before
 
 
-async def test_a_missing_row_may_be_deleted_with_a_condition(client: AsyncClient) -> None:
+async def test_allow_missing_accepts_a_precondition(client: AsyncClient) -> None:
     for headers in ({"if-match": '"1"'}, {"if-match": "*"}, {"if-none-match": "*"}):
         path = f"/articles/{MISSING}?allow_missing=true"
         assert summary(await client.delete(path, headers=headers)) == "204"
     path, row = await create_article(client)
     response = await client.delete(f"{path}?allow_missing=true", headers={"if-match": '"7"'})
     assert summary(response) == "412"
-    assert await shown(client, path) == row
+    assert await get_json(client, path) == row
 
 
-async def test_one_of_several_changes_to_a_version_is_made(client: AsyncClient) -> None:
+async def test_one_of_several_changes_to_a_version_succeeds(client: AsyncClient) -> None:
     path, _ = await create_article(client)
     one = {"if-match": '"1"'}
     requests = [client.patch(path, json={"views": n + 1}, headers=one) for n in range(8)]
@@ -369,11 +373,11 @@ async def test_one_of_several_changes_to_a_version_is_made(client: AsyncClient) 
     first, *others = sorted([summary(response) for response in await asyncio.gather(*requests)])
     assert first in {"200", "204"}
     assert others == (["412"] if first == "200" else ["404"]) * 9
-    (row,) = await shown(client, "/articles?deleted=include")
+    (row,) = await get_json(client, "/articles?deleted=include")
     assert row["version"] == 2
 
 
-async def test_a_row_without_versions_has_no_etag(client: AsyncClient) -> None:
+async def test_an_unversioned_row_has_no_etag(client: AsyncClient) -> None:
     _, row = await create_article(client)
     response = await client.post("/comments", json=comment(row["id"]))
     path, remark = f"/comments/{response.json()['id']}", response.json()
@@ -402,14 +406,14 @@ async def test_a_row_without_versions_has_no_etag(client: AsyncClient) -> None:
 
 
 class Careful(Resource[Article]):
-    """Articles that nobody changes who does not say which version."""
+    """Articles that require If-Match."""
 
     require_if_match = True
 
 
 @pytest.fixture
 async def careful(service_url: str) -> AsyncIterator[AsyncClient]:
-    """A client of articles that are changed with a precondition only."""
+    """Yield a client of articles that require If-Match."""
     app = FastAPI(lifespan=Database(service_url).lifespan)
     install(app)
     app.include_router(
@@ -435,7 +439,7 @@ ROUTES: Final = [
 
 @pytest.mark.parametrize("headers", [{}, {"if-none-match": '"7"'}])
 @pytest.mark.parametrize(("method", "suffix"), ROUTES)
-async def test_a_required_condition_is_missed(
+async def test_a_missing_precondition_is_428(
     careful: AsyncClient, method: str, suffix: str, headers: Mapping[str, str]
 ) -> None:
     path, row = await create_article(careful)
@@ -444,11 +448,11 @@ async def test_a_required_condition_is_missed(
     )
     assert summary(response) == REQUIRED
     assert response.json()["type"] == "/problems/precondition_required"
-    assert await shown(careful, path) == row
+    assert await get_json(careful, path) == row
 
 
 @pytest.mark.parametrize(("method", "suffix"), ROUTES)
-async def test_a_missing_row_comes_before_a_required_condition(
+async def test_a_missing_row_precedes_a_required_precondition(
     careful: AsyncClient, method: str, suffix: str
 ) -> None:
     path = f"/articles/{MISSING}{suffix}"
@@ -456,7 +460,7 @@ async def test_a_missing_row_comes_before_a_required_condition(
 
 
 @pytest.mark.parametrize("headers", [{}, {"if-match": '"1"'}])
-async def test_a_get_requires_no_condition(
+async def test_a_get_requires_no_precondition(
     careful: AsyncClient, headers: Mapping[str, str]
 ) -> None:
     path, row = await create_article(careful)
@@ -464,13 +468,13 @@ async def test_a_get_requires_no_condition(
 
 
 @pytest.mark.parametrize("tag", ['"1"', "*"])
-async def test_a_required_condition_that_holds(careful: AsyncClient, tag: str) -> None:
+async def test_a_satisfied_precondition_is_accepted(careful: AsyncClient, tag: str) -> None:
     path, _ = await create_article(careful)
     response = await careful.patch(path, json={"views": 1}, headers={"if-match": tag})
     assert (response.status_code, version_tag(response)) == (200, '"2"')
 
 
-async def test_a_required_condition_is_checked(careful: AsyncClient) -> None:
+async def test_a_required_precondition_is_checked(careful: AsyncClient) -> None:
     path, _ = await create_article(careful)
     assert summary(await careful.delete(path, headers={"if-match": '"7"'})) == "412"
     assert summary(await careful.delete(path, headers={"if-match": '"1"'})) == "204"
@@ -479,12 +483,12 @@ async def test_a_required_condition_is_checked(careful: AsyncClient) -> None:
     assert (response.status_code, version_tag(response)) == (200, '"3"')
 
 
-async def test_a_batch_names_a_version_of_each_row(
+async def test_a_batch_requires_a_version_of_every_row(
     careful: AsyncClient,
 ) -> None:
-    rows = [await created(careful, "/articles", article(slug=slug)) for slug in "ab"]
+    rows = [await create_row(careful, "/articles", article(slug=slug)) for slug in "ab"]
     changes = [{"id": row["id"], "views": 1} for row in rows]
-    named = [each | {"version": 1} for each in changes]
+    named = [change | {"version": 1} for change in changes]
     for batch in (changes, [named[0], changes[1]], [changes[0], named[1]]):
         response = await careful.patch("/articles/batch", json=batch)
         assert response.status_code == 428
@@ -492,7 +496,7 @@ async def test_a_batch_names_a_version_of_each_row(
     ids = "&".join(f"id={row['id']}" for row in rows)
     response = await careful.delete(f"/articles/batch?{ids}")
     assert summary(response).startswith("428")
-    assert await shown(careful, "/articles") == rows
+    assert await get_json(careful, "/articles") == rows
     response = await careful.patch("/articles/batch", json=named)
     assert [row["version"] for row in response.json()] == [2, 2]
     response = await careful.post("/articles/batch", json=[article(slug="c")])

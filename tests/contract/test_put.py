@@ -1,4 +1,4 @@
-"""PUT: the whole row is replaced, and what is left out goes back to its default."""
+"""PUT: replaced rows, and defaults of omitted fields."""
 
 import pytest
 from httpx2 import AsyncClient
@@ -12,11 +12,11 @@ from tests.support.bodies import (
     comment,
     create_article,
     create_one_of_each,
-    created,
+    create_row,
+    get_json,
     send,
-    shown,
     summary,
-    touched,
+    version_values,
 )
 
 pytestmark = pytest.mark.anyio
@@ -31,10 +31,10 @@ FULL: Body = {
 }
 
 
-async def test_a_put_replaces_the_row_and_what_it_lacks_goes_back_to_the_default(
+async def test_a_put_replaces_the_row_and_resets_omitted_fields(
     client: AsyncClient,
 ) -> None:
-    writer = await created(client, "/authors", author())
+    writer = await create_row(client, "/authors", author())
     path, row = await create_article(client, author_id=writer["id"], **FULL)
     body = article(title="Other", slug="other")
     response = await client.put(path, json=body)
@@ -45,17 +45,17 @@ async def test_a_put_replaces_the_row_and_what_it_lacks_goes_back_to_the_default
         **DEFAULTS,
         "author_id": None,
         **body,
-        **touched(after),
+        **version_values(after),
     }
     assert after["updated_at"] != row["updated_at"]
     assert after["version"] == row["version"] + 1
-    assert await shown(client, path) == after
-    assert await shown(client, "/articles") == [after]
+    assert await get_json(client, path) == after
+    assert await get_json(client, "/articles") == [after]
 
 
-async def test_every_resource_is_replaced_alike(client: AsyncClient) -> None:
+async def test_every_resource_supports_put(client: AsyncClient) -> None:
     rows = await create_one_of_each(client)
-    other = await created(client, "/articles", article(slug="other"))
+    other = await create_row(client, "/articles", article(slug="other"))
     bodies = {
         "/authors": author(name="Other", bio="Other."),
         "/articles": article(title="Other", author_id=rows["/authors"]["id"]),
@@ -65,31 +65,31 @@ async def test_every_resource_is_replaced_alike(client: AsyncClient) -> None:
         item = f"{path}/{rows[path]['id']}"
         response = await client.put(item, json=body)
         after = response.json()
-        assert after == {**rows[path], **body, **touched(after)}
+        assert after == {**rows[path], **body, **version_values(after)}
         assert after["updated_at"] != after["created_at"]
-        assert await shown(client, item) == after
+        assert await get_json(client, item) == after
 
 
-async def test_a_put_of_what_get_returned_changes_nothing(client: AsyncClient) -> None:
+async def test_a_put_of_a_fetched_row_changes_nothing(client: AsyncClient) -> None:
     for path, row in (await create_one_of_each(client)).items():
         item = f"{path}/{row['id']}"
         for target in (item, f"{item}/"):
             response = await send(client, "PUT", target, (await client.get(target)).content)
             assert (response.status_code, response.json()) == (200, row)
-        assert await shown(client, item) == row
+        assert await get_json(client, item) == row
     path, row = await create_article(client, slug="full", **FULL)
     assert (await client.put(path, json=row)).json() == row
 
 
-async def test_a_put_replaces_meta_and_does_not_merge_it(client: AsyncClient) -> None:
+async def test_a_put_replaces_meta_without_merging(client: AsyncClient) -> None:
     path, _ = await create_article(client, **FULL)
     for meta in ({"a": {"d": None}}, {}, {"a": 1}, {"a": True}, None):
         response = await client.put(path, json=article(meta=meta))
         assert repr(response.json()["meta"]) == repr(meta)
-        assert repr((await shown(client, path))["meta"]) == repr(meta)
+        assert repr((await get_json(client, path))["meta"]) == repr(meta)
 
 
-async def test_read_only_fields_may_be_put_with_the_values_they_have(client: AsyncClient) -> None:
+async def test_a_put_accepts_unchanged_read_only_fields(client: AsyncClient) -> None:
     path, row = await create_article(client)
     same_instant = row["created_at"].replace("Z", "+00:00")
     for fields in (
@@ -103,7 +103,7 @@ async def test_read_only_fields_may_be_put_with_the_values_they_have(client: Asy
         assert (response.status_code, response.json()) == (200, row)
 
 
-async def test_read_only_fields_may_not_be_put_with_other_values(client: AsyncClient) -> None:
+async def test_a_put_rejects_changed_read_only_fields(client: AsyncClient) -> None:
     path, row = await create_article(client)
     other = "2020-02-03T04:05:06Z"
     cases = {
@@ -123,10 +123,10 @@ async def test_read_only_fields_may_not_be_put_with_other_values(client: AsyncCl
         for answer, fields in cases.items()
     }
     assert answers == {answer: answer for answer in cases}
-    assert await shown(client, path) == row
+    assert await get_json(client, path) == row
 
 
-async def test_a_put_needs_every_field_that_has_no_default(client: AsyncClient) -> None:
+async def test_a_put_needs_every_field_without_a_default(client: AsyncClient) -> None:
     missing = {
         "/authors": "#/email missing, #/name missing",
         "/articles": "#/slug missing, #/title missing",
@@ -136,19 +136,19 @@ async def test_a_put_needs_every_field_that_has_no_default(client: AsyncClient) 
         item = f"{path}/{row['id']}"
         assert summary(await client.put(item, json={})) == f"422 {missing[path]}"
         assert summary(await client.put(item, json={"id": row["id"]})) == f"422 {missing[path]}"
-        assert await shown(client, item) == row
+        assert await get_json(client, item) == row
 
 
-async def test_a_put_refuses_null_where_there_must_be_a_value(client: AsyncClient) -> None:
+async def test_a_put_rejects_null_for_required_fields(client: AsyncClient) -> None:
     path, row = await create_article(client)
     names = ("body", "slug", "status", "title", "views")
     response = await client.put(path, json=dict.fromkeys(names))
     assert summary(response) == "422 " + ", ".join(f"#/{name} not_nullable" for name in names)
-    assert await shown(client, path) == row
+    assert await get_json(client, path) == row
 
 
-async def test_a_put_of_a_row_that_is_not_there_makes_none(client: AsyncClient) -> None:
+async def test_a_put_of_a_missing_row_is_404(client: AsyncClient) -> None:
     body = article(id=MISSING)
     assert summary(await client.put(f"/articles/{MISSING}", json=body)) == "404"
     assert summary(await client.put(f"/articles/{MISSING}", json=article())) == "404"
-    assert await shown(client, "/articles") == []
+    assert await get_json(client, "/articles") == []

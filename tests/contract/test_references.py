@@ -1,4 +1,4 @@
-"""A reference leads to a row of its scope, in whatever way the rows are tied together."""
+"""References and their scopes."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
@@ -42,14 +42,14 @@ pytestmark = pytest.mark.anyio
 
 
 class Base(Model):
-    """The base of the models here, with tables of its own."""
+    """Base of the models in this module."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
 
 
 class Shelf(Base):
-    """A shelf, which belongs to a user; it has a label, by which boxes refer to it."""
+    """A shelf of a user, with a label that boxes refer to."""
 
     __tablename__ = "shelves"
 
@@ -91,7 +91,7 @@ class Volume(Base):
 
 
 class Box(Base):
-    """A box, of which its shelf knows and not the other way round."""
+    """A box, with a relationship on the side of its shelf only."""
 
     __tablename__ = "boxes"
 
@@ -104,7 +104,7 @@ ROWS: Rows = {
     Tag: [{"owner": "ada"}, {"owner": "bob"}],
     Volume: [{"title": "one", "shelf_id": 1}],
 }
-"""A shelf and a tag of Ada's, then one of Bob's; and a volume on Ada's shelf."""
+"""A shelf and a tag of Ada, the same of Bob, and a volume on Ada's shelf."""
 
 
 class Leaf(Base):
@@ -151,7 +151,7 @@ class Boxes(Resource[Box]):
 
 
 class Volumes(Resource[Volume]):
-    """The volumes; the title of one that is written says how it is put on a shelf."""
+    """The volumes; the title of a volume chooses how it is put on a shelf."""
 
     shelves: Annotated[Shelves, Depends()]
     tags: Annotated[Tags, Depends()]
@@ -172,7 +172,7 @@ class Volumes(Resource[Volume]):
         await super().update(row, changes)
         await self.place(row)
 
-    async def place(self, row: Volume) -> None:  # noqa: C901 — a way each
+    async def place(self, row: Volume) -> None:  # noqa: C901 — one case for each way
         way, _, number = row.title.rpartition(" ")
         session, key = self.session, int(number) if way else 1
         match way:
@@ -250,7 +250,7 @@ def volumes(resource: type[Resource[Volume]] = Volumes) -> APIRouter:
 
 @pytest.fixture
 async def database(tables: Tables, backend: str) -> AsyncIterator[Database]:
-    """A database with the rows above."""
+    """Yield a database with the rows above."""
     database = Database(await tables.of(Base.metadata, backend, ROWS))
     yield database
     await database.dispose()
@@ -258,7 +258,7 @@ async def database(tables: Tables, backend: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def client(database: Database) -> AsyncIterator[AsyncClient]:
-    """Ada, who puts volumes on shelves."""
+    """Yield a client for Ada."""
     router = crud_router("/boxes", Boxes, read=BoxRead, create=BoxCreate, update=BoxUpdate)
     async with calling(notes_app(database, volumes(), router)) as client:
         client.headers["authorization"] = "ada"
@@ -268,9 +268,9 @@ async def client(database: Database) -> AsyncIterator[AsyncClient]:
 async def counts(database: Database) -> list[int]:
     """Return the number of rows in each table."""
     async with database.session(readonly=True) as session:
-        tables = [each.__table__ for each in (Shelf, Tag, Volume, Box)]
-        sizes = [select(func.count()).select_from(each) for each in (*tables, tagged)]
-        return [await session.scalar(each) or 0 for each in sizes]
+        tables = [model.__table__ for model in (Shelf, Tag, Volume, Box)]
+        sizes = [select(func.count()).select_from(table) for table in (*tables, tagged)]
+        return [await session.scalar(size) or 0 for size in sizes]
 
 
 WAYS = {
@@ -285,11 +285,11 @@ WAYS = {
     "box": "422",
     "boxes": "422",
 }
-"""The ways to refer to a row, and the answers: they name only what the client can write."""
+"""The ways to refer to a row, and the responses, which name writable fields only."""
 
 
 @pytest.mark.parametrize(("way", "answer"), WAYS.items())
-async def test_new_row_refers_to_its_scope(
+async def test_new_row_refers_only_to_rows_in_scope(
     client: AsyncClient, database: Database, way: str, answer: str
 ) -> None:
     before = await counts(database)
@@ -301,7 +301,7 @@ async def test_new_row_refers_to_its_scope(
 
 
 @pytest.mark.parametrize(("way", "answer"), WAYS.items())
-async def test_changed_row_refers_to_its_scope(
+async def test_changed_row_refers_only_to_rows_in_scope(
     client: AsyncClient, database: Database, way: str, answer: str
 ) -> None:
     before = await counts(database)
@@ -314,7 +314,7 @@ async def test_changed_row_refers_to_its_scope(
 
 
 @pytest.mark.parametrize(("way", "answer"), WAYS.items())
-async def test_item_of_a_batch_refers_to_its_scope(
+async def test_batch_item_refers_only_to_rows_in_scope(
     client: AsyncClient, database: Database, way: str, answer: str
 ) -> None:
     before = await counts(database)
@@ -326,7 +326,7 @@ async def test_item_of_a_batch_refers_to_its_scope(
     assert await counts(database) == before
 
 
-async def test_scope_is_said_of_a_relationship(database: Database) -> None:
+async def test_scope_may_be_declared_for_a_relationship(database: Database) -> None:
     async with calling(notes_app(database, volumes(ByRelationship))) as client:
         client.headers["authorization"] = "ada"
         for way in ("key", "relationship", "collection"):
@@ -335,17 +335,17 @@ async def test_scope_is_said_of_a_relationship(database: Database) -> None:
             assert summary(await client.post("/volumes", json={"title": f"{way} 1"})) == "201"
 
 
-async def test_foreign_key_may_refer_to_another_column_than_the_key(client: AsyncClient) -> None:
+async def test_foreign_key_may_refer_to_a_unique_column(client: AsyncClient) -> None:
     for label, answer in {"A": "201", "B": "422 #/label reference_not_found"}.items():
         assert summary(await client.post("/boxes", json={"label": label})) == answer
 
 
-async def test_row_that_is_referred_to_before_is_not_asked_for(client: AsyncClient) -> None:
+async def test_unchanged_reference_is_not_queried(client: AsyncClient) -> None:
     client.headers["authorization"] = "bob"
     with statements() as sent:
         assert summary(await client.patch("/volumes/1", json={"title": "two"})) == "200"
 
-    assert not any("shelves" in each for each in sent)
+    assert not any("shelves" in statement for statement in sent)
 
 
 class Unbounded(Volumes):
@@ -366,17 +366,17 @@ class Composite(Resource[Passage]):
         return {"page": select(Leaf)}
 
 
-def of_ada(session: AsyncSession, resource: type[Volumes]) -> Volumes:
-    """Return *resource* as a request of Ada makes it."""
+def for_ada(session: AsyncSession, resource: type[Volumes]) -> Volumes:
+    """Return *resource* for Ada."""
     shelves = Shelves(session=session, user="ada")
     boxes = Boxes(session=session, shelves=shelves)
     tags = Tags(session=session, user="ada")
     return resource(session=session, shelves=shelves, tags=tags, boxes=boxes)
 
 
-async def test_of_two_resources_each_says_what_its_rows_refer_to(database: Database) -> None:
+async def test_each_resource_applies_its_own_reference_scopes(database: Database) -> None:
     async with database.session() as session:
-        bounded, unbounded = of_ada(session, Volumes), of_ada(session, Unbounded)
+        bounded, unbounded = for_ada(session, Volumes), for_ada(session, Unbounded)
         await unbounded.create(Volume(title="two", shelf_id=2))
         await session.flush()
         await bounded.create(Volume(title="two", shelf_id=2))
@@ -385,9 +385,9 @@ async def test_of_two_resources_each_says_what_its_rows_refer_to(database: Datab
         await session.rollback()
 
 
-async def test_name_of_no_attribute_is_an_error(database: Database) -> None:
+async def test_unknown_attribute_is_an_error(database: Database) -> None:
     async with database.session() as session:
-        await of_ada(session, Misnamed).create(Volume(title="one"))
+        await for_ada(session, Misnamed).create(Volume(title="one"))
         with pytest.raises(TypeError, match=r"names shelves, which Volume lacks"):
             await session.flush()
         await session.rollback()

@@ -1,4 +1,4 @@
-"""A 304 says that the client has what a GET would show, to the byte."""
+"""Representations: a 304 needs the same bytes."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.anyio]
 
 
 class Base(Model):
-    """The base of the models here, with tables of its own."""
+    """Base of the models in this module."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
@@ -57,7 +57,7 @@ class Reply(Base, SoftDelete, Versioned):
 
 
 class Post(Base, Versioned):
-    """A post, which shows its writer and its replies."""
+    """A post with its writer and its replies."""
 
     __tablename__ = "posts"
 
@@ -120,7 +120,7 @@ class Counted(Plain):
 
 
 class Renamed(Plain):
-    """What a later release shows."""
+    """A post in a later release."""
 
     subtitle: str = "none"
 
@@ -170,7 +170,7 @@ async def take_role(wanted: Annotated[str, Header(alias="role")] = "") -> None:
 
 
 def app_of(database: Database, read: type[ReadSchema]) -> FastAPI:
-    """Return an application whose posts are shown as *read*."""
+    """Return an application whose posts have the schema *read*."""
     app = FastAPI(lifespan=database.lifespan, dependencies=[Depends(take_role)])
     install(app)
     for router in (
@@ -193,7 +193,7 @@ ROWS: Final[Rows] = {
 async def database(
     request: pytest.FixtureRequest, tables: Tables, backend: str
 ) -> AsyncIterator[Database]:
-    """A database with a post, its writer, and a reply; each path leads there."""
+    """Yield a database with a post, its writer and a reply, on each path."""
     database = Database(await tables.of(Base.metadata, backend, ROWS), fast_path=request.param)
     yield database
     await database.dispose()
@@ -208,9 +208,11 @@ async def tag_of(client: AsyncClient, **headers: str) -> str:
 
 
 async def status_with(client: AsyncClient, tag: str, **headers: str) -> int:
-    """Return the status of a GET of the post by a client that knows a representation of it."""
+    """Return the status of a GET of the post with *tag* in If-None-Match."""
     known = {"if-none-match": tag, **headers}
-    get, head = [await client.request(each, "/posts/1", headers=known) for each in ("GET", "HEAD")]
+    get, head = [
+        await client.request(method, "/posts/1", headers=known) for method in ("GET", "HEAD")
+    ]
     assert get.status_code == head.status_code
     assert get.headers["etag"] == head.headers["etag"]
     assert (get.status_code == 304) == (get.headers["etag"] == tag)
@@ -254,7 +256,7 @@ async def change_title(_: AsyncClient, database: Database) -> None:
         pytest.param(Counted, change_title, id="a computed field"),
     ],
 )
-async def test_client_is_sent_what_has_changed_without_the_version(
+async def test_change_without_a_new_version_is_sent(
     database: Database, read: type[ReadSchema], change: Change
 ) -> None:
     async with calling(app_of(database, read)) as client:
@@ -266,7 +268,7 @@ async def test_client_is_sent_what_has_changed_without_the_version(
 
 
 @pytest.mark.parametrize("read", [ByRole, Counted])
-async def test_client_is_sent_what_its_role_is_shown(
+async def test_representation_of_another_role_is_sent(
     database: Database, read: type[ReadSchema]
 ) -> None:
     async with calling(app_of(database, read)) as client:
@@ -276,7 +278,7 @@ async def test_client_is_sent_what_its_role_is_shown(
         assert await status_with(client, await tag_of(client, role="editor"), role="editor") == 304
 
 
-async def test_client_is_sent_what_another_release_shows(database: Database) -> None:
+async def test_representation_of_another_release_is_sent(database: Database) -> None:
     async with calling(app_of(database, Plain)) as client:
         tag = await tag_of(client)
     async with calling(app_of(database, Renamed)) as client:
@@ -285,7 +287,7 @@ async def test_client_is_sent_what_another_release_shows(database: Database) -> 
 
 
 @pytest.mark.parametrize("read", [Plain, WithWriter, WithReplies, WithSize, ByRole, Counted])
-async def test_tag_of_a_write_is_that_of_a_get(database: Database, read: type[ReadSchema]) -> None:
+async def test_write_returns_the_etag_of_a_get(database: Database, read: type[ReadSchema]) -> None:
     async with calling(app_of(database, read)) as client:
         for response in (
             await client.patch("/posts/1", json={}),
@@ -302,7 +304,7 @@ async def test_tag_of_a_write_is_that_of_a_get(database: Database, read: type[Re
         assert response.headers["etag"] == (await client.get("/posts/1")).headers["etag"]
 
 
-async def test_row_that_looks_different_may_be_changed_with_its_tag(database: Database) -> None:
+async def test_if_match_compares_versions_instead_of_representations(database: Database) -> None:
     async with calling(app_of(database, WithWriter)) as client:
         tag = await tag_of(client)
         await rename_writer(client, database)
@@ -315,7 +317,7 @@ async def test_row_that_looks_different_may_be_changed_with_its_tag(database: Da
         assert (await client.patch("/posts/1", json={}, headers=own)).status_code == 412
 
 
-async def test_version_alone_is_no_representation(database: Database) -> None:
+async def test_if_none_match_compares_more_than_the_version(database: Database) -> None:
     async with calling(app_of(database, WithWriter)) as client:
         assert await status_with(client, '"1"') == 200
         assert (await client.get("/posts/1", headers={"if-none-match": "*"})).status_code == 304

@@ -1,4 +1,4 @@
-"""Resources: the fields of each, their limits and defaults, and that values come back unchanged."""
+"""Resources: fields, limits, defaults and unchanged values."""
 
 import json
 import re
@@ -13,12 +13,12 @@ from tests.support.bodies import (
     DEFAULTS,
     article,
     author,
-    changed,
     comment,
     create_one_of_each,
-    created,
+    create_row,
+    get_json,
+    patch_row,
     send,
-    shown,
     summary,
 )
 
@@ -67,17 +67,17 @@ META: list[Any] = [
 ]
 
 
-async def test_a_new_article_shows_what_was_sent_and_the_defaults_of_the_rest(
+async def test_a_new_article_has_sent_values_and_defaults(
     articles: AsyncClient,
 ) -> None:
-    row = await created(articles, "/articles", article())
+    row = await create_row(articles, "/articles", article())
     assert row.pop("author_id", None) is None  # the example has none
     assert row.pop("version", 1) == 1  # nor versions
     kept = {name: row[name] for name in ("id", "created_at", "updated_at")}
     assert row == {**article(), **DEFAULTS, **kept}
 
 
-async def test_each_resource_shows_its_fields_and_no_others(client: AsyncClient) -> None:
+async def test_every_resource_returns_exactly_its_fields(client: AsyncClient) -> None:
     rows = await create_one_of_each(client)
     writer, written = rows["/authors"], rows["/articles"]
     expected = {
@@ -86,14 +86,14 @@ async def test_each_resource_shows_its_fields_and_no_others(client: AsyncClient)
         "/comments": comment(written["id"]),
     }
     for path, row in rows.items():
-        assert await shown(client, path) == [row]
-        assert await shown(client, f"{path}/{row['id']}") == row
+        assert await get_json(client, path) == [row]
+        assert await get_json(client, f"{path}/{row['id']}") == row
         kept = {name: row.pop(name) for name in ("id", "created_at", "updated_at")}
         assert row == expected[path]
         assert kept["created_at"] == kept["updated_at"]
 
 
-async def test_every_field_comes_back_as_it_was_sent(articles: AsyncClient) -> None:
+async def test_every_field_is_returned_as_sent(articles: AsyncClient) -> None:
     body = article(
         body="Ünï😀\r\n\t",
         status="published",
@@ -102,99 +102,99 @@ async def test_every_field_comes_back_as_it_was_sent(articles: AsyncClient) -> N
         published_at="2026-02-03T04:05:06Z",
         meta={"a": [1]},
     )
-    row = await created(articles, "/articles", body)
+    row = await create_row(articles, "/articles", body)
     assert {name: row[name] for name in body} == body
-    assert await shown(articles, f"/articles/{row['id']}") == row
-    assert await shown(articles, "/articles") == [row]
+    assert await get_json(articles, f"/articles/{row['id']}") == row
+    assert await get_json(articles, "/articles") == [row]
 
 
-async def test_ids_are_uuidv7_and_their_order_is_that_of_creation(articles: AsyncClient) -> None:
-    rows = [await created(articles, "/articles", article(slug=f"s-{n}")) for n in range(20)]
+async def test_ids_are_uuidv7_in_the_order_of_creation(articles: AsyncClient) -> None:
+    rows = [await create_row(articles, "/articles", article(slug=f"s-{n}")) for n in range(20)]
     ids = [UUID(row["id"]) for row in rows]
-    assert {each.version for each in ids} == {7}
+    assert {key.version for key in ids} == {7}
     assert ids == sorted(ids)
-    assert [row["id"] for row in rows] == [str(each) for each in ids]
-    assert await shown(articles, "/articles") == rows
+    assert [row["id"] for row in rows] == [str(key) for key in ids]
+    assert await get_json(articles, "/articles") == rows
 
 
-async def test_the_times_of_a_new_row_are_now_in_utc_and_equal(articles: AsyncClient) -> None:
-    row = await created(articles, "/articles", article())
+async def test_the_times_of_a_new_row_are_current_and_equal(articles: AsyncClient) -> None:
+    row = await create_row(articles, "/articles", article())
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", row["created_at"])
     assert row["created_at"] == row["updated_at"]
     age = datetime.now(UTC) - datetime.fromisoformat(row["created_at"])
     assert timedelta(0) <= age < timedelta(minutes=1)
 
 
-async def test_an_instant_comes_back_as_the_same_in_utc(articles: AsyncClient) -> None:
+async def test_an_instant_is_returned_in_utc(articles: AsyncClient) -> None:
     for number, sent in enumerate(INSTANTS):
         body = article(slug=f"s-{number}", published_at=sent)
-        row = await created(articles, "/articles", body)
+        row = await create_row(articles, "/articles", body)
         path = f"/articles/{row['id']}"
         assert row["published_at"].endswith("Z"), sent
         assert datetime.fromisoformat(row["published_at"]) == datetime.fromisoformat(sent)
-        assert await shown(articles, path) == row
-        assert await changed(articles, path, {"published_at": sent}) == row
-    listed = await shown(articles, "/articles")
+        assert await get_json(articles, path) == row
+        assert await patch_row(articles, path, {"published_at": sent}) == row
+    listed = await get_json(articles, "/articles")
     expected = [datetime.fromisoformat(sent) for sent in INSTANTS]
     assert [datetime.fromisoformat(row["published_at"]) for row in listed] == expected
 
 
-async def test_a_rating_comes_back_as_the_double_it_is(client: AsyncClient) -> None:
-    path = f"/articles/{(await created(client, '/articles', article()))['id']}"
+async def test_a_rating_is_returned_as_the_same_double(client: AsyncClient) -> None:
+    path = f"/articles/{(await create_row(client, '/articles', article()))['id']}"
     for sent in RATINGS:
         response = await send(client, "PATCH", path, f'{{"rating": {sent}}}')
-        ratings = (response.json()["rating"], (await shown(client, path))["rating"])
+        ratings = (response.json()["rating"], (await get_json(client, path))["rating"])
         expected = repr(float(sent) + 0.0)  # minus zero is zero, as databases differ on it
         assert [repr(rating) for rating in ratings] == [expected] * 2
 
 
-async def test_meta_comes_back_as_it_was_written(articles: AsyncClient) -> None:
+async def test_meta_is_returned_as_sent(articles: AsyncClient) -> None:
     rows = [
-        await created(articles, "/articles", article(slug=f"s-{number}", meta=meta))
+        await create_row(articles, "/articles", article(slug=f"s-{number}", meta=meta))
         for number, meta in enumerate(META)
     ]
-    stored = [await shown(articles, f"/articles/{row['id']}") for row in rows]
-    listed = await shown(articles, "/articles")
+    stored = [await get_json(articles, f"/articles/{row['id']}") for row in rows]
+    listed = await get_json(articles, "/articles")
     for answers in (rows, stored, listed):
         # As text, because to Python 1 == 1.0 == True, and objects have no order.
         assert [json.dumps(row["meta"]) for row in answers] == [json.dumps(meta) for meta in META]
 
 
-async def test_text_of_the_greatest_length_comes_back(client: AsyncClient) -> None:
-    writer = await created(client, "/authors", LONGEST["/authors"])
-    written = await created(client, "/articles", LONGEST["/articles"])
+async def test_text_of_the_maximum_length_is_returned(client: AsyncClient) -> None:
+    writer = await create_row(client, "/authors", LONGEST["/authors"])
+    written = await create_row(client, "/articles", LONGEST["/articles"])
     body = comment(written["id"], **LONGEST["/comments"])
-    remark = await created(client, "/comments", body)
+    remark = await create_row(client, "/comments", body)
     for path, row in {"/authors": writer, "/articles": written, "/comments": remark}.items():
         assert {name: row[name] for name in LONGEST[path]} == LONGEST[path]
-        assert await shown(client, f"{path}/{row['id']}") == row
+        assert await get_json(client, f"{path}/{row['id']}") == row
 
 
-async def test_text_that_is_a_character_too_long_is_refused(client: AsyncClient) -> None:
+async def test_text_one_character_too_long_is_rejected(client: AsyncClient) -> None:
     for path, row in (await create_one_of_each(client)).items():
-        too_long = {name: each[0] + each for name, each in LONGEST[path].items() if name != "bio"}
+        too_long = {name: text[0] + text for name, text in LONGEST[path].items() if name != "bio"}
         expected = ", ".join(f"#/{name} string_too_long" for name in sorted(too_long))
         body = too_long if path != "/comments" else comment(row["article_id"], **too_long)
         assert summary(await client.post(path, json=body)) == f"422 {expected}"
         assert (
             summary(await client.patch(f"{path}/{row['id']}", json=too_long)) == f"422 {expected}"
         )
-        assert await shown(client, path) == [row]
+        assert await get_json(client, path) == [row]
 
 
-async def test_text_that_may_not_be_empty_is_refused_where_it_is(client: AsyncClient) -> None:
+async def test_empty_text_is_rejected(client: AsyncClient) -> None:
     for path, row in (await create_one_of_each(client)).items():
         expected = ", ".join(f"#/{name} string_too_short" for name in NOT_EMPTY[path])
         body = dict.fromkeys(NOT_EMPTY[path], "")
         assert summary(await client.patch(f"{path}/{row['id']}", json=body)) == f"422 {expected}"
 
 
-async def test_a_slug_is_words_of_small_letters_and_digits_joined_by_hyphens(
+async def test_a_slug_is_lowercase_words_joined_by_hyphens(
     client: AsyncClient,
 ) -> None:
     for slug in ("a", "0", "a1", "a-b", "1-2-3", "a" * 100):
-        assert (await created(client, "/articles", article(slug=slug)))["slug"] == slug
-    before = await shown(client, "/articles")
+        assert (await create_row(client, "/articles", article(slug=slug)))["slug"] == slug
+    before = await get_json(client, "/articles")
     for slug in (
         "A",
         "-a",
@@ -212,4 +212,4 @@ async def test_a_slug_is_words_of_small_letters_and_digits_joined_by_hyphens(
     ):
         response = await client.post("/articles", json=article(slug=slug))
         assert summary(response) == "422 #/slug string_pattern_mismatch", slug
-    assert await shown(client, "/articles") == before
+    assert await get_json(client, "/articles") == before

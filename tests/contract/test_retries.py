@@ -1,4 +1,4 @@
-"""A request that others were in the way of is carried out again, as a whole."""
+"""Retries after serialization failures."""
 
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -9,7 +9,7 @@ from sqlalchemy import event, update
 from sqlalchemy.orm import Session
 
 from app.models import Article
-from tests.support.bodies import article, create_article, shown, summary, version_tag
+from tests.support.bodies import article, create_article, get_json, summary, version_tag
 from tests.support.contention import ATTEMPTS, contention
 from tests.support.recording import statements
 
@@ -18,19 +18,19 @@ B = article(slug="b")
 
 @pytest.fixture
 async def path(client: AsyncClient) -> str:
-    """The path of an article with the slug `a`."""
+    """Return the path of an article with the slug `a`."""
     path, _ = await create_article(client, slug="a")
     return path
 
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have attempts follow each other without a pause."""
+    """Remove the pauses between attempts."""
     monkeypatch.setattr("brickwork.database.retry._PAUSE", 0)
 
 
 async def slugs_and_versions(client: AsyncClient) -> list[str]:
-    return [f"{row['slug']} {row['version']}" for row in await shown(client, "/articles")]
+    return [f"{row['slug']} {row['version']}" for row in await get_json(client, "/articles")]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ async def slugs_and_versions(client: AsyncClient) -> list[str]:
         pytest.param("HEAD", "{path}", None, 200, ["a 1"], id="HEAD"),
     ],
 )
-async def test_request_is_carried_out_once_after_two_failures(  # noqa: PLR0913, PLR0917 — a case
+async def test_request_takes_effect_once_after_two_failures(  # noqa: PLR0913, PLR0917 — a case
     client: AsyncClient,
     path: str,
     method: str,
@@ -63,7 +63,7 @@ async def test_request_is_carried_out_once_after_two_failures(  # noqa: PLR0913,
     assert await slugs_and_versions(client) == rows
 
 
-async def test_patch_of_a_batch_is_carried_out_once(client: AsyncClient, path: str) -> None:
+async def test_patch_of_a_batch_takes_effect_once(client: AsyncClient, path: str) -> None:
     items = [{"id": path.rpartition("/")[2], "slug": "b"}]
     with contention(2) as commits:
         response = await client.patch("/articles/batch", json=items)
@@ -73,7 +73,7 @@ async def test_patch_of_a_batch_is_carried_out_once(client: AsyncClient, path: s
 
 
 @pytest.mark.usefixtures("no_pauses")
-async def test_request_is_refused_after_eight_attempts(client: AsyncClient, path: str) -> None:
+async def test_request_fails_after_eight_attempts(client: AsyncClient, path: str) -> None:
     with contention(100) as commits:
         response = await client.patch(path, json={"slug": "b"})
 
@@ -83,9 +83,7 @@ async def test_request_is_refused_after_eight_attempts(client: AsyncClient, path
     assert await slugs_and_versions(client) == ["a 1"]
 
 
-async def test_row_that_changed_since_it_was_read_is_read_again(
-    client: AsyncClient, path: str
-) -> None:
+async def test_concurrently_changed_row_is_read_again(client: AsyncClient, path: str) -> None:
     flushes: list[Session] = []
 
     def overtake(session: Session, *_: object) -> None:
@@ -132,7 +130,7 @@ async def test_body_is_read_once(client: AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(("target", "body"), [("/articles", B), ("/articles/batch", [B])])
-async def test_answer_of_the_last_attempt_is_replayed(
+async def test_response_of_the_last_attempt_is_replayed(
     client: AsyncClient, target: str, body: object
 ) -> None:
     key = {"idempotency-key": "k"}
@@ -153,7 +151,7 @@ async def test_answer_of_the_last_attempt_is_replayed(
         pytest.param({"if-match": '"7"'}, {"slug": "c"}, "412", id="another version"),
     ],
 )
-async def test_refused_request_is_carried_out_once(
+async def test_rejected_request_is_not_retried(
     client: AsyncClient, path: str, headers: dict[str, str], body: object, answer: str
 ) -> None:
     await create_article(client, slug="b")
@@ -161,4 +159,4 @@ async def test_refused_request_is_carried_out_once(
         response = await client.patch(path, json=body, headers=headers)
 
     assert summary(response) == answer
-    assert len([each for each in sent if each.startswith("SELECT")]) == 1
+    assert len([statement for statement in sent if statement.startswith("SELECT")]) == 1

@@ -1,4 +1,4 @@
-"""Paths in answers lead back to the service behind a proxy, a root path and a mount."""
+"""Root paths: URLs behind proxies and mounts."""
 
 from collections.abc import AsyncGenerator
 from typing import Any, Final
@@ -23,17 +23,17 @@ pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 ROWS: Final[Rows] = {Store: [{"code": code, "name": code} for code in ("aa", "bb", "cc")]}
 
 API: Final = "/api/v1"
-"""The path before all paths, as clients write them."""
+"""The prefix of all paths of clients."""
 
 
 UNUSED: Final = Database("sqlite:///unused.db")
 
 
 class Place:
-    """Where an application is: below mounts, below the root path of a server, or both."""
+    """A place of an application: below mounts, the root path of a server, or both."""
 
     def __init__(self, root_path: str, *mounts: str, sent: str) -> None:
-        """Send requests to *sent* and the path within the application."""
+        """Prefix the paths of requests with *sent*."""
         self.root_path = root_path
         self.mounts = mounts
         self.sent = sent
@@ -59,13 +59,13 @@ PLACES: Final = {
 
 @pytest.fixture(params=PLACES)
 def place(request: pytest.FixtureRequest) -> Place:
-    """Each place of an application, one after the other."""
+    """Return each place of an application."""
     return PLACES[request.param]
 
 
 @pytest.fixture(params=[True, False], ids=["fast", "ORM"])
 async def database(shop_url: str, request: pytest.FixtureRequest) -> AsyncGenerator[Database]:
-    """A database with three stores, on each path."""
+    """Yield a database with three stores, on each path."""
     database = Database(shop_url, fast_path=request.param)
     await insert_rows(database, ROWS)
     yield database
@@ -74,14 +74,14 @@ async def database(shop_url: str, request: pytest.FixtureRequest) -> AsyncGenera
 
 @pytest.fixture
 async def client(database: Database, place: Place) -> AsyncGenerator[AsyncClient]:
-    """A client of the application at its place."""
+    """Yield a client of the application at its place."""
     app = place.app(database)
     async with calling(app, root_path=place.root_path) as client:
         client.base_url = f"http://test{place.sent}"
         yield client
 
 
-async def test_location(client: AsyncClient, database: Database) -> None:
+async def test_location_has_the_root_path(client: AsyncClient, database: Database) -> None:
     for path, key in (("/stores", "dd"), ("/stores/", "ee")):
         response = await client.post(path, json={"code": key})
         assert response.headers["location"] == f"/api/v1/stores/{key}"
@@ -89,7 +89,7 @@ async def test_location(client: AsyncClient, database: Database) -> None:
         assert [*await session.scalars(select(Store.code))] == ["aa", "bb", "cc", "dd", "ee"]
 
 
-async def test_link(client: AsyncClient) -> None:
+async def test_link_header_has_the_root_path(client: AsyncClient) -> None:
     for path in ("/stores", "/stores/"):
         response = await client.get(path, params={"limit": 1, "offset": 1})
         assert response.headers["link"] == (
@@ -99,25 +99,25 @@ async def test_link(client: AsyncClient) -> None:
         )
 
 
-async def test_next_page(client: AsyncClient) -> None:
+async def test_next_link_leads_to_the_next_page(client: AsyncClient) -> None:
     first = await client.get("/stores", params={"limit": 2})
     following = first.links["next"]["url"].removeprefix(API)
     second = await client.get(following)
     assert [row["code"] for row in second.json()] == ["cc"]
 
 
-async def test_problem(client: AsyncClient) -> None:
+async def test_problem_type_has_the_root_path(client: AsyncClient) -> None:
     response = await client.get("/stores/zz")
     assert response.json()["type"] == "/api/v1/problems/not_found"
 
 
-async def test_slashes(client: AsyncClient) -> None:
+async def test_trailing_slash_is_accepted(client: AsyncClient) -> None:
     for path in ("/stores/aa", "/stores/aa/"):
         assert (await client.get(path)).json()["code"] == "aa"
         assert (await client.head(path)).status_code == 200
 
 
-async def test_fast_path(shop_url: str, place: Place) -> None:
+async def test_fast_path_serves_every_place(shop_url: str, place: Place) -> None:
     database = Database(shop_url)
     await insert_rows(database, ROWS)
     async with calling(place.app(database), root_path=place.root_path) as client:
@@ -125,7 +125,7 @@ async def test_fast_path(shop_url: str, place: Place) -> None:
             assert await path_taken(client.get(place.sent + path)) == "200 fast"
 
 
-async def test_page_of_a_problem(place: Place) -> None:
+async def test_problem_type_leads_to_its_page(place: Place) -> None:
     async with calling(place.app(UNUSED), root_path=place.root_path) as client:
         for path in ("/nowhere", "/stores?limit=0", "/stores?%FF"):
             problem = (await client.get(place.sent + path)).json()
@@ -145,7 +145,7 @@ async def test_page_of_a_problem(place: Place) -> None:
         ("/stores/batch", "DELETE, OPTIONS, PATCH, POST"),
     ],
 )
-async def test_methods(place: Place, path: str, methods: str) -> None:
+async def test_allow_header_lists_the_methods(place: Place, path: str, methods: str) -> None:
     async with calling(place.app(UNUSED), root_path=place.root_path) as client:
         options = await client.options(place.sent + path)
         refused = await client.request("TRACE", place.sent + path)
@@ -154,7 +154,7 @@ async def test_methods(place: Place, path: str, methods: str) -> None:
     assert refused.headers["allow"] == methods
 
 
-async def test_idempotency_key_is_of_a_path_however_it_is_sent(
+async def test_idempotency_key_ignores_root_path_and_slash(
     database: Database,
 ) -> None:
     async with calling(app_of(database, stores()), root_path="/api") as client:
@@ -166,7 +166,7 @@ async def test_idempotency_key_is_of_a_path_however_it_is_sent(
             assert response.headers["location"] == "/api/stores/dd"
 
 
-async def test_root_path_of_fastapi(database: Database) -> None:
+async def test_root_path_of_fastapi_applies(database: Database) -> None:
     with pytest.warns(FastAPIDeprecationWarning, match="root_path"):
         app = app_of(database, stores(), root_path="/api")
     async with calling(app) as client:
@@ -175,7 +175,7 @@ async def test_root_path_of_fastapi(database: Database) -> None:
         assert (await client.get("/nowhere")).json()["type"] == "/api/problems/not_found"
 
 
-async def test_prefix_that_a_client_claims_is_ignored(database: Database) -> None:
+async def test_forwarded_headers_of_a_client_are_ignored(database: Database) -> None:
     claims = {
         "x-forwarded-prefix": "/evil",
         "x-forwarded-host": "evil.example",
@@ -204,7 +204,7 @@ async def test_path_with_two_slashes_leads_to_no_other_host(database: Database) 
         assert response.headers["link"] == '</.//evil.example/stores>; rel="first"'
 
 
-async def test_collection_at_the_root_of_a_mount() -> None:
+async def test_collection_may_be_at_the_root_of_a_mount() -> None:
     router = APIRouter(route_class=StrictRoute)
 
     @router.get("/")
@@ -221,7 +221,7 @@ async def test_collection_at_the_root_of_a_mount() -> None:
         assert (await client.get("/")).json() == ["/a", '</>; rel="first"']
 
 
-async def test_problem_below_a_mount_of_plain_routes_leads_to_the_application() -> None:
+async def test_problem_type_of_a_mounted_router_leads_to_the_application() -> None:
     router = APIRouter()
 
     @router.get("/rows")
@@ -237,7 +237,7 @@ async def test_problem_below_a_mount_of_plain_routes_leads_to_the_application() 
         assert (await client.get(problem["type"])).status_code == 200
 
 
-async def test_application_in_another_that_keeps_the_contract(database: Database) -> None:
+async def test_application_may_be_mounted_in_another(database: Database) -> None:
     app = app_of(database)
     app.mount("/inner", app_of(database, stores()))
     async with calling(app) as client:
@@ -247,7 +247,7 @@ async def test_application_in_another_that_keeps_the_contract(database: Database
         assert [inner.json()["instance"]] == inner.headers.get_list("x-request-id")
 
 
-async def test_server_with_a_root_path(database: Database) -> None:
+async def test_root_path_of_the_server_applies(database: Database) -> None:
     async with serving(app_of(database, stores()), root_path="/api") as client:
         created = await client.post("/stores", json={"code": "dd"})  # uvicorn adds the root path
         refused = await client.get("/", extensions={"target": b"/" + b"a" * 80_000})

@@ -1,4 +1,4 @@
-"""A value of each type comes back as it was accepted."""
+"""Round trips of values of each type."""
 
 import json
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.bodies import Body, changed, created, shown
+from tests.support.bodies import Body, create_row, get_json, patch_row
 from tests.support.calls import calling
 from tests.support.databases import BACKENDS, Databases
 from tests.support.things import create_app
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 async def application(
     request: pytest.FixtureRequest, templates: Databases
 ) -> AsyncIterator[AsyncClient]:
-    """A client of things, which have a column of each type."""
+    """Yield a client of things, which have a column of each type."""
     databases = templates.another()
     async with calling(create_app(databases.empty(request.param))) as client:
         yield client
@@ -28,9 +28,9 @@ async def application(
 
 @pytest.fixture
 async def things(application: AsyncClient) -> AsyncIterator[AsyncClient]:
-    """The same client; its things are deleted after each test."""
+    """Yield the client, and delete its things after each test."""
     yield application
-    for row in await shown(application, "/things"):
+    for row in await get_json(application, "/things"):
         await application.delete(f"/things/{row['id']}")
 
 
@@ -122,39 +122,39 @@ def exact(value: object) -> str:
 
 
 @every_value
-async def test_a_value_comes_back(
+async def test_a_value_is_returned_as_accepted(
     things: AsyncClient, field: str, sent: Any, expected: object
 ) -> None:
-    row = await created(things, "/things", THING | {field: sent})
+    row = await create_row(things, "/things", THING | {field: sent})
     path = f"/things/{row['id']}"
     assert exact(row[field]) == exact(expected)
-    assert exact(await shown(things, path)) == exact(row)
-    assert exact(await shown(things, "/things")) == exact([row])
+    assert exact(await get_json(things, path)) == exact(row)
+    assert exact(await get_json(things, "/things")) == exact([row])
 
 
 @every_value
-async def test_a_patched_value_comes_back(
+async def test_a_patched_value_is_returned_as_accepted(
     things: AsyncClient, field: str, sent: Any, expected: object
 ) -> None:
-    row = await created(things, "/things", THING)
+    row = await create_row(things, "/things", THING)
     path = f"/things/{row['id']}"
-    after = await changed(things, path, {field: sent})
+    after = await patch_row(things, path, {field: sent})
     assert exact(after) == exact({**row, field: expected, "updated_at": after["updated_at"]})
-    assert exact(await shown(things, path)) == exact(after)
+    assert exact(await get_json(things, path)) == exact(after)
 
 
 @every_value
 async def test_a_value_sent_again_changes_nothing(
     things: AsyncClient, field: str, sent: Any, expected: object
 ) -> None:
-    row = await created(things, "/things", THING | {field: sent})
+    row = await create_row(things, "/things", THING | {field: sent})
     path = f"/things/{row['id']}"
-    assert exact(await changed(things, path, {field: sent})) == exact(row)
-    assert exact(await changed(things, path, {field: expected})) == exact(row)
+    assert exact(await patch_row(things, path, {field: sent})) == exact(row)
+    assert exact(await patch_row(things, path, {field: expected})) == exact(row)
     assert exact((await things.put(path, json=row)).json()) == exact(row)
 
 
-async def test_every_field_has_a_value_here(things: AsyncClient) -> None:
-    document = await shown(things, "/openapi.json")
+async def test_every_field_is_covered_by_a_value(things: AsyncClient) -> None:
+    document = await get_json(things, "/openapi.json")
     properties = document["components"]["schemas"]["ThingCreate"]["properties"]
     assert properties.keys() == THING.keys() == {field for field, _, _ in VALUES}

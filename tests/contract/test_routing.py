@@ -1,4 +1,4 @@
-"""The path of a resource means what FastAPI's own router says."""
+"""Routing, compared with FastAPI's own router."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ ROWS: Final[Rows] = {
     for model in (Country, Store)
 }
 BODILESS: Final = {"HEAD", "PATCH"}
-"""The methods of which no body is compared."""
+"""The methods without a compared body."""
 
 NEW: Final = {"code": "zz", "name": "NEW"}
 
 
 @pytest.fixture
 async def database(shop_url: str) -> AsyncGenerator[Database]:
-    """A database with two countries and two stores."""
+    """Yield a database with two countries and two stores."""
     database = Database(shop_url)
     await insert_rows(database, ROWS)
     yield database
@@ -49,7 +49,7 @@ Names = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """The status of an answer, its body as far as it is compared, and the rows after it."""
+    """The status of a response, the compared part of its body, and the rows after it."""
 
     status: int
     body: object
@@ -77,7 +77,7 @@ def nodes(depth: int) -> st.SearchStrategy[Node]:
 
 
 Requests: TypeAlias = Sequence[tuple[str, Sequence[str], str]]
-"""The methods of requests, the segments of their paths, and what comes after these."""
+"""The methods of requests, the segments of their paths, and the trailing slashes."""
 
 REQUESTS: Final = st.lists(
     st.tuples(
@@ -92,7 +92,7 @@ REQUESTS: Final = st.lists(
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to a router while the application runs; the numbers are cut to its size."""
+    """A change of a router at run time; indexes wrap around."""
 
     router: int
     removed: int | None
@@ -120,7 +120,7 @@ CHANGES: Final = st.builds(Change, NUMBERS, st.none() | NUMBERS, st.none() | nod
     tree=st.lists(nodes(2), min_size=1, max_size=4),
     talk=st.tuples(REQUESTS, CHANGES, REQUESTS),
 )
-async def test_random_trees(
+async def test_random_routers_match_like_fastapi(
     shop_url: str,
     *,
     fast: bool,
@@ -138,21 +138,21 @@ async def test_random_trees(
 
 
 async def compare(built: Built, database: Database, requests: Requests) -> None:
-    """Compare the answers of both applications, and the rows after each."""
+    """Compare the responses of both applications, and the rows after each."""
     await remove_rows(database, Base.metadata)
     await insert_rows(database, ROWS)
     own, reference = client_of(built.app, {"database": database}), client_of(built.reference, {})
     before = await rows_of(database)
     for method, segments, slash in requests:
         path = "/" + "/".join(segments) + slash
-        said = await sent(reference, "GET" if method == "HEAD" else method, path)
-        expected = predicted(said, method, before)
-        answer = await sent(own, method, path)
+        said = await send(reference, "GET" if method == "HEAD" else method, path)
+        expected = predict(said, method, before)
+        answer = await send(own, method, path)
         before = await rows_of(database)
         assert outcome(answer, method, before) == expected, f"{method} {path}"
 
 
-async def sent(client: AsyncClient, method: str, path: str) -> Response:
+async def send(client: AsyncClient, method: str, path: str) -> Response:
     body: Any = {"json": NEW} if method in {"POST", "PUT"} else {}
     body = {"json": {"name": "CHANGED"}} if method == "PATCH" else body
     return await client.request(method, "/", extensions={"target": path.encode()}, **body)
@@ -181,13 +181,13 @@ def name_of(row: Any) -> str:
     return str(row["name"])
 
 
-def predicted(said: Response, method: str, rows: Names) -> Outcome:
-    """Return the outcome of the operation that FastAPI's router has *said* is meant."""
+def predict(said: Response, method: str, rows: Names) -> Outcome:
+    """Return the outcome of the operation in *said*, the response of FastAPI's router."""
     route: dict[str, str] = said.json() if said.status_code == 200 else {}
     if "operation" not in route:
         return Outcome(said.status_code, None if method in BODILESS else route or None, rows)
     model, key = route["model"], route["id"]
-    status, body, own = performed(route["operation"], rows[model], key)
+    status, body, own = perform(route["operation"], rows[model], key)
     if status == 201 and len(own) == len(rows[model]):
         status = 409  # for the key
     if model == "Country" and len({*own.values()}) < len(own):
@@ -195,7 +195,7 @@ def predicted(said: Response, method: str, rows: Names) -> Outcome:
     return Outcome(status, None if method in BODILESS else body, {**rows, model: own})
 
 
-def performed(
+def perform(
     operation: str, own: Mapping[str, str], key: str
 ) -> tuple[int, object, Mapping[str, str]]:
     """Return the status, the names in the body and the rows after *operation*."""
@@ -225,7 +225,7 @@ def own_router(path: str, *methods: str) -> APIRouter:
 
 
 @pytest.mark.parametrize("prefix", ["/countries/{country}", "/{lang}", "/v1/{a}/{b}"])
-async def test_prefix_with_parameters_is_no_row(database: Database, prefix: str) -> None:
+async def test_prefix_with_parameters_matches_no_row(database: Database, prefix: str) -> None:
     app = app_of(database, own_router("/countries/{code}", "DELETE"))
     app.include_router(stores(), prefix=prefix)
     place = prefix.format(country="aa", lang="aa", a="bb", b="bb")
@@ -237,7 +237,7 @@ async def test_prefix_with_parameters_is_no_row(database: Database, prefix: str)
         assert await path_taken(client.delete(f"{place}/stores/aa")) == "204 fast"
 
 
-async def test_resource_within_a_row_of_another(database: Database) -> None:
+async def test_route_below_a_row_is_matched(database: Database) -> None:
     app = app_of(database, stores(), own_router("/stores/{store}/secrets", "GET"))
     async with calling(app) as client:
         assert (await client.get("/stores/aa")).json()["code"] == "aa"
@@ -269,7 +269,7 @@ async def test_route_after_a_resource_is_matched_last(database: Database) -> Non
         assert (await client.get("/others")).json() == "own"
 
 
-async def test_routers_that_are_included_later_are_fast(database: Database) -> None:
+async def test_routers_included_later_use_the_fast_path(database: Database) -> None:
     app = app_of(database)
     app.include_router(stores(), prefix="/v1")
     async with calling(app) as client:
@@ -280,7 +280,7 @@ async def test_routers_that_are_included_later_are_fast(database: Database) -> N
         assert await path_taken(client.get("/stores")) == "404 ORM"
 
 
-async def test_mounted_application_is_fast(database: Database) -> None:
+async def test_mounted_application_uses_the_fast_path(database: Database) -> None:
     inner, outer = app_of(database, stores()), app_of(database)
     inner.include_router(stores(), prefix="/inner")
     outer.mount("/inner", inner)
@@ -310,7 +310,7 @@ async def test_head_is_answered_by_the_route_of_get(database: Database) -> None:
     assert (head.status_code, head.headers["content-length"]) == (200, "5")
 
 
-async def test_head_with_a_route_of_its_own(database: Database) -> None:
+async def test_explicit_head_route_is_matched(database: Database) -> None:
     app = app_of(database, own_router("/others", "HEAD"), own_router("/others", "GET"))
     async with calling(app) as client:
         assert (await client.head("/others")).status_code == 200
@@ -318,7 +318,7 @@ async def test_head_with_a_route_of_its_own(database: Database) -> None:
 
 
 @pytest.mark.parametrize("fast", [True, False])
-async def test_limit_of_a_body_where_a_router_is_included(shop_url: str, *, fast: bool) -> None:
+async def test_max_body_size_of_an_included_router_applies(shop_url: str, *, fast: bool) -> None:
     app = app_of(database := Database(shop_url, fast_path=fast))
     app.include_router(stores(), max_body_size=100)
     async with calling(app) as client:

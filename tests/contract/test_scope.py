@@ -1,4 +1,4 @@
-"""No row is written out of the scope of its resource, however it is written."""
+"""Scopes: checks of written rows."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -26,7 +26,7 @@ THEIRS = {"owner": "bob", "text": "theirs"}
 
 @pytest.fixture(params=[True, False], ids=["fast path", "ORM path"])
 async def database(request: pytest.FixtureRequest, notes_url: str) -> AsyncIterator[Database]:
-    """A database with twenty notes, those of odd number Ada's and the others Bob's."""
+    """Yield a database with twenty notes: odd numbers belong to Ada, even ones to Bob."""
     database = Database(notes_url, fast_path=request.param)
     yield database
     await database.dispose()
@@ -34,7 +34,7 @@ async def database(request: pytest.FixtureRequest, notes_url: str) -> AsyncItera
 
 @asynccontextmanager
 async def as_ada(database: Database, *routers: APIRouter) -> AsyncGenerator[AsyncClient]:
-    """Yield a client that is Ada, of an application of *routers*."""
+    """Yield a client for Ada, of an application with *routers*."""
     async with calling(notes_app(database, *routers)) as client:
         client.headers["authorization"] = "ada"
         yield client
@@ -42,19 +42,19 @@ async def as_ada(database: Database, *routers: APIRouter) -> AsyncGenerator[Asyn
 
 @pytest.fixture
 async def client(database: Database) -> AsyncIterator[AsyncClient]:
-    """Ada, who sees her own notes."""
+    """Yield a client for Ada, who sees her own notes."""
     async with as_ada(database, notes()) as client:
         yield client
 
 
-async def stored(database: Database) -> Sequence[tuple[Any, ...]]:
-    """Return what the database has of all notes."""
+async def all_notes(database: Database) -> Sequence[tuple[Any, ...]]:
+    """Return all notes in the database."""
     columns = (Note.id, Note.owner, Note.text, Note.version, Note.deleted_at)
     async with database.session(readonly=True) as session:
-        return [tuple(each) for each in await session.execute(select(*columns).order_by(Note.id))]
+        return [tuple(row) for row in await session.execute(select(*columns).order_by(Note.id))]
 
 
-# --- By the routes of the resource ---------------------------------------------------------------
+# --- Routes of the resource ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -68,15 +68,15 @@ async def stored(database: Database) -> Sequence[tuple[Any, ...]]:
         ("PATCH", "/notes/batch", [{"id": 1}, {"id": 3, "owner": "bob"}], "403 #/1 forbidden"),
     ],
 )
-async def test_row_of_another_scope_is_forbidden(  # noqa: PLR0913, PLR0917
+async def test_write_out_of_scope_is_forbidden(  # noqa: PLR0913, PLR0917
     client: AsyncClient, database: Database, method: str, path: str, body: Any, answer: str
 ) -> None:
-    before = await stored(database)
+    before = await all_notes(database)
     response = await client.request(method, path, json=body)
 
     assert summary(response) == answer
     assert response.json()["type"] == "/problems/forbidden"
-    assert await stored(database) == before
+    assert await all_notes(database) == before
 
 
 @pytest.mark.parametrize(
@@ -92,13 +92,13 @@ async def test_row_of_another_scope_is_forbidden(  # noqa: PLR0913, PLR0917
         ("DELETE", "/notes/batch?id=1&id=3", None, 204),
     ],
 )
-async def test_row_that_stays_in_scope_is_written(
+async def test_write_within_the_scope_succeeds(
     client: AsyncClient, method: str, path: str, body: Any, status: int
 ) -> None:
     assert (await client.request(method, path, json=body)).status_code == status
 
 
-async def test_deleted_row_comes_back(client: AsyncClient) -> None:
+async def test_deleted_row_can_be_restored(client: AsyncClient) -> None:
     assert summary(await client.delete("/notes/1")) == "204"
     assert summary(await client.post("/notes/1/restore")) == "200"
 
@@ -110,21 +110,21 @@ async def test_problem_has_a_page(client: AsyncClient) -> None:
     assert (await client.get(response.json()["type"])).status_code == 200
 
 
-async def test_key_of_a_forbidden_request_can_be_used_again(client: AsyncClient) -> None:
+async def test_key_of_a_forbidden_request_is_reusable(client: AsyncClient) -> None:
     key = {"idempotency-key": "one"}
 
     assert summary(await client.post("/notes", json=THEIRS, headers=key)) == "403"
     assert summary(await client.post("/notes", json=OURS, headers=key)) == "201"
 
 
-async def test_faults_of_a_batch_are_named_with_those_of_its_scope(client: AsyncClient) -> None:
+async def test_schema_of_a_batch_is_checked_before_its_scope(client: AsyncClient) -> None:
     batch = [THEIRS, {"owner": "ada", "text": "x" * 51}]
     assert summary(await client.post("/notes/batch", json=batch)) == (
         "422 #/1/text string_too_long"
     )
 
 
-# --- What it costs -------------------------------------------------------------------------------
+# --- Costs ---------------------------------------------------------------------------------------
 
 
 class Unnarrowed(Resource[Note]): ...
@@ -150,7 +150,7 @@ class Admins(Notes):
         (Admins, "PATCH", "/notes/1", {"owner": "bob"}, 2),
     ],
 )  # fmt: skip
-async def test_scope_costs_one_statement(  # noqa: PLR0913, PLR0917
+async def test_scope_check_costs_one_statement(  # noqa: PLR0913, PLR0917
     database: Database,
     resource: type[Resource[Note]],
     method: str,
@@ -166,7 +166,7 @@ async def test_scope_costs_one_statement(  # noqa: PLR0913, PLR0917
     assert len(sent) == count, sent
 
 
-async def test_writes_of_a_narrowed_resource_take_the_orm_path(notes_url: str) -> None:
+async def test_writes_of_a_scoped_resource_take_the_orm_path(notes_url: str) -> None:
     async with as_ada(Database(notes_url, fast_path=True), notes()) as client:
         assert await path_taken(client.get("/notes/1")) == "200 fast"
         assert await path_taken(client.post("/notes", json=OURS)) == "201 ORM"
@@ -175,10 +175,10 @@ async def test_writes_of_a_narrowed_resource_take_the_orm_path(notes_url: str) -
         assert await path_taken(client.delete("/notes/1")) == "204 fast"
 
 
-# --- By methods of the resource ------------------------------------------------------------------
+# --- Methods of the resource ---------------------------------------------------------------------
 
 
-async def test_resource_with_a_constructor_of_its_own_has_a_scope(database: Database) -> None:
+async def test_resource_with_a_post_init_has_a_scope(database: Database) -> None:
     class Made(Notes):
         @override
         def __post_init__(self) -> None:
@@ -190,7 +190,7 @@ async def test_resource_with_a_constructor_of_its_own_has_a_scope(database: Data
         assert summary(await client.post("/notes", json=OURS)) == "201"
 
 
-async def test_rows_that_a_method_adds_are_held_against_the_scope(database: Database) -> None:
+async def test_rows_added_by_a_method_are_checked(database: Database) -> None:
     class Copying(Notes):
         @override
         async def create(self, row: Note, /) -> None:
@@ -198,13 +198,13 @@ async def test_rows_that_a_method_adds_are_held_against_the_scope(database: Data
             self.session.add(Note(owner=row.text, text="copy"))
 
     async with as_ada(database, notes(Copying)) as client:
-        before = await stored(database)
+        before = await all_notes(database)
         assert summary(await client.post("/notes", json={"owner": "ada", "text": "bob"})) == "403"
-        assert await stored(database) == before
+        assert await all_notes(database) == before
         assert summary(await client.post("/notes", json={"owner": "ada", "text": "ada"})) == "201"
 
 
-async def test_restored_row_is_held_against_the_scope(database: Database) -> None:
+async def test_restored_row_is_checked(database: Database) -> None:
     class Giving(Notes):
         @override
         async def restore(self, row: Note, /) -> None:
@@ -213,12 +213,12 @@ async def test_restored_row_is_held_against_the_scope(database: Database) -> Non
 
     async with as_ada(database, notes(Giving)) as client:
         await client.delete("/notes/1")
-        before = await stored(database)
+        before = await all_notes(database)
         assert summary(await client.post("/notes/1/restore")) == "403"
-        assert await stored(database) == before
+        assert await all_notes(database) == before
 
 
-async def test_value_that_the_database_computes_is_held_against_the_scope(
+async def test_value_computed_by_the_database_is_checked(
     database: Database,
 ) -> None:
     class Lowering(Notes):
@@ -229,9 +229,9 @@ async def test_value_that_the_database_computes_is_held_against_the_scope(
             await self.session.refresh(row)
 
     async with as_ada(database, notes(Lowering)) as client:
-        before = await stored(database)
+        before = await all_notes(database)
         assert summary(await client.patch("/notes/1", json={"text": "BOB"})) == "403"
-        assert await stored(database) == before
+        assert await all_notes(database) == before
         assert summary(await client.patch("/notes/1", json={"text": "ADA"})) == "200"
 
 
@@ -249,7 +249,7 @@ async def test_row_may_be_out_of_scope_until_the_commit(database: Database) -> N
         assert summary(await client.post("/notes", json=THEIRS)) == "201"
 
 
-async def test_deletion_may_take_a_row_out_of_its_scope(database: Database) -> None:
+async def test_deletion_may_move_a_row_out_of_scope(database: Database) -> None:
     class Archive(Notes):
         @override
         def query(self) -> Select[Note]:
@@ -263,10 +263,10 @@ async def test_deletion_may_take_a_row_out_of_its_scope(database: Database) -> N
         assert summary(await client.patch("/notes/1", json={"rank": -1})) == "403"
         assert summary(await client.delete("/notes/1")) == "204"
         assert summary(await client.delete("/notes/batch?id=3&id=5")) == "204"
-        assert [each["id"] for each in (await client.get("/notes?limit=2")).json()] == [7, 9]
+        assert [note["id"] for note in (await client.get("/notes?limit=2")).json()] == [7, 9]
 
 
-async def test_row_that_is_removed_again_is_in_nobodys_way(database: Database) -> None:
+async def test_row_removed_before_the_commit_is_not_checked(database: Database) -> None:
     class Brief(Notes):
         @override
         async def create(self, row: Note, /) -> None:
@@ -282,7 +282,7 @@ async def test_row_that_is_removed_again_is_in_nobodys_way(database: Database) -
         assert summary(await client.post("/notes", json=OURS)) == "201"
 
 
-async def test_listener_that_writes_at_the_commit_is_held_against_the_scope(
+async def test_row_written_by_a_commit_listener_is_checked(
     database: Database,
 ) -> None:
     def write(session: Session) -> None:
@@ -300,14 +300,14 @@ async def test_listener_that_writes_at_the_commit_is_held_against_the_scope(
             event.remove(Session, "before_commit", write)
 
 
-# --- By an endpoint of one's own -----------------------------------------------------------------
+# --- Custom endpoints ----------------------------------------------------------------------------
 
 
 class AllNotes(Resource[Note]): ...
 
 
 class AdminNotes(Resource[Note]):
-    """The notes of all, beside those of the user."""
+    """The notes of all users, with a nested resource of the user's notes."""
 
     mine: Annotated[Notes, Depends()]
 
@@ -318,7 +318,7 @@ class AdminNotes(Resource[Note]):
 
 
 class CarefulNotes(Notes):
-    """The notes of the user, beside those of all."""
+    """The notes of the user, with a nested resource of all notes."""
 
     every: Annotated[AllNotes, Depends()]
 
@@ -328,7 +328,7 @@ class CarefulNotes(Notes):
 
 
 class DelegatingNotes(CarefulNotes):
-    """The notes of the user, which are read and written by those of all."""
+    """The notes of the user, read and written by the nested resource."""
 
     @override
     async def get(self, key: object, /) -> Note:
@@ -348,7 +348,7 @@ router = APIRouter(route_class=StrictRoute)
 
 @router.post("/{id}/own", response_model=NoteRead)
 async def give(id: str, owner: str, rows: Annotated[Notes, Depends()]) -> Note:  # noqa: A002
-    """Give a note to another user."""
+    """Assign a note to another user."""
     note = await rows.get(id)
     note.owner = owner
     return note
@@ -361,7 +361,7 @@ async def give_by_two(
     mine: Annotated[Notes, Depends()],
     every: Annotated[AllNotes, Depends()],
 ) -> Note:
-    """Give a note to another user, seen by two resources."""
+    """Assign a note of two resources to another user."""
     note = await every.get(id)
     assert await mine.get(id) is note
     note.owner = owner
@@ -375,7 +375,7 @@ async def give_by_all(
     mine: Annotated[Notes, Depends()],
     every: Annotated[AllNotes, Depends()],
 ) -> Note:
-    """Give a note to another user, by the resource that may."""
+    """Assign a note to another user with the resource of all notes."""
     note = await mine.get(id)
     await every.update(note, {"owner": owner})
     return note
@@ -387,7 +387,7 @@ async def give_by_statement(
     owner: str,
     rows: Annotated[Notes, Depends()],
 ) -> None:
-    """Give a note to another user, by a statement."""
+    """Assign a note to another user in a statement."""
     note = await rows.get(id)
     await rows.session.execute(update(Note).where(Note.id == note.id).values(owner=owner))
 
@@ -402,12 +402,12 @@ async def give_by_statement(
         ("/1/statement?owner=bob", "204"),
     ],
 )
-async def test_scope_of_an_own_endpoint(database: Database, path: str, answer: str) -> None:
+async def test_custom_endpoint_has_the_scope(database: Database, path: str, answer: str) -> None:
     async with as_ada(database, router) as client:
         assert summary(await client.post(path)) == answer
 
 
-async def test_resource_takes_the_place_of_one_that_it_has_as_a_field(
+async def test_resource_replaces_the_scope_of_a_nested_resource(
     database: Database,
 ) -> None:
     body = {"owner": "bob"}
@@ -422,7 +422,7 @@ async def test_resource_takes_the_place_of_one_that_it_has_as_a_field(
             assert summary(await client.post("/notes", json=OURS)) == "201"
 
 
-async def test_session_of_ones_own_is_held_against_the_scope(database: Database) -> None:
+async def test_custom_session_is_checked(database: Database) -> None:
     engine = create_async_engine(database.url)
 
     async def their_session() -> AsyncGenerator[AsyncSession]:
@@ -433,20 +433,20 @@ async def test_session_of_ones_own_is_held_against_the_scope(database: Database)
         session: Annotated[AsyncSession, Depends(their_session)]
 
     async with as_ada(database, notes(OwnSession)) as client:
-        before = await stored(database)
+        before = await all_notes(database)
         assert summary(await client.post("/notes", json=THEIRS)) == "403"
         assert summary(await client.patch("/notes/1", json={"owner": "bob"})) == "403"
         response = await client.post("/notes/batch", json=[OURS, THEIRS])
         assert summary(response) == "403 #/1 forbidden"
-        assert await stored(database) == before
+        assert await all_notes(database) == before
         assert summary(await client.post("/notes", json=OURS)) == "201"
     await engine.dispose()
 
 
-# --- By a script ---------------------------------------------------------------------------------
+# --- Scripts -------------------------------------------------------------------------------------
 
 
-async def test_script_writes_for_several_users(database: Database) -> None:
+async def test_script_can_write_for_several_users(database: Database) -> None:
     async with database.session() as session:
         for user in ("ada", "bob"):
             rows = Notes(session=session, user=user)
@@ -458,15 +458,15 @@ async def test_script_writes_for_several_users(database: Database) -> None:
 
 
 async def test_script_cannot_write_for_another_user(database: Database) -> None:
-    before = await stored(database)
+    before = await all_notes(database)
     with pytest.raises(Forbidden):
         async with database.session() as session:
             await Notes(session=session, user="ada").create(Note(**THEIRS))
 
-    assert await stored(database) == before
+    assert await all_notes(database) == before
 
 
-async def test_row_of_no_resource_is_held_against_all_of_its_model(database: Database) -> None:
+async def test_row_of_no_resource_must_satisfy_every_scope(database: Database) -> None:
     async with database.session() as session:
         _ = [Notes(session=session, user=user) for user in ("ada", "bob")]
         session.add(Note(**OURS))
@@ -487,16 +487,16 @@ async def test_session_is_checked_at_each_commit(database: Database) -> None:
         note.text = "new"
 
 
-# --- In openapi.json -----------------------------------------------------------------------------
+# --- openapi.json --------------------------------------------------------------------------------
 
 
 def operations_that_forbid(resource: type[Resource[Note]]) -> set[str]:
     document = notes_app(Database("sqlite:///unused.db"), notes(resource)).openapi()
-    operations = [each for path in document["paths"].values() for each in path.values()]
-    return {each["operationId"] for each in operations if "403" in each["responses"]}
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    return {operation["operationId"] for operation in operations if "403" in operation["responses"]}
 
 
-async def test_openapi_tells_where_a_scope_forbids() -> None:
+async def test_openapi_declares_forbidden_operations() -> None:
     assert operations_that_forbid(Unnarrowed) == set()
     assert operations_that_forbid(Notes) == {
         "notes_create",

@@ -1,4 +1,4 @@
-"""Sessions that an application makes itself: committed before the answer, their errors told."""
+"""Custom sessions of an application."""
 
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import suppress
@@ -37,7 +37,7 @@ GetSession: TypeAlias = Callable[[], AsyncGenerator[AsyncSession]]
 
 @pytest.fixture
 async def engine(shop_url: str) -> AsyncGenerator[AsyncEngine]:
-    """An engine as an application makes it, over a database with one country."""
+    """Yield a custom engine for a database with one country."""
     database = Database(shop_url)
     await insert_rows(database, {Country: [{"code": "fr", "name": "France"}]})
     engine = create_async_engine(database.url)
@@ -100,10 +100,10 @@ WAYS: Final = pytest.mark.parametrize(
 )
 
 
-def depending(
+def app_with_dependency(
     get_session: GetSession, scope: Literal["function", "request"] | None = None
 ) -> FastAPI:
-    """Return an application with a resource of its own session, and no database of ours."""
+    """Return an application with a custom session, and without `Database`."""
     depends: Any = params.Depends(get_session, scope=scope)
 
     class Own(Resource[Store]):
@@ -115,8 +115,8 @@ def depending(
     return app
 
 
-def overriding(get_session: GetSession, url: str) -> FastAPI:
-    """Return an application that overrides our session, as tests do."""
+def app_with_override(get_session: GetSession, url: str) -> FastAPI:
+    """Return an application that overrides the session."""
     app = FastAPI(lifespan=Database(url).lifespan)
     install(app)
     app.include_router(stores())
@@ -127,33 +127,33 @@ def overriding(get_session: GetSession, url: str) -> FastAPI:
 def apps(engine: AsyncEngine, way: Callable[[Maker], GetSession]) -> Generator[FastAPI]:
     """Yield an application for each way to depend on the session."""
     get_session = way(async_sessionmaker(engine))
-    yield depending(get_session)
-    yield depending(get_session, "function")
-    yield overriding(get_session, engine.url.render_as_string(hide_password=False))
+    yield app_with_dependency(get_session)
+    yield app_with_dependency(get_session, "function")
+    yield app_with_override(get_session, engine.url.render_as_string(hide_password=False))
 
 
-# --- What every session does ----------------------------------------------------------------------
+# --- Common to all sessions -----------------------------------------------------------------------
 
 
-async def stored(engine: AsyncEngine) -> list[str]:
+async def stored_codes(engine: AsyncEngine) -> list[str]:
     async with engine.connect() as connection:
         return [*await connection.scalars(select(Store.code).order_by(Store.code))]
 
 
-class Watched:
-    """Middleware that tells which rows are stored when an answer begins."""
+class StoredRowsMiddleware:
+    """Middleware that adds the stored rows to the headers of a response."""
 
     def __init__(self, app: ASGIApp, engine: AsyncEngine) -> None:
-        """Look by way of *engine*."""
+        """Read the rows with *engine*."""
         self.app = app
         self.engine = engine
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as the application does."""
+        """Call the application."""
 
         async def look_and_send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                codes = ",".join(await stored(self.engine))
+                codes = ",".join(await stored_codes(self.engine))
                 message["headers"].append((b"stored", codes.encode()))
             await send(message)
 
@@ -163,7 +163,7 @@ class Watched:
 @WAYS
 async def test_row_is_committed_before_the_answer(engine: AsyncEngine, way: Any) -> None:
     for number, app in enumerate(apps(engine, way)):
-        app.add_middleware(Watched, engine=engine)
+        app.add_middleware(StoredRowsMiddleware, engine=engine)
         code = f"s{number}"
         async with calling(app) as client:
             posted = await client.post("/stores", json={"code": code})
@@ -176,7 +176,7 @@ async def test_row_is_committed_before_the_answer(engine: AsyncEngine, way: Any)
 
 
 @WAYS
-async def test_errors_are_told(engine: AsyncEngine, way: Any) -> None:
+async def test_database_errors_are_reported(engine: AsyncEngine, way: Any) -> None:
     for app in apps(engine, way):
         async with calling(app) as client:
             await client.post("/stores", json={"code": "a"})
@@ -187,11 +187,11 @@ async def test_errors_are_told(engine: AsyncEngine, way: Any) -> None:
             check = await client.patch("/stores/a", json={"rank": 200})
             assert check.status_code == 422
             assert (await client.delete("/stores/a")).status_code == 204
-        assert await stored(engine) == []
+        assert await stored_codes(engine) == []
 
 
 @WAYS
-async def test_idempotency_key_is_kept(engine: AsyncEngine, way: Any) -> None:
+async def test_idempotency_key_is_stored(engine: AsyncEngine, way: Any) -> None:
     for number, app in enumerate(apps(engine, way)):
         async with calling(app) as client:
             key = {"idempotency-key": f"k{number}"}
@@ -202,7 +202,7 @@ async def test_idempotency_key_is_kept(engine: AsyncEngine, way: Any) -> None:
 
 
 @WAYS
-async def test_failing_method_leaves_nothing(engine: AsyncEngine, way: Any) -> None:
+async def test_failing_method_stores_nothing(engine: AsyncEngine, way: Any) -> None:
     get_session = way(async_sessionmaker(engine))
 
     class Failing(Resource[Store]):
@@ -219,25 +219,25 @@ async def test_failing_method_leaves_nothing(engine: AsyncEngine, way: Any) -> N
     app.include_router(stores(Failing))
     async with calling(app) as client:
         assert (await client.post("/stores", json={"code": "a"})).status_code == 500
-    assert await stored(engine) == []
+    assert await stored_codes(engine) == []
 
 
 @postgres_only
-async def test_session_within_an_outer_transaction(engine: AsyncEngine) -> None:
-    """As test suites have it, which roll everything back in the end."""
+async def test_session_may_join_an_outer_transaction(engine: AsyncEngine) -> None:
+    """Roll everything back at the end, as test suites do."""
     async with engine.connect() as connection, connection.begin() as outer:
         maker = async_sessionmaker(connection, join_transaction_mode="create_savepoint")
-        app = depending(without_commit(maker))
+        app = app_with_dependency(without_commit(maker))
         async with calling(app) as client:
             assert (await client.post("/stores", json={"code": "a"})).status_code == 201
             assert (await client.post("/stores", json={"code": "a"})).status_code == 409
             assert (await client.get("/stores/a")).status_code == 200
         assert await connection.scalar(select(func.count()).select_from(Store)) == 1
         await outer.rollback()
-    assert await stored(engine) == []
+    assert await stored_codes(engine) == []
 
 
-async def test_search_in_a_session_of_ones_own(engine: AsyncEngine) -> None:
+async def test_custom_session_supports_search(engine: AsyncEngine) -> None:
     class Named(ListQuery[Store]):
         name__icontains: str | None = None
 
@@ -255,7 +255,7 @@ async def test_search_in_a_session_of_ones_own(engine: AsyncEngine) -> None:
         assert [store["code"] for store in found.json()] == ["a"]
 
 
-# --- Sessions that cannot work --------------------------------------------------------------------
+# --- Unsupported sessions -------------------------------------------------------------------------
 
 
 def sync_session() -> Generator[SyncSession]:
@@ -263,7 +263,7 @@ def sync_session() -> Generator[SyncSession]:
         yield session
 
 
-def test_synchronous_session_is_refused_where_the_route_is_made() -> None:
+def test_synchronous_session_is_rejected_by_the_router() -> None:
     class Sync(Resource[Store]):
         session: Annotated[SyncSession, Depends(sync_session)]  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleVariableOverride]
 
@@ -271,7 +271,7 @@ def test_synchronous_session_is_refused_where_the_route_is_made() -> None:
         stores(Sync)
 
 
-async def test_synchronous_session_in_an_override_is_named(shop_url: str) -> None:
+async def test_synchronous_session_in_an_override_is_a_500(shop_url: str) -> None:
     app = FastAPI(lifespan=Database(shop_url).lifespan)
     install(app)
     app.include_router(stores())
@@ -280,12 +280,12 @@ async def test_synchronous_session_in_an_override_is_named(shop_url: str) -> Non
         assert (await client.get("/stores")).status_code == 500
 
 
-# --- A database that is away ----------------------------------------------------------------------
+# --- Outages --------------------------------------------------------------------------------------
 
 
 @postgres_only
 @pytest.mark.parametrize("way", [without_commit, with_commit])
-async def test_server_that_is_down_or_silent_is_a_503(
+async def test_stopped_or_silent_server_is_a_503(
     engine: AsyncEngine, caplog: pytest.LogCaptureFixture, way: Any
 ) -> None:
     log = Log(caplog)
@@ -293,7 +293,7 @@ async def test_server_that_is_down_or_silent_is_a_503(
         url = make_url(proxy.url).set(query={})
         bounded = {"timeout": 0.5, "command_timeout": 0.5, "ssl": False}
         own = create_async_engine(url, connect_args=bounded)
-        async with calling(depending(way(async_sessionmaker(own)))) as client:
+        async with calling(app_with_dependency(way(async_sessionmaker(own)))) as client:
             assert await outcome(client) == ("200", "201")
             await proxy.close()
             assert await outcome(client) == ("503", "503")
@@ -314,29 +314,29 @@ async def test_server_that_is_down_or_silent_is_a_503(
 
 
 async def outcome(client: AsyncClient) -> tuple[str, str]:
-    """Return what a read and a write are answered."""
+    """Return the summaries of a read and a write."""
     read = await client.get("/stores")
     return summary(read), summary(await client.post("/stores", json={"code": uuid4().hex[:20]}))
 
 
 @postgres_only
-async def test_server_that_refuses_connections_is_a_503(engine: AsyncEngine) -> None:
+async def test_refused_connection_is_a_503(engine: AsyncEngine) -> None:
     nowhere = create_async_engine(engine.url.set(database="nowhere"))
-    async with calling(depending(without_commit(async_sessionmaker(nowhere)))) as client:
+    async with calling(app_with_dependency(without_commit(async_sessionmaker(nowhere)))) as client:
         assert await outcome(client) == ("503", "503")
 
 
-async def test_engine_without_a_free_connection_is_a_503(engine: AsyncEngine) -> None:
+async def test_exhausted_pool_is_a_503(engine: AsyncEngine) -> None:
     options: Any = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
     small = create_async_engine(engine.url, **options)
-    async with calling(depending(without_commit(async_sessionmaker(small)))) as client:
+    async with calling(app_with_dependency(without_commit(async_sessionmaker(small)))) as client:
         async with small.connect():
             assert await outcome(client) == ("503", "503")
         assert await outcome(client) == ("200", "201")
     await small.dispose()
 
 
-async def test_error_of_the_system_in_a_method_is_a_500(engine: AsyncEngine) -> None:
+async def test_connection_error_in_a_method_is_a_500(engine: AsyncEngine) -> None:
     get_session = without_commit(async_sessionmaker(engine))
 
     class Failing(Resource[Store]):
@@ -354,8 +354,8 @@ async def test_error_of_the_system_in_a_method_is_a_500(engine: AsyncEngine) -> 
 
 
 @postgres_only
-async def test_connection_that_is_out_of_date_or_lost_is_replaced(engine: AsyncEngine) -> None:
-    async with calling(depending(without_commit(async_sessionmaker(engine)))) as client:
+async def test_outdated_or_lost_connection_is_replaced(engine: AsyncEngine) -> None:
+    async with calling(app_with_dependency(without_commit(async_sessionmaker(engine)))) as client:
         for statement in ("DEALLOCATE ALL", "SELECT pg_terminate_backend(pg_backend_pid())"):
             assert await outcome(client) == ("200", "201")
             async with engine.connect() as connection:
@@ -370,5 +370,5 @@ async def test_session_without_an_engine_is_a_500() -> None:
         async with AsyncSession() as session:
             yield session
 
-    async with calling(depending(get_session)) as client:
+    async with calling(app_with_dependency(get_session)) as client:
         assert await outcome(client) == ("500", "500")

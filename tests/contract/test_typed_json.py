@@ -1,4 +1,4 @@
-"""PATCH of JSON that has a type: what the patch makes of it is validated, not the patch alone."""
+"""PATCH of typed JSON: validation of the merged document."""
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
@@ -37,7 +37,7 @@ pytestmark = [pytest.mark.anyio]
 
 
 class Base(Model):
-    """The base of the model here, with a table of its own."""
+    """Base of the models in this module."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
@@ -162,7 +162,7 @@ owners = crud_router("/owners", Owners, read=OwnerRead, create=OwnerCreate, upda
 
 @pytest.fixture
 async def database(tables: Tables, backend: str) -> AsyncIterator[Database]:
-    """A database without an owner."""
+    """Yield a database without owners."""
     database = Database(await tables.of(Base.metadata, backend))
     yield database
     await database.dispose()
@@ -170,7 +170,7 @@ async def database(tables: Tables, backend: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def client(database: Database) -> AsyncIterator[AsyncClient]:
-    """A client of the owners."""
+    """Yield a client of the owners."""
     app = FastAPI(lifespan=database.lifespan)
     install(app)
     app.include_router(owners)
@@ -183,8 +183,8 @@ DOG: Final = {"kind": "dog", "volume": 3, "tricks": ["sit"]}
 HOME: Final = {"street": {"name": "High", "number": 1}, "since": "2024-02-03T04:05:06Z"}
 
 
-async def patched(client: AsyncClient, before: Body, patch: Body) -> Any:
-    """Return what an owner has of the fields of *before*, after *patch*."""
+async def patched_fields(client: AsyncClient, before: Body, patch: Body) -> Any:
+    """Return the fields of *before* of an owner after *patch*."""
     response = await client.post("/owners", json={"id": 1, **before})
     assert response.status_code == 201, response.text
     response = await client.patch("/owners/1", json=patch)
@@ -268,7 +268,7 @@ PATCHES: Final[Mapping[str, tuple[Body, Body, Body]]] = {
 
 @pytest.mark.parametrize(("before", "patch", "after"), PATCHES.values(), ids=PATCHES)
 async def test_patch_is_merged(client: AsyncClient, before: Body, patch: Body, after: Body) -> None:
-    assert await patched(client, before, patch) == after
+    assert await patched_fields(client, before, patch) == after
 
 
 @pytest.mark.parametrize(("before", "patch", "after"), PATCHES.values(), ids=PATCHES)
@@ -303,9 +303,7 @@ async def test_other_fields_are_validated_once(client: AsyncClient) -> None:
     ],
     ids=str,
 )
-async def test_patch_that_changes_nothing_leaves_the_version(
-    client: AsyncClient, patch: Body
-) -> None:
+async def test_patch_of_equal_values_keeps_the_version(client: AsyncClient, patch: Body) -> None:
     loose, camel = {"width": 1, "height": 2}, {"firstName": "Ada"}
     body = {"id": 1, "pet": DOG, "home": HOME, "loose": loose, "camel": camel}
     row = (await client.post("/owners", json=body)).json()
@@ -360,7 +358,7 @@ REFUSED: Final[Mapping[str, tuple[Any, str]]] = {
 
 @pytest.fixture
 async def row(client: AsyncClient) -> Body:
-    """An owner with documents."""
+    """Return an owner with documents."""
     notes = {"a": 1, "b": 2, "c": 3}
     body = {"id": 1, "pet": CAT, "home": HOME, "notes": notes, "scores": {"a": 1}}
     row: Body = (await client.post("/owners", json=body)).json()
@@ -368,7 +366,7 @@ async def row(client: AsyncClient) -> Body:
 
 
 @pytest.mark.parametrize(("patch", "answer"), REFUSED.values(), ids=REFUSED)
-async def test_patch_that_makes_no_valid_document_is_refused(
+async def test_patch_to_an_invalid_document_is_rejected(
     client: AsyncClient, row: Body, patch: Any, answer: str
 ) -> None:
     assert summary(await client.patch("/owners/1", json=patch)) == answer
@@ -376,7 +374,7 @@ async def test_patch_that_makes_no_valid_document_is_refused(
 
 
 @pytest.mark.parametrize(("patch", "answer"), REFUSED.values(), ids=REFUSED)
-async def test_patch_in_a_batch_that_makes_no_valid_document_is_refused(
+async def test_batch_patch_to_an_invalid_document_is_rejected(
     client: AsyncClient, row: Body, patch: Any, answer: str
 ) -> None:
     await client.post("/owners", json={"id": 2})
@@ -387,9 +385,9 @@ async def test_patch_in_a_batch_that_makes_no_valid_document_is_refused(
     assert (await client.get("/owners/2")).json()["name"] == "Ada"
 
 
-async def test_all_faulty_items_of_a_batch_are_named(client: AsyncClient, row: Body) -> None:
+async def test_every_invalid_item_of_a_batch_is_named(client: AsyncClient, row: Body) -> None:
     await client.post("/owners", json={"id": 2, "pet": CAT})
-    items = [{"id": each, "pet": {"lives": 0}} for each in (2, 1)]
+    items = [{"id": key, "pet": {"lives": 0}} for key in (2, 1)]
     response = await client.patch("/owners/batch", json=items)
     assert summary(response) == (
         "422 #/0/pet/lives greater_than_equal, #/1/pet/lives greater_than_equal"
@@ -397,7 +395,7 @@ async def test_all_faulty_items_of_a_batch_are_named(client: AsyncClient, row: B
     assert (await client.get("/owners/1")).json() == row
 
 
-async def test_row_is_looked_for_before_its_documents_are_validated(
+async def test_row_is_looked_up_before_its_documents_are_validated(
     client: AsyncClient, row: Body
 ) -> None:
     wrong = {"pet": {"lives": 0}}
@@ -407,7 +405,7 @@ async def test_row_is_looked_for_before_its_documents_are_validated(
     assert (await client.get("/owners/1")).json() == row
 
 
-async def test_document_of_an_earlier_schema_can_be_made_valid(
+async def test_patch_can_repair_a_document_of_an_earlier_schema(
     client: AsyncClient, database: Database
 ) -> None:
     async with database.session() as session:
@@ -418,9 +416,7 @@ async def test_document_of_an_earlier_schema_can_be_made_valid(
     assert response.json()["pet"] == CAT
 
 
-async def test_handler_of_ones_own_validates_what_a_patch_makes(
-    tables: Tables, backend: str
-) -> None:
+async def test_custom_endpoint_validates_the_merged_document(tables: Tables, backend: str) -> None:
     app = FastAPI(lifespan=Database(await tables.of(Base.metadata, backend)).lifespan)
     app.router.route_class = StrictRoute
     install(app)
@@ -444,8 +440,8 @@ async def test_handler_of_ones_own_validates_what_a_patch_makes(
 # --- openapi.json ---------------------------------------------------------------------------------
 
 
-def described(name: str, schema: str = "OwnerUpdate") -> Any:
-    """Return what openapi.json says of the field *name* of a PATCH, or of another *schema*."""
+def openapi_schema(name: str, schema: str = "OwnerUpdate") -> Any:
+    """Return the OpenAPI schema of the field *name* in *schema*."""
     app = FastAPI()
     install(app)
     app.include_router(owners)
@@ -458,7 +454,7 @@ TEXT: Final = {"type": "string", "pattern": "^[^\\u0000]*$", "examples": ["strin
 NULL: Final = {"type": "null"}
 
 
-def test_openapi_says_that_members_may_be_left_out_or_null() -> None:
+def test_openapi_declares_members_as_optional_and_nullable() -> None:
     street = {
         "type": "object",
         "properties": {
@@ -467,7 +463,7 @@ def test_openapi_says_that_members_may_be_left_out_or_null() -> None:
         },
         "additionalProperties": False,
     }
-    home, null = described("home")["anyOf"]
+    home, null = openapi_schema("home")["anyOf"]
     assert null == NULL
     assert home == {
         "type": "object",
@@ -479,16 +475,16 @@ def test_openapi_says_that_members_may_be_left_out_or_null() -> None:
     }
 
 
-def test_openapi_has_the_members_of_all_kinds() -> None:
-    pet, _ = described("pet")["anyOf"]
+def test_openapi_merges_the_members_of_a_union() -> None:
+    pet, _ = openapi_schema("pet")["anyOf"]
     assert pet.keys() == {"type", "properties", "additionalProperties"}
     assert pet["properties"].keys() == {"kind", "lives", "volume", "tricks"}
-    kinds = [each.get("const", each.get("type")) for each in pet["properties"]["kind"]["anyOf"]]
+    kinds = [kind.get("const", kind.get("type")) for kind in pet["properties"]["kind"]["anyOf"]]
     assert kinds == ["cat", "dog", "null"]
 
 
-def test_openapi_has_whole_items_of_a_list() -> None:
-    friends, _ = described("friends")["anyOf"]
+def test_openapi_requires_complete_list_items() -> None:
+    friends, _ = openapi_schema("friends")["anyOf"]
     assert friends["items"] == {
         "anyOf": [
             {"$ref": "#/components/schemas/Cat"},
@@ -497,16 +493,16 @@ def test_openapi_has_whole_items_of_a_list() -> None:
     }
 
 
-def test_openapi_has_a_tree_as_deep_as_it_can() -> None:
-    tree, _ = described("tree")["anyOf"]
+def test_openapi_ends_a_recursive_schema_with_an_object() -> None:
+    tree, _ = openapi_schema("tree")["anyOf"]
     assert tree["properties"]["left"] == {"anyOf": [{"type": "object"}, NULL]}
 
 
-def test_openapi_has_free_json_as_it_is() -> None:
-    free = described("notes", "OwnerCreate")
+def test_openapi_keeps_untyped_json() -> None:
+    free = openapi_schema("notes", "OwnerCreate")
     del free["anyOf"][0]["maxProperties"]
-    assert described("notes") == free
+    assert openapi_schema("notes") == free
 
 
-def test_openapi_has_items_of_a_batch_as_a_patch() -> None:
-    assert described("pet", "OwnerChange") == described("pet")
+def test_openapi_declares_batch_items_like_a_patch() -> None:
+    assert openapi_schema("pet", "OwnerChange") == openapi_schema("pet")

@@ -1,4 +1,4 @@
-"""PUT where clients choose the keys: it creates the row that is not there, else replaces it."""
+"""PUT with client-chosen keys: creating and replacing rows."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -22,7 +22,7 @@ from brickwork import (
     crud_router,
     install,
 )
-from tests.support.bodies import ask, shown, summary, version_tag
+from tests.support.bodies import ask, get_json, summary, version_tag
 from tests.support.calls import calling
 from tests.support.shop import Base, Country, CountryCreate, CountryRead, CountryUpdate, Shop
 
@@ -32,7 +32,7 @@ Body: TypeAlias = dict[str, Any]
 
 
 class Color(Base, Timestamped, Versioned):
-    """A color: its key is text that the client chooses, and it belongs to a tenant."""
+    """A color of a tenant, with a client-chosen key."""
 
     __tablename__ = "colors"
 
@@ -44,7 +44,7 @@ class Color(Base, Timestamped, Versioned):
 
 
 class Shade(Base, SoftDelete):
-    """A shade of a color, which stays when it is deleted."""
+    """A shade of a color, with soft delete."""
 
     __tablename__ = "shades"
 
@@ -80,12 +80,12 @@ class ShadeRead(ReadSchema):
 
 
 def current_tenant(tenant: Annotated[str, Header()] = "") -> str:
-    """Return who is asking."""
+    """Return the tenant of the request."""
     return tenant
 
 
 class Colors(Resource[Color]):
-    """The colors of a tenant; the names of new ones are capitalised, of others in small letters."""
+    """The colors of a tenant: `create` capitalises names, `update` lowers them."""
 
     allow_upsert = True
     tenant: Annotated[str, Depends(current_tenant)]
@@ -125,7 +125,7 @@ def database(empty_url: str) -> Shop:
 
 @pytest.fixture
 async def client(database: Shop) -> AsyncGenerator[AsyncClient]:
-    """A client of resources whose rows are created with PUT."""
+    """Yield a client of resources with upserts."""
     app = FastAPI(lifespan=database.lifespan)
     install(app)
     for prefix, resource in {"/colors": Colors, "/careful": CarefulColors}.items():
@@ -156,7 +156,7 @@ async def test_a_put_creates_a_row_and_another_replaces_it(client: AsyncClient) 
     assert (response.status_code, response.headers["location"]) == (201, RED)
     row = red(note="Warm.", uses=0, version=1)
     assert (response.json(), version_tag(response)) == (row, '"1"')
-    assert await shown(client, RED) == row
+    assert await get_json(client, RED) == row
 
     response = await client.put(RED, json=red())
     assert (response.status_code, version_tag(response)) == (200, '"2"')
@@ -166,33 +166,33 @@ async def test_a_put_creates_a_row_and_another_replaces_it(client: AsyncClient) 
         again = await client.put(RED, json=body)
         assert (again.status_code, again.json()) == (200, response.json())
         assert version_tag(again) == '"2"'
-    assert await shown(client, "/colors") == [response.json()]
+    assert await get_json(client, "/colors") == [response.json()]
 
 
-async def test_a_row_that_was_deleted_is_created_anew(client: AsyncClient) -> None:
+async def test_a_deleted_row_can_be_created_again(client: AsyncClient) -> None:
     for _ in range(2):
         assert summary(await client.put(RED, json=red())) == "201"
         assert summary(await client.put(RED, json=red())) == "200"
         assert summary(await client.delete(RED)) == "204"
 
 
-async def test_a_row_without_versions_is_created_without_an_etag(client: AsyncClient) -> None:
+async def test_an_unversioned_row_is_created_without_an_etag(client: AsyncClient) -> None:
     for status, name in ((201, "Portugal"), (200, "Portugal"), (200, "Lusitania")):
         body = {"code": "PT", "name": name}
         response = await client.put("/countries/PT", json=body)
         assert (response.status_code, response.json()) == (status, body)
         assert "etag" not in response.headers
-        assert await shown(client, "/countries/PT") == body
+        assert await get_json(client, "/countries/PT") == body
 
 
-async def test_the_steps_of_the_resource_are_those_of_create_and_update(
+async def test_a_put_calls_create_or_update(
     client: AsyncClient,
 ) -> None:
     names = [(await client.put(RED, json=red(name="rEd"))).json()["name"] for _ in range(2)]
     assert names == ["Red", "red"]
 
 
-async def test_preconditions_tell_creating_and_replacing_apart(client: AsyncClient) -> None:
+async def test_preconditions_distinguish_creating_from_replacing(client: AsyncClient) -> None:
     for headers, answer in (
         ({"if-match": '"1"'}, "404"),
         ({"if-match": "*"}, "404"),
@@ -208,7 +208,7 @@ async def test_preconditions_tell_creating_and_replacing_apart(client: AsyncClie
     ):
         response = await client.put(RED, json=red(note="!"), headers=headers)
         assert (summary(response), version_tag(response)) == (answer, '"1"')
-    assert (await shown(client, RED))["note"] is None
+    assert (await get_json(client, RED))["note"] is None
     for headers in ({"if-match": '"1"'}, {"if-match": "*"}, {"if-none-match": '"7"'}):
         assert summary(await client.put(RED, json=red(), headers=headers)) == "200"
     headers = {"if-none-match": '"1"'}
@@ -216,7 +216,7 @@ async def test_preconditions_tell_creating_and_replacing_apart(client: AsyncClie
     assert summary(response) == "201"
 
 
-async def test_a_resource_may_require_preconditions_of_those_who_replace(
+async def test_a_resource_may_require_preconditions_for_replacing(
     client: AsyncClient,
 ) -> None:
     assert summary(await client.put("/careful/red", json=red())) == "201"
@@ -225,14 +225,14 @@ async def test_a_resource_may_require_preconditions_of_those_who_replace(
     assert summary(await client.put("/careful/red", json=red(), headers=headers)) == "200"
 
 
-async def test_the_key_in_the_body_is_that_of_the_path(client: AsyncClient) -> None:
+async def test_the_key_in_the_body_must_match_the_path(client: AsyncClient) -> None:
     for status in ("201", "200"):
         for code in ("blue", "Red", "red "):
             response = await client.put(RED, json=red(code=code))
             assert summary(response) == "409 #/code key_differs"
         assert summary(await client.put(RED, json={"name": "Red"})) == "422 #/code missing"
         assert summary(await client.put(RED, json=red())) == status
-    assert len(await shown(client, "/colors")) == 1
+    assert len(await get_json(client, "/colors")) == 1
 
 
 @pytest.mark.parametrize(
@@ -249,30 +249,28 @@ async def test_the_key_in_the_body_is_that_of_the_path(client: AsyncClient) -> N
         ("/colors/red/", "red"),
     ],
 )
-async def test_the_location_of_a_row_is_where_it_is(
-    client: AsyncClient, path: str, code: str
-) -> None:
+async def test_the_location_leads_to_the_row(client: AsyncClient, path: str, code: str) -> None:
     response = await client.put(path, json=red(code=code))
     assert (response.status_code, response.json()["code"]) == (201, code)
     posted = await client.post("/countries", json={"code": code[:2].ljust(2), "name": "Posted"})
     assert posted.status_code == 201
     location = response.headers["location"]
-    assert await shown(client, location) == response.json()
+    assert await get_json(client, location) == response.json()
     assert summary(await client.put(path, json=red(code=code))) == "200"
     if len(code) == 2:
         assert posted.headers["location"] == location.replace("colors", "countries")
 
 
 @pytest.mark.parametrize("code", [".", "..", "batch", "a/b", "/"])
-async def test_a_key_that_no_path_can_name_is_refused(client: AsyncClient, code: str) -> None:
+async def test_a_key_without_a_path_is_rejected(client: AsyncClient, code: str) -> None:
     refused = "#/code no_path"
     assert summary(await client.post("/colors", json=red(code=code))) == f"422 {refused}"
     batch = [red(), red(code=code)]
     assert summary(await client.post("/colors/batch", json=batch)) == "422 #/1/code no_path"
-    assert await shown(client, "/colors") == []
+    assert await get_json(client, "/colors") == []
 
 
-async def test_a_path_that_is_not_utf_8_names_no_row(client: AsyncClient) -> None:
+async def test_a_path_in_invalid_utf_8_is_404(client: AsyncClient) -> None:
     named = red(code="\ufffd")
     assert summary(await ask(client, "PUT", "/colors/%FF", named)) == "404"
     assert summary(await ask(client, "PUT", "/colors/%EF%BF%BD", named)) == "201"
@@ -281,13 +279,13 @@ async def test_a_path_that_is_not_utf_8_names_no_row(client: AsyncClient) -> Non
     assert summary(await ask(client, "GET", "/colors/%EF%BF%BD")) == "200"
 
 
-async def test_what_can_name_no_row_creates_none(client: AsyncClient) -> None:
+async def test_an_invalid_key_creates_no_row(client: AsyncClient) -> None:
     for key, answer in {"%00": "404", "a" * 11: "404", "batch": "405"}.items():
         assert summary(await client.put(f"/colors/{key}", json=red())) == answer
-    assert await shown(client, "/colors") == []
+    assert await get_json(client, "/colors") == []
 
 
-async def test_a_refused_put_creates_nothing(client: AsyncClient) -> None:
+async def test_a_rejected_put_creates_nothing(client: AsyncClient) -> None:
     assert summary(await client.put("/colors/blue", json=red(code="blue"))) == "201"
     for body, answer in (
         (red(), "409 #/name not_unique"),
@@ -296,39 +294,41 @@ async def test_a_refused_put_creates_nothing(client: AsyncClient) -> None:
         ({"code": "red"}, "422 #/name missing"),
     ):
         assert summary(await client.put(RED, json=body)) == answer
-    assert [row["code"] for row in await shown(client, "/colors")] == ["blue"]
+    assert [row["code"] for row in await get_json(client, "/colors")] == ["blue"]
 
 
-async def test_a_put_that_creates_has_no_fields_that_are_only_read(client: AsyncClient) -> None:
+async def test_a_creating_put_rejects_read_only_fields(client: AsyncClient) -> None:
     response = await client.put(RED, json=red(version=7, uses=9))
     assert summary(response) == "422 #/uses read_only, #/version read_only"
-    assert await shown(client, "/colors") == []
+    assert await get_json(client, "/colors") == []
 
 
-async def test_of_puts_of_one_new_key_at_once_one_creates_and_the_others_replace(
+async def test_one_of_several_puts_creates_and_the_others_replace(
     client: AsyncClient,
 ) -> None:
     for number in range(3):
         path, code = f"/colors/c{number}", f"c{number}"
-        puts = [client.put(path, json=red(code=code, name=f"{code} {each}")) for each in range(30)]
+        puts = [
+            client.put(path, json=red(code=code, name=f"{code} {index}")) for index in range(30)
+        ]
         responses = await asyncio.gather(*puts)
         assert sorted(summary(response) for response in responses) == ["200"] * 29 + ["201"]
         versions = sorted(response.json()["version"] for response in responses)
         assert versions == list(range(1, 31))
-        assert await shown(client, path) == max(
+        assert await get_json(client, path) == max(
             (response.json() for response in responses), key=lambda row: row["version"]
         )
 
 
-async def test_of_puts_that_may_only_create_one_does(client: AsyncClient) -> None:
+async def test_one_of_several_create_only_puts_succeeds(client: AsyncClient) -> None:
     new = {"if-none-match": "*"}
     puts = [client.put(RED, json=red(note=str(number)), headers=new) for number in range(30)]
     responses = await asyncio.gather(*puts)
     assert sorted(summary(response) for response in responses) == ["201"] + ["412"] * 29
-    assert (await shown(client, RED))["version"] == 1
+    assert (await get_json(client, RED))["version"] == 1
 
 
-async def test_a_key_that_another_tenant_has_is_taken(client: AsyncClient, database: Shop) -> None:
+async def test_a_key_of_another_tenant_is_taken(client: AsyncClient, database: Shop) -> None:
     ours, theirs = {"tenant": "ours"}, {"tenant": "theirs"}
     assert summary(await client.put(RED, json=red(), headers=ours)) == "201"
     response = await client.put(RED, json=red(name="Other"), headers=theirs)
@@ -341,7 +341,7 @@ async def test_a_key_that_another_tenant_has_is_taken(client: AsyncClient, datab
 
 
 class OpenColors(Resource[Color]):
-    """The colors of a tenant; new ones belong to nobody."""
+    """The colors of a tenant; new colors have no tenant."""
 
     allow_upsert = True
     tenant: Annotated[str, Depends(current_tenant)]
@@ -351,7 +351,7 @@ class OpenColors(Resource[Color]):
         return super().query().where(Color.tenant == self.tenant)
 
 
-async def test_row_that_is_created_out_of_scope_is_forbidden(database: Shop) -> None:
+async def test_row_created_out_of_scope_is_forbidden(database: Shop) -> None:
     app = FastAPI(lifespan=database.lifespan)
     install(app)
     app.include_router(
@@ -362,7 +362,7 @@ async def test_row_that_is_created_out_of_scope_is_forbidden(database: Shop) -> 
         assert summary(await client.put(RED, json=red())) == "201"
 
 
-async def test_a_key_that_a_deleted_row_has_is_taken(client: AsyncClient, database: Shop) -> None:
+async def test_a_key_of_a_deleted_row_is_taken(client: AsyncClient, database: Shop) -> None:
     path, body = "/shades/dark", {"code": "dark"}
     assert summary(await client.put(path, json=body)) == "201"
     assert summary(await client.delete(path)) == "204"
@@ -374,7 +374,7 @@ async def test_a_key_that_a_deleted_row_has_is_taken(client: AsyncClient, databa
     assert summary(await client.put(path, json=body)) == "201"
 
 
-async def test_openapi_tells_that_a_put_may_create(client: AsyncClient) -> None:
+async def test_openapi_declares_that_a_put_may_create(client: AsyncClient) -> None:
     paths = (await client.get("/openapi.json")).json()["paths"]
     responses = paths["/colors/{id}"]["put"]["responses"]
     assert {"200", "201"} <= responses.keys()

@@ -1,4 +1,4 @@
-"""A plain read on PostgreSQL begins no transaction; what may leave something for others does."""
+"""Plain reads in autocommit on PostgreSQL."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -23,14 +23,14 @@ SET_TENANT = text("SELECT set_config('app.tenant', :name, true)")
 
 @pytest.fixture
 async def database(databases: Databases) -> AsyncGenerator[Database]:
-    """A database on PostgreSQL with one connection to read."""
+    """Return a database on PostgreSQL with one connection for reads."""
     database = Shop(databases.empty("postgresql"), pool_size=1)
     async with database.lifespan(None):
         yield database
 
 
 async def is_begun(session: AsyncSession) -> bool:
-    """Tell whether the driver has begun a transaction."""
+    """Return whether the driver has begun a transaction."""
     raw: Any = await (await session.connection()).get_raw_connection()
     begun: bool = raw.driver_connection.is_in_transaction()
     return begun
@@ -44,7 +44,7 @@ async def is_begun(session: AsyncSession) -> bool:
         "SELECT information, format FROM t LEFT OUTER JOIN (u JOIN v ON (v.a = u.a)) ON u.a = t.a",
     ],
 )
-def test_what_reads_tables_is_plain(sql: str) -> None:
+def test_select_from_tables_is_plain(sql: str) -> None:
     assert is_plain(sql)
 
 
@@ -69,11 +69,11 @@ def test_what_reads_tables_is_plain(sql: str) -> None:
         "SELECT a INTO u FROM t",
     ],
 )
-def test_what_may_do_more_is_not(sql: str) -> None:
+def test_statement_with_possible_side_effects_is_not_plain(sql: str) -> None:
     assert not is_plain(sql)
 
 
-async def test_a_plain_read_begins_no_transaction_until_something_else_does(
+async def test_plain_read_begins_no_transaction(
     database: Database,
 ) -> None:
     async with database.session(readonly=True) as session:
@@ -90,7 +90,7 @@ async def test_a_plain_read_begins_no_transaction_until_something_else_does(
     assert not other  # it was of that transaction alone
 
 
-async def test_whoever_writes_or_streams_begins_one(database: Database) -> None:
+async def test_write_and_stream_begin_a_transaction(database: Database) -> None:
     async with database.session() as session:
         await session.scalars(PLAIN)
         assert await is_begun(session)
@@ -99,21 +99,21 @@ async def test_whoever_writes_or_streams_begins_one(database: Database) -> None:
         await session.scalars(PLAIN)
         assert await is_begun(session)
     async with database.session(readonly=True) as session:
-        assert [each async for each in await session.stream_scalars(PLAIN)] == []
+        assert [row async for row in await session.stream_scalars(PLAIN)] == []
         assert await is_begun(session)
     async with database.session(readonly=True) as session:
         await session.scalars(PLAIN)
         assert not await is_begun(session)
 
 
-async def test_reads_that_have_to_fit_each_other_begin_one(databases: Databases) -> None:
+async def test_repeatable_reads_begin_a_transaction(databases: Databases) -> None:
     database = Shop(databases.empty("postgresql"), isolation_level="repeatable read")
     async with database.lifespan(None), database.session(readonly=True) as session:
         await session.scalars(PLAIN)
         assert await is_begun(session)
 
 
-async def test_a_plain_read_that_fails_leaves_the_connection_as_it_was(database: Database) -> None:
+async def test_failed_plain_read_leaves_the_connection_usable(database: Database) -> None:
     async with database.session(readonly=True) as session:
         with pytest.raises(DBAPIError, match="nowhere"):
             await session.execute(text("SELECT a FROM nowhere"))
@@ -121,7 +121,7 @@ async def test_a_plain_read_that_fails_leaves_the_connection_as_it_was(database:
         assert await is_begun(session)
 
 
-async def test_reads_of_one_transaction_see_the_same_on_sqlite(databases: Databases) -> None:
+async def test_reads_of_one_transaction_share_a_snapshot_on_sqlite(databases: Databases) -> None:
     database = Shop(databases.empty("sqlite"))
     async with database.lifespan(None), database.session(readonly=True) as reading:
         before = (await reading.scalars(select(City.id))).all()
@@ -130,7 +130,7 @@ async def test_reads_of_one_transaction_see_the_same_on_sqlite(databases: Databa
         assert (await reading.scalars(select(City.id))).all() == before == []
 
 
-async def test_requests_at_once_keep_their_transactions_apart(database: Database) -> None:
+async def test_concurrent_requests_have_separate_transactions(database: Database) -> None:
     async def tenant(name: str) -> object:
         async with database.session(readonly=True) as session:
             await session.scalars(PLAIN)
@@ -138,5 +138,5 @@ async def test_requests_at_once_keep_their_transactions_apart(database: Database
             await session.scalars(PLAIN)
             return await session.scalar(select(func.current_setting("app.tenant")))
 
-    names = [str(each) for each in range(20)]
+    names = [str(number) for number in range(20)]
     assert await asyncio.gather(*map(tenant, names)) == names

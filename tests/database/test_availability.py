@@ -1,4 +1,4 @@
-"""What keeps all from the database is a 503, and one line in the log; so is its end."""
+"""Outages: 503 responses, and one log line each."""
 
 import asyncio
 import sqlite3
@@ -20,7 +20,15 @@ from brickwork.database.availability import (
     Availability,
     is_connection_lost,
 )
-from tests.support.journal import Log, create, create_app, execute, lacks, name, unreachable
+from tests.support.journal import (
+    Log,
+    create,
+    create_app,
+    execute,
+    missing_line,
+    name,
+    unreachable_line,
+)
 from tests.support.postgres import Postgres
 from tests.support.server import serving
 
@@ -34,7 +42,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Log:
     return Log(caplog)
 
 
-def answer_of(response: Response) -> tuple[int, str | None, str]:
+def status_and_detail(response: Response) -> tuple[int, str | None, str]:
     """Return the status, the `Retry-After` and the detail of *response*."""
     body = response.json()
     return response.status_code, response.headers.get("retry-after"), body["detail"]
@@ -44,7 +52,7 @@ BUSY = (503, "1", "The database is busy or away.")
 
 
 class Case(NamedTuple):
-    """A URL that leads nowhere, and what the log says of it."""
+    """An unreachable URL, and the cause and remedy in the log."""
 
     url: str
     cause: str
@@ -68,7 +76,7 @@ CASES = {
         'database "nowhere" does not exist',
         "Create the database, or correct its name in the URL.",
     ),
-    "TLS refused": Case(
+    "TLS rejected": Case(
         "postgresql://{user}@{host}/postgres?ssl=require",
         'PostgreSQL server at "{host}" rejected SSL upgrade',
     ),
@@ -79,26 +87,29 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-async def test_a_database_that_cannot_be_reached_is_logged_once(
+async def test_unreachable_database_is_logged_once(
     case: Case, postgres: Postgres, tmp_path: Path, log: Log
 ) -> None:
     (tmp_path / "text.txt").write_text("text " * 100)
     server = make_url(postgres.url)
     user, host = f"{server.username}:{server.password}", f"{server.host}:{server.port}"
     url = case.url.format(user=user, host=host, folder=tmp_path)
-    line = unreachable(url, case.cause.format(host=host), case.remedy)
+    line = unreachable_line(url, case.cause.format(host=host), case.remedy)
 
     async with serving(create_app(url)) as client:
         assert log.take() == [line]
         requests = (client.get("/notes"), client.post("/notes", json={"text": "a"}))
-        assert [answer_of(each) for each in await asyncio.gather(*requests)] == [BUSY, BUSY]
+        assert [status_and_detail(response) for response in await asyncio.gather(*requests)] == [
+            BUSY,
+            BUSY,
+        ]
         assert (await client.get("/problems")).status_code == 200
     assert log.take() == []
     assert PASSWORD not in line
 
 
 @pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
-async def test_a_service_recovers_without_a_restart(
+async def test_service_recovers_without_a_restart(
     backend: str, postgres: Postgres, tmp_path: Path, log: Log
 ) -> None:
     folder, database = tmp_path / "none", f"test_{uuid4().hex}"
@@ -112,10 +123,10 @@ async def test_a_service_recovers_without_a_restart(
             postgres.create(database)
         else:
             folder.mkdir()
-        assert answer_of(await client.get("/notes")) == BUSY
+        assert status_and_detail(await client.get("/notes")) == BUSY
         assert log.take() == [
             f"WARNING The database {name(url)} can be reached again.",
-            lacks(url, "notes"),
+            missing_line(url, "notes"),
         ]
         await create(url)
         assert (await client.get("/notes")).json() == []
@@ -123,7 +134,7 @@ async def test_a_service_recovers_without_a_restart(
     postgres.drop(database)
 
 
-async def notes(client: AsyncClient) -> list[Response]:
+async def request_notes(client: AsyncClient) -> list[Response]:
     """Send a request of each kind."""
     return [
         await client.get("/notes"),
@@ -135,20 +146,27 @@ async def notes(client: AsyncClient) -> list[Response]:
     ]
 
 
-async def test_a_request_for_a_table_that_is_missing_says_so_in_one_line(
-    empty_url: str, log: Log
-) -> None:
+async def test_request_for_a_missing_table_logs_one_line(empty_url: str, log: Log) -> None:
     async with serving(create_app(empty_url)) as client:
         log.take()
-        assert [answer_of(each) for each in await notes(client)] == [BUSY] * 6
-        assert log.take() == [lacks(empty_url, "notes")] * 6
+        assert [status_and_detail(response) for response in await request_notes(client)] == [
+            BUSY
+        ] * 6
+        assert log.take() == [missing_line(empty_url, "notes")] * 6
 
         await create(empty_url)
-        assert [each.status_code for each in await notes(client)] == [200, 404, 201, 201, 404, 200]
+        assert [response.status_code for response in await request_notes(client)] == [
+            200,
+            404,
+            201,
+            201,
+            404,
+            200,
+        ]
         assert log.take() == []
 
 
-async def test_a_request_that_brings_a_key_says_that_keys_cannot_be_stored(
+async def test_request_with_an_idempotency_key_logs_the_missing_table(
     empty_url: str, log: Log
 ) -> None:
     await create(empty_url)
@@ -157,12 +175,14 @@ async def test_a_request_that_brings_a_key_says_that_keys_cannot_be_stored(
         log.take()
         headers = {"Idempotency-Key": "a"}
         response = await client.post("/notes", json={"text": "a"}, headers=headers)
-        assert answer_of(response) == BUSY
-    assert log.take() == [lacks(empty_url, "idempotency_keys")]
+        assert status_and_detail(response) == BUSY
+    assert log.take() == [missing_line(empty_url, "idempotency_keys")]
 
 
 @pytest.mark.parametrize("sql", ["SELECT * FROM notess", "SELECT notes.txt FROM notes"])
-async def test_what_is_misspelt_in_sql_is_a_bug(sql: str, empty_url: str, log: Log) -> None:
+async def test_misspelt_name_in_sql_is_an_internal_error(
+    sql: str, empty_url: str, log: Log
+) -> None:
     app = create_app(empty_url)
 
     @app.get("/misspelt")
@@ -175,15 +195,15 @@ async def test_what_is_misspelt_in_sql_is_a_bug(sql: str, empty_url: str, log: L
     assert log.take() == []
 
 
-async def test_a_script_has_the_log_too(log: Log) -> None:
+async def test_script_logs_an_outage_too(log: Log) -> None:
     url = "postgresql://127.0.0.1:1/notes"
     with pytest.raises(ServiceUnavailable):
         async with Database(url).session() as session:
             await session.execute(text("SELECT 1"))
-    assert log.take() == [unreachable(url, "[Errno 111] Connect call failed ('127.0.0.1', 1)")]
+    assert log.take() == [unreachable_line(url, "[Errno 111] Connect call failed ('127.0.0.1', 1)")]
 
 
-# --- Which error means what -----------------------------------------------------------------------
+# --- Classification of errors ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -197,7 +217,7 @@ async def test_a_script_has_the_log_too(log: Log) -> None:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-def test_connection_is_lost_with_some_errors(error: Exception, *, lost: bool) -> None:
+def test_errors_of_a_lost_connection_are_recognised(error: Exception, *, lost: bool) -> None:
     assert is_connection_lost(error, readonly=False) is lost
 
 
@@ -207,18 +227,18 @@ def test_fatal_error_ends_the_connection() -> None:
     assert is_connection_lost(error, readonly=False)
 
 
-def test_connections_that_are_all_in_use_are_no_news_while_nothing_answers(log: Log) -> None:
+def test_exhausted_pool_is_not_logged_during_an_outage(log: Log) -> None:
     availability = Availability("shop", is_file=False)
     availability.begin(SILENT, TimeoutError("no answer in 1 s"), readonly=True)
     availability.begin(EXHAUSTED, "all 1 were in use for 1 s", readonly=True)
     availability.end(readonly=True, wrote=False)
-    assert [each.partition(":")[0] for each in log.take()] == [
+    assert [line.partition(":")[0] for line in log.take()] == [
         "ERROR The database shop does not answer in time",
         "WARNING The database shop answers in time again.",
     ]
 
 
-def test_outage_of_writers_ends_with_a_writer(log: Log) -> None:
+def test_outage_of_writers_ends_with_a_successful_write(log: Log) -> None:
     availability = Availability("shop", is_file=False)
     for readonly in (True, False):
         availability.begin(SILENT, "no answer", readonly=readonly)
@@ -228,7 +248,7 @@ def test_outage_of_writers_ends_with_a_writer(log: Log) -> None:
     assert log.take() == ["WARNING The database shop answers in time again."]
 
 
-def test_certificate_that_is_not_trusted_has_a_remedy(log: Log) -> None:
+def test_untrusted_certificate_is_logged_with_a_remedy(log: Log) -> None:
     cause = SSLCertVerificationError(1, "certificate verify failed")
     Availability("shop", is_file=False).begin(UNREACHABLE, cause, readonly=True)
     (line,) = log.take()

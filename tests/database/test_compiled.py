@@ -1,4 +1,4 @@
-"""Statements that are compiled once: only those whose SQL is the same for all values."""
+"""Compiled statements."""
 
 from sqlalchemy import FunctionElement, String, bindparam, select
 from sqlalchemy.dialects.sqlite import dialect
@@ -14,7 +14,7 @@ class unheard_of(FunctionElement[str]):  # noqa: N801 — a function of SQL
     inherit_cache = True
 
 
-def test_statement_with_a_parameter() -> None:
+def test_statement_with_a_parameter_is_compiled() -> None:
     rows = select(Store.code).where(Store.code == bindparam("code"))
     statement = compile_statement(rows, COLUMNS, dialect())
     assert statement
@@ -22,14 +22,14 @@ def test_statement_with_a_parameter() -> None:
     assert statement.bind({"code": "a"}) == ["a"]
 
 
-def test_number_of_values_is_part_of_the_sql() -> None:
+def test_expanding_parameter_is_not_compiled() -> None:
     rows = select(Store.code).where(Store.code.in_(["a", "b"]))
     assert compile_statement(rows, COLUMNS, dialect()) is None
 
 
-def test_unknown_function_has_no_sql() -> None:
+def test_unknown_function_is_not_compiled() -> None:
     assert compile_statement(select(unheard_of()), COLUMNS, dialect()) is None
 
 
-def test_no_statement_is_none() -> None:
+def test_missing_statement_is_not_compiled() -> None:
     assert compile_statement(None, COLUMNS, dialect()) is None

@@ -1,4 +1,4 @@
-"""`Database.create_all` creates tables, all or none, also when several processes start together."""
+"""`Database.create_all`: atomic and concurrent creation of tables."""
 
 import asyncio
 import sqlite3
@@ -30,18 +30,18 @@ async def database(empty_url: str) -> AsyncGenerator[Database]:
         yield database
 
 
-async def tables(database: Database) -> set[str]:
+async def table_names(database: Database) -> set[str]:
     async with database.reader.connect() as connection:
         return set(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))
 
 
-async def test_it_creates_the_tables(database: Database) -> None:
+async def test_create_all_creates_the_tables(database: Database) -> None:
     await database.create_all(METADATA)
 
-    assert await tables(database) == {"authors", "articles"}
+    assert await table_names(database) == {"authors", "articles"}
 
 
-async def test_it_keeps_tables_that_exist_and_their_rows(database: Database) -> None:
+async def test_create_all_keeps_existing_tables_and_rows(database: Database) -> None:
     await database.create_all(METADATA)
     async with database.session() as session:
         await session.execute(AUTHORS.insert(), [{"id": 1}])
@@ -52,7 +52,7 @@ async def test_it_keeps_tables_that_exist_and_their_rows(database: Database) -> 
         assert (await session.execute(AUTHORS.select())).all() == [(1,)]
 
 
-async def test_it_creates_all_tables_or_none(database: Database) -> None:
+async def test_create_all_creates_all_tables_or_none(database: Database) -> None:
     metadata = MetaData()
     Table("a", metadata, Column("id", Integer, primary_key=True))
     Table("b", metadata, Column("id", Integer, server_default=text("no such default")))
@@ -60,11 +60,11 @@ async def test_it_creates_all_tables_or_none(database: Database) -> None:
     with pytest.raises(DBAPIError):
         await database.create_all(metadata)
 
-    assert await tables(database) == set()
+    assert await table_names(database) == set()
 
 
 @pytest.mark.parametrize("isolation", ["read committed", "serializable"])
-async def test_several_processes_may_call_it_together(
+async def test_concurrent_processes_can_create_the_tables(
     empty_url: str, isolation: IsolationLevel
 ) -> None:
     databases = [Database(empty_url, isolation_level=isolation) for _ in range(8)]
@@ -78,7 +78,7 @@ async def test_several_processes_may_call_it_together(
         )
 
         assert results == [None] * 8
-        assert await tables(databases[0]) == {"authors", "articles"}
+        assert await table_names(databases[0]) == {"authors", "articles"}
 
 
 class Locked(sqlite3.OperationalError):
@@ -88,7 +88,7 @@ class Locked(sqlite3.OperationalError):
 @pytest.mark.parametrize(
     ("failures", "outcome"), [(9, nullcontext()), (10, pytest.raises(DBAPIError))]
 )
-async def test_a_locked_file_is_tried_ten_times(
+async def test_create_all_tries_a_locked_file_ten_times(
     databases: Databases, monkeypatch: pytest.MonkeyPatch, failures: int, outcome: Any
 ) -> None:
     errors = [Locked("database is locked")] * failures

@@ -1,4 +1,4 @@
-"""A 2xx is committed; a request that is refused leaves nothing; readers cannot write."""
+"""Transactions and connections of a `Database`."""
 
 import asyncio
 from collections import Counter
@@ -20,7 +20,7 @@ from tests.support import shop
 from tests.support.bodies import summary
 from tests.support.calls import calling, client_of
 from tests.support.databases import Databases
-from tests.support.garbage import collected
+from tests.support.garbage import collected_garbage
 from tests.support.recording import connections_in_use, statements
 from tests.support.services import Service
 from tests.support.shop import Cities, City
@@ -30,20 +30,20 @@ LISBON = {"name": "Lisbon"}
 
 @pytest.fixture
 async def client(shop_service: Service) -> AsyncIterator[AsyncClient]:
-    """A client of the shop."""
+    """Return a client of the shop."""
     async with shop_service.client() as client:
         yield client
 
 
 @pytest.fixture
 async def database(shop_service: Service) -> AsyncIterator[Database]:
-    """The shop's database, with one connection for each kind of work."""
+    """Return the shop's database, with one connection for reads and one for writes."""
     database = Database(shop_service.url, pool_size=1, pool_timeout=0.5)
     async with database.lifespan(None):
         yield database
 
 
-async def cities(client: AsyncClient) -> list[str]:
+async def city_names(client: AsyncClient) -> list[str]:
     response = await client.get("/cities")
     assert response.status_code == 200, response.text
     return [city["name"] for city in response.json()]
@@ -57,22 +57,22 @@ async def count_cities(database: Database) -> int:
 # --- Commits -----------------------------------------------------------------------------------
 
 
-async def test_refused_commit_is_no_2xx(client: AsyncClient) -> None:
+async def test_failed_commit_of_a_create_is_a_422(client: AsyncClient) -> None:
     # The reference is checked at the commit: the statement itself succeeds.
     response = await client.post("/cities", json=LISBON | {"country_code": "PT"})
 
     assert summary(response) == "422 #/country_code reference_not_found"
-    assert await cities(client) == []
+    assert await city_names(client) == []
 
 
-async def test_refused_commit_of_an_update_is_no_2xx(client: AsyncClient) -> None:
+async def test_failed_commit_of_an_update_is_a_422(client: AsyncClient) -> None:
     await client.post("/cities", json=LISBON)
     response = await client.patch("/cities/1", json={"country_code": "XX"})
 
     assert summary(response) == "422 #/country_code reference_not_found"
 
 
-async def test_refused_commit_of_a_delete_is_no_2xx(client: AsyncClient) -> None:
+async def test_failed_commit_of_a_delete_is_a_409(client: AsyncClient) -> None:
     await client.post("/countries", json={"code": "PT", "name": "Portugal"})
     await client.post("/cities", json=LISBON | {"country_code": "PT"})
     response = await client.delete("/countries/PT")
@@ -82,7 +82,7 @@ async def test_refused_commit_of_a_delete_is_no_2xx(client: AsyncClient) -> None
 
 
 @pytest.mark.parametrize(("target", "name"), [(SyncSession, "before_commit"), (Engine, "commit")])
-async def test_error_of_a_commit_hook_is_a_500_and_leaves_nothing(
+async def test_error_in_a_commit_hook_rolls_back(
     client: AsyncClient, target: Any, name: str
 ) -> None:
     def fail(_: object) -> None:
@@ -98,10 +98,10 @@ async def test_error_of_a_commit_hook_is_a_500_and_leaves_nothing(
     assert "not today" not in response.text
     # Nor does the next request on the same connection commit it.
     assert (await client.post("/cities", json={"name": "Porto"})).status_code == 201
-    assert await cities(client) == ["Porto"]
+    assert await city_names(client) == ["Porto"]
 
 
-async def test_answer_that_cannot_be_serialised_leaves_nothing(shop_service: Service) -> None:
+async def test_unserialisable_response_rolls_back(shop_service: Service) -> None:
     app = shop.create_app(shop_service.url)
 
     @app.post("/broken", response_model=shop.CountryRead)
@@ -112,7 +112,7 @@ async def test_answer_that_cannot_be_serialised_leaves_nothing(shop_service: Ser
 
     async with calling(app) as client:
         assert summary(await client.post("/broken")) == "500"
-        assert await cities(client) == []
+        assert await city_names(client) == []
 
 
 async def test_get_cannot_write(shop_service: Service) -> None:
@@ -124,10 +124,10 @@ async def test_get_cannot_write(shop_service: Service) -> None:
 
     async with calling(app) as client:
         assert summary(await client.get("/write")) == "500"
-        assert await cities(client) == []
+        assert await city_names(client) == []
 
 
-async def test_cancelled_session_writes_nothing_and_gives_its_connection_back(
+async def test_cancelled_session_rolls_back_and_returns_its_connection(
     database: Database,
 ) -> None:
     begun = asyncio.Event()
@@ -161,23 +161,23 @@ async def test_script_uses_the_methods_of_a_resource(database: Database) -> None
     assert (city.name, city.tenant) == ("Lisbon", "t")
 
 
-async def test_error_of_the_programmer_is_raised_as_it_is(database: Database) -> None:
+async def test_programming_error_is_raised_unchanged(database: Database) -> None:
     with pytest.raises(DBAPIError, match="nonsense"):
         async with database.session() as session:
             await session.execute(text("SELECT nonsense"))
 
 
-# --- Many at a time ----------------------------------------------------------------------------
+# --- Concurrent requests -----------------------------------------------------------------------
 
 
-async def test_of_50_equal_posts_one_is_created_and_49_conflict(client: AsyncClient) -> None:
+async def test_one_of_50_equal_posts_succeeds(client: AsyncClient) -> None:
     body = {"code": "PT", "name": "Portugal"}
     answers = await asyncio.gather(*(client.post("/countries", json=body) for _ in range(50)))
 
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 49}
 
 
-async def test_of_20_updates_that_read_and_then_write_none_is_lost(client: AsyncClient) -> None:
+async def test_concurrent_read_modify_writes_lose_no_update(client: AsyncClient) -> None:
     await client.post("/cities", json=LISBON)
     answers = await asyncio.gather(*(client.post("/cities/1/visit") for _ in range(20)))
 
@@ -185,13 +185,13 @@ async def test_of_20_updates_that_read_and_then_write_none_is_lost(client: Async
     assert (await client.get("/cities/1")).json()["visits"] == 20
 
 
-async def test_of_updates_by_two_processes_none_is_lost(
+async def test_updates_through_two_databases_lose_no_update(
     client: AsyncClient, shop_service: Service
 ) -> None:
     # Two databases share neither a pool nor a line to wait in.
     await client.post("/cities", json=LISBON)
     async with calling(shop.create_app(shop_service.url)) as other:
-        visits = [each.post("/cities/1/visit") for each in (client, other) for _ in range(10)]
+        visits = [caller.post("/cities/1/visit") for caller in (client, other) for _ in range(10)]
         done = Counter(answer.status_code for answer in await asyncio.gather(*visits))
 
     assert done.keys() <= {200, 503}
@@ -238,7 +238,7 @@ async def test_request_sends_few_statements(
         ("DELETE", "/cities/1?force=true", "", 422),
     ],
 )
-async def test_request_refused_before_its_row_takes_no_connection(
+async def test_request_rejected_before_its_row_takes_no_connection(
     client: AsyncClient, method: str, path: str, content: str, status: int
 ) -> None:
     headers = {"content-type": "application/json"} if content else {}
@@ -253,7 +253,7 @@ async def test_request_refused_before_its_row_takes_no_connection(
     assert (response.status_code, connections) == (status, [])
 
 
-async def test_lost_connection_is_closed_and_its_place_is_free(shop_service: Service) -> None:
+async def test_leaked_connection_is_closed_and_frees_its_pool_slot(shop_service: Service) -> None:
     database = Database(shop_service.url, pool_size=1, pool_timeout=0.5)
 
     async def lose_a_connection() -> None:
@@ -261,7 +261,7 @@ async def test_lost_connection_is_closed_and_its_place_is_free(shop_service: Ser
         _ = await connection.execute(insert(City).values(name="Lisbon"))
 
     async with database.lifespan(None):
-        with pytest.warns(SAWarning, match="garbage collector"), collected():
+        with pytest.warns(SAWarning, match="garbage collector"), collected_garbage():
             await lose_a_connection()
         assert await count_cities(database) == 0
         async with database.session() as session:
@@ -271,14 +271,14 @@ async def test_lost_connection_is_closed_and_its_place_is_free(shop_service: Ser
 async def test_session_without_a_connection_is_unavailable(database: Database) -> None:
     async with database.session() as first:
         await first.execute(text("SELECT 1"))  # which takes the only connection
-        with pytest.raises(ServiceUnavailable) as refused:
+        with pytest.raises(ServiceUnavailable) as raised:
             async with database.session() as second:
                 await second.execute(text("SELECT 1"))
 
-    assert (refused.value.headers, refused.value.again) == ({"Retry-After": "1"}, False)
+    assert (raised.value.headers, raised.value.again) == ({"Retry-After": "1"}, False)
 
 
-async def test_request_without_a_connection_is_refused_once(
+async def test_request_without_a_connection_is_not_retried(
     shop_service: Service, database: Database
 ) -> None:
     async with (
@@ -292,7 +292,7 @@ async def test_request_without_a_connection_is_refused_once(
     assert database.retries == 0
 
 
-async def test_request_to_a_database_that_is_away_is_a_503() -> None:
+async def test_request_to_an_unreachable_database_is_a_503() -> None:
     service = create_service(Settings(database_url="postgresql://nobody@127.0.0.1:1/nothing"))
     async with calling(service) as client:
         response = await client.get("/articles")
@@ -300,32 +300,32 @@ async def test_request_to_a_database_that_is_away_is_a_503() -> None:
         assert (await client.get("/openapi.json")).status_code == 200
 
 
-async def test_two_applications_in_one_process_have_two_databases(
+async def test_applications_in_one_process_have_separate_databases(
     client: AsyncClient, empty_url: str
 ) -> None:
     await client.post("/cities", json=LISBON)
     async with calling(shop.create_app(empty_url)) as other:
-        assert await cities(other) == []
-    assert await cities(client) == ["Lisbon"]
+        assert await city_names(other) == []
+    assert await city_names(client) == ["Lisbon"]
 
 
 # --- Settings ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("readonly", [False, True])
-async def test_sqlite_waits_keeps_references_and_survives_a_power_cut(
+async def test_sqlite_connection_has_the_documented_pragmas(
     databases: Databases, *, readonly: bool
 ) -> None:
     database = Database(databases.empty("sqlite"))
     async with database.lifespan(None), database.session(readonly=readonly) as session:
-        assert await pragma(session, "journal_mode") == "wal"
-        assert await pragma(session, "synchronous") == 2
-        assert await pragma(session, "foreign_keys") == 1
-        assert await pragma(session, "busy_timeout") == 1000
-        assert await pragma(session, "query_only") == readonly
+        assert await pragma_value(session, "journal_mode") == "wal"
+        assert await pragma_value(session, "synchronous") == 2
+        assert await pragma_value(session, "foreign_keys") == 1
+        assert await pragma_value(session, "busy_timeout") == 1000
+        assert await pragma_value(session, "query_only") == readonly
 
 
-async def pragma(session: AsyncSession, name: str) -> object:
+async def pragma_value(session: AsyncSession, name: str) -> object:
     return await session.scalar(text(f"PRAGMA {name}"))
 
 
@@ -352,7 +352,7 @@ async def test_url_needs_no_driver(url: str, driver: str) -> None:
         ("sqlite+aiosqlite:///:memory:", "use a file"),
     ],
 )
-async def test_url_of_an_unsupported_database_is_refused(url: str, remedy: str) -> None:
+async def test_url_of_an_unsupported_database_is_rejected(url: str, remedy: str) -> None:
     with pytest.raises(ValueError, match=remedy):
         Database(url)
 

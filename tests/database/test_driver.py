@@ -1,4 +1,4 @@
-"""Statements on the driver's connection: what fails there is answered as the contract wants it."""
+"""Statements on the driver's connection, and their failures."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -27,25 +27,25 @@ LOCK = text("LOCK TABLE stores IN ACCESS EXCLUSIVE MODE")
 
 @pytest.fixture
 async def database(shop_url: str) -> AsyncGenerator[Database]:
-    """A database with the store `/stores/a`, for those who look past the application."""
+    """Return a database with the store `a`."""
     database = Database(shop_url)
     await insert_rows(database, BREAD)
     yield database
     await database.dispose()
 
 
-def connections_of(engine: AsyncEngine) -> int:
-    """Return how many connections the pool of *engine* has, in use or not."""
+def count_connections(engine: AsyncEngine) -> int:
+    """Count the connections in the pool of *engine*, in use or not."""
     pool = engine.pool
     assert isinstance(pool, QueuePool)
     return pool.checkedin() + pool.checkedout()
 
 
-async def test_reads_use_one_connection_in_turn(database: Database) -> None:
+async def test_sequential_reads_use_one_connection(database: Database) -> None:
     async with calling_stores(database) as client:
         for _ in range(5):
             assert await path_taken(client.get("/stores")) == "200 fast"
-        assert connections_of(database.reader) == 1
+        assert count_connections(database.reader) == 1
 
 
 # --- No connection --------------------------------------------------------------------------------
@@ -62,7 +62,7 @@ async def test_read_without_a_connection_is_a_503(database: Database, paths: lis
         async with small.reader.connect():
             with record_fast_path() as taken:
                 responses = await asyncio.gather(*(client.get(path) for path in paths))
-        answers = {(summary(each), each.headers["retry-after"]) for each in responses}
+        answers = {(summary(response), response.headers["retry-after"]) for response in responses}
         assert (answers, taken) == ({("503", "1")}, [])
         assert await path_taken(client.get("/stores")) == "200 fast"
 
@@ -71,10 +71,10 @@ async def test_write_without_a_connection_is_a_503(database: Database) -> None:
     small = Database(database.url, pool_size=1, pool_timeout=0.5)
     async with calling_stores(small) as client:
         async with small.writer.connect():
-            posts = (client.post("/stores", json={"code": each}) for each in "bcd")
-            assert {summary(each) for each in await asyncio.gather(*posts)} == {"503"}
+            posts = (client.post("/stores", json={"code": code}) for code in "bcd")
+            assert {summary(response) for response in await asyncio.gather(*posts)} == {"503"}
         assert summary(await client.post("/stores", json={"code": "e"})) == "201"
-        assert [each["code"] for each in (await client.get("/stores")).json()] == ["a", "e"]
+        assert [store["code"] for store in (await client.get("/stores")).json()] == ["a", "e"]
 
 
 @postgres_only
@@ -112,7 +112,7 @@ async def test_lost_connection_is_replaced(database: Database, path: str) -> Non
 
 @postgres_only
 @pytest.mark.parametrize("path", ["/stores/a", "/stores"])
-async def test_read_cancelled_by_the_server_is_a_503(database: Database, path: str) -> None:
+async def test_read_cancelled_by_the_server_is_unavailable(database: Database, path: str) -> None:
     async with calling_stores(Database(database.url)) as client:
         async with database.writer.begin() as connection:
             await connection.execute(LOCK)
@@ -124,8 +124,8 @@ async def test_read_cancelled_by_the_server_is_a_503(database: Database, path: s
 
 
 @postgres_only
-@pytest.mark.parametrize("coalesce", [True, False], ids=["together", "alone"])
-async def test_write_whose_answer_is_lost_is_a_503(database: Database, *, coalesce: bool) -> None:
+@pytest.mark.parametrize("coalesce", [True, False], ids=["coalesced", "single"])
+async def test_write_with_a_lost_result_is_a_503(database: Database, *, coalesce: bool) -> None:
     mine = Database(database.url, coalesce=coalesce)
     async with calling_stores(mine) as client:
         async with mine.writer.connect(), mine.writer.connect():
@@ -137,12 +137,12 @@ async def test_write_whose_answer_is_lost_is_a_503(database: Database, *, coales
             await connection.execute(select(func.pg_terminate_backend(process)))
         response = await writing
         assert (summary(response), response.headers["retry-after"]) == ("503", "1")
-        assert [each["code"] for each in (await client.get("/stores")).json()] == ["a"]
+        assert [store["code"] for store in (await client.get("/stores")).json()] == ["a"]
         assert summary(await client.post("/stores", json={"code": "c"})) == "201"
 
 
 @sqlite_only
-async def test_write_that_ends_the_transaction_ends_no_other(empty_url: str) -> None:
+async def test_write_that_rolls_back_fails_no_other_write(empty_url: str) -> None:
     database = Database(empty_url)
     await database.create_all(Base.metadata)
     async with database.writer.begin() as connection:
@@ -154,8 +154,8 @@ async def test_write_that_ends_the_transaction_ends_no_other(empty_url: str) -> 
         )
     async with calling_stores(database) as client:
         codes = [*"abcdefg", "stop", *"hijklmnopqrs"]
-        posts = (client.post("/stores", json={"code": each}) for each in codes)
-        answers = [each.status_code for each in await asyncio.gather(*posts)]
+        posts = (client.post("/stores", json={"code": code}) for code in codes)
+        answers = [response.status_code for response in await asyncio.gather(*posts)]
         assert answers == [201] * 7 + [422] + [201] * 12
         assert len((await client.get("/stores")).json()) == 19
 
@@ -164,7 +164,9 @@ async def test_write_that_ends_the_transaction_ends_no_other(empty_url: str) -> 
     ("method", "path"),
     [("GET", "/stores/a"), ("GET", "/stores"), ("POST", "/stores"), ("DELETE", "/stores/a")],
 )
-async def test_missing_table_is_a_500_of_the_orm(notes_url: str, method: str, path: str) -> None:
+async def test_missing_table_is_a_500_from_the_orm_path(
+    notes_url: str, method: str, path: str
+) -> None:
     body = {"code": "b"} if method == "POST" else None
     async with calling_stores(Database(notes_url, pool_size=2)) as client:
         answers = [await path_taken(client.request(method, path, json=body)) for _ in range(3)]
@@ -172,12 +174,12 @@ async def test_missing_table_is_a_500_of_the_orm(notes_url: str, method: str, pa
 
 
 @postgres_only
-async def test_write_on_a_connection_that_knows_of_its_end_is_sent_again(
+async def test_write_on_a_closed_connection_is_retried(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def refuse(*_: object, **__: object) -> None:
+    async def raise_closed(*_: object, **__: object) -> None:
         raise InternalClientError("cannot switch to state 12; another operation (2) is in progress")
 
     async with calling_stores(Database(database.url)) as client:
-        monkeypatch.setattr("brickwork.database.connections.PostgresConnection.fetch", refuse)
+        monkeypatch.setattr("brickwork.database.connections.PostgresConnection.fetch", raise_closed)
         assert await path_taken(client.post("/stores", json={"code": "b"})) == "201 ORM"

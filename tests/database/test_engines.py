@@ -1,4 +1,4 @@
-"""Engines, of our own and of users: how they connect, and what is promised on them."""
+"""Engines: Brickwork's own, and engines that users pass."""
 
 import asyncio
 import logging
@@ -16,7 +16,16 @@ from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.databases import Databases, postgres_only, sqlite_only
 from tests.support.journal import Log
-from tests.support.outages import BUSY, TIMEOUT, WELL, all_well, ask, ask_all, end, store_url
+from tests.support.outages import (
+    BUSY,
+    TIMEOUT,
+    WELL,
+    ask,
+    ask_all,
+    end_line,
+    store_url,
+    wait_until_well,
+)
 from tests.support.postgres import Postgres
 from tests.support.proxy import Proxy
 from tests.support.recording import path_taken
@@ -28,18 +37,18 @@ pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Log:
-    """What the service says."""
+    """Return the log of the service."""
     return Log(caplog)
 
 
 @pytest.fixture
 async def url(databases: Databases, backend: str) -> str:
-    """The URL of a database of this test alone, which has the store `a`."""
+    """Return the URL of a new database with the store `a`."""
     return await store_url(databases, backend)
 
 
-async def shown(database: Database, name: str) -> set[object]:
-    """Return what a setting is for readers and for writers."""
+async def setting_values(database: Database, name: str) -> set[object]:
+    """Return the values of a setting for readers and for writers."""
     values: set[object] = set()
     for readonly in (True, False):
         async with database.session(readonly=readonly) as session:
@@ -61,14 +70,12 @@ async def shown(database: Database, name: str) -> set[object]:
         ("statement_cache_size=0", "application_name", ""),
     ],
 )
-async def test_parameter_of_the_url_is_in_force(
-    url: str, query: str, name: str, value: str
-) -> None:
-    assert await shown(Database(f"{url}?{query}"), name) == {value}
+async def test_url_parameter_is_applied(url: str, query: str, name: str, value: str) -> None:
+    assert await setting_values(Database(f"{url}?{query}"), name) == {value}
 
 
 @postgres_only
-async def test_arguments_of_the_driver_are_in_force(url: str) -> None:
+async def test_driver_arguments_are_applied(url: str) -> None:
     parts = make_url(url)
     database = Database(
         parts.set(password="wrong"),  # noqa: S106 — of nobody
@@ -77,18 +84,18 @@ async def test_arguments_of_the_driver_are_in_force(url: str) -> None:
             "server_settings": {"application_name": "web"},
         },
     )
-    assert await shown(database, "application_name") == {"web"}
+    assert await setting_values(database, "application_name") == {"web"}
 
 
 @sqlite_only
-async def test_arguments_of_sqlite_are_in_force(url: str) -> None:
+async def test_sqlite_arguments_are_applied(url: str) -> None:
     database = Database(url, connect_args={"cached_statements": 7})
     async with calling_stores(database) as client:
         assert await ask_all(client) == WELL
 
 
 @postgres_only
-async def test_other_engine_reaches_the_same_database(url: str) -> None:
+async def test_create_engine_reaches_the_same_database(url: str) -> None:
     engine = Database(f"{url}?application_name=web&sslmode=disable").create_engine()
     async with engine.connect() as connection:
         assert await connection.scalar(text("SHOW application_name")) == "web"
@@ -98,7 +105,7 @@ async def test_other_engine_reaches_the_same_database(url: str) -> None:
 
 
 @sqlite_only
-async def test_other_engine_of_sqlite_has_no_settings_of_ours(url: str) -> None:
+async def test_create_engine_of_sqlite_sets_no_pragmas(url: str) -> None:
     engine = Database(url).create_engine(poolclass=NullPool)
     async with engine.connect() as connection:
         assert await connection.scalar(text("PRAGMA foreign_keys")) == 0
@@ -110,7 +117,9 @@ async def test_other_engine_of_sqlite_has_no_settings_of_ours(url: str) -> None:
 
 @postgres_only
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "ORM"])
-async def test_begin_says_what_settings_say_elsewhere(url: str, *, fast: bool) -> None:
+async def test_pooled_transaction_sets_its_access_mode_and_isolation(
+    url: str, *, fast: bool
+) -> None:
     database = Database(url, pooler=True, isolation_level="serializable", fast_path=fast)
     for readonly, value in ((True, "on"), (False, "off")):
         async with database.session(readonly=readonly) as session:
@@ -123,16 +132,14 @@ async def test_begin_says_what_settings_say_elsewhere(url: str, *, fast: bool) -
         path = "fast" if fast else "ORM"
         assert await path_taken(client.get("/stores/a")) == f"200 {path}"
         assert await path_taken(client.post("/stores", json={"code": "b"})) == f"201 {path}"
-        refused = await client.post("/stores", json={"code": "b"})
-        assert summary(refused) == "409 #/code not_unique"
+        rejected = await client.post("/stores", json={"code": "b"})
+        assert summary(rejected) == "409 #/code not_unique"
         assert await ask_all(client) == WELL
 
 
 @postgres_only
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "ORM"])
-async def test_read_that_loses_its_connection_in_a_transaction_is_tried_again(
-    url: str, *, fast: bool
-) -> None:
+async def test_read_is_retried_after_a_lost_connection(url: str, *, fast: bool) -> None:
     mine, other = Database(url, pooler=True, fast_path=fast), Database(url)
     async with calling_stores(mine) as client:
         async with other.writer.begin() as connection:
@@ -144,7 +151,7 @@ async def test_read_that_loses_its_connection_in_a_transaction_is_tried_again(
     await other.dispose()
 
 
-def test_connection_outside_of_a_loop_is_cut_off(postgres: Postgres) -> None:
+def test_connection_without_a_running_loop_is_terminated(postgres: Postgres) -> None:
     plain = make_url(postgres.url).set(drivername="postgresql")
     connecting = asyncpg.connect(
         plain.render_as_string(hide_password=False), connection_class=PostgresConnection
@@ -156,7 +163,7 @@ def test_connection_outside_of_a_loop_is_cut_off(postgres: Postgres) -> None:
 
 
 @postgres_only
-async def test_settings_that_are_not_in_force_are_noticed(url: str, log: Log) -> None:
+async def test_ignored_server_settings_are_logged(url: str, log: Log) -> None:
     async def connect(**options: Any) -> asyncpg.Connection:
         options["server_settings"] = {}  # as some poolers do
         return await asyncpg.connect(**options)
@@ -173,7 +180,7 @@ async def test_settings_that_are_not_in_force_are_noticed(url: str, log: Log) ->
 
 
 @postgres_only
-async def test_host_that_is_down_is_passed_over(url: str) -> None:
+async def test_unreachable_host_is_skipped(url: str) -> None:
     server = make_url(url)
     hosts = f"host=127.0.0.1,{server.host}&port=1,{server.port}"
     own = f"postgresql://{server.username}:{server.password}@/{server.database}?{hosts}"
@@ -182,7 +189,7 @@ async def test_host_that_is_down_is_passed_over(url: str) -> None:
 
 
 @postgres_only
-async def test_host_that_is_silent_is_passed_over_in_its_share_of_the_time(url: str) -> None:
+async def test_silent_host_is_skipped_within_the_timeout(url: str) -> None:
     async with Proxy(url) as proxy:
         proxy.freeze()
         server, silent = make_url(url), make_url(proxy.url)
@@ -195,7 +202,7 @@ async def test_host_that_is_silent_is_passed_over_in_its_share_of_the_time(url: 
 
 @postgres_only
 @pytest.mark.parametrize("attrs", ["any", "primary", "read-write", "prefer-standby"])
-async def test_server_that_can_be_written_is_one_for_readers_too(url: str, attrs: str) -> None:
+async def test_writable_server_serves_readers_too(url: str, attrs: str) -> None:
     server = make_url(url)
     own = f"postgresql://{server.username}:{server.password}@"
     own += f"127.0.0.1:1,{server.host}:{server.port}/{server.database}"
@@ -208,7 +215,7 @@ async def test_server_that_can_be_written_is_one_for_readers_too(url: str, attrs
 
 
 @postgres_only
-async def test_server_that_is_no_standby_is_not_taken_for_one(url: str, log: Log) -> None:
+async def test_primary_is_not_used_as_a_standby(url: str, log: Log) -> None:
     server = make_url(url)
     own = f"postgresql://{server.username}:{server.password}@"
     own += f"127.0.0.1:1,{server.host}:{server.port}/{server.database}"
@@ -218,12 +225,12 @@ async def test_server_that_is_no_standby_is_not_taken_for_one(url: str, log: Log
     assert "None of the hosts match the target attribute requirement" in log.take()[0]
 
 
-# --- Engines that are given -----------------------------------------------------------------------
+# --- Engines of users -----------------------------------------------------------------------------
 
 
 @pytest.fixture(params=["one", "one each", "without a pool"])
-async def given(request: pytest.FixtureRequest, url: str) -> AsyncGenerator[Database]:
-    """A database that was given one engine, or one for reading and one for writing."""
+async def given_database(request: pytest.FixtureRequest, url: str) -> AsyncGenerator[Database]:
+    """Return a database on one engine, or on one for reads and one for writes."""
     options: dict[str, Any] = {"poolclass": NullPool} if request.param == "without a pool" else {}
     engine = create_async_engine(url, **options)
     reader = create_async_engine(url) if request.param == "one each" else None
@@ -232,16 +239,16 @@ async def given(request: pytest.FixtureRequest, url: str) -> AsyncGenerator[Data
     await database.dispose()
 
 
-async def test_requests_on_an_engine_are_answered(given: Database) -> None:
-    async with calling_stores(given) as client:
+async def test_requests_on_a_given_engine_succeed(given_database: Database) -> None:
+    async with calling_stores(given_database) as client:
         assert await ask_all(client) == WELL
         assert await ask_all(client) == WELL
         export = await client.get("/stores", headers={"accept": "application/x-ndjson"})
         assert len(export.text.splitlines()) == 7
 
 
-async def test_read_on_an_engine_is_read_only(given: Database) -> None:
-    app = app_of(given, stores())
+async def test_read_on_a_given_engine_is_read_only(given_database: Database) -> None:
+    app = app_of(given_database, stores())
 
     @app.get("/write")
     async def write(session: SessionDep) -> None:
@@ -251,19 +258,19 @@ async def test_read_on_an_engine_is_read_only(given: Database) -> None:
         for _ in range(2):
             assert summary(await client.get("/write")) == "500"
             assert summary(await client.post("/stores", json={"code": f"c{_}"})) == "201"
-        codes = [each["code"] for each in (await client.get("/stores")).json()]
+        codes = [store["code"] for store in (await client.get("/stores")).json()]
         assert codes == ["a", "c0", "c1"]
 
 
 @sqlite_only
-async def test_engine_of_sqlite_is_set_up(given: Database) -> None:
-    async with given.session() as session:
+async def test_given_sqlite_engine_has_the_pragmas(given_database: Database) -> None:
+    async with given_database.session() as session:
         for pragma, value in {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2}.items():
             assert await session.scalar(text(f"PRAGMA {pragma}")) == value
 
 
-async def test_fast_path_is_closed_on_an_engine(given: Database) -> None:
-    async with calling_stores(given) as client:
+async def test_given_engine_takes_the_orm_path(given_database: Database) -> None:
+    async with calling_stores(given_database) as client:
         assert await path_taken(client.get("/stores/a")) == "200 ORM"
 
 
@@ -277,7 +284,7 @@ async def test_fast_path_is_closed_on_an_engine(given: Database) -> None:
         ("SERIALIZABLE", "repeatable read", "repeatable read"),
     ],
 )
-async def test_isolation_is_as_declared_or_as_the_engine_has_it(
+async def test_isolation_level_of_the_database_overrides_the_engine(
     url: str, of_engine: Any, of_database: Any, level: str
 ) -> None:
     other = Database(url)
@@ -300,12 +307,12 @@ async def test_isolation_is_as_declared_or_as_the_engine_has_it(
     async with calling_stores(database) as client:
         for kind in ("create", "batch", "change", "replace"):
             assert (kind, await ask(client, kind)) == (kind, WELL[kind])
-        assert {each["name"].lower() for each in (await client.get("/stores")).json()} == {level}
+        assert {store["name"].lower() for store in (await client.get("/stores")).json()} == {level}
 
 
 @pytest.fixture
 async def away(url: str) -> AsyncGenerator[tuple[Proxy, AsyncEngine]]:
-    """An engine whose server can be closed and frozen."""
+    """Return a proxy that can be closed and frozen, and an engine behind it."""
     async with Proxy(url) as proxy:
         engine = create_async_engine(make_url(proxy.url).set(query={}), pool_size=1, max_overflow=0)
         yield proxy, engine
@@ -313,7 +320,7 @@ async def away(url: str) -> AsyncGenerator[tuple[Proxy, AsyncEngine]]:
 
 
 @postgres_only
-async def test_engine_whose_server_is_down_is_a_503(
+async def test_given_engine_of_a_stopped_server_is_a_503(
     away: tuple[Proxy, AsyncEngine], log: Log
 ) -> None:
     proxy, engine = away
@@ -324,31 +331,31 @@ async def test_engine_whose_server_is_down_is_a_503(
         assert await ask(client, "create") == BUSY
         assert len(log.take()) == 1
         await proxy.open()
-        await all_well(client)
-    assert log.take()[0] == end(proxy.url, "can be reached again")
+        await wait_until_well(client)
+    assert log.take()[0] == end_line(proxy.url, "can be reached again")
 
 
 @postgres_only
 @pytest.mark.parametrize("warm", [True, False], ids=["open connections", "no connection"])
-async def test_engine_whose_server_is_silent_is_a_503_in_time(
+async def test_given_engine_of_a_silent_server_times_out(
     away: tuple[Proxy, AsyncEngine], log: Log, *, warm: bool
 ) -> None:
     proxy, engine = away
     async with calling_stores(Database(engine, pool_timeout=TIMEOUT)) as client:
         if warm:
-            await all_well(client)
+            await wait_until_well(client)
             log.take()
         proxy.freeze()
         assert await ask(client, "row") == BUSY
         assert await ask(client, "create") == BUSY
         assert len(log.take()) == 1
         proxy.thaw()
-        await all_well(client)
-    assert log.take()[-1] == end(proxy.url, "answers in time again")
+        await wait_until_well(client)
+    assert log.take()[-1] == end_line(proxy.url, "answers in time again")
 
 
 @postgres_only
-async def test_driver_that_a_user_connects_is_bounded_too(url: str, log: Log) -> None:
+async def test_connection_of_a_users_creator_times_out_too(url: str, log: Log) -> None:
     async with Proxy(url) as proxy:
         parts = make_url(proxy.url)
 
@@ -364,16 +371,16 @@ async def test_driver_that_a_user_connects_is_bounded_too(url: str, log: Log) ->
 
         engine = create_async_engine("postgresql+asyncpg://", async_creator=connect)
         async with calling_stores(Database(engine, pool_timeout=TIMEOUT)) as client:
-            await all_well(client)
+            await wait_until_well(client)
             await engine.dispose()
             log.take()
             proxy.freeze()
             assert await ask(client, "row") == BUSY
             proxy.thaw()
-            await all_well(client)
+            await wait_until_well(client)
             await proxy.close()
             assert await ask(client, "row") == BUSY
-        begun = [each for each in log.take() if each.startswith("ERROR")]
+        begun = [line for line in log.take() if line.startswith("ERROR")]
         assert len(begun) == 2
 
 
@@ -385,20 +392,18 @@ async def test_driver_that_a_user_connects_is_bounded_too(url: str, log: Log) ->
     ],
     ids=["of the dialect", "of the engine"],
 )
-async def test_engine_that_commits_each_statement_is_refused(
-    url: str, options: dict[str, Any]
-) -> None:
+async def test_autocommit_engine_is_rejected(url: str, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="create it without AUTOCOMMIT"):
         Database(create_async_engine(url, **options))
 
 
-async def test_engine_in_memory_is_refused() -> None:
+async def test_in_memory_engine_is_rejected() -> None:
     with pytest.raises(ValueError, match="use a file"):
         Database(create_async_engine("sqlite+aiosqlite://"))
 
 
 @sqlite_only
-async def test_engine_of_sqlite_that_is_connected_is_refused(url: str) -> None:
+async def test_connected_sqlite_engine_is_rejected(url: str) -> None:
     engine = create_async_engine(url)
     async with engine.connect():
         pass
@@ -408,22 +413,24 @@ async def test_engine_of_sqlite_that_is_connected_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize("options", [{"pooler": True}, {"connect_args": {"uri": True}}])
-async def test_engine_has_its_own_arguments(url: str, options: dict[str, Any]) -> None:
+async def test_connection_options_beside_an_engine_are_rejected(
+    url: str, options: dict[str, Any]
+) -> None:
     with pytest.raises(ValueError, match="connect_args and pooler have no effect on an engine"):
         Database(create_async_engine(url), **options)
 
 
-async def test_engine_that_reads_goes_with_one_that_writes(url: str) -> None:
+async def test_reader_engine_needs_a_writer_engine(url: str) -> None:
     with pytest.raises(ValueError, match="reader needs an engine as url"):
         Database(url, reader=create_async_engine(url))
 
 
-async def test_engine_makes_no_other(given: Database) -> None:
+async def test_database_on_an_engine_creates_no_other_engine(given_database: Database) -> None:
     with pytest.raises(TypeError, match="call create_async_engine with its arguments"):
-        given.create_engine()
+        given_database.create_engine()
 
 
-async def test_engine_may_be_given_twice(url: str) -> None:
+async def test_engine_can_be_given_twice(url: str) -> None:
     engine = create_async_engine(url)
     for _ in range(2):
         async with calling_stores(Database(engine)) as client:
@@ -433,31 +440,33 @@ async def test_engine_may_be_given_twice(url: str) -> None:
 # --- The log of statements ------------------------------------------------------------------------
 
 
-async def logged(caplog: pytest.LogCaptureFixture, database: Database) -> list[str]:
-    """Return what `sqlalchemy.engine` logs of a read and a write that go past the session."""
+async def logged_statements(caplog: pytest.LogCaptureFixture, database: Database) -> list[str]:
+    """Return the lines that `sqlalchemy.engine` logs for a read and a write on the fast path."""
     caplog.set_level(logging.INFO, "sqlalchemy.engine")
     async with calling_stores(database) as client:
         await ask_all(client)  # and connect
         caplog.clear()
         assert await path_taken(client.get("/stores/a")) == "200 fast"
         assert await path_taken(client.post("/stores", json={"code": "secret"})) == "201 fast"
-    lines = [each.getMessage() for each in caplog.records if each.name.startswith("sqlalchemy.eng")]
-    return [each.partition("\n")[0] for each in lines]
+    lines = [
+        record.getMessage() for record in caplog.records if record.name.startswith("sqlalchemy.eng")
+    ]
+    return [line.partition("\n")[0] for line in lines]
 
 
 async def test_statements_of_the_fast_path_are_logged(
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     hidden = "[fast path] [SQL parameters hidden due to hide_parameters=True]"
-    select_, first, insert, second = await logged(caplog, Database(url))
+    select_, first, insert, second = await logged_statements(caplog, Database(url))
     assert select_.startswith("SELECT stores.code, stores.name")
     assert insert.startswith("INSERT INTO stores (code, name, rank, country_code)")
     assert (first, second) == (hidden, hidden)
 
 
-async def test_nothing_is_logged_unless_it_is_wanted(
+async def test_statements_are_not_logged_by_default(
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with calling_stores(Database(url)) as client:
         await ask(client, "row")
-    assert [each for each in caplog.records if each.name.startswith("sqlalchemy")] == []
+    assert [record for record in caplog.records if record.name.startswith("sqlalchemy")] == []

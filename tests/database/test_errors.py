@@ -1,4 +1,4 @@
-"""Errors of real databases: the problem each one is to a client, and the fields it blames."""
+"""Database errors, and the problems they become."""
 
 import asyncio
 import sqlite3
@@ -87,7 +87,7 @@ class Brick(Base):
 
 
 class Wall(Base):
-    """Refers to bricks in every way there is."""
+    """A row with every kind of reference to bricks."""
 
     __tablename__ = "walls"
 
@@ -108,7 +108,7 @@ class Wall(Base):
 
 
 class Tower(Wall):
-    """A wall with a table of its own for the rest."""
+    """A wall with a second table, by joined inheritance."""
 
     __tablename__ = "towers"
 
@@ -130,7 +130,7 @@ class Verbose(Base):
 
 
 class Narrow(Base):
-    """Maps one column of a table that has two by now."""
+    """A model that maps one of two columns of its table."""
 
     __table__ = Table("wide", MetaData(), Column("id", Integer, primary_key=True))
 
@@ -142,7 +142,7 @@ def prepare(connection: Connection) -> None:
 
 @pytest.fixture(scope="module", params=BACKENDS)
 async def database(request: pytest.FixtureRequest, templates: Databases) -> AsyncIterator[Database]:
-    """A database with a few rows; what a test adds to them is refused, so they stay these."""
+    """Return a database with a few rows, which no test changes."""
     databases = templates.another()
     database = Database(databases.empty(request.param))
     async with database.writer.begin() as connection:
@@ -175,20 +175,20 @@ async def database(request: pytest.FixtureRequest, templates: Databases) -> Asyn
 Work = Callable[[AsyncSession], Awaitable[object]]
 
 
-def adding(*rows: Base) -> Work:
+def add_rows(*rows: Base) -> Work:
     async def work(session: AsyncSession) -> None:
         for row in rows:
-            session.add(type(row)(**vars_of(row)))  # a copy, as a row is of one session
+            session.add(type(row)(**column_values(row)))  # a copy, as a row is of one session
             await session.flush()
 
     return work
 
 
-def vars_of(row: Base) -> dict[str, Any]:
+def column_values(row: Base) -> dict[str, Any]:
     return {name: value for name, value in vars(row).items() if not name.startswith("_")}
 
 
-def changing(model: type[Base], key: int, **values: object) -> Work:
+def change_row(model: type[Base], key: int, **values: object) -> Work:
     async def work(session: AsyncSession) -> None:
         row = await session.get_one(model, key)
         for name, value in values.items():
@@ -198,7 +198,7 @@ def changing(model: type[Base], key: int, **values: object) -> Work:
     return work
 
 
-def deleting(model: type[Base], key: int) -> Work:
+def delete_row(model: type[Base], key: int) -> Work:
     async def work(session: AsyncSession) -> None:
         await session.delete(await session.get_one(model, key))
         await session.flush()
@@ -206,7 +206,7 @@ def deleting(model: type[Base], key: int) -> Work:
     return work
 
 
-def sql(*statements: str) -> Work:
+def execute_sql(*statements: str) -> Work:
     async def work(session: AsyncSession) -> None:
         for statement in statements:
             await session.execute(text(statement))
@@ -214,12 +214,12 @@ def sql(*statements: str) -> Work:
     return work
 
 
-async def refusal(database: Database, work: Work) -> Problem:
+async def raised_problem(database: Database, work: Work) -> Problem:
     """Return the problem that *work* and its commit raise."""
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(Problem) as raised:
         async with database.session() as session:
             await work(session)
-    return refused.value
+    return raised.value
 
 
 TAKEN, MISSING, NULL, CHECK = "not_unique", "reference_not_found", "not_nullable", "check_failed"
@@ -228,45 +228,45 @@ TAKEN, MISSING, NULL, CHECK = "not_unique", "reference_not_found", "not_nullable
 @pytest.mark.parametrize(
     ("work", "kind", "faults"),
     [
-        (adding(Maker(id=3, mail="a")), Conflict, {"mail": TAKEN}),
-        (adding(Maker(id=1, mail="c")), Conflict, {"id": TAKEN}),
-        (changing(Maker, 2, mail="a"), Conflict, {"mail": TAKEN}),
-        (adding(Brick(id=9, x=1, y=1)), Conflict, {"x": TAKEN, "y": TAKEN}),
-        (adding(Brick(id=9, slug="s")), Conflict, {"slug": TAKEN}),
-        (changing(Brick, 3, slug="s", hidden=False), Conflict, {"slug": TAKEN}),
-        (adding(Brick(id=9, name="RED")), Conflict, {"name": TAKEN}),
-        (adding(Tower(id=9, height=3)), Conflict, {"height": TAKEN}),
-        (adding(Tower(id=1, height=4)), Conflict, {"id": TAKEN}),
-        (adding(Verbose(id=9, one=1, two=1)), Conflict, {"one": TAKEN, "two": TAKEN}),
-        (adding(Maker(id=9)), UnprocessableContent, {"mail": NULL}),
-        (changing(Maker, 1, mail=None), UnprocessableContent, {"mail": NULL}),
-        (adding(Brick(id=9, size=0)), UnprocessableContent, {"size": CHECK}),
-        (adding(Brick(id=9, weight=0)), UnprocessableContent, {"weight": CHECK}),
-        (adding(Brick(id=9, maker_id=9)), UnprocessableContent, {"maker_id": MISSING}),
-        (changing(Brick, 1, maker_id=9), UnprocessableContent, {"maker_id": MISSING}),
+        (add_rows(Maker(id=3, mail="a")), Conflict, {"mail": TAKEN}),
+        (add_rows(Maker(id=1, mail="c")), Conflict, {"id": TAKEN}),
+        (change_row(Maker, 2, mail="a"), Conflict, {"mail": TAKEN}),
+        (add_rows(Brick(id=9, x=1, y=1)), Conflict, {"x": TAKEN, "y": TAKEN}),
+        (add_rows(Brick(id=9, slug="s")), Conflict, {"slug": TAKEN}),
+        (change_row(Brick, 3, slug="s", hidden=False), Conflict, {"slug": TAKEN}),
+        (add_rows(Brick(id=9, name="RED")), Conflict, {"name": TAKEN}),
+        (add_rows(Tower(id=9, height=3)), Conflict, {"height": TAKEN}),
+        (add_rows(Tower(id=1, height=4)), Conflict, {"id": TAKEN}),
+        (add_rows(Verbose(id=9, one=1, two=1)), Conflict, {"one": TAKEN, "two": TAKEN}),
+        (add_rows(Maker(id=9)), UnprocessableContent, {"mail": NULL}),
+        (change_row(Maker, 1, mail=None), UnprocessableContent, {"mail": NULL}),
+        (add_rows(Brick(id=9, size=0)), UnprocessableContent, {"size": CHECK}),
+        (add_rows(Brick(id=9, weight=0)), UnprocessableContent, {"weight": CHECK}),
+        (add_rows(Brick(id=9, maker_id=9)), UnprocessableContent, {"maker_id": MISSING}),
+        (change_row(Brick, 1, maker_id=9), UnprocessableContent, {"maker_id": MISSING}),
         (
-            adding(Brick(id=9, maker_id=1, maker_stamp="Z")),
+            add_rows(Brick(id=9, maker_id=1, maker_stamp="Z")),
             UnprocessableContent,
             {"maker_stamp": MISSING},
         ),
-        (adding(Wall(id=9, first_id=9)), UnprocessableContent, {"first_id": MISSING}),
-        (adding(Wall(id=9, last_id=9)), UnprocessableContent, {"last_id": MISSING}),
-        (changing(Wall, 2, last_id=9), UnprocessableContent, {"last_id": MISSING}),
-        (adding(Tower(id=9, height=9, first_id=9)), UnprocessableContent, {"first_id": MISSING}),
-        (adding(Wall(id=9, x=1, y=2)), UnprocessableContent, {"x": MISSING, "y": MISSING}),
+        (add_rows(Wall(id=9, first_id=9)), UnprocessableContent, {"first_id": MISSING}),
+        (add_rows(Wall(id=9, last_id=9)), UnprocessableContent, {"last_id": MISSING}),
+        (change_row(Wall, 2, last_id=9), UnprocessableContent, {"last_id": MISSING}),
+        (add_rows(Tower(id=9, height=9, first_id=9)), UnprocessableContent, {"first_id": MISSING}),
+        (add_rows(Wall(id=9, x=1, y=2)), UnprocessableContent, {"x": MISSING, "y": MISSING}),
         (
-            adding(Maker(id=9, mail="z"), Brick(id=9, maker_id=9), Wall(id=9, first_id=8)),
+            add_rows(Maker(id=9, mail="z"), Brick(id=9, maker_id=9), Wall(id=9, first_id=8)),
             UnprocessableContent,
             {"first_id": MISSING},
         ),
-        (deleting(Maker, 1), Conflict, {}),
-        (deleting(Brick, 1), Conflict, {}),
-        (deleting(Brick, 2), Conflict, {}),
-        (changing(Maker, 1, stamp="B"), Conflict, {}),
-        (adding(Narrow(id=9)), UnprocessableContent, {}),
-        (sql("DELETE FROM bricks WHERE id = 1"), Conflict, {}),
+        (delete_row(Maker, 1), Conflict, {}),
+        (delete_row(Brick, 1), Conflict, {}),
+        (delete_row(Brick, 2), Conflict, {}),
+        (change_row(Maker, 1, stamp="B"), Conflict, {}),
+        (add_rows(Narrow(id=9)), UnprocessableContent, {}),
+        (execute_sql("DELETE FROM bricks WHERE id = 1"), Conflict, {}),
         (
-            sql(
+            execute_sql(
                 "INSERT INTO bricks (id, maker_id, hidden, size, weight) VALUES (9, 9, false, 1, 1)"
             ),
             UnprocessableContent,
@@ -278,12 +278,12 @@ TAKEN, MISSING, NULL, CHECK = "not_unique", "reference_not_found", "not_nullable
         "primary key",
         "unique, changed",
         "unique together",
-        "unique among some",
-        "unique among some, shown again",
+        "partial unique index",
+        "partial unique index, changed",
         "unique expression",
         "unique, in the table of a subclass",
         "primary key of a subclass",
-        "unique, of a name too long",
+        "unique, with a truncated name",
         "not null",
         "not null, changed",
         "check of text",
@@ -296,7 +296,7 @@ TAKEN, MISSING, NULL, CHECK = "not_unique", "reference_not_found", "not_nullable
         "reference that is deferred, changed",
         "reference of a superclass",
         "reference of two columns",
-        "reference beside others",
+        "one of several references",
         "referred to",
         "referred to, restricted",
         "referred to, deferred",
@@ -306,25 +306,25 @@ TAKEN, MISSING, NULL, CHECK = "not_unique", "reference_not_found", "not_nullable
         "reference, in SQL",
     ],
 )
-async def test_refusal_blames_the_same_fields_on_both_databases(
+async def test_problem_names_the_same_fields_on_both_databases(
     database: Database, work: Work, kind: type[Problem], faults: dict[str, str]
 ) -> None:
-    problem = await refusal(database, work)
+    problem = await raised_problem(database, work)
     assert type(problem) is kind
-    assert {each.pointer: each.code for each in problem.errors} == {
+    assert {fault.pointer: fault.code for fault in problem.errors} == {
         f"#/{name}": code for name, code in faults.items()
     }
 
 
-async def test_refused_commit_leaves_nothing_to_the_next_transaction(
+async def test_failed_commit_leaves_nothing_to_the_next_transaction(
     database: Database,
 ) -> None:
-    await refusal(database, adding(Wall(id=9, last_id=9)))
+    await raised_problem(database, add_rows(Wall(id=9, last_id=9)))
     async with database.session() as session:
         assert await session.get(Wall, 9) is None
 
 
-async def test_value_of_a_partial_index_may_repeat_outside_of_it(
+async def test_value_outside_a_partial_unique_index_can_repeat(
     database: Database,
 ) -> None:
     async with database.session() as session:
@@ -336,7 +336,7 @@ async def test_value_of_a_partial_index_may_repeat_outside_of_it(
 @pytest.mark.parametrize(
     "statement", ["SELECT * FROM nowhere", "SELEKT 1", "SELECT no_column FROM bricks"]
 )
-async def test_error_of_the_programmer_is_no_violation(database: Database, statement: str) -> None:
+async def test_programming_error_is_not_classified(database: Database, statement: str) -> None:
     with pytest.raises(DBAPIError) as error:
         async with database.session() as session:
             await session.execute(text(statement))
@@ -347,15 +347,15 @@ async def test_error_of_the_programmer_is_no_violation(database: Database, state
 @pytest.mark.parametrize(
     "work",
     [
-        adding(Maker(id=9, mail="a" * 21)),
-        adding(Maker(id=9, mail="a\0")),
-        adding(Maker(id=2**31, mail="c")),
-        changing(Brick, 4, x=2**40),
-        sql("SELECT CAST(1000 AS numeric(3, 1))"),
-        sql("SELECT date '2000-01-01' + 2147483647"),
-        sql("SELECT CAST('five' AS integer)"),
-        sql("SELECT CAST('2000-13-01' AS date)"),
-        sql("""SELECT CAST('{"a": "\\u0000"}' AS jsonb)"""),
+        add_rows(Maker(id=9, mail="a" * 21)),
+        add_rows(Maker(id=9, mail="a\0")),
+        add_rows(Maker(id=2**31, mail="c")),
+        change_row(Brick, 4, x=2**40),
+        execute_sql("SELECT CAST(1000 AS numeric(3, 1))"),
+        execute_sql("SELECT date '2000-01-01' + 2147483647"),
+        execute_sql("SELECT CAST('five' AS integer)"),
+        execute_sql("SELECT CAST('2000-13-01' AS date)"),
+        execute_sql("""SELECT CAST('{"a": "\\u0000"}' AS jsonb)"""),
     ],
     ids=[
         "text too long",
@@ -370,7 +370,7 @@ async def test_error_of_the_programmer_is_no_violation(database: Database, state
     ],
 )
 async def test_value_that_postgresql_cannot_hold_is_invalid(database: Database, work: Work) -> None:
-    problem = await refusal(database, work)
+    problem = await raised_problem(database, work)
     assert (type(problem), list(problem.errors)) == (UnprocessableContent, [])
 
 
@@ -396,10 +396,10 @@ RAISED = "DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{}'; END $$"
         ("SELECT repeat('a', 2000000000) || repeat('a', 2000000000)", UnprocessableContent),
     ],
 )
-async def test_error_of_postgresql_is_the_problem_of_its_state(
+async def test_postgresql_error_becomes_the_problem_of_its_sqlstate(
     database: Database, statement: str, kind: type[Problem]
 ) -> None:
-    problem = await refusal(database, sql(statement))
+    problem = await raised_problem(database, execute_sql(statement))
     assert (type(problem), list(problem.errors)) == (kind, [])
 
 
@@ -412,36 +412,36 @@ async def test_error_of_postgresql_is_the_problem_of_its_state(
     ],
 )
 async def test_value_that_sqlite_cannot_hold_is_invalid(database: Database, statement: str) -> None:
-    problem = await refusal(database, sql(statement))
+    problem = await raised_problem(database, execute_sql(statement))
     assert (type(problem), list(problem.errors)) == (UnprocessableContent, [])
 
 
 @postgresql_only
-async def test_text_that_is_too_long_for_an_index_is_invalid(database: Database) -> None:
+async def test_text_too_long_for_an_index_is_invalid(database: Database) -> None:
     long = "".join(str(number) for number in range(20_000))
-    problem = await refusal(database, adding(Brick(id=9, name=long)))
+    problem = await raised_problem(database, add_rows(Brick(id=9, name=long)))
     assert type(problem) is UnprocessableContent
 
 
 @postgresql_only
-async def test_row_that_a_view_does_not_show_is_invalid(database: Database) -> None:
+async def test_row_outside_the_check_option_of_a_view_is_invalid(database: Database) -> None:
     view = "CREATE VIEW small AS SELECT * FROM makers WHERE id < 5 WITH CHECK OPTION"
     insert = "INSERT INTO small (id, email) VALUES (9, 'z')"
-    problem = await refusal(database, sql(view, insert))
+    problem = await raised_problem(database, execute_sql(view, insert))
     assert type(problem) is UnprocessableContent
 
 
 @postgresql_only
-async def test_error_that_is_no_fault_of_the_data_is_none_of_the_clients(
+async def test_configuration_error_is_not_a_problem(
     database: Database,
 ) -> None:
     with pytest.raises(DBAPIError):
         async with database.session() as session:
-            await sql("SELECT set_config('no_such_setting', '1', false)")(session)
+            await execute_sql("SELECT set_config('no_such_setting', '1', false)")(session)
 
 
 @postgresql_only
-async def test_row_that_another_excludes_is_a_conflict(database: Database) -> None:
+async def test_violated_exclusion_constraint_is_a_conflict(database: Database) -> None:
     class Booking(Base):
         __tablename__ = "bookings"
 
@@ -453,9 +453,9 @@ async def test_row_that_another_excludes_is_a_conflict(database: Database) -> No
     async with database.writer.begin() as connection:
         await connection.run_sync(Base.metadata.tables["bookings"].create)
     bookings = [Booking(id=n, nights=Range(n, n + 2)) for n in range(2)]
-    problem = await refusal(database, adding(*bookings))
+    problem = await raised_problem(database, add_rows(*bookings))
     assert type(problem) is Conflict
-    assert [(each.pointer, each.code) for each in problem.errors] == [("#/nights", TAKEN)]
+    assert [(fault.pointer, fault.code) for fault in problem.errors] == [("#/nights", TAKEN)]
 
 
 async def lock(session: AsyncSession, key: int) -> None:
@@ -473,7 +473,7 @@ async def test_deadlock_is_contention(database: Database) -> None:
 
     barrier = asyncio.Barrier(2)
     ends = await asyncio.gather(run([3, 4]), run([4, 3]), return_exceptions=True)
-    (problem,) = (each for each in ends if each is not None)
+    (problem,) = (end for end in ends if end is not None)
     assert isinstance(problem, ServiceUnavailable)
     assert (problem.again, problem.headers) == (True, {"Retry-After": "1"})
 
@@ -489,7 +489,7 @@ async def test_serialization_failure_is_contention(
             await lock(other, 4)
         await lock(session, 4)
 
-    problem = await refusal(database, work)
+    problem = await raised_problem(database, work)
     assert (type(problem), problem.again) == (ServiceUnavailable, True)
 
 
@@ -502,7 +502,7 @@ async def test_lock_timeout_is_unavailable(database: Database) -> None:
             await session.execute(text("SET LOCAL lock_timeout = '5ms'"))
             await lock(session, 4)
 
-        problem = await refusal(database, work)
+        problem = await raised_problem(database, work)
     assert (type(problem), problem.again) == (ServiceUnavailable, False)
     assert problem.headers == {"Retry-After": "1"}
 
@@ -511,21 +511,21 @@ async def test_lock_timeout_is_unavailable(database: Database) -> None:
 @pytest.mark.parametrize(
     ("work", "again"),
     [
-        (sql("SET LOCAL statement_timeout = '5ms'", "SELECT pg_sleep(60)"), False),
-        (sql("SELECT pg_terminate_backend(pg_backend_pid())"), True),
+        (execute_sql("SET LOCAL statement_timeout = '5ms'", "SELECT pg_sleep(60)"), False),
+        (execute_sql("SELECT pg_terminate_backend(pg_backend_pid())"), True),
     ],
     ids=["statement timeout", "connection closed"],
 )
 async def test_interrupted_statement_is_unavailable(
     database: Database, work: Work, *, again: bool
 ) -> None:
-    problem = await refusal(database, work)
+    problem = await raised_problem(database, work)
     assert (type(problem), problem.again) == (ServiceUnavailable, again)
     assert problem.headers == {"Retry-After": "1"}
 
 
 @postgresql_only
-async def test_transaction_that_was_idle_too_long_is_unavailable(database: Database) -> None:
+async def test_idle_transaction_timeout_is_unavailable(database: Database) -> None:
     async def work(session: AsyncSession) -> None:
         await session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '1ms'"))
         connection = await session.connection()
@@ -533,7 +533,7 @@ async def test_transaction_that_was_idle_too_long_is_unavailable(database: Datab
         await until(lambda: driver is None or driver.is_closed())
         await session.execute(text("SELECT 1"))
 
-    problem = await refusal(database, work)
+    problem = await raised_problem(database, work)
     assert (type(problem), problem.again) == (ServiceUnavailable, True)
 
 
@@ -548,7 +548,7 @@ async def test_lock_of_another_writer_is_contention(database: Database) -> None:
     other = sqlite3.connect(str(database.url.database), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:
-        problem = await refusal(impatient, sql("SELECT 1"))
+        problem = await raised_problem(impatient, execute_sql("SELECT 1"))
     finally:
         other.close()
         await impatient.dispose()

@@ -1,4 +1,4 @@
-"""How far the transactions of a resource are isolated from others, on PostgreSQL."""
+"""Isolation levels of resources on PostgreSQL."""
 
 import asyncio
 from collections.abc import Generator, Sequence
@@ -41,7 +41,7 @@ SCHEMAS: Final[dict[str, Any]] = {
 
 
 async def read_before(session: SessionDep) -> None:
-    """Read before the resource is made, as a check of the user does."""
+    """Read before the resource is created, as a dependency for authentication does."""
     await session.scalar(select(func.count(City.id)))
 
 
@@ -60,24 +60,24 @@ def app_over(
 
 
 class SerializableCities(Cities):
-    """Cities whose writers see the work of those before them."""
+    """Cities with serializable transactions."""
 
     isolation_level = "serializable"
 
 
 @contextmanager
 def isolation_levels() -> Generator[list[str]]:
-    """Collect the level of each transaction of PostgreSQL that commits."""
+    """Collect the isolation levels of the transactions that commit on PostgreSQL."""
     levels: list[str] = []
 
-    def note(session: SyncSession) -> None:
+    def record_level(session: SyncSession) -> None:
         levels.append(session.scalar(LEVEL) or "")
 
-    event.listen(SyncSession, "before_commit", note)
+    event.listen(SyncSession, "before_commit", record_level)
     try:
         yield levels
     finally:
-        event.remove(SyncSession, "before_commit", note)
+        event.remove(SyncSession, "before_commit", record_level)
 
 
 @postgres_only
@@ -111,7 +111,7 @@ async def test_operation_has_the_level_of_its_resource(
 
 
 @postgres_only
-async def test_resource_without_a_level_has_that_of_the_database(shop_service: Service) -> None:
+async def test_resource_without_a_level_has_the_database_level(shop_service: Service) -> None:
     async with shop_service.client() as client:
         with isolation_levels() as levels:
             await client.post("/cities", json={"name": "A"})
@@ -188,9 +188,7 @@ async def test_endpoint_has_the_level_of_its_router(shop_service: Service, path:
 
 @postgres_only
 @pytest.mark.parametrize("path", ["/one", "/two"])
-async def test_request_that_only_reads_has_the_level_of_the_database(
-    shop_service: Service, path: str
-) -> None:
+async def test_read_request_has_the_level_of_the_database(shop_service: Service, path: str) -> None:
     async with calling(app_over(Database(shop_service.url), level_router(StrictRoute))) as client:
         assert (await client.get(path)).json() == "read committed"
         assert (await client.head(path)).status_code == 200
@@ -198,14 +196,14 @@ async def test_request_that_only_reads_has_the_level_of_the_database(
 
 @postgres_only
 @pytest.mark.parametrize(("path", "level"), [("/one", "repeatable read"), ("/two", "serializable")])
-async def test_endpoint_of_any_router_has_the_level_if_nothing_was_read(
+async def test_plain_endpoint_has_the_level_before_a_read(
     shop_service: Service, path: str, level: str
 ) -> None:
     async with calling(app_over(Database(shop_service.url), level_router(APIRoute))) as client:
         assert (await client.post(path)).json() == level
 
 
-async def test_endpoint_of_any_router_fails_if_something_was_read(shop_service: Service) -> None:
+async def test_plain_endpoint_fails_after_a_read(shop_service: Service) -> None:
     app = app_over(
         Database(shop_service.url),
         level_router(APIRoute),
@@ -218,14 +216,16 @@ async def test_endpoint_of_any_router_fails_if_something_was_read(shop_service: 
 # --- In a script -------------------------------------------------------------------------------
 
 
-async def test_second_resource_of_a_lower_level_changes_nothing(shop_service: Service) -> None:
+async def test_second_resource_with_a_weaker_level_is_accepted(shop_service: Service) -> None:
     async with shop_service.database.session() as session:
         Serializable(session=session)
         await session.scalar(select(City.id))
         assert isinstance(Repeatable(session=session), Repeatable)
 
 
-async def test_resource_that_is_too_late_for_its_level_says_so(shop_service: Service) -> None:
+async def test_resource_with_a_stricter_level_after_a_read_is_rejected(
+    shop_service: Service,
+) -> None:
     async with shop_service.database.session() as session:
         Repeatable(session=session)
         await session.scalar(select(City.id))
@@ -233,7 +233,7 @@ async def test_resource_that_is_too_late_for_its_level_says_so(shop_service: Ser
             Serializable(session=session)
 
 
-async def test_resource_that_only_reads_is_never_too_late(shop_service: Service) -> None:
+async def test_readonly_resource_is_accepted_after_a_read(shop_service: Service) -> None:
     async with shop_service.database.session(readonly=True) as session:
         await session.scalar(select(City.id))
         assert isinstance(Serializable(session=session), Serializable)
@@ -249,7 +249,7 @@ async def test_resource_that_only_reads_is_never_too_late(shop_service: Service)
         pytest.param(["serializable", "repeatable read"], "serializable", id="two stricter ones"),
     ],
 )
-def test_strictest_level_counts(
+def test_strictest_isolation_level_applies(
     levels: Sequence[IsolationLevel | None], level: IsolationLevel | None
 ) -> None:
     assert strictest_isolation(levels) == level
@@ -274,7 +274,7 @@ async def wait_for(both: asyncio.Barrier) -> None:
 
 @postgres_only
 @pytest.mark.parametrize("declared", ["by the database", "by the resource"])
-async def test_serialization_failure_is_tried_again(shop_service: Service, declared: str) -> None:
+async def test_serialization_failure_is_retried(shop_service: Service, declared: str) -> None:
     level: IsolationLevel = "repeatable read" if declared == "by the database" else "read committed"
     database = Database(shop_service.url, isolation_level=level)
 
@@ -302,11 +302,11 @@ async def test_serialization_failure_is_tried_again(shop_service: Service, decla
 
 
 @postgres_only
-async def test_serialization_failure_at_the_commit_is_tried_again(shop_service: Service) -> None:
+async def test_serialization_failure_at_commit_is_retried(shop_service: Service) -> None:
     both = asyncio.Barrier(2)
 
     class Census(Cities):
-        """Cities with as many people as there are in all others."""
+        """Cities that count the people of all other cities."""
 
         isolation_level = "serializable"
         attempt: Attempt
@@ -331,7 +331,7 @@ async def test_serialization_failure_at_the_commit_is_tried_again(shop_service: 
 
 
 @postgres_only
-async def test_deadlock_is_tried_again(shop_service: Service) -> None:
+async def test_deadlock_is_retried(shop_service: Service) -> None:
     database, both = Database(shop_service.url), asyncio.Barrier(2)
     router = APIRouter(route_class=StrictRoute)
 

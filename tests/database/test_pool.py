@@ -1,4 +1,4 @@
-"""The pool: first come, first served, and no connection is lost on the way."""
+"""The connection pool: first come, first served."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -23,30 +23,30 @@ pytestmark = pytest.mark.anyio
 # --- The queue ------------------------------------------------------------------------------------
 
 
-async def take(queue: FairQueue[int], timeout: float | None = None) -> int:  # noqa: ASYNC109 — the queue's own
+async def take_item(queue: FairQueue[int], timeout: float | None = None) -> int:  # noqa: ASYNC109 — the queue's own
     """Return an item as the pool takes one."""
     item: int = await greenlet_spawn(queue.get, True, timeout)  # noqa: FBT003 — as the pool does
     return item
 
 
-async def waiting_takers(queue: FairQueue[int], count: int) -> list[asyncio.Task[int]]:
-    """Return *count* tasks that wait for an item each."""
-    tasks = [asyncio.create_task(take(queue)) for _ in range(count)]
+async def start_takers(queue: FairQueue[int], count: int) -> list[asyncio.Task[int]]:
+    """Start *count* tasks that wait for one item each."""
+    tasks = [asyncio.create_task(take_item(queue)) for _ in range(count)]
     await until(lambda: len(vars(queue)["_waiting"]) == count)
     return tasks
 
 
-async def test_items_are_handed_out_in_turn() -> None:
+async def test_items_are_handed_out_first_come_first_served() -> None:
     queue = FairQueue[int](3)
-    takers = await waiting_takers(queue, 3)
+    takers = await start_takers(queue, 3)
     for item in (1, 2, 3):
         queue.put_nowait(item)
     assert await asyncio.gather(*takers) == [1, 2, 3]
 
 
-async def test_item_for_a_taker_is_for_no_newcomer() -> None:
+async def test_newcomer_does_not_take_an_assigned_item() -> None:
     queue = FairQueue[int](3)
-    (taker,) = await waiting_takers(queue, 1)
+    (taker,) = await start_takers(queue, 1)
     queue.put_nowait(1)
     with pytest.raises(Empty):
         queue.get_nowait()
@@ -60,7 +60,7 @@ async def test_item_is_kept_while_nobody_waits() -> None:
     assert (queue.get_nowait(), queue.empty()) == (1, True)
 
 
-async def test_full_queue_takes_nothing() -> None:
+async def test_full_queue_rejects_an_item() -> None:
     queue = FairQueue[int](2)
     queue.put_nowait(1)
     assert not queue.full()
@@ -71,45 +71,45 @@ async def test_full_queue_takes_nothing() -> None:
     assert [queue.get(False), queue.get(False)] == [1, 2]
 
 
-async def test_taker_that_timed_out_gets_nothing_later() -> None:
+async def test_timed_out_taker_gets_no_later_item() -> None:
     queue = FairQueue[int](1)
     with pytest.raises(Empty):
-        await take(queue, 0.01)
+        await take_item(queue, 0.01)
     queue.put_nowait(1)
-    assert await take(queue) == 1
+    assert await take_item(queue) == 1
 
 
 async def test_cancelled_taker_takes_nothing() -> None:
     queue = FairQueue[int](1)
-    (taker,) = await waiting_takers(queue, 1)
+    (taker,) = await start_takers(queue, 1)
     taker.cancel()
     with pytest.raises(asyncio.CancelledError):
         await taker
     queue.put_nowait(1)
-    assert await take(queue) == 1
+    assert await take_item(queue) == 1
 
 
 async def test_taker_cancelled_with_its_item_puts_it_back() -> None:
     queue = FairQueue[int](1)
-    (taker,) = await waiting_takers(queue, 1)
+    (taker,) = await start_takers(queue, 1)
     queue.put_nowait(1)
     taker.cancel()
     with pytest.raises(asyncio.CancelledError):
         await taker
-    assert await take(queue) == 1
+    assert await take_item(queue) == 1
 
 
-async def test_taker_that_is_told_of_room_gets_no_item() -> None:
+async def test_make_room_wakes_a_taker_without_an_item() -> None:
     queue = FairQueue[int](1)
-    (taker,) = await waiting_takers(queue, 1)
+    (taker,) = await start_takers(queue, 1)
     queue.make_room()
     with pytest.raises(Empty):
         await taker
 
 
-async def test_cancelled_taker_tells_the_next_of_room() -> None:
+async def test_cancelled_taker_passes_the_room_to_the_next() -> None:
     queue = FairQueue[int](2)
-    first, second = await waiting_takers(queue, 2)
+    first, second = await start_takers(queue, 2)
     queue.make_room()
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -123,7 +123,7 @@ async def test_cancelled_taker_tells_the_next_of_room() -> None:
 
 @pytest.fixture
 async def engine(service_url: str) -> AsyncGenerator[AsyncEngine]:
-    """An engine with two connections."""
+    """Return an engine with two connections."""
     database = Database(service_url, pool_size=2)
     yield database.reader
     await database.dispose()
@@ -131,18 +131,20 @@ async def engine(service_url: str) -> AsyncGenerator[AsyncEngine]:
 
 @pytest.fixture
 def pool(engine: AsyncEngine) -> FairPool:
-    """The pool of the engine."""
+    """Return the pool of the engine."""
     assert isinstance(engine.pool, FairPool)
     return engine.pool
 
 
-def waiting(pool: FairPool) -> int:
-    """Return how many wait for a connection."""
+def count_waiting(pool: FairPool) -> int:
+    """Count the waiters for a connection."""
     queue: FairQueue[object] = vars(pool)["_pool"]
     return len(vars(queue)["_waiting"])
 
 
-async def test_connections_are_lent_in_turn(engine: AsyncEngine, pool: FairPool) -> None:
+async def test_connections_are_lent_first_come_first_served(
+    engine: AsyncEngine, pool: FairPool
+) -> None:
     order: list[int] = []
 
     async def use(number: int) -> None:
@@ -152,23 +154,23 @@ async def test_connections_are_lent_in_turn(engine: AsyncEngine, pool: FairPool)
 
     held = [await engine.connect() for _ in range(2)]
     tasks = [asyncio.create_task(use(number)) for number in range(20)]
-    await until(lambda: waiting(pool) == 20)
-    for each in held:
-        await each.close()
+    await until(lambda: count_waiting(pool) == 20)
+    for connection in held:
+        await connection.close()
     await asyncio.gather(*tasks)
     assert order == [*range(20)]
     assert pool.checkedin() == 2
 
 
-async def test_listener_sends_a_statement_for_a_connection_that_was_waited_for(
+async def test_checkout_listener_can_execute_after_a_wait(
     small: AsyncEngine,
 ) -> None:
-    def ask(connection: Any, *_: object) -> None:
+    def select_one(connection: Any, *_: object) -> None:
         cursor = connection.cursor()
         cursor.execute("SELECT 1")
         cursor.close()
 
-    event.listen(small.sync_engine, "checkout", ask)
+    event.listen(small.sync_engine, "checkout", select_one)
 
     async def one() -> int:
         async with small.connect() as connection:
@@ -177,9 +179,7 @@ async def test_listener_sends_a_statement_for_a_connection_that_was_waited_for(
     assert [*await asyncio.gather(one(), one(), one())] == [1, 1, 1]
 
 
-async def test_connections_lent_in_either_way_are_one_line(
-    engine: AsyncEngine, pool: FairPool
-) -> None:
+async def test_connect_and_lend_share_one_queue(engine: AsyncEngine, pool: FairPool) -> None:
     order: list[int] = []
 
     async def connect(number: int) -> None:
@@ -194,19 +194,19 @@ async def test_connections_lent_in_either_way_are_one_line(
 
     held = [await engine.connect() for _ in range(2)]
     users = [(lend if n % 2 else connect)(n) for n in range(20)]
-    tasks = [asyncio.create_task(each) for each in users]
-    await until(lambda: waiting(pool) == 20)
-    for each in held:
-        await each.close()
+    tasks = [asyncio.create_task(user) for user in users]
+    await until(lambda: count_waiting(pool) == 20)
+    for connection in held:
+        await connection.close()
     await asyncio.gather(*tasks)
     assert order == [*range(20)]
     assert pool.checkedin() == 2
 
 
-async def test_connection_lent_may_have_to_be_opened(engine: AsyncEngine, pool: FairPool) -> None:
+async def test_lend_reopens_an_invalidated_connection(engine: AsyncEngine, pool: FairPool) -> None:
     held = [await engine.connect() for _ in range(2)]
     lent = asyncio.create_task(pool.lend())
-    await until(lambda: waiting(pool) == 1)
+    await until(lambda: count_waiting(pool) == 1)
     await held[0].invalidate()
     await held[0].close()
     connection = await lent
@@ -216,7 +216,7 @@ async def test_connection_lent_may_have_to_be_opened(engine: AsyncEngine, pool: 
 
 
 @pytest.mark.parametrize("state", ["invalidated", "distrusted"])
-async def test_pool_without_a_good_connection_is_not_ready(
+async def test_pool_without_a_valid_connection_is_not_ready(
     engine: AsyncEngine, pool: FairPool, state: str
 ) -> None:
     async with engine.connect() as connection:
@@ -243,13 +243,13 @@ async def test_connection_closed_by_the_server_is_replaced(
         await other.execute(select(func.pg_terminate_backend(process, 30_000)))
     await until(driver.is_closed)
     async with engine.connect() as first, engine.connect() as second:
-        rows = [await each.scalar(text("SELECT 1")) for each in (first, second)]
+        rows = [await connection.scalar(text("SELECT 1")) for connection in (first, second)]
     assert rows == [1, 1]
 
 
 @pytest.fixture
 async def small(service_url: str) -> AsyncGenerator[AsyncEngine]:
-    """An engine with one connection, for which nobody waits long."""
+    """Return an engine with one connection and a short timeout."""
     database = Database(service_url, pool_size=1, pool_timeout=0.5)
     yield database.reader
     await database.dispose()
@@ -264,7 +264,7 @@ async def test_lending_times_out(small: AsyncEngine) -> None:
     assert small.pool.is_ready()
 
 
-async def test_connection_that_takes_too_long_to_open_is_given_up(small: AsyncEngine) -> None:
+async def test_slow_connect_times_out(small: AsyncEngine) -> None:
     pool = small.pool
     assert isinstance(pool, FairPool)
 
@@ -282,10 +282,10 @@ async def test_connection_that_takes_too_long_to_open_is_given_up(small: AsyncEn
 async def test_cancelled_lending_takes_nothing(engine: AsyncEngine, pool: FairPool) -> None:
     held = [await engine.connect() for _ in range(2)]
     lent = asyncio.create_task(pool.lend())
-    await until(lambda: waiting(pool) == 1)
+    await until(lambda: count_waiting(pool) == 1)
     lent.cancel()
     with pytest.raises(asyncio.CancelledError):
         await lent
-    for each in held:
-        await each.close()
+    for connection in held:
+        await connection.close()
     assert (pool.is_ready(), pool.checkedin()) == (True, 2)

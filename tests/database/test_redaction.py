@@ -1,4 +1,4 @@
-"""Errors in the log: what went wrong, and no value that was sent or stored."""
+"""Errors in the log, without values."""
 
 import asyncio
 import enum
@@ -66,7 +66,7 @@ class Sized(BaseModel):
 
 @pytest.fixture
 async def engine(tables: Tables, backend: str) -> AsyncIterator[AsyncEngine]:
-    """An engine that hides nothing by itself, of a database with a person of a secret name."""
+    """Return an engine without `hide_parameters`, on a database with one secret name."""
     url = await tables.of(Base.metadata, backend, {Person: [{"id": 1, "name": SECRET}]})
     driver = url.replace("postgresql://", "postgresql+asyncpg://")
     engine = create_async_engine(driver)
@@ -77,7 +77,7 @@ async def engine(tables: Tables, backend: str) -> AsyncIterator[AsyncEngine]:
 Work = Callable[[AsyncEngine], Awaitable[object]]
 
 
-def executing(*statements: Any) -> Work:
+def execute(*statements: Any) -> Work:
     async def work(engine: AsyncEngine) -> None:
         async with engine.begin() as connection:
             for statement in statements:
@@ -86,38 +86,38 @@ def executing(*statements: Any) -> Work:
     return work
 
 
-TWICE = executing(insert(Person).values(id=2, name=SECRET))
+INSERT_DUPLICATE = execute(insert(Person).values(id=2, name=SECRET))
 
 
-async def twice_and_more(engine: AsyncEngine) -> None:
+async def raise_from_database_error(engine: AsyncEngine) -> None:
     try:
-        await TWICE(engine)
+        await INSERT_DUPLICATE(engine)
     except IntegrityError as error:
         raise RuntimeError("The application's own words.") from error
 
 
-async def while_handling(engine: AsyncEngine) -> None:
+async def raise_while_handling(engine: AsyncEngine) -> None:
     try:
-        await TWICE(engine)
+        await INSERT_DUPLICATE(engine)
     except IntegrityError:
         raise KeyError("own") from None
 
 
-async def validating(_: AsyncEngine) -> None:
+async def fail_validation(_: AsyncEngine) -> None:
     Sized.model_validate({"size": SECRET, "counts": {SECRET: SECRET}})
 
 
-async def in_a_group(engine: AsyncEngine) -> None:
+async def fail_in_a_group(engine: AsyncEngine) -> None:
     async with asyncio.TaskGroup() as group:
-        group.create_task(validating(engine))
+        group.create_task(fail_validation(engine))
 
 
-async def answering(_: AsyncEngine) -> None:
+async def fail_response_validation(_: AsyncEngine) -> None:
     fault = {"type": "int_type", "loc": ("response", 0, "size", SECRET), "msg": SECRET}
     raise ResponseValidationError([{**fault, "input": SECRET}], body=SECRET)
 
 
-async def in_a_circle(_: AsyncEngine) -> None:
+async def raise_in_a_circle(_: AsyncEngine) -> None:
     error = ValueError("own")
     error.__context__ = error
     raise error
@@ -126,16 +126,18 @@ async def in_a_circle(_: AsyncEngine) -> None:
 NAMED = select(Person).where(Person.name == literal_column(f"'{SECRET}'"))
 
 ERRORS = [
-    pytest.param(TWICE, "IntegrityError", id="unique value"),
-    pytest.param(twice_and_more, "The application's own words.", id="cause"),
-    pytest.param(while_handling, "own", id="context"),
-    pytest.param(validating, "size\n  A value does not fit. [type=int_parsing]", id="validation"),
-    pytest.param(in_a_group, "2 validation errors for Sized", id="group"),
-    pytest.param(answering, "'loc': ('response', 0, 'size', '…')", id="answer"),
-    pytest.param(in_a_circle, "own", id="circle"),
-    pytest.param(executing(NAMED.where(text("nope = 1"))), "nope", id="unknown column"),
+    pytest.param(INSERT_DUPLICATE, "IntegrityError", id="unique value"),
+    pytest.param(raise_from_database_error, "The application's own words.", id="cause"),
+    pytest.param(raise_while_handling, "own", id="context"),
     pytest.param(
-        executing(
+        fail_validation, "size\n  A value does not fit. [type=int_parsing]", id="validation"
+    ),
+    pytest.param(fail_in_a_group, "2 validation errors for Sized", id="group"),
+    pytest.param(fail_response_validation, "'loc': ('response', 0, 'size', '…')", id="answer"),
+    pytest.param(raise_in_a_circle, "own", id="circle"),
+    pytest.param(execute(NAMED.where(text("nope = 1"))), "nope", id="unknown column"),
+    pytest.param(
+        execute(
             update(Person).values(colour=literal(SECRET, String)).returning(Person.id),
             select(Person),
         ),
@@ -145,23 +147,25 @@ ERRORS = [
 ]
 
 
-async def logged(engine: AsyncEngine, work: Work) -> str:
-    """Return what a log has of the error of *work*."""
+async def logged_traceback(engine: AsyncEngine, work: Work) -> str:
+    """Return the traceback that the log has of the error of *work*."""
     with pytest.raises(BaseException) as raised:  # noqa: PT011 — whatever it is
         await work(engine)
     return "".join(format_exception(redact_error(raised.value)))
 
 
-@pytest.mark.parametrize(("work", "told"), ERRORS)
-async def test_error_is_logged_without_values(engine: AsyncEngine, work: Work, told: str) -> None:
-    lines = await logged(engine, work)
+@pytest.mark.parametrize(("work", "expected"), ERRORS)
+async def test_error_is_logged_without_values(
+    engine: AsyncEngine, work: Work, expected: str
+) -> None:
+    lines = await logged_traceback(engine, work)
     assert SECRET not in lines
-    assert told in lines
+    assert expected in lines
 
 
 @postgres_only
 @pytest.mark.parametrize(
-    ("statement", "told"),
+    ("statement", "expected"),
     [
         (text("SELECT CAST(name AS integer) FROM people RETURNING"), "(42601)"),
         (text("SELECT CAST(name AS integer) FROM people"), "22P02"),
@@ -169,19 +173,19 @@ async def test_error_is_logged_without_values(engine: AsyncEngine, work: Work, t
         (text("DO $$ BEGIN RAISE EXCEPTION '%', (SELECT name FROM people); END $$"), "P0001"),
     ],
 )
-async def test_error_of_postgresql_is_logged_by_its_state(
-    engine: AsyncEngine, statement: Any, told: str
+async def test_postgresql_error_is_logged_with_its_sqlstate(
+    engine: AsyncEngine, statement: Any, expected: str
 ) -> None:
     async def work(engine: AsyncEngine) -> None:
         async with engine.begin() as connection:
             await connection.execute(statement)
 
-    lines = await logged(engine, work)
-    assert told in lines
+    lines = await logged_traceback(engine, work)
+    assert expected in lines
     assert SECRET not in lines
 
 
-def test_error_without_values_is_the_same() -> None:
+def test_error_without_values_is_unchanged() -> None:
     error = RuntimeError("own")
     assert redact_error(error) is error
 
@@ -197,13 +201,13 @@ def test_error_of_pydantic_keeps_its_traceback() -> None:
 # --- In the log of a server --------------------------------------------------------------------
 
 
-def _never(value: str | None) -> str | None:
+def _reject(value: str | None) -> str | None:
     raise ValueError(f"no {value}")
 
 
 class PersonRead(ReadSchema):
     id: int
-    name: Annotated[str | None, AfterValidator(_never)]
+    name: Annotated[str | None, AfterValidator(_reject)]
 
 
 class PersonCreate(Schema):
@@ -226,7 +230,7 @@ async def bug() -> None:
 
 
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "ORM"])
-async def test_answer_that_cannot_be_made_is_logged_without_values(
+async def test_unserialisable_response_is_logged_without_values(
     tables: Tables, backend: str, caplog: pytest.LogCaptureFixture, *, fast: bool
 ) -> None:
     url = await tables.of(Base.metadata, backend, {Person: [{"id": 1, "name": SECRET}]})

@@ -1,4 +1,4 @@
-"""Work that others were in the way of is repeated: how often, after which pauses, and whose."""
+"""Retries after contention."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,14 +33,14 @@ from tests.support.shop import City
 
 @dataclass
 class Work:
-    """Work that fails a number of times, with one error, before it is done."""
+    """Work that fails a number of times with one error, then succeeds."""
 
     error: Exception
     failures: int = 100
     attempts: int = 0
 
     async def __call__(self) -> str:
-        """Fail, or be done."""
+        """Fail until there were enough failures, then return."""
         self.attempts += 1
         if self.attempts <= self.failures:
             raise self.error
@@ -49,27 +49,27 @@ class Work:
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds between attempts; nobody waits for them."""
+    """Collect the seconds between attempts, without sleeping."""
     pauses: list[float] = []
 
-    async def note(pause: float) -> None:
+    async def record_pause(pause: float) -> None:
         pauses.append(pause)
 
-    monkeypatch.setattr("brickwork.database.retry.asyncio", SimpleNamespace(sleep=note))
+    monkeypatch.setattr("brickwork.database.retry.asyncio", SimpleNamespace(sleep=record_pause))
     return pauses
 
 
 # --- Attempts ----------------------------------------------------------------------------------
 
 
-async def test_work_is_repeated_until_it_is_done() -> None:
+async def test_work_is_retried_until_it_succeeds() -> None:
     work = Work(serialization_conflict(), failures=2)
 
     assert await with_retries(work, None) == "done"
     assert work.attempts == 3
 
 
-async def test_work_is_repeated_seven_times() -> None:
+async def test_work_is_retried_seven_times() -> None:
     work = Work(serialization_conflict())
     with pytest.raises(ServiceUnavailable):
         await with_retries(work, None)
@@ -77,7 +77,7 @@ async def test_work_is_repeated_seven_times() -> None:
     assert work.attempts == ATTEMPTS
 
 
-async def test_work_that_another_did_first_is_repeated_once() -> None:
+async def test_work_after_a_lost_race_is_retried_once() -> None:
     work = Work(Conflict("The value is taken.", again=True))
     with pytest.raises(Conflict):
         await with_retries(work, None)
@@ -98,7 +98,7 @@ async def test_work_that_another_did_first_is_repeated_once() -> None:
         pytest.param(HTTPException(409), id="HTTPException 409"),
     ],
 )
-async def test_work_with_another_error_is_not_repeated(error: Exception) -> None:
+async def test_work_with_another_error_is_not_retried(error: Exception) -> None:
     work = Work(error)
     with pytest.raises(type(error)) as raised:
         await with_retries(work, None)
@@ -106,7 +106,7 @@ async def test_work_with_another_error_is_not_repeated(error: Exception) -> None
     assert (raised.value, work.attempts) == (error, 1)
 
 
-async def test_work_is_not_repeated_where_it_may_not_be() -> None:
+async def test_work_is_not_retried_if_may_retry_is_false() -> None:
     work = Work(serialization_conflict())
     with pytest.raises(ServiceUnavailable):
         await with_retries(work, None, may_retry=lambda: False)
@@ -114,7 +114,7 @@ async def test_work_is_not_repeated_where_it_may_not_be() -> None:
     assert work.attempts == 1
 
 
-async def test_work_is_not_repeated_after_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_work_is_not_retried_after_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = count(step=2)  # seconds, each time that it is read
     monkeypatch.setattr("brickwork.database.retry.time", SimpleNamespace(monotonic=clock.__next__))
     work = Work(serialization_conflict())
@@ -124,14 +124,14 @@ async def test_work_is_not_repeated_after_five_seconds(monkeypatch: pytest.Monke
     assert work.attempts == 3  # 2, 4 and 6 seconds after the beginning
 
 
-async def test_database_counts_repetitions() -> None:
+async def test_database_counts_retries() -> None:
     database = Database("sqlite:///unused.db")
     await with_retries(Work(serialization_conflict(), failures=2), database)
 
     assert database.retries == 2
 
 
-async def test_pauses_double_and_differ(pauses: list[float]) -> None:
+async def test_pauses_double_with_jitter(pauses: list[float]) -> None:
     for _ in range(20):
         with pytest.raises(ServiceUnavailable):
             await with_retries(Work(serialization_conflict()), None)
@@ -181,12 +181,12 @@ def app_of(endpoint: Callable[..., Awaitable[object]], service: Service) -> Fast
     return app
 
 
-async def cities(service: Service) -> list[str]:
+async def city_names(service: Service) -> list[str]:
     async with service.client() as client:
         return [city["name"] for city in (await client.get("/cities")).json()]
 
 
-async def test_application_without_a_database_repeats_requests() -> None:
+async def test_application_without_a_database_retries_requests() -> None:
     async def fail_once(attempt: Attempt) -> int:
         if attempt == 1:
             raise serialization_conflict()
@@ -201,7 +201,7 @@ async def test_application_without_a_database_repeats_requests() -> None:
         assert (await client.post("/")).json() == 2
 
 
-async def test_attempt_has_a_session_of_its_own(shop_service: Service) -> None:
+async def test_attempt_has_its_own_session(shop_service: Service) -> None:
     sessions: list[AsyncSession] = []
 
     async def fail_twice(session: SessionDep, attempt: Attempt) -> None:
@@ -216,7 +216,7 @@ async def test_attempt_has_a_session_of_its_own(shop_service: Service) -> None:
 
     assert len({id(session) for session in sessions}) == 3
     assert not any(session.in_transaction() for session in sessions)
-    assert await cities(shop_service) == ["City 3"]
+    assert await city_names(shop_service) == ["City 3"]
 
 
 async def test_attempt_resolves_dependencies_again(shop_service: Service) -> None:
@@ -237,7 +237,9 @@ async def test_attempt_resolves_dependencies_again(shop_service: Service) -> Non
     assert log == ["enter 1", "enter 2", "enter 3", "exit 3"]
 
 
-async def test_answer_has_the_headers_and_tasks_of_the_last_attempt(shop_service: Service) -> None:
+async def test_response_has_the_headers_and_tasks_of_the_last_attempt(
+    shop_service: Service,
+) -> None:
     done: list[int] = []
 
     async def fail_twice(response: Response, tasks: BackgroundTasks, attempt: Attempt) -> None:
@@ -261,25 +263,25 @@ async def fail_once_after(session: AsyncSession, attempt: int, name: str) -> str
     return name
 
 
-async def test_request_whose_body_is_kept_is_repeated(shop_service: Service) -> None:
+async def test_request_with_a_buffered_body_is_retried(shop_service: Service) -> None:
     async def read_body(request: Request, session: SessionDep, attempt: Attempt) -> str:
         return await fail_once_after(session, attempt, (await request.body()).decode())
 
     async with calling(app_of(read_body, shop_service)) as client:
         assert (await client.post("/", content=b"Lisbon")).json() == "Lisbon"
-    assert await cities(shop_service) == ["Lisbon"]
+    assert await city_names(shop_service) == ["Lisbon"]
 
 
-async def test_request_whose_body_is_not_read_is_repeated(shop_service: Service) -> None:
+async def test_request_with_an_unread_body_is_retried(shop_service: Service) -> None:
     async def ignore_body(session: SessionDep, attempt: Attempt) -> str:
         return await fail_once_after(session, attempt, "Porto")
 
     async with calling(app_of(ignore_body, shop_service)) as client:
         assert (await client.post("/", content=b"Lisbon")).json() == "Porto"
-    assert await cities(shop_service) == ["Porto"]
+    assert await city_names(shop_service) == ["Porto"]
 
 
-async def test_request_whose_body_was_streamed_is_not_repeated(shop_service: Service) -> None:
+async def test_request_with_a_streamed_body_is_not_retried(shop_service: Service) -> None:
     async def read_stream(request: Request, session: SessionDep, attempt: Attempt) -> str:
         read = b"".join([part async for part in request.stream()])
         return await fail_once_after(session, attempt, read.decode())
@@ -288,4 +290,4 @@ async def test_request_whose_body_was_streamed_is_not_repeated(shop_service: Ser
         response = await client.post("/", content=b"Lisbon")
 
     assert (summary(response), response.headers["retry-after"]) == ("503", "1")
-    assert await cities(shop_service) == []
+    assert await city_names(shop_service) == []

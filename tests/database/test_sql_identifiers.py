@@ -1,4 +1,4 @@
-"""Names in SQL text that may be columns."""
+"""Column names in SQL text."""
 
 import pytest
 
@@ -28,7 +28,7 @@ from brickwork.database.sql_identifiers import (
 )
 def test_columns_are_found_in_an_expression(sql: str, names: list[str]) -> None:
     keywords = {"AS", "COLLATE"}
-    assert [each for each in column_identifiers(sql) if each not in keywords] == names
+    assert [name for name in column_identifiers(sql) if name not in keywords] == names
 
 
 def test_group_ends_with_its_parenthesis() -> None:
@@ -36,5 +36,5 @@ def test_group_ends_with_its_parenthesis() -> None:
     assert tokens_to_sql(parenthesised_tokens(tokens)) == '"a" , "lower" ( "b)" )'
 
 
-def test_group_of_nothing_is_empty() -> None:
+def test_sql_without_parentheses_has_no_group() -> None:
     assert parenthesised_tokens(tokenize("a > 0")) == []

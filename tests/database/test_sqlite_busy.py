@@ -1,4 +1,4 @@
-"""A database of SQLite that another process has locked."""
+"""Locked SQLite databases."""
 
 import asyncio
 import sqlite3
@@ -20,17 +20,17 @@ from tests.support.waiting import until
 
 @pytest.fixture
 def backend() -> str:
-    """The kind of the database."""
+    """Return the kind of the database."""
     return "sqlite"
 
 
 @pytest.fixture
 async def database(shop_service: Service) -> AsyncIterator[Database]:
-    """The shop's database, whose connections do not wait for a lock."""
+    """Return the shop's database, with connections that do not wait for a lock."""
     database = Database(shop_service.url)
 
     @event.listens_for(database.writer.sync_engine, "connect")
-    def hurry(connection: Any, _: object) -> None:
+    def do_not_wait(connection: Any, _: object) -> None:
         connection.cursor().execute("PRAGMA busy_timeout = 0")
 
     async with database.lifespan(None):
@@ -39,7 +39,7 @@ async def database(shop_service: Service) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def client(shop_service: Service, database: Database) -> AsyncIterator[AsyncClient]:
-    """A client of the shop, which has one city."""
+    """Return a client of the shop, which has one city."""
     async with client_of(shop_service.app, {"database": database}) as client:
         await client.post("/cities", json={"name": "Lisbon"})
         yield client
@@ -50,7 +50,7 @@ def other(
     shop_service: Service,
     client: AsyncClient,  # noqa: ARG001 — writes before the lock is held
 ) -> Iterator[sqlite3.Connection]:
-    """A connection to the same file, which holds the lock."""
+    """Return a connection to the same file that holds the lock."""
     file = shop_service.database.url.database or ""
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -77,7 +77,7 @@ async def test_request_waits_for_the_lock(
     ],
 )
 @pytest.mark.usefixtures("other")
-async def test_request_that_gets_no_lock_is_unavailable(  # noqa: PLR0913, PLR0917 — a case
+async def test_request_without_the_lock_is_unavailable(  # noqa: PLR0913, PLR0917 — a case
     client: AsyncClient,
     database: Database,
     monkeypatch: pytest.MonkeyPatch,
@@ -97,7 +97,7 @@ async def test_locked_database_can_be_read(client: AsyncClient) -> None:
     assert (await client.get("/cities/1")).json()["name"] == "Lisbon"
 
 
-async def test_database_can_be_written_when_the_lock_is_gone(
+async def test_database_can_be_written_after_the_lock_is_released(
     client: AsyncClient, other: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("brickwork.database.retry._PAUSE", 0)

@@ -1,4 +1,4 @@
-"""Triggers: what they refuse or pass over is not answered as done, and leaves nothing behind."""
+"""Triggers that reject, skip or change rows."""
 
 # ruff: noqa: S608 — the statements are of constants
 
@@ -15,7 +15,7 @@ from sqlalchemy.schema import CreateTable
 
 from brickwork import Database, Model, ReadSchema, Resource, Schema, Versioned, crud_router
 from brickwork.database import triggers
-from tests.support.bodies import created, shown, summary
+from tests.support.bodies import create_row, get_json, summary
 from tests.support.both import FAST, serving_routers
 from tests.support.databases import postgres_only, sqlite_only
 from tests.support.recording import path_taken
@@ -30,7 +30,7 @@ class Base(Model):
 
 
 class Attempt(Base):
-    """What a trigger notes before it refuses."""
+    """A record that a trigger writes before it rejects a row."""
 
     __tablename__ = "attempts"
 
@@ -44,7 +44,7 @@ class Named:
 
 
 class Plain(Base, Named):
-    """A row whose key the client chooses: nothing of it is asked of the database."""
+    """A row with a key from the client, and no value from the database."""
 
     __tablename__ = "plain"
 
@@ -60,7 +60,7 @@ class Counted(Base, Named, Versioned):
 
 
 class Numbered(Base, Named):
-    """A row whose key the database makes."""
+    """A row with a key from the database."""
 
     __tablename__ = "numbered"
 
@@ -86,7 +86,7 @@ _POSTGRESQL: Mapping[str, str] = {
     "null": "RETURN NULL",
 }
 _BEFORE_ALONE = {"ignore", "null"}
-"""What is no refusal after a row was written."""
+"""Modes that reject a row only in a `BEFORE` trigger."""
 
 REFUSALS = [
     pytest.param(backend, path, f"{when} {mode}", id=f"{backend}{path} {when} {mode}")
@@ -103,7 +103,7 @@ REFUSALS = [
 
 
 def _sqlite(table: str) -> list[str]:
-    """Return the triggers of *table*: `before abort` as a name has the row refused."""
+    """Return the triggers of *table*, which reject a row by its name, such as `before abort`."""
     return [
         f"CREATE TRIGGER {table}_{when}_{verb}_{mode} {when} {verb} ON {table}"
         f" WHEN {column} = '{when} {mode}'"
@@ -141,18 +141,18 @@ def _postgresql(table: str) -> list[str]:
     ]
 
 
-def _listen(backend: str, statements: Sequence[str]) -> None:
+def _create_after_tables(backend: str, statements: Sequence[str]) -> None:
     def create(_: MetaData, connection: Connection, **__: object) -> None:
         if connection.dialect.name == backend:
-            for each in statements:
-                connection.execute(text(each))
+            for statement in statements:
+                connection.execute(text(statement))
 
     event.listen(Base.metadata, "after_create", create)
 
 
 for model in (Plain, Counted, Numbered):
-    _listen("sqlite", _sqlite(model.__tablename__))
-    _listen("postgresql", _postgresql(model.__tablename__))
+    _create_after_tables("sqlite", _sqlite(model.__tablename__))
+    _create_after_tables("postgresql", _postgresql(model.__tablename__))
 
 
 class Read(ReadSchema):
@@ -198,7 +198,7 @@ ROUTERS = [
 
 @pytest.fixture(params=FAST)
 def fast(request: pytest.FixtureRequest) -> bool:
-    """Whether the fast path is open."""
+    """Return whether the fast path is enabled."""
     return FAST[request.param]
 
 
@@ -218,17 +218,17 @@ async def client(database: Database) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def attempts(database: Database) -> list[str]:
+async def recorded_attempts(database: Database) -> list[str]:
     async with database.session(readonly=True) as session:
         return [*await session.scalars(select(Attempt.what))]
 
 
 @pytest.mark.parametrize(("backend", "path", "word"), REFUSALS, indirect=["backend"])
-async def test_refusal_of_a_trigger_is_told_and_leaves_nothing(
+async def test_row_rejected_by_a_trigger_rolls_back(
     client: AsyncClient, database: Database, path: str, word: str
 ) -> None:
     bodies = [{"id": key, "name": "a", "ending": word if key == 2 else ""} for key in (1, 2)]
-    rows = [await created(client, path, _body(path, each)) for each in bodies]
+    rows = [await create_row(client, path, _body(path, body)) for body in bodies]
     one, two = (row["id"] for row in rows)
     responses = [
         await client.post(path, json=_body(path, {"id": 9, "name": word})),
@@ -245,17 +245,17 @@ async def test_refusal_of_a_trigger_is_told_and_leaves_nothing(
         await client.delete(f"{path}/batch?id={one}&id={two}"),
     ]
     code = "refused_by_database"
-    # A trigger that ends the transaction leaves none to try the items of a batch one by one in.
+    # After a ROLLBACK there is no transaction to retry the items of a batch one by one.
     is_over = word.endswith("rollback")
     batches = [f"422 #/1 {code}", f"422 #/1 {code}", f"422 ?id {code}"]
-    assert [summary(each) for each in responses] == [
+    assert [summary(response) for response in responses] == [
         *["422"] * 4,
         *(["422"] * 3 if is_over else batches),
     ]
-    assert {each.json()["type"] for each in responses} == {f"/problems/{code}"}
-    assert not any(SECRET in each.text for each in responses)
-    assert await shown(client, path) == rows
-    assert await attempts(database) == []
+    assert {response.json()["type"] for response in responses} == {f"/problems/{code}"}
+    assert not any(SECRET in response.text for response in responses)
+    assert await get_json(client, path) == rows
+    assert await recorded_attempts(database) == []
 
 
 def _body(path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -267,7 +267,7 @@ def _body(path: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 class Touched(Base, Versioned):
-    """A row that triggers complete."""
+    """A row with a column that a trigger writes."""
 
     __tablename__ = "touched"
 
@@ -276,7 +276,7 @@ class Touched(Base, Versioned):
     slug: Mapped[str] = mapped_column(String(20), default="")
 
 
-_listen(
+_create_after_tables(
     "sqlite",
     [
         f"CREATE TRIGGER {name} AFTER {when} ON touched BEGIN"
@@ -284,7 +284,7 @@ _listen(
         for name, when in (("made", "INSERT"), ("changed", "UPDATE OF name"))
     ],
 )
-_listen(
+_create_after_tables(
     "postgresql",
     [
         (
@@ -321,31 +321,31 @@ ROUTERS.append(
 )
 
 
-async def test_answer_has_what_a_trigger_wrote(client: AsyncClient) -> None:
+async def test_response_has_the_values_a_trigger_wrote(client: AsyncClient) -> None:
     row = {"id": 1, "name": "A", "slug": "a!"}
     responses = [
         await client.post("/touched", json={"id": 1, "name": "A"}),
         await client.patch("/touched/1", json={"name": "B"}),
         await client.put("/touched/1", json={"id": 1, "name": "C"}),
     ]
-    assert [each.json() for each in responses] == [
+    assert [response.json() for response in responses] == [
         row,
         {**row, "name": "B", "slug": "b!"},
         {**row, "name": "C", "slug": "c!"},
     ]
-    assert await shown(client, "/touched/1") == {**row, "name": "C", "slug": "c!"}
+    assert await get_json(client, "/touched/1") == {**row, "name": "C", "slug": "c!"}
 
 
-async def test_answer_of_a_batch_has_what_a_trigger_wrote(client: AsyncClient) -> None:
+async def test_batch_response_has_the_values_a_trigger_wrote(client: AsyncClient) -> None:
     bodies = [{"id": 1, "name": "A"}, {"id": 2, "name": "B"}]
-    rows = [{**each, "slug": f"{str(each['name']).lower()}!"} for each in bodies]
+    rows = [{**body, "slug": f"{str(body['name']).lower()}!"} for body in bodies]
     assert (await client.post("/touched/batch", json=bodies)).json() == rows
     bodies = [{"id": 2, "name": "C"}, {"id": 1, "name": "D"}]
-    rows = [{**each, "slug": f"{str(each['name']).lower()}!"} for each in bodies]
+    rows = [{**body, "slug": f"{str(body['name']).lower()}!"} for body in bodies]
     assert (await client.patch("/touched/batch", json=bodies)).json() == rows
 
 
-# --- Triggers that are made while an application runs ------------------------------------------
+# --- Triggers created while an application runs ------------------------------------------------
 
 
 class Late(Base):
@@ -365,7 +365,7 @@ LATE = crud_router("/late", LateRows, read=Read, create=LateCreate, update=LateU
 
 @pytest.fixture
 async def late(empty_url: str) -> AsyncIterator[Database]:
-    """A database without triggers, which answers on the fast path."""
+    """Return a database without triggers, which takes the fast path."""
     database = Database(empty_url)
     async with database.writer.begin() as connection:
         for name in ("late", "attempts"):
@@ -374,8 +374,8 @@ async def late(empty_url: str) -> AsyncIterator[Database]:
     await database.dispose()
 
 
-async def have_trigger(database: Database, timing: str, *, sqlite: str, postgresql: str) -> None:
-    """Have rows with a name that begins with `bad` end in a statement of either database."""
+async def create_trigger(database: Database, timing: str, *, sqlite: str, postgresql: str) -> None:
+    """Create a trigger that runs a statement for names that begin with `bad`."""
     insert = "INSERT INTO attempts (what) VALUES ('late')"
     statements = {
         "sqlite": [
@@ -394,97 +394,106 @@ async def have_trigger(database: Database, timing: str, *, sqlite: str, postgres
         ],
     }
     async with database.writer.begin() as connection:
-        for each in statements[connection.dialect.name]:
-            await connection.execute(text(each))
+        for statement in statements[connection.dialect.name]:
+            await connection.execute(text(statement))
 
 
-def posts(client: AsyncClient, *names: str) -> list[Any]:
-    return [client.post("/late", json={"id": n, "name": each}) for n, each in enumerate(names, 1)]
+def post_late_rows(client: AsyncClient, *names: str) -> list[Any]:
+    return [client.post("/late", json={"id": n, "name": name}) for n, name in enumerate(names, 1)]
 
 
 FAIL = {"sqlite": "SELECT RAISE(FAIL, 'no')", "postgresql": "RAISE EXCEPTION 'no'"}
-PASS_OVER = {"sqlite": "SELECT RAISE(IGNORE)", "postgresql": "RETURN NULL"}
+SKIP = {"sqlite": "SELECT RAISE(IGNORE)", "postgresql": "RETURN NULL"}
 
 
-async def test_new_row_that_a_new_trigger_refuses_is_not_stored(
+async def test_insert_rejected_by_a_new_trigger_is_not_stored(
     late: Database,
 ) -> None:
     async with serving_routers(late, LATE) as client:
         assert await path_taken(client.post("/late", json={"id": 0, "name": "a"})) == "201 fast"
-        await have_trigger(late, "AFTER INSERT", **FAIL)
+        await create_trigger(late, "AFTER INSERT", **FAIL)
         names = [*"bcd", "bad", *"efg", "bad again", *"hij"]
-        answers = [each.status_code for each in await asyncio.gather(*posts(client, *names))]
+        answers = [
+            response.status_code
+            for response in await asyncio.gather(*post_late_rows(client, *names))
+        ]
         assert answers == [201] * 3 + [422] + [201] * 3 + [422] + [201] * 3
-        assert [row["name"] for row in await shown(client, "/late")] == [*"abcdefghij"]
-    assert await attempts(late) == []
+        assert [row["name"] for row in await get_json(client, "/late")] == [*"abcdefghij"]
+    assert await recorded_attempts(late) == []
 
 
-async def test_new_rows_that_a_new_trigger_passes_over_are_not_answered_as_stored(
+async def test_insert_skipped_by_a_new_trigger_is_a_422(
     late: Database,
 ) -> None:
     async with serving_routers(late, LATE) as client:
         assert await path_taken(client.post("/late", json={"id": 0, "name": "a"})) == "201 fast"
-        await have_trigger(late, "BEFORE INSERT", **PASS_OVER)
+        await create_trigger(late, "BEFORE INSERT", **SKIP)
         names = [*"bcd", "bad", *"efg"]
-        answers = [each.status_code for each in await asyncio.gather(*posts(client, *names))]
+        answers = [
+            response.status_code
+            for response in await asyncio.gather(*post_late_rows(client, *names))
+        ]
         assert answers == [201] * 3 + [422] + [201] * 3
-        assert [row["name"] for row in await shown(client, "/late")] == [*"abcdefg"]
+        assert [row["name"] for row in await get_json(client, "/late")] == [*"abcdefg"]
 
 
-async def test_batch_of_which_a_new_trigger_passes_over_a_row_is_not_stored(
+async def test_batch_with_a_skipped_row_is_not_stored(
     late: Database,
 ) -> None:
     rows = [{"id": 1, "name": "b"}, {"id": 2, "name": "bad"}]
     async with serving_routers(late, LATE) as client:
         first = client.post("/late/batch", json=[{"id": 0, "name": "a"}])
         assert await path_taken(first) == "201 fast"
-        await have_trigger(late, "BEFORE INSERT", **PASS_OVER)
+        await create_trigger(late, "BEFORE INSERT", **SKIP)
         response = await client.post("/late/batch", json=rows)
         assert summary(response) == "422 #/1 refused_by_database"
-        assert [row["name"] for row in await shown(client, "/late")] == ["a"]
-    assert await attempts(late) == []
+        assert [row["name"] for row in await get_json(client, "/late")] == ["a"]
+    assert await recorded_attempts(late) == []
 
 
-async def test_batch_that_a_new_trigger_refuses_is_not_stored(late: Database) -> None:
+async def test_batch_rejected_by_a_new_trigger_is_not_stored(late: Database) -> None:
     rows = [{"id": 1, "name": "b"}, {"id": 2, "name": "bad"}]
     async with serving_routers(late, LATE) as client:
-        await created(client, "/late", {"id": 0, "name": "a"})
-        await have_trigger(late, "AFTER INSERT", **FAIL)
+        await create_row(client, "/late", {"id": 0, "name": "a"})
+        await create_trigger(late, "AFTER INSERT", **FAIL)
         response = await client.post("/late/batch", json=rows)
         assert summary(response) == "422 #/1 refused_by_database"
-        assert [row["name"] for row in await shown(client, "/late")] == ["a"]
-    assert await attempts(late) == []
+        assert [row["name"] for row in await get_json(client, "/late")] == ["a"]
+    assert await recorded_attempts(late) == []
 
 
-async def test_change_that_a_new_trigger_refuses_is_not_stored(late: Database) -> None:
+async def test_update_rejected_by_a_new_trigger_is_not_stored(late: Database) -> None:
     async with serving_routers(late, LATE) as client:
-        await created(client, "/late", {"id": 0, "name": "a"})
+        await create_row(client, "/late", {"id": 0, "name": "a"})
         assert await path_taken(client.patch("/late/0", json={"name": "b"})) == "200 fast"
-        await have_trigger(late, "AFTER UPDATE", **FAIL)
+        await create_trigger(late, "AFTER UPDATE", **FAIL)
         assert summary(await client.patch("/late/0", json={"name": "bad"})) == "422"
-        assert await shown(client, "/late/0") == {"id": 0, "name": "b"}
-    assert await attempts(late) == []
+        assert await get_json(client, "/late/0") == {"id": 0, "name": "b"}
+    assert await recorded_attempts(late) == []
 
 
 @sqlite_only
-async def test_trigger_that_gives_up_a_transaction_ends_no_other_write(late: Database) -> None:
+async def test_trigger_that_rolls_back_fails_no_other_write(late: Database) -> None:
     async with serving_routers(late, LATE) as client:
-        await created(client, "/late", {"id": 0, "name": "a"})
+        await create_row(client, "/late", {"id": 0, "name": "a"})
         stop = "SELECT RAISE(ROLLBACK, 'no')"
-        await have_trigger(late, "AFTER INSERT", sqlite=stop, postgresql="")
+        await create_trigger(late, "AFTER INSERT", sqlite=stop, postgresql="")
         names = [*"bcd", "bad", *"efg"]
-        answers = [each.status_code for each in await asyncio.gather(*posts(client, *names))]
+        answers = [
+            response.status_code
+            for response in await asyncio.gather(*post_late_rows(client, *names))
+        ]
         assert answers == [201] * 3 + [422] + [201] * 3
-        assert [row["name"] for row in await shown(client, "/late")] == [*"abcdefg"]
+        assert [row["name"] for row in await get_json(client, "/late")] == [*"abcdefg"]
 
 
-async def test_table_with_a_trigger_is_written_by_the_orm_path(
+async def test_table_with_a_trigger_takes_the_orm_path(
     late: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(triggers, "_CACHE_SECONDS", 0.0)
     async with serving_routers(late, LATE) as client:
         assert await path_taken(client.post("/late", json={"id": 0, "name": "a"})) == "201 fast"
-        await have_trigger(late, "AFTER INSERT", **FAIL)
+        await create_trigger(late, "AFTER INSERT", **FAIL)
         assert await path_taken(client.post("/late", json={"id": 1, "name": "b"})) == "201 ORM"
         assert await path_taken(client.patch("/late/1", json={"name": "c"})) == "200 ORM"
         assert await path_taken(client.delete("/late/1")) == "204 ORM"
@@ -496,24 +505,24 @@ async def test_table_with_a_trigger_is_written_by_the_orm_path(
 
 
 @postgres_only
-async def test_row_that_a_rule_passes_over_is_not_answered_as_written(late: Database) -> None:
+async def test_write_skipped_by_a_rule_is_a_422(late: Database) -> None:
     async with late.writer.begin() as connection:
         for verb in ("UPDATE", "DELETE"):
             rule = f"CREATE RULE no_{verb} AS ON {verb} TO late WHERE OLD.id = 1 DO INSTEAD NOTHING"
             await connection.execute(text(rule))
     async with serving_routers(late, LATE) as client:
-        row = await created(client, "/late", {"id": 1, "name": "a"})
+        row = await create_row(client, "/late", {"id": 1, "name": "a"})
         assert summary(await client.patch("/late/1", json={"name": "b"})) == "422"
         assert summary(await client.delete("/late/1")) == "422"
-        assert await shown(client, "/late/1") == row
+        assert await get_json(client, "/late/1") == row
 
 
 PASSWORD = "of nobody"  # noqa: S105 — of a server that is gone when the tests are
 
 
 @pytest.fixture
-async def policed(late: Database, fast: bool) -> AsyncIterator[Database]:  # noqa: FBT001
-    """The same database as a user of it who may not do everything."""
+async def restricted_database(late: Database, fast: bool) -> AsyncIterator[Database]:  # noqa: FBT001
+    """Return the same database, as a user with restricted privileges."""
     user = f"user_{uuid4().hex}"
     async with late.writer.begin() as connection:
         for statement in (
@@ -531,21 +540,21 @@ async def policed(late: Database, fast: bool) -> AsyncIterator[Database]:  # noq
 
 
 @postgres_only
-async def test_row_that_a_policy_refuses_is_forbidden(policed: Database) -> None:
-    async with serving_routers(policed, LATE) as client:
-        row = await created(client, "/late", {"id": 1, "name": "kept"})
+async def test_row_rejected_by_a_policy_is_forbidden(restricted_database: Database) -> None:
+    async with serving_routers(restricted_database, LATE) as client:
+        row = await create_row(client, "/late", {"id": 1, "name": "kept"})
         foreign = {"id": 2, "name": "foreign"}
         assert summary(await client.post("/late", json=foreign)) == "403"
         response = await client.post("/late/batch", json=[{"id": 3, "name": "a"}, foreign])
         assert summary(response) == "403 #/1 forbidden"
         assert response.json()["type"] == "/problems/forbidden"
         assert summary(await client.patch("/late/1", json={"name": "b"})) == "404"
-        assert await shown(client, "/late") == [row]
+        assert await get_json(client, "/late") == [row]
 
 
 @postgres_only
-async def test_statement_that_is_not_granted_is_forbidden(policed: Database) -> None:
-    async with serving_routers(policed, LATE) as client:
-        row = await created(client, "/late", {"id": 1, "name": "a"})
+async def test_statement_without_a_grant_is_forbidden(restricted_database: Database) -> None:
+    async with serving_routers(restricted_database, LATE) as client:
+        row = await create_row(client, "/late", {"id": 1, "name": "a"})
         assert summary(await client.delete("/late/1")) == "403"
-        assert await shown(client, "/late/1") == row
+        assert await get_json(client, "/late/1") == row

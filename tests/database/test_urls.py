@@ -1,4 +1,4 @@
-"""URLs of databases: what a driver takes of them, and what is refused where it is said."""
+"""Database URLs: arguments for the driver, and rejected parameters."""
 
 import ssl
 from pathlib import Path
@@ -10,8 +10,8 @@ from brickwork import Database
 from brickwork.database.urls import parse_target
 
 
-def arguments(query: str) -> dict[str, Any]:
-    """Return the arguments of asyncpg for a URL with this *query*."""
+def driver_arguments(query: str) -> dict[str, Any]:
+    """Return the arguments of asyncpg for a URL with *query*."""
     target = parse_target(f"postgresql://ada@db/shop?{query}")
     return {name: value for name, value in target.connect_args.items() if value}
 
@@ -43,36 +43,36 @@ def arguments(query: str) -> dict[str, Any]:
         ("channel_binding=prefer&gssencmode=disable&client_encoding=utf8&sslsni=1", {}),
     ],
 )
-def test_parameter_of_libpq_is_an_argument_of_asyncpg(query: str, expected: dict[str, Any]) -> None:
-    assert arguments(query) == expected
+def test_libpq_parameter_becomes_an_asyncpg_argument(query: str, expected: dict[str, Any]) -> None:
+    assert driver_arguments(query) == expected
 
 
-def test_cache_size_of_zero_is_an_argument() -> None:
+def test_cache_size_of_zero_is_passed() -> None:
     target = parse_target("postgresql://db/shop?statement_cache_size=0")
     assert target.connect_args["statement_cache_size"] == 0
 
 
-def test_certificates_of_the_system_are_trusted() -> None:
-    context = arguments("sslmode=verify-full&sslrootcert=system")["ssl"]
+def test_system_certificates_are_trusted() -> None:
+    context = driver_arguments("sslmode=verify-full&sslrootcert=system")["ssl"]
     assert isinstance(context, ssl.SSLContext)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
 @pytest.mark.parametrize("sslmode", ["", "&sslmode=prefer", "&sslmode=require"])
-def test_channel_binding_is_replaced_by_the_check_of_the_certificate(sslmode: str) -> None:
-    context = arguments(f"channel_binding=require{sslmode}")["ssl"]
+def test_channel_binding_is_replaced_by_certificate_verification(sslmode: str) -> None:
+    context = driver_arguments(f"channel_binding=require{sslmode}")["ssl"]
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
-def test_channel_binding_trusts_the_certificates_that_are_named() -> None:
-    named = arguments("channel_binding=require&sslmode=require&sslrootcert=/a.crt")
+def test_channel_binding_trusts_the_named_certificates() -> None:
+    named = driver_arguments("channel_binding=require&sslmode=require&sslrootcert=/a.crt")
     assert named == {"ssl": "verify-full", "dsn": "postgresql://?sslrootcert=%2Fa.crt"}
 
 
-def test_client_certificate_is_shown_to_a_server_of_the_system(tmp_path: Path) -> None:
+def test_client_certificate_is_loaded_with_system_certificates(tmp_path: Path) -> None:
     query = f"sslrootcert=system&sslcert={tmp_path}/none.crt"
     with pytest.raises(FileNotFoundError):
-        arguments(query)
+        driver_arguments(query)
 
 
 # --- Hosts ----------------------------------------------------------------------------------------
@@ -91,7 +91,9 @@ def test_client_certificate_is_shown_to_a_server_of_the_system(tmp_path: Path) -
         ("postgresql://%2Frun%2Fpg/d", ["/run/pg"], [5432], "postgresql:///d?host=/run/pg"),
     ],
 )
-def test_hosts_are_a_list(url: str, hosts: list[str], ports: list[int], name: str) -> None:
+def test_several_hosts_become_a_list(
+    url: str, hosts: list[str], ports: list[int], name: str
+) -> None:
     target = parse_target(url)
     assert (target.connect_args["host"], target.connect_args["port"]) == (hosts, ports)
     assert target.name == name
@@ -108,11 +110,11 @@ def test_hosts_are_a_list(url: str, hosts: list[str], ports: list[int], name: st
         ("postgres://u:a,b@h/d", "postgresql+asyncpg://u:a%2Cb@h/d"),
     ],
 )
-def test_one_host_is_in_the_url(url: str, expected: str) -> None:
+def test_one_host_stays_in_the_url(url: str, expected: str) -> None:
     assert parse_target(url).url.render_as_string(hide_password=False) == expected
 
 
-# --- What is refused ------------------------------------------------------------------------------
+# --- Rejected parameters --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -162,7 +164,7 @@ def test_one_host_is_in_the_url(url: str, expected: str) -> None:
         ("sqlite:///app.db?uri=maybe", "uri in the URL has a wrong value"),
     ],
 )
-def test_url_with_something_of_no_effect_is_refused(url: str, remedy: str) -> None:
+def test_url_with_an_unsupported_parameter_is_rejected(url: str, remedy: str) -> None:
     with pytest.raises(ValueError, match=remedy):
         Database(url)
 
@@ -194,7 +196,7 @@ def test_url_with_something_of_no_effect_is_refused(url: str, remedy: str) -> No
         ),
     ],
 )
-def test_argument_of_no_effect_is_refused(url: str, options: dict[str, Any], remedy: str) -> None:
+def test_unsupported_argument_is_rejected(url: str, options: dict[str, Any], remedy: str) -> None:
     with pytest.raises(ValueError, match=remedy):
         Database(url, **options)
 
@@ -203,10 +205,10 @@ def test_argument_of_no_effect_is_refused(url: str, options: dict[str, Any], rem
 
 
 @pytest.mark.parametrize(("value", "pooler"), [("true", True), ("false", False)])
-def test_url_may_tell_of_a_pooler(value: str, *, pooler: bool) -> None:
+def test_url_can_enable_pooler_mode(value: str, *, pooler: bool) -> None:
     assert parse_target(f"postgresql://h/d?pgbouncer={value}").pooler is pooler
 
 
-def test_file_may_be_a_uri() -> None:
+def test_sqlite_file_can_be_a_uri() -> None:
     target = parse_target("sqlite:///file:app.db?mode=ro&uri=true")
     assert target.url.query == {"mode": "ro", "uri": "true"}

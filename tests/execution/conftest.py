@@ -1,4 +1,4 @@
-"""The paths to the applications of these tests, each of which starts once a worker."""
+"""Applications that tests call on all paths."""
 
 from collections.abc import AsyncIterator
 
@@ -14,14 +14,14 @@ from tests.support.paths import Paths
 from tests.support.tables import Tables
 
 UNUSED = "sqlite:///unused.db"
-"""The database of an application that is given another with each request."""
+"""The URL for an application that gets its database with each request."""
 
 
-class AllPaths:
-    """The paths that were asked for, which are kept."""
+class PathCache:
+    """A cache of paths, one per database and metadata."""
 
     def __init__(self, tables: Tables) -> None:
-        """Make nothing yet."""
+        """Begin with an empty cache."""
         self._tables = tables
         self._known: dict[tuple[str, MetaData], Paths] = {}
 
@@ -34,44 +34,44 @@ class AllPaths:
 
     async def dispose(self) -> None:
         """Close all connections."""
-        for each in self._known.values():
-            await each.dispose()
+        for known in self._known.values():
+            await known.dispose()
 
 
 @pytest.fixture(scope="session")
-async def all_paths(tables: Tables) -> AsyncIterator[AllPaths]:
-    """The paths that were asked for."""
-    paths = AllPaths(tables)
+async def all_paths(tables: Tables) -> AsyncIterator[PathCache]:
+    """Return the cache of paths."""
+    paths = PathCache(tables)
     yield paths
     await paths.dispose()
 
 
 @pytest.fixture(scope="session")
 def articles_app() -> FastAPI:
-    """The reference service."""
+    """Return the reference service."""
     keys = ["a secret that is known to these tests alone"]
     return create_app(Settings(database_url=UNUSED, cursor_keys=keys))
 
 
 @pytest.fixture
-async def paths(all_paths: AllPaths, articles_app: FastAPI, backend: str) -> Paths:
-    """The paths to the reference service; a test fills its tables."""
+async def paths(all_paths: PathCache, articles_app: FastAPI, backend: str) -> Paths:
+    """Return the paths to the reference service. A test fills its tables."""
     return await all_paths.to(backend, articles_app, Model.metadata)
 
 
 @pytest.fixture
-async def notes_paths(all_paths: AllPaths, backend: str) -> Paths:
-    """The paths to the notes; a test fills their tables."""
+async def notes_paths(all_paths: PathCache, backend: str) -> Paths:
+    """Return the paths to the notes. A test fills their tables."""
     return await all_paths.to(backend, notes.plain_notes, notes.Base.metadata)
 
 
 @pytest.fixture(scope="session")
 def library_app() -> FastAPI:
-    """The library."""
+    """Return the library application."""
     return library.create_app(UNUSED)
 
 
 @pytest.fixture
-async def library_paths(all_paths: AllPaths, library_app: FastAPI, backend: str) -> Paths:
-    """The paths to the library; a test fills its tables."""
+async def library_paths(all_paths: PathCache, library_app: FastAPI, backend: str) -> Paths:
+    """Return the paths to the library. A test fills its tables."""
     return await all_paths.to(backend, library_app, library.Base.metadata)

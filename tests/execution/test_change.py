@@ -1,4 +1,4 @@
-"""PATCH and DELETE: both paths answer and leave the same, and usual requests take the fast one."""
+"""PATCH and DELETE on each path."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -25,7 +25,7 @@ from tests.support.tables import Rows, Tables, insert_rows
 pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
-# --- The same answers -----------------------------------------------------------------------------
+# --- The same responses ---------------------------------------------------------------------------
 
 
 def patch(json: Any, path: str = f"/articles/{A}", **options: Any) -> Step:
@@ -74,33 +74,33 @@ STEPS: Final = [
 
 
 @pytest.mark.parametrize("step", STEPS, ids=str)
-async def test_change_on_each_path(paths: Paths, step: Step) -> None:
+async def test_change_is_the_same_on_each_path(paths: Paths, step: Step) -> None:
     together, alone, orm = await paths.outcomes(step, ROWS)
     assert together.status == step.status
     assert together == alone == orm
     assert [together.fast, alone.fast, orm.fast] == [step.fast, step.fast, False]
 
 
-# --- Several at the same time ---------------------------------------------------------------------
+# --- Concurrent requests --------------------------------------------------------------------------
 
 
-async def test_concurrent_changes_have_a_version_each(paths: Paths) -> None:
+async def test_concurrent_changes_each_increment_the_version(paths: Paths) -> None:
     await paths.fill(ROWS)
     async with paths.client(paths.fast) as client:
         with record_fast_path() as taken:
             patches = (client.patch(f"/articles/{A}", json={"views": n}) for n in range(1, 11))
             answers = await asyncio.gather(*patches)
-    assert sorted(each.json()["version"] for each in answers) == [*range(2, 12)]
+    assert sorted(answer.json()["version"] for answer in answers) == [*range(2, 12)]
     assert taken == [True] * 10
 
 
-async def test_one_of_concurrent_changes_to_a_version_wins(paths: Paths) -> None:
+async def test_one_of_concurrent_changes_with_the_same_tag_wins(paths: Paths) -> None:
     await paths.fill(ROWS)
     version = {"if-match": '"1"'}
     async with paths.client(paths.fast) as client:
         bodies = ({"views": n} for n in range(1, 11))
-        patches = (client.patch(f"/articles/{A}", json=each, headers=version) for each in bodies)
-        answers = sorted(summary(each) for each in await asyncio.gather(*patches))
+        patches = (client.patch(f"/articles/{A}", json=body, headers=version) for body in bodies)
+        answers = sorted(summary(response) for response in await asyncio.gather(*patches))
     assert answers == ["200", *["412"] * 9]
 
 
@@ -118,7 +118,7 @@ class SmallStoreRead(StoreRead):
 
 @pytest.fixture
 async def database(shop_url: str) -> AsyncGenerator[Database]:
-    """A database with the store `/stores/a`."""
+    """Return a database with the store `a`."""
     database = Database(shop_url)
     await insert_rows(database, {Store: [{"code": "a", "name": "bread"}]})
     yield database
@@ -135,7 +135,7 @@ async def database(shop_url: str) -> AsyncGenerator[Database]:
         pytest.param(SmallStoreRead, {"rank": 11}, "500 ORM", id="change that cannot be shown"),
     ],
 )
-async def test_path_of_a_change(
+async def test_change_takes_the_expected_path(
     database: Database, read: type[StoreRead], body: dict[str, Any], expected: str
 ) -> None:
     async with calling(app_of(database, stores(read=read))) as client:
@@ -151,23 +151,25 @@ def is_patch(operation: object) -> bool:
 
 
 @sqlite_only
-async def test_statements_are_kept_up_to_a_limit(
-    notes_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_statement_cache_has_a_limit(notes_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operation, "_MAX_STATEMENTS", 2)
     router = notes(AllNotes)
     async with calling(notes_app(Database(notes_url), router)) as client:
         for body in ({"text": "b"}, {"rank": 9}, {"text": "c", "rank": 8}, {"text": "d"}):
             assert await path_taken(client.patch("/notes/1", json=body)) == "200 fast"
-    found: list[Any] = [
+    operations: list[Any] = [
         getattr(vars(route)["endpoint"], "fast_operation", None) for route in router.routes
     ]
-    kept: list[Any] = [vars(each)["_statements"] for each in found if is_patch(each)]
-    assert [len(each) for each in kept] == [2]
+    caches: list[Any] = [
+        vars(fast_operation)["_statements"]
+        for fast_operation in operations
+        if is_patch(fast_operation)
+    ]
+    assert [len(cache) for cache in caches] == [2]
 
 
 @sqlite_only
-async def test_row_with_relationships_is_deleted_by_the_orm(tables: Tables, backend: str) -> None:
+async def test_delete_with_relationships_takes_the_orm_path(tables: Tables, backend: str) -> None:
     nations: Rows = {Nation: [{"id": UUID(A), "name": "Chile"}]}
     url = await tables.of(library.Base.metadata, backend, nations)
     async with calling(library.create_app(url)) as client:

@@ -1,4 +1,4 @@
-"""Columns of lists, and columns whose names mean something else in the statements."""
+"""Columns of lists, and columns with the names of parameters."""
 
 import asyncio
 from typing import Final
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from brickwork import Database, Model, ReadSchema, Resource, Schema, crud_router
 from brickwork.models.model import new_key
-from tests.support.bodies import created
+from tests.support.bodies import create_row
 from tests.support.calls import calling
 from tests.support.recording import path_taken, record_fast_path
 from tests.support.shop import app_of
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
 class Base(Model):
-    """The base of the models here, with tables of its own."""
+    """The base of these models, with its own metadata."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
@@ -56,34 +56,34 @@ labels = crud_router(
 
 @pytest.fixture
 async def columns_url(tables: Tables, backend: str) -> str:
-    """The URL of a database with the tables of this module."""
+    """Return the URL of a database with the tables of this module."""
     return await tables.of(Base.metadata, backend)
 
 
-async def test_column_with_a_list(columns_url: str) -> None:
+async def test_list_is_stored_and_changed(columns_url: str) -> None:
     async with calling(app_of(Database(columns_url), labels)) as client:
-        row = await created(client, "/labelled", {"labels": ["a", "b"]})
+        row = await create_row(client, "/labelled", {"labels": ["a", "b"]})
         assert row["labels"] == ["a", "b"]
         changed = await client.patch(f"/labelled/{row['id']}", json={"labels": ["c"]})
         assert changed.json() == {"id": row["id"], "labels": ["c"]}
 
 
-async def test_columns_with_lists_of_concurrent_rows(columns_url: str) -> None:
+async def test_lists_of_concurrent_rows_are_stored(columns_url: str) -> None:
     sent = [["a", "b"], [], ["c"]]
     async with calling(app_of(Database(columns_url), labels)) as client:
-        posts = (client.post("/labelled", json={"labels": each}) for each in sent)
-        assert [each.json()["labels"] for each in await asyncio.gather(*posts)] == sent
+        posts = (client.post("/labelled", json={"labels": labels}) for labels in sent)
+        assert [response.json()["labels"] for response in await asyncio.gather(*posts)] == sent
 
 
-async def test_columns_with_lists_of_a_batch(columns_url: str) -> None:
+async def test_lists_of_a_batch_are_stored(columns_url: str) -> None:
     sent: list[dict[str, list[str]]] = [{"labels": ["a", "b"]}, {"labels": []}]
     async with calling(app_of(Database(columns_url), labels)) as client:
         made = await client.post("/labelled/batch", json=sent)
-    assert [{"labels": each["labels"]} for each in made.json()] == sent
+    assert [{"labels": row["labels"]} for row in made.json()] == sent
 
 
 class Oddly(Base):
-    """A row whose columns have names that mean something else in the statements."""
+    """A row with columns that are named like parameters of statements."""
 
     __tablename__ = "oddly"
 
@@ -126,8 +126,8 @@ async def test_column_of_any_name_is_stored(columns_url: str) -> None:
     bodies = [ODD | {"id": n} for n in range(1, 6)]
     async with calling(app_of(Database(columns_url), oddities)) as client:
         with record_fast_path() as taken:
-            posts = await asyncio.gather(*(client.post("/rows", json=each) for each in bodies))
-            assert [each.json() for each in posts] == bodies
+            posts = await asyncio.gather(*(client.post("/rows", json=body) for body in bodies))
+            assert [response.json() for response in posts] == bodies
             assert (await client.get("/rows")).json() == bodies
             assert (await client.get("/rows/2")).json() == bodies[1]
         assert taken == [True] * 7

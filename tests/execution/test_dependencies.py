@@ -1,4 +1,4 @@
-"""Dependencies of a resource and its scope: both paths ask once, and show each user their own."""
+"""Dependencies of a resource and its scope on each path."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 # --- The user -------------------------------------------------------------------------------------
 
 
-def of(user: str, method: str, path: str, json: Any = None, **options: Any) -> Step:
+def request_of(user: str, method: str, path: str, json: Any = None, **options: Any) -> Step:
     headers = {"authorization": user} if user else {}
     return Step(method, path, json, headers=headers, **options)
 
@@ -43,36 +43,40 @@ def of(user: str, method: str, path: str, json: Any = None, **options: Any) -> S
 NEW: Final = {"owner": "eve", "text": "new"}
 
 STEPS: Final = [
-    of("ada", "GET", "/notes/1"),
-    of("bob", "GET", "/notes/1", status=404, fast=False),
-    of("nobody", "GET", "/notes/1", status=401, fast=False),
-    of("", "GET", "/notes/1", status=422, fast=False),
-    of("ada", "GET", "/notes"),
-    of("eve", "GET", "/notes"),
-    of("bob", "GET", "/notes?limit=3"),
-    of("bob", "GET", "/notes?sort=-rank,text&limit=2"),
-    of("ada", "GET", "/notes?text__contains=1&rank__gte=2"),
-    of("ada", "GET", "/notes?offset=2&limit=2"),
-    of("ada", "GET", "/notes?rank__in=1,2", fast=False),
-    of("", "GET", "/notes?limit=3", status=422, fast=False),
-    of("eve", "POST", "/notes", NEW, status=201, fast=False),
-    of("ada", "POST", "/notes", NEW, status=403, fast=False, id="POST, out of scope"),
-    of("eve", "POST", "/notes", NEW | {"owner": 1}, status=422, fast=False, id="POST, odd owner"),
-    of("nobody", "POST", "/notes", NEW, status=401, fast=False),
-    of("", "POST", "/notes", NEW, status=422, fast=False),
-    of("", "POST", "/notes", NEW | {"owner": 1}, status=422, fast=False, id="POST, two faults"),
-    of("ada", "PATCH", "/notes/1", {"text": "changed"}, fast=False),
-    of("bob", "PATCH", "/notes/1", {"text": "stolen"}, status=404, fast=False),
-    of("nobody", "PATCH", "/notes/1", {"text": "stolen"}, status=401, fast=False),
-    of("ada", "PATCH", "/notes/3", {"owner": "bob"}, status=403, fast=False),
-    of("ada", "DELETE", "/notes/1", status=204),
-    of("bob", "DELETE", "/notes/1", status=404, fast=False),
-    of("nobody", "DELETE", "/notes/1", status=401, fast=False),
+    request_of("ada", "GET", "/notes/1"),
+    request_of("bob", "GET", "/notes/1", status=404, fast=False),
+    request_of("nobody", "GET", "/notes/1", status=401, fast=False),
+    request_of("", "GET", "/notes/1", status=422, fast=False),
+    request_of("ada", "GET", "/notes"),
+    request_of("eve", "GET", "/notes"),
+    request_of("bob", "GET", "/notes?limit=3"),
+    request_of("bob", "GET", "/notes?sort=-rank,text&limit=2"),
+    request_of("ada", "GET", "/notes?text__contains=1&rank__gte=2"),
+    request_of("ada", "GET", "/notes?offset=2&limit=2"),
+    request_of("ada", "GET", "/notes?rank__in=1,2", fast=False),
+    request_of("", "GET", "/notes?limit=3", status=422, fast=False),
+    request_of("eve", "POST", "/notes", NEW, status=201, fast=False),
+    request_of("ada", "POST", "/notes", NEW, status=403, fast=False, id="POST, out of scope"),
+    request_of(
+        "eve", "POST", "/notes", NEW | {"owner": 1}, status=422, fast=False, id="POST, odd owner"
+    ),
+    request_of("nobody", "POST", "/notes", NEW, status=401, fast=False),
+    request_of("", "POST", "/notes", NEW, status=422, fast=False),
+    request_of(
+        "", "POST", "/notes", NEW | {"owner": 1}, status=422, fast=False, id="POST, two faults"
+    ),
+    request_of("ada", "PATCH", "/notes/1", {"text": "changed"}, fast=False),
+    request_of("bob", "PATCH", "/notes/1", {"text": "stolen"}, status=404, fast=False),
+    request_of("nobody", "PATCH", "/notes/1", {"text": "stolen"}, status=401, fast=False),
+    request_of("ada", "PATCH", "/notes/3", {"owner": "bob"}, status=403, fast=False),
+    request_of("ada", "DELETE", "/notes/1", status=204),
+    request_of("bob", "DELETE", "/notes/1", status=404, fast=False),
+    request_of("nobody", "DELETE", "/notes/1", status=401, fast=False),
 ]
 
 
 @pytest.mark.parametrize("step", STEPS, ids=str)
-async def test_request_of_a_user_on_each_path(notes_paths: Paths, step: Step) -> None:
+async def test_request_of_a_user_is_the_same_on_each_path(notes_paths: Paths, step: Step) -> None:
     with current_user.recorded() as calls:
         together, alone, orm = await notes_paths.outcomes(step, TWENTY)
     assert together.status == step.status
@@ -81,29 +85,31 @@ async def test_request_of_a_user_on_each_path(notes_paths: Paths, step: Step) ->
     assert calls == [*step.headers.values()] * 3  # once a request
 
 
-async def test_concurrent_reads_show_each_user_their_own(notes_url: str) -> None:
-    wanted = [(key, user) for key in range(1, 7) for user in ("ada", "bob")] * 2
+async def test_concurrent_reads_return_each_users_own_rows(notes_url: str) -> None:
+    requests = [(key, user) for key in range(1, 7) for user in ("ada", "bob")] * 2
     async with calling_notes(Database(notes_url)) as client:
-        gets = (client.get(f"/notes/{key}", headers={"authorization": u}) for key, u in wanted)
+        gets = (client.get(f"/notes/{key}", headers={"authorization": u}) for key, u in requests)
         answers = await asyncio.gather(*gets)
-    found = [each.json().get("owner") for each in answers]
-    assert found == ["ada", None, None, "bob"] * 6
+    owners = [answer.json().get("owner") for answer in answers]
+    assert owners == ["ada", None, None, "bob"] * 6
 
 
 @pytest.mark.parametrize(
     ("user", "keys"), [("ada", [*range(1, 21, 2)]), ("bob", [*range(2, 21, 2)])]
 )
-async def test_pages_of_a_user(notes_url: str, user: str, keys: list[int]) -> None:
+async def test_pages_have_only_the_rows_of_the_user(
+    notes_url: str, user: str, keys: list[int]
+) -> None:
     async with calling_notes(Database(notes_url)) as client:
         target, found = "/notes?limit=3", list[int]()
         while target:
             page = await client.get(target, headers={"authorization": user})
-            found += [each["id"] for each in page.json()]
+            found += [row["id"] for row in page.json()]
             target = page.links.get("next", {}).get("url", "")
     assert found == keys
 
 
-async def test_cursor_of_another_user_is_refused(notes_url: str) -> None:
+async def test_cursor_of_another_user_is_rejected(notes_url: str) -> None:
     async with calling_notes(Database(notes_url)) as client:
         page = await client.get("/notes?limit=3", headers={"authorization": "ada"})
         following = page.links["next"]["url"]
@@ -111,7 +117,7 @@ async def test_cursor_of_another_user_is_refused(notes_url: str) -> None:
     assert other.status_code == 400
 
 
-async def test_row_that_cannot_be_shown_is_a_500(notes_url: str) -> None:
+async def test_unserialisable_row_is_a_500(notes_url: str) -> None:
     class Short(NoteRead):
         text: Annotated[str, MaxLen(3)]  # the rows of another program have more
 
@@ -130,38 +136,38 @@ async def test_row_that_cannot_be_shown_is_a_500(notes_url: str) -> None:
 # --- The dependencies of a resource ---------------------------------------------------------------
 
 
-async def of_request(request: Request, tenant: Annotated[str, Query()] = "") -> str:
+async def read_request(request: Request, tenant: Annotated[str, Query()] = "") -> str:
     return f"{request.url.path} {tenant}"
 
 
-async def of_body(request: Request) -> bytes:
+async def read_body(request: Request) -> bytes:
     return await request.body()
 
 
-def in_a_thread() -> str:
+def run_in_a_thread() -> str:
     return "ada"
 
 
-class Answering:
+class CallableDependency:
     async def __call__(self) -> str:
         return "ada"
 
 
-class Yielding:
+class GeneratorDependency:
     async def __call__(self) -> AsyncGenerator[str]:
         yield "ada"
 
 
-async def of_session(session: SessionDep) -> str:
+async def read_with_session(session: SessionDep) -> str:
     return str(await session.scalar(select(Friend.name)))
 
 
-async def of_response(response: Response) -> str:
+async def set_header(response: Response) -> str:
     response.headers["x-seen"] = "ada"
     return "ada"
 
 
-async def of_tasks(tasks: BackgroundTasks) -> str:
+async def add_task(tasks: BackgroundTasks) -> str:
     tasks.add_task(len, "later")
     return "ada"
 
@@ -170,20 +176,20 @@ async def of_tasks(tasks: BackgroundTasks) -> str:
 @pytest.mark.parametrize(
     ("dependency", "path"),
     [
-        pytest.param(Depends(of_request), "fast", id="request"),
-        pytest.param(Depends(of_body), "fast", id="body"),
-        pytest.param(Depends(in_a_thread), "fast", id="thread"),
-        pytest.param(Depends(Answering()), "fast", id="object"),
+        pytest.param(Depends(read_request), "fast", id="request"),
+        pytest.param(Depends(read_body), "fast", id="body"),
+        pytest.param(Depends(run_in_a_thread), "fast", id="thread"),
+        pytest.param(Depends(CallableDependency()), "fast", id="object"),
         pytest.param(Depends(yielded_user), "ORM", id="generator"),
-        pytest.param(Depends(Yielding()), "ORM", id="generator of an object"),
-        pytest.param(Depends(of_session), "ORM", id="session"),
-        pytest.param(Depends(of_response), "ORM", id="response"),
-        pytest.param(Depends(of_tasks), "ORM", id="background tasks"),
-        pytest.param(Depends(of_request, use_cache=False), "ORM", id="not cached"),
-        pytest.param(Security(of_request, scopes=["notes"]), "ORM", id="security scopes"),
+        pytest.param(Depends(GeneratorDependency()), "ORM", id="generator of an object"),
+        pytest.param(Depends(read_with_session), "ORM", id="session"),
+        pytest.param(Depends(set_header), "ORM", id="response"),
+        pytest.param(Depends(add_task), "ORM", id="background tasks"),
+        pytest.param(Depends(read_request, use_cache=False), "ORM", id="not cached"),
+        pytest.param(Security(read_request, scopes=["notes"]), "ORM", id="security scopes"),
     ],
 )
-async def test_path_of_a_dependency(notes_url: str, dependency: Any, path: str) -> None:
+async def test_dependency_decides_the_path(notes_url: str, dependency: Any, path: str) -> None:
     class Depending(Resource[Note]):
         given: Any = dependency
 
@@ -195,7 +201,7 @@ async def test_path_of_a_dependency(notes_url: str, dependency: Any, path: str) 
 
 
 @sqlite_only
-async def test_dependency_with_a_part_of_the_body(notes_url: str) -> None:
+async def test_dependency_on_the_body_takes_the_orm_path(notes_url: str) -> None:
     async def sent(body: Annotated[dict[str, Any] | None, Body()] = None) -> str:
         return str(body)
 
@@ -208,7 +214,7 @@ async def test_dependency_with_a_part_of_the_body(notes_url: str) -> None:
 
 
 @sqlite_only
-async def test_session_of_another_dependency(notes_url: str) -> None:
+async def test_overridden_session_takes_the_orm_path(notes_url: str) -> None:
     async def own_session() -> None: ...
 
     class Detached(Resource[Note]):
@@ -219,7 +225,7 @@ async def test_session_of_another_dependency(notes_url: str) -> None:
 
 
 @sqlite_only
-async def test_router_before_the_installation(notes_url: str) -> None:
+async def test_router_included_before_install_takes_the_fast_path(notes_url: str) -> None:
     app = FastAPI(lifespan=Database(notes_url).lifespan)
     app.include_router(notes())
     install(app)
@@ -229,7 +235,7 @@ async def test_router_before_the_installation(notes_url: str) -> None:
 
 
 @sqlite_only
-async def test_request_within_a_request_has_its_own_user(notes_url: str) -> None:
+async def test_nested_request_has_its_own_user(notes_url: str) -> None:
     app = notes_app(Database(notes_url), notes())
 
     @app.get("/whoami")
@@ -262,7 +268,7 @@ class FriendsOfSession(Friends):
         assert self.session.bind
 
 
-def of_friends(rows: Select[Note], friends: Friends) -> Select[Note]:
+def filter_by_friends(rows: Select[Note], friends: Friends) -> Select[Note]:
     return rows.where(Note.owner.in_(friends.query().with_only_columns(Friend.owner)))
 
 
@@ -271,7 +277,7 @@ class NotesOfFriends(Resource[Note]):
 
     @override
     def query(self) -> Select[Note]:
-        return of_friends(super().query(), self.friends)
+        return filter_by_friends(super().query(), self.friends)
 
 
 class NotesOfFriendsOfSession(Resource[Note]):
@@ -279,14 +285,14 @@ class NotesOfFriendsOfSession(Resource[Note]):
 
     @override
     def query(self) -> Select[Note]:
-        return of_friends(super().query(), self.friends)
+        return filter_by_friends(super().query(), self.friends)
 
 
 @pytest.mark.parametrize(
     ("resource", "expected"),
     [(NotesOfFriends, "200 fast"), (NotesOfFriendsOfSession, "200 ORM")],
 )
-async def test_resource_depends_on_another(
+async def test_resource_can_depend_on_another_resource(
     notes_url: str, resource: type[Resource[Note]], expected: str
 ) -> None:
     async with calling(notes_app(Database(notes_url), notes(resource))) as client:
@@ -294,4 +300,4 @@ async def test_resource_depends_on_another(
         with current_user.recorded() as calls:
             assert await path_taken(client.get("/notes?limit=1")) == expected
         assert calls == ["ada"]
-        assert [each["owner"] for each in (await client.get("/notes?limit=1")).json()] == ["bob"]
+        assert [note["owner"] for note in (await client.get("/notes?limit=1")).json()] == ["bob"]

@@ -1,4 +1,4 @@
-"""POST of rows and batches: both paths answer and leave the same, and usual requests are fast."""
+"""POST of rows and batches on each path."""
 
 import asyncio
 from typing import Any, Final
@@ -26,7 +26,7 @@ from tests.support.shop import (
 pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
-# --- The same answers -----------------------------------------------------------------------------
+# --- The same responses ---------------------------------------------------------------------------
 
 
 def post(json: Any, path: str = "/articles", status: int = 201, **options: Any) -> Step:
@@ -80,22 +80,22 @@ STEPS: Final = [
 
 
 @pytest.mark.parametrize("step", STEPS, ids=str)
-async def test_create_on_each_path(paths: Paths, step: Step) -> None:
+async def test_create_is_the_same_on_each_path(paths: Paths, step: Step) -> None:
     together, alone, orm = await paths.outcomes(step, ROWS)
     assert together.status == step.status
     assert together == alone == orm
     assert [together.fast, alone.fast, orm.fast] == [step.fast, step.fast, False]
 
 
-# --- Several at the same time ---------------------------------------------------------------------
+# --- Concurrent requests --------------------------------------------------------------------------
 
 
-async def test_concurrent_rows_answer_their_own_requests(paths: Paths) -> None:
+async def test_concurrent_creates_return_their_own_rows(paths: Paths) -> None:
     await paths.fill({})
     bodies = [article(slug=f"s{n}", meta={"n": [n]}, rating=n / 2) for n in range(12)]
     async with paths.client(paths.fast) as client:
         with record_fast_path() as taken:
-            posts = (client.post("/articles", json=each) for each in bodies)
+            posts = (client.post("/articles", json=body) for body in bodies)
             answers = await asyncio.gather(*posts)
         assert taken == [True] * 12
         for body, answer in zip(bodies, answers, strict=True):
@@ -103,16 +103,16 @@ async def test_concurrent_rows_answer_their_own_requests(paths: Paths) -> None:
             assert (await client.get(answer.headers["location"])).content == answer.content
 
 
-async def test_concurrent_rows_are_refused_alone(paths: Paths) -> None:
+async def test_concurrent_creates_are_rejected_separately(paths: Paths) -> None:
     await paths.fill({})
     slugs = [f"slug-{n}" for n in range(10)]
-    bodies = [article(slug=each) for each in slugs * 2] + [article(slug="x", author_id=MISSING)]
+    bodies = [article(slug=slug) for slug in slugs * 2] + [article(slug="x", author_id=MISSING)]
     async with paths.client(paths.fast) as client:
         with record_fast_path() as taken:
-            posts = (client.post("/articles", json=each) for each in bodies)
+            posts = (client.post("/articles", json=body) for body in bodies)
             answers = await asyncio.gather(*posts)
         rows = (await client.get("/articles")).json()
-    assert sorted(each.status_code for each in answers) == [201] * 10 + [409] * 10 + [422]
+    assert sorted(answer.status_code for answer in answers) == [201] * 10 + [409] * 10 + [422]
     assert sorted(taken) == [False] * 11 + [True] * 10
     assert sorted(row["slug"] for row in rows) == slugs
 
@@ -122,21 +122,21 @@ async def test_one_of_concurrent_equal_batches_is_stored(paths: Paths) -> None:
     batch = [article(slug=f"s{n}") for n in range(5)]
     async with paths.client(paths.fast) as client:
         posts = (client.post("/articles/batch", json=batch) for _ in range(5))
-        answers = [summary(each)[:3] for each in await asyncio.gather(*posts)]
+        answers = [summary(response)[:3] for response in await asyncio.gather(*posts)]
         assert sorted(answers) == ["201"] + ["409"] * 4
         assert len((await client.get("/articles")).json()) == 5
 
 
-async def test_concurrent_rows_fail_alone_at_the_commit(shop_url: str) -> None:
+async def test_concurrent_creates_fail_separately_at_commit(shop_url: str) -> None:
     codes = [{"code": f"s{n}", "country_code": "xx" if n % 5 == 0 else None} for n in range(15)]
     async with calling_stores(Database(shop_url)) as client:
-        posts = (client.post("/stores", json=each) for each in codes)
-        answers = [each.status_code for each in await asyncio.gather(*posts)]
+        posts = (client.post("/stores", json=store) for store in codes)
+        answers = [response.status_code for response in await asyncio.gather(*posts)]
         assert answers == [422, 201, 201, 201, 201] * 3
         assert len((await client.get("/stores")).json()) == 12
 
 
-async def test_batch_fails_as_a_whole_at_the_commit(shop_url: str) -> None:
+async def test_batch_fails_as_a_whole_at_commit(shop_url: str) -> None:
     async with calling_stores(Database(shop_url)) as client:
         odd = [{"code": "a"}, {"code": "b", "country_code": "xx"}]
         assert await path_taken(client.post("/stores/batch", json=odd)) == "422 ORM"
@@ -144,7 +144,7 @@ async def test_batch_fails_as_a_whole_at_the_commit(shop_url: str) -> None:
         assert await path_taken(client.post("/stores/batch", json=odd[:1])) == "201 fast"
 
 
-# --- Values that the database makes, and columns of all kinds -------------------------------------
+# --- Values from the database, and columns of all kinds -------------------------------------------
 
 
 class PlainCities(Resource[City]): ...
@@ -153,7 +153,7 @@ class PlainCities(Resource[City]): ...
 cities = crud_router("/cities", PlainCities, read=CityRead, create=CityCreate, update=CityUpdate)
 
 
-async def test_values_of_the_database_are_shown(shop_url: str) -> None:
+async def test_values_from_the_database_are_returned(shop_url: str) -> None:
     async with calling(app_of(Database(shop_url), cities)) as client:
         with record_fast_path() as taken:
             response = await client.post("/cities", json={"name": "Quito", "people": 9})
@@ -168,7 +168,7 @@ async def test_values_of_the_database_are_shown(shop_url: str) -> None:
         assert taken == [True]
 
 
-async def test_concurrent_rows_have_keys_of_their_own(shop_url: str) -> None:
+async def test_concurrent_rows_have_different_keys(shop_url: str) -> None:
     async with calling(app_of(Database(shop_url), cities)) as client:
         posts = (client.post("/cities", json={"name": f"n{n}"}) for n in range(10))
         for answer in await asyncio.gather(*posts):
@@ -180,7 +180,7 @@ class MottoCreate(Schema):
     motto: str | None = None
 
 
-async def test_default_of_a_field_that_is_left_out_is_made_by_the_orm(shop_url: str) -> None:
+async def test_omitted_field_with_a_default_takes_the_orm_path(shop_url: str) -> None:
     router = crud_router(
         "/cities", PlainCities, read=CityRead, create=MottoCreate, update=CityUpdate
     )
@@ -192,7 +192,7 @@ async def test_default_of_a_field_that_is_left_out_is_made_by_the_orm(shop_url: 
 
 
 @pytest.mark.parametrize("code", ["batch", "a/b", ".."])
-async def test_key_without_a_path_is_refused(shop_url: str, code: str) -> None:
+async def test_key_without_a_path_is_rejected(shop_url: str, code: str) -> None:
     async with calling_stores(Database(shop_url)) as client:
         assert await path_taken(client.post("/stores", json={"code": code})) == "422 ORM"
         assert (await client.get("/stores")).json() == []
@@ -215,7 +215,7 @@ class SmallStoreRead(StoreRead):
     ],
     ids=["row", "batch"],
 )
-async def test_row_that_cannot_be_shown_is_not_stored(shop_url: str, path: str, body: Any) -> None:
+async def test_unserialisable_row_is_not_stored(shop_url: str, path: str, body: Any) -> None:
     async with calling(app_of(Database(shop_url), stores(read=SmallStoreRead))) as client:
         assert await path_taken(client.post(path, json=body)) == "500 ORM"
         assert (await client.get("/stores")).json() == []
@@ -230,7 +230,7 @@ class SmallCityRead(CityRead):
         return value
 
 
-async def test_row_with_values_of_the_database_cannot_be_shown(shop_url: str) -> None:
+async def test_unserialisable_row_with_a_generated_key_is_a_500(shop_url: str) -> None:
     router = crud_router(
         "/cities", PlainCities, read=SmallCityRead, create=CityCreate, update=CityUpdate
     )

@@ -1,4 +1,4 @@
-"""Rows that refer to several others, and to some in other ways than by one key."""
+"""Embedded rows that the fast path joins."""
 
 from collections.abc import AsyncGenerator
 from typing import Any, Final
@@ -43,7 +43,7 @@ class Team(Base, SoftDelete):
 
 
 class Match(Base, Versioned, SoftDelete):
-    """Refers to the same kind of row twice, and to some that are found in other ways."""
+    """A row with several relationships to teams, and one to itself."""
 
     __tablename__ = "matches"
 
@@ -123,13 +123,13 @@ TEAMS: Final[Rows] = {
 }
 
 
-def matches(read: type[ReadSchema]) -> APIRouter:
+def match_router(read: type[ReadSchema]) -> APIRouter:
     return crud_router("/matches", Matches, read=read, create=MatchCreate, update=MatchUpdate)
 
 
 @pytest.fixture
 async def database(tables: Tables, backend: str) -> AsyncGenerator[Database]:
-    """A database with three teams, two of which have one name."""
+    """Return a database with three teams, two of them with the same name."""
     database = Database(await tables.of(Base.metadata, backend, TEAMS))
     yield database
     await database.dispose()
@@ -138,9 +138,9 @@ async def database(tables: Tables, backend: str) -> AsyncGenerator[Database]:
 BOTH: Final = {"note": "x", "home_id": 1, "away_id": 2}
 
 
-async def test_row_refers_to_two(database: Database) -> None:
+async def test_row_embeds_two_references(database: Database) -> None:
     shown = {"id": 1, "note": "x", "home": {"name": "a"}, "away": {"name": "b"}}
-    async with calling(app_of(database, matches(Shown))) as client:
+    async with calling(app_of(database, match_router(Shown))) as client:
         with record_fast_path() as taken:
             made = await client.post("/matches", json=BOTH)
             assert made.json() == shown | {"version": 1}
@@ -153,10 +153,10 @@ async def test_row_refers_to_two(database: Database) -> None:
 @pytest.mark.parametrize(
     ("version", "expected"), [('"1"', "200 fast"), ('"2"', "412 ORM")], ids=["current", "stale"]
 )
-async def test_row_with_references_has_a_version(
+async def test_if_match_applies_to_a_row_with_references(
     database: Database, version: str, expected: str
 ) -> None:
-    async with calling(app_of(database, matches(Shown))) as client:
+    async with calling(app_of(database, match_router(Shown))) as client:
         await client.post("/matches", json=BOTH)
         headers = {"If-Match": version}
         request = client.patch("/matches/1", json={"away_id": None}, headers=headers)
@@ -164,22 +164,22 @@ async def test_row_with_references_has_a_version(
 
 
 async def test_row_with_references_is_deleted(database: Database) -> None:
-    async with calling(app_of(database, matches(Shown))) as client:
+    async with calling(app_of(database, match_router(Shown))) as client:
         await client.post("/matches", json=BOTH)
         assert await path_taken(client.delete("/matches/1")) == "204 fast"
         assert await path_taken(client.patch("/matches/1", json={"note": "y"})) == "404 ORM"
 
 
-async def test_deleted_row_is_not_shown(database: Database) -> None:
-    async with calling(app_of(database, matches(Shown))) as client:
+async def test_soft_deleted_reference_is_not_embedded(database: Database) -> None:
+    async with calling(app_of(database, match_router(Shown))) as client:
         await client.post("/matches", json=BOTH)
         async with database.session() as session:
             await session.execute(update(Team).where(Team.id == 2).values(deleted_at=now()))
         with record_fast_path() as taken:
             made = await client.post("/matches", json=BOTH)
             changed = await client.patch("/matches/1", json={"note": "y"})
-    assert [each.json()["home"] for each in (made, changed)] == [{"name": "a"}] * 2
-    assert [each.json()["away"] for each in (made, changed)] == [None] * 2
+    assert [response.json()["home"] for response in (made, changed)] == [{"name": "a"}] * 2
+    assert [response.json()["away"] for response in (made, changed)] == [None] * 2
     assert taken == [False, False]
 
 
@@ -188,17 +188,17 @@ async def test_deleted_row_is_not_shown(database: Database) -> None:
     [("a", {"name": "a"}, True), ("c", None, False)],
     ids=["one", "none"],
 )
-async def test_row_is_found_by_another_column(
+async def test_reference_by_another_column_is_embedded(
     database: Database, note: str, alike: object, *, fast: bool
 ) -> None:
-    async with calling(app_of(database, matches(Alike))) as client:
+    async with calling(app_of(database, match_router(Alike))) as client:
         with record_fast_path() as taken:
             made = await client.post("/matches", json={"note": note, "home_id": 1})
     assert (made.json()["alike"], taken) == (alike, [fast])
 
 
-async def test_one_of_two_rows_with_the_value_is_shown(database: Database) -> None:
-    async with calling(app_of(database, matches(Alike))) as client:
+async def test_ambiguous_reference_takes_the_orm_path(database: Database) -> None:
+    async with calling(app_of(database, match_router(Alike))) as client:
         with record_fast_path() as taken, pytest.warns(SAWarning, match="Multiple rows returned"):
             made = await client.post("/matches", json={"note": "b", "home_id": 1})
     assert (made.json()["alike"], taken) == ({"name": "b"}, [False])
@@ -217,19 +217,19 @@ NO_STATEMENT: Final = "ORM path, since {} has no statement of its own for it"
         (Known, NO_STATEMENT, NO_STATEMENT),
     ],
 )
-async def test_explanation_of_references(
+async def test_explain_gives_the_reason_for_the_orm_path(
     database: Database, backend: str, read: type[ReadSchema], create: str, change: str
 ) -> None:
-    app = app_of(database, matches(read))
-    paths = {each.operation: each.path for each in explain_resource(app, database, "matches")}
+    app = app_of(database, match_router(read))
+    paths = {plan.operation: plan.path for plan in explain_resource(app, database, "matches")}
     assert paths["POST /matches"] == create.format(backend)
     assert paths["PATCH /matches/{id}"] == change.format(backend)
     assert paths["DELETE /matches/{id}"] == "fast path"
 
 
 async def test_references_are_joined_in_the_first_statement(database: Database) -> None:
-    app = app_of(database, matches(Shown))
-    sent = {each.operation: each.statements for each in explain_resource(app, database, "matches")}
+    app = app_of(database, match_router(Shown))
+    sent = {plan.operation: plan.statements for plan in explain_resource(app, database, "matches")}
     for operation in ("POST /matches", "PATCH /matches/{id}"):
         assert "LEFT OUTER JOIN teams" in sent[operation][0]
 
@@ -243,10 +243,10 @@ async def test_references_are_joined_in_the_first_statement(database: Database) 
         (Known, "201 ORM", "200 ORM", {"known": {"name": "a"}}),
     ],
 )
-async def test_path_of_references(
+async def test_references_take_the_expected_path(
     database: Database, read: type[ReadSchema], create: str, change: str, shown: Any
 ) -> None:
-    async with calling(app_of(database, matches(read))) as client:
+    async with calling(app_of(database, match_router(read))) as client:
         new = {"note": "a", "home_id": 1}
         assert await path_taken(client.post("/matches", json=new)) == create
         assert await path_taken(client.patch("/matches/1", json={"note": "b"})) == change

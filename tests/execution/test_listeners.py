@@ -1,4 +1,4 @@
-"""Listeners to SQLAlchemy's events that take the fast path away."""
+"""Event listeners that disable the fast path."""
 
 import importlib
 from collections.abc import Callable
@@ -43,7 +43,7 @@ NOWHERE = {("mapper", "after_configured"), ("mapper", "before_configured")}
 """Events that SQLAlchemy has for all mappers together."""
 
 
-def events(target: str) -> list[str]:
+def event_names(target: str) -> list[str]:
     """Return the names of all events that SQLAlchemy has for a target."""
     of: Any = inspect(Store).class_manager if "class" in target else TARGETS[target]
     names: list[str] = of.dispatch._event_names  # noqa: SLF001 — shown nowhere else
@@ -51,36 +51,36 @@ def events(target: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("target", "name"), [(target, name) for target in TARGETS for name in events(target)]
+    ("target", "name"), [(target, name) for target in TARGETS for name in event_names(target)]
 )
 def test_listener_to_any_event_is_an_observer(target: str, name: str) -> None:
     options = {"propagate": True} if target == "base class" else {}
 
-    def note(*_: object, **__: object) -> None: ...
+    def listener(*_: object, **__: object) -> None: ...
 
     assert OBSERVED.find_observer(DATABASE) is None
-    event.listen(TARGETS[target], name, note, **options)
-    assert OBSERVED.find_observer(DATABASE) == f"{note.__qualname__}, a listener to {name}"
-    event.remove(TARGETS[target], name, note)
+    event.listen(TARGETS[target], name, listener, **options)
+    assert OBSERVED.find_observer(DATABASE) == f"{listener.__qualname__}, a listener to {name}"
+    event.remove(TARGETS[target], name, listener)
     assert OBSERVED.find_observer(DATABASE) is None
 
 
-class Noting:
-    def note(self, *_: object) -> None: ...
+class Recorder:
+    def record(self, *_: object) -> None: ...
 
     def __call__(self, *_: object) -> None: ...
 
 
-def note(*_: object) -> None: ...
+def ignore_event(*_: object) -> None: ...
 
 
 @pytest.mark.parametrize(
     ("listener", "options"),
     [
-        pytest.param(note, {"once": True}, id="once"),
-        pytest.param(partial(note, 1), {}, id="partial"),
-        pytest.param(Noting().note, {}, id="method"),
-        pytest.param(Noting(), {}, id="object"),
+        pytest.param(ignore_event, {"once": True}, id="once"),
+        pytest.param(partial(ignore_event, 1), {}, id="partial"),
+        pytest.param(Recorder().record, {}, id="method"),
+        pytest.param(Recorder(), {}, id="object"),
     ],
 )
 def test_listener_of_any_kind_is_an_observer(
@@ -91,7 +91,7 @@ def test_listener_of_any_kind_is_an_observer(
     assert str(ListenerCheck(Store).find_observer(database)).endswith(", a listener to begin")
 
 
-def test_listener_that_is_added_after_another_was_removed() -> None:
+def test_replaced_listener_changes_the_registry_state() -> None:
     def first(*_: object) -> None: ...
 
     def second(*_: object) -> None: ...
@@ -107,7 +107,7 @@ def test_listener_that_is_added_after_another_was_removed() -> None:
     event.remove(Session, "after_begin", first)
 
 
-def test_listener_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listener_check_is_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     observers = ListenerCheck(Store)
     assert observers.find_observer(DATABASE) is None
     monkeypatch.setattr(observers, "_find_observers", pytest.fail)
@@ -117,13 +117,13 @@ def test_listener_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- Engines and classes --------------------------------------------------------------------------
 
 
-def test_engine_of_another_pool_is_an_observer() -> None:
+def test_engine_with_another_pool_class_is_an_observer() -> None:
     database = Database("sqlite+aiosqlite:///unused.db")
     database.reader.sync_engine.pool = NullPool(pytest.fail)
     assert ListenerCheck(Store).find_observer(database) == "Engine with NullPool"
 
 
-def test_engine_of_another_class_is_an_observer() -> None:
+def test_engine_of_a_subclass_is_an_observer() -> None:
     database = Database("sqlite+aiosqlite:///unused.db")
     database.reader.sync_engine = database.reader.sync_engine.execution_options()
     assert ListenerCheck(Store).find_observer(database) == "OptionEngine with FairPool"
@@ -137,19 +137,19 @@ def test_execution_option_is_an_observer() -> None:
     )
 
 
-def test_execution_option_that_is_set_later_is_an_observer() -> None:
+def test_execution_option_set_later_is_an_observer() -> None:
     database, observers = Database("sqlite+aiosqlite:///unused.db"), ListenerCheck(Store)
     assert observers.find_observer(database) is None
     database.writer.sync_engine.update_execution_options(schema_translate_map={None: "other"})
     assert observers.find_observer(database) == "the execution option schema_translate_map"
 
 
-def test_module_for_mutable_values_is_no_observer() -> None:
+def test_mutable_extension_is_no_observer() -> None:
     importlib.import_module("sqlalchemy.ext.mutable")  # which listens to every mapper
     assert ListenerCheck(Store).find_observer(DATABASE) is None
 
 
-class Loading(Base):
+class WithReconstructor(Base):
     __tablename__ = "loading"
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -158,7 +158,7 @@ class Loading(Base):
     def load(self) -> None: ...
 
 
-class Validating(Base):
+class WithValidator(Base):
     __tablename__ = "validating"
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -168,7 +168,7 @@ class Validating(Base):
         return value
 
 
-class Making(Base):
+class WithNew(Base):
     __tablename__ = "making"
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -177,7 +177,7 @@ class Making(Base):
         return super().__new__(cls)
 
 
-class Guarding(Base):
+class WithGetattribute(Base):
     __tablename__ = "guarding"
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -187,7 +187,7 @@ class Guarding(Base):
         return super().__getattribute__(name)
 
 
-class Setting(Base):
+class WithSetattr(Base):
     __tablename__ = "setting"
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -197,7 +197,7 @@ class Setting(Base):
         super().__setattr__(name, value)
 
 
-class Missing(Base):
+class WithGetattr(Base):
     __tablename__ = "missing"
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -209,12 +209,12 @@ class Missing(Base):
 @pytest.mark.parametrize(
     ("model", "observer"),
     [
-        (Loading, "_event_on_load, a listener to load"),
-        (Validating, "append, a listener to append"),
-        (Making, "Making.__new__"),
-        (Guarding, "Guarding.__getattribute__"),
-        (Setting, "Setting.__setattr__"),
-        (Missing, "Missing.__getattr__"),
+        (WithReconstructor, "_event_on_load, a listener to load"),
+        (WithValidator, "append, a listener to append"),
+        (WithNew, "WithNew.__new__"),
+        (WithGetattribute, "WithGetattribute.__getattribute__"),
+        (WithSetattr, "WithSetattr.__setattr__"),
+        (WithGetattr, "WithGetattr.__getattr__"),
     ],
 )
 def test_code_of_a_model_is_an_observer(model: type[Base], observer: str) -> None:

@@ -1,4 +1,4 @@
-"""Rows that are shown with the rows they refer to: these are found before the write."""
+"""Referenced rows that are prefetched before a write."""
 
 import asyncio
 from typing import Any, Final
@@ -19,10 +19,10 @@ from tests.support.tables import Rows
 pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 
-# --- The same answers -----------------------------------------------------------------------------
+# --- The same responses ---------------------------------------------------------------------------
 
 W1, W2, B1, B2, NONE = (str(UUID(int=n)) for n in (0xA1, 0xA2, 0xB1, 0xB2, 0xF))
-"""The keys of writers and of books; that of no row."""
+"""The keys of two writers and two books, and a key of no row."""
 
 ROWS: Final[Rows] = {
     Nation: [{"id": UUID(int=1), "name": "n"}],
@@ -71,17 +71,17 @@ STEPS: Final = [
 
 
 @pytest.mark.parametrize("step", STEPS, ids=str)
-async def test_book_on_each_path(library_paths: Paths, step: Step) -> None:
+async def test_write_of_a_book_is_the_same_on_each_path(library_paths: Paths, step: Step) -> None:
     together, alone, orm = await library_paths.outcomes(step, ROWS)
     assert together.status == step.status
     assert together == alone == orm
     assert [together.fast, alone.fast, orm.fast] == [step.fast, step.fast, False]
 
 
-# --- Rows that change meanwhile -------------------------------------------------------------------
+# --- Concurrent changes ---------------------------------------------------------------------------
 
 
-def writer_of(answer: Response) -> object:
+def writer_name(answer: Response) -> object:
     writer: Any = answer.json()["writer"]
     return writer and writer["name"]
 
@@ -94,7 +94,7 @@ def writer_of(answer: Response) -> object:
         pytest.param(B2, W1, "w1", id="a writer for none"),
     ],
 )
-async def test_writer_that_changes_before_the_write(
+async def test_reference_changed_after_the_prefetch_takes_the_orm_path(
     library_paths: Paths,
     monkeypatch: pytest.MonkeyPatch,
     book: str,
@@ -114,10 +114,10 @@ async def test_writer_that_changes_before_the_write(
     async with library_paths.client(library_paths.fast) as client:
         with record_fast_path() as taken:
             answer = await client.patch(f"/books/{book}", json={"title": "x"})
-    assert (answer.json()["title"], writer_of(answer), taken) == ("x", name, [False])
+    assert (answer.json()["title"], writer_name(answer), taken) == ("x", name, [False])
 
 
-async def test_writer_that_is_gone_before_the_write(
+async def test_reference_deleted_after_the_prefetch_is_a_422(
     library_paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find = ReferencePrefetch[Any].load
@@ -138,23 +138,23 @@ async def test_writer_that_is_gone_before_the_write(
         assert (await client.get("/books")).json() == []
 
 
-async def test_concurrent_rows_show_their_own_writers(library_paths: Paths) -> None:
+async def test_concurrent_creates_embed_their_own_writers(library_paths: Paths) -> None:
     writers = [W1, W2, None] * 4
     await library_paths.fill(ROWS)
     async with library_paths.client(library_paths.fast) as client:
         with record_fast_path() as taken:
-            bodies = ({"title": "t", "writer_id": each} for each in writers)
-            posts = (client.post("/books", json=each) for each in bodies)
+            bodies = ({"title": "t", "writer_id": writer} for writer in writers)
+            posts = (client.post("/books", json=body) for body in bodies)
             answers = await asyncio.gather(*posts)
         assert taken == [True] * 12
-        assert [writer_of(each) for each in answers] == ["w1", "w2", None] * 4
-        for each in answers:
-            assert (await client.get(each.headers["location"])).content == each.content
+        assert [writer_name(answer) for answer in answers] == ["w1", "w2", None] * 4
+        for answer in answers:
+            assert (await client.get(answer.headers["location"])).content == answer.content
 
 
 @sqlite_only
 @pytest.mark.parametrize("target", [Writer, Nation])
-async def test_listener_to_shown_rows_closes_the_fast_path(
+async def test_listener_to_embedded_rows_disables_the_fast_path(
     library_paths: Paths, target: type[Model]
 ) -> None:
     body = {"title": "x", "writer_id": W1}

@@ -1,4 +1,4 @@
-"""Scopes: each keeps its rows on both paths, and the fast path takes those it can narrow by."""
+"""Scopes on each path."""
 
 import json
 from collections.abc import Sequence, Set as AbstractSet
@@ -81,14 +81,14 @@ class Clashing(Scope):
         return super().query().where(Note.owner == bindparam("text", self.user, type_=String))
 
 
-class Asking(Scope):
+class UsingSession(Scope):
     @override
     def query(self) -> Select[Note]:
         self.session.info["asked"] = self.session.bind
         return super().query().where(Note.owner == self.user)
 
 
-class Refusing(Scope):
+class Rejecting(Scope):
     @override
     def query(self) -> Select[Note]:
         raise HTTPException(403, "Not you.")
@@ -114,7 +114,7 @@ class Translated(Scope):
         return rows.execution_options(schema_translate_map={"there": None})
 
 
-def of(user: str, method: str, path: str, json: Any = None, *, id: str) -> Step:  # noqa: A002
+def request_of(user: str, method: str, path: str, json: Any = None, *, id: str) -> Step:  # noqa: A002
     return Step(method, path, json, headers={"authorization": user}, id=id)
 
 
@@ -122,17 +122,17 @@ CONVERSATION: Final = [
     step
     for user in ("ada", "bob")
     for step in (
-        of(user, "GET", "/notes", id="list"),
-        of(user, "GET", "/notes/10", id="row"),
-        of(user, "GET", "/notes/13", id="row"),
-        of(user, "PATCH", "/notes/10", {"text": f"by {user}"}, id="change"),
-        of(user, "PATCH", "/notes/13", {"text": f"by {user}"}, id="change"),
-        of(user, "PATCH", "/notes/16", {"owner": "eve"}, id="gift"),
-        of(user, "PATCH", "/notes/17", {"owner": "eve"}, id="gift"),
-        of(user, "POST", "/notes", {"owner": user, "text": "new"}, id="creation"),
-        of(user, "POST", "/notes", {"owner": "eve", "text": "new"}, id="creation"),
-        of(user, "DELETE", "/notes/12", id="delete"),
-        of(user, "DELETE", "/notes/15", id="delete"),
+        request_of(user, "GET", "/notes", id="list"),
+        request_of(user, "GET", "/notes/10", id="row"),
+        request_of(user, "GET", "/notes/13", id="row"),
+        request_of(user, "PATCH", "/notes/10", {"text": f"by {user}"}, id="change"),
+        request_of(user, "PATCH", "/notes/13", {"text": f"by {user}"}, id="change"),
+        request_of(user, "PATCH", "/notes/16", {"owner": "eve"}, id="gift"),
+        request_of(user, "PATCH", "/notes/17", {"owner": "eve"}, id="gift"),
+        request_of(user, "POST", "/notes", {"owner": user, "text": "new"}, id="creation"),
+        request_of(user, "POST", "/notes", {"owner": "eve", "text": "new"}, id="creation"),
+        request_of(user, "DELETE", "/notes/12", id="delete"),
+        request_of(user, "DELETE", "/notes/15", id="delete"),
     )
 ]
 
@@ -146,19 +146,19 @@ ALL: Final = {"list", "row", "delete"}
         pytest.param(Related, {"bob"}, ALL, id="exists"),
         pytest.param(Implied, {"bob"}, set[str](), id="second table"),
         pytest.param(Listed, {"ada", "bob"}, set[str](), id="list of values"),
-        pytest.param(Renamed, set[str](), set[str](), id="alias, which is refused"),
+        pytest.param(Renamed, set[str](), set[str](), id="alias, which is rejected"),
         pytest.param(Bare, {"ada", "bob"}, ALL, id="none"),
         pytest.param(Named, {"ada"}, set[str](), id="reserved name"),
         pytest.param(Given, {"ada"}, set[str](), id="parameter"),
         pytest.param(Clashing, {"ada"}, set[str](), id="name of a column"),
-        pytest.param(Asking, {"ada"}, set[str](), id="session"),
-        pytest.param(Refusing, set[str](), set[str](), id="refusal"),
+        pytest.param(UsingSession, {"ada"}, set[str](), id="session"),
+        pytest.param(Rejecting, set[str](), set[str](), id="rejection"),
         pytest.param(Either, {"ada"}, ALL, id="condition"),
-        pytest.param(Limited, set[str](), set[str](), id="limit, which a list refuses"),
+        pytest.param(Limited, set[str](), set[str](), id="limit, which a list rejects"),
         pytest.param(Translated, {"ada"}, set[str](), id="option"),
     ],
 )
-async def test_scope_on_each_path(
+async def test_scope_applies_on_each_path(
     notes_paths: Paths,
     resource: type[Resource[Note]],
     owners: AbstractSet[str],
@@ -166,17 +166,17 @@ async def test_scope_on_each_path(
 ) -> None:
     app = notes_app(notes_paths.fast, notes(resource))
     await notes_paths.fill(TWENTY)
-    by_fast = await talk(client_of(app, {"database": notes_paths.fast}))
+    by_fast = await run_conversation(client_of(app, {"database": notes_paths.fast}))
     await notes_paths.fill(TWENTY)
-    by_orm = await talk(client_of(app, {"database": notes_paths.orm}))
+    by_orm = await run_conversation(client_of(app, {"database": notes_paths.orm}))
     assert by_fast == by_orm
-    assert [each.fast for each in by_orm] == [False] * len(CONVERSATION)
+    assert [answer.fast for answer in by_orm] == [False] * len(CONVERSATION)
     taken = zip(CONVERSATION, by_fast, strict=True)
     assert {step.id for step, answer in taken if answer.fast} == fast
     ada_sees = json.loads(by_fast[0].body)
     assert {row["owner"] for row in ada_sees if by_fast[0].status == 200} == owners
 
 
-async def talk(client: AsyncClient) -> Sequence[Outcome]:
-    """Send the requests of the conversation, one after the other."""
+async def run_conversation(client: AsyncClient) -> Sequence[Outcome]:
+    """Send the requests of `CONVERSATION` one after the other."""
     return [await outcome(client, step) for step in CONVERSATION]

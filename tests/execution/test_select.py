@@ -1,4 +1,4 @@
-"""GET of rows and lists: both paths give the same bytes, and usual requests take the fast one."""
+"""GET of rows and lists on each path."""
 
 from itertools import cycle
 from typing import Final
@@ -82,7 +82,7 @@ STEPS: Final = [
 
 
 @pytest.mark.parametrize("step", STEPS, ids=str)
-async def test_get_on_each_path(paths: Paths, step: Step) -> None:
+async def test_get_is_the_same_on_each_path(paths: Paths, step: Step) -> None:
     together, alone, orm = await paths.outcomes(step, ROWS)
     assert together.status == step.status
     assert together == alone == orm
@@ -92,7 +92,9 @@ async def test_get_on_each_path(paths: Paths, step: Step) -> None:
 @pytest.mark.parametrize(
     ("tags", "fast"), [("{}", True), ("W/{}", False), ('"2", {}', False)], ids=str
 )
-async def test_get_of_a_known_row_on_each_path(paths: Paths, tags: str, fast: object) -> None:
+async def test_matching_if_none_match_is_a_304_on_each_path(
+    paths: Paths, tags: str, fast: object
+) -> None:
     await paths.fill(ROWS)
     async with paths.client(paths.orm) as client:
         tag = (await client.get(f"/articles/{A}")).headers["etag"]
@@ -102,9 +104,9 @@ async def test_get_of_a_known_row_on_each_path(paths: Paths, tags: str, fast: ob
     assert (together.status, together.fast, alone.fast) == (304, fast, fast)
 
 
-async def test_pages_lead_from_one_path_to_the_other(paths: Paths) -> None:
+async def test_page_links_work_across_both_paths(paths: Paths) -> None:
     await paths.fill(ROWS)
-    clients = cycle(paths.client(each) for each in (paths.fast, paths.orm))
+    clients = cycle(paths.client(database) for database in (paths.fast, paths.orm))
     target, found = "/articles?limit=1", list[str]()
     while target:
         page = await next(clients).get(target)

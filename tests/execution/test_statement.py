@@ -1,4 +1,4 @@
-"""The reads that take the fast path: nothing is overridden, computed, or listened to."""
+"""Reads that take the fast path."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -27,7 +27,7 @@ BREAD: Final[Rows] = {Store: [{"code": "a", "name": "Bread"}]}
 
 @pytest.fixture
 async def database(shop_url: str) -> AsyncGenerator[Database]:
-    """A database with one store."""
+    """Return a database with one store."""
     database = Database(shop_url)
     await insert_rows(database, BREAD)
     yield database
@@ -37,13 +37,13 @@ async def database(shop_url: str) -> AsyncGenerator[Database]:
 # --- The resource ---------------------------------------------------------------------------------
 
 
-class Getting(Stores):
+class WithGet(Stores):
     @override
     async def get(self, key: object, /) -> Store:
         return await super().get(key)
 
 
-class Paging(Stores):
+class WithPage(Stores):
     @override
     async def page(self, at: ListQuery[Store], /) -> Any:
         return await super().page(at)
@@ -62,14 +62,14 @@ class Computed(Named):
     sign: str
 
 
-class OfRow(Named):
+class FromRow(Named):
     @model_validator(mode="before")
     @classmethod
     def read(cls, row: Store) -> dict[str, object]:
         return {"code": row.code, "name": row.name}
 
 
-class OfSchema(Named):
+class WithValidators(Named):
     @field_validator("name")
     @classmethod
     def framed(cls, value: str) -> str:
@@ -112,12 +112,12 @@ class SortedByComputed(ListQuery[Store]):
     ("resource", "schemas", "row", "rows"),
     [
         pytest.param(Stores, {}, "200 fast", "200 fast", id="plain"),
-        pytest.param(Getting, {}, "200 ORM", "200 fast", id="get overridden"),
-        pytest.param(Paging, {}, "200 fast", "200 ORM", id="page overridden"),
+        pytest.param(WithGet, {}, "200 ORM", "200 fast", id="get overridden"),
+        pytest.param(WithPage, {}, "200 fast", "200 ORM", id="page overridden"),
         pytest.param(Stores, {"read": Aliased}, "200 ORM", "200 ORM", id="alias"),
         pytest.param(Stores, {"read": Computed}, "200 ORM", "200 ORM", id="computed column"),
-        pytest.param(Stores, {"read": OfRow}, "200 ORM", "200 ORM", id="validator of the row"),
-        pytest.param(Stores, {"read": OfSchema}, "200 ORM", "200 ORM", id="other validators"),
+        pytest.param(Stores, {"read": FromRow}, "200 ORM", "200 ORM", id="validator of the row"),
+        pytest.param(Stores, {"read": WithValidators}, "200 ORM", "200 ORM", id="other validators"),
         pytest.param(Stores, {"query": Filtered}, "200 fast", "200 fast", id="default filter"),
         pytest.param(Stores, {"query": Timed}, "200 fast", "200 fast", id="filter by the clock"),
         pytest.param(Stores, {"query": Required}, "200 fast", "422 ORM", id="required filter"),
@@ -125,7 +125,7 @@ class SortedByComputed(ListQuery[Store]):
         pytest.param(Stores, {"query": SortedByComputed}, "200 fast", "200 ORM", id="odd sort"),
     ],
 )
-async def test_path_of_a_resource(
+async def test_resource_decides_the_path(
     database: Database, resource: type[Resource[Store]], schemas: Any, row: str, rows: str
 ) -> None:
     async with calling(app_of(database, stores(resource, **schemas))) as client:
@@ -133,16 +133,16 @@ async def test_path_of_a_resource(
         assert await path_taken(client.get("/stores?limit=5")) == rows
 
 
-async def test_types_and_validators_see_values(database: Database) -> None:
-    async with calling(app_of(database, stores(read=OfSchema))) as client:
+async def test_types_and_validators_process_the_values(database: Database) -> None:
+    async with calling(app_of(database, stores(read=WithValidators))) as client:
         assert (await client.get("/stores/a")).json() == {"code": "a", "name": "[<BREAD>]"}
         assert await path_taken(client.get("/stores/a")) == "200 ORM"
 
 
 @pytest.mark.parametrize("path", ["/stores/b", "/stores"])
-async def test_row_that_cannot_be_shown_is_a_500(database: Database, path: str) -> None:
+async def test_unserialisable_row_is_a_500(database: Database, path: str) -> None:
     await insert_rows(database, {Store: [{"code": "b", "name": "odd"}]})
-    async with calling(app_of(database, stores(read=OfSchema))) as client:
+    async with calling(app_of(database, stores(read=WithValidators))) as client:
         assert await path_taken(client.get(path)) == "500 ORM"
 
 
@@ -169,7 +169,7 @@ async def test_dependencies_of_a_router_are_called(database: Database) -> None:
 
 
 @sqlite_only
-async def test_dependency_overrides_are_for_the_orm(database: Database) -> None:
+async def test_dependency_override_takes_the_orm_path(database: Database) -> None:
     app = app_of(database, stores())
     async with calling(app) as client:
         app.dependency_overrides[lambda: None] = lambda: None
@@ -177,8 +177,8 @@ async def test_dependency_overrides_are_for_the_orm(database: Database) -> None:
 
 
 @sqlite_only
-async def test_overridden_session_is_opened(database: Database) -> None:
-    class Noting(Database):
+async def test_overridden_session_method_takes_the_orm_path(database: Database) -> None:
+    class CountingDatabase(Database):
         @override
         @asynccontextmanager
         async def session(self, *, readonly: bool = False) -> AsyncGenerator[AsyncSession]:
@@ -187,7 +187,7 @@ async def test_overridden_session_is_opened(database: Database) -> None:
                 yield session
 
     opened: list[bool] = []
-    async with calling_stores(Noting(database.url)) as client:
+    async with calling_stores(CountingDatabase(database.url)) as client:
         assert await path_taken(client.get("/stores/a")) == "200 ORM"
         assert await path_taken(client.get("/stores?limit=5")) == "200 ORM"
     assert opened == [True, True]
@@ -203,7 +203,9 @@ async def test_overridden_session_is_opened(database: Database) -> None:
         (Store, "load"),
     ],
 )
-async def test_listener_closes_the_fast_path(database: Database, target: object, name: str) -> None:
+async def test_listener_disables_the_fast_path(
+    database: Database, target: object, name: str
+) -> None:
     async with calling_stores(database) as client:
         with event_listener(target, name):
             assert await path_taken(client.get("/stores/a")) == "200 ORM"
@@ -212,7 +214,7 @@ async def test_listener_closes_the_fast_path(database: Database, target: object,
         assert await path_taken(client.get("/stores")) == "200 fast"
 
 
-async def test_method_that_is_patched_is_called(
+async def test_patched_method_is_called(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def hide(_: object, key: str, /) -> Store:

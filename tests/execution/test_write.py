@@ -1,4 +1,4 @@
-"""The writes that take the fast path: one statement does all that a flush would do."""
+"""Writes that take the fast path."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -29,7 +29,7 @@ ORM: Final = ["201 ORM", "200 ORM", "204 ORM"]
 
 
 async def paths_taken(client: AsyncClient) -> list[str]:
-    """Create, change and delete a store; return the paths."""
+    """Create, change and delete a store, and return the paths."""
     return [
         await path_taken(client.post("/stores", json={"code": "a"})),
         await path_taken(client.patch("/stores/a", json={"rank": 2})),
@@ -40,31 +40,31 @@ async def paths_taken(client: AsyncClient) -> list[str]:
 # --- The resource ---------------------------------------------------------------------------------
 
 
-class Creating(Stores):
+class WithCreate(Stores):
     @override
     async def create(self, row: Store, /) -> None:
         await super().create(row)
 
 
-class Updating(Stores):
+class WithUpdate(Stores):
     @override
     async def update(self, row: Store, /, changes: Mapping[str, Any]) -> None:
         await super().update(row, changes)
 
 
-class Deleting(Stores):
+class WithDelete(Stores):
     @override
     async def delete(self, row: Store, /) -> None:
         await super().delete(row)
 
 
-class Getting(Stores):
+class WithGet(Stores):
     @override
     async def get(self, key: object, /) -> Store:
         return await super().get(key)
 
 
-class Referring(Stores):
+class WithReferenceScopes(Stores):
     @override
     def reference_scopes(self) -> Mapping[str, Any]:
         return {}
@@ -82,16 +82,16 @@ class WithOthers(Stores):
     ("resource", "expected"),
     [
         (Stores, ["201 fast", "200 fast", "204 fast"]),
-        (Creating, ["201 ORM", "200 fast", "204 fast"]),
-        (Updating, ["201 fast", "200 ORM", "204 fast"]),
-        (Deleting, ["201 fast", "200 fast", "204 ORM"]),
-        (Getting, ["201 fast", "200 ORM", "204 ORM"]),
-        (Referring, ["201 ORM", "200 ORM", "204 ORM"]),
+        (WithCreate, ["201 ORM", "200 fast", "204 fast"]),
+        (WithUpdate, ["201 fast", "200 ORM", "204 fast"]),
+        (WithDelete, ["201 fast", "200 fast", "204 ORM"]),
+        (WithGet, ["201 fast", "200 ORM", "204 ORM"]),
+        (WithReferenceScopes, ["201 ORM", "200 ORM", "204 ORM"]),
         (Isolated, ["201 ORM", "200 ORM", "204 ORM"]),
         (WithOthers, ["201 ORM", "200 ORM", "204 ORM"]),
     ],
 )
-async def test_paths_of_a_resource(
+async def test_overridden_method_takes_the_orm_path(
     shop_url: str, resource: type[Resource[Store]], expected: list[str]
 ) -> None:
     async with calling(app_of(Database(shop_url), stores(resource))) as client:
@@ -115,14 +115,14 @@ async def test_paths_of_a_resource(
     ],
     ids=str,
 )
-async def test_listener_closes_the_fast_path(shop_url: str, target: object, name: str) -> None:
+async def test_listener_disables_the_fast_path(shop_url: str, target: object, name: str) -> None:
     async with calling_stores(Database(shop_url)) as client:
         with event_listener(target, name):
             assert await paths_taken(client) == ORM
         assert await paths_taken(client) == FAST
 
 
-class Noting(Database):
+class OverridingDatabase(Database):
     @override
     @asynccontextmanager
     async def session(self, *, readonly: bool = False) -> AsyncGenerator[AsyncSession]:
@@ -131,19 +131,19 @@ class Noting(Database):
 
 
 @sqlite_only
-async def test_overridden_session_is_opened(shop_url: str) -> None:
-    async with calling_stores(Noting(shop_url)) as client:
+async def test_overridden_session_method_takes_the_orm_path(shop_url: str) -> None:
+    async with calling_stores(OverridingDatabase(shop_url)) as client:
         assert await paths_taken(client) == ORM
 
 
 @sqlite_only
-async def test_database_may_have_no_fast_path(shop_url: str) -> None:
+async def test_database_without_the_fast_path_takes_the_orm_path(shop_url: str) -> None:
     async with calling_stores(Database(shop_url, fast_path=False)) as client:
         assert await paths_taken(client) == ORM
 
 
 @sqlite_only
-async def test_statements_may_go_alone(shop_url: str) -> None:
+async def test_database_without_coalescing_takes_the_fast_path(shop_url: str) -> None:
     async with calling_stores(Database(shop_url, coalesce=False)) as client:
         assert await paths_taken(client) == FAST
 
@@ -152,7 +152,7 @@ async def test_statements_may_go_alone(shop_url: str) -> None:
 
 
 class Base(Model):
-    """The base of the models here, with tables of its own."""
+    """The base of these models, with its own metadata."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
@@ -195,18 +195,18 @@ class Inheriting(Parent):
     __mapper_args__: Any = {"polymorphic_identity": "child"}  # noqa: RUF012 — as above
 
 
-def _by_two(version: int | None) -> int:
+def _increment_by_two(version: int | None) -> int:
     return (version or 0) + 2
 
 
-class CountingByTwo(Base, Versioned):
+class VersionedByTwo(Base, Versioned):
     __tablename__ = "counting_by_two"
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
-    __mapper_args__: Any = {"version_id_generator": _by_two}  # noqa: RUF012 — as above
+    __mapper_args__: Any = {"version_id_generator": _increment_by_two}  # noqa: RUF012 — as above
 
 
-class CountingElsewhere(Base):
+class WithRevision(Base):
     __tablename__ = "counting_elsewhere"
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
@@ -214,7 +214,7 @@ class CountingElsewhere(Base):
     __mapper_args__: Any = {"version_id_col": revision}  # noqa: RUF012 — as above
 
 
-def _of_name(context: Any) -> str:
+def _double_name(context: Any) -> str:
     return str(context.get_current_parameters()["name"]) * 2
 
 
@@ -222,7 +222,7 @@ class WithOddDefault(Base):
     __tablename__ = "with_odd_default"
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
-    twice: Mapped[str] = mapped_column(default=_of_name, onupdate=_of_name)
+    twice: Mapped[str] = mapped_column(default=_double_name, onupdate=_double_name)
 
 
 class RowCreate(Schema):
@@ -245,13 +245,13 @@ class RowRead(ReadSchema):
         (WithValidator, "WithValidator has validators"),
         (WithConstructor, "WithConstructor has its own constructor"),
         (Inheriting, "Inheriting uses inheritance or several tables"),
-        (CountingByTwo, "CountingByTwo has its own version counter"),
-        (CountingElsewhere, "CountingElsewhere has its own version counter"),
+        (VersionedByTwo, "VersionedByTwo has its own version counter"),
+        (WithRevision, "WithRevision has its own version counter"),
         (WithOddDefault, "the default of twice takes the execution context"),
     ],
-    ids=lambda each: getattr(each, "__name__", ""),
+    ids=lambda value: getattr(value, "__name__", ""),
 )
-async def test_model_with_work_for_a_flush(
+async def test_model_that_needs_a_flush_takes_the_orm_path(
     tables: Tables, backend: str, model: type[Model], reason: str
 ) -> None:
     resource: Any = new_class("Rows", (Resource[model],))  # type: ignore[valid-type]
@@ -262,6 +262,6 @@ async def test_model_with_work_for_a_flush(
         assert await path_taken(client.post("/rows", json={"name": "a"})) == "201 ORM"
         assert await path_taken(client.patch("/rows/1", json={"name": "b"})) == "200 ORM"
         assert await path_taken(client.delete("/rows/1")) == "204 ORM"
-    paths = {each.operation: each.path for each in explain_resource(app, database, "rows")}
+    paths = {plan.operation: plan.path for plan in explain_resource(app, database, "rows")}
     for operation in ("POST /rows", "PATCH /rows/{id}", "DELETE /rows/{id}"):
         assert paths[operation] == f"ORM path, since {reason}"

@@ -1,4 +1,4 @@
-"""Bodies of routes, which are parsed and validated when the dependencies have passed."""
+"""Parsing and validation of request bodies."""
 
 import threading
 from collections.abc import AsyncIterator
@@ -20,8 +20,8 @@ speaking: ContextVar[str] = ContextVar("speaking", default="nobody")
 threads: list[tuple[str, str]] = []
 
 
-def note(value: int) -> int:
-    """Note the thread in which *value* is validated, and who speaks there."""
+def record_thread(value: int) -> int:
+    """Record the thread that validates *value*, and its context."""
     threads.append((threading.current_thread().name.partition("_")[0], speaking.get()))
     return value
 
@@ -37,7 +37,7 @@ class Dog(Schema):
 
 
 class Thing(Schema):
-    size: Annotated[int, AfterValidator(note)]
+    size: Annotated[int, AfterValidator(record_thread)]
     numbers: Annotated[list[int], Field(default_factory=list)]
 
 
@@ -49,7 +49,7 @@ async def speaker(x_name: Annotated[str, Header()]) -> str:
 
 
 async def total(request: Request) -> int:
-    """Read the body as a dependency may."""
+    """Read the body in a dependency."""
     return sum((await request.json())["numbers"])
 
 
@@ -150,7 +150,7 @@ NUMBERS = ",".join(["1"] * 6_000)
         ("/pets", '[{"kind": "cat", "lives": 9}]', 1),
     ],
 )
-async def test_body_is_read(path: str, content: str, answer: object) -> None:
+async def test_valid_body_is_accepted(path: str, content: str, answer: object) -> None:
     async with calling(create_app()) as client:
         response = await send(client, "POST", path, content)
     assert (response.status_code, response.json()) == (200, answer)
@@ -181,18 +181,18 @@ async def test_body_is_read(path: str, content: str, answer: object) -> None:
         ("/pets", "[1, 2, 3, 4]", "422 # too_long"),
     ],
 )
-async def test_body_is_refused(path: str, content: str, answer: str) -> None:
+async def test_invalid_body_is_rejected(path: str, content: str, answer: str) -> None:
     async with calling(create_app()) as client:
         assert summary(await send(client, "POST", path, content)) == answer
 
 
-async def test_body_of_another_type_is_refused_first() -> None:
+async def test_unsupported_media_type_is_rejected_before_the_body() -> None:
     async with calling(create_app()) as client:
         assert summary(await send(client, "POST", "/members", "{", "text/plain")) == "415"
         assert summary(await send(client, "POST", "/thing", "", "text/plain")) == "415"
 
 
-async def test_dependency_may_read_the_document() -> None:
+async def test_dependency_can_read_the_body() -> None:
     async with calling(create_app()) as client:
         for content, answer in (
             ('{"numbers": [1, 2]}', "200"),
@@ -203,7 +203,7 @@ async def test_dependency_may_read_the_document() -> None:
         assert summary(await send(client, "PATCH", "/total", "{}", "text/plain")) == "415"
 
 
-async def test_dependencies_that_refuse_come_before_those_that_read_the_body() -> None:
+async def test_authentication_error_precedes_a_body_error() -> None:
     headers = {"content-type": JSON}
     async with calling(create_app()) as client:
         for name, content, answer in (
@@ -224,7 +224,7 @@ async def test_dependencies_that_refuse_come_before_those_that_read_the_body() -
 @pytest.mark.parametrize(
     ("numbers", "thread"), [("1", "MainThread"), (NUMBERS, "brickwork-body")], ids=["few", "many"]
 )
-async def test_body_of_many_values_is_validated_in_a_thread(numbers: str, thread: str) -> None:
+async def test_large_body_is_validated_in_a_thread(numbers: str, thread: str) -> None:
     headers = {"content-type": JSON, "x-name": "ada"}
     content = f'{{"size": 3, "numbers": [{numbers}]}}'
     threads.clear()
@@ -234,7 +234,7 @@ async def test_body_of_many_values_is_validated_in_a_thread(numbers: str, thread
     assert threads == [(thread, "ada")]
 
 
-async def test_limits_are_in_force_in_the_thread() -> None:
+async def test_limits_apply_in_the_thread() -> None:
     app = FastAPI()
     install(app, limits=Limits(values=6_000))
     app.include_router(router)
@@ -246,10 +246,10 @@ async def test_limits_are_in_force_in_the_thread() -> None:
             assert summary(await send(client, "POST", path, content)) == answer
 
 
-# --- What is FastAPI's ----------------------------------------------------------------------------
+# --- Features of FastAPI --------------------------------------------------------------------------
 
 
-async def test_dependency_that_is_overridden_may_have_a_body() -> None:
+async def test_dependency_override_can_have_a_body() -> None:
     app = create_app()
     named = {"x-name": "ada", "content-type": JSON}
 
@@ -269,7 +269,7 @@ async def test_dependency_that_is_overridden_may_have_a_body() -> None:
         assert summary(await send(client, "POST", "/thing", "{}", "text/plain")) == "415"
 
 
-async def test_error_of_a_validation_has_the_body() -> None:
+async def test_validation_error_has_the_body() -> None:
     app = FastAPI()
     install(app)
     seen: list[tuple[object, int]] = []

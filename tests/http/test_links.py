@@ -1,4 +1,4 @@
-"""Links: absolute paths, with every other parameter kept, and never a host."""
+"""Paths of items and `Link` headers."""
 
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -37,9 +37,7 @@ def request(path: str = "/bricks", query: str = "") -> Request:
         ("/a b", -1, "/a%20b/-1"),
     ],
 )
-def test_the_path_of_a_row_is_below_that_of_its_collection(
-    path: str, key: object, item: str
-) -> None:
+def test_item_path_is_below_the_collection_path(path: str, key: object, item: str) -> None:
     assert item_path(request(path), key) == item
 
 
@@ -69,18 +67,14 @@ def test_the_path_of_a_row_is_below_that_of_its_collection(
         ),
     ],
 )
-def test_a_page_links_to_those_around_it(
-    page: Page[City], query: str, links: dict[str, str]
-) -> None:
+def test_page_links_to_its_neighbours(page: Page[City], query: str, links: dict[str, str]) -> None:
     header = link_header(request(query=query), page)
     assert header == ", ".join(f'<{to}>; rel="{rel}"' for rel, to in links.items())
 
 
 @law
 @given(st.lists(st.tuples(st.text(min_size=1), st.text())), st.text(min_size=1))
-def test_a_link_keeps_every_other_parameter_and_can_be_sent(
-    parameters: list[tuple[str, str]], place: str
-) -> None:
+def test_link_keeps_all_other_parameters(parameters: list[tuple[str, str]], place: str) -> None:
     page = Page[City]([], next={"cursor": place})
     header = link_header(request(query=urlencode(parameters)), page)
     assert header.isascii()
@@ -88,6 +82,8 @@ def test_a_link_keeps_every_other_parameter_and_can_be_sent(
     *_, following = header.split(", ")
     target, _, relation = following.partition(">; ")
     assert relation == 'rel="next"'
-    kept = [each for each in parameters if each[0] not in {"offset", "cursor"}]
-    found = parse_qsl(urlsplit(target[1:]).query, keep_blank_values=True)
-    assert found == [*kept, ("cursor", place)]
+    other_parameters = [
+        parameter for parameter in parameters if parameter[0] not in {"offset", "cursor"}
+    ]
+    sent = parse_qsl(urlsplit(target[1:]).query, keep_blank_values=True)
+    assert sent == [*other_parameters, ("cursor", place)]

@@ -1,4 +1,4 @@
-"""The outermost layer: ids of requests, and requests that are too large."""
+"""Request ids and request limits."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any, TypeAlias
@@ -66,7 +66,7 @@ async def client() -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def test_an_answer_has_the_id_of_its_request(client: AsyncClient) -> None:
+async def test_response_has_the_id_of_its_request(client: AsyncClient) -> None:
     for path in ("/", "/nowhere", "/bug", "/list?limit=0"):
         response = await client.get(path)
         name = response.headers["x-request-id"]
@@ -76,13 +76,13 @@ async def test_an_answer_has_the_id_of_its_request(client: AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("name", ["a", "0189-x.y_z~", "a" * 128])
-async def test_a_request_may_bring_its_id(client: AsyncClient, name: str) -> None:
+async def test_client_can_set_the_request_id(client: AsyncClient, name: str) -> None:
     response = await client.get("/nowhere", headers={"x-request-id": name})
     assert response.headers["x-request-id"] == response.json()["instance"] == name
 
 
 @pytest.mark.parametrize("name", ["", "a" * 129, "a b", "<b>", 'a"b', "é", "a/b", "a,b"])
-async def test_an_id_that_could_do_harm_is_not_taken(client: AsyncClient, name: str) -> None:
+async def test_unsafe_request_id_is_replaced(client: AsyncClient, name: str) -> None:
     response = await client.get("/", headers=[(b"x-request-id", name.encode())])
     assert UUID(response.headers["x-request-id"]).version == 7
 
@@ -103,26 +103,26 @@ async def test_an_id_that_could_do_harm_is_not_taken(client: AsyncClient, name: 
         ("/?%FF", "400"),
     ],
 )
-async def test_a_url_has_its_limits(client: AsyncClient, path: str, answer: str) -> None:
+async def test_url_has_limits(client: AsyncClient, path: str, answer: str) -> None:
     assert summary(await client.get(path)) == answer
 
 
-async def test_headers_have_their_limit(client: AsyncClient) -> None:
+async def test_headers_have_a_limit(client: AsyncClient) -> None:
     request = client.build_request("GET", "/")
     spare = 300 - sum(len(name) + len(value) for name, value in request.headers.raw) - len("x-a")
     assert summary(await client.get("/", headers={"x-a": "b" * spare})) == "200"
     assert summary(await client.get("/", headers={"x-a": "b" * (spare + 1)})) == "431"
 
 
-async def test_cookie_has_a_limit_of_backslashes() -> None:
-    async with calling(create_app()) as usual:
+async def test_backslashes_in_a_cookie_have_a_limit() -> None:
+    async with calling(create_app()) as default_client:
         for number, answer in ((1_000, "200"), (1_001, "431")):
             cookie = 'a="' + "\\" * number + '"'
-            assert summary(await usual.get("/", headers={"cookie": cookie})) == answer
+            assert summary(await default_client.get("/", headers={"cookie": cookie})) == answer
 
 
 @pytest.mark.parametrize("path", ["/strict", "/plain", "/raw"])
-async def test_a_body_has_its_limit_whether_its_length_is_declared_or_not(
+async def test_body_has_a_limit_with_or_without_content_length(
     client: AsyncClient, path: str
 ) -> None:
     async def chunks(size: int) -> AsyncIterator[bytes]:
@@ -137,7 +137,7 @@ async def test_a_body_has_its_limit_whether_its_length_is_declared_or_not(
             assert response.status_code == status
 
 
-async def test_a_declared_length_is_refused_before_the_body_is_read() -> None:
+async def test_excessive_content_length_is_rejected_before_the_body() -> None:
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -156,7 +156,7 @@ async def test_a_declared_length_is_refused_before_the_body_is_read() -> None:
             "headers": headers,
         }
         await create_app(SMALL)(scope, receive, send)
-    assert [each["status"] for each in sent if "status" in each] == [413, 413]
+    assert [message["status"] for message in sent if "status" in message] == [413, 413]
 
 
 def limited_app(
@@ -164,8 +164,8 @@ def limited_app(
 ) -> FastAPI:
     """Return an application with *middleware* before `install`, and FastAPI's own limits."""
     app = FastAPI(max_body_size=whole)
-    for each in middleware:
-        app.middleware("http")(each)
+    for dispatch in middleware:
+        app.middleware("http")(dispatch)
     install(app, limits=limits)
     strict, plain = APIRouter(route_class=StrictRoute), APIRouter()
 
@@ -178,7 +178,7 @@ def limited_app(
     async def depend(size: Annotated[int, Depends(read_size)]) -> int:
         return size
 
-    @strict.post("/closed", dependencies=[Depends(refuse)])
+    @strict.post("/closed", dependencies=[Depends(require_login)])
     async def closed(body: list[Any]) -> int:
         return len(body)
 
@@ -191,7 +191,7 @@ async def read_size(request: Request) -> int:
     return len(await request.body())
 
 
-async def refuse() -> None:
+async def require_login() -> None:
     raise HTTPException(401)
 
 
@@ -208,8 +208,8 @@ OK, TOO_LARGE = "200 application/json", "413 application/problem+json"
 PATHS = ["/strict", "/plain", "/dependency"]
 
 
-async def answers(app: FastAPI, size: int) -> list[str]:
-    """Return the answers to a body of *size*, with its length and without."""
+async def responses_to_body(app: FastAPI, size: int) -> list[str]:
+    """Return the responses to a body of *size*, with and without a content length."""
 
     async def chunks() -> AsyncIterator[bytes]:
         yield b"[]".ljust(size - 1)
@@ -222,19 +222,19 @@ async def answers(app: FastAPI, size: int) -> list[str]:
             for path in PATHS
             for content in (b"[]".ljust(size), chunks())
         ]
-    return [f"{each.status_code} {each.headers['content-type']}" for each in responses]
+    return [f"{response.status_code} {response.headers['content-type']}" for response in responses]
 
 
 @pytest.mark.parametrize("dispatch", [pass_on, read_and_pass_on])
 @pytest.mark.parametrize("place", ["before install", "after install"])
-async def test_body_has_its_limit_behind_a_middleware(
+async def test_body_has_a_limit_behind_a_middleware(
     dispatch: Dispatch, place: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = limited_app(SMALL, None, None, *([dispatch] if place == "before install" else []))
     if place == "after install":
         app.middleware("http")(dispatch)
-    assert await answers(app, 100) == [OK] * 6
-    assert await answers(app, 101) == [TOO_LARGE] * 6
+    assert await responses_to_body(app, 100) == [OK] * 6
+    assert await responses_to_body(app, 101) == [TOO_LARGE] * 6
     assert not caplog.records
 
 
@@ -243,14 +243,17 @@ async def test_body_has_its_limit_behind_a_middleware(
     ("part", "whole", "limit"),
     [(50, None, 50), (None, 50, 50), (50, 70, 50), (70, 50, 50), (200, 200, 100)],
 )
-async def test_limits_of_fastapi_are_problems(
+async def test_body_limits_of_fastapi_return_problems(
     middleware: list[Dispatch], part: int | None, whole: int | None, limit: int
 ) -> None:
-    assert await answers(limited_app(SMALL, part, whole, *middleware), limit) == [OK] * 6
-    assert await answers(limited_app(SMALL, part, whole, *middleware), limit + 1) == [TOO_LARGE] * 6
+    assert await responses_to_body(limited_app(SMALL, part, whole, *middleware), limit) == [OK] * 6
+    assert (
+        await responses_to_body(limited_app(SMALL, part, whole, *middleware), limit + 1)
+        == [TOO_LARGE] * 6
+    )
 
 
-async def test_limit_of_a_router_comes_after_who_is_asking() -> None:
+async def test_router_limit_applies_after_authentication() -> None:
     async with calling(limited_app(SMALL, 50)) as client:
         assert summary(await client.post("/closed", json=[1] * 40)) == "401"
 
@@ -275,7 +278,9 @@ async def test_group_of_errors_is_a_500() -> None:
         ("2", [b"a b"], 400),
     ],
 )
-async def test_host_on_any_server(version: str, hosts: list[bytes], status: int) -> None:
+async def test_host_header_is_validated_on_any_server(
+    version: str, hosts: list[bytes], status: int
+) -> None:
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -284,26 +289,28 @@ async def test_host_on_any_server(version: str, hosts: list[bytes], status: int)
     async def send(message: Any) -> None:
         sent.append(message)
 
-    headers = [(b"host", each) for each in hosts]
+    headers = [(b"host", host) for host in hosts]
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": headers}
     await create_app()({**scope, "http_version": version}, receive, send)
     assert sent[0]["status"] == status
 
 
-async def test_a_body_that_nobody_reads_is_of_no_concern(client: AsyncClient) -> None:
+async def test_unread_body_has_no_limit(client: AsyncClient) -> None:
     assert summary(await client.post("/unread", content=b" " * 101)) == "200"
 
 
-async def test_a_document_may_nest_as_deep_as_the_limit_says(client: AsyncClient) -> None:
+async def test_nesting_depth_has_a_limit(client: AsyncClient) -> None:
     headers = {"content-type": "application/json"}
     assert summary(await client.post("/strict", content=b"[[[]]]", headers=headers)) == "200"
     answer = summary(await client.post("/strict", content=b"[[[[]]]]", headers=headers))
     assert answer == "422 # too_deep"
 
 
-async def test_two_applications_have_each_their_own_limits() -> None:
-    async with calling(create_app(SMALL)) as small, calling(create_app()) as usual:
+async def test_applications_have_separate_limits() -> None:
+    async with calling(create_app(SMALL)) as small, calling(create_app()) as default_client:
         for _ in range(2):
             assert summary(await small.get("/list?limit=6")) == "422 ?limit less_than_equal"
-            assert summary(await usual.get("/list?limit=100")) == "200"
-            assert summary(await usual.get("/list?limit=101")) == "422 ?limit less_than_equal"
+            assert summary(await default_client.get("/list?limit=100")) == "200"
+            assert (
+                summary(await default_client.get("/list?limit=101")) == "422 ?limit less_than_equal"
+            )

@@ -1,4 +1,4 @@
-"""Which media types admit JSON, and which say that a body is JSON."""
+"""Media types in `Accept` and `Content-Type`."""
 
 import pytest
 from hypothesis import given, strategies as st
@@ -36,7 +36,9 @@ from tests.support.values import law
         (["json"], False),
     ],
 )
-def test_an_accept_header_admits_json_or_does_not(*, accept: list[str], admitted: bool) -> None:
+def test_accept_header_decides_whether_json_is_acceptable(
+    *, accept: list[str], admitted: bool
+) -> None:
     assert (preferred_media_type(accept, [JSON]) == JSON) is admitted
 
 
@@ -61,15 +63,15 @@ def test_an_accept_header_admits_json_or_does_not(*, accept: list[str], admitted
         ("", False),
     ],
 )
-def test_a_content_type_says_json_in_utf8_or_does_not(*, content_type: str, read: bool) -> None:
+def test_content_type_decides_whether_a_body_is_json(*, content_type: str, read: bool) -> None:
     assert is_utf8_type(content_type, among=[JSON, MERGE_PATCH]) is read
 
 
-def test_a_content_type_is_one_of_those_that_are_read() -> None:
+def test_content_type_must_be_a_supported_type() -> None:
     assert not is_utf8_type(MERGE_PATCH, among=[JSON])
 
 
-# What a server can hand over of a header: bytes, each as a character, without line ends.
+# A header as a server passes it on: latin-1 characters without line ends.
 HEADER = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\0"))
 PIECES = st.lists(
     st.sampled_from(
@@ -94,6 +96,6 @@ PIECES = st.lists(
 
 @law
 @given(HEADER | PIECES)
-def test_any_header_is_answered(header: str) -> None:
+def test_any_header_is_parsed_without_an_error(header: str) -> None:
     assert preferred_media_type([header], [JSON, NDJSON]) in {JSON, NDJSON, None}
     assert is_utf8_type(f"application/json;{header}", among=[JSON]) in {True, False}

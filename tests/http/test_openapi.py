@@ -1,4 +1,4 @@
-"""What openapi.json says of problems, patches, integers and texts."""
+"""Problems, patches, integers and texts in OpenAPI."""
 
 from typing import Annotated, Any
 
@@ -42,7 +42,7 @@ def document() -> dict[str, Any]:
     return create_app().openapi()
 
 
-def test_a_status_is_described_by_a_problem(document: dict[str, Any]) -> None:
+def test_error_status_refers_to_its_problem(document: dict[str, Any]) -> None:
     responses = document["paths"]["/things"]["patch"]["responses"]
     for status, name in ((404, "NotFound"), (409, "Conflict")):
         assert responses[str(status)] == {"$ref": f"#/components/responses/{name}"}
@@ -53,7 +53,7 @@ def test_a_status_is_described_by_a_problem(document: dict[str, Any]) -> None:
         }
 
 
-def test_what_a_problem_is_can_be_looked_up(document: dict[str, Any]) -> None:
+def test_schema_of_a_problem_is_a_component(document: dict[str, Any]) -> None:
     problem = document["components"]["schemas"]["ProblemDetails"]
     assert set(problem["required"]) == {"type", "title", "status", "detail", "instance"}
     assert problem["properties"].keys() == {*problem["required"], "errors"}
@@ -61,20 +61,20 @@ def test_what_a_problem_is_can_be_looked_up(document: dict[str, Any]) -> None:
     assert fault["properties"].keys() == {*PLACES, "code", "detail", *BOUNDS}
 
 
-def test_a_patch_takes_the_schema_as_either_type(document: dict[str, Any]) -> None:
+def test_patch_has_both_media_types(document: dict[str, Any]) -> None:
     content = document["paths"]["/things"]["patch"]["requestBody"]["content"]
     for kind in ("application/json", "application/merge-patch+json"):
         assert content[kind] == {"schema": {"$ref": "#/components/schemas/Thing"}}
 
 
-def test_the_bounds_of_integers_are_exact_integers(document: dict[str, Any]) -> None:
+def test_bounds_of_integers_are_exact(document: dict[str, Any]) -> None:
     fields = document["components"]["schemas"]["Thing"]["properties"]
-    shown = {
+    bounds = {
         (name, bound): repr(fields[name].get(bound))
         for name in fields
         for bound in ("minimum", "maximum")
     }
-    assert shown == {
+    assert bounds == {
         ("size", "minimum"): str(-(2**63)),
         ("size", "maximum"): str(2**63 - 1),
         ("small", "minimum"): "-3",
@@ -84,27 +84,27 @@ def test_the_bounds_of_integers_are_exact_integers(document: dict[str, Any]) -> 
     }
 
 
-def test_the_limits_of_the_application_are_told() -> None:
+def test_openapi_has_the_limits_of_the_application() -> None:
     document = create_app(Limits(page=7, offset=70)).openapi()
     limit, offset, *_ = document["paths"]["/things"]["get"]["parameters"]
     assert (limit["name"], limit["schema"]["maximum"]) == ("limit", 7)
     assert (offset["name"], offset["schema"]["maximum"]) == ("offset", 70)
 
 
-def test_the_document_is_made_once_and_stays_the_same() -> None:
+def test_openapi_document_is_stable() -> None:
     app = create_app()
     assert app.openapi() == app.openapi()
     assert create_app().openapi() == app.openapi()
 
 
-def test_an_application_without_a_schema_of_its_own_still_says_what_a_problem_is() -> None:
+def test_empty_application_has_the_problem_schema() -> None:
     app = FastAPI()
     install(app)
     assert app.openapi()["components"].keys() == {"schemas"}
     assert app.openapi()["components"]["schemas"].keys() == {"ProblemDetails"}
 
 
-def test_a_model_of_the_application_may_be_called_problem() -> None:
+def test_application_can_have_a_model_named_problem() -> None:
     class Problem(BaseModel):
         exercise: str
 
@@ -121,7 +121,7 @@ def test_a_model_of_the_application_may_be_called_problem() -> None:
     assert document["components"]["schemas"][name]["properties"].keys() == {"exercise"}
 
 
-def test_a_text_has_an_example_that_it_accepts() -> None:
+def test_text_has_a_valid_example() -> None:
     class Texts(Schema):
         free: str
         short: Annotated[str, Len(1, 3)]
@@ -143,6 +143,6 @@ def test_a_text_has_an_example_that_it_accepts() -> None:
     assert "examples" not in fields["given"]
 
 
-def test_a_filter_has_no_example(document: dict[str, Any]) -> None:
+def test_filter_has_no_example(document: dict[str, Any]) -> None:
     for parameter in document["paths"]["/things"]["get"]["parameters"]:
         assert "examples" not in parameter["schema"], parameter["name"]

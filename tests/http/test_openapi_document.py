@@ -1,4 +1,4 @@
-"""What openapi.json says of errors that a route, its dependencies and its router may raise."""
+"""Errors of routes, dependencies and routers in OpenAPI."""
 
 from collections.abc import Callable
 from functools import partial
@@ -27,7 +27,7 @@ class Payment(Problem):
     title = "Pay first"
 
 
-def operations(*routers: APIRouter, **options: Any) -> Body:
+def openapi_operations(*routers: APIRouter, **options: Any) -> Body:
     app = FastAPI()
     install(app)
     for router in routers:
@@ -35,50 +35,50 @@ def operations(*routers: APIRouter, **options: Any) -> Body:
     return operations_of(app.openapi())
 
 
-def errors(operation: Body) -> str:
-    """Return the statuses of errors that are problems, and the others with the type of each."""
+def error_statuses(operation: Body) -> str:
+    """Return the statuses of errors, with the media type if it is no problem."""
     found: list[str] = []
-    for each, response in operation["responses"].items():
-        if int(each) >= 400:
+    for code, response in operation["responses"].items():
+        if int(code) >= 400:
             (kind,) = response["content"]
-            found.append(each if kind == PROBLEM else f"{each} {kind}")
+            found.append(code if kind == PROBLEM else f"{code} {kind}")
     return " ".join(found)
 
 
 # --- Authentication -------------------------------------------------------------------------------
 
 
-async def named(token: Annotated[str, Header()]) -> None:
+async def require_token(token: Annotated[str, Header()]) -> None:
     if token != "a":  # noqa: S105 — of nothing
         raise HTTPException(401)
 
 
-async def by_constant(token: Annotated[str, Header()]) -> None:
+async def forbid_by_constant(token: Annotated[str, Header()]) -> None:
     error = HTTPException(status_code=status.HTTP_403_FORBIDDEN)
     if token:
         raise error
 
 
-async def with_problem() -> None:
+async def require_payment() -> None:
     raise Payment("Pay.")
 
 
-async def nested() -> Callable[[], None]:
+async def raise_in_inner_function() -> Callable[[], None]:
     def inner() -> None:
         raise HTTPException(403)
 
     return inner
 
 
-async def of_another(_: Annotated[None, Depends(named)]) -> None: ...
+async def depend_on_token(_: Annotated[None, Depends(require_token)]) -> None: ...
 
 
-async def without_errors() -> int:
+async def raise_nothing() -> int:
     return 401
 
 
 class Checker:
-    """A dependency with a parameter."""
+    """A dependency with a role."""
 
     def __init__(self, role: str) -> None:
         self.role = role
@@ -90,29 +90,29 @@ class Checker:
         raise HTTPException(429)
 
 
-class Caller:
-    """A class that FastAPI calls."""
+class ClassDependency:
+    """A class that is a dependency itself."""
 
     def __init__(self) -> None:
         if not vars(self):
             raise HTTPException(401)
 
 
-def parametrized(role: str) -> None:
+def require_role(role: str) -> None:
     raise HTTPException(403, role)
 
 
 SECURITY = [
-    (Depends(named), "401"),
-    (Depends(by_constant), "403"),
-    (Depends(with_problem), "402"),
-    (Depends(nested), "403"),
-    (Depends(of_another), "401"),
-    (Depends(without_errors), ""),
+    (Depends(require_token), "401"),
+    (Depends(forbid_by_constant), "403"),
+    (Depends(require_payment), "402"),
+    (Depends(raise_in_inner_function), "403"),
+    (Depends(depend_on_token), "401"),
+    (Depends(raise_nothing), ""),
     (Depends(Checker("admin")), "403"),
     (Depends(Checker("admin").check), "429"),
-    (Depends(Caller), "401"),
-    (Depends(partial(parametrized, "admin")), "403"),
+    (Depends(ClassDependency), "401"),
+    (Depends(partial(require_role, "admin")), "403"),
     (Depends(HTTPBearer()), "401 403"),
     (Security(APIKeyHeader(name="X-Key")), "401 403"),
     (Security(OAuth2PasswordBearer("/token"), scopes=["write"]), "401 403"),
@@ -120,50 +120,52 @@ SECURITY = [
 
 
 @pytest.mark.parametrize(("dependency", "added"), SECURITY)
-def test_errors_of_a_dependency_are_told_for_each_operation(dependency: Any, added: str) -> None:
-    usual = operations(stores())
-    for name, operation in operations(stores(), dependencies=[dependency]).items():
-        assert errors(operation).split() == sorted({*errors(usual[name]).split(), *added.split()})
+def test_errors_of_a_dependency_are_in_every_operation(dependency: Any, added: str) -> None:
+    usual = openapi_operations(stores())
+    for name, operation in openapi_operations(stores(), dependencies=[dependency]).items():
+        assert error_statuses(operation).split() == sorted(
+            {*error_statuses(usual[name]).split(), *added.split()}
+        )
 
 
-def test_errors_of_the_dependencies_of_a_resource_are_told() -> None:
+def test_errors_of_a_resource_dependency_are_in_openapi() -> None:
     class Owned(Resource[Store]):
-        caller: Annotated[None, Depends(named)]
+        caller: Annotated[None, Depends(require_token)]
 
-    for operation in operations(stores(Owned)).values():
+    for operation in openapi_operations(stores(Owned)).values():
         assert "401" in operation["responses"]
 
 
-def test_a_refusal_of_credentials_says_how_to_send_them() -> None:
-    for operation in operations(stores(), dependencies=[Depends(named)]).values():
+def test_401_response_has_the_www_authenticate_header() -> None:
+    for operation in openapi_operations(stores(), dependencies=[Depends(require_token)]).values():
         assert "WWW-Authenticate" in operation["responses"]["401"]["headers"]
 
 
-def test_a_router_tells_of_errors_that_nobody_can_see() -> None:
+def test_declared_responses_of_a_router_are_in_openapi() -> None:
     declared: dict[int, Body] = {403: {}, 423: {"description": "Somebody works on it."}}
-    for operation in operations(stores(), responses=declared).values():
+    for operation in openapi_operations(stores(), responses=declared).values():
         responses = operation["responses"]
-        assert {"403", "423"} <= {*errors(operation).split()}
+        assert {"403", "423"} <= {*error_statuses(operation).split()}
         assert responses["403"]["description"] == "Not allowed"
         assert responses["423"]["description"] == "Somebody works on it."
 
 
-def test_a_response_of_ones_own_stays_as_it_is() -> None:
+def test_custom_response_is_unchanged() -> None:
     class Own(BaseModel):
         reason: str
 
-    (operation, *_) = operations(stores(), responses={401: {"model": Own}}).values()
-    assert errors(operation).startswith("400 401 application/json 406")
+    (operation, *_) = openapi_operations(stores(), responses={401: {"model": Own}}).values()
+    assert error_statuses(operation).startswith("400 401 application/json 406")
 
 
-# --- Endpoints that are added ---------------------------------------------------------------------
+# --- Custom endpoints -----------------------------------------------------------------------------
 
 
 class Change(BaseModel):
     size: int
 
 
-def test_errors_of_an_endpoint_that_is_added() -> None:
+def test_custom_endpoint_has_its_errors_in_openapi() -> None:
     router = stores()
 
     @router.get("/counts")
@@ -176,14 +178,17 @@ def test_errors_of_an_endpoint_that_is_added() -> None:
     @router.get("/status", response_model=None)
     async def show_status() -> None: ...
 
-    found = operations(router)
-    assert errors(found["count_stores_counts_get"]) == "400 406 414 422 431 500 503"
-    assert errors(found["grow_stores__id__grow_post"]) == "400 404 409 413 414 415 422 431 500 503"
-    assert errors(found["show_status_stores_status_get"]) == "400 414 422 431 500"
+    found = openapi_operations(router)
+    assert error_statuses(found["count_stores_counts_get"]) == "400 406 414 422 431 500 503"
+    assert (
+        error_statuses(found["grow_stores__id__grow_post"])
+        == "400 404 409 413 414 415 422 431 500 503"
+    )
+    assert error_statuses(found["show_status_stores_status_get"]) == "400 414 422 431 500"
 
 
 @pytest.mark.parametrize("route_class", [StrictRoute, APIRoute])
-def test_no_operation_shows_errors_of_fastapi(route_class: type[APIRoute]) -> None:
+def test_operation_has_no_error_schemas_of_fastapi(route_class: type[APIRoute]) -> None:
     router = APIRouter(route_class=route_class)
 
     @router.post("/things")
@@ -198,17 +203,19 @@ def test_no_operation_shows_errors_of_fastapi(route_class: type[APIRoute]) -> No
     document = app.openapi()
     assert document["components"]["schemas"].keys() == {"Change", "ProblemDetails"}
     found = operations_of(document)
-    assert "422" in errors(found["create_things_post"]).split()
-    assert ("422" in errors(found["show_things_get"]).split()) is (route_class is StrictRoute)
+    assert "422" in error_statuses(found["create_things_post"]).split()
+    assert ("422" in error_statuses(found["show_things_get"]).split()) is (
+        route_class is StrictRoute
+    )
 
 
-def test_a_status_of_ones_own_stays_as_it_is() -> None:
+def test_custom_description_is_unchanged() -> None:
     router = APIRouter(route_class=StrictRoute)
 
     @router.get("/things", responses={422: {"description": "No."}, "default": {}})
     async def show() -> None: ...
 
-    (operation,) = operations(router).values()
+    (operation,) = openapi_operations(router).values()
     assert operation["responses"]["422"]["description"] == "No."
     assert operation["responses"]["default"] == {
         "description": "Default Response",
@@ -217,7 +224,7 @@ def test_a_status_of_ones_own_stays_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(("route_class", "is_bounded"), [(StrictRoute, True), (APIRoute, False)])
-def test_bounds_are_those_of_a_route_that_keeps_them(
+def test_parameter_bounds_are_only_on_strict_routes(
     route_class: type[APIRoute],
     is_bounded: bool,  # noqa: FBT001 — a parameter of the test
 ) -> None:
@@ -226,12 +233,12 @@ def test_bounds_are_those_of_a_route_that_keeps_them(
     @router.get("/things")
     async def show(size: int = 1) -> None: ...
 
-    (operation,) = operations(router).values()
+    (operation,) = openapi_operations(router).values()
     (parameter,) = operation["parameters"]
     assert ({"minimum", "maximum"} <= parameter["schema"].keys()) is is_bounded
 
 
-def test_reference_of_ones_own_stays_as_it_is() -> None:
+def test_custom_reference_is_unchanged() -> None:
     router = APIRouter(route_class=StrictRoute)
 
     @router.get("/things", responses={404: {"$ref": "#/components/responses/Own"}})
@@ -246,7 +253,7 @@ def test_reference_of_ones_own_stays_as_it_is() -> None:
     }
 
 
-def test_two_routes_with_one_path_and_method_are_one_operation() -> None:
+def test_routes_with_the_same_path_and_method_share_an_operation() -> None:
     router, other = APIRouter(route_class=StrictRoute), APIRouter(route_class=StrictRoute)
 
     async def show() -> None: ...
@@ -256,17 +263,17 @@ def test_two_routes_with_one_path_and_method_are_one_operation() -> None:
     other.add_api_route("/things", show, methods=["GET"], operation_id="other")
     app = FastAPI()
     install(app)
-    for each in (router, other):
-        app.include_router(each)
+    for included in (router, other):
+        app.include_router(included)
     (found, *_) = operations_of(app.openapi()).values()
-    assert errors(found) == "400 414 422 431 500"
+    assert error_statuses(found) == "400 414 422 431 500"
 
 
 # --- Code -----------------------------------------------------------------------------------------
 
 
-def test_code_that_is_no_function_names_no_status() -> None:
-    assert [raised_statuses(each) for each in (len, dict, 5, Conflict, object())] == [
+def test_object_without_code_raises_no_status() -> None:
+    assert [raised_statuses(value) for value in (len, dict, 5, Conflict, object())] == [
         set(),
         set(),
         set(),

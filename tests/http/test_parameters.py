@@ -1,4 +1,4 @@
-"""Query parameters: which ones a route knows, wherever they are declared."""
+"""Known and unknown query parameters."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -111,7 +111,7 @@ def app() -> FastAPI:
         "/included/bare?outer=1",
     ],
 )
-async def test_a_parameter_that_is_declared_is_known(app: FastAPI, path: str) -> None:
+async def test_declared_parameter_is_accepted(app: FastAPI, path: str) -> None:
     async with calling(app) as client:
         assert summary(await client.get(path)) == "200"
 
@@ -139,14 +139,14 @@ async def test_a_parameter_that_is_declared_is_known(app: FastAPI, path: str) ->
         ("/bare?outer=1", "422 ?outer unknown_parameter"),
     ],
 )
-async def test_a_parameter_that_is_not_declared_or_comes_twice_is_refused(
+async def test_unknown_or_repeated_parameter_is_rejected(
     app: FastAPI, path: str, answer: str
 ) -> None:
     async with calling(app) as client:
         assert summary(await client.get(path)) == answer
 
 
-async def test_the_parameters_of_a_route_on_the_application_itself_are_known() -> None:
+async def test_parameters_of_an_application_route_are_checked() -> None:
     app = FastAPI()
     install(app)
     app.router.route_class = StrictRoute
@@ -160,7 +160,7 @@ async def test_the_parameters_of_a_route_on_the_application_itself_are_known() -
         assert summary(await client.get("/?w=1")) == "422 ?w unknown_parameter"
 
 
-async def test_the_check_itself_is_not_in_openapi(app: FastAPI) -> None:
+async def test_parameter_check_is_not_in_openapi(app: FastAPI) -> None:
     assert "parameters" not in app.openapi()["paths"]["/bare"]["get"]
 
 
@@ -198,15 +198,15 @@ QUERIES = {"found": Found, "renamed": Renamed, "repeated": Repeated, "exact": Ex
         "tags=a&tags=b&word=a",
     ],
 )
-async def test_a_query_that_is_read_at_once_is_as_fastapi_reads_it_field_by_field(
+async def test_direct_query_validation_equals_that_of_fastapi(
     path: str, query: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def ask(at: Any) -> Any:
+    async def endpoint(at: Any) -> Any:
         return [at, sorted(at.model_fields_set)]
 
-    async def asked() -> tuple[int, bytes]:
+    async def response() -> tuple[int, bytes]:
         router = APIRouter(route_class=StrictRoute)
-        router.add_api_route("/", ask)
+        router.add_api_route("/", endpoint)
         app = FastAPI()
         install(app)
         app.include_router(router)
@@ -214,18 +214,18 @@ async def test_a_query_that_is_read_at_once_is_as_fastapi_reads_it_field_by_fiel
             answer = await client.get(f"/?{query}", headers={"X-Request-Id": "1"})
         return answer.status_code, answer.content
 
-    ask.__annotations__["at"] = Annotated[QUERIES[path], Query()]
-    found = await asked()
+    endpoint.__annotations__["at"] = Annotated[QUERIES[path], Query()]
+    direct = await response()
     monkeypatch.setattr(routing, "read_query_directly", copy)
-    assert found == await asked()
+    assert direct == await response()
 
 
-def test_only_what_fastapi_passes_on_as_it_was_sent_is_read_at_once() -> None:
+def test_query_with_aliases_or_lists_is_left_to_fastapi() -> None:
     for query in QUERIES.values():
 
-        async def ask(at: Any) -> None: ...
+        async def endpoint(at: Any) -> None: ...
 
-        ask.__annotations__["at"] = Annotated[query, Query()]
-        whole = get_dependant(path="/", call=ask)
+        endpoint.__annotations__["at"] = Annotated[query, Query()]
+        whole = get_dependant(path="/", call=endpoint)
         (before,), (after,) = whole.query_params, read_query_directly(whole).query_params
         assert (before is after) == (query in {Renamed, Repeated})

@@ -1,4 +1,4 @@
-"""The pages that the types of problems lead to."""
+"""Pages of problem types."""
 
 import re
 from html import unescape
@@ -17,7 +17,7 @@ app = FastAPI()
 install(app)
 
 
-async def page(path: str) -> str:
+async def page_text(path: str) -> str:
     async with calling(app) as client:
         response = await client.get(path)
     assert response.status_code == 200
@@ -25,19 +25,19 @@ async def page(path: str) -> str:
     return unescape(response.text)
 
 
-async def test_the_list_leads_to_every_problem() -> None:
-    links = re.findall(r'<a href="([^"]+)">([^<]+)</a> \((\d+)\)', await page("/problems"))
+async def test_list_links_to_every_problem() -> None:
+    links = re.findall(r'<a href="([^"]+)">([^<]+)</a> \((\d+)\)', await page_text("/problems"))
     assert {(path, title, int(status)) for path, title, status in links} >= {
-        (f"/problems/{each.code}", each.title, int(each.status))
-        for each in problem_types()
-        if each.__module__ == "brickwork.problems"
+        (f"/problems/{problem.code}", problem.title, int(problem.status))
+        for problem in problem_types()
+        if problem.__module__ == "brickwork.problems"
     }
     assert [status for *_, status in links] == sorted(status for *_, status in links)
 
 
 @pytest.mark.parametrize("problem", [NotFound, InternalServerError, ServiceUnavailable])
-async def test_a_page_says_what_a_problem_means_and_what_to_do(problem: type[Problem]) -> None:
-    text = await page(f"/problems/{problem.code}")
+async def test_page_explains_a_problem_and_its_remedy(problem: type[Problem]) -> None:
+    text = await page_text(f"/problems/{problem.code}")
     assert f"<title>{problem.title}</title>" in text
     assert str(problem.__doc__) in text
     assert problem.remedy in text
@@ -45,7 +45,7 @@ async def test_a_page_says_what_a_problem_means_and_what_to_do(problem: type[Pro
     assert ("Yes, later." in text) is problem.retry
 
 
-async def test_what_a_problem_says_is_text_and_no_html() -> None:
+async def test_page_escapes_html() -> None:
     class Scripted(Problem):
         """Less < more & "quoted"."""
 
@@ -61,7 +61,7 @@ async def test_what_a_problem_says_is_text_and_no_html() -> None:
     assert str(Scripted.__doc__) in unescape(html)
 
 
-async def test_a_page_of_no_problem_is_not_found() -> None:
+async def test_page_of_an_unknown_problem_is_not_found() -> None:
     async with calling(app) as client:
         assert summary(await client.get("/problems/nothing")) == "404"
 

@@ -1,4 +1,4 @@
-"""The server's protocol: what it bounds, and what it answers when a message is broken."""
+"""The server's protocol: limits, and invalid messages."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ from httpx2 import AsyncClient
 
 from brickwork import install
 from tests.support.server import serving
-from tests.support.wire import Wire, request, wired
+from tests.support.wire import Wire, open_wire, request
 
 pytestmark = pytest.mark.anyio
 
@@ -63,12 +63,12 @@ async def client(app: Gate) -> AsyncIterator[AsyncClient]:
 
 @pytest.fixture
 async def wire(client: AsyncClient) -> AsyncIterator[Wire]:
-    async with wired(client.base_url) as wire:
+    async with open_wire(client.base_url) as wire:
         yield wire
 
 
-def chunked(path: str, *lines: bytes) -> bytes:
-    """Return a POST with a body in chunks, which *lines* are, from the first size on."""
+def chunked_post(path: str, *lines: bytes) -> bytes:
+    """Return a chunked POST, with *lines* as its raw body."""
     return request("POST", path, "transfer-encoding: chunked") + b"".join(lines)
 
 
@@ -79,16 +79,16 @@ def chunked(path: str, *lines: bytes) -> bytes:
     "trailer",
     [b"authorization: smuggled", b"Host: evil.example", b"cookie: a=b", b"expect: 100-continue"],
 )
-async def test_trailer_is_no_header(wire: Wire, trailer: bytes) -> None:
-    body = chunked("/headers", b"2\r\nab\r\n0\r\n", trailer, b"\r\n\r\n")
+async def test_trailer_does_not_become_a_header(wire: Wire, trailer: bytes) -> None:
+    body = chunked_post("/headers", b"2\r\nab\r\n0\r\n", trailer, b"\r\n\r\n")
     response = await wire.raw(body)
     assert response.json() == {"host": "evil.example", "transfer-encoding": "chunked"}
-    assert (await wire.raw(chunked("/size", b"2\r\nab\r\n0\r\n\r\n"))).json() == 2
+    assert (await wire.raw(chunked_post("/size", b"2\r\nab\r\n0\r\n\r\n"))).json() == 2
 
 
 @pytest.mark.parametrize("trailers", [LONG, MANY], ids=["one", "many"])
-async def test_trailers_beyond_the_limit_are_431(wire: Wire, trailers: bytes) -> None:
-    response = await wire.raw(chunked("/size", b"2\r\nab\r\n0\r\n", trailers))
+async def test_excessive_trailers_are_a_431(wire: Wire, trailers: bytes) -> None:
+    response = await wire.raw(chunked_post("/size", b"2\r\nab\r\n0\r\n", trailers))
     assert response.status_code == 431
     assert response.headers["content-type"] == "application/problem+json"
     with pytest.raises(EOFError):
@@ -96,10 +96,10 @@ async def test_trailers_beyond_the_limit_are_431(wire: Wire, trailers: bytes) ->
 
 
 @pytest.mark.parametrize("trailers", [LONG, MANY], ids=["one", "many"])
-async def test_trailers_beyond_the_limit_after_the_answer_end_the_connection(
+async def test_excessive_trailers_after_the_response_close_the_connection(
     wire: Wire, trailers: bytes
 ) -> None:
-    assert (await wire.raw(chunked("/nowhere", b"2\r\nab\r\n0\r\n"))).status_code == 404
+    assert (await wire.raw(chunked_post("/nowhere", b"2\r\nab\r\n0\r\n"))).status_code == 404
     await wire.send(trailers)
     with pytest.raises((EOFError, ConnectionError)):
         await wire.answer()
@@ -113,21 +113,21 @@ async def test_trailers_beyond_the_limit_after_the_answer_end_the_connection(
     [b"1;x=" + b"y" * 1_000_000, (b"1;x=" + b"y" * 30_000 + b"\r\na\r\n") * 30],
     ids=["one", "many"],
 )
-async def test_chunk_extensions_beyond_the_limit_are_431(wire: Wire, chunks: bytes) -> None:
-    response = await wire.raw(chunked("/size", chunks))
+async def test_excessive_chunk_extensions_are_a_431(wire: Wire, chunks: bytes) -> None:
+    response = await wire.raw(chunked_post("/size", chunks))
     assert response.status_code == 431
 
 
-async def test_body_of_small_chunks_has_the_limit_of_a_body(wire: Wire) -> None:
+async def test_body_limit_applies_to_small_chunks(wire: Wire) -> None:
     for size, status in ((1_048_576, 200), (1_048_577, 413)):
-        response = await wire.raw(chunked("/size", b"1\r\na\r\n" * size, b"0\r\n\r\n"))
+        response = await wire.raw(chunked_post("/size", b"1\r\na\r\n" * size, b"0\r\n\r\n"))
         assert response.status_code == status
 
 
-# --- Messages that are broken ---------------------------------------------------------------------
+# --- Invalid messages -----------------------------------------------------------------------------
 
 
-async def test_broken_message_waits_for_the_answer_to_the_one_before(app: Gate, wire: Wire) -> None:
+async def test_invalid_message_does_not_cut_off_earlier_responses(app: Gate, wire: Wire) -> None:
     await wire.send(request("GET", "/slow") + request("GET", "/slow") + b"\0\r\n\r\n")
     await wire.send(request("GET", "/slow"))
     app.gate.set()
@@ -137,9 +137,11 @@ async def test_broken_message_waits_for_the_answer_to_the_one_before(app: Gate, 
 
 
 @pytest.mark.parametrize("path", ["/parts", "/nowhere"])
-async def test_broken_body_has_no_second_answer(client: AsyncClient, path: str) -> None:
+async def test_invalid_body_after_a_response_closes_the_connection(
+    client: AsyncClient, path: str
+) -> None:
     reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
-    writer.write(chunked(path, b"2\r\nab\r\n"))
+    writer.write(chunked_post(path, b"2\r\nab\r\n"))
     begin = await reader.readuntil(b"first" if path == "/parts" else b"}")
     writer.write(b"no size\r\n")
     assert b"HTTP/1.1" in begin
@@ -147,8 +149,12 @@ async def test_broken_body_has_no_second_answer(client: AsyncClient, path: str) 
     writer.close()
 
 
-async def test_broken_body_of_a_request_that_waits_has_no_answer(app: Gate, wire: Wire) -> None:
-    await wire.send(request("GET", "/slow") + chunked("/size", b"2\r\nab\r\n") + b"no size\r\n")
+async def test_invalid_body_of_a_pipelined_request_closes_the_connection(
+    app: Gate, wire: Wire
+) -> None:
+    await wire.send(
+        request("GET", "/slow") + chunked_post("/size", b"2\r\nab\r\n") + b"no size\r\n"
+    )
     with pytest.raises(EOFError):
         await wire.answer()
     app.gate.set()

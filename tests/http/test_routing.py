@@ -1,4 +1,4 @@
-"""How a route meets HTTP: methods, slashes, and what it reads and answers."""
+"""Routes: methods, slashes, bodies and media types."""
 
 import json
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ class Thing(Schema):
     size: int
 
 
-def refuse(request: Request) -> None:
+def require_authorization(request: Request) -> None:
     if "authorization" not in request.headers:
         raise HTTPException(401, "Who are you?")
 
@@ -55,7 +55,7 @@ async def delete_thing(name: str) -> None: ...
 bodies = APIRouter(route_class=StrictRoute)
 
 
-@bodies.post("/guarded", dependencies=[Depends(refuse)])
+@bodies.post("/guarded", dependencies=[Depends(require_authorization)])
 async def guarded(thing: Thing) -> int:
     return thing.size
 
@@ -102,7 +102,7 @@ plain = APIRouter()
 async def get_plain() -> None: ...
 
 
-def depending(thing: Annotated[Thing, Body()]) -> int:
+def read_thing(thing: Annotated[Thing, Body()]) -> int:
     return thing.size
 
 
@@ -112,7 +112,7 @@ def create_app() -> FastAPI:
     for router in (things, bodies, plain):
         app.include_router(router)
     app.include_router(things, prefix="/v1")
-    app.include_router(bodies, prefix="/sized", dependencies=[Depends(depending)])
+    app.include_router(bodies, prefix="/sized", dependencies=[Depends(read_thing)])
     return app
 
 
@@ -123,7 +123,7 @@ app = create_app()
     ("path", "other"),
     [("/a", "/a/"), ("/a/", "/a"), ("/", ""), ("", "/"), ("/a//", "/a/")],
 )
-def test_a_path_has_one_other_form(path: str, other: str) -> None:
+def test_path_has_one_other_slash_form(path: str, other: str) -> None:
     assert toggle_slash(path) == other
 
 
@@ -146,12 +146,12 @@ def scope(method: str, path: str, kind: str = "http") -> Scope:
         ("GET", "/", Match.NONE),
     ],
 )
-def test_a_route_matches_both_slash_forms_and_head(method: str, path: str, match: Match) -> None:
+def test_route_matches_both_slash_forms_and_head(method: str, path: str, match: Match) -> None:
     route = StrictRoute("/things", list_things, methods=["GET"])
     assert route.matches(scope(method, path))[0] is match
 
 
-def test_a_route_has_no_websockets() -> None:
+def test_route_does_not_match_websockets() -> None:
     route = StrictRoute("/things", list_things, methods=["GET"])
     assert route.matches({"type": "websocket", "path": "/things/"})[0] is Match.NONE
 
@@ -165,12 +165,12 @@ def test_a_route_has_no_websockets() -> None:
         ("/things", Match.FULL),
     ],
 )
-def test_a_route_matches_behind_the_path_of_its_application(path: str, match: Match) -> None:
+def test_route_matches_below_a_root_path(path: str, match: Match) -> None:
     route = StrictRoute("/things", list_things, methods=["GET"])
     assert route.matches({**scope("GET", path), "root_path": "/api"})[0] is match
 
 
-def test_a_route_leaves_the_scope_it_is_asked_about_alone() -> None:
+def test_match_does_not_change_the_scope() -> None:
     route = StrictRoute("/things/{name}", get_thing, methods=["GET"])
     asked = scope("HEAD", "/things/a/")
     match, child = route.matches(asked)
@@ -179,7 +179,7 @@ def test_a_route_leaves_the_scope_it_is_asked_about_alone() -> None:
 
 
 @pytest.mark.parametrize("path", ["/things", "/things/", "/v1/things", "/v1/things/"])
-async def test_head_is_answered_like_get_in_both_forms(path: str) -> None:
+async def test_head_equals_get_in_both_slash_forms(path: str) -> None:
     async with calling(app) as client:
         got, head = await client.get(path), await client.head(path)
     assert (got.status_code, got.json()) == (200, "GET")
@@ -187,20 +187,20 @@ async def test_head_is_answered_like_get_in_both_forms(path: str) -> None:
     assert head.headers["content-length"] == got.headers["content-length"]
 
 
-async def test_an_item_has_both_forms_and_keeps_its_name() -> None:
+async def test_item_matches_both_slash_forms() -> None:
     async with calling(app) as client:
         for path in ("/things/a", "/things/a/", "/v1/things/a/"):
             assert (await client.get(path)).json() == "a"
         assert summary(await client.get("/things/a//")) == "404"
 
 
-async def test_a_route_of_another_class_is_left_as_it_is() -> None:
+async def test_plain_route_is_unchanged() -> None:
     async with calling(app) as client:
         assert (await client.post("/plain")).status_code == 405
         assert summary(await client.get("/plain/")) == "404"
 
 
-async def test_both_forms_are_one_entry_in_openapi() -> None:
+async def test_both_slash_forms_are_one_path_in_openapi() -> None:
     paths = app.openapi()["paths"]
     assert [path for path in paths if path.startswith("/things")] == ["/things", "/things/{name}"]
     assert paths["/things"].keys() == {"get", "post", "patch"}
@@ -210,18 +210,18 @@ async def test_both_forms_are_one_entry_in_openapi() -> None:
     ("accept", "answer"),
     [("application/json", "200"), ("*/*", "200"), ("text/html", "406"), ("image/*;q=0.5", "406")],
 )
-async def test_an_answer_is_json_or_not_acceptable(accept: str, answer: str) -> None:
+async def test_accept_without_json_is_not_acceptable(accept: str, answer: str) -> None:
     async with calling(app) as client:
         assert summary(await client.get("/things", headers={"accept": accept})) == answer
 
 
-async def test_an_answer_without_a_body_is_acceptable_to_all() -> None:
+async def test_response_without_a_body_is_always_acceptable() -> None:
     async with calling(app) as client:
         response = await client.delete("/things/a", headers={"accept": "text/html"})
     assert response.status_code == 204
 
 
-async def test_who_may_not_ask_is_told_so_before_what_is_wrong_with_the_body() -> None:
+async def test_authentication_error_precedes_a_body_error() -> None:
     async with calling(app) as client:
         for content, answer in ((b"{", "400"), (b'{"size": "a"}', "422 #/size int_type")):
             headers = {"content-type": JSON}
@@ -245,7 +245,7 @@ UNREADABLE = [
     "path",
     ["/anything", "/object", "/anything_or_nothing", "/mapping", "/list", "/part", "/things"],
 )
-async def test_a_body_that_cannot_be_read_reaches_no_endpoint(path: str) -> None:
+async def test_unreadable_body_is_rejected(path: str) -> None:
     async with calling(app) as client:
         for content, kind in UNREADABLE:
             if not content and path in {"/anything_or_nothing", "/part"}:
@@ -266,13 +266,13 @@ async def test_a_body_that_cannot_be_read_reaches_no_endpoint(path: str) -> None
         ("/list", []),
     ],
 )
-async def test_a_body_that_can_be_read_does(path: str, body: object) -> None:
+async def test_readable_body_reaches_the_endpoint(path: str, body: object) -> None:
     async with calling(app) as client:
         response = await client.post(path, content=json.dumps(body), headers={"content-type": JSON})
     assert json.loads(response.json()) == body
 
 
-async def test_a_body_that_only_a_dependency_of_the_router_reads_is_strict_too() -> None:
+async def test_body_of_a_router_dependency_is_strict() -> None:
     async with calling(app) as client:
         for content in (b'{"size": 1, "size": 2}', b'{"size": 1'):
             response = await client.post(
@@ -281,7 +281,7 @@ async def test_a_body_that_only_a_dependency_of_the_router_reads_is_strict_too()
             assert summary(response) == "400"
 
 
-async def test_a_body_that_nobody_declares_is_left_to_the_endpoint() -> None:
+async def test_undeclared_body_is_left_to_the_endpoint() -> None:
     async with calling(app) as client:
         response = await client.post("/none", content=b"\0 no JSON")
     assert (response.status_code, response.json()) == (200, "\0 no JSON")
@@ -295,7 +295,7 @@ async def test_a_body_that_nobody_declares_is_left_to_the_endpoint() -> None:
         ("PATCH", "text/plain", {"accept-patch": f"{MERGE_PATCH}, {JSON}"}),
     ],
 )
-async def test_a_body_of_another_type_is_told_which_are_read(
+async def test_unsupported_media_type_names_the_supported_types(
     method: str, kind: str, named: dict[str, str]
 ) -> None:
     async with calling(app) as client:
@@ -305,7 +305,7 @@ async def test_a_body_of_another_type_is_told_which_are_read(
     assert response.headers.items() >= named.items()
 
 
-async def test_a_patch_is_read_as_either_type() -> None:
+async def test_patch_accepts_both_media_types() -> None:
     async with calling(app) as client:
         for kind in (JSON, MERGE_PATCH):
             headers = {"content-type": kind}
@@ -313,12 +313,12 @@ async def test_a_patch_is_read_as_either_type() -> None:
             assert response.json() == 5
 
 
-async def test_a_parameter_that_is_not_declared_is_refused_on_any_route() -> None:
+async def test_unknown_parameter_is_rejected_on_any_strict_route() -> None:
     async with calling(app) as client:
         assert summary(await client.get("/things/a?zzz=1")) == "422 ?zzz unknown_parameter"
 
 
-def test_the_path_of_a_row_can_be_made_from_its_key() -> None:
+def test_url_path_for_builds_the_path_of_a_row() -> None:
     route = StrictRoute("/things/{id:key}", get_thing, name="thing", methods=["GET"])
     assert route.url_path_for("thing", id="a") == "/things/a"
     assert route.matches(scope("GET", "/things/batch"))[0] is Match.NONE

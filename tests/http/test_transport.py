@@ -1,4 +1,4 @@
-"""Parts that are written together are sent together, and none is lost or late."""
+"""Coalesced writes of a transport."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -55,9 +55,9 @@ class Wire(asyncio.Transport):
 )
 async def test_parts_are_sent_in_pairs(parts: list[bytes], sent: list[Any]) -> None:
     wire = Wire()
-    joined = WriteCoalescingTransport(wire)
+    coalescing = WriteCoalescingTransport(wire)
     for part in parts:
-        joined.write(part)
+        coalescing.write(part)
     await asyncio.sleep(0)
 
     assert wire.calls == sent
@@ -70,22 +70,22 @@ async def test_parts_are_sent_in_pairs(parts: list[bytes], sent: list[Any]) -> N
         pytest.param([b"refused"], [b"refused", "close"], id="one part"),
     ],
 )
-async def test_parts_are_sent_before_the_end(parts: list[bytes], calls: list[Any]) -> None:
+async def test_parts_are_sent_before_the_close(parts: list[bytes], calls: list[Any]) -> None:
     wire = Wire()
-    joined = WriteCoalescingTransport(wire)
+    coalescing = WriteCoalescingTransport(wire)
     for part in parts:
-        joined.write(part)
-    joined.close()
+        coalescing.write(part)
+    coalescing.close()
     await asyncio.sleep(0)
 
     assert wire.calls == calls
 
 
-async def test_part_after_the_end_is_not_sent() -> None:
+async def test_part_after_the_close_is_not_sent() -> None:
     wire = Wire()
-    joined = WriteCoalescingTransport(wire)
-    joined.close()
-    joined.write(b"late")
+    coalescing = WriteCoalescingTransport(wire)
+    coalescing.close()
+    coalescing.write(b"late")
     await asyncio.sleep(0)
 
     assert wire.calls == ["close"]
@@ -93,36 +93,36 @@ async def test_part_after_the_end_is_not_sent() -> None:
 
 async def test_aborted_part_is_not_sent() -> None:
     wire = Wire()
-    joined = WriteCoalescingTransport(wire)
-    joined.write(b"head")
-    joined.abort()
+    coalescing = WriteCoalescingTransport(wire)
+    coalescing.write(b"head")
+    coalescing.abort()
     await asyncio.sleep(0)
 
     assert wire.calls == ["abort"]
 
 
-async def test_transport_has_the_information_of_the_one_beneath() -> None:
+async def test_transport_forwards_extra_info() -> None:
     assert WriteCoalescingTransport(Wire()).get_extra_info("peername") == "there"
 
 
-async def test_part_of_a_later_turn_is_sent_alone() -> None:
+async def test_parts_of_separate_loop_iterations_are_sent_separately() -> None:
     wire = Wire()
-    joined = WriteCoalescingTransport(wire)
-    for each in (b"a", b"b", b"c"):
-        joined.write(each)
+    coalescing = WriteCoalescingTransport(wire)
+    for part in (b"a", b"b", b"c"):
+        coalescing.write(part)
         await asyncio.sleep(0)
     assert wire.calls == [b"a", b"b", b"c"]
 
 
-async def test_part_of_a_stream_arrives_before_the_next_is_made() -> None:
+async def test_streamed_part_is_sent_without_delay() -> None:
     app, more = FastAPI(), asyncio.Event()
     install(app)
 
     async def parts() -> AsyncIterator[bytes]:
         yield b"first"
         await more.wait()
-        for each in (b"second", b"third", b"fourth"):
-            yield each
+        for part in (b"second", b"third", b"fourth"):
+            yield part
 
     @app.get("/parts")
     async def read() -> StreamingResponse:
@@ -132,4 +132,4 @@ async def test_part_of_a_stream_arrives_before_the_next_is_made() -> None:
         received = response.aiter_raw()
         assert await anext(received) == b"first"
         more.set()
-        assert b"".join([each async for each in received]) == b"secondthirdfourth"
+        assert b"".join([chunk async for chunk in received]) == b"secondthirdfourth"

@@ -1,4 +1,4 @@
-"""What a client is told of a request that fits no schema, and where the fault is."""
+"""Validation errors of requests."""
 
 import json
 from datetime import UTC, datetime
@@ -133,7 +133,7 @@ install(app)
 app.include_router(router)
 
 
-async def post(client: AsyncClient, path: str, body: object) -> str:
+async def post_json(client: AsyncClient, path: str, body: object) -> str:
     headers = {"content-type": "application/json"}
     return summary(await client.post(path, content=json.dumps(body), headers=headers))
 
@@ -177,13 +177,13 @@ async def post(client: AsyncClient, path: str, body: object) -> str:
         ({"name": "a", "\ud800": 1}, "# string_unicode"),
     ],
 )
-async def test_a_fault_of_the_body_is_told_by_its_pointer(body: object, answer: str) -> None:
+async def test_error_in_the_body_has_a_pointer(body: object, answer: str) -> None:
     async with calling(app) as client:
-        assert await post(client, "/things", body) == f"422 {answer}"
+        assert await post_json(client, "/things", body) == f"422 {answer}"
 
 
 class Bounded(Schema):
-    """One field for each bound there is."""
+    """A schema with one field for each kind of bound."""
 
     least: Annotated[int, Ge(1)] = 1
     most: Annotated[float, Le(9.5)] = 1
@@ -230,7 +230,7 @@ async def create_batch(data: Annotated[list[Bounded], Len(1, 2)]) -> None: ...
         ({"zzz": 1}, {}),
     ],
 )
-async def test_fault_has_the_bounds_of_the_value(
+async def test_error_has_the_bounds_of_the_value(
     field: dict[str, object], bounds: dict[str, object]
 ) -> None:
     async with calling(app) as client:
@@ -241,7 +241,7 @@ async def test_fault_has_the_bounds_of_the_value(
 
 
 @pytest.mark.parametrize(("count", "bounds"), [(0, {"min_length": 1}), (3, {"max_length": 2})])
-async def test_fault_of_a_whole_body_has_its_bounds(count: int, bounds: dict[str, object]) -> None:
+async def test_error_of_a_whole_body_has_its_bounds(count: int, bounds: dict[str, object]) -> None:
     body: list[dict[str, object]] = [{}] * count
     async with calling(app) as client:
         (fault,) = (await client.post("/batch", json=body)).json()["errors"]
@@ -256,7 +256,7 @@ async def test_fault_of_a_whole_body_has_its_bounds(count: int, bounds: dict[str
         ("/cookie_sizes", {"maximum": 1}),
     ],
 )
-async def test_fault_of_a_parameter_has_its_bounds(path: str, bounds: dict[str, object]) -> None:
+async def test_error_of_a_parameter_has_its_bounds(path: str, bounds: dict[str, object]) -> None:
     headers = {"x-size": "3", "cookie": "size=3"}
     async with calling(app) as client:
         (fault,) = (await client.get(path, headers=headers)).json()["errors"]
@@ -264,7 +264,7 @@ async def test_fault_of_a_parameter_has_its_bounds(path: str, bounds: dict[str, 
 
 
 class Price(Enum):
-    """Has values that are not written as JSON has them."""
+    """An enumeration with a value that JSON does not have."""
 
     LOW = Decimal("1.5")
 
@@ -273,39 +273,41 @@ class Price(Enum):
 async def prices(price: Price) -> None: ...
 
 
-async def test_fault_has_no_values_that_json_has_not() -> None:
+async def test_error_omits_bounds_that_json_cannot_represent() -> None:
     async with calling(app) as client:
         (fault,) = (await client.get("/prices?price=1")).json()["errors"]
     assert (fault["code"], fault.keys() & {*BOUNDS}) == ("enum", set())
 
 
-async def test_a_fault_in_a_list_is_told_by_its_place_there() -> None:
+async def test_error_in_a_list_has_its_index() -> None:
     async with calling(app) as client:
         body = [{"name": "a"}, {"id": 1}, None]
-        assert await post(client, "/lists", body) == (
+        assert await post_json(client, "/lists", body) == (
             "422 #/1/id read_only, #/1/name missing, #/2 not_nullable"
         )
 
 
-async def test_nothing_is_read_only_where_nothing_is_shown() -> None:
+async def test_field_is_unknown_without_a_read_schema() -> None:
     async with calling(app) as client:
-        assert await post(client, "/untyped", {"name": "a", "id": 1}) == "422 #/id unknown_field"
+        assert (
+            await post_json(client, "/untyped", {"name": "a", "id": 1}) == "422 #/id unknown_field"
+        )
 
 
-async def test_a_body_of_several_parts_is_told_part_by_part() -> None:
+async def test_errors_of_an_embedded_body_name_its_parts() -> None:
     async with calling(app) as client:
-        assert await post(client, "/embedded", {"two": {"name": 1}}) == (
+        assert await post_json(client, "/embedded", {"two": {"name": 1}}) == (
             "422 #/one missing, #/two/name string_type"
         )
-        assert await post(client, "/embedded", {"one": None}) == (
+        assert await post_json(client, "/embedded", {"one": None}) == (
             "422 #/one not_nullable, #/two missing"
         )
 
 
-async def test_an_answer_names_no_more_faults_than_a_client_reads() -> None:
+async def test_number_of_errors_has_a_limit() -> None:
     async with calling(app) as client:
         body = {"name": "a"} | dict.fromkeys(map(str, range(MAX_ERRORS + 50)))
-        assert (await post(client, "/things", body)).count("unknown_field") == MAX_ERRORS
+        assert (await post_json(client, "/things", body)).count("unknown_field") == MAX_ERRORS
 
 
 @pytest.mark.parametrize(
@@ -320,27 +322,27 @@ async def test_an_answer_names_no_more_faults_than_a_client_reads() -> None:
         ("/paths/a?v=a", "?v int_parsing"),
     ],
 )
-async def test_a_fault_of_the_query_is_told_by_its_parameter(path: str, answer: str) -> None:
+async def test_error_in_the_query_names_its_parameter(path: str, answer: str) -> None:
     async with calling(app) as client:
         assert summary(await client.get(path)) == f"422 {answer}"
 
 
 @pytest.mark.parametrize("path", ["/bounds?low=2&high=1", "/header_bounds"])
-async def test_parameters_that_do_not_fit_together_are_invalid(path: str) -> None:
+async def test_inconsistent_parameters_are_invalid(path: str) -> None:
     async with calling(app) as client:
         response = await client.get(path, headers={"low": "2", "high": "1"})
     assert response.status_code == 422
-    assert [each["code"] for each in response.json()["errors"]] == ["value_error"]
+    assert [fault["code"] for fault in response.json()["errors"]] == ["value_error"]
 
 
 @pytest.mark.parametrize(("headers", "code"), [({}, "missing"), ({"x-size": "a"}, "int_parsing")])
-async def test_a_fault_of_a_header_is_told_by_its_name(headers: dict[str, str], code: str) -> None:
+async def test_error_in_a_header_has_its_name(headers: dict[str, str], code: str) -> None:
     async with calling(app) as client:
         (fault,) = (await client.get("/headers", headers=headers)).json()["errors"]
     assert {"header": "x-size", "code": code} == {k: fault[k] for k in fault.keys() - {"detail"}}
 
 
-async def test_a_path_that_names_nothing_is_not_found() -> None:
+async def test_invalid_path_parameter_is_not_found() -> None:
     async with calling(app) as client:
         assert summary(await client.get("/paths/a")) == "404"
 
@@ -354,7 +356,7 @@ async def test_a_path_that_names_nothing_is_not_found() -> None:
         ("POST", b"[" * 70 + b"]" * 70, "application/json", "422 # too_deep"),
     ],
 )
-async def test_of_a_body_that_cannot_be_read_nothing_else_is_told(
+async def test_unreadable_body_has_one_error(
     method: str, content: bytes, kind: str, answer: str
 ) -> None:
     async with calling(app) as client:
@@ -366,17 +368,17 @@ async def test_of_a_body_that_cannot_be_read_nothing_else_is_told(
 @pytest.mark.parametrize(
     "body", [{"name": "qzx\0"}, {"qzx": 1}, {"name": "a", "pet": {"kind": "qzx"}}]
 )
-async def test_no_detail_repeats_what_was_sent(body: dict[str, Any]) -> None:
+async def test_error_detail_does_not_repeat_the_input(body: dict[str, Any]) -> None:
     async with calling(app) as client:
         response = await client.post("/things", json=body)
     assert response.status_code == 422
-    assert all("qzx" not in each["detail"] for each in response.json()["errors"])
+    assert all("qzx" not in fault["detail"] for fault in response.json()["errors"])
 
 
-async def test_a_pointer_ends_before_a_name_that_is_too_long() -> None:
+async def test_pointer_ends_before_a_name_beyond_the_limit() -> None:
     body = {"name": "", "counts": {"x" * MAX_NAME_LENGTH: "1", "y" * (MAX_NAME_LENGTH + 1): "1"}}
 
     async with calling(app) as client:
-        assert await post(client, "/things", body) == (
+        assert await post_json(client, "/things", body) == (
             f"422 #/counts int_type, #/counts/{'x' * MAX_NAME_LENGTH} int_type"
         )

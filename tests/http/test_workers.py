@@ -1,4 +1,4 @@
-"""How many processes serve: several without the keys of cursors do not start, and say why."""
+"""Number of workers, and cursor keys for several."""
 
 import multiprocessing
 import sys
@@ -27,8 +27,8 @@ KEY = "a secret of some thirty characters"
 
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no server, as far as the environment tells."""
+def no_server_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove all settings of servers from the environment."""
     for name in ("WEB_CONCURRENCY", "GRANIAN_WORKERS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "argv", ["/usr/bin/pytest"])
@@ -36,7 +36,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Log:
-    """What the service says."""
+    """Return the log of the service."""
     return Log(caplog)
 
 
@@ -57,7 +57,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Log:
         ("C:/Scripts/uvicorn.exe main:app --workers 4", 4),
     ],
 )
-def test_command_line_tells_the_number(
+def test_command_line_has_the_number_of_workers(
     monkeypatch: pytest.MonkeyPatch, command: str, count: int
 ) -> None:
     monkeypatch.setattr(sys, "argv", command.split())
@@ -74,7 +74,7 @@ def test_command_line_tells_the_number(
         ("/bin/gunicorn -w 1 main:app", "WEB_CONCURRENCY", 1),
     ],
 )
-def test_environment_tells_the_number_to_servers_that_heed_it(
+def test_environment_has_the_number_of_workers(
     monkeypatch: pytest.MonkeyPatch, command: str, name: str, count: int
 ) -> None:
     monkeypatch.setattr(sys, "argv", command.split())
@@ -91,7 +91,7 @@ def test_environment_tells_the_number_to_servers_that_heed_it(
         (SimpleNamespace(workers=4, use_reloader=True), 1),
     ],
 )
-def test_worker_knows_the_settings_of_its_server(
+def test_worker_process_has_the_settings_of_its_server(
     monkeypatch: pytest.MonkeyPatch, settings: Any, count: int
 ) -> None:
     process = SimpleNamespace(_args=("x",), _kwargs={"config": settings, "sockets": []})
@@ -104,8 +104,8 @@ def test_worker_knows_the_settings_of_its_server(
 
 
 @pytest.fixture
-def several(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Be one of four workers."""
+def four_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the command line of one of four workers."""
     monkeypatch.setattr(sys, "argv", ["/bin/uvicorn", "--workers", "4"])
 
 
@@ -116,39 +116,41 @@ def app_with(url: str, **options: Any) -> FastAPI:
     return app
 
 
-async def started(app: FastAPI) -> MutableMapping[str, Any]:
-    """Return what *app* tells a server that starts it."""
-    told: list[MutableMapping[str, Any]] = []
+async def start_app(app: FastAPI) -> MutableMapping[str, Any]:
+    """Start *app*, and return its first lifespan message."""
+    messages: list[MutableMapping[str, Any]] = []
     kinds = iter(["lifespan.startup", "lifespan.shutdown"])
 
     async def receive() -> MutableMapping[str, Any]:
         return {"type": next(kinds)}
 
     async def send(message: MutableMapping[str, Any]) -> None:
-        told.append(message)
+        messages.append(message)
 
     await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
-    return told[0]
+    return messages[0]
 
 
 @sqlite_only
-@pytest.mark.usefixtures("several")
-async def test_one_of_several_workers_does_not_start_without_keys(service_url: str) -> None:
+@pytest.mark.usefixtures("four_workers")
+async def test_several_workers_do_not_start_without_keys(service_url: str) -> None:
     message = (
         "4 processes serve the application, and each has a cursor key of its own: they would "
         "reject the cursors of each other. Share the keys, install(app, cursor_keys=[…])."
     )
     failed = {"type": "lifespan.startup.failed", "message": message}
-    assert await started(app_with(service_url)) == failed
+    assert await start_app(app_with(service_url)) == failed
 
 
 @sqlite_only
-@pytest.mark.usefixtures("several")
+@pytest.mark.usefixtures("four_workers")
 @pytest.mark.parametrize("options", [{"cursor_keys": [KEY]}, {"development": True}])
-async def test_one_of_several_workers_starts_with_keys_or_in_development(
+async def test_several_workers_start_with_keys_or_in_development(
     service_url: str, options: dict[str, Any]
 ) -> None:
-    assert await started(app_with(service_url, **options)) == {"type": "lifespan.startup.complete"}
+    assert await start_app(app_with(service_url, **options)) == {
+        "type": "lifespan.startup.complete"
+    }
 
 
 def test_settings_of_several_workers_need_keys() -> None:
@@ -158,12 +160,10 @@ def test_settings_of_several_workers_need_keys() -> None:
     assert Settings(workers=2, development=True).workers == 2
 
 
-# --- Cursors of others ----------------------------------------------------------------------------
+# --- Cursors of other processes -------------------------------------------------------------------
 
 
-async def test_cursor_of_another_process_is_a_400_that_is_explained_once(
-    service: Service, log: Log
-) -> None:
+async def test_cursor_of_another_process_is_logged_once(service: Service, log: Log) -> None:
     other = create_app(Settings(database_url=service.url))
     async with service.client() as client, calling(other) as second:
         await create_articles(client, 3)
@@ -175,14 +175,14 @@ async def test_cursor_of_another_process_is_a_400_that_is_explained_once(
     assert log.take() == [f"WARNING A cursor was rejected. {may}: {remedy}"]
 
 
-async def test_cursor_that_is_none_is_not_explained(service: Service, log: Log) -> None:
+async def test_malformed_cursor_is_not_logged(service: Service, log: Log) -> None:
     other = create_app(Settings(database_url=service.url))
     async with calling(other) as client:
         assert summary(await client.get("/articles?cursor=words")) == INVALID
     assert log.take() == []
 
 
-async def test_cursor_that_was_altered_is_not_explained_where_there_are_keys(
+async def test_invalid_cursor_with_configured_keys_is_not_logged(
     service: Service, log: Log
 ) -> None:
     app = create_app(Settings(database_url=service.url, cursor_keys=[KEY]))

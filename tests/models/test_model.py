@@ -1,4 +1,4 @@
-"""What mapped classes are made of, on a database in memory where one is needed at all."""
+"""Mapped classes: keys, times, documents and constraints."""
 
 import time
 from collections.abc import Iterator
@@ -62,7 +62,7 @@ def engine() -> Iterator[Engine]:
     engine.dispose()
 
 
-@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda each: each.name)
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 @pytest.mark.parametrize(
     "value",
     [
@@ -71,7 +71,7 @@ def engine() -> Iterator[Engine]:
         INSTANT.astimezone(timezone(-timedelta(hours=9))),
     ],
 )
-def test_an_instant_is_sent_and_read_in_utc(value: datetime, dialect: Any) -> None:
+def test_datetime_is_stored_and_read_in_utc(value: datetime, dialect: Any) -> None:
     kind = UTCDateTime()
     for found in (
         kind.process_bind_param(value, dialect),
@@ -81,17 +81,17 @@ def test_an_instant_is_sent_and_read_in_utc(value: datetime, dialect: Any) -> No
         assert (found, found.tzinfo) == (INSTANT, UTC)
 
 
-def test_an_instant_without_its_zone_is_read_as_utc() -> None:
+def test_naive_datetime_is_read_as_utc() -> None:
     naive = INSTANT.replace(tzinfo=None)
     assert UTCDateTime().result_processor(DIALECTS[0], None)(naive) == INSTANT
 
 
-def test_a_datetime_without_a_zone_cannot_be_written() -> None:
+def test_naive_datetime_cannot_be_written() -> None:
     with pytest.raises(ValueError, match=r"has no time zone"):
         UTCDateTime().process_bind_param(INSTANT.replace(tzinfo=None), DIALECTS[0])
 
 
-def test_no_instant_is_null() -> None:
+def test_missing_datetime_is_null() -> None:
     assert UTCDateTime().process_bind_param(None, DIALECTS[0]) is None
     assert UTCDateTime().result_processor(DIALECTS[0], None)(None) is None
 
@@ -101,13 +101,13 @@ def test_now_is_in_utc() -> None:
     assert abs(now() - datetime.now(UTC)) < timedelta(minutes=1)
 
 
-def test_keys_are_made_in_order() -> None:
+def test_new_keys_are_in_order() -> None:
     keys = [new_key() for _ in range(1000)]
     assert {(key.version, key.variant) for key in keys} == {(7, "specified in RFC 4122")}
     assert all(one < two for one, two in pairwise(keys))
 
 
-def test_a_key_begins_with_the_time_it_was_made() -> None:
+def test_key_begins_with_its_creation_time() -> None:
     milliseconds = new_key().int >> 80
     assert abs(milliseconds - time.time() * 1000) < 60_000
 
@@ -126,7 +126,7 @@ def test_a_key_begins_with_the_time_it_was_made() -> None:
         ("1", 1, False),
     ],
 )
-def test_two_documents_are_the_same_if_their_texts_are(
+def test_documents_are_equal_if_their_json_is_equal(
     *, one: object, two: object, same: bool
 ) -> None:
     assert JSONDocument().compare_values(one, two) is same
@@ -135,8 +135,8 @@ def test_two_documents_are_the_same_if_their_texts_are(
 NUMBERS = count()
 
 
-def stored(engine: Engine, **values: Any) -> Any:
-    """Return the key of a new row."""
+def store_yard(engine: Engine, **values: Any) -> Any:
+    """Store a row, and return its key."""
     with Session(engine) as session, session.begin():
         number = next(NUMBERS)
         yard = Yard(name=str(number), area=number, **values)
@@ -149,20 +149,20 @@ def stored(engine: Engine, **values: Any) -> Any:
 @given(VALID.map(lambda value: [value]) | VALID.map(lambda value: {"a": value}))
 @example([1.0])
 @example([2**64])
-def test_a_document_comes_back_as_it_was_written(engine: Engine, document: Any) -> None:
-    key = stored(engine, meta=document)
+def test_document_is_read_as_it_was_written(engine: Engine, document: Any) -> None:
+    key = store_yard(engine, meta=document)
     with Session(engine) as session:
         assert repr(session.get_one(Yard, key).meta) == repr(document)
 
 
-def test_no_document_is_null(engine: Engine) -> None:
-    key = stored(engine, meta=None)
+def test_missing_document_is_null(engine: Engine) -> None:
+    key = store_yard(engine, meta=None)
     with Session(engine) as session:
         assert session.scalars(select(Yard.id).where(Yard.meta.is_(None), Yard.id == key)).all()
 
 
-def test_a_document_can_be_replaced_before_it_was_read(engine: Engine) -> None:
-    key = stored(engine, meta={"a": 1})
+def test_unloaded_document_can_be_replaced(engine: Engine) -> None:
+    key = store_yard(engine, meta={"a": 1})
     with Session(engine) as session, session.begin():
         yard = session.scalars(
             select(Yard).where(Yard.id == key).options(load_only(Yard.name))
@@ -172,15 +172,15 @@ def test_a_document_can_be_replaced_before_it_was_read(engine: Engine) -> None:
         assert session.get_one(Yard, key).meta == {"a": 2}
 
 
-def test_the_history_of_a_document_can_be_asked_for() -> None:
+def test_document_has_an_attribute_history() -> None:
     yard = Yard(meta={"a": 1})
     assert inspect(yard).attrs.meta.history.added == [{"a": 1}]
 
 
-def test_constraints_are_named_after_what_they_constrain() -> None:
+def test_constraints_are_named_after_their_columns() -> None:
     table = Base.metadata.tables["yards"]
-    names = {str(each.name) for each in table.constraints}
-    names |= {str(each.name) for each in table.indexes}
+    names = {str(constraint.name) for constraint in table.constraints}
+    names |= {str(index.name) for index in table.indexes}
     assert names == {
         "pk_yards",
         "uq_yards_name",
@@ -192,14 +192,14 @@ def test_constraints_are_named_after_what_they_constrain() -> None:
     }
 
 
-def test_the_key_comes_first_and_the_times_last() -> None:
+def test_key_is_the_first_column_and_times_the_last() -> None:
     names = [column.name for column in inspect(Yard).local_table.columns]
     assert names[0] == "id"
     assert names[-2:] == ["created_at", "updated_at"]
 
 
-def test_a_row_is_updated_when_it_was_created_until_it_changes(engine: Engine) -> None:
-    key = stored(engine)
+def test_updated_at_equals_created_at_until_a_change(engine: Engine) -> None:
+    key = store_yard(engine)
     with Session(engine) as session, session.begin():
         yard = session.get_one(Yard, key)
         assert yard.created_at == yard.updated_at
@@ -210,7 +210,7 @@ def test_a_row_is_updated_when_it_was_created_until_it_changes(engine: Engine) -
         assert yard.created_at == created < yard.updated_at
 
 
-def test_many_rows_at_once_have_each_its_own_times(engine: Engine) -> None:
+def test_rows_of_one_flush_have_equal_times_each(engine: Engine) -> None:
     keys = [new_key() for _ in range(3)]
     with Session(engine) as session, session.begin():
         session.add_all(
@@ -221,14 +221,14 @@ def test_many_rows_at_once_have_each_its_own_times(engine: Engine) -> None:
     assert all(yard.created_at == yard.updated_at for yard in yards)
 
 
-def test_times_that_are_given_are_kept(engine: Engine) -> None:
-    key = stored(engine, created_at=INSTANT)
+def test_explicit_times_are_kept(engine: Engine) -> None:
+    key = store_yard(engine, created_at=INSTANT)
     with Session(engine) as session:
         yard = session.get_one(Yard, key)
     assert (yard.created_at, yard.updated_at) == (INSTANT, INSTANT)
 
 
-def test_what_the_database_computes_comes_back_with_the_row() -> None:
+def test_models_have_eager_defaults() -> None:
     assert inspect(Yard).eager_defaults is True
 
 
@@ -255,7 +255,7 @@ class Hedge(Careless, Entity, Versioned):
     __tablename__ = "hedges"
 
 
-def test_arguments_of_a_mapper_leave_ours_as_they_are() -> None:
+def test_mapper_arguments_are_merged_with_those_of_brickwork() -> None:
     models: list[type[Model]] = [Plot, Meadow, Hedge]
     for model in models:
         assert inspect(model).eager_defaults is True
@@ -264,7 +264,7 @@ def test_arguments_of_a_mapper_leave_ours_as_they_are() -> None:
     assert not inspect(Hedge).confirm_deleted_rows
 
 
-def test_the_types_of_the_columns_follow_from_the_annotations() -> None:
+def test_column_types_follow_from_annotations() -> None:
     columns = inspect(Yard).columns
     assert isinstance(columns["opened"].type, UTCDateTime)
     assert isinstance(columns["meta"].type, JSONDocument)

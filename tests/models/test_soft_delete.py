@@ -1,4 +1,4 @@
-"""What soft delete is made of: columns, indexes and references, and which rows are shown."""
+"""Soft delete: columns, indexes, references and conditions."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -43,7 +43,7 @@ WALLS = Base.metadata.tables["walls"]
 
 
 class Brick(Base, SoftDelete):
-    """Hidden with its wall, and by itself."""
+    """A row that is hidden if it or its wall is deleted."""
 
     __tablename__ = "bricks"
 
@@ -55,7 +55,7 @@ class Brick(Base, SoftDelete):
 
 
 class Crack(Base):
-    """Hidden with its wall."""
+    """A row that is hidden if its wall is deleted."""
 
     __tablename__ = "cracks"
 
@@ -85,7 +85,7 @@ def engine() -> Iterator[Engine]:
     engine.dispose()
 
 
-def ids(
+def selected_ids(
     session: Session, model: type[Wall | Brick | Crack], which: DeletedFilter = "exclude"
 ) -> list[int]:
     rows: Sequence[int] = session.scalars(
@@ -94,13 +94,13 @@ def ids(
     return [*rows]
 
 
-def test_a_row_is_soft_if_its_model_says_so() -> None:
+def test_row_of_a_soft_delete_model_is_soft_deletable() -> None:
     wall, plan = Wall(id=1), Plan(id=1)
     assert (as_soft_deletable(wall), as_soft_deletable(plan)) == (wall, None)
     assert (is_soft_deletable(Wall), is_soft_deletable(Plan)) == (True, False)
 
 
-def test_whether_a_row_is_deleted_is_computed(engine: Engine) -> None:
+def test_is_deleted_is_computed(engine: Engine) -> None:
     with Session(engine) as session:
         wall = Wall(id=1, name="a")
         session.add(wall)
@@ -110,17 +110,17 @@ def test_whether_a_row_is_deleted_is_computed(engine: Engine) -> None:
             assert wall.is_deleted is (deleted_at is not None)
 
 
-def test_rows_are_shown_that_are_live_deleted_or_any(engine: Engine) -> None:
+def test_conditions_select_live_or_deleted_or_all_rows(engine: Engine) -> None:
     with Session(engine) as session:
         session.add_all([Wall(id=1, name="a"), Wall(id=2, name="b", deleted_at=NOW)])
         session.flush()
-        assert ids(session, Wall) == [1]
-        assert ids(session, Wall, "include") == [1, 2]
-        assert ids(session, Wall, "only") == [2]
+        assert selected_ids(session, Wall) == [1]
+        assert selected_ids(session, Wall, "include") == [1, 2]
+        assert selected_ids(session, Wall, "only") == [2]
     assert soft_delete_conditions(Plan) == soft_delete_conditions(Plan, "only") == []
 
 
-def test_a_row_is_hidden_with_the_one_it_refers_to_whatever_is_asked_for(engine: Engine) -> None:
+def test_row_is_hidden_with_its_deleted_parent(engine: Engine) -> None:
     with Session(engine) as session:
         walls = [Wall(id=number, name=str(number)) for number in (1, 2)]
         session.add_all(walls)
@@ -140,12 +140,13 @@ def test_a_row_is_hidden_with_the_one_it_refers_to_whatever_is_asked_for(engine:
             walls[0].deleted_at = deleted_at
             session.flush()
             assert {
-                which: ids(session, Brick, which) for which in ("exclude", "include", "only")
+                which: selected_ids(session, Brick, which)
+                for which in ("exclude", "include", "only")
             } == expected
-            assert ids(session, Crack) == ([2] if deleted_at else [1, 2])
+            assert selected_ids(session, Crack) == ([2] if deleted_at else [1, 2])
 
 
-def test_nothing_refers_to_a_deleted_row(engine: Engine) -> None:
+def test_reference_to_a_deleted_row_is_rejected(engine: Engine) -> None:
     with Session(engine) as session:
         session.add(Wall(id=1, name="a", deleted_at=NOW))
         session.flush()
@@ -154,7 +155,7 @@ def test_nothing_refers_to_a_deleted_row(engine: Engine) -> None:
             session.flush()
 
 
-def test_what_is_purged_takes_along_what_refers_to_it(engine: Engine) -> None:
+def test_purge_cascades_to_referring_rows(engine: Engine) -> None:
     with Session(engine) as session:
         session.add_all(walls := [Wall(id=number, name=str(number)) for number in (1, 2)])
         session.flush()
@@ -165,25 +166,29 @@ def test_what_is_purged_takes_along_what_refers_to_it(engine: Engine) -> None:
         assert session.scalars(select(Crack.id)).all() == [2]
 
 
-def test_deleted_rows_may_be_alike_and_live_ones_differ(engine: Engine) -> None:
+def test_only_live_rows_must_be_unique(engine: Engine) -> None:
     with Session(engine) as session:
-        alike = [Wall(name="a", deleted_at=NOW), Wall(name="a", deleted_at=NOW), Wall(name="a")]
-        session.add_all([*alike, Wall(name="a", town="b")])
+        duplicates = [
+            Wall(name="a", deleted_at=NOW),
+            Wall(name="a", deleted_at=NOW),
+            Wall(name="a"),
+        ]
+        session.add_all([*duplicates, Wall(name="a", town="b")])
         session.flush()
-        alike[0].deleted_at = None
+        duplicates[0].deleted_at = None
         with pytest.raises(IntegrityError, match="UNIQUE"):
             session.flush()
 
 
-def test_the_tables_have_one_index_for_all_that_refer_to_them() -> None:
+def test_table_has_one_index_for_all_references() -> None:
     assert sorted(str(index.name) for index in WALLS.indexes) == [
         "live_walls_name_town",
         "uq_walls_id_is_deleted",
     ]
 
 
-@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda each: each.name)
-def test_every_database_is_told_alike(dialect: Any) -> None:
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_ddl_is_equal_for_both_databases(dialect: Any) -> None:
     tables = {
         table.name: str(CreateTable(table).compile(dialect=dialect))
         for table in Base.metadata.sorted_tables
@@ -195,7 +200,7 @@ def test_every_database_is_told_alike(dialect: Any) -> None:
             "FOREIGN KEY(wall_id, wall_is_deleted) REFERENCES walls (id, is_deleted) "
             "ON DELETE CASCADE ON UPDATE CASCADE"
         ) in tables[name]
-    indexes = [str(CreateIndex(each).compile(dialect=dialect)) for each in WALLS.indexes]
+    indexes = [str(CreateIndex(index).compile(dialect=dialect)) for index in WALLS.indexes]
     assert sorted(indexes) == [
         "CREATE UNIQUE INDEX live_walls_name_town ON walls (name, town) WHERE deleted_at IS NULL",
         "CREATE UNIQUE INDEX uq_walls_id_is_deleted ON walls (id, is_deleted)",

@@ -1,4 +1,4 @@
-"""An export is read while it is sent: one snapshot and one connection, given back in any case."""
+"""Exports: one snapshot and one connection."""
 
 import asyncio
 import json
@@ -38,12 +38,12 @@ from tests.support.server import serving
 from tests.support.services import Service
 from tests.support.tables import Tables
 from tests.support.waiting import DEADLINE
-from tests.support.wire import wired
+from tests.support.wire import open_wire
 
 
 @pytest.fixture
 async def database(shop_service: Service) -> AsyncIterator[Database]:
-    """The shop's database, with many cities and four connections to read by."""
+    """Return the shop's database, with many cities and four connections for reads."""
     database = Database(shop_service.url, pool_size=4)
     async with database.lifespan(None):
         await fill(database)
@@ -52,7 +52,7 @@ async def database(shop_service: Service) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def client(database: Database) -> AsyncIterator[AsyncClient]:
-    """A client of the cities."""
+    """Return a client of the cities."""
     async with client_of(APP, {"database": database}) as client:
         yield client
 
@@ -60,7 +60,7 @@ async def client(database: Database) -> AsyncIterator[AsyncClient]:
 # --- A snapshot --------------------------------------------------------------------------------
 
 
-async def test_rows_are_sent_as_they_are_read(database: Database) -> None:
+async def test_rows_are_streamed(database: Database) -> None:
     download = Download(database)
 
     assert (await download.next())["type"] == "http.response.start"
@@ -78,7 +78,7 @@ async def test_export_uses_one_connection(database: Database) -> None:
     assert connections_in_use(database) == 0
 
 
-async def test_export_shows_the_rows_as_they_were_at_its_start(database: Database) -> None:
+async def test_export_reads_one_snapshot(database: Database) -> None:
     download = Download(database)
     first = await download.lines()
     await write(
@@ -91,7 +91,7 @@ async def test_export_shows_the_rows_as_they_were_at_its_start(database: Databas
     assert people([*first, *await download.rest()]) == [*range(ROWS)]
 
 
-async def test_export_shows_embedded_rows_as_they_were_at_its_start(
+async def test_export_reads_embedded_rows_in_the_same_snapshot(
     tables: Tables, backend: str
 ) -> None:
     writers = [{"id": UUID(int=n), "name": f"w{n}"} for n in range(ROWS)]
@@ -110,7 +110,7 @@ async def test_export_shows_embedded_rows_as_they_were_at_its_start(
 
 
 @pytest.mark.parametrize(("tenant", "count"), [("ours", 2), ("", ROWS - 2), ("theirs", 0)])
-async def test_export_is_narrowed_like_the_list(
+async def test_export_applies_the_scope(
     client: AsyncClient, database: Database, tenant: str, count: int
 ) -> None:
     await write(database, "UPDATE cities SET tenant = 'ours' WHERE people < 2")
@@ -122,22 +122,22 @@ async def test_export_is_narrowed_like_the_list(
 # --- Connections -------------------------------------------------------------------------------
 
 
-async def test_third_export_on_four_connections_is_refused(
+async def test_third_export_on_four_connections_is_rejected(
     client: AsyncClient, database: Database
 ) -> None:
     downloads = [Download(database) for _ in range(2)]
     for download in downloads:
         await download.lines()
     async with asyncio.timeout(DEADLINE):
-        refused = await client.get("/cities", headers=LINES)
+        rejected = await client.get("/cities", headers=LINES)
     for download in downloads:
         await download.rest()
 
-    assert (summary(refused), refused.headers["retry-after"]) == ("503", "1")
+    assert (summary(rejected), rejected.headers["retry-after"]) == ("503", "1")
     assert (await client.get("/cities", headers=LINES)).status_code == 200
 
 
-async def test_other_requests_are_answered_during_exports(
+async def test_other_requests_succeed_during_exports(
     client: AsyncClient, database: Database
 ) -> None:
     downloads = [Download(database) for _ in range(2)]
@@ -176,7 +176,7 @@ async def test_export_without_a_connection_is_unavailable(shop_service: Service)
 
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize("messages", range(4))
-async def test_client_that_leaves_gives_its_connection_back(
+async def test_disconnected_client_returns_its_connection(
     database: Database, spec: str, messages: int
 ) -> None:
     download = Download(database, spec=spec)
@@ -189,11 +189,11 @@ async def test_client_that_leaves_gives_its_connection_back(
 
 
 @pytest.mark.parametrize("spec", SPECS)
-async def test_clients_that_leave_together_give_their_connections_back(
+async def test_clients_that_disconnect_together_return_their_connections(
     database: Database, spec: str
 ) -> None:
     for messages in range(3):
-        downloads = [Download(database, spec=spec) for _ in range(3)]  # one is refused
+        downloads = [Download(database, spec=spec) for _ in range(3)]  # one is rejected
         for _ in range(messages):
             await asyncio.gather(*(download.next() for download in downloads))
         await asyncio.gather(*(download.leave() for download in downloads))
@@ -203,9 +203,7 @@ async def test_clients_that_leave_together_give_their_connections_back(
 
 
 @pytest.mark.parametrize("messages", range(4))
-async def test_cancelled_export_gives_its_connection_back(
-    database: Database, messages: int
-) -> None:
+async def test_cancelled_export_returns_its_connection(database: Database, messages: int) -> None:
     download = Download(database)
     for _ in range(messages):
         await download.next()
@@ -220,7 +218,7 @@ async def test_cancelled_export_gives_its_connection_back(
 # --- Failures ----------------------------------------------------------------------------------
 
 
-async def test_row_that_cannot_be_shown_breaks_the_connection(
+async def test_unserialisable_row_aborts_the_response(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     await write(database, f"UPDATE cities SET name = '{BROKEN}' WHERE people = 430")  # noqa: S608
@@ -234,7 +232,7 @@ async def test_row_that_cannot_be_shown_breaks_the_connection(
     assert "\nGET /checked failed, request mine\n" in caplog.text
 
 
-async def test_row_of_the_first_step_that_cannot_be_shown_is_a_500(
+async def test_unserialisable_row_before_the_response_is_a_500(
     client: AsyncClient, database: Database
 ) -> None:
     await write(database, f"UPDATE cities SET name = '{BROKEN}' WHERE people = 30")  # noqa: S608
@@ -250,7 +248,7 @@ async def test_missing_table_is_a_503(empty_url: str) -> None:
         assert summary(await client.get("/cities", headers=LINES)) == "503"
 
 
-async def test_database_that_is_away_is_a_503() -> None:
+async def test_unreachable_database_is_a_503() -> None:
     service = create_service(Settings(database_url="postgresql://nobody@127.0.0.1:1/nothing"))
     async with calling(service) as client:
         response = await client.get("/articles", headers=LINES)
@@ -258,7 +256,7 @@ async def test_database_that_is_away_is_a_503() -> None:
         assert (await client.get("/openapi.json")).status_code == 200
 
 
-async def test_database_that_goes_away_breaks_the_connection(databases: Databases) -> None:
+async def test_lost_database_connection_aborts_the_response(databases: Databases) -> None:
     database = shop.Shop(databases.empty("postgresql"))
     async with database.lifespan(None):
         await fill(database)
@@ -276,11 +274,11 @@ async def test_database_that_goes_away_breaks_the_connection(databases: Database
 
 
 @pytest.mark.parametrize("length", [5, 70_000])
-async def test_body_of_the_request_does_not_cut_the_export(database: Database, length: int) -> None:
+async def test_request_body_does_not_cut_off_the_export(database: Database, length: int) -> None:
     head = (
         f"GET /cities HTTP/1.1\r\nhost: a\r\naccept: {NDJSON}\r\ncontent-length: {length}\r\n\r\n"
     )
-    async with serving(app_over(database)) as client, wired(client.base_url) as wire:
+    async with serving(app_over(database)) as client, open_wire(client.base_url) as wire:
         response = await wire.raw(head.encode() + b" " * length)
 
     assert response.status_code == 200

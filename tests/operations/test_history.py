@@ -1,4 +1,4 @@
-"""The history of a row: what was done to it, by whom and when, for those who see the row."""
+"""The history of a row."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ BEN = {"user": "ben", "site": "b"}
 
 @pytest.fixture
 async def client(blog_service: Service) -> AsyncIterator[AsyncClient]:
-    """A client of the blog; Ann asks, who edits site a."""
+    """Return a client of the blog, with the headers of Ann on site a."""
     async with blog_service.client() as client:
         client.headers.update(ANN)
         yield client
@@ -41,7 +41,7 @@ async def client(blog_service: Service) -> AsyncIterator[AsyncClient]:
 
 @pytest.fixture
 def database(blog_service: Service) -> Database:
-    """The blog's database."""
+    """Return the blog's database."""
     return blog_service.database
 
 
@@ -52,7 +52,7 @@ async def create_article(client: AsyncClient, **values: Any) -> str:
     return response.headers["location"]
 
 
-async def history(client: AsyncClient, path: str) -> list[dict[str, Any]]:
+async def get_history(client: AsyncClient, path: str) -> list[dict[str, Any]]:
     response = await client.get(f"{path}/history")
     assert response.status_code == 200, response.text
     entries: list[dict[str, Any]] = response.json()
@@ -64,7 +64,7 @@ async def count_entries(database: Database) -> int:
         return await session.scalar(select(func.count()).select_from(AuditEntry)) or 0
 
 
-def fields(entry: dict[str, Any]) -> dict[str, Any]:
+def changed_fields(entry: dict[str, Any]) -> dict[str, Any]:
     """Return the changes of *entry* without the time of the update."""
     return {name: value for name, value in entry["changes"].items() if name != "updated_at"}
 
@@ -73,7 +73,7 @@ def fields(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_entry_has_the_action_the_actor_and_the_request(client: AsyncClient) -> None:
-    (entry,) = await history(client, await create_article(client))
+    (entry,) = await get_history(client, await create_article(client))
 
     assert (entry["action"], entry["actor"], entry["request_id"]) == ("create", "ann", "r-1")
     assert UUID(entry["id"]).version == 7
@@ -81,15 +81,15 @@ async def test_entry_has_the_action_the_actor_and_the_request(client: AsyncClien
 
 async def test_entry_has_the_time_of_the_change(client: AsyncClient) -> None:
     before = datetime.now(UTC)
-    (entry,) = await history(client, await create_article(client))
+    (entry,) = await get_history(client, await create_article(client))
 
     assert before <= datetime.fromisoformat(entry["created_at"]) <= datetime.now(UTC)
 
 
 async def test_entry_of_a_create_has_the_fields_of_the_row(client: AsyncClient) -> None:
-    (entry,) = await history(client, await create_article(client))
+    (entry,) = await get_history(client, await create_article(client))
 
-    assert fields(entry) == {
+    assert changed_fields(entry) == {
         "id": {"after": 1},  # the database made it
         "slug": {"after": "a"},
         "views": {"after": 0},  # the database's default
@@ -103,7 +103,7 @@ async def test_entry_has_the_request_id_of_the_answer(client: AsyncClient) -> No
     path = await create_article(client)
     del client.headers["x-request-id"]
     response = await client.patch(path, json={"slug": "b"})
-    latest, _ = await history(client, path)
+    latest, _ = await get_history(client, path)
 
     assert latest["request_id"] == response.headers["x-request-id"]
 
@@ -111,7 +111,7 @@ async def test_entry_has_the_request_id_of_the_answer(client: AsyncClient) -> No
 async def test_entry_of_an_unknown_user_has_no_actor(client: AsyncClient) -> None:
     path = await create_article(client)
     await client.patch(path, json={"slug": "b"}, headers={"user": ""})
-    latest, _ = await history(client, path)
+    latest, _ = await get_history(client, path)
 
     assert latest["actor"] is None
 
@@ -142,9 +142,9 @@ async def test_entry_of_an_update_has_the_values_before_and_after(
 ) -> None:
     path = await create_article(client)
     response = await client.request(method, path + action, json=body)
-    latest, first = await history(client, path)
+    latest, first = await get_history(client, path)
 
-    assert (latest["action"], fields(latest)) == ("update", changes)
+    assert (latest["action"], changed_fields(latest)) == ("update", changes)
     assert latest["changes"]["updated_at"] == {
         "before": first["changes"]["updated_at"]["after"],
         "after": response.json()["updated_at"],
@@ -174,7 +174,7 @@ async def test_request_without_a_change_leaves_no_entry(  # noqa: PLR0913, PLR09
     assert await count_entries(database) == 2
 
 
-async def test_request_that_fails_after_its_flush_leaves_no_entry(blog_service: Service) -> None:
+async def test_request_that_fails_after_a_flush_leaves_no_entry(blog_service: Service) -> None:
     app = blog.create_app(blog_service.url)
 
     @app.post("/refuse")
@@ -188,21 +188,24 @@ async def test_request_that_fails_after_its_flush_leaves_no_entry(blog_service: 
     assert await count_entries(blog_service.database) == 0
 
 
-async def test_batch_leaves_an_entry_for_each_row_in_one_statement(client: AsyncClient) -> None:
+async def test_batch_writes_its_entries_in_one_statement(client: AsyncClient) -> None:
     with statements() as sent:
-        response = await client.post("/articles/batch", json=[{"slug": each} for each in "abc"])
+        response = await client.post("/articles/batch", json=[{"slug": slug} for slug in "abc"])
 
     assert response.status_code == 201, response.text
-    assert len([each for each in sent if "INSERT INTO audit_entries" in each]) == 1
-    entries = [await history(client, f"/articles/{row['id']}") for row in response.json()]
-    assert [[(entry["actor"], entry["changes"]["slug"]) for entry in each] for each in entries] == [
+    assert len([statement for statement in sent if "INSERT INTO audit_entries" in statement]) == 1
+    entries = [await get_history(client, f"/articles/{row['id']}") for row in response.json()]
+    assert [
+        [(entry["actor"], entry["changes"]["slug"]) for entry in row_entries]
+        for row_entries in entries
+    ] == [
         [("ann", {"after": "a"})],
         [("ann", {"after": "b"})],
         [("ann", {"after": "c"})],
     ]
 
 
-async def test_refused_batch_leaves_no_entry(client: AsyncClient, database: Database) -> None:
+async def test_rejected_batch_leaves_no_entry(client: AsyncClient, database: Database) -> None:
     await create_article(client, slug="b")
     response = await client.post("/articles/batch", json=[{"slug": "a"}, {"slug": "b"}])
 
@@ -221,7 +224,7 @@ async def test_refused_batch_leaves_no_entry(client: AsyncClient, database: Data
         pytest.param("/articles/x", ANN, id="no key"),
     ],
 )
-async def test_row_that_a_client_does_not_see_has_no_history(
+async def test_invisible_row_has_no_history(
     client: AsyncClient, path: str, headers: dict[str, str]
 ) -> None:
     await create_article(client)
@@ -237,7 +240,7 @@ async def test_deleted_row_has_no_history(client: AsyncClient) -> None:
     assert (await client.get(f"{path}/history")).status_code == 404
 
 
-async def test_deleted_row_has_a_history_where_deleted_rows_are_included(
+async def test_deleted_row_has_a_history_with_deleted_include(
     client: AsyncClient,
 ) -> None:
     path = await create_article(client)
@@ -245,7 +248,7 @@ async def test_deleted_row_has_a_history_where_deleted_rows_are_included(
     latest, first = (await client.get(f"{path}/history?deleted=include")).json()
 
     assert (first["action"], latest["action"]) == ("create", "update")
-    assert fields(latest).keys() == {"deleted_at"}
+    assert changed_fields(latest).keys() == {"deleted_at"}
     assert latest["changes"]["deleted_at"]["before"] is None
 
 
@@ -263,15 +266,15 @@ async def test_history_is_paged_like_a_list(client: AsyncClient) -> None:
     assert slugs == ["e", "d", "c", "b", "a"]
 
 
-async def test_head_of_a_history_is_answered(client: AsyncClient) -> None:
+async def test_history_supports_head(client: AsyncClient) -> None:
     assert (await client.head(f"{await create_article(client)}/history")).status_code == 200
 
 
-async def test_history_refuses_the_parameters_that_a_list_refuses(client: AsyncClient) -> None:
+async def test_history_rejects_invalid_parameters_like_a_list(client: AsyncClient) -> None:
     path = await create_article(client)
     response = await client.get(f"{path}/history?limit=0&colour=red")
 
-    assert {each["parameter"] for each in response.json()["errors"]} == {"limit", "colour"}
+    assert {fault["parameter"] for fault in response.json()["errors"]} == {"limit", "colour"}
 
 
 async def test_cursor_is_valid_for_the_history_of_one_row(client: AsyncClient) -> None:
@@ -283,7 +286,7 @@ async def test_cursor_is_valid_for_the_history_of_one_row(client: AsyncClient) -
     assert (await client.get(moved)).json()["type"] == "/problems/invalid_cursor"
 
 
-async def test_row_that_is_not_audited_has_no_history(client: AsyncClient) -> None:
+async def test_unaudited_row_has_no_history(client: AsyncClient) -> None:
     await client.post("/tags", json={"name": "a"})
 
     assert (await client.get("/tags/1/history")).status_code == 404
@@ -312,7 +315,7 @@ SCHEMAS: dict[str, Any] = {
 }
 
 
-async def test_resource_may_refuse_a_history(blog_service: Service) -> None:
+async def test_resource_can_forbid_the_history(blog_service: Service) -> None:
     class Discreet(Articles):
         @override
         async def history(self, key: object, at: ListQuery[AuditEntry], /) -> Page[AuditEntry]:
@@ -330,7 +333,7 @@ async def test_resource_may_refuse_a_history(blog_service: Service) -> None:
         assert (await client.get("/articles/1/history", headers=eve)).status_code == 200
 
 
-async def test_router_may_omit_the_history(blog_service: Service) -> None:
+async def test_router_can_omit_the_history(blog_service: Service) -> None:
     app = FastAPI(lifespan=Database(blog_service.url).lifespan)
     install(app)
     app.include_router(crud_router("/articles", Articles, **SCHEMAS, omit={"history"}))

@@ -1,4 +1,4 @@
-"""Keys, as units: which texts are one, what is stored of a request, and what is swept."""
+"""Idempotency keys: parsing, stored columns and expiry."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ from brickwork.operations.idempotency import (
 from brickwork.problems import BadRequest
 from tests.support.bodies import quoted
 from tests.support.values import law
-from tests.support.wire import wired
+from tests.support.wire import open_wire
 
 pytestmark = pytest.mark.anyio
 
@@ -27,70 +27,66 @@ AUTHOR = {"name": "Ada", "email": "secret@example.org"}
 KEY = "a-key-that-is-guessed-by-nobody"
 
 
-async def keys(database: Database) -> list[IdempotencyKey]:
+async def stored_keys(database: Database) -> list[IdempotencyKey]:
     async with database.session(readonly=True) as session:
         return [*await session.scalars(select(IdempotencyKey))]
 
 
-def stored(name: str, age: timedelta) -> IdempotencyKey:
+def key_of_age(name: str, age: timedelta) -> IdempotencyKey:
     return IdempotencyKey(
         id=name, fingerprint="", status=201, headers={}, body=b"", created_at=now() - age
     )
 
 
-async def test_neither_the_key_nor_who_sent_it_can_be_read_in_the_database(
-    client: AsyncClient, database: Database
-) -> None:
+async def test_key_and_caller_are_stored_as_hashes(client: AsyncClient, database: Database) -> None:
     headers = {IDEMPOTENCY_HEADER: KEY, "authorization": "Bearer sesame"}
     response = await client.post("/authors", json=AUTHOR, headers=headers)
 
-    (one,) = await keys(database)
-    told = f"{one.id} {one.fingerprint} {one.headers}"
+    (one,) = await stored_keys(database)
+    stored_text = f"{one.id} {one.fingerprint} {one.headers}"
     assert len(one.id) == len(one.fingerprint) == 64
-    assert KEY not in told
-    assert "sesame" not in told
+    assert KEY not in stored_text
+    assert "sesame" not in stored_text
     assert (one.status, one.body) == (201, response.content)
     assert timedelta() <= datetime.now(UTC) - one.created_at < timedelta(minutes=1)
 
 
-async def test_of_the_headers_those_are_kept_that_belong_to_the_answer(
+async def test_stored_headers_are_those_of_the_response(
     client: AsyncClient, database: Database
 ) -> None:
     headers = {IDEMPOTENCY_HEADER: KEY, "x-request-id": "first", "origin": "https://example.org"}
     await client.post("/authors", json=AUTHOR, headers=headers)
     again = await client.post("/authors", json=AUTHOR, headers=headers | {"x-request-id": "again"})
 
-    (one,) = await keys(database)
+    (one,) = await stored_keys(database)
     assert one.headers.keys() == {"content-type", "location"}
     assert again.headers["x-request-id"] == "again"
 
 
-async def test_parts_of_a_request_do_not_run_together(
+async def test_caller_and_key_are_hashed_separately(
     client: AsyncClient, database: Database
 ) -> None:
-    # "ab" asks with the key "c", and "a" with "bc".
+    # The caller "ab" has the key "c", and "a" has "bc".
     for number, (caller, text) in enumerate((("ab", "c"), ("a", "bc"), ("", "abc"))):
         body = AUTHOR | {"email": f"{number}@example.org"}
         headers = {IDEMPOTENCY_HEADER: text, "authorization": caller}
         assert (await client.post("/authors", json=body, headers=headers)).status_code == 201
 
-    assert len({each.id for each in await keys(database)}) == 3
+    assert len({row.id for row in await stored_keys(database)}) == 3
 
 
-async def test_a_key_of_another_request_is_none_of_ours(
-    client: AsyncClient, database: Database
-) -> None:
+async def test_similar_keys_are_different(client: AsyncClient, database: Database) -> None:
     for number, text in enumerate(("k", "K", "kk", "k.")):
         body = AUTHOR | {"email": f"{number}@example.org"}
         response = await client.post("/authors", json=body, headers={IDEMPOTENCY_HEADER: text})
         assert response.status_code == 201
 
-    assert len(await keys(database)) == 4
+    assert len(await stored_keys(database)) == 4
 
 
-async def test_blanks_around_a_key_are_none_of_it(served: AsyncClient) -> None:
+async def test_whitespace_around_a_key_is_ignored(served: AsyncClient) -> None:
     body = json.dumps(AUTHOR).encode()
-    async with wired(served.base_url) as wire:
+    async with open_wire(served.base_url) as wire:
         for text, replayed in (("k", None), ("k ", "true"), (" \t k", "true"), ('"k" ', "true")):
             headers = [
                 (IDEMPOTENCY_HEADER.encode(), text.encode()),
@@ -101,8 +97,8 @@ async def test_blanks_around_a_key_are_none_of_it(served: AsyncClient) -> None:
             assert response.headers.get("idempotency-replayed") == replayed, text
 
 
-def key(*lines: str) -> str | None:
-    """Return the key that the lines of a header bring, None if they bring none."""
+def parsed_key(*lines: str) -> str | None:
+    """Return the key in the *lines* of a header. None if the key is invalid."""
     try:
         return _parse_key(lines)
     except BadRequest:
@@ -114,51 +110,51 @@ TEXTS = st.text(st.characters(max_codepoint=0xFF), max_size=300) | st.text('k"\\
 
 @law
 @given(text=TEXTS)
-def test_a_text_is_a_key_quoted_if_it_is_visible_and_bare_if_it_begins_with_no_quote(
+def test_key_is_accepted_with_or_without_quotes(
     text: str,
 ) -> None:
-    visible = 1 <= len(text) <= 255 and all("!" <= each <= "~" for each in text)
-    assert key(quoted(text)) == (text if visible else None)
+    visible = 1 <= len(text) <= 255 and all("!" <= character <= "~" for character in text)
+    assert parsed_key(quoted(text)) == (text if visible else None)
     if not (bare := text.strip(" \t")).startswith('"'):
-        assert key(text) == key(quoted(bare))
+        assert parsed_key(text) == parsed_key(quoted(bare))
 
 
 @pytest.mark.parametrize("text", ['"', '""', '"k', '"k""', r'"\k"', r'"k\"', r'"\"', '"k";a=1'])
-def test_what_begins_with_a_quote_is_a_whole_string_of_rfc_9651(text: str) -> None:
-    assert key(text) is None
+def test_quoted_key_must_be_a_string_of_rfc_9651(text: str) -> None:
+    assert parsed_key(text) is None
 
 
 @law
 @given(lines=st.lists(TEXTS | st.just("k"), min_size=2, max_size=4))
-def test_several_lines_are_no_key(lines: list[str]) -> None:
-    assert key(*lines) is None
+def test_repeated_header_is_rejected(lines: list[str]) -> None:
+    assert parsed_key(*lines) is None
 
 
-async def test_keys_are_kept_for_a_day_unless_said(database: Database) -> None:
+async def test_keys_expire_after_a_day_by_default(database: Database) -> None:
     minute = timedelta(minutes=1)
     assert timedelta(hours=24) == RETENTION
     async with database.session() as session:
         session.add_all(
-            [stored("older", RETENTION + minute), stored("younger", RETENTION - minute)]
+            [key_of_age("older", RETENTION + minute), key_of_age("younger", RETENTION - minute)]
         )
     async with database.session() as session:
         assert await delete_expired_keys(session) == 1
-    assert [each.id for each in await keys(database)] == ["younger"]
+    assert [row.id for row in await stored_keys(database)] == ["younger"]
     async with database.session() as session:
         assert await delete_expired_keys(session, before=now() - RETENTION) == 0
         assert await delete_expired_keys(session, before=now()) == 1
-    assert await keys(database) == []
+    assert await stored_keys(database) == []
 
 
-async def test_a_sweep_is_of_the_transaction_it_runs_in(database: Database) -> None:
+async def test_purge_uses_the_callers_transaction(database: Database) -> None:
     async with database.session() as session:
-        session.add(stored("old", RETENTION * 2))
+        session.add(key_of_age("old", RETENTION * 2))
 
-    async def sweep_in_vain() -> None:
+    async def purge_and_fail() -> None:
         async with database.session() as session:
             assert await delete_expired_keys(session) == 1
             raise RuntimeError("not today")
 
     with pytest.raises(RuntimeError, match="not today"):
-        await sweep_in_vain()
-    assert [each.id for each in await keys(database)] == ["old"]
+        await purge_and_fail()
+    assert [row.id for row in await stored_keys(database)] == ["old"]

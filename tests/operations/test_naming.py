@@ -29,7 +29,7 @@ from brickwork.operations.naming import summary
         ("shopping_list", "a shopping list"),
     ],
 )
-def test_a_model_in_words(model: str, words: str) -> None:
+def test_summary_names_the_model_with_an_article(model: str, words: str) -> None:
     assert summary("get", "/rows", type(model, (), {})) == f"Get {words}"
 
 
@@ -43,5 +43,5 @@ def test_a_model_in_words(model: str, words: str) -> None:
         ("", "blog post"),
     ],
 )
-def test_a_path_in_words(prefix: str, words: str) -> None:
+def test_list_summary_names_the_path(prefix: str, words: str) -> None:
     assert summary("list", prefix, type("BlogPost", (), {})) == f"List {words}"

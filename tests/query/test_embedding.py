@@ -1,4 +1,4 @@
-"""What an answer shows of related rows comes with the rows, in as many statements as for one."""
+"""Embedded rows, and the number of statements that load them."""
 
 import json
 import re
@@ -60,58 +60,60 @@ def writer_of(number: int) -> int | None:
     return number * number % 31 if number % 10 else None
 
 
-def brief(number: int) -> Body:
-    """Return what is shown of a writer in another row."""
+def writer_brief(number: int) -> Body:
+    """Return the expected writer in another row."""
     nation = nation_of(number)
     name = None if nation is None else {"name": f"n{nation}"}
     return {"id": str(key(number)), "name": f"w{number}", "nation": name}
 
 
-def referring(number: int | None) -> Body:
-    """Return what a book shows that refers to this writer."""
+def writer_fields(number: int | None) -> Body:
+    """Return the expected writer fields of a book."""
     if number is None:
         return {"writer_id": None, "writer": None}
-    return {"writer_id": str(key(number)), "writer": brief(number)}
+    return {"writer_id": str(key(number)), "writer": writer_brief(number)}
 
 
-def book(number: int) -> Body:
-    """Return a book as it is shown."""
-    return title(number) | referring(writer_of(number))
+def expected_book(number: int) -> Body:
+    """Return the expected book."""
+    return book_brief(number) | writer_fields(writer_of(number))
 
 
-def title(number: int) -> Body:
-    """Return what is shown of a book in another row."""
+def book_brief(number: int) -> Body:
+    """Return the expected book in another row."""
     return {"id": str(key(number)), "title": f"b{number}"}
 
 
-def writer(number: int) -> Body:
-    """Return a writer as it is shown, with the newest three of its books."""
-    refers = nation_of(number)
-    nation_id = None if refers is None else str(key(refers))
-    books = [title(each) for each in range(ROWS - 1, -1, -1) if writer_of(each) == number]
-    return {**(brief(number) or {}), "nation_id": nation_id, "books": books[:3]}
+def expected_writer(number: int) -> Body:
+    """Return the expected writer, with its newest three books."""
+    nation = nation_of(number)
+    nation_id = None if nation is None else str(key(nation))
+    books = [book_brief(index) for index in range(ROWS - 1, -1, -1) if writer_of(index) == number]
+    return {**(writer_brief(number) or {}), "nation_id": nation_id, "books": books[:3]}
 
 
-def nation(number: int) -> Body:
-    """Return a nation as it is shown, with the newest two of its writers."""
-    writers = [brief(each) for each in range(ROWS - 1, -1, -1) if nation_of(each) == number]
+def expected_nation(number: int) -> Body:
+    """Return the expected nation, with its newest two writers."""
+    writers = [
+        writer_brief(index) for index in range(ROWS - 1, -1, -1) if nation_of(index) == number
+    ]
     return {"id": str(key(number)), "name": f"n{number}", "writers": writers[:2]}
 
 
-def rows() -> dict[type[library.Base], list[Body]]:
-    """Return a hundred of each, of which every tenth refers to none."""
+def library_rows() -> dict[type[library.Base], list[Body]]:
+    """Return a hundred rows of each model. Every tenth row has no reference."""
 
-    def referring(name: str, to: int | None) -> Body:
+    def reference(name: str, to: int | None) -> Body:
         return {name: None if to is None else key(to)}
 
     numbers = range(ROWS)
     return {
         Nation: [{"id": key(n), "name": f"n{n}"} for n in numbers],
         Writer: [
-            {"id": key(n), "name": f"w{n}"} | referring("nation_id", nation_of(n)) for n in numbers
+            {"id": key(n), "name": f"w{n}"} | reference("nation_id", nation_of(n)) for n in numbers
         ],
         Book: [
-            {"id": key(n), "title": f"b{n}"} | referring("writer_id", writer_of(n)) for n in numbers
+            {"id": key(n), "title": f"b{n}"} | reference("writer_id", writer_of(n)) for n in numbers
         ],
     }
 
@@ -123,25 +125,25 @@ async def client(empty_url: str) -> AsyncGenerator[AsyncClient]:
 
 
 @pytest.fixture
-async def filled(client: AsyncClient, empty_url: str) -> AsyncClient:
+async def filled_client(client: AsyncClient, empty_url: str) -> AsyncClient:
     database = Database(empty_url)
     async with database.lifespan(None), database.session() as session:
-        for model, values in rows().items():
+        for model, values in library_rows().items():
             await session.execute(insert(model), values)
     return client
 
 
-async def shown(client: AsyncClient, path: str) -> Any:
+async def get_json(client: AsyncClient, path: str) -> Any:
     response = await client.get(path)
     assert response.status_code == 200, response.text
     return response.json()
 
 
-async def created(client: AsyncClient, path: str, **body: object) -> Body:
-    return row(await client.post(path, json=body), 201)
+async def create(client: AsyncClient, path: str, **body: object) -> Body:
+    return json_body(await client.post(path, json=body), 201)
 
 
-def row(response: Response, status: int = 200) -> Body:
+def json_body(response: Response, status: int = 200) -> Body:
     assert response.status_code == status, response.text
     body: Body = response.json()
     return body
@@ -150,58 +152,72 @@ def row(response: Response, status: int = 200) -> Body:
 # --- Lists -------------------------------------------------------------------------------------
 
 
-async def test_a_list_shows_what_its_rows_refer_to_and_what_refers_to_them(
-    filled: AsyncClient,
+async def test_list_embeds_related_rows(
+    filled_client: AsyncClient,
 ) -> None:
-    for path, of in (("/books", book), ("/writers", writer), ("/nations", nation)):
-        assert await shown(filled, f"{path}?limit=100") == [of(n) for n in range(ROWS)]
+    for path, expected in (
+        ("/books", expected_book),
+        ("/writers", expected_writer),
+        ("/nations", expected_nation),
+    ):
+        assert await get_json(filled_client, f"{path}?limit=100") == [
+            expected(n) for n in range(ROWS)
+        ]
 
 
 @pytest.mark.parametrize(
-    ("path", "wanted"), [("/books", 1), ("/writers", 2), ("/nations", 2), ("/books?count=exact", 2)]
+    ("path", "count"), [("/books", 1), ("/writers", 2), ("/nations", 2), ("/books?count=exact", 2)]
 )
-async def test_a_list_takes_as_many_statements_whatever_its_length(
-    filled: AsyncClient, path: str, wanted: int
+async def test_number_of_statements_is_independent_of_the_length(
+    filled_client: AsyncClient, path: str, count: int
 ) -> None:
     separator = "&" if "?" in path else "?"
     with statements() as sent:
         for length in (1, 20, 100):
-            assert len(await shown(filled, f"{path}{separator}limit={length}")) == length
-            assert len(sent) == wanted, sent
+            assert len(await get_json(filled_client, f"{path}{separator}limit={length}")) == length
+            assert len(sent) == count, sent
             sent.clear()
 
 
-async def test_an_empty_list_asks_for_nothing_more(client: AsyncClient) -> None:
+async def test_empty_list_takes_one_statement(client: AsyncClient) -> None:
     with statements() as sent:
-        assert await shown(client, "/writers") == []
+        assert await get_json(client, "/writers") == []
     assert len(sent) == 1
 
 
-async def test_a_list_that_is_filtered_and_sorted_shows_the_same(filled: AsyncClient) -> None:
-    of_one = [book(n) for n in range(ROWS) if writer_of(n) == 2]
+async def test_filtered_and_sorted_list_embeds_related_rows(filled_client: AsyncClient) -> None:
+    of_one = [expected_book(n) for n in range(ROWS) if writer_of(n) == 2]
     in_order = sorted(range(ROWS), key=lambda n: f"b{n}")
-    assert await shown(filled, "/books?writer__name=w2") == of_one
-    assert await shown(filled, "/books?sort=title&limit=100") == [book(n) for n in in_order]
+    assert await get_json(filled_client, "/books?writer__name=w2") == of_one
+    assert await get_json(filled_client, "/books?sort=title&limit=100") == [
+        expected_book(n) for n in in_order
+    ]
 
 
-async def test_the_pages_of_a_list_show_the_same(filled: AsyncClient) -> None:
+async def test_pages_embed_related_rows(filled_client: AsyncClient) -> None:
     found: list[Body] = []
     path: str | None = "/books?sort=-title&limit=30"
     with statements() as sent:
         while path:
-            response = await filled.get(path)
+            response = await filled_client.get(path)
             found += response.json()
             path = response.links.get("next", {}).get("url")
-    assert found == [book(n) for n in sorted(range(ROWS), key=lambda n: f"b{n}", reverse=True)]
+    assert found == [
+        expected_book(n) for n in sorted(range(ROWS), key=lambda n: f"b{n}", reverse=True)
+    ]
     assert len(sent) == 4
 
 
-@pytest.mark.parametrize(("path", "of"), [("/books", book), ("/writers", writer)])
-async def test_an_export_shows_the_same(filled: AsyncClient, path: str, of: Any) -> None:
+@pytest.mark.parametrize(
+    ("path", "expected"), [("/books", expected_book), ("/writers", expected_writer)]
+)
+async def test_export_embeds_related_rows(
+    filled_client: AsyncClient, path: str, expected: Any
+) -> None:
     with statements() as sent:
-        response = await filled.get(path, headers=LINES)
+        response = await filled_client.get(path, headers=LINES)
     lines = response.content.splitlines()
-    assert [json.loads(line) for line in lines] == [of(n) for n in range(ROWS)]
+    assert [json.loads(line) for line in lines] == [expected(n) for n in range(ROWS)]
     assert len(sent) < (2 if path == "/books" else ROWS / 10)
 
 
@@ -209,122 +225,135 @@ async def test_an_export_shows_the_same(filled: AsyncClient, path: str, of: Any)
 
 
 @pytest.mark.parametrize(
-    ("path", "of", "wanted"),
+    ("path", "expected", "count"),
     [
-        ("/books", book, 1),
-        ("/by-hand", book, 1),
-        ("/writers", writer, 2),
-        ("/nations", nation, 2),
+        ("/books", expected_book, 1),
+        ("/by-hand", expected_book, 1),
+        ("/writers", expected_writer, 2),
+        ("/nations", expected_nation, 2),
     ],
 )
-async def test_a_row_shows_the_same_in_as_few_statements(
-    filled: AsyncClient, path: str, of: Any, wanted: int
+async def test_single_row_embeds_related_rows(
+    filled_client: AsyncClient, path: str, expected: Any, count: int
 ) -> None:
     for number in (1, 4, 10, 97):
         with statements() as sent:
-            assert await shown(filled, f"{path}/{key(number)}") == of(number)
-        assert len(sent) == wanted, sent
+            assert await get_json(filled_client, f"{path}/{key(number)}") == expected(number)
+        assert len(sent) == count, sent
 
 
-async def test_a_new_row_shows_what_it_refers_to(filled: AsyncClient) -> None:
-    assert (await created(filled, "/books", title="New"))["writer"] is None
-    assert await created(filled, "/nations", name="New") | {"id": ""} == {
+async def test_new_row_embeds_its_reference(filled_client: AsyncClient) -> None:
+    assert (await create(filled_client, "/books", title="New"))["writer"] is None
+    assert await create(filled_client, "/nations", name="New") | {"id": ""} == {
         "id": "",
         "name": "New",
         "writers": [],
     }
-    made = await created(filled, "/books", title="Newest", writer_id=str(key(1)))
-    assert made["writer"] == brief(1)
+    made = await create(filled_client, "/books", title="Newest", writer_id=str(key(1)))
+    assert made["writer"] == writer_brief(1)
     newest = {"id": made["id"], "title": "Newest"}
-    assert (await shown(filled, f"/writers/{key(1)}"))["books"] == [newest, *writer(1)["books"][:2]]
+    assert (await get_json(filled_client, f"/writers/{key(1)}"))["books"] == [
+        newest,
+        *expected_writer(1)["books"][:2],
+    ]
 
 
 @pytest.mark.parametrize("method", ["PATCH", "PUT"])
-async def test_a_changed_row_shows_what_it_refers_to_now(filled: AsyncClient, method: str) -> None:
-    path = f"/books/{key(1)}"
-    for refers in (2, 3, 3, None, 10, 1):
-        other = None if refers is None else str(key(refers))
-        change = {"title": "b1", "writer_id": other}
-        expected = title(1) | referring(refers)
-        assert row(await filled.request(method, path, json=change)) == expected
-        assert await shown(filled, path) == expected
-
-
-async def test_a_change_of_something_else_shows_the_same(filled: AsyncClient) -> None:
-    for path, name, of in (("/books", "title", book), ("/writers", "name", writer)):
-        response = await filled.patch(f"{path}/{key(1)}", json={name: "Other"})
-        assert row(response) == of(1) | {name: "Other"}
-
-
-async def test_a_row_that_refers_elsewhere_is_no_longer_among_the_newest(
-    filled: AsyncClient,
+async def test_changed_row_embeds_its_new_reference(
+    filled_client: AsyncClient, method: str
 ) -> None:
-    first, *others = writer(1)["books"]
-    await filled.patch(f"/books/{first['id']}", json={"writer_id": None})
-    assert (await shown(filled, f"/writers/{key(1)}"))["books"][:2] == others
+    path = f"/books/{key(1)}"
+    for number in (2, 3, 3, None, 10, 1):
+        other = None if number is None else str(key(number))
+        change = {"title": "b1", "writer_id": other}
+        expected = book_brief(1) | writer_fields(number)
+        assert json_body(await filled_client.request(method, path, json=change)) == expected
+        assert await get_json(filled_client, path) == expected
 
 
-async def test_a_row_and_its_reference_may_change_within_one_step(filled: AsyncClient) -> None:
+async def test_change_of_another_field_keeps_the_embedded_rows(filled_client: AsyncClient) -> None:
+    for path, name, expected in (
+        ("/books", "title", expected_book),
+        ("/writers", "name", expected_writer),
+    ):
+        response = await filled_client.patch(f"{path}/{key(1)}", json={name: "Other"})
+        assert json_body(response) == expected(1) | {name: "Other"}
+
+
+async def test_row_with_another_reference_leaves_the_embedded_list(
+    filled_client: AsyncClient,
+) -> None:
+    first, *others = expected_writer(1)["books"]
+    await filled_client.patch(f"/books/{first['id']}", json={"writer_id": None})
+    assert (await get_json(filled_client, f"/writers/{key(1)}"))["books"][:2] == others
+
+
+async def test_row_and_its_reference_can_change_together(filled_client: AsyncClient) -> None:
     for number in (1, 10, 11):
-        response = await filled.patch(
+        response = await filled_client.patch(
             f"/writers/{key(number)}", json={"nation_id": str(key(50)), "name": "Moved"}
         )
-        assert row(response)["nation"] == {"name": "n50"}
-        assert row(response)["books"] == writer(number)["books"]
+        assert json_body(response)["nation"] == {"name": "n50"}
+        assert json_body(response)["books"] == expected_writer(number)["books"]
 
 
 # --- Writing back ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["/books", "/writers", "/nations"])
-async def test_what_was_shown_can_be_sent_back(filled: AsyncClient, path: str) -> None:
+async def test_response_can_be_sent_back(filled_client: AsyncClient, path: str) -> None:
     for number in (0, 1, 10, 97):
         place = f"{path}/{key(number)}"
-        before = await shown(filled, place)
-        assert row(await filled.put(place, json=before)) == before
-        assert await shown(filled, place) == before
+        before = await get_json(filled_client, place)
+        assert json_body(await filled_client.put(place, json=before)) == before
+        assert await get_json(filled_client, place) == before
 
 
-async def test_what_was_shown_can_be_sent_back_with_another_reference(filled: AsyncClient) -> None:
+async def test_response_can_be_sent_back_with_another_reference(filled_client: AsyncClient) -> None:
     path = f"/books/{key(1)}"
-    response = await filled.put(path, json=book(1) | {"writer_id": str(key(2))})
-    assert row(response) == book(1) | {"writer_id": str(key(2)), "writer": brief(2)}
+    response = await filled_client.put(path, json=expected_book(1) | {"writer_id": str(key(2))})
+    assert json_body(response) == expected_book(1) | {
+        "writer_id": str(key(2)),
+        "writer": writer_brief(2),
+    }
 
 
 @pytest.mark.parametrize(
     ("path", "field", "value"),
     [
         ("/books", "writer", None),
-        ("/books", "writer", brief(2)),
-        ("/books", "writer", brief(1) | {"name": "Other"}),
-        ("/books", "writer", brief(1) | {"nation": {"name": "Other"}}),
+        ("/books", "writer", writer_brief(2)),
+        ("/books", "writer", writer_brief(1) | {"name": "Other"}),
+        ("/books", "writer", writer_brief(1) | {"nation": {"name": "Other"}}),
         ("/writers", "books", []),
-        ("/writers", "books", writer(1)["books"][::-1]),
-        ("/writers", "books", [*writer(1)["books"], title(99)]),
+        ("/writers", "books", expected_writer(1)["books"][::-1]),
+        ("/writers", "books", [*expected_writer(1)["books"], book_brief(99)]),
     ],
 )
-async def test_what_is_embedded_cannot_be_written(
-    filled: AsyncClient, path: str, field: str, value: object
+async def test_changed_embedded_row_is_rejected(
+    filled_client: AsyncClient, path: str, field: str, value: object
 ) -> None:
     place = f"{path}/{key(1)}"
-    before = await shown(filled, place)
-    response = await filled.put(place, json=before | {field: value})
-    (fault,) = row(response, 422)["errors"]
+    before = await get_json(filled_client, place)
+    response = await filled_client.put(place, json=before | {field: value})
+    (fault,) = json_body(response, 422)["errors"]
     assert (fault["pointer"], fault["code"]) == (f"#/{field}", "read_only")
-    assert await shown(filled, place) == before
+    assert await get_json(filled_client, place) == before
 
 
-async def test_an_unknown_field_of_what_is_embedded_is_refused(filled: AsyncClient) -> None:
-    changed = book(1) | {"writer": brief(1) | {"nothing": 1}}
-    response = await filled.put(f"/books/{key(1)}", json=changed)
+async def test_unknown_field_of_an_embedded_row_is_rejected(filled_client: AsyncClient) -> None:
+    changed = expected_book(1) | {"writer": writer_brief(1) | {"nothing": 1}}
+    response = await filled_client.put(f"/books/{key(1)}", json=changed)
     assert response.status_code == 422
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-async def test_what_is_embedded_is_read_only(filled: AsyncClient, method: str) -> None:
+async def test_embedded_field_is_read_only(filled_client: AsyncClient, method: str) -> None:
     path = "/books" if method == "POST" else f"/books/{key(1)}"
-    response = await filled.request(method, path, json={"title": "b1", "writer": brief(1)})
-    (fault,) = row(response, 422)["errors"]
+    response = await filled_client.request(
+        method, path, json={"title": "b1", "writer": writer_brief(1)}
+    )
+    (fault,) = json_body(response, 422)["errors"]
     assert (fault["pointer"], fault["code"]) == ("#/writer", "read_only")
 
 
@@ -339,7 +368,7 @@ friendships = Table(
 
 
 class Boss(library.Base):
-    """Related in every way: to itself, by a condition, and through a table between."""
+    """A model with every kind of relationship to itself."""
 
     __tablename__ = "bosses"
 
@@ -384,7 +413,7 @@ class BossRead(Name):
 
 
 def app_of(url: str, **reads: type[BaseModel]) -> FastAPI:
-    """Return an application that shows the bosses at each path as the schema there does."""
+    """Return an application with one router of bosses for each schema in *reads*."""
     app = FastAPI(lifespan=library.Library(url).lifespan)
     install(app)
     for path, read in reads.items():
@@ -396,23 +425,23 @@ def app_of(url: str, **reads: type[BaseModel]) -> FastAPI:
 async def befriend(url: str, one: str, *others: str) -> None:
     database = Database(url)
     async with database.lifespan(None), database.session() as session:
-        rows = [{"one": UUID(one), "other": UUID(each)} for each in others]
-        await session.execute(insert(friendships), rows)
+        pairs = [{"one": UUID(one), "other": UUID(other)} for other in others]
+        await session.execute(insert(friendships), pairs)
 
 
-async def test_relationships_of_every_kind_are_shown(empty_url: str) -> None:
+async def test_every_kind_of_relationship_is_embedded(empty_url: str) -> None:
     async with calling(app_of(empty_url, bosses=BossRead)) as client:
-        top = (await created(client, "/bosses", name="Top"))["id"]
+        top = (await create(client, "/bosses", name="Top"))["id"]
         ids = [
-            (await created(client, "/bosses", name=name, boss_id=top))["id"]
+            (await create(client, "/bosses", name=name, boss_id=top))["id"]
             for name in ("LOUD", "A", "B", "LOUD", "C")
         ]
         await befriend(empty_url, top, *ids[:3])
         await befriend(empty_url, ids[2], ids[0], top)
         with statements() as sent:
-            first, *others = await shown(client, "/bosses")
+            first, *others = await get_json(client, "/bosses")
         assert len(sent) == 4
-        assert await shown(client, f"/bosses/{top}") == first
+        assert await get_json(client, f"/bosses/{top}") == first
     assert first == {
         "id": top,
         "name": "Top",
@@ -421,22 +450,22 @@ async def test_relationships_of_every_kind_are_shown(empty_url: str) -> None:
         "loud": [{"name": "LOUD"}, {"name": "LOUD"}],
         "friends": [{"name": "B"}, {"name": "A"}],
     }
-    assert [each["chief"] for each in others] == [{"name": "Top"}] * 5
-    assert [each["staff"] for each in others] == [[]] * 5
+    assert [boss["chief"] for boss in others] == [{"name": "Top"}] * 5
+    assert [boss["staff"] for boss in others] == [[]] * 5
     friends = [{"name": "LOUD"}, {"name": "Top"}]
-    assert [each["friends"] for each in others] == [[], [], friends, [], []]
+    assert [boss["friends"] for boss in others] == [[], [], friends, [], []]
 
 
 class Aliased(Name):
     head: Name | None = Field(validation_alias="chief")
 
 
-async def test_a_relationship_may_be_shown_by_another_name(empty_url: str) -> None:
+async def test_relationship_can_have_an_alias(empty_url: str) -> None:
     async with calling(app_of(empty_url, bosses=BossRead, aliased=Aliased)) as client:
-        top = (await created(client, "/bosses", name="Top"))["id"]
-        await created(client, "/bosses", name="A", boss_id=top)
+        top = (await create(client, "/bosses", name="Top"))["id"]
+        await create(client, "/bosses", name="A", boss_id=top)
         with statements() as sent:
-            assert await shown(client, "/aliased?offset=1") == [
+            assert await get_json(client, "/aliased?offset=1") == [
                 {"name": "A", "head": {"name": "Top"}}
             ]
         assert len(sent) == 1
@@ -462,7 +491,7 @@ class WithinList(ReadSchema):
         (Nation, WithinList, "Unbounded.books"),
     ],
 )
-def test_a_list_without_an_end_is_refused_where_it_is_declared(
+def test_embedded_list_without_a_limit_is_rejected(
     model: type[library.Base], read: type[BaseModel], name: str
 ) -> None:
     with pytest.raises(TypeError, match=rf"{re.escape(name)} has no limit.* Limit\(10\)"):
@@ -473,7 +502,7 @@ class BookWithBooks(ReadSchema):
     writer: WriterRead | None
 
 
-def test_a_list_within_what_is_embedded_is_refused_where_it_is_declared() -> None:
+def test_list_in_an_embedded_row_is_rejected() -> None:
     with pytest.raises(TypeError, match=r"WriterRead\.books .* leave the list out"):
         embedding(Book, BookWithBooks)
 
@@ -482,16 +511,16 @@ class Computed(ReadSchema):
     area: NationBrief
 
 
-def test_what_is_no_relationship_needs_nothing_to_be_loaded() -> None:
+def test_schema_without_relationships_has_no_embedding() -> None:
     assert not embedding(Nation, NationBrief)
     assert not embedding(Nation, Computed)
     assert embedding(Book, BookRead)
     assert embedding(Writer, WriterRead)
 
 
-async def test_what_openapi_refers_to_is_there(databases: Databases) -> None:
+async def test_openapi_has_all_referenced_schemas(databases: Databases) -> None:
     class Chief(Name):
-        """Shown as a list of its own, and within another."""
+        """A schema of a list, and of an embedded row."""
 
     class Staff(ReadSchema):
         chief: Chief | None
@@ -501,8 +530,8 @@ async def test_what_openapi_refers_to_is_there(databases: Databases) -> None:
         calling(app) as client,
         calling(library.create_app(databases.empty("sqlite"))) as own,
     ):
-        for each in (client, own):
-            document = (await each.get("/openapi.json")).text
+        for service in (client, own):
+            document = (await service.get("/openapi.json")).text
             known = json.loads(document)["components"]["schemas"].keys()
             assert {*re.findall('"#/components/schemas/([^"]+)"', document)} <= known
 
@@ -511,7 +540,7 @@ async def test_what_openapi_refers_to_is_there(databases: Databases) -> None:
 
 
 class Band(Base, SoftDelete):
-    """A band, which may be gone and come back."""
+    """A band, which can be deleted and restored."""
 
     __tablename__ = "bands"
 
@@ -520,7 +549,7 @@ class Band(Base, SoftDelete):
 
 
 class Song(Base, SoftDelete):
-    """A song of a band, which it keeps when that is deleted."""
+    """A song, which stays when its band is deleted."""
 
     __tablename__ = "songs"
 
@@ -562,7 +591,7 @@ class Songs(Resource[Song]): ...
 class SongUpdate(SongCreate, partial=True): ...
 
 
-async def test_a_deleted_row_is_embedded_nowhere_until_it_is_restored(empty_url: str) -> None:
+async def test_deleted_row_is_embedded_only_after_a_restore(empty_url: str) -> None:
     database = Database(empty_url)
     async with database.writer.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
@@ -575,28 +604,31 @@ async def test_a_deleted_row_is_embedded_nowhere_until_it_is_restored(empty_url:
         crud_router("/songs", Songs, read=SongRead, create=SongCreate, update=SongUpdate)
     )
     async with calling(app) as client:
-        band = await created(client, "/bands", name="The Bricks")
+        band = await create(client, "/bands", name="The Bricks")
         songs = [
-            await created(client, "/songs", name=name, band_id=band["id"]) for name in ("A", "B")
+            await create(client, "/songs", name=name, band_id=band["id"]) for name in ("A", "B")
         ]
-        paths = [f"/songs/{each['id']}" for each in songs]
+        paths = [f"/songs/{song['id']}" for song in songs]
         whole = {"id": band["id"], "name": "The Bricks"}
 
-        async def told() -> tuple[object, object, object]:
-            listed = [each["band"] for each in await shown(client, "/songs")]
-            changed = row(await client.patch(paths[1], json={"name": "B"}))
-            return listed, changed["band"], (await shown(client, paths[1]))["band"]
+        async def embedded_bands() -> tuple[object, object, object]:
+            listed = [song["band"] for song in await get_json(client, "/songs")]
+            changed = json_body(await client.patch(paths[1], json={"name": "B"}))
+            return listed, changed["band"], (await get_json(client, paths[1]))["band"]
 
-        assert await told() == ([whole, whole], whole, whole)
+        assert await embedded_bands() == ([whole, whole], whole, whole)
         assert (await client.delete(f"/bands/{band['id']}")).status_code == 204
-        assert await told() == ([None, None], None, None)
-        restored = row(await client.post(f"/bands/{band['id']}/restore"))
-        assert await told() == ([whole, whole], whole, whole)
+        assert await embedded_bands() == ([None, None], None, None)
+        restored = json_body(await client.post(f"/bands/{band['id']}/restore"))
+        assert await embedded_bands() == ([whole, whole], whole, whole)
 
-        assert [each["name"] for each in restored["songs"]] == ["B", "A"]
+        assert [song["name"] for song in restored["songs"]] == ["B", "A"]
         assert (await client.delete(paths[0])).status_code == 204
-        for found in (await shown(client, f"/bands/{band['id']}"), *await shown(client, "/bands")):
-            assert [each["name"] for each in found["songs"]] == ["B"]
+        for found in (
+            await get_json(client, f"/bands/{band['id']}"),
+            *await get_json(client, "/bands"),
+        ):
+            assert [song["name"] for song in found["songs"]] == ["B"]
 
 
 # --- The fast path -----------------------------------------------------------------------------
@@ -604,7 +636,7 @@ async def test_a_deleted_row_is_embedded_nowhere_until_it_is_restored(empty_url:
 
 @pytest.mark.both_paths
 @pytest.mark.parametrize(
-    ("path", "lane"),
+    ("path", "is_fast"),
     [
         ("/books", True),
         ("/books?sort=-title&limit=7", True),
@@ -615,13 +647,13 @@ async def test_a_deleted_row_is_embedded_nowhere_until_it_is_restored(empty_url:
         (f"/nations/{key(1)}", False),
     ],
 )
-async def test_what_rows_refer_to_is_shown_by_the_fast_lane_too(
-    filled: AsyncClient, path: str, lane: object
+async def test_fast_path_embeds_the_same_rows(
+    filled_client: AsyncClient, path: str, is_fast: object
 ) -> None:
     with record_fast_path() as taken:
-        fast = await filled.get(path)
+        fast = await filled_client.get(path)
     with event_listener(Engine, "before_cursor_execute"):
-        ordinary = await filled.get(path)
+        orm = await filled_client.get(path)
     assert fast.status_code == 200, fast.text
-    assert (fast.content, fast.links) == (ordinary.content, ordinary.links)
-    assert taken == ([lane] if lane else [])
+    assert (fast.content, fast.links) == (orm.content, orm.links)
+    assert taken == ([is_fast] if is_fast else [])

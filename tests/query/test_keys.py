@@ -1,4 +1,4 @@
-"""Primary keys, and the one way a URL writes each."""
+"""Primary keys and their canonical text in URLs."""
 
 from datetime import date
 from typing import Any
@@ -78,19 +78,19 @@ ID = UUID("0189a000-0000-7000-8000-00000000000a")
         (Word, "word", str),
     ],
 )
-def test_the_key_is_an_attribute_and_has_a_type(model: type[Base], name: str, kind: type) -> None:
+def test_primary_key_is_an_attribute_with_a_type(model: type[Base], name: str, kind: type) -> None:
     assert primary_key(model) is getattr(model, name)
     assert key_type(model) is kind
 
 
-def test_a_key_of_several_columns_is_an_error_of_the_author() -> None:
-    for ask in (primary_key, key_type):
+def test_composite_key_is_a_type_error() -> None:
+    for function in (primary_key, key_type):
         with pytest.raises(TypeError, match=r"^Pair has a key of several columns: give it one"):
-            ask(Pair)
+            function(Pair)
 
 
 @pytest.mark.parametrize("model", [Day, Flag])
-def test_a_key_that_no_url_can_name_is_an_error_of_the_author(model: type[Base]) -> None:
+def test_key_of_an_unsupported_type_is_a_type_error(model: type[Base]) -> None:
     with pytest.raises(TypeError, match=rf"^The key of {model.__name__} is a .+: use UUID, int or"):
         key_type(model)
 
@@ -143,12 +143,12 @@ def test_a_key_that_no_url_can_name_is_an_error_of_the_author(model: type[Base])
         (Word, "a\0b", None),
     ],
 )
-def test_a_key_is_written_in_one_way(model: type[Base], text: str, key: object) -> None:
+def test_only_the_canonical_text_is_a_key(model: type[Base], text: str, key: object) -> None:
     assert parse_key(model, text) == key
 
 
 @pytest.mark.parametrize(("model", "key"), [(Wall, ID), (Plain, 5), (Plain, 2**31), (Wall, None)])
-def test_what_is_not_text_is_a_key_already(model: type[Base], key: object) -> None:
+def test_value_that_is_no_text_is_returned_unchanged(model: type[Base], key: object) -> None:
     assert parse_key(model, key) is key
 
 
@@ -162,8 +162,8 @@ KEYS: list[tuple[type[Base], st.SearchStrategy[Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("model", "keys"), KEYS, ids=lambda each: getattr(each, "__name__", ""))
-def test_a_key_is_read_back_from_its_text(model: type[Base], keys: st.SearchStrategy[Any]) -> None:
+@pytest.mark.parametrize(("model", "keys"), KEYS, ids=lambda value: getattr(value, "__name__", ""))
+def test_key_is_parsed_from_its_text(model: type[Base], keys: st.SearchStrategy[Any]) -> None:
     @law
     @given(keys)
     def read_back(key: object) -> None:
@@ -177,7 +177,7 @@ NEARLY = st.text("0123456789-+ _abcdef\n", max_size=20) | st.integers().map(str)
 
 @law
 @given(NEARLY)
-def test_no_two_texts_are_the_same_key(text: str) -> None:
+def test_key_has_one_text(text: str) -> None:
     for model in (Wall, Small, Plain, Big, Code, Word):
         key = parse_key(model, text)
         assert key is None or str(key) == text

@@ -1,4 +1,4 @@
-"""The parameters of a list are checked where they are written, and compare what they say."""
+"""List queries: declaration, filters, cursors and indexes."""
 
 from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -38,8 +38,8 @@ pytestmark = pytest.mark.anyio
 Size = NewType("Size", int)
 
 
-def declared(model: type[Base], name: str, annotation: object) -> type[ListQuery[Any]]:
-    """Return a query with one field."""
+def query_class(model: type[Base], name: str, annotation: object) -> type[ListQuery[Any]]:
+    """Return a query class with one field."""
     fields: Any = {name: (annotation, None)}
     base: Any = ListQuery[model]  # type: ignore[valid-type]
     query: Any = create_model("Query", __base__=base, **fields)
@@ -70,8 +70,8 @@ def declared(model: type[Base], name: str, annotation: object) -> type[ListQuery
         ("eq__gt", int | None),
     ],
 )
-def test_a_parameter_that_fits_is_declared(name: str, annotation: object) -> None:
-    assert name in declared(Region, name, annotation).model_fields
+def test_matching_parameter_is_declared(name: str, annotation: object) -> None:
+    assert name in query_class(Region, name, annotation).model_fields
 
 
 @pytest.mark.parametrize(
@@ -114,19 +114,19 @@ def test_a_parameter_that_fits_is_declared(name: str, annotation: object) -> Non
         (Region, "q", Search, "needs both q: Search and the columns in search_fields"),
     ],
 )
-def test_a_parameter_that_fits_nothing_is_an_error_of_the_author(
+def test_parameter_without_a_matching_column_is_a_type_error(
     model: type[Base], name: str, annotation: object, remedy: str
 ) -> None:
     with pytest.raises(TypeError, match=remedy):
-        declared(model, name, annotation)
+        query_class(model, name, annotation)
 
 
-def test_a_parameter_called_sort_need_not_sort() -> None:
-    query = declared(Region, "sort", Annotated[str | None, CustomFilter])
+def test_parameter_named_sort_can_be_a_custom_filter() -> None:
+    query = query_class(Region, "sort", Annotated[str | None, CustomFilter])
     assert not query.model_validate({"sort": "upwards"}).sort_keys()
 
 
-def test_what_is_searched_is_text() -> None:
+def test_search_fields_must_be_text() -> None:
     with pytest.raises(TypeError, match="size is int, which icontains does not compare"):
 
         class Query(ListQuery[Region]):  # pyright: ignore[reportUnusedClass]
@@ -134,7 +134,7 @@ def test_what_is_searched_is_text() -> None:
             search_fields = ("name", "size")
 
 
-def test_several_values_may_be_given_by_a_script_as_well() -> None:
+def test_one_of_accepts_a_tuple() -> None:
     kind = TypeAdapter[tuple[int, ...]](OneOf[int])
     assert kind.validate_python("1,2") == kind.validate_python((1, 2)) == (1, 2)
 
@@ -150,7 +150,7 @@ class RegionQuery(ListQuery[Region]):
 
 @pytest.fixture
 async def database(empty_url: str) -> AsyncGenerator[Database]:
-    """A database with four parts, of which two belong to a land."""
+    """Return a database with four parts, two of them with a land."""
     database = Database(empty_url)
     async with database.lifespan(None):
         async with database.writer.begin() as connection:
@@ -164,8 +164,8 @@ async def database(empty_url: str) -> AsyncGenerator[Database]:
                 {"size": None, "land_code": None, "word": "z"},
                 {"size": 2**31 - 1, "land_code": None, "word": "Ä"},
             ]
-            for each in parts:
-                await session.execute(insert(Region), each)
+            for part in parts:
+                await session.execute(insert(Region), part)
         yield database
 
 
@@ -182,7 +182,7 @@ async def database(empty_url: str) -> AsyncGenerator[Database]:
         (RegionQuery(sort=(SortKey("word"),)), [2, 1, 3, 4]),
     ],
 )
-async def test_a_list_has_the_rows_that_its_parameters_say(
+async def test_list_has_the_rows_that_match(
     database: Database, query: RegionQuery, ids: list[int]
 ) -> None:
     async with database.session(readonly=True) as session:
@@ -190,7 +190,7 @@ async def test_a_list_has_the_rows_that_its_parameters_say(
         assert [part.id for part in page.items] == ids
 
 
-async def test_rows_with_an_order_of_their_own_are_an_error_of_the_author(
+async def test_statement_with_an_order_or_limit_is_a_type_error(
     database: Database,
 ) -> None:
     async with database.session(readonly=True) as session:
@@ -215,12 +215,12 @@ async def test_rows_are_counted_or_estimated(database: Database) -> None:
 
 
 @pytest.mark.parametrize("keys", [("",), ("k" * 31,), ("k" * 32, "short")])
-def test_a_key_that_could_be_guessed_is_refused(keys: tuple[str, ...]) -> None:
+def test_short_cursor_key_is_rejected(keys: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="a secret of at least 32 characters"):
         CursorCipher(*keys)
 
 
-def test_a_cursor_is_read_with_any_key_and_written_with_the_first() -> None:
+def test_cursor_is_decrypted_with_any_key() -> None:
     old, new = CursorCipher("old" * 11), CursorCipher("new" * 11, "old" * 11)
     cursor = Cursor([1, None, "é"], backwards=True)
     assert new.decode(old.encode(cursor, b"a"), b"a") == cursor
@@ -240,7 +240,7 @@ async def cursor_of(session: AsyncSession, scope: Any, query: ListQuery[Region])
     return page.next["cursor"]
 
 
-async def test_a_cursor_is_bound_to_its_scope(database: Database) -> None:
+async def test_cursor_is_bound_to_its_scope(database: Database) -> None:
     async with database.session(readonly=True) as session:
         scope = select(Region).where(Region.size <= 5)
         text = await cursor_of(session, scope, ListQuery(limit=1))
@@ -251,7 +251,7 @@ async def test_a_cursor_is_bound_to_its_scope(database: Database) -> None:
                 await paginate(session, other, at)
 
 
-def test_a_scope_is_told_apart_by_values_that_are_given_to_it_last() -> None:
+def test_fingerprint_depends_on_the_values_of_params() -> None:
     scope = select(Region).where(Region.size <= bindparam("size", type_=Integer))
     one, other = (
         statement_fingerprint(scope.params(size=size), sqlite.dialect()) for size in (5, 6)
@@ -260,7 +260,7 @@ def test_a_scope_is_told_apart_by_values_that_are_given_to_it_last() -> None:
     assert one == statement_fingerprint(scope.params(size=5), sqlite.dialect())
 
 
-async def test_a_cursor_is_bound_to_a_scope_that_is_new_with_each_request(
+async def test_cursor_is_bound_to_a_scope_without_a_cache_key(
     database: Database,
 ) -> None:
     class _Uncached(ColumnElement[bool]):
@@ -283,7 +283,7 @@ async def test_a_cursor_is_bound_to_a_scope_that_is_new_with_each_request(
                 await paginate(session, up_to(6, *others), at)
 
 
-async def test_a_cursor_is_bound_to_a_narrowing_of_the_authors_own(database: Database) -> None:
+async def test_cursor_is_bound_to_a_custom_filter(database: Database) -> None:
     class Changing(ListQuery[Region]):
         largest: ClassVar = 5
 
@@ -299,15 +299,15 @@ async def test_a_cursor_is_bound_to_a_narrowing_of_the_authors_own(database: Dat
             await paginate(session, select(Region), Changing(cursor=text))
 
 
-async def test_the_statement_of_a_page_is_built_once(database: Database) -> None:
+async def test_statement_of_a_page_is_cached(database: Database) -> None:
     async def statements() -> Sequence[Any]:
         sent: list[Any] = []
 
-        def note(state: ORMExecuteState) -> None:
+        def record_statement(state: ORMExecuteState) -> None:
             sent.append(state.statement)
 
         async with database.session(readonly=True) as session:
-            event.listen(session.sync_session, "do_orm_execute", note)
+            event.listen(session.sync_session, "do_orm_execute", record_statement)
             for size in (20, 3):
                 assert (
                     await paginate(session, base_statement(Region), ListQuery(limit=size))
@@ -317,7 +317,7 @@ async def test_the_statement_of_a_page_is_built_once(database: Database) -> None
     assert [*map(id, await statements())] == [*map(id, await statements())]
 
 
-async def test_a_scope_may_look_at_the_clock(database: Database) -> None:
+async def test_cursor_is_valid_for_a_scope_with_the_time(database: Database) -> None:
     def until(instant: datetime) -> Any:
         return select(Region).where(Region.size >= 0, literal(instant, UTCDateTime) > func.now())
 
@@ -329,7 +329,7 @@ async def test_a_scope_may_look_at_the_clock(database: Database) -> None:
         assert [part.id for part in page.items] == [2]
 
 
-async def test_a_cursor_whose_column_has_another_type_by_now_is_invalid(
+async def test_cursor_with_a_value_of_another_type_is_invalid(
     database: Database,
 ) -> None:
     async with database.session(readonly=True) as session:
@@ -359,8 +359,10 @@ class LandQuery(ListQuery[Land]):
     sort: SortBy[Literal["code", "name"]] = None
 
 
-def test_a_sort_without_an_index_is_told_with_the_index_it_wants() -> None:
-    assert [each for each in missing_indexes(RegionQuery) if "word" not in each] == [
+def test_sort_without_an_index_suggests_one() -> None:
+    assert [
+        suggestion for suggestion in missing_indexes(RegionQuery) if "word" not in suggestion
+    ] == [
         (
             "RegionQuery sorts by height, but no index begins with it. "
             'Add to Region.__table_args__: Index("ix_parts_height", "height", "id")'
@@ -375,10 +377,10 @@ def test_a_sort_without_an_index_is_told_with_the_index_it_wants() -> None:
     assert not [*missing_indexes(ListQuery)]
 
 
-async def test_in_development_the_log_tells_of_it_at_start_up(
+async def test_missing_index_is_logged_in_development(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    for development, told in ((False, []), (True, ["RegionQuery sorts by height"])):
+    for development, expected in ((False, []), (True, ["RegionQuery sorts by height"])):
         caplog.clear()
         app = FastAPI()
         install(app, development=development, limits=Limits())
@@ -388,5 +390,5 @@ async def test_in_development_the_log_tells_of_it_at_start_up(
 
         async with app.router.lifespan_context(app):
             pass
-        found = [each.getMessage().partition(",")[0] for each in caplog.records]
-        assert [each for each in found if "height" in each] == told
+        messages = [record.getMessage().partition(",")[0] for record in caplog.records]
+        assert [message for message in messages if "height" in message] == expected

@@ -1,15 +1,15 @@
-"""What is derived from a statement is derived once, and freed with the statement."""
+"""Values that are cached per statement."""
 
 from weakref import ref
 
 from sqlalchemy import Select, select
 
 from brickwork.query.statement_cache import cached_per_statement
-from tests.support.garbage import collected
+from tests.support.garbage import collected_garbage
 from tests.support.shop import City
 
 
-def test_a_statement_is_described_once() -> None:
+def test_function_is_called_once_per_statement() -> None:
     calls: list[str] = []
 
     @cached_per_statement
@@ -24,7 +24,7 @@ def test_a_statement_is_described_once() -> None:
     assert calls == [str(everywhere), str(lisbon)]
 
 
-def test_another_statement_that_reads_the_same_is_described_again() -> None:
+def test_equal_statement_has_its_own_entry() -> None:
     calls: list[Select[City]] = []
     describe = cached_per_statement(calls.append)
     one, other = select(City), select(City)
@@ -34,15 +34,15 @@ def test_another_statement_that_reads_the_same_is_described_again() -> None:
     assert calls == [one, other]
 
 
-def test_a_statement_is_freed_though_its_derivative_is_kept() -> None:
+def test_cached_value_does_not_keep_its_statement_alive() -> None:
     @cached_per_statement
     def first_of(statement: Select[City]) -> Select[City]:
         return statement.where(City.id == 1)
 
-    with collected():
+    with collected_garbage():
         statement = select(City)
-        kept, reference = first_of(statement), ref(statement)
+        derived, reference = first_of(statement), ref(statement)
         del statement
 
     assert reference() is None
-    assert str(kept) == str(select(City).where(City.id == 1))
+    assert str(derived) == str(select(City).where(City.id == 1))

@@ -1,1 +1,1 @@
-"""How the pins are kept."""
+"""Tests of `requirements`."""

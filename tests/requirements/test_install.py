@@ -1,4 +1,4 @@
-"""Settings of pip do not change what is installed, and an error comes with its remedy."""
+"""Installation: settings of pip, and errors with remedies."""
 
 import sys
 from pathlib import Path
@@ -18,14 +18,14 @@ WARNING: noise
 """
 
 
-def test_only_settings_that_reach_an_index_are_kept() -> None:
+def test_only_index_settings_of_pip_are_kept() -> None:
     assert index_access(LISTED, {}) == {
         "PIP_EXTRA_INDEX_URL": "file:///one file:///two",
         "PIP_INDEX_URL": "https://install.example",
     }
 
 
-def test_a_variable_takes_precedence_over_a_file() -> None:
+def test_environment_variable_takes_precedence_over_a_file() -> None:
     variables = {
         "PIP_INDEX_URL": "https://variable.example",
         "PIP_EXTRA_INDEX_URL": "",
@@ -80,9 +80,7 @@ WARNING: {}
         ),
     ],
 )
-def test_a_failure_is_told_without_noise_and_with_its_remedy(
-    tmp_path: Path, warning: str, error: str, remedy: str
-) -> None:
+def test_error_of_pip_has_a_remedy(tmp_path: Path, warning: str, error: str, remedy: str) -> None:
     output = f"{NOISE.format(warning)}{error}\nINFO: noise\n"
     fails = f"import sys; sys.stderr.write({output!r}); sys.exit(1)"
     with pytest.raises(InstallError) as raised:
@@ -95,7 +93,7 @@ def test_a_failure_is_told_without_noise_and_with_its_remedy(
     assert last.endswith(f" All output: {log}")
 
 
-def test_what_pip_check_finds_is_told(tmp_path: Path) -> None:
+def test_error_of_pip_check_is_reported(tmp_path: Path) -> None:
     fails = "import sys; print('a 1 requires b, which is not installed.'); sys.exit(1)"
     with pytest.raises(InstallError) as raised:
         run(tmp_path, [sys.executable, "-c", fails], {})
@@ -105,7 +103,7 @@ def test_what_pip_check_finds_is_told(tmp_path: Path) -> None:
     ]
 
 
-def test_an_older_python_is_refused(
+def test_old_python_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.version_info", (3, 10, 9))
@@ -117,7 +115,7 @@ def test_an_older_python_is_refused(
     )
 
 
-def test_a_python_without_venv_names_the_package(
+def test_python_without_venv_names_the_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "ensurepip", None)

@@ -1,11 +1,11 @@
-"""The pins are resolved from one index."""
+"""Resolution of the pins from one index."""
 
 import pytest
 
 from requirements.lock import one_index
 
 
-def test_other_indexes_and_folders_of_the_machine_do_not_count(
+def test_other_indexes_of_the_machine_are_ignored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_CONSTRAINT"):
@@ -15,7 +15,7 @@ def test_other_indexes_and_folders_of_the_machine_do_not_count(
     assert "/elsewhere" not in one_index().values()
 
 
-def test_uv_reaches_the_index_that_pip_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uv_uses_the_index_of_pip(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "https://index.example")
     monkeypatch.setenv("PIP_CERT", "/etc/ca.pem")
     variables = one_index()

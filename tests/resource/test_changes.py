@@ -1,4 +1,4 @@
-"""JSON Merge Patch, held against RFC 7396, and what it does to a row."""
+"""JSON Merge Patch of documents and of rows."""
 
 from copy import deepcopy
 from typing import Any
@@ -34,14 +34,14 @@ APPENDIX: list[tuple[Any, Any, Any]] = [
 
 
 @pytest.mark.parametrize(("target", "patch", "result"), APPENDIX)
-def test_a_patch_does_what_the_appendix_of_rfc_7396_shows(
+def test_a_patch_follows_the_appendix_of_rfc_7396(
     target: object, patch: object, result: object
 ) -> None:
     assert apply_merge_patch(target, patch) == result
 
 
 def rfc(target: Any, patch: Any) -> Any:
-    """Do what the pseudocode of RFC 7396, section 2, does: word for word, in place."""
+    """Apply *patch* to *target* in place, by the pseudocode of RFC 7396, section 2."""
     if is_object(patch):
         if not is_object(target):
             target = {}
@@ -57,16 +57,16 @@ def rfc(target: Any, patch: Any) -> Any:
 
 @law
 @given(target=VALID, patch=VALID)
-def test_a_patch_does_what_the_pseudocode_of_rfc_7396_says(target: Any, patch: Any) -> None:
+def test_a_patch_follows_the_pseudocode_of_rfc_7396(target: Any, patch: Any) -> None:
     before = deepcopy((target, patch))
     result = apply_merge_patch(target, patch)
-    assert repr((target, patch)) == repr(before)  # neither is changed itself
+    assert repr((target, patch)) == repr(before)  # neither argument is changed
     assert repr(result) == repr(rfc(target, patch))
 
 
 @law
 @given(target=VALID, patch=VALID)
-def test_a_patch_that_is_applied_twice_does_no_more(target: Any, patch: Any) -> None:
+def test_a_patch_is_idempotent(target: Any, patch: Any) -> None:
     once = apply_merge_patch(target, patch)
     assert repr(apply_merge_patch(once, patch)) == repr(once)
 
@@ -96,7 +96,7 @@ class PlanUpdate(PlanCreate, partial=True):
 
 
 def plan() -> Plan:
-    """Return a plan as it would be if it were stored and loaded."""
+    """Return a plan in the state of a loaded row."""
     plan = Plan(id=1, name="a", note="b", meta={"x": {"y": 1}, "z": [1]})
     make_transient_to_detached(plan)
     return plan
@@ -104,7 +104,7 @@ def plan() -> Plan:
 
 def touched(row: Plan) -> set[str]:
     """Return the names of the attributes that an UPDATE would write."""
-    return {each.key for each in inspect(row).attrs if each.history.has_changes()}
+    return {attribute.key for attribute in inspect(row).attrs if attribute.history.has_changes()}
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def touched(row: Plan) -> set[str]:
         ({"meta": {"x": None, "z": []}}, {"meta": {"z": []}}),
     ],
 )
-def test_a_patch_of_a_row_is_what_was_sent_laid_over_it(
+def test_merge_patch_merges_sent_values_into_the_row(
     sent: dict[str, Any], changes: dict[str, Any]
 ) -> None:
     row = plan()
@@ -139,21 +139,19 @@ def test_a_patch_of_a_row_is_what_was_sent_laid_over_it(
         ({"meta": {"z": [1], "q": None}}, set[str]()),
     ],
 )
-def test_attributes_that_keep_their_value_are_not_touched(
-    sent: dict[str, Any], names: set[str]
-) -> None:
+def test_unchanged_attributes_are_not_written(sent: dict[str, Any], names: set[str]) -> None:
     row = plan()
     apply_changes(row, PlanUpdate.model_validate(sent))
     assert touched(row) == names
 
 
-def test_a_mapping_is_set_as_it_is() -> None:
+def test_a_mapping_replaces_values_without_a_merge() -> None:
     row = plan()
     apply_changes(row, {"name": "c", "meta": {"q": None}})
     assert (row.name, row.note, row.meta) == ("c", "b", {"q": None})
 
 
-def test_the_defaults_of_a_schema_are_not_what_was_sent() -> None:
+def test_the_defaults_of_a_schema_are_not_applied() -> None:
     row = plan()
     apply_changes(row, PlanCreate(name="c"))
     assert (row.name, row.note, row.meta) == ("c", "b", {"x": {"y": 1}, "z": [1]})

@@ -1,4 +1,4 @@
-"""Declarations that cannot work: each is a TypeError where it is written, with the remedy."""
+"""Invalid declarations, each a TypeError with the remedy."""
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
@@ -116,13 +116,11 @@ refused = Refused()
 
 def cases(values: Mapping[str, Sequence[Any]]) -> list[Any]:
     """Return the parameters of a test for each of *values*, by its name."""
-    return [pytest.param(*each, id=name) for name, each in values.items()]
+    return [pytest.param(*arguments, id=name) for name, arguments in values.items()]
 
 
 @pytest.mark.parametrize(("declaration", "remedy"), refused.cases)
-def test_a_declaration_that_cannot_work_is_refused(
-    declaration: Callable[[], object], remedy: str
-) -> None:
+def test_an_invalid_declaration_is_rejected(declaration: Callable[[], object], remedy: str) -> None:
     with pytest.raises(TypeError) as error:
         declaration()
     assert str(error.value) == remedy
@@ -150,7 +148,7 @@ class Scribe(Base):
 
 @dataclass
 class Place:
-    """Where a work is."""
+    """The place of a work in the library."""
 
     shelf: int | None
     board: int | None
@@ -261,7 +259,7 @@ def an_expression() -> object:
     "Clients cannot set Opus.body: it is deferred, but a change must be compared with it. "
     "Remove body from WorkCreate."
 )
-def a_deferred_column_that_is_written() -> object:
+def a_deferred_column_in_the_input() -> object:
     return work(body=str | None)
 
 
@@ -276,7 +274,7 @@ class Always(Base):
     "Clients cannot set Always.number: the database always generates it. Remove number "
     "from AlwaysCreate."
 )
-def an_identity_that_the_database_always_makes() -> object:
+def an_identity_that_is_always_generated() -> object:
     return declare(Always, create=schema("AlwaysCreate", number=int))
 
 
@@ -308,7 +306,7 @@ def a_version() -> object:
     "Clients cannot set Leaf.draft_is_deleted: the database maintains it. Remove "
     "draft_is_deleted from PageCreate."
 )
-def a_column_that_the_database_keeps() -> object:
+def a_column_maintained_by_the_database() -> object:
     return declare(Leaf, create=schema("PageCreate", draft_is_deleted=bool))
 
 
@@ -331,7 +329,7 @@ def the_class_of_a_row() -> object:
 
 
 @refused("WorkIn is not a Schema. Let it inherit from brickwork.Schema.")
-def an_input_that_is_no_schema() -> object:
+def an_input_without_the_base_schema() -> object:
     return declare(Opus, create=schema("WorkIn", BaseModel, title=str), update=schema("No"))
 
 
@@ -470,11 +468,11 @@ MISFITS: Final = cases(
         "numbers over an array": (ARRAY(String(9)), list[int], "list[int]", "list[str]"),
     }
 )
-"""Types of columns and of fields that do not fit, and what is said of both."""
+"""Types of columns and fields that do not match, and their names in the error."""
 
 
 @pytest.mark.parametrize(("kind", "annotation", "field", "column"), MISFITS)
-def test_a_column_that_does_not_hold_what_a_field_accepts(
+def test_a_column_of_another_type_than_its_field_is_rejected(
     kind: Any, annotation: Any, field: str, column: str
 ) -> None:
     with pytest.raises(TypeError) as error:
@@ -546,25 +544,25 @@ UNEQUAL: Final = cases(
         ),
     }
 )
-"""Types of columns that the databases hold differently, and the remedy for each."""
+"""Types of columns that databases store differently, and the remedy for each."""
 
 
 @pytest.mark.parametrize(("kind", "remedy"), [*SHOWN, *UNEQUAL])
-def test_a_column_that_the_databases_hold_differently(kind: Any, remedy: str) -> None:
+def test_a_column_that_databases_store_differently_is_rejected(kind: Any, remedy: str) -> None:
     with pytest.raises(TypeError) as error:
         declare(model_of(value=kind), create=schema("RowCreate", value=str))
     assert str(error.value) == f"Row.value is of the type {kind!r}: {remedy}"
 
 
 @pytest.mark.parametrize(("kind", "remedy"), UNEQUAL)
-def test_a_column_that_the_databases_show_differently(kind: Any, remedy: str) -> None:
+def test_a_column_that_databases_read_differently_is_rejected(kind: Any, remedy: str) -> None:
     with pytest.raises(TypeError) as error:
         declare(model_of(value=kind), read=schema("RowRead", ReadSchema, value=Any))
     assert str(error.value) == f"Row.value is of the type {kind!r}: {remedy}"
 
 
 @pytest.mark.parametrize(("kind", "_"), SHOWN)
-def test_a_column_that_is_shown_and_not_written(kind: Any, _: str) -> None:
+def test_a_read_only_column_of_these_types_is_accepted(kind: Any, _: str) -> None:
     declare(model_of(value=kind), read=schema("RowRead", ReadSchema, value=Any))
 
 
@@ -593,7 +591,7 @@ def a_large_choice() -> object:
 
 
 def of(kind: Any, annotation: Any, default: Any, *, nullable: bool = True) -> object:
-    """Declare rows with a field of this *default*."""
+    """Declare rows with a field that has this *default*."""
     model = model_of(value=mapped_column(kind, nullable=nullable))
     return declare(model, create=schema("RowCreate", value=(annotation, default)))
 
@@ -656,7 +654,7 @@ def a_default_of_a_document() -> object:
         (Double[float](), float, 0.5),
     ],
 )
-def test_a_default_that_fits_its_column(kind: Any, annotation: Any, default: Any) -> None:
+def test_a_valid_default_is_accepted(kind: Any, annotation: Any, default: Any) -> None:
     of(kind, annotation, default)
 
 
@@ -699,7 +697,7 @@ def none_of_several_aliases() -> object:
     "Opus.metadata is neither a column nor a property: WorkRead.metadata cannot show it. Call "
     'the field metadata_, with serialization_alias="metadata".'
 )
-def an_attribute_of_every_model_that_is_shown() -> object:
+def an_attribute_of_every_model_in_the_read_schema() -> object:
     return shown(metadata=dict[str, Any] | None)
 
 
@@ -707,7 +705,7 @@ def an_attribute_of_every_model_that_is_shown() -> object:
     "Opus.publish is neither a column nor a property: WorkRead.publish cannot show it. "
     "Remove the field."
 )
-def a_method_that_is_shown() -> object:
+def a_method_in_the_read_schema() -> object:
     return shown(publish=str)
 
 
@@ -715,7 +713,7 @@ def a_method_that_is_shown() -> object:
     "Opus.body is deferred, but WorkRead.body shows it. Load it with the row, or remove "
     "body from WorkRead."
 )
-def a_deferred_column_that_is_shown() -> object:
+def a_deferred_column_in_the_read_schema() -> object:
     return shown(body=str | None)
 
 
@@ -747,7 +745,7 @@ def a_row_in_place_of_a_list() -> object:
     "WorkRead.author is never null, but Opus.author may refer to no row. Annotate it "
     "AuthorRead | None."
 )
-def a_row_that_may_be_absent() -> object:
+def a_nullable_relationship() -> object:
     return shown(author=schema("AuthorRead", ReadSchema, id=int))
 
 
@@ -770,18 +768,18 @@ class Spine(Base):
     "CoverRead.spine is never null, but Cover.spine may refer to no row. Annotate it "
     "SpineRead | None."
 )
-def a_row_that_may_not_refer_back() -> object:
+def a_relationship_to_one_row_that_may_be_missing() -> object:
     read = schema("CoverRead", ReadSchema, spine=schema("SpineRead", ReadSchema, id=int))
     return declare(Cover, read=read)
 
 
 @refused("Opus.late is dynamic and never loaded. Show another relationship to the same rows.")
-def a_relationship_that_is_never_loaded() -> object:
+def a_dynamic_relationship() -> object:
     return shown(late=Annotated[list[schema("CommentRead", ReadSchema, id=int)], Limit(2)])  # type: ignore[misc]
 
 
 @refused("Opus.unordered is not a list. Give the relationship the type list.")
-def a_relationship_that_is_a_set() -> object:
+def a_relationship_with_a_set() -> object:
     return shown(unordered=Annotated[list[schema("CommentRead", ReadSchema, id=int)], Limit(2)])  # type: ignore[misc]
 
 
@@ -799,7 +797,7 @@ def a_deferred_column_of_a_related_row() -> object:
     "Opus.total is of the type Numeric(): SQLite rounds it. Use an integer of the smallest unit, "
     "or a TypeDecorator with a python_type."
 )
-def an_expression_that_the_databases_compute_differently() -> object:
+def an_expression_that_databases_compute_differently() -> object:
     return shown(total=Decimal | None)
 
 
@@ -811,7 +809,7 @@ def a_read_field_of_another_type() -> object:
 @refused(
     "RowRead.value is never null, but a request can leave Row.value NULL. Annotate it str | None."
 )
-def a_read_field_that_is_never_null() -> object:
+def a_read_field_without_null() -> object:
     model = model_of(value=String(9))
     create = schema("RowCreate", value=(str | None, None))
     return declare(model, create=create, read=schema("RowRead", ReadSchema, value=str))
@@ -820,7 +818,7 @@ def a_read_field_that_is_never_null() -> object:
 @refused(
     "RowRead.value is never null, but a request can leave Row.value NULL. Annotate it str | None."
 )
-def a_read_field_of_a_column_that_nobody_sets() -> object:
+def a_read_field_of_a_column_without_a_default() -> object:
     return declare(model_of(value=String(9)), read=schema("RowRead", ReadSchema, value=str))
 
 
@@ -896,7 +894,7 @@ SHOWABLE: Final = cases(
 
 
 @pytest.mark.parametrize(("model", "read"), SHOWABLE)
-def test_a_read_schema_that_shows_each_row(model: Any, read: Any) -> None:
+def test_a_valid_read_schema_is_accepted(model: Any, read: Any) -> None:
     declare(model, read=read, omit={"create", "create_batch"})
 
 
@@ -904,7 +902,7 @@ def test_a_read_schema_that_shows_each_row(model: Any, read: Any) -> None:
     "ReplyRead.sketch is never null, but Reply.sketch may refer to no row. Annotate it "
     "SketchRead | None."
 )
-def a_row_that_may_be_deleted() -> object:
+def a_relationship_to_a_soft_deleted_row() -> object:
     class Reply(Base):
         __tablename__ = next_table()
         id: Mapped[int] = mapped_column(primary_key=True)
@@ -953,9 +951,7 @@ NARROWER: Final = cases(
 
 
 @pytest.mark.parametrize(("kind", "sent", "shown"), NARROWER)
-def test_an_answer_that_does_not_show_what_a_request_stores(
-    kind: Any, sent: Any, shown: Any
-) -> None:
+def test_a_read_field_narrower_than_the_input_is_rejected(kind: Any, sent: Any, shown: Any) -> None:
     with pytest.raises(TypeError) as error:
         declare(
             model_of(value=mapped_column(kind, nullable=False)),
@@ -1004,7 +1000,7 @@ WIDER: Final = cases(
 
 
 @pytest.mark.parametrize(("kind", "sent", "shown"), WIDER)
-def test_an_answer_that_shows_all_that_a_request_stores(kind: Any, sent: Any, shown: Any) -> None:
+def test_a_read_field_wider_than_the_input_is_accepted(kind: Any, sent: Any, shown: Any) -> None:
     declare(
         model_of(value=mapped_column(kind, nullable=False)),
         create=schema("RowCreate", value=sent),
@@ -1021,7 +1017,7 @@ class Values(Schema):
     chosen: Literal[Colour.RED]
 
 
-def test_a_schema_that_dumps_the_values_of_an_enum() -> None:
+def test_a_schema_with_enum_values_is_accepted() -> None:
     declare(
         model_of(value=String(9), chosen=String(9)),
         create=Values,
@@ -1055,7 +1051,7 @@ TEXT: Final[Any] = schema("NoteCreate", text=str)
     "Memo.owner cannot be NULL, and NoteCreate has no field for it. Add the field, give the "
     "column a default, or set it in Rows.create."
 )
-def a_column_that_no_new_row_has() -> object:
+def a_required_column_without_a_field() -> object:
     return declare(Memo, create=TEXT)
 
 
@@ -1063,7 +1059,7 @@ def a_column_that_no_new_row_has() -> object:
     "Row.id cannot be NULL, and RowCreate has no field for it. Add the field, give the column a "
     "default, or set it in Rows.create."
 )
-def a_key_that_no_new_row_has() -> object:
+def a_required_key_without_a_field() -> object:
     return declare(model_of(id=mapped_column(String(9), primary_key=True)))
 
 
@@ -1135,7 +1131,7 @@ class WithValidator(Base):
         (WithValidator, {"create": TEXT}),
     ],
 )
-def test_a_column_that_code_gives_a_new_row(model: Any, options: Any) -> None:
+def test_a_column_that_code_sets_needs_no_field(model: Any, options: Any) -> None:
     declare(model, **options)
 
 
@@ -1154,7 +1150,7 @@ class Member(Dataclass):
     "Member cannot be built from the fields of MemberCreate: missing a required argument: "
     "'since'. Give the other arguments defaults, or init=False."
 )
-def a_dataclass_that_wants_more() -> object:
+def a_dataclass_with_another_argument() -> object:
     return declare(Member, create=schema("MemberCreate", name=str))
 
 
@@ -1169,7 +1165,7 @@ class Guest(Dataclass):
     "Guest.name cannot be NULL, and RowCreate has no field for it. Add the field, give the "
     "column a default, or set it in Rows.create."
 )
-def a_dataclass_with_a_column_that_nobody_sets() -> object:
+def a_dataclass_with_a_required_column_without_a_field() -> object:
     return declare(Guest)
 
 
@@ -1187,7 +1183,7 @@ def an_upsert_without_a_key() -> object:
     "RowCreate is not partial, but a PATCH sends only some fields. Declare it: class "
     "RowUpdate(RowCreate, partial=True)."
 )
-def an_update_that_is_not_partial() -> object:
+def an_update_schema_without_partial() -> object:
     return declare(model_of(value=String(9)), create=VALUE, update=VALUE)
 
 
@@ -1206,7 +1202,7 @@ def an_update_with_a_required_field() -> object:
     "RowUpdate is partial, but a new row needs all its values. Give create the schema "
     "that it inherits from."
 )
-def a_create_schema_that_is_partial() -> object:
+def a_partial_create_schema() -> object:
     return declare(model_of(value=String(9)), create=partial(VALUE))
 
 
@@ -1217,7 +1213,7 @@ VALUE: Final[Any] = schema("RowCreate", value=str | None)
     "omit must be a set of operations, not 'patch', 'remove'. They are list, create, create_batch, "
     "update_batch, delete_batch, get, update, replace, delete, restore, history."
 )
-def an_operation_that_there_is_not() -> object:
+def an_unknown_operation() -> object:
     return declare(model_of(), omit={"list", "remove", "patch"})
 
 
@@ -1229,7 +1225,7 @@ def operations_as_text() -> object:
     return declare(model_of(), omit="create_batch")
 
 
-def test_an_update_that_no_route_uses_need_not_be_partial() -> None:
+def test_an_unused_update_schema_need_not_be_partial() -> None:
     omit = {"update", "update_batch"}
     declare(model_of(value=String(9)), create=VALUE, update=VALUE, omit=omit)
 
@@ -1246,7 +1242,7 @@ def keyed(kind: Any, **options: Any) -> object:
     "Row.id is BIGINT on SQLite, which generates only INTEGER keys. Declare it "
     'BigInteger().with_variant(Integer, "sqlite").'
 )
-def a_big_key_that_sqlite_does_not_number() -> object:
+def a_big_integer_key_without_autoincrement_on_sqlite() -> object:
     return keyed(BigInteger)
 
 
@@ -1254,7 +1250,7 @@ def a_big_key_that_sqlite_does_not_number() -> object:
     "Row.id is SMALLINT on SQLite, which generates only INTEGER keys. Declare it "
     'SmallInteger().with_variant(Integer, "sqlite").'
 )
-def a_small_key_that_sqlite_does_not_number() -> object:
+def a_small_integer_key_without_autoincrement_on_sqlite() -> object:
     return keyed(SmallInteger)
 
 
@@ -1294,11 +1290,11 @@ def a_key_of_several_columns() -> object:
         {"type_": BigInteger(), "default": lambda: 1},
     ],
 )
-def test_a_key_that_both_databases_make(key: Any) -> None:
+def test_a_key_that_both_databases_generate_is_accepted(key: Any) -> None:
     declare(model_of(id=mapped_column(primary_key=True, **key)))
 
 
-def test_a_big_key_that_the_client_chooses() -> None:
+def test_a_big_integer_key_of_the_client_is_accepted() -> None:
     keyed(BigInteger, create=schema("RowCreate", id=int))
 
 
@@ -1306,7 +1302,7 @@ def test_a_big_key_that_the_client_chooses() -> None:
 
 
 class OddName(Base):
-    """Has columns that are called as the parameters of a list are."""
+    """A model with columns named like the parameters of a list."""
 
     __tablename__ = "odd"
 
@@ -1322,7 +1318,7 @@ class OddName(Base):
 
 
 def listed(model: Any, **fields: Any) -> Any:
-    """Return a query model of these *fields*."""
+    """Return a query model with these *fields*."""
     base: Any = ListQuery
     return schema("RowQuery", base[model], **fields)
 
@@ -1338,7 +1334,7 @@ RESERVED: Final[Mapping[str, Any]] = {
 
 
 @pytest.mark.parametrize(("name", "kind"), RESERVED.items())
-def test_a_filter_that_takes_the_place_of_a_parameter(name: str, kind: Any) -> None:
+def test_a_filter_in_place_of_a_parameter_is_rejected(name: str, kind: Any) -> None:
     with pytest.raises(TypeError) as error:
         listed(OddName, **{name: (kind | None, None)})
     assert str(error.value) == (
@@ -1348,13 +1344,13 @@ def test_a_filter_that_takes_the_place_of_a_parameter(name: str, kind: Any) -> N
 
 
 @pytest.mark.parametrize(("name", "kind"), RESERVED.items())
-def test_a_filter_of_a_column_that_is_called_as_a_parameter(name: str, kind: Any) -> None:
+def test_a_filter_of_a_column_named_like_a_parameter(name: str, kind: Any) -> None:
     listed(OddName, **{f"{name}__eq": (kind | None, None)})
 
 
 @pytest.mark.filterwarnings("ignore:Field name")  # Pydantic's
 @pytest.mark.parametrize("name", ["filter", "sort_keys", "search_fields"])
-def test_a_filter_that_takes_the_place_of_a_method(name: str) -> None:
+def test_a_filter_in_place_of_a_method_is_rejected(name: str) -> None:
     with pytest.raises(TypeError) as error:
         listed(OddName, **{name: (str | None, None)})
     assert str(error.value) == (
@@ -1375,7 +1371,7 @@ def a_filter_under_the_name_of_a_parameter() -> object:
     "RowQuery.limit replaces the parameter limit. Rename a filter to limit__eq. A "
     "parameter may change its default, not its type."
 )
-def a_limit_without_an_end() -> object:
+def a_limit_without_a_maximum() -> object:
     return listed(OddName, limit=(int, 50))
 
 
@@ -1390,7 +1386,7 @@ def a_filter_under_one_of_several_names() -> object:
     )
 
 
-def test_filters_under_other_names() -> None:
+def test_filters_with_aliases_are_accepted() -> None:
     names = AliasChoices("amount", AliasPath("of", 0))
     listed(
         OddName,
@@ -1400,12 +1396,12 @@ def test_filters_under_other_names() -> None:
     )
 
 
-def test_parameters_that_a_query_reads_itself() -> None:
+def test_a_query_can_handle_sort_and_q_itself() -> None:
     own = (Annotated[str | None, CustomFilter], None)
     listed(OddName, sort=own, q=own)
 
 
-def test_a_parameter_with_another_default() -> None:
+def test_a_parameter_can_have_another_default() -> None:
     class Long(ListQuery[OddName]):
         limit: Annotated[int, Ge(1), LimitedTo("page")] = 50
 
@@ -1416,7 +1412,7 @@ def test_a_parameter_with_another_default() -> None:
     "RowQuery.deleted is the parameter that lists deleted rows of a SoftDelete. Call the "
     "filter deleted__eq."
 )
-def a_filter_called_as_the_parameter_of_deleted_rows() -> object:
+def a_filter_named_like_the_parameter_of_deleted_rows() -> object:
     class MarkedName(Base, SoftDelete):
         __tablename__ = next_table()
         id: Mapped[int] = mapped_column(primary_key=True)
@@ -1425,7 +1421,7 @@ def a_filter_called_as_the_parameter_of_deleted_rows() -> object:
     return declare(MarkedName, query=listed(MarkedName, deleted=(bool | None, None)))
 
 
-def test_a_filter_called_deleted_of_rows_that_are_removed() -> None:
+def test_a_filter_named_deleted_without_soft_delete_is_accepted() -> None:
     names = ("count", "limit", "offset", "cursor", "sort", "q", "filter", "deleted")
     own = dict.fromkeys(names[:3], int) | dict.fromkeys(names[3:7], str) | {"deleted": bool}
     query = listed(OddName, deleted=(bool | None, None))
@@ -1460,7 +1456,7 @@ def a_filter_of_a_datetime_without_a_zone() -> object:
     "mapped_column(default=…, onupdate=…). Mark a parameter that filter() reads: "
     "Annotated[…, CustomFilter]."
 )
-def a_filter_of_an_instant_that_sql_makes() -> object:
+def a_filter_of_a_timestamp_with_a_server_default() -> object:
     made = mapped_column(UTCDateTime, server_default=func.now())
     return listed(model_of(made=made), made__gte=(datetime | None, None))
 
@@ -1470,7 +1466,7 @@ def a_filter_of_an_instant_that_sql_makes() -> object:
     "them, and no sort would order them. Use Python functions: mapped_column(default=…, "
     "onupdate=…)."
 )
-def a_sort_by_an_instant_that_sql_changes() -> object:
+def a_sort_by_a_timestamp_with_an_sql_onupdate() -> object:
     made = mapped_column(UTCDateTime, default=now, onupdate=func.now())
     return listed(model_of(made=made), sort=(SortBy[Literal["made"]], None))  # type: ignore[misc]
 
@@ -1503,14 +1499,14 @@ def a_sort_by_a_hybrid() -> object:
 
 
 @refused("Opus.loud is an expression of no type: give it type_coerce(…, String(200)).")
-def a_sort_by_an_expression_without_an_end() -> object:
+def a_sort_by_an_expression_without_a_length() -> object:
     return listed(Opus, sort=(SortBy[Literal["loud"]], None))  # type: ignore[misc]
 
 
 @refused(
     "Usual.sort_keys: Opus.body has no length, and cursors contain it: declare one, String(200)."
 )
-def a_usual_order_by_a_column_that_has_no_end() -> object:
+def a_default_order_by_a_column_without_a_length() -> object:
     class Usual(ListQuery[Opus]):
         @override
         def sort_keys(self) -> Sequence[SortKey[str]]:
@@ -1523,7 +1519,7 @@ def a_usual_order_by_a_column_that_has_no_end() -> object:
     "Opus has no column colour; it has loud, total, latest, id, title, metadata_, length, body, "
     "author_id, shelf, board."
 )
-def a_usual_order_by_a_column_that_there_is_not() -> object:
+def a_default_order_by_an_unknown_column() -> object:
     class Usual(ListQuery[Opus]):
         @override
         def sort_keys(self) -> Sequence[SortKey[str]]:
@@ -1533,7 +1529,7 @@ def a_usual_order_by_a_column_that_there_is_not() -> object:
 
 
 @refused("Late.filter is async: declare `def filter(self, statement)`.")
-def a_method_of_a_query_that_is_async() -> object:
+def an_async_method_of_a_query() -> object:
     async def filter_(_: object, rows: Select[Opus]) -> Select[Opus]:
         return rows
 
@@ -1541,9 +1537,9 @@ def a_method_of_a_query_that_is_async() -> object:
     return new_class("Late", (base[Opus],), {}, lambda names: names.update(filter=filter_))
 
 
-def test_a_usual_order_that_no_list_has() -> None:
+def test_the_default_order_of_a_required_filter_is_unchecked() -> None:
     class Usual(ListQuery[Opus]):
-        title: str  # without which nothing is listed
+        title: str  # is required
 
         @override
         def sort_keys(self) -> Sequence[SortKey[str]]:
@@ -1552,7 +1548,7 @@ def test_a_usual_order_that_no_list_has() -> None:
     declare(Opus, query=Usual)
 
 
-def test_a_usual_order_that_the_resource_does_not_use() -> None:
+def test_the_default_order_of_an_overridden_page_is_unchecked() -> None:
     class Usual(ListQuery[Opus]):
         @override
         def sort_keys(self) -> Sequence[SortKey[str]]:
@@ -1573,7 +1569,7 @@ def a_filter_of_a_hybrid_without_an_expression() -> object:
     return listed(Opus, quiet=(str | None, None))
 
 
-def test_a_filter_of_an_expression() -> None:
+def test_a_filter_of_an_expression_is_accepted() -> None:
     made = mapped_column(UTCDateTime)
     listed(model_of(made=made, last=column_property(func.max(made))), last=(datetime | None, None))
 
@@ -1585,7 +1581,7 @@ def test_a_filter_of_an_expression() -> None:
     "Brickwork needs a table idempotency_keys, but the metadata of Key has another table of this "
     "name. Rename it."
 )
-def a_table_of_the_name_of_one_of_ours() -> object:
+def a_table_with_the_name_of_a_companion_table() -> object:
     class Other(Model):
         __abstract__ = True
         metadata = MetaData()
@@ -1597,7 +1593,7 @@ def a_table_of_the_name_of_one_of_ours() -> object:
     return declare(Key)
 
 
-def test_a_table_of_ours_that_is_reflected() -> None:
+def test_a_reflected_companion_table_is_kept() -> None:
     class Other(Model):
         __abstract__ = True
         metadata = MetaData()
@@ -1607,7 +1603,7 @@ def test_a_table_of_ours_that_is_reflected() -> None:
         id: Mapped[int] = mapped_column(primary_key=True)
 
     ours = cast("Table[Any]", IdempotencyKey.__table__)
-    reflected = Table(ours.name, Other.metadata, *(Column(each.name) for each in ours.columns))
+    reflected = Table(ours.name, Other.metadata, *(Column(column.name) for column in ours.columns))
     declare(Row)
     assert Other.metadata.tables[ours.name] is reflected
 
@@ -1615,7 +1611,7 @@ def test_a_table_of_ours_that_is_reflected() -> None:
 @refused(
     "ReadSchema is not a mapped class. Name the model in the bases of Rows: Resource[YourModel]."
 )
-def a_model_that_is_no_mapped_class() -> object:
+def a_model_without_a_mapping() -> object:
     return crud_router(
         "/rows",
         resource_of(cast("Any", ReadSchema)),
@@ -1629,22 +1625,22 @@ def a_model_that_is_no_mapped_class() -> object:
 
 
 @refused("The second argument is Writers. Give crud_router a class that is a Resource.")
-def a_resource_that_is_no_class() -> object:
+def a_resource_without_a_class() -> object:
     return declare(Scribe, resource="Writers")
 
 
 @refused("read is list[WriterCreate]. Give crud_router a class that is a BaseModel.")
-def a_read_schema_that_is_no_class() -> object:
+def a_read_schema_without_a_class() -> object:
     return declare(Scribe, read=list[WRITER])
 
 
 @refused("dict[str, Any] is not a Schema. Let it inherit from brickwork.Schema.")
-def a_create_schema_that_is_no_class() -> object:
+def a_create_schema_without_a_class() -> object:
     return declare(Scribe, create=dict[str, Any], update=WRITER)
 
 
 @refused("query is WriterCreate. Give crud_router a class that is a ListQuery.")
-def a_query_that_is_none() -> object:
+def a_query_of_another_class() -> object:
     return declare(Scribe, query=WRITER)
 
 
@@ -1652,7 +1648,7 @@ WRITER: Final[Any] = schema("WriterCreate", name=str)
 
 
 class ShoutedScribe(Base):
-    """The rows of a query."""
+    """A model that is mapped to a query."""
 
     __table__ = select(Scribe.id, func.upper(Scribe.name).label("name")).subquery()
     __mapper_args__ = {"primary_key": [__table__.c.id]}  # noqa: RUF012
@@ -1662,19 +1658,22 @@ class ShoutedScribe(Base):
     "ShoutedScribe is mapped to a query, whose rows cannot be written. Omit every operation but "
     "list and get."
 )
-def rows_of_a_query_that_are_written() -> object:
+def a_writable_mapped_query() -> object:
     return declare(ShoutedScribe)
 
 
-def test_rows_of_a_query_that_are_read() -> None:
+def test_a_mapped_query_is_accepted_read_only() -> None:
     writing = {"create", "update", "replace", "delete"}
-    declare(ShoutedScribe, omit={*writing, *(f"{each}_batch" for each in writing - {"replace"})})
+    declare(
+        ShoutedScribe,
+        omit={*writing, *(f"{operation}_batch" for operation in writing - {"replace"})},
+    )
 
 
 @refused(
     "Rows.require_if_match is true, but its rows have no version. Let Scribe inherit from "
     "Versioned."
 )
-def versions_that_are_wanted_and_not_counted() -> object:
+def a_required_if_match_without_versions() -> object:
     resource = resource_of(Scribe, require_if_match=True)
     return declare(Scribe, create=WRITER, resource=resource)

@@ -1,4 +1,4 @@
-"""Where a resource says what may be referred to, what is out of that scope is not there."""
+"""References to rows out of scope."""
 
 from collections.abc import AsyncGenerator
 from typing import Annotated
@@ -17,7 +17,7 @@ from brickwork import (
     crud_router,
     install,
 )
-from tests.support.bodies import shown, summary
+from tests.support.bodies import get_json, summary
 from tests.support.calls import calling
 from tests.support.recording import statements
 from tests.support.shop import (
@@ -38,7 +38,7 @@ REFUSED = "422 #/country_code reference_not_found"
 
 
 class Countries(Resource[Country]):
-    """The countries whose codes begin as the caller's region does."""
+    """The countries of the caller's region: their codes begin with its name."""
 
     region: Annotated[str, Header()] = ""
 
@@ -59,7 +59,7 @@ router = APIRouter(route_class=StrictRoute)
 
 
 @router.post("/towns", status_code=204)
-async def found(rows: Annotated[Cities, Depends()], country_code: str) -> None:
+async def insert_town(rows: Annotated[Cities, Depends()], country_code: str) -> None:
     await rows.create(City(name="Town", country_code=country_code))
 
 
@@ -72,7 +72,7 @@ async def shop(empty_url: str) -> AsyncGenerator[Shop]:
 
 @pytest.fixture
 async def client(shop: Shop) -> AsyncGenerator[AsyncClient]:
-    """A client from the region A, of a service that knows the countries AA, AB and BA."""
+    """Return a client from the region A, of a service with the countries AA, AB and BA."""
     app = FastAPI(lifespan=shop.lifespan)
     install(app)
     app.include_router(
@@ -100,14 +100,14 @@ def city(code: str | None) -> dict[str, object]:
     return {"name": "City", "country_code": code}
 
 
-async def test_a_new_row_refers_to_what_is_in_scope(client: AsyncClient) -> None:
+async def test_a_reference_out_of_scope_is_rejected_on_create(client: AsyncClient) -> None:
     for code, answer in {"AA": "201", "BA": REFUSED, "ZZ": REFUSED, None: "201"}.items():
         assert summary(await client.post("/cities", json=city(code))) == answer
-    codes = [row["country_code"] for row in await shown(client, "/cities")]
+    codes = [row["country_code"] for row in await get_json(client, "/cities")]
     assert codes == ["AA", None]
 
 
-async def test_a_row_is_changed_to_refer_to_what_is_in_scope(client: AsyncClient) -> None:
+async def test_a_reference_out_of_scope_is_rejected_on_update(client: AsyncClient) -> None:
     key = (await client.post("/cities", json=city("AA"))).json()["id"]
     for method in ("PATCH", "PUT"):
         for code, answer in {"BA": REFUSED, "AB": "200", None: "200", "AA": "200"}.items():
@@ -115,7 +115,7 @@ async def test_a_row_is_changed_to_refer_to_what_is_in_scope(client: AsyncClient
             assert summary(response) == answer
 
 
-async def test_a_row_keeps_what_it_refers_to_when_the_scope_changes(client: AsyncClient) -> None:
+async def test_an_unchanged_reference_is_not_checked(client: AsyncClient) -> None:
     key = (await client.post("/cities", json=city("AA"))).json()["id"]
     client.headers["region"] = "B"
     response = await client.patch(f"/cities/{key}", json={"name": "Other"})
@@ -123,33 +123,33 @@ async def test_a_row_keeps_what_it_refers_to_when_the_scope_changes(client: Asyn
     assert summary(await client.put(f"/cities/{key}", json=city("AA"))) == "200"
 
 
-async def test_in_a_batch_each_item_out_of_scope_is_named(client: AsyncClient) -> None:
+async def test_a_batch_names_every_reference_out_of_scope(client: AsyncClient) -> None:
     batch = [city(code) for code in ("AA", "BA", None, "ZZ")]
     faults = ", ".join(f"#/{index}/country_code reference_not_found" for index in (1, 3))
     assert summary(await client.post("/cities/batch", json=batch)) == f"422 {faults}"
-    assert await shown(client, "/cities") == []
+    assert await get_json(client, "/cities") == []
     assert summary(await client.post("/cities/batch", json=[batch[0]] * 3)) == "201"
 
 
-async def test_a_batch_asks_once_what_is_in_scope(client: AsyncClient) -> None:
+async def test_a_batch_checks_references_with_one_select(client: AsyncClient) -> None:
     with statements() as sent:
         batch = [city(code) for code in ("AA", "AB") * 10]
         assert summary(await client.post("/cities/batch", json=batch)) == "201"
-    assert [each.split()[0] for each in sent if "countries" in each] == ["SELECT"]
+    assert [statement.split()[0] for statement in sent if "countries" in statement] == ["SELECT"]
 
 
-async def test_it_holds_in_a_handler_of_ones_own(client: AsyncClient) -> None:
+async def test_an_application_handler_checks_references(client: AsyncClient) -> None:
     refused = "422 ?country_code reference_not_found"
     for code, answer in {"AA": "204", "BA": refused}.items():
         assert summary(await client.post(f"/towns?country_code={code}")) == answer
 
 
-async def test_it_holds_in_a_script(shop: Shop) -> None:
+async def test_a_script_checks_references(shop: Shop) -> None:
     async with shop.session() as session:
         session.add_all([Country(code="AA", name="A"), Country(code="BA", name="B")])
     with pytest.raises(UnprocessableContent) as refusal:
         await _settle(shop, "BA")
-    assert [each.pointer for each in refusal.value.errors] == ["#/country_code"]
+    assert [error.pointer for error in refusal.value.errors] == ["#/country_code"]
     await _settle(shop, "AA")
 
 
@@ -159,7 +159,7 @@ async def _settle(shop: Shop, code: str) -> None:
         await rows.create(City(name="City", country_code=code))
 
 
-async def test_a_session_that_reads_only_asks_for_nothing(client: AsyncClient) -> None:
+async def test_a_read_checks_no_references(client: AsyncClient) -> None:
     with statements() as sent:
-        assert await shown(client, "/cities") == []
-    assert not any("countries" in each for each in sent)
+        assert await get_json(client, "/cities") == []
+    assert not any("countries" in statement for statement in sent)

@@ -1,4 +1,4 @@
-"""Removals: what becomes of rows that refer to a removed row, the foreign key says."""
+"""The removal of rows that other rows refer to."""
 
 from collections.abc import AsyncIterator
 from itertools import product
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from typing_extensions import override
 
 from brickwork import Conflict, Database, Model, ReadSchema, Resource, Schema, crud_router
-from tests.support.bodies import changed, created, shown, summary
+from tests.support.bodies import create_row, get_json, patch_row, summary
 from tests.support.both import FAST, serving_routers
 from tests.support.tables import Tables
 
@@ -50,7 +50,7 @@ RELATIONSHIPS: dict[str, dict[str, Any]] = {
 
 
 class Pair:
-    """Two models, the first of which has a relationship to the second, which refers to it."""
+    """Two models: the first has a relationship to the second, which has the foreign key."""
 
     def __init__(self, kind: str, ending: str | None, *, nullable: bool) -> None:
         self.case = (kind, ending, nullable)
@@ -66,22 +66,22 @@ class Pair:
         )
 
     @property
-    def answer(self) -> tuple[int, list[str]]:
-        """The status of the removal of the first row, and what the second one then refers to."""
+    def expected(self) -> tuple[int, list[str]]:
+        """Return the expected status, and the expected reference of the second row."""
         kind, ending, nullable = self.case
         if kind == "cascade" or ending == "CASCADE":
             return 204, []
         return (204, ["nothing"]) if ending == "SET NULL" and nullable else (409, ["it"])
 
-    async def removed(self, client: AsyncClient, database: Database) -> tuple[int, list[str]]:
-        """Return the same, as it happens."""
-        owner = await created(client, f"/{self.name}", {})
+    async def delete_owner(self, client: AsyncClient, database: Database) -> tuple[int, list[str]]:
+        """Delete the first row, and return the status and the reference of the second row."""
+        owner = await create_row(client, f"/{self.name}", {})
         async with database.session() as session:
             session.add(self.owned(owner_id=owner["id"]))
         response = await client.delete(f"/{self.name}/{owner['id']}")
         async with database.session(readonly=True) as session:
             left = await session.scalars(select(self.owned.owner_id))
-        return response.status_code, ["nothing" if each is None else "it" for each in left]
+        return response.status_code, ["nothing" if key is None else "it" for key in left]
 
 
 class Read(ReadSchema):
@@ -105,7 +105,7 @@ PAIRS = [Pair(kind, ending, nullable=nullable) for kind, ending, nullable in CAS
 
 
 class Node(Base):
-    """A row of a tree, which knows its parent and its children."""
+    """A row of a tree, with relationships to its parent and its children."""
 
     __tablename__ = "nodes"
 
@@ -116,7 +116,7 @@ class Node(Base):
 
 
 class LeafNode(Base):
-    """A row of a tree, which knows its parent alone."""
+    """A row of a tree, with a relationship to its parent."""
 
     __tablename__ = "leaves"
 
@@ -135,7 +135,7 @@ class TwigNode(Base):
 
 
 class BookShelf(Base):
-    """A row whose resource moves what refers to it before it goes."""
+    """A row whose resource detaches its books before the deletion."""
 
     __tablename__ = "shelves"
 
@@ -218,60 +218,56 @@ async def client(database: Database) -> AsyncIterator[AsyncClient]:
 
 
 @pytest.mark.parametrize("fast", FAST.values(), ids=FAST)
-async def test_foreign_key_decides_about_rows_that_refer_to_a_removed_row(
+async def test_foreign_key_decides_the_fate_of_referring_rows(
     tables: Tables,
     backend: str,
     fast: bool,  # noqa: FBT001 — a parameter of the test
 ) -> None:
     database = Database(await tables.of(Paired.metadata, backend), fast_path=fast)
-    async with serving_routers(database, *(each.router for each in PAIRS)) as client:
-        answers = {each.case: await each.removed(client, database) for each in PAIRS}
-    assert answers == {each.case: each.answer for each in PAIRS}
+    async with serving_routers(database, *(pair.router for pair in PAIRS)) as client:
+        answers = {pair.case: await pair.delete_owner(client, database) for pair in PAIRS}
+    assert answers == {pair.case: pair.expected for pair in PAIRS}
 
 
 @pytest.mark.parametrize("path", ["/nodes", "/leaves", "/twigs"])
-async def test_row_that_is_its_own_parent_is_removed(client: AsyncClient, path: str) -> None:
-    await created(client, path, {"id": 1, "parent_id": 1})
-    await created(client, path, {"id": 2})
-    await changed(client, f"{path}/2", {"parent_id": 2})
+async def test_self_referencing_row_is_removed(client: AsyncClient, path: str) -> None:
+    await create_row(client, path, {"id": 1, "parent_id": 1})
+    await create_row(client, path, {"id": 2})
+    await patch_row(client, f"{path}/2", {"parent_id": 2})
     assert summary(await client.delete(f"{path}/1")) == "204"
     assert summary(await client.delete(f"{path}/batch?id=2")) == "204"
 
 
 @pytest.mark.parametrize("path", ["/nodes", "/leaves", "/twigs"])
-async def test_row_that_is_its_own_parent_and_that_of_another_stays(
-    client: AsyncClient, path: str
-) -> None:
+async def test_self_referencing_row_with_a_child_stays(client: AsyncClient, path: str) -> None:
     rows = [
-        await created(client, path, {"id": 1, "parent_id": 1}),
-        await created(client, path, {"id": 2, "parent_id": 1}),
+        await create_row(client, path, {"id": 1, "parent_id": 1}),
+        await create_row(client, path, {"id": 2, "parent_id": 1}),
     ]
     assert summary(await client.delete(f"{path}/1")) == "409"
-    assert await shown(client, path) == rows
+    assert await get_json(client, path) == rows
 
 
 @pytest.mark.parametrize("path", ["/nodes", "/leaves"])
-async def test_rows_go_before_those_that_they_refer_to(client: AsyncClient, path: str) -> None:
+async def test_batch_removes_children_before_parents(client: AsyncClient, path: str) -> None:
     for key, parent in ((1, None), (2, 1), (3, 2)):
-        await created(client, path, {"id": key, "parent_id": parent})
+        await create_row(client, path, {"id": key, "parent_id": parent})
     assert summary(await client.delete(f"{path}/batch?id=1&id=3&id=2")) == "204"
 
 
 @pytest.mark.parametrize("path", ["/nodes", "/leaves", "/twigs"])
-async def test_rows_that_refer_to_each_other_stay(client: AsyncClient, path: str) -> None:
-    await created(client, path, {"id": 1})
-    await created(client, path, {"id": 2, "parent_id": 1})
-    await changed(client, f"{path}/1", {"parent_id": 2})
-    rows = await shown(client, path)
+async def test_rows_in_a_reference_cycle_stay(client: AsyncClient, path: str) -> None:
+    await create_row(client, path, {"id": 1})
+    await create_row(client, path, {"id": 2, "parent_id": 1})
+    await patch_row(client, f"{path}/1", {"parent_id": 2})
+    rows = await get_json(client, path)
     assert (await client.delete(f"{path}/1")).status_code == 409
     assert (await client.delete(f"{path}/batch?id=1&id=2")).status_code == 409
-    assert await shown(client, path) == rows
+    assert await get_json(client, path) == rows
 
 
-async def test_rows_that_a_resource_sets_free_are_kept(
-    client: AsyncClient, database: Database
-) -> None:
-    await created(client, "/shelves", {"id": 1})
+async def test_rows_detached_by_the_resource_stay(client: AsyncClient, database: Database) -> None:
+    await create_row(client, "/shelves", {"id": 1})
     async with database.session() as session:
         session.add(ShelvedBook(id=1, shelf_id=1))
     assert summary(await client.delete("/shelves/1")) == "204"
@@ -279,7 +275,7 @@ async def test_rows_that_a_resource_sets_free_are_kept(
         assert (await session.get_one(ShelvedBook, 1)).shelf_id is None
 
 
-async def test_reference_that_a_script_cannot_clear_is_a_conflict(database: Database) -> None:
+async def test_not_null_reference_in_a_script_is_a_conflict(database: Database) -> None:
     async def remove() -> None:
         async with database.session() as session:
             session.add(shelf := BookShelf(id=1, boxes=[BookBox(id=1)]))
@@ -291,7 +287,7 @@ async def test_reference_that_a_script_cannot_clear_is_a_conflict(database: Data
         await remove()
 
 
-async def test_circle_that_a_script_makes_is_an_error_of_the_script(database: Database) -> None:
+async def test_circular_dependency_in_a_script_is_raised(database: Database) -> None:
     async def add() -> None:
         async with database.session() as session:
             one, two = Node(id=1), Node(id=2)

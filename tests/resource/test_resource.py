@@ -1,4 +1,4 @@
-"""A step that is overridden once holds on every route; query() narrows every one of them."""
+"""Overridden methods and scopes of resources."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
@@ -57,7 +57,7 @@ def names(response: Response) -> list[str]:
     return [row["name"] for row in response.json()]
 
 
-async def test_an_overridden_step_holds_on_every_route(client: AsyncClient) -> None:
+async def test_an_override_applies_to_every_route(client: AsyncClient) -> None:
     city = created(await client.post("/cities", json={"name": "new york"}))
     assert city["name"] == "New York"
 
@@ -68,7 +68,7 @@ async def test_an_overridden_step_holds_on_every_route(client: AsyncClient) -> N
     assert replaced.json()["name"] == "San José"
 
 
-async def test_a_row_outside_the_query_is_answered_like_one_that_is_not_there(
+async def test_a_row_out_of_scope_looks_like_a_missing_row(
     client: AsyncClient,
 ) -> None:
     created(await client.post("/cities", json={"name": "Rome"}, headers=OURS))
@@ -100,7 +100,7 @@ def without(response: Response, members: set[str]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name not in members}
 
 
-async def test_an_integer_key_is_made_by_the_database(client: AsyncClient) -> None:
+async def test_the_database_generates_integer_keys(client: AsyncClient) -> None:
     rows = [created(await client.post("/cities", json={"name": name})) for name in ("A", "B")]
 
     assert [row["id"] for row in rows] == [1, 2]
@@ -110,7 +110,7 @@ async def test_an_integer_key_is_made_by_the_database(client: AsyncClient) -> No
 @pytest.mark.parametrize(
     "key", ["01", "+1", "1.0", "1e0", "-0", " 1", "x", "1" * 5000, "\N{FULLWIDTH DIGIT TWO}", "%00"]
 )
-async def test_a_text_that_is_no_integer_names_no_row(client: AsyncClient, key: str) -> None:
+async def test_a_key_that_is_no_integer_is_not_found(client: AsyncClient, key: str) -> None:
     created(await client.post("/cities", json={"name": "Rome"}))
 
     response = await client.get(f"/cities/{key}")
@@ -118,7 +118,7 @@ async def test_a_text_that_is_no_integer_names_no_row(client: AsyncClient, key: 
     assert (response.status_code, response.json()["detail"]) == (404, "City not found")
 
 
-async def test_a_text_key_is_chosen_by_the_client_and_unique(client: AsyncClient) -> None:
+async def test_the_client_chooses_a_unique_text_key(client: AsyncClient) -> None:
     portugal = {"code": "PT", "name": "Portugal"}
     response = await client.post("/countries", json=portugal)
     assert response.headers["location"] == "/countries/PT"
@@ -138,7 +138,7 @@ async def test_a_key_is_quoted_in_the_location(client: AsyncClient) -> None:
     assert (await client.get(response.headers["location"])).json()["code"] == "é?"
 
 
-async def test_the_key_of_a_row_does_not_change(client: AsyncClient) -> None:
+async def test_a_change_of_the_key_is_rejected(client: AsyncClient) -> None:
     await client.post("/countries", json={"code": "PT", "name": "Portugal"})
 
     for response in (
@@ -155,11 +155,11 @@ async def test_the_key_of_a_row_does_not_change(client: AsyncClient) -> None:
     assert same.json() == {"code": "PT", "name": "Portugal!"}
 
 
-async def test_what_the_database_computes_is_in_the_answer(client: AsyncClient) -> None:
+async def test_a_database_default_is_in_the_response(client: AsyncClient) -> None:
     assert created(await client.post("/cities", json={"name": "Rome"}))["visits"] == 0
 
 
-async def test_no_field_is_wider_than_its_column(client: AsyncClient) -> None:
+async def test_a_field_has_the_bounds_of_its_column(client: AsyncClient) -> None:
     table = {
         "name": ("x" * 20, "x" * 21, "string_too_long"),
         "people": (2**31 - 1, 2**31, "less_than_equal"),
@@ -177,14 +177,14 @@ async def test_no_field_is_wider_than_its_column(client: AsyncClient) -> None:
         assert fields["people"]["maximum"] == 2**31 - 1
 
 
-async def test_a_check_that_the_schema_does_not_know_is_a_422(client: AsyncClient) -> None:
+async def test_a_violated_check_constraint_is_a_422(client: AsyncClient) -> None:
     response = await client.post("/cities", json={"name": "Rome", "people": -1})
 
     assert response.status_code == 422
     assert response.json()["detail"] == "The values do not fit together, or with this resource."
 
 
-async def test_a_dependency_may_be_overridden_in_tests(empty_url: str) -> None:
+async def test_a_dependency_can_be_overridden_in_tests(empty_url: str) -> None:
     app = shop.create_app(empty_url)
     app.dependency_overrides[shop.current_tenant] = lambda: "ours"
     async with calling(app) as client:
@@ -193,7 +193,7 @@ async def test_a_dependency_may_be_overridden_in_tests(empty_url: str) -> None:
         assert names(await client.get("/cities")) == ["Rome"]
 
 
-async def test_annotations_may_be_strings(empty_url: str) -> None:
+async def test_a_resource_can_have_string_annotations(empty_url: str) -> None:
     app = shop.create_app(empty_url)
     app.include_router(
         crud_router("/named", PrefixedCities, read=CityRead, create=CityCreate, update=CityUpdate)
@@ -219,14 +219,14 @@ class CityQuery(ListQuery[City]):
         return [SortKey("name")]
 
 
-class ByName(Resource[City]):
+class VisibleCities(Resource[City]):
     @override
     async def page(self, at: ListQuery[City], /) -> Page[City]:
         page = await super().page(at)
         return replace(page, items=[row for row in page.items if row.name != "Hidden"])
 
 
-async def test_a_list_has_the_parameters_and_the_order_its_resource_gives_it(
+async def test_a_list_has_the_parameters_and_order_of_its_query(
     empty_url: str,
 ) -> None:
     app = FastAPI(lifespan=Shop(empty_url).lifespan)
@@ -234,7 +234,7 @@ async def test_a_list_has_the_parameters_and_the_order_its_resource_gives_it(
     app.include_router(
         crud_router(
             "/cities",
-            ByName,
+            VisibleCities,
             read=CityRead,
             create=CityCreate,
             update=CityUpdate,
@@ -255,8 +255,8 @@ async def test_a_list_has_the_parameters_and_the_order_its_resource_gives_it(
         assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "null_character")
 
 
-async def test_a_page_may_show_other_things_than_rows(empty_url: str) -> None:
-    class Shouting(Resource[City]):
+async def test_an_overridden_page_can_return_other_objects(empty_url: str) -> None:
+    class UppercaseCities(Resource[City]):
         @override
         async def page(self, at: ListQuery[City], /) -> Page[City]:
             page = await super().page(at)
@@ -268,14 +268,14 @@ async def test_a_page_may_show_other_things_than_rows(empty_url: str) -> None:
     app = FastAPI(lifespan=Shop(empty_url).lifespan)
     install(app)
     app.include_router(
-        crud_router("/cities", Shouting, read=CityRead, create=CityCreate, update=CityUpdate)
+        crud_router("/cities", UppercaseCities, read=CityRead, create=CityCreate, update=CityUpdate)
     )
     async with calling(app) as client:
         created(await client.post("/cities", json={"name": "Rome"}))
         assert names(await client.get("/cities")) == ["ROME"]
 
 
-async def test_a_step_may_refuse(empty_url: str) -> None:
+async def test_an_override_can_raise_a_problem(empty_url: str) -> None:
     class Capitals(Resource[City]):
         @override
         async def create(self, row: City, /) -> None:
@@ -299,14 +299,14 @@ async def test_a_step_may_refuse(empty_url: str) -> None:
         assert (refused.status_code, refused.json()["detail"]) == (409, "A capital stays.")
 
 
-async def test_a_resource_without_a_model_says_how_to_give_it_one() -> None:
+async def test_a_resource_without_a_model_names_the_remedy() -> None:
     class Nameless(Resource[M], Generic[M]): ...
 
     with pytest.raises(TypeError, match=r"Resource\[YourModel\]"):
         getattr(Nameless, "model")  # noqa: B009 — as an attribute its type is unknown
 
 
-async def test_a_base_may_serve_many_resources() -> None:
+async def test_a_generic_base_class_gives_resources_their_model() -> None:
     class Base(Resource[M], Generic[M]): ...
 
     class Towns(Base[City]): ...
@@ -316,7 +316,7 @@ async def test_a_base_may_serve_many_resources() -> None:
     assert Towns.model is Villages.model is City
 
 
-async def test_a_row_is_found_by_a_model_or_by_a_select(databases: Databases) -> None:
+async def test_get_or_404_accepts_a_model_or_a_select(databases: Databases) -> None:
     database = Shop(databases.empty("sqlite"))
     async with database.lifespan(None):
         async with database.session() as session:
@@ -326,7 +326,7 @@ async def test_a_row_is_found_by_a_model_or_by_a_select(databases: Databases) ->
             assert rome is await get_or_404(session, select(City), "1")
 
 
-async def test_an_overridden_get_holds_for_each_row_of_a_batch(empty_url: str) -> None:
+async def test_an_overridden_get_applies_to_each_row_of_a_batch(empty_url: str) -> None:
     class Cities(Resource[City]):
         @override
         async def get(self, key: object, /) -> City:
@@ -351,23 +351,21 @@ async def test_an_overridden_get_holds_for_each_row_of_a_batch(empty_url: str) -
         assert summary(await client.delete("/cities/batch?id=1&id=2")) == "404 ?id not_found"
 
 
-@pytest.mark.parametrize("when", ["at once", "alone"])
-@pytest.mark.parametrize("failure", ["503", "500"], ids=["the database is away", "a mistake"])
-async def test_what_no_item_is_to_blame_for_is_told_of_none(
-    empty_url: str, when: str, failure: str
-) -> None:
+@pytest.mark.parametrize("when", ["together", "alone"])
+@pytest.mark.parametrize("failure", ["503", "500"], ids=["an outage", "a bug"])
+async def test_an_error_of_a_batch_names_no_item(empty_url: str, when: str, failure: str) -> None:
     class Cities(Resource[City]):
         @override
         async def update(self, row: City, /, changes: Mapping[str, Any]) -> None:
             calls.append(row.name)
-            if when == "at once" or len(calls) > len(items):
+            if when == "together" or len(calls) > len(items):
                 if failure == "503":
                     raise ServiceUnavailable("The database is away.")
                 await self.session.execute(text("SELECT nothing FROM nowhere"))
             await super().update(row, changes)
 
     calls: list[str] = []
-    items = [{"id": key, "people": -1} for key in (1, 2)]  # which the database refuses
+    items = [{"id": key, "people": -1} for key in (1, 2)]  # rejected by the database
     app = FastAPI(lifespan=Shop(empty_url).lifespan)
     install(app)
     app.include_router(
@@ -379,7 +377,7 @@ async def test_what_no_item_is_to_blame_for_is_told_of_none(
         assert summary(await client.patch("/cities/batch", json=items)) == failure
 
 
-async def test_what_is_not_marked_when_it_is_deleted_is_not_restored(empty_url: str) -> None:
+async def test_restore_without_soft_delete_does_nothing(empty_url: str) -> None:
     database = Shop(empty_url)
     async with database.lifespan(None), database.session() as session:
         cities = shop.Cities(session=session, tenant="")

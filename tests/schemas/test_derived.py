@@ -64,7 +64,7 @@ class BrickRead(ReadSchema):
 
 
 class Short(TypeDecorator[str]):
-    """Text of another length in the database."""
+    """A type that changes the length of a text."""
 
     impl = String(3)
     cache_ok = True
@@ -75,7 +75,7 @@ class Short(TypeDecorator[str]):
 
 
 class Plain(TypeDecorator[str]):
-    """Text as it is."""
+    """A type that does not change a text."""
 
     impl = String(3)
     cache_ok = True
@@ -89,7 +89,7 @@ INT32 = {"ge": -(2**31), "le": 2**31 - 1}
     ("kind", "bounds"),
     [
         (String(3), {"str": {"max_length": 3}}),
-        (Short(), {}),  # what it makes of the text may be longer or shorter
+        (Short(), {}),  # its result may be longer or shorter
         (Plain(), {"str": {"max_length": 3}}),
         (ARRAY(String(3)), {"str": {"max_length": 3}}),
         (ARRAY(SmallInteger()), {"int": INT16}),
@@ -107,7 +107,7 @@ INT32 = {"ge": -(2**31), "le": 2**31 - 1}
         (Double[float](), {}),
     ],
 )
-def test_a_column_says_what_it_can_hold(kind: TypeEngine[Any], bounds: Bounds) -> None:
+def test_column_type_has_bounds(kind: TypeEngine[Any], bounds: Bounds) -> None:
     assert column_bounds(Column("a", kind)) == bounds
 
 
@@ -121,15 +121,15 @@ def test_a_column_says_what_it_can_hold(kind: TypeEngine[Any], bounds: Bounds) -
         ({"name": "a", "count": -1}, ("count",), "greater_than_equal"),
     ],
 )
-def test_a_fitted_schema_is_no_wider_than_the_columns(
+def test_fitted_schema_rejects_values_beyond_the_columns(
     sent: dict[str, object], place: tuple[str], code: str
 ) -> None:
     with pytest.raises(ValidationError) as error:
         fit_to_model(BrickCreate, Brick).model_validate(sent)
-    assert [(each["loc"], each["type"]) for each in error.value.errors()] == [(place, code)]
+    assert [(fault["loc"], fault["type"]) for fault in error.value.errors()] == [(place, code)]
 
 
-def test_a_fitted_schema_accepts_what_the_columns_hold() -> None:
+def test_fitted_schema_accepts_values_within_the_columns() -> None:
     sent = {"name": "abcde", "mark": "ab", "count": 2**15 - 1, "note": "a" * 999, "label": "a" * 9}
     assert fit_to_model(BrickCreate, Brick).model_validate(sent).model_dump() == {
         **sent,
@@ -137,7 +137,7 @@ def test_a_fitted_schema_accepts_what_the_columns_hold() -> None:
     }
 
 
-def test_fitting_keeps_what_openapi_shows_and_the_schema_itself() -> None:
+def test_fitted_schema_keeps_its_name_and_docstring() -> None:
     schema = fit_to_model(BrickCreate, Brick)
     assert issubclass(schema, BrickCreate)
     assert (schema.__name__, schema.__module__, schema.__doc__) == (
@@ -149,14 +149,14 @@ def test_fitting_keeps_what_openapi_shows_and_the_schema_itself() -> None:
     assert BrickCreate.model_json_schema()["properties"]["name"]["maxLength"] == 9
 
 
-def test_a_fitted_partial_schema_is_still_partial() -> None:
+def test_fitted_partial_schema_is_partial() -> None:
     schema = fit_to_model(BrickUpdate, Brick)
     assert schema.model_validate({}).model_fields_set == set()
     with pytest.raises(ValidationError, match="at most 5 characters"):
         schema.model_validate({"name": "abcdef"})
 
 
-def test_a_replacement_may_name_what_is_only_read() -> None:
+def test_replacement_schema_accepts_read_only_fields() -> None:
     schema = replace_schema(BrickCreate, BrickRead)
     assert (schema.__name__, schema.__module__) == ("BrickReplace", __name__)
     assert schema.model_fields.keys() - BrickCreate.model_fields.keys() == {"id", "weight"}
@@ -167,7 +167,7 @@ def test_a_replacement_may_name_what_is_only_read() -> None:
     }
 
 
-def test_what_is_only_read_is_read_only_in_a_replacement() -> None:
+def test_replacement_schema_marks_read_only_fields() -> None:
     fields = replace_schema(BrickCreate, BrickRead).model_json_schema()["properties"]
     assert {name for name in fields if fields[name].get("readOnly")} == {"id", "weight"}
 
@@ -181,15 +181,15 @@ def test_what_is_only_read_is_read_only_in_a_replacement() -> None:
         ({"name": "a", "size": 1}, ("size",), "extra_forbidden"),
     ],
 )
-def test_a_replacement_is_as_strict_as_what_it_replaces_with(
+def test_replacement_schema_is_strict(
     sent: dict[str, object], place: tuple[str], code: str
 ) -> None:
     with pytest.raises(ValidationError) as error:
         replace_schema(BrickCreate, BrickRead).model_validate(sent)
-    assert [(each["loc"], each["type"]) for each in error.value.errors()] == [(place, code)]
+    assert [(fault["loc"], fault["type"]) for fault in error.value.errors()] == [(place, code)]
 
 
-def test_a_replacement_takes_the_written_field_where_both_have_it() -> None:
+def test_replacement_schema_prefers_the_create_field() -> None:
     class Shown(BaseModel):
         count: str
 

@@ -1,4 +1,4 @@
-"""What a field accepts and dumps, found in the core schema of Pydantic."""
+"""Types that a field accepts and dumps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ class Chain:
         return core_schema.chain_schema([core_schema.str_schema(), core_schema.int_schema()])
 
 
-def written(value: object) -> str:
+def to_text(value: object) -> str:
     return str(value)
 
 
@@ -90,24 +90,24 @@ ACCEPTED: Final[Mapping[str, tuple[Any, list[Any]]]] = {
     "an instance": (InstanceOf[Colour], [Colour]),
     "steps": (Chain, [int]),
     "code before it": (Annotated[UUID, BeforeValidator(UUID)], [UUID]),
-    "a type that is not known": (HttpUrl, [None]),
+    "an unknown type": (HttpUrl, [None]),
 }
 
 
 @pytest.mark.parametrize(("annotation", "kinds"), ACCEPTED.values(), ids=ACCEPTED.keys())
-def test_the_classes_that_a_field_accepts(annotation: Any, kinds: list[Any]) -> None:
+def test_field_has_accepted_types(annotation: Any, kinds: list[Any]) -> None:
     fields = FieldValues(schema("Row", BaseModel, value=annotation))
-    assert [each.kind for each in fields.accepted_leaves("value")] == kinds
+    assert [leaf.kind for leaf in fields.accepted_leaves("value")] == kinds
 
 
-IN_JSON: Final = PlainSerializer(written, when_used="json")
+IN_JSON: Final = PlainSerializer(to_text, when_used="json")
 
 DUMPED: Final[Mapping[str, tuple[Any, list[Any]]]] = {
-    "what it accepts": (int | None, [int, NONE]),
-    "what a serializer says": (Annotated[HttpUrl, PlainSerializer(written)], [str]),
-    "what a serializer does not say": (Annotated[int, PlainSerializer(lambda _: "a")], [None]),
-    "what it accepts, in Python": (
-        Annotated[int, PlainSerializer(written, when_used="json")],
+    "the accepted types": (int | None, [int, NONE]),
+    "a serializer with a return type": (Annotated[HttpUrl, PlainSerializer(to_text)], [str]),
+    "a serializer without a return type": (Annotated[int, PlainSerializer(lambda _: "a")], [None]),
+    "a serializer for JSON alone": (
+        Annotated[int, PlainSerializer(to_text, when_used="json")],
         [int],
     ),
     "a secret": (SecretStr, [None]),
@@ -115,17 +115,17 @@ DUMPED: Final[Mapping[str, tuple[Any, list[Any]]]] = {
 
 
 @pytest.mark.parametrize(("annotation", "kinds"), DUMPED.values(), ids=DUMPED.keys())
-def test_the_classes_that_a_field_dumps(annotation: Any, kinds: list[Any]) -> None:
+def test_field_has_dumped_types(annotation: Any, kinds: list[Any]) -> None:
     fields = FieldValues(schema("Row", BaseModel, value=annotation))
-    assert [each.kind for each in fields.dumped_leaves("value")] == kinds
+    assert [leaf.kind for leaf in fields.dumped_leaves("value")] == kinds
 
 
-def test_code_of_the_author_opens_a_field() -> None:
+def test_custom_validator_makes_a_field_open() -> None:
     fields = FieldValues(
         schema("Row", BaseModel, value=Annotated[UUID, BeforeValidator(UUID)], url=HttpUrl)
     )
-    assert [each.is_open for each in fields.accepted_leaves("value")] == [True]
-    assert [each.is_open for each in fields.accepted_leaves("url")] == [False]
+    assert [leaf.is_open for leaf in fields.accepted_leaves("value")] == [True]
+    assert [leaf.is_open for leaf in fields.accepted_leaves("url")] == [False]
 
 
 @pytest.mark.parametrize(
@@ -141,13 +141,15 @@ def test_code_of_the_author_opens_a_field() -> None:
         (list[Any], {object}),
     ],
 )
-def test_the_classes_within_a_document(annotation: Any, kinds: set[Any]) -> None:
+def test_document_has_nested_types(annotation: Any, kinds: set[Any]) -> None:
     fields = FieldValues(schema("Row", BaseModel, value=annotation))
-    found = [each for leaf in fields.dumped_leaves("value") for each in fields.nested_leaves(leaf)]
-    assert {each.kind for each in found} == kinds
+    found = [
+        nested for leaf in fields.dumped_leaves("value") for nested in fields.nested_leaves(leaf)
+    ]
+    assert {leaf.kind for leaf in found} == kinds
 
 
-def test_the_fields_of_a_schema_whose_validator_is_called_before() -> None:
+def test_before_validator_keeps_the_field_types() -> None:
     class Row(BaseModel):
         value: int
 
@@ -157,11 +159,11 @@ def test_the_fields_of_a_schema_whose_validator_is_called_before() -> None:
             return row
 
     fields = FieldValues(Row)
-    assert [each.kind for each in fields.accepted_leaves("value")] == [int]
+    assert [leaf.kind for leaf in fields.accepted_leaves("value")] == [int]
     assert fields.validates_row
 
 
-def test_the_values_of_an_enum() -> None:
+def test_enum_has_its_values_as_choices() -> None:
     class Row(BaseModel):
         model_config = ConfigDict(use_enum_values=True)
 

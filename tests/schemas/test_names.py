@@ -1,4 +1,4 @@
-"""Names of fields in endpoints of one's own: what the route declares, a client can write."""
+"""Names of fields in conflicts of custom endpoints."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -36,7 +36,7 @@ class Base(Model):
 
 
 class Key(Base):
-    """A key that no other tenant's matters to."""
+    """A key, with a name that is unique per tenant."""
 
     __tablename__ = "keys"
 
@@ -48,7 +48,7 @@ class Key(Base):
 
 
 class Lock(Base):
-    """A lock, whose names are of no concern to those who write keys."""
+    """A lock, which a client of the keys cannot write."""
 
     __tablename__ = "locks"
 
@@ -89,70 +89,72 @@ routes = APIRouter(route_class=StrictRoute)
 plain = APIRouter()
 
 
-def added(session: SessionDep, name: str) -> None:
+def add_key(session: SessionDep, name: str) -> None:
     session.add(Key(short_name=name))
 
 
 @routes.post("/body")
-async def of_body(session: SessionDep, data: KeyCreate) -> None:
-    added(session, data.short_name)
+async def create_from_body(session: SessionDep, data: KeyCreate) -> None:
+    add_key(session, data.short_name)
 
 
 @plain.post("/plain")
-async def of_plain(session: SessionDep, data: KeyCreate) -> None:
-    added(session, data.short_name)
+async def create_on_plain_route(session: SessionDep, data: KeyCreate) -> None:
+    add_key(session, data.short_name)
 
 
 @routes.post("/optional")
-async def of_optional(session: SessionDep, data: KeyCreate | None = None) -> None:
-    added(session, data.short_name if data else "taken")
+async def create_from_optional_body(session: SessionDep, data: KeyCreate | None = None) -> None:
+    add_key(session, data.short_name if data else "taken")
 
 
 @routes.post("/parts")
-async def of_parts(session: SessionDep, data: KeyCreate, other: Tagged) -> None:
-    added(session, data.short_name + other.tag)
+async def create_from_parts(session: SessionDep, data: KeyCreate, other: Tagged) -> None:
+    add_key(session, data.short_name + other.tag)
 
 
 @routes.post("/single")
-async def of_single(
+async def create_from_embedded_field(
     session: SessionDep, short_name: Annotated[str, Body(embed=True, alias="short")]
 ) -> None:
-    added(session, short_name)
+    add_key(session, short_name)
 
 
 @routes.post("/query")
-async def of_query(session: SessionDep, short_name: str) -> None:
-    added(session, short_name)
+async def create_from_query(session: SessionDep, short_name: str) -> None:
+    add_key(session, short_name)
 
 
-async def named(short_name: str) -> str:
+async def short_name_of_query(short_name: str) -> str:
     return short_name
 
 
 @routes.post("/dependency")
-async def of_dependency(session: SessionDep, name: Annotated[str, Depends(named)]) -> None:
-    added(session, name)
+async def create_from_dependency(
+    session: SessionDep, name: Annotated[str, Depends(short_name_of_query)]
+) -> None:
+    add_key(session, name)
 
 
 @routes.post("/model")
-async def of_model(session: SessionDep, data: Annotated[KeyQuery, Query()]) -> None:
-    added(session, data.short_name)
+async def create_from_query_model(session: SessionDep, data: Annotated[KeyQuery, Query()]) -> None:
+    add_key(session, data.short_name)
 
 
 @routes.post("/nothing")
-async def of_nothing(session: SessionDep) -> None:
-    added(session, "taken")
+async def create_constant(session: SessionDep) -> None:
+    add_key(session, "taken")
 
 
 @routes.post("/list")
-async def of_list(session: SessionDep, data: list[KeyCreate]) -> None:
-    for each in data:
-        added(session, each.short_name)
+async def create_from_list(session: SessionDep, data: list[KeyCreate]) -> None:
+    for item in data:
+        add_key(session, item.short_name)
 
 
 @routes.post("/free")
-async def of_free(session: SessionDep, data: dict[str, Any]) -> None:
-    added(session, data["short_name"])
+async def create_from_dict(session: SessionDep, data: dict[str, Any]) -> None:
+    add_key(session, data["short_name"])
 
 
 keys = crud_router("/keys", Keys, read=KeyRead, create=KeyCreate, update=KeyUpdate)
@@ -160,7 +162,7 @@ keys = crud_router("/keys", Keys, read=KeyRead, create=KeyCreate, update=KeyUpda
 
 @pytest.fixture
 async def client(tables: Tables, backend: str) -> AsyncIterator[AsyncClient]:
-    """A client of a service that has the key `taken`, and no lock."""
+    """Return a client of a service that has the key `taken` and no lock."""
     url = await tables.of(Base.metadata, backend, {Key: [{"short_name": "taken"}]})
     async with serving_routers(Database(url), routes, plain, keys) as client:
         yield client
@@ -187,16 +189,16 @@ async def client(tables: Tables, backend: str) -> AsyncIterator[AsyncClient]:
         ("/keys", {"shortName": "taken"}, "409 #/shortName not_unique"),
     ],
 )
-async def test_conflict_is_told_by_what_the_route_declares(
+async def test_conflict_names_the_declared_field(
     client: AsyncClient, target: str, body: Any, answer: str
 ) -> None:
     assert summary(await client.post(target, json=body)) == answer
 
 
-async def test_conflict_of_another_row_names_nothing(client: AsyncClient) -> None:
+async def test_conflict_of_another_row_names_no_field(client: AsyncClient) -> None:
     assert summary(await client.post("/keys", json={"shortName": "a"})) == "201"
     assert summary(await client.post("/keys", json={"shortName": "b"})) == "409"
 
 
-def test_work_without_a_route_has_the_names_of_the_mapping() -> None:
+def test_scope_without_a_route_has_the_mapped_names() -> None:
     assert request_names({}) is mapped_names

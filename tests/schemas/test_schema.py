@@ -1,4 +1,4 @@
-"""What a client may send, as classes declare it."""
+"""Schemas of input, queries and output."""
 
 import json
 from collections.abc import Callable
@@ -92,11 +92,11 @@ class Everything(Schema):
     box: Box[int] | None = None
 
 
-def wrong(schema: type[BaseModel], value: object) -> dict[tuple[int | str, ...], str]:
-    """Return what is wrong with *value*, by place."""
+def error_codes(schema: type[BaseModel], value: object) -> dict[tuple[int | str, ...], str]:
+    """Return the error codes of *value* by location."""
     with pytest.raises(ValidationError) as error:
         schema.model_validate(value)
-    return {each["loc"]: each["type"] for each in error.value.errors()}
+    return {fault["loc"]: fault["type"] for fault in error.value.errors()}
 
 
 FIELDS = st.sampled_from([*Everything.model_fields, "unknown", "\ud800"])
@@ -105,12 +105,12 @@ FIELDS = st.sampled_from([*Everything.model_fields, "unknown", "\ud800"])
 @settings(law, max_examples=500)
 @given(WILD | st.dictionaries(FIELDS, WILD, min_size=1, max_size=1))
 @example({"either": 10**400})
-def test_any_document_is_accepted_or_refused(document: Any) -> None:
+def test_any_document_is_accepted_or_rejected(document: Any) -> None:
     try:
         accepted = Everything.model_validate(document)
     except ValidationError:
         return
-    # What is accepted can be stored: text that is UTF-8 without a null, numbers that are JSON's.
+    # Accepted values can be stored: texts are UTF-8 without null, numbers are valid in JSON.
     written = json.dumps(accepted.model_dump(), default=str, allow_nan=False, ensure_ascii=False)
     assert "\\u0000" not in written
     assert written.encode()
@@ -142,22 +142,24 @@ def test_any_document_is_accepted_or_refused(document: Any) -> None:
         ("box", {"value": "5"}, ("value",), "int_type"),
     ],
 )
-def test_a_schema_is_strict_to_the_last_leaf(
+def test_nested_values_are_strict(
     field: str, value: object, path: tuple[str | int, ...], code: str
 ) -> None:
-    assert wrong(Everything, {field: value}) == {(field, *path): code}
+    assert error_codes(Everything, {field: value}) == {(field, *path): code}
 
 
 @pytest.mark.parametrize(
     "name", ["cls", "config", "default", "expected", "function", "metadata", "serialization"]
 )
-def test_a_schema_is_strict_whatever_its_fields_are_called(name: str) -> None:
+def test_field_of_any_name_is_strict(name: str) -> None:
     schema = type("Named", (Schema,), {"__annotations__": {name: int}})
-    assert wrong(schema, {name: "5"}) == {(name,): "int_type"}
+    assert error_codes(schema, {name: "5"}) == {(name,): "int_type"}
 
 
-def test_all_faults_are_found_at_once() -> None:
-    found = wrong(Everything, {"flag": 1, "text": 1, "unknown": 1, "at": "2026-01-01T00:00:00"})
+def test_all_errors_are_reported_together() -> None:
+    found = error_codes(
+        Everything, {"flag": 1, "text": 1, "unknown": 1, "at": "2026-01-01T00:00:00"}
+    )
     assert found == {
         ("flag",): "bool_type",
         ("text",): "string_type",
@@ -196,7 +198,7 @@ class ShelfRename(ShelfUpdate):
 @pytest.mark.parametrize(
     "sent", [{}, {"name": "a"}, {"boards": 1}, {"note": None}, {"colour": "red", "note": "a"}]
 )
-def test_any_field_of_a_partial_schema_may_be_left_out(sent: dict[str, object]) -> None:
+def test_fields_of_a_partial_schema_are_optional(sent: dict[str, object]) -> None:
     update = ShelfUpdate.model_validate(sent)
     assert update.model_fields_set == sent.keys()
     assert update.model_dump(exclude_unset=True) == sent
@@ -216,13 +218,13 @@ def test_any_field_of_a_partial_schema_may_be_left_out(sent: dict[str, object]) 
         ({"size": 1}, ("size",), "extra_forbidden"),
     ],
 )
-def test_a_partial_schema_accepts_no_more_than_the_whole_one(
+def test_partial_schema_keeps_all_constraints(
     sent: dict[str, object], place: tuple[str, ...], code: str
 ) -> None:
-    assert wrong(ShelfUpdate, sent) == {place: code}
+    assert error_codes(ShelfUpdate, sent) == {place: code}
 
 
-def test_a_default_that_is_validated_is_none_of_a_partial_schema() -> None:
+def test_partial_schema_has_no_validated_defaults() -> None:
     class Create(Schema):
         boards: Annotated[int, Field(validate_default=True)] = 3
 
@@ -232,24 +234,24 @@ def test_a_default_that_is_validated_is_none_of_a_partial_schema() -> None:
     assert Update.model_validate({}).model_fields_set == set()
 
 
-def test_the_schema_a_partial_one_comes_from_stays_whole() -> None:
-    assert wrong(ShelfCreate, {}) == {("name",): "missing"}
+def test_base_of_a_partial_schema_is_unchanged() -> None:
+    assert error_codes(ShelfCreate, {}) == {("name",): "missing"}
     assert ShelfCreate.model_validate({"name": "a"}).boards == 3
 
 
-def test_what_is_added_to_a_partial_schema_later_is_required() -> None:
-    assert wrong(ShelfRename, {}) == {("nickname",): "missing"}
+def test_field_added_by_a_subclass_is_required() -> None:
+    assert error_codes(ShelfRename, {}) == {("nickname",): "missing"}
 
 
-def test_a_partial_schema_shows_neither_requirements_nor_defaults() -> None:
+def test_json_schema_of_a_partial_schema_has_no_defaults() -> None:
     shown = ShelfUpdate.model_json_schema()
     assert "required" not in shown
-    assert all("default" not in each for each in shown["properties"].values())
+    assert all("default" not in field_schema for field_schema in shown["properties"].values())
     assert shown["properties"]["boards"]["minimum"] == 1
     assert shown["additionalProperties"] is False
 
 
-def test_a_subclass_keeps_the_bounds_of_its_base() -> None:
+def test_subclass_inherits_bounds() -> None:
     class Limited(ShelfCreate, bounds={"note": {"str": {"max_length": 2}}}):
         pass
 
@@ -257,11 +259,11 @@ def test_a_subclass_keeps_the_bounds_of_its_base() -> None:
         pass
 
     long = {"name": "a", "note": "abc"}
-    assert wrong(Limited, long) == wrong(Heir, long) == {("note",): "string_too_long"}
+    assert error_codes(Limited, long) == error_codes(Heir, long) == {("note",): "string_too_long"}
     assert ShelfCreate.model_validate(long).note == "abc"
 
 
-def test_a_read_schema_is_read_from_the_attributes_of_a_row() -> None:
+def test_read_schema_validates_attributes() -> None:
     class Row:
         id, name, secret = 1, "a", "b"
 
@@ -275,7 +277,7 @@ def test_a_read_schema_is_read_from_the_attributes_of_a_row() -> None:
 QUERY = TypeAdapter(ListQuery[City])
 
 
-def test_a_list_query_has_a_first_page_by_itself() -> None:
+def test_list_query_has_default_limit_and_offset() -> None:
     at = QUERY.validate_python({})
     assert (at.limit, at.offset) == (20, 0)
 
@@ -283,7 +285,7 @@ def test_a_list_query_has_a_first_page_by_itself() -> None:
 @pytest.mark.parametrize(
     ("text", "number"), [("1", 1), ("100", 100), ("0020", 20), ("0000000000000000007", 7)]
 )
-def test_the_number_of_a_query_is_written_in_digits(text: str, number: int) -> None:
+def test_number_in_a_query_is_written_in_digits(text: str, number: int) -> None:
     assert QUERY.validate_python({"limit": text, "offset": text}).limit == number
 
 
@@ -307,9 +309,9 @@ def test_the_number_of_a_query_is_written_in_digits(text: str, number: int) -> N
         "\0",
     ],
 )
-def test_the_number_of_a_query_is_written_in_no_other_way(text: str) -> None:
+def test_other_notation_of_a_number_is_rejected(text: str) -> None:
     for name in ("limit", "offset"):
-        assert wrong(ListQuery[City], {name: text}) == {(name,): "int_parsing"}
+        assert error_codes(ListQuery[City], {name: text}) == {(name,): "int_parsing"}
 
 
 @pytest.mark.parametrize(
@@ -323,16 +325,16 @@ def test_the_number_of_a_query_is_written_in_no_other_way(text: str) -> None:
         ("offset", "9" * 19, "less_than_equal"),
     ],
 )
-def test_the_numbers_of_a_query_have_bounds(name: str, text: str, code: str) -> None:
-    assert wrong(ListQuery[City], {name: text}) == {(name,): code}
+def test_numbers_in_a_query_have_bounds(name: str, text: str, code: str) -> None:
+    assert error_codes(ListQuery[City], {name: text}) == {(name,): code}
 
 
-def test_a_list_query_narrows_nothing_by_itself() -> None:
+def test_list_query_has_no_default_filter() -> None:
     rows = select(City)
     assert QUERY.validate_python({}).filter(rows) is rows
 
 
-def test_a_model_that_does_not_guard_itself_is_an_error_of_the_author() -> None:
+def test_nested_base_model_is_a_type_error() -> None:
     class Plain(BaseModel):
         size: int
 
@@ -365,7 +367,7 @@ class Search(ListQuery[City]):
         ("at", "2026-02-28T12:00:00+01:00", datetime(2026, 2, 28, 11, tzinfo=UTC)),
     ],
 )
-def test_a_query_is_read_from_text(name: str, written: object, value: object) -> None:
+def test_query_is_parsed_from_text(name: str, written: object, value: object) -> None:
     assert getattr(Search.model_validate({name: written}), name) == value
 
 
@@ -387,11 +389,11 @@ def test_a_query_is_read_from_text(name: str, written: object, value: object) ->
         ("state", "0", "literal_error"),
     ],
 )
-def test_a_query_is_as_guarded_as_a_body(name: str, written: str, code: str) -> None:
-    assert wrong(Search, {name: written}) == {(name,): code}
+def test_query_is_as_strict_as_a_body(name: str, written: str, code: str) -> None:
+    assert error_codes(Search, {name: written}) == {(name,): code}
 
 
-# --- Code of an author in a schema ----------------------------------------------------------------
+# --- Custom code in a schema ----------------------------------------------------------------------
 
 
 class Plain(ReadSchema):
@@ -436,17 +438,17 @@ class Computed(ReadSchema):
         return len(self.name)
 
 
-class Begun(ReadSchema):
+class WithPostInit(ReadSchema):
     @override
     def model_post_init(self, context: Any, /) -> None: ...
 
 
-class Made(ReadSchema):
+class WithInit(ReadSchema):
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)
 
 
-class Holding(ReadSchema):
+class WithNestedSchema(ReadSchema):
     several: list[Reversed | None]
 
 
@@ -484,12 +486,12 @@ class Home(AnyUrl):
 
 
 class Cut(str):
-    """A function of an author's, as a type."""
+    """A type that runs custom code."""
 
     __slots__ = ()
 
 
-class Marking:
+class CallableValidator:
     def __call__(self, value: str) -> str:
         return f"{value}!"
 
@@ -507,15 +509,15 @@ def cut(length: int, value: str) -> str:
     return value[:length]
 
 
-def reading(annotation: Any, **default: Any) -> type[ReadSchema]:
-    """Return a schema with one field of this type."""
+def read_schema(annotation: Any, **default: Any) -> type[ReadSchema]:
+    """Return a read schema with one field of the type *annotation*."""
     field = Field(**default)
     schema: type[ReadSchema] = create_model("Read", __base__=ReadSchema, name=(annotation, field))
     return schema
 
 
 @pytest.mark.parametrize("schema", [Plain, Bounded, Known])
-def test_schema_without_code(schema: type[BaseModel]) -> None:
+def test_schema_without_custom_code_is_pure(schema: type[BaseModel]) -> None:
     assert is_pure(schema)
 
 
@@ -525,30 +527,36 @@ def test_schema_without_code(schema: type[BaseModel]) -> None:
         pytest.param(Reversed, id="serializer"),
         pytest.param(Validated, id="validator"),
         pytest.param(Computed, id="computed field"),
-        pytest.param(Begun, id="post init"),
-        pytest.param(Made, id="init"),
-        pytest.param(Holding, id="schema within"),
+        pytest.param(WithPostInit, id="post init"),
+        pytest.param(WithInit, id="init"),
+        pytest.param(WithNestedSchema, id="schema within"),
         pytest.param(Serialized, id="serializing method"),
-        pytest.param(reading(Annotated[str, AfterValidator(partial(cut, 3))]), id="partial"),
-        pytest.param(reading(Annotated[str, PlainSerializer(partial(cut, 3))]), id="partial out"),
-        pytest.param(reading(Annotated[str, BeforeValidator(Marking())]), id="object"),
-        pytest.param(reading(Annotated[str, AfterValidator(Marking().__call__)]), id="method"),
-        pytest.param(reading(Annotated[str, AfterValidator(str.upper)]), id="built-in method"),
-        pytest.param(reading(Annotated[str, AfterValidator(Cut)]), id="type"),
-        pytest.param(reading(Annotated[str, WrapValidator(lambda v, _: v)]), id="wrapper"),
-        pytest.param(reading(Annotated[str, AfterValidator(ctime)]), id="built-in function"),
-        pytest.param(reading(str, exclude_if=first_tag), id="exclude_if"),
-        pytest.param(reading(str, default_factory=uuid4), id="default_factory"),
-        pytest.param(reading(Home), id="type of a known base"),
-        pytest.param(reading(Callable[[], str]), id="unknown node"),
-        pytest.param(reading(TAGGED), id="discriminator"),
+        pytest.param(read_schema(Annotated[str, AfterValidator(partial(cut, 3))]), id="partial"),
+        pytest.param(
+            read_schema(Annotated[str, PlainSerializer(partial(cut, 3))]), id="partial out"
+        ),
+        pytest.param(
+            read_schema(Annotated[str, BeforeValidator(CallableValidator())]), id="object"
+        ),
+        pytest.param(
+            read_schema(Annotated[str, AfterValidator(CallableValidator().__call__)]), id="method"
+        ),
+        pytest.param(read_schema(Annotated[str, AfterValidator(str.upper)]), id="built-in method"),
+        pytest.param(read_schema(Annotated[str, AfterValidator(Cut)]), id="type"),
+        pytest.param(read_schema(Annotated[str, WrapValidator(lambda v, _: v)]), id="wrapper"),
+        pytest.param(read_schema(Annotated[str, AfterValidator(ctime)]), id="built-in function"),
+        pytest.param(read_schema(str, exclude_if=first_tag), id="exclude_if"),
+        pytest.param(read_schema(str, default_factory=uuid4), id="default_factory"),
+        pytest.param(read_schema(Home), id="type of a known base"),
+        pytest.param(read_schema(Callable[[], str]), id="unknown node"),
+        pytest.param(read_schema(TAGGED), id="discriminator"),
     ],
 )
-def test_schema_with_code(schema: type[BaseModel]) -> None:
+def test_schema_with_custom_code_is_not_pure(schema: type[BaseModel]) -> None:
     assert not is_pure(schema)
 
 
-def test_schema_that_makes_its_objects_runs_code() -> None:
+def test_schema_with_new_is_not_pure() -> None:
     class Counted(ReadSchema):
         def __new__(cls, **_: object) -> Self:
             return super().__new__(cls)
@@ -557,7 +565,7 @@ def test_schema_that_makes_its_objects_runs_code() -> None:
 
 
 class Masked(ReadSchema):
-    """A schema that shows itself, so that Pydantic has a definition of it."""
+    """A recursive schema, for which Pydantic makes a definition."""
 
     id: int
     name: Annotated[str, PlainSerializer(str.upper)]
@@ -577,25 +585,27 @@ class Checked(ReadSchema):
 @pytest.mark.parametrize(
     ("schema", "names"),
     [
-        (reading(str), ["name"]),
+        (read_schema(str), ["name"]),
         (Computed, ["name"]),
-        (reading(Annotated[str, AfterValidator(partial(cut, 3))]), []),
+        (read_schema(Annotated[str, AfterValidator(partial(cut, 3))]), []),
         (Serialized, []),
         (Checked, []),
-        (Masked, []),  # what it shows of the parent is not as it is
+        (Masked, []),  # the parent is serialised with custom code
     ],
 )
-def test_pure_fields(schema: type[BaseModel], names: list[str]) -> None:
+def test_pure_fields_exclude_fields_with_custom_code(
+    schema: type[BaseModel], names: list[str]
+) -> None:
     assert [*pure_fields(schema)] == names
 
 
 class Branch(ReadSchema):
-    """A schema that shows itself, without code."""
+    """A recursive schema without custom code."""
 
     id: int
     secret: str = Field(exclude=True)
     parent: "Branch | None"
 
 
-def test_pure_fields_of_a_schema_that_shows_itself() -> None:
+def test_recursive_schema_has_pure_fields() -> None:
     assert pure_fields(Branch) == ["id", "parent"]

@@ -1,4 +1,4 @@
-"""Strict JSON: what is read, what is refused, and that nothing else can happen."""
+"""Strict JSON parsing."""
 
 import gc
 import json
@@ -15,7 +15,7 @@ from tests.support.values import VALID, law
 
 MAX_DEPTH = Limits().depth
 
-# Text made of what JSON is made of comes closer to a document than any bytes do.
+# Tokens of JSON in any order come closer to a document than random bytes.
 _PIECES = [
     *'[]{}",: \n\\-+.eE0123456789',
     "true",
@@ -26,7 +26,9 @@ _PIECES = [
     "Infinity",
     "\0",
 ]
-NEARLY = st.lists(st.sampled_from(_PIECES), max_size=30).map(lambda each: "".join(each).encode())
+NEARLY = st.lists(st.sampled_from(_PIECES), max_size=30).map(
+    lambda pieces: "".join(pieces).encode()
+)
 
 
 def arrays(depth: int, inside: str = "") -> bytes:
@@ -39,18 +41,16 @@ def objects(depth: int, inside: str = "{}") -> bytes:
 
 @law
 @given(document=VALID, ascii_only=st.booleans(), indent=st.sampled_from((None, 0, 2)))
-def test_valid_json_is_read_as_python_reads_it(
+def test_valid_json_is_parsed_as_by_python(
     *, document: Any, ascii_only: bool, indent: int | None
 ) -> None:
     text = json.dumps(document, ensure_ascii=ascii_only, indent=indent)
-    assert repr(parse_json(text.encode())) == repr(
-        json.loads(text)
-    )  # 1, 1.0 and True are three things
+    assert repr(parse_json(text.encode())) == repr(json.loads(text))  # 1, 1.0 and True differ
 
 
 @law
 @given(st.binary(max_size=40) | NEARLY)
-def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
+def test_any_bytes_are_parsed_or_rejected(raw: bytes) -> None:
     try:
         document = parse_json(raw)
     except (BadRequest, UnprocessableContent):
@@ -82,13 +82,13 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
         ('{"a": 1}'.encode("utf-16"), "The body is not UTF-8."),
     ],
 )
-def test_what_is_no_json_text_is_malformed(raw: bytes, detail: str) -> None:
-    with pytest.raises(BadRequest) as refused:
+def test_invalid_json_is_a_bad_request(raw: bytes, detail: str) -> None:
+    with pytest.raises(BadRequest) as raised:
         parse_json(raw)
-    assert refused.value.detail == detail
+    assert raised.value.detail == detail
 
 
-def test_the_same_key_in_two_objects_is_no_ambiguity() -> None:
+def test_same_key_in_two_objects_is_accepted() -> None:
     assert parse_json(b'[{"a": 1}, {"a": {"a": 2}}]') == [{"a": 1}, {"a": {"a": 2}}]
 
 
@@ -104,9 +104,7 @@ def test_the_same_key_in_two_objects_is_no_ambiguity() -> None:
     ],
     ids=["too large", "tiny", "64 bits", "4300 digits", "5000 digits", "beside 5000 digits"],
 )
-def test_a_number_no_double_holds_is_infinite_and_no_other_changes(
-    raw: bytes, document: list[float]
-) -> None:
+def test_number_beyond_a_double_is_infinite(raw: bytes, document: list[float]) -> None:
     assert repr(parse_json(raw)) == repr(document)
 
 
@@ -122,7 +120,7 @@ def test_a_number_no_double_holds_is_infinite_and_no_other_changes(
     ],
     ids=["arrays", "arrays with a value", "objects", "both", "side by side", "in text"],
 )
-def test_a_document_may_nest_as_deep_as_the_contract_says(raw: bytes) -> None:
+def test_nesting_up_to_the_limit_is_accepted(raw: bytes) -> None:
     assert parse_json(raw) == json.loads(raw)
 
 
@@ -149,22 +147,22 @@ def test_a_document_may_nest_as_deep_as_the_contract_says(raw: bytes) -> None:
         "objects beyond measure",
     ],
 )
-def test_a_document_that_nests_deeper_is_invalid(raw: bytes) -> None:
-    with pytest.raises(UnprocessableContent) as refused:
+def test_nesting_beyond_the_limit_is_invalid(raw: bytes) -> None:
+    with pytest.raises(UnprocessableContent) as raised:
         parse_json(raw)
-    (fault,) = refused.value.errors
+    (fault,) = raised.value.errors
     assert (fault.code, fault.pointer) == ("too_deep", "#")
 
 
-def count(document: Any) -> int:
-    """Return how many values *document* has, itself included."""
+def count_values(document: Any) -> int:
+    """Count the values in *document*, itself included."""
     if is_object(document):
-        return 1 + sum(map(count, document.values()))
-    return 1 + sum(map(count, document)) if is_array(document) else 1
+        return 1 + sum(map(count_values, document.values()))
+    return 1 + sum(map(count_values, document)) if is_array(document) else 1
 
 
-def limited(raw: bytes, values: int) -> object:
-    """Return what `parse_json` does where a document may have so many *values*."""
+def parse_with_limit(raw: bytes, values: int) -> object:
+    """Parse *raw* with a limit of *values* values."""
     token = current_limits.set(Limits(values=values))
     try:
         return parse_json(raw)
@@ -174,12 +172,12 @@ def limited(raw: bytes, values: int) -> object:
 
 @law
 @given(document=VALID, indent=st.sampled_from((None, 0, 2)))
-def test_document_has_as_many_values_as_the_limit_says(document: Any, indent: int | None) -> None:
-    raw, values = json.dumps(document, indent=indent).encode(), count(document)
-    assert repr(limited(raw, values)) == repr(document)
-    with pytest.raises(ContentTooLarge) as refused:
-        limited(raw, values - 1)
-    assert refused.value.detail == f"The body may have at most {values - 1} values."
+def test_number_of_values_has_a_limit(document: Any, indent: int | None) -> None:
+    raw, values = json.dumps(document, indent=indent).encode(), count_values(document)
+    assert repr(parse_with_limit(raw, values)) == repr(document)
+    with pytest.raises(ContentTooLarge) as raised:
+        parse_with_limit(raw, values - 1)
+    assert raised.value.detail == f"The body may have at most {values - 1} values."
 
 
 @pytest.mark.parametrize(
@@ -192,11 +190,11 @@ def test_document_has_as_many_values_as_the_limit_says(document: Any, indent: in
         b"[[\n], {\r\n}, {\t }]",
     ],
 )
-def test_marks_in_text_are_no_values(raw: bytes) -> None:
+def test_punctuation_in_strings_is_not_counted(raw: bytes) -> None:
     document = json.loads(raw)
-    assert limited(raw, count(document)) == document
+    assert parse_with_limit(raw, count_values(document)) == document
     with pytest.raises(ContentTooLarge):
-        limited(raw, count(document) - 1)
+        parse_with_limit(raw, count_values(document) - 1)
 
 
 @pytest.mark.parametrize(
@@ -212,12 +210,12 @@ def test_marks_in_text_are_no_values(raw: bytes) -> None:
     ],
     ids=["values", "brackets", "deep first", "text", "quotes in text", "quotes", "backslashes"],
 )
-def test_broken_document_beyond_a_limit(raw: bytes, error: type[Problem]) -> None:
+def test_invalid_long_document_is_rejected(raw: bytes, error: type[Problem]) -> None:
     with pytest.raises(error):
         parse_json(raw)
 
 
-def test_garbage_is_collected_as_before() -> None:
+def test_garbage_collector_keeps_its_state() -> None:
     many = b"[" + b"1," * 2_000 + b"1]"
     gc.disable()
     try:
@@ -234,6 +232,6 @@ def test_garbage_is_collected_as_before() -> None:
     ("value", "kind"),
     [({}, "object"), ([], "array"), ((), ""), ("{}", ""), (None, ""), (0, ""), (False, "")],
 )
-def test_objects_and_arrays_are_told_apart_from_all_else(value: object, kind: str) -> None:
+def test_objects_and_arrays_are_distinguished(value: object, kind: str) -> None:
     assert is_object(value) is (kind == "object")
     assert is_array(value) is (kind == "array")

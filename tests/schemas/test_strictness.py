@@ -1,4 +1,4 @@
-"""The guards, on core schemas as Pydantic makes them of a model."""
+"""Strict core schemas."""
 
 import math
 from copy import deepcopy
@@ -18,11 +18,11 @@ def validator(schema: CoreSchema) -> SchemaValidator:
     return SchemaValidator(make_strict(schema, dict))
 
 
-def refused(schema: CoreSchema, value: object) -> list[str]:
-    """Return the codes of what is wrong with *value*."""
+def error_codes(schema: CoreSchema, value: object) -> list[str]:
+    """Return the error codes of *value*."""
     with pytest.raises(ValidationError) as error:
         validator(schema).validate_python(value)
-    return [each["type"] for each in error.value.errors()]
+    return [fault["type"] for fault in error.value.errors()]
 
 
 def utc(*parts: int) -> datetime:
@@ -48,7 +48,9 @@ def utc(*parts: int) -> datetime:
         (cs.any_schema(), {"a": [1, 1.5, "b", None, True]}, {"a": [1, 1.5, "b", None, True]}),
     ],
 )
-def test_a_value_of_the_right_type_passes(schema: CoreSchema, value: object, read: object) -> None:
+def test_value_of_the_right_type_is_accepted(
+    schema: CoreSchema, value: object, read: object
+) -> None:
     found = validator(schema).validate_python(value)
     assert (type(found), found) == (type(read), read)
 
@@ -101,18 +103,18 @@ def test_a_value_of_the_right_type_passes(schema: CoreSchema, value: object, rea
         (cs.uuid_schema(), None, "uuid_type"),
     ],
 )
-def test_a_value_of_another_type_is_refused(schema: CoreSchema, value: object, code: str) -> None:
-    assert refused(schema, value) == [code]
+def test_value_of_another_type_is_rejected(schema: CoreSchema, value: object, code: str) -> None:
+    assert error_codes(schema, value) == [code]
 
 
-def test_a_uuid_is_read_in_either_case() -> None:
+def test_uuid_is_case_insensitive() -> None:
     read = validator(cs.uuid_schema()).validate_python
     assert read("0189A000-0000-7000-8000-00000000000a") == read(
         "0189a000-0000-7000-8000-00000000000A"
     )
 
 
-def test_a_zero_has_no_sign() -> None:
+def test_negative_zero_becomes_zero() -> None:
     assert math.copysign(1, validator(cs.float_schema()).validate_python(-0.0)) == 1
 
 
@@ -128,21 +130,21 @@ def test_a_zero_has_no_sign() -> None:
         ({"a": "\0", "b": math.inf}, {("a",): "null_character", ("b",): "finite_number"}),
     ],
 )
-def test_free_json_is_checked_to_the_last_leaf(
+def test_free_json_is_checked_recursively(
     value: object, found: dict[tuple[object, ...], str]
 ) -> None:
     with pytest.raises(ValidationError) as error:
         validator(cs.any_schema()).validate_python(value)
-    assert {each["loc"]: each["type"] for each in error.value.errors()} == found
+    assert {fault["loc"]: fault["type"] for fault in error.value.errors()} == found
 
 
 @law
 @given(WILD)
-def test_free_json_is_passed_as_it_is_or_refused(value: Any) -> None:
+def test_free_json_is_unchanged_or_rejected(value: Any) -> None:
     try:
         assert validator(cs.any_schema()).validate_python(value) is value
     except ValidationError as error:
-        assert {each["type"] for each in error.errors()} <= {  # noqa: PT017 — either may be
+        assert {fault["type"] for fault in error.errors()} <= {  # noqa: PT017 — either may be
             "finite_number",
             "null_character",
             "string_unicode",
@@ -178,12 +180,12 @@ INT, TEXT = cs.int_schema(), cs.str_schema()
         ),
     ],
 )
-def test_values_inside_others_are_guarded(
+def test_nested_values_are_strict(
     schema: CoreSchema, value: object, places: list[tuple[object, ...]]
 ) -> None:
     with pytest.raises(ValidationError) as error:
         validator(schema).validate_python(value)
-    assert [each["loc"] for each in error.value.errors()] == places
+    assert [fault["loc"] for fault in error.value.errors()] == places
 
 
 def fields(**kinds: CoreSchema) -> CoreSchema:
@@ -191,7 +193,7 @@ def fields(**kinds: CoreSchema) -> CoreSchema:
     return cs.no_info_after_validator_function(lambda value: value, cs.model_fields_schema(members))
 
 
-def test_a_guarded_schema_is_a_new_one() -> None:
+def test_strict_schema_is_a_copy() -> None:
     schema = fields(a=cs.list_schema(INT), b=TEXT)
     before = deepcopy({k: v for k, v in schema.items() if k != "function"})
     make_strict(schema, dict)
@@ -199,14 +201,14 @@ def test_a_guarded_schema_is_a_new_one() -> None:
     assert {k: v for k, v in schema.items() if k != "function"} == before
 
 
-def bounds(schema: CoreSchema, field: str, limits: dict[str, dict[str, int]]) -> Any:
-    """Return the node of *field* held within *limits*."""
-    narrowed = apply_column_bounds(schema, {field: limits})
-    return narrowed["schema"]["fields"][field]["schema"]
+def bounded_node(schema: CoreSchema, field: str, limits: dict[str, dict[str, int]]) -> Any:
+    """Return the node of *field* after *limits* are applied."""
+    bounded = apply_column_bounds(schema, {field: limits})
+    return bounded["schema"]["fields"][field]["schema"]
 
 
 @pytest.mark.parametrize(
-    ("node", "limits", "held"),
+    ("node", "limits", "expected"),
     [
         (cs.str_schema(), {"str": {"max_length": 5}}, {"max_length": 5}),
         (cs.str_schema(max_length=9), {"str": {"max_length": 5}}, {"max_length": 5}),
@@ -216,20 +218,20 @@ def bounds(schema: CoreSchema, field: str, limits: dict[str, dict[str, int]]) ->
         (cs.bool_schema(), {"int": {"ge": -8}}, {}),
     ],
 )
-def test_a_field_is_held_within_the_narrower_of_two_limits(
-    node: CoreSchema, limits: dict[str, dict[str, int]], held: dict[str, int]
+def test_narrower_limit_applies(
+    node: CoreSchema, limits: dict[str, dict[str, int]], expected: dict[str, int]
 ) -> None:
-    assert bounds(fields(a=node), "a", limits) == {"type": node["type"], **held}
+    assert bounded_node(fields(a=node), "a", limits) == {"type": node["type"], **expected}
 
 
-def test_limits_reach_what_stands_inside_a_field_and_no_other_field() -> None:
+def test_limits_apply_to_nested_nodes_of_one_field() -> None:
     schema = fields(a=cs.nullable_schema(TEXT), b=TEXT)
     limits = {"str": {"max_length": 5}}
-    assert bounds(schema, "a", limits)["schema"] == {"type": "str", "max_length": 5}
-    narrowed = apply_column_bounds(schema, {"a": limits})
-    assert narrowed["schema"]["fields"]["b"]["schema"] == {"type": "str"}
+    assert bounded_node(schema, "a", limits)["schema"] == {"type": "str", "max_length": 5}
+    bounded = apply_column_bounds(schema, {"a": limits})
+    assert bounded["schema"]["fields"]["b"]["schema"] == {"type": "str"}
 
 
-def test_without_limits_a_schema_stays_what_it_is() -> None:
+def test_schema_without_limits_is_unchanged() -> None:
     schema = fields(a=TEXT)
     assert apply_column_bounds(schema, {}) is schema

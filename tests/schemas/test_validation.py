@@ -1,4 +1,4 @@
-"""Validation ends at the hundredth fault, and takes nothing for valid that is not."""
+"""The limit of a hundred validation errors."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ from brickwork import Schema
 from brickwork.schemas.strictness import ErrorLimit
 
 
-class Calls:
-    """A validator that collects the values it is given."""
+class RecordingValidator:
+    """A validator that records its values."""
 
     def __init__(self) -> None:
         self.values: list[object] = []
@@ -27,35 +27,35 @@ class Calls:
 
 
 def schema(**fields: Any) -> type[Schema]:
-    """Return a schema with these fields."""
+    """Return a schema with *fields*."""
     return type("Sent", (Schema,), {"__annotations__": fields, "__module__": __name__})
 
 
 def errors(kind: type[Schema], **document: object) -> list[tuple[tuple[int | str, ...], str]]:
-    """Return the places and codes of what is wrong with *document*."""
+    """Return the locations and codes of the errors in *document*."""
     with pytest.raises(ValidationError) as error:
         kind.model_validate(document)
-    return [(each["loc"], each["type"]) for each in error.value.errors()]
+    return [(fault["loc"], fault["type"]) for fault in error.value.errors()]
 
 
 # --- Collections ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", [list, deque, set, frozenset])
-def test_items_behind_the_hundredth_fault_are_not_validated(kind: Any) -> None:
-    calls = Calls()
+def test_items_after_the_100th_error_are_not_validated(kind: Any) -> None:
+    calls = RecordingValidator()
     items = schema(items=kind[Annotated[str, AfterValidator(calls)]])
     assert len(errors(items, items=["bad"] * 5_000)) == len(calls.values) == 100
 
 
-def test_members_behind_the_hundredth_fault_are_not_validated() -> None:
-    calls = Calls()
+def test_members_after_the_100th_error_are_not_validated() -> None:
+    calls = RecordingValidator()
     members = schema(members=dict[str, Annotated[str, AfterValidator(calls)]])
     found = errors(members, members={f"k{number}": "bad" for number in range(5_000)})
     assert len(found) == len(calls.values) == 100
 
 
-def test_faults_of_items_within_items_count_once() -> None:
+def test_errors_of_nested_items_count_once() -> None:
     kind = schema(items=list[list[list[int]]])
     found = errors(kind, items=[[["a", "b"], ["c"]]] * 50)
     assert len(found) == 100
@@ -66,26 +66,26 @@ def test_faults_of_items_within_items_count_once() -> None:
     ]
 
 
-def test_collection_behind_the_hundredth_fault_has_one() -> None:
-    calls = Calls()
+def test_collection_after_the_100th_error_has_one_error() -> None:
+    calls = RecordingValidator()
     kind = schema(a=list[int], b=list[Annotated[str, AfterValidator(calls)]], c=int)
     found = errors(kind, a=["x"] * 200, b=["bad"] * 200, c="x")
     assert found[100:] == [(("b",), "too_many_faults"), (("c",), "int_type")]
     assert calls.values == []
 
 
-def test_ninety_nine_faults_are_all_named() -> None:
+def test_99_errors_are_all_reported() -> None:
     found = errors(schema(a=list[int]), a=[1, *["x"] * 99, 2])
     assert [loc for loc, _ in found] == [("a", index) for index in range(1, 100)]
 
 
-def test_free_json_has_a_hundred_faults() -> None:
+def test_free_json_has_at_most_100_errors() -> None:
     found = errors(schema(a=dict[str, Any]), a={"b": ["\0"] * 5_000})
     assert found == [(("a", "b", index), "null_character") for index in range(100)]
 
 
 @pytest.mark.parametrize("value", ["\0", float("inf"), "\ud800"], ids=["null", "huge", "half"])
-def test_collection_of_anything_is_checked(value: object) -> None:
+def test_collection_of_any_values_is_checked(value: object) -> None:
     arrays: list[Any] = [list[Any], set[Any], frozenset[Any], deque[Any], Sequence]
     objects: list[Any] = [dict[str, Any], dict[Any, Any], Mapping[str, Any]]
     for kind in arrays:
@@ -97,13 +97,13 @@ def test_collection_of_anything_is_checked(value: object) -> None:
 # --- Fields ---------------------------------------------------------------------------------------
 
 
-def test_unknown_fields_behind_the_hundredth_are_not_named() -> None:
+def test_unknown_fields_after_the_100th_are_not_reported() -> None:
     names = [f"k{number}" for number in range(1_000)]
     found = errors(schema(a=int), **dict.fromkeys(names), a="x")
     assert found == [(("a",), "int_type"), *(((name,), "extra_forbidden") for name in names[:100])]
 
 
-def test_known_fields_behind_many_unknown_ones_are_read() -> None:
+def test_known_fields_after_many_unknown_fields_are_validated() -> None:
     class Aliased(Schema):
         first: int
         second: Annotated[int, ...] = 0
@@ -112,7 +112,7 @@ def test_known_fields_behind_many_unknown_ones_are_read() -> None:
     assert not {("first",), ("second",)} & {loc for loc, _ in errors(Aliased, **names, first=1)}
 
 
-def test_schema_that_takes_unknown_fields_gets_all() -> None:
+def test_schema_with_extra_allow_accepts_all_fields() -> None:
     class Open(Schema, extra="allow"):
         a: int = 0
 
@@ -123,19 +123,19 @@ def test_schema_that_takes_unknown_fields_gets_all() -> None:
 # --- Unions ---------------------------------------------------------------------------------------
 
 
-def test_choice_of_a_union_is_not_refused_for_the_faults_of_another() -> None:
+def test_valid_union_choice_is_accepted_after_many_errors() -> None:
     kind = schema(a=list[int] | list[str], b=list[int])
     assert kind.model_validate({"a": ["x"] * 500, "b": [1]}).model_dump()["a"] == ["x"] * 500
 
 
-def test_choice_of_a_union_is_not_taken_for_the_faults_of_another() -> None:
+def test_union_without_a_valid_choice_is_rejected() -> None:
     found = errors(schema(a=list[int] | list[str]), a=[True] * 500)
     assert len(found) == 200
     assert {code for _, code in found} == {"int_type", "string_type"}
 
 
-def test_items_of_a_union_count() -> None:
-    calls = Calls()
+def test_errors_of_union_items_count() -> None:
+    calls = RecordingValidator()
 
     class One(Schema):
         a: int
@@ -145,50 +145,50 @@ def test_items_of_a_union_count() -> None:
     assert len(calls.values) == 50
 
 
-# --- Validators that take faults back -------------------------------------------------------------
+# --- Validators that suppress errors --------------------------------------------------------------
 
 
-def or_none(value: Any, handler: Any) -> Any:
-    """Return no integers for what has others."""
+def empty_if_invalid(value: Any, handler: Any) -> Any:
+    """Validate *value*, and return an empty list if it is invalid."""
     try:
         return handler(value)
     except ValidationError:
         return []
 
 
-def first(values: list[Any]) -> list[Any]:
-    """Return *values*, the first of which has to be there."""
+def require_first(values: list[Any]) -> list[Any]:
+    """Require a first value, and return *values*."""
     assert values[0] is not None
     return values
 
 
-Forgiving = Annotated[list[int], WrapValidator(or_none)]
+Lenient = Annotated[list[int], WrapValidator(empty_if_invalid)]
 
 
-def test_forgiven_faults_hide_no_other() -> None:
-    kind = schema(a=list[Forgiving], b=list[int])
+def test_suppressed_errors_do_not_hide_others() -> None:
+    kind = schema(a=list[Lenient], b=list[int])
     assert errors(kind, a=[["x"] * 10] * 50, b=[1, "x"]) == [(("b", 1), "int_type")]
 
 
-def test_forgiven_faults_leave_the_rest_as_it_is() -> None:
-    kind = schema(a=list[Forgiving], b=Annotated[list[int], AfterValidator(first)])
+def test_suppressed_errors_do_not_change_other_fields() -> None:
+    kind = schema(a=list[Lenient], b=Annotated[list[int], AfterValidator(require_first)])
     read = kind.model_validate({"a": [["x"] * 10] * 50, "b": [7, 8]}).model_dump()
     assert read == {"a": [[]] * 50, "b": [7, 8]}
 
 
-def test_forgiven_faults_leave_no_item_out() -> None:
+def test_suppressed_errors_do_not_drop_items() -> None:
     document = {"a": [["x"] * 10] * 50}
-    assert schema(a=list[Forgiving]).model_validate(document).model_dump() == {"a": [[]] * 50}
-    fiftieth = Annotated[list[Forgiving], AfterValidator(lambda values: values[49])]
+    assert schema(a=list[Lenient]).model_validate(document).model_dump() == {"a": [[]] * 50}
+    fiftieth = Annotated[list[Lenient], AfterValidator(lambda values: values[49])]
     assert schema(a=fiftieth).model_validate(document).model_dump(warnings=False) == {"a": []}
 
 
-def test_error_of_a_validator_is_raised() -> None:
+def test_unexpected_error_of_a_validator_is_raised() -> None:
     with pytest.raises(IndexError):
-        schema(a=Annotated[list[int], AfterValidator(first)]).model_validate({"a": []})
+        schema(a=Annotated[list[int], AfterValidator(require_first)]).model_validate({"a": []})
 
 
-# --- Types of others ------------------------------------------------------------------------------
+# --- Models of other libraries --------------------------------------------------------------------
 
 
 class Plain(BaseModel):
@@ -201,22 +201,22 @@ class Typed(TypedDict):
     a: int
 
 
-def count(kind: Any, document: object) -> int:
-    """Return how many faults are named in *document*, as the body of a route."""
+def count_errors(kind: Any, document: object) -> int:
+    """Count the errors in *document*, validated as the body of a route."""
     body: Any = Annotated[kind, ErrorLimit()]
     with pytest.raises(ValidationError) as error:
         TypeAdapter[Any](body).validate_python(document)
     return error.value.error_count()
 
 
-def test_items_of_other_models_count() -> None:
+def test_errors_of_base_models_count() -> None:
     empty: dict[str, object] = {}
-    assert count(list[Plain], [empty] * 1_000) == 100
-    assert count(dict[str, Typed], {f"k{number}": empty for number in range(1_000)}) == 100
-    assert count(Annotated[list[int], MinLen(1)], ["x"] * 1_000) == 100
-    assert count(list[int] | list[bool], ["x"] * 1_000) == 200
+    assert count_errors(list[Plain], [empty] * 1_000) == 100
+    assert count_errors(dict[str, Typed], {f"k{number}": empty for number in range(1_000)}) == 100
+    assert count_errors(Annotated[list[int], MinLen(1)], ["x"] * 1_000) == 100
+    assert count_errors(list[int] | list[bool], ["x"] * 1_000) == 200
 
 
-def test_too_many_faults_are_not_named() -> None:
-    assert count(Plain, {"a": 1, "b": 1, "items": ["x"] * 1_000}) == 1_000
-    assert count(Plain, {"a": 1, "b": 1, "items": ["x"] * 1_001}) == 1
+def test_too_many_errors_are_reported_as_one() -> None:
+    assert count_errors(Plain, {"a": 1, "b": 1, "items": ["x"] * 1_000}) == 1_000
+    assert count_errors(Plain, {"a": 1, "b": 1, "items": ["x"] * 1_001}) == 1

@@ -1,1 +1,1 @@
-"""Tests that take long or need more of the machine: `make test-all` runs them."""
+"""Slow tests, which `make test-all` runs."""

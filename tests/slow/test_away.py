@@ -1,4 +1,4 @@
-"""Processes of a real server that are stopped or killed, and a server with TLS."""
+"""Stopped and killed servers, and TLS."""
 
 import asyncio
 import os
@@ -18,11 +18,11 @@ from tests.support.journal import Log, name
 from tests.support.outages import (
     BUSY,
     WELL,
-    all_well,
     ask,
     ask_all,
     ignore_abandoned_connects,
     store_url,
+    wait_until_well,
 )
 from tests.support.postgres import Postgres, running
 from tests.support.proxy import Proxy
@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
-    """A server of these tests alone, since its processes are stopped and killed."""
+    """Run a server for these tests alone, since they stop and kill its processes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("TEST_DATABASE_URL", raising=False)
         with running() as server:
@@ -42,7 +42,7 @@ def server() -> Iterator[Postgres]:
 
 @pytest.fixture
 async def url(server: Postgres, tmp_path: Path) -> AsyncIterator[str]:
-    """The URL of a database on it, which has the store `a`."""
+    """Return the URL of a database on the server with the store `a`."""
     ignore_abandoned_connects()
     databases = Databases(server, tmp_path)
     yield await store_url(databases, "postgresql")
@@ -51,18 +51,18 @@ async def url(server: Postgres, tmp_path: Path) -> AsyncIterator[str]:
 
 @pytest.fixture(params=[True, False], ids=["fast", "ORM"])
 def fast(request: pytest.FixtureRequest) -> bool:
-    """Whether requests may go past the session."""
+    """Return whether the fast path is on."""
     return bool(request.param)
 
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Log:
-    """What the service says."""
+    """Return the log of the service."""
     return Log(caplog)
 
 
 async def processes(url: str) -> list[int]:
-    """Return the processes of the server: the first, and those of the database's connections."""
+    """Return the process of the server and the processes of its connections to the database."""
     database = Database(url)
     async with database.reader.connect() as connection:
         data = await connection.scalar(text("SHOW data_directory"))
@@ -84,7 +84,7 @@ def send(processes: list[int], number: signal.Signals) -> None:
         os.kill(process, number)
 
 
-async def test_server_whose_processes_are_stopped_is_a_503_in_time(
+async def test_stopped_server_is_a_503_within_the_deadline(
     url: str, log: Log, *, fast: bool
 ) -> None:
     async with calling_stores(Database(url, fast_path=fast, pool_timeout=3)) as client:
@@ -93,17 +93,17 @@ async def test_server_whose_processes_are_stopped_is_a_503_in_time(
         send(stopped, signal.SIGSTOP)
         try:
             begun = time.monotonic()
-            kinds = [each for each in WELL if each != "export"] * 5
-            assert {*await asyncio.gather(*(ask(client, each) for each in kinds))} == {BUSY}
+            kinds = [kind for kind in WELL if kind != "export"] * 5
+            assert {*await asyncio.gather(*(ask(client, kind) for kind in kinds))} == {BUSY}
             assert 3 <= time.monotonic() - begun < 6
         finally:
             send(stopped, signal.SIGCONT)
         (line,) = log.take()
         assert line.startswith(f"ERROR The database {name(url)} does not answer in time: no ")
-        await all_well(client)
+        await wait_until_well(client)
 
 
-async def test_many_requests_wait_for_a_silent_server_no_longer_than_one(
+async def test_concurrent_requests_to_a_silent_server_share_the_deadline(
     url: str, *, fast: bool
 ) -> None:
     async with Proxy(url) as proxy:
@@ -112,14 +112,14 @@ async def test_many_requests_wait_for_a_silent_server_no_longer_than_one(
             assert await ask_all(client) == WELL
             proxy.freeze()
             begun = time.monotonic()
-            kinds = [each for each in WELL if each != "export"] * 5
-            assert {*await asyncio.gather(*(ask(client, each) for each in kinds))} == {BUSY}
+            kinds = [kind for kind in WELL if kind != "export"] * 5
+            assert {*await asyncio.gather(*(ask(client, kind) for kind in kinds))} == {BUSY}
             assert 4 <= time.monotonic() - begun < 8
             proxy.thaw()
-            await all_well(client)
+            await wait_until_well(client)
 
 
-async def test_server_that_crashes_and_recovers_is_a_503_until_then(
+async def test_crashed_server_is_a_503_until_its_recovery(
     url: str, log: Log, *, fast: bool
 ) -> None:
     database = Database(url, fast_path=fast)
@@ -127,16 +127,16 @@ async def test_server_that_crashes_and_recovers_is_a_503_until_then(
         assert await ask_all(client) == WELL
         _, *backends = await processes(url)
         connection = await connected(url)
-        await connection.execute("CHECKPOINT")  # since these servers do not wait for the disk
+        await connection.execute("CHECKPOINT")  # these servers do not wait for the disk
         await connection.close()
-        send(backends[:1], signal.SIGKILL)  # then the server ends all others, and recovers
+        send(backends[:1], signal.SIGKILL)  # the server then ends all other processes and recovers
         answers: set[object] = set()
         async with asyncio.timeout(60):
             while (last := await ask_all(client)) != WELL:
                 answers |= {*last.values()}
         assert answers <= {*WELL.values(), BUSY}
     lines = log.take()
-    assert all(each.startswith(("ERROR The database", "WARNING The database")) for each in lines)
+    assert all(line.startswith(("ERROR The database", "WARNING The database")) for line in lines)
     assert not database.availability.outages
 
 
@@ -145,7 +145,7 @@ async def test_server_that_crashes_and_recovers_is_a_503_until_then(
 
 @pytest.fixture
 async def certificate(url: str, tmp_path: Path) -> AsyncIterator[Path]:
-    """The certificate of the server, which signed it itself; TLS is on."""
+    """Switch TLS on, with a self-signed certificate, and return the path of the certificate."""
     connection = await connected(url)
     data = Path(await connection.fetchval("SHOW data_directory"))
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
@@ -201,7 +201,7 @@ ENCRYPTED = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
         ("localhost", "sslmode=require&channel_binding=require&sslrootcert={file}", True),
     ],
 )
-async def test_connection_is_encrypted_as_the_url_says(
+async def test_sslmode_of_the_url_decides_on_encryption(
     url: str, certificate: Path, host: str, query: str, *, encrypted: bool
 ) -> None:
     parts = make_url(url).set(host=host)
@@ -220,7 +220,7 @@ async def test_connection_is_encrypted_as_the_url_says(
         ("sslmode=require&channel_binding=require", "self-signed certificate"),
     ],
 )
-async def test_server_that_is_not_trusted_is_a_503(  # noqa: PLR0913 — a case
+async def test_untrusted_server_is_a_503(  # noqa: PLR0913 — a case
     url: str, certificate: Path, query: str, cause: str, log: Log, *, fast: bool
 ) -> None:
     own = f"{url}?{query.format(file=certificate)}"

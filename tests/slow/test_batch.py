@@ -1,21 +1,21 @@
-"""Batches of a hundred items that the database refuses, and many equal batches."""
+"""Large rejected batches, and many equal batches."""
 
 import asyncio
 
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.batches import BATCH, create_many, faults_at, many, post_until_answered
-from tests.support.bodies import MISSING, create_article, shown, summary
+from tests.support.batches import BATCH, create_many, faults_at, new_articles, post_until_answered
+from tests.support.bodies import MISSING, create_article, get_json, summary
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_each_new_row_the_database_refuses_is_named(client: AsyncClient) -> None:
+async def test_every_rejected_new_row_is_named(client: AsyncClient) -> None:
     rows = await create_many(client, 100)
-    taken = many(100)
-    fresh = [each | {"slug": f"new-{each['slug']}"} for each in taken]
-    lost = [each | {"author_id": MISSING} for each in fresh]
+    taken = new_articles(100)
+    fresh = [item | {"slug": f"new-{item['slug']}"} for item in taken]
+    lost = [item | {"author_id": MISSING} for item in fresh]
     for batch, answer in (
         (taken, f"409 {faults_at(range(100), 'slug not_unique')}"),
         (lost, f"422 {faults_at(range(100), 'author_id reference_not_found')}"),
@@ -23,12 +23,12 @@ async def test_each_new_row_the_database_refuses_is_named(client: AsyncClient) -
         ([*fresh[:-1], lost[-1]], "422 #/99/author_id reference_not_found"),
     ):
         assert summary(await client.post(BATCH, json=batch)) == answer
-        assert await shown(client, "/articles?deleted=include&limit=100") == [
+        assert await get_json(client, "/articles?deleted=include&limit=100") == [
             {**row, "deleted_at": None} for row in rows
         ]
 
 
-async def test_each_change_the_database_refuses_is_named(client: AsyncClient) -> None:
+async def test_every_rejected_change_is_named(client: AsyncClient) -> None:
     await create_article(client, slug="taken")
     rows = await create_many(client, 100)
     taken = [{"id": row["id"], "views": 1, "slug": "taken"} for row in rows]
@@ -41,11 +41,11 @@ async def test_each_change_the_database_refuses_is_named(client: AsyncClient) ->
         ([*fine[:-1], lost[-1]], "422 #/99/author_id reference_not_found"),
     ):
         assert summary(await client.patch(BATCH, json=batch)) == answer
-        assert await shown(client, "/articles?slug__ne=taken&limit=100") == rows
+        assert await get_json(client, "/articles?slug__ne=taken&limit=100") == rows
 
 
-async def test_one_of_20_equal_batches_is_carried_out(client: AsyncClient) -> None:
-    batches = [many(20)[:: -1 if number % 2 else 1] for number in range(20)]
-    posts = [post_until_answered(client, each) for each in batches]
+async def test_one_of_20_equal_batches_is_created(client: AsyncClient) -> None:
+    batches = [new_articles(20)[:: -1 if number % 2 else 1] for number in range(20)]
+    posts = [post_until_answered(client, batch) for batch in batches]
     assert sorted(await asyncio.gather(*posts)) == [201] + [409] * 19
-    assert len(await shown(client, "/articles?limit=100")) == 20
+    assert len(await get_json(client, "/articles?limit=100")) == 20

@@ -16,11 +16,11 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from tests.support.processes import started
+from tests.support.processes import running_service
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
-    "--no-sandbox",  # which Chromium refuses to have as root
+    "--no-sandbox",  # Chromium has no sandbox as root
     "--disable-gpu",
     "--no-first-run",
     "--disable-background-networking",
@@ -31,15 +31,15 @@ FLAGS = [
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the service, which runs over a new SQLite file."""
+    """Run the service over a new SQLite file, and return its address."""
     file = tmp_path_factory.mktemp("browser") / "new.db"
-    with started(DATABASE_URL=f"sqlite+aiosqlite:///{file}") as url:
+    with running_service(DATABASE_URL=f"sqlite+aiosqlite:///{file}") as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium, or playwright's own."""
+    """Start the system's Chromium, or Playwright's."""
     executable = next(filter(None, map(shutil.which, NAMES)), None)
     with sync_playwright() as playwright:
         try:
@@ -53,7 +53,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
-    """A page that loads from the service alone, without a failure or an error on the console."""
+    """Open a page that must load from the service alone, without errors on the console."""
     page = browser.new_page()
     requests: list[Request] = []
     errors: list[str] = []
@@ -68,16 +68,20 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
     page.on("request", record)
     page.on("console", record_error)
     yield page
-    # Redoc's logo: the policy of the page keeps the browser from asking its vendor for it.
-    sent = [each for each in requests if each.failure != "csp"]
-    assert [each.url for each in sent if not each.url.removeprefix("blob:").startswith(url)] == []
-    assert [each.url for each in sent if not (answer := each.response()) or not answer.ok] == []
-    assert [each for each in errors if "Content Security Policy" not in each] == []
+    # The policy of the page keeps the browser from loading Redoc's logo from its vendor.
+    sent = [request for request in requests if request.failure != "csp"]
+    assert [
+        request.url for request in sent if not request.url.removeprefix("blob:").startswith(url)
+    ] == []
+    assert [
+        request.url for request in sent if not (answer := request.response()) or not answer.ok
+    ] == []
+    assert [error for error in errors if "Content Security Policy" not in error] == []
     page.close()
 
 
-def tried(page: Page, operation: str, **parameters: str) -> tuple[str, Any]:
-    """Execute *operation* with "Try it out", and return the status and the body that are shown."""
+def try_out(page: Page, operation: str, **parameters: str) -> tuple[str, Any]:
+    """Execute *operation* with "Try it out", and return the displayed status and body."""
     block = page.locator(f"#operations-articles-{operation}")
     block.locator(".opblock-summary-control").click()
     block.get_by_role("button", name="Try it out").click()
@@ -89,13 +93,13 @@ def tried(page: Page, operation: str, **parameters: str) -> tuple[str, Any]:
     return answer.locator(".response-col_status").inner_text(), json.loads(body)
 
 
-def test_an_article_is_created_in_the_docs_and_read_back(page: Page, url: str) -> None:
+def test_the_docs_create_and_read_an_article(page: Page, url: str) -> None:
     page.goto(url)
     page.get_by_role("link", name="/docs").click()
 
-    status, created = tried(page, "articles_create")
+    status, created = try_out(page, "articles_create")
     assert (status, created["slug"]) == ("201", "how-a-wall-stands")
-    assert tried(page, "articles_get", id=created["id"]) == ("200", created)
+    assert try_out(page, "articles_get", id=created["id"]) == ("200", created)
 
 
 def test_redoc_shows_each_operation(page: Page, url: str) -> None:

@@ -1,4 +1,4 @@
-"""Imports that are killed at one moment after the other."""
+"""Imports that are killed at several moments."""
 
 import asyncio
 import signal
@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from brickwork import ImportPosition
 from tests.support.blog import Article
-from tests.support.killed import BAD, import_and_die, reported_lines, write_rows
+from tests.support.killed import BAD, import_until_killed, reported_lines, write_rows
 from tests.support.services import Service
 
 ROWS = 60
@@ -25,20 +25,20 @@ async def lines_read(service: Service) -> int:
         return await session.scalar(select(ImportPosition.lines)) or 0
 
 
-async def test_import_that_is_killed_loses_and_repeats_nothing(
+async def test_repeatedly_killed_import_imports_each_row_once(
     blog_service: Service, tmp_path: Path
 ) -> None:
     file = tmp_path / "articles.ndjson"
     write_rows(file, ROWS)
     for moment in (
-        "commit 5",  # when the report has a row that is not committed
-        "after_insert 12",  # while rows are written
-        "checkin 6",  # when a chunk is done
+        "commit 5",  # the report has an uncommitted row
+        "after_insert 12",  # rows are being written
+        "checkin 6",  # a chunk is complete
     ):
-        killed = await asyncio.to_thread(import_and_die, blog_service.url, file, moment)
+        killed = await asyncio.to_thread(import_until_killed, blog_service.url, file, moment)
         assert killed == -signal.SIGKILL
         assert 0 < await lines_read(blog_service) < ROWS
-    assert await asyncio.to_thread(import_and_die, blog_service.url, file, "commit 0") == 1
+    assert await asyncio.to_thread(import_until_killed, blog_service.url, file, "commit 0") == 1
 
     good = [number for number in range(1, ROWS + 1) if number % BAD]
     assert await slugs(blog_service) == [f"A{number}" for number in good]
@@ -46,13 +46,11 @@ async def test_import_that_is_killed_loses_and_repeats_nothing(
 
 
 @pytest.mark.parametrize("moment", ["commit 3", "commit 4", "after_insert 1", "checkin 3"])
-async def test_import_that_is_killed_once_continues(
-    blog_service: Service, tmp_path: Path, moment: str
-) -> None:
+async def test_killed_import_continues(blog_service: Service, tmp_path: Path, moment: str) -> None:
     file = tmp_path / "articles.ndjson"
     write_rows(file, ROWS)
-    await asyncio.to_thread(import_and_die, blog_service.url, file, moment)
-    assert await asyncio.to_thread(import_and_die, blog_service.url, file, "commit 0") == 1
+    await asyncio.to_thread(import_until_killed, blog_service.url, file, moment)
+    assert await asyncio.to_thread(import_until_killed, blog_service.url, file, "commit 0") == 1
 
     assert len(await slugs(blog_service)) == ROWS - ROWS // BAD
     assert reported_lines(file) == [*range(BAD, ROWS + 1, BAD)]

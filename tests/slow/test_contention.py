@@ -1,4 +1,4 @@
-"""Many writers of one row."""
+"""Many concurrent writers of one row."""
 
 import asyncio
 from collections import Counter
@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 from httpx2 import AsyncClient
 
-from tests.support.bodies import article, create_article, created, shown, summary
+from tests.support.bodies import article, create_article, create_row, get_json, summary
 from tests.support.writers import increment, patch_in_turn, retitle
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_every_increment_of_64_writers_counts(
+async def test_no_increment_of_64_writers_is_lost(
     client: AsyncClient, backend: str, record_property: Callable[[str, object], None]
 ) -> None:
     path, _ = await create_article(client)
     writers = await asyncio.gather(*(increment(client, path, 2) for _ in range(64)))
 
-    row = await shown(client, path)
+    row = await get_json(client, path)
     assert (row["views"], row["version"]) == (128, 129)
     answers = sum(writers, Counter[str]())
     assert answers.keys() <= {"200", "412", "503"}
@@ -33,15 +33,15 @@ async def test_the_last_of_64_writers_of_a_column_wins(client: AsyncClient) -> N
         *(client.patch(path, json={"views": number}) for number in range(1, 65))
     )
 
-    assert {summary(each) for each in answers} == {"200"}
-    versions = {each.json()["version"]: each.json()["views"] for each in answers}
+    assert {summary(answer) for answer in answers} == {"200"}
+    versions = {answer.json()["version"]: answer.json()["views"] for answer in answers}
     assert sorted(versions) == [*range(2, 66)]
     assert sorted(versions.values()) == [*range(1, 65)]
-    row = await shown(client, path)
+    row = await get_json(client, path)
     assert (row["version"], row["views"]) == (65, versions[65])
 
 
-async def test_many_changes_of_one_column_undo_no_other(client: AsyncClient) -> None:
+async def test_concurrent_changes_of_columns_are_all_kept(client: AsyncClient) -> None:
     path, _ = await create_article(client)
     values: dict[str, Sequence[Any]] = {
         "views": range(1, 13),
@@ -56,9 +56,9 @@ async def test_many_changes_of_one_column_undo_no_other(client: AsyncClient) -> 
     )
 
     for (name, sent), responses in zip(values.items(), answers, strict=True):
-        assert [summary(each) for each in responses] == ["200"] * 12
-        assert [each.json()[name] for each in responses] == list(sent)
-    after = await shown(client, path)
+        assert [summary(response) for response in responses] == ["200"] * 12
+        assert [response.json()[name] for response in responses] == list(sent)
+    after = await get_json(client, path)
     assert {name: after[name] for name in values} == {
         name: sent[-1] for name, sent in values.items()
     }
@@ -69,23 +69,27 @@ async def test_members_merged_by_30_writers_are_all_kept(client: AsyncClient) ->
     path, _ = await create_article(client, meta={"kept": True})
     patches = [client.patch(path, json={"meta": {f"k{n}": n}}) for n in range(30)]
 
-    assert {summary(each) for each in await asyncio.gather(*patches)} == {"200"}
-    assert (await shown(client, path))["meta"] == {"kept": True} | {f"k{n}": n for n in range(30)}
+    assert {summary(answer) for answer in await asyncio.gather(*patches)} == {"200"}
+    assert (await get_json(client, path))["meta"] == {"kept": True} | {
+        f"k{n}": n for n in range(30)
+    }
 
 
-async def test_12_batches_of_the_same_rows_are_made_whole(client: AsyncClient) -> None:
-    rows = [await created(client, "/articles", article(slug=f"s-{n}")) for n in range(6)]
+async def test_12_concurrent_batches_are_atomic(client: AsyncClient) -> None:
+    rows = [await create_row(client, "/articles", article(slug=f"s-{n}")) for n in range(6)]
     answers = await asyncio.gather(*(retitle(client, rows, number) for number in range(12)))
 
-    assert {summary(each) for each in answers} <= {"200", "503"}
-    made = sum(each.is_success for each in answers)
-    after = await shown(client, "/articles")
+    assert {summary(answer) for answer in answers} <= {"200", "503"}
+    made = sum(answer.is_success for answer in answers)
+    after = await get_json(client, "/articles")
     assert len({row["title"] for row in after}) == 1
     assert {row["version"] for row in after} == {made + 1}
 
 
 @pytest.mark.parametrize("number", range(5))
-async def test_changes_come_before_or_after_a_deletion(client: AsyncClient, number: int) -> None:
+async def test_concurrent_changes_precede_the_deletion_or_fail(
+    client: AsyncClient, number: int
+) -> None:
     path, _ = await create_article(client)
     requests = [client.patch(path, json={"views": n + 1}) for n in range(10)]
     requests.insert(2 * number, client.delete(path))
@@ -93,7 +97,7 @@ async def test_changes_come_before_or_after_a_deletion(client: AsyncClient, numb
     deletion = answers.pop(2 * number)
 
     assert summary(deletion) == "204"
-    assert {summary(each) for each in answers} <= {"200", "404"}
-    made = sum(each.is_success for each in answers)
+    assert {summary(answer) for answer in answers} <= {"200", "404"}
+    made = sum(answer.is_success for answer in answers)
     restored = await client.post(f"{path}/restore")
     assert restored.json()["version"] == 1 + made + 2

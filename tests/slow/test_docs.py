@@ -1,4 +1,4 @@
-"""The README as a reader follows it, and the pages that start many processes."""
+"""The README and the pages that start processes."""
 
 import os
 import re
@@ -22,7 +22,7 @@ def test_every_block_of_a_page_runs(page: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
-def test_the_readme_works_as_it_is_written(tmp_path: Path) -> None:
+def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
     clone = tmp_path / "brickwork"
     shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(".*", "__pycache__"))
     install, program, session, *_ = blocks((ROOT / "README.md").read_text())

@@ -1,4 +1,4 @@
-"""The same requests have the same answers on each database and lane, all of them declared."""
+"""Equal responses on both databases and paths."""
 
 import json
 import re
@@ -12,15 +12,15 @@ from hypothesis.strategies import SearchStrategy
 from app.main import create_app
 from app.settings import Settings
 from brickwork import Database
-from tests.support.bodies import JSON, MISSING, shown, summary
+from tests.support.bodies import JSON, MISSING, get_json, summary
 from tests.support.databases import BACKENDS, Databases
 from tests.support.server import serving
 from tests.support.values import law
 
 pytestmark = pytest.mark.anyio
 
-# A request a line: method, target, body. $1 is the id of the first row that is made, $2 of the
-# second, $0 of none. Each body is sent as JSON.
+# One request per line: method, target, JSON body. $1 is the id of the first created row, $2 of the
+# second, $0 of no row.
 SCRIPT = r"""
 GET /authors
 POST /authors {"name": "Ada", "email": "ada@example.org"}
@@ -133,7 +133,7 @@ HEADERS = ("content-type", "location", "link", "allow", "accept", "accept-patch"
 
 
 class Exchange(NamedTuple):
-    """A line of the script, and its answer without what differs from run to run."""
+    """A line of the script, and its response without the values that differ between runs."""
 
     line: str
     status: int
@@ -142,7 +142,7 @@ class Exchange(NamedTuple):
 
 
 async def played(client: AsyncClient, script: str = SCRIPT) -> list[Exchange]:
-    """Return the answers to the *script*."""
+    """Send the requests of the *script*, and return the responses."""
     ids = [MISSING]
     exchanges: list[Exchange] = []
     for line in script.strip().splitlines():
@@ -160,27 +160,27 @@ async def played(client: AsyncClient, script: str = SCRIPT) -> list[Exchange]:
 
 
 def _exchange(line: str, response: Response, ids: list[str]) -> Exchange:
-    def same(text: str) -> str:
+    def without_run_values(text: str) -> str:
         for number, key in enumerate(ids):
             text = text.replace(key, f"${number}")
         return re.sub(r'("(created_at|updated_at|deleted_at|instance)": ?)"[^"]*"', r"\1…", text)
 
-    def same_link(text: str) -> str:
-        return re.sub(r"(cursor=)[\w-]+", r"\1…", same(text))
+    def without_cursor(text: str) -> str:
+        return re.sub(r"(cursor=)[\w-]+", r"\1…", without_run_values(text))
 
     headers = {
-        each: same_link(response.headers[each]) for each in HEADERS if each in response.headers
+        name: without_cursor(response.headers[name]) for name in HEADERS if name in response.headers
     }
-    return Exchange(line, response.status_code, headers, same(response.text))
+    return Exchange(line, response.status_code, headers, without_run_values(response.text))
 
 
 @pytest.fixture
 def urls(databases: Databases) -> list[str]:
-    """The URL of a database of each kind."""
+    """Return the URLs of one database on each backend."""
     return [databases.migrated(backend) for backend in BACKENDS]
 
 
-async def test_the_answers_are_the_same_on_both_databases(urls: list[str]) -> None:
+async def test_both_databases_give_the_same_responses(urls: list[str]) -> None:
     found: list[list[Exchange]] = []
     for url in urls:
         async with serving(create_app(Settings(database_url=url))) as client:
@@ -189,8 +189,8 @@ async def test_the_answers_are_the_same_on_both_databases(urls: list[str]) -> No
         assert one == other
 
 
-# What both lanes are asked in some order: bodies that are right, wrong or odd, of rows that are
-# there, or are not.
+# The requests to both paths in random order: valid, invalid and unusual bodies, for existing and
+# missing rows.
 _ROWS = st.integers(0, 4)
 _FIELDS: dict[str, SearchStrategy[Any]] = {
     "title": st.sampled_from(["a", "B", "é😀", "x" * 200, "", "x" * 201, "\0", None, 1]),
@@ -230,7 +230,7 @@ def _line(method: str, target: str, body: object = ...) -> str:
 _LINES = st.one_of(
     _RIGHT.map(lambda body: _line("POST", "/articles", body)),
     _ANY.map(lambda body: _line("POST", "/articles", body)),
-    st.tuples(_ROWS, _ANY).map(lambda each: _line("PATCH", f"/articles/${each[0]}", each[1])),
+    st.tuples(_ROWS, _ANY).map(lambda change: _line("PATCH", f"/articles/${change[0]}", change[1])),
     _ROWS.map(lambda row: _line("DELETE", f"/articles/${row}")),
     _ROWS.map(lambda row: _line("GET", f"/articles/${row}")),
     _ROWS.map(lambda row: _line("POST", f"/articles/${row}/restore")),
@@ -241,7 +241,7 @@ _LINES = st.one_of(
 @pytest.mark.parametrize("backend", BACKENDS)
 @settings(law, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(_LINES, min_size=4, max_size=16))
-async def test_the_answers_are_the_same_on_both_lanes(
+async def test_both_paths_give_the_same_responses(
     databases: Databases, backend: str, lines: list[str]
 ) -> None:
     found: list[list[Exchange]] = []
@@ -252,8 +252,8 @@ async def test_the_answers_are_the_same_on_both_lanes(
         async with serving(app) as client:
             found.append(await played(client, "\n".join([*_BEGINNING, *lines])))
     databases.drop()
-    for together, alone, ordinary in zip(*found, strict=True):
-        assert together == alone == ordinary
+    for together, alone, orm in zip(*found, strict=True):
+        assert together == alone == orm
 
 
 _BEGINNING = [
@@ -264,8 +264,8 @@ _BEGINNING = [
 ]
 
 
-async def test_the_answers_are_those_that_are_declared(client: AsyncClient) -> None:
-    paths = (await shown(client, "/openapi.json"))["paths"]
+async def test_openapi_declares_the_status_of_every_response(client: AsyncClient) -> None:
+    paths = (await get_json(client, "/openapi.json"))["paths"]
     for exchange in await played(client):
         method, target = exchange.line.split(" ")[:2]
         path = re.sub(r"(?<=s/)(?!batch)[^/]+", "{id}", target.partition("?")[0]).rstrip("/")

@@ -1,4 +1,4 @@
-"""How long a body keeps the event loop from other requests."""
+"""The time that a request blocks the event loop."""
 
 from collections.abc import Callable
 
@@ -21,11 +21,11 @@ FIRST = {
     "/closed": "{}",
     "/closed/batch": "[{}]",
 }
-"""Requests that have the statements compiled, once and for all."""
+"""Requests that compile the statements before the measurement."""
 
 
 async def gap(client: AsyncClient, method: str, path: str, body: str) -> tuple[int, float]:
-    """Return the status of the answer to *body*, and how long other work waited at most."""
+    """Send *body*, and return the status and the longest wait of other work in seconds."""
     headers = {"content-type": JSON}
     async with heavy.longest_gap() as longest:
         response = await client.request(method, path, content=body.encode(), headers=headers)
@@ -33,7 +33,7 @@ async def gap(client: AsyncClient, method: str, path: str, body: str) -> tuple[i
 
 
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "ORM"])
-async def test_no_body_holds_the_event_loop(
+async def test_no_body_blocks_the_event_loop(
     databases: Databases,
     backend: str,
     fast: object,
@@ -68,10 +68,10 @@ async def test_no_body_holds_the_event_loop(
         f"longest hold of the event loop by a body, {backend}, {'fast' if fast else 'ORM'}",
         f"{gaps[worst]:.3f} s ({worst}), without a login {closed_worst:.3f} s",
     )
-    assert {name: each for name, each in gaps.items() if each > LONGEST} == {}
+    assert {name: seconds for name, seconds in gaps.items() if seconds > LONGEST} == {}
 
 
-async def test_no_head_holds_the_event_loop(
+async def test_no_head_blocks_the_event_loop(
     databases: Databases, backend: str, record_property: Callable[[str, object], None]
 ) -> None:
     gaps: dict[str, float] = {}
@@ -96,4 +96,4 @@ async def test_no_head_holds_the_event_loop(
     record_property(
         f"longest hold of the event loop by a head, {backend}", f"{gaps[worst]:.3f} s ({worst})"
     )
-    assert {name: each for name, each in gaps.items() if each > LONGEST} == {}
+    assert {name: seconds for name, seconds in gaps.items() if seconds > LONGEST} == {}

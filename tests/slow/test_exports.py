@@ -1,4 +1,4 @@
-"""Many clients that leave in the middle of an export."""
+"""Many clients that disconnect during an export."""
 
 import asyncio
 
@@ -15,14 +15,14 @@ from tests.support.services import Service
 
 
 @pytest.mark.parametrize("spec", SPECS)
-async def test_144_clients_that_leave_give_their_connections_back(
+async def test_144_disconnected_exports_return_their_connections(
     shop_service: Service, spec: str
 ) -> None:
     database = Database(shop_service.url, pool_size=4)
     async with database.lifespan(None):
         await fill(database)
         for turn in range(48):
-            downloads = [Download(database, spec=spec) for _ in range(3)]  # one is refused
+            downloads = [Download(database, spec=spec) for _ in range(3)]  # one is rejected
             for _ in range(turn % 3):
                 await asyncio.gather(*(download.next() for download in downloads))
             await asyncio.gather(*(download.leave() for download in downloads))
@@ -31,7 +31,7 @@ async def test_144_clients_that_leave_give_their_connections_back(
         assert len(await Download(database).rest()) == ROWS
 
 
-async def test_30_clients_that_leave_in_the_middle_give_their_connections_back(
+async def test_30_disconnects_in_mid_export_return_their_connections(
     service_url: str,
 ) -> None:
     await fill_articles(service_url, ARTICLES, LENGTH)

@@ -1,4 +1,4 @@
-"""A project from an empty folder: its first migration runs, and makes what its models say."""
+"""The first migration of a new project."""
 
 import asyncio
 import re
@@ -153,7 +153,7 @@ COMPANIONS: Final = {
 
 
 class Project:
-    """A folder with a package, in which commands run."""
+    """A folder with a package, and commands that run in it."""
 
     def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
@@ -163,11 +163,11 @@ class Project:
         (folder / "shop/main.py").write_text(MAIN)
 
     def alembic(self, *arguments: str) -> str:
-        """Return what Alembic printed; it must succeed."""
+        """Run Alembic, and return its output."""
         return self.python("-m", "alembic", *arguments)
 
     def python(self, *arguments: str, url: str | None = None) -> str:
-        """Return what Python printed, with the database at *url* or else the project's own."""
+        """Run Python with the database at *url*, or the project's, and return its output."""
         done = subprocess.run(  # noqa: S603 — of ours
             [sys.executable, *arguments],
             cwd=self.folder,
@@ -191,7 +191,7 @@ class Project:
 
     @contextmanager
     def serving(self) -> Generator[str]:
-        """Serve the project with uvicorn, and yield where; the log has nothing of ours."""
+        """Serve the project with uvicorn, and yield its URL. The log may not mention a database."""
         process = subprocess.Popen(
             [sys.executable, "-m", "uvicorn", "shop.main:app", "--port", "0"],
             cwd=self.folder,
@@ -217,7 +217,7 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path, empty_url: str) -> Project:
-    """A project as Alembic's tutorial makes it: `init`, the URL, the metadata, and no more."""
+    """Make a project as Alembic's tutorial does: `init`, the URL, the metadata."""
     project = Project(tmp_path, empty_url)
     project.alembic("init", "--template", "async", "migrations")
     project.edit("alembic.ini", "driver://user:pass@localhost/dbname", empty_url)
@@ -229,8 +229,8 @@ def project(tmp_path: Path, empty_url: str) -> Project:
     return project
 
 
-def looked(url: str, look: Callable[[Connection], T]) -> T:
-    """Return what *look* finds in the database at *url*."""
+def inspect_database(url: str, look: Callable[[Connection], T]) -> T:
+    """Return the result of *look* on a connection to the database at *url*."""
 
     async def connect() -> T:
         database = Database(url)
@@ -245,12 +245,12 @@ def tables(connection: Connection) -> set[str]:
 
 
 def schema(connection: Connection) -> Mapping[str, object]:
-    """Return what tables are made of, as far as the database tells it."""
+    """Return the columns, constraints and indexes of all tables."""
     inspector = inspect(connection)
 
     def described(table: str) -> list[Any]:
         return [
-            [{**each, "type": repr(each["type"])} for each in inspector.get_columns(table)],
+            [{**column, "type": repr(column["type"])} for column in inspector.get_columns(table)],
             inspector.get_pk_constraint(table),
             sorted(inspector.get_foreign_keys(table), key=repr),
             sorted(inspector.get_unique_constraints(table), key=repr),
@@ -260,24 +260,24 @@ def schema(connection: Connection) -> Mapping[str, object]:
     sql = "SELECT name, sql FROM sqlite_master WHERE type = 'index' ORDER BY name"
     if connection.dialect.name == "postgresql":
         sql = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
-    indexes = [tuple(each) for each in connection.execute(text(sql))]
-    kept = [each for each in indexes if "alembic_version" not in each[0]]
+    indexes = [tuple(row) for row in connection.execute(text(sql))]
+    kept = [index for index in indexes if "alembic_version" not in index[0]]
     return {table: described(table) for table in tables(connection)} | {"indexes": kept}
 
 
-def test_a_first_migration_runs_and_makes_what_the_models_say(
+def test_the_first_migration_creates_the_tables_of_the_models(
     project: Project, databases: Databases
 ) -> None:
     project.alembic("revision", "--autogenerate", "--message", "first")
     assert "brickwork" not in project.migration()
 
     project.alembic("upgrade", "head")
-    assert looked(project.url, tables) == TABLES | COMPANIONS
+    assert inspect_database(project.url, tables) == TABLES | COMPANIONS
     assert "No new upgrade operations detected." in project.alembic("check")
 
     created = databases.empty(make_url(project.url).get_backend_name())
     project.python("-c", CREATE, url=created)
-    assert looked(project.url, schema) == looked(created, schema)
+    assert inspect_database(project.url, schema) == inspect_database(created, schema)
 
     with project.serving() as url:
         article = {"title": "Hello", "slug": "hello", "meta": {"a": 1}}
@@ -286,5 +286,5 @@ def test_a_first_migration_runs_and_makes_what_the_models_say(
         assert response.json()["loud"] == "HELLO"
 
     project.alembic("downgrade", "base")
-    assert looked(project.url, tables) == set()
+    assert inspect_database(project.url, tables) == set()
     project.alembic("upgrade", "head")

@@ -1,4 +1,4 @@
-"""The corpus of hostile requests: none makes a 5xx, and both databases say the same."""
+"""The corpus of hostile requests."""
 
 import json
 import re
@@ -23,7 +23,7 @@ from tests.support.databases import Databases
 from tests.support.hostile import HOST, Case, corpus, kind
 from tests.support.queries import DIGITS
 from tests.support.server import serving
-from tests.support.wire import Wire, wired
+from tests.support.wire import Wire, open_wire
 
 pytestmark = pytest.mark.anyio
 
@@ -33,12 +33,12 @@ TABLES: Final = Model.metadata.sorted_tables
 _NAMES: Final = re.compile(rb"\$(authors|articles|comments)")
 OF_THE_RUN: Final = {"content-length", "date", "x-request-id"}
 ESTIMATED: Final = "count=estimated"
-"""What each database answers as well as it can."""
+"""The parameter whose responses differ between databases."""
 
 
 @dataclass
 class Service:
-    """The service over one database, and a way past it to the rows."""
+    """The service over one database, and a connection of the test to that database."""
 
     client: AsyncClient
     wire: Wire
@@ -47,7 +47,7 @@ class Service:
     seeds: dict[str, str] = field(default_factory=dict[str, str])
 
     async def begin(self) -> None:
-        """Put three rows where there were others."""
+        """Replace all rows by three new ones."""
         for table in reversed(TABLES):
             await self.connection.execute(table.delete())
         self.seeds = {
@@ -56,12 +56,12 @@ class Service:
         self.ids = [*self.seeds.values()]
 
     async def rows(self) -> Rows:
-        """Return all there is in the database, to the byte."""
+        """Return all rows of the database, byte for byte."""
         query = _ROWS[self.connection.dialect.name]
         return [tuple(row) for row in await self.connection.exec_driver_sql(query)]
 
     async def send(self, case: Case) -> Response:
-        """Return the answer to *case*; the Host of all is of no good."""
+        """Send *case* with a hostile Host, and return the response."""
         headers = case.headers
         if not any(name == b"host" for name, _ in headers):
             headers = ((b"host", HOST.encode()), *headers)
@@ -76,7 +76,7 @@ class Service:
         return response
 
     def same(self, answer: str) -> str:
-        """Return *answer* without what differs from run to run."""
+        """Return *answer* without the values that differ between runs."""
         for number, key in enumerate(self.ids):
             answer = answer.replace(key, f"${number}")
         answer = re.sub(r"(cursor=)[\w-]+", r"\1…", answer)
@@ -88,9 +88,9 @@ class Service:
 
 
 def _query(whole: str) -> str:
-    """Return the query for all rows there are, *whole* being what is asked of each."""
-    each = [f"{whole} FROM {table.name}".replace("$", table.name) for table in TABLES]
-    return " UNION ALL ".join(each) + " ORDER BY 1"
+    """Return a query for all tables, with *whole* as the SELECT of each."""
+    selects = [f"{whole} FROM {table.name}".replace("$", table.name) for table in TABLES]
+    return " UNION ALL ".join(selects) + " ORDER BY 1"
 
 
 def _columns(table: Table) -> str:
@@ -98,9 +98,9 @@ def _columns(table: Table) -> str:
 
 
 _ROWS: Final = {
-    # xmin is another after any write, even after one of the values that were there.
+    # xmin changes with every write, even with one of the same values.
     "postgresql": _query("SELECT id::text || xmin || md5($::text)"),
-    "sqlite": " UNION ALL ".join(f"SELECT {_columns(each)} FROM {each.name}" for each in TABLES),  # noqa: S608 — of our own names
+    "sqlite": " UNION ALL ".join(f"SELECT {_columns(table)} FROM {table.name}" for table in TABLES),  # noqa: S608 — of our own names
 }
 
 
@@ -109,7 +109,7 @@ async def running(url: str) -> AsyncGenerator[Service]:
     """Run the service over the database at *url*."""
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(serving(create_app(Settings(database_url=url))))
-        wire = await stack.enter_async_context(wired(client.base_url))
+        wire = await stack.enter_async_context(open_wire(client.base_url))
         engine = create_async_engine(Database(url).url, isolation_level="AUTOCOMMIT")
         stack.push_async_callback(engine.dispose)
         connection = await stack.enter_async_context(engine.connect())
@@ -117,7 +117,7 @@ async def running(url: str) -> AsyncGenerator[Service]:
 
 
 def wrong(case: Case, response: Response, shown: str) -> Iterator[str]:
-    """Yield what is wrong with an answer, whatever the database; *shown* is the kind of field."""
+    """Yield the faults of a response on any database; *shown* is the kind of the field."""
     status = response.status_code
     if status >= 500:
         yield f"is a {status}"
@@ -145,8 +145,8 @@ def _wrong_problem(case: Case, response: Response) -> Iterator[str]:
         yield f"is no problem as it should be: {str(error)[:300]}"
         return
     problem = response.json()
-    # A pointer and a parameter name what was sent: that is what they are for.
-    faults = [{**each, "pointer": "", "parameter": ""} for each in problem.get("errors", [])]
+    # Only `pointer` and `parameter` may repeat names that the client sent.
+    faults = [{**error, "pointer": "", "parameter": ""} for error in problem.get("errors", [])]
     words = json.dumps({**problem, "errors": faults}) + str(response.headers)
     if MARKER in words or DIGITS in words:
         yield "repeats what was sent"
@@ -174,7 +174,7 @@ def _wrong_value(case: Case, response: Response, shown: str) -> Iterator[str]:
 def differences(
     services: list[Service], responses: list[Response], ignored: Collection[str] = OF_THE_RUN
 ) -> Iterator[str]:
-    """Yield in what the answers of the two databases differ, *ignored* headers apart."""
+    """Yield the differences between the responses of both databases, without *ignored* headers."""
     answers = [
         {
             "status": str(response.status_code),
@@ -190,12 +190,12 @@ def differences(
     one, other = answers
     for name in one.keys() | other.keys():
         if one.get(name) != other.get(name):
-            left, right = (str(each.get(name))[:200] for each in answers)
+            left, right = (str(answer.get(name))[:200] for answer in answers)
             yield f"differs in {name}: {left} and {right}"
 
 
 async def found(services: list[Service], cases: list[Case], kinds: dict[str, str]) -> list[str]:
-    """Return all that is wrong with the answers to *cases*, and with the rows they leave."""
+    """Return the faults of the responses to *cases*, and of the stored rows."""
     complaints: list[str] = []
     for service in services:
         await service.begin()
@@ -204,9 +204,11 @@ async def found(services: list[Service], cases: list[Case], kinds: dict[str, str
         responses = await gather(*(service.send(case) for service in services))
         for response in responses:
             faults = wrong(case, response, kinds.get(case.field, ""))
-            complaints += [f"{case.name}: {each}" for each in faults]
+            complaints += [f"{case.name}: {fault}" for fault in faults]
         ignored = {*OF_THE_RUN, *(["x-total-count"] if ESTIMATED in case.target else [])}
-        complaints += [f"{case.name}: {each}" for each in differences(services, responses, ignored)]
+        complaints += [
+            f"{case.name}: {fault}" for fault in differences(services, responses, ignored)
+        ]
         after = await gather(*(service.rows() for service in services))
         for response, old, new in zip(responses, before, after, strict=True):
             if old != new and (response.status_code >= 400 or case.method in {"GET", "HEAD"}):
@@ -214,12 +216,14 @@ async def found(services: list[Service], cases: list[Case], kinds: dict[str, str
         before = after
     for path in ("/authors", "/articles", "/comments"):
         lists = [await service.client.get(f"{path}?limit=100") for service in services]
-        complaints += [f"list: {each}" for each in differences(services, lists)]
-        complaints += [f"list: {each.status_code}" for each in lists if each.status_code != 200]
+        complaints += [f"list: {fault}" for fault in differences(services, lists)]
+        complaints += [
+            f"list: {response.status_code}" for response in lists if response.status_code != 200
+        ]
     return complaints
 
 
-async def test_hostile_requests_are_answered_alike_and_leave_no_trace(
+async def test_hostile_requests_are_rejected_equally_and_change_nothing(
     databases: Databases, record_property: Callable[[str, object], None]
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -236,21 +240,27 @@ async def test_hostile_requests_are_answered_alike_and_leave_no_trace(
         complaints: list[str] = []
         groups = corpus(openapi)
         for name, cases in groups.items():
-            complaints += [f"{name}: {each}" for each in await found(services, cases, kinds)]
+            complaints += [
+                f"{name}: {complaint}" for complaint in await found(services, cases, kinds)
+            ]
     number = sum(map(len, groups.values()))
     record_property("hostile requests", number)
     assert number >= 500
     assert not complaints, f"{len(complaints)} faults:\n" + "\n".join(complaints[:100])
 
 
-async def test_every_field_and_parameter_is_attacked(databases: Databases) -> None:
+async def test_the_corpus_covers_every_field_and_parameter(databases: Databases) -> None:
     async with running(databases.migrated("sqlite")) as service:
         openapi = (await service.client.get("/openapi.json")).json()
     groups = corpus(openapi)
     targets = {case.target for cases in groups.values() for case in cases}
     for path, item in openapi["paths"].items():
         for method, operation in item.items():
-            names = [each["name"] for each in operation["parameters"] if each["in"] == "query"]
+            names = [
+                parameter["name"]
+                for parameter in operation["parameters"]
+                if parameter["in"] == "query"
+            ]
             assert all(any(f"?{name}=" in target for target in targets) for name in names)
             reference = (
                 operation.get("requestBody", {}).get("content", {}).get(JSON, {}).get("schema", {})

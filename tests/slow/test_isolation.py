@@ -18,7 +18,7 @@ from tests.support.shop import Cities, City
 
 
 class Census(Cities):
-    """Cities whose writers count the cities, or the changes of one."""
+    """Cities that store the number of cities, or of their own changes."""
 
     @override
     async def create(self, row: City, /) -> None:
@@ -33,7 +33,7 @@ class Census(Cities):
 
 
 class SerializableCensus(Census):
-    """The same, serializable whatever the database is."""
+    """A `Census` whose transactions are always serializable."""
 
     isolation_level = "serializable"
 
@@ -50,7 +50,7 @@ def app_over(database: Database, cities: type[Cities]) -> FastAPI:
 
 
 async def statuses_of(client: AsyncClient, method: str, path: str, times: int) -> Counter[int]:
-    """Return the statuses of as many requests as *times*, one after the other."""
+    """Send *times* requests one after the other, and count their statuses."""
     statuses: Counter[int] = Counter()
     for _ in range(times):
         response = await client.request(method, path, json={"name": "A"})
@@ -91,7 +91,7 @@ async def test_12_serializable_writers_lose_no_update(
     record_property(name, f"{dict(statuses)}, tried again {retries} times")
 
 
-async def test_12_serializable_writers_see_the_work_of_those_before_them(
+async def test_12_serializable_writers_see_all_earlier_rows(
     shop_service: Service,
 ) -> None:
     database = Database(shop_service.url, pool_size=12)

@@ -1,4 +1,4 @@
-"""Lists, compared with what plain Python makes of the same rows, for many random queries."""
+"""Random queries, compared with plain Python."""
 
 from random import Random
 from typing import Final
@@ -7,7 +7,7 @@ import pytest
 from httpx2 import AsyncClient
 
 from tests.support.oracle import TEXT, Query, faults_of_pages, ids, load_articles, random_query
-from tests.support.rows import got
+from tests.support.rows import get_ok
 
 pytestmark = pytest.mark.anyio
 
@@ -20,7 +20,7 @@ PARTS: Final = (
 )
 
 
-async def test_pages_of_random_queries_have_their_rows(
+async def test_random_queries_return_the_expected_pages(
     client: AsyncClient, service_url: str
 ) -> None:
     rows = await load_articles(service_url)
@@ -34,13 +34,13 @@ async def test_pages_of_random_queries_have_their_rows(
 
 
 @pytest.mark.parametrize("part", PARTS)
-async def test_text_is_found_letter_by_letter(
+async def test_text_filters_match_every_letter_exactly(
     client: AsyncClient, service_url: str, part: str
 ) -> None:
     rows = await load_articles(service_url)
     rng = Random(0)  # noqa: S311 — as above
-    queries = [Query({f"title__{each}".removesuffix("__"): part}, [], []) for each in TEXT]
+    queries = [Query({f"title__{operator}".removesuffix("__"): part}, [], []) for operator in TEXT]
     queries[TEXT.index("in")] = Query({"title__in": (part, "b")}, [], [])
     for query in (*queries, Query({}, part.split(), [])):
-        response = await got(client, query.url(rng, limit=100))
+        response = await get_ok(client, query.url(rng, limit=100))
         assert ids(response) == [row["id"] for row in query.rows(rows)][:100], query

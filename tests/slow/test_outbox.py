@@ -1,4 +1,4 @@
-"""The order of events, and consumers, under many writers."""
+"""Events and consumers under many writers."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ import pytest
 
 from brickwork import Consumer, Database, IsolationLevel, OutboxEvent, delete_events, read_events
 from tests.support.blog import Article
-from tests.support.commits import CommitOrder, race, repeat_until_alone
+from tests.support.commits import CommitOrder, race, retry_after_conflicts
 from tests.support.services import Service
 
 ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 
 def slugs_of(found: Sequence[OutboxEvent]) -> list[str]:
-    return [(each.data or {})["slug"] for each in found]
+    return [(row.data or {})["slug"] for row in found]
 
 
 async def take(database: Database, name: str, limit: int) -> list[str]:
@@ -29,7 +29,7 @@ async def create_articles(database: Database, *slugs: str) -> None:
         session.add_all(Article(slug=slug) for slug in slugs)
 
 
-async def test_30_writers_publish_in_the_order_of_their_commits(blog_service: Service) -> None:
+async def test_30_writers_publish_in_commit_order(blog_service: Service) -> None:
     one, other = (Database(blog_service.url, pool_size=15, pool_timeout=60) for _ in range(2))
     order = CommitOrder()
     async with one.lifespan(None), other.lifespan(None):
@@ -37,14 +37,14 @@ async def test_30_writers_publish_in_the_order_of_their_commits(blog_service: Se
         async with one.session(readonly=True) as session:
             stored = await read_events(session, 0, limit=10_000)
 
-    assert [each.sequence for each in seen] == [each.sequence for each in stored]
-    assert len(stored) == 420  # two of each article that is not rolled back
+    assert [row.sequence for row in seen] == [row.sequence for row in stored]
+    assert len(stored) == 420  # two of each article that was not rolled back
     slugs = slugs_of(stored)
-    assert slugs[::2] == slugs[1::2]  # the events of a transaction stand together
+    assert slugs[::2] == slugs[1::2]  # the events of a transaction are adjacent
     order.assert_consistent(slugs)
 
 
-async def test_consumers_of_one_name_share_events_while_there_are_new_ones(
+async def test_consumers_of_one_name_share_a_running_stream(
     blog_service: Service,
 ) -> None:
     database, taken = blog_service.database, list[str]()
@@ -64,12 +64,12 @@ async def test_consumers_of_one_name_share_events_while_there_are_new_ones(
 
 
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
-async def test_consumers_that_begin_while_events_are_forgotten_miss_none(
+async def test_consumers_starting_during_a_deletion_miss_no_event(
     blog_service: Service, isolation: IsolationLevel
 ) -> None:
     database = Database(blog_service.url, isolation_level=isolation)
 
-    async def forget() -> None:
+    async def delete_old_events() -> None:
         async with database.session() as session:
             await delete_events(session, before=ALWAYS)
 
@@ -77,7 +77,7 @@ async def test_consumers_that_begin_while_events_are_forgotten_miss_none(
         for turn in range(5):
             await create_articles(database, *(f"{turn}-{number}" for number in range(4)))
             consumers = [f"{turn}-{number}" for number in range(4)]
-            begin = [repeat_until_alone(partial(take, database, name, 1)) for name in consumers]
-            await asyncio.gather(*begin, repeat_until_alone(forget))
+            begin = [retry_after_conflicts(partial(take, database, name, 1)) for name in consumers]
+            await asyncio.gather(*begin, retry_after_conflicts(delete_old_events))
             for name in consumers:  # raises LookupError if it missed one
-                await repeat_until_alone(partial(take, database, name, 100))
+                await retry_after_conflicts(partial(take, database, name, 100))

@@ -1,4 +1,4 @@
-"""Behind PgBouncer in transaction mode a service keeps its promises, or says that it cannot."""
+"""The service behind PgBouncer in transaction mode."""
 
 import asyncio
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from brickwork import Database, IsolationLevel, SessionDep
 from tests.support.calls import calling
 from tests.support.databases import Databases
 from tests.support.journal import Log, execute
-from tests.support.outages import BUSY, WELL, ask, ask_all, begin, store_url
-from tests.support.pgbouncer import pooled
+from tests.support.outages import BUSY, WELL, ask, ask_all, begin_line, store_url
+from tests.support.pgbouncer import behind_pgbouncer
 from tests.support.shop import app_of, calling_stores, stores
 
 pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
@@ -19,26 +19,26 @@ pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 @pytest.fixture(params=[True, False], ids=["fast", "ORM"])
 def fast(request: pytest.FixtureRequest) -> bool:
-    """Whether requests may go past the session."""
+    """Return whether the fast path is on."""
     return bool(request.param)
 
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Log:
-    """What the service says."""
+    """Return the log of the service."""
     return Log(caplog)
 
 
 @pytest.fixture
 async def direct(databases: Databases) -> str:
-    """The URL of a database of this test alone, which has the store `a`."""
+    """Return the URL of a database of this test alone, with the store `a`."""
     return await store_url(databases, "postgresql")
 
 
 @pytest.fixture
 def url(direct: str) -> Iterator[str]:
-    """The same behind PgBouncer."""
-    with pooled(direct) as url:
+    """Return the URL of the same database behind PgBouncer."""
+    with behind_pgbouncer(direct) as url:
         yield url
 
 
@@ -52,10 +52,10 @@ async def test_requests_of_two_processes_use_three_servers(
         else Database(url, pooler=True, fast_path=fast)
         for _ in range(2)
     )
-    kinds = [each for each in WELL if each != "export"] * 10
+    kinds = [kind for kind in WELL if kind != "export"] * 10
     async with calling_stores(one) as first, calling_stores(other) as second:
-        answers = await asyncio.gather(*(ask(c, each) for c in (first, second) for each in kinds))
-        assert answers == [WELL[each] for each in kinds] * 2
+        answers = await asyncio.gather(*(ask(c, kind) for c in (first, second) for kind in kinds))
+        assert answers == [WELL[kind] for kind in kinds] * 2
         assert await ask_all(first) == WELL
     assert log.take() == []
 
@@ -69,7 +69,7 @@ async def test_reads_are_read_only(url: str, direct: str, *, fast: bool) -> None
     )
     async with calling_stores(Database(url, pooler=True, fast_path=fast)) as client:
         assert (await client.get("/stores/a")).json()["name"] == "ON"
-        assert [each["name"] for each in (await client.get("/stores")).json()] == ["ON"]
+        assert [store["name"] for store in (await client.get("/stores")).json()] == ["ON"]
         export = await client.get("/stores", headers={"accept": "application/x-ndjson"})
         assert export.json()["name"] == "ON"
 
@@ -89,11 +89,11 @@ async def test_writes_are_isolated_as_declared(
     async with calling_stores(database) as client:
         for kind in ("create", "batch", "change", "replace"):
             assert (kind, await ask(client, kind)) == (kind, WELL[kind])
-        names = {each["name"].lower() for each in (await client.get("/stores")).json()}
+        names = {store["name"].lower() for store in (await client.get("/stores")).json()}
         assert names == {isolation}
 
 
-async def test_get_that_writes_is_refused_by_the_server(url: str) -> None:
+async def test_the_server_rejects_a_get_that_writes(url: str) -> None:
     app = app_of(Database(url, pooler=True), stores())
 
     @app.get("/write")
@@ -105,7 +105,7 @@ async def test_get_that_writes_is_refused_by_the_server(url: str) -> None:
         assert len((await client.get("/stores")).json()) == 1
 
 
-async def test_export_reads_one_state(url: str, direct: str, *, fast: bool) -> None:
+async def test_an_export_reads_one_snapshot(url: str, direct: str, *, fast: bool) -> None:
     rows = ", ".join(f"('s{n}', 'bread', 1)" for n in range(500))
     await execute(direct, f"INSERT INTO stores (code, name, rank) VALUES {rows}")  # noqa: S608
     async with calling_stores(Database(url, pooler=True, fast_path=fast)) as client:
@@ -116,7 +116,7 @@ async def test_export_reads_one_state(url: str, direct: str, *, fast: bool) -> N
         assert len(lines.text.splitlines()) == 501
 
 
-async def test_service_that_does_not_know_of_the_pooler_is_told(
+async def test_an_undeclared_pooler_is_logged_with_the_remedy(
     url: str, log: Log, *, fast: bool
 ) -> None:
     async with calling_stores(Database(url, fast_path=fast)) as client:
@@ -124,17 +124,17 @@ async def test_service_that_does_not_know_of_the_pooler_is_told(
         assert await ask(client, "create") == BUSY
     cause = "unsupported startup parameter: default_transaction_isolation"
     remedy = "Behind a connection pooler, use Database(url, pooler=True)."
-    assert log.take() == [begin(url, "cannot be reached", cause, remedy)]
+    assert log.take() == [begin_line(url, "cannot be reached", cause, remedy)]
 
 
 @pytest.mark.parametrize(
     "dropped", ["default_transaction_isolation", "default_transaction_read_only"]
 )
-async def test_pooler_that_drops_a_promise_is_noticed(
+async def test_a_pooler_that_drops_a_setting_is_detected(
     direct: str, log: Log, dropped: str, *, fast: bool
 ) -> None:
     both = "default_transaction_isolation,default_transaction_read_only"
-    with pooled(direct, ignored=both) as url:
+    with behind_pgbouncer(direct, ignored=both) as url:
         isolation: IsolationLevel = (
             "serializable" if dropped.endswith("isolation") else "read committed"
         )

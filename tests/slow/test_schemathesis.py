@@ -1,7 +1,7 @@
 """Schemathesis against the running service, from a fixed seed.
 
-`make fuzz SECONDS=600` takes its time and a seed that it prints, and `make fuzz SECONDS=600
-SEED=…` starts from that seed again.
+`make fuzz SECONDS=600` runs for so many seconds with a random seed, which it prints. `make fuzz
+SECONDS=600 SEED=…` repeats a run.
 """
 
 import json
@@ -16,7 +16,7 @@ import httpx2
 import pytest
 
 from tests.support.examples import add_examples
-from tests.support.processes import ROOT, started
+from tests.support.processes import ROOT, running_service
 
 SEED: Final = os.environ.get("FUZZ_SEED", "1")
 SECONDS: Final = os.environ.get("FUZZ_SECONDS")
@@ -26,8 +26,8 @@ RANDOM: Final = (
     if SECONDS
     else [
         ["--phases", "coverage,fuzzing", "--max-examples", "3"],
-        # Hypothesis ends this phase early when the answers to the same requests differ, as those
-        # of a service that keeps rows do; only a time to fill makes it start again.
+        # Hypothesis ends this phase early when responses to equal requests differ, as they do in
+        # a service with stored rows. Only a time limit makes it start again.
         ["--phases", "stateful", "--max-time", "6"],
     ]
 )
@@ -40,27 +40,27 @@ def test_schemathesis_finds_no_failure(
     capfd: pytest.CaptureFixture[str],
     record_property: Callable[[str, object], None],
 ) -> None:
-    with started(DATABASE_URL=empty_url) as url:
+    with running_service(DATABASE_URL=empty_url) as url:
         operations = write_openapi(url, tmp_path)
-        reports = [schemathesis(url, each, tmp_path, capfd) for each in [EXAMPLES, *RANDOM]]
+        reports = [schemathesis(url, options, tmp_path, capfd) for options in [EXAMPLES, *RANDOM]]
 
-    cases = sum(each["test_cases"]["generated"] for each in reports)
-    excused = sum(each["filtered"] for each in reports)
+    cases = sum(report["test_cases"]["generated"] for report in reports)
+    excused = sum(report["filtered"] for report in reports)
     record_property(f"Schemathesis on {backend}", f"{cases} cases, {excused} excused by misfits.py")
     assert operations_without_success(reports[0], operations) == []
-    # How far it comes in a given time depends on the machine.
+    # With a time limit, the phases that succeed depend on the machine.
     assert SECONDS or {
         phase
-        for each in reports
-        for phase, result in each["phases"].items()
+        for report in reports
+        for phase, result in report["phases"].items()
         if result["status"] == "success"
     } == {"examples", "coverage", "fuzzing", "stateful"}
 
 
 def write_openapi(url: str, folder: Path) -> list[str]:
-    """Write openapi.json of the service at *url* into *folder*, with an example of each operation.
+    """Write openapi.json of the service at *url* to *folder*, with an example of each operation.
 
-    Return the operations: `GET /articles`.
+    Return the operations, such as `GET /articles`.
     """
     with httpx2.Client(base_url=url) as client:
         document = client.get("/openapi.json").json()
@@ -72,12 +72,12 @@ def write_openapi(url: str, folder: Path) -> list[str]:
 
 
 def operations_without_success(report: dict[str, Any], operations: list[str]) -> list[str]:
-    """Return the *operations* that accepted no example, though one of each is certain to succeed.
+    """Return the *operations* that accepted no example, although each has a valid one.
 
-    Random values say nothing of this: the service may well refuse each of them.
+    Random values prove nothing here: the service may reject all of them.
     """
     rates = report["valid_rates"]
-    return [each for each in operations if not rates[each]["examples"]["accepted"]]
+    return [operation for operation in operations if not rates[operation]["examples"]["accepted"]]
 
 
 def schemathesis(
@@ -98,7 +98,7 @@ def schemathesis(
         text=True,
         check=False,
     )
-    capfd.readouterr()  # the service tells of every request
+    capfd.readouterr()  # discard the access log of the service
     if run.returncode:
         pytest.fail(run.stdout, pytrace=False)
     found: dict[str, Any] = json.loads(report.read_text())

@@ -1,7 +1,7 @@
-"""What is pinned is what is installed, whatever is released later.
+"""Installs of pinned packages after newer releases.
 
-The index of tomorrow holds each pinned release and a newer one of the same package. Its wheels
-require what the real ones require, and are empty but for pip's own.
+The index of tomorrow has each pinned release and a newer one of the same package. Its wheels have
+the requirements of the real ones. They are empty, except pip's.
 """
 
 import ensurepip
@@ -32,12 +32,12 @@ METADATA = read_metadata(RECORD.read_text())
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone of the project in the world of tomorrow."""
+    """Clone the project, with the index of tomorrow."""
     return cloned(tmp_path_factory.mktemp("clone"), {name: pins_of(ROOT, name) for name in EXTRAS})
 
 
 def cloned(folder: Path, files: Mapping[str, Sequence[Pin]]) -> Path:
-    """Copy what installs, with pins of the wheels in its folder `wheels`."""
+    """Copy the files that install the project, with pins of the wheels in the folder `wheels`."""
     (folder / "wheels").mkdir()
     (folder / "requirements").mkdir()
     shutil.copy(ROOT / "Makefile", folder)
@@ -53,22 +53,24 @@ def pins_of(folder: Path, name: str) -> list[Pin]:
 
 
 def released(pin: Pin, index: Path) -> str:
-    """Release a pin and a newer version of it, and return the line that pins it."""
-    requires = [str(each) for each in METADATA.get(str(pin), ())]
-    wheel, _ = (write_wheel(index, pin.name, each, requires) for each in (pin.version, "9999"))
+    """Release a pin and a newer version, and return the line of the pin."""
+    requires = [str(requirement) for requirement in METADATA.get(str(pin), ())]
+    wheel, _ = (
+        write_wheel(index, pin.name, version, requires) for version in (pin.version, "9999")
+    )
     return f"{pin.requirement} --hash=sha256:{sha256(wheel.read_bytes()).hexdigest()}\n"
 
 
 def write_wheel(folder: Path, name: str, version: str, requires: Sequence[str]) -> Path:
     stem = f"{name.replace('-', '_')}-{version}"
     headers = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
-    headers += [f"Requires-Dist: {each}" for each in requires]
+    headers += [f"Requires-Dist: {requirement}" for requirement in requires]
     files = {
-        **(pips_own() if name == "pip" else {}),
+        **(files_of_pip() if name == "pip" else {}),
         f"{stem}.dist-info/METADATA": "\n".join(headers).encode(),
         f"{stem}.dist-info/WHEEL": b"Wheel-Version: 1.0\nTag: py3-none-any\n",
     }
-    files[f"{stem}.dist-info/RECORD"] = "".join(f"{each},,\n" for each in files).encode()
+    files[f"{stem}.dist-info/RECORD"] = "".join(f"{file},,\n" for file in files).encode()
     wheel = folder / f"{stem}-py3-none-any.whl"
     with ZipFile(wheel, "w") as archive:
         for file, content in files.items():
@@ -76,13 +78,13 @@ def write_wheel(folder: Path, name: str, version: str, requires: Sequence[str]) 
     return wheel
 
 
-def pips_own() -> dict[str, bytes]:
+def files_of_pip() -> dict[str, bytes]:
     files = distribution("pip").files or []
-    return {str(each): each.read_binary() for each in files if str(each).startswith("pip/")}
+    return {str(file): file.read_binary() for file in files if str(file).startswith("pip/")}
 
 
 def execute(clone: Path, *command: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command that reaches nothing but the index of tomorrow."""
+    """Run a command that can reach only the index of tomorrow."""
     variables = {
         "PATH": os.environ["PATH"],
         "HOME": str(clone / "home"),
@@ -107,10 +109,12 @@ def test_newer_releases_change_nothing(clone: Path, name: str) -> None:
     made = make(clone, name)
     assert (made.returncode, made.stderr) == (0, "")
     (packages,) = (clone / ENVIRONMENTS[name]).glob("lib/python*/site-packages")
-    installed = {f"{each.name}=={each.version}" for each in distributions(path=[str(packages)])}
+    installed = {
+        f"{package.name}=={package.version}" for package in distributions(path=[str(packages)])
+    }
     markers = {str(pin): pin.requirement.marker for pin in pins_of(clone, name)}
     pinned = {pin for pin, marker in markers.items() if marker is None or marker.evaluate()}
-    assert {each for each in installed if "setuptools" not in each} == pinned
+    assert {package for package in installed if "setuptools" not in package} == pinned
     python = f"{ENVIRONMENTS[name]}/bin/python"
     checked = execute(clone, python, "-m", "pip", "check")
     assert checked.stdout == "No broken requirements found.\n"
@@ -129,7 +133,7 @@ def test_the_index_offers_the_newer_releases(clone: Path) -> None:
     Version(ensurepip.version()) >= Version("23.3"),
     reason="From 23.3 on pip resolves pinned packages first.",
 )
-def test_an_install_that_resolves_breaks_on_an_extra(clone: Path) -> None:
+def test_an_install_with_a_resolver_fails_on_an_extra(clone: Path) -> None:
     execute(clone, sys.executable, "-m", "venv", "old")
     command = ["-m", "pip", "install", "--dry-run", "--require-hashes", "--requirement"]
     resolved = execute(clone, "old/bin/python", *command, "requirements/dev.txt")
@@ -152,7 +156,7 @@ def test_a_failed_install_leaves_no_stamp_and_is_repeated(tmp_path: Path) -> Non
     assert stamp.exists()
 
 
-def test_an_environment_whose_python_is_gone_is_made_anew(tmp_path: Path) -> None:
+def test_an_environment_without_its_python_is_recreated(tmp_path: Path) -> None:
     clone = cloned(tmp_path, {"run": []})
     python = clone / ENVIRONMENTS["run"] / "bin" / "python"
     assert make(clone, "run").returncode == 0

@@ -1,1 +1,1 @@
-"""What tests share: applications, servers, clients, databases."""
+"""Helpers of the tests: applications, servers, clients, databases."""

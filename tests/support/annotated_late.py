@@ -1,4 +1,4 @@
-"""A resource in a module whose annotations are strings, as many are."""
+"""A resource in a module with string annotations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.shop import City
 
 
 def wanted_prefix(prefix: Annotated[str, Header()] = "") -> str:
-    """Return what names are to begin with."""
+    """Return the prefix of the names."""
     return prefix
 
 
@@ -21,7 +21,7 @@ Prefix = Annotated[str, Depends(wanted_prefix)]
 
 
 class PrefixedCities(Resource[City]):
-    """The cities whose name begins as a header says."""
+    """The cities with names that begin with the prefix in a header."""
 
     prefix: Prefix
 

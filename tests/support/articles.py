@@ -1,4 +1,4 @@
-"""Rows of the reference service whose keys and times are known."""
+"""Rows of the reference service with fixed keys and times."""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -11,7 +11,7 @@ ADA, BOB = (str(UUID(int=n)) for n in (0xADA, 0xB0B))
 """The keys of authors; Bob wrote an article."""
 
 A, B, C, D = (str(UUID(int=n)) for n in (0xA, 0xB, 0xC, 0xD))
-"""The keys of articles, whose slugs are the letters in small; D is deleted."""
+"""The keys of articles. Their slugs are the lowercase letters; D is deleted."""
 
 _CREATED: Final = {
     "created_at": datetime(2024, 1, 1, tzinfo=UTC),

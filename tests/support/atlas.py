@@ -1,4 +1,4 @@
-"""Models of the tests with columns of every kind, related in every way."""
+"""Models with every kind of column and relationship."""
 
 from datetime import date
 from decimal import Decimal
@@ -21,14 +21,14 @@ class Base(Model):
 
 
 class Climate(Enum):
-    """What an enum is stored of is its name."""
+    """An enum, which is stored by its names."""
 
     MILD = "mild"
     HARSH = "harsh"
 
 
 class Word(TypeDecorator[str]):
-    """Text of a type of its own."""
+    """Text with a custom type."""
 
     impl = String(20)
     cache_ok = True
@@ -75,7 +75,7 @@ class Region(Base):
 
 
 class Stray(Base):
-    """Refers to a table that no model here has."""
+    """A row with a foreign key to a table without a model."""
 
     __tablename__ = "strays"
 

@@ -1,4 +1,4 @@
-"""Batches of articles, and what is said of their items."""
+"""Batches of articles, and their errors."""
 
 from collections.abc import Iterable
 
@@ -9,25 +9,25 @@ from tests.support.bodies import Body, article
 BATCH = "/articles/batch"
 
 
-def many(count: int, **fields: object) -> list[Body]:
+def new_articles(count: int, **fields: object) -> list[Body]:
     return [article(slug=f"s-{number}", title=f"T {number}", **fields) for number in range(count)]
 
 
 async def create_many(client: AsyncClient, count: int, **fields: object) -> list[Body]:
-    """Return *count* articles that one batch made."""
-    response = await client.post(BATCH, json=many(count, **fields))
+    """Create *count* articles with one batch, and return them."""
+    response = await client.post(BATCH, json=new_articles(count, **fields))
     assert response.status_code == 201, response.text
     rows: list[Body] = response.json()
     return rows
 
 
 async def post_until_answered(client: AsyncClient, batch: list[Body]) -> int:
-    """Return the status of *batch*, sent again while it is in the way of others."""
+    """Send *batch* until its status is not 503, and return the status."""
     while (response := await client.post(BATCH, json=batch)).status_code == 503:
         assert response.headers["retry-after"] == "1"
     return response.status_code
 
 
 def faults_at(numbers: Iterable[int], fault: str) -> str:
-    """Return what `summary` says of the same *fault* in the items with these *numbers*."""
+    """Return the text of `summary` for the same *fault* in the items with these *numbers*."""
     return ", ".join(sorted(f"#/{number}/{fault}" for number in numbers))

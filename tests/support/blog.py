@@ -102,7 +102,7 @@ class ArticleUpdate(ArticleCreate, partial=True): ...
 
 
 class ArticleRead(ReadSchema):
-    """Without the source, which clients only write."""
+    """An article in a response, without `source`, which is write-only."""
 
     id: int
     slug: str

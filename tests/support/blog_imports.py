@@ -1,4 +1,4 @@
-"""The blog, as commands import articles into it and purge them."""
+"""The blog, for imports and purges of the command line."""
 
 import os
 import signal
@@ -47,7 +47,7 @@ class ArticleRead(ReadSchema):
 
 
 class Articles(Resource[Article]):
-    """Articles whose slugs are capitals; some cannot be created, others cannot be purged."""
+    """Articles with uppercase slugs; some cannot be created, others cannot be purged."""
 
     @override
     async def create(self, row: Article, /) -> None:
@@ -66,7 +66,7 @@ class Articles(Resource[Article]):
 
 
 class Authors(Resource[Author]):
-    """The authors, whose transactions are serializable."""
+    """The authors, with serializable transactions."""
 
     isolation_level = "serializable"
 
@@ -77,7 +77,7 @@ def current_user() -> str:
 
 
 class OwnAuthors(Resource[Author]):
-    """The authors of a user, whom a request names."""
+    """The authors of the user in the request."""
 
     user: Annotated[str, Depends(current_user)]
 
@@ -108,7 +108,7 @@ def app_over(database: Database) -> FastAPI:
 
 
 def create_doomed_app() -> FastAPI:
-    """Return the blog; its process is killed at the event that `DOOM` names: `commit 5`."""
+    """Return the blog; the event that `DOOM` names, such as `commit 5`, kills its process."""
     database = Blog(os.environ["DATABASE_URL"])
     name, number = os.environ["DOOM"].split()
     numbers = count(1)

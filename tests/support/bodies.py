@@ -1,4 +1,4 @@
-"""Bodies: valid ones to send, JSON as text, and what there is to read in an answer."""
+"""Bodies of requests, and summaries of responses."""
 
 import json
 import re
@@ -18,13 +18,13 @@ DEFAULTS: Body = {
     "published_at": None,
     "meta": None,
 }
-"""What an article has of which only the required fields are sent."""
+"""The defaults of an article."""
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 
 MARKER = "qzx"
-"""Stands in values that are sent; no problem may repeat it."""
+"""A part of sent values, which no problem may repeat."""
 
 MISSING = "01890000-0000-7000-8000-000000000000"
 """The id of no row."""
@@ -49,7 +49,7 @@ def comment(article_id: object, **fields: object) -> Body:
 
 
 def text(body: Body, /, **raw: str) -> str:
-    """Return *body* as JSON, with members whose values are JSON already: `1e999`."""
+    """Return *body* as JSON, with members that have the JSON text *raw*, such as `1e999`."""
     members = {name: json.dumps(value) for name, value in body.items()} | raw
     return "{" + ", ".join(f'"{name}": {value}' for name, value in members.items()) + "}"
 
@@ -60,25 +60,25 @@ def quoted(text: str) -> str:
 
 
 def nested(depth: int) -> str:
-    """Return arrays in one another, *depth* of them."""
+    """Return *depth* nested arrays."""
     return "[" * depth + "]" * depth
 
 
 async def send(
     client: AsyncClient, method: str, path: str, content: str | bytes, kind: str = JSON
 ) -> Response:
-    """Send *content* as it is."""
+    """Send *content* unchanged."""
     headers = {"content-type": kind}
     return await client.request(method, path, content=content, headers=headers)
 
 
 async def ask(client: AsyncClient, method: str, target: str, body: Body | None = None) -> Response:
-    """Send a request for *target* as it is; a URL of the client's would be put in order."""
+    """Send a request for the unchanged *target*, which a client's URL would normalise."""
     return await client.request(method, "/", json=body, extensions={"target": target.encode()})
 
 
-async def created(client: AsyncClient, path: str, body: Body) -> Body:
-    """Return the row that *body* makes."""
+async def create_row(client: AsyncClient, path: str, body: Body) -> Body:
+    """Create a row with *body*, and return it."""
     response = await client.post(path, json=body)
     assert response.status_code == 201, response.text
     row: Body = response.json()
@@ -86,50 +86,50 @@ async def created(client: AsyncClient, path: str, body: Body) -> Body:
 
 
 async def create_article(client: AsyncClient, **fields: object) -> tuple[str, Body]:
-    """Return the path of a new article, and the article."""
-    row = await created(client, "/articles", article(**fields))
+    """Create an article, and return its path and the article."""
+    row = await create_row(client, "/articles", article(**fields))
     return f"/articles/{row['id']}", row
 
 
-async def changed(client: AsyncClient, path: str, body: Body) -> Body:
-    """Return the row that a PATCH with *body* leaves."""
+async def patch_row(client: AsyncClient, path: str, body: Body) -> Body:
+    """Change a row with a PATCH of *body*, and return the row."""
     response = await client.patch(path, json=body)
     assert response.status_code == 200, response.text
     row: Body = response.json()
     return row
 
 
-async def shown(client: AsyncClient, path: str) -> Any:
-    """Return what a GET of *path* shows."""
+async def get_json(client: AsyncClient, path: str) -> Any:
+    """Return the JSON of a GET of *path*."""
     response = await client.get(path)
     assert response.status_code == 200, response.text
     return response.json()
 
 
 async def create_one_of_each(client: AsyncClient) -> dict[str, Body]:
-    """Return a row of each resource, by the path of its list; each refers to the one before."""
-    writer = await created(client, "/authors", author())
-    written = await created(client, "/articles", article(author_id=writer["id"]))
-    remark = await created(client, "/comments", comment(written["id"]))
+    """Create a row of each resource, which refers to the previous one; return them by path."""
+    writer = await create_row(client, "/authors", author())
+    written = await create_row(client, "/articles", article(author_id=writer["id"]))
+    remark = await create_row(client, "/comments", comment(written["id"]))
     return {"/authors": writer, "/articles": written, "/comments": remark}
 
 
 def version_tag(response: Response) -> str | None:
-    """Return the version in the ETag of an answer, as the tag of it alone: `"3"`."""
+    """Return the version in the ETag of a response as a tag: `"3"`."""
     tag: str | None = response.headers.get("etag")
     return tag and re.sub('-[0-9a-f]{20}"$', '"', tag)
 
 
-def touched(after: Body) -> Body:
-    """Return what is another with every change of a row."""
+def version_values(after: Body) -> Body:
+    """Return the values that every change of a row sets."""
     return {name: after[name] for name in ("updated_at", "version") if name in after}
 
 
 def summary(response: Response, *, root_path: str = "") -> str:
-    """Return what an answer says, `422 #/slug missing, ?foo unknown_parameter`, else its status.
+    """Return the status and errors of a response: `422 #/slug missing, ?foo unknown_parameter`.
 
-    A status from 400 on must come with a problem details object as the contract wants it, whose
-    type leads to a page of the application behind *root_path*.
+    A response with a status of 400 or more must be a problem as the contract defines it. Its type
+    must be a page of the application behind *root_path*.
     """
     status = str(response.status_code)
     if response.status_code < 400:
@@ -161,5 +161,5 @@ def _fault(fault: dict[str, Any]) -> str:
 
 
 def places(answer: str) -> str:
-    """Return what `summary` says without the codes: `422 #/slug`."""
+    """Return the text of `summary` without the codes: `422 #/slug`."""
     return re.sub(r"([#?]\S*) \w+", r"\1", answer)

@@ -1,4 +1,4 @@
-"""One application over either database, by the fast path and by the ORM path."""
+"""Applications of single routers, on both paths."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -10,15 +10,15 @@ from brickwork import Database, install
 from tests.support.calls import calling
 
 FAST = {"fast": True, "ORM": False}
-"""The paths of a request, by the names that tests show."""
+"""The values of `fast_path`, by the names in test ids."""
 
 
 @asynccontextmanager
 async def serving_routers(database: Database, *routers: APIRouter) -> AsyncGenerator[AsyncClient]:
-    """Yield a client of an application that has *routers*; an error of it is an answer."""
+    """Yield a client of an application with *routers*. An error of it is a 500."""
     app = FastAPI(lifespan=database.lifespan)
     install(app)
-    for each in routers:
-        app.include_router(each)
+    for router in routers:
+        app.include_router(router)
     async with calling(app) as client:
         yield client

@@ -1,4 +1,4 @@
-"""A client of an application in this process, for tests that need no server."""
+"""A client of an application, without a server."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -13,10 +13,9 @@ from typing_extensions import override
 
 @asynccontextmanager
 async def calling(app: FastAPI, *, root_path: str = "") -> AsyncGenerator[AsyncClient]:
-    """Start *app*, and yield a client that calls it; an error of it is an answer, as on a server.
+    """Start *app*, and yield a client that calls it. An error of it is a 500, as on a server.
 
-    The request extension `target` sets the path and query as they are, before any URL normalises
-    them.
+    The request extension `target` sets the path and query without normalisation.
     """
     async with (
         app.router.lifespan_context(app) as state,
@@ -26,7 +25,7 @@ async def calling(app: FastAPI, *, root_path: str = "") -> AsyncGenerator[AsyncC
 
 
 def client_of(app: FastAPI, state: Mapping[str, Any] | None, *, root_path: str = "") -> AsyncClient:
-    """Return a client that calls *app*, which has started with *state*."""
+    """Return a client that calls *app*, after its start with *state*."""
     transport = _Transport(app, state or {}, root_path)
     return AsyncClient(transport=transport, base_url="http://test")
 

@@ -1,4 +1,4 @@
-"""Clients of one application over each database, on each path, for the tests of a module."""
+"""Clients of one application on all databases and paths."""
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -14,7 +14,7 @@ from tests.support.shop import app_of
 
 
 class Clients:
-    """Starts an application of *routers*, with the tables of *metadata*, when it is asked for."""
+    """Applications of *routers* with the tables of *metadata*, started at their first use."""
 
     def __init__(
         self,
@@ -23,7 +23,7 @@ class Clients:
         metadata: Sequence[MetaData],
         routers: Sequence[APIRouter],
     ) -> None:
-        """Start nothing yet; what is started ends with *stack*."""
+        """Start nothing yet; *stack* ends the applications."""
         self._databases = databases
         self._stack = stack
         self._metadata = metadata
@@ -34,16 +34,16 @@ class Clients:
         """Return the client of the application over *backend*."""
         if (backend, fast) not in self._known:
             database = Database(self._databases.empty(backend), fast_path=fast)
-            for each in self._metadata:
-                await database.create_all(each)
+            for metadata in self._metadata:
+                await database.create_all(metadata)
             client = calling(app_of(database, *self._routers))
             self._known[backend, fast] = await self._stack.enter_async_context(client)
         return self._known[backend, fast]
 
 
 async def remove_all(client: AsyncClient, path: str, *, key: str = "id") -> None:
-    """Delete the rows at *path*, of which there are no more than a hundred."""
+    """Delete the rows at *path*, at most a hundred."""
     rows = (await client.get(path, params={"limit": 100})).json()
     if rows:
-        response = await client.delete(f"{path}/batch", params={"id": [each[key] for each in rows]})
+        response = await client.delete(f"{path}/batch", params={"id": [row[key] for row in rows]})
         assert response.status_code == 204, response.text

@@ -1,4 +1,4 @@
-"""Writers whose transactions overlap, and the order in which these were committed."""
+"""Overlapping transactions, and the order of their commits."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class CommitOrder:
-    """When each transaction began and when it ended, as its writer saw it."""
+    """The beginnings and ends of transactions, as their writers saw them."""
 
     def __init__(self) -> None:
         """Begin without a transaction."""
@@ -28,21 +28,21 @@ class CommitOrder:
 
     @contextmanager
     def transaction(self, name: str) -> Generator[None]:
-        """Note when the block begins and ends."""
+        """Record the beginning and the end of the block."""
         self._begun[name] = next(self._clock)
         yield
         self._ended[name] = next(self._clock)
 
     def assert_consistent(self, names: Sequence[str]) -> None:
-        """Fail if a transaction in *names* is behind another that began after its end."""
+        """Fail if a transaction in *names* follows another that began after its end."""
         latest = -1
         for name in names:
             assert self._ended[name] > latest, f"{name} is too late in {names}"
             latest = max(latest, self._begun[name])
 
 
-async def repeat_until_alone(work: Callable[[], Awaitable[T]]) -> T:
-    """Return what *work* returns; repeat it while others are in its way."""
+async def retry_after_conflicts(work: Callable[[], Awaitable[T]]) -> T:
+    """Return the result of *work*; repeat it after serialization failures."""
     while True:
         try:
             return await work()
@@ -51,18 +51,18 @@ async def repeat_until_alone(work: Callable[[], Awaitable[T]]) -> T:
                 raise
 
 
-async def let_others_run() -> None:
+async def yield_to_others() -> None:
     """Let other tasks run for a random number of turns."""
     for _ in range(random.randrange(100)):  # noqa: S311 — no secret
         await asyncio.sleep(0)
 
 
 @contextmanager
-def others_run_before_commits(*databases: Database) -> Generator[None]:
+def pause_before_commits(*databases: Database) -> Generator[None]:
     """Let other tasks run between the last statement of a transaction and its commit."""
 
     def pause(_: Connection) -> None:
-        await_only(let_others_run())
+        await_only(yield_to_others())
 
     for database in databases:
         event.listen(database.writer.sync_engine, "commit", pause)
@@ -74,7 +74,7 @@ def others_run_before_commits(*databases: Database) -> Generator[None]:
 
 
 async def follow(database: Database, *, stopped: asyncio.Event) -> Sequence[OutboxEvent]:
-    """Read events in small pages, without a pause, until there is none after *stopped* is set."""
+    """Read events in small pages without a pause, until *stopped* is set and none are left."""
     seen: list[OutboxEvent] = []
     while True:
         last = stopped.is_set()
@@ -88,16 +88,16 @@ async def follow(database: Database, *, stopped: asyncio.Event) -> Sequence[Outb
 async def race(
     databases: Sequence[Database], order: CommitOrder, *, writers: int, articles: int
 ) -> Sequence[OutboxEvent]:
-    """Have each of *writers* write and change *articles*; return what a reader saw meanwhile.
+    """Write and change *articles* with each of *writers*; return the events that a reader saw.
 
-    Of each writer every third article is rolled back.
+    Every writer rolls back every third article.
     """
 
     async def write(database: Database, slug: str, *, roll_back: bool) -> None:
         async with database.session() as session:
             session.add(article := Article(slug=slug))
             await session.flush()
-            await let_others_run()
+            await yield_to_others()
             article.views = 1
             if roll_back:
                 await session.rollback()
@@ -107,10 +107,10 @@ async def race(
         for number in range(articles):
             slug, roll_back = f"{writer}-{number}", number % 3 == 2
             with order.transaction(slug):
-                await repeat_until_alone(partial(write, database, slug, roll_back=roll_back))
+                await retry_after_conflicts(partial(write, database, slug, roll_back=roll_back))
 
     stopped = asyncio.Event()
-    with others_run_before_commits(*databases):
+    with pause_before_commits(*databases):
         following = asyncio.create_task(follow(databases[-1], stopped=stopped))
         await asyncio.gather(*(write_all(writer) for writer in range(writers)))
         stopped.set()

@@ -1,4 +1,4 @@
-"""Transactions that other transactions are in the way of."""
+"""Serialization failures, and commits that are held up."""
 
 import asyncio
 from collections.abc import Generator
@@ -12,12 +12,12 @@ from brickwork.database.errors import serialization_conflict
 from tests.support.waiting import DEADLINE
 
 ATTEMPTS: Final = 8
-"""How often a request is carried out before it is refused."""
+"""The number of attempts before a request fails."""
 
 
 @contextmanager
 def contention(failures: int) -> Generator[list[int]]:
-    """Fail as many commits as *failures*, as a serialization failure does; number them all."""
+    """Fail the first *failures* commits with a serialization failure; yield all commits."""
     commits: list[int] = []
 
     def fail(_: Connection) -> None:
@@ -33,24 +33,24 @@ def contention(failures: int) -> Generator[list[int]]:
 
 
 class Halt:
-    """A commit that is held until it may continue."""
+    """A commit that waits until it is released."""
 
     def __init__(self, commit: int) -> None:
-        """Hold the *commit* of this number."""
+        """Stop at the *commit* with this number."""
         self._number = commit
         self._commits = 0
         self._reached = asyncio.Event()
         self._released = asyncio.Event()
 
     def __call__(self, _: Connection) -> None:
-        """Hold it or let it pass."""
+        """Stop the commit, or let it pass."""
         self._commits += 1
         if self._commits == self._number:
             self._reached.set()
             await_only(self._released.wait())
 
     async def reached(self) -> None:
-        """Wait until the commit is held."""
+        """Wait until the commit has stopped."""
         async with asyncio.timeout(DEADLINE):
             await self._reached.wait()
 
@@ -61,7 +61,7 @@ class Halt:
 
 @contextmanager
 def halted(commit: int) -> Generator[Halt]:
-    """Hold the *commit* of this number, from 1; one that meets `contention` does not count."""
+    """Stop at the *commit* with this number, from 1, not counting those that `contention` fails."""
     halt = Halt(commit)
     event.listen(Engine, "commit", halt)
     try:

@@ -11,16 +11,16 @@ from tests.support.postgres import Postgres
 BACKENDS = ("sqlite", "postgresql")
 
 sqlite_only = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-"""On tests of what is decided before there is a statement: no database can change it."""
+"""The mark of tests that send no statement, so that the database does not matter."""
 
 postgres_only = pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
 
 
 class Databases:
-    """Makes databases, empty or as the migrations leave them; copies of a template are quick."""
+    """A factory of databases, empty or migrated; copies of a template are quick."""
 
     def __init__(self, postgres: Postgres, folder: Path) -> None:
-        """Make nothing yet: SQLite's files go into *folder*, the others onto *postgres*."""
+        """Make nothing yet: SQLite files belong in *folder*, other databases on *postgres*."""
         self._postgres = postgres
         self._folder = folder
         self._made: list[str] = []
@@ -35,13 +35,13 @@ class Databases:
         return self._new(backend, self.templates[backend])
 
     def another(self) -> "Databases":
-        """Return a maker of databases that has the same templates, and made nothing yet."""
+        """Return another factory with the same templates."""
         another = Databases(self._postgres, self._folder)
         another.templates = self.templates
         return another
 
     def drop(self) -> None:
-        """Remove what was made on PostgreSQL; pytest removes files."""
+        """Drop the databases on PostgreSQL; pytest removes files."""
         while self._made:
             self._postgres.drop(self._made.pop())
 

@@ -1,4 +1,4 @@
-"""Resources that tests declare in a line, of models and schemas that they make up."""
+"""Short declarations of models, schemas and resources."""
 
 from collections.abc import Callable, Collection
 from itertools import count
@@ -16,7 +16,7 @@ from brickwork import Model, ReadSchema, Resource, Schema, crud_router
 
 
 class Base(Model):
-    """The base of the models that are made up, with tables of their own."""
+    """The base of the declared models, with its own metadata."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
@@ -26,15 +26,15 @@ _numbers: Final = count(1)
 
 
 def next_table() -> str:
-    """Return the name of a table that there is not yet."""
+    """Return an unused name of a table."""
     return f"rows_{next(_numbers)}"
 
 
 def model_of(**columns: Any) -> Any:
-    """Return a model called `Row` with an integer key and these *columns*, or types of columns."""
+    """Return a model `Row` with an integer key and these *columns*, or types of columns."""
     own = {
-        name: mapped_column(each, nullable=True) if _is_type(each) else each
-        for name, each in columns.items()
+        name: mapped_column(kind, nullable=True) if _is_type(kind) else kind
+        for name, kind in columns.items()
     }
     table = next_table()
     names = {"__module__": table, "__tablename__": table}
@@ -48,22 +48,22 @@ def _is_type(value: object) -> bool:
 
 
 def schema(name: str, base: type[BaseModel] = Schema, /, **fields: Any) -> Any:
-    """Return a schema of these *fields*: an annotation, or an annotation and a default."""
+    """Return a schema with *fields*: an annotation each, or an annotation and a default."""
     known: dict[str, Any] = {
-        key: each if type(each) is tuple else (each, ...) for key, each in fields.items()
+        key: kind if type(kind) is tuple else (kind, ...) for key, kind in fields.items()
     }
     return create_model(name, __base__=base, __module__=__name__, **known)
 
 
 def partial(create: Any, name: str = "RowUpdate") -> Any:
-    """Return the schema of a PATCH, made from that of a POST."""
+    """Return the schema of a PATCH, made from the schema of a POST."""
     return create_model(
         name, __base__=create, __module__=__name__, __cls_kwargs__={"partial": True}
     )
 
 
 def resource_of(model: type[DeclarativeBase], **attributes: Any) -> Any:
-    """Return a resource called `Rows` with these *attributes*."""
+    """Return a resource `Rows` with these *attributes*."""
     base: Any = Resource
     return new_class("Rows", (base[model],), {}, lambda namespace: namespace.update(attributes))
 
@@ -79,7 +79,7 @@ def declare(  # noqa: PLR0913 — what crud_router takes, and a model
     omit: Collection[Any] = (),
     path: str = "/rows",
 ) -> APIRouter:
-    """Return the router of a resource of *model*; what is not said has no fields but the key."""
+    """Return the router of a resource of *model*; an omitted schema has no fields but the key."""
     create = create or schema("RowCreate")
     return crud_router(
         path,
@@ -100,7 +100,7 @@ class Refused:
         self.cases: list[Any] = []
 
     def __call__(self, remedy: str) -> Callable[[Callable[[], object]], Callable[[], object]]:
-        """Mark a declaration as one that raises an error with the text *remedy*."""
+        """Add a declaration that raises an error with the text *remedy*."""
 
         def register(declaration: Callable[[], object]) -> Callable[[], object]:
             self.cases.append(pytest.param(declaration, remedy, id=declaration.__name__))

@@ -1,4 +1,4 @@
-"""Examples for openapi.json that certainly succeed."""
+"""Examples for openapi.json that always succeed."""
 
 from typing import Final
 
@@ -10,10 +10,9 @@ PARAMETERS: Final[Body] = {"limit": 20, "If-Match": "*", "If-None-Match": '"0"'}
 
 
 def add_examples(document: Body, client: Client) -> None:
-    """Add an example to each operation of *document*, with a row of its own behind *client*.
+    """Add an example to each operation of *document*, with its own row behind *client*.
 
-    No two examples are about the same row or the same unique value, so that each succeeds once,
-    in any order.
+    No two examples share a row or a unique value, so that each succeeds once, in any order.
     """
     writer = new_key(client, "/authors", author(email="writer@example.org"))
     text = new_key(client, "/articles", article(slug="text", author_id=writer))
@@ -23,11 +22,11 @@ def add_examples(document: Body, client: Client) -> None:
             name = operation["operationId"].replace("_", "-")
             old, new = (
                 {
-                    "authors": author(email=f"{each}@example.org"),
-                    "articles": article(slug=each, author_id=writer, meta={"a": [1]}),
-                    "comments": comment(text, body=each),
+                    "authors": author(email=f"{slug}@example.org"),
+                    "articles": article(slug=slug, author_id=writer, meta={"a": [1]}),
+                    "comments": comment(text, body=slug),
                 }[resource]
-                for each in (f"old-{name}", f"new-{name}")
+                for slug in (f"old-{name}", f"new-{name}")
             )
             key = new_key(client, f"/{resource}", old)
             if rest == ["{id}", "restore"]:
@@ -40,7 +39,7 @@ def add_examples(document: Body, client: Client) -> None:
 
 
 def new_key(client: Client, path: str, body: Body) -> str:
-    """Return the id of the row that *body* makes."""
+    """Create a row with *body*, and return its id."""
     response = client.post(path, json=body)
     assert response.status_code == 201, response.text
     key: str = response.json()["id"]

@@ -1,4 +1,4 @@
-"""Exports of the shop, taken message by message as a server takes them."""
+"""Exports of the shop, message by message."""
 
 import asyncio
 import json
@@ -18,19 +18,19 @@ from tests.support.shop import Cities, City, CityCreate, CityRead, CityUpdate
 from tests.support.waiting import DEADLINE
 
 LINES: Final = {"accept": NDJSON}
-"""The header that asks for an export."""
+"""The header that requests an export."""
 
 ROWS: Final = 450
-"""How many cities `fill` makes: enough for several messages."""
+"""The number of cities that `fill` makes: enough for several messages."""
 
 STEP: Final = 50
-"""How many rows an export reads at a time."""
+"""The number of rows that an export reads in one step."""
 
 BROKEN: Final = "Broken"
 """The name of a city that `/checked` cannot show."""
 
 SPECS: Final = ("2.3", "2.4")
-"""Versions of ASGI: a message to a client that left is lost in one, an error in the other."""
+"""Versions of ASGI. A message to a disconnected client is lost in 2.3, and an error in 2.4."""
 
 
 class CheckedCity(CityRead):
@@ -39,14 +39,14 @@ class CheckedCity(CityRead):
     @field_validator("name")
     @classmethod
     def check(cls, name: str) -> str:
-        """Refuse the name."""
+        """Reject the name `BROKEN`."""
         if name == BROKEN:
             raise ValueError
         return name
 
 
 def app_over(database: Database | None) -> FastAPI:
-    """Return the cities over *database*; `/checked` cannot show those of a certain name."""
+    """Return the cities over *database*; `/checked` cannot show cities with the name `BROKEN`."""
     app = FastAPI(lifespan=database.lifespan if database else None)
     install(app)
     app.include_router(shop.cities)
@@ -57,11 +57,11 @@ def app_over(database: Database | None) -> FastAPI:
 
 
 APP: Final = app_over(None)
-"""The cities over the database that a client or a `Download` brings."""
+"""The cities, over the database in the state of a client or a `Download`."""
 
 
 async def fill(database: Database) -> None:
-    """Store cities whose people are the numbers from 0."""
+    """Store cities with the numbers from 0 as their people."""
     rows = [{"name": f"City {n}", "people": n, "tenant": ""} for n in range(ROWS)]
     async with database.session() as session:
         await session.execute(insert(City), rows)
@@ -80,7 +80,7 @@ def people(lines: Sequence[bytes]) -> list[int]:
 
 
 class Download:
-    """An export whose messages are taken one by one; the application waits meanwhile."""
+    """An export that the test reads message by message; the application waits in between."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class Download:
         path: str = "/cities",
         spec: str = SPECS[0],
     ) -> None:
-        """Ask *app* over *database* for the export at *path*, as a server of ASGI's *spec*."""
+        """Request the export at *path* from *app* over *database*, as a server of ASGI *spec*."""
         self._scope: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": spec},
@@ -109,7 +109,7 @@ class Download:
         self._gone = asyncio.Event()
         self._asked = False
         self.late: list[Message] = []
-        """The messages to a client that has left."""
+        """The messages after the client has disconnected."""
         self.task = asyncio.create_task(self._run(app))
 
     async def _run(self, app: FastAPI) -> None:
@@ -132,7 +132,7 @@ class Download:
                 raise OSError
 
     async def next(self) -> Message:
-        """Return the next message, and let the application make the one after it."""
+        """Return the next message, and let the application make another."""
         message = asyncio.create_task(self._messages.get())
         async with asyncio.timeout(DEADLINE):
             await asyncio.wait((message, self.task), return_when=asyncio.FIRST_COMPLETED)
@@ -143,7 +143,7 @@ class Download:
         return await message
 
     async def lines(self) -> list[bytes]:
-        """Return the lines of the next message that has any, or none at the end."""
+        """Return the lines of the next message with lines. Empty at the end."""
         while True:
             message = await self.next()
             if message.get("body") or not message.get("more_body", True):
@@ -151,7 +151,7 @@ class Download:
                 return body.splitlines()
 
     async def rest(self) -> list[bytes]:
-        """Return all lines that are still to come."""
+        """Return all remaining lines."""
         found: list[bytes] = []
         while lines := await self.lines():
             found += lines
@@ -159,7 +159,7 @@ class Download:
         return found
 
     async def leave(self) -> None:
-        """Leave as a client does, and wait until the application has noticed."""
+        """Disconnect as a client does, and wait until the application has noticed."""
         self._gone.set()
         if not self._messages.empty():
             self._messages.get_nowait()

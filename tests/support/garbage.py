@@ -1,4 +1,4 @@
-"""Garbage of a few objects, collected without a look at all that a run of tests has made."""
+"""Quick garbage collection of a few objects."""
 
 import gc
 from collections.abc import Generator
@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def collected() -> Generator[None]:
-    """Collect what becomes garbage in the block, when it ends; older objects are left alone."""
+def collected_garbage() -> Generator[None]:
+    """Collect the garbage of the block at its end, without scanning older objects."""
     gc.freeze()
     try:
         yield

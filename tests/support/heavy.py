@@ -1,4 +1,4 @@
-"""An application whose rows have documents, and bodies that are as much work as a body can be."""
+"""Rows with documents, and the most expensive bodies."""
 
 import asyncio
 import gc
@@ -30,7 +30,7 @@ from tests.support.calls import calling
 
 
 class Base(Model):
-    """The base of the model here, with tables of its own."""
+    """The base of the model, with its own metadata."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
@@ -104,12 +104,12 @@ class Records(Resource[Record]): ...
 
 
 async def nobody() -> None:
-    """Refuse everybody."""
+    """Reject every caller."""
     raise HTTPException(401)
 
 
 def create_app(database: Database, limits: Limits | None = None) -> FastAPI:
-    """Return an application with records at `/records`, and at `/closed` where nobody is let in."""
+    """Return an application with records at `/records`, and at `/closed`, which rejects all."""
     app = FastAPI(lifespan=database.lifespan)
     install(app, limits=limits)
     for prefix, dependencies in (("/records", []), ("/closed", [Depends(nobody)])):
@@ -125,19 +125,19 @@ VALUES: Final = Limits().values - 10
 
 
 def array(element: str, *, most: int = SIZE, begin: str = "[", end: str = "]") -> str:
-    """Return an array of as many times *element* as *most* values, and a body, may have."""
+    """Return an array that repeats *element* up to *most* values or the longest body."""
     count = min(most, (SIZE - 200) // (len(element) + 1))
     return begin + ",".join([element] * count) + end
 
 
 def members(form: str, *, most: int = SIZE) -> str:
-    """Return an object of as many members as *most* values, and a body, may have."""
+    """Return an object with members up to *most* values or the longest body."""
     count = min(most, (SIZE - 200) // (len(form.format(99_999)) + 1))
     return "{" + ",".join(form.format(number) for number in range(count)) + "}"
 
 
 def nested(depth: int, inside: str = "") -> str:
-    """Return *inside* in as many arrays."""
+    """Return *inside* in *depth* nested arrays."""
     return "[" * depth + inside + "]" * depth
 
 
@@ -147,7 +147,7 @@ def field(name: str, value: str) -> str:
 
 
 def text(part: str) -> str:
-    """Return a text that has *part* as often as a body may."""
+    """Return a text that repeats *part* up to the longest body."""
     return f'"{part * ((SIZE - 40) // len(part))}"'
 
 
@@ -172,7 +172,7 @@ TOO_MANY: Final[Mapping[str, str]] = {
     "texts": array('""'),
     "brackets": "[" * SIZE,
 }
-"""Bodies with more values than a document may have."""
+"""Bodies with more values than the limit."""
 
 FAULTY: Final[Mapping[str, str]] = {
     "null characters 50 deep": meta(nested(50, array(NULL, most=VALUES - 60))),
@@ -199,7 +199,7 @@ FAULTY: Final[Mapping[str, str]] = {
         "counts", field("k" * 500_000, array("true", most=VALUES))
     ),
 }
-"""Bodies with as many values as a document may have, and as many faults as they may have."""
+"""Bodies with as many values as the limit allows, and as many faults as possible."""
 
 GOOD: Final[Mapping[str, str]] = {
     "many numbers": meta(array("1", most=VALUES)),
@@ -213,7 +213,7 @@ GOOD: Final[Mapping[str, str]] = {
     "many steps": field("steps", array("{}", most=VALUES)),
     "rows with many numbers": array(meta(array("1", most=490)), most=100),
 }
-"""Bodies with as many values as a document may have, and no fault."""
+"""Bodies with as many values as the limit allows, and no fault."""
 
 LONG: Final[Mapping[str, str]] = {
     "a name": field("name", f'"{"a" * (SIZE - 20)}"'),
@@ -227,7 +227,7 @@ LONG: Final[Mapping[str, str]] = {
     "numbers before one of 5 000 digits": meta(array("1", most=VALUES - 1, end=f",{'9' * 5000}]")),
     "a fraction": meta("0." + "1" * (SIZE - 40)),
 }
-"""Bodies of the length that is permitted, most of which one value has."""
+"""Bodies of the largest length, with one long value."""
 
 BROKEN: Final[Mapping[str, str]] = {
     "a key twice": members('"a":1', most=VALUES),
@@ -237,7 +237,7 @@ BROKEN: Final[Mapping[str, str]] = {
     "empty lines": "\n" * (SIZE - 1) + "x",
     "a text without end": '"' + "é" * (SIZE // 2 - 10),
 }
-"""Bodies of the length that is permitted which are no JSON."""
+"""Bodies of the largest length that are no JSON."""
 
 _HEADERS: Final = Limits().headers - 1_000
 
@@ -255,7 +255,7 @@ HEADERS: Final[Mapping[str, Mapping[str, str]]] = {
     "quotes in a key": {"idempotency-key": '"' + '\\"' * (_HEADERS // 2)},
     "many headers": {f"x-{number}": "a" for number in range(3_500)},
 }
-"""Headers of the length that is permitted."""
+"""Headers of the largest length."""
 
 QUERIES: Final[Mapping[str, str]] = {
     "unknown parameters": "&".join(f"a{number}" for number in range(1_300)),
@@ -265,14 +265,14 @@ QUERIES: Final[Mapping[str, str]] = {
     "a cursor": "cursor=" + "A" * 8_000,
     "no names": "=&" * 4_000,
 }
-"""Queries of the length that is permitted."""
+"""Queries of the largest length."""
 
 BODIES: Final = {**TOO_MANY, **FAULTY, **GOOD, **LONG, **BROKEN}
 
 
 @contextmanager
 def frozen_heap() -> Generator[None]:
-    """Keep the garbage collector from looking through what there is, as a service does."""
+    """Freeze the heap, as a service does."""
     gc.collect()
     gc.freeze()
     try:
@@ -283,9 +283,9 @@ def frozen_heap() -> Generator[None]:
 
 @asynccontextmanager
 async def longest_gap() -> AsyncGenerator[list[float]]:
-    """Have other work go on while a block runs, and yield how many seconds it waited at most.
+    """Run other work during the block, and yield its longest wait in seconds.
 
-    Seconds in which other processes had the processor do not count.
+    Time of other processes on the CPU does not count.
     """
     gap = [0.0]
 
@@ -308,7 +308,7 @@ async def longest_gap() -> AsyncGenerator[list[float]]:
 
 
 def answers_to(name: str) -> Collection[int]:
-    """Return the statuses that a POST of the body called *name* may have."""
+    """Return the possible statuses of a POST of the body *name*."""
     if name in LONG:
         return {201, 422}
     groups = ((TOO_MANY, {413, 422}), (FAULTY, {422}), (GOOD, {201}), (BROKEN, {400}))
@@ -316,13 +316,13 @@ def answers_to(name: str) -> Collection[int]:
 
 
 def paths_of(name: str) -> tuple[str, str]:
-    """Return the paths that the body called *name* is sent to."""
+    """Return the paths for the body *name*."""
     return ("/records/batch", "/closed/batch") if "rows" in name else ("/records", "/closed")
 
 
 @asynccontextmanager
 async def calling_records(database: Database) -> AsyncGenerator[AsyncClient]:
-    """Yield a client of the records in *database*, which has its tables by then."""
+    """Make the tables in *database*, and yield a client of its records."""
     await database.create_all(Base.metadata)
     async with calling(create_app(database)) as client:
         yield client

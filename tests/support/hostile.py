@@ -1,7 +1,7 @@
-"""Requests that mean no good, made for every field and every parameter that openapi.json names.
+"""Hostile requests for every field and parameter.
 
-A value is JSON text, as no serialiser would write most of them. `$articles` in a target or a
-body stands for the id of the article that is there before.
+The fields and parameters are those of openapi.json. A value is JSON text, since no serialiser would
+write most of them. `$articles` in a target or a body stands for the id of the existing article.
 """
 
 import json
@@ -19,12 +19,12 @@ from tests.support.queries import DIGITS, UUID
 Table = Mapping[str, str]
 
 HOST: Final = "evil.example"
-"""The Host of every request; no answer may repeat it."""
+"""The Host of every request, which no response may repeat."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One request, and what is known of its answer from the start."""
+    """One request, and the properties of its response that are known before."""
 
     name: str
     method: str
@@ -32,13 +32,13 @@ class Case:
     content: bytes = b""
     headers: tuple[tuple[bytes, bytes], ...] = ()
     refused: bool = False
-    """That it is refused is certain; of others only the two databases say."""
+    """Whether the service must reject it. If False, both databases have to agree."""
     field: str = ""
-    """The member that is to come back as it was sent, if the request is accepted."""
+    """The member that an accepted request must store unchanged."""
 
 
 Groups = dict[str, list[Case]]
-"""Cases by what they are about; each group starts with the same three rows."""
+"""Cases by their subject; each group starts with the same three rows."""
 
 
 def corpus(openapi: dict[str, Any]) -> Groups:
@@ -64,7 +64,7 @@ def corpus(openapi: dict[str, Any]) -> Groups:
 
 
 def _batches(groups: Groups) -> Groups:
-    """Return what no article may have, in the second item of a batch whose first is good."""
+    """Return cases with invalid values in the second item of a batch; the first is valid."""
     return {
         f"{name} in a batch": [_in_a_batch(case) for case in cases if case.refused]
         for name, cases in groups.items()
@@ -74,19 +74,19 @@ def _batches(groups: Groups) -> Groups:
 
 
 def _in_a_batch(case: Case) -> Case:
-    first, second = valid("/articles"), case.content
+    first, second = valid_body("/articles"), case.content
     if case.method == "PATCH":
-        first = {"id": "$articles"}  # which the second is as well, so that nothing is written
+        first = {"id": "$articles"}  # the same row as the second item, so that nothing is written
         second = second.replace(b"{", b'{"id": "$articles", ', 1)
     content = b"[" + text(first).encode() + b", " + second + b"]"
     return replace(case, target="/articles/batch", content=content)
 
 
 def kind(schema: Mapping[str, Any]) -> str:
-    """Return what values *schema* takes, apart from null: a format, a type, or `enum`."""
-    for each in schema.get("anyOf", [schema]):
-        if each.get("type") != "null":
-            return str("enum" if "enum" in each else each.get("format", each.get("type")))
+    """Return the kind of the values of *schema*, except null: a format, a type, or `enum`."""
+    for option in schema.get("anyOf", [schema]):
+        if option.get("type") != "null":
+            return str("enum" if "enum" in option else option.get("format", option.get("type")))
     return "null"
 
 
@@ -106,8 +106,8 @@ def _body(openapi: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
 _numbers: Final = count()
 
 
-def valid(path: str) -> dict[str, object]:
-    """Return a body that is good for the resource at *path*, and never the same."""
+def valid_body(path: str) -> dict[str, object]:
+    """Return a new valid body for the resource at *path*."""
     number = next(_numbers)
     return {
         "/authors": author(email=f"{MARKER}{number}@example.org"),
@@ -162,7 +162,7 @@ NEVER: Final[Table] = {
     "half an escape": r'"\u00"',
     "nothing": "",
 }
-"""What no field of any type takes."""
+"""Values that every field rejects."""
 
 PERHAPS: Final[Table] = {
     "null": "null",
@@ -203,7 +203,7 @@ PERHAPS: Final[Table] = {
     "keys that differ in form": r'{"\u00e9": 1, "e\u0301": 2}',
     "a long key": f'{{"{"k" * 10_000}": 1}}',
 }
-"""What some fields take, of other types as well as of their own."""
+"""Values of every type, which some fields accept."""
 
 TEXTS: Final[Table] = {
     name: _text(value)
@@ -347,7 +347,7 @@ IDS: Final = (
     "é😀",
     DIGITS * 700,
 )
-"""Texts in the place of a UUID; none is the id of a row."""
+"""Texts in place of a UUID; none is the id of a row."""
 
 _VALUES: Final[Mapping[str, Table]] = {
     "string": TEXTS,
@@ -355,30 +355,30 @@ _VALUES: Final[Mapping[str, Table]] = {
     "date-time": TIMES,
     "date": TIMES,
     "time": TIMES,
-    "uuid": {each[:40]: _text(each) for each in IDS},
+    "uuid": {identifier[:40]: _text(identifier) for identifier in IDS},
 }
 
 
 def _lengths(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
-    """Yield texts as long as *schema* has it, and by one longer or shorter."""
-    for each in schema.get("anyOf", [schema]):
-        if (most := each.get("maxLength")) is not None:
+    """Yield texts of the bounds of *schema*, and one character longer or shorter."""
+    for option in schema.get("anyOf", [schema]):
+        if (most := option.get("maxLength")) is not None:
             yield "as long as may be", f'"{"a" * most}"', False
             yield "as long as may be, of four bytes each", f'"{"😀" * most}"', False
             yield "too long by one", f'"{"a" * (most + 1)}"', True
             yield "too long by a combining character", f'"{"a" * most}\u0301"', True
-        if (least := each.get("minLength")) is not None:
+        if (least := option.get("minLength")) is not None:
             yield "too short by one", f'"{"a" * (least - 1)}"', True
 
 
 def _bounds(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
-    """Yield the integers that *schema* has as bounds, and those just beyond."""
-    for each in schema.get("anyOf", [schema]):
+    """Yield the integer bounds of *schema*, and the integers just beyond."""
+    for option in schema.get("anyOf", [schema]):
         for name, step in (("minimum", -1), ("maximum", 1)):
-            if (bound := each.get(name)) is not None:
+            if (bound := option.get(name)) is not None:
                 yield f"the {name}", str(bound), False
                 yield f"beyond the {name}", str(bound + step), True
-                yield f"the {name} with a fraction", f"{bound}.0", each["type"] == "integer"
+                yield f"the {name} with a fraction", f"{bound}.0", option["type"] == "integer"
 
 
 # --- Bodies ------------------------------------------------------------------------------------
@@ -386,9 +386,11 @@ def _bounds(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
 
 def _field(method: str, target: str, field: str, schema: Mapping[str, Any]) -> Iterator[Case]:
     values = [(name, raw, True) for name, raw in NEVER.items()]
-    if method == "POST" or kind(schema) == "object":  # the types of a field are the same in all
+    if (
+        method == "POST" or kind(schema) == "object"
+    ):  # the types of a field are equal in all methods
         values += [(name, raw, False) for name, raw in PERHAPS.items()]
-    if method != "PUT" or kind(schema) != "string":  # whose schema is that of POST
+    if method != "PUT" or kind(schema) != "string":  # PUT has the schema of POST
         values += [(name, raw, False) for name, raw in _VALUES.get(kind(schema), {}).items()]
     values += [*_lengths(schema), *_bounds(schema)]
     for name, raw, refused in values:
@@ -404,16 +406,16 @@ def _field(method: str, target: str, field: str, schema: Mapping[str, Any]) -> I
 
 
 def _document(method: str, target: str, **raw: str) -> str:
-    sent = {} if method == "PATCH" else valid("/" + target.split("/")[1])
+    sent = {} if method == "PATCH" else valid_body("/" + target.split("/")[1])
     return text(sent, **raw)
 
 
 def _of(*kinds: str) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple((b"content-type", each.encode("latin-1")) for each in kinds)
+    return tuple((b"content-type", kind.encode("latin-1")) for kind in kinds)
 
 
 def _fields(method: str, target: str, openapi: dict[str, Any], resource: str) -> Iterator[Case]:
-    """Yield bodies with fields that there are not, or that are only read."""
+    """Yield bodies with unknown and read-only fields."""
     name = resource[1:-1].capitalize()
     shown = openapi["components"]["schemas"][f"{name}Read"]["properties"]
     written = openapi["components"]["schemas"][f"{name}Create"]["properties"]
@@ -504,7 +506,7 @@ def _bodies(method: str, target: str) -> Iterator[Case]:
 
 
 def _types(method: str, target: str) -> Iterator[Case]:
-    """Yield good bodies that are said to be of some type."""
+    """Yield valid bodies with various media types."""
     for kinds in (
         [],
         [""],
@@ -560,10 +562,10 @@ def _types(method: str, target: str) -> Iterator[Case]:
 
 
 def _query(method: str, target: str, operation: dict[str, Any], seen: set[str]) -> Iterator[Case]:
-    """Yield requests with parameters that there are, and that there are not."""
+    """Yield requests with known and unknown parameters."""
     content = _document(method, target).encode() if "requestBody" in operation else b""
     headers = _of(JSON) if content else ()
-    # What deletes is sent to no row: that it is refused shows in the answer.
+    # A DELETE is sent to a missing row: the response shows whether it was rejected.
     target = re.sub(r"\$\w+", MISSING, target) if method == "DELETE" else target
     sent = [*queries.OF_ANY]
     for parameter in operation.get("parameters", []):
@@ -574,9 +576,9 @@ def _query(method: str, target: str, operation: dict[str, Any], seen: set[str]) 
 
 
 def _parameter(name: str, schema: Mapping[str, Any], seen: set[str]) -> Iterator[tuple[str, bool]]:
-    """Yield queries with one parameter, and whether each is certainly refused.
+    """Yield queries with one parameter, and whether the service must reject each.
 
-    What is read as one that was *seen* is attacked with a few values, anything else with many.
+    A parameter like one that was *seen* gets a few values, any other gets many.
     """
     novelty = _novelty(name, schema, seen)
     for value in (queries.FEW, queries.SOME, queries.MANY)[novelty]:
@@ -608,7 +610,7 @@ def _novelty(name: str, schema: Mapping[str, Any], seen: set[str]) -> int:
 
 
 def _list() -> Iterator[Case]:
-    """Yield requests for a list that are about more than one parameter, or about its form."""
+    """Yield requests for a list with several parameters, or in another format."""
     for query, refused in queries.OF_A_LIST:
         yield Case(f"?{query[:60]}", "GET", f"/articles?{query}", refused=refused)
     lines = ((b"accept", b"application/x-ndjson"),)
@@ -624,13 +626,13 @@ def _ids(method: str, resource: str) -> Iterator[Case]:
     others = [f"${name}" for name in ("authors", "articles", "comments") if name != resource[1:]]
     raw = ["%00", "%FF", "%ED%A0%80", "%C0%80", "%25", "%2F", "%2e%2e", ".", "..", "%20", "%0D%0A"]
     raw += ["%", "%zz", "a/b", "a;b=c", "~", "*", "null", "%u0041", "a" * 8_000, "a" * 9_000]
-    for each in (*raw, *others, *(quote(each, safe="") for each in IDS)):
-        target = f"{resource}/{each}"
-        yield Case(f"id {each[:60]}", method, target, content, headers, refused=True)
+    for key in (*raw, *others, *(quote(identifier, safe="") for identifier in IDS)):
+        target = f"{resource}/{key}"
+        yield Case(f"id {key[:60]}", method, target, content, headers, refused=True)
 
 
 def _headers(method: str, target: str) -> Iterator[Case]:
-    """Yield a request with headers that lie, or that ask for what there is not."""
+    """Yield requests with false headers, or with unsupported requests in headers."""
     body = _document(method, target).encode() if method in {"POST", "PUT", "PATCH"} else b""
     known = _of(JSON) if body else ()
     target = re.sub(r"\$\w+", MISSING, target) if method == "DELETE" else target
@@ -708,7 +710,7 @@ def _headers(method: str, target: str) -> Iterator[Case]:
         "te": ("trailers, deflate;q=0.5",),
         "x-a": ("a" * 30_000, "a" * 40_000),
     }
-    # What other headers do has nothing to do with the resource.
+    # Other headers do not concern the resource.
     for name in [*headers] if target == "/articles" else ["accept", "prefer"]:
         for value in headers[name]:
             sent = (*known, (name.encode(), value.encode("latin-1")))

@@ -1,4 +1,4 @@
-"""A service of one resource, and what it logs about its database."""
+"""A service of one resource, and its log."""
 
 from typing import Any
 from uuid import UUID
@@ -55,37 +55,37 @@ def create_app(url: str, notes: APIRouter | None = None) -> FastAPI:
 
 async def create(url: str, metadata: MetaData = Base.metadata) -> None:
     """Make the tables, as migrations do in another process."""
-    router()  # which adds the tables of Brickwork to the metadata
+    router()  # adds the companion tables to the metadata
     database = Database(url)
     async with database.lifespan(None):
         await database.create_all(metadata)
 
 
 class Log:
-    """What the service says, each line as it reads."""
+    """The lines that the service logs."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         self._caplog = caplog
 
     def take(self) -> list[str]:
-        """Return the lines that were logged since the last time; none has a traceback."""
-        records = [each for each in self._caplog.records if each.name == "brickwork"]
+        """Return the new lines of the log, which may have no traceback."""
+        records = [record for record in self._caplog.records if record.name == "brickwork"]
         self._caplog.clear()
-        assert all(each.exc_info is None for each in records)
-        return [f"{each.levelname} {each.getMessage()}" for each in records]
+        assert all(record.exc_info is None for record in records)
+        return [f"{record.levelname} {record.getMessage()}" for record in records]
 
 
 def name(url: str) -> str:
-    """Return *url* as the log has it."""
+    """Return *url* as the log shows it."""
     parts = make_url(url)
     return parts.set(drivername=parts.get_backend_name(), query={}).render_as_string()
 
 
-def lacks(url: str, tables: str) -> str:
+def missing_line(url: str, tables: str) -> str:
     return f"ERROR The database {name(url)} lacks tables: {tables}. {REMEDY}"
 
 
-def unreachable(
+def unreachable_line(
     url: str, cause: str, remedy: str = "Start the database, or correct its URL."
 ) -> str:
     return f"ERROR The database {name(url)} cannot be reached: {cause}. {remedy}"

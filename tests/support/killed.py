@@ -1,4 +1,4 @@
-"""Imports in a process of their own, which is killed at a moment."""
+"""Imports in a process that is killed."""
 
 import json
 import os
@@ -14,11 +14,11 @@ APP: Final = "tests.support.blog_imports:create_app"
 """The application of the commands."""
 
 BAD: Final = 7
-"""Of so many rows one is refused."""
+"""Every row with a multiple of this number is rejected."""
 
 
 def row(number: int) -> Mapping[str, object]:
-    """Return the row of a line: a bad one, or an article whose slug has the number."""
+    """Return the row of a line: an invalid one, or an article with the number in its slug."""
     return {"slug": "secret"} if number % BAD == 0 else {"slug": f"A{number}"}
 
 
@@ -27,7 +27,7 @@ def write_rows(file: Path, rows: int) -> None:
     file.write_text("".join(json.dumps(row(number)) + "\n" for number in range(1, rows + 1)))
 
 
-def import_and_die(url: str, file: Path, doom: str) -> int:
+def import_until_killed(url: str, file: Path, doom: str) -> int:
     """Import *file* in chunks of 5 until the event *doom*, and return the exit status."""
     command = [sys.executable, "-m", "brickwork", "import", "articles", str(file), "--chunk", "5"]
     own = {
@@ -42,6 +42,6 @@ def import_and_die(url: str, file: Path, doom: str) -> int:
 
 
 def reported_lines(file: Path) -> list[int]:
-    """Return the lines of *file* that its report has."""
+    """Return the lines of *file* that are in its report."""
     report = file.with_name(f"{file.name}.refused.ndjson").read_text().splitlines()
     return [json.loads(line)["line"] for line in report]

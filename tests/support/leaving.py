@@ -1,4 +1,4 @@
-"""Requests of clients that do not wait for the answer, or for all of it."""
+"""Clients that disconnect before the end of the response."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from tests.support.waiting import until
 from tests.support.wire import request
 
 ARTICLES, LENGTH = 300, 100_000
-"""How many articles, and how long ones, are more than the sockets hold."""
+"""A number of articles and a length that exceed the buffers of the sockets."""
 
 
 def patch_of(keys: Sequence[str], *, views: int) -> bytes:
@@ -24,13 +24,13 @@ def patch_of(keys: Sequence[str], *, views: int) -> bytes:
 
 
 async def begin_three_exports(client: AsyncClient, database: Database) -> None:
-    """Begin exports and leave; return when all connections of *database* are back."""
+    """Begin exports, disconnect, and wait until all connections of *database* are returned."""
 
     async def begin() -> int:
         async with client.stream("GET", "/articles", headers={"accept": NDJSON}) as response:
             if response.status_code == 200:
                 assert await anext(response.aiter_raw())
-                assert connections_in_use(database) in {1, 2}  # the rest is still to come
+                assert connections_in_use(database) in {1, 2}  # the export is not complete
             return response.status_code
 
     statuses = {*await asyncio.gather(begin(), begin(), begin())}

@@ -1,4 +1,4 @@
-"""An application of the tests whose answers show rows of other resources."""
+"""An application whose responses embed other rows."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -37,7 +37,7 @@ class Base(Entity):
 
 
 class Nation(Base):
-    """Where writers come from."""
+    """A nation of writers."""
 
     __tablename__ = "nations"
 
@@ -46,7 +46,7 @@ class Nation(Base):
 
 
 class Writer(Base):
-    """Who writes books: refers to a nation, and books refer to it."""
+    """A writer of books, with a nation."""
 
     __tablename__ = "writers"
 
@@ -57,7 +57,7 @@ class Writer(Base):
 
 
 class Book(Base):
-    """What is written, perhaps by nobody who is known."""
+    """A book, perhaps without a writer."""
 
     __tablename__ = "books"
 

@@ -1,4 +1,4 @@
-"""Mappings that an audit has to know: inheritance, composite keys, every type, cycles."""
+"""Audited mappings: inheritance, composite keys, types, cycles."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -31,7 +31,7 @@ class Base(Model):
 
 
 class Tracked(Audited):
-    """A mixin of an application, over the library's."""
+    """A mixin of an application, derived from the library's."""
 
 
 class Person(Base, Tracked):
@@ -50,7 +50,7 @@ class Person(Base, Tracked):
 
 
 class Editor(Person):
-    """A person with a row in another table, too."""
+    """A person with a second row in another table."""
 
     __tablename__ = "editors"
 
@@ -67,7 +67,7 @@ class Editor(Person):
 
 
 class Edition(Base, Tracked):
-    """An edition, whose key has two columns."""
+    """An edition, with a composite key."""
 
     __tablename__ = "editions"
 

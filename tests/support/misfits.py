@@ -1,4 +1,4 @@
-"""Where Schemathesis and the contract differ; its hooks."""
+"""Hooks for differences between Schemathesis and the contract."""
 
 import json
 import re
@@ -19,16 +19,16 @@ HEADERS: Final = {"Idempotency-Key": "{}", "If-Match": "*", "If-None-Match": '"0
 
 
 def hook(function: H) -> H:
-    """Have Schemathesis call *function*, by its name; its own decorator has no types."""
+    """Register *function* with Schemathesis by its name; the original decorator has no types."""
     schemathesis.hook(function)  # type: ignore[arg-type]  # pyright: ignore[reportUnknownMemberType, reportArgumentType]
     return function
 
 
 @hook
 def before_call(_: HookContext, case: Case[Any], _kwargs: dict[str, Any]) -> None:
-    """Put keys, versions, ids and cursors that exist into *case*, if it is to be accepted.
+    """Put existing keys, versions, ids and cursors into a positive *case*.
 
-    No schema says which ones exist, and the service refuses all others.
+    No schema can list them, and the service rejects all others.
     """
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
@@ -54,7 +54,7 @@ def _put_ids(case: Case[Any]) -> None:
 
 
 def _put_cursor(case: Case[Any]) -> None:
-    """Put the cursor of the second page into *case*, and none if there is one page."""
+    """Put the cursor of the second page into *case*. None if there is one page."""
     for name in ("cursor", "offset"):
         case.query.pop(name, None)
     first = httpx2.get(_url(case), params={**case.query, "limit": 1})
@@ -64,7 +64,7 @@ def _put_cursor(case: Case[Any]) -> None:
 
 @schemathesis.check
 def export_has_the_rows_of_the_list(_: CheckContext, response: Response, case: Case[Any]) -> None:
-    """Ask for the same list as lines."""
+    """Request the same list as an export, and compare."""
     operation: str = case.operation.definition.raw["operationId"]
     excluded = {"limit", "offset", "cursor", "count"}  # an export has no pages
     if not operation.endswith("_list") or response.status_code != 200:
@@ -81,13 +81,13 @@ def export_has_the_rows_of_the_list(_: CheckContext, response: Response, case: C
 
 @hook
 def filter_failure(_: HookContext, failure: Failure, case: Case[Any], response: Response) -> bool:
-    """Drop what the contract asks for and a schema cannot say; all else remains a failure."""
-    if response.status_code in {412, 414}:  # no schema says which versions, or how long a URL is
+    """Drop failures that the contract demands and a schema cannot express; keep all others."""
+    if response.status_code in {412, 414}:  # no schema has the versions, or the length of a URL
         return not failure.checks[0].startswith(("positive", "negative"))
     match failure.checks:
         case ("positive_data_acceptance",):
             errors: list[dict[str, str]] = response.json().get("errors", [])
-            return not errors or not all(_unsayable(each, case) for each in errors)
+            return not errors or not all(_unsayable(error, case) for error in errors)
         case ("negative_data_rejection",):
             return not _deletes_what_may_be_missing(case, response)
         case _:
@@ -95,34 +95,35 @@ def filter_failure(_: HookContext, failure: Failure, case: Case[Any], response: 
 
 
 def _unsayable(error: dict[str, str], case: Case[Any]) -> bool:  # noqa: PLR0911 — one a code
-    """Tell whether *error* is about a value that fits the schema, and must be refused."""
+    """Return whether *error* rejects a value that conforms to the schema, rightly."""
     name = error.get("pointer", "").rpartition("/")[2]
     match error["code"]:
-        case "reference_not_found":  # a schema does not say which rows there are
+        case "reference_not_found":  # a schema does not know the rows
             return name in REFERENCES
-        case "read_only":  # nor which value a row has, and a PUT may send back just that
+        case "read_only":  # or the values of a row, which a PUT may repeat
             return name in READ_ONLY and case.method == "PUT"
-        case "invalid_cursor" | "excluded":  # nor which cursors, nor that offset goes without
+        case "invalid_cursor" | "excluded":  # or the cursors, or that `offset` excludes them
             return error.get("parameter") == "cursor"
-        case "int_type":  # `5.0` is an integer to JSON schema, and none to strict types
+        case "int_type":  # `5.0` is an integer in JSON Schema, but not for strict types
             values = [body.get(name) for body in _objects(case)]
-            return any(isinstance(each, float) and each.is_integer() for each in values)
-        case "null_character":  # nor what free JSON must not have inside
+            return any(isinstance(value, float) and value.is_integer() for value in values)
+        case "null_character":  # or the characters that free JSON may not contain
             return re.match(r"#(/\d+)?/meta/", error.get("pointer", "")) is not None
-        case "repeated":  # nor that the items of a batch differ in one field
+        case "repeated":  # or that a field is unique within a batch
             return name == "id" or error.get("parameter") == "id"
         case _:
             return False
 
 
 def _deletes_what_may_be_missing(case: Case[Any], response: Response) -> bool:
-    """Tell whether a text that is no key was treated as the key of no row, as was wished."""
+    """Return whether `allow_missing` accepted a malformed key as a missing one."""
     components = case.meta.components if case.meta else {}
     return (
         case.method == "DELETE"
         and response.status_code == 204
         and case.query.get("allow_missing") in ("true", True)
-        and [place.value for place, each in components.items() if each.mode.is_negative] == ["path"]
+        and [place.value for place, component in components.items() if component.mode.is_negative]
+        == ["path"]
     )
 
 
@@ -131,7 +132,7 @@ def _url(case: Case[Any]) -> str:
 
 
 def _objects(case: Case[Any]) -> list[dict[str, object]]:
-    """Return the objects of the body: itself, or those in it."""
+    """Return the objects of the body: the body itself, or its items."""
     body = cast("object", case.body)
     bodies = cast("list[object]", body) if isinstance(body, list) else [body]
-    return [cast("dict[str, object]", each) for each in bodies if isinstance(each, dict)]
+    return [cast("dict[str, object]", item) for item in bodies if isinstance(item, dict)]

@@ -1,4 +1,4 @@
-"""An application of the tests: notes, of which each user sees their own."""
+"""An application of notes that belong to users."""
 
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -48,7 +48,7 @@ class Note(Base, Versioned, SoftDelete):
 
 
 class Friend(Base):
-    """A user by name, and whose notes they may see too."""
+    """A user, and another whose notes they may read."""
 
     __tablename__ = "friends"
 
@@ -80,14 +80,14 @@ class NoteQuery(ListQuery[Note]):
 
 
 class CountingUser:
-    """A dependency: who is asking. It collects its calls."""
+    """A dependency that returns the user and records its calls."""
 
     def __init__(self) -> None:
         """Count nothing yet."""
         self._calls: list[str] = []
 
     async def __call__(self, authorization: Annotated[str, Header()]) -> str:
-        """Return the user in the header; refuse `nobody`."""
+        """Return the user in the header; reject `nobody`."""
         self._calls.append(authorization)
         if authorization == "nobody":
             raise HTTPException(401, "Who are you?")
@@ -95,7 +95,7 @@ class CountingUser:
 
     @contextmanager
     def recorded(self) -> Generator[list[str]]:
-        """Collect who asks while a block runs."""
+        """Collect the users of the calls within the block."""
         before, self._calls = self._calls, []
         try:
             yield self._calls
@@ -107,7 +107,7 @@ current_user: Final = CountingUser()
 
 
 async def yielded_user() -> AsyncGenerator[str]:
-    """Yield a user, to be ended when the answer is made."""
+    """Yield a user, and end after the response."""
     yield "ada"
 
 
@@ -132,8 +132,8 @@ def notes_app(database: Database, *routers: APIRouter) -> FastAPI:
     """Return an application of *routers* over *database*."""
     app = FastAPI(lifespan=database.lifespan)
     install(app, cursor_keys=["a secret that is known to these tests alone"])
-    for each in routers:
-        app.include_router(each)
+    for router in routers:
+        app.include_router(router)
     return app
 
 
@@ -142,7 +142,7 @@ plain_notes = notes_app(Database("sqlite:///unused.db"), notes())
 
 @asynccontextmanager
 async def calling_notes(database: Database) -> AsyncGenerator[AsyncClient]:
-    """Yield a client of an application of notes alone, which runs for all tests."""
+    """Yield a client of an application of notes, which all tests share."""
     async with database.lifespan(None) as state, client_of(plain_notes, state) as client:
         yield client
 
@@ -154,4 +154,4 @@ TWENTY: Final[Rows] = {
     ],
     Friend: [{"name": "ada", "owner": "bob"}],
 }
-"""Twenty notes, those of odd number Ada's and the others Bob's, and her friend Bob."""
+"""Twenty notes: Ada's have odd numbers, Bob's even ones. Bob is Ada's friend."""

@@ -1,4 +1,4 @@
-"""openapi.json, read as a client generator reads it."""
+"""openapi.json with resolved references."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from tests.support.bodies import Body
 
 
 def resolved(document: Body) -> Body:
-    """Return *document* with each reference replaced; raises `RecursionError` for a cycle."""
+    """Resolve each reference in *document*; raise `RecursionError` for a cycle."""
     found: Body = _resolved(document, document)
     return found
 
 
 def _resolved(node: Any, document: Body) -> Any:
     if isinstance(node, list):
-        return [_resolved(each, document) for each in node]  # pyright: ignore[reportUnknownVariableType]
+        return [_resolved(item, document) for item in node]  # pyright: ignore[reportUnknownVariableType]
     if not isinstance(node, dict):
         return node
     members: Body = dict(node)  # pyright: ignore[reportUnknownArgumentType]
@@ -23,13 +23,13 @@ def _resolved(node: Any, document: Body) -> Any:
         for name in members["$ref"].removeprefix("#/").split("/"):
             target = target[name]
         return _resolved(target, document)
-    return {name: _resolved(each, document) for name, each in members.items()}
+    return {name: _resolved(member, document) for name, member in members.items()}
 
 
 def operations_of(document: Body) -> Body:
-    """Return the operations of *document* by their ids, with each reference replaced."""
+    """Return the operations of *document* by their ids, with resolved references."""
     paths = resolved(document)["paths"].values()
-    operations = [each for path in paths for each in path.values()]
-    by_id = {each["operationId"]: each for each in operations}
+    operations = [operation for path in paths for operation in path.values()]
+    by_id = {operation["operationId"]: operation for operation in operations}
     assert len(by_id) == len(operations)
     return by_id

@@ -1,4 +1,4 @@
-"""Lists of articles as plain Python makes them, to compare with those of the service."""
+"""Lists of articles in plain Python."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from uuid import UUID
 from httpx2 import AsyncClient, Response
 
 from app.models import Article, Author
-from tests.support.rows import Row, got, linked, load, pages
+from tests.support.rows import Row, get_ok, insert_many, link_target, pages
 
 ROWS: Final = 120
-"""Fewer have no ties in everything that is sorted by."""
+"""The number of articles: enough for ties in each sort column."""
 
 TITLES = (
     *("Brick", "brick", "BRICK", "Brick%", "Brick_", "Bricks", "a", "A", "b", " a", "a ", "a, b"),
@@ -37,7 +37,10 @@ AUTHORS = tuple(UUID(int=number << 64 | 7) for number in (1, 2, 3))
 INSTANTS = (
     datetime(2, 1, 1, tzinfo=UTC),
     datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
-    *(datetime(2024, 2, 29, 12, 0, 0, each, tzinfo=UTC) for each in (0, 1, 100_000, 123_456)),
+    *(
+        datetime(2024, 2, 29, 12, 0, 0, microseconds, tzinfo=UTC)
+        for microseconds in (0, 1, 100_000, 123_456)
+    ),
     datetime(2024, 2, 29, 13, tzinfo=UTC),
     datetime(9998, 12, 31, 23, 59, 59, tzinfo=UTC),
 )
@@ -58,7 +61,11 @@ OPERATORS: Final = {
 }
 PARAMETERS = (
     *("q", "q", "q", "q"),
-    *(f"{name}__{each}".removesuffix("__") for name, some in OPERATORS.items() for each in some),
+    *(
+        f"{name}__{operator}".removesuffix("__")
+        for name, some in OPERATORS.items()
+        for operator in some
+    ),
 )
 SORTABLE = ("title", "slug", "status", "views", "rating", "published_at", "created_at")
 
@@ -88,17 +95,17 @@ class Query:
     def rows(self, rows: Sequence[Row]) -> list[Row]:
         """Return the rows of the whole list, in its order."""
         keys: dict[str, bool] = {}
-        for key in self.sort:  # one that comes again has nothing left to sort
+        for key in self.sort:  # a repeated key has no effect
             keys.setdefault(key.removeprefix("-"), key.startswith("-"))
         *_, last = (False, *keys.values())
         found = sorted(filter(self.admits, rows), key=lambda row: row["id"], reverse=last)
-        # A sort leaves equal rows as they were, so the last key comes first.
+        # Sorting is stable, so the last key is sorted first.
         for name, down in reversed(keys.items()):
             found.sort(key=lambda row: (row[name] is None, row[name]), reverse=down)
         return found
 
     def admits(self, row: Row) -> bool:
-        """Tell whether *row* passes each filter and has each word."""
+        """Return whether *row* passes each filter and contains each word."""
         for parameter, wanted in self.filters.items():
             name, _, operator = parameter.partition("__")
             if not COMPARED[operator](row[name], wanted):
@@ -107,7 +114,7 @@ class Query:
         return all(any(word.lower() in text for text in texts) for word in self.words)
 
     def url(self, rng: Random, **others: object) -> str:
-        """Return the URL of the list, its parameters in any order."""
+        """Return the URL of the list, with parameters in random order."""
         parameters = [(name, as_text(value, rng)) for name, value in self.filters.items()]
         if self.words:
             parameters.append(("q", rng.choice((" ", "  ", "\t")).join(self.words)))
@@ -119,10 +126,10 @@ class Query:
 
 
 def as_text(value: object, rng: Random) -> str:
-    """Return *value* as text of a query; a datetime in any zone."""
+    """Return *value* as text of a query, a datetime in a random zone."""
     match value:
         case tuple():
-            return ",".join(as_text(each, rng) for each in cast("tuple[object, ...]", value))
+            return ",".join(as_text(item, rng) for item in cast("tuple[object, ...]", value))
         case bool():
             return str(value).lower()
         case float():
@@ -135,7 +142,7 @@ def as_text(value: object, rng: Random) -> str:
 
 
 def random_articles(rng: Random) -> list[Row]:
-    """Return articles with ties in all columns but `slug` and `id`, whose orders differ."""
+    """Return articles with ties in all columns but `slug` and `id`, which have different orders."""
     return [
         {
             "id": UUID(int=rng.getrandbits(128)),
@@ -154,10 +161,12 @@ def random_articles(rng: Random) -> list[Row]:
 
 
 def random_query(rng: Random, rows: Sequence[Row], turn: int) -> Query:
-    """Return a query that probably finds some of *rows*; *turn* chooses one of the parameters."""
+    """Return a query that probably finds some of *rows*, with the parameter of *turn*."""
     chosen = [PARAMETERS[turn % len(PARAMETERS)], *rng.choices(PARAMETERS, k=2)]
     chosen = chosen[: rng.randint(0, 3)]
-    filters = {each: wanted_of(rng, each, rows) for each in chosen if each != "q"}
+    filters = {
+        parameter: wanted_of(rng, parameter, rows) for parameter in chosen if parameter != "q"
+    }
     words = [_word(rng, rows) for _ in range(rng.randint(1, 2))] if "q" in chosen else []
     keys = rng.choices(SORTABLE, k=rng.randint(0, 3))
     return Query(filters, words, [rng.choice(("", "-")) + key for key in keys])
@@ -173,7 +182,7 @@ def wanted_of(rng: Random, parameter: str, rows: Sequence[Row]) -> Any:
         case "isnull":
             return rng.random() < 0.5
         case "in":
-            values = [each for each in values if "," not in str(each)]
+            values = [value for value in values if "," not in str(value)]
             return tuple(rng.choices(values, k=rng.choice((1, 2, 5, 100))))
         case "contains" | "icontains" | "startswith":
             return _part(rng, operator, rng.choice(values))
@@ -196,27 +205,27 @@ def _word(rng: Random, rows: Sequence[Row]) -> str:
 async def faults_of_pages(
     client: AsyncClient, query: Query, rows: Sequence[Row], rng: Random
 ) -> list[str]:
-    """Return the properties that the pages of *query* lack."""
+    """Return the faults of the pages of *query*."""
     expected = [row["id"] for row in query.rows(rows)]
     limit = max(1, min(100, len(expected) // rng.randint(1, 4) + rng.randint(-1, 1)))
     offset = rng.randint(0, len(expected) + 1)
     chunks = [expected[at : at + limit] for at in range(0, len(expected), limit)] or [[]]
 
-    forward = [each async for each in pages(client, query.url(rng, limit=limit), "next")]
+    forward = [page async for page in pages(client, query.url(rng, limit=limit), "next")]
     end = str(forward[-1].request.url)
-    backward = [each async for each in pages(client, end, "prev")]
-    counted = await got(client, query.url(rng, limit=limit, count="exact"))
-    last = await got(client, linked(counted, "last") or "no last")
-    shifted = await got(client, query.url(rng, limit=limit, offset=offset))
+    backward = [page async for page in pages(client, end, "prev")]
+    counted = await get_ok(client, query.url(rng, limit=limit, count="exact"))
+    last = await get_ok(client, link_target(counted, "last") or "no last")
+    shifted = await get_ok(client, query.url(rng, limit=limit, offset=offset))
 
     right = {
-        "next": [ids(each) for each in forward] == chunks,
-        "prev": [ids(each) for each in backward] == chunks[::-1],
+        "next": [ids(page) for page in forward] == chunks,
+        "prev": [ids(page) for page in backward] == chunks[::-1],
         "count": counted.headers.get("x-total-count") == str(len(expected)),
         "last": ids(last) == expected[-limit:],
         "offset": ids(shifted) == expected[offset : offset + limit],
-        "prev of the first page": not linked(forward[0], "prev"),
-        "next of the last page": not linked(last, "next"),
+        "prev of the first page": not link_target(forward[0], "prev"),
+        "next of the last page": not link_target(last, "next"),
     }
     return [name for name, is_right in right.items() if not is_right]
 
@@ -232,6 +241,6 @@ async def load_articles(url: str) -> list[Row]:
     people = [
         {"id": key, "name": "Ada", "email": f"{key}@example.org", "bio": None} for key in AUTHORS
     ]
-    await load(url, Author, people)
-    await load(url, Article, rows)
+    await insert_many(url, Author, people)
+    await insert_many(url, Article, rows)
     return rows

@@ -1,4 +1,4 @@
-"""Requests of each kind to a store, and what is said while its database is away."""
+"""Requests of each kind, and the log of outages."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ Answer = int | tuple[int, str | None, str]
 
 BUSY: Final = (503, "1", "The database is busy or away.")
 TIMEOUT: Final = 0.3
-"""How many seconds an impatient database is waited for."""
+"""The deadline of an impatient database in seconds."""
 
 _SEND: Final[dict[str, Callable[[AsyncClient], Awaitable[Response]]]] = {
     "row": lambda client: client.get("/stores/a"),
@@ -36,7 +36,7 @@ _SEND: Final[dict[str, Callable[[AsyncClient], Awaitable[Response]]]] = {
 READ: Final = {"row": 200, "list": 200, "count": 200, "export": 200}
 WRITTEN: Final = {"create": 201, "batch": 201, "change": 200, "replace": 200, "remove": 404}
 WELL: Final = READ | WRITTEN
-"""The answers to a request of each kind while all is well."""
+"""The responses to a request of each kind without an outage."""
 
 OUT: Final = dict.fromkeys(WELL, BUSY)
 
@@ -45,18 +45,18 @@ def _new() -> dict[str, str]:
     return {"code": uuid4().hex[:20]}
 
 
-_ranks = count(1)
+_ranks = count(2)
 
 
 def _rank() -> int:
-    """Return another rank than that of the last change, which is then no change."""
+    """Return a rank that differs from the last one, so that a PATCH is a change."""
     return next(_ranks) % 97
 
 
 def ignore_abandoned_connects() -> None:
-    """Have the running loop ignore what asyncpg leaves of a connection that it gave up opening.
+    """Ignore errors of abandoned futures in the running loop.
 
-    That is the error of a future for which nobody waits any more.
+    asyncpg leaves one behind when it gives up opening a connection.
     """
     loop = asyncio.get_running_loop()
     usual = loop.get_exception_handler()
@@ -69,7 +69,7 @@ def ignore_abandoned_connects() -> None:
 
 
 async def store_url(databases: Databases, backend: str) -> str:
-    """Return the URL of a new database, which has the store `a`."""
+    """Return the URL of a new database with the store `a`."""
     database = Database(databases.empty(backend))
     await database.create_all(Base.metadata)
     await insert_rows(database, {Store: [{"code": "a", "name": "bread"}]})
@@ -78,12 +78,12 @@ async def store_url(databases: Databases, backend: str) -> str:
 
 
 def impatient(url: str, *, fast: bool) -> Database:
-    """Return a database that nobody waits long for."""
+    """Return a database with a short deadline."""
     return Database(url, fast_path=fast, pool_size=5, pool_timeout=TIMEOUT)
 
 
 async def ask(client: AsyncClient, kind: str) -> Answer:
-    """Return the status of an answer; of a 503 its `Retry-After` and its detail, too."""
+    """Send a request, and return its status. A 503 includes its `Retry-After` and its detail."""
     async with asyncio.timeout(DEADLINE):
         response = await _SEND[kind](client)
     if response.status_code != 503:
@@ -92,29 +92,29 @@ async def ask(client: AsyncClient, kind: str) -> Answer:
 
 
 async def ask_all(client: AsyncClient) -> dict[str, Answer]:
-    """Return the answers to a request of each kind, all sent at the same time."""
+    """Send a request of each kind concurrently, and return the responses."""
     answers = await asyncio.gather(*(ask(client, kind) for kind in WELL))
     return dict(zip(WELL, answers, strict=True))
 
 
-async def all_well(client: AsyncClient) -> None:
-    """Wait until requests of each kind are answered, as busy as the machine may be."""
+async def wait_until_well(client: AsyncClient) -> None:
+    """Wait until requests of each kind succeed, even on a busy machine."""
     async with asyncio.timeout(DEADLINE):
         while await ask_all(client) != WELL:
             pass
 
 
 async def driver_of(engine: AsyncEngine) -> Any:
-    """Return the connection of the driver that *engine* lends next."""
+    """Return the driver connection that the pool of *engine* returns next."""
     async with engine.connect() as connection:
         return (await connection.get_raw_connection()).driver_connection
 
 
-def begin(url: str, what: str, cause: str, remedy: str) -> str:
-    """Return the line of an outage that begins."""
+def begin_line(url: str, what: str, cause: str, remedy: str) -> str:
+    """Return the log line of the beginning of an outage."""
     return f"ERROR The database {name(url)} {what}: {cause}. {remedy}"
 
 
-def end(url: str, what: str) -> str:
-    """Return the line of an outage that is over."""
+def end_line(url: str, what: str) -> str:
+    """Return the log line of the end of an outage."""
     return f"WARNING The database {name(url)} {what}."

@@ -6,16 +6,16 @@ on its language:
 
 - `python` runs; a top-level `await` is allowed. With `title="main.py"` it is also saved as a file.
 - `console` has commands behind `$`, each followed by its output. `uvicorn main:app` serves the
-  `app` of the page, `curl` asks it over HTTP, `make` is a dry run, and a shell runs the rest.
+  `app` of the page, `curl` sends it requests, `make` is a dry run, and a shell runs the rest.
 - `sh` has commands alone.
-- `json` is the body of the last answer.
+- `json` is the body of the last response.
 - Any language with a title is a file.
 
 A line of output may be elided with `…`, several lines with a line of `…`. A UUID or a time stands
-for any other. A command that repeats one sends the value that the service answered in its place.
+for any other. A command that repeats one sends the actual value of the service instead.
 
-A block within an HTML comment runs, too. A comment `not run: …` before a block gives the reason why
-this block does not. A block of another language is an error.
+A block within an HTML comment runs, too. A comment `not run: …` before a block is the reason why
+the block is skipped. A block of another language is an error.
 """
 
 import ast
@@ -74,7 +74,7 @@ class Block:
     title: str
     text: str
     not_run: str | None
-    """The reason why the block is not executed; None for a block that is."""
+    """The reason why the block is skipped. None: it is executed."""
 
 
 def blocks(text: str) -> Iterator[Block]:
@@ -104,7 +104,7 @@ def _comment(html: str) -> str | None:
 
 
 def execute(page: Path, folder: Path) -> None:
-    """Execute *page* in *folder*, in a process of its own: no other models are in its metadata."""
+    """Execute *page* in *folder*, in a separate process without other models."""
     ended = subprocess.run(  # noqa: S603 — this module
         (sys.executable, "-W", "error", "-m", __name__, page),
         cwd=folder,
@@ -118,7 +118,7 @@ def execute(page: Path, folder: Path) -> None:
 
 
 def commands(block: Block) -> Iterator[tuple[str, str]]:
-    """Yield the commands of a `console` or `sh` *block*, each with the output that is shown."""
+    """Yield the commands of a `console` or `sh` *block*, each with its displayed output."""
     text = block.text.replace("\\\n", " ")
     if block.language == "sh":
         yield from ((line, "") for line in text.splitlines() if line.strip())
@@ -130,7 +130,7 @@ def commands(block: Block) -> Iterator[tuple[str, str]]:
 
 
 def compare(shown: str, output: str, known: dict[str, str]) -> None:
-    """Fail unless *output* is as it is *shown*; add its UUIDs and times to the *known* ones."""
+    """Fail unless *output* matches *shown*; add its UUIDs and times to the *known* ones."""
     shown, output = (
         "\n".join(line.rstrip() for line in text.strip().splitlines()) for text in (shown, output)
     )
@@ -161,13 +161,13 @@ class Page:
     path: Path
     module: ModuleType = field(default_factory=lambda: ModuleType("main"))
     known: dict[str, str] = field(default_factory=dict[str, str])
-    """The UUIDs and times that the page shows, each with the actual one."""
+    """The UUIDs and times on the page, each with the actual value."""
     client: AsyncClient | None = None
     last: Response | None = None
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def run(self) -> None:
-        """Execute the blocks; raises the error of a block with a note of its line."""
+        """Execute the blocks; raise the error of a block with a note of its line."""
         # Not patch.dict, which would also remove the modules that were imported meanwhile.
         sys.modules["main"] = self.module
         try:
@@ -267,7 +267,7 @@ def _as_text(document: object) -> str:
 
 
 async def _shell(command: str) -> str:
-    """Return what *command* prints; it finds the programs of this environment, and may not fail."""
+    """Run *command* with the programs of this environment, and return its output."""
     outer = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}  # of a `make test` that runs this
     environ = {name: value for name, value in os.environ.items() if name not in outer}
     path = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"

@@ -1,12 +1,12 @@
-"""Articles to page through, and cursors of their lists."""
+"""Articles for pages, and cursors of their lists."""
 
 from typing import Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from httpx2 import AsyncClient
 
-from tests.support.bodies import Body, article, created, summary
-from tests.support.rows import got, linked
+from tests.support.bodies import Body, article, create_row, summary
+from tests.support.rows import get_ok, link_target
 
 INVALID: Final = "400 ?cursor invalid_cursor"
 
@@ -39,13 +39,13 @@ QUERIES: Final = (
     "q=a",
     "q=b",
 )
-"""Queries of lists; each has cursors of its own."""
+"""Queries of lists, each with different cursors."""
 
 
 async def create_articles(client: AsyncClient, count: int = 9) -> list[Body]:
-    """Return *count* new articles, with ties and NULLs in the fields that can be sorted by."""
+    """Create *count* articles with ties and NULLs in the sortable fields, and return them."""
     return [
-        await created(
+        await create_row(
             client,
             "/articles",
             article(
@@ -61,7 +61,7 @@ async def create_articles(client: AsyncClient, count: int = 9) -> list[Body]:
 
 async def cursor(client: AsyncClient, path: str, rel: str = "next") -> str:
     """Return the cursor in the link *rel* of the page at *path*."""
-    url = linked(await got(client, path), rel)
+    url = link_target(await get_ok(client, path), rel)
     assert url
     return parse_qs(urlsplit(url).query)["cursor"][0]
 

@@ -1,4 +1,4 @@
-"""One request by each path of an application: the fast path and the ORM path."""
+"""One request on each path of an application."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from tests.support.tables import Rows, insert_rows, remove_rows
 
 @dataclass(frozen=True)
 class Step:
-    """A request, the status of its answer, and whether the fast path gives it."""
+    """A request, its expected status, and whether it takes the fast path."""
 
     method: str
     path: str
@@ -32,14 +32,14 @@ class Step:
 
     @override
     def __str__(self) -> str:
-        """Name the test."""
+        """Return the id of the test."""
         headers = "".join(f" with {name}: {value}" for name, value in self.headers.items())
         return self.id or f"{self.method} {self.path}{headers}"
 
     async def send(self, client: AsyncClient) -> Response:
-        """Return the answer; where `json` is None, there is no body."""
+        """Send the request, and return the response. `json` None: no body."""
         body: dict[str, Any] = {} if self.json is None else {"json": self.json}
-        target = {"target": self.path.encode()}  # a URL of the client's would be put in order
+        target = {"target": self.path.encode()}  # a URL of the client would be normalised
         return await client.request(
             self.method, "/", headers=self.headers, extensions=target, **body
         )
@@ -47,7 +47,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Outcome:
-    """An answer and the rows after it, without new keys and instants; any path has the same."""
+    """A response and the stored rows, without new keys and timestamps; equal on all paths."""
 
     fast: bool = field(compare=False)
     status: int
@@ -57,10 +57,10 @@ class Outcome:
 
 
 class Paths:
-    """An application by the fast path, by the same without coalescing, and by the ORM path."""
+    """An application on the fast path, on the fast path without coalescing, on the ORM path."""
 
     def __init__(self, app: FastAPI, url: str, metadata: MetaData) -> None:
-        """Connect to nothing yet; *metadata* has all tables of the database at *url*."""
+        """Connect to nothing yet; *metadata* has the tables of the database at *url*."""
         self._app = app
         self._metadata = metadata
         self.fast = Database(url, fast_path=True)
@@ -73,11 +73,11 @@ class Paths:
         await insert_rows(self.orm, rows)
 
     def client(self, database: Database) -> AsyncClient:
-        """Return a client of the application over *database*, one of those here."""
+        """Return a client of the application over *database*."""
         return client_of(self._app, {"database": database})
 
     async def outcomes(self, step: Step, rows: Rows) -> Sequence[Outcome]:
-        """Return the outcomes of *step* over *rows* by each path."""
+        """Return the outcomes of *step* over *rows* on each path."""
         found: list[Outcome] = []
         writes = step.method not in {"GET", "HEAD"}
         for database in (self.fast, self.alone, self.orm):
@@ -103,14 +103,14 @@ class Paths:
 
 
 async def outcome(client: AsyncClient, step: Step) -> Outcome:
-    """Return the answer to *step*."""
+    """Send the request of *step*, and return its outcome without rows."""
     with record_fast_path() as taken:
         response = await step.send(client)
     headers = [(k.decode(), _masked(v.decode())) for k, v in response.headers.raw]
-    if step.method not in {"GET", "HEAD"}:  # what is new is in the digest, too
+    if step.method not in {"GET", "HEAD"}:  # the digest covers new values, too
         headers = [(k, _DIGEST.sub("-DIGEST", v) if k == "etag" else v) for k, v in headers]
     length = ("content-length", str(len(response.content)))
-    if length in headers:  # an instant with fewer digits makes it smaller
+    if length in headers:  # a timestamp with fewer digits makes it smaller
         headers[headers.index(length)] = ("content-length", "right")
     return Outcome(taken == [True], response.status_code, headers, _masked(response.text))
 
@@ -123,7 +123,7 @@ _INSTANT: Final = re.compile(
 
 
 def _masked(text: str) -> str:
-    """Return *text* without random UUIDs and instants since 2025: a server makes them."""
+    """Return *text* without random UUIDs and timestamps since 2025, which a server generates."""
     return _INSTANT.sub("INSTANT", _KEY.sub("KEY", text))
 
 

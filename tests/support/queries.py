@@ -1,7 +1,7 @@
-"""Hostile queries: values for one parameter, and queries of several for a list.
+"""Hostile queries: values of one parameter, queries of a list.
 
-They are percent-encoded, as most could not be made of text. Beside a query stands whether it is
-refused for certain.
+They are percent-encoded, since most of them are no valid text. The flag beside a query says whether
+the service must reject it.
 """
 
 from base64 import urlsafe_b64encode
@@ -10,10 +10,10 @@ from typing import Final
 from tests.support.bodies import MARKER
 
 DIGITS: Final = "8273645"
-"""What long numbers are made of; no problem may repeat it."""
+"""The digits of long numbers, which no problem may repeat."""
 
 UUID: Final = "01890000-0000-7000-8000-00000000abcd"
-"""An id of no row."""
+"""The id of no row."""
 
 MANY: Final = (
     "",
@@ -70,7 +70,7 @@ MANY: Final = (
     UUID,
     f"%7B{UUID}%7D",
 )
-"""Values for a parameter of a kind that was not attacked yet."""
+"""Values for a parameter of a new kind."""
 
 SOME: Final = (
     "",
@@ -91,13 +91,13 @@ SOME: Final = (
     UUID.upper(),
     "draft",
 )
-"""Values for a parameter of a known kind, and of an operator that was not attacked yet."""
+"""Values for a parameter of a known kind, with a new operator."""
 
 FEW: Final = ("", "%F0%9F%98%80%27")
-"""Values for a parameter of which others that are read alike were attacked."""
+"""Values for a parameter of a known kind and operator."""
 
 ALONE: Final = {"limit", "offset", "cursor", "count", "sort", "q", "allow_missing"}
-"""Parameters that are read like no other."""
+"""Parameters with special parsers."""
 
 OF_ANY: Final = (
     ("zzz=1", True),
@@ -148,33 +148,44 @@ _UNDECLARED: Final = (
 _FIELDS: Final = ("title", "slug", "status", "views", "rating", "published_at", "created_at")
 
 OF_A_LIST: Final = (
-    *((f"cursor={each}", True) for each in _CURSORS),
-    *((f"cursor={each}&sort=title&limit=0", True) for each in _CURSORS[:3]),
+    *((f"cursor={cursor}", True) for cursor in _CURSORS),
+    *((f"cursor={cursor}&sort=title&limit=0", True) for cursor in _CURSORS[:3]),
     ("cursor=AAAA&offset=0", True),
     ("offset=0&cursor=", True),
-    *((f"sort={each}", True) for each in _SORTS),
+    *((f"sort={sort}", True) for sort in _SORTS),
     ("sort=title&sort=views", True),
     ("sort=title,title,-title,-title", False),
     (f"sort={','.join(_FIELDS)}", False),
     (f"sort=-{',-'.join(reversed(_FIELDS))}&limit=1&count=exact", False),
-    *((f"{each}=1", True) for each in _UNDECLARED),
+    *((f"{name}=1", True) for name in _UNDECLARED),
     ("limit=100&offset=10000&count=exact&sort=-status,title", False),
     ("count=estimated&views__gte=0", False),
     ("count=exact&count=exact", True),
     ("views__in=" + ",".join(map(str, range(100))), False),
     ("views__in=" + ",".join(map(str, range(101))), True),
-    *((f"views__in={each}", True) for each in (",", "1,", ",1", "1,,2", "1;2", "1,a", "1,1.0")),
-    *((f"title__in={each}", False) for each in (",", ",,,", "a,", "%2C", "a%0Ab")),
+    *((f"views__in={value}", True) for value in (",", "1,", ",1", "1,,2", "1;2", "1,a", "1,1.0")),
+    *((f"title__in={value}", False) for value in (",", ",,,", "a,", "%2C", "a%0Ab")),
     ("title__in=a,%00", True),
     ("title__in=" + "," * 7_000, True),
     ("q=" + "a" * 200, False),
     ("q=" + "a" * 201, True),
     ("q=" + "+".join("a" * 100), False),
     ("q=%F0%9F%98%80" + "%F0%9F%98%80" * 199, False),
-    *((f"q={each}", False) for each in ("", "+", "%09%0A", "%C2%A0", "%E2%80%8B", "%25+_+%5C")),
-    *((f"q={each}", False) for each in ("%22a%20b%22", "a%20OR%20b", "-a", "*", "%27", "NEAR(a)")),
-    ("&".join(f"title__{each}=%25_%5C" for each in ("contains", "icontains", "startswith")), False),
-    ("&".join(f"views__{each}=0" for each in ("ne", "gt", "gte", "lt", "lte", "in")), False),
+    *((f"q={value}", False) for value in ("", "+", "%09%0A", "%C2%A0", "%E2%80%8B", "%25+_+%5C")),
+    *(
+        (f"q={value}", False)
+        for value in ("%22a%20b%22", "a%20OR%20b", "-a", "*", "%27", "NEAR(a)")
+    ),
+    (
+        "&".join(
+            f"title__{operator}=%25_%5C" for operator in ("contains", "icontains", "startswith")
+        ),
+        False,
+    ),
+    (
+        "&".join(f"views__{operator}=0" for operator in ("ne", "gt", "gte", "lt", "lte", "in")),
+        False,
+    ),
     ("views__gt=9223372036854775807&views__lt=-9223372036854775808", False),
     ("rating__gt=-1.7976931348623157e308&rating__ne=-0.0&rating__isnull=false", False),
     ("rating=0&rating__isnull=true", False),
@@ -186,14 +197,14 @@ OF_A_LIST: Final = (
     ("status__in=draft,published,draft", False),
     ("status__in=draft,", True),
 )
-"""Queries for the list of articles, of more than one value or parameter."""
+"""Queries for the list of articles, with several values or parameters."""
 
 OF_LINES: Final = (
     ("", False),
-    *((f"{each}=1", True) for each in ("limit", "offset", "cursor", "zzz")),
+    *((f"{name}=1", True) for name in ("limit", "offset", "cursor", "zzz")),
     *(("count=exact", True), ("limit=", True), ("limit=20", True), ("sort=zzz", True)),
     ("sort=-title&title__ne=%00", True),
     ("sort=-rating,title&rating__isnull=true&q=a", False),
     ("title__icontains=%C4%B0%25", False),
 )
-"""Queries for the same list as lines."""
+"""Queries for the export of the list."""

@@ -1,4 +1,4 @@
-"""What happened while a block ran: statements sent, paths taken, connections in use."""
+"""Recorders of statements, paths and connections."""
 
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
@@ -29,9 +29,9 @@ _QUESTIONS = {
 
 @contextmanager
 def statements() -> Generator[list[str]]:
-    """Collect what is sent to any database, less what begins transactions and savepoints.
+    """Collect the statements to all databases, except those that begin transactions or savepoints.
 
-    That a table has triggers is asked once for many requests, and not collected either.
+    The check for triggers of a table runs once for many requests, and is not collected either.
     """
     sent: list[str] = []
 
@@ -49,9 +49,9 @@ def statements() -> Generator[list[str]]:
 
 @contextmanager
 def driver_statements() -> Generator[list[str]]:
-    """Collect the reads that reach a driver, on connections that are opened meanwhile.
+    """Collect the reads that reach a driver, on connections that are opened within the block.
 
-    SQLAlchemy has no part in the fast path, and closes it where somebody listens to statements.
+    The fast path bypasses SQLAlchemy, and is off if there is an event listener for statements.
     """
     sent: list[str] = []
 
@@ -80,7 +80,7 @@ def driver_statements() -> Generator[list[str]]:
 
 @contextmanager
 def record_fast_path() -> Generator[list[bool]]:
-    """Collect, for each request that the fast path might answer, whether it did."""
+    """Collect for each eligible request whether it took the fast path."""
     taken: list[bool] = []
     execute: Any = vars(BoundOperation)["_execute_statement"]
 
@@ -99,7 +99,7 @@ def record_fast_path() -> Generator[list[bool]]:
 
 
 async def path_taken(request: Awaitable[Response]) -> str:
-    """Return the status of the answer to *request* and its path: `200 fast`, or `200 ORM`."""
+    """Await *request*, and return its status and path: `200 fast`, or `200 ORM`."""
     with record_fast_path() as taken:
         response = await request
     return f"{response.status_code} {'fast' if taken == [True] else 'ORM'}"
@@ -107,7 +107,7 @@ async def path_taken(request: Awaitable[Response]) -> str:
 
 @contextmanager
 def event_listener(target: object, name: str) -> Generator[None]:
-    """Listen to an event of SQLAlchemy, and do nothing about it."""
+    """Register a listener for an event of SQLAlchemy that does nothing."""
 
     def note(*_: object, **__: object) -> None: ...
 
@@ -119,6 +119,6 @@ def event_listener(target: object, name: str) -> Generator[None]:
 
 
 def connections_in_use(database: Database) -> int:
-    """Return how many connections are in use, for reading or writing."""
+    """Count the connections in use, for reading and writing."""
     pools = [engine.pool for engine in (database.reader, database.writer)]
     return sum(pool.checkedout() for pool in pools if isinstance(pool, QueuePool))

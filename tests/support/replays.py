@@ -1,4 +1,4 @@
-"""Answers to an Idempotency-Key: replayed, first, or refused for now."""
+"""Responses to requests with an Idempotency-Key."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,21 +15,21 @@ KEY = {"idempotency-key": "k"}
 
 
 def is_replay(response: Response) -> bool:
-    """Tell whether *response* is an earlier answer again."""
+    """Return whether *response* is a replay of an earlier one."""
     value = response.headers.get("idempotency-replayed")
     assert value in {None, "true"}
     return value is not None
 
 
 def comparable(response: Response) -> tuple[int, bytes, Mapping[str, str]]:
-    """Return the part of *response* that its replays repeat."""
+    """Return the parts of *response* that a replay repeats."""
     own = {"date", "x-request-id", "idempotency-replayed"}
     headers = {name: value for name, value in response.headers.items() if name not in own}
     return response.status_code, response.content, headers
 
 
 def outcome(response: Response) -> str:
-    """Return what became of a POST: `created`, `replayed`, or `still running`."""
+    """Return the outcome of a POST: `created`, `replayed`, or `still running`."""
     if response.status_code == 409:
         assert response.json()["type"] == "/problems/still_running"
         assert response.headers["retry-after"] == "1"
@@ -40,9 +40,9 @@ def outcome(response: Response) -> str:
 
 
 def outcomes(responses: Iterable[Response]) -> Counter[str]:
-    """Return how many of *responses*, all to one request, had each outcome."""
+    """Count the outcomes of *responses* to one request."""
     responses = [*responses]
-    assert len({each.content for each in responses if each.is_success}) == 1
+    assert len({response.content for response in responses if response.is_success}) == 1
     return Counter(map(outcome, responses))
 
 

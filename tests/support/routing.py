@@ -1,4 +1,4 @@
-"""Random trees of routers, built twice: with resources, and with routes of FastAPI's own."""
+"""Random trees of routers, with resources and without."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -80,15 +80,15 @@ Node: TypeAlias = Crud | Own | Nested | Mounted
 
 
 class Built:
-    """An application with resources, and one whose routes say what they are."""
+    """An application with resources, and one with plain routes that name themselves."""
 
     def __init__(self, tree: Sequence[Node]) -> None:
-        """Build both; `routers` has each router of the tree, as it is in both of them."""
+        """Build both applications; `routers` has each router of the tree in both forms."""
         self.routers: list[tuple[APIRouter, APIRouter]] = []
         self.app, self.reference = self._apps(tree)
 
     def add(self, node: Node, own: APIRouter, reference: APIRouter) -> None:
-        """Add *node* to a router, as it is in both applications."""
+        """Add *node* to a router of both applications."""
         match node:
             case Crud(prefix, model):
                 router, described = _crud(prefix, model)
@@ -120,8 +120,8 @@ class Built:
 
     def _routers(self, children: Sequence[Node]) -> tuple[APIRouter, APIRouter]:
         pair = APIRouter(), APIRouter()
-        for each in children:
-            self.add(each, *pair)
+        for child in children:
+            self.add(child, *pair)
         self.routers.append(pair)
         return pair
 
@@ -133,7 +133,7 @@ def _crud(prefix: str, model: str) -> tuple[APIRouter, APIRouter]:
 
 
 def _described(router: APIRouter, model: str) -> APIRouter:
-    """Return a router with the paths of *router*, whose routes say which operation they are."""
+    """Return a router with the paths of *router*, whose routes return their operation."""
     described = APIRouter()
     for route in router.routes:
         assert isinstance(route, APIRoute)

@@ -1,4 +1,4 @@
-"""Rows for lists: many at once, past HTTP, and the links by which they are read."""
+"""Many rows for lists, and links between pages."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
@@ -13,34 +13,34 @@ Row = Mapping[str, Any]
 _ENDLESS = 1_000
 
 
-async def load(url: str, model: type[Model], rows: Sequence[Row]) -> None:
+async def insert_many(url: str, model: type[Model], rows: Sequence[Row]) -> None:
     """Insert *rows* of *model* into the database at *url*, each with the same columns."""
     database = Database(url)
     async with database.lifespan(None), database.session() as session:
         await session.execute(insert(model), [dict(row) for row in rows])
 
 
-def linked(response: Response, rel: str) -> str | None:
-    """Return where the link *rel* of *response* leads, if there is one."""
+def link_target(response: Response, rel: str) -> str | None:
+    """Return the target of the link *rel* of *response*. None if it is missing."""
     url: str | None = response.links.get(rel, {}).get("url")
     return url
 
 
-async def got(client: AsyncClient, path: str) -> Response:
-    """Return the answer to a GET of *path*, which is 200."""
+async def get_ok(client: AsyncClient, path: str) -> Response:
+    """Send a GET of *path* that must be a 200, and return the response."""
     response = await client.get(path)
     assert response.status_code == 200, f"{path}: {response.text}"
     return response
 
 
 async def pages(client: AsyncClient, path: str | None, rel: str) -> AsyncIterator[Response]:
-    """Yield the page at *path*, and those that links of *rel* lead to from it."""
+    """Yield the page at *path*, and the pages behind its links *rel*."""
     for _ in range(_ENDLESS):
         if path is None:
             return
-        response = await got(client, path)
+        response = await get_ok(client, path)
         yield response
-        path = linked(response, rel)
+        path = link_target(response, rel)
     raise AssertionError(f"{rel} leads on and on: {path}")
 
 
@@ -62,7 +62,7 @@ _FILL: Final = {
 
 
 async def fill_articles(url: str, rows: int, length: int) -> None:
-    """Write *rows* articles, each with *length* letters, in one statement."""
+    """Insert *rows* articles of *length* letters with one statement."""
     database = Database(url)
     async with database.lifespan(None), database.session() as session:
         statement = text(_FILL[database.url.get_backend_name()])

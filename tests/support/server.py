@@ -1,4 +1,4 @@
-"""A real server for an application, in the loop of the test that talks to it."""
+"""A real server, in the event loop of the test."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,9 +13,9 @@ HTTP = "brickwork.protocol:Protocol"
 
 @asynccontextmanager
 async def serving(app: FastAPI, *, root_path: str = "") -> AsyncGenerator[AsyncClient]:
-    """Serve *app* on a free port of the loopback, and yield a client that talks to it.
+    """Serve *app* on a free port of the loopback, and yield a client of it.
 
-    The errors that the server logs reach `caplog`.
+    `caplog` receives the errors that the server logs.
     """
     config = uvicorn.Config(
         app,
@@ -33,17 +33,17 @@ async def serving(app: FastAPI, *, root_path: str = "") -> AsyncGenerator[AsyncC
     await server.startup()
     if server.should_exit:
         raise RuntimeError("The application did not start.")
-    await server.on_tick(0)  # sets the headers that every answer has
+    await server.on_tick(0)  # sets the headers of every response
     port = server.servers[0].sockets[0].getsockname()[1]
     url, limits = f"http://127.0.0.1:{port}", Limits(max_connections=100)
     try:
-        # It waits as long as a busy machine takes.
+        # There is no timeout, for busy machines.
         async with AsyncClient(base_url=url, limits=limits, timeout=60) as client:
             yield client
     finally:
-        # Not server.shutdown(): it sleeps 0.1 s, which a thousand tests would wait for.
-        for each in server.servers:
-            each.close()
+        # server.shutdown() would sleep 0.1 s in each of a thousand tests.
+        for listener in server.servers:
+            listener.close()
         while server.server_state.connections or server.server_state.tasks:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         await server.lifespan.shutdown()

@@ -1,4 +1,4 @@
-"""Applications that run for all tests of a worker, over databases that are emptied for each."""
+"""Applications that all tests of a worker share."""
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -25,7 +25,7 @@ Name: TypeAlias = Literal["declared", "by hand", "blog", "shop"]
 
 @dataclass(frozen=True)
 class Service:
-    """An application that runs, and its database."""
+    """A running application, and its database."""
 
     url: str
     app: FastAPI
@@ -35,7 +35,7 @@ class Service:
 
     @property
     def own_database(self) -> Database:
-        """The database that the application itself uses, with its own connections."""
+        """Return the database that the application uses, with separate connections."""
         database: Database = (self.state or {})["database"]
         return database
 
@@ -44,21 +44,21 @@ class Service:
         return client_of(self.app, self.state)
 
     async def empty(self) -> None:
-        """Remove every row."""
+        """Delete every row."""
         await remove_rows(self.database, self.metadata)
 
 
 class Services:
-    """The applications that tests share, each started when a test first asks for it."""
+    """The applications that tests share, started at their first use."""
 
     def __init__(self, databases: Databases, stack: AsyncExitStack) -> None:
-        """Start nothing yet; what is started ends with *stack*."""
+        """Start nothing yet; *stack* ends the applications."""
         self._databases = databases
         self._stack = stack
         self._started: dict[tuple[str, Name], Service] = {}
 
     async def emptied(self, backend: str, name: Name = "declared") -> Service:
-        """Return an application whose database has no row."""
+        """Return an application without rows."""
         if (backend, name) not in self._started:
             self._started[backend, name] = await self._start(backend, name)
         await self._started[backend, name].empty()

@@ -1,4 +1,4 @@
-"""A small application of the tests, with keys of every type, and what overriding can do."""
+"""An application with keys of every type and overridden methods."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ class Base(Model):
 
 
 class Country(Base):
-    """A country: its key is text that the client chooses."""
+    """A country with a text key of the client."""
 
     __tablename__ = "countries"
 
@@ -32,7 +32,7 @@ class Country(Base):
 
 
 class City(Base):
-    """A city: its key is an integer that the database makes, and it belongs to a tenant."""
+    """A city of a tenant, with an integer key of the database."""
 
     __tablename__ = "cities"
 
@@ -48,7 +48,7 @@ class City(Base):
 
 
 class Capitals(TypeDecorator[str]):
-    """Text in small letters in the database, and in capitals in Python."""
+    """Text that is lowercase in the database and uppercase in Python."""
 
     impl = String(20)
     cache_ok = True
@@ -68,7 +68,7 @@ class Capitals(TypeDecorator[str]):
 
 
 class Store(Base):
-    """A store: the client chooses its key, and its country is checked at the commit."""
+    """A store with a key of the client, and a deferred foreign key to its country."""
 
     __tablename__ = "stores"
 
@@ -129,7 +129,7 @@ class StoreRead(ReadSchema):
 
 
 def current_tenant(tenant: Annotated[str, Header()] = "") -> str:
-    """Return who is asking."""
+    """Return the tenant of the caller."""
     return tenant
 
 
@@ -137,7 +137,7 @@ class Countries(Resource[Country]): ...
 
 
 class Cities(Resource[City]):
-    """The cities of a tenant; the names of new ones are capitalised."""
+    """The cities of a tenant, with capitalised names."""
 
     tenant: Annotated[str, Depends(current_tenant)]
 
@@ -173,11 +173,11 @@ def stores(resource: type[Resource[Store]] = Stores, **schemas: Any) -> APIRoute
 
 
 def app_of(database: Database, *routers: APIRouter, **options: Any) -> FastAPI:
-    """Return an application of *routers* alone over *database*."""
+    """Return an application of only *routers* over *database*."""
     app = FastAPI(lifespan=database.lifespan, **options)
     install(app)
-    for each in routers:
-        app.include_router(each)
+    for router in routers:
+        app.include_router(router)
     return app
 
 
@@ -186,14 +186,14 @@ _plain_stores = app_of(Database("sqlite:///unused.db"), stores())
 
 @asynccontextmanager
 async def calling_stores(database: Database) -> AsyncGenerator[AsyncClient]:
-    """Yield a client of an application of stores alone, which runs for all tests."""
+    """Yield a client of an application of stores, which all tests share."""
     async with database.lifespan(None) as state, client_of(_plain_stores, state) as client:
         yield client
 
 
 @cities.post("/{id}/visit", response_model=CityRead)
 async def visit(id: str, rows: Annotated[Cities, Depends()]) -> City:  # noqa: A002
-    """Read a city, and write what was read plus one."""
+    """Read a city, and increment its visits."""
     city = await rows.get(id)
     city.visits += 1
     await rows.session.flush()

@@ -1,4 +1,4 @@
-"""An application of things, which have a column of each type."""
+"""An application of things with a column of each type."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -28,7 +28,7 @@ from brickwork.models.model import new_key
 
 
 class Colour(Enum):
-    """An enumeration whose names are not its values."""
+    """An enum with names that differ from its values."""
 
     RED = "red"
     GREEN = "vert é"
@@ -128,7 +128,7 @@ class Store(Database):
 
 
 def create_app(url: str) -> FastAPI:
-    """Return an application of things in the database at *url*, which is empty."""
+    """Return an application of things over the empty database at *url*."""
     app = FastAPI(lifespan=Store(url).lifespan)
     install(app)
     app.include_router(router)

@@ -1,4 +1,4 @@
-"""JSON values for laws: those the contract admits, and whatever a parser may hand over."""
+"""Strategies of JSON values, valid and invalid."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from hypothesis import settings, strategies as st
 from hypothesis.strategies import SearchStrategy
 
 law = settings(deadline=None)
-"""On a law: how long an example takes says nothing on a machine that does other things too."""
+"""The settings of property tests, without a deadline for busy machines."""
 
 Nesting = Callable[[SearchStrategy[Any]], SearchStrategy[Any]]
 
@@ -31,7 +31,7 @@ _WILD_NUMBERS = (
 VALID = json_of(
     _SCALARS | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | _TEXT, _TEXT
 )
-"""Documents as RFC 8259 has them."""
+"""Documents of RFC 8259."""
 
 WILD = json_of(_SCALARS | _WILD_NUMBERS | _WILD_TEXT, _WILD_TEXT)
-"""Documents as `documents.parse` may return them, and worse."""
+"""Documents that `documents.parse` may return, and worse ones."""

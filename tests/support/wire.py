@@ -1,4 +1,4 @@
-"""HTTP as bytes on a socket, for requests that no client would send."""
+"""HTTP as bytes on a socket."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -8,16 +8,16 @@ from typing import Final
 from httpx2 import URL, Request, Response
 
 PATIENCE: Final = 30
-"""Seconds until an answer must be there."""
+"""The timeout of a response in seconds."""
 
 HOST: Final = b"evil.example"
-"""What `request` says it was sent to; no answer may repeat it."""
+"""The Host of `request`, which no response may repeat."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Wire:
-    """A connection to a server, which is opened again when the server has closed it."""
+    """A connection to a server, which reconnects after the server has closed it."""
 
     def __init__(self, url: URL) -> None:
         """Connect to nothing yet."""
@@ -27,7 +27,7 @@ class Wire:
     async def request(
         self, method: str, target: bytes, *, headers: Headers = (), content: bytes = b""
     ) -> Response:
-        """Return the answer to a request that is sent as it is, with its true length."""
+        """Send a request unchanged, with its actual length, and return the response."""
         lines = [method.encode() + b" " + target + b" HTTP/1.1"]
         lines += [name + b": " + value for name, value in headers]
         if not any(name.lower() == b"host" for name, _ in headers):
@@ -38,19 +38,19 @@ class Wire:
         return await self.raw(head + content, method=method)
 
     async def raw(self, request: bytes, *, method: str = "GET") -> Response:
-        """Return the first answer to *request*; what comes behind it is left for `answer`."""
+        """Send *request*, and return the first response; `answer` returns the next ones."""
         await self.send(request)
         return await self.answer(method)
 
     async def send(self, data: bytes) -> None:
-        """Send *data*, and do not wait until it is taken: the answer may come before."""
+        """Send *data* without waiting for the server, which may respond before."""
         if self._streams is None or self._streams[0].at_eof():
             await self.close()
             self._streams = await asyncio.open_connection(self._url.host, self._url.port)
         self._streams[1].write(data)
 
     async def answer(self, method: str = "GET") -> Response:
-        """Return the next answer; raises `EOFError` if the connection is closed before."""
+        """Return the next response; raise `EOFError` if the connection is closed before."""
         if self._streams is None:
             raise EOFError
         async with asyncio.timeout(PATIENCE):
@@ -60,7 +60,7 @@ class Wire:
         return response
 
     async def close(self) -> None:
-        """Close the connection, in the middle of whatever is on it."""
+        """Close the connection, even in the middle of a response."""
         if self._streams is not None:
             streams, self._streams = self._streams, None
             streams[1].transport.abort()
@@ -68,7 +68,7 @@ class Wire:
 
 
 @asynccontextmanager
-async def wired(url: URL) -> AsyncGenerator[Wire]:
+async def open_wire(url: URL) -> AsyncGenerator[Wire]:
     """Yield a connection to the server at *url*, closed at the end."""
     wire = Wire(url)
     try:
@@ -90,7 +90,7 @@ async def _read(reader: asyncio.StreamReader, method: str) -> Response:
         headers.remove((b"transfer-encoding", b"chunked"))
     elif method != "HEAD" and status >= 200 and status not in {204, 304}:
         content = await (reader.readexactly(lengths[0]) if lengths else reader.read())
-    # The method and the URL are for messages alone.
+    # The method and the URL appear only in messages.
     return Response(status, headers=headers, content=content, request=Request("GET", "http://test"))
 
 
@@ -106,6 +106,6 @@ async def _chunks(reader: asyncio.StreamReader) -> bytes:
 def request(
     method: str, target: str, *headers: str, body: bytes = b"", version: str = "HTTP/1.1"
 ) -> bytes:
-    """Return a request as it is sent, with these headers and no others but Host."""
+    """Return a request as bytes, with these headers and a Host."""
     lines = [f"{method} {target} {version}", f"host: {HOST.decode()}", *headers, "", ""]
     return "\r\n".join(lines).encode("latin-1") + body

@@ -1,4 +1,4 @@
-"""Clients that write one row again and again, or several rows in some order."""
+"""Clients that write one row repeatedly, or several rows."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from tests.support.bodies import Body, summary
 
 
 async def increment(client: AsyncClient, path: str, times: int) -> Counter[str]:
-    """Add one to `views` with If-Match until that has succeeded *times*; count the answers."""
+    """Increment `views` with If-Match until *times* have succeeded; count the responses."""
     answers: Counter[str] = Counter()
     while answers["200"] < times:
         row = await client.get(path)
@@ -24,12 +24,12 @@ async def increment(client: AsyncClient, path: str, times: int) -> Counter[str]:
 async def patch_in_turn(
     client: AsyncClient, path: str, name: str, values: Iterable[Any]
 ) -> list[Response]:
-    """Set the field *name* to each of *values*."""
+    """Set the field *name* to each of *values*, one after the other."""
     return [await client.patch(path, json={name: value}) for value in values]
 
 
 async def retitle(client: AsyncClient, rows: Sequence[Body], number: int) -> Response:
-    """Give all *rows* one title in a batch, in an order that depends on *number*."""
-    order = Random(number).sample(rows, len(rows))  # noqa: S311 — deadlocks come of orders
+    """Set one title on all *rows* with a batch, in an order that depends on *number*."""
+    order = Random(number).sample(rows, len(rows))  # noqa: S311 — different orders cause deadlocks
     changes = [{"id": row["id"], "title": f"Batch {number}"} for row in order]
     return await client.patch("/articles/batch", json=changes)

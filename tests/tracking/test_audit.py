@@ -1,4 +1,4 @@
-"""An audit entry has who changed which columns of a row, when, and from what to what."""
+"""Audit entries."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,7 +23,7 @@ from tests.support.tables import Tables
 
 @pytest.fixture
 def database(blog_service: Service) -> Database:
-    """The blog's database."""
+    """Return the blog's database."""
     return blog_service.database
 
 
@@ -70,10 +70,10 @@ async def test_entries_of_a_flush_are_one_statement(database: Database) -> None:
         with statements() as sent:
             await session.flush()
 
-    assert {each.split()[0] for each in sent} == {"INSERT"}  # nothing is read
-    assert len([each for each in sent if "audit_entries" in each]) == 1
+    assert {statement.split()[0] for statement in sent} == {"INSERT"}  # nothing is read
+    assert len([statement for statement in sent if "audit_entries" in statement]) == 1
     entries = await all_entries(database)
-    assert [(each.row_key, each.changes["slug"]["after"]) for each in entries] == [
+    assert [(entry.row_key, entry.changes["slug"]["after"]) for entry in entries] == [
         (str(number + 1), str(number)) for number in range(50)
     ]
 
@@ -99,7 +99,7 @@ async def test_secret_is_in_no_entry(database: Database) -> None:
         await session.flush()
         await session.delete(article)
 
-    assert [each.changes["token"] for each in await all_entries(database)] == [{}, {}, {}]
+    assert [entry.changes["token"] for entry in await all_entries(database)] == [{}, {}, {}]
 
 
 async def test_rows_deleted_by_a_cascade_have_entries(database: Database) -> None:
@@ -113,7 +113,7 @@ async def test_rows_deleted_by_a_cascade_have_entries(database: Database) -> Non
 
     entries = await all_entries(database)
     assert entries[1].changes["article_id"] == {"after": 1}
-    assert [(each.table_name, each.row_key, each.action) for each in entries] == [
+    assert [(entry.table_name, entry.row_key, entry.action) for entry in entries] == [
         ("articles", "1", "create"),
         ("comments", "1", "create"),
         ("comments", "2", "create"),
@@ -142,7 +142,7 @@ async def load_and_expire(session: AsyncSession) -> Article:
 
 
 @pytest.mark.parametrize("load", [load_another_column, forbid_to_load, load_and_expire])
-async def test_entry_has_values_that_were_not_loaded(
+async def test_entry_has_unloaded_values(
     database: Database, load: Callable[[AsyncSession], Awaitable[Article]]
 ) -> None:
     async with database.session() as session:
@@ -162,7 +162,7 @@ async def test_entry_has_values_that_were_not_loaded(
     assert deletion.changes["notes"] == {"before": "new"}
 
 
-async def test_row_in_place_of_a_deleted_one_has_an_update(database: Database) -> None:
+async def test_row_that_replaces_a_deleted_row_has_an_update(database: Database) -> None:
     async with database.session() as session:
         session.add(Article(id=5, slug="a", source="1", notes="old"))
     async with database.session() as session:
@@ -181,7 +181,7 @@ async def test_row_in_place_of_a_deleted_one_has_an_update(database: Database) -
     }
 
 
-async def test_entry_has_values_that_the_database_computes(database: Database) -> None:
+async def test_entry_has_values_computed_by_the_database(database: Database) -> None:
     async with database.session() as session:
         session.add(article := Article(slug=func.upper("a")))
         await session.flush()
@@ -192,14 +192,14 @@ async def test_entry_has_values_that_the_database_computes(database: Database) -
 
     created, *updates = await all_entries(database)
     assert created.changes["slug"] == {"after": "A"}
-    assert [each.changes["views"] for each in updates] == [
+    assert [update.changes["views"] for update in updates] == [
         {"before": 0, "after": 2},
         {"before": 2, "after": 10},
     ]
-    assert all(each.changes.keys() == {"views", "updated_at"} for each in updates)
+    assert all(update.changes.keys() == {"views", "updated_at"} for update in updates)
 
 
-async def test_savepoint_that_was_rolled_back_leaves_no_entry(database: Database) -> None:
+async def test_rolled_back_savepoint_leaves_no_entry(database: Database) -> None:
     async with database.session() as session:
         session.add(Article(slug="a"))
         await session.flush()
@@ -209,7 +209,7 @@ async def test_savepoint_that_was_rolled_back_leaves_no_entry(database: Database
         await savepoint.rollback()
         session.add(Comment(text="a", article_id=1))
 
-    assert [(each.table_name, each.action) for each in await all_entries(database)] == [
+    assert [(entry.table_name, entry.action) for entry in await all_entries(database)] == [
         ("articles", "create"),
         ("comments", "create"),
     ]
@@ -224,13 +224,13 @@ async def test_failed_flush_leaves_no_entry(database: Database) -> None:
                 session.add_all([Article(slug="b"), Article(slug="a")])
         session.add(Comment(text="a", article_id=1))
 
-    assert [(each.table_name, each.action) for each in await all_entries(database)] == [
+    assert [(entry.table_name, entry.action) for entry in await all_entries(database)] == [
         ("articles", "create"),
         ("comments", "create"),
     ]
 
 
-async def test_entries_of_a_row_follow_each_other(database: Database) -> None:
+async def test_entries_of_concurrent_updates_form_a_sequence(database: Database) -> None:
     async def count_view() -> None:
         async with database.session() as session:
             article = (await session.scalars(select(Article).with_for_update())).one()
@@ -241,18 +241,18 @@ async def test_entries_of_a_row_follow_each_other(database: Database) -> None:
     await asyncio.gather(*(count_view() for _ in range(10)))
 
     _, *updates = await all_entries(database)
-    assert [each.changes["views"] for each in updates] == [
+    assert [update.changes["views"] for update in updates] == [
         {"before": views, "after": views + 1} for views in range(10)
     ]
 
 
-async def test_statement_on_many_rows_leaves_no_entry(database: Database) -> None:
+async def test_bulk_delete_leaves_no_entry(database: Database) -> None:
     async with database.session() as session:
         session.add(Article(slug="a"))
         await session.flush()
         await session.execute(delete(Article))
 
-    assert [each.action for each in await all_entries(database)] == ["create"]
+    assert [entry.action for entry in await all_entries(database)] == ["create"]
 
 
 # --- Mappings ----------------------------------------------------------------------------------
@@ -260,7 +260,7 @@ async def test_statement_on_many_rows_leaves_no_entry(database: Database) -> Non
 
 @pytest.fixture
 async def mapped(tables: Tables, backend: str) -> AsyncIterator[Database]:
-    """A database with the tables of `mappings`."""
+    """Return a database with the tables of `mappings`."""
     database = Database(await tables.of(mappings.Base.metadata, backend))
     async with database.lifespan(None):
         yield database
@@ -284,7 +284,7 @@ async def test_row_of_two_tables_has_one_history(mapped: Database) -> None:
     assert updated.changes == {"title": {"before": "Chief", "after": "Deputy"}}
 
 
-async def test_key_of_several_columns_is_an_array(mapped: Database) -> None:
+async def test_composite_key_is_a_json_array(mapped: Database) -> None:
     async with mapped.session() as session:
         session.add(Edition(slug="a", day=date(2026, 1, 2)))
     async with mapped.session(readonly=True) as session:
@@ -303,7 +303,7 @@ async def test_update_of_loaded_values_reads_nothing(mapped: Database) -> None:
         with statements() as sent:
             await session.flush()
 
-    assert [each.split()[0] for each in sent] == ["UPDATE", "INSERT"]
+    assert [statement.split()[0] for statement in sent] == ["UPDATE", "INSERT"]
     _, entry = await all_entries(mapped)
     assert entry.changes == {"rating": {"before": 0.5, "after": 1.0}}
 
@@ -329,7 +329,7 @@ async def test_entries_of_a_cycle_have_both_references(mapped: Database) -> None
         session.add_all([one, other])
 
     entries = await all_entries(mapped)
-    assert {(each.row_key, each.changes["next_id"]["after"]) for each in entries} == {
+    assert {(entry.row_key, entry.changes["next_id"]["after"]) for entry in entries} == {
         ("1", 2),
         ("2", 1),
     }
@@ -347,7 +347,7 @@ async def test_entries_of_a_cycle_have_both_references(mapped: Database) -> None
         ),
     ],
 )
-async def test_value_of_no_type_of_json_is_text(
+async def test_value_without_a_json_type_is_text(
     mapped: Database, column: str, value: object, text: str
 ) -> None:
     async with mapped.session() as session:
@@ -365,7 +365,7 @@ async def test_json_value_stays_json(mapped: Database) -> None:
     assert entry.changes["meta"] == {"after": {"when": [1, None]}}
 
 
-async def test_update_of_a_row_that_another_deleted_is_unavailable(mapped: Database) -> None:
+async def test_update_of_a_concurrently_deleted_row_is_unavailable(mapped: Database) -> None:
     async with mapped.session() as session:
         session.add(Edition(slug="a", day=date(2026, 1, 2)))
 
@@ -378,7 +378,7 @@ async def test_update_of_a_row_that_another_deleted_is_unavailable(mapped: Datab
 
     with pytest.raises(ServiceUnavailable, match="changing the same rows"):
         await update()
-    assert [each.action for each in await all_entries(mapped)] == ["create"]
+    assert [entry.action for entry in await all_entries(mapped)] == ["create"]
 
 
 # --- The table ---------------------------------------------------------------------------------

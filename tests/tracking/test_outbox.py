@@ -1,4 +1,4 @@
-"""Every committed change is one event; events are numbered in the order of the commits."""
+"""The outbox: events, their order, consumers, deletion."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -26,7 +26,7 @@ from brickwork import (
 from tests.support import blog
 from tests.support.blog import Article, Base, Comment, Tag
 from tests.support.calls import calling
-from tests.support.commits import CommitOrder, race, repeat_until_alone
+from tests.support.commits import CommitOrder, race, retry_after_conflicts
 from tests.support.contention import halted
 from tests.support.databases import postgres_only
 from tests.support.recording import statements
@@ -38,7 +38,7 @@ ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 @pytest.fixture
 async def client(blog_service: Service) -> AsyncIterator[AsyncClient]:
-    """A client of the blog; Ann asks, who edits site a."""
+    """Return a client of the blog, with Ann as the caller, who edits site a."""
     async with blog_service.client() as client:
         client.headers.update({"user": "ann", "site": "a", "x-request-id": "r-1"})
         yield client
@@ -46,7 +46,7 @@ async def client(blog_service: Service) -> AsyncIterator[AsyncClient]:
 
 @pytest.fixture
 def database(blog_service: Service) -> Database:
-    """The blog's database."""
+    """Return the blog's database."""
     return blog_service.database
 
 
@@ -65,7 +65,7 @@ async def create_articles(database: Database, *slugs: str) -> None:
 
 
 def slugs_of(found: Sequence[OutboxEvent]) -> list[str]:
-    return [(each.data or {})["slug"] for each in found]
+    return [(row.data or {})["slug"] for row in found]
 
 
 # --- Events ------------------------------------------------------------------------------------
@@ -77,12 +77,12 @@ async def test_create_update_and_delete_are_events(client: AsyncClient, database
     await client.delete("/articles/1?purge=true")
 
     found = await events(database)
-    assert [(each.sequence, each.table_name, each.row_key, each.action) for each in found] == [
+    assert [(row.sequence, row.table_name, row.row_key, row.action) for row in found] == [
         (1, "articles", "1", "create"),
         (2, "articles", "1", "update"),
         (3, "articles", "1", "delete"),
     ]
-    assert [each.data is None for each in found] == [False, False, True]
+    assert [row.data is None for row in found] == [False, False, True]
 
 
 async def test_event_has_the_columns_of_the_row_without_secrets(
@@ -131,17 +131,17 @@ async def test_event_has_the_request_and_the_time(client: AsyncClient, database:
         pytest.param("POST", "/tags", {"name": "a"}, 201, id="a row that is not published"),
     ],
 )
-async def test_request_without_a_published_change_is_no_event(  # noqa: PLR0913, PLR0917 — a case
+async def test_request_without_a_published_change_writes_no_event(  # noqa: PLR0913, PLR0917 — a case
     client: AsyncClient, database: Database, method: str, path: str, body: object, status: int
 ) -> None:
     await client.post("/articles", json={"slug": "a"})
     response = await client.request(method, path, json=body)
 
     assert response.status_code == status
-    assert [each.action for each in await events(database)] == ["create"]
+    assert [row.action for row in await events(database)] == ["create"]
 
 
-async def test_class_chooses_what_is_published(database: Database) -> None:
+async def test_class_chooses_its_published_columns(database: Database) -> None:
     async with database.session() as session:
         session.add(Article(slug="a", comments=[Comment(text="private")]))
 
@@ -149,7 +149,7 @@ async def test_class_chooses_what_is_published(database: Database) -> None:
     assert comment.data == {"article_id": 1}
 
 
-async def test_events_are_the_last_statement_before_the_commit(database: Database) -> None:
+async def test_events_are_inserted_last_before_the_commit(database: Database) -> None:
     with statements() as sent:
         async with database.session() as session:
             session.add_all(new_articles("a", "b"))
@@ -160,7 +160,7 @@ async def test_events_are_the_last_statement_before_the_commit(database: Databas
 
     *others, last = sent
     assert "INSERT INTO outbox_events" in last
-    assert not [each for each in others if "outbox" in each]
+    assert not [statement for statement in others if "outbox" in statement]
     assert slugs_of(await events(database)) == ["a", "b", "c"]
 
 
@@ -221,7 +221,7 @@ async def commit_and_roll_back(session: AsyncSession) -> None:
         commit_and_roll_back,
     ],
 )
-async def test_change_that_is_rolled_back_is_no_event(
+async def test_rolled_back_change_writes_no_event(
     database: Database, work: Callable[[AsyncSession], Awaitable[None]]
 ) -> None:
     async with database.session() as session:
@@ -231,7 +231,7 @@ async def test_change_that_is_rolled_back_is_no_event(
     assert slugs_of(await events(database)) == ["kept"]
 
 
-async def test_request_that_fails_after_its_flush_is_no_event(blog_service: Service) -> None:
+async def test_failed_request_writes_no_event(blog_service: Service) -> None:
     app = blog.create_app(blog_service.url)
 
     @app.post("/refuse")
@@ -245,7 +245,7 @@ async def test_request_that_fails_after_its_flush_is_no_event(blog_service: Serv
     assert await events(blog_service.database) == []
 
 
-async def test_change_by_a_commit_hook_is_an_event(database: Database) -> None:
+async def test_change_of_a_commit_hook_writes_an_event(database: Database) -> None:
     def write(session: SyncSession) -> None:
         session.add_all(new_articles("late"))
 
@@ -258,7 +258,7 @@ async def test_change_by_a_commit_hook_is_an_event(database: Database) -> None:
     assert slugs_of(await events(database)) == ["early", "late"]
 
 
-async def test_change_by_any_session_is_an_event(database: Database) -> None:
+async def test_change_of_any_session_writes_an_event(database: Database) -> None:
     async with async_sessionmaker(database.writer)() as session, session.begin():
         session.add_all(new_articles("a"))
 
@@ -283,7 +283,7 @@ def test_other_metadata_is_without_the_tables() -> None:
 
 
 @postgres_only
-async def test_event_is_not_seen_before_one_with_a_lower_number(database: Database) -> None:
+async def test_events_become_visible_in_sequence(database: Database) -> None:
     with halted(1) as commit:
         first = asyncio.create_task(create_articles(database, "first"))
         await commit.reached()
@@ -297,21 +297,21 @@ async def test_event_is_not_seen_before_one_with_a_lower_number(database: Databa
     assert slugs_of(await events(database)) == ["first", "second"]
 
 
-async def test_reader_sees_every_event_in_the_order_of_the_commits(blog_service: Service) -> None:
+async def test_reader_sees_all_events_in_commit_order(blog_service: Service) -> None:
     databases, order = (blog_service.database, Database(blog_service.url)), CommitOrder()
     async with databases[1].lifespan(None):
         seen = await race(databases, order, writers=8, articles=3)
 
     stored = await events(blog_service.database)
-    assert [each.sequence for each in seen] == [each.sequence for each in stored]
-    assert len(stored) == 32  # two of each article that is not rolled back
+    assert [row.sequence for row in seen] == [row.sequence for row in stored]
+    assert len(stored) == 32  # two of each article that was not rolled back
     slugs = slugs_of(stored)
-    assert slugs[::2] == slugs[1::2]  # the events of a transaction stand together
+    assert slugs[::2] == slugs[1::2]  # the events of a transaction are adjacent
     order.assert_consistent(slugs)
 
 
 @postgres_only
-async def test_transaction_is_not_locked_before_its_commit(database: Database) -> None:
+async def test_uncommitted_transaction_blocks_no_writer(database: Database) -> None:
     async with database.session() as slow:
         slow.add_all(new_articles("slow"))
         await slow.flush()
@@ -324,7 +324,7 @@ async def test_transaction_is_not_locked_before_its_commit(database: Database) -
 # --- Readers and consumers ---------------------------------------------------------------------
 
 
-async def test_reader_gets_events_after_a_number_up_to_a_limit(database: Database) -> None:
+async def test_reader_gets_events_after_a_number_within_a_limit(database: Database) -> None:
     await create_articles(database, *"abcde")
 
     assert slugs_of(await events(database, 0, 2)) == ["a", "b"]
@@ -360,7 +360,7 @@ async def test_consumers_do_not_share_events(database: Database) -> None:
     assert await take(database, "mail") == ["a"]
 
 
-async def test_consumer_may_take_twice_in_one_transaction(database: Database) -> None:
+async def test_consumer_can_fetch_twice_in_one_transaction(database: Database) -> None:
     await create_articles(database, *"abc")
     async with database.session() as session:
         found = [slugs_of(await Consumer("search").fetch(session, limit=1)) for _ in range(4)]
@@ -368,14 +368,14 @@ async def test_consumer_may_take_twice_in_one_transaction(database: Database) ->
     assert found == [["a"], ["b"], ["c"], []]
 
 
-async def test_consumer_that_fails_takes_the_event_again(database: Database) -> None:
+async def test_failed_consumer_takes_the_event_again(database: Database) -> None:
     async def take_and_fail() -> None:
         async with database.session() as session:
             session.add(Tag(name=slugs_of(await Consumer("search").fetch(session))[0]))
             raise ZeroDivisionError
 
     await create_articles(database, "a")
-    await take(database, "mail")  # which is another position
+    await take(database, "mail")  # another position
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             await take_and_fail()
@@ -398,51 +398,51 @@ async def test_consumers_of_one_name_share_events(database: Database) -> None:
     assert sorted(taken) == [*"abcdefghij"]
 
 
-def test_consumer_has_a_name() -> None:
+def test_consumer_needs_a_name() -> None:
     with pytest.raises(ValueError, match=r"Consumer\('search'\)"):
         Consumer("")
 
 
-# --- Cleaning ----------------------------------------------------------------------------------
+# --- Deletion ----------------------------------------------------------------------------------
 
 
-async def forget(database: Database, before: datetime = ALWAYS) -> int:
+async def delete_old_events(database: Database, before: datetime = ALWAYS) -> int:
     async with database.session() as session:
         return await delete_events(session, before=before)
 
 
-async def test_old_events_are_forgotten(database: Database) -> None:
+async def test_old_events_are_deleted(database: Database) -> None:
     await create_articles(database, *"ab")
     between = datetime.now(UTC)
     await create_articles(database, "c")
 
-    assert await forget(database, between) == 2
-    assert await forget(database, between) == 0
+    assert await delete_old_events(database, between) == 2
+    assert await delete_old_events(database, between) == 0
     assert slugs_of(await events(database, 2)) == ["c"]
 
 
-async def test_event_that_a_consumer_has_not_taken_is_not_forgotten(database: Database) -> None:
+async def test_events_ahead_of_a_consumer_are_kept(database: Database) -> None:
     await create_articles(database, *"abc")
     await take(database, "search", 1)
     await take(database, "mail", 2)
 
-    assert await forget(database) == 1
+    assert await delete_old_events(database) == 1
     assert await take(database, "search") == ["b", "c"]
 
 
-async def test_consumer_without_a_position_holds_no_event(database: Database) -> None:
+async def test_consumer_without_a_position_keeps_no_event(database: Database) -> None:
     await create_articles(database, *"abc")
     await take(database, "search")
     await take(database, "mail", 1)
     async with database.session() as session:
         await session.execute(delete(ConsumerOffset).where(ConsumerOffset.name == "mail"))
 
-    assert await forget(database) == 3
+    assert await delete_old_events(database) == 3
 
 
-async def test_reader_that_missed_events_gets_an_error(database: Database) -> None:
+async def test_reader_behind_deleted_events_gets_an_error(database: Database) -> None:
     await create_articles(database, *"abc")
-    await forget(database)
+    await delete_old_events(database)
     await create_articles(database, "d")
 
     with pytest.raises(LookupError, match="up to 3 were deleted"):
@@ -450,9 +450,9 @@ async def test_reader_that_missed_events_gets_an_error(database: Database) -> No
     assert slugs_of(await events(database, 3)) == ["d"]
 
 
-async def test_new_consumer_does_not_hide_that_events_were_forgotten(database: Database) -> None:
+async def test_new_consumer_does_not_hide_deleted_events(database: Database) -> None:
     await create_articles(database, *"abc")
-    await forget(database)
+    await delete_old_events(database)
     await create_articles(database, "d")
     await take(database, "search")
 
@@ -462,43 +462,45 @@ async def test_new_consumer_does_not_hide_that_events_were_forgotten(database: D
 
 async def test_reader_without_later_events_gets_no_error(database: Database) -> None:
     await create_articles(database, *"abc")
-    await forget(database)
+    await delete_old_events(database)
 
     assert await events(database, 0) == []
 
 
 async def test_new_consumer_begins_with_the_oldest_event(database: Database) -> None:
     await create_articles(database, *"abc")
-    await forget(database)
+    await delete_old_events(database)
     await create_articles(database, "d")
 
     assert await take(database, "search") == ["d"]
 
 
-async def test_number_of_a_forgotten_event_is_not_given_again(database: Database) -> None:
+async def test_sequence_of_a_deleted_event_is_never_reused(database: Database) -> None:
     await create_articles(database, *"abc")
-    await forget(database)
+    await delete_old_events(database)
     await create_articles(database, "d")
 
-    assert [each.sequence for each in await events(database, 3)] == [4]
+    assert [row.sequence for row in await events(database, 3)] == [4]
 
 
 @pytest.fixture(params=["read committed", "repeatable read", "serializable"])
 async def isolated(
     blog_service: Service, request: pytest.FixtureRequest
 ) -> AsyncIterator[Database]:
-    """The blog's database at one level of isolation after the other."""
+    """Return the blog's database; the test runs at each isolation level."""
     database = Database(blog_service.url, isolation_level=request.param)
     async with database.lifespan(None):
         yield database
 
 
 @postgres_only
-async def test_event_is_not_forgotten_while_a_consumer_begins(isolated: Database) -> None:
+async def test_deletion_waits_for_a_starting_consumer(isolated: Database) -> None:
     await create_articles(isolated, *"abc")
     async with isolated.session() as session:
         await Consumer("search").fetch(session, limit=1)
-        forgetting = asyncio.create_task(repeat_until_alone(partial(forget, isolated)))
+        forgetting = asyncio.create_task(
+            retry_after_conflicts(partial(delete_old_events, isolated))
+        )
         await until_it_waits(forgetting, isolated)
 
     assert await forgetting == 1
@@ -506,11 +508,11 @@ async def test_event_is_not_forgotten_while_a_consumer_begins(isolated: Database
 
 
 @postgres_only
-async def test_consumer_does_not_begin_while_events_are_forgotten(isolated: Database) -> None:
+async def test_starting_consumer_waits_for_the_deletion(isolated: Database) -> None:
     await create_articles(isolated, *"abc")
     async with isolated.session() as session:
         await delete_events(session, before=ALWAYS)
-        taking = asyncio.create_task(repeat_until_alone(partial(take, isolated, "search")))
+        taking = asyncio.create_task(retry_after_conflicts(partial(take, isolated, "search")))
         await until_it_waits(taking, isolated)
         session.add_all(new_articles("d"))
 

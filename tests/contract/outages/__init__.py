@@ -1,1 +1,1 @@
-"""Databases that are away, full, read-only or renewed, seen through HTTP."""
+"""Outages of the database, tested through HTTP."""

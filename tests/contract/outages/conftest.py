@@ -1,4 +1,4 @@
-"""A database that can be taken away, and what the service says meanwhile."""
+"""Fixtures for outages: a proxied database and its log."""
 
 from collections.abc import AsyncIterator
 
@@ -12,30 +12,30 @@ from tests.support.proxy import Proxy
 
 @pytest.fixture(params=[True, False], ids=["fast", "ORM"])
 def fast(request: pytest.FixtureRequest) -> bool:
-    """Whether requests may go past the session."""
+    """Return whether the fast path is enabled."""
     return bool(request.param)
 
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Log:
-    """What the service says."""
+    """Return the log of the service."""
     return Log(caplog)
 
 
 @pytest.fixture(autouse=True)
 async def abandoned_connects() -> None:
-    """Leave it to the pools what becomes of a connection that cannot be opened."""
+    """Ignore connections that the pools abandon."""
     ignore_abandoned_connects()
 
 
 @pytest.fixture
 async def url(databases: Databases, backend: str) -> str:
-    """The URL of a database of this test alone, which has the store `a`."""
+    """Return the URL of a new database with the store `a`."""
     return await store_url(databases, backend)
 
 
 @pytest.fixture
 async def proxy(url: str) -> AsyncIterator[Proxy]:
-    """A way to the database that can be closed, frozen and cut."""
+    """Yield a proxy of the database that can be closed, frozen and cut."""
     async with Proxy(url) as proxy:
         yield proxy

@@ -1,4 +1,4 @@
-"""A database that is away, refuses, is silent or slow is a 503 in time, and a line in the log."""
+"""Outages: refused, silent, slow and exhausted connections."""
 
 import asyncio
 import sqlite3
@@ -17,14 +17,14 @@ from tests.support.outages import (
     READ,
     TIMEOUT,
     WRITTEN,
-    all_well,
     ask,
     ask_all,
-    begin,
-    end,
+    begin_line,
+    end_line,
     impatient,
+    wait_until_well,
 )
-from tests.support.proxy import Proxy, refusing
+from tests.support.proxy import Proxy, rejecting
 from tests.support.shop import calling_stores
 
 pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
@@ -59,9 +59,9 @@ REFUSALS = {
 @pytest.mark.parametrize("state", REFUSALS)
 async def test_refused_connection_is_a_503(state: str, log: Log, *, fast: bool) -> None:
     cause, remedy = REFUSALS[state]
-    async with refusing(state, cause) as url, calling_stores(impatient(url, fast=fast)) as client:
+    async with rejecting(state, cause) as url, calling_stores(impatient(url, fast=fast)) as client:
         assert await ask_all(client) == OUT
-        assert log.take() == [begin(url, "cannot be reached", cause, remedy)]
+        assert log.take() == [begin_line(url, "cannot be reached", cause, remedy)]
 
 
 async def test_unknown_host_is_a_503(log: Log, *, fast: bool) -> None:
@@ -74,18 +74,18 @@ async def test_unknown_host_is_a_503(log: Log, *, fast: bool) -> None:
 
 
 @postgres_only
-async def test_server_that_is_down_is_a_503_until_it_is_up(
+async def test_stopped_server_is_a_503_until_it_restarts(
     proxy: Proxy, log: Log, *, fast: bool
 ) -> None:
     async with calling_stores(Database(proxy.url, fast_path=fast)) as client:
-        await all_well(client)
+        await wait_until_well(client)
         await proxy.close()
         assert await ask_all(client) == OUT
         (line,) = log.take()
         assert line.startswith(f"ERROR The database {name(proxy.url)} cannot be reached: ")
         await proxy.open()
-        await all_well(client)
-    assert log.take() == [end(proxy.url, "can be reached again")]
+        await wait_until_well(client)
+    assert log.take() == [end_line(proxy.url, "can be reached again")]
 
 
 # --- Silence --------------------------------------------------------------------------------------
@@ -93,42 +93,42 @@ async def test_server_that_is_down_is_a_503_until_it_is_up(
 HANGS = "Check for a hanging server, locks and slow statements, or raise pool_timeout."
 
 
-def late(url: str) -> set[str]:
-    """Return the lines, one of which tells of a database that does not answer in time."""
+def timeout_lines(url: str) -> set[str]:
+    """Return the possible log lines of a timeout."""
     causes = (f"no answer in {TIMEOUT} s", f"no connection in {TIMEOUT} s")
-    return {begin(url, "does not answer in time", cause, HANGS) for cause in causes}
+    return {begin_line(url, "does not answer in time", cause, HANGS) for cause in causes}
 
 
 @postgres_only
 @pytest.mark.parametrize("warm", [True, False], ids=["open connections", "no connection"])
-async def test_silent_server_is_a_503_in_time(
+async def test_silent_server_is_a_503_after_the_timeout(
     proxy: Proxy, log: Log, *, warm: bool, fast: bool
 ) -> None:
     async with calling_stores(impatient(proxy.url, fast=fast)) as client:
         if warm:
-            await all_well(client)
+            await wait_until_well(client)
         log.take()
         proxy.freeze()
         assert await ask_all(client) == OUT
         (line,) = log.take()
-        assert line in late(proxy.url)
+        assert line in timeout_lines(proxy.url)
         proxy.thaw()
-        await all_well(client)
-    assert log.take()[-1] == end(proxy.url, "answers in time again")
+        await wait_until_well(client)
+    assert log.take()[-1] == end_line(proxy.url, "answers in time again")
 
 
 @postgres_only
-async def test_locked_table_is_a_503_in_time(url: str, log: Log, *, fast: bool) -> None:
+async def test_locked_table_is_a_503_after_the_timeout(url: str, log: Log, *, fast: bool) -> None:
     other = Database(url)
     async with calling_stores(impatient(url, fast=fast)) as client:
         async with other.writer.begin() as connection:
             await connection.execute(text("LOCK TABLE stores IN ACCESS EXCLUSIVE MODE"))
             assert await ask_all(client) == OUT
         (line,) = log.take()
-        assert line in late(url)
-        await all_well(client)
+        assert line in timeout_lines(url)
+        await wait_until_well(client)
     await other.dispose()
-    assert log.take()[-1] == end(url, "answers in time again")
+    assert log.take()[-1] == end_line(url, "answers in time again")
 
 
 @postgres_only
@@ -140,10 +140,10 @@ async def test_statement_timeout_of_the_server_is_a_503(url: str, log: Log, *, f
             await connection.execute(text("LOCK TABLE stores IN ACCESS EXCLUSIVE MODE"))
             assert await ask_all(client) == OUT
         cause = "canceling statement due to statement timeout"
-        assert log.take() == [begin(url, "does not answer in time", cause, HANGS)]
-        await all_well(client)
+        assert log.take() == [begin_line(url, "does not answer in time", cause, HANGS)]
+        await wait_until_well(client)
     await other.dispose()
-    assert log.take()[-1] == end(url, "answers in time again")
+    assert log.take()[-1] == end_line(url, "answers in time again")
 
 
 COUNT = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 1000000000)"
@@ -162,59 +162,53 @@ ENDLESS = {
 }
 
 
-async def test_write_that_takes_too_long_is_a_503(
-    url: str, backend: str, log: Log, *, fast: bool
-) -> None:
+async def test_slow_write_is_a_503(url: str, backend: str, log: Log, *, fast: bool) -> None:
     await execute(url, *ENDLESS[backend])
     async with calling_stores(impatient(url, fast=fast)) as client:
-        slow = [each for each in WRITTEN if each != "remove"]
-        assert [await ask(client, each) for each in slow] == [BUSY] * len(slow)
+        slow = [kind for kind in WRITTEN if kind != "remove"]
+        assert [await ask(client, kind) for kind in slow] == [BUSY] * len(slow)
         (line,) = log.take()
-        assert line in late(url)
+        assert line in timeout_lines(url)
         assert len((await client.get("/stores")).json()) == 1
 
 
-async def test_read_that_takes_too_long_is_a_503(
-    url: str, backend: str, log: Log, *, fast: bool
-) -> None:
+async def test_slow_read_is_a_503(url: str, backend: str, log: Log, *, fast: bool) -> None:
     count = f"{COUNT} SELECT max(n) FROM c"  # noqa: S608 — ours
     hang = "SELECT pg_sleep(60)" if backend == "postgresql" else count
     view = f"CREATE VIEW stores AS SELECT * FROM others WHERE ({hang}) IS NOT NULL"  # noqa: S608
     await execute(url, "ALTER TABLE stores RENAME TO others", view)
     async with calling_stores(impatient(url, fast=fast)) as client:
-        assert await asyncio.gather(*(ask(client, each) for each in READ)) == [BUSY] * len(READ)
+        assert await asyncio.gather(*(ask(client, kind) for kind in READ)) == [BUSY] * len(READ)
         (line,) = log.take()
-        assert line in late(url)
+        assert line in timeout_lines(url)
 
 
 @sqlite_only
-async def test_file_that_others_lock_is_a_503_in_time(url: str, *, fast: bool) -> None:
+async def test_locked_file_is_a_503_after_the_timeout(url: str, *, fast: bool) -> None:
     async with calling_stores(impatient(url, fast=fast)) as client:
-        await all_well(client)
+        await wait_until_well(client)
         with closing(sqlite3.connect(make_url(url).database or "", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             begun = time.monotonic()
             kinds = ("create", "batch", "change", "replace")
-            answers = await asyncio.gather(*(ask(client, each) for each in kinds))
-            assert {each if isinstance(each, int) else each[0] for each in answers} == {503}
-            assert time.monotonic() - begun < 2  # in one line, each for 0.3 s
-        await all_well(client)
+            answers = await asyncio.gather(*(ask(client, kind) for kind in kinds))
+            assert {answer if isinstance(answer, int) else answer[0] for answer in answers} == {503}
+            assert time.monotonic() - begun < 2  # one after the other, 0.3 s each
+        await wait_until_well(client)
 
 
 # --- No free connection ---------------------------------------------------------------------------
 
 
-async def test_request_that_finds_no_free_connection_is_a_503_in_time(
-    url: str, log: Log, *, fast: bool
-) -> None:
+async def test_exhausted_pool_is_a_503_after_the_timeout(url: str, log: Log, *, fast: bool) -> None:
     small = Database(url, fast_path=fast, pool_size=1, pool_timeout=TIMEOUT)
     async with calling_stores(small) as client:
-        await all_well(client)
+        await wait_until_well(client)
         log.take()
         async with small.reader.connect(), small.writer.connect():
             assert await ask_all(client) == OUT
         cause = f"all 1 were in use for {TIMEOUT} s"
         remedy = "Raise pool_size, or look for long transactions."
-        assert log.take() == [begin(url, "has no free connection", cause, remedy)]
-        await all_well(client)
-    assert log.take()[0] == end(url, "has free connections again")
+        assert log.take() == [begin_line(url, "has no free connection", cause, remedy)]
+        await wait_until_well(client)
+    assert log.take()[0] == end_line(url, "has free connections again")

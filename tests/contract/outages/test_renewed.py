@@ -1,4 +1,4 @@
-"""A database that was restarted or altered fails no request that can be saved."""
+"""Outages: restarted and altered databases."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from brickwork import Database
 from brickwork.database.pool import FairPool
 from tests.support.databases import postgres_only
 from tests.support.journal import Log, execute, name
-from tests.support.outages import BUSY, WELL, WRITTEN, ask, ask_all, driver_of, end
+from tests.support.outages import BUSY, WELL, WRITTEN, ask, ask_all, driver_of, end_line
 from tests.support.proxy import Proxy
 from tests.support.shop import calling_stores
 from tests.support.waiting import until, waiting_process
@@ -22,22 +22,22 @@ pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 @postgres_only
 @pytest.mark.parametrize("kind", WELL)
-async def test_connections_lost_while_they_are_idle_are_replaced(
+async def test_lost_idle_connections_are_replaced(
     proxy: Proxy, log: Log, kind: str, *, fast: bool
 ) -> None:
     database = Database(proxy.url, fast_path=fast)
     async with calling_stores(database) as client:
         assert await ask_all(client) == WELL
-        drivers = [await driver_of(each) for each in (database.reader, database.writer)]
+        drivers = [await driver_of(engine) for engine in (database.reader, database.writer)]
         proxy.cut()
-        await until(lambda: all(each.is_closed() for each in drivers))
+        await until(lambda: all(driver.is_closed() for driver in drivers))
         assert await ask(client, kind) == WELL[kind]
         assert await ask_all(client) == WELL
     assert log.take() == []
 
 
 @pytest.mark.parametrize("kind", WELL)
-async def test_pool_that_is_invalidated_is_replaced(
+async def test_invalidated_connections_are_replaced(
     url: str, log: Log, kind: str, *, fast: bool
 ) -> None:
     database = Database(url, fast_path=fast)
@@ -52,12 +52,12 @@ async def test_pool_that_is_invalidated_is_replaced(
 
 
 ONE_STATEMENT = {"create", "batch", "change"}
-"""What is one statement, without the session: it may be committed, or not."""
+"""The writes in one statement: after a lost connection, they may be committed or not."""
 
 
 @postgres_only
 @pytest.mark.parametrize("kind", WELL)
-async def test_request_that_loses_its_connection_is_tried_again_or_a_503(
+async def test_lost_connection_is_a_retry_or_a_503(
     url: str, log: Log, kind: str, *, fast: bool
 ) -> None:
     mine, other = Database(url, fast_path=fast), Database(url)
@@ -74,13 +74,11 @@ async def test_request_that_loses_its_connection_is_tried_again_or_a_503(
     await other.dispose()
     line, over = log.take()
     assert line.startswith(f"ERROR The database {name(url)} cannot be reached: ")
-    assert over == end(url, "can be reached again")
+    assert over == end_line(url, "can be reached again")
 
 
 @postgres_only
-async def test_request_that_loses_its_connection_at_the_commit_is_a_503(
-    url: str, *, fast: bool
-) -> None:
+async def test_connection_lost_at_the_commit_is_a_503(url: str, *, fast: bool) -> None:
     await execute(
         url,
         "CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS"
@@ -112,23 +110,23 @@ async def test_request_that_loses_its_connection_at_the_commit_is_a_503(
     ],
     ids=["a column more", "another text", "another number"],
 )
-async def test_table_that_is_altered_fails_no_request(
+async def test_altering_a_table_fails_no_request(
     url: str, log: Log, changes: tuple[str, str], *, fast: bool
 ) -> None:
-    kinds = [each for each in WELL if each != "export"] * 4
+    kinds = [kind for kind in WELL if kind != "export"] * 4
     async with calling_stores(Database(url, fast_path=fast, pool_size=3)) as client:
         for change in ("", *changes):
             if change:
                 await execute(url, f"ALTER TABLE stores {change}")
-            answers = await asyncio.gather(*(ask(client, each) for each in kinds))
-            assert answers == [WELL[each] for each in kinds]
+            answers = await asyncio.gather(*(ask(client, kind) for kind in kinds))
+            assert answers == [WELL[kind] for kind in kinds]
             assert await ask_all(client) == WELL
     assert log.take() == []
 
 
 @postgres_only
 @pytest.mark.parametrize("statement", ["DEALLOCATE ALL", "DISCARD ALL"])
-async def test_connection_that_forgets_its_statements_fails_no_request(
+async def test_discarded_prepared_statements_fail_no_request(
     url: str, log: Log, statement: str, *, fast: bool
 ) -> None:
     database = Database(url, fast_path=fast)
@@ -150,7 +148,7 @@ async def test_connection_that_forgets_its_statements_fails_no_request(
         ("XX000", "cache lookup failed for type 4711"),
     ],
 )
-async def test_connection_that_is_out_of_date_fails_no_write(
+async def test_outdated_prepared_statement_fails_no_write(
     url: str, log: Log, state: str, message: str, *, fast: bool
 ) -> None:
     await execute(

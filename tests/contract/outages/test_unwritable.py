@@ -1,4 +1,4 @@
-"""A database that is full, read-only, damaged or not there is a 503, and a line in the log."""
+"""Outages: full, read-only, damaged and missing databases."""
 
 from io import SEEK_END
 from pathlib import Path
@@ -11,13 +11,13 @@ from brickwork import Database
 from brickwork.database.connections import PRAGMAS
 from tests.support.databases import postgres_only, sqlite_only
 from tests.support.journal import Log, execute, name
-from tests.support.outages import BUSY, OUT, READ, WELL, WRITTEN, ask, ask_all, begin, end
+from tests.support.outages import BUSY, OUT, READ, WELL, WRITTEN, ask, ask_all, begin_line, end_line
 from tests.support.shop import calling_stores
 
 pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 UNWRITTEN = READ | dict.fromkeys(WRITTEN, BUSY)
-"""The answers where nothing can be written."""
+"""The responses of a service that cannot write."""
 
 ROOM = "Free space on its disk, and give the service write permission."
 
@@ -26,7 +26,7 @@ ROOM = "Free space on its disk, and give the service write permission."
 
 
 @sqlite_only
-async def test_full_file_is_a_503_for_writes_alone(
+async def test_full_file_is_a_503_for_writes_only(
     url: str, log: Log, monkeypatch: pytest.MonkeyPatch, *, fast: bool
 ) -> None:
     monkeypatch.setattr("brickwork.database.connections.PRAGMAS", (*PRAGMAS, "max_page_count = 1"))
@@ -35,23 +35,23 @@ async def test_full_file_is_a_503_for_writes_alone(
             pass
         assert answer == BUSY
         cause = "database or disk is full"
-        assert log.take() == [begin(url, "cannot be written", cause, ROOM)]
+        assert log.take() == [begin_line(url, "cannot be written", cause, ROOM)]
         assert await ask(client, "list") == 200
         assert await ask(client, "batch") == BUSY
         for store in (await client.get("/stores?limit=100")).json():
             assert (await client.delete(f"/stores/{store['code']}")).status_code == 204
         assert await ask(client, "create") == 201
-    assert log.take() == [end(url, "can be written again")]
+    assert log.take() == [end_line(url, "can be written again")]
 
 
 @sqlite_only
-async def test_read_only_file_is_a_503_for_writes_alone(url: str, log: Log, *, fast: bool) -> None:
+async def test_read_only_file_is_a_503_for_writes_only(url: str, log: Log, *, fast: bool) -> None:
     file = make_url(url).database
     url = f"sqlite:///file:{file}?mode=ro&uri=true"
     async with calling_stores(Database(url, fast_path=fast)) as client:
         assert await ask_all(client) == UNWRITTEN | {"remove": 404}  # as there is no such row
     cause = "attempt to write a readonly database"
-    assert log.take() == [begin(url, "cannot be written", cause, ROOM)]
+    assert log.take() == [begin_line(url, "cannot be written", cause, ROOM)]
 
 
 PAGE = 4096
@@ -67,27 +67,27 @@ async def test_damaged_file_is_a_503(url: str, log: Log, *, fast: bool) -> None:
         assert await ask_all(client) == OUT
     cause = "database disk image is malformed"
     remedy = "Check the log of its server."
-    assert log.take() == [begin(url, "fails", cause, remedy)]
+    assert log.take() == [begin_line(url, "fails", cause, remedy)]
 
 
 @pytest.mark.parametrize("file", ["none/stores.db", ""], ids=["no folder", "a folder"])
-async def test_file_that_cannot_be_opened_is_a_503(
+async def test_inaccessible_file_is_a_503(
     tmp_path: Path, log: Log, file: str, *, fast: bool
 ) -> None:
     url = f"sqlite:///{tmp_path}/{file}"
     async with calling_stores(Database(url, fast_path=fast)) as client:
         assert await ask_all(client) == OUT
     remedy = "Correct the path in its URL, or give the service write permission for its folder."
-    assert log.take() == [begin(url, "cannot be reached", "unable to open database file", remedy)]
+    assert log.take() == [
+        begin_line(url, "cannot be reached", "unable to open database file", remedy)
+    ]
 
 
 # --- PostgreSQL -----------------------------------------------------------------------------------
 
 
 @postgres_only
-async def test_server_that_became_read_only_is_a_503_for_writes_alone(
-    url: str, log: Log, *, fast: bool
-) -> None:
+async def test_read_only_server_is_a_503_for_writes_only(url: str, log: Log, *, fast: bool) -> None:
     async with calling_stores(Database(url, fast_path=fast)) as client:
         assert await ask_all(client) == WELL
         await execute(url, *read_only(url, "on"))
@@ -98,11 +98,11 @@ async def test_server_that_became_read_only_is_a_503_for_writes_alone(
         assert line.endswith(f" in a read-only transaction. {ROOM}")
         await execute(url, "SET TRANSACTION READ WRITE", *read_only(url, "off"))
         assert await ask_all(client) == WELL
-    assert log.take() == [end(url, "can be written again")]
+    assert log.take() == [end_line(url, "can be written again")]
 
 
 def read_only(url: str, value: str) -> list[str]:
-    """Return what makes new connections to the database read-only, as hosting companies do."""
+    """Return the statement that sets the default of new connections to read-only or not."""
     database = make_url(url).database
     return [f'ALTER DATABASE "{database}" SET default_transaction_read_only = {value}']
 
@@ -140,14 +140,14 @@ async def test_server_without_resources_is_a_503(  # noqa: PLR0913, PLR0917 — 
         " FOR EACH ROW EXECUTE FUNCTION refuse()",
     )
     async with calling_stores(Database(url, fast_path=fast)) as client:
-        await refused(client)
-        assert log.take() == [begin(url, what, message, remedy)]
+        await assert_writes_fail(client)
+        assert log.take() == [begin_line(url, what, message, remedy)]
         await execute(url, "DROP TRIGGER refuse ON stores")
         assert await ask_all(client) == WELL
-    assert log.take() == [end(url, over)]
+    assert log.take() == [end_line(url, over)]
 
 
-async def refused(client: AsyncClient) -> None:
-    """See that nothing can be written."""
+async def assert_writes_fail(client: AsyncClient) -> None:
+    """Assert that every write is a 503."""
     for kind in ("create", "batch", "change", "replace"):
         assert (kind, await ask(client, kind)) == (kind, BUSY)

@@ -1,6 +1,7 @@
-"""Random applications, each made from its number; `drawing.py` draws one, `playing.py` runs it.
+"""Random applications, each generated from its number.
 
-An application is a plain one, which the fast path answers, with a few parts that are drawn among
-all those of `models.py`, `schemas.py`, `resources.py`, `dependencies.py`, `listeners.py` and
-`routers.py`. A part changes the answers where the fast path passes by it.
+`drawing.py` generates an application, and `playing.py` runs it. It is a plain application, eligible
+for the fast path, with a few random parts. They are in `models.py`, `schemas.py`, `resources.py`,
+`dependencies.py`, `listeners.py` and `routers.py`. A part that the fast path bypassed would change
+the responses.
 """

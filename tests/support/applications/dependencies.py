@@ -1,4 +1,4 @@
-"""Dependencies of random applications: what they are made of, where they are, and what they do."""
+"""Dependencies of random applications: forms, places, effects."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from functools import partial
@@ -15,13 +15,13 @@ from tests.support.applications.draft import Change, Draft, Run, of, part, subcl
 from tests.support.applications.resources import add_field
 
 Effect: TypeAlias = Callable[[Request], None]
-"""What a dependency does."""
+"""The effect of a dependency."""
 
 PLACES: Final = ("application", "router", "field", "within a field", "resource")
 
 
 def start_dependencies(draft: Draft) -> None:
-    """Say who is asking, in most applications: in ways that the fast path knows."""
+    """Add a dependency that sets the tenant, eligible for the fast path, to most applications."""
     if not draft.chance(0.85):
         return
     if draft.chance(0.2):
@@ -32,14 +32,14 @@ def start_dependencies(draft: Draft) -> None:
 
 
 def say_tenant(request: Request) -> None:
-    """Set the tenant wherever the application may look for it."""
+    """Set the tenant in all places that the application may read."""
     tenant = tenant_of(request.headers)
     request.scope["tenant"] = request.state.tenant = tenant
     ASKING.set(tenant)
 
 
 class TenantMiddleware:
-    """Sets the tenant before there is a route."""
+    """A middleware that sets the tenant before routing."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -50,7 +50,7 @@ class TenantMiddleware:
         await self._app(scope, receive, send)
 
 
-# --- What a dependency is -------------------------------------------------------------------------
+# --- Forms of dependencies ------------------------------------------------------------------------
 
 
 def _coroutine(effect: Effect) -> Any:
@@ -138,11 +138,11 @@ KINDS: Final = (
 )
 
 
-# --- Where it is ----------------------------------------------------------------------------------
+# --- Places of dependencies -----------------------------------------------------------------------
 
 
 def _place(draft: Draft, call: Any, place: str, *, use_cache: bool = True) -> None:
-    """Have *call* depended on at *place*."""
+    """Add the dependency *call* at *place*."""
     depends = Depends(call, use_cache=use_cache)
     name = f"given_{len(draft.resource.__dataclass_fields__)}"
     if place in {"application", "router"}:
@@ -162,7 +162,7 @@ def _place(draft: Draft, call: Any, place: str, *, use_cache: bool = True) -> No
         add_field(draft, name, Annotated[groups, Depends()])
 
 
-# --- What it does ---------------------------------------------------------------------------------
+# --- Effects of dependencies ----------------------------------------------------------------------
 
 
 def _set_database(request: Request) -> None:
@@ -171,7 +171,7 @@ def _set_database(request: Request) -> None:
 
 
 def _set_other_tenant(request: Request) -> None:
-    """Have everybody ask for Ada."""
+    """Set Ada as the tenant of every request."""
     request.scope["tenant"] = request.state.tenant = "ada"
     ASKING.set("ada")
 
@@ -190,7 +190,7 @@ def _fail(request: Request) -> None:
 
 
 def _limit(request: Request) -> None:
-    """Refuse to be called twice for one request."""
+    """Reject a second call for one request."""
     request.scope["called"] = request.scope.get("called", 0) + 1
     if request.scope["called"] > 1:
         raise HTTPException(429, "Too often.")
@@ -209,7 +209,7 @@ def _change_key(request: Request) -> None:
 def _change_headers(request: Request) -> None:
     headers = request.scope["headers"]
     dropped = {b"if-match", b"if-none-match", b"idempotency-key"}
-    request.scope["headers"] = [each for each in headers if each[0] not in dropped]
+    request.scope["headers"] = [header for header in headers if header[0] not in dropped]
 
 
 def _change_query(request: Request) -> None:
@@ -227,7 +227,7 @@ _EFFECTS: Final = (
 
 @part("dependency", weight=6)
 def effect(draft: Draft) -> str:
-    """Depend on something of any kind that has an effect."""
+    """Add a dependency of any form with an effect."""
     kind, own, place = draft.pick(*KINDS), draft.pick(*_EFFECTS), draft.pick(*PLACES)
     use_cache = draft.chance(0.85)
     _place(draft, kind(own), place, use_cache=use_cache)
@@ -285,7 +285,7 @@ _Work: TypeAlias = Callable[[Any, str], Awaitable[Any]]
 
 @part("dependency")
 def session(draft: Draft) -> str:
-    """Depend on something that uses the session."""
+    """Add a dependency that uses the session."""
 
     async def log(session: Any, tenant: str) -> None:
         if unit_of_work(session).writable:
@@ -326,7 +326,7 @@ def _working(draft: Draft, work: _Work) -> str:
 
 @part("dependency")
 def override(draft: Draft) -> str:
-    """Override a dependency of the router's while the application runs."""
+    """Override a dependency of the router while the application runs."""
 
     async def given(request: Request) -> str:
         record("given")

@@ -1,4 +1,4 @@
-"""An application that is being made, and the parts it is made of."""
+"""The draft of an application, and its parts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from brickwork import Database
 Kind: TypeAlias = Literal[
     "model", "read", "write", "list", "scope", "method", "dependency", "listener", "router"
 ]
-"""What of an application a part changes."""
+"""The place in the application that a part changes."""
 
 
 @dataclass
@@ -28,7 +28,7 @@ class ColumnDraft:
 
 @dataclass(frozen=True)
 class Run:
-    """An application that runs over one database, beside which there is another."""
+    """An application that runs over one database; there is a second one."""
 
     app: FastAPI
     database: Database
@@ -37,24 +37,24 @@ class Run:
 
 @dataclass(frozen=True)
 class Change:
-    """What is done to an application that runs, and undone later."""
+    """A change of a running application that is undone later."""
 
     name: str
     make: Callable[[Run], Callable[[], object]]
-    """Makes the change, and returns what undoes it."""
+    """Makes the change, and returns a function that undoes it."""
     start: int = 0
-    """The number of the request before which it is made."""
+    """The number of the request after the change."""
     end: int | None = None
-    """The number of the request before which it is undone; None for the end."""
+    """The number of the request after the undoing. None: it is undone at the end."""
 
 
 @dataclass
 class Draft:
-    """An application that is being made: what parts may change."""
+    """An unfinished application, which parts change."""
 
     backend: str
     random: Random
-    """The numbers of the part that is being added."""
+    """The random numbers of the part that is being added."""
     key: str
     length: int
     """The number of requests."""
@@ -62,10 +62,10 @@ class Draft:
     base: Any = None
     columns: dict[str, ColumnDraft] = field(default_factory=dict[str, ColumnDraft])
     attributes: dict[str, "Attribute"] = field(default_factory=dict[str, "Attribute"])
-    """What the model has besides columns."""
+    """The attributes of the model without a column."""
     model_options: dict[str, Any] = field(default_factory=dict[str, Any])
     identities: list[str] = field(default_factory=list[str])
-    """The tenants whose rows have a class of their own."""
+    """The tenants whose rows have their own class."""
     group: Any = None
     model: Any = None
     resource: Any = None
@@ -75,26 +75,26 @@ class Draft:
     update: Any = None
     query: Any = None
     dependencies: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
-    """Those of the application and those of the router, by the place."""
+    """The dependencies of the application and of the router, by the place."""
     installs: list[Callable[[FastAPI], object]] = field(
         default_factory=list[Callable[[FastAPI], object]]
     )
-    """What is done to the application when it has all its routes."""
+    """Functions that change the application when it has all its routes."""
     own_routes: list[Callable[[Any], object]] = field(default_factory=list[Callable[[Any], object]])
-    """What adds routes to the router of the resource."""
+    """Functions that add routes to the router of the resource."""
     options: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     """The options of the application, of `include_router` and of `Database`, by the place."""
     changes: list[Change] = field(default_factory=list[Change])
     paths: list[str] = field(default_factory=list[str])
-    """The paths under which requests look for the resource."""
+    """The paths of the resource in requests."""
     root_path: str = ""
     headers: dict[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
-    """The headers that some requests have, with the values to choose from."""
+    """The headers of some requests, with their possible values."""
     parameters: list[str] = field(default_factory=list[str])
-    """The query parameters that some requests have."""
+    """The query parameters of some requests."""
 
     def chance(self, share: float) -> bool:
-        """Return True in that *share* of all cases."""
+        """Return True with the probability *share*."""
         return self.random.random() < share
 
     def pick(self, *choices: Any) -> Any:
@@ -102,20 +102,20 @@ class Draft:
         return self.random.choice(choices)
 
     def time(self) -> tuple[int, int | None]:
-        """Return when a change is made and undone: often at the start and never."""
+        """Return the numbers of the requests between which a change lasts, often all of them."""
         start = 0 if self.chance(0.6) else self.random.randrange(1, self.length)
         end = self.random.randrange(start + 1, self.length + 1) if self.chance(0.3) else None
         return start, end
 
 
 Attribute: TypeAlias = Callable[[Draft, Mapping[str, Any]], Any]
-"""Returns an attribute of a model that has these columns."""
+"""A function that returns an attribute of a model with these columns."""
 
 Apply: TypeAlias = Callable[[Draft], str | None]
 
 
 class Part(NamedTuple):
-    """Something that an application may have; `apply` adds it, and may return what it chose."""
+    """A part of an application; `apply` adds it, and may return its choice."""
 
     name: str
     kind: Kind
@@ -127,7 +127,7 @@ PARTS: Final[list[Part]] = []
 
 
 def part(kind: Kind, *, backend: str | None = None, weight: int = 1) -> Callable[[Apply], Apply]:
-    """Register a part, on one *backend* or on all; it is drawn as often as it has *weight*."""
+    """Register a part for one *backend* or all, with a *weight* for the random choice."""
 
     def register(apply: Apply) -> Apply:
         name = f"{kind} {apply.__name__.strip('_').replace('_', ' ')}"
@@ -138,7 +138,7 @@ def part(kind: Kind, *, backend: str | None = None, weight: int = 1) -> Callable
 
 
 def of(kind: Any, parameter: Any, *more: Any) -> Any:
-    """Return *kind* of parameters that are known when the application is made."""
+    """Return the generic *kind* with parameters that are known only at run time."""
     return kind[(parameter, *more) if more else parameter]
 
 
@@ -154,7 +154,7 @@ def subclass(
 ) -> Any:
     """Return a class of *bases* with annotated *fields* and *members*."""
 
-    # SQLAlchemy wants no two classes of one name in one module.
+    # SQLAlchemy warns of two classes with one name in one module.
     module = f"{__name__}.{next(_numbers)}"
 
     def fill(body: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Listeners to SQLAlchemy's events in random applications: of every kind, and what they change."""
+"""Listeners for events of SQLAlchemy in random applications."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,16 +20,16 @@ _UNEQUAL: Final = {
     *("connect", "first_connect", "do_connect", "close", "close_detached", "detach", "checkin"),
     *("reset", "invalidate", "soft_invalidate", "engine_disposed", "checkout"),
 }
-"""Events that depend on the connections which are open already."""
+"""Events that depend on the open connections."""
 
 _OF_ALL: Final = {"after_configured", "before_configured"}
-"""Events that only all mappers together have."""
+"""Events of all mappers together."""
 
 
 def listen(
     draft: Draft, targets: Targets, name: str, function: Callable[..., Any], **options: Any
 ) -> str:
-    """Have *function* listen to an event for some time; return what it listens to."""
+    """Register *function* as a listener for some time; return the name of the event."""
 
     def make(run: Run) -> Callable[[], object]:
         found = targets(run)
@@ -54,7 +54,9 @@ def _remove(target: Any, name: str, function: Callable[..., Any]) -> None:
 
 def _engines(run: Run) -> Sequence[Any]:
     both = (run.database, run.other)
-    return [engine.sync_engine for each in both for engine in (each.reader, each.writer)]
+    return [
+        engine.sync_engine for database in both for engine in (database.reader, database.writer)
+    ]
 
 
 def _every_engine(_: Run) -> Sequence[Any]:
@@ -70,11 +72,11 @@ def _writers(run: Run) -> Sequence[Any]:
 
 
 def _dialects(run: Run) -> Sequence[Any]:
-    return [each.dialect for each in _engines(run)]
+    return [engine.dialect for engine in _engines(run)]
 
 
 def _pools(run: Run) -> Sequence[Any]:
-    return [each.pool for each in _engines(run)]
+    return [engine.pool for engine in _engines(run)]
 
 
 def _every_pool(_: Run) -> Sequence[Any]:
@@ -102,7 +104,7 @@ def _of(*targets: Any) -> Targets:
 
 
 class _Listener:
-    """An object whose methods listen."""
+    """An object with methods that listen."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -126,7 +128,7 @@ def _listener(draft: Draft, name: str) -> Callable[..., Any]:
 
 @part("listener")
 def any_event(draft: Draft) -> str:
-    """Listen to any event of any target, and record that it was called."""
+    """Listen to any event of any target, and record the call."""
     item: Any = draft.model
     attribute = getattr(item, draft.pick(*item.__mapper__.attrs.keys()))
     kinds: dict[str, tuple[Targets, Any, dict[str, Any]]] = {
@@ -147,8 +149,8 @@ def any_event(draft: Draft) -> str:
     }
     kind = draft.pick(*kinds)
     targets, example, options = kinds[kind]
-    names = [each for each in example.dispatch._event_names if each not in _OF_ALL]  # noqa: SLF001 — shown nowhere else
-    name = draft.pick(*names)
+    known = example.dispatch._event_names  # noqa: SLF001 — there is no public list
+    name = draft.pick(*(known_name for known_name in known if known_name not in _OF_ALL))
     if draft.chance(0.15):
         options = {**options, "insert": True}
     return f"{kind}: {listen(draft, targets, name, _listener(draft, name), **options)}"
@@ -185,7 +187,7 @@ def flush(draft: Draft) -> str:
 
 @part("listener")
 def transaction(draft: Draft) -> str:
-    """Refuse, or write a line, when a session begins or ends a transaction."""
+    """Raise an error or insert a row when a session begins or ends a transaction."""
 
     def refuse(*_: object) -> None:
         if ASKING.get() in {"bob", EVE}:
@@ -242,7 +244,7 @@ def setting_at_the_beginning(draft: Draft) -> str:
 
 @part("listener")
 def execution(draft: Draft) -> str:
-    """Change, refuse or replace a statement before it is sent."""
+    """Change, reject or replace a statement before it is sent."""
     item: Any = draft.model
 
     def narrow(_: Any, element: Any, multi: Any, values: Any, __: Any) -> Any:

@@ -57,9 +57,9 @@ _NOT_GIVEN: Final[dict[str, Any]] = {"init": False}
 
 
 def start_model(draft: Draft) -> None:
-    """Give *draft* the columns, and some of the mixins, that most applications have."""
+    """Add the columns, and some of the mixins, of most applications."""
     mixins = (Versioned, SoftDelete, Timestamped)
-    draft.mixins = [each for each in mixins if draft.chance(0.5)]
+    draft.mixins = [mixin for mixin in mixins if draft.chance(0.5)]
     draft.columns = {
         "id": _KEYS[draft.key](),
         "tenant": ColumnDraft(str, [String(20)], {"default": "none"}),
@@ -92,21 +92,22 @@ def map_models(draft: Draft) -> None:
         name=mapped_column(String(30), unique=True),
     )
     columns = {
-        name: mapped_column(*each.args, **each.options) for name, each in draft.columns.items()
+        name: mapped_column(*column.args, **column.options)
+        for name, column in draft.columns.items()
     }
     draft.model = subclass(
         *draft.mixins,
         draft.base,
         called="Item",
-        fields={name: of(Mapped, each.type) for name, each in draft.columns.items()},
+        fields={name: of(Mapped, column.type) for name, column in draft.columns.items()},
         options=draft.model_options,
         __tablename__=f"{draft.key}_items",
         **columns,
         **{name: make(draft, columns) for name, make in draft.attributes.items()},
     )
-    for each in draft.identities:
-        identity = {"polymorphic_identity": each}
-        subclass(draft.model, called=f"Item of {each}", __mapper_args__=identity)
+    for value in draft.identities:
+        identity = {"polymorphic_identity": value}
+        subclass(draft.model, called=f"Item of {value}", __mapper_args__=identity)
 
 
 # --- Code of the model ----------------------------------------------------------------------------
@@ -175,7 +176,7 @@ def synonym_of_a_column(draft: Draft) -> None:
 
 @part("model")
 def dataclass(draft: Draft) -> None:
-    """Map dataclasses, which have a constructor that calls a method."""
+    """Map dataclasses, with a constructor that calls a method."""
     base = subclass(
         MappedAsDataclass,
         DeclarativeBase,
@@ -209,7 +210,7 @@ def base_of_its_own(draft: Draft) -> None:
 
 
 class Capitals(TypeDecorator[str]):
-    """Text in small letters in the database, and in capitals in Python."""
+    """Text that is lowercase in the database and uppercase in Python."""
 
     impl = String(30)
     cache_ok = True
@@ -224,7 +225,7 @@ class Capitals(TypeDecorator[str]):
 
 
 class Masked(TypeDecorator[str]):
-    """Text that is another for each tenant that reads it."""
+    """Text that differs for each tenant that reads it."""
 
     impl = String(40)
     cache_ok = True
@@ -305,7 +306,7 @@ def versions_of_its_own(draft: Draft) -> str:
     def another(version: int | None) -> int:
         return (version or 0) + 10
 
-    draft.mixins = [Versioned, *(each for each in draft.mixins if each is not Versioned)]
+    draft.mixins = [Versioned, *(mixin for mixin in draft.mixins if mixin is not Versioned)]
     options = draft.pick({"version_id_generator": another}, {"eager_defaults": False})
     draft.attributes["__mapper_args__"] = lambda _, __: options
     return str([*options])
@@ -327,7 +328,7 @@ def other_name_of_a_column(draft: Draft) -> str:
     return name
 
 
-# --- What is no column ----------------------------------------------------------------------------
+# --- Attributes without a column ------------------------------------------------------------------
 
 
 @part("model")
@@ -368,16 +369,16 @@ def audited(draft: Draft) -> None:
 
 @part("model")
 def published(draft: Draft) -> None:
-    def told(self: Any) -> dict[str, Any]:
+    def event_data(self: Any) -> dict[str, Any]:
         return {"name": self.name, "tenant": ASKING.get()}
 
     draft.mixins.append(PublishesEvents)
-    draft.attributes["event_data"] = lambda _, __: told
+    draft.attributes["event_data"] = lambda _, __: event_data
 
 
 @part("model")
 def inherited_by_another(draft: Draft) -> None:
-    """Have a class of its own for the rows of each tenant."""
+    """Map the rows of each tenant to a separate class."""
     own = {"polymorphic_on": "tenant", "polymorphic_identity": "none"}
     draft.attributes["__mapper_args__"] = lambda _, __: own
     draft.columns["tenant"].options.pop("default", None)

@@ -1,4 +1,4 @@
-"""Plays the requests to an application by each path, and compares what comes out."""
+"""Requests to an application on each path, and their comparison."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ from brickwork import Database
 from tests.support.applications.context import CALLS
 from tests.support.applications.draft import Run
 from tests.support.applications.drawing import Application
-from tests.support.applications.requests import NEW, NEXT, TAG, Asked
+from tests.support.applications.requests import NEW, NEXT, TAG, PlannedRequest
 from tests.support.applications.tables import Store, store
 from tests.support.calls import client_of
 from tests.support.databases import Databases
@@ -31,7 +31,7 @@ _PATIENCE: Final = 60  # seconds
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer without what differs from run to run, and the functions that were called."""
+    """A response without the values that differ between runs, and its function calls."""
 
     status: int
     headers: Sequence[tuple[str, str]]
@@ -41,32 +41,32 @@ class Answer:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The answers to what is asked at once, and the rows after them."""
+    """The responses to concurrent requests, and the rows after them."""
 
     answers: Sequence[Answer]
     rows: Sequence[str]
     fast: int = field(compare=False)
-    """How many of the answers the fast path gave."""
+    """The number of responses of the fast path."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What one path did differently from the ORM path."""
+    """A difference between a path and the ORM path."""
 
     path: str
     step: int
-    asked: Sequence[Asked]
+    asked: Sequence[PlannedRequest]
     outcomes: Mapping[str, Outcome]
 
 
 @dataclass(frozen=True)
-class Played:
-    """What came out."""
+class Comparison:
+    """The result of the requests to an application."""
 
     asked: Mapping[str, int]
-    """How many requests there were, by their methods."""
+    """The numbers of requests, by their methods."""
     fast: Mapping[str, int]
-    """How many of them the fast path answered."""
+    """The numbers of requests on the fast path, by their methods."""
     statuses: Mapping[int, int]
     difference: Difference | None
 
@@ -93,7 +93,7 @@ _OWN: Final = {"explained": _Explaining, "sessions": _Opening}
 
 
 class Player:
-    """Plays applications over two databases, one of which some dependencies choose."""
+    """A player of applications over two databases; some dependencies choose the second one."""
 
     def __init__(self, urls: Sequence[str], stores: Sequence[Store]) -> None:
         """Connect to nothing yet."""
@@ -101,42 +101,44 @@ class Player:
         self._stores = stores
         self._usual = {name: self._databases(options) for name, options in _PATHS.items()}
 
-    async def play(self, application: Application) -> Played:
-        """Play all requests by each path, which differ in nothing or in the first difference."""
+    async def play(self, application: Application) -> Comparison:
+        """Send all requests on each path, and return the first difference, if any."""
         outcomes: dict[str, Sequence[Outcome]] = {}
         own = application.database
         for name, options in _PATHS.items():
             databases = self._databases(options, **own) if own else self._usual[name]
             outcomes[name] = await self._played(application, databases)
-            if application.changes or own:  # which may leave connections in another state
-                for each in databases:
-                    await each.dispose()
-        statuses = Counter(each.status for outcome in outcomes["ORM"] for each in outcome.answers)
+            if application.changes or own:  # they may leave connections in another state
+                for database in databases:
+                    await database.dispose()
+        statuses = Counter(
+            answer.status for outcome in outcomes["ORM"] for answer in outcome.answers
+        )
         asked, fast = Counter[str](), Counter[str]()
         for step, outcome in zip(application.steps, outcomes["fast"], strict=True):
-            method = step[0].method  # all that is asked at once has one
+            method = step[0].method  # concurrent requests have the same method
             asked[method] += len(step)
             fast[method] += outcome.fast
-        return Played(asked, fast, statuses, _difference(application, outcomes))
+        return Comparison(asked, fast, statuses, _difference(application, outcomes))
 
     async def close(self) -> None:
         """Disconnect."""
         for databases in self._usual.values():
-            for each in databases:
-                await each.dispose()
+            for database in databases:
+                await database.dispose()
         for own in self._stores:
             await own.close()
 
     def _databases(self, options: Mapping[str, Any], **own: Any) -> Sequence[Database]:
         kind = next((_OWN[name] for name in own if name in _OWN), Database)
-        others = {name: each for name, each in own.items() if name not in _OWN}
+        others = {name: value for name, value in own.items() if name not in _OWN}
         return [kind(url, **options, **others) for url in self._urls]
 
     async def _played(
         self, application: Application, databases: Sequence[Database]
     ) -> Sequence[Outcome]:
-        for each in self._stores:
-            await each.fill()
+        for tables in self._stores:
+            await tables.fill()
         database, other = databases
         run = Run(application.app, database, other)
         state = {"database": database, "other": other}
@@ -156,7 +158,7 @@ class Player:
         return outcomes
 
     async def _rows(self) -> Sequence[str]:
-        found = [await each.rows() for each in self._stores]
+        found = [await tables.rows() for tables in self._stores]
         names = ("main", "other")
         return sorted(
             mask(f"{name} {row}") for name, rows in zip(names, found, strict=True) for row in rows
@@ -164,7 +166,7 @@ class Player:
 
 
 class _Conversation:
-    """Requests, each of which may refer to what answers before it said."""
+    """Requests that may refer to earlier responses."""
 
     def __init__(
         self, client: AsyncClient, rows: Callable[[], Any], application: Application
@@ -174,19 +176,19 @@ class _Conversation:
         self._root = application.root_path
         self._last = {NEW: application.row, NEXT: application.path, TAG: '"1"'}
 
-    async def outcome(self, asked: Sequence[Asked]) -> Outcome:
-        """Send what is asked at once."""
+    async def outcome(self, asked: Sequence[PlannedRequest]) -> Outcome:
+        """Send the requests of one step concurrently."""
         with record_fast_path() as taken:
-            tasks = [asyncio.create_task(self._response(each)) for each in asked]
+            tasks = [asyncio.create_task(self._response(request)) for request in asked]
             async with asyncio.timeout(_PATIENCE):
-                answers = [await each for each in tasks]
+                answers = [await task for task in tasks]
         if len(asked) == 1:
             self._remember(answers[0][0])
-        found = [_answer(each, *answer) for each, answer in zip(asked, answers, strict=True)]
+        found = [_answer(request, *answer) for request, answer in zip(asked, answers, strict=True)]
         return Outcome(found, await self._rows(), sum(taken))
 
-    async def _response(self, asked: Asked) -> tuple[Response, Sequence[str]]:
-        """Return the answer, and the functions that were called for it."""
+    async def _response(self, asked: PlannedRequest) -> tuple[Response, Sequence[str]]:
+        """Send a request, and return the response and the functions that were called."""
         calls: list[str] = []
         CALLS.set(calls)
         target = self._last.get(asked.target, asked.target)
@@ -209,14 +211,18 @@ class _Conversation:
             self._last[TAG] = response.headers["etag"]
 
 
-def _answer(asked: Asked, response: Response, calls: Sequence[str]) -> Answer:
+def _answer(asked: PlannedRequest, response: Response, calls: Sequence[str]) -> Answer:
     own = [(k.decode(), mask(v.decode())) for k, v in response.headers.raw]
-    if not response.text or mask(response.text) != response.text:  # which the tag covers
+    if (
+        not response.text or mask(response.text) != response.text
+    ):  # the tag covers the masked values
         own = [(name, _DIGEST.sub("-DIGEST", value)) for name, value in own]
-    if "count=estimated" in asked.target + response.headers.get("link", ""):  # by a planner
-        own = [each for each in own if each[0] != "x-total-count"]
+    if "count=estimated" in asked.target + response.headers.get(
+        "link", ""
+    ):  # an estimate of the planner
+        own = [header for header in own if header[0] != "x-total-count"]
     length = ("content-length", str(len(response.content)))
-    if length in own:  # an instant with fewer digits makes it smaller
+    if length in own:  # a timestamp with fewer digits makes it smaller
         own[own.index(length)] = ("content-length", "right")
     return Answer(int(response.status_code), own, mask(response.text), calls)
 
@@ -228,13 +234,13 @@ def _difference(
     for step, asked in enumerate(application.steps):
         for name, own in outcomes.items():
             if own[step] != outcomes["ORM"][step]:
-                both = {each: outcomes[each][step] for each in (name, "ORM")}
+                both = {path: outcomes[path][step] for path in (name, "ORM")}
                 return Difference(name, step, asked, both)
     return None
 
 
 _DIGEST: Final = re.compile("-[0-9a-f]{20}")
-"""What an entity tag says of the answer."""
+"""The digest in an entity tag."""
 
 _MASKS: Final = [
     (re.compile(pattern), name)
@@ -250,15 +256,15 @@ _MASKS: Final = [
 
 
 def mask(text: str) -> str:
-    """Return *text* without what a server makes: new keys, cursors, and instants since 2025."""
+    """Return *text* without generated values: new keys, cursors, timestamps since 2025."""
     for pattern, name in _MASKS:
         text = pattern.sub(name, text)
     return text
 
 
 @asynccontextmanager
-async def playing(databases: Databases, backend: str) -> AsyncGenerator[Player]:
-    """Lend a player over two new databases."""
+async def running_player(databases: Databases, backend: str) -> AsyncGenerator[Player]:
+    """Yield a player over two new databases."""
     urls = [databases.empty(backend) for _ in range(2)]
     stores: list[Store] = []
     for url, name in zip(urls, ("", "other "), strict=True):

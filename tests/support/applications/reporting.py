@@ -1,4 +1,4 @@
-"""Looks for applications that the paths answer differently, and describes what differs."""
+"""The search for differences between paths, and their report."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -11,35 +11,35 @@ import pydantic
 from typing_extensions import override
 
 import brickwork
-from tests.support.applications.drawing import Application, draw
-from tests.support.applications.playing import Difference, Outcome, Played, Player
+from tests.support.applications.drawing import Application, generate
+from tests.support.applications.playing import Comparison, Difference, Outcome, Player
 
-_SOURCES = {Path(str(each.__file__)).parent for each in (brickwork, pydantic)}
+_SOURCES = {Path(str(module.__file__)).parent for module in (brickwork, pydantic)}
 
 
 @dataclass
-class Found:
-    """What came out of several applications."""
+class Totals:
+    """The results of several applications."""
 
     applications: int = 0
     refused: int = 0
-    """How many applications Brickwork or Pydantic refused where they were declared."""
+    """The number of applications that Brickwork or Pydantic rejected at the declaration."""
     statuses: Counter[int] = field(default_factory=Counter[int])
     asked: Counter[str] = field(default_factory=Counter[str])
-    """How many requests there were, by their methods."""
+    """The numbers of requests, by their methods."""
     fast: Counter[str] = field(default_factory=Counter[str])
-    """How many of them the fast path answered."""
+    """The numbers of requests on the fast path, by their methods."""
     differences: list[str] = field(default_factory=list[str])
 
-    def add(self, played: Played) -> None:
-        """Count what came out of one application more."""
+    def add(self, played: Comparison) -> None:
+        """Add the result of one application."""
         self.applications += 1
         self.statuses.update(played.statuses)
         self.asked.update(played.asked)
         self.fast.update(played.fast)
 
     def share(self, method: str) -> float:
-        """Return the share of the requests with *method* that the fast path answered."""
+        """Return the fraction of the requests with *method* that took the fast path."""
         return self.fast[method] / max(self.asked[method], 1)
 
     @override
@@ -54,9 +54,9 @@ class Found:
         )
 
 
-async def compare(player: Player, numbers: Iterable[int], backend: str) -> Found:
-    """Play the applications with *numbers* by each path."""
-    found = Found()
+async def compare(player: Player, numbers: Iterable[int], backend: str) -> Totals:
+    """Play the applications with *numbers* on each path."""
+    found = Totals()
     for number in numbers:
         if (application := _drawn(number, backend)) is None:
             found.refused += 1
@@ -72,9 +72,9 @@ async def compare(player: Player, numbers: Iterable[int], backend: str) -> Found
 
 
 def _drawn(number: int, backend: str, without: frozenset[str] = frozenset()) -> Application | None:
-    """Return the application with *number*; None if it is refused where it is declared."""
+    """Return the application with *number*. None if its declaration is rejected."""
     try:
-        return draw(number, backend, without)
+        return generate(number, backend, without)
     except TypeError as error:
         if not _SOURCES.isdisjoint(Path(extract_tb(error.__traceback__)[-1].filename).parents):
             return None
@@ -83,7 +83,7 @@ def _drawn(number: int, backend: str, without: frozenset[str] = frozenset()) -> 
 
 
 def _is_late(difference: Difference) -> bool:
-    """Tell whether a database was too slow for its deadline, as on a machine that is busy."""
+    """Return whether a database missed its deadline, as on a busy machine."""
     return any(
         answer.status == HTTPStatus.SERVICE_UNAVAILABLE
         for outcome in difference.outcomes.values()
@@ -94,7 +94,7 @@ def _is_late(difference: Difference) -> bool:
 async def _smaller(
     player: Player, application: Application, difference: Difference
 ) -> tuple[Application, Difference]:
-    """Return *application* without what does not matter to its difference."""
+    """Return *application* without the pieces that are irrelevant to its difference."""
     without: frozenset[str] = frozenset()
     for piece in reversed(application.pieces):
         fewer = without | {piece}
@@ -114,11 +114,11 @@ def _report(application: Application, difference: Difference) -> Iterator[str]:
     yield from (f"  {line}" for line in application.description)
     yield "after these requests:"
     for before in application.steps[: difference.step]:
-        yield from (f"  {each}" for each in before)
+        yield from (f"  {step}" for step in before)
     one, other = difference.outcomes.items()
     pairs = [*zip(difference.asked, one[1].answers, other[1].answers, strict=True)]
-    # Of those that are asked at once, one tells it.
-    asked, own, usual = next((each for each in pairs if each[1] != each[2]), pairs[0])
+    # One of the concurrent requests shows the difference.
+    asked, own, usual = next((triple for triple in pairs if triple[1] != triple[2]), pairs[0])
     yield f"is asked:\n  {asked}"
     yield f"and answers, on the path '{one[0]}':\n  {own}"
     yield f"and answers, on the path '{other[0]}':\n  {usual}"
@@ -129,4 +129,4 @@ def _report(application: Application, difference: Difference) -> Iterator[str]:
 def _rows(name: str, own: Outcome, other: Outcome) -> Iterator[str]:
     if rows := Counter(own.rows) - Counter(other.rows):
         yield f"and has these rows on the path '{name}' alone:"
-        yield from (f"  {each}" for each in rows.elements())
+        yield from (f"  {row}" for row in rows.elements())

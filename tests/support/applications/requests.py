@@ -12,15 +12,15 @@ from tests.support.applications.draft import Draft
 from tests.support.applications.tables import KEYS, MISSING
 
 NEW: Final = "$new"
-"""Stands in a path for the one in the last Location."""
+"""The placeholder of the path in the last Location."""
 NEXT: Final = "$next"
-"""Stands for the target of the last link to another page."""
+"""The placeholder of the target of the last link to another page."""
 TAG: Final = "$tag"
-"""Stands in a header for the last entity tag."""
+"""The placeholder of the last entity tag in a header."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class PlannedRequest:
     """A request."""
 
     method: str
@@ -39,35 +39,35 @@ _TYPE: Final = ("content-type", _JSON)
 _MERGE: Final = "application/merge-patch+json"
 
 
-def requests(draft: Draft) -> Sequence[Asked]:
-    """Return what is asked at once: one request, or several of two tenants."""
+def requests(draft: Draft) -> Sequence[PlannedRequest]:
+    """Return the requests of a step: one, or several concurrent ones of two tenants."""
     if draft.chance(0.15):
         return _together(draft)
     return [_one(draft, draft.pick(*TENANTS, *TENANTS, *TENANTS, NOBODY, EVE))]
 
 
-def _together(draft: Draft) -> Sequence[Asked]:
+def _together(draft: Draft) -> Sequence[PlannedRequest]:
     """Return requests of two tenants that do not change each other's outcome."""
     if draft.key != "int" and draft.chance(0.3):
         return [*_posts(draft)]
     reads = [_list_target(draft), _item_target(draft), _item_target(draft)]
     targets = draft.random.sample(reads, draft.pick(1, 2))
     return [
-        Asked("GET", target, _headers(draft, tenant))
+        PlannedRequest("GET", target, _headers(draft, tenant))
         for target in targets
         for tenant in TENANTS * 4
     ]
 
 
-def _posts(draft: Draft) -> Iterator[Asked]:
-    """Yield requests for new rows, which are alike where the server makes their keys."""
+def _posts(draft: Draft) -> Iterator[PlannedRequest]:
+    """Yield requests for new rows, equal ones if the server generates their keys."""
     named = "id" in draft.create.model_fields
     for number, tenant in enumerate(TENANTS * 3 if named else TENANTS[:1] * 6):
         body: dict[str, Any] = {"name": f"new {number if named else 1}"}
         if named:
             body["id"] = f"t{number}" if draft.key == "text" else f"{KEYS['uuid'][0][:-2]}f{number}"
         headers = _headers(draft, tenant, _TYPE)
-        yield Asked("POST", draft.paths[0], headers, json.dumps(body).encode())
+        yield PlannedRequest("POST", draft.paths[0], headers, json.dumps(body).encode())
 
 
 def _headers(draft: Draft, tenant: str, *more: tuple[str, str]) -> Sequence[tuple[str, str]]:
@@ -78,9 +78,9 @@ def _headers(draft: Draft, tenant: str, *more: tuple[str, str]) -> Sequence[tupl
     return [*own, *more]
 
 
-def _one(draft: Draft, tenant: str) -> Asked:
+def _one(draft: Draft, tenant: str) -> PlannedRequest:
     make = draft.pick(*_KINDS)
-    asked: Asked = make(draft, tenant)
+    asked: PlannedRequest = make(draft, tenant)
     return asked
 
 
@@ -124,7 +124,7 @@ _PARAMETERS: Final = (
 
 
 def _query(draft: Draft, share: float) -> str:
-    """Return parameters, in that *share* of all cases."""
+    """Return parameters with the probability *share*, else none."""
     if not draft.chance(share):
         return ""
     known = (*_PARAMETERS, *draft.parameters * 4)
@@ -154,14 +154,14 @@ _VALUES: Final[dict[str, Sequence[Any]]] = {
 
 
 def _body(draft: Draft, schema: Any, share: float) -> dict[str, Any]:
-    """Return a body for *schema*, each optional field in that *share* of all cases."""
+    """Return a body for *schema*, with each optional field with the probability *share*."""
     body: dict[str, Any] = {}
-    for name, each in schema.model_fields.items():
-        alias = each.alias or name
+    for name, info in schema.model_fields.items():
+        alias = info.alias or name
         if name == "id":
-            if each.is_required() or draft.chance(0.3):
+            if info.is_required() or draft.chance(0.3):
                 body[alias] = _new_key(draft)
-        elif (each.is_required() or draft.chance(share)) and name in _VALUES:
+        elif (info.is_required() or draft.chance(share)) and name in _VALUES:
             values = _VALUES[name]
             body[alias] = draft.pick(*values) if draft.chance(0.08) else draft.pick(*values[:3])
     if draft.chance(0.04):
@@ -180,7 +180,7 @@ def _new_key(draft: Draft) -> Any:
 
 
 def _sent(draft: Draft, document: Any, kind: str = _JSON) -> tuple[bytes, tuple[str, str]]:
-    """Return a body with *document*, and its type; some are wrong."""
+    """Return a body with *document* and its media type, sometimes a wrong one."""
     if draft.chance(0.03):
         broken = (b"{", b"[]", b"null", b'{"name": 1, "name": 2}', b"\xff", b"", b'{"name": NaN}')
         return draft.pick(*broken), ("content-type", kind)
@@ -212,7 +212,7 @@ def _repeats(draft: Draft) -> Sequence[tuple[str, str]]:
     return own
 
 
-def _get(draft: Draft, tenant: str) -> Asked:
+def _get(draft: Draft, tenant: str) -> PlannedRequest:
     own: list[tuple[str, str]] = []
     if draft.chance(0.2):
         own.append(
@@ -223,25 +223,25 @@ def _get(draft: Draft, tenant: str) -> Asked:
     if draft.chance(0.06):
         own.append(("accept", draft.pick("text/html", "application/*", "*/*;q=0.1")))
     method = "HEAD" if draft.chance(0.1) else "GET"
-    return Asked(method, _item_target(draft), _headers(draft, tenant, *own))
+    return PlannedRequest(method, _item_target(draft), _headers(draft, tenant, *own))
 
 
-def _list(draft: Draft, tenant: str) -> Asked:
+def _list(draft: Draft, tenant: str) -> PlannedRequest:
     own: list[tuple[str, str]] = []
     if draft.chance(0.1):
         own.append(("accept", draft.pick("application/x-ndjson", "text/html", "application/*")))
     method = "HEAD" if draft.chance(0.1) else "GET"
-    return Asked(method, _list_target(draft), _headers(draft, tenant, *own))
+    return PlannedRequest(method, _list_target(draft), _headers(draft, tenant, *own))
 
 
-def _post(draft: Draft, tenant: str) -> Asked:
+def _post(draft: Draft, tenant: str) -> PlannedRequest:
     body, kind = _sent(draft, _body(draft, draft.create, 0.4))
     slash = "/" if draft.chance(0.05) else ""
     target = f"{_path(draft)}{slash}{_query(draft, 0.05)}"
-    return Asked("POST", target, _headers(draft, tenant, kind, *_repeats(draft)), body)
+    return PlannedRequest("POST", target, _headers(draft, tenant, kind, *_repeats(draft)), body)
 
 
-def _patch(draft: Draft, tenant: str) -> Asked:
+def _patch(draft: Draft, tenant: str) -> PlannedRequest:
     kind = draft.pick(_JSON, _MERGE)
     share = draft.pick(0.1, 0.4)
     changes = _body(draft, draft.update, share)
@@ -249,23 +249,23 @@ def _patch(draft: Draft, tenant: str) -> Asked:
         changes = {"name": draft.pick(*_VALUES["name"][:5])}
     body, header = _sent(draft, changes, kind)
     own = (header, *_conditions(draft), *_repeats(draft))
-    return Asked("PATCH", _item_target(draft), _headers(draft, tenant, *own), body)
+    return PlannedRequest("PATCH", _item_target(draft), _headers(draft, tenant, *own), body)
 
 
-def _put(draft: Draft, tenant: str) -> Asked:
+def _put(draft: Draft, tenant: str) -> PlannedRequest:
     body, header = _sent(draft, _body(draft, draft.create, 0.4))
     own = (header, *_conditions(draft))
-    return Asked("PUT", _item_target(draft), _headers(draft, tenant, *own), body)
+    return PlannedRequest("PUT", _item_target(draft), _headers(draft, tenant, *own), body)
 
 
-def _delete(draft: Draft, tenant: str) -> Asked:
+def _delete(draft: Draft, tenant: str) -> PlannedRequest:
     more = draft.pick("?allow_missing=true", "?purge=true") if draft.chance(0.15) else ""
     target = f"{_path(draft)}/{_key(draft)}{more}"
-    return Asked("DELETE", target, _headers(draft, tenant, *_conditions(draft)))
+    return PlannedRequest("DELETE", target, _headers(draft, tenant, *_conditions(draft)))
 
 
-def _more(draft: Draft, tenant: str) -> Asked:
-    """Return a request for what belongs to a row, or for nothing."""
+def _more(draft: Draft, tenant: str) -> PlannedRequest:
+    """Return a request for a subresource of a row, or for an unknown path."""
     method, end = draft.pick(
         ("POST", "/restore"),
         ("GET", "/history"),
@@ -274,24 +274,24 @@ def _more(draft: Draft, tenant: str) -> Asked:
         ("OPTIONS", ""),
         ("POST", ""),
     )
-    return Asked(method, f"{_path(draft)}/{_key(draft)}{end}", _headers(draft, tenant))
+    return PlannedRequest(method, f"{_path(draft)}/{_key(draft)}{end}", _headers(draft, tenant))
 
 
-def _groups(draft: Draft, tenant: str) -> Asked:
+def _groups(draft: Draft, tenant: str) -> PlannedRequest:
     method, path = draft.pick(("GET", "/1"), ("GET", ""), ("DELETE", "/3"), ("PATCH", "/2"))
     body = b'{"name": "green"}' if method == "PATCH" else None
-    return Asked(method, f"/groups{path}", _headers(draft, tenant, _TYPE), body)
+    return PlannedRequest(method, f"/groups{path}", _headers(draft, tenant, _TYPE), body)
 
 
-def _batch(draft: Draft, tenant: str) -> Asked:
+def _batch(draft: Draft, tenant: str) -> PlannedRequest:
     method = draft.pick("POST", "PATCH", "DELETE")
     target = f"{_path(draft)}/batch"
     if method == "DELETE":
         ids = draft.random.sample(KEYS[draft.key], 2)
-        return Asked(method, f"{target}?id={ids[0]}&id={ids[1]}", _headers(draft, tenant))
+        return PlannedRequest(method, f"{target}?id={ids[0]}&id={ids[1]}", _headers(draft, tenant))
     items = [_item(draft, method) for _ in range(draft.pick(1, 2, 3))]
     body, kind = _sent(draft, items)
-    return Asked(method, target, _headers(draft, tenant, kind, *_repeats(draft)), body)
+    return PlannedRequest(method, target, _headers(draft, tenant, kind, *_repeats(draft)), body)
 
 
 def _item(draft: Draft, method: str) -> dict[str, Any]:

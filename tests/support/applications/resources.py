@@ -1,4 +1,4 @@
-"""Resources of random applications: their scopes, and the methods that they override."""
+"""Resources of random applications: scopes, overridden methods."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, cast
@@ -17,14 +17,14 @@ Narrow = Callable[[Any, Rows], Rows]
 
 
 def start_resource(draft: Draft) -> None:
-    """Give *draft* a resource, perhaps with a scope that the fast path knows."""
+    """Add a resource, perhaps with a scope that is eligible for the fast path."""
     draft.resource = subclass(of(Resource, draft.model), called="Items")
     if draft.chance(0.2):
         _narrow(draft, draft.pick(_of_field, _of_context, _of_scope))
 
 
 def _narrow(draft: Draft, narrow: Callable[[Draft], Narrow]) -> None:
-    """Have `query` narrowed by what *narrow* returns."""
+    """Override `query` with the condition that *narrow* returns."""
     condition = narrow(draft)
     base = draft.resource
 
@@ -35,11 +35,11 @@ def _narrow(draft: Draft, narrow: Callable[[Draft], Narrow]) -> None:
 
 
 def add_field(draft: Draft, name: str, kind: Any) -> None:
-    """Give the resource a field, which is a dependency."""
+    """Add a field with a dependency to the resource."""
     draft.resource = subclass(draft.resource, fields={name: kind})
 
 
-# --- Scopes that the fast path may know -----------------------------------------------------------
+# --- Scopes that may be eligible for the fast path ------------------------------------------------
 
 
 async def tenant_in_header(request: Request) -> str:
@@ -211,7 +211,7 @@ def _of_session(draft: Draft) -> Narrow:
 
 
 def _of_attribute(draft: Draft) -> Narrow:
-    """Narrow by what a method sets before."""
+    """Narrow by an attribute that a method sets."""
     return lambda self, rows: rows.where(draft.model.tenant == getattr(self, "own", ASKING.get()))
 
 
@@ -243,8 +243,8 @@ def query(draft: Draft) -> str:
 
 @part("scope", backend="postgresql")
 def setting_of_the_session(draft: Draft) -> None:
-    """Narrow by a setting that a dependency or a listener makes."""
-    # It is empty, and not null, where a transaction before had one.
+    """Narrow by a setting of a dependency or a listener."""
+    # It is empty instead of null if an earlier transaction had the setting.
     setting = func.nullif(func.current_setting("app.tenant", True), "")  # noqa: FBT003 — of SQL
     own = func.coalesce(setting, "none")
 

@@ -1,4 +1,4 @@
-"""Routers of random applications: prefixes, mounts, routes of their own, settings."""
+"""Routers of random applications: prefixes, mounts, routes, settings."""
 
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -18,7 +18,7 @@ _FILLED: Final = {"{lang}": "en", "{tenant}": "bob", "{nested}": "n"}
 
 
 def application(draft: Draft) -> FastAPI:
-    """Return the application of *draft*; raises `TypeError` where Brickwork refuses a part."""
+    """Build the application of *draft*; raise `TypeError` if Brickwork rejects a part."""
     prefix: str = draft.pick("/items", "/things", "/v1/items")
     router = crud_router(
         prefix,
@@ -44,8 +44,8 @@ def application(draft: Draft) -> FastAPI:
         app.include_router(_groups(draft))
     if late:
         _install(app)
-    for each in draft.installs:
-        each(app)
+    for change in draft.installs:
+        change(app)
     return app
 
 
@@ -54,7 +54,7 @@ def _install(app: FastAPI) -> None:
 
 
 def _include(draft: Draft, app: FastAPI, router: APIRouter, path: str) -> None:
-    """Include *router*, whose list is at *path*, once or twice; note where requests find it."""
+    """Include *router*, with its list at *path*, once or twice; record the paths for requests."""
     own = draft.options.get("include_router", {})
     options: dict[str, Any] = {"dependencies": draft.dependencies.get("router"), **own}
     if draft.chance(0.2):
@@ -79,7 +79,7 @@ def _include(draft: Draft, app: FastAPI, router: APIRouter, path: str) -> None:
 
 
 def _groups(draft: Draft) -> APIRouter:
-    """Return the routes of the groups, as plain as can be."""
+    """Return plain routes of the groups."""
     resource = subclass(of(Resource, draft.group), called="Groups")
     create = subclass(Schema, called="GroupCreate", fields={"name": str})
     update = subclass(create, called="GroupUpdate", options={"partial": True})
@@ -142,7 +142,7 @@ def operations_that_are_left_out(draft: Draft) -> str:
 
 
 class Wrapped(JSONResponse):
-    """An answer that is wrapped."""
+    """A response with a wrapped body."""
 
     @override
     def render(self, content: Any) -> bytes:
@@ -178,13 +178,13 @@ def database(draft: Draft) -> str:
 
 @part("router", backend="postgresql")
 def execution_option(draft: Draft) -> str:
-    """Have engines look in another schema while the application runs."""
+    """Set an execution option that selects another schema while the application runs."""
 
     def make(run: Run) -> Callable[[], object]:
         undo = [
-            _translated(each.sync_engine) for each in (run.database.reader, run.database.writer)
+            _translated(engine.sync_engine) for engine in (run.database.reader, run.database.writer)
         ]
-        return lambda: [each() for each in undo]
+        return lambda: [restore() for restore in undo]
 
     start, end = draft.time()
     draft.changes.append(Change("option", make, start, end))
@@ -192,7 +192,7 @@ def execution_option(draft: Draft) -> str:
 
 
 def _translated(engine: Any) -> Callable[[], object]:
-    before = engine._execution_options  # noqa: SLF001 — nothing takes an option back
+    before = engine._execution_options  # noqa: SLF001 — there is no way to remove an option
     engine.update_execution_options(schema_translate_map={None: "other"})
 
     def undo() -> None:

@@ -63,10 +63,10 @@ _KEY: Final[dict[str, Any]] = {
 
 
 def start_schemas(draft: Draft) -> None:
-    """Give *draft* schemas that the fast path knows."""
+    """Add schemas that are eligible for the fast path."""
     mapped = draft.model.__mapper__.attrs.keys()
-    known = {"name", *(each for each in _SHOWN if each in mapped and draft.chance(0.6))}
-    own = [each for each in _OF_MIXINS if each in mapped and draft.chance(0.6)]
+    known = {"name", *(name for name in _SHOWN if name in mapped and draft.chance(0.6))}
+    own = [name for name in _OF_MIXINS if name in mapped and draft.chance(0.6)]
     draft.read = subclass(
         ReadSchema,
         called="ItemRead",
@@ -100,9 +100,9 @@ def _query(draft: Draft) -> Any:
         "note__isnull": bool | None,
         "code__ne": str | None,
     }
-    known = [each for each in filters if draft.chance(0.5)]
+    known = [name for name in filters if draft.chance(0.5)]
     mapped = draft.model.__mapper__.attrs.keys()
-    known = [each for each in known if each.partition("__")[0] in mapped]
+    known = [name for name in known if name.partition("__")[0] in mapped]
     fields = {name: filters[name] for name in known}
     if draft.chance(0.8):
         fields["sort"] = of(SortBy, Literal["name", "rank"])
@@ -115,7 +115,7 @@ def _query(draft: Draft) -> Any:
 
 
 def finish_schemas(draft: Draft) -> None:
-    """Give *draft* the schema of changes, if no part did."""
+    """Add the update schema, if no part did."""
     if draft.update is None:
         draft.update = subclass(draft.create, called="ItemUpdate", options={"partial": True})
 
@@ -124,15 +124,15 @@ def finish_schemas(draft: Draft) -> None:
 
 
 def _shown_text(draft: Draft) -> str:
-    """Return the name of a field that shows text."""
+    """Return the name of a text field of the read schema."""
     own: Mapping[str, Any] = draft.read.model_fields
-    known = [each for each in ("name", "note", "tenant", "code") if each in own]
+    known = [field for field in ("name", "note", "tenant", "code") if field in own]
     name: str = draft.pick(*known)
     return name
 
 
 def _reshow(draft: Draft, name: str, *marks: Any) -> None:
-    """Show the field *name* with other *marks*."""
+    """Replace the metadata of the read field *name* by *marks*."""
     kind = of(Annotated, draft.read.model_fields[name].annotation, *marks)
     draft.read = subclass(draft.read, fields={name: kind})
 
@@ -216,7 +216,7 @@ def method_of_the_whole(draft: Draft) -> str:
         return shown
 
     def before(_: object, value: Any) -> Any:
-        return {each: masked(_read(value, each)) for each in draft.read.model_fields}
+        return {name: masked(_read(value, name)) for name in draft.read.model_fields}
 
     def serialize(self: Any, handler: Any) -> Any:
         return {**handler(self), "asking": ASKING.get()}
@@ -280,7 +280,7 @@ def type_that_validates_itself(draft: Draft) -> None:
 
 @part("read")
 def constraint_that_rows_fail(draft: Draft) -> str:
-    """Show rows that the schema does not take: that is a 500, and nothing is stored."""
+    """Add a constraint that rows violate: the response is a 500, and nothing is stored."""
     name, kind = draft.pick(
         ("name", Annotated[str, MaxLen(7)]),
         ("name", Annotated[str, Field(pattern="^[a-z ]+[0-9]?$")]),
@@ -360,7 +360,7 @@ def expression_of_the_model(draft: Draft) -> str | None:
 
 @part("read")
 def row_of_another(draft: Draft) -> str | None:
-    """Show the group of a row, perhaps with code."""
+    """Embed the group of a row, perhaps with code."""
     if "group" not in draft.model.__mapper__.relationships:
         return None
     choice = draft.pick("plain", "plain", "code", "validator", "constraint")
@@ -379,7 +379,7 @@ def row_of_another(draft: Draft) -> str | None:
     return str(choice)
 
 
-# --- What clients write ---------------------------------------------------------------------------
+# --- Input schemas --------------------------------------------------------------------------------
 
 
 @part("write")
@@ -442,7 +442,7 @@ def key_of_the_client(draft: Draft) -> None:
 
 @part("write")
 def nullable(draft: Draft) -> str:
-    """Take null for a column that has none, or has a default."""
+    """Accept null for a column that is not nullable or has a default."""
     name, kind, default = draft.pick(
         ("rank", int | None, None), ("tenant", str | None, None), ("rank", int | None, 5)
     )
@@ -452,7 +452,7 @@ def nullable(draft: Draft) -> str:
 
 @part("write")
 def other_changes(draft: Draft) -> str:
-    """Take other fields in a PATCH than in a POST."""
+    """Accept other fields in a PATCH than in a POST."""
     fields: dict[str, Any] = draft.pick(
         {"name": str}, {"rank": int, "note": str | None}, {"tenant": str, "name": str}, {"id": Any}
     )

@@ -1,6 +1,6 @@
-"""The tables of all random applications, filled and read past SQLAlchemy.
+"""The tables of random applications, without SQLAlchemy.
 
-Listeners of an application may be those of every engine, so the rows go by the driver alone.
+An application may have listeners on every engine, so the driver reads and writes the rows.
 """
 
 import re
@@ -44,12 +44,12 @@ KEYS: Final[dict[str, Sequence[str]]] = {
     "text": [f"k{n}" for n in range(1, 9)],
     "uuid": [f"00000000-0000-0000-0000-00000000000{n}" for n in range(1, 9)],
 }
-"""The keys of the rows that are there at first, as a path has them; the last row is deleted."""
+"""The keys of the first rows as in a path; the last row is deleted."""
 
 MISSING: Final = {"int": "99", "text": "k99", "uuid": "00000000-0000-0000-0000-000000000099"}
 
 _NEW: Final = 100_000
-"""The key before those that a database makes."""
+"""The largest key before those that a database generates."""
 
 _OLD: Final = "2020-02-03 04:05:06.000000"
 _TYPES: Final[dict[str, Any]] = {"int": Integer, "text": String(20), "uuid": Uuid}
@@ -107,7 +107,7 @@ _COLUMNS: Final = {
     "outbox_events": "table_name, row_key, action, data",
     "idempotency_keys": "status, headers, body",
 }
-"""What is compared of each table."""
+"""The compared columns of each table."""
 
 _SQLITE_ROWS: Final = {
     name: f"SELECT {shown} FROM {name}"  # noqa: S608 — of this file alone
@@ -116,11 +116,11 @@ _SQLITE_ROWS: Final = {
 
 
 def _removals() -> Iterator[str]:
-    yield from (f"DELETE FROM {each.name}" for each in reversed(METADATA.sorted_tables))  # noqa: S608 — as above
+    yield from (f"DELETE FROM {table.name}" for table in reversed(METADATA.sorted_tables))  # noqa: S608 — as above
 
 
 def _insertions(mark: str, *, dashes: bool) -> Iterator[str]:
-    """Yield the statements that insert the first rows, whose names begin with *mark*."""
+    """Yield the statements that insert the first rows, with names that begin with *mark*."""
     for number, tenant, name in ((1, "ada", "red"), (2, "bob", "blue"), (3, "none", "grey")):
         values = f"({number}, '{tenant}', '{mark}{name}')"
         yield f"INSERT INTO groups (id, tenant, name) VALUES {values}"  # noqa: S608 — as above
@@ -146,7 +146,7 @@ class Store(Protocol):
     """The rows of one database."""
 
     async def fill(self) -> None:
-        """Replace all rows by the first ones."""
+        """Restore the first rows."""
         ...
 
     async def rows(self) -> Sequence[str]:
@@ -198,7 +198,7 @@ def _text(value: object) -> str:
 
 
 class _PostgreSQL(Store):
-    """The rows of a database, and those of its schema `other`."""
+    """The rows of a database, and of its schema `other`."""
 
     def __init__(self, connection: Any, mark: str) -> None:
         self._connection = connection
@@ -243,13 +243,13 @@ def _decoded(columns: str) -> str:
 
 
 async def store(database: Database, mark: str = "") -> Store:
-    """Make the tables of *database*, which has none, and return its rows, named with *mark*."""
+    """Make the tables of the empty *database*, and return its rows, named with *mark*."""
     await database.create_all(METADATA)
     url = database.url.render_as_string(hide_password=False)
     if database.url.get_backend_name() == "sqlite":
         return _SQLite(str(make_url(url).database), mark)
     connection: Any = await asyncpg.connect(url.replace("+asyncpg", ""))
     await connection.execute("SET timezone TO 'UTC'; CREATE SCHEMA other")
-    for each in METADATA.tables:
-        await connection.execute(f"CREATE TABLE other.{each} (LIKE public.{each} INCLUDING ALL)")
+    for table in METADATA.tables:
+        await connection.execute(f"CREATE TABLE other.{table} (LIKE public.{table} INCLUDING ALL)")
     return _PostgreSQL(connection, mark)

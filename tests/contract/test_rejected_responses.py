@@ -1,4 +1,4 @@
-"""An answer that its read schema refuses is a 500, and nothing is stored."""
+"""Responses that their read schema rejects."""
 
 from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
@@ -94,7 +94,7 @@ class FirstVersion(PartRead):
 
 
 class Kept(PartRead):
-    """It takes any value that the row may have."""
+    """A part with any value of the row."""
 
     note: str | None
     kind: str
@@ -126,7 +126,7 @@ class Settings(PartRead, str_max_length=2):
 
 PATHS: Final = pytest.mark.parametrize("fast", [True, False], ids=["fast", "ORM"])
 GIVEN: Final = {"id": 9, "name": "bolt", "note": "a", "data": {"a": 1}, "editor": "a", "seal": "a"}
-"""A row that no client can write, of which the code is null."""
+"""A row that no client can write: its code is null."""
 
 
 @pytest.fixture
@@ -162,7 +162,9 @@ async def parts(database: Database) -> list[Mapping[str, Any]]:
     "read",
     [Authored, Coded, Documented, Edited, FirstVersion, New, Noted, Sealed, Settings, Short],
 )
-async def test_change(database: Database, read: type[ReadSchema]) -> None:
+async def test_rejected_response_rolls_back_a_change(
+    database: Database, read: type[ReadSchema]
+) -> None:
     before = await parts(database)
     async with calling(app_of(database, read)) as client:
         answer = await client.patch("/parts/9", json={"name": "nut"})
@@ -172,7 +174,9 @@ async def test_change(database: Database, read: type[ReadSchema]) -> None:
 
 @PATHS
 @pytest.mark.parametrize("read", [New, Settings, Short])
-async def test_new_row(database: Database, read: type[ReadSchema]) -> None:
+async def test_rejected_response_rolls_back_a_new_row(
+    database: Database, read: type[ReadSchema]
+) -> None:
     before = await parts(database)
     async with calling(app_of(database, read)) as client:
         assert summary(await client.post("/parts", json={"name": "nut"})) == "500"
@@ -180,7 +184,7 @@ async def test_new_row(database: Database, read: type[ReadSchema]) -> None:
 
 
 @pytest.mark.parametrize("fast", [True])
-async def test_row_whose_values_are_all_shown_is_written_fast(database: Database) -> None:
+async def test_permissive_read_schema_uses_the_fast_path(database: Database) -> None:
     async with calling(app_of(database, Kept)) as client:
         assert await path_taken(client.patch("/parts/9", json={"name": "nut"})) == "200 fast"
         assert await path_taken(client.post("/parts", json={"name": "nut"})) == "201 fast"
@@ -188,7 +192,7 @@ async def test_row_whose_values_are_all_shown_is_written_fast(database: Database
 
 @pytest.mark.parametrize("fast", [True])
 @pytest.mark.parametrize(("read", "status"), [(Noted, "200 fast"), (Short, "500 ORM")])
-async def test_row_is_looked_at_where_a_value_may_be_refused(
+async def test_strict_read_schema_validates_the_written_row(
     database: Database, read: type[ReadSchema], status: str
 ) -> None:
     async with database.session() as session:
@@ -199,7 +203,7 @@ async def test_row_is_looked_at_where_a_value_may_be_refused(
 
 
 class Loose(Model):
-    """A model whose column has text for a number, which SQLite stores."""
+    """A model with text in a number column, as SQLite allows."""
 
     __tablename__ = "loose"
     metadata = MetaData()
@@ -217,7 +221,7 @@ class LooseRead(PartRead):
 
 
 @sqlite_only
-async def test_number_that_sqlite_makes_of_text(tables: Tables, backend: str) -> None:
+async def test_text_in_a_number_column_of_sqlite_is_a_500(tables: Tables, backend: str) -> None:
     database = Database(await tables.of(Loose.metadata, backend))
     app = FastAPI(lifespan=database.lifespan)
     install(app)
