@@ -10,6 +10,7 @@ from pydantic import field_validator
 
 from brickwork import Database, Resource
 from brickwork.execution import statement
+from brickwork.http.representation import Serializer
 from tests.support import library
 from tests.support.articles import ADA, BOB, ROWS, A, B, C, D
 from tests.support.bodies import MERGE_PATCH, MISSING, summary
@@ -65,7 +66,7 @@ STEPS: Final = [
     delete(f"/articles/{C}/", id="delete with a slash"),
     delete(f"/articles/{C}", headers={"if-match": '"1"'}, id="delete of the version"),
     delete(f"/authors/{ADA}", id="delete for good"),
-    delete(f"/articles/{C}?allow_missing=true", fast=False, id="delete, missing or not"),
+    delete(f"/articles/{C}?allow_missing=true", id="delete, missing or not"),
     delete(f"/articles/{C}", 412, headers={"if-match": '"2"'}, fast=False, id="delete of stale"),
     delete(f"/articles/{D}", 404, fast=False, id="delete of deleted"),
     delete(f"/articles/{MISSING}", 404, fast=False, id="delete of none"),
@@ -146,26 +147,21 @@ class AllNotes(Resource[Note]):
     """The notes of all users."""
 
 
-def is_patch(operation: object) -> bool:
-    return getattr(operation, "method", "") == "PATCH"
-
-
 @sqlite_only
 async def test_statement_cache_has_a_limit(notes_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operation, "_MAX_STATEMENTS", 2)
-    router = notes(AllNotes)
-    async with calling(notes_app(Database(notes_url), router)) as client:
+    monkeypatch.setattr(statement, "_MAX_STATEMENTS", 2)
+    prepared: list[Any] = []
+    prepare = statement.StatementOperation[Any, Any, Any].prepare
+
+    def record(operation: Any, serializer: Serializer) -> None:
+        prepared.append(operation)
+        prepare(operation, serializer)
+
+    monkeypatch.setattr(statement.StatementOperation, "prepare", record)
+    async with calling(notes_app(Database(notes_url), notes(AllNotes))) as client:
         for body in ({"text": "b"}, {"rank": 9}, {"text": "c", "rank": 8}, {"text": "d"}):
             assert await path_taken(client.patch("/notes/1", json=body)) == "200 fast"
-    operations: list[Any] = [
-        getattr(vars(route)["endpoint"], "fast_operation", None) for route in router.routes
-    ]
-    caches: list[Any] = [
-        vars(fast_operation)["_statements"]
-        for fast_operation in operations
-        if is_patch(fast_operation)
-    ]
-    assert [len(cache) for cache in caches] == [2]
+    assert [len(vars(operation)["_statements"]) for operation in prepared] == [2]
 
 
 @sqlite_only

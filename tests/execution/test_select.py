@@ -51,17 +51,17 @@ STEPS: Final = [
     declined("/articles?limit=", 422),
     declined("/articles?cursor=abc&offset=1", 422),
     declined("/articles?zzz=1", 422),
-    declined("/articles?cursor=abc", 400),
+    fast("/articles?cursor=abc", 400),
     fast(f"/articles/{A}"),
     fast(f"/articles/{B}/"),
     fast(f"/articles/{C}"),
     fast(f"/articles/{A.upper()}"),
     declined(f"/articles/{A}?zzz=1", 422),
-    declined(f"/articles/{D}", 404),
-    declined(f"/articles/{MISSING}", 404),
-    declined(f"/authors/{A}", 404),
-    declined("/articles/abc", 404),
-    declined("/articles/%00", 404),
+    fast(f"/articles/{D}", 404),
+    fast(f"/articles/{MISSING}", 404),
+    fast(f"/authors/{A}", 404),
+    fast("/articles/abc", 404),
+    fast("/articles/%00", 404),
     declined("/articles/batch", 405),
     declined("/articles//", 404),
     declined(f"/articles//{A}", 404),
@@ -70,11 +70,11 @@ STEPS: Final = [
     declined("//", 200),
     fast(f"/articles/{A}", 200, **{"if-none-match": '"1"'}),
     fast(f"/articles/{A}", 200, **{"if-none-match": '"1-aaaaaaaaaaaaaaaaaaaa"'}),
-    declined(f"/articles/{A}", 304, **{"if-none-match": "*"}),
+    fast(f"/articles/{A}", 304, **{"if-none-match": "*"}),
     declined(f"/articles/{A}", 400, **{"if-none-match": "1"}),
-    declined(f"/articles/{A}", 412, **{"if-match": '"2"'}),
+    fast(f"/articles/{A}", 412, **{"if-match": '"2"'}),
     declined(f"/articles/{A}", 406, accept="text/html"),
-    declined(f"/articles/{A}", 200, accept="text/html, */*;q=0.1"),
+    fast(f"/articles/{A}", 200, accept="text/html, */*;q=0.1"),
     fast(f"/articles/{A}", 200, accept="application/json"),
     Step("HEAD", "/articles"),
     Step("HEAD", f"/articles/{A}"),
@@ -89,19 +89,15 @@ async def test_get_is_the_same_on_each_path(paths: Paths, step: Step) -> None:
     assert [together.fast, alone.fast, orm.fast] == [step.fast, step.fast, False]
 
 
-@pytest.mark.parametrize(
-    ("tags", "fast"), [("{}", True), ("W/{}", False), ('"2", {}', False)], ids=str
-)
-async def test_matching_if_none_match_is_a_304_on_each_path(
-    paths: Paths, tags: str, fast: object
-) -> None:
+@pytest.mark.parametrize("tags", ["{}", "W/{}", '"2", {}'], ids=str)
+async def test_matching_if_none_match_is_a_304_on_each_path(paths: Paths, tags: str) -> None:
     await paths.fill(ROWS)
     async with paths.client(paths.orm) as client:
         tag = (await client.get(f"/articles/{A}")).headers["etag"]
     known = {"if-none-match": tags.format(tag)}
     together, alone, orm = await paths.outcomes(Step("GET", f"/articles/{A}", headers=known), ROWS)
     assert together == alone == orm
-    assert (together.status, together.fast, alone.fast) == (304, fast, fast)
+    assert (together.status, together.fast, alone.fast) == (304, True, True)
 
 
 async def test_page_links_work_across_both_paths(paths: Paths) -> None:
@@ -122,5 +118,5 @@ async def test_get_sees_the_write_before_it(paths: Paths) -> None:
             changed = await client.patch(f"/articles/{A}", json={"views": views})
             assert (await client.get(f"/articles/{A}")).content == changed.content
         assert summary(await client.delete(f"/articles/{A}")) == "204"
-        assert await path_taken(client.get(f"/articles/{A}")) == "404 ORM"
+        assert await path_taken(client.get(f"/articles/{A}")) == "404 fast"
         assert [row["id"] for row in (await client.get("/articles")).json()] == [B, C]

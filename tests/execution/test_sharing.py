@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Annotated, Any
+from typing import Annotated
 
 import pytest
 from annotated_types import MaxLen
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from typing_extensions import override
 
 from brickwork import Database, ListQuery, ReadSchema, Resource, Schema, crud_router
-from brickwork.fastpath import FastOperation
+from brickwork.http.representation import Serializer
 from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.notes import (
@@ -85,13 +85,13 @@ async def test_concurrent_requests_for_one_row_share_statements(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[object] = []
-    write = FastOperation[Note].body
+    dump = Serializer.try_dump
 
-    def record_body(operation: FastOperation[Note], route: Any, content: object) -> bytes | None:
+    def record_body(serializer: Serializer, content: object) -> bytes | None:
         written.append(content)
-        return write(operation, route, content)
+        return dump(serializer, content)
 
-    monkeypatch.setattr(FastOperation, "body", record_body)
+    monkeypatch.setattr(Serializer, "try_dump", record_body)
     with driver_statements() as sent:
         async with calling_notes(database) as client:
             async with blocked_requests(client, database, "/notes/1", 20) as tasks:

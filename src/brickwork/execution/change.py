@@ -51,7 +51,6 @@ from brickwork.http.conditional import Preconditions
 from brickwork.http.representation import Representation, Serializer
 from brickwork.models.model import UTCDateTime, now
 from brickwork.models.soft_delete import is_soft_deletable
-from brickwork.problems import NotFound
 from brickwork.query.keys import parse_key, primary_key
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.tracking.changes import mapped_columns
@@ -108,7 +107,7 @@ class _WriteByKey(StatementOperation[M, P, R]):
         """Return the parameters that identify the row and its version."""
         value = parse_key(self.definition.model, key)
         if value is None:
-            raise NotFound(f"{self.definition.model.__name__} not found")
+            raise NotEligible("the key is malformed")
         if preconditions.is_empty:
             if self.definition.resource.require_if_match:
                 raise NotEligible("If-Match is required")

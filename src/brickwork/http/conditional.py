@@ -7,7 +7,6 @@ from typing import Final
 
 from sqlalchemy.orm import DeclarativeBase
 from starlette.datastructures import Headers
-from starlette.types import Scope
 
 from brickwork.models.model import Versioned
 from brickwork.problems import BadRequest, ErrorDetail, PreconditionFailed, PreconditionRequired
@@ -89,7 +88,7 @@ class Preconditions:
             return None
         (tag,) = self.if_match.tags
         match = _VERSION_TAG.fullmatch(tag)
-        return int(match[1]) if match else None
+        return int(match[1]) if match and not match[1].startswith("0") else None
 
     def is_not_modified(self, tag: str | None) -> bool:
         """Return whether the client already has the representation with this *tag*."""
@@ -101,11 +100,10 @@ _NO_PRECONDITIONS: Final = Preconditions(None, None)
 _NAMES: Final = {b"if-match", b"if-none-match"}
 
 
-def parse_preconditions(scope: Scope) -> Preconditions:
-    """Return the preconditions in *scope*. Raises `BadRequest` for an invalid entity tag."""
-    if not any(name in _NAMES for name, _ in scope["headers"]):
+def parse_preconditions(headers: Headers) -> Preconditions:
+    """Return the preconditions in *headers*. Raises `BadRequest` for an invalid entity tag."""
+    if not any(name in _NAMES for name, _ in headers.raw):
         return _NO_PRECONDITIONS
-    headers = Headers(scope=scope)
     return Preconditions(_parse_etags(headers, "If-Match"), _parse_etags(headers, "If-None-Match"))
 
 

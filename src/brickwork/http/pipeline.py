@@ -91,8 +91,9 @@ class Pipeline:
         body = route.body_field
         self._is_form = body is not None and isinstance(body.field_info, params.Form)
         self._has_json = body is not None and not self._is_form
-        self._parameters = _Parameters(
-            self._endpoint.dependant, has_json=self._has_json, embedded=embeds_body(route)
+        self._parameters = _Parameters(self._endpoint.dependant, route, has_json=self._has_json)
+        self._reads_body_first = (
+            self._parameters.dependencies_take_body or not self._endpoint.reads_body_last
         )
 
     async def __call__(self, request: Request) -> Response:
@@ -137,10 +138,10 @@ class Pipeline:
 
         Raises the problem with the body, or else `RequestValidationError` with all errors.
         """
-        sent = request.query_params  # before a dependency can change them
+        _, sent = request.headers, request.query_params  # before a dependency can change them
         overrides = request.app if request.app.dependency_overrides else None
         body: RequestBody | None = None
-        if isinstance(request, JSONRequest) and (overrides or not self._endpoint.reads_body_last):
+        if isinstance(request, JSONRequest) and (overrides or self._reads_body_first):
             body = await request.read()
         form = await _read_form(request, self._route) if self._is_form else PydanticUndefined
         resolved = await self._parameters.resolve(request, overrides, body, form)
@@ -163,14 +164,16 @@ class Pipeline:
 class _Parameters:
     """The parameters of an endpoint, and the dependencies of the route."""
 
-    def __init__(self, dependant: Dependant, *, has_json: bool, embedded: bool) -> None:
-        """Sort the parameters of *dependant*; *embedded* body fields share the body."""
-        self._dependant = self._overridable = dependant = read_query_directly(dependant)
-        self._embedded = embedded
-        self._body = BodyFields(dependant, embedded=embedded) if has_json else None
-        self._dependencies_take_body = takes_body(dependant.dependencies)
+    def __init__(self, dependant: Dependant, route: APIRoute, *, has_json: bool) -> None:
+        """Sort the parameters of *dependant*, and those of *route* for overrides."""
+        self._dependant = dependant = read_query_directly(dependant)
+        self._overridable = route.dependant
+        self._embedded = embeds_body(route)
+        self._body = BodyFields(dependant, embedded=self._embedded) if has_json else None
+        self.dependencies_take_body = takes_body(dependant.dependencies)
+        """Whether a dependency takes a part of the body."""
         if self._body:
-            self._overridable = replace(dependant, body_params=[])
+            self._overridable = replace(route.dependant, body_params=[])
             self._dependant = replace(
                 dependant, body_params=[], dependencies=self._body.dependencies
             )
@@ -194,13 +197,13 @@ class _Parameters:
 
         """
         dependant, document = self._dependant, form
-        if self._body and overrides:
+        if overrides:
             dependant = self._overridable
             document = body.document() if body else form
-        elif body and self._dependencies_take_body:
-            received_body.set(body)
-        if self._is_plain:
+        elif self._is_plain:
             return self._parse(request)
+        elif body and self.dependencies_take_body:
+            received_body.set(body)
         solved = await solve_dependencies(
             request, dependant, document, overrides, embeds_body=self._embedded
         )

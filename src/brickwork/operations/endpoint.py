@@ -99,7 +99,9 @@ class BoundOperation(Generic[M]):
     async def __call__(self, request: Request, resolved: Resolved) -> Response:
         """Return the response to *request*, in the transaction of its attempt."""
         operation, values = self._operation, resolved.values
-        resource: UnopenedResource[M] | Resource[M] = values.pop(RESOURCE)
+        resource: UnopenedResource[M] | Resource[M] = values.pop(
+            RESOURCE, None
+        ) or UnopenedResource(self._definition.resource, {})
         plan = operation.plan(request, values)
         result = await self._execute_statement(request, resource, plan)
         if isinstance(result, Declined):
@@ -175,4 +177,4 @@ def _with_settings(response: Response, resolved: Resolved) -> Response:
 
 
 def _has_header(request: Request, name: bytes) -> bool:
-    return any(header == name for header, _ in request.scope["headers"])
+    return any(header == name for header, _ in request.headers.raw)

@@ -126,13 +126,14 @@ async def _current_request(request: Request) -> Request:
 def without_session(endpoint: Dependant, kind: type[Resource[Any]]) -> Dependant:
     """Return *endpoint* with an `UnopenedResource` in place of its resource, a *kind*.
 
+    It has no resource if the fields of *kind* need no request.
     Raises `NotEligible` if a dependency uses the session, so that it has to be opened before.
     """
     builders: dict[object, Callable[..., Any]] = {}
-    dependencies = [
-        _unopened(dependency, kind, builders) if dependency.name == RESOURCE else dependency
-        for dependency in endpoint.dependencies
-    ]
+    dependencies = [item for item in endpoint.dependencies if item.name != RESOURCE]
+    (own,) = (item for item in endpoint.dependencies if item.name == RESOURCE)
+    if (resource := _unopened(own, kind, builders)).dependencies or _has_parameters(resource):
+        dependencies.append(resource)
     if get_db in _calls(dependencies):
         raise NotEligible("a dependency uses the session")
     return replace(endpoint, dependencies=dependencies)
@@ -159,6 +160,13 @@ def _unopened(
     ]
     build = builders.setdefault(kind, build)
     return replace(dependant, call=build, dependencies=dependencies)
+
+
+def _has_parameters(dependant: Dependant) -> bool:
+    """Return whether *dependant* itself needs a part of the request."""
+    return dependant != Dependant(
+        call=dependant.call, name=dependant.name, path=dependant.path, scope=dependant.scope
+    )
 
 
 def _is_resource(call: Any) -> bool:

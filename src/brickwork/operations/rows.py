@@ -38,7 +38,7 @@ class Get(Operation[M, GetPlan, Representation]):
 
     @override
     def plan(self, request: Request, values: Mapping[str, Any]) -> GetPlan:
-        return GetPlan(values["key"], parse_preconditions(request.scope))
+        return GetPlan(values["key"], parse_preconditions(request.headers))
 
     @override
     async def run(self, executor: UnitOfWorkExecutor[M], plan: GetPlan) -> Representation:
@@ -76,7 +76,7 @@ class Update(Operation[M, UpdatePlan, Representation]):
 
     @override
     def plan(self, request: Request, values: Mapping[str, Any]) -> UpdatePlan:
-        return UpdatePlan(values["key"], values["data"], parse_preconditions(request.scope))
+        return UpdatePlan(values["key"], values["data"], parse_preconditions(request.headers))
 
     @override
     async def run(self, executor: UnitOfWorkExecutor[M], plan: UpdatePlan) -> Representation:
@@ -103,7 +103,7 @@ class Replace(Operation[M, ReplacePlan, ReplaceResult]):
 
     @override
     def plan(self, request: Request, values: Mapping[str, Any]) -> ReplacePlan:
-        return ReplacePlan(values["key"], values["data"], parse_preconditions(request.scope))
+        return ReplacePlan(values["key"], values["data"], parse_preconditions(request.headers))
 
     @override
     async def run(self, executor: UnitOfWorkExecutor[M], plan: ReplacePlan) -> ReplaceResult:
@@ -137,7 +137,7 @@ class Delete(Operation[M, DeletePlan, None]):
     def plan(self, request: Request, values: Mapping[str, Any]) -> DeletePlan:
         return DeletePlan(
             values["key"],
-            parse_preconditions(request.scope),
+            parse_preconditions(request.headers),
             allow_missing=values["allow_missing"],
             purge=values.get("purge", False),
         )
@@ -169,7 +169,7 @@ class Restore(Operation[M, RestorePlan, Representation]):
 
     @override
     def plan(self, request: Request, values: Mapping[str, Any]) -> RestorePlan:
-        return RestorePlan(values["key"], parse_preconditions(request.scope))
+        return RestorePlan(values["key"], parse_preconditions(request.headers))
 
     @override
     async def run(self, executor: UnitOfWorkExecutor[M], plan: RestorePlan) -> Representation:
