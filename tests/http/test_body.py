@@ -10,7 +10,7 @@ from fastapi import APIRouter, Body, Depends, FastAPI, Header, HTTPException, Re
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, AliasChoices, Field
 
-from brickwork import Limits, Schema, StrictRoute, install
+from brickwork import BadRequest, Limits, Schema, StrictRoute, install
 from tests.support.bodies import JSON, MERGE_PATCH, send, summary
 from tests.support.calls import calling
 

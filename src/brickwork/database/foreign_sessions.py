@@ -6,8 +6,7 @@ their connections: read-only transactions, or foreign keys on SQLite.
 
 import asyncio
 import traceback
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -44,8 +43,8 @@ from brickwork.database.urls import url_without_password
 from brickwork.problems import Problem, ServiceUnavailable
 from brickwork.schemas.names import request_names
 
-_SCOPE_KEY: Final = "brickwork.sessions"
-"""Scope key of the application's sessions of a request."""
+SESSIONS_SCOPE_KEY: Final = "brickwork.sessions"
+"""The scope key of the application's sessions of a request."""
 
 _DRIVER_MODULE: Final = "sqlalchemy.util.concurrency"
 """The module of SQLAlchemy that awaits the drivers."""
@@ -127,32 +126,26 @@ def adopt_session(session: object, scope: Scope) -> None:
     """
     if not isinstance(session, AsyncSession):
         raise TypeError(f"The session is a {type(session).__name__}: make it an AsyncSession.")
-    sessions: list[AdoptedSession] = scope.setdefault(_SCOPE_KEY, [])
+    sessions: list[AdoptedSession] = scope.setdefault(SESSIONS_SCOPE_KEY, [])
     if not is_own_session(session) and unit_of_work(session).database not in sessions:
         sessions.append(AdoptedSession(session, scope))
 
 
-@asynccontextmanager
-async def commit_adopted(scope: Scope) -> AsyncGenerator[None]:
-    """Commit the application's sessions of this request at the end of the block."""
-    yield
-    for session in scope.get(_SCOPE_KEY, ()):
+async def commit_adopted(scope: Scope) -> None:
+    """Commit the application's sessions of this request."""
+    for session in scope.get(SESSIONS_SCOPE_KEY, ()):
         await session.commit()
 
 
-@asynccontextmanager
-async def translate_errors(scope: Scope) -> AsyncGenerator[None]:
-    """Translate errors of the application's sessions to a `Problem`."""
-    scope.pop(_SCOPE_KEY, None)
-    try:
-        yield
-    except Exception as error:
-        sessions: list[AdoptedSession] = scope.get(_SCOPE_KEY, [])
-        for session in sessions:
-            await session.rollback(error)
-        if sessions and (problem := await _problem_from_exception(error, sessions[0])):
-            raise problem from error
-        raise
+async def roll_back_adopted(scope: Scope, error: Exception) -> Problem | None:
+    """Roll back the application's sessions of this request, and translate *error* to a problem.
+
+    None if *error* is not theirs.
+    """
+    sessions: list[AdoptedSession] = scope.get(SESSIONS_SCOPE_KEY, [])
+    for session in sessions:
+        await session.rollback(error)
+    return await _problem_from_exception(error, sessions[0]) if sessions else None
 
 
 async def _problem_from_exception(error: Exception, session: AdoptedSession) -> Problem | None:

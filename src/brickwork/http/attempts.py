@@ -8,7 +8,11 @@ from typing import Final, Self
 from fastapi import Response
 from starlette.types import Scope
 
-from brickwork.database.foreign_sessions import commit_adopted, translate_errors
+from brickwork.database.foreign_sessions import (
+    SESSIONS_SCOPE_KEY,
+    commit_adopted,
+    roll_back_adopted,
+)
 from brickwork.http.fastapi_internals import FUNCTION_STACK, REQUEST_STACK
 
 FINISH_SCOPE_KEY: Final = "brickwork.finish"
@@ -28,18 +32,17 @@ class Attempt:
     def __init__(self, scope: Scope) -> None:
         """Prepare an attempt at the request of *scope*."""
         self._scope = scope
-        self._stack = AsyncExitStack()
+        self._dependencies = AsyncExitStack()
         self._outer: object = None
+        self._is_handed_over = False
 
     async def __aenter__(self) -> Self:
         """Begin the attempt. Transactions begin with their first statement."""
         scope = self._scope
         scope.pop(FINISH_SCOPE_KEY, None)
         scope.pop(STREAM_SCOPE_KEY, None)
-        self._outer = scope.get(FUNCTION_STACK)
-        await self._stack.enter_async_context(translate_errors(scope))
-        scope[FUNCTION_STACK] = await self._stack.enter_async_context(AsyncExitStack())
-        await self._stack.enter_async_context(commit_adopted(scope))
+        scope.pop(SESSIONS_SCOPE_KEY, None)
+        self._outer, scope[FUNCTION_STACK] = scope.get(FUNCTION_STACK), self._dependencies
         return self
 
     async def finish(self, response: Response) -> None:
@@ -47,19 +50,40 @@ class Attempt:
         finish: Callable[[Response], Awaitable[None]] | None = self._scope.get(FINISH_SCOPE_KEY)
         if finish:
             await finish(response)
-        if stream := self._scope.get(STREAM_SCOPE_KEY):
-            stream(rest := self._stack.pop_all())
+        if take := self._scope.get(STREAM_SCOPE_KEY):
+            self._is_handed_over = True
+            transaction = AsyncExitStack()
+            transaction.push_async_exit(self._end)
+            take(transaction)
             # FastAPI always closes this stack after the response.
-            self._scope[REQUEST_STACK].push_async_exit(rest)
+            self._scope[REQUEST_STACK].push_async_exit(transaction)
 
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
-        """Commit, or roll back because of *error*."""
+    ) -> bool:
+        """Commit, or roll back because of *error*, unless the response does so."""
+        self._scope[FUNCTION_STACK] = self._outer
+        return not self._is_handed_over and await self._end(kind, error, traceback)
+
+    async def _end(
+        self,
+        _: type[BaseException] | None,
+        error: BaseException | None,
+        __: TracebackType | None,
+    ) -> bool:
+        """End the transaction. Return whether a dependency has suppressed *error*."""
         try:
-            await self._stack.__aexit__(kind, error, traceback)
-        finally:
-            self._scope[FUNCTION_STACK] = self._outer
+            async with self._dependencies:
+                if error is not None:
+                    raise error  # noqa: TRY301 — in the block whose dependencies see it
+                await commit_adopted(self._scope)
+        except Exception as failure:
+            if problem := await roll_back_adopted(self._scope, failure):
+                raise problem from failure
+            if failure is error:
+                return False
+            raise
+        return error is not None

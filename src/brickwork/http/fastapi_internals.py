@@ -3,9 +3,10 @@
 Each is behind one function. `tests/http/test_fastapi_internals.py` fails when one of them changes.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any, Final, cast
 
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
@@ -14,7 +15,8 @@ from fastapi.dependencies.utils import (
     request_params_to_args,
     solve_dependencies as solve,
 )
-from fastapi.routing import APIRoute, get_request_handler
+from fastapi.routing import APIRoute, APIRouter, RouteContext, get_request_handler
+from starlette.types import Scope
 
 FUNCTION_STACK: Final = "fastapi_function_astack"
 """The scope key of the stack of dependencies that end before the response is sent."""
@@ -102,3 +104,42 @@ def form_limits(request: Request, route: APIRoute) -> dict[str, Any]:
 def push_cleanup(request: Request, close: Callable[[], Awaitable[None]]) -> None:
     """Call *close* when the response to *request* has been sent."""
     request.scope["fastapi_middleware_astack"].push_async_callback(close)
+
+
+def effective_context(context: RouteContext) -> dict[str, Any]:
+    """Return what FastAPI keeps in a scope about *context*, the selected route."""
+    inner = context._route_context  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return {} if inner is None else {"effective_route_context": inner}
+
+
+def included_route(context: RouteContext) -> APIRoute:
+    """Return the route of *context* as its routers include it, as `effective_route` does."""
+    route: Any = context._route_context or context.route  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return cast("APIRoute", route)
+
+
+def routers_of(router: APIRouter) -> Iterator[APIRouter]:
+    """Yield *router* and the routers that it includes, also indirectly."""
+    yield router
+    for route in router.routes:
+        if isinstance(included := getattr(route, "original_router", None), APIRouter):
+            yield from routers_of(included)
+
+
+def routes_version(routers: Sequence[APIRouter]) -> int:
+    """Return a number that changes when a route is added to one of *routers*."""
+    return sum(map(_version_of, routers))
+
+
+_version_of: Final = attrgetter("_routes_version")
+
+
+def body_limit(context: RouteContext) -> int | None:
+    """Return the limit of bodies that the routers of *context* set. None without one."""
+    limit: int | None = getattr(context._route_context, "max_body_size", None)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return limit
+
+
+def is_traced(scope: Scope) -> bool:
+    """Return whether FastAPI records telemetry of the request of *scope*."""
+    return "fastapi.telemetry" in scope

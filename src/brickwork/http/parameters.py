@@ -23,6 +23,27 @@ def declared_parameters(dependant: Dependant) -> Mapping[str, Any]:
     return dict(_parameters(dependant))
 
 
+def needs_request(dependant: Dependant) -> bool:
+    """Return whether *dependant* itself takes a part of the request, or the response."""
+    return any(getattr(dependant, name) for name in _PARAMETERS)
+
+
+_PARAMETERS: Final = (
+    "path_params",
+    "query_params",
+    "header_params",
+    "cookie_params",
+    "body_params",
+    "background_tasks_param_name",
+    "http_connection_param_name",
+    "request_param_name",
+    "response_param_name",
+    "security_scopes_param_name",
+    "websocket_param_name",
+)
+"""The attributes of a `Dependant` with its own parameters."""
+
+
 def undeclared_parameter_errors(
     sent: QueryParams, declared: Mapping[str, Any]
 ) -> list[ErrorDetails]:

@@ -32,6 +32,7 @@ from brickwork.http.json_request import JSONRequest
 from brickwork.http.negotiation import NDJSON, preferred_media_type
 from brickwork.http.parameters import (
     declared_parameters,
+    needs_request,
     read_query_directly,
     undeclared_parameter_errors,
 )
@@ -78,7 +79,7 @@ class Pipeline:
 
     def __init__(self, route: APIRoute, offers: Sequence[str]) -> None:
         """Prepare the pipeline of *route*, which responds in one of the media types *offers*."""
-        self._route = route
+        self.route = route
         self._offers = offers
         self._declared = declared_parameters(route.dependant)
         self._isolation_level = route_isolation(route.dependant)
@@ -99,7 +100,7 @@ class Pipeline:
     async def __call__(self, request: Request) -> Response:
         """Return the response to *request*. Nothing is sent before the transaction has ended."""
         media_type = preferred_media_type(request.headers.getlist("accept"), self._offers)
-        if self._route.response_model and not media_type:
+        if self.route.response_model and not media_type:
             raise NotAcceptable("The response is JSON, which the Accept header excludes.")
         if self._has_json:
             request = JSONRequest(request.scope, request.receive)
@@ -143,7 +144,7 @@ class Pipeline:
         body: RequestBody | None = None
         if isinstance(request, JSONRequest) and (overrides or self._reads_body_first):
             body = await request.read()
-        form = await _read_form(request, self._route) if self._is_form else PydanticUndefined
+        form = await _read_form(request, self.route) if self._is_form else PydanticUndefined
         resolved = await self._parameters.resolve(request, overrides, body, form)
         if sent and (undeclared := undeclared_parameter_errors(sent, self._declared)):
             places = [error["loc"] for error in undeclared]
@@ -177,11 +178,10 @@ class _Parameters:
             self._dependant = replace(
                 dependant, body_params=[], dependencies=self._body.dependencies
             )
-        self._is_plain = not (
-            self._dependant.dependencies
-            or self._dependant.body_params
-            or any(getattr(dependant, name) for name in _SPECIAL_PARAMETERS)
-        )
+        own = (dependant.path_params, dependant.query_params, dependant.header_params)
+        self._sources = [*zip(own, ("path_params", "query_params", "headers"), strict=True)]
+        others = replace(self._dependant, path_params=[], query_params=[], header_params=[])
+        self._is_plain = not (others.dependencies or needs_request(others))
 
     async def resolve(
         self, request: Request, overrides: object, body: RequestBody | None, form: object
@@ -211,13 +211,8 @@ class _Parameters:
 
     def _parse(self, request: Request) -> Resolved:
         """Parse the parameters of an endpoint without dependencies, as FastAPI does."""
-        dependant, resolved = self._dependant, Resolved()
-        for fields, name in (
-            (dependant.path_params, "path_params"),
-            (dependant.query_params, "query_params"),
-            (dependant.header_params, "headers"),
-            (dependant.cookie_params, "cookies"),
-        ):
+        resolved = Resolved()
+        for fields, name in self._sources:
             if fields:
                 values, errors = parse_parameters(fields, getattr(request, name))
                 resolved.values |= values
@@ -227,16 +222,6 @@ class _Parameters:
     async def validate_body(self, body: RequestBody) -> tuple[dict[str, Any], list[Any]]:
         """Return the values of the endpoint's fields in a JSON *body*, and the errors."""
         return await self._body.validate(body) if self._body else ({}, [])
-
-
-_SPECIAL_PARAMETERS: Final = (
-    "background_tasks_param_name",
-    "http_connection_param_name",
-    "request_param_name",
-    "response_param_name",
-    "security_scopes_param_name",
-)
-"""The attributes of a `Dependant` that name parameters which FastAPI provides itself."""
 
 
 class _FunctionEndpoint:

@@ -18,6 +18,9 @@ from brickwork.http.negotiation import JSON
 from brickwork.http.pipeline import Pipeline
 from brickwork.query.keys import BATCH
 
+FAILURE_SCOPE_KEY: Final = "brickwork.failure"
+"""The scope key of the error of a request that the dispatcher has handled."""
+
 HEAD_SCOPE_KEY: Final = "brickwork.head"
 """The scope key of a HEAD request, which is handled as a GET."""
 
@@ -63,6 +66,7 @@ class StrictRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         """Create the route with the options of an `APIRoute`."""
         super().__init__(path, endpoint, **options)
+        self._pipelines: dict[int, Pipeline] = {}
         others = self.responses.get(self.status_code or 200, {}).get("content", {})
         self._offers = [*dict.fromkeys((JSON, *others))]
 
@@ -91,14 +95,19 @@ class StrictRoute(APIRoute):
 
     @override
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        pipeline: Pipeline | None = None
-
         async def handle(request: Request) -> Response:
-            nonlocal pipeline
-            pipeline = pipeline or Pipeline(effective_route(request), self._offers)
-            return await pipeline(request)
+            if failure := request.scope.get(FAILURE_SCOPE_KEY):
+                raise failure
+            return await self.pipeline(effective_route(request))(request)
 
         return handle
+
+    def pipeline(self, route: APIRoute) -> Pipeline:
+        """Return the pipeline of *route*, which is this route as its routers include it."""
+        found = self._pipelines.get(id(route))
+        if found is None or found.route is not route:
+            found = self._pipelines[id(route)] = Pipeline(route, self._offers)
+        return found
 
 
 class Router(APIRouter):

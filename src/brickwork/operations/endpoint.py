@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Generic, TypeVar
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute, RouteContext
+from sqlalchemy import Select
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.database.database import Database
@@ -25,6 +26,7 @@ from brickwork.operations.resources import (
     resource_provider,
     without_session,
 )
+from brickwork.query.lookup import base_statement
 from brickwork.resource.resource import Resource
 from brickwork.schemas.names import row_names
 
@@ -139,12 +141,16 @@ class BoundOperation(Generic[M]):
             raise NotEligible("a dependency is overridden")
         if self._operation.is_idempotent and _has_header(request, b"idempotency-key"):
             raise NotEligible("an Idempotency-Key is stored in the transaction")
+        return statement, StatementCall(database, self._visible_rows(resource), self._serializer)
+
+    def _visible_rows(self, resource: UnopenedResource[M]) -> Select[M]:
+        if not self.scopes_rows:
+            return base_statement(self._definition.model)
         try:
-            rows = resource.query()
+            return resource.query()
         except Exception as error:
             kind = "the session" if isinstance(error, SessionUsed) else type(error).__name__
             raise NotEligible(f"query() uses the session, or fails: {kind}") from error
-        return statement, StatementCall(database, rows, self._serializer)
 
     async def _run(
         self, request: Request, resource: UnopenedResource[M] | Resource[M], plan: Any

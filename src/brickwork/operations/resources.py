@@ -18,6 +18,7 @@ from brickwork.database.foreign_sessions import adopt_session
 from brickwork.database.unit_of_work import UnitOfWork, session_info
 from brickwork.execution.eligibility import NotEligible
 from brickwork.http.fastapi_internals import FUNCTION_STACK
+from brickwork.http.parameters import needs_request
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource
 
@@ -132,7 +133,7 @@ def without_session(endpoint: Dependant, kind: type[Resource[Any]]) -> Dependant
     builders: dict[object, Callable[..., Any]] = {}
     dependencies = [item for item in endpoint.dependencies if item.name != RESOURCE]
     (own,) = (item for item in endpoint.dependencies if item.name == RESOURCE)
-    if (resource := _unopened(own, kind, builders)).dependencies or _has_parameters(resource):
+    if (resource := _unopened(own, kind, builders)).dependencies or needs_request(resource):
         dependencies.append(resource)
     if get_db in _calls(dependencies):
         raise NotEligible("a dependency uses the session")
@@ -160,13 +161,6 @@ def _unopened(
     ]
     build = builders.setdefault(kind, build)
     return replace(dependant, call=build, dependencies=dependencies)
-
-
-def _has_parameters(dependant: Dependant) -> bool:
-    """Return whether *dependant* itself needs a part of the request."""
-    return dependant != Dependant(
-        call=dependant.call, name=dependant.name, path=dependant.path, scope=dependant.scope
-    )
 
 
 def _is_resource(call: Any) -> bool:
