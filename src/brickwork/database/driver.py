@@ -88,8 +88,10 @@ async def fetch_by_key(
     if not shared or not is_hashable(scope):  # equal lookups cannot be recognised
         rows = await fetch_rows(database, one.statement, {**one.values, KEY_PARAM: key})
         return FetchedRow(one.statement.decode_row(rows[0])) if rows else None
-    lookup = _KeyLookup(database, one.statement, many.statement if many else None, name)
-    fetch = _get_batcher(database, one.statement, lookup, max_concurrent=_MAX_CONCURRENT_READS)
+    fetch = database.batchers.get(one.statement)
+    if fetch is None:
+        lookup = _KeyLookup(database, one.statement, many.statement if many else None, name)
+        fetch = _get_batcher(database, one.statement, lookup, max_concurrent=_MAX_CONCURRENT_READS)
     row: FetchedRow | None = await fetch((scope, key))
     return row
 

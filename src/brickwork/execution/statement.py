@@ -72,6 +72,9 @@ class StatementOperation(ABC, Generic[M, P, R]):
         self._field_names = column_fields(definition.model, definition.read)
         self._columns = columns
         self._statements: dict[object, CompiledStatement | None] = {}
+        self._base = base_statement(definition.model)
+        self._base_statements: dict[object, BoundStatement] = {}
+        """The statements of unscoped rows, by dialect and kind."""
         self._methods = _resource_methods(definition.resource)
         self._models = models
         self._listeners = ListenerCheck(*models)
@@ -124,7 +127,10 @@ class StatementOperation(ABC, Generic[M, P, R]):
         which *statement* is a page. None if *statement*, or its *source*, has more than conditions.
         """
         cache_key: CacheKey | None
-        if statement is None or statement is base_statement(self.definition.model):
+        if statement is None or statement is self._base:
+            known = self._base_statements.get((dialect.name, kind))
+            if known is not None:
+                return known
             cache_key = _EMPTY_CACHE_KEY
         elif statement.get_execution_options():
             return None
@@ -136,17 +142,19 @@ class StatementOperation(ABC, Generic[M, P, R]):
         if name not in self._statements:
             if len(self._statements) >= _MAX_STATEMENTS:
                 self._statements.clear()
+                self._base_statements.clear()
             base = statement if source is None else source
             is_eligible = base is None or has_only_conditions(base, self.definition.model)
             self._statements[name] = compile_statement(
                 build() if is_eligible else None, self._columns, dialect, cache_key.bindparams
             )
         compiled = self._statements[name]
-        return (
-            BoundStatement(compiled, compiled.extract_params(cache_key.bindparams))
-            if compiled
-            else None
-        )
+        if compiled is None:
+            return None
+        bound = BoundStatement(compiled, compiled.extract_params(cache_key.bindparams))
+        if cache_key is _EMPTY_CACHE_KEY:
+            self._base_statements[dialect.name, kind] = bound
+        return bound
 
     def dump(self, serializer: Serializer, content: object) -> bytes:
         """Return the JSON of *content*. Raises `NotEligible` if the read schema rejects it."""

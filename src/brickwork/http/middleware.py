@@ -1,15 +1,14 @@
 """Request ids and request limits."""
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from math import inf
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from brickwork.context import REQUEST_ID
+from brickwork.context import REQUEST_ID, new_request_id
 from brickwork.database.database import Database, running_database
 from brickwork.database.redaction import redact_error
 from brickwork.http.error_handling import REJECTION_SCOPE_KEY
@@ -18,7 +17,6 @@ from brickwork.http.paths import ROOT_PATH_SCOPE_KEY
 from brickwork.http.routing import head_as_get
 from brickwork.http.workers import count_workers
 from brickwork.limits import Limits, current_limits
-from brickwork.models.model import new_key
 from brickwork.problems import (
     BadRequest,
     ContentTooLarge,
@@ -110,9 +108,8 @@ class RequestLimitsMiddleware:
             return
         if not self._is_checked and _MOUNT_SCOPE_KEY in scope:
             await self._check_once(scope)
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        given = headers.get(_REQUEST_ID, b"").decode("latin-1")
-        scope[REQUEST_ID] = given if _SAFE_REQUEST_ID.fullmatch(given) else str(new_key())
+        headers = _Headers(scope["headers"])
+        scope[REQUEST_ID] = headers.request_id or new_request_id()
         scope[ROOT_PATH_SCOPE_KEY] = scope.get("root_path", "")
         state = scope.setdefault("state", {})
         if "database" not in state and (database := running_database(scope)):
@@ -123,12 +120,13 @@ class RequestLimitsMiddleware:
             scope["path"] = _decode_path(scope["raw_path"])
         if scope["method"] == "HEAD" and self._ownership.takes_head(scope):
             scope = head_as_get(scope)
-        if problem := self._find_rejection(scope):
+        if problem := self._find_rejection(scope, headers):
             # The innermost middleware answers, so that the others see the response. The cookie is
             # removed, so that none of them parses it.
             others = [header for header in scope["headers"] if header[0] != b"cookie"]
             scope.update({REJECTION_SCOPE_KEY: problem, "headers": others})
-        body = _LimitedBody(scope, receive, self.limits.body, self._earlier_limit, self._ownership)
+        limits = (self.limits.body, inf if self._earlier_limit is None else self._earlier_limit)
+        body = _LimitedBody(scope, receive, headers.length, limits, self._ownership)
         await self._run(scope, body, send)
 
     async def _run(self, scope: Scope, body: "_LimitedBody", send: Send) -> None:
@@ -159,29 +157,58 @@ class RequestLimitsMiddleware:
         if isinstance(database, Database) and REQUEST_ID not in scope:
             await self._check_database(scope["app"], database)
 
-    def _find_rejection(self, scope: Scope) -> Problem | None:
-        problem = self._find_excess(scope)
+    def _find_rejection(self, scope: Scope, headers: "_Headers") -> Problem | None:
+        problem = self._find_excess(scope, headers)
         if problem and self._ownership.is_earlier(scope, scope[ROOT_PATH_SCOPE_KEY]):
             problem = None
-        if any(value.count(b"\\") > _MAX_BACKSLASHES for value in _header_values(scope, b"cookie")):
+        if headers.backslashes > _MAX_BACKSLASHES:
             return HeadersTooLarge(f"A cookie may have {_MAX_BACKSLASHES} backslashes.")
-        if not (problem or _has_host(scope)):
+        if not (problem or headers.has_valid_host(scope)):
             error = ErrorDetail(code="host", detail="Send exactly one Host.", header="Host")
             return BadRequest("The Host header is missing or invalid.", errors=[error])
         return problem
 
-    def _find_excess(self, scope: Scope) -> Problem | None:
+    def _find_excess(self, scope: Scope, headers: "_Headers") -> Problem | None:
         query: bytes = scope["query_string"]
         length = len(scope.get("raw_path") or scope["path"]) + len(b"?" + query if query else b"")
         if length > self.limits.url:
             return URITooLong(f"The URL may have {self.limits.url} bytes.")
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > self.limits.headers:
+        if headers.size > self.limits.headers:
             return HeadersTooLarge(f"The headers may have {self.limits.headers} bytes.")
-        try:
-            unquote_to_bytes(query).decode()
-        except UnicodeDecodeError:
-            return BadRequest("The query is not UTF-8.")
+        if b"%" in query or not query.isascii():
+            try:
+                unquote_to_bytes(query).decode()
+            except UnicodeDecodeError:
+                return BadRequest("The query is not UTF-8.")
         return None
+
+
+class _Headers:
+    """What the limits need to know of the headers of a request, read in one pass."""
+
+    __slots__ = ("_hosts", "backslashes", "length", "request_id", "size")
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.size = self.length = self.backslashes = 0
+        self.request_id = ""
+        self._hosts: list[bytes] = []
+        for name, value in headers:
+            self.size += len(name) + len(value)
+            if name == b"host":
+                self._hosts.append(value)
+            elif name == b"content-length":
+                self.length = int(value[:20]) if value.isdigit() else 0
+            elif name == b"cookie":
+                self.backslashes = max(self.backslashes, value.count(b"\\"))
+            elif name == _REQUEST_ID:
+                given = value.decode("latin-1")
+                self.request_id = given if _SAFE_REQUEST_ID.fullmatch(given) else ""
+
+    def has_valid_host(self, scope: Scope) -> bool:
+        """Return whether the Host is valid, or optional in the version (RFC 9112, 3.2)."""
+        if not self._hosts:
+            return scope.get("http_version") != "1.1"
+        return len(self._hosts) == 1 and bool(_HOST.fullmatch(self._hosts[0].strip(b" \t")))
 
 
 class _LimitedBody:
@@ -195,20 +222,19 @@ class _LimitedBody:
         self,
         scope: Scope,
         receive: Receive,
-        limit: int,
-        earlier_limit: int | None,
+        declared: int,
+        limits: tuple[int, float],
         ownership: Ownership,
     ) -> None:
+        """Wrap *receive*; *limits* are those of a route, and of a route older than `install`."""
         self.max_body_size: float = inf
         self.total_size = 0
         self._scope = scope
         self._root_path = scope[ROOT_PATH_SCOPE_KEY]
         self._receive = receive
-        self._limit = limit
-        self._earlier_limit = inf if earlier_limit is None else earlier_limit
+        self._declared = declared
+        self._limit, self._earlier_limit = limits
         self._ownership = ownership
-        length = dict(scope["headers"]).get(b"content-length", b"0")
-        self._declared = int(length[:20]) if length.isdigit() else 0
 
     async def receive(self) -> Message:
         """Return the next message. Raises `ContentTooLarge` beyond the limit."""
@@ -231,22 +257,11 @@ def _add_request_id(scope: Scope, send: Send) -> Send:
 
     async def send_with_id(message: Message) -> None:
         if message["type"] == "http.response.start":
-            MutableHeaders(scope=message)[REQUEST_ID] = scope[REQUEST_ID]
+            others = [header for header in message.get("headers", ()) if header[0] != _REQUEST_ID]
+            message["headers"] = [*others, (_REQUEST_ID, scope[REQUEST_ID].encode())]
         await send(message)
 
     return send_with_id
-
-
-def _header_values(scope: Scope, header: bytes) -> Sequence[bytes]:
-    return [value for name, value in scope["headers"] if name == header]
-
-
-def _has_host(scope: Scope) -> bool:
-    """Return whether the Host is valid, or optional in this version (RFC 9112, section 3.2)."""
-    hosts = _header_values(scope, b"host")
-    if not hosts:
-        return scope.get("http_version") != "1.1"
-    return len(hosts) == 1 and bool(_HOST.fullmatch(hosts[0].strip(b" \t")))
 
 
 def _decode_path(path: bytes) -> str:

@@ -13,7 +13,7 @@ from fastapi.exceptions import HTTPException, RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic_core import PydanticUndefined
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, QueryParams
 
 from brickwork.database.database import ISOLATION_SCOPE_KEY, Database
 from brickwork.database.isolation import SNAPSHOT_LEVEL, IsolationLevel, strictest_isolation
@@ -139,13 +139,19 @@ class Pipeline:
 
         Raises the problem with the body, or else `RequestValidationError` with all errors.
         """
-        _, sent = request.headers, request.query_params  # before a dependency can change them
+        # Before a dependency can change them. Most requests have no query.
+        sent = request.query_params if request.scope["query_string"] else _NO_QUERY
+        _ = request.headers
         overrides = request.app if request.app.dependency_overrides else None
         body: RequestBody | None = None
         if isinstance(request, JSONRequest) and (overrides or self._reads_body_first):
             body = await request.read()
         form = await _read_form(request, self.route) if self._is_form else PydanticUndefined
-        resolved = await self._parameters.resolve(request, overrides, body, form)
+        resolved = (
+            self._parameters.parse(request, sent)
+            if self._parameters.are_plain and overrides is None
+            else await self._parameters.resolve(request, overrides, body, form)
+        )
         if sent and (undeclared := undeclared_parameter_errors(sent, self._declared)):
             places = [error["loc"] for error in undeclared]
             others = [error for error in resolved.errors if (*error["loc"][:2],) not in places]
@@ -179,9 +185,9 @@ class _Parameters:
                 dependant, body_params=[], dependencies=self._body.dependencies
             )
         own = (dependant.path_params, dependant.query_params, dependant.header_params)
-        self._sources = [*zip(own, ("path_params", "query_params", "headers"), strict=True)]
+        self._sources = [*zip(own, ("path_params", _QUERY, "headers"), strict=True)]
         others = replace(self._dependant, path_params=[], query_params=[], header_params=[])
-        self._is_plain = not (others.dependencies or needs_request(others))
+        self.are_plain = not (others.dependencies or needs_request(others))
 
     async def resolve(
         self, request: Request, overrides: object, body: RequestBody | None, form: object
@@ -200,8 +206,6 @@ class _Parameters:
         if overrides:
             dependant = self._overridable
             document = body.document() if body else form
-        elif self._is_plain:
-            return self._parse(request)
         elif body and self.dependencies_take_body:
             received_body.set(body)
         solved = await solve_dependencies(
@@ -209,12 +213,14 @@ class _Parameters:
         )
         return Resolved(solved.values, solved.errors, solved.response, solved.background_tasks)
 
-    def _parse(self, request: Request) -> Resolved:
+    def parse(self, request: Request, query: QueryParams) -> Resolved:
         """Parse the parameters of an endpoint without dependencies, as FastAPI does."""
         resolved = Resolved()
         for fields, name in self._sources:
             if fields:
-                values, errors = parse_parameters(fields, getattr(request, name))
+                values, errors = parse_parameters(
+                    fields, query if name == _QUERY else getattr(request, name)
+                )
                 resolved.values |= values
                 resolved.errors += errors
         return resolved
@@ -222,6 +228,11 @@ class _Parameters:
     async def validate_body(self, body: RequestBody) -> tuple[dict[str, Any], list[Any]]:
         """Return the values of the endpoint's fields in a JSON *body*, and the errors."""
         return await self._body.validate(body) if self._body else ({}, [])
+
+
+_QUERY: Final = "query_params"
+
+_NO_QUERY: Final = QueryParams()
 
 
 class _FunctionEndpoint:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from fastapi import Response
 from fastapi.datastructures import DefaultPlaceholder
@@ -69,14 +69,31 @@ class Serializer:
         self, shown: Representation, status: int, headers: Mapping[str, str | None]
     ) -> Response:
         """Return the response with *shown* as its body, and *headers* that are not None."""
-        response = self._new_response(shown, status)
-        for name, text in headers.items():
-            if text is not None:
-                response.headers.append(name, text)
+        response: Response
+        if self.response_class is None:
+            response = _JSONResponse(shown.body, status)
+        else:
+            content = self._field.serialize(shown.content, by_alias=True)
+            response = self.response_class(content, status_code=status)
+        response.raw_headers += [
+            (name.lower().encode(), text.encode("latin-1"))
+            for name, text in headers.items()
+            if text is not None
+        ]
         return response
 
-    def _new_response(self, shown: Representation, status: int) -> Response:
-        if self.response_class is None:
-            return Response(shown.body, status, media_type=JSON)
-        content = self._field.serialize(shown.content, by_alias=True)
-        return self.response_class(content, status_code=status)
+
+class _JSONResponse(Response):
+    """A response with JSON that is already serialised."""
+
+    media_type = JSON
+
+    def __init__(self, body: bytes, status: int) -> None:
+        """Set the headers of *body*, as Starlette does."""
+        self.status_code = status
+        self.background = None
+        self.body = body
+        self.raw_headers = [(b"content-length", str(len(body)).encode()), _JSON_HEADER]
+
+
+_JSON_HEADER: Final = (b"content-type", JSON.encode())

@@ -43,7 +43,7 @@ class History(Operation[M, HistoryPlan, PageResult]):
     @override
     def plan(self, request: Request, values: Mapping[str, Any]) -> HistoryPlan:
         params = values["params"]
-        return HistoryPlan(values["key"], params, getattr(params, "deleted", None))
+        return HistoryPlan(request.path_params["id"], params, getattr(params, "deleted", None))
 
     @override
     async def run(self, executor: UnitOfWorkExecutor[M], plan: HistoryPlan) -> PageResult:

@@ -63,7 +63,10 @@ class Operation(ABC, Generic[M, P, R]):
         """Return the response with *result*."""
 
     def key_parameter(self) -> Mapping[str, Any]:
-        """Return the parameter with the key of a row, as text."""
+        """Return the parameter with the key of a row, for the documentation.
+
+        A plan takes the text from the path: nothing is invalid in it.
+        """
         schema = key_schema(self.definition.model)
         return {"key": Annotated[str, Path(alias="id", json_schema_extra=schema)]}
 

@@ -137,7 +137,7 @@ def without_session(endpoint: Dependant, kind: type[Resource[Any]]) -> Dependant
         dependencies.append(resource)
     if get_db in _calls(dependencies):
         raise NotEligible("a dependency uses the session")
-    return replace(endpoint, dependencies=dependencies)
+    return replace(endpoint, dependencies=dependencies, path_params=[])
 
 
 def _unopened(

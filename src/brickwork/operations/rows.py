@@ -38,7 +38,7 @@ class Get(Operation[M, GetPlan, Representation]):
 
     @override
     def plan(self, request: Request, values: Mapping[str, Any]) -> GetPlan:
-        return GetPlan(values["key"], parse_preconditions(request.headers))
+        return GetPlan(request.path_params["id"], parse_preconditions(request.headers))
 
     @override
     async def run(self, executor: UnitOfWorkExecutor[M], plan: GetPlan) -> Representation:
@@ -76,7 +76,9 @@ class Update(Operation[M, UpdatePlan, Representation]):
 
     @override
     def plan(self, request: Request, values: Mapping[str, Any]) -> UpdatePlan:
-        return UpdatePlan(values["key"], values["data"], parse_preconditions(request.headers))
+        return UpdatePlan(
+            request.path_params["id"], values["data"], parse_preconditions(request.headers)
+        )
 
     @override
     async def run(self, executor: UnitOfWorkExecutor[M], plan: UpdatePlan) -> Representation:
@@ -103,7 +105,9 @@ class Replace(Operation[M, ReplacePlan, ReplaceResult]):
 
     @override
     def plan(self, request: Request, values: Mapping[str, Any]) -> ReplacePlan:
-        return ReplacePlan(values["key"], values["data"], parse_preconditions(request.headers))
+        return ReplacePlan(
+            request.path_params["id"], values["data"], parse_preconditions(request.headers)
+        )
 
     @override
     async def run(self, executor: UnitOfWorkExecutor[M], plan: ReplacePlan) -> ReplaceResult:
@@ -136,7 +140,7 @@ class Delete(Operation[M, DeletePlan, None]):
     @override
     def plan(self, request: Request, values: Mapping[str, Any]) -> DeletePlan:
         return DeletePlan(
-            values["key"],
+            request.path_params["id"],
             parse_preconditions(request.headers),
             allow_missing=values["allow_missing"],
             purge=values.get("purge", False),
@@ -169,7 +173,7 @@ class Restore(Operation[M, RestorePlan, Representation]):
 
     @override
     def plan(self, request: Request, values: Mapping[str, Any]) -> RestorePlan:
-        return RestorePlan(values["key"], parse_preconditions(request.headers))
+        return RestorePlan(request.path_params["id"], parse_preconditions(request.headers))
 
     @override
     async def run(self, executor: UnitOfWorkExecutor[M], plan: RestorePlan) -> Representation:
