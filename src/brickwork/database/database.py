@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.types import Scope
 
-from brickwork.context import request_id
+from brickwork.context import request_context
 from brickwork.database import errors
 from brickwork.database.availability import (
     UNREACHABLE,
@@ -40,9 +40,6 @@ _CREATE_ATTEMPTS: Final = 10
 _CREATE_PAUSE: Final = 0.1  # seconds
 
 _CREATE_LOCK: Final = 0x6272_6963_6B74  # one that no other advisory lock is likely to be
-
-ISOLATION_SCOPE_KEY: Final = "brickwork.isolation"
-"""Scope key of the isolation level of this request's transaction."""
 
 
 class Database:
@@ -269,8 +266,9 @@ async def get_db(connection: HTTPConnection) -> AsyncGenerator[AsyncSession]:
     readonly = connection.scope.get("method") in {"GET", "HEAD"}
     async with database_of(connection).session(readonly=readonly) as session:
         unit = unit_of_work(session)
-        unit.request_id = request_id(connection.scope) or None
-        unit.isolation_level = connection.scope.get(ISOLATION_SCOPE_KEY)
+        context = request_context(connection.scope)
+        unit.request_id = context.request_id or None
+        unit.isolation_level = context.isolation_level
         unit.flush_log.names = request_names(connection.scope)
         yield session
 

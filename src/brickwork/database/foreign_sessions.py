@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.types import Scope
 
-from brickwork.context import request_id
+from brickwork.context import request_context
 from brickwork.database.availability import (
     EXHAUSTED,
     UNREACHABLE,
@@ -33,7 +33,6 @@ from brickwork.database.availability import (
     is_connection_lost,
     is_stale_plan,
 )
-from brickwork.database.database import ISOLATION_SCOPE_KEY
 from brickwork.database.diagnosis import problem_from_error
 from brickwork.database.errors import circular_removal, original_error, serialization_conflict
 from brickwork.database.flush_log import FlushLog
@@ -42,9 +41,6 @@ from brickwork.database.unit_of_work import unit_of_work
 from brickwork.database.urls import url_without_password
 from brickwork.problems import Problem, ServiceUnavailable
 from brickwork.schemas.names import request_names
-
-SESSIONS_SCOPE_KEY: Final = "brickwork.sessions"
-"""The scope key of the application's sessions of a request."""
 
 _DRIVER_MODULE: Final = "sqlalchemy.util.concurrency"
 """The module of SQLAlchemy that awaits the drivers."""
@@ -67,8 +63,9 @@ class AdoptedSession:
         unit.database = self
         unit.writable = scope["method"] not in {"GET", "HEAD"}
         unit.adopted = True
-        unit.isolation_level = scope.get(ISOLATION_SCOPE_KEY)
-        unit.request_id = request_id(scope) or None
+        context = request_context(scope)
+        unit.isolation_level = context.isolation_level
+        unit.request_id = context.request_id or None
         unit.flush_log = self.written
 
     async def commit(self) -> None:
@@ -126,14 +123,14 @@ def adopt_session(session: object, scope: Scope) -> None:
     """
     if not isinstance(session, AsyncSession):
         raise TypeError(f"The session is a {type(session).__name__}: make it an AsyncSession.")
-    sessions: list[AdoptedSession] = scope.setdefault(SESSIONS_SCOPE_KEY, [])
+    sessions: list[AdoptedSession] = request_context(scope).sessions
     if not is_own_session(session) and unit_of_work(session).database not in sessions:
         sessions.append(AdoptedSession(session, scope))
 
 
 async def commit_adopted(scope: Scope) -> None:
     """Commit the application's sessions of this request."""
-    for session in scope.get(SESSIONS_SCOPE_KEY, ()):
+    for session in request_context(scope).sessions:
         await session.commit()
 
 
@@ -142,7 +139,7 @@ async def roll_back_adopted(scope: Scope, error: Exception) -> Problem | None:
 
     None if *error* is not theirs.
     """
-    sessions: list[AdoptedSession] = scope.get(SESSIONS_SCOPE_KEY, [])
+    sessions: list[AdoptedSession] = request_context(scope).sessions
     for session in sessions:
         await session.rollback(error)
     return await _problem_from_exception(error, sessions[0]) if sessions else None

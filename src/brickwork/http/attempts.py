@@ -1,25 +1,15 @@
 """The transaction of one attempt at a request."""
 
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from fastapi import Response
 from starlette.types import Scope
 
-from brickwork.database.foreign_sessions import (
-    SESSIONS_SCOPE_KEY,
-    commit_adopted,
-    roll_back_adopted,
-)
+from brickwork.context import request_context
+from brickwork.database.foreign_sessions import commit_adopted, roll_back_adopted
 from brickwork.http.fastapi_internals import FUNCTION_STACK, REQUEST_STACK
-
-FINISH_SCOPE_KEY: Final = "brickwork.finish"
-"""The scope key of a function that gets the response before the commit."""
-
-STREAM_SCOPE_KEY: Final = "brickwork.stream"
-"""The scope key of a function that takes over the transaction until the response ends."""
 
 
 class Attempt:
@@ -38,23 +28,23 @@ class Attempt:
 
     async def __aenter__(self) -> Self:
         """Begin the attempt. Transactions begin with their first statement."""
-        scope = self._scope
-        scope.pop(FINISH_SCOPE_KEY, None)
-        scope.pop(STREAM_SCOPE_KEY, None)
-        scope.pop(SESSIONS_SCOPE_KEY, None)
-        self._outer, scope[FUNCTION_STACK] = scope.get(FUNCTION_STACK), self._dependencies
+        context = request_context(self._scope)
+        context.record = context.take_transaction = None
+        context.sessions = []
+        self._outer = self._scope.get(FUNCTION_STACK)
+        self._scope[FUNCTION_STACK] = self._dependencies
         return self
 
     async def finish(self, response: Response) -> None:
         """Store *response* in the transaction, if asked, or let it take over the transaction."""
-        finish: Callable[[Response], Awaitable[None]] | None = self._scope.get(FINISH_SCOPE_KEY)
-        if finish:
-            await finish(response)
-        if take := self._scope.get(STREAM_SCOPE_KEY):
+        context = request_context(self._scope)
+        if context.record:
+            await context.record(response)
+        if context.take_transaction:
             self._is_handed_over = True
             transaction = AsyncExitStack()
             transaction.push_async_exit(self._end)
-            take(transaction)
+            context.take_transaction(transaction)
             # FastAPI always closes this stack after the response.
             self._scope[REQUEST_STACK].push_async_exit(transaction)
 

@@ -22,7 +22,7 @@ from starlette._utils import get_route_path
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from brickwork.http.error_handling import REJECTION_SCOPE_KEY
+from brickwork.context import request_context
 from brickwork.http.fastapi_internals import (
     REQUEST_STACK,
     body_limit,
@@ -33,7 +33,7 @@ from brickwork.http.fastapi_internals import (
     routes_version,
 )
 from brickwork.http.pipeline import Pipeline, PipelineEndpoint
-from brickwork.http.routing import FAILURE_SCOPE_KEY, Router, StrictRoute, toggle_slash
+from brickwork.http.routing import Router, StrictRoute, toggle_slash
 
 _ROUTES: Final = (StrictRoute, APIRoute, Route, Mount, APIWebSocketRoute, WebSocketRoute)
 """The classes of routes whose way to match is known."""
@@ -151,14 +151,16 @@ class Dispatcher:
         if found is None:
             await self._app(scope, receive, send)
             return
-        inner, pipeline = found
+        entry, pipeline, params = found
+        before = {name: scope[name] for name in _ROUTE_KEYS if name in scope}
+        self._select(scope, entry, params)
         is_begun = False
         try:
             async with AsyncExitStack() as stack:
-                inner[REQUEST_STACK] = stack
-                response = await pipeline(Request(inner, receive, send))
+                scope[REQUEST_STACK] = stack
+                response = await pipeline(Request(scope, receive, send))
                 is_begun = True
-                await response(inner, receive, send)
+                await response(scope, receive, send)
         except Exception as error:
             if is_begun:
                 raise
@@ -168,24 +170,28 @@ class Dispatcher:
                 return
             failure = TypeError("A dependency that yields has suppressed an error: raise it again.")
         # The stack of the application answers the error, as it answers those of other routes.
-        await self._app({**scope, FAILURE_SCOPE_KEY: failure}, receive, send)
+        for name in _ROUTE_KEYS:
+            scope.pop(name, None)
+        scope.update(before)
+        request_context(scope).failure = failure
+        await self._app(scope, receive, send)
 
-    def _find(self, scope: Scope) -> tuple[Scope, Pipeline] | None:
-        if scope["type"] != "http" or REJECTION_SCOPE_KEY in scope or is_traced(scope):
+    def _find(self, scope: Scope) -> tuple[_Entry, Pipeline, dict[str, Any]] | None:
+        if scope["type"] != "http" or request_context(scope).rejection or is_traced(scope):
             return None
         if self._table is None or not self._table.is_current():
             self._table = RouteTable(self._application)
         path = get_route_path(scope) if scope.get("root_path") else scope["path"]
-        found = self._table.find(scope["method"], path)
-        if found is None:
-            return None
-        entry, pipeline, params = found
-        inner: Scope = {
-            **scope,
-            "router": scope.get("router", self._application.router),
-            "route": entry.route,
-            "endpoint": entry.context.endpoint,
-            "path_params": {**scope.get("path_params", {}), **params},
-            "fastapi": {**scope.get("fastapi", {}), **effective_context(entry.context)},
-        }
-        return inner, pipeline
+        return self._table.find(scope["method"], path)
+
+    def _select(self, scope: Scope, entry: _Entry, params: dict[str, Any]) -> None:
+        """Add the route of *entry* to *scope*, as FastAPI does."""
+        scope.setdefault("router", self._application.router)
+        scope["route"] = entry.route
+        scope["endpoint"] = entry.context.endpoint
+        scope["path_params"] = {**scope.get("path_params", {}), **params}
+        scope["fastapi"] = {**scope.get("fastapi", {}), **effective_context(entry.context)}
+
+
+_ROUTE_KEYS: Final = ("router", "route", "endpoint", "path_params", "fastapi", REQUEST_STACK)
+"""The scope keys that a router sets."""

@@ -8,13 +8,19 @@ from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from brickwork.context import REQUEST_ID, new_request_id
+from brickwork.context import (
+    REQUEST_ID,
+    RequestContext,
+    new_context,
+    new_request_id,
+    request_context,
+    request_id,
+)
 from brickwork.database.database import Database, running_database
 from brickwork.database.redaction import redact_error
-from brickwork.http.error_handling import REJECTION_SCOPE_KEY
 from brickwork.http.ownership import Ownership
-from brickwork.http.paths import ROOT_PATH_SCOPE_KEY
-from brickwork.http.routing import head_as_get
+from brickwork.http.paths import application_root
+from brickwork.http.routing import handle_head_as_get
 from brickwork.http.workers import count_workers
 from brickwork.limits import Limits, current_limits
 from brickwork.problems import (
@@ -109,8 +115,7 @@ class RequestLimitsMiddleware:
         if not self._is_checked and _MOUNT_SCOPE_KEY in scope:
             await self._check_once(scope)
         headers = _Headers(scope["headers"])
-        scope[REQUEST_ID] = headers.request_id or new_request_id()
-        scope[ROOT_PATH_SCOPE_KEY] = scope.get("root_path", "")
+        context = new_context(scope, headers.request_id or new_request_id())
         state = scope.setdefault("state", {})
         if "database" not in state and (database := running_database(scope)):
             state["database"] = database
@@ -119,12 +124,12 @@ class RequestLimitsMiddleware:
         if "\ufffd" in scope["path"] and "raw_path" in scope:
             scope["path"] = _decode_path(scope["raw_path"])
         if scope["method"] == "HEAD" and self._ownership.takes_head(scope):
-            scope = head_as_get(scope)
+            scope = handle_head_as_get(scope)
         if problem := self._find_rejection(scope, headers):
             # The innermost middleware answers, so that the others see the response. The cookie is
             # removed, so that none of them parses it.
             others = [header for header in scope["headers"] if header[0] != b"cookie"]
-            scope.update({REJECTION_SCOPE_KEY: problem, "headers": others})
+            context.rejection, scope["headers"] = problem, others
         limits = (self.limits.body, inf if self._earlier_limit is None else self._earlier_limit)
         body = _LimitedBody(scope, receive, headers.length, limits, self._ownership)
         await self._run(scope, body, send)
@@ -133,7 +138,7 @@ class RequestLimitsMiddleware:
         """Run the application. The server logs its error, so it is raised without values."""
         scope[_LIMITER_SCOPE_KEY] = body
         try:
-            await self.app(scope, body.receive, _add_request_id(scope, send))
+            await self.app(scope, body.receive, _add_request_id(request_context(scope), send))
         except Exception as error:  # noqa: BLE001 — raised below, without context
             failure = redact_error(error)
         else:
@@ -154,12 +159,12 @@ class RequestLimitsMiddleware:
         """Check the database at start-up, or at the first request of a mounted application."""
         self._is_checked = True
         database = scope.get("state", {}).get("database")
-        if isinstance(database, Database) and REQUEST_ID not in scope:
+        if isinstance(database, Database) and not request_id(scope):
             await self._check_database(scope["app"], database)
 
     def _find_rejection(self, scope: Scope, headers: "_Headers") -> Problem | None:
         problem = self._find_excess(scope, headers)
-        if problem and self._ownership.is_earlier(scope, scope[ROOT_PATH_SCOPE_KEY]):
+        if problem and self._ownership.is_earlier(scope, application_root(scope)):
             problem = None
         if headers.backslashes > _MAX_BACKSLASHES:
             return HeadersTooLarge(f"A cookie may have {_MAX_BACKSLASHES} backslashes.")
@@ -230,7 +235,7 @@ class _LimitedBody:
         self.max_body_size: float = inf
         self.total_size = 0
         self._scope = scope
-        self._root_path = scope[ROOT_PATH_SCOPE_KEY]
+        self._root_path = application_root(scope)
         self._receive = receive
         self._declared = declared
         self._limit, self._earlier_limit = limits
@@ -252,13 +257,14 @@ class _LimitedBody:
             raise ContentTooLarge(f"The body may have {limit} bytes.")
 
 
-def _add_request_id(scope: Scope, send: Send) -> Send:
+def _add_request_id(context: RequestContext, send: Send) -> Send:
     """Return a *send* that adds the id of the request to the response."""
+    header = (_REQUEST_ID, context.request_id.encode())
 
     async def send_with_id(message: Message) -> None:
         if message["type"] == "http.response.start":
             others = [header for header in message.get("headers", ()) if header[0] != _REQUEST_ID]
-            message["headers"] = [*others, (_REQUEST_ID, scope[REQUEST_ID].encode())]
+            message["headers"] = [*others, header]
         await send(message)
 
     return send_with_id

@@ -15,7 +15,8 @@ from pydantic_core import PydanticUndefined
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from starlette.datastructures import FormData, QueryParams
 
-from brickwork.database.database import ISOLATION_SCOPE_KEY, Database
+from brickwork.context import request_context
+from brickwork.database.database import Database
 from brickwork.database.isolation import SNAPSHOT_LEVEL, IsolationLevel, strictest_isolation
 from brickwork.database.retry import with_retries
 from brickwork.http.attempts import Attempt
@@ -37,9 +38,6 @@ from brickwork.http.parameters import (
     undeclared_parameter_errors,
 )
 from brickwork.problems import NotAcceptable
-
-_VALUES_SCOPE_KEY: Final = "brickwork.values"
-"""The scope key of the resolved values of a hand-written endpoint."""
 
 
 @dataclass(slots=True)
@@ -104,7 +102,8 @@ class Pipeline:
             raise NotAcceptable("The response is JSON, which the Accept header excludes.")
         if self._has_json:
             request = JSONRequest(request.scope, request.receive)
-        request.scope[ISOLATION_SCOPE_KEY] = self._transaction_isolation(request, media_type)
+        context = request_context(request.scope)
+        context.isolation_level = self._transaction_isolation(request, media_type)
         database = getattr(request.state, "database", None)
         return await with_retries(
             lambda: self._attempt(request),
@@ -260,7 +259,7 @@ class _FunctionEndpoint:
 
     async def __call__(self, request: Request, resolved: Resolved) -> Response:
         """Return the response of the endpoint."""
-        request.scope[_VALUES_SCOPE_KEY] = resolved
+        request_context(request.scope).resolved = resolved
         return await self._handle(request)
 
 
@@ -268,7 +267,7 @@ def _resolved_value(name: str) -> Dependant:
     """Return a dependency with the resolved value of the parameter *name*."""
 
     async def value(request: Request) -> Any:
-        resolved: Resolved = request.scope[_VALUES_SCOPE_KEY]
+        resolved: Resolved = request_context(request.scope).resolved
         return resolved.values[name]
 
     return Dependant(call=value, name=name, request_param_name="request", use_cache=False)
@@ -276,7 +275,7 @@ def _resolved_value(name: str) -> Dependant:
 
 async def _set_response(request: Request, response: Response, background: BackgroundTasks) -> None:
     """Apply what dependencies set on the response to the *response* of the endpoint."""
-    resolved: Resolved = request.scope[_VALUES_SCOPE_KEY]
+    resolved: Resolved = request_context(request.scope).resolved
     if resolved.response:
         response.status_code = resolved.response.status_code
         response.raw_headers.extend(resolved.response.raw_headers)

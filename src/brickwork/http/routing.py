@@ -13,16 +13,11 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
+from brickwork.context import request_context
 from brickwork.http.fastapi_internals import effective_route
 from brickwork.http.negotiation import JSON
 from brickwork.http.pipeline import Pipeline
 from brickwork.query.keys import BATCH
-
-FAILURE_SCOPE_KEY: Final = "brickwork.failure"
-"""The scope key of the error of a request that the dispatcher has handled."""
-
-HEAD_SCOPE_KEY: Final = "brickwork.head"
-"""The scope key of a HEAD request, which is handled as a GET."""
 
 
 class _RowKeyConvertor(Convertor[str]):
@@ -91,12 +86,12 @@ class StrictRoute(APIRoute):
     @override
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         require_installed(scope.get("app"))
-        await super().handle(head_as_get(scope), receive, send)
+        await super().handle(handle_head_as_get(scope), receive, send)
 
     @override
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         async def handle(request: Request) -> Response:
-            if failure := request.scope.get(FAILURE_SCOPE_KEY):
+            if failure := request_context(request.scope).failure:
                 raise failure
             return await self.pipeline(effective_route(request))(request)
 
@@ -139,9 +134,14 @@ class Router(APIRouter):
 
 def head_as_get(scope: Scope) -> Scope:
     """Return *scope* with a HEAD turned into a GET."""
-    return (
-        {**scope, "method": "GET", HEAD_SCOPE_KEY: True} if scope.get("method") == "HEAD" else scope
-    )
+    return {**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope
+
+
+def handle_head_as_get(scope: Scope) -> Scope:
+    """Return *scope* as `head_as_get` does, and note in its context that it was a HEAD."""
+    if scope.get("method") == "HEAD":
+        request_context(scope).is_head = True
+    return head_as_get(scope)
 
 
 def toggle_slash(path: str) -> str:

@@ -2,13 +2,14 @@
 
 from inspect import Parameter, Signature
 from itertools import starmap
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute, RouteContext
 from sqlalchemy import Select
 from sqlalchemy.orm import DeclarativeBase
 
+from brickwork.context import request_context
 from brickwork.database.database import Database
 from brickwork.database.driver import StatementFailed
 from brickwork.execution.eligibility import Declined, NotEligible
@@ -107,7 +108,7 @@ class BoundOperation(Generic[M]):
         plan = operation.plan(request, values)
         result = await self._execute_statement(request, resource, plan)
         if isinstance(result, Declined):
-            request.scope[DECLINED_SCOPE_KEY] = result.reason
+            request_context(request.scope).declined = result.reason
             result = await self._run(request, resource, plan)
         response = (
             result
@@ -165,10 +166,6 @@ class BoundOperation(Generic[M]):
             return replayed
         executor = UnitOfWorkExecutor(self._definition, resource, self._serializer)
         return await self._operation.run(executor, plan)
-
-
-DECLINED_SCOPE_KEY: Final = "brickwork.declined"
-"""The scope key of the reason why a request went the ORM path."""
 
 
 def _with_settings(response: Response, resolved: Resolved) -> Response:

@@ -14,8 +14,8 @@ from fastapi import Request, Response
 from sqlalchemy import CursorResult, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from brickwork.context import request_context
 from brickwork.database.unit_of_work import unit_of_work
-from brickwork.http.attempts import FINISH_SCOPE_KEY
 from brickwork.http.paths import request_path
 from brickwork.models.companions import IdempotencyKey
 from brickwork.models.model import now
@@ -51,7 +51,7 @@ async def replay_or_record(request: Request, resource: Resource[Any]) -> Respons
     stored = await _find_stored(resource.session, name)
     if stored is None:
         recorder = _response_recorder(resource.session, name, fingerprint)
-        request.scope[FINISH_SCOPE_KEY] = recorder
+        request_context(request.scope).record = recorder
         return None
     if stored.fingerprint != fingerprint:
         raise IdempotencyKeyReused("This key belongs to a different request: send a new key.")
