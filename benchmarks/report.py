@@ -36,7 +36,8 @@ _HOW: Final = f"""\
 Medians of rounds in turn; the ratio is to {TUTORIAL} in the same run. Refused are
 answers that are no 2xx, and connections without one. µs of CPU are those of the server for a
 request, without the database's. The heap of every contender is frozen before it serves
-(`gc.freeze`), as `python -m app` does it, and all are served by uvicorn with the same protocol.
+(`gc.freeze`), as `python -m app` does it, and all are served by uvicorn with the same protocol and
+without an access log.
 
 All clients ask for the same row or the same page, in `GET in turn` for one row after the other:
 who waits together is answered together on the fast lane, and `each alone` says what that is worth.

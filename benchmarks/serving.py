@@ -32,6 +32,7 @@ def frozen() -> ASGIApp:
     app: ASGIApp = found() if name.endswith("()") else found
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000)
     return app
 
 

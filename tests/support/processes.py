@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import httpx2
 import pytest
@@ -17,8 +19,16 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def started(**environment: str) -> Generator[str]:
-    """Run the service as a process of its own, and yield where it listens."""
+def started(
+    *,
+    output: IO[bytes] | int = subprocess.DEVNULL,
+    end: signal.Signals = signal.SIGTERM,
+    **environment: str,
+) -> Generator[str]:
+    """Run the service as a process of its own, and yield where it listens.
+
+    Its standard output is *output*, and the signal *end* ends it.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -26,14 +36,14 @@ def started(**environment: str) -> Generator[str]:
         [sys.executable, "-m", "app"],
         cwd=ROOT,
         env=os.environ | environment | {"PORT": str(port)},
-        stdout=subprocess.DEVNULL,
+        stdout=output,
         stderr=subprocess.DEVNULL,
     )
     try:
         until_it_answers(url := f"http://127.0.0.1:{port}", process)
         yield url
     finally:
-        process.terminate()
+        process.send_signal(end)
         process.wait(10)
 
 
