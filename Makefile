@@ -14,6 +14,7 @@ DEV := .venv/$(VERSION)
 RUN := .venv/run-$(VERSION)
 BENCH := .venv/bench-$(VERSION)
 BIN := $(DEV)/bin
+FASTIFY := benchmarks/peers/fastify
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
@@ -38,7 +39,7 @@ fuzz: $(DEV)/project.stamp ## Run Schemathesis for SECONDS on each database, fro
 	FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest \
 		tests/slow/test_schemathesis.py $(ARGS)
 
-bench: $(BENCH)/project.stamp ## Measure the service beside other libraries, and write benchmarks/report.md
+bench: $(BENCH)/project.stamp $(FASTIFY)/node_modules/.package-lock.json ## Measure the service beside other libraries, and write benchmarks/report.md
 	$(BENCH)/bin/python -m benchmarks $(ARGS)
 
 check: $(DEV)/project.stamp ## Check format, lint, language, imports, types and pins
@@ -58,7 +59,7 @@ lock: $(DEV)/pins.stamp ## Renew the pins in requirements/ (ARGS=--upgrade for t
 	$(BIN)/python -m requirements.lock $(ARGS)
 
 clean: ## Remove what these targets made, except databases
-	rm -rf .venv .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf .venv $(FASTIFY)/node_modules .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache \
 		build dist htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -78,3 +79,13 @@ $(DEV)/bin/python $(RUN)/bin/python $(BENCH)/bin/python: ;
 .venv/%/project.stamp: .venv/%/pins.stamp pyproject.toml
 	@$(PYTHON) requirements/install.py project $(@D)
 	@touch $@
+
+# npm writes this file last. Without npm or Node.js 20 the benchmark leaves Fastify out.
+$(FASTIFY)/node_modules/.package-lock.json: $(FASTIFY)/package-lock.json
+	@if ! command -v npm >/dev/null; then \
+		echo "Without Fastify: install Node.js 20 or newer and npm (Debian: apt-get install nodejs npm)."; \
+	elif npm ci --prefix $(FASTIFY) --ignore-scripts --no-audit --no-fund --loglevel=error; then \
+		touch $@; \
+	else \
+		echo "Without Fastify: npm could not install it."; \
+	fi

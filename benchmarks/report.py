@@ -14,6 +14,7 @@ from benchmarks import wanted
 from benchmarks.cells import Cell
 from benchmarks.charts import chart
 from benchmarks.contenders import TUTORIAL
+from benchmarks.node import versions
 from benchmarks.startup import Figure
 
 FOLDER: Final = Path(__file__).parent
@@ -37,7 +38,7 @@ Medians of rounds in turn; the ratio is to {TUTORIAL} in the same run. Refused a
 answers that are no 2xx, and connections without one. µs of CPU are those of the server for a
 request, without the database's. The heap of every contender is frozen before it serves
 (`gc.freeze`), as `python -m app` does it, and all are served by uvicorn with the same protocol and
-without an access log.
+without an access log. Fastify, one process of Node.js, has its own server.
 
 All clients ask for the same row or the same page, in `GET in turn` for one row after the other:
 who waits together is answered together on the fast lane, and `each alone` says what that is worth.
@@ -102,6 +103,7 @@ def _versions() -> Iterator[str]:
     for name in _PACKAGES:
         with suppress(PackageNotFoundError):
             yield f"{name} {version(name)}"
+    yield from versions()
 
 
 def _figures(found: Sequence[Figure]) -> Iterator[str]:
