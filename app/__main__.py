@@ -39,6 +39,7 @@ def main() -> None:
         workers=settings.workers,
         http="brickwork.protocol:Protocol",
         access_log=False,  # `frozen_app` has a cheaper one
+        use_colors=None if sys.stdout else False,  # uvicorn fails on a closed one
     )
 
 

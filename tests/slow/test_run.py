@@ -107,6 +107,11 @@ def test_the_access_log_loses_no_line_at_the_end(
     assert sorted(paths) == sorted(f"/authors/{number}" for number in range(50))
 
 
+def test_the_service_runs_without_standard_output(empty_url: str) -> None:
+    with started(output=None, DATABASE_URL=empty_url) as url:
+        assert httpx2.get(f"{url}/authors").status_code == 200
+
+
 @pytest.mark.anyio
 async def test_the_migrations_make_what_the_models_say(migrated_url: str) -> None:
     def differences(connection: Connection) -> list[object]:
