@@ -13,16 +13,17 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 DEV := .venv/$(VERSION)
 RUN := .venv/run-$(VERSION)
 BENCH := .venv/bench-$(VERSION)
+LATEST := .venv/latest-$(VERSION)
 BIN := $(DEV)/bin
 FASTIFY := benchmarks/peers/fastify
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all fuzz bench check format lock clean
+.PHONY: help run test test-all test-latest fuzz bench check format lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: $(RUN)/project.stamp ## Start the service on HOST:PORT over DATABASE_URL, migrated
 	$(RUN)/bin/python -m app
@@ -34,6 +35,10 @@ test-all: $(DEV)/project.stamp ## Run everything: with coverage, the slow tests 
 	$(BIN)/python -m pytest -n 2 --cov
 	$(BIN)/python -m pytest -n 2 tests/slow
 	$(BIN)/python -m pytest -n 2 --all --path orm
+
+test-latest: $(LATEST)/project.stamp ## Run the contract with the newest FastAPI, SQLAlchemy and Pydantic
+	@$(PYTHON) requirements/install.py latest $(LATEST)
+	$(LATEST)/bin/python -m pytest -n 2 $(ARGS)
 
 fuzz: $(DEV)/project.stamp ## Run Schemathesis for SECONDS on each database, from a random seed
 	FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest \
@@ -68,7 +73,8 @@ clean: ## Remove what these targets made, except databases
 $(DEV)/pins.stamp: requirements/dev.txt $(DEV)/bin/python
 $(RUN)/pins.stamp: requirements/run.txt $(RUN)/bin/python
 $(BENCH)/pins.stamp: requirements/bench.txt $(BENCH)/bin/python
-$(DEV)/bin/python $(RUN)/bin/python $(BENCH)/bin/python: ;
+$(LATEST)/pins.stamp: requirements/dev.txt $(LATEST)/bin/python
+$(DEV)/bin/python $(RUN)/bin/python $(BENCH)/bin/python $(LATEST)/bin/python: ;
 
 .venv/%/pins.stamp:
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer, \
