@@ -25,7 +25,7 @@ class Pipe:
         os.set_blocking(self._read_end, False)
         stdout = SimpleNamespace(fileno=lambda: self.write_end)
         monkeypatch.setattr(sys, "stdout", stdout)
-        self.buffer = LineBuffer()
+        self.buffer = LineBuffer(str)
 
     def read(self) -> str:
         """Return what was written since the last call."""
@@ -165,7 +165,7 @@ async def test_a_closed_output_stops_nobody(pipe: Pipe, log: Log) -> None:
 async def test_a_full_output_stops_nobody(monkeypatch: pytest.MonkeyPatch, log: Log) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(fileno=lambda: full))
-    buffer = LineBuffer()
+    buffer = LineBuffer(str)
     for _ in range(MAX_BLOCKS * 32 + 32):
         buffer.add("x\n")
     buffer.close()
@@ -179,7 +179,7 @@ async def test_a_process_without_output_is_no_error(
     stdout: StringIO | None, monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:
     monkeypatch.setattr(sys, "stdout", stdout)
-    buffer = LineBuffer()
+    buffer = LineBuffer(str)
     buffer.add("x\n")
     buffer.close()
     assert log.take() == []

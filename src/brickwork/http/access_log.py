@@ -15,6 +15,10 @@ _MAX_PATH: Final = 2_048
 """The characters of a path and its query, so that a line fits into a block."""
 
 
+_Record = tuple[str, bytes, bytes, int, float, str, bool]
+"""Method, path, query, status, seconds, request id, and whether the response is complete."""
+
+
 class AccessLog:
     """An application that logs each request to another one, on standard output.
 
@@ -33,19 +37,14 @@ class AccessLog:
     def __init__(self, app: ASGIApp) -> None:
         """Wrap *app*."""
         self._app = app
-        self._lines = LineBuffer()
+        self._lines = LineBuffer(_render_line)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application, and log the request when its response ends."""
-        match scope["type"]:
-            case "http":
-                await self._run_logged(scope, receive, send)
-            case "lifespan":
-                await self._app(scope, receive, self._flush_before_end(send))
-            case _:
-                await self._app(scope, receive, send)
-
-    async def _run_logged(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            is_lifespan = scope["type"] == "lifespan"
+            await self._app(scope, receive, self._flush_before_end(send) if is_lifespan else send)
+            return
         exchange = _Exchange(scope, send, self._lines)
         try:
             await self._app(scope, receive, exchange.send)
@@ -74,7 +73,7 @@ class _Exchange:
 
     __slots__ = ("_began", "_lines", "_scope", "_send", "is_logged", "status")
 
-    def __init__(self, scope: Scope, send: Send, lines: LineBuffer) -> None:
+    def __init__(self, scope: Scope, send: Send, lines: LineBuffer[_Record]) -> None:
         self.status = 0
         self.is_logged = False
         self._scope = scope
@@ -95,20 +94,33 @@ class _Exchange:
         self.log()
 
     def log(self, *, is_complete: bool = True) -> None:
-        """Add the line of the request."""
+        """Log the request."""
         self.is_logged = True
         scope = self._scope
-        milliseconds = (perf_counter() - self._began) * 1_000
-        request = f"{scope['method']} {_encode_path(scope)}"
-        response = f"{self.status or '-'} {milliseconds:.1f} ms {scope.get(REQUEST_ID, '-')}"
-        self._lines.add(f"{request} {response}{'' if is_complete else ' incomplete'}\n")
+        path = scope.get("raw_path") or scope["path"].encode(errors="surrogatepass")
+        seconds = perf_counter() - self._began
+        self._lines.add(
+            (
+                scope["method"],
+                path,
+                scope["query_string"],
+                self.status,
+                seconds,
+                scope.get(REQUEST_ID, "-"),
+                is_complete,
+            )
+        )
 
 
-def _encode_path(scope: Scope) -> str:
-    """Return the path and the query, in printable ASCII characters without spaces."""
-    path: bytes = scope.get("raw_path") or scope["path"].encode(errors="surrogatepass")
-    if scope["query_string"]:
-        path += b"?" + scope["query_string"]
+def _render_line(record: _Record) -> str:
+    method, path, query, status, seconds, request_id, is_complete = record
+    target = _encode_path(path + b"?" + query if query else path)
+    end = "" if is_complete else " incomplete"
+    return f"{method} {target} {status or '-'} {seconds * 1_000:.1f} ms {request_id}{end}\n"
+
+
+def _encode_path(path: bytes) -> str:
+    """Return *path* in printable ASCII characters without spaces."""
     text = path.decode("latin-1")
     if not (text.isascii() and text.isprintable()) or " " in text:
         text = quote(path, safe=punctuation)

@@ -7,9 +7,11 @@ import os
 import select
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
-from typing import Final
+from typing import Final, Generic, TypeVar
+
+R = TypeVar("R")
 
 log: Final = logging.getLogger("brickwork")
 
@@ -29,18 +31,23 @@ MAX_BLOCKS: Final = 256
 """The blocks that wait while standard output takes none: a megabyte."""
 
 
-class LineBuffer:
-    """Lines on their way to standard output.
+class LineBuffer(Generic[R]):
+    """Records on their way to standard output, a line each.
 
     They are written together: within a second, at the end of the process, and never in parts that
     another process could interrupt. A standard output that is full, blocked or closed stops no
     request. Lines wait for it up to a megabyte, and the log has a warning when more are lost.
     """
 
-    def __init__(self) -> None:
-        """Take standard output as it is now."""
+    def __init__(self, render: Callable[[R], str]) -> None:
+        """Take standard output as it is now.
+
+        *render* returns the line of a record: at most `BLOCK` characters, with its line feed. It
+        runs for many records together, outside the requests.
+        """
         self._descriptor = _open_stdout()
-        self._lines: list[str] = []
+        self._render = render
+        self._records: list[R] = []
         self._capacity = _CAPACITY
         self._blocks = deque[bytes]()
         self._timer: asyncio.TimerHandle | None = None
@@ -48,10 +55,10 @@ class LineBuffer:
         self._reason = ""
         atexit.register(self.close)  # a server without lifespan, or interrupted twice
 
-    def add(self, line: str) -> None:
-        """Add a *line* of at most `BLOCK` characters, with its line feed."""
-        self._lines.append(line)
-        if len(self._lines) >= self._capacity:
+    def add(self, record: R) -> None:
+        """Add the line of *record*."""
+        self._records.append(record)
+        if len(self._records) >= self._capacity:
             self.flush()
         elif self._timer is None:
             self._start_timer()
@@ -88,8 +95,8 @@ class LineBuffer:
             self._start_timer()
 
     def _collect_lines(self) -> None:
-        """Move the lines to blocks. Lose them if there are too many."""
-        for lines in _group_lines(self._lines):
+        """Make blocks of the lines. Lose them if there are too many."""
+        for lines in _group_lines([*map(self._render, self._records)]):
             if len(self._blocks) < MAX_BLOCKS:
                 self._blocks.append("".join(lines).encode("ascii", "backslashreplace"))
                 continue
@@ -98,7 +105,7 @@ class LineBuffer:
                     "Standard output takes no lines (%s): the access log loses them.", self._reason
                 )
             self._lost += len(lines)
-        self._lines.clear()
+        self._records.clear()
 
     def _is_writable(self, end: float) -> bool:
         """Return whether a block can be written without blocking, before *end*."""
