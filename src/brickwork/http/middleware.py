@@ -140,6 +140,10 @@ class RequestLimitsMiddleware:
             failure = redact_error(error)
         else:
             return
+        finally:
+            # The body refers to the scope. Without this, only the garbage collector would free both
+            # and all that they refer to.
+            scope.pop(_LIMITER_SCOPE_KEY, None)
         raise failure
 
     def _check_after_startup(self, scope: Scope, send: Send) -> Send:
