@@ -13,15 +13,17 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 DEV := .venv/$(VERSION)
 RUN := .venv/run-$(VERSION)
 BENCH := .venv/bench-$(VERSION)
+LATEST := .venv/latest-$(VERSION)
 BIN := $(DEV)/bin
+FASTIFY := benchmarks/peers/fastify
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all fuzz bench check format lock clean
+.PHONY: help run test test-all test-latest fuzz bench check format lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: $(RUN)/project.stamp ## Start the service on HOST:PORT over DATABASE_URL, migrated
 	$(RUN)/bin/python -m app
@@ -34,11 +36,15 @@ test-all: $(DEV)/project.stamp ## Run everything: with coverage, the slow tests 
 	$(BIN)/python -m pytest -n 2 tests/slow
 	$(BIN)/python -m pytest -n 2 --all --path orm
 
+test-latest: $(LATEST)/project.stamp ## Run the contract with the newest FastAPI, SQLAlchemy and Pydantic
+	@$(PYTHON) requirements/install.py latest $(LATEST)
+	$(LATEST)/bin/python -m pytest -n 2 $(ARGS)
+
 fuzz: $(DEV)/project.stamp ## Run Schemathesis for SECONDS on each database, from a random seed
 	FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest \
 		tests/slow/test_schemathesis.py $(ARGS)
 
-bench: $(BENCH)/project.stamp ## Measure the service beside other libraries, and write benchmarks/report.md
+bench: $(BENCH)/project.stamp $(FASTIFY)/node_modules/.package-lock.json ## Measure the service beside other libraries, and write benchmarks/report.md
 	$(BENCH)/bin/python -m benchmarks $(ARGS)
 
 check: $(DEV)/project.stamp ## Check format, lint, language, imports, types and pins
@@ -58,7 +64,7 @@ lock: $(DEV)/pins.stamp ## Renew the pins in requirements/ (ARGS=--upgrade for t
 	$(BIN)/python -m requirements.lock $(ARGS)
 
 clean: ## Remove what these targets made, except databases
-	rm -rf .venv .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf .venv $(FASTIFY)/node_modules .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache \
 		build dist htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -67,7 +73,8 @@ clean: ## Remove what these targets made, except databases
 $(DEV)/pins.stamp: requirements/dev.txt $(DEV)/bin/python
 $(RUN)/pins.stamp: requirements/run.txt $(RUN)/bin/python
 $(BENCH)/pins.stamp: requirements/bench.txt $(BENCH)/bin/python
-$(DEV)/bin/python $(RUN)/bin/python $(BENCH)/bin/python: ;
+$(LATEST)/pins.stamp: requirements/dev.txt $(LATEST)/bin/python
+$(DEV)/bin/python $(RUN)/bin/python $(BENCH)/bin/python $(LATEST)/bin/python: ;
 
 .venv/%/pins.stamp:
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer, \
@@ -78,3 +85,13 @@ $(DEV)/bin/python $(RUN)/bin/python $(BENCH)/bin/python: ;
 .venv/%/project.stamp: .venv/%/pins.stamp pyproject.toml
 	@$(PYTHON) requirements/install.py project $(@D)
 	@touch $@
+
+# npm writes this file last. Without npm or Node.js 20 the benchmark leaves Fastify out.
+$(FASTIFY)/node_modules/.package-lock.json: $(FASTIFY)/package-lock.json
+	@if ! command -v npm >/dev/null; then \
+		echo "Without Fastify: install Node.js 20 or newer and npm (Debian: apt-get install nodejs npm)."; \
+	elif npm ci --prefix $(FASTIFY) --ignore-scripts --no-audit --no-fund --loglevel=error; then \
+		touch $@; \
+	else \
+		echo "Without Fastify: npm could not install it."; \
+	fi

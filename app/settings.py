@@ -22,6 +22,8 @@ class Settings(BaseSettings):
     """Number of server processes."""
     cursor_keys: list[str] = []
     """Secrets that encrypt cursors, as JSON. All processes of the service need the same ones."""
+    access_log: bool = True
+    """Whether standard output has a line for each request."""
     development: bool = False
     """Whether the log at start-up names lists without an index."""
 

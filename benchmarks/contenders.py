@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Final
 
+from benchmarks.node import has_fastify
 from benchmarks.operations import BATCH, LAST_SEEN, ONE, OPERATIONS, READS
 
 _BOTH: Final = ("sqlite", "postgresql")
@@ -17,7 +18,7 @@ class Contender:
 
     name: str
     target: str
-    """Its module and its name there, with `()` if it has to be called."""
+    """Its module and its name there, with `()` if it has to be called; or a program for Node.js."""
     needs: str = "fastapi"
     """The package that has to be installed."""
     operations: tuple[str, ...] = _ONE_BY_ONE
@@ -37,6 +38,8 @@ class Contender:
 
     def is_here(self) -> bool:
         """Return whether its package is installed."""
+        if self.target.endswith(".js"):
+            return has_fastify()
         return find_spec(self.needs) is not None
 
     def can(self, database: str, operation: str) -> bool:
@@ -72,7 +75,7 @@ def _raw(name: str, target: str, database: str, operations: tuple[str, ...]) -> 
     deep = f"/articles?limit=20&after={LAST_SEEN}"
     return Contender(
         name,
-        f"benchmarks.{target}",
+        f"benchmarks{'/' if target.endswith('.js') else '.'}{target}",
         operations=operations,
         databases=(database,),
         deep=deep,
@@ -127,6 +130,7 @@ CONTENDERS: Final = (
     _raw("asyncpg in FastAPI", "plain:app", "postgresql", _ONE_BY_ONE),
     _raw("asyncpg in bare ASGI", "bare:app", "postgresql", _ONE_BY_ONE),
     _raw("sqlite3 in bare ASGI", "inline:app", "sqlite", READS),
+    _raw("Fastify with node-postgres", "peers/fastify/server.js", "postgresql", _ONE_BY_ONE),
     Contender("bare hello", "benchmarks.hello:app", operations=("GET",)),
 )
 

@@ -14,6 +14,7 @@ from benchmarks import wanted
 from benchmarks.cells import Cell
 from benchmarks.charts import chart
 from benchmarks.contenders import TUTORIAL
+from benchmarks.node import versions
 from benchmarks.startup import Figure
 
 FOLDER: Final = Path(__file__).parent
@@ -36,7 +37,8 @@ _HOW: Final = f"""\
 Medians of rounds in turn; the ratio is to {TUTORIAL} in the same run. Refused requests
 have a status other than 2xx or no response. µs of CPU are the server's per request, without the
 database's. The heap of every contender is frozen before it serves (`gc.freeze`), as `python -m app`
-does it. All are served by uvicorn with the same protocol.
+does it. All are served by uvicorn with the same protocol and without an access log. Only Fastify,
+one process of Node.js, has its own server.
 
 All clients request the same row or the same page, in `GET in turn` one row after the other. The
 fast path answers concurrent requests together; `each alone` is the fast path without that.
@@ -102,6 +104,7 @@ def _versions() -> Iterator[str]:
     for name in _PACKAGES:
         with suppress(PackageNotFoundError):
             yield f"{name} {version(name)}"
+    yield from versions()
 
 
 def _figures(found: Sequence[Figure]) -> Iterator[str]:

@@ -32,6 +32,7 @@ def frozen() -> ASGIApp:
     app: ASGIApp = found() if name.endswith("()") else found
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000)
     return app
 
 
@@ -71,10 +72,15 @@ def serving(target: str, url: str, *, plain: bool = False) -> Generator[Served]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", *(_alone(target) if plain else _ALIKE)]
-    command += ["--port", str(port), "--no-access-log", "--log-level", "error"]
-    driven = Database(url).url.render_as_string(hide_password=False)
-    known = {"DATABASE_URL": driven, "CONTENDER": target}
+    known = {"CONTENDER": target, "PORT": str(port), "NODE_ENV": "production"}
+    address = Database(url).url
+    if target.endswith(".js"):
+        command = ["node", target]
+        address = address.set(drivername=address.get_backend_name())
+    else:
+        command = [sys.executable, "-m", "uvicorn", *(_alone(target) if plain else _ALIKE)]
+        command += ["--port", str(port), "--no-access-log", "--log-level", "error"]
+    known["DATABASE_URL"] = address.render_as_string(hide_password=False)
     process = subprocess.Popen(  # noqa: S603 — the command is made here
         [*core(0), *command], cwd=ROOT, env=os.environ | known
     )

@@ -4,6 +4,7 @@ Any Python runs this file, with nothing but its standard library:
 
 - `install.py pins FOLDER FILE` makes the environment FOLDER anew and installs the pins of FILE.
 - `install.py project FOLDER` adds the project, then checks that all packages fit together.
+- `install.py latest FOLDER` replaces the packages under the library by their newest releases.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,6 +31,11 @@ ACCESS = (
 QUIET = ("--disable-pip-version-check", "--no-input", "--progress-bar=off")
 PINS = (*QUIET, "--no-deps", "--require-hashes", "--only-binary=:all:", "--requirement")
 PROJECT = (*QUIET, "--no-deps", "--no-build-isolation", "--editable", ".")
+
+LATEST = (*QUIET, "--upgrade", "--only-binary=:all:")
+
+# The packages that the library stands on, some of them by private names.
+FOUNDATION = ("aiosqlite", "asyncpg", "fastapi", "pydantic", "sqlalchemy", "starlette", "uvicorn")
 
 # What pip writes when it fails, and what to do then. The first match counts.
 REMEDIES = {
@@ -54,6 +61,8 @@ def main(step: str, folder: Path, file: Path) -> int:
         require_python()
         if step == "pins":
             install_pins(folder, file)
+        elif step == "latest":
+            install_latest(folder)
         else:
             install_project(folder)
     except InstallError as error:
@@ -97,6 +106,21 @@ def install_project(folder: Path) -> None:
     """Install the project, editable, and check the requirements of every package."""
     pip(folder, "install", *PROJECT)
     pip(folder, "check")
+
+
+def install_latest(folder: Path) -> None:
+    """Install the newest releases of the foundation, and print what is new."""
+    pinned = releases(folder)
+    pip(folder, "install", *LATEST, *FOUNDATION)
+    latest = releases(folder)
+    new = [f"{k} {pinned.get(k, 'none')} -> {v}" for k, v in latest.items() if pinned.get(k) != v]
+    print(*(sorted(new) or ["The installed releases are the newest."]), sep="\n", flush=True)
+
+
+def releases(folder: Path) -> dict[str, str]:
+    """Return the versions of the installed packages by their names."""
+    packages = map(str, folder.glob("lib/python*/site-packages"))
+    return {found.metadata["Name"]: found.version for found in distributions(path=list(packages))}
 
 
 def pip(folder: Path, *arguments: str) -> None:

@@ -1,10 +1,11 @@
 """The benchmark."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from benchmarks import wanted
+from benchmarks import node, wanted
 from benchmarks.cells import Cell
 from benchmarks.charts import chart
 from benchmarks.contenders import CONTENDERS, Contender, chosen
@@ -19,6 +20,7 @@ from benchmarks.operations import (
     seconds_of,
 )
 from benchmarks.report import Conditions, write
+from benchmarks.serving import ROOT
 from benchmarks.startup import Figure
 from benchmarks.wrk import Load, parsed, spread
 
@@ -110,6 +112,55 @@ def test_a_contender_without_its_library_is_skipped(monkeypatch: pytest.MonkeyPa
     names = {contender.name for contender in chosen([], quick=False)}
     assert "FastCRUD" not in names
     assert "asyncpg in FastAPI" in names
+
+
+def test_fastify_is_skipped_without_a_new_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.contenders.has_fastify", lambda: False)
+    assert chosen(["Fastify"], quick=False) == []
+    monkeypatch.setattr("benchmarks.contenders.has_fastify", lambda: True)
+    (fastify,) = chosen(["Fastify"], quick=False)
+    assert (ROOT / fastify.target).is_file()
+    assert not fastify.can("sqlite", "GET")
+
+
+def test_the_packages_of_fastify_name_no_registry() -> None:
+    lock = (node.FOLDER / "package-lock.json").read_text(encoding="utf-8")
+    assert '"resolved"' not in lock
+    assert '"integrity"' in lock
+
+
+@pytest.mark.parametrize(
+    ("packages", "release", "is_new"),
+    [
+        (["fastify", "pg"], "v20.1.0", True),
+        (["fastify", "pg"], "v18.20.4", False),
+        (["fastify", "pg"], "", False),
+        (["pg"], "v22.0.0", False),
+    ],
+)
+def test_fastify_needs_its_packages_and_node_20(
+    packages: list[str],
+    release: str,
+    is_new: bool,  # noqa: FBT001 — a parameter of the test
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in packages:
+        folder = tmp_path / "node_modules" / name
+        folder.mkdir(parents=True)
+        (folder / "package.json").write_text('{"version": "1.2.3"}')
+    program = tmp_path / "node"
+    program.write_text(f"#!/bin/sh\necho {release}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(node, "FOLDER", tmp_path)
+    node.read_release.cache_clear()
+    try:
+        assert node.has_fastify() is is_new
+        expected = [f"node {release[1:]}", "fastify 1.2.3", "pg 1.2.3"] if is_new else []
+        assert [*node.versions()] == expected
+    finally:
+        node.read_release.cache_clear()
 
 
 def test_a_chart_without_64_clients_shows_the_largest_number() -> None:

@@ -5,6 +5,7 @@ from brickwork.app import install
 from brickwork.database.database import Database, SessionDep, get_db
 from brickwork.database.isolation import IsolationLevel
 from brickwork.database.text import c_collation
+from brickwork.http.access_log import AccessLog
 from brickwork.http.links import item_path, link_header
 from brickwork.http.negotiation import preferred_media_type
 from brickwork.http.routing import StrictRoute
@@ -68,6 +69,7 @@ from brickwork.tracking.outbox import (
 )
 
 __all__ = [
+    "AccessLog",
     "AuditEntry",
     "AuditEntryRead",
     "Audited",

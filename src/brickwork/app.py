@@ -52,7 +52,8 @@ def install(
         cursor_keys: Secrets of at least 32 characters. The first one encrypts the cursors of
             lists, and each can decrypt them: to rotate, prepend a new key. Without keys, cursors
             are valid in one process only, and several processes start only in *development*.
-        development: Whether to log at start-up which sorts lack an index.
+        development: Whether to log at start-up which sorts lack an index, and to name the path of
+            each request, with the reason, in the header `X-Brickwork-Path`.
 
     """
     ownership = Ownership(app)

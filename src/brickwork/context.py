@@ -14,6 +14,9 @@ else:
 
 REQUEST_ID: Final = "X-Request-Id"
 
+PATH_TAKEN: Final = "X-Brickwork-Path"
+"""The header that names the path of a request, in development."""
+
 _CONTEXT_KEY: Final = "brickwork"
 """The key of the context in the scope of a request."""
 
@@ -45,8 +48,8 @@ class RequestContext:
     """Takes over the transaction until a streamed response ends. None for other responses."""
     resolved: Any = None
     """The resolved values of a hand-written endpoint."""
-    declined: str | None = None
-    """Why the ORM path serves the request. None on the fast path."""
+    path_taken: str = ""
+    """`fast path`, or `ORM path` with the reason. Empty for other routes."""
 
 
 def request_context(scope: MutableMapping[str, Any]) -> RequestContext:

@@ -1,5 +1,8 @@
 """Request ids and request limits."""
 
+import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any, TypeAlias
 from uuid import UUID
@@ -7,6 +10,7 @@ from uuid import UUID
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from httpx2 import AsyncClient
+from starlette.types import Message, Receive
 
 from brickwork import Limits, ListQuery, StrictRoute, install
 from brickwork.problems import ContentTooLarge
@@ -314,3 +318,30 @@ async def test_applications_have_separate_limits() -> None:
             assert (
                 summary(await default_client.get("/list?limit=101")) == "422 ?limit less_than_equal"
             )
+
+
+# --- Memory ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/", "/nowhere"])
+async def test_a_request_leaves_no_cycle_to_the_garbage_collector(path: str) -> None:
+    async def call(app: FastAPI) -> "weakref.ref[Receive]":
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b""}
+
+        async def send(_: Message) -> None: ...
+
+        headers = [(b"host", b"test")]
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": b""}
+        await app({**scope, "headers": headers}, receive, send)
+        return weakref.ref(receive)
+
+    app = create_app()
+    await call(app)
+    gc.disable()
+    try:
+        reference = await asyncio.create_task(call(app))  # as a server calls it
+        await asyncio.sleep(0)  # the loop frees the task
+        assert reference() is None
+    finally:
+        gc.enable()

@@ -103,6 +103,39 @@ def test_error_of_pip_check_is_reported(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("version", "output"),
+    [
+        ("2.0", "fastapi 1.0 -> 2.0\nnew none -> 1.0\n"),
+        ("1.0", "The installed releases are the newest.\n"),
+    ],
+)
+def test_the_newest_releases_are_listed(
+    version: str,
+    output: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def install(name: str, version: str) -> None:
+        folder = tmp_path / "lib/python3.11/site-packages" / f"{name}.dist-info"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+
+    def pip(folder: Path, command: str, *arguments: str) -> None:
+        assert (folder, command) == (tmp_path, "install")
+        assert {"--upgrade", "fastapi", "sqlalchemy"} <= {*arguments}
+        install("fastapi", version)
+        if version == "2.0":
+            install("new", "1.0")
+
+    install("fastapi", "1.0")
+    install("pytest", "9.2")
+    monkeypatch.setattr("requirements.install.pip", pip)
+    assert main("latest", tmp_path, Path()) == 0
+    assert capsys.readouterr().out == output
+
+
 def test_old_python_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

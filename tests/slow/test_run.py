@@ -1,8 +1,10 @@
 """`python -m app` and its migrations."""
 
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -48,7 +50,7 @@ def test_an_unreachable_database_ends_the_service_with_one_line(url: str, cause:
     assert ended.stderr == f"The database cannot be reached: {cause}. {remedy}\n"
 
 
-KEYS = {"CURSOR_KEYS": '["a secret of some thirty characters"]'}
+CURSOR_KEYS = '["a secret of some thirty characters"]'
 UVICORN = ("uvicorn", "app.main:create_app", "--factory", "--port", "0", "--workers", "2")
 
 
@@ -77,13 +79,35 @@ def test_several_workers_without_cursor_keys_do_not_start(
 
 
 def test_several_workers_share_their_cursors(empty_url: str) -> None:
-    with running_service(DATABASE_URL=empty_url, WORKERS="2", **KEYS) as url:
+    with running_service(DATABASE_URL=empty_url, WORKERS="2", CURSOR_KEYS=CURSOR_KEYS) as url:
         for number in range(5):
             author = {"name": "Ada", "email": f"ada@{number}.example"}
             assert httpx2.post(f"{url}/authors", json=author).status_code == 201
         first = httpx2.get(f"{url}/authors?limit=1")
         path = first.links["next"]["url"]
         assert {httpx2.get(url + path).status_code for _ in range(20)} == {200}
+
+
+@pytest.mark.parametrize(("workers", "end"), [("1", signal.SIGINT), ("2", signal.SIGTERM)])
+def test_the_access_log_loses_no_line_at_the_end(
+    workers: str, end: signal.Signals, empty_url: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "access.log"
+    with (
+        file.open("wb") as output,
+        running_service(
+            output=output, end=end, DATABASE_URL=empty_url, WORKERS=workers, CURSOR_KEYS=CURSOR_KEYS
+        ) as url,
+    ):
+        for number in range(50):
+            httpx2.get(f"{url}/authors/{number}")
+    paths = [line.split()[1] for line in file.read_text().splitlines() if "/authors/" in line]
+    assert sorted(paths) == sorted(f"/authors/{number}" for number in range(50))
+
+
+def test_the_service_runs_without_standard_output(empty_url: str) -> None:
+    with running_service(output=None, DATABASE_URL=empty_url) as url:
+        assert httpx2.get(f"{url}/authors").status_code == 200
 
 
 @pytest.mark.anyio

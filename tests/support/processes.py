@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import httpx2
 import pytest
@@ -17,23 +19,31 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def running_service(**environment: str) -> Generator[str]:
-    """Run the service in a separate process, and yield its URL."""
+def running_service(
+    *,
+    output: IO[bytes] | int | None = subprocess.DEVNULL,
+    end: signal.Signals = signal.SIGTERM,
+    **environment: str,
+) -> Generator[str]:
+    """Run the service in a separate process, and yield its URL.
+
+    *output* is its standard output. `None` closes it. The signal *end* ends the service.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app"],
+    process = subprocess.Popen(  # noqa: S603 — ours
+        ["/bin/sh", "-c", f'exec "$0" -m app {">&-" if output is None else ""}', sys.executable],
         cwd=ROOT,
         env=os.environ | environment | {"PORT": str(port)},
-        stdout=subprocess.DEVNULL,
+        stdout=output,
         stderr=subprocess.DEVNULL,
     )
     try:
         wait_for_service(url := f"http://127.0.0.1:{port}", process)
         yield url
     finally:
-        process.terminate()
+        process.send_signal(end)
         process.wait(10)
 
 

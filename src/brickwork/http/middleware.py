@@ -9,8 +9,8 @@ from urllib.parse import unquote_to_bytes
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brickwork.context import (
+    PATH_TAKEN,
     REQUEST_ID,
-    RequestContext,
     new_context,
     new_request_id,
     request_context,
@@ -35,6 +35,12 @@ from brickwork.query.cursors import CursorCipher, cursor_cipher
 from brickwork.schemas.json_values import NOT_TEXT
 
 _REQUEST_ID: Final = REQUEST_ID.lower().encode()
+
+_PATH_TAKEN: Final = PATH_TAKEN.lower().encode()
+
+_HEADER_TEXT: Final = re.compile(r"[^ -~]+")
+"""What a header may not have, of a text in plain English."""
+
 _MOUNT_SCOPE_KEY: Final = "app_root_path"
 """The scope key that Starlette sets for a mounted application, which gets no lifespan."""
 
@@ -138,12 +144,32 @@ class RequestLimitsMiddleware:
         """Run the application. The server logs its error, so it is raised without values."""
         scope[_LIMITER_SCOPE_KEY] = body
         try:
-            await self.app(scope, body.receive, _add_request_id(request_context(scope), send))
+            await self.app(scope, body.receive, self._add_headers(scope, send))
         except Exception as error:  # noqa: BLE001 — raised below, without context
             failure = redact_error(error)
         else:
             return
+        finally:
+            # The body refers to the scope. Without this, only the garbage collector would free both
+            # and all that they refer to.
+            scope.pop(_LIMITER_SCOPE_KEY, None)
         raise failure
+
+    def _add_headers(self, scope: Scope, send: Send) -> Send:
+        """Return a *send* that adds the id of the request, and in development its path."""
+        context = request_context(scope)
+        header = (_REQUEST_ID, context.request_id.encode())
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                others = [item for item in message.get("headers", ()) if item[0] != _REQUEST_ID]
+                message["headers"] = [*others, header]
+                if self.development and context.path_taken:
+                    path = _HEADER_TEXT.sub(" ", context.path_taken).encode()
+                    message["headers"].append((_PATH_TAKEN, path))
+            await send(message)
+
+        return send_with_headers
 
     def _check_after_startup(self, scope: Scope, send: Send) -> Send:
         """Return a *send* that checks the database after start-up."""
@@ -255,19 +281,6 @@ class _LimitedBody:
             limit = self._earlier_limit if self.max_body_size == inf else self.max_body_size
         if size > limit:
             raise ContentTooLarge(f"The body may have {limit} bytes.")
-
-
-def _add_request_id(context: RequestContext, send: Send) -> Send:
-    """Return a *send* that adds the id of the request to the response."""
-    header = (_REQUEST_ID, context.request_id.encode())
-
-    async def send_with_id(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            others = [header for header in message.get("headers", ()) if header[0] != _REQUEST_ID]
-            message["headers"] = [*others, header]
-        await send(message)
-
-    return send_with_id
 
 
 def _decode_path(path: bytes) -> str:

@@ -106,9 +106,11 @@ class BoundOperation(Generic[M]):
             RESOURCE, None
         ) or UnopenedResource(self._definition.resource, {})
         plan = operation.plan(request, values)
+        context = request_context(request.scope)
+        context.path_taken = "fast path"
         result = await self._execute_statement(request, resource, plan)
         if isinstance(result, Declined):
-            request_context(request.scope).declined = result.reason
+            context.path_taken = f"ORM path: {result.reason}"
             result = await self._run(request, resource, plan)
         response = (
             result
