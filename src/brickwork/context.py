@@ -23,7 +23,7 @@ _CONTEXT_KEY: Final = "brickwork"
 
 @dataclass(slots=True, eq=False)
 class RequestContext:
-    """What Brickwork keeps of one request, in one place of its scope."""
+    """The state that Brickwork keeps of a request, in one place of its scope."""
 
     request_id: str = ""
     """The id of the request. Empty without `install`."""

@@ -161,7 +161,8 @@ async def test_statement_cache_has_a_limit(notes_url: str, monkeypatch: pytest.M
     async with calling(notes_app(Database(notes_url), notes(AllNotes))) as client:
         for body in ({"text": "b"}, {"rank": 9}, {"text": "c", "rank": 8}, {"text": "d"}):
             assert await path_taken(client.patch("/notes/1", json=body)) == "200 fast"
-    assert [len(vars(operation)["_statements"]) for operation in prepared] == [2]
+    caches: list[dict[object, object]] = [vars(item)["_statements"] for item in prepared]
+    assert max(map(len, caches)) == 2
 
 
 @sqlite_only

@@ -1,6 +1,7 @@
-"""Executors: one statement of the driver, or a unit of work of the session.
+"""Executors: a statement, or a unit of work.
 
-Both carry out the plans of operations, with identical results. The statement comes first. It
-declines what it cannot prove equal, and has changed nothing then: the unit of work carries out the
-plan.
+Both execute the plans of operations, with identical results. The statement goes past the ORM
+session, in one round trip of the driver, and comes first. It declines a plan that it cannot prove
+equal, and has changed nothing then. The unit of work executes that plan with the session and the
+methods of the resource.
 """

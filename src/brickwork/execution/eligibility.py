@@ -9,6 +9,9 @@ class NotEligible(Exception):
 
 @dataclass(slots=True, frozen=True)
 class Declined:
-    """The answer of the statement executor to what it does not carry out. Nothing has changed."""
+    """The answer of the statement executor to a plan that it does not execute.
+
+    Nothing has changed then.
+    """
 
     reason: str

@@ -1,4 +1,7 @@
-"""The unit-of-work executor: plans carried out with the session and the resource's methods."""
+"""The unit-of-work executor.
+
+It executes plans with the ORM session, and calls the methods of the resource.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -65,7 +68,7 @@ M = TypeVar("M", bound=DeclarativeBase)
 
 
 class UnitOfWorkExecutor(Generic[M]):
-    """Carries out the plans of one request, in its transaction."""
+    """The executor of the plans of one request, in its transaction."""
 
     def __init__(
         self, definition: ResourceDefinition[M], resource: Resource[M], serializer: Serializer

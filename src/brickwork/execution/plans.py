@@ -1,6 +1,6 @@
-"""Plans: what an operation has to do, as data.
+"""Plans of operations, as data.
 
-An operation makes a plan from a request. An executor carries it out, and knows no HTTP.
+An operation makes a plan from a request. An executor reads or writes what the plan says.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Results: what an executor has read or written."""
+"""Results of executors."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,7 @@
-"""The statement executor: plans carried out by one statement of the driver."""
+"""The statement executor.
+
+It executes plans with one statement of the driver, without the ORM session.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,7 +50,7 @@ R = TypeVar("R")
 
 @dataclass(slots=True, frozen=True)
 class StatementCall(Generic[M]):
-    """What the statements of a request need: the database, the visible rows and the serializer."""
+    """The database, the visible rows and the serializer of a request."""
 
     database: Database
     statement: Select[M]
@@ -56,7 +59,7 @@ class StatementCall(Generic[M]):
 
 
 class StatementOperation(ABC, Generic[M, P, R]):
-    """An operation that the driver carries out, without the ORM session.
+    """An operation as one statement of the driver, without the ORM session.
 
     `P` is its plan, `R` its result.
     """
@@ -98,9 +101,9 @@ class StatementOperation(ABC, Generic[M, P, R]):
 
     @abstractmethod
     async def execute(self, call: StatementCall[M], plan: P) -> R:
-        """Carry out *plan*. Raises the problem of the client, as the ORM path does.
+        """Execute *plan*. Raises the problem of the client, as the ORM path does.
 
-        Raises `NotEligible` or `StatementFailed` if the ORM path has to carry out the plan. Nothing
+        Raises `NotEligible` or `StatementFailed` if the ORM path has to execute the plan. Nothing
         has changed then.
         """
 

@@ -1,7 +1,7 @@
-"""What writes with one statement have in common.
+"""Common parts of writing statements.
 
-Each is one statement in autocommit. A rejected statement changes nothing: the ORM path carries out
-the plan again, and reports the error.
+Each is one statement in autocommit. A rejected statement changes nothing: the ORM path executes the
+plan again, and reports the error.
 """
 
 from collections.abc import Callable, Mapping

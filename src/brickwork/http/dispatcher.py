@@ -8,7 +8,7 @@ other requests, and answers all errors.
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from fastapi import FastAPI, Request
 from fastapi.routing import (
@@ -40,7 +40,7 @@ _ROUTES: Final = (StrictRoute, APIRoute, Route, Mount, APIWebSocketRoute, WebSoc
 
 _MATCHES: Final = {kind.matches for kind in _ROUTES}
 
-_ROUTERS: Final = {APIRouter.matches, Router.matches}
+_ROUTER_MATCHES: Final = {APIRouter.matches, Router.matches}
 
 
 @dataclass(slots=True, eq=False)
@@ -53,8 +53,15 @@ class _Entry:
     """The methods. Empty for a route of all methods."""
     segment: str
     """The first segment of its paths. Empty if it varies."""
-    pipeline: Pipeline | None = None
-    """The pipeline of an operation. None for other routes, which FastAPI handles."""
+    operation: StrictRoute | None
+    """The route, if it is an operation. None for other routes, which FastAPI handles."""
+    _pipeline: Pipeline | None = None
+
+    def pipeline(self) -> Pipeline | None:
+        """Return the pipeline of the operation, made on first use. None for other routes."""
+        if self._pipeline is None and self.operation:
+            self._pipeline = self.operation.pipeline(included_route(self.context))
+        return self._pipeline
 
     def matches(self, path: str) -> Any:
         """Return the match of *path*, or of its other slash form if the route takes both."""
@@ -77,7 +84,7 @@ class RouteTable:
         self._routers = [*routers_of(app.router)]
         self._version = routes_version(self._routers)
         entries = [*self._known_entries()] if self._has_known_routers() else []
-        segments = {entry.segment for entry in entries if entry.pipeline}
+        segments = {entry.segment for entry in entries if entry.operation}
         self._entries = {
             segment: [entry for entry in entries if entry.segment in {"", segment}]
             for segment in segments
@@ -99,16 +106,16 @@ class RouteTable:
             if entry.methods and method not in entry.methods:
                 continue
             if match := entry.matches(path):
-                if entry.pipeline is None:
+                if (pipeline := entry.pipeline()) is None:
                     return None
                 convertors = entry.context.param_convertors
                 params = match.groupdict().items()
                 values = {name: convertors[name].convert(text) for name, text in params}
-                return entry, entry.pipeline, values
+                return entry, pipeline, values
         return None
 
     def _has_known_routers(self) -> bool:
-        return all(type(router).matches in _ROUTERS for router in self._routers)
+        return all(map(_is_known_router, self._routers))
 
     def _known_entries(self) -> Iterator[_Entry]:
         for context in iter_route_contexts(self._routes):
@@ -119,21 +126,31 @@ class RouteTable:
                 yield _entry(context, route)
 
 
+def _is_known_router(router: APIRouter) -> bool:
+    kind = type(router)
+    return (
+        kind.matches in _ROUTER_MATCHES
+        and kind.handle is APIRouter.handle
+        and kind.app is APIRouter.app
+        and not {"matches", "handle", "app"} & vars(router).keys()
+    )
+
+
 def _entry(context: RouteContext, route: BaseRoute) -> _Entry:
     path = context.path or ""
     segment = path[1:].partition("/")[0]
     is_fixed = "{" not in segment and not isinstance(route, Mount)
-    entry = _Entry(
+    endpoint: object = context.endpoint
+    is_operation = isinstance(endpoint, PipelineEndpoint) and body_limit(context) is None
+    # A subclass, or an instance, may handle a request in its own way.
+    is_plain = type(route) is StrictRoute and "handle" not in vars(route)
+    return _Entry(
         context,
         route,
         frozenset() if isinstance(route, Mount) else frozenset(context.methods or ()),
         segment if is_fixed else "",
+        cast("StrictRoute", route) if is_operation and is_plain else None,
     )
-    endpoint: object = context.endpoint
-    is_operation = isinstance(endpoint, PipelineEndpoint) and body_limit(context) is None
-    if is_operation and isinstance(route, StrictRoute):
-        entry.pipeline = route.pipeline(included_route(context))
-    return entry
 
 
 class Dispatcher:

@@ -68,7 +68,7 @@ def parse_parameters(
 
 def embeds_body(route: APIRoute) -> bool:
     """Return whether several parameters of *route* share its body."""
-    return bool(route._embed_body_fields)  # noqa: SLF001
+    return bool(route._embed_body_fields)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 def build_handler(

@@ -215,7 +215,7 @@ class RequestLimitsMiddleware:
 
 
 class _Headers:
-    """What the limits need to know of the headers of a request, read in one pass."""
+    """The headers of a request that the limits need, read in one pass."""
 
     __slots__ = ("_hosts", "backslashes", "length", "request_id", "size")
 

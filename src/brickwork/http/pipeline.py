@@ -44,8 +44,8 @@ from brickwork.problems import NotAcceptable
 class Resolved:
     """The values of an endpoint's parameters, and what dependencies set on the response."""
 
-    values: dict[str, Any] = field(default_factory=dict)
-    errors: list[Any] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict[str, Any])
+    errors: list[Any] = field(default_factory=list[Any])
     response: Response | None = None
     background: StarletteBackgroundTasks | None = None
 
@@ -80,7 +80,7 @@ class Pipeline:
         self.route = route
         self._offers = offers
         self._declared = declared_parameters(route.dependant)
-        self._isolation_level = route_isolation(route.dependant)
+        self._isolation_level: IsolationLevel | None = route_isolation(route.dependant)
         endpoint: object = route.endpoint
         self._endpoint: BoundEndpoint = (
             endpoint.bind(route)
@@ -122,6 +122,7 @@ class Pipeline:
         return None
 
     async def _attempt(self, request: Request) -> Response:
+        response: Response | None = None
         async with Attempt(request.scope) as attempt:
             try:
                 resolved = await self._resolve(request)
@@ -131,6 +132,8 @@ class Pipeline:
                     error.body = (await request.read()).parsed_document()
                 raise
             await attempt.finish(response)
+        if response is None:
+            raise TypeError("A dependency that yields has suppressed an error: raise it again.")
         return response
 
     async def _resolve(self, request: Request) -> Resolved:

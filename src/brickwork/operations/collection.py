@@ -1,4 +1,4 @@
-"""Operations on the collection: the list, its export, and the creation of a row."""
+"""Operations on the collection: list, export, creation."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar

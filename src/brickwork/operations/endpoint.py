@@ -2,7 +2,7 @@
 
 from inspect import Parameter, Signature
 from itertools import starmap
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute, RouteContext
@@ -58,7 +58,9 @@ class CrudEndpoint(Generic[M]):
 
 def _parameter(name: str, declared: Any) -> Parameter:
     """Return a parameter of an annotation, or of an annotation with a default."""
-    annotation, default = declared if isinstance(declared, tuple) else (declared, Parameter.empty)
+    annotation, default = declared, Parameter.empty
+    if isinstance(declared, tuple):
+        annotation, default = cast("tuple[Any, Any]", declared)
     return Parameter(name, Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
 
 

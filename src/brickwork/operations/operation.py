@@ -1,4 +1,7 @@
-"""Operations of a resource: how a request becomes a plan, and a result a response."""
+"""The base of operations.
+
+An operation makes a plan from a request, and a response from the result of the plan.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -56,7 +59,7 @@ class Operation(ABC, Generic[M, P, R]):
 
     @abstractmethod
     async def run(self, executor: UnitOfWorkExecutor[M], plan: P) -> R | Response:
-        """Carry out *plan* in the transaction of the request. Raises its problem."""
+        """Execute *plan* in the transaction of the request. Raises its problem."""
 
     @abstractmethod
     def respond(self, request: Request, plan: P, result: R, serializer: Serializer) -> Response:

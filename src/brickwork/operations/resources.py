@@ -69,7 +69,7 @@ class UnopenedResource(Generic[M]):
         return self._opened
 
     def _build(self, session: AsyncSession) -> Resource[M]:
-        values = {
+        values: dict[str, Any] = {
             name: value.open(session) if isinstance(value, UnopenedResource) else value
             for name, value in self._values.items()
         }
