@@ -5,7 +5,8 @@ another. The dispatcher finds the same route in a table, and runs its pipeline. 
 other requests, and answers all errors.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -19,6 +20,7 @@ from fastapi.routing import (
     iter_route_contexts,
 )
 from starlette._utils import get_route_path
+from starlette.convertors import Convertor
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -49,6 +51,8 @@ class _Entry:
 
     context: RouteContext
     route: BaseRoute
+    regex: re.Pattern[str]
+    convertors: Mapping[str, Convertor[Any]]
     methods: frozenset[str]
     """The methods. Empty for a route of all methods."""
     segment: str
@@ -63,11 +67,12 @@ class _Entry:
             self._pipeline = self.operation.pipeline(included_route(self.context))
         return self._pipeline
 
-    def matches(self, path: str) -> Any:
+    def matches(self, path: str) -> re.Match[str] | None:
         """Return the match of *path*, or of its other slash form if the route takes both."""
-        regex = self.context.path_regex
-        is_strict = isinstance(self.route, StrictRoute)
-        return regex.match(path) or (is_strict and regex.match(toggle_slash(path)))
+        found = self.regex.match(path)
+        if found is None and isinstance(self.route, StrictRoute):
+            found = self.regex.match(toggle_slash(path))
+        return found
 
 
 class RouteTable:
@@ -108,9 +113,8 @@ class RouteTable:
             if match := entry.matches(path):
                 if (pipeline := entry.pipeline()) is None:
                     return None
-                convertors = entry.context.param_convertors
                 params = match.groupdict().items()
-                values = {name: convertors[name].convert(text) for name, text in params}
+                values = {name: entry.convertors[name].convert(text) for name, text in params}
                 return entry, pipeline, values
         return None
 
@@ -147,6 +151,8 @@ def _entry(context: RouteContext, route: BaseRoute) -> _Entry:
     return _Entry(
         context,
         route,
+        context.path_regex,
+        context.param_convertors,
         frozenset() if isinstance(route, Mount) else frozenset(context.methods or ()),
         segment if is_fixed else "",
         cast("StrictRoute", route) if is_operation and is_plain else None,
