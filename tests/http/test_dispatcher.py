@@ -1,6 +1,6 @@
 """The dispatcher: other code sees the same as behind FastAPI's router."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from typing import Any
 
@@ -22,11 +22,12 @@ pytestmark = [pytest.mark.anyio, sqlite_only]
 
 
 @pytest.fixture
-async def database(shop_url: str) -> Database:
-    """Return a database with one store."""
+async def database(shop_url: str) -> AsyncGenerator[Database]:
+    """Yield a database with one store."""
     database = Database(shop_url)
     await insert_rows(database, {Store: [{"code": "a", "name": "A"}]})
-    return database
+    yield database
+    await database.dispose()
 
 
 class ScopeRecorder:
