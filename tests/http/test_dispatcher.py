@@ -53,10 +53,11 @@ async def test_middleware_sees_the_route_after_the_response(database: Database) 
     app = app_of(database, stores())
     app.add_middleware(ScopeRecorder, seen=seen)
     async with calling(app) as client:
-        for path in ("/stores/a", "/stores/zz", "/stores/a/"):  # the last by FastAPI's router
+        for path in ("/stores/a", "/stores/zz", "/stores/a/"):
             await client.get(path)
+        await client.head("/stores/a")  # by FastAPI's router
     assert [(path, params) for path, params, _ in seen] == [
-        ("/stores/{id:key}", {"id": key}) for key in ("a", "zz", "a")
+        ("/stores/{id:key}", {"id": key}) for key in ("a", "zz", "a", "a")
     ]
     assert len({id(endpoint) for *_, endpoint in seen}) == 1
 
