@@ -196,8 +196,12 @@ class Dispatcher:
         for name in _ROUTE_KEYS:
             scope.pop(name, None)
         scope.update(before)
-        request_context(scope).failure = failure
-        await self._app(scope, receive, send)
+        context = request_context(scope)
+        context.failure = failure
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            context.failure = None  # a middleware may send the request to another path
 
     def _find(self, scope: Scope) -> tuple[_Entry, Pipeline, dict[str, Any]] | None:
         if scope["type"] != "http" or request_context(scope).rejection or is_traced(scope):

@@ -9,11 +9,12 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from fastapi import BackgroundTasks, Request, Response, params
 from fastapi.dependencies.models import Dependant
-from fastapi.exceptions import HTTPException, RequestValidationError
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic_core import PydanticUndefined
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from starlette.datastructures import FormData, QueryParams
+from starlette.exceptions import HTTPException
 
 from brickwork.context import request_context
 from brickwork.database.database import Database
@@ -277,13 +278,15 @@ def _resolved_value(name: str) -> Dependant:
 
 
 async def _set_response(request: Request, response: Response, background: BackgroundTasks) -> None:
-    """Apply what dependencies set on the response to the *response* of the endpoint."""
+    """Share the state of the dependencies' response and tasks with those of the endpoint.
+
+    A dependency may keep them, and change them while the endpoint runs.
+    """
     resolved: Resolved = request_context(request.scope).resolved
     if resolved.response:
-        response.status_code = resolved.response.status_code
-        response.raw_headers.extend(resolved.response.raw_headers)
+        response.__dict__ = vars(resolved.response)
     if resolved.background:
-        background.tasks.extend(resolved.background.tasks)
+        background.tasks = resolved.background.tasks
 
 
 _RESPONSE_SETTINGS: Final = Dependant(

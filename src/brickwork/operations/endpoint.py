@@ -2,7 +2,7 @@
 
 from inspect import Parameter, Signature
 from itertools import starmap
-from typing import Annotated, Any, Generic, TypeVar, cast
+from typing import Annotated, Any, Final, Generic, TypeVar, cast
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute, RouteContext
@@ -114,12 +114,11 @@ class BoundOperation(Generic[M]):
         if isinstance(result, Declined):
             context.path_taken = f"ORM path: {result.reason}"
             result = await self._run(request, resource, plan)
-        response = (
-            result
-            if isinstance(result, Response)
-            else operation.respond(request, plan, result, self._serializer)
-        )
-        return _with_settings(response, resolved)
+        if isinstance(result, Response):  # an export, or a stored response
+            return _with_settings(result, resolved, keeps_status=True)
+        response = operation.respond(request, plan, result, self._serializer)
+        keeps_status = response.status_code in _WITHOUT_BODY
+        return _with_settings(response, resolved, keeps_status=keeps_status)
 
     async def _execute_statement(
         self, request: Request, resource: UnopenedResource[M] | Resource[M], plan: Any
@@ -172,15 +171,24 @@ class BoundOperation(Generic[M]):
         return await self._operation.run(executor, plan)
 
 
-def _with_settings(response: Response, resolved: Resolved) -> Response:
-    """Apply to *response* what dependencies have set, as FastAPI does."""
+def _with_settings(response: Response, resolved: Resolved, *, keeps_status: bool) -> Response:
+    """Apply to *response* what dependencies have set. The headers of the operation come first."""
     if resolved.response is not None:
-        response.raw_headers.extend(resolved.response.raw_headers)
-        if resolved.response.status_code:
+        taken = {name for name, _ in response.raw_headers} - _LIST_HEADERS
+        settings = resolved.response.raw_headers
+        response.raw_headers.extend(header for header in settings if header[0] not in taken)
+        if resolved.response.status_code and not keeps_status:
             response.status_code = resolved.response.status_code
     if resolved.background and response.background is None:
         response.background = resolved.background
     return response
+
+
+_WITHOUT_BODY: Final = {204, 304}
+"""The statuses of responses without a body."""
+
+_LIST_HEADERS: Final = {b"link", b"set-cookie", b"vary"}
+"""The headers that a response may have several times."""
 
 
 def _has_header(request: Request, name: bytes) -> bool:

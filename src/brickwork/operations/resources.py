@@ -133,9 +133,11 @@ def without_session(endpoint: Dependant, kind: type[Resource[Any]]) -> Dependant
     builders: dict[object, Callable[..., Any]] = {}
     dependencies = [item for item in endpoint.dependencies if item.name != RESOURCE]
     (own,) = (item for item in endpoint.dependencies if item.name == RESOURCE)
+    if any(_ends_before_commit(item) for item in _dependencies([own])):
+        raise NotEligible("a dependency that yields ends before the commit")
     if (resource := _unopened(own, kind, builders)).dependencies or needs_request(resource):
         dependencies.append(resource)
-    if get_db in _calls(dependencies):
+    if any(item.call is get_db for item in _dependencies(dependencies)):
         raise NotEligible("a dependency uses the session")
     return replace(endpoint, dependencies=dependencies, path_params=[])
 
@@ -163,12 +165,17 @@ def _unopened(
     return replace(dependant, call=build, dependencies=dependencies)
 
 
+def _ends_before_commit(dependant: Dependant) -> bool:
+    """Return whether *dependant* yields, and ends before the session that FastAPI opens first."""
+    return dependant.scope == "function" and dependant.call is not get_db
+
+
 def _is_resource(call: Any) -> bool:
     return isinstance(call, type) and issubclass(call, Resource)
 
 
-def _calls(dependants: Sequence[Dependant]) -> Iterator[object]:
-    """Yield the functions of *dependants*, and of their dependencies."""
+def _dependencies(dependants: Sequence[Dependant]) -> Iterator[Dependant]:
+    """Yield *dependants* and their dependencies."""
     for dependant in dependants:
-        yield dependant.call
-        yield from _calls(dependant.dependencies)
+        yield dependant
+        yield from _dependencies(dependant.dependencies)
