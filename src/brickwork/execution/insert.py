@@ -5,7 +5,6 @@ from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
-    ARRAY,
     ClauseElement,
     Column,
     Dialect,
@@ -36,6 +35,7 @@ from brickwork.execution.statement import (
 from brickwork.execution.write import (
     PythonDefaults,
     is_versioned,
+    list_params,
     mapped_table,
     python_defaults,
     require_plain_flush,
@@ -158,9 +158,9 @@ class _InsertBase(StatementOperation[M, P, Representation]):
 
     def _build_insert_many(self, dialect: Dialect, names: Sequence[str]) -> ClauseElement | None:
         columns = [self._mapped_columns[name] for name in names]
-        if any(column.type.compile(dialect).endswith("[]") for column in columns):
-            return None  # unnest would flatten lists of lists
-        lists = [bindparam(n, type_=ARRAY(c.type)) for n, c in zip(names, columns, strict=True)]
+        lists = list_params(dict(zip(names, columns, strict=True)), dialect)
+        if lists is None:
+            return None
         column_names = [column.name for column in columns]
         rows = func.unnest(*lists).table_valued(*column_names).render_derived()
         values = select(*(rows.c[name] for name in column_names))
