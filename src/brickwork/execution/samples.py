@@ -35,6 +35,7 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from brickwork.models.model import JSONDocument, UTCDateTime
@@ -75,7 +76,7 @@ class Acceptance:
     null: bool
     """Whether NULL is among them."""
     choices: frozenset[tuple[type, Any]] | None = None
-    """The only values besides NULL, with their types. None for all values in the bounds."""
+    """The only values that are not NULL, with their types. None for all values in the bounds."""
     stored: Sequence[Any] = ()
     """The choices as the database stores them."""
     bounds: Sequence[int | None] = (None, None)
