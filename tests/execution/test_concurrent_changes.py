@@ -3,23 +3,24 @@
 import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import pytest
+from annotated_types import MaxLen
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 from sqlalchemy import select, update
 
 from app.models import Article, Author
-from brickwork import Database
+from brickwork import Database, Resource
 from brickwork.database.driver import KEY_PARAM, write_by_key
 from brickwork.execution import change
 from tests.support.articles import ROWS, A
 from tests.support.bodies import MISSING, summary
-from tests.support.calls import client_of
+from tests.support.calls import calling, client_of
 from tests.support.databases import postgres_only
-from tests.support.notes import calling_notes
+from tests.support.notes import Note, NoteCreate, NoteRead, calling_notes, notes, notes_app
 from tests.support.paths import Paths
 from tests.support.recording import driver_statements, record_fast_path
 from tests.support.tables import Rows
@@ -156,6 +157,38 @@ async def test_unchanged_row_of_a_batch_keeps_its_version(paths: Paths) -> None:
         patches = (patch(client, k, b) for k, b in zip(KEYS, bodies, strict=True))
         versions = [response.json()["version"] for response in await asyncio.gather(*patches)]
     assert versions == [1 if number == 3 else 2 for number in range(COUNT)]
+
+
+class ShortCreate(NoteCreate):
+    text: Annotated[str, MaxLen(20)]
+
+
+class ShortUpdate(ShortCreate, partial=True): ...
+
+
+class Short(NoteRead):
+    text: Annotated[str, MaxLen(20)]
+
+
+class AllNotes(Resource[Note]): ...
+
+
+async def test_rows_that_are_read_before_the_change_are_batched(
+    notes_url: str, backend: str
+) -> None:
+    router = notes(AllNotes, read=Short, create=ShortCreate, update=ShortUpdate)
+    with driver_statements("UPDATE") as sent:
+        async with calling(notes_app(Database(notes_url), router)) as client:
+            with record_fast_path() as taken:
+                patches = [
+                    client.patch(f"/notes/{number}", json={"rank": number + 100})
+                    for number in range(1, 21)
+                ]
+                assert await summaries(patches) == ["200"] * 20
+            listed = (await client.get("/notes?rank__gte=100&limit=20")).json()
+    assert taken == [True] * 20
+    assert backend == "sqlite" or len(sent) < 10
+    assert {row["id"] for row in listed} == {*range(1, 21)}
 
 
 # --- The same row ---------------------------------------------------------------------------------

@@ -176,18 +176,19 @@ async def write_by_key(
     """
     alone, many = write.alone, write.many
     if write.single and many and database.coalesce and alone.statement.shareable:
-        name = (many.statement, *((k, type(v), v) for k, v in many.values.items()))
-        if is_hashable(name):
+        scope: _ParamItems = (*many.values.items(),)
+        if is_hashable(scope):
+            name = (many.statement, scope)
             batcher = database.batchers.get(name)
             if batcher is None:
                 run = _KeyedWriteBatch(database, write.single, many)
                 batcher = _get_batcher(
                     database, name, run, max_concurrent=1, identify=itemgetter(KEY_PARAM)
                 )
-            # A write that waits for a lock must not delay the next batch: it is outside of it.
             with suppress(StatementFailed):
                 row = await batcher(params)
                 return () if row is None else (row,)
+    # This write may wait for a lock. It does not delay the next batch.
     return await execute_write(database, alone.statement, {**alone.values, **params})
 
 

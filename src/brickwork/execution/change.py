@@ -99,6 +99,9 @@ def delete_statement(
 _ValueOf = Callable[[str], ColumnElement[Any]]
 """Returns the SQL value of a parameter."""
 
+_WriteKind = tuple[Sequence[str], Sequence[str]]
+"""The names of the changed columns, and the parameters that identify the row."""
+
 _Build = Callable[[_ValueOf], Any]
 """Builds a write with the values of its parameters."""
 
@@ -145,19 +148,18 @@ class _WriteByKey(StatementOperation[M, P, R]):
         self,
         database: Database,
         statement: Select[M],
-        kind: tuple[Sequence[str], Sequence[str]],
+        kind: _WriteKind,
         build: _Build,
     ) -> KeyedWrite:
         """Return the statements of a write of the rows of *statement*.
 
-        *kind* has the names of changed columns, and the parameters that identify the target.
         *build* is called on first use. Raises `NotEligible` if a statement cannot be compiled.
         """
         dialect = database.writer.dialect
         alone = require_statement(self._alone_statement(dialect, statement, kind, build))
         batched = (
             self._batch_statements(dialect, statement, kind, build)
-            if dialect.name == "postgresql"
+            if database.coalesce and dialect.name == "postgresql"
             else ()
         )
         return KeyedWrite(alone, *batched)
@@ -166,7 +168,7 @@ class _WriteByKey(StatementOperation[M, P, R]):
         self,
         database: Database,
         statement: Select[M],
-        kind: tuple[Sequence[str], Sequence[str]],
+        kind: _WriteKind,
         build: _Build,
     ) -> Statements:
         """Yield the statements of a write: of one row, and of a batch."""
@@ -179,7 +181,7 @@ class _WriteByKey(StatementOperation[M, P, R]):
         self,
         dialect: Dialect,
         statement: Select[M],
-        kind: tuple[Sequence[str], Sequence[str]],
+        kind: _WriteKind,
         build: _Build,
     ) -> BoundStatement | None:
         target = kind[1]
@@ -197,20 +199,19 @@ class _WriteByKey(StatementOperation[M, P, R]):
         self,
         dialect: Dialect,
         statement: Select[M],
-        kind: tuple[Sequence[str], Sequence[str]],
+        kind: _WriteKind,
         build: _Build,
     ) -> Sequence[BoundStatement]:
         """Return the statements of a batch of one row, and of several. Empty if there are none."""
-        names = [*self._changed_columns(kind[0]), *kind[1]]
-        columns = {name: self._param_column(name) for name in names}
 
         def build_single() -> ClauseElement:
+            columns = self._param_columns(kind)
             params = [bindparam(name, type_=column.type) for name, column in columns.items()]
             row = select(*(param.label(f"v{n}") for n, param in enumerate(params)))
             return self._write_rows(build, statement, kind, row.subquery("brickwork_row"))
 
         def build_many() -> ClauseElement | None:
-            if (lists := list_params(columns, dialect)) is None:
+            if (lists := list_params(self._param_columns(kind), dialect)) is None:
                 return None
             rows = func.unnest(*lists).table_valued(
                 *(f"v{n}" for n in range(len(lists))),
@@ -227,12 +228,11 @@ class _WriteByKey(StatementOperation[M, P, R]):
         self,
         build: _Build,
         statement: Select[M],
-        kind: tuple[Sequence[str], Sequence[str]],
+        kind: _WriteKind,
         rows: Any,
     ) -> ClauseElement:
         """Build the write of *rows*, which have a column for each parameter, and maybe a place."""
-        names = [*self._changed_columns(kind[0]), *kind[1]]
-        values = dict(zip(names, rows.c, strict=False))
+        values = dict(zip(self._param_columns(kind), rows.c, strict=False))
         write: Any = self._where_target(
             build(values.__getitem__), statement, kind[1], values.__getitem__
         )
@@ -262,6 +262,11 @@ class _WriteByKey(StatementOperation[M, P, R]):
     def _changed_columns(self, names: Sequence[str]) -> Sequence[str]:
         return [*dict.fromkeys((*names, *self._onupdate_defaults))] if names else ()
 
+    def _param_columns(self, kind: _WriteKind) -> Mapping[str, Column[Any]]:
+        """Return the parameters of a write, with their columns."""
+        names = (*self._changed_columns(kind[0]), *kind[1])
+        return {name: self._param_column(name) for name in names}
+
     def _param_column(self, name: str) -> Column[Any]:
         """Return the column that the parameter *name* is compared with, or written to."""
         if name == KEY_PARAM:
@@ -287,6 +292,7 @@ class _Update(_WriteByKey[M, UpdatePlan, Representation]):
     ) -> None:
         """Find the columns whose changes the database can detect."""
         self._references = ReferencePrefetch(definition)
+        self._read_names = (*definition.read.model_fields,)
         super().__init__(definition, returned, onupdate_defaults, *self._references.models)
         fixed = {primary_key(definition.model).key, *(["version"] if self._versioned else [])}
         self._comparable = {
@@ -432,7 +438,7 @@ class _Update(_WriteByKey[M, UpdatePlan, Representation]):
 
     def _read_fields(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the values of the fields of the read schema."""
-        return {name: row[name] for name in self.definition.read.model_fields}
+        return {name: row[name] for name in self._read_names}
 
 
 class _Delete(_WriteByKey[M, DeletePlan, None]):

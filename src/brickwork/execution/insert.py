@@ -93,6 +93,7 @@ class _InsertBase(StatementOperation[M, P, Representation]):
         super().__init__(definition, returned, definition.model, *self._references.models)
         self._mapped_columns, self._key_name = columns, key
         self._defaults, self._initial_version = defaults, version
+        self._read_names = (*definition.read.model_fields,)
         self._fields = {*definition.create.model_fields}
         self._null_columns = dict.fromkeys(unknown - generated)
         self._generated_columns = generated
@@ -136,7 +137,7 @@ class _InsertBase(StatementOperation[M, P, Representation]):
     def response_fields(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the values of the read schema's fields for the new *row*."""
         values = {**self._null_columns, **row}
-        return {name: values[name] for name in self.definition.read.model_fields}
+        return {name: values[name] for name in self._read_names}
 
     def _build_insert(self, names: Sequence[str]) -> Any:
         columns = [self._mapped_columns[name] for name in names]

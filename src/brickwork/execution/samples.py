@@ -224,7 +224,7 @@ def _choice(column: Column[Any], accepted: AbstractSet[object]) -> Acceptance | 
     pairs = [*_stored_choices(column, values, any_text=str in accepted)]
     if not pairs:
         return None
-    choices = {(type(value), value) for value, _ in pairs}
+    choices: set[tuple[type, Any]] = {(type(value), value) for value, _ in pairs}
     # A column of a plain type returns the stored value instead of the member.
     choices |= {(type(stored), stored) for _, stored in pairs if type(column.type) is not Enum}
     sample = pairs[0][0] if type(column.type) is Enum else pairs[0][1]
@@ -246,9 +246,9 @@ def _stored_choices(
         return
     plain = _plain_type(column)
     for value in values:
-        stored = value.value if isinstance(value, PythonEnum) else value
-        if plain is not None and type(stored) is plain:
-            yield value, stored
+        member: Any = value.value if isinstance(value, PythonEnum) else value
+        if plain is not None and type(member) is plain:
+            yield value, member
 
 
 def _plain_type(column: Column[Any]) -> type | None:
