@@ -65,7 +65,7 @@ VERBS: Final = {
     "PATCH /articles/batch": "",
     "DELETE /articles/batch": "",
     "GET /articles/{id}": "SELECT",
-    "PATCH /articles/{id}": "SELECT UPDATE",
+    "PATCH /articles/{id}": "UPDATE",
     "PUT /articles/{id}": "SELECT",
     "DELETE /articles/{id}": "UPDATE",
     "POST /articles/{id}/restore": "",
@@ -77,7 +77,12 @@ def test_statements_on_sqlite() -> None:
 
 
 def test_statements_on_postgresql_for_single_and_coalesced_requests() -> None:
-    twice = {"POST /articles": "INSERT INSERT", "GET /articles/{id}": "SELECT SELECT"}
+    twice = {
+        "POST /articles": "INSERT INSERT",
+        "GET /articles/{id}": "SELECT SELECT",
+        "PATCH /articles/{id}": "UPDATE UPDATE",
+        "DELETE /articles/{id}": "UPDATE UPDATE",
+    }
     assert verbs(Database(POSTGRESQL), "articles") == VERBS | twice
 
 

@@ -347,3 +347,20 @@ async def test_write_of_a_custom_type_is_not_shared(phrases: AsyncClient) -> Non
     assert {response.status_code for response in await asyncio.gather(*posts)} == {201}
     listed = await phrases.get("/phrases?limit=20")
     assert texts(listed) == [f"Hi by {language_code} for en" for language_code in spoken]
+
+
+async def test_change_of_a_custom_type_is_not_shared(phrases: AsyncClient) -> None:
+    spoken = ["de", "fr", "it"] * 4
+    for number in range(len(spoken)):
+        await phrases.post("/phrases", json={"id": number, "number": number, "text": "Hi"})
+    patches = (
+        phrases.patch(
+            f"/phrases/{number}",
+            json={"text": "Ho"},
+            headers={"accept-language": language_code},
+        )
+        for number, language_code in enumerate(spoken)
+    )
+    assert {response.status_code for response in await asyncio.gather(*patches)} == {200}
+    listed = await phrases.get("/phrases?limit=20")
+    assert texts(listed) == [f"Ho by {language_code} for en" for language_code in spoken]

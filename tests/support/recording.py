@@ -48,15 +48,15 @@ def statements() -> Generator[list[str]]:
 
 
 @contextmanager
-def driver_statements() -> Generator[list[str]]:
-    """Collect the reads that reach a driver, on connections that are opened within the block.
+def driver_statements(verb: str = "SELECT") -> Generator[list[str]]:
+    """Collect the statements with *verb* that reach a driver, on connections opened in the block.
 
     The fast path bypasses SQLAlchemy, and is off if there is an event listener for statements.
     """
     sent: list[str] = []
 
     def note(statement: str) -> None:
-        if statement.startswith("SELECT"):
+        if statement.startswith(verb):
             sent.append(statement)
 
     def listening(set_up: Callable[..., None]) -> Callable[..., None]:

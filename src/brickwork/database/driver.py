@@ -6,9 +6,10 @@ The connections come from SQLAlchemy's pool, which sets them up, limits and repl
 import asyncio
 import sqlite3
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 from asyncpg import InterfaceError, InternalClientError, PostgresError
@@ -150,6 +151,70 @@ async def execute_write(
     return await _write(writers, _execute(database, writers, statement, params))
 
 
+@dataclass(frozen=True)
+class KeyedWrite:
+    """The statements of an UPDATE or DELETE of one row by its key."""
+
+    alone: BoundStatement
+    """Writes one row, and waits for locks."""
+    single: BoundStatement | None = None
+    """Writes one row, and fails if it has to wait for a lock."""
+    many: BoundStatement | None = None
+    """Writes rows from a list for each parameter, as *single* does.
+
+    The last column of its rows is the place of the row in the lists, from 1.
+    """
+
+
+async def write_by_key(
+    database: Database, write: KeyedWrite, params: Mapping[str, Any]
+) -> Sequence[Any]:
+    """Write the row with the `KEY_PARAM` of *params*. Return its RETURNING row, or no row.
+
+    Concurrent writes of different rows are batched. If the database rejects a batch, or a row of it
+    is locked, each row is written by itself. Raises as `execute_write` does.
+    """
+    alone, many = write.alone, write.many
+    if write.single and many and database.coalesce and alone.statement.shareable:
+        scope: _ParamItems = (*many.values.items(),)
+        if is_hashable(scope):
+            name = (many.statement, scope)
+            batcher = database.batchers.get(name)
+            if batcher is None:
+                run = _KeyedWriteBatch(database, write.single, many)
+                batcher = _get_batcher(
+                    database, name, run, max_concurrent=1, identify=itemgetter(KEY_PARAM)
+                )
+            with suppress(StatementFailed):
+                row = await batcher(params)
+                return () if row is None else (row,)
+    # This write may wait for a lock. It does not delay the next batch.
+    return await execute_write(database, alone.statement, {**alone.values, **params})
+
+
+@dataclass(frozen=True)
+class _KeyedWriteBatch:
+    """Executes a batch of writes of different rows."""
+
+    database: Database
+    single: BoundStatement
+    many: BoundStatement
+
+    async def __call__(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+        results: list[Any] = [None] * len(rows)
+        if len(rows) == 1:
+            values = {**self.single.values, **rows[0]}
+            results[:] = await execute_write(self.database, self.single.statement, values) or [None]
+            return results
+        # Processes that lock rows in the same order rarely wait for each other.
+        order = sorted(range(len(rows)), key=lambda index: rows[index][KEY_PARAM])
+        lists = _transpose([rows[index] for index in order])
+        values = {**self.many.values, **lists}
+        for record in await execute_write(self.database, self.many.statement, values):
+            results[order[record[-1] - 1]] = record[:-1]
+        return results
+
+
 async def insert_one(
     database: Database, one: CompiledStatement, many: CompiledStatement, values: Mapping[str, Any]
 ) -> Sequence[Any]:
@@ -260,11 +325,18 @@ def _note_success(lender: EngineLender) -> None:
 
 
 def _get_batcher(
-    database: Database, name: object, run: _BatchRunner, *, max_concurrent: int
+    database: Database,
+    name: object,
+    run: _BatchRunner,
+    *,
+    max_concurrent: int,
+    identify: Callable[[Any], Hashable] | None = None,
 ) -> CallBatcher[Any, Any]:
     batcher = database.batchers.get(name)
     if batcher is None:  # no call of this name is in flight
-        batcher = CallBatcher(run, max_concurrent=max_concurrent, timeout=database.timeout)
+        batcher = CallBatcher(
+            run, max_concurrent=max_concurrent, timeout=database.timeout, identify=identify
+        )
         database.batchers[name] = batcher
     return batcher
 

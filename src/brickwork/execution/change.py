@@ -1,11 +1,14 @@
 """Statements that update or delete one row."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
     Boolean,
     ClauseElement,
+    Column,
+    ColumnElement,
     Date,
     DateTime,
     Dialect,
@@ -16,10 +19,12 @@ from sqlalchemy import (
     Uuid,
     bindparam,
     delete,
+    func,
     inspect,
     literal_column,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.orm import DeclarativeBase
@@ -27,11 +32,11 @@ from typing_extensions import override
 
 from brickwork.database.compiled import BoundStatement, CompiledStatement
 from brickwork.database.database import Database
-from brickwork.database.driver import KEY_PARAM, execute_write, fetch_rows
+from brickwork.database.driver import KEY_PARAM, KeyedWrite, fetch_rows, write_by_key
 from brickwork.execution.eligibility import NotEligible
 from brickwork.execution.plans import DeletePlan, UpdatePlan
 from brickwork.execution.prefetch import ReferencePrefetch
-from brickwork.execution.samples import sample_values
+from brickwork.execution.samples import acceptances
 from brickwork.execution.statement import (
     Columns,
     StatementCall,
@@ -43,6 +48,7 @@ from brickwork.execution.statement import (
 from brickwork.execution.write import (
     PythonDefaults,
     is_versioned,
+    list_params,
     mapped_table,
     python_defaults,
     require_plain_flush,
@@ -65,6 +71,9 @@ _COMPARABLE: Final = (Boolean, Date, DateTime, Float, Integer, String, Uuid, UTC
 _VERSION_PARAM: Final = "brickwork_version"
 """Bind parameter of the expected version; the parameters of columns have the columns' names."""
 
+_LOCK_TIMEOUT: Final = "20ms"
+"""How long a batch waits for a lock before each of its rows is written by itself."""
+
 _UNCHANGED_PREFIX: Final = "brickwork_still_"
 """Prefix of parameters that must equal the values read before the update."""
 
@@ -85,6 +94,16 @@ def delete_statement(
     require_plain_flush(definition, "delete", "get")
     columns, key = mapped_columns(definition.model), primary_key(definition.model).key
     return _Delete(definition, {key: columns[key]}, python_defaults(columns, "onupdate"))
+
+
+_ValueOf = Callable[[str], ColumnElement[Any]]
+"""Returns the SQL value of a parameter."""
+
+_WriteKind = tuple[Sequence[str], Sequence[str]]
+"""The names of the changed columns, and the parameters that identify the row."""
+
+_Build = Callable[[_ValueOf], Any]
+"""Builds a write with the values of its parameters."""
 
 
 class _WriteByKey(StatementOperation[M, P, R]):
@@ -116,39 +135,150 @@ class _WriteByKey(StatementOperation[M, P, R]):
             return {KEY_PARAM: value, _VERSION_PARAM: version}
         raise NotEligible("a precondition is not one strong entity tag")
 
-    def build_update(self, names: Sequence[str]) -> Any:
+    def build_update(self, names: Sequence[str], value_of: _ValueOf) -> Any:
         """Build the UPDATE that sets *names* and increments the version."""
-        changed = [*dict.fromkeys((*names, *self._onupdate_defaults))]
-        values: dict[Any, Any] = {self._mapped_columns[name]: self._param(name) for name in changed}
+        changed = self._changed_columns(names)
+        values: dict[Any, Any] = {self._mapped_columns[name]: value_of(name) for name in changed}
         if self._versioned:
             version = self._mapped_columns["version"]
             values[version] = version + literal_column("1")
         return update(mapped_table(self.definition)).values(values)
 
-    def where_target(
-        self, write: Any, statement: Select[M], target: Mapping[str, Any]
+    def keyed_write(
+        self,
+        database: Database,
+        statement: Select[M],
+        kind: _WriteKind,
+        build: _Build,
+    ) -> KeyedWrite:
+        """Return the statements of a write of the rows of *statement*.
+
+        *build* is called on first use. Raises `NotEligible` if a statement cannot be compiled.
+        """
+        dialect = database.writer.dialect
+        alone = require_statement(self._alone_statement(dialect, statement, kind, build))
+        batched = (
+            self._batch_statements(dialect, statement, kind, build)
+            if database.coalesce and dialect.name == "postgresql"
+            else ()
+        )
+        return KeyedWrite(alone, *batched)
+
+    def common_write(
+        self,
+        database: Database,
+        statement: Select[M],
+        kind: _WriteKind,
+        build: _Build,
+    ) -> Statements:
+        """Yield the statements of a write: of one row, and of a batch."""
+        dialect = database.writer.dialect
+        yield self._alone_statement(dialect, statement, kind, build)
+        if database.coalesce and dialect.name == "postgresql":
+            yield from self._batch_statements(dialect, statement, kind, build)[1:]
+
+    def _alone_statement(
+        self,
+        dialect: Dialect,
+        statement: Select[M],
+        kind: _WriteKind,
+        build: _Build,
+    ) -> BoundStatement | None:
+        target = kind[1]
+
+        def build_alone() -> ClauseElement:
+            def value_of(name: str) -> ColumnElement[Any]:
+                return bindparam(name, type_=self._param_column(name).type)
+
+            write: ClauseElement = self._where_target(build(value_of), statement, target, value_of)
+            return write
+
+        return self.cached_statement(dialect, statement, kind, build_alone)
+
+    def _batch_statements(
+        self,
+        dialect: Dialect,
+        statement: Select[M],
+        kind: _WriteKind,
+        build: _Build,
+    ) -> Sequence[BoundStatement]:
+        """Return the statements of a batch of one row, and of several. Empty if there are none."""
+
+        def build_single() -> ClauseElement:
+            columns = self._param_columns(kind)
+            params = [bindparam(name, type_=column.type) for name, column in columns.items()]
+            row = select(*(param.label(f"v{n}") for n, param in enumerate(params)))
+            return self._write_rows(build, statement, kind, row.subquery("brickwork_row"))
+
+        def build_many() -> ClauseElement | None:
+            if (lists := list_params(self._param_columns(kind), dialect)) is None:
+                return None
+            rows = func.unnest(*lists).table_valued(
+                *(f"v{n}" for n in range(len(lists))),
+                with_ordinality="place",
+                name="brickwork_rows",
+            )
+            return self._write_rows(build, statement, kind, rows.render_derived())
+
+        single = self.cached_statement(dialect, statement, ("single", kind), build_single)
+        many = self.cached_statement(dialect, statement, ("many", kind), build_many)
+        return (single, many) if single and many else ()
+
+    def _write_rows(
+        self,
+        build: _Build,
+        statement: Select[M],
+        kind: _WriteKind,
+        rows: Any,
     ) -> ClauseElement:
+        """Build the write of *rows*, which have a column for each parameter, and maybe a place."""
+        values = dict(zip(self._param_columns(kind), rows.c, strict=False))
+        write: Any = self._where_target(
+            build(values.__getitem__), statement, kind[1], values.__getitem__
+        )
+        limit = select(func.set_config("lock_timeout", _LOCK_TIMEOUT, true()).label("value"))
+        write = write.where(limit.subquery("brickwork_limit").c.value.is_not(None))
+        if "place" in rows.c:
+            write = write.returning(rows.c.place)
+        restricted: ClauseElement = write
+        return restricted
+
+    def _where_target(
+        self, write: Any, statement: Select[M], target: Sequence[str], value_of: _ValueOf
+    ) -> Any:
         """Restrict *write* to the *target* row, if *statement* selects it."""
         where = statement._where_criteria  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        key = self._mapped_columns[primary_key(self.definition.model).key]
-        write = write.where(*where, key == bindparam(KEY_PARAM, type_=key.type))
-        if _VERSION_PARAM in target:
-            version = self._mapped_columns["version"]
-            write = write.where(version == bindparam(_VERSION_PARAM, type_=version.type))
-        for name in target.keys() - {KEY_PARAM, _VERSION_PARAM}:
-            column = self._mapped_columns[name.removeprefix(_UNCHANGED_PREFIX)]
-            before = bindparam(name, type_=column.type)
-            write = write.where(column.is_not_distinct_from(before))
-        returning: ClauseElement = write.returning(*self._columns.values())
-        return returning
+        write = write.where(*where)
+        for name in target:
+            column, value = self._param_column(name), value_of(name)
+            is_same = (
+                column.is_not_distinct_from(value)
+                if name.startswith(_UNCHANGED_PREFIX)
+                else column == value
+            )
+            write = write.where(is_same)
+        return write.returning(*self._columns.values())
+
+    def _changed_columns(self, names: Sequence[str]) -> Sequence[str]:
+        return [*dict.fromkeys((*names, *self._onupdate_defaults))] if names else ()
+
+    def _param_columns(self, kind: _WriteKind) -> Mapping[str, Column[Any]]:
+        """Return the parameters of a write, with their columns."""
+        names = (*self._changed_columns(kind[0]), *kind[1])
+        return {name: self._param_column(name) for name in names}
+
+    def _param_column(self, name: str) -> Column[Any]:
+        """Return the column that the parameter *name* is compared with, or written to."""
+        if name == KEY_PARAM:
+            name = primary_key(self.definition.model).key
+        elif name == _VERSION_PARAM:
+            name = "version"
+        return self._mapped_columns[name.removeprefix(_UNCHANGED_PREFIX)]
 
     def with_onupdate_values(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return *row* with the values of Python's `onupdate` defaults added."""
         defaults = self._onupdate_defaults.items()
         return {**{name: default(row) for name, default in defaults}, **row}
-
-    def _param(self, name: str) -> Any:
-        return bindparam(name, type_=self._mapped_columns[name].type)
 
 
 class _Update(_WriteByKey[M, UpdatePlan, Representation]):
@@ -162,6 +292,7 @@ class _Update(_WriteByKey[M, UpdatePlan, Representation]):
     ) -> None:
         """Find the columns whose changes the database can detect."""
         self._references = ReferencePrefetch(definition)
+        self._read_names = (*definition.read.model_fields,)
         super().__init__(definition, returned, onupdate_defaults, *self._references.models)
         fixed = {primary_key(definition.model).key, *(["version"] if self._versioned else [])}
         self._comparable = {
@@ -177,38 +308,47 @@ class _Update(_WriteByKey[M, UpdatePlan, Representation]):
             raise NotEligible("a field can only be compared in Python")
         if not (changes := plan.data.model_dump(exclude_unset=True)):
             raise NotEligible("the patch is empty")
-        database = call.database
-        before = await self._load_trial_row(call, target)
-        references = await self._references.load(database, changes, target[KEY_PARAM])
         values = self.with_onupdate_values(changes)
-        trial = self._read_fields({**before, **values, **references.rows})
-        self.dump(call.serializer, trial)  # a change that cannot be serialised is not stored
-        uncertain = {name: before[name] for name in self._uncertain_columns}
-        unchanged = _unchanged_params({**uncertain, **references.key_values}, changes)
-        target = {**target, **unchanged}
-        dialect = database.writer.dialect
-        write = require_statement(
-            self._write_statement(call.statement, dialect, sorted(changes), target)
-        )
-        params = {**write.values, **values, **target}
-        records = await execute_write(database, write.statement, params)
+        fields, target = changes, dict(target)
+        if self._uncertain_columns or self._references.foreign_keys:
+            before = await self._load_trial_row(call, target)
+            references = await self._references.load(call.database, changes, target[KEY_PARAM])
+            fields = {**changes, **references.rows}
+            # A change that cannot be serialised is not stored.
+            trial = {**before, **values, **references.rows}
+            self.dump(call.serializer, self._read_fields(trial))
+            uncertain = {name: before[name] for name in self._uncertain_columns}
+            target |= _unchanged_params({**uncertain, **references.key_values}, changes)
+        elif not self._is_certain(values):
+            self.dump(call.serializer, self._read_fields({**self._samples, **values}))
+        write = self._keyed_write(call, (*sorted(changes),), (*target,))
+        records = await write_by_key(call.database, write, {**values, **target})
         if not records:
             raise NotEligible(
                 "no row was changed: it has other values, another version, or is away"
             )
-        fields = {**changes, **references.rows}
-        return self._represent(call.serializer, write.statement, records[0], fields)
+        return self._represent(call.serializer, write.alone.statement, records[0], fields)
 
     @override
     def prepare(self, serializer: Serializer) -> None:
         super().prepare(serializer)
         read = self.definition.read
-        self._samples = sample_values(self.definition)
+        self._accepted = {
+            name: acceptance
+            for name, acceptance in acceptances(self.definition).items()
+            if acceptance.is_total or self._is_predictable(name)
+        }
+        self._samples = {name: accepted.sample for name, accepted in self._accepted.items()}
         names = [name for name in read.model_fields if name in self._mapped_columns]
-        self._uncertain_columns = [name for name in names if name not in self._samples]
+        self._uncertain_columns = [name for name in names if name not in self._accepted]
         if unknown := [name for name in self._uncertain_columns if not self._is_predictable(name)]:
             names = sorted(unknown)
             raise NotEligible(f"{read.__name__} may reject stored values of {', '.join(names)}")
+
+    def _is_certain(self, values: Mapping[str, Any]) -> bool:
+        """Return whether the read schema certainly accepts *values*. False if a trial can tell."""
+        accepted = self._accepted
+        return all(accepted[name].covers(values[name]) for name in values if name in accepted)
 
     def _is_predictable(self, name: str) -> bool:
         """Return whether the value of column *name* can be read before the update and compared."""
@@ -224,10 +364,11 @@ class _Update(_WriteByKey[M, UpdatePlan, Representation]):
         if self._uncertain_columns:
             yield self._select_before(statement, database.reader.dialect)
         yield from self._references.common_statements(database, is_new=False)
-        names = sorted(self._comparable & self.definition.update.model_fields.keys())
+        names = (*sorted(self._comparable & self.definition.update.model_fields.keys()),)
         compared = dict.fromkeys((*self._uncertain_columns, *self._references.foreign_keys))
-        unchanged = _unchanged_params(compared, names)
-        yield self._write_statement(statement, database.writer.dialect, names, unchanged)
+        target = (KEY_PARAM, *_unchanged_params(compared, names))
+        build = partial(self._update_if_changed, database.writer.dialect, names)
+        yield from self.common_write(database, statement, (names, target), build)
 
     async def _load_trial_row(
         self, call: StatementCall[M], target: Mapping[str, Any]
@@ -249,31 +390,38 @@ class _Update(_WriteByKey[M, UpdatePlan, Representation]):
 
     def _select_before(self, statement: Select[M], dialect: Dialect) -> BoundStatement | None:
         """Return the statement that reads the row before the update."""
-        key = self._mapped_columns[primary_key(self.definition.model).key]
-        columns = select(*self._columns.values())
-        where = statement._where_criteria  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        select_row = columns.where(*where, key == bindparam(KEY_PARAM, type_=key.type))
-        return self.cached_statement(dialect, statement, "before", lambda: select_row)
 
-    def _write_statement(
-        self,
-        statement: Select[M],
-        dialect: Dialect,
-        names: Sequence[str],
-        target: Mapping[str, Any],
-    ) -> BoundStatement | None:
-        return self.cached_statement(
-            dialect,
-            statement,
-            (*names, *target),
-            lambda: self.where_target(self._update_if_changed(names), statement, target),
-        )
+        def build() -> ClauseElement:
+            key = self._mapped_columns[primary_key(self.definition.model).key]
+            where = statement._where_criteria  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            row = select(*self._columns.values())
+            return row.where(*where, key == bindparam(KEY_PARAM, type_=key.type))
 
-    def _update_if_changed(self, names: Sequence[str]) -> Any:
-        """Build an UPDATE that matches only a row in which one of *names* changes."""
+        return self.cached_statement(dialect, statement, "before", build)
+
+    def _keyed_write(
+        self, call: StatementCall[M], names: Sequence[str], target: Sequence[str]
+    ) -> KeyedWrite:
+        build = partial(self._update_if_changed, call.database.writer.dialect, names)
+        return self.keyed_write(call.database, call.statement, (names, target), build)
+
+    def _update_if_changed(self, dialect: Dialect, names: Sequence[str], value_of: _ValueOf) -> Any:
+        """Build an UPDATE of a row in which one of *names* changes.
+
+        The read schema accepts the other values of the row.
+        """
         columns = self._mapped_columns
-        return self.build_update(names).where(
-            or_(*(columns[name].is_distinct_from(self._param(name)) for name in names))
+        known = {*self._changed_columns(names)}
+        return (
+            self.build_update(names, value_of)
+            .where(or_(*(columns[name].is_distinct_from(value_of(name)) for name in names)))
+            .where(
+                *(
+                    accepted.build_condition(columns[name], dialect)
+                    for name, accepted in self._accepted.items()
+                    if not accepted.is_total and name not in known
+                )
+            )
         )
 
     def _represent(
@@ -283,13 +431,14 @@ class _Update(_WriteByKey[M, UpdatePlan, Representation]):
         record: Any,
         fields: Mapping[str, Any],
     ) -> Representation:
-        row = {**dict(zip(statement.columns, statement.decode_row(record), strict=True)), **fields}
+        row = dict(zip(statement.columns, statement.decode_row(record), strict=True))
+        row.update(fields)
         body = serializer.dump_stored(self._read_fields(row))
         return Representation(body, row["version"] if self._versioned else None)
 
     def _read_fields(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the values of the fields of the read schema."""
-        return {name: row[name] for name in self.definition.read.model_fields}
+        return {name: row[name] for name in self._read_names}
 
 
 class _Delete(_WriteByKey[M, DeletePlan, None]):
@@ -301,12 +450,11 @@ class _Delete(_WriteByKey[M, DeletePlan, None]):
         if plan.purge or not self._deletes_nothing_else():
             raise NotEligible("related rows may be deleted or changed")
         marker: Mapping[str, Any] = {}
-        dialect = call.database.writer.dialect
-        write = require_statement(self._write_statement(call.statement, dialect, target))
-        if is_soft_deletable(self.definition.model):
+        if self._marked:
             marker = self.with_onupdate_values({"deleted_at": now()})
-        params = {**write.values, **marker, **target}
-        if not await execute_write(call.database, write.statement, params):
+        kind = (self._marked, (*target,))
+        write = self.keyed_write(call.database, call.statement, kind, self._build_delete)
+        if not await write_by_key(call.database, write, {**marker, **target}):
             raise NotEligible("no row was deleted: it has another version, or is away")
 
     @override
@@ -314,22 +462,18 @@ class _Delete(_WriteByKey[M, DeletePlan, None]):
         if not self._deletes_nothing_else():
             name = self.definition.model.__name__
             raise NotEligible(f"deleting a {name} may delete or change related rows")
-        yield self._write_statement(statement, database.writer.dialect, {})
+        kind = (self._marked, (KEY_PARAM,))
+        yield from self.common_write(database, statement, kind, self._build_delete)
 
-    def _write_statement(
-        self, statement: Select[M], dialect: Dialect, target: Mapping[str, Any]
-    ) -> BoundStatement | None:
-        return self.cached_statement(
-            dialect,
-            statement,
-            (*target,),
-            lambda: self.where_target(self._build_delete(), statement, target),
-        )
-
-    def _build_delete(self) -> Any:
-        if is_soft_deletable(self.definition.model):
-            return self.build_update(["deleted_at"])
+    def _build_delete(self, value_of: _ValueOf) -> Any:
+        if self._marked:
+            return self.build_update(self._marked, value_of)
         return delete(mapped_table(self.definition))
+
+    @property
+    def _marked(self) -> tuple[str, ...]:
+        """Return the column that marks a deleted row. Empty if rows are deleted."""
+        return ("deleted_at",) if is_soft_deletable(self.definition.model) else ()
 
     def _deletes_nothing_else(self) -> bool:
         """Return whether the row is only marked, or its model has no relationships."""

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
-    ARRAY,
     ClauseElement,
     Column,
     Dialect,
@@ -36,6 +35,7 @@ from brickwork.execution.statement import (
 from brickwork.execution.write import (
     PythonDefaults,
     is_versioned,
+    list_params,
     mapped_table,
     python_defaults,
     require_plain_flush,
@@ -93,6 +93,7 @@ class _InsertBase(StatementOperation[M, P, Representation]):
         super().__init__(definition, returned, definition.model, *self._references.models)
         self._mapped_columns, self._key_name = columns, key
         self._defaults, self._initial_version = defaults, version
+        self._read_names = (*definition.read.model_fields,)
         self._fields = {*definition.create.model_fields}
         self._null_columns = dict.fromkeys(unknown - generated)
         self._generated_columns = generated
@@ -136,7 +137,7 @@ class _InsertBase(StatementOperation[M, P, Representation]):
     def response_fields(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the values of the read schema's fields for the new *row*."""
         values = {**self._null_columns, **row}
-        return {name: values[name] for name in self.definition.read.model_fields}
+        return {name: values[name] for name in self._read_names}
 
     def _build_insert(self, names: Sequence[str]) -> Any:
         columns = [self._mapped_columns[name] for name in names]
@@ -158,9 +159,9 @@ class _InsertBase(StatementOperation[M, P, Representation]):
 
     def _build_insert_many(self, dialect: Dialect, names: Sequence[str]) -> ClauseElement | None:
         columns = [self._mapped_columns[name] for name in names]
-        if any(column.type.compile(dialect).endswith("[]") for column in columns):
-            return None  # unnest would flatten lists of lists
-        lists = [bindparam(n, type_=ARRAY(c.type)) for n, c in zip(names, columns, strict=True)]
+        lists = list_params(dict(zip(names, columns, strict=True)), dialect)
+        if lists is None:
+            return None
         column_names = [column.name for column in columns]
         rows = func.unnest(*lists).table_valued(*column_names).render_derived()
         values = select(*(rows.c[name] for name in column_names))

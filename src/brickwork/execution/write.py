@@ -4,12 +4,23 @@ Each is one statement in autocommit. A rejected statement changes nothing: the O
 plan again, and reports the error.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
-from sqlalchemy import Table, inspect
+from sqlalchemy import (
+    ARRAY,
+    BindParameter,
+    Column,
+    Dialect,
+    Enum,
+    String,
+    Table,
+    bindparam,
+    inspect,
+)
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeEngine
 
 from brickwork.execution.eligibility import NotEligible
 from brickwork.execution.statement import Columns, require_not_overridden
@@ -89,6 +100,26 @@ def _as_default(function: Any) -> PythonDefault | None:
     if hasattr(function, "__wrapped__"):  # SQLAlchemy wraps functions without parameters
         return lambda _: function(None)
     return None
+
+
+def list_params(
+    params: Mapping[str, Column[Any]], dialect: Dialect
+) -> Sequence[BindParameter[Any]] | None:
+    """Return a parameter for a list of values of each column.
+
+    None if a value may be a list, which unnest would flatten.
+    """
+    if any(column.type.compile(dialect).endswith("[]") for column in params.values()):
+        return None
+    return [
+        bindparam(name, type_=ARRAY(_untruncated(column.type))) for name, column in params.items()
+    ]
+
+
+def _untruncated(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return *kind* without its length: a cast to a list of `VARCHAR(9)` would cut texts."""
+    has_length = isinstance(kind, String) and not isinstance(kind, Enum) and kind.length
+    return String() if has_length else kind
 
 
 def is_versioned(definition: ResourceDefinition[Any]) -> bool:
