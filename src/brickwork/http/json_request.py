@@ -1,5 +1,6 @@
 """Requests with a body of strict JSON."""
 
+from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from fastapi import Request
@@ -32,6 +33,19 @@ class JSONRequest(Request):
                     raise
                 self._json_body = RequestBody(problem=problem)
         return self._json_body
+
+    @override
+    async def stream(self) -> AsyncGenerator[bytes]:
+        """Yield the body in chunks, and keep it: a dependency may read it before the endpoint."""
+        if not hasattr(self, "_body"):
+            chunks: list[bytes] = []
+            async for chunk in super().stream():
+                chunks.append(chunk)
+                yield chunk
+            self._body = b"".join(chunks)
+            return
+        yield self._body
+        yield b""
 
     @override
     async def json(self) -> Any:
