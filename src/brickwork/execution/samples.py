@@ -254,7 +254,7 @@ def _stored_choices(
 def _plain_type(column: Column[Any]) -> type | None:
     """Return the Python type of a *column* that stores values unchanged. None for others."""
     kind: Any = column.type
-    parts: Sequence[object] = (kind, *kind._variant_mapping.values())  # noqa: SLF001
+    parts: Sequence[Any] = (kind, *kind._variant_mapping.values())  # noqa: SLF001
     types = {_PLAIN_TYPES.get(type(part)) for part in parts}
     return types.pop() if len(types) == 1 else None
 
