@@ -43,11 +43,16 @@ def sentences(text: str) -> Iterator[str]:
 
 def wrong(text: str) -> Iterator[tuple[str, str]]:
     """Yield the rules for every text that *text* breaks, each with the words that break it."""
-    for match in _BANNED.finditer(_CODE.sub("", text)):
-        yield "6: a banned word", match[0]
+    yield from wrong_words(text)
     for sentence in sentences(text):
         if (count := len(sentence.split())) > LONGEST:
             yield f"8: {count} words", sentence[:60]
+
+
+def wrong_words(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the rule for words, with each banned word of *text*."""
+    for match in _BANNED.finditer(_CODE.sub("", text)):
+        yield "6: a banned word", match[0]
 
 
 def wrong_first_line(kind: str, text: str) -> Iterator[tuple[str, str]]:

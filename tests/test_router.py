@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from starlette.routing import Route as StarletteRoute
 
 from brickwork import Database, Model, ReadSchema, Resource, Schema, crud_router, install
-from brickwork.router import Operation
+from brickwork.router import OperationName
 from tests.support import shop
 from tests.support.calls import calling
 from tests.support.databases import sqlite_only
@@ -155,7 +155,7 @@ class TownRead(ReadSchema):
 
 
 TOWN: Final[dict[str, Any]] = {"read": TownRead, "create": Empty, "update": Empty}
-BATCHES: Final[set[Operation]] = {"create_batch", "update_batch", "delete_batch"}
+BATCHES: Final[set[OperationName]] = {"create_batch", "update_batch", "delete_batch"}
 
 
 class BlogPost(Odd):
@@ -334,7 +334,7 @@ async def test_an_added_path_parameter_is_matched_after_rows(
 
 @pytest.mark.parametrize("omitted", [True, False])
 def test_routes_keep_their_order_without_row_routes(*, omitted: bool) -> None:
-    rows: set[Operation] = {"get", "update", "replace", "delete"}
+    rows: set[OperationName] = {"get", "update", "replace", "delete"}
     router = shop.stores(omit=rows if omitted else ())
     if not omitted:
         del router.routes[-4:]

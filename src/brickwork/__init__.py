@@ -1,9 +1,10 @@
 """Production-ready CRUD endpoints on FastAPI, async SQLAlchemy and Pydantic."""
 
+from brickwork import hooks as hooks  # its import registers the hooks
 from brickwork.app import install
 from brickwork.database.database import Database, SessionDep, get_db
+from brickwork.database.isolation import IsolationLevel
 from brickwork.database.text import c_collation
-from brickwork.database.transactions import IsolationLevel
 from brickwork.http.access_log import AccessLog
 from brickwork.http.links import item_path, link_header
 from brickwork.http.negotiation import preferred_media_type

@@ -14,6 +14,7 @@ from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.types import ASGIApp
 
 from brickwork.http import problem_pages
+from brickwork.http.dispatcher import Dispatcher
 from brickwork.http.error_handling import ErrorMiddleware, exception_handlers
 from brickwork.http.middleware import RequestLimitsMiddleware
 from brickwork.http.openapi_document import install_openapi
@@ -51,7 +52,8 @@ def install(
         cursor_keys: Secrets of at least 32 characters. The first one encrypts the cursors of
             lists, and each can decrypt them: to rotate, prepend a new key. Without keys, cursors
             are valid in one process only, and several processes start only in *development*.
-        development: Whether to log at start-up which sorts lack an index.
+        development: Whether to log at start-up which sorts lack an index, and to name the path of
+            each request, with the reason, in the header `X-Brickwork-Path`.
 
     """
     ownership = Ownership(app)
@@ -85,18 +87,20 @@ def _wrap_middleware(app: FastAPI, ownership: Ownership) -> None:
     build = app.build_middleware_stack
 
     def build_wrapped() -> ASGIApp:
-        middleware, own = app.user_middleware, app.exception_handlers
+        middleware, handlers = app.user_middleware, app.exception_handlers
         outermost = [entry for entry in middleware if _is_request_limits(entry)]
         errors = Middleware(ErrorMiddleware, ownership=ownership)
         innermost = Middleware(ErrorMiddleware, ownership=ownership, rejects=True)
+        dispatcher = Middleware(Dispatcher, application=app)
         others = [entry for entry in middleware if not _is_request_limits(entry)]
         wrapped = [entry for other in others for entry in (errors, other)]
-        app.user_middleware = [*outermost, *wrapped, innermost]
-        app.exception_handlers = exception_handlers(own, ownership)
+        own = [innermost, dispatcher] if others else [dispatcher, innermost]
+        app.user_middleware = [*outermost, *wrapped, *own]
+        app.exception_handlers = exception_handlers(handlers, ownership)
         try:
             return build()
         finally:
-            app.user_middleware, app.exception_handlers = middleware, own
+            app.user_middleware, app.exception_handlers = middleware, handlers
 
     app.build_middleware_stack = build_wrapped  # type: ignore[method-assign]
 

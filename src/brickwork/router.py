@@ -1,7 +1,7 @@
 """CRUD endpoints of a resource."""
 
 import re
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
@@ -23,9 +23,10 @@ from brickwork.http.routing import Router, StrictRoute, require_installed
 from brickwork.models.companions import IdempotencyKey, ImportPosition, register_companion_tables
 from brickwork.models.model import Versioned, fetch_defaults
 from brickwork.models.soft_delete import is_soft_deletable
-from brickwork.operations import batch, history, naming, single
+from brickwork.operations import batch, collection, history, naming, rows
+from brickwork.operations.endpoint import CrudEndpoint
 from brickwork.operations.idempotency import IDEMPOTENCY_HEADER as IDEMPOTENCY_KEY
-from brickwork.operations.signature import Endpoint
+from brickwork.operations.operation import Operation
 from brickwork.query.embedding import embedding, shown_attributes
 from brickwork.query.keys import BATCH
 from brickwork.query.list_query import ListQuery, with_deleted_parameter, with_sort_names
@@ -38,7 +39,7 @@ from brickwork.tracking.audit import Audited, AuditEntryRead
 
 M = TypeVar("M", bound=DeclarativeBase)
 
-Operation = Literal[
+OperationName = Literal[
     "list",
     "create",
     "create_batch",
@@ -55,9 +56,9 @@ Operation = Literal[
 
 
 class _OperationSpec(NamedTuple):
-    """The endpoint of an operation, its method, path and statuses."""
+    """The class of an operation, its method, path and statuses."""
 
-    endpoint: Callable[[ResourceDefinition[Any]], Endpoint]
+    operation: type[Operation[Any, Any, Any]]
     method: str
     path: str
     statuses: tuple[int, ...]
@@ -69,24 +70,22 @@ _LIST_RESPONSES: Final = {"list", "create_batch", "update_batch", "history"}
 _IDEMPOTENT: Final = {"create", "create_batch", "update", "update_batch", "restore"}
 _WRITES: Final = {"create", "create_batch", "update", "update_batch", "replace", "restore"}
 _CONDITIONAL: Final = {"get", "update", "replace", "delete", "restore"}
-_OPERATIONS: Final[dict[Operation, _OperationSpec]] = {
-    "list": _OperationSpec(single.list_, "GET", "", (200, *_READ)),
-    "create": _OperationSpec(single.create, "POST", "", (201, *_WRITE)),
-    "create_batch": _OperationSpec(batch.create, "POST", f"/{BATCH}", (201, *_WRITE)),
-    "update_batch": _OperationSpec(batch.update, "PATCH", f"/{BATCH}", (200, 404, 428, *_WRITE)),
+_OPERATIONS: Final[dict[OperationName, _OperationSpec]] = {
+    "list": _OperationSpec(collection.List, "GET", "", (200, *_READ)),
+    "create": _OperationSpec(collection.Create, "POST", "", (201, *_WRITE)),
+    "create_batch": _OperationSpec(batch.CreateBatch, "POST", f"/{BATCH}", (201, *_WRITE)),
+    "update_batch": _OperationSpec(
+        batch.UpdateBatch, "PATCH", f"/{BATCH}", (200, 404, 428, *_WRITE)
+    ),
     "delete_batch": _OperationSpec(
-        batch.delete, "DELETE", f"/{BATCH}", (204, 404, 409, 428, *_READ)
+        batch.DeleteBatch, "DELETE", f"/{BATCH}", (204, 404, 409, 428, *_READ)
     ),
-    "get": _OperationSpec(single.get, "GET", "/{id:key}", (200, 404, 412, *_READ)),
-    "update": _OperationSpec(single.update, "PATCH", "/{id:key}", (200, 404, 428, *_WRITE)),
-    "replace": _OperationSpec(single.replace, "PUT", "/{id:key}", (200, 404, 428, *_WRITE)),
-    "delete": _OperationSpec(
-        single.delete, "DELETE", "/{id:key}", (204, 404, 409, 412, 428, *_READ)
-    ),
-    "restore": _OperationSpec(
-        single.restore, "POST", "/{id:key}/restore", (200, 404, 428, *_WRITE)
-    ),
-    "history": _OperationSpec(history.list_, "GET", "/{id:key}/history", (200, 404, *_READ)),
+    "get": _OperationSpec(rows.Get, "GET", "/{id:key}", (200, 404, 412, *_READ)),
+    "update": _OperationSpec(rows.Update, "PATCH", "/{id:key}", (200, 404, 428, *_WRITE)),
+    "replace": _OperationSpec(rows.Replace, "PUT", "/{id:key}", (200, 404, 428, *_WRITE)),
+    "delete": _OperationSpec(rows.Delete, "DELETE", "/{id:key}", (204, 404, 409, 412, 428, *_READ)),
+    "restore": _OperationSpec(rows.Restore, "POST", "/{id:key}/restore", (200, 404, 428, *_WRITE)),
+    "history": _OperationSpec(history.History, "GET", "/{id:key}/history", (200, 404, *_READ)),
 }
 
 
@@ -98,7 +97,7 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     create: type[Schema],
     update: type[Schema],
     query: type[ListQuery[M]] | None = None,
-    omit: Collection[Operation] = (),
+    omit: Collection[OperationName] = (),
 ) -> APIRouter:
     """Return a router with the CRUD endpoints of *resource*.
 
@@ -118,7 +117,7 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
 
     """
     _check_omit(omit)
-    operations: list[Operation] = [name for name in _OPERATIONS if name not in omit]
+    operations: list[OperationName] = [name for name in _OPERATIONS if name not in omit]
     declared = Declaration(
         resource=resource,
         read=read,
@@ -155,7 +154,7 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     return router
 
 
-def _check_omit(omit: Collection[Operation]) -> None:
+def _check_omit(omit: Collection[OperationName]) -> None:
     """Raise `TypeError` unless *omit* is a set of operations."""
     wrong = [omit] if isinstance(omit, str) else sorted({*omit} - _OPERATIONS.keys())
     if wrong:
@@ -217,7 +216,7 @@ class _CRUDRouter(Router):
         return bool(segment) and bool(text) is with_text
 
 
-def _is_available(model: type[DeclarativeBase], name: Operation) -> bool:
+def _is_available(model: type[DeclarativeBase], name: OperationName) -> bool:
     """Return whether *model* supports the operation *name*."""
     conditional = {"restore": is_soft_deletable(model), "history": issubclass(model, Audited)}
     return conditional.get(name, True)
@@ -233,13 +232,13 @@ def _complete_query(
     )
 
 
-def _can_forbid(definition: ResourceDefinition[Any], name: Operation) -> bool:
+def _can_forbid(definition: ResourceDefinition[Any], name: OperationName) -> bool:
     """Return whether writing a row outside `query()` of the resource is a 403."""
     return name in _WRITES and definition.resource.query is not Resource[Any].query
 
 
 def _extra_responses(
-    definition: ResourceDefinition[Any], name: Operation
+    definition: ResourceDefinition[Any], name: OperationName
 ) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI responses of an operation other than success and problems."""
     match name:
@@ -256,7 +255,7 @@ def _extra_responses(
             return {}
 
 
-def _response_headers(definition: ResourceDefinition[Any], name: Operation) -> Iterator[str]:
+def _response_headers(definition: ResourceDefinition[Any], name: OperationName) -> Iterator[str]:
     """Yield the headers of the successful response of an operation."""
     if name in {"create", "replace", "update", "get", "restore"} and _is_versioned(definition):
         yield "ETag"
@@ -272,7 +271,7 @@ def _is_versioned(definition: ResourceDefinition[Any]) -> bool:
     return issubclass(definition.model, Versioned)
 
 
-def _request_headers(definition: ResourceDefinition[Any], name: Operation) -> Iterator[str]:
+def _request_headers(definition: ResourceDefinition[Any], name: OperationName) -> Iterator[str]:
     """Yield the headers that only some operations read."""
     if name in _IDEMPOTENT:
         yield IDEMPOTENCY_KEY
@@ -280,7 +279,9 @@ def _request_headers(definition: ResourceDefinition[Any], name: Operation) -> It
         yield from ("If-Match", "If-None-Match")
 
 
-def _add_operation(router: APIRouter, name: Operation, definition: ResourceDefinition[Any]) -> None:
+def _add_operation(
+    router: APIRouter, name: OperationName, definition: ResourceDefinition[Any]
+) -> None:
     spec = _OPERATIONS[name]
     success, *failures = spec.statuses
     failures += [403] if _can_forbid(definition, name) else []
@@ -292,7 +293,7 @@ def _add_operation(router: APIRouter, name: Operation, definition: ResourceDefin
     )
     router.add_api_route(
         spec.path,
-        spec.endpoint(definition),
+        CrudEndpoint(spec.operation(definition)),
         methods=[spec.method],
         status_code=success,
         response_model=None if spec.method == "DELETE" else response_model,

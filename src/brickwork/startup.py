@@ -51,7 +51,7 @@ def _tables(app: Starlette) -> "Iterator[Table[Any]]":
     """Yield the tables that requests to *app* use."""
     if get_db not in getattr(app, "dependency_overrides", {}):
         for route in _routes(app.routes):
-            definition: ResourceDefinition[Any] | None = getattr(route.endpoint, "shape", None)
+            definition: ResourceDefinition[Any] | None = getattr(route.endpoint, "definition", None)
             if definition and _depends_on(route.dependant, get_db):
                 yield from _model_tables(definition)
                 yield from _companion_tables(definition, route.methods or ())

@@ -7,12 +7,12 @@ import pytest
 from annotated_types import Len
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import JSONResponse
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 from typing_extensions import override
 
 from app.main import create_app
 from app.settings import Settings
-from brickwork import Database, ListQuery, Resource, install
+from brickwork import Database, ListQuery, Resource, SessionDep, install
 from brickwork.cli.explain import explain_resource
 from tests.support import library
 from tests.support.notes import Note, NoteCreate, NoteRead, Notes, notes, notes_app, yielded_user
@@ -65,7 +65,7 @@ VERBS: Final = {
     "PATCH /articles/batch": "",
     "DELETE /articles/batch": "",
     "GET /articles/{id}": "SELECT",
-    "PATCH /articles/{id}": "SELECT UPDATE",
+    "PATCH /articles/{id}": "UPDATE",
     "PUT /articles/{id}": "SELECT",
     "DELETE /articles/{id}": "UPDATE",
     "POST /articles/{id}/restore": "",
@@ -77,7 +77,12 @@ def test_statements_on_sqlite() -> None:
 
 
 def test_statements_on_postgresql_for_single_and_coalesced_requests() -> None:
-    twice = {"POST /articles": "INSERT INSERT", "GET /articles/{id}": "SELECT SELECT"}
+    twice = {
+        "POST /articles": "INSERT INSERT",
+        "GET /articles/{id}": "SELECT SELECT",
+        "PATCH /articles/{id}": "UPDATE UPDATE",
+        "DELETE /articles/{id}": "UPDATE UPDATE",
+    }
     assert verbs(Database(POSTGRESQL), "articles") == VERBS | twice
 
 
@@ -104,6 +109,14 @@ class Getting(Notes):
 
 class Given(Resource[Note]):
     given: Annotated[str, Depends(yielded_user)]
+
+
+async def first_owner(session: SessionDep) -> str:
+    return str(await session.scalar(select(Note.owner)))
+
+
+class GivenWithSession(Resource[Note]):
+    given: Annotated[str, Depends(first_owner)]
 
 
 def app_of(*routers: APIRouter) -> FastAPI:
@@ -138,8 +151,13 @@ def with_response_class() -> FastAPI:
         ),
         pytest.param(
             lambda: app_of(notes(Given)),
-            "ORM path, since yielded_user yields, so that FastAPI closes it after the response",
+            "fast path",
             id="dependency that yields",
+        ),
+        pytest.param(
+            lambda: app_of(notes(GivenWithSession)),
+            "ORM path, since a dependency uses the session",
+            id="dependency with the session",
         ),
         pytest.param(
             included_before_installed,

@@ -14,7 +14,7 @@ from app.main import create_app
 from app.models import Article
 from app.settings import Settings
 from brickwork import Database, Resource, SessionDep
-from brickwork.database.transactions import IsolationLevel
+from brickwork.database.isolation import IsolationLevel
 from tests.support.bodies import article, create_row, get_json, summary
 from tests.support.calls import calling
 from tests.support.databases import postgres_only

@@ -75,6 +75,16 @@ async def test_batch_has_at_most_256_items() -> None:
     assert [len(batch) for batch in runs.batches] == [1, 256, 43]
 
 
+async def test_equal_items_run_in_turn() -> None:
+    runs = Doubler()
+    batcher = CallBatcher(runs, max_concurrent=1, identify=lambda item: item % 10)
+    tasks = [asyncio.create_task(batcher(item)) for item in (1, 2, 12, 3, 22, 4)]
+    await until(lambda: len(runs.batches) == 1)
+    runs.gate.set()
+    assert await outcomes(tasks) == [2, 4, 24, 6, 44, 8]
+    assert runs.batches == [[1], [2, 3, 4], [12], [22]]
+
+
 async def test_error_of_an_item_fails_only_that_item() -> None:
     runs = Doubler()
     _, tasks = await start(runs, 1, -2, 3)

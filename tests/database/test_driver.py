@@ -63,7 +63,7 @@ async def test_read_without_a_connection_is_a_503(database: Database, paths: lis
             with record_fast_path() as taken:
                 responses = await asyncio.gather(*(client.get(path) for path in paths))
         answers = {(summary(response), response.headers["retry-after"]) for response in responses}
-        assert (answers, taken) == ({("503", "1")}, [])
+        assert (answers, {*taken}) == ({("503", "1")}, {True})
         assert await path_taken(client.get("/stores")) == "200 fast"
 
 

@@ -23,7 +23,7 @@ from brickwork import (
     crud_router,
     install,
 )
-from brickwork.database.transactions import strictest_isolation
+from brickwork.database.isolation import strictest_isolation
 from tests.support import shop
 from tests.support.bodies import summary
 from tests.support.calls import calling

@@ -13,7 +13,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from brickwork import CustomFilter, ListQuery, OneOf, StrictRoute, install
-from brickwork.http import routing
+from brickwork.http import pipeline
 from brickwork.http.parameters import read_query_directly
 from tests.support.bodies import summary
 from tests.support.calls import calling
@@ -216,7 +216,7 @@ async def test_direct_query_validation_equals_that_of_fastapi(
 
     endpoint.__annotations__["at"] = Annotated[QUERIES[path], Query()]
     direct = await response()
-    monkeypatch.setattr(routing, "read_query_directly", copy)
+    monkeypatch.setattr(pipeline, "read_query_directly", copy)
     assert direct == await response()
 
 

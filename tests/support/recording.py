@@ -6,16 +6,17 @@ from typing import Any
 
 import asyncpg
 import pytest
-from fastapi import Request
 from httpx2 import Response
 from sqlalchemy import Engine, QueuePool, event
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 from sqlalchemy.util.concurrency import await_
 
-from brickwork import Database, fastpath
+from brickwork import Database, Problem
 from brickwork.database import engines
 from brickwork.database.triggers import TRIGGER_QUERIES
+from brickwork.execution.eligibility import Declined
+from brickwork.operations.endpoint import BoundOperation
 
 _DIALECTS: dict[str, Any] = {
     "postgresql": PGDialect_asyncpg,
@@ -47,15 +48,15 @@ def statements() -> Generator[list[str]]:
 
 
 @contextmanager
-def driver_statements() -> Generator[list[str]]:
-    """Collect the reads that reach a driver, on connections that are opened within the block.
+def driver_statements(verb: str = "SELECT") -> Generator[list[str]]:
+    """Collect the statements with *verb* that reach a driver, on connections opened in the block.
 
     The fast path bypasses SQLAlchemy, and is off if there is an event listener for statements.
     """
     sent: list[str] = []
 
     def note(statement: str) -> None:
-        if statement.startswith("SELECT"):
+        if statement.startswith(verb):
             sent.append(statement)
 
     def listening(set_up: Callable[..., None]) -> Callable[..., None]:
@@ -81,15 +82,19 @@ def driver_statements() -> Generator[list[str]]:
 def record_fast_path() -> Generator[list[bool]]:
     """Collect for each eligible request whether it took the fast path."""
     taken: list[bool] = []
-    answer: Any = vars(fastpath.BoundOperation)["__call__"]
+    execute: Any = vars(BoundOperation)["_execute_statement"]
 
-    async def note(self: Any, request: Request) -> Any:
-        response = await answer(self, request)
-        taken.append(response is not None)
-        return response
+    async def note(self: Any, *arguments: Any) -> Any:
+        try:
+            result = await execute(self, *arguments)
+        except Problem:
+            taken.append(True)
+            raise
+        taken.append(not isinstance(result, Declined))
+        return result
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fastpath.BoundOperation, "__call__", note)
+        patch.setattr(BoundOperation, "_execute_statement", note)
         yield taken
 
 

@@ -11,7 +11,8 @@ from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.cli.loading import find_resource
 from brickwork.database.database import Database
-from brickwork.fastpath import BoundOperation, NotEligible
+from brickwork.execution.eligibility import Declined, NotEligible
+from brickwork.operations.endpoint import BoundOperation
 from brickwork.query.lookup import base_statement, for_update, where_key
 from brickwork.resource.definition import ResourceDefinition
 
@@ -34,7 +35,7 @@ def explain_resource(app: FastAPI, database: Database, name: str) -> Iterator[Ex
     """
     _, definition = find_resource(app, name)
     for route in iter_route_contexts(app.routes):
-        if getattr(route.endpoint, "shape", None) is definition:
+        if getattr(route.endpoint, "definition", None) is definition:
             yield _explain_route(route, definition, database)
 
 
@@ -53,23 +54,18 @@ def _explain_fast_path(
     route: RouteContext, definition: ResourceDefinition[Any], database: Database
 ) -> tuple[str, Sequence[str]]:
     """Return the text about the fast path, and its SQL. Raises `NotEligible` without one."""
-    operation: Any = getattr(route.endpoint, "fast_operation", None)
-    if operation is None:
-        raise NotEligible("it has no fast operation")
-    if isinstance(operation, NotEligible):
-        raise operation
-    bound: BoundOperation[Any] = operation.bind(route)
-    if not database.fast_path:
-        raise NotEligible("the fast path of the database is off, or its methods are overridden")
-    if observer := bound.operation.find_observer(database):
-        raise NotEligible(f"SQLAlchemy calls code of the application: {observer}")
-    sent = [*bound.operation.common_statements(_base_statement(definition), database)]
+    endpoint: Any = route.endpoint
+    bound: BoundOperation[Any] = BoundOperation(endpoint.operation, route)
+    statement = bound.statement(database)
+    if isinstance(statement, Declined):
+        raise NotEligible(statement.reason)
+    sent = [*statement.common_statements(_base_statement(definition), database)]
     if not all(sent):
         raise NotEligible(f"{database.url.get_backend_name()} has no statement of its own for it")
     path = "fast path"
-    if bound.dependencies.scopes_rows:
+    if bound.scopes_rows:
         path += f", its rows filtered by {definition.resource.__name__}.query"
-    return path, [statement.statement.sql for statement in sent if statement]
+    return path, [one.statement.sql for one in sent if one]
 
 
 def _lookup_statements(

@@ -22,6 +22,7 @@ from brickwork.cli.csv_rows import csv_row_reader
 from brickwork.cli.errors import UsageError
 from brickwork.cli.files import FilePosition, FileRow, RowFile
 from brickwork.cli.runner import JobRunner, bisect_failures, require_table
+from brickwork.database.unit_of_work import unit_of_work
 from brickwork.http.validation_errors import error_details
 from brickwork.models.companions import ImportPosition
 from brickwork.problems import ErrorDetail, Problem, UnprocessableContent, pointer
@@ -166,9 +167,8 @@ async def _begin(target: JobRunner[M], source: RowFile, *, restart: bool) -> "_I
             position = FilePosition(last.lines, last.size, last.digest)
             size = _truncate_report(report, last.report)
             return ImportProgress(position, last.accepted, last.refused, size)
-        session.info["written"].retry_on_duplicate.add(
-            ImportPosition.__tablename__
-        )  # by another run
+        flush_log = unit_of_work(session).flush_log
+        flush_log.retry_on_duplicate.add(ImportPosition.__tablename__)  # by another run
         new = ImportProgress(report=_truncate_report(report, 0))
         session.add(ImportPosition(id=name, file=file, resource=target.path, **new.columns()))
         return new

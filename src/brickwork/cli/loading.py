@@ -110,7 +110,7 @@ def _resources_by_path(app: FastAPI) -> Mapping[str, ResourceDefinition[Any]]:
     """Return the resources of *app* by the paths of their lists."""
     resources: dict[str, ResourceDefinition[Any]] = {}
     for route in iter_route_contexts(app.routes):
-        definition = getattr(route.endpoint, "shape", None)
+        definition = getattr(route.endpoint, "definition", None)
         path = route.path or ""
         if isinstance(definition, ResourceDefinition) and not path.endswith(f"/{BATCH}"):
             resources[_ITEM_SUFFIX.sub("", path)] = definition

@@ -12,6 +12,7 @@ from sqlalchemy.orm import DeclarativeBase
 from brickwork.cli.errors import UsageError
 from brickwork.database.database import Database
 from brickwork.database.retry import with_retries
+from brickwork.database.unit_of_work import set_actor, unit_of_work
 from brickwork.problems import Problem
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource
@@ -63,8 +64,9 @@ class JobRunner(Generic[M]):
     @asynccontextmanager
     async def _resource(self, *, readonly: bool) -> AsyncGenerator[Resource[M]]:
         async with self.database.session(readonly=readonly) as session:
-            session.info["actor"] = ACTOR
-            session.info["written"].names = row_names(self.definition.model, self.definition.create)
+            set_actor(session, ACTOR)
+            names = row_names(self.definition.model, self.definition.create)
+            unit_of_work(session).flush_log.names = names
             yield self.definition.resource(session=session)
 
 

@@ -34,12 +34,15 @@ class CallBatcher(Generic[T, R]):
         *,
         max_concurrent: int,
         timeout: float | None = None,
+        identify: Callable[[T], Hashable] | None = None,
     ) -> None:
         """Execute batches with *run*, at most *max_concurrent* at a time.
 
-        A call fails if it has no result after *timeout* seconds.
+        A call fails if it has no result after *timeout* seconds. Items for which *identify* returns
+        equal values are never in one batch, and run in the order of their arrival.
         """
         self._run = run
+        self._identify = identify
         self._free = max_concurrent
         self._timeout = timeout
         self._waiting: deque[_QueuedItem[T, R]] = deque()
@@ -88,9 +91,18 @@ class CallBatcher(Generic[T, R]):
     def _take_batch(self) -> "Sequence[_QueuedItem[T, R]]":
         """Remove the next batch from the queue, without calls that were given up."""
         batch: list[_QueuedItem[T, R]] = []
+        later: list[_QueuedItem[T, R]] = []
+        taken: set[Hashable] = set()
         while self._waiting and len(batch) < _MAX_BATCH_SIZE:
-            if not (item := self._waiting.popleft())[1].done():
-                batch.append(item)
+            if (item := self._waiting.popleft())[1].done():
+                continue
+            if self._identify is not None:
+                if (name := self._identify(item[0])) in taken:
+                    later.append(item)
+                    continue
+                taken.add(name)
+            batch.append(item)
+        self._waiting.extendleft(reversed(later))
         return batch
 
     async def _deliver(self, batch: "Sequence[_QueuedItem[T, R]]") -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.types import Scope
 
-from brickwork.context import request_id
+from brickwork.context import request_context
 from brickwork.database import errors
 from brickwork.database.availability import (
     UNREACHABLE,
@@ -29,7 +29,9 @@ from brickwork.database.connections import close_all
 from brickwork.database.diagnosis import problem_from_error
 from brickwork.database.engines import EngineSettings, connect_engines
 from brickwork.database.flush_log import FlushLog
-from brickwork.database.transactions import IsolationLevel, make_session
+from brickwork.database.isolation import IsolationLevel
+from brickwork.database.transactions import make_session
+from brickwork.database.unit_of_work import UnitOfWork, session_info, unit_of_work
 from brickwork.problems import Problem
 from brickwork.schemas.names import request_names
 
@@ -38,9 +40,6 @@ _CREATE_ATTEMPTS: Final = 10
 _CREATE_PAUSE: Final = 0.1  # seconds
 
 _CREATE_LOCK: Final = 0x6272_6963_6B74  # one that no other advisory lock is likely to be
-
-ISOLATION_SCOPE_KEY: Final = "brickwork.isolation"
-"""Scope key of the isolation level of this request's transaction."""
 
 
 class Database:
@@ -124,10 +123,10 @@ class Database:
 
         """
         engine = self.reader if readonly else self.writer
-        written = FlushLog()
-        info = {"database": self, "written": written, "writes": not readonly}
+        unit = UnitOfWork(self, writable=not readonly)
+        written = unit.flush_log
         try:
-            async with make_session(bind=engine, info=info) as session:
+            async with make_session(bind=engine, info=session_info(unit)) as session:
                 yield session
                 await session.commit()
         except DBAPIError as error:
@@ -140,7 +139,7 @@ class Database:
             if problem := errors.circular_removal(written):
                 raise problem from error
             raise
-        if self.availability.outages and "begun" in session.info:
+        if self.availability.outages and unit.begun:
             self.availability.end(readonly=readonly, wrote=bool(written.mappers))
 
     @asynccontextmanager
@@ -266,9 +265,11 @@ async def get_db(connection: HTTPConnection) -> AsyncGenerator[AsyncSession]:
     """
     readonly = connection.scope.get("method") in {"GET", "HEAD"}
     async with database_of(connection).session(readonly=readonly) as session:
-        session.info["request_id"] = request_id(connection.scope) or None
-        session.info["isolation"] = connection.scope.get(ISOLATION_SCOPE_KEY)
-        session.info["written"].names = request_names(connection.scope)
+        unit = unit_of_work(session)
+        context = request_context(connection.scope)
+        unit.request_id = context.request_id or None
+        unit.isolation_level = context.isolation_level
+        unit.flush_log.names = request_names(connection.scope)
         yield session
 
 

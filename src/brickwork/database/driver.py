@@ -6,8 +6,10 @@ The connections come from SQLAlchemy's pool, which sets them up, limits and repl
 import asyncio
 import sqlite3
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 from asyncpg import InterfaceError, InternalClientError, PostgresError
@@ -49,16 +51,21 @@ _DRIVER_ERRORS: Final = (PostgresError, InterfaceError, InternalClientError, sql
 """Exceptions of the drivers for a failed statement or connection."""
 
 
+class StatementFailed(Exception):
+    """A statement that failed and has changed nothing: it may be repeated. The text is why."""
+
+
 async def fetch_rows(
     database: Database, statement: CompiledStatement, params: Mapping[str, Any]
-) -> Sequence[Any] | None:
-    """Execute a SELECT on a reader and return its rows. None if it failed; it may be retried.
+) -> Sequence[Any]:
+    """Execute a SELECT on a reader and return its rows.
 
-    Raises `ServiceUnavailable` if no connection is free, or the database times out.
+    Raises:
+        StatementFailed: The database rejected the statement, or the connection was lost.
+        ServiceUnavailable: No connection is free, or the database times out.
+
     """
-    return await _read_or_none(
-        database.readers, _execute(database, database.readers, statement, params)
-    )
+    return await _read(database.readers, _execute(database, database.readers, statement, params))
 
 
 @dataclass
@@ -72,7 +79,7 @@ class FetchedRow:
 async def fetch_by_key(
     database: Database, one: BoundStatement, many: BoundStatement | None, key: object, *, name: str
 ) -> FetchedRow | None:
-    """Return the row with *key*. None if it does not exist, or the statement failed.
+    """Return the row with *key*. None if there is no such row. Raises as `fetch_rows` does.
 
     Concurrent lookups with the same parameter values are batched: PostgreSQL runs *many* with
     `KEYS_PARAM`, SQLite runs *one* with `KEY_PARAM` for each key. *name* is the key's column.
@@ -82,8 +89,10 @@ async def fetch_by_key(
     if not shared or not is_hashable(scope):  # equal lookups cannot be recognised
         rows = await fetch_rows(database, one.statement, {**one.values, KEY_PARAM: key})
         return FetchedRow(one.statement.decode_row(rows[0])) if rows else None
-    lookup = _KeyLookup(database, one.statement, many.statement if many else None, name)
-    fetch = _get_batcher(database, one.statement, lookup, max_concurrent=_MAX_CONCURRENT_READS)
+    fetch = database.batchers.get(one.statement)
+    if fetch is None:
+        lookup = _KeyLookup(database, one.statement, many.statement if many else None, name)
+        fetch = _get_batcher(database, one.statement, lookup, max_concurrent=_MAX_CONCURRENT_READS)
     row: FetchedRow | None = await fetch((scope, key))
     return row
 
@@ -114,75 +123,146 @@ class _KeyLookup:
             rows = await fetch_rows(self.database, self.many, {**of_many, KEYS_PARAM: keys})
         else:
             params = [{**of_one, KEY_PARAM: key} for key in keys]
-            rows = await _read_or_none(
+            rows = await _read(
                 self.database.readers, execute_many(self.database.readers, self.one, params)
             )
         index = [*self.one.columns].index(self.name)
-        values = [self.one.decode_row(row) for row in rows or ()]
+        values = [self.one.decode_row(row) for row in rows]
         return {row[index]: FetchedRow(row) for row in values}
 
 
 def _row_or_error(rows: Mapping[Any, Any] | BaseException, key: object) -> Any:
-    if isinstance(rows, Mapping):
-        return rows.get(key)
-    return rows if isinstance(rows, Exception) else None
+    return rows.get(key) if isinstance(rows, Mapping) else rows
 
 
 async def execute_write(
     database: Database, statement: CompiledStatement, params: Mapping[str, Any]
-) -> Sequence[Any] | None:
+) -> Sequence[Any]:
     """Execute and commit a write. Return its RETURNING rows.
 
-    None if the database rejected the statement, or if its table has a trigger. Nothing was written
-    then, so the statement may be retried. Raises `ServiceUnavailable` if no connection is free, or
-    if the result is lost: the write may be committed or not.
+    Raises:
+        StatementFailed: The database rejected the statement, or its table has a trigger.
+        ServiceUnavailable: No connection is free, or the result is lost: the write may be committed
+            or not.
+
     """
-    if await _has_trigger(database, statement):
-        return None
+    await _require_no_trigger(database, statement)
     writers = database.writers
-    return await _none_if_rejected(writers, _execute(database, writers, statement, params))
+    return await _write(writers, _execute(database, writers, statement, params))
+
+
+@dataclass(frozen=True)
+class KeyedWrite:
+    """The statements of an UPDATE or DELETE of one row by its key."""
+
+    alone: BoundStatement
+    """Writes one row, and waits for locks."""
+    single: BoundStatement | None = None
+    """Writes one row, and fails if it has to wait for a lock."""
+    many: BoundStatement | None = None
+    """Writes rows from a list for each parameter, as *single* does.
+
+    The last column of its rows is the place of the row in the lists, from 1.
+    """
+
+
+async def write_by_key(
+    database: Database, write: KeyedWrite, params: Mapping[str, Any]
+) -> Sequence[Any]:
+    """Write the row with the `KEY_PARAM` of *params*. Return its RETURNING row, or no row.
+
+    Concurrent writes of different rows are batched. If the database rejects a batch, or a row of it
+    is locked, each row is written by itself. Raises as `execute_write` does.
+    """
+    alone, many = write.alone, write.many
+    if write.single and many and database.coalesce and alone.statement.shareable:
+        scope: _ParamItems = (*many.values.items(),)
+        if is_hashable(scope):
+            name = (many.statement, scope)
+            batcher = database.batchers.get(name)
+            if batcher is None:
+                run = _KeyedWriteBatch(database, write.single, many)
+                batcher = _get_batcher(
+                    database, name, run, max_concurrent=1, identify=itemgetter(KEY_PARAM)
+                )
+            with suppress(StatementFailed):
+                row = await batcher(params)
+                return () if row is None else (row,)
+    # This write may wait for a lock. It does not delay the next batch.
+    return await execute_write(database, alone.statement, {**alone.values, **params})
+
+
+@dataclass(frozen=True)
+class _KeyedWriteBatch:
+    """Executes a batch of writes of different rows."""
+
+    database: Database
+    single: BoundStatement
+    many: BoundStatement
+
+    async def __call__(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+        results: list[Any] = [None] * len(rows)
+        if len(rows) == 1:
+            values = {**self.single.values, **rows[0]}
+            results[:] = await execute_write(self.database, self.single.statement, values) or [None]
+            return results
+        # Processes that lock rows in the same order rarely wait for each other.
+        order = sorted(range(len(rows)), key=lambda index: rows[index][KEY_PARAM])
+        lists = _transpose([rows[index] for index in order])
+        values = {**self.many.values, **lists}
+        for record in await execute_write(self.database, self.many.statement, values):
+            results[order[record[-1] - 1]] = record[:-1]
+        return results
 
 
 async def insert_one(
     database: Database, one: CompiledStatement, many: CompiledStatement, values: Mapping[str, Any]
-) -> Sequence[Any] | None:
-    """Insert *values*. Return the RETURNING rows, or None if the database rejected them.
+) -> Sequence[Any]:
+    """Insert *values*, and return the RETURNING rows. Raises as `execute_write` does.
 
     Concurrent inserts are batched with *many*, which takes a list for each column. If the database
     rejects the batch, each row is inserted by itself with *one*.
     """
 
     async def insert_batch(rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
-        records = await execute_write(database, many, _transpose(rows)) if len(rows) > 1 else None
-        if records:
-            return [*_match_inserted(many, records, rows)]
+        if len(rows) > 1:
+            with suppress(StatementFailed):
+                records = await execute_write(database, many, _transpose(rows))
+                if records:
+                    return [*_match_inserted(many, records, rows)]
         writes = [execute_write(database, one, row) for row in rows]
         results: list[Any] = await asyncio.gather(*writes, return_exceptions=True)
         return results
 
     insert = _get_batcher(database, one, insert_batch, max_concurrent=1)
-    records: Sequence[Any] | None = await insert(values)
+    records: Sequence[Any] = await insert(values)
     return records
 
 
 async def insert_many(
     database: Database, statement: CompiledStatement, rows: Sequence[Mapping[str, Any]]
-) -> Sequence[Any] | None:
-    """Insert all *rows* or none. Return a non-empty value, or None if one row was rejected.
+) -> None:
+    """Insert all *rows* or none. Raises as `execute_write` does.
 
     On PostgreSQL *statement* takes a list for each column. On SQLite it runs once for each row, in
     one transaction.
     """
-    if await _has_trigger(database, statement):
-        return None
+    await _require_no_trigger(database, statement)
     writers = database.writers
     if writers.is_sqlite:
         batch = [(statement.sql, statement.bind(row)) for row in rows]
-        return await _none_if_rejected(writers, execute_in_transaction(writers, batch))
+        await _write(writers, execute_in_transaction(writers, batch))
+        return
     values = statement.bind(_transpose(rows))
-    return await _none_if_rejected(
-        writers, fetch_postgresql(writers, statement.sql, values, expected=len(rows))
-    )
+    execution = fetch_postgresql(writers, statement.sql, values, expected=len(rows))
+    if not await _write(writers, execution):
+        raise StatementFailed("the database inserted fewer rows")
+
+
+async def _require_no_trigger(database: Database, statement: CompiledStatement) -> None:
+    """Raise `StatementFailed` if the table of *statement* has a trigger."""
+    if await _has_trigger(database, statement):
+        raise StatementFailed("its table has a trigger, which may change the effect of a write")
 
 
 async def _has_trigger(database: Database, statement: CompiledStatement) -> bool:
@@ -200,20 +280,19 @@ async def _has_trigger(database: Database, statement: CompiledStatement) -> bool
 def _match_inserted(
     statement: CompiledStatement, records: Sequence[Any], rows: Sequence[Mapping[str, Any]]
 ) -> Iterator[Any]:
-    """Yield a non-empty result for each inserted row. None for a row that a trigger skipped."""
+    """Yield a result for each inserted row, and an error for a row that a trigger skipped."""
     name = statement.columns[0]
     inserted = {statement.decode_row(record)[0] for record in records}
-    yield from (EMPTY_ROWS if row[name] in inserted else None for row in rows)
+    skipped = StatementFailed("a trigger skipped the row")
+    yield from (EMPTY_ROWS if row[name] in inserted else skipped for row in rows)
 
 
 def _transpose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Any]]:
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 
-async def _read_or_none(
-    lender: EngineLender, execution: Awaitable[Sequence[Any]]
-) -> Sequence[Any] | None:
-    """Return the rows of a read *execution*. None for an error after which a retry may succeed."""
+async def _read(lender: EngineLender, execution: Awaitable[Sequence[Any]]) -> Sequence[Any]:
+    """Return the rows of a read *execution*. Raises as `fetch_rows` does."""
     try:
         rows = await execution
     except _DRIVER_ERRORS as error:
@@ -222,21 +301,19 @@ async def _read_or_none(
             raise lender.outage_problem(error, SILENT) from error
         if outage:
             _ = lender.outage_problem(error, outage)  # logs the outage; a retry may succeed
-        return None
+        raise StatementFailed("the database rejected the SELECT, or is away") from error
     _note_success(lender)
     return rows
 
 
-async def _none_if_rejected(
-    lender: EngineLender, execution: Awaitable[Sequence[Any]]
-) -> Sequence[Any] | None:
-    """Return the rows of a committed write *execution*. None if the database rejected it."""
+async def _write(lender: EngineLender, execution: Awaitable[Sequence[Any]]) -> Sequence[Any]:
+    """Return the rows of a committed write *execution*. Raises as `execute_write` does."""
     try:
         rows = await execution
     except _DRIVER_ERRORS as error:
         outage = classify_outage(error, readonly=False)
         if outage is UNWRITABLE or (is_rejection(error) and outage is not SILENT):
-            return None
+            raise StatementFailed("the database rejected the write") from error
         raise lender.outage_problem(error, outage or UNREACHABLE) from error
     _note_success(lender)
     return rows
@@ -248,11 +325,18 @@ def _note_success(lender: EngineLender) -> None:
 
 
 def _get_batcher(
-    database: Database, name: object, run: _BatchRunner, *, max_concurrent: int
+    database: Database,
+    name: object,
+    run: _BatchRunner,
+    *,
+    max_concurrent: int,
+    identify: Callable[[Any], Hashable] | None = None,
 ) -> CallBatcher[Any, Any]:
     batcher = database.batchers.get(name)
     if batcher is None:  # no call of this name is in flight
-        batcher = CallBatcher(run, max_concurrent=max_concurrent, timeout=database.timeout)
+        batcher = CallBatcher(
+            run, max_concurrent=max_concurrent, timeout=database.timeout, identify=identify
+        )
         database.batchers[name] = batcher
     return batcher
 

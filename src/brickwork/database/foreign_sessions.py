@@ -6,8 +6,7 @@ their connections: read-only transactions, or foreign keys on SQLite.
 
 import asyncio
 import traceback
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -22,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.types import Scope
 
-from brickwork.context import request_id
+from brickwork.context import request_context
 from brickwork.database.availability import (
     EXHAUSTED,
     UNREACHABLE,
@@ -34,17 +33,14 @@ from brickwork.database.availability import (
     is_connection_lost,
     is_stale_plan,
 )
-from brickwork.database.database import ISOLATION_SCOPE_KEY
 from brickwork.database.diagnosis import problem_from_error
 from brickwork.database.errors import circular_removal, original_error, serialization_conflict
 from brickwork.database.flush_log import FlushLog
 from brickwork.database.transactions import is_own_session
+from brickwork.database.unit_of_work import unit_of_work
 from brickwork.database.urls import url_without_password
 from brickwork.problems import Problem, ServiceUnavailable
 from brickwork.schemas.names import request_names
-
-_SCOPE_KEY: Final = "brickwork.sessions"
-"""Scope key of the application's sessions of a request."""
 
 _DRIVER_MODULE: Final = "sqlalchemy.util.concurrency"
 """The module of SQLAlchemy that awaits the drivers."""
@@ -63,21 +59,22 @@ class AdoptedSession:
         self._session = session
         self._availability = _availability_of(session)
         self.written = FlushLog(names=request_names(scope))
-        session.info.update(
-            database=self,
-            written=self.written,
-            writes=scope["method"] not in {"GET", "HEAD"},
-            isolation=scope.get(ISOLATION_SCOPE_KEY),
-            request_id=request_id(scope) or None,
-            adopted=True,
-        )
+        unit = unit_of_work(session)
+        unit.database = self
+        unit.writable = scope["method"] not in {"GET", "HEAD"}
+        unit.adopted = True
+        context = request_context(scope)
+        unit.isolation_level = context.isolation_level
+        unit.request_id = context.request_id or None
+        unit.flush_log = self.written
 
     async def commit(self) -> None:
         """Commit the session."""
         await self._session.commit()
-        if self._availability.outages and "begun" in self._session.info:
-            readonly = not self._session.info["writes"]
-            self._availability.end(readonly=readonly, wrote=bool(self.written.mappers))
+        unit = unit_of_work(self._session)
+        if self._availability.outages and unit.begun:
+            wrote = bool(self.written.mappers)
+            self._availability.end(readonly=not unit.writable, wrote=wrote)
 
     async def rollback(self, error: BaseException) -> None:
         """Roll back because of *error*, or close the connection if it is lost."""
@@ -93,7 +90,7 @@ class AdoptedSession:
     ) -> ServiceUnavailable:
         """Log the *outage* that *error* indicates, and return its 503."""
         cause = error if str(error) else TimeoutError("no answer within the driver's timeout")
-        readonly = not self._session.info["writes"]
+        readonly = not unit_of_work(self._session).writable
         self._availability.begin(outage, cause, readonly=readonly)
         return database_unavailable(again=again)
 
@@ -126,32 +123,26 @@ def adopt_session(session: object, scope: Scope) -> None:
     """
     if not isinstance(session, AsyncSession):
         raise TypeError(f"The session is a {type(session).__name__}: make it an AsyncSession.")
-    sessions: list[AdoptedSession] = scope.setdefault(_SCOPE_KEY, [])
-    if not is_own_session(session) and session.info.get("database") not in sessions:
+    sessions: list[AdoptedSession] = request_context(scope).sessions
+    if not is_own_session(session) and unit_of_work(session).database not in sessions:
         sessions.append(AdoptedSession(session, scope))
 
 
-@asynccontextmanager
-async def commit_adopted(scope: Scope) -> AsyncGenerator[None]:
-    """Commit the application's sessions of this request at the end of the block."""
-    yield
-    for session in scope.get(_SCOPE_KEY, ()):
+async def commit_adopted(scope: Scope) -> None:
+    """Commit the application's sessions of this request."""
+    for session in request_context(scope).sessions:
         await session.commit()
 
 
-@asynccontextmanager
-async def translate_errors(scope: Scope) -> AsyncGenerator[None]:
-    """Translate errors of the application's sessions to a `Problem`."""
-    scope.pop(_SCOPE_KEY, None)
-    try:
-        yield
-    except Exception as error:
-        sessions: list[AdoptedSession] = scope.get(_SCOPE_KEY, [])
-        for session in sessions:
-            await session.rollback(error)
-        if sessions and (problem := await _problem_from_exception(error, sessions[0])):
-            raise problem from error
-        raise
+async def roll_back_adopted(scope: Scope, error: Exception) -> Problem | None:
+    """Roll back the application's sessions of this request, and translate *error* to a problem.
+
+    None if *error* is not theirs.
+    """
+    sessions: list[AdoptedSession] = request_context(scope).sessions
+    for session in sessions:
+        await session.rollback(error)
+    return await _problem_from_exception(error, sessions[0]) if sessions else None
 
 
 async def _problem_from_exception(error: Exception, session: AdoptedSession) -> Problem | None:

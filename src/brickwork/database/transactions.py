@@ -1,20 +1,15 @@
 """Sessions and their transactions."""
 
-from collections.abc import Iterable
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session as SyncSession, SessionTransaction
 from typing_extensions import override
 
 from brickwork.database.connections import begin_foreign_transaction
-
-IsolationLevel: TypeAlias = Literal["read committed", "repeatable read", "serializable"]
-"""Isolation levels of PostgreSQL."""
-
-SNAPSHOT_LEVEL: Final[IsolationLevel] = "repeatable read"
-"""The level at which all statements of a transaction read one snapshot."""
+from brickwork.database.isolation import SNAPSHOT_LEVEL, strictest_isolation
+from brickwork.database.unit_of_work import unit_of_work
 
 
 class _Session(SyncSession):
@@ -48,23 +43,25 @@ def is_own_session(session: AsyncSession) -> bool:
     return isinstance(session.sync_session, _Session)
 
 
-@event.listens_for(SyncSession, "before_flush")
-def _record_flushed_rows(session: SyncSession, *_: object) -> None:
-    if written := session.info.get("written"):
-        written.add((*session.new, *session.dirty))
-        written.remove(session.deleted)
+def record_flushed_rows(session: SyncSession, *_: object) -> None:
+    """Record the rows of a flush in the flush log. A hook of `before_flush`."""
+    unit = unit_of_work(session)
+    if unit.is_managed:
+        unit.flush_log.add((*session.new, *session.dirty))
+        unit.flush_log.remove(session.deleted)
 
 
-@event.listens_for(SyncSession, "after_begin")
-def _prepare_transaction(
+def prepare_transaction(
     session: SyncSession, transaction: SessionTransaction, connection: Connection
 ) -> None:
-    if "written" not in session.info or transaction.nested:
+    """Set the isolation level of a transaction. A hook of `after_begin`."""
+    unit = unit_of_work(session)
+    if not unit.is_managed or transaction.nested:
         return
-    session.info["begun"] = True
-    if session.info.get("adopted") and connection.dialect.name == "sqlite":
-        begin_foreign_transaction(connection, writes=session.info["writes"])
-    isolation = session.info.get("isolation")
+    unit.begun = True
+    if unit.adopted and connection.dialect.name == "sqlite":
+        begin_foreign_transaction(connection, writes=bool(unit.writable))
+    isolation = unit.isolation_level
     if not isolation or connection.dialect.name != "postgresql":
         return
     current = connection.get_execution_options().get("isolation_level")
@@ -81,13 +78,7 @@ async def begin_snapshot(session: AsyncSession) -> None:
     bind = session.get_bind()
     if session.in_transaction() or not isinstance(bind, Engine) or bind.name != "postgresql":
         return
-    levels = (session.info.get("isolation"), SNAPSHOT_LEVEL)
+    levels = (unit_of_work(session).isolation_level, SNAPSHOT_LEVEL)
     isolation = strictest_isolation(levels) or SNAPSHOT_LEVEL
     options: Any = {"isolation_level": isolation.upper()}
     _ = await session.connection(execution_options=options)
-
-
-def strictest_isolation(levels: Iterable[IsolationLevel | None]) -> IsolationLevel | None:
-    """Return the strictest of *levels*, or None if all are None."""
-    candidates: list[IsolationLevel] = [level for level in levels if level]
-    return max(candidates, key=get_args(IsolationLevel).index, default=None)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from brickwork.context import REQUEST_ID
+from brickwork.context import request_id
 from brickwork.http.line_buffer import LineBuffer
 
 _MAX_PATH: Final = 2_048
@@ -106,7 +106,7 @@ class _Exchange:
                 scope["query_string"],
                 self.status,
                 seconds,
-                scope.get(REQUEST_ID, "-"),
+                request_id(scope) or "-",
                 is_complete,
             )
         )

@@ -1,125 +1,79 @@
-"""Attempts at a request, each with its own dependencies and transaction."""
+"""The transaction of one attempt at a request."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
-from contextlib import AsyncExitStack, contextmanager
-from contextvars import ContextVar
-from typing import Any, Final
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
 
-from fastapi import Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import Response
 from starlette.types import Scope
 
-from brickwork.database.database import Database
-from brickwork.database.foreign_sessions import commit_adopted, translate_errors
-from brickwork.database.retry import with_retries
-from brickwork.http.json_request import JSONRequest
-
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+from brickwork.context import request_context
+from brickwork.database.foreign_sessions import commit_adopted, roll_back_adopted
+from brickwork.http.fastapi_internals import FUNCTION_STACK, REQUEST_STACK
 
 
-async def run_with_retries(request: Request, handle: Handler) -> Response:
-    """Run *handle*, and retry it after serialization failures. Nothing is sent before."""
-    database = getattr(request.state, "database", None)
+class Attempt:
+    """The context of one attempt: its end commits the sessions, or rolls them back.
 
-    async def attempt() -> Response:
-        with _reuse_dependencies(request.scope):  # in the first attempt only
-            return await _run_once(request, handle)
+    Sessions of the application are committed first. Then FastAPI's stack of dependencies ends, with
+    the session of `get_db`. The errors of all of them are translated to problems.
+    """
 
-    return await with_retries(
-        attempt,
-        database if isinstance(database, Database) else None,
-        may_retry=lambda: not _is_body_consumed(request),
-    )
+    def __init__(self, scope: Scope) -> None:
+        """Prepare an attempt at the request of *scope*."""
+        self._scope = scope
+        self._dependencies = AsyncExitStack()
+        self._outer: object = None
+        self._is_handed_over = False
 
+    async def __aenter__(self) -> Self:
+        """Begin the attempt. Transactions begin with their first statement."""
+        context = request_context(self._scope)
+        context.record = context.take_transaction = None
+        context.sessions = []
+        self._outer = self._scope.get(FUNCTION_STACK)
+        self._scope[FUNCTION_STACK] = self._dependencies
+        return self
 
-async def _run_once(request: Request, handle: Handler) -> Response:
-    """Run *handle* in a transaction that ends before the response is sent."""
-    request.scope.pop(FINISH_SCOPE_KEY, None)
-    request.scope.pop(STREAM_SCOPE_KEY, None)
-    outer = request.scope.get(_BEFORE_RESPONSE_STACK)
-    try:
-        async with AsyncExitStack() as transaction:
-            await transaction.enter_async_context(translate_errors(request.scope))
-            request.scope[_BEFORE_RESPONSE_STACK] = await transaction.enter_async_context(
-                AsyncExitStack()
-            )
-            await transaction.enter_async_context(commit_adopted(request.scope))
-            response = await handle(request)
-            if finish := request.scope.get(FINISH_SCOPE_KEY):
-                await finish(response)
-            if stream := request.scope.get(STREAM_SCOPE_KEY):
-                stream(rest := transaction.pop_all())
-                # FastAPI always closes this stack after the response.
-                request.scope[_AFTER_RESPONSE_STACK].push_async_exit(rest)
-    except RequestValidationError as error:
-        if error.body is None and isinstance(request, JSONRequest):
-            error.body = (await request.read()).parsed_document()
-        raise
-    else:
-        return response
-    finally:
-        request.scope[_BEFORE_RESPONSE_STACK] = outer
+    async def finish(self, response: Response) -> None:
+        """Store *response* in the transaction, if asked, or let it take over the transaction."""
+        context = request_context(self._scope)
+        if context.record:
+            await context.record(response)
+        if context.take_transaction:
+            self._is_handed_over = True
+            transaction = AsyncExitStack()
+            transaction.push_async_exit(self._end)
+            context.take_transaction(transaction)
+            # FastAPI always closes this stack after the response.
+            self._scope[REQUEST_STACK].push_async_exit(transaction)
 
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        """Commit, or roll back because of *error*, unless the response does so."""
+        self._scope[FUNCTION_STACK] = self._outer
+        return not self._is_handed_over and await self._end(kind, error, traceback)
 
-def _is_body_consumed(request: Request) -> bool:
-    """Return whether the body was read and not kept, like a form or a stream."""
-    return getattr(request, "_stream_consumed", False) and not hasattr(request, "_body")
-
-
-SOLVED_SCOPE_KEY: Final = "brickwork.solved"
-"""The scope key of the values that the fast path has resolved, by dependency."""
-
-_Value = Callable[[], Awaitable[object]]
-
-_NO_VALUES: Final[Mapping[Callable[..., Any], _Value]] = {}
-
-_resolved_values: Final = ContextVar("brickwork.known", default=_NO_VALUES)
-
-
-class ResolvedOverrides:
-    """The dependency overrides of an application, with values that are already resolved."""
-
-    def __init__(self, provider: Any) -> None:
-        """Take the overrides of *provider*, the application."""
-        self._provider = provider
-
-    @property
-    def dependency_overrides(self) -> Mapping[Callable[..., Any], Callable[..., Any]]:
-        """Return the overrides for the current request."""
-        if resolved := _resolved_values.get():
-            return resolved
-        overrides: Mapping[Callable[..., Any], Callable[..., Any]] = getattr(
-            self._provider, "dependency_overrides", {}
-        )
-        return overrides
-
-
-@contextmanager
-def _reuse_dependencies(scope: Scope) -> Generator[None]:
-    """Reuse the dependency values that the fast path has resolved for this request."""
-    solved = scope.pop(SOLVED_SCOPE_KEY, {})
-    token = _resolved_values.set(
-        {call: _constant_dependency(value) for (call, *_), value in solved.items()}
-    )
-    try:
-        yield
-    finally:
-        _resolved_values.reset(token)
-
-
-def _constant_dependency(value: object) -> _Value:
-    async def call() -> object:
-        return value
-
-    return call
-
-
-_BEFORE_RESPONSE_STACK: Final = "fastapi_function_astack"  # FastAPI closes it before the response
-
-_AFTER_RESPONSE_STACK: Final = "fastapi_inner_astack"  # FastAPI closes it after the response
-
-FINISH_SCOPE_KEY: Final = "brickwork.finish"
-"""The scope key of a function that gets the response before the commit."""
-
-STREAM_SCOPE_KEY: Final = "brickwork.stream"
-"""The scope key of a function that takes over the transaction until the response ends."""
+    async def _end(
+        self,
+        _: type[BaseException] | None,
+        error: BaseException | None,
+        __: TracebackType | None,
+    ) -> bool:
+        """End the transaction. Return whether a dependency has suppressed *error*."""
+        try:
+            async with self._dependencies:
+                if error is not None:
+                    raise error  # noqa: TRY301 — in the block whose dependencies see it
+                await commit_adopted(self._scope)
+        except Exception as failure:
+            if problem := await roll_back_adopted(self._scope, failure):
+                raise problem from failure
+            if failure is error:
+                return False
+            raise
+        return error is not None

@@ -76,13 +76,34 @@ class Preconditions:
         ):
             raise precondition_failed()
 
+    @property
+    def is_empty(self) -> bool:
+        """Return whether the request has no precondition."""
+        return self.if_match is None and self.if_none_match is None
+
+    @property
+    def version(self) -> int | None:
+        """Return the version in the only, strong tag of If-Match. None for other preconditions."""
+        if self.if_none_match or self.if_match is None or len(self.if_match.tags) != 1:
+            return None
+        (tag,) = self.if_match.tags
+        match = _VERSION_TAG.fullmatch(tag)
+        return int(match[1]) if match and not match[1].startswith("0") else None
+
     def is_not_modified(self, tag: str | None) -> bool:
         """Return whether the client already has the representation with this *tag*."""
         return bool(self.if_none_match and self.if_none_match.contains(tag))
 
 
+_NO_PRECONDITIONS: Final = Preconditions(None, None)
+
+_NAMES: Final = {b"if-match", b"if-none-match"}
+
+
 def parse_preconditions(headers: Headers) -> Preconditions:
     """Return the preconditions in *headers*. Raises `BadRequest` for an invalid entity tag."""
+    if not any(name in _NAMES for name, _ in headers.raw):
+        return _NO_PRECONDITIONS
     return Preconditions(_parse_etags(headers, "If-Match"), _parse_etags(headers, "If-None-Match"))
 
 

@@ -15,10 +15,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Host, Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from brickwork.context import request_id
+from brickwork.context import request_context, request_id
 from brickwork.http.json_request import PATCH_TYPES
 from brickwork.http.ownership import Owner, Ownership
-from brickwork.http.paths import ROOT_PATH_SCOPE_KEY
+from brickwork.http.paths import application_root
 from brickwork.http.problem_response import problem_response
 from brickwork.http.routing import StrictRoute, toggle_slash
 from brickwork.http.validation_errors import problem_from_validation_error
@@ -30,9 +30,6 @@ from brickwork.problems import (
     problem_for_status,
     problem_in,
 )
-
-REJECTION_SCOPE_KEY: Final = "brickwork.refused"
-"""The scope key of the problem with a request that is rejected before its route."""
 
 _Handler = Callable[[Request, Any], Response | Awaitable[Response]]
 
@@ -63,7 +60,9 @@ class ErrorMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if self._rejects and (problem := scope.pop(REJECTION_SCOPE_KEY, None)):
+        context = request_context(scope)
+        if self._rejects and (problem := context.rejection):
+            context.rejection = None
             await problem_response(problem, scope)(scope, receive, send)
             return
         root_path, is_begun = scope.get("root_path", ""), False
@@ -150,7 +149,7 @@ def _limit_to_owner(own: _Handler, ownership: Ownership) -> _Handler:
 def _route_owner(scope: Scope, ownership: Ownership) -> Owner:
     if isinstance(scope.get("route"), StrictRoute):
         return Owner.RESOURCE
-    return ownership.owner(scope, scope.get(ROOT_PATH_SCOPE_KEY, scope.get("root_path", "")))
+    return ownership.owner(scope, application_root(scope))
 
 
 def _plain_413() -> Response:
@@ -208,7 +207,7 @@ def _allow_header(request: Request, known: str | None) -> dict[str, str]:
     scope = request.scope
     here: Scope = {
         **scope,
-        "root_path": scope.get(ROOT_PATH_SCOPE_KEY, ""),
+        "root_path": request_context(scope).root_path or "",
         "path_params": {},
         "fastapi": {},
     }

@@ -1,12 +1,13 @@
 """Requests with a body of strict JSON."""
 
+from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from fastapi import Request
 from starlette.types import Receive, Scope
 from typing_extensions import override
 
-from brickwork.http.body import BodyField, RequestBody, received_body
+from brickwork.http.body import RequestBody
 from brickwork.http.negotiation import JSON, MERGE_PATCH, is_utf8_type
 from brickwork.problems import Problem, UnsupportedMediaType, problem_in
 
@@ -17,24 +18,34 @@ PATCH_TYPES: Final = [MERGE_PATCH, JSON]
 class JSONRequest(Request):
     """A request with a body of strict JSON."""
 
-    def __init__(self, scope: Scope, receive: Receive, whole: BodyField | None = None) -> None:
-        """Wrap a request. *whole* is the field that is the whole body, if there is one."""
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        """Wrap a request."""
         super().__init__(scope, receive)
-        self._whole = whole
-        self._document: RequestBody | None = None
+        self._json_body: RequestBody | None = None
 
     async def read(self) -> RequestBody:
-        """Read the body once, and record a problem with it in the scope."""
-        if self._document is None:
-            self._document = body = RequestBody(self.scope)
+        """Read the body once, with the problem that kept it from being read, if any."""
+        if self._json_body is None:
             try:
-                body.raw = await _read_body(self)
+                self._json_body = RequestBody(await _read_body(self))
             except Exception as error:
                 if (problem := problem_in(error)) is None:
                     raise
-                body.reject(problem)
-        received_body.set(self._document)
-        return self._document
+                self._json_body = RequestBody(problem=problem)
+        return self._json_body
+
+    @override
+    async def stream(self) -> AsyncGenerator[bytes]:
+        """Yield the body in chunks, and keep it: a dependency may read it before the endpoint."""
+        if not hasattr(self, "_body"):
+            chunks: list[bytes] = []
+            async for chunk in super().stream():
+                chunks.append(chunk)
+                yield chunk
+            self._body = b"".join(chunks)
+            return
+        yield self._body
+        yield b""
 
     @override
     async def json(self) -> Any:
@@ -43,15 +54,6 @@ class JSONRequest(Request):
         if problem := body.problem:
             raise problem
         return body.parsed_document()
-
-    async def data(self) -> Any:
-        """Return the validated body. None if it is invalid, or if no field is the whole body.
-
-        The endpoint gets the same value, and FastAPI the same errors.
-        """
-        body = await self.read()
-        value, errors = await body.prepare(self._whole) if self._whole else (None, [])
-        return None if errors else value
 
 
 async def _read_body(request: Request) -> bytes:

@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
-from starlette.responses import Response
 
 from brickwork.http.paths import request_path
 from brickwork.query.pagination import Page, PageLink
@@ -39,13 +38,6 @@ def link_header(request: Request, page: Page[Any]) -> str:
         for rel, link in links.items()
         if link is not None
     )
-
-
-def set_pagination_headers(request: Request, response: Response, page: Page[Any]) -> None:
-    """Set the `Link` header, and `X-Total-Count` if the rows were counted."""
-    response.headers["Link"] = link_header(request, page)
-    if page.total is not None:
-        response.headers["X-Total-Count"] = str(page.total)
 
 
 def _page_url(request: Request, link: PageLink) -> str:

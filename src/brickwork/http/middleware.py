@@ -1,24 +1,28 @@
 """Request ids and request limits."""
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from math import inf
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from brickwork.context import REQUEST_ID
+from brickwork.context import (
+    PATH_TAKEN,
+    REQUEST_ID,
+    new_context,
+    new_request_id,
+    request_context,
+    request_id,
+)
 from brickwork.database.database import Database, running_database
 from brickwork.database.redaction import redact_error
-from brickwork.http.error_handling import REJECTION_SCOPE_KEY
 from brickwork.http.ownership import Ownership
-from brickwork.http.paths import ROOT_PATH_SCOPE_KEY
-from brickwork.http.routing import head_as_get
+from brickwork.http.paths import application_root
+from brickwork.http.routing import handle_head_as_get
 from brickwork.http.workers import count_workers
 from brickwork.limits import Limits, current_limits
-from brickwork.models.model import new_key
 from brickwork.problems import (
     BadRequest,
     ContentTooLarge,
@@ -31,6 +35,12 @@ from brickwork.query.cursors import CursorCipher, cursor_cipher
 from brickwork.schemas.json_values import NOT_TEXT
 
 _REQUEST_ID: Final = REQUEST_ID.lower().encode()
+
+_PATH_TAKEN: Final = PATH_TAKEN.lower().encode()
+
+_HEADER_TEXT: Final = re.compile(r"[^ -~]+")
+"""What a header may not have, of a text in plain English."""
+
 _MOUNT_SCOPE_KEY: Final = "app_root_path"
 """The scope key that Starlette sets for a mounted application, which gets no lifespan."""
 
@@ -110,10 +120,8 @@ class RequestLimitsMiddleware:
             return
         if not self._is_checked and _MOUNT_SCOPE_KEY in scope:
             await self._check_once(scope)
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        given = headers.get(_REQUEST_ID, b"").decode("latin-1")
-        scope[REQUEST_ID] = given if _SAFE_REQUEST_ID.fullmatch(given) else str(new_key())
-        scope[ROOT_PATH_SCOPE_KEY] = scope.get("root_path", "")
+        headers = _Headers(scope["headers"])
+        context = new_context(scope, headers.request_id or new_request_id())
         state = scope.setdefault("state", {})
         if "database" not in state and (database := running_database(scope)):
             state["database"] = database
@@ -122,20 +130,21 @@ class RequestLimitsMiddleware:
         if "\ufffd" in scope["path"] and "raw_path" in scope:
             scope["path"] = _decode_path(scope["raw_path"])
         if scope["method"] == "HEAD" and self._ownership.takes_head(scope):
-            scope = head_as_get(scope)
-        if problem := self._find_rejection(scope):
+            scope = handle_head_as_get(scope)
+        if problem := self._find_rejection(scope, headers):
             # The innermost middleware answers, so that the others see the response. The cookie is
             # removed, so that none of them parses it.
             others = [header for header in scope["headers"] if header[0] != b"cookie"]
-            scope.update({REJECTION_SCOPE_KEY: problem, "headers": others})
-        body = _LimitedBody(scope, receive, self.limits.body, self._earlier_limit, self._ownership)
+            context.rejection, scope["headers"] = problem, others
+        limits = (self.limits.body, inf if self._earlier_limit is None else self._earlier_limit)
+        body = _LimitedBody(scope, receive, headers.length, limits, self._ownership)
         await self._run(scope, body, send)
 
     async def _run(self, scope: Scope, body: "_LimitedBody", send: Send) -> None:
         """Run the application. The server logs its error, so it is raised without values."""
         scope[_LIMITER_SCOPE_KEY] = body
         try:
-            await self.app(scope, body.receive, _add_request_id(scope, send))
+            await self.app(scope, body.receive, self._add_headers(scope, send))
         except Exception as error:  # noqa: BLE001 — raised below, without context
             failure = redact_error(error)
         else:
@@ -145,6 +154,22 @@ class RequestLimitsMiddleware:
             # and all that they refer to.
             scope.pop(_LIMITER_SCOPE_KEY, None)
         raise failure
+
+    def _add_headers(self, scope: Scope, send: Send) -> Send:
+        """Return a *send* that adds the id of the request, and in development its path."""
+        context = request_context(scope)
+        header = (_REQUEST_ID, context.request_id.encode())
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                others = [item for item in message.get("headers", ()) if item[0] != _REQUEST_ID]
+                message["headers"] = [*others, header]
+                if self.development and context.path_taken:
+                    path = _HEADER_TEXT.sub(" ", context.path_taken).encode()
+                    message["headers"].append((_PATH_TAKEN, path))
+            await send(message)
+
+        return send_with_headers
 
     def _check_after_startup(self, scope: Scope, send: Send) -> Send:
         """Return a *send* that checks the database after start-up."""
@@ -160,32 +185,61 @@ class RequestLimitsMiddleware:
         """Check the database at start-up, or at the first request of a mounted application."""
         self._is_checked = True
         database = scope.get("state", {}).get("database")
-        if isinstance(database, Database) and REQUEST_ID not in scope:
+        if isinstance(database, Database) and not request_id(scope):
             await self._check_database(scope["app"], database)
 
-    def _find_rejection(self, scope: Scope) -> Problem | None:
-        problem = self._find_excess(scope)
-        if problem and self._ownership.is_earlier(scope, scope[ROOT_PATH_SCOPE_KEY]):
+    def _find_rejection(self, scope: Scope, headers: "_Headers") -> Problem | None:
+        problem = self._find_excess(scope, headers)
+        if problem and self._ownership.is_earlier(scope, application_root(scope)):
             problem = None
-        if any(value.count(b"\\") > _MAX_BACKSLASHES for value in _header_values(scope, b"cookie")):
+        if headers.backslashes > _MAX_BACKSLASHES:
             return HeadersTooLarge(f"A cookie may have {_MAX_BACKSLASHES} backslashes.")
-        if not (problem or _has_host(scope)):
+        if not (problem or headers.has_valid_host(scope)):
             error = ErrorDetail(code="host", detail="Send exactly one Host.", header="Host")
             return BadRequest("The Host header is missing or invalid.", errors=[error])
         return problem
 
-    def _find_excess(self, scope: Scope) -> Problem | None:
+    def _find_excess(self, scope: Scope, headers: "_Headers") -> Problem | None:
         query: bytes = scope["query_string"]
         length = len(scope.get("raw_path") or scope["path"]) + len(b"?" + query if query else b"")
         if length > self.limits.url:
             return URITooLong(f"The URL may have {self.limits.url} bytes.")
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > self.limits.headers:
+        if headers.size > self.limits.headers:
             return HeadersTooLarge(f"The headers may have {self.limits.headers} bytes.")
-        try:
-            unquote_to_bytes(query).decode()
-        except UnicodeDecodeError:
-            return BadRequest("The query is not UTF-8.")
+        if b"%" in query or not query.isascii():
+            try:
+                unquote_to_bytes(query).decode()
+            except UnicodeDecodeError:
+                return BadRequest("The query is not UTF-8.")
         return None
+
+
+class _Headers:
+    """The headers of a request that the limits need, read in one pass."""
+
+    __slots__ = ("_hosts", "backslashes", "length", "request_id", "size")
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.size = self.length = self.backslashes = 0
+        self.request_id = ""
+        self._hosts: list[bytes] = []
+        for name, value in headers:
+            self.size += len(name) + len(value)
+            if name == b"host":
+                self._hosts.append(value)
+            elif name == b"content-length":
+                self.length = int(value[:20]) if value.isdigit() else 0
+            elif name == b"cookie":
+                self.backslashes = max(self.backslashes, value.count(b"\\"))
+            elif name == _REQUEST_ID:
+                given = value.decode("latin-1")
+                self.request_id = given if _SAFE_REQUEST_ID.fullmatch(given) else ""
+
+    def has_valid_host(self, scope: Scope) -> bool:
+        """Return whether the Host is valid, or optional in the version (RFC 9112, 3.2)."""
+        if not self._hosts:
+            return scope.get("http_version") != "1.1"
+        return len(self._hosts) == 1 and bool(_HOST.fullmatch(self._hosts[0].strip(b" \t")))
 
 
 class _LimitedBody:
@@ -199,20 +253,19 @@ class _LimitedBody:
         self,
         scope: Scope,
         receive: Receive,
-        limit: int,
-        earlier_limit: int | None,
+        declared: int,
+        limits: tuple[int, float],
         ownership: Ownership,
     ) -> None:
+        """Wrap *receive*; *limits* are those of a route, and of a route older than `install`."""
         self.max_body_size: float = inf
         self.total_size = 0
         self._scope = scope
-        self._root_path = scope[ROOT_PATH_SCOPE_KEY]
+        self._root_path = application_root(scope)
         self._receive = receive
-        self._limit = limit
-        self._earlier_limit = inf if earlier_limit is None else earlier_limit
+        self._declared = declared
+        self._limit, self._earlier_limit = limits
         self._ownership = ownership
-        length = dict(scope["headers"]).get(b"content-length", b"0")
-        self._declared = int(length[:20]) if length.isdigit() else 0
 
     async def receive(self) -> Message:
         """Return the next message. Raises `ContentTooLarge` beyond the limit."""
@@ -228,29 +281,6 @@ class _LimitedBody:
             limit = self._earlier_limit if self.max_body_size == inf else self.max_body_size
         if size > limit:
             raise ContentTooLarge(f"The body may have {limit} bytes.")
-
-
-def _add_request_id(scope: Scope, send: Send) -> Send:
-    """Return a *send* that adds the id of the request to the response."""
-
-    async def send_with_id(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            MutableHeaders(scope=message)[REQUEST_ID] = scope[REQUEST_ID]
-        await send(message)
-
-    return send_with_id
-
-
-def _header_values(scope: Scope, header: bytes) -> Sequence[bytes]:
-    return [value for name, value in scope["headers"] if name == header]
-
-
-def _has_host(scope: Scope) -> bool:
-    """Return whether the Host is valid, or optional in this version (RFC 9112, section 3.2)."""
-    hosts = _header_values(scope, b"host")
-    if not hosts:
-        return scope.get("http_version") != "1.1"
-    return len(hosts) == 1 and bool(_HOST.fullmatch(hosts[0].strip(b" \t")))
 
 
 def _decode_path(path: bytes) -> str:

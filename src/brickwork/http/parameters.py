@@ -8,14 +8,11 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from fastapi.dependencies.models import Dependant
 from fastapi.security import APIKeyQuery
-from pydantic import AliasChoices, BaseModel
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import AliasChoices, BaseModel, ValidationError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from starlette.datastructures import QueryParams
 
 from brickwork.query.list_query import CommaSeparated, ListQuery
-
-REQUEST_PARAM: Final = "?"
-"""The parameter that represents the whole request in the errors of FastAPI."""
 
 _UNKNOWN_PARAMETER: Final = PydanticCustomError("unknown_parameter", "There is no such parameter.")
 _REPEATED_PARAMETER: Final = PydanticCustomError("repeated", "This takes one value.")
@@ -23,19 +20,41 @@ _REPEATED_PARAMETER: Final = PydanticCustomError("repeated", "This takes one val
 
 def declared_parameters(dependant: Dependant) -> Mapping[str, Any]:
     """Return the annotations of the query parameters of *dependant*, by name."""
-    return {name: kind for name, kind in _parameters(dependant) if name != REQUEST_PARAM}
+    return dict(_parameters(dependant))
+
+
+def needs_request(dependant: Dependant) -> bool:
+    """Return whether *dependant* itself takes a part of the request, or the response."""
+    return any(getattr(dependant, name) for name in _PARAMETERS)
+
+
+_PARAMETERS: Final = (
+    "path_params",
+    "query_params",
+    "header_params",
+    "cookie_params",
+    "body_params",
+    "background_tasks_param_name",
+    "http_connection_param_name",
+    "request_param_name",
+    "response_param_name",
+    "security_scopes_param_name",
+    "websocket_param_name",
+)
+"""The attributes of a `Dependant` with its own parameters."""
 
 
 def undeclared_parameter_errors(
     sent: QueryParams, declared: Mapping[str, Any]
-) -> list[InitErrorDetails]:
+) -> list[ErrorDetails]:
     """Return an error for each undeclared parameter, and for each that is sent too often."""
     errors = {name: _parameter_error(sent, name, declared) for name in dict.fromkeys(sent)}
-    return [
-        InitErrorDetails(type=error, loc=(name,), input=...)
+    found = [
+        InitErrorDetails(type=error, loc=("query", name), input=...)
         for name, error in errors.items()
         if error
     ]
+    return ValidationError.from_exception_data("query", found).errors() if found else []
 
 
 def _parameter_error(

@@ -1,21 +1,16 @@
 """Request paths as the client sees them."""
 
-from typing import Final
 from urllib.parse import quote
 
 from starlette._utils import get_route_path
 from starlette.types import Scope
 
-ROOT_PATH_SCOPE_KEY: Final = "brickwork.root"
-"""The scope key of the root path of the application that `install` prepared.
-
-A mount changes `root_path` for everything below it, even a mount of plain routes.
-"""
+from brickwork.context import request_context
 
 
 def root_path(scope: Scope) -> str:
     """Return the path prefix of the application. Empty at the root."""
-    return _quote_path(_normalize_root(_application_root(scope)))
+    return _quote_path(_normalize_root(application_root(scope)))
 
 
 def request_path(scope: Scope) -> str:
@@ -27,9 +22,10 @@ def request_path(scope: Scope) -> str:
     return _quote_path(_normalize_root(scope.get("root_path", "")) + path)
 
 
-def _application_root(scope: Scope) -> str:
-    root: str = scope.get(ROOT_PATH_SCOPE_KEY, scope.get("root_path", ""))
-    return root
+def application_root(scope: Scope) -> str:
+    """Return the root path of the application that `install` prepared, else of the scope."""
+    root = request_context(scope).root_path
+    return str(scope.get("root_path", "")) if root is None else root
 
 
 def _normalize_root(path: str) -> str:

@@ -12,12 +12,10 @@ from typing import ClassVar, cast
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from brickwork.context import REQUEST_ID
-from brickwork.http.paths import ROOT_PATH_SCOPE_KEY
+from brickwork.context import new_context, new_request_id
 from brickwork.http.problem_response import problem_response
 from brickwork.http.transport import WriteCoalescingTransport
 from brickwork.limits import Limits
-from brickwork.models.model import new_key
 from brickwork.problems import BadRequest, HeadersTooLarge, Problem, URITooLong
 
 
@@ -85,7 +83,8 @@ class Protocol(HttpToolsProtocol):
         self.transport.close()
 
     def _send_problem(self) -> None:
-        scope = {REQUEST_ID: str(new_key()), ROOT_PATH_SCOPE_KEY: self.root_path}
+        scope = {"root_path": self.root_path}
+        new_context(scope, new_request_id())
         response = problem_response(self._find_problem(), scope)
         status = HTTPStatus(response.status_code)
         head = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), b"connection: close"]

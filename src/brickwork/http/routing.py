@@ -1,14 +1,11 @@
 """Routes that keep the HTTP contract."""
 
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from copy import copy
-from dataclasses import replace
+from collections.abc import Callable, Coroutine
 from os.path import commonprefix
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from weakref import WeakSet
 
-from fastapi import Depends, Request, Response, params
-from fastapi.dependencies.models import Dependant
+from fastapi import Request, Response
 from fastapi.routing import APIRoute, APIRouter, iter_route_contexts
 from starlette._utils import get_route_path
 from starlette.convertors import Convertor, register_url_convertor
@@ -16,25 +13,11 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from brickwork.database.database import ISOLATION_SCOPE_KEY
-from brickwork.database.transactions import SNAPSHOT_LEVEL, IsolationLevel, strictest_isolation
-from brickwork.http.attempts import Handler, ResolvedOverrides, run_with_retries
-from brickwork.http.body import (
-    UNREADABLE_SCOPE_KEY,
-    BodyField,
-    validate_after_dependencies,
-    whole_body_field,
-    with_prepared_body,
-)
-from brickwork.http.json_request import JSONRequest
-from brickwork.http.negotiation import JSON, NDJSON, preferred_media_type
-from brickwork.http.parameters import declared_parameters, read_query_directly
-from brickwork.http.request_check import current_request, request_check
-from brickwork.problems import NotAcceptable
+from brickwork.context import request_context
+from brickwork.http.fastapi_internals import effective_route
+from brickwork.http.negotiation import JSON
+from brickwork.http.pipeline import Pipeline
 from brickwork.query.keys import BATCH
-
-HEAD_SCOPE_KEY: Final = "brickwork.head"
-"""The scope key of a HEAD request, which is handled as a GET."""
 
 
 class _RowKeyConvertor(Convertor[str]):
@@ -75,17 +58,10 @@ class StrictRoute(APIRoute):
       other invalid values. Dependencies run first, so that authentication comes before validation.
     """
 
-    def __init__(
-        self,
-        path: str,
-        endpoint: Callable[..., Any],
-        *,
-        dependencies: Sequence[params.Depends] | None = None,
-        **options: Any,
-    ) -> None:
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         """Create the route with the options of an `APIRoute`."""
-        checked = [*(dependencies or []), Depends(request_check)]
-        super().__init__(path, endpoint, dependencies=checked, **options)
+        super().__init__(path, endpoint, **options)
+        self._pipelines: dict[int, Pipeline] = {}
         others = self.responses.get(self.status_code or 200, {}).get("content", {})
         self._offers = [*dict.fromkeys((JSON, *others))]
 
@@ -110,113 +86,23 @@ class StrictRoute(APIRoute):
     @override
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         require_installed(scope.get("app"))
-        await super().handle(head_as_get(scope), receive, send)
+        await super().handle(handle_head_as_get(scope), receive, send)
 
     @override
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        bound: _BoundRoute | None = None
+        async def handle(request: Request) -> Response:
+            if failure := request_context(request.scope).failure:
+                raise failure
+            return await self.pipeline(effective_route(request))(request)
 
-        async def negotiate_and_handle(request: Request) -> Response:
-            nonlocal bound
-            accept = request.headers.getlist("accept")
-            media_type = preferred_media_type(accept, self._offers)
-            if self.response_model and not media_type:
-                raise NotAcceptable("The response is JSON, which the Accept header excludes.")
-            bound = bound or _BoundRoute(self, _effective_route(request))
-            if bound.reads_json:
-                request = JSONRequest(request.scope, request.receive, bound.whole)
-            if bound.fast and (response := await bound.fast(request)):
-                return response
-            if isinstance(request, JSONRequest):
-                await request.read()
-            current_request.set((request, bound.declared))
-            if request.method != "GET":  # a transaction that writes
-                request.scope[ISOLATION_SCOPE_KEY] = bound.isolation_level
-            elif media_type == NDJSON:  # an export reads all rows from one snapshot
-                request.scope[ISOLATION_SCOPE_KEY] = strictest_isolation(
-                    [bound.isolation_level, SNAPSHOT_LEVEL]
-                )
-            return await run_with_retries(request, bound.handler(request))
+        return handle
 
-        return negotiate_and_handle
-
-    def handler(self, route: APIRoute, dependant: Dependant, **changes: object) -> "Handler":
-        """Return FastAPI's handler of *route*, which is this route as included, for *dependant*."""
-        other = copy(self)
-        overrides = ResolvedOverrides(route.dependency_overrides_provider)
-        vars(other).update(
-            vars(route), dependant=dependant, dependency_overrides_provider=overrides, **changes
-        )
-        return super(StrictRoute, other).get_route_handler()
-
-
-class _BoundRoute:
-    """A route as its routers include it: what is the same for each request."""
-
-    def __init__(self, own: StrictRoute, route: APIRoute) -> None:
-        """Prepare *route*, which is *own* as included."""
-        body = route.body_field
-        self.reads_json = body is not None and not isinstance(body.field_info, params.Form)
-        self.isolation_level: IsolationLevel | None = route_isolation(route.dependant)
-        self.declared = declared_parameters(route.dependant)
-        self.fast = _fast_path(route)
-        # An override of a dependency may have body fields of its own, which FastAPI validates.
-        self._handle_overridden = own.handler(route, route.dependant)
-        dependant, changes = route.dependant, dict[str, object]()
-        self.whole: BodyField | None = None
-        if self.reads_json:
-            dependant, changes = validate_after_dependencies(dependant), {"body_field": None}
-            self.whole = whole_body_field(dependant)
-        if self.whole:
-            dependant = with_prepared_body(dependant, self.whole)
-        self._handle = own.handler(route, dependant, **changes)
-        others = [item for item in dependant.dependencies if item.call is not request_check]
-        unchecked = replace(read_query_directly(dependant), dependencies=others)
-        self._handle_unchecked = own.handler(route, unchecked, **changes)
-
-    def handler(self, request: Request) -> "Handler":
-        """Return the handler of *request*, without `request_check` where it would find no error."""
-        if request.app.dependency_overrides:
-            return self._handle_overridden
-        if UNREADABLE_SCOPE_KEY in request.scope:
-            return self._handle
-        sent = request.query_params
-        is_valid = len(sent.multi_items()) == len(sent) and sent.keys() <= self.declared.keys()
-        return self._handle_unchecked if is_valid else self._handle
-
-
-class FastPath(Protocol):
-    """A handler of some requests that bypasses the ORM session."""
-
-    async def __call__(self, request: Request) -> Response | None:
-        """Return the response to *request*. None if the ORM path must handle it."""
-
-
-def _fast_path(route: APIRoute) -> FastPath | None:
-    """Return the fast path of *route*. None if its endpoint has none for this route."""
-    build = getattr(getattr(route.endpoint, "fast_operation", None), "try_bind", None)
-    fast_path: FastPath | None = build(route) if build else None
-    return fast_path
-
-
-def route_isolation(dependant: Dependant) -> IsolationLevel | None:
-    """Return the strictest isolation level of the resources in *dependant*."""
-    return strictest_isolation(_isolation_levels(dependant))
-
-
-def _isolation_levels(dependant: Dependant) -> Iterator[IsolationLevel | None]:
-    """Yield the isolation level of each dependency. None if it has no level."""
-    for dependency in dependant.dependencies:
-        yield getattr(dependency.call, "isolation_level", None)
-        yield from _isolation_levels(dependency)
-
-
-def _effective_route(request: Request) -> APIRoute:
-    """Return the route as its routers include it. FastAPI keeps it in the scope."""
-    route: APIRoute = (
-        request.scope.get("fastapi", {}).get("effective_route_context") or request.scope["route"]
-    )
-    return route
+    def pipeline(self, route: APIRoute) -> Pipeline:
+        """Return the pipeline of *route*, which is this route as its routers include it."""
+        found = self._pipelines.get(id(route))
+        if found is None or found.route is not route:
+            found = self._pipelines[id(route)] = Pipeline(route, self._offers)
+        return found
 
 
 class Router(APIRouter):
@@ -248,9 +134,14 @@ class Router(APIRouter):
 
 def head_as_get(scope: Scope) -> Scope:
     """Return *scope* with a HEAD turned into a GET."""
-    return (
-        {**scope, "method": "GET", HEAD_SCOPE_KEY: True} if scope.get("method") == "HEAD" else scope
-    )
+    return {**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope
+
+
+def handle_head_as_get(scope: Scope) -> Scope:
+    """Return *scope* as `head_as_get` does, and note in its context that it was a HEAD."""
+    if scope.get("method") == "HEAD":
+        request_context(scope).is_head = True
+    return head_as_get(scope)
 
 
 def toggle_slash(path: str) -> str:

@@ -9,8 +9,6 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
-from brickwork.http.body import UNREADABLE_SCOPE_KEY
-from brickwork.http.parameters import REQUEST_PARAM
 from brickwork.limits import MAX_ERRORS, MAX_NAME_LENGTH, MAX_POINTER_BYTES
 from brickwork.problems import (
     BadRequest,
@@ -67,13 +65,11 @@ _VALUE: Final = re.compile(
 
 
 def problem_from_validation_error(request: Request, error: RequestValidationError) -> Problem:
-    """Return the problem for *error*: an unreadable body, or else all invalid fields.
+    """Return the problem for *error*, with all invalid fields.
 
     An invalid path is a 404, and only if nothing else is wrong. An impossible key then has the same
     response as a missing row.
     """
-    if isinstance(unreadable := request.scope.get(UNREADABLE_SCOPE_KEY), Problem):
-        return unreadable
     errors = [detail for detail in error.errors() if detail["loc"][0] != "path"]
     if not errors:
         return NotFound("Not found")
@@ -115,8 +111,7 @@ def _error_detail(error: Mapping[str, Any], body: object, shown: Container[str])
     if place == "body":
         where = pointer(*_pointer_tokens(body, path, code))
         return ErrorDetail(code=code, detail=detail, pointer=where, **bounds)
-    names = path[1:] if path[:1] == [REQUEST_PARAM] else path
-    name = str(names[0])[:MAX_NAME_LENGTH] if names else None
+    name = str(path[0])[:MAX_NAME_LENGTH] if path else None
     if place == "header":
         return ErrorDetail(code=code, detail=detail, header=name, **bounds)
     return ErrorDetail(code=code, detail=detail, parameter=name, **bounds)

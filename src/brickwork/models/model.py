@@ -18,7 +18,6 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Uuid,
-    event,
     inspect,
 )
 from sqlalchemy.engine.default import DefaultExecutionContext
@@ -203,9 +202,8 @@ class Timestamped:
     )
 
 
-@event.listens_for(Session, "before_flush")
-def _touch_updated_at(session: Session, *_: object) -> None:
-    """Set `updated_at` of changed rows that span several tables.
+def touch_updated_at(session: Session, *_: object) -> None:
+    """Set `updated_at` of changed rows that span several tables. A hook of `before_flush`.
 
     `onupdate` covers only its own table.
     """

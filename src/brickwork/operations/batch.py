@@ -1,37 +1,22 @@
 """Batches: several rows written in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Body, Query, Request, Response
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 from sqlalchemy.orm import DeclarativeBase
+from typing_extensions import override
 
-from brickwork.database.triggers import reload_after_triggers
-from brickwork.fastpath import build_fast_operation, fast_create_batch
+from brickwork.execution.insert import insert_many_statement
+from brickwork.execution.orm_path import UnitOfWorkExecutor
+from brickwork.execution.plans import DeleteManyPlan, InsertManyPlan, UpdateManyPlan
+from brickwork.execution.statement import StatementOperation
+from brickwork.http.representation import Representation, Serializer
 from brickwork.limits import current_limits
-from brickwork.models.model import Versioned
-from brickwork.operations.batch_write import (
-    BatchWrite,
-    body_location,
-    check_versions,
-    query_location,
-    reject_duplicates,
-    require_all_found,
-)
-from brickwork.operations.idempotency import replay_or_record
-from brickwork.operations.signature import Endpoint, key_schema, with_signature
-from brickwork.problems import PreconditionRequired
-from brickwork.query.keys import parse_key, primary_key
-from brickwork.resource.changes import merge_patches
-from brickwork.resource.checks import release_row
-from brickwork.resource.defaults import new_row
-from brickwork.resource.definition import ResourceDefinition
-from brickwork.resource.resource import Resource
-from brickwork.schemas.names import field_pointer
-from brickwork.schemas.schema import Schema
+from brickwork.operations.operation import Operation, key_schema
 from brickwork.schemas.strict_json import is_array
 
 M = TypeVar("M", bound=DeclarativeBase)
@@ -65,97 +50,91 @@ class BatchSize:
         return value
 
 
-def create(definition: ResourceDefinition[M]) -> Endpoint:
-    """Return the endpoint of `POST /articles/batch`."""
+class CreateBatch(Operation[M, InsertManyPlan, Representation]):
+    """`POST /articles/batch`."""
 
-    async def create_rows(
-        request: Request, resource: Resource[M], items: Sequence[Schema]
-    ) -> Sequence[M] | Response:
-        if replayed := await replay_or_record(request, resource):
-            return replayed
-        fields = definition.create.model_fields
+    is_idempotent = True
 
-        async def load() -> Sequence[M]:
-            return [new_row(definition.model, item, fields) for item in items]
+    @property
+    @override
+    def writes(self) -> Sequence[type[BaseModel]]:
+        return [self.definition.create]
 
-        async def create_one(row: M, _: Schema) -> None:
-            await resource.create(row)
-            definition.require_path(row)
+    @override
+    def parameters(self) -> Mapping[str, Any]:
+        return {"items": _list_body(self.definition.create)}
 
-        rows = await BatchWrite(resource, items, load, create_one, body_location).run()
-        await reload_after_triggers(resource.session, rows)
-        await definition.embedded.reload(resource.session, rows)
-        return rows
+    @override
+    def statement(self) -> StatementOperation[M, InsertManyPlan, Representation]:
+        return insert_many_statement(self.definition)
 
-    schema: Any = Annotated[list[definition.create], BatchSize()]  # type: ignore[name-defined]
-    operation = build_fast_operation(definition, fast_create_batch)
-    return with_signature(
-        create_rows,
-        definition,
-        fast_operation=operation,
-        writes=[definition.create],
-        items=Annotated[schema, Body()],
-    )
+    @override
+    def plan(self, request: Request, values: Mapping[str, Any]) -> InsertManyPlan:
+        return InsertManyPlan(values["items"])
 
+    @override
+    async def run(self, executor: UnitOfWorkExecutor[M], plan: InsertManyPlan) -> Representation:
+        return await executor.insert_many(plan)
 
-def update(definition: ResourceDefinition[M]) -> Endpoint:
-    """Return the endpoint of `PATCH /articles/batch`."""
-    name = primary_key(definition.model).key
-    model: type[object] = definition.model
-    identifying = {name, "version"} if issubclass(model, Versioned) else {name}
-
-    def locate(index: int) -> dict[str, str]:
-        return {"pointer": field_pointer(name, definition.change, index)}
-
-    async def update_rows(
-        request: Request, resource: Resource[M], items: Sequence[Schema]
-    ) -> Sequence[M] | Response:
-        if replayed := await replay_or_record(request, resource):
-            return replayed
-        keys = [getattr(item, name) for item in items]
-        reject_duplicates(keys, locate)
-        patches: dict[object, dict[str, Any]] = {}
-
-        async def load() -> Sequence[M]:
-            rows = require_all_found(definition, await resource.get_many(keys), locate)
-            check_versions(definition, rows, items, required=resource.require_if_match)
-            merged = merge_patches(zip(rows, items, strict=True))
-            patches.update(zip(keys, merged, strict=True))
-            return rows
-
-        async def update_one(row: M, _: Schema) -> None:
-            patch = patches[definition.key(row)]
-            await resource.update(row, {k: patch[k] for k in patch if k not in identifying})
-
-        rows = await BatchWrite(resource, items, load, update_one, body_location).run()
-        await reload_after_triggers(resource.session, rows)
-        await definition.embedded.reload(resource.session, rows)
-        return rows
-
-    items: Any = Annotated[list[definition.change], BatchSize(), Body()]  # type: ignore[name-defined]
-    return with_signature(update_rows, definition, writes=[definition.update], items=items)
+    @override
+    def respond(
+        self, request: Request, plan: InsertManyPlan, result: Representation, serializer: Serializer
+    ) -> Response:
+        return serializer.respond(result, 201, {})
 
 
-def delete(definition: ResourceDefinition[M]) -> Endpoint:
-    """Return the endpoint of `DELETE /articles/batch?id=…&id=…`."""
+class UpdateBatch(Operation[M, UpdateManyPlan, Representation]):
+    """`PATCH /articles/batch`."""
 
-    async def delete_rows(resource: Resource[M], ids: Sequence[str]) -> Response:
-        if resource.require_if_match:
-            raise PreconditionRequired("Delete each of these rows alone, with an If-Match header.")
-        keys = [parse_key(definition.model, text) for text in ids]
-        reject_duplicates([key for key in keys if key is not None], lambda _: {"parameter": "id"})
+    is_idempotent = True
 
-        async def load() -> Sequence[M]:
-            rows = await resource.get_many(ids)
-            return require_all_found(definition, rows, lambda _: {"parameter": "id"})
+    @property
+    @override
+    def writes(self) -> Sequence[type[BaseModel]]:
+        return [self.definition.update]
 
-        async def delete_one(row: M, _: str) -> None:
-            release_row(resource.session, row)
-            await resource.delete(row)
+    @override
+    def parameters(self) -> Mapping[str, Any]:
+        return {"items": _list_body(self.definition.change)}
 
-        await BatchWrite(resource, ids, load, delete_one, query_location).run()
+    @override
+    def plan(self, request: Request, values: Mapping[str, Any]) -> UpdateManyPlan:
+        return UpdateManyPlan(values["items"])
+
+    @override
+    async def run(self, executor: UnitOfWorkExecutor[M], plan: UpdateManyPlan) -> Representation:
+        return await executor.update_many(plan)
+
+    @override
+    def respond(
+        self, request: Request, plan: UpdateManyPlan, result: Representation, serializer: Serializer
+    ) -> Response:
+        return serializer.respond(result, 200, {})
+
+
+class DeleteBatch(Operation[M, DeleteManyPlan, None]):
+    """`DELETE /articles/batch?id=…&id=…`."""
+
+    @override
+    def parameters(self) -> Mapping[str, Any]:
+        key = Annotated[str, Field(json_schema_extra=key_schema(self.definition.model))]
+        return {"ids": Annotated[list[key], BatchSize(), Query(alias="id")]}
+
+    @override
+    def plan(self, request: Request, values: Mapping[str, Any]) -> DeleteManyPlan:
+        return DeleteManyPlan(values["ids"])
+
+    @override
+    async def run(self, executor: UnitOfWorkExecutor[M], plan: DeleteManyPlan) -> None:
+        await executor.delete_many(plan)
+
+    @override
+    def respond(
+        self, request: Request, plan: DeleteManyPlan, result: None, serializer: Serializer
+    ) -> Response:
         return Response(status_code=204)
 
-    key = Annotated[str, Field(json_schema_extra=key_schema(definition.model))]
-    ids: Any = Annotated[list[key], BatchSize(), Query(alias="id")]
-    return with_signature(delete_rows, definition, ids=ids)
+
+def _list_body(schema: Any) -> Any:
+    """Return the annotation of a body with a list of *schema*."""
+    return Annotated[list[schema], BatchSize(), Body()]

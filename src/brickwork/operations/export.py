@@ -15,10 +15,9 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
+from brickwork.context import request_context
 from brickwork.database.availability import database_unavailable
-from brickwork.http.attempts import STREAM_SCOPE_KEY
 from brickwork.http.negotiation import NDJSON
-from brickwork.http.routing import HEAD_SCOPE_KEY
 from brickwork.problems import ErrorDetail, UnprocessableContent
 from brickwork.query.embedding import EmbeddedFields
 from brickwork.query.list_query import ListQuery
@@ -76,7 +75,7 @@ class Export(StreamingResponse):
         self._is_complete = True
 
 
-async def export_endpoint(
+async def export_rows(
     request: Request,
     resource: Resource[Any],
     params: ListQuery[Any],
@@ -95,11 +94,12 @@ async def export_endpoint(
         errors = [ErrorDetail(code="no_pages", detail=text, parameter=name) for name in sent]
         raise UnprocessableContent(text, errors=errors)
     lines = _lines(resource, params, TypeAdapter(read), embedded)
-    if request.scope.get(HEAD_SCOPE_KEY):
+    context = request_context(request.scope)
+    if context.is_head:
         await lines.aclose()  # HEAD reads no rows
     # Read the first rows before the response starts: a database error still sets its status.
     response = Export(resource.session, await anext(lines, b""), lines)
-    request.scope[STREAM_SCOPE_KEY] = response.take
+    context.take_transaction = response.take
     return response
 
 

@@ -1,18 +1,22 @@
 """The change history of a row."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 from fastapi import Query, Request, Response
 from pydantic import BaseModel
 from sqlalchemy.orm import DeclarativeBase
+from typing_extensions import override
 
-from brickwork.http.links import set_pagination_headers
+from brickwork.execution.orm_path import UnitOfWorkExecutor
+from brickwork.execution.plans import HistoryPlan
+from brickwork.execution.results import PageResult
+from brickwork.http.links import link_header
+from brickwork.http.representation import Serializer
 from brickwork.models.soft_delete import is_soft_deletable
-from brickwork.operations.signature import Endpoint, with_signature
-from brickwork.query.list_query import ListQuery, with_deleted_parameter
+from brickwork.operations.operation import Operation
+from brickwork.query.list_query import with_deleted_parameter
 from brickwork.resource.definition import ResourceDefinition
-from brickwork.resource.resource import Resource
 from brickwork.schemas.derived import with_deleted_at
 from brickwork.schemas.schema import pure_fields
 from brickwork.tracking.audit import AuditEntry, AuditEntryRead, HistoryQuery
@@ -27,28 +31,35 @@ class _ClientName(NamedTuple):
     is_read: bool
 
 
-def list_(definition: ResourceDefinition[M]) -> Endpoint:
-    """Return the endpoint of `GET /articles/{id}/history`."""
-    has_deleted = is_soft_deletable(definition.model)
-    query = with_deleted_parameter(HistoryQuery) if has_deleted else HistoryQuery
+class History(Operation[M, HistoryPlan, PageResult]):
+    """`GET /articles/{id}/history`."""
 
-    async def list_entries(
-        key: str,
-        request: Request,
-        response: Response,
-        resource: Resource[M],
-        params: ListQuery[AuditEntry],
-    ) -> Sequence[AuditEntryRead]:
-        read = definition.read
-        if deleted := getattr(params, "deleted", None):
-            await resource.include_deleted(deleted)
-            read = with_deleted_at(definition.read)
-        page = await resource.history(key, params)
-        set_pagination_headers(request, response, page)
-        names = _client_names(definition, read)
-        return [_redact(entry, names) for entry in page.items]
+    @override
+    def parameters(self) -> Mapping[str, Any]:
+        has_deleted = is_soft_deletable(self.definition.model)
+        query = with_deleted_parameter(HistoryQuery) if has_deleted else HistoryQuery
+        return {**self.key_parameter(), "params": Annotated[query, Query()]}
 
-    return with_signature(list_entries, definition, params=Annotated[query, Query()])
+    @override
+    def plan(self, request: Request, values: Mapping[str, Any]) -> HistoryPlan:
+        params = values["params"]
+        return HistoryPlan(request.path_params["id"], params, getattr(params, "deleted", None))
+
+    @override
+    async def run(self, executor: UnitOfWorkExecutor[M], plan: HistoryPlan) -> PageResult:
+        page = await executor.history(plan)
+        read = self.definition.read
+        names = _client_names(self.definition, with_deleted_at(read) if plan.deleted else read)
+        entries = [_redact(entry, names) for entry in page.items]
+        return PageResult(executor.represent(entries), page)
+
+    @override
+    def respond(
+        self, request: Request, plan: HistoryPlan, result: PageResult, serializer: Serializer
+    ) -> Response:
+        total = None if result.page.total is None else str(result.page.total)
+        headers = {"Link": link_header(request, result.page), "X-Total-Count": total}
+        return serializer.respond(result.content, 200, headers)
 
 
 def _redact(entry: AuditEntry, names: Mapping[str, _ClientName]) -> AuditEntryRead:

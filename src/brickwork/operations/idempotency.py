@@ -14,7 +14,8 @@ from fastapi import Request, Response
 from sqlalchemy import CursorResult, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from brickwork.http.attempts import FINISH_SCOPE_KEY
+from brickwork.context import request_context
+from brickwork.database.unit_of_work import unit_of_work
 from brickwork.http.paths import request_path
 from brickwork.models.companions import IdempotencyKey
 from brickwork.models.model import now
@@ -50,7 +51,7 @@ async def replay_or_record(request: Request, resource: Resource[Any]) -> Respons
     stored = await _find_stored(resource.session, name)
     if stored is None:
         recorder = _response_recorder(resource.session, name, fingerprint)
-        request.scope[FINISH_SCOPE_KEY] = recorder
+        request_context(request.scope).record = recorder
         return None
     if stored.fingerprint != fingerprint:
         raise IdempotencyKeyReused("This key belongs to a different request: send a new key.")
@@ -110,7 +111,7 @@ async def _find_stored(session: AsyncSession, name: str) -> IdempotencyKey | Non
         text = "The first request with this key is still running: retry later."
         raise RequestInProgress(text, headers={"Retry-After": "1"})
     # Another request may have stored the key before this lock. Only READ COMMITTED sees that key.
-    session.info["written"].snapshot_isolated = isolation_level != "read committed"
+    unit_of_work(session).flush_log.snapshot_isolated = isolation_level != "read committed"
     return await session.scalar(statement)
 
 
@@ -118,7 +119,8 @@ def _response_recorder(
     session: AsyncSession, name: str, fingerprint: str
 ) -> Callable[[Response], Awaitable[None]]:
     async def record(response: Response) -> None:
-        session.info["written"].retry_on_duplicate.add(IdempotencyKey.__tablename__)
+        flush_log = unit_of_work(session).flush_log
+        flush_log.retry_on_duplicate.add(IdempotencyKey.__tablename__)
         headers = {k: v for k, v in response.headers.items() if k in _STORED_HEADERS}
         session.add(
             IdempotencyKey(

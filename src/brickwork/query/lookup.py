@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.util import LRUCache
 
+from brickwork.database.unit_of_work import unit_of_work
 from brickwork.models.soft_delete import DeletedFilter, soft_delete_conditions
 from brickwork.problems import NotFound
 from brickwork.query.keys import parse_key, primary_key
@@ -81,7 +82,7 @@ def where_key(statement: Select[M]) -> Select[M]:
 
 
 def _lock_if_writing(session: AsyncSession, statement: Select[M]) -> Select[M]:
-    return for_update(statement) if session.info.get("writes") else statement
+    return for_update(statement) if unit_of_work(session).writable else statement
 
 
 @cached_per_statement

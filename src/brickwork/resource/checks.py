@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
-from sqlalchemy import Connection, Select, event, inspect, select, tuple_
+from sqlalchemy import Connection, Select, inspect, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -17,15 +17,13 @@ from sqlalchemy.orm import (
 )
 
 from brickwork.database.errors import reference_not_found
-from brickwork.database.flush_log import FlushLog
+from brickwork.database.unit_of_work import unit_of_work
 from brickwork.models.soft_delete import DeletedFilter
 from brickwork.problems import Forbidden
 from brickwork.query.lookup import base_statement, selected_model
 from brickwork.resource.references import ReferenceScopes, broken_reference, new_references
 
 M = TypeVar("M", bound=DeclarativeBase)
-
-_CHECKS: Final = "brickwork.checks"
 
 _Key = tuple[Any, ...]
 _State = InstanceState[Any]
@@ -80,7 +78,7 @@ class _Flush:
             if attribute := broken_reference(session, model, name, states, scope):
                 broken.append((model, attribute))
         if broken:
-            written: FlushLog = session.info.get("written", FlushLog())
+            written = unit_of_work(session).flush_log
             places = (written.places(inspect(model), attribute) for model, attribute in broken)
             raise reference_not_found({place for found in places for place in found})
 
@@ -165,22 +163,24 @@ class _WriteChecks:
 
 def register_resource(session: AsyncSession, resource: CheckedResource) -> None:
     """Check rows that *session* writes against *resource*, unless the session is read-only."""
-    if session.info.get("writes") is not False:  # None: a session of the application
-        _checks(session).register(resource)
+    unit = unit_of_work(session)
+    if unit.writable is not False:  # None: a session of the application
+        unit.part(_WriteChecks).register(resource)
 
 
 def assign_rows(
     session: AsyncSession, row: M, resource: CheckedResource, *, wrote: bool = True
 ) -> M:
     """Return *row*, to be checked against *resource*, which *wrote* it or read it."""
-    if session.info.get("writes") is not False:
-        _checks(session).assign(row, resource, wrote=wrote)
+    unit = unit_of_work(session)
+    if unit.writable is not False:
+        unit.part(_WriteChecks).assign(row, resource, wrote=wrote)
     return row
 
 
 def release_row(session: AsyncSession, row: DeclarativeBase) -> None:
     """Exempt *row* from the check of scopes, because it is deleted."""
-    _checks(session).leaving.add(inspect(row))
+    unit_of_work(session).part(_WriteChecks).leaving.add(inspect(row))
 
 
 async def check_scopes(session: AsyncSession) -> None:
@@ -188,19 +188,12 @@ async def check_scopes(session: AsyncSession) -> None:
 
     A commit does so as well. Call this in a savepoint, to attribute the error to one row.
     """
-    await session.run_sync(_checks(session).check_scopes)
-
-
-def _checks(session: AsyncSession) -> _WriteChecks:
-    if _CHECKS not in session.info:
-        session.info[_CHECKS] = _WriteChecks()
-    checks: _WriteChecks = session.info[_CHECKS]
-    return checks
+    checks = unit_of_work(session).part(_WriteChecks)
+    await session.run_sync(checks.check_scopes)
 
 
 def _existing_checks(session: Session) -> _WriteChecks | None:
-    checks: _WriteChecks | None = session.info.get(_CHECKS)
-    return checks
+    return unit_of_work(session).existing_part(_WriteChecks)
 
 
 def _is_outside(session: Session, resource: CheckedResource, keys: set[_Key]) -> bool:
@@ -237,19 +230,19 @@ def _find_keys(session: Session, statement: Select[Any], keys: Iterable[_Key]) -
     return {tuple(row) for row in session.execute(only.where(has_key))}
 
 
-@event.listens_for(Session, "before_flush")
-def _start_flush(session: Session, *_: object) -> None:
+def start_flush_checks(session: Session, *_: object) -> None:
+    """Forget the rows of the last flush. A hook of `before_flush`."""
     if checks := _existing_checks(session):
         checks.flush = _Flush()
 
 
-@event.listens_for(Mapper, "before_insert")
-def _track_insert(_: Mapper[Any], __: Connection, row: DeclarativeBase) -> None:
+def track_inserted_row(_: Mapper[Any], __: Connection, row: DeclarativeBase) -> None:
+    """Record *row*, which the flush is about to insert. A hook of `before_insert`."""
     _track(row, is_new=True)
 
 
-@event.listens_for(Mapper, "before_update")
-def _track_update(_: Mapper[Any], __: Connection, row: DeclarativeBase) -> None:
+def track_updated_row(_: Mapper[Any], __: Connection, row: DeclarativeBase) -> None:
+    """Record *row*, which the flush is about to update. A hook of `before_update`."""
     _track(row, is_new=False)
 
 
@@ -259,29 +252,32 @@ def _track(row: DeclarativeBase, *, is_new: bool) -> None:
         checks.track(session, row, is_new=is_new)
 
 
-@event.listens_for(Session, "after_flush")
-def _track_flushed(session: Session, _: object) -> None:
+def track_flushed_references(session: Session, _: object) -> None:
+    """Record the references that a flush has set. A hook of `after_flush`."""
     if checks := _existing_checks(session):
         checks.track_flushed()
 
 
-@event.listens_for(Session, "after_flush_postexec")
-def _check_flush(session: Session, _: object) -> None:
+def check_flushed_references(session: Session, _: object) -> None:
+    """Check the references of flushed rows. A hook of `after_flush_postexec`.
+
+    It checks the scopes of rows as well, if a listener of the application writes in a commit.
+    """
     if checks := _existing_checks(session):
         checks.flush.check_scopes(session)
         if checks.is_committing:  # a hook of the application wrote after Brickwork's
             checks.check_scopes(session)
 
 
-@event.listens_for(Session, "before_commit", insert=True)
-def _check_commit(session: Session) -> None:
+def check_scopes_before_commit(session: Session) -> None:
+    """Flush, and check the scopes of written rows. A hook of `before_commit`."""
     if (checks := _existing_checks(session)) and not session.in_nested_transaction():
         session.flush()
         checks.check_scopes(session)
         checks.is_committing = True
 
 
-@event.listens_for(Session, "after_transaction_end")
-def _reset(session: Session, ended: SessionTransaction) -> None:
+def forget_written_rows(session: Session, ended: SessionTransaction) -> None:
+    """Forget the rows that a transaction wrote. A hook of `after_transaction_end`."""
     if (checks := _existing_checks(session)) and ended.parent is None:
         checks.written, checks.is_committing = {}, False

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, event, inspect
+from sqlalchemy import ColumnElement, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import RelationshipDirection, RelationshipProperty, Session
 from sqlalchemy.orm.attributes import History, set_committed_value
 from sqlalchemy.orm.base import PassiveFlag
 from sqlalchemy.orm.unitofwork import UOWTransaction
 
-_ENABLED: Final = "brickwork.removals"
+from brickwork.database.unit_of_work import unit_of_work
 
 _UNLOADED: Final = {"dynamic", "write_only"}
 """Loading strategies of relationships that keep no rows."""
@@ -22,12 +22,12 @@ def leave_references_to_database(session: AsyncSession) -> None:
     SQLAlchemy would set them to NULL if a relationship has no cascade. Then a foreign key could
     neither prevent the removal nor apply its ON DELETE.
     """
-    session.info[_ENABLED] = True
+    unit_of_work(session).leaves_references = True
 
 
-@event.listens_for(Session, "before_flush")
-def _leave_references(session: Session, context: UOWTransaction, *_: object) -> None:
-    removed = [*session.deleted] if session.info.get(_ENABLED) else []
+def keep_references(session: Session, context: UOWTransaction, *_: object) -> None:
+    """Keep SQLAlchemy from clearing references to removed rows. A hook of `before_flush`."""
+    removed = [*session.deleted] if unit_of_work(session).leaves_references else []
     for row in removed:
         for relationship, kept in _cleared_relationships(row, removed):
             key = relationship.key

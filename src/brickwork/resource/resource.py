@@ -11,7 +11,9 @@ from sqlalchemy.orm.interfaces import ORMOption
 from typing_extensions import dataclass_transform, get_original_bases, override
 
 from brickwork.database.database import SessionDep
-from brickwork.database.transactions import IsolationLevel, begin_snapshot, strictest_isolation
+from brickwork.database.isolation import IsolationLevel, strictest_isolation
+from brickwork.database.transactions import begin_snapshot
+from brickwork.database.unit_of_work import set_actor, unit_of_work
 from brickwork.models.model import now
 from brickwork.models.soft_delete import DeletedFilter, as_soft_deletable
 from brickwork.problems import NotFound
@@ -81,14 +83,15 @@ class Resource(Generic[M]):
     def __post_init__(self) -> None:
         """Store the actor and the isolation level on the session."""
         if (actor := self.actor()) is not None:
-            self.session.info["actor"] = actor
-        if self.session.info.get("writes"):
+            set_actor(self.session, actor)
+        if unit_of_work(self.session).writable:
             self._set_isolation_level()
             leave_references_to_database(self.session)
         register_resource(self.session, self)
 
     def _set_isolation_level(self) -> None:
-        current = self.session.info.get("isolation")
+        unit = unit_of_work(self.session)
+        current = unit.isolation_level
         if (level := strictest_isolation((current, self.isolation_level))) == current:
             return
         if self.session.in_transaction():
@@ -96,7 +99,7 @@ class Resource(Generic[M]):
                 f"{type(self).__name__} needs {level} isolation, but its transaction has begun. "
                 "Give the router of this endpoint route_class=brickwork.StrictRoute."
             )
-        self.session.info["isolation"] = level
+        unit.isolation_level = level
 
     def actor(self) -> str | None:
         """Return the name of the caller, for the audit and idempotency keys. None by default."""
@@ -121,7 +124,7 @@ class Resource(Generic[M]):
 
     def _loading_query(self) -> Select[M]:
         """Return `query`, with the loader options unless the session writes."""
-        reads = self.load_options and not self.session.info.get("writes")
+        reads = self.load_options and not unit_of_work(self.session).writable
         return self.query().options(*self.load_options) if reads else self.query()
 
     async def page(self, params: ListQuery[M], /) -> Page[M]:

@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, Session, aliased, mapped_column
 from typing_extensions import override
 
+from brickwork.database.unit_of_work import actor_of, unit_of_work
 from brickwork.models.companions import CompanionTable, register_companion_tables
 from brickwork.models.model import JSONDocument, UTCDateTime, new_key, now
 from brickwork.query.list_query import ListQuery
@@ -142,8 +143,8 @@ def _register_audit_table(_: Mapper[Any], model: type[DeclarativeBase]) -> None:
     register_companion_tables(model, AuditEntry)
 
 
-@event.listens_for(Session, "after_flush_postexec")
-def _write_audit_entries(session: Session, _: object) -> None:
+def write_audit_entries(session: Session, _: object) -> None:
+    """Write the entries of the rows that a flush changed. A hook of `after_flush_postexec`."""
     # After the flush all values are known, and the locks on its rows order their entries.
     changes = changes_of_flush(session, Audited)
     if entries := [_audit_entry(session, change) for change in changes]:
@@ -183,6 +184,6 @@ def _audit_entry(session: Session, write: RowChange) -> dict[str, Any]:
             name: {} if is_secret(own[name]) else to_json_value(change)
             for name, change in write.changes.items()
         },
-        "actor": session.info.get("actor"),
-        "request_id": session.info.get("request_id"),
+        "actor": actor_of(session),
+        "request_id": unit_of_work(session).request_id,
     }

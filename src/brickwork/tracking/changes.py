@@ -7,23 +7,23 @@ Two kinds of changes bypass the flush and are not tracked:
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import repeat
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 from pydantic_core import from_json, to_json
 from sqlalchemy import Column, Connection, Table, event, inspect, select
 from sqlalchemy.orm import DeclarativeBase, Mapper, Session, object_session
 from sqlalchemy.orm.attributes import set_committed_value
 
+from brickwork.database.unit_of_work import unit_of_work
+
 Action: TypeAlias = Literal["create", "update", "delete"]
 """The kind of change of a row."""
 
 Change: TypeAlias = dict[Literal["before", "after"], Any]
 """The values of a column. A new row has no *before*, a deleted row no *after*."""
-
-_CHANGES_KEY: Final = "brickwork.writes"
 
 
 class ChangeTracked:
@@ -54,9 +54,16 @@ class RowChange:
         }
 
 
+@dataclass(eq=False)
+class _FlushChanges:
+    """The changes of a session by its last flush, in their order."""
+
+    changes: list[RowChange] = field(default_factory=list[RowChange])
+
+
 def changes_of_flush(session: Session, kind: type[ChangeTracked]) -> list[RowChange]:
     """Return the changes of rows of *kind* by the current flush, in their order."""
-    changes: list[RowChange] = session.info[_CHANGES_KEY]
+    changes = unit_of_work(session).part(_FlushChanges).changes
     return [change for change in changes if isinstance(change.row, kind) and change.changes]
 
 
@@ -100,9 +107,9 @@ def to_json_value(value: object) -> Any:
     return from_json(text)
 
 
-@event.listens_for(Session, "before_flush")
-def _reset_changes(session: Session, *_: object) -> None:
-    session.info[_CHANGES_KEY] = []  # drops the changes of a failed flush
+def reset_changes(session: Session, *_: object) -> None:
+    """Forget the changes of the last flush, which may have failed. A hook of `before_flush`."""
+    unit_of_work(session).part(_FlushChanges).changes = []
 
 
 @event.listens_for(ChangeTracked, "before_insert", propagate=True)
@@ -144,7 +151,8 @@ def _track_delete(_: Mapper[Any], connection: Connection, row: DeclarativeBase) 
 
 
 def _append_change(row: DeclarativeBase, action: Action, before: Mapping[str, Any]) -> None:
-    _session_of(row).info[_CHANGES_KEY].append(RowChange(row, action, before))
+    changes = unit_of_work(_session_of(row)).part(_FlushChanges).changes
+    changes.append(RowChange(row, action, before))
 
 
 def _session_of(row: DeclarativeBase) -> Session:

@@ -5,7 +5,7 @@ No reader can see an event before one with a lower number. SQLite needs no lock:
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -35,6 +35,7 @@ from sqlalchemy.orm import (
     mapped_column,
 )
 
+from brickwork.database.unit_of_work import unit_of_work
 from brickwork.models.companions import CompanionTable, register_companion_tables
 from brickwork.models.model import JSONDocument, UTCDateTime, now
 from brickwork.tracking.changes import (
@@ -59,8 +60,6 @@ _INSERTS: Final[Mapping[str, Callable[[Any], postgresql.Insert | sqlite.Insert]]
     "sqlite": sqlite.insert,
 }
 
-_PENDING: Final = "brickwork.outbox.pending"
-_COMMITTING: Final = "brickwork.outbox.committing"
 _DELETED_UP_TO: Final = ""
 """The consumer name whose offset is the number of the last deleted event."""
 
@@ -196,7 +195,7 @@ async def _lock_deleted_up_to(session: AsyncSession) -> int:
 
 
 @dataclass(frozen=True)
-class _PendingEvents:
+class _EventGroup:
     """Events to write if *transaction* and its enclosing transactions commit."""
 
     transaction: SessionTransaction | None
@@ -209,40 +208,50 @@ class _PendingEvents:
         return inner is outer
 
 
+@dataclass(eq=False)
+class _PendingEvents:
+    """The events of a session that are not written yet."""
+
+    groups: list[_EventGroup] = field(default_factory=list[_EventGroup])
+    is_committing: bool = False
+    """Whether the transaction has written its events, and is about to commit."""
+
+
 @event.listens_for(PublishesEvents, "instrument_class", propagate=True)
 def _register_outbox_tables(_: Mapper[Any], model: type[DeclarativeBase]) -> None:
     register_companion_tables(model, OutboxEvent, ConsumerOffset)
 
 
-@event.listens_for(Session, "after_flush_postexec")
-def _collect_events(session: Session, _: object) -> None:
+def collect_events(session: Session, _: object) -> None:
+    """Collect the events of the rows that a flush changed. A hook of `after_flush_postexec`."""
+    pending = unit_of_work(session).part(_PendingEvents)
     changes = changes_of_flush(session, PublishesEvents)
     if events := [_event_values(session, change) for change in changes]:
         transaction = session.get_nested_transaction() or session.get_transaction()
-        session.info.setdefault(_PENDING, []).append(_PendingEvents(transaction, events))
-    if session.info.get(_COMMITTING):  # a later listener of the application flushed
+        pending.groups.append(_EventGroup(transaction, events))
+    if pending.is_committing:  # a later listener of the application flushed
         _write_events(session)
 
 
-@event.listens_for(Session, "before_commit")
-def _write_before_commit(session: Session) -> None:
+def write_events_before_commit(session: Session) -> None:
+    """Flush, and write the pending events. A hook of `before_commit`."""
     if not session.in_nested_transaction():
         session.flush()
         _write_events(session)
-        session.info[_COMMITTING] = True
+        unit_of_work(session).part(_PendingEvents).is_committing = True
 
 
-@event.listens_for(Session, "after_soft_rollback")
-def _discard_rolled_back(session: Session, ended: SessionTransaction) -> None:
-    pending: list[_PendingEvents] = session.info.get(_PENDING, [])
-    session.info[_PENDING] = [group for group in pending if not group.belongs_to(ended)]
+def discard_rolled_back_events(session: Session, ended: SessionTransaction) -> None:
+    """Discard the events of a transaction or savepoint. A hook of `after_soft_rollback`."""
+    pending = unit_of_work(session).part(_PendingEvents)
+    pending.groups = [group for group in pending.groups if not group.belongs_to(ended)]
 
 
-@event.listens_for(Session, "after_transaction_end")
-def _reset(session: Session, ended: SessionTransaction) -> None:
+def discard_pending_events(session: Session, ended: SessionTransaction) -> None:
+    """Discard the events that no commit has written. A hook of `after_transaction_end`."""
+    pending = unit_of_work(session).part(_PendingEvents)
     if ended.parent is None:
-        session.info.pop(_PENDING, None)
-        session.info.pop(_COMMITTING, None)
+        pending.groups, pending.is_committing = [], False
 
 
 def _event_values(session: Session, write: RowChange) -> dict[str, Any]:
@@ -252,13 +261,14 @@ def _event_values(session: Session, write: RowChange) -> dict[str, Any]:
         "row_key": key_text(*(inspect(write.row).identity or ())),
         "action": write.action,
         "data": None if write.action == "delete" else to_json_value(row.event_data()),
-        "request_id": session.info.get("request_id"),
+        "request_id": unit_of_work(session).request_id,
     }
 
 
 def _write_events(session: Session) -> None:
-    pending: list[_PendingEvents] = session.info.pop(_PENDING, [])
-    if events := [values for group in pending for values in group.events]:
+    pending = unit_of_work(session).part(_PendingEvents)
+    groups, pending.groups = pending.groups, []
+    if events := [values for group in groups for values in group.events]:
         connection = session.connection()
         if connection.dialect.name == "postgresql":  # the lock lasts until the commit is done
             connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from brickwork import Resource, SessionDep, get_db
+from brickwork.database.unit_of_work import unit_of_work
 from tests.support.applications.context import ASKING, EVE, record, tenant_of
 from tests.support.applications.draft import Change, Draft, Run, of, part, subclass
 from tests.support.applications.resources import add_field
@@ -287,7 +288,7 @@ def session(draft: Draft) -> str:
     """Add a dependency that uses the session."""
 
     async def log(session: Any, tenant: str) -> None:
-        if session.info["writes"]:
+        if unit_of_work(session).writable:
             await session.execute(text("INSERT INTO logs VALUES (:text)"), {"text": tenant})
 
     async def look_up(session: Any, tenant: str) -> None:

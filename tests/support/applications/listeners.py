@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapper, Session, with_loader_criteria
 from sqlalchemy.pool import Pool
 
 from brickwork import Conflict, Database
+from brickwork.database.unit_of_work import unit_of_work
 from tests.support.applications.context import ASKING, EVE, masked, record
 from tests.support.applications.draft import Change, Draft, Run, part
 
@@ -193,7 +194,7 @@ def transaction(draft: Draft) -> str:
             raise HTTPException(403, "Not you.")
 
     def log(session: Any, *_: object) -> None:
-        if session.info.get("writes"):
+        if unit_of_work(session).writable:
             session.execute(text("INSERT INTO logs VALUES (:text)"), {"text": ASKING.get()})
 
     name, function = draft.pick(

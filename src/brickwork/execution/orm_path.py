@@ -1,0 +1,352 @@
+"""The unit-of-work executor.
+
+It executes plans with the ORM session, and calls the methods of the resource.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from sqlalchemy.orm import DeclarativeBase
+
+from brickwork.database.triggers import reload_after_triggers
+from brickwork.database.unit_of_work import unit_of_work
+from brickwork.execution.batch_write import (
+    BatchWrite,
+    body_location,
+    check_versions,
+    query_location,
+    reject_duplicates,
+    require_all_found,
+)
+from brickwork.execution.joins import selects_only_columns
+from brickwork.execution.plans import (
+    DeleteManyPlan,
+    DeletePlan,
+    GetPlan,
+    HistoryPlan,
+    InsertManyPlan,
+    InsertPlan,
+    ListPlan,
+    ReplacePlan,
+    RestorePlan,
+    UpdateManyPlan,
+    UpdatePlan,
+)
+from brickwork.execution.results import PageResult, ReplaceResult
+from brickwork.http.conditional import (
+    Preconditions,
+    format_etag,
+    precondition_failed,
+    version_of,
+)
+from brickwork.http.representation import Representation, Serializer
+from brickwork.models.model import Versioned
+from brickwork.models.soft_delete import as_soft_deletable
+from brickwork.problems import (
+    Conflict,
+    ErrorDetail,
+    NotFound,
+    PreconditionFailed,
+    PreconditionRequired,
+    UnprocessableContent,
+)
+from brickwork.query.keys import parse_key, primary_key
+from brickwork.query.pagination import Page
+from brickwork.resource.changes import merge_patch, merge_patches
+from brickwork.resource.checks import release_row
+from brickwork.resource.defaults import new_row, replacement_values
+from brickwork.resource.definition import ResourceDefinition
+from brickwork.resource.resource import Resource
+from brickwork.schemas.names import field_pointer
+from brickwork.schemas.schema import Schema
+from brickwork.schemas.strict_json import is_array
+from brickwork.tracking.audit import AuditEntry
+
+M = TypeVar("M", bound=DeclarativeBase)
+
+
+class UnitOfWorkExecutor(Generic[M]):
+    """The executor of the plans of one request, in its transaction."""
+
+    def __init__(
+        self, definition: ResourceDefinition[M], resource: Resource[M], serializer: Serializer
+    ) -> None:
+        """Take the open *resource*, and the serializer of the route."""
+        self.definition = definition
+        self.resource = resource
+        self._serializer = serializer
+        self._session = resource.session
+
+    # --- Reads -------------------------------------------------------------------------------
+
+    async def get(self, plan: GetPlan) -> Representation:
+        """Return the row. Raises `NotFound`."""
+        row = await self.resource.get(plan.key)
+        await self.definition.embedded.complete(self._session, [row])
+        return self._represent(row)
+
+    async def list_page(self, plan: ListPlan[M]) -> PageResult:
+        """Return a page of the list."""
+        page = await self.resource.page(plan.params)
+        await self.definition.embedded.complete(self._session, page.items)
+        if plan.deleted:
+            return PageResult(_represent_as(plan.read, page.items), page)
+        convert = _row_converter(self.definition.model, self.definition.read)
+        content = self._serializer.represent([*map(convert, page.items)])
+        return PageResult(content, page)
+
+    async def history(self, plan: HistoryPlan) -> Page[AuditEntry]:
+        """Return a page of the audit entries of the row. Raises `NotFound`."""
+        if plan.deleted:
+            await self.resource.include_deleted(plan.deleted)
+        return await self.resource.history(plan.key, plan.params)
+
+    # --- Writes of one row -------------------------------------------------------------------
+
+    async def insert(self, plan: InsertPlan) -> Representation:
+        """Insert a row."""
+        row = new_row(self.definition.model, plan.data, self.definition.create.model_fields)
+        await self.resource.create(row)
+        self.definition.require_path(row)
+        return await self._flush(row)
+
+    async def update(self, plan: UpdatePlan) -> Representation:
+        """Merge a patch with the row. Raises `NotFound`, `PreconditionFailed`."""
+        row = await self.resource.get(plan.key)
+        await self._check_preconditions(row, plan.preconditions)
+        return await self._update_row(row, merge_patch(row, plan.data))
+
+    async def replace(self, plan: ReplacePlan) -> ReplaceResult:
+        """Replace the row, or create it. Raises `NotFound`, `PreconditionFailed`."""
+        (row,) = await self.resource.get_many([plan.key])
+        if row is None and self.resource.allow_upsert and plan.preconditions.if_match is None:
+            return ReplaceResult(await self._upsert(plan), created=True)
+        if row is None:
+            raise NotFound(f"{self.definition.model.__name__} not found")
+        await self._check_preconditions(row, plan.preconditions)
+        await self._reject_read_only(row, plan.data)
+        changes = replacement_values(row, plan.data, self.definition.create.model_fields)
+        return ReplaceResult(await self._update_row(row, changes), created=False)
+
+    async def delete(self, plan: DeletePlan) -> None:
+        """Delete the row. Raises `NotFound`, `PreconditionFailed`."""
+        resource = self.resource
+        if plan.purge:
+            await resource.include_deleted("include")
+        try:
+            row = await resource.get(plan.key)
+            await self._check_preconditions(row, plan.preconditions)
+            release_row(self._session, row)
+            await (resource.purge(row) if plan.purge else resource.delete(row))
+        except NotFound:
+            if not plan.allow_missing:
+                raise
+        await self._session.flush()
+
+    async def restore(self, plan: RestorePlan) -> Representation:
+        """Undo a soft delete. Raises `NotFound`, `Conflict`, `PreconditionFailed`."""
+        await self.resource.include_deleted("include")
+        row = await self.resource.get(plan.key)
+        await self._check_preconditions(row, plan.preconditions)
+        if (marked := as_soft_deletable(row)) and marked.deleted_at is None:
+            raise Conflict("The row is not deleted, so that it cannot be restored.")
+        await self.resource.restore(row)
+        return await self._flush(row)
+
+    async def _upsert(self, plan: ReplacePlan) -> Representation:
+        """Create the row that a PUT names.
+
+        Of two concurrent requests with one key, the later is retried, and updates the row.
+        """
+        _reject_other_key(self.definition, plan.data, parse_key(self.definition.model, plan.key))
+        flush_log = unit_of_work(self._session).flush_log
+        flush_log.retry_on_duplicate.add(self.definition.model.__tablename__)
+        return await self.insert(InsertPlan(plan.data))
+
+    async def _update_row(self, row: M, changes: Mapping[str, Any]) -> Representation:
+        name = primary_key(self.definition.model).key
+        if changes.get(name, self.definition.key(row)) != self.definition.key(row):
+            raise _key_conflict(self.definition)
+        await self.resource.update(row, changes)
+        return await self._flush(row)
+
+    async def _flush(self, row: M) -> Representation:
+        """Flush the session, and return the written *row*."""
+        await self._session.flush()
+        await self._reload([row])
+        return self._represent(row)
+
+    async def _reload(self, rows: Sequence[M]) -> None:
+        """Load what the database has changed in written *rows*."""
+        await reload_after_triggers(self._session, rows)
+        await self.definition.embedded.reload(self._session, rows)
+
+    async def _reject_read_only(self, row: M, data: Schema) -> None:
+        """Raise a problem if *data* changes a field that clients cannot write."""
+        definition = self.definition
+        if not (sent := data.model_fields_set - definition.create.model_fields.keys()):
+            return
+        await definition.embedded.reload(self._session, [row])
+        stored = definition.read.model_validate(row, from_attributes=True)
+        changed = sorted(
+            name for name in sent if _to_json(getattr(stored, name)) != getattr(data, name)
+        )
+        if primary_key(definition.model).key in changed:
+            raise _key_conflict(definition)
+        if changed:
+            raise _read_only_problem(definition, changed)
+
+    async def _check_preconditions(self, row: M, preconditions: Preconditions) -> None:
+        """Check *preconditions* against *row*. Raises `PreconditionFailed` with its entity tag."""
+        try:
+            preconditions.check(row, required=self.resource.require_if_match)
+        except PreconditionFailed:
+            await self.definition.embedded.reload(self._session, [row])
+            raise precondition_failed(self._etag(row)) from None
+
+    def _etag(self, row: M) -> str | None:
+        """Return the entity tag of *row*, of its version alone if it cannot be shown."""
+        if (version := version_of(row)) is None:
+            return None
+        adapter = self.definition.adapter
+        try:
+            content = adapter.validate_python(row, from_attributes=True)
+        except ValidationError:
+            return format_etag(version)
+        return format_etag(version, adapter.dump_json(content, by_alias=True))
+
+    def represent(self, content: object) -> Representation:
+        """Return *content* as the response model has it. Raises `ResponseValidationError`."""
+        return self._serializer.represent(content)
+
+    def _represent(self, row: M) -> Representation:
+        return self._serializer.represent(
+            row, version=version_of(row), key=self.definition.key(row)
+        )
+
+    # --- Batches -----------------------------------------------------------------------------
+
+    async def insert_many(self, plan: InsertManyPlan) -> Representation:
+        """Insert all rows, or none."""
+        definition, fields = self.definition, self.definition.create.model_fields
+
+        async def load() -> Sequence[M]:
+            return [new_row(definition.model, item, fields) for item in plan.items]
+
+        async def insert(row: M, _: Schema) -> None:
+            await self.resource.create(row)
+            definition.require_path(row)
+
+        write = BatchWrite(self.resource, plan.items, load, insert, body_location)
+        return await self._write_batch(write)
+
+    async def update_many(self, plan: UpdateManyPlan) -> Representation:
+        """Merge all patches with their rows, or none. Raises the problems of all items."""
+        definition, resource, items = self.definition, self.resource, plan.items
+        name = primary_key(definition.model).key
+        model: type[object] = definition.model
+        identifying = {name, "version"} if issubclass(model, Versioned) else {name}
+        keys = [getattr(item, name) for item in items]
+        patches: dict[object, dict[str, Any]] = {}
+
+        def locate(index: int) -> dict[str, str]:
+            return {"pointer": field_pointer(name, definition.change, index)}
+
+        async def load() -> Sequence[M]:
+            rows = require_all_found(definition, await resource.get_many(keys), locate)
+            check_versions(definition, rows, items, required=resource.require_if_match)
+            merged = merge_patches(zip(rows, items, strict=True))
+            patches.update(zip(keys, merged, strict=True))
+            return rows
+
+        async def update(row: M, _: Schema) -> None:
+            patch = patches[definition.key(row)]
+            await resource.update(row, {k: patch[k] for k in patch if k not in identifying})
+
+        reject_duplicates(keys, locate)
+        return await self._write_batch(BatchWrite(resource, items, load, update, body_location))
+
+    async def delete_many(self, plan: DeleteManyPlan) -> None:
+        """Delete all rows, or none. Raises the problems of all keys."""
+        definition, resource = self.definition, self.resource
+        if resource.require_if_match:
+            raise PreconditionRequired("Delete each of these rows alone, with an If-Match header.")
+        keys = [parse_key(definition.model, text) for text in plan.keys]
+        reject_duplicates([key for key in keys if key is not None], lambda _: {"parameter": "id"})
+
+        async def load() -> Sequence[M]:
+            rows = await resource.get_many(plan.keys)
+            return require_all_found(definition, rows, lambda _: {"parameter": "id"})
+
+        async def delete(row: M, _: str) -> None:
+            release_row(self._session, row)
+            await resource.delete(row)
+
+        await BatchWrite(resource, plan.keys, load, delete, query_location).run()
+
+    async def _write_batch(self, write: BatchWrite[M, Any]) -> Representation:
+        rows = await write.run()
+        await self._reload(rows)
+        return self._serializer.represent(rows)
+
+
+def _represent_as(read: type[BaseModel], items: Sequence[object]) -> Representation:
+    """Return *items* in another read schema than that of the route."""
+    annotation: Any = list[read]  # type: ignore[valid-type]
+    adapter = TypeAdapter[Any](annotation)
+    value = adapter.validate_python(items, from_attributes=True)
+    return Representation(adapter.dump_json(value, by_alias=True), content=value)
+
+
+@cache
+def _row_converter(
+    model: type[DeclarativeBase], read: type[BaseModel]
+) -> Callable[[object], object]:
+    """Return a function that converts a row to a dict of its columns, which validates faster.
+
+    It returns the row itself if a field is no column, or is not loaded.
+    """
+    names = {*read.model_fields}
+    only_columns = selects_only_columns(model, read)
+
+    def convert(row: object) -> object:
+        if not only_columns or type(row) is not model:
+            return row
+        loaded = vars(row)
+        return {name: loaded[name] for name in names} if loaded.keys() >= names else row
+
+    return convert
+
+
+def _to_json(value: object) -> object:
+    """Convert embedded rows in *value* to JSON; the values of columns keep their types."""
+    if is_array(value):
+        return [_to_json(item) for item in value]
+    return value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
+
+
+def _reject_other_key(definition: ResourceDefinition[M], data: Schema, key: object) -> None:
+    name = primary_key(definition.model).key
+    if key is None:
+        raise NotFound(f"{definition.model.__name__} not found")
+    if getattr(data, name, None) != key:
+        raise _key_conflict(definition)
+    if read_only := sorted(data.model_fields_set - definition.create.model_fields.keys()):
+        raise _read_only_problem(definition, read_only)
+
+
+def _read_only_problem(
+    definition: ResourceDefinition[Any], names: Sequence[str]
+) -> UnprocessableContent:
+    text = "This field is read-only: omit it, or send its stored value."
+    pointers = sorted(field_pointer(name, definition.replace) for name in names)
+    errors = [ErrorDetail(code="read_only", detail=text, pointer=pointer) for pointer in pointers]
+    return UnprocessableContent("A read-only field has a different value.", errors=errors)
+
+
+def _key_conflict(definition: ResourceDefinition[M]) -> Conflict:
+    text = "The key of a row cannot change: send the key that is in the path."
+    pointer = field_pointer(primary_key(definition.model).key, definition.replace)
+    return Conflict(text, errors=[ErrorDetail(code="key_differs", detail=text, pointer=pointer)])

@@ -1,0 +1,132 @@
+"""Common parts of writing statements.
+
+Each is one statement in autocommit. A rejected statement changes nothing: the ORM path executes the
+plan again, and reports the error.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+from sqlalchemy import (
+    ARRAY,
+    BindParameter,
+    Column,
+    Dialect,
+    Enum,
+    String,
+    Table,
+    bindparam,
+    inspect,
+)
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeEngine
+
+from brickwork.execution.eligibility import NotEligible
+from brickwork.execution.statement import Columns, require_not_overridden
+from brickwork.models.model import Versioned, created_at_of
+from brickwork.resource.definition import ResourceDefinition
+from brickwork.tracking.changes import ChangeTracked, mapped_columns
+
+PythonDefault = Callable[[Mapping[str, Any]], Any]
+"""A column default that Python computes from the values of other columns."""
+
+PythonDefaults = Mapping[str, PythonDefault]
+"""Python defaults by attribute name."""
+
+
+def require_plain_flush(definition: ResourceDefinition[Any], *methods: str) -> None:
+    """Raise `NotEligible` if a flush would send more than one statement, or call other code."""
+    require_not_overridden(definition.resource, *methods, "reference_scopes")
+    model: type[DeclarativeBase] = definition.model
+    mapper = inspect(model)
+    manager: Any = mapper.class_manager
+    name = model.__name__
+    reasons = {
+        f"{definition.resource.__name__} sets isolation_level": definition.resource.isolation_level,
+        f"changes of {name} are recorded": issubclass(model, ChangeTracked),
+        f"{name} uses inheritance or several tables": (
+            mapper.inherits is not None
+            or mapper.polymorphic_on is not None
+            or len(mapper.tables) > 1
+        ),
+        f"{name} has validators": mapper.validators,
+        f"{name} has its own constructor": (
+            manager.original_init is not mapper.registry.constructor
+        ),
+        f"{name} has its own version counter": (
+            not _counts_by_one(mapper.version_id_generator, model)
+        ),
+    }
+    for reason, applies in reasons.items():
+        if applies:
+            raise NotEligible(reason)
+
+
+def _counts_by_one(generator: Any, model: type[DeclarativeBase]) -> bool:
+    """Return whether versions of *model*, if it has any, are 1, 2, 3 and so on."""
+    column: Any = inspect(model).version_id_col
+    if column is None:
+        return not issubclass(model, Versioned)
+    standard = issubclass(model, Versioned) and column is mapped_columns(model)["version"]
+    return standard and callable(generator) and [generator(n) for n in (None, 1, 41)] == [1, 2, 42]
+
+
+def python_defaults(columns: Columns, kind: str) -> PythonDefaults:
+    """Return the Python defaults of *columns*; *kind* is `default` or `onupdate`.
+
+    Raises `NotEligible` for a default that only a flush can compute.
+    """
+    defaults: dict[str, PythonDefault] = {}
+    for name, column in columns.items():
+        default = getattr(column, kind)
+        if default is not None and default.is_scalar:
+            defaults[name] = _constant_default(default.arg)
+        elif default is not None and default.is_callable:
+            if (function := _as_default(default.arg)) is None:
+                raise NotEligible(f"the default of {name} takes the execution context")
+            defaults[name] = function
+    return defaults
+
+
+def _constant_default(value: object) -> PythonDefault:
+    return lambda _: value
+
+
+def _as_default(function: Any) -> PythonDefault | None:
+    """Wrap *function* so that it takes the other values. None if it needs SQLAlchemy's context."""
+    if function is created_at_of:
+        return lambda values: created_at_of(cast("Any", SimpleNamespace(current_parameters=values)))
+    if hasattr(function, "__wrapped__"):  # SQLAlchemy wraps functions without parameters
+        return lambda _: function(None)
+    return None
+
+
+def list_params(
+    params: Mapping[str, Column[Any]], dialect: Dialect
+) -> Sequence[BindParameter[Any]] | None:
+    """Return a parameter for a list of values of each column.
+
+    None if a value may be a list, which unnest would flatten.
+    """
+    if any(column.type.compile(dialect).endswith("[]") for column in params.values()):
+        return None
+    return [
+        bindparam(name, type_=ARRAY(_untruncated(column.type))) for name, column in params.items()
+    ]
+
+
+def _untruncated(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return *kind* without its length: a cast to a list of `VARCHAR(9)` would cut texts."""
+    has_length = isinstance(kind, String) and not isinstance(kind, Enum) and kind.length
+    return String() if has_length else kind
+
+
+def is_versioned(definition: ResourceDefinition[Any]) -> bool:
+    """Return whether the model is `Versioned`."""
+    return issubclass(definition.model, Versioned)
+
+
+def mapped_table(definition: ResourceDefinition[Any]) -> "Table[Any]":
+    """Return the table of the model."""
+    return cast("Table[Any]", definition.model.__table__)
