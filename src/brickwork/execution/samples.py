@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from enum import Enum as PythonEnum
 from types import NoneType, UnionType
-from typing import Any, Final, Literal, Union, get_args, get_origin
+from typing import Any, Final, Literal, Union, cast, get_args, get_origin
 from uuid import UUID
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -254,7 +254,7 @@ def _stored_choices(
 def _plain_type(column: Column[Any]) -> type | None:
     """Return the Python type of a *column* that stores values unchanged. None for others."""
     kind: Any = column.type
-    parts: Sequence[Any] = (kind, *kind._variant_mapping.values())  # noqa: SLF001
+    parts = cast("Sequence[object]", (kind, *kind._variant_mapping.values()))  # noqa: SLF001
     types = {_PLAIN_TYPES.get(type(part)) for part in parts}
     return types.pop() if len(types) == 1 else None
 
