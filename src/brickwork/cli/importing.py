@@ -136,7 +136,7 @@ def _row_validator(target: JobRunner[Any], source: RowFile) -> Callable[[FileRow
     if source.columns is not None:
         parse = csv_row_reader(create, source.columns).validate
 
-    def validate(record: FileRow) -> _ImportItem:
+    def validate_row(record: FileRow) -> _ImportItem:
         document: Any = record.document
         if isinstance(document, Problem):
             return _ImportItem(record).reject(document)
@@ -149,7 +149,7 @@ def _row_validator(target: JobRunner[Any], source: RowFile) -> Callable[[FileRow
                 UnprocessableContent("The row cannot be accepted.", errors=details)
             )
 
-    return validate
+    return validate_row
 
 
 async def _begin(target: JobRunner[M], source: RowFile, *, restart: bool) -> "_Import[M]":

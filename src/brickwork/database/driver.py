@@ -355,14 +355,14 @@ async def _execute(
         (sqlite_read_batch, _MAX_CONCURRENT_READS) if lender.readonly else (sqlite_write_batch, 1)
     )
 
-    async def run(batch: Sequence[BoundSQL]) -> Sequence[Any]:
+    async def run_in_thread(batch: Sequence[BoundSQL]) -> Sequence[Any]:
         results: Sequence[Any] = await run_in_sqlite_thread(lender, run_batch, batch)
         return results
 
     item = (statement.sql, values)
     if database.coalesce:
-        batcher = _get_batcher(database, run_batch, run, max_concurrent=max_concurrent)
+        batcher = _get_batcher(database, run_batch, run_in_thread, max_concurrent=max_concurrent)
         rows: Sequence[Any] = await batcher(item)
         return rows
-    (result,) = await run([item])
+    (result,) = await run_in_thread([item])
     return raise_if_error(result)

@@ -327,7 +327,7 @@ class _Update(_WriteByKey[M, UpdatePlan, Representation]):
             raise NotEligible(
                 "no row was changed: it has other values, another version, or is away"
             )
-        return self._represent(call.serializer, write.alone.statement, records[0], fields)
+        return self._represent_stored(call.serializer, write.alone.statement, records[0], fields)
 
     @override
     def prepare(self, serializer: Serializer) -> None:
@@ -424,7 +424,7 @@ class _Update(_WriteByKey[M, UpdatePlan, Representation]):
             )
         )
 
-    def _represent(
+    def _represent_stored(
         self,
         serializer: Serializer,
         statement: CompiledStatement,

@@ -85,7 +85,7 @@ class UnitOfWorkExecutor(Generic[M]):
         """Return the row. Raises `NotFound`."""
         row = await self.resource.get(plan.key)
         await self.definition.embedded.complete(self._session, [row])
-        return self._represent(row)
+        return self._represent_row(row)
 
     async def list_page(self, plan: ListPlan[M]) -> PageResult:
         """Return a page of the list."""
@@ -176,7 +176,7 @@ class UnitOfWorkExecutor(Generic[M]):
         """Flush the session, and return the written *row*."""
         await self._session.flush()
         await self._reload([row])
-        return self._represent(row)
+        return self._represent_row(row)
 
     async def _reload(self, rows: Sequence[M]) -> None:
         """Load what the database has changed in written *rows*."""
@@ -221,7 +221,7 @@ class UnitOfWorkExecutor(Generic[M]):
         """Return *content* as the response model has it. Raises `ResponseValidationError`."""
         return self._serializer.represent(content)
 
-    def _represent(self, row: M) -> Representation:
+    def _represent_row(self, row: M) -> Representation:
         return self._serializer.represent(
             row, version=version_of(row), key=self.definition.key(row)
         )
@@ -235,11 +235,11 @@ class UnitOfWorkExecutor(Generic[M]):
         async def load() -> Sequence[M]:
             return [new_row(definition.model, item, fields) for item in plan.items]
 
-        async def insert(row: M, _: Schema) -> None:
+        async def insert_one(row: M, _: Schema) -> None:
             await self.resource.create(row)
             definition.require_path(row)
 
-        write = BatchWrite(self.resource, plan.items, load, insert, body_location)
+        write = BatchWrite(self.resource, plan.items, load, insert_one, body_location)
         return await self._write_batch(write)
 
     async def update_many(self, plan: UpdateManyPlan) -> Representation:
@@ -261,12 +261,12 @@ class UnitOfWorkExecutor(Generic[M]):
             patches.update(zip(keys, merged, strict=True))
             return rows
 
-        async def update(row: M, _: Schema) -> None:
+        async def update_one(row: M, _: Schema) -> None:
             patch = patches[definition.key(row)]
             await resource.update(row, {k: patch[k] for k in patch if k not in identifying})
 
         reject_duplicates(keys, locate)
-        return await self._write_batch(BatchWrite(resource, items, load, update, body_location))
+        return await self._write_batch(BatchWrite(resource, items, load, update_one, body_location))
 
     async def delete_many(self, plan: DeleteManyPlan) -> None:
         """Delete all rows, or none. Raises the problems of all keys."""
@@ -280,11 +280,11 @@ class UnitOfWorkExecutor(Generic[M]):
             rows = await resource.get_many(plan.keys)
             return require_all_found(definition, rows, lambda _: {"parameter": "id"})
 
-        async def delete(row: M, _: str) -> None:
+        async def delete_one(row: M, _: str) -> None:
             release_row(self._session, row)
             await resource.delete(row)
 
-        await BatchWrite(resource, plan.keys, load, delete, query_location).run()
+        await BatchWrite(resource, plan.keys, load, delete_one, query_location).run()
 
     async def _write_batch(self, write: BatchWrite[M, Any]) -> Representation:
         rows = await write.run()

@@ -123,11 +123,11 @@ class _Get(_Read[M, GetPlan, Representation]):
         if not row:
             raise NotFound(f"{self.definition.model.__name__} not found")
         if row.body is None:
-            row.body = self._represent(call.serializer, row.row)
+            row.body = self._represent_row(call.serializer, row.row)
         shown: Representation = row.body
         return shown
 
-    def _represent(self, serializer: Serializer, row: Sequence[Any]) -> Representation:
+    def _represent_row(self, serializer: Serializer, row: Sequence[Any]) -> Representation:
         body = self.dump(serializer, self.to_dict(row))
         version = None if self._version_position is None else row[self._version_position]
         return Representation(body, version, row[self._key_position])

@@ -145,7 +145,7 @@ class BodyFields:
         self.dependencies = [*map(_defer_body, dependant.dependencies)]
         """The dependencies, with body fields that read `received_body`."""
 
-    async def validate(self, body: RequestBody) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    async def validate_all(self, body: RequestBody) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Return the values of the endpoint's fields in *body*, and the errors."""
         values: dict[str, Any] = {}
         errors: list[dict[str, Any]] = []

@@ -138,9 +138,9 @@ class RequestLimitsMiddleware:
             context.rejection, scope["headers"] = problem, others
         limits = (self.limits.body, inf if self._earlier_limit is None else self._earlier_limit)
         body = _LimitedBody(scope, receive, headers.length, limits, self._ownership)
-        await self._run(scope, body, send)
+        await self._call_app(scope, body, send)
 
-    async def _run(self, scope: Scope, body: "_LimitedBody", send: Send) -> None:
+    async def _call_app(self, scope: Scope, body: "_LimitedBody", send: Send) -> None:
         """Run the application. The server logs its error, so it is raised without values."""
         scope[_LIMITER_SCOPE_KEY] = body
         try:

@@ -230,7 +230,7 @@ class _Parameters:
 
     async def validate_body(self, body: RequestBody) -> tuple[dict[str, Any], list[Any]]:
         """Return the values of the endpoint's fields in a JSON *body*, and the errors."""
-        return await self._body.validate(body) if self._body else ({}, [])
+        return await self._body.validate_all(body) if self._body else ({}, [])
 
 
 _QUERY: Final = "query_params"

@@ -113,7 +113,7 @@ class BoundOperation(Generic[M]):
         result = await self._execute_statement(request, resource, plan)
         if isinstance(result, Declined):
             context.path_taken = f"ORM path: {result.reason}"
-            result = await self._run(request, resource, plan)
+            result = await self._execute_in_transaction(request, resource, plan)
         if isinstance(result, Response):  # an export, or a stored response
             return _with_settings(result, resolved, keeps_status=True)
         response = operation.respond(request, plan, result, self._serializer)
@@ -156,7 +156,7 @@ class BoundOperation(Generic[M]):
             kind = "the session" if isinstance(error, SessionUsed) else type(error).__name__
             raise NotEligible(f"query() uses the session, or fails: {kind}") from error
 
-    async def _run(
+    async def _execute_in_transaction(
         self, request: Request, resource: UnopenedResource[M] | Resource[M], plan: Any
     ) -> Any:
         """Return the result of the unit of work, or a stored response."""
