@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.anyio, sqlite_only]
 @pytest.fixture
 async def database(shop_url: str) -> AsyncGenerator[Database]:
     """Yield a database with one store."""
-    database = Database(shop_url)
+    database = Database(shop_url, fast_path=True)
     await insert_rows(database, {Store: [{"code": "a", "name": "A"}]})
     yield database
     await database.dispose()
