@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import override
 
@@ -139,6 +139,22 @@ async def test_suppressed_error_is_an_internal_error(database: Database) -> None
     async with calling(app_of(database, router)) as client:
         assert summary(await client.get("/stores/zz")) == "500"
         assert summary(await client.get("/stores/a")) == "200"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("method", "PURGE"), ("path", "/elsewhere"), ("root_path", "/stores")]
+)
+async def test_error_is_answered_for_the_route_of_the_request(
+    database: Database, key: str, value: str
+) -> None:
+    async def changing(request: Request) -> None:
+        request.scope[key] = value
+
+    router = APIRouter(dependencies=[Depends(changing)])
+    router.include_router(stores())
+    async with calling(app_of(database, router)) as client:
+        response = await client.get("/stores/zz")
+        assert response.json()["detail"] == "Store not found"
 
 
 async def test_development_names_the_path_of_a_request(database: Database) -> None:

@@ -220,5 +220,8 @@ class Dispatcher:
         scope["fastapi"] = {**scope.get("fastapi", {}), **effective_context(entry.context)}
 
 
-_ROUTE_KEYS: Final = ("router", "route", "endpoint", "path_params", "fastapi", REQUEST_STACK)
-"""The scope keys that a router sets."""
+_ROUTE_KEYS: Final = (
+    *("method", "path", "root_path"),
+    *("router", "route", "endpoint", "path_params", "fastapi", REQUEST_STACK),
+)
+"""The scope keys by which a router finds a route, and the keys that it sets."""
