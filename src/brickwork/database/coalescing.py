@@ -39,7 +39,7 @@ class CallBatcher(Generic[T, R]):
         """Execute batches with *run*, at most *max_concurrent* at a time.
 
         A call fails if it has no result after *timeout* seconds. Items for which *identify* returns
-        equal values are never in one batch, and run in the order of their arrival.
+        equal values are never in one batch, and start in the order of their arrival.
         """
         self._run = run
         self._identify = identify
