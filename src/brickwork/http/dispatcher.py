@@ -19,7 +19,6 @@ from fastapi.routing import (
     RouteContext,
     iter_route_contexts,
 )
-from starlette._utils import get_route_path
 from starlette.convertors import Convertor
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -36,6 +35,7 @@ from brickwork.http.fastapi_internals import (
 )
 from brickwork.http.pipeline import Pipeline, PipelineEndpoint
 from brickwork.http.routing import Router, StrictRoute, toggle_slash
+from brickwork.http.starlette_internals import route_path
 
 _ROUTES: Final = (StrictRoute, APIRoute, Route, Mount, APIWebSocketRoute, WebSocketRoute)
 """The classes of routes whose way to match is known."""
@@ -208,7 +208,7 @@ class Dispatcher:
             return None
         if self._table is None or not self._table.is_current():
             self._table = RouteTable(self._application)
-        path = get_route_path(scope) if scope.get("root_path") else scope["path"]
+        path = route_path(scope) if scope.get("root_path") else scope["path"]
         return self._table.find(scope["method"], path)
 
     def _select(self, scope: Scope, entry: _Entry, params: dict[str, Any]) -> None:

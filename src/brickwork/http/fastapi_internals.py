@@ -66,11 +66,6 @@ def parse_parameters(
     return request_params_to_args(fields, received)
 
 
-def embeds_body(route: APIRoute) -> bool:
-    """Return whether several parameters of *route* share its body."""
-    return bool(route._embed_body_fields)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-
-
 def build_handler(
     route: APIRoute, dependant: Dependant
 ) -> Callable[[Request], Awaitable[Response]]:

@@ -7,7 +7,6 @@ from weakref import WeakSet
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute, APIRouter, iter_route_contexts
-from starlette._utils import get_route_path
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
@@ -17,6 +16,7 @@ from brickwork.context import request_context
 from brickwork.http.fastapi_internals import effective_route
 from brickwork.http.negotiation import JSON
 from brickwork.http.pipeline import Pipeline
+from brickwork.http.starlette_internals import route_path
 from brickwork.query.keys import BATCH
 
 
@@ -116,7 +116,7 @@ class Router(APIRouter):
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         included = scope.get("fastapi", {}).get("included_router")
-        path = get_route_path(scope)
+        path = route_path(scope)
         if included and not path.startswith(self._path_prefix(included)):
             return Match.NONE, {}
         return super().matches(scope)
