@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from brickwork.context import request_context
 from brickwork.http.fastapi_internals import (
     REQUEST_STACK,
+    ROUTING,
     body_limit,
     effective_context,
     included_route,
@@ -217,8 +218,8 @@ class Dispatcher:
         scope["route"] = entry.route
         scope["endpoint"] = entry.context.endpoint
         scope["path_params"] = {**scope.get("path_params", {}), **params}
-        scope["fastapi"] = {**scope.get("fastapi", {}), **effective_context(entry.context)}
+        scope[ROUTING] = {**scope.get(ROUTING, {}), **effective_context(entry.context)}
 
 
-_ROUTE_KEYS: Final = ("router", "route", "endpoint", "path_params", "fastapi", REQUEST_STACK)
+_ROUTE_KEYS: Final = ("router", "route", "endpoint", "path_params", ROUTING, REQUEST_STACK)
 """The scope keys that a router sets."""

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Host, Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brickwork.context import request_context, request_id
+from brickwork.http.fastapi_internals import ROUTING
 from brickwork.http.json_request import PATCH_TYPES
 from brickwork.http.ownership import Owner, Ownership
 from brickwork.http.paths import application_root
@@ -209,7 +210,7 @@ def _allow_header(request: Request, known: str | None) -> dict[str, str]:
         **scope,
         "root_path": request_context(scope).root_path or "",
         "path_params": {},
-        "fastapi": {},
+        ROUTING: {},
     }
     methods = {
         "OPTIONS",

@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
+from brickwork.http.fastapi_internals import ROUTING
 from brickwork.http.routing import StrictRoute, head_as_get, toggle_slash
 from brickwork.http.starlette_internals import route_path
 
@@ -38,7 +39,7 @@ class Ownership:
         *root_path* is the root path of the application. If no route accepts the method, all routes
         of the path count, and resources come first.
         """
-        here: Scope = {**scope, "root_path": root_path, "path_params": {}, "fastapi": {}}
+        here: Scope = {**scope, "root_path": root_path, "path_params": {}, ROUTING: {}}
         partial_owners: set[Owner] = set()
         for entry, route in self._leaves():
             match = _match(route, here)
