@@ -57,7 +57,7 @@ async def test_route_of_the_application_itself_has_no_context() -> None:
     assert internals.included_route(context) is app.routes[-1]
 
 
-async def test_routers_share_a_scope_key_for_what_they_find() -> None:
+async def test_routers_share_their_results_in_the_scope() -> None:
     found: list[Any] = []
 
     class Recording(APIRouter):

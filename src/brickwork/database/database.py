@@ -33,7 +33,7 @@ from brickwork.database.isolation import IsolationLevel
 from brickwork.database.transactions import make_session
 from brickwork.database.unit_of_work import UnitOfWork, session_info, unit_of_work
 from brickwork.problems import Problem
-from brickwork.route_internals import is_mounted
+from brickwork.request_internals import is_mounted
 from brickwork.schemas.names import request_names
 
 _CREATE_ATTEMPTS: Final = 10

@@ -33,7 +33,7 @@ from brickwork.problems import (
     URITooLong,
 )
 from brickwork.query.cursors import CursorCipher, cursor_cipher
-from brickwork.route_internals import is_mounted
+from brickwork.request_internals import is_mounted
 from brickwork.schemas.json_values import NOT_TEXT
 
 _REQUEST_ID: Final = REQUEST_ID.lower().encode()

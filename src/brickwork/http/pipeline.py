@@ -39,7 +39,7 @@ from brickwork.http.parameters import (
 )
 from brickwork.http.starlette_internals import is_body_consumed
 from brickwork.problems import NotAcceptable
-from brickwork.route_internals import embeds_body
+from brickwork.request_internals import embeds_body
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import DeclarativeBase, Mapper
 
 from brickwork.problems import pointer
-from brickwork.route_internals import embeds_body
+from brickwork.request_internals import embeds_body
 
 Path: TypeAlias = tuple[str | int, ...]
 """A place in a body: names and indexes."""

@@ -1,13 +1,18 @@
-"""The private parts of routes, each by what it is used for."""
+"""The private parts of FastAPI and Starlette for all layers."""
 
 from typing import Annotated
 
 import pytest
 from fastapi import APIRouter, Body, FastAPI, Request
+from fastapi.exceptions import (
+    RequestValidationError,
+    ResponseValidationError,
+    ValidationException,
+)
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel
 
-from brickwork import route_internals as internals
+from brickwork import request_internals as internals
 from brickwork.http.fastapi_internals import included_route
 from tests.support.calls import calling
 
@@ -47,3 +52,14 @@ async def test_mounted_application_is_recognised() -> None:
     async with calling(outer, root_path="/proxy") as client:
         paths = ("/proxy/mounted", "/proxy/inner/mounted")
         assert [(await client.get(path)).json() for path in paths] == [False, True]
+
+
+@pytest.mark.parametrize("kind", [RequestValidationError, ResponseValidationError])
+def test_errors_are_replaced(kind: type[ValidationException]) -> None:
+    before = {"type": "missing", "loc": ("body", "name"), "msg": "secret", "input": "secret"}
+    error = kind([before])
+    assert "secret" in str(error)
+    assert "secret" in str(error.errors())
+    internals.replace_errors(error, [{"type": "missing", "loc": ("body",)}])
+    assert error.errors() == [{"type": "missing", "loc": ("body",)}]
+    assert "secret" not in f"{error} {vars(error)}"
