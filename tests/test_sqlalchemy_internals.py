@@ -155,9 +155,13 @@ async def test_each_connection_is_intercepted(engine: AsyncEngine) -> None:
 async def test_connection_is_returned_without_an_await(engine: AsyncEngine) -> None:
     pool: Any = engine.pool
     lent = await engine.raw_connection()
+    driver = lent.driver_connection
     assert pool.checkedout() == 1
     internals.return_connection(lent)
     assert (pool.checkedout(), pool.checkedin()) == (0, 1)
+    again = await engine.raw_connection()
+    assert again.driver_connection is driver
+    internals.return_connection(again)
 
 
 def test_dialect_has_the_isolation_level_of_its_engine() -> None:
