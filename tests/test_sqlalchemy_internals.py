@@ -11,7 +11,6 @@ from sqlalchemy import (
     JSON,
     Engine,
     ForeignKey,
-    MetaData,
     String,
     Text,
     bindparam,
@@ -24,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import (
+    DeclarativeBase,
     Mapped,
     Session,
     WriteOnlyMapped,
@@ -35,14 +35,13 @@ from sqlalchemy.orm.unitofwork import UOWTransaction
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql.visitors import cloned_traverse
 
-from brickwork import Model, sqlalchemy_internals as internals
+from brickwork import sqlalchemy_internals as internals
 
 pytestmark = pytest.mark.anyio
 
 
-class Base(Model):
-    __abstract__ = True
-    metadata = MetaData()
+class Base(DeclarativeBase):
+    """A base of SQLAlchemy alone, with a registry of its own."""
 
 
 class Shelf(Base):
