@@ -279,6 +279,26 @@ async def test_slow_connect_times_out(small: AsyncEngine) -> None:
     assert pool.checkedin() == 1
 
 
+async def test_failed_connect_makes_room_for_the_next(small: AsyncEngine) -> None:
+    pool = small.pool
+    assert isinstance(pool, FairPool)
+    fails = asyncio.Event()
+
+    @event.listens_for(small.sync_engine, "do_connect")
+    def fail_later(*_: object) -> None:
+        await_(fails.wait())
+        event.remove(small.sync_engine, "do_connect", fail_later)
+        raise ConnectionRefusedError
+
+    failing, waiting = asyncio.create_task(pool.lend()), asyncio.create_task(pool.lend())
+    await until(lambda: count_waiting(pool) == 1)
+    fails.set()
+    with pytest.raises(ConnectionRefusedError):
+        await failing
+    (await waiting).close()
+    assert pool.checkedin() == 1
+
+
 async def test_cancelled_lending_takes_nothing(engine: AsyncEngine, pool: FairPool) -> None:
     held = [await engine.connect() for _ in range(2)]
     lent = asyncio.create_task(pool.lend())

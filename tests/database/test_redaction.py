@@ -163,6 +163,15 @@ async def test_error_is_logged_without_values(
     assert expected in lines
 
 
+@pytest.mark.parametrize(("work", "_"), ERRORS)
+async def test_representation_of_an_error_has_no_values(
+    engine: AsyncEngine, work: Work, _: str
+) -> None:
+    with pytest.raises(BaseException) as raised:  # noqa: PT011 — whatever it is
+        await work(engine)
+    assert SECRET not in repr(redact_error(raised.value))
+
+
 @postgres_only
 @pytest.mark.parametrize(
     ("statement", "expected"),

@@ -5,11 +5,12 @@ from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Body, Depends, FastAPI, Form, Request
+from fastapi import APIRouter, Depends, FastAPI, Form, Request
 from fastapi.routing import APIRoute, iter_route_contexts
-from pydantic import BaseModel
 from starlette.datastructures import QueryParams
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing_extensions import override
 
 from brickwork.http import fastapi_internals as internals
 from tests.support.calls import calling
@@ -54,6 +55,33 @@ async def test_route_of_the_application_itself_has_no_context() -> None:
     (context,) = routes_of(app)
     assert internals.effective_context(context) == {}
     assert internals.included_route(context) is app.routes[-1]
+
+
+async def test_routers_share_their_results_in_the_scope() -> None:
+    found: list[Any] = []
+
+    class Recording(APIRouter):
+        @override
+        def matches(self, scope: Scope) -> tuple[Match, Scope]:
+            included = internals.included_router(scope)
+            found.append((included, internals.route_candidates(included)))
+            return super().matches(scope)
+
+    async def record(request: Request) -> None:
+        found.append(internals.route_context(request.scope))
+        assert internals.ROUTING in request.scope
+
+    router, app = Recording(), FastAPI()
+    router.add_api_route("/things/{name}", get_thing, dependencies=[Depends(record)])
+    app.include_router(router, prefix="/shop")
+    async with calling(app) as client:
+        assert (await client.get("/shop/things/a")).status_code == 200
+        (included, candidates), context = found[0], found[-1]
+        assert [route.path for route in candidates] == ["/shop/things/{name}"]
+        assert internals.route_candidates(included) is candidates
+        assert context is candidates[0]
+        router.add_api_route("/other/{name}", get_thing)
+        assert internals.route_candidates(included) is not candidates
 
 
 async def test_function_stack_ends_before_the_response() -> None:
@@ -111,22 +139,6 @@ def test_parameters_are_parsed() -> None:
     fields = context.dependant.query_params
     assert internals.parse_parameters(fields, QueryParams("limit=3")) == ({"limit": 3}, [])
     assert internals.parse_parameters(fields, QueryParams()) == ({"limit": 5}, [])
-
-
-class Thing(BaseModel):
-    name: str
-
-
-def test_body_is_embedded_in_several_parameters() -> None:
-    async def one(thing: Thing) -> None: ...
-
-    async def two(thing: Thing, size: Annotated[int, Body()]) -> None: ...
-
-    app = FastAPI()
-    app.add_api_route("/one", one, methods=["POST"])
-    app.add_api_route("/two", two, methods=["POST"])
-    routes = [route for route in app.routes if isinstance(route, APIRoute)]
-    assert [internals.embeds_body(route) for route in routes] == [False, True]
 
 
 async def test_handler_calls_the_endpoint_of_the_dependant() -> None:

@@ -1,15 +1,21 @@
 """The server's protocol: limits, and invalid messages."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 from httpx2 import AsyncClient
+from starlette.types import Receive, Scope, Send
+from typing_extensions import override
+from uvicorn.config import Config
+from uvicorn.server import ServerState
 
 from brickwork import install
+from brickwork.http.protocol import Protocol
 from tests.support.server import serving
+from tests.support.waiting import until
 from tests.support.wire import Wire, open_wire, request
 
 pytestmark = pytest.mark.anyio
@@ -158,3 +164,43 @@ async def test_invalid_body_of_a_pipelined_request_closes_the_connection(
     with pytest.raises(EOFError):
         await wire.answer()
     app.gate.set()
+
+
+# --- Writes ---------------------------------------------------------------------------------------
+
+
+class Recording(asyncio.Transport):
+    """A transport that records what it sends in one call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[bytes] = []
+
+    @override
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent.append(bytes(data))
+
+    @override
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        self.sent.append(b"".join(list_of_data))
+
+    @override
+    def is_closing(self) -> bool:
+        return False
+
+
+async def test_response_of_uvicorn_is_one_write() -> None:
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"short"})
+
+    transport = Recording()
+    protocol = Protocol(Config(app, lifespan="off"), ServerState(), {})
+    protocol.connection_made(transport)
+    protocol.data_received(request("GET", "/"))
+    await until(lambda: bool(transport.sent))
+    (response,) = transport.sent
+    assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"short" in response
+    if protocol.timeout_keep_alive_task:
+        protocol.timeout_keep_alive_task.cancel()

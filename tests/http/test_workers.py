@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from pydantic import ValidationError
+from uvicorn._subprocess import get_subprocess
+from uvicorn.config import Config
 
 from app.main import create_app
 from app.settings import Settings
@@ -96,8 +98,43 @@ def test_worker_process_has_the_settings_of_its_server(
 ) -> None:
     process = SimpleNamespace(_args=("x",), _kwargs={"config": settings, "sockets": []})
     monkeypatch.setattr(multiprocessing, "current_process", lambda: process)
+    monkeypatch.setattr(multiprocessing, "parent_process", SimpleNamespace)
     monkeypatch.setattr(sys, "argv", ["/bin/uvicorn", "--workers", "9"])
     assert count_workers() == count
+
+
+def report_workers(pipe: Any, _settings: object = None) -> None:
+    """Send the number of workers from a process."""
+    sys.argv = ["/bin/uvicorn", "--workers", "9"]
+    pipe.send(count_workers())
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_process_has_the_arguments_that_started_it(*, by_name: bool) -> None:
+    context = multiprocessing.get_context("spawn")
+    receiving, sending = context.Pipe(duplex=False)
+    settings = SimpleNamespace(workers=4)
+    process = (
+        context.Process(target=report_workers, args=(sending,), kwargs={"_settings": settings})
+        if by_name
+        else context.Process(target=report_workers, args=(sending, settings))
+    )
+    process.start()
+    assert receiving.poll(60)
+    assert receiving.recv() == 4
+    process.join()
+
+
+def test_process_of_uvicorn_gets_its_configuration() -> None:
+    config = Config("app.main:app", workers=4)
+    process = get_subprocess(config, report_workers, [])
+    started: Any = vars(process)
+    assert config in (*started["_args"], *started["_kwargs"].values())
+
+
+def test_first_process_has_no_settings() -> None:
+    assert multiprocessing.parent_process() is None
+    assert count_workers() == 1
 
 
 # --- The start ------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from asyncpg import InterfaceError, InternalClientError, PostgresError
 
 from brickwork.database.availability import is_connection_lost, is_sqlite_locked, is_stale_plan
 from brickwork.database.engines import EngineLender
+from brickwork.sqlalchemy_internals import return_connection
 
 _MIN_TIMEOUT: Final = 0.001
 """Minimum timeout of a statement, in seconds."""
@@ -28,8 +29,7 @@ async def borrow_connection(lender: EngineLender) -> AsyncGenerator[Any]:
             lender.pool.invalidate_all()
         raise
     finally:
-        # Without a rollback, no transaction being open, this needs no await.
-        connection._close_special(transaction_reset=True)  # noqa: SLF001
+        return_connection(connection)  # no transaction is open
 
 
 class StatementClock:

@@ -1,6 +1,6 @@
 """Compiled statements, with their bind and result processors."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -18,6 +18,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, CompileError
 from sqlalchemy.types import TypeEngine
+
+from brickwork.sqlalchemy_internals import copied_parameters, unchecked_params, variant_types
 
 _Process = Callable[[Any], Any]
 
@@ -102,7 +104,7 @@ def compile_statement(
         sql=str(compiled),
         shareable=all(map(_is_pure_type, types)),
         names=names,
-        values=compiled.construct_params(_check=False),
+        values=unchecked_params(compiled),
         binds={name: _bind_processor(compiled.binds[name].type, dialect) for name in names},
         columns=[*columns],
         processes=[*_result_processors(columns.values(), dialect)],
@@ -125,8 +127,7 @@ def _match_params(
     SQLAlchemy's statement cache identifies copies in the same way.
     """
     for name, bind in binds.items():
-        copied: Any = bind
-        copied_from: Collection[Any] = copied._cloned_set  # noqa: SLF001
+        copied_from = copied_parameters(bind)
         for index, parameter in enumerate(parameters):
             if parameter in copied_from:
                 yield name, index
@@ -135,7 +136,7 @@ def _match_params(
 def _is_pure_type(kind: Any) -> bool:
     """Return whether *kind* and its parts are SQLAlchemy's or Brickwork's, without user code."""
     item: Any = getattr(kind, "item_type", None)
-    parts = [*kind._variant_mapping.values(), *([] if item is None else [item])]  # noqa: SLF001
+    parts = [*variant_types(kind).values(), *([] if item is None else [item])]
     is_pure = type(kind).__module__.startswith(_TRUSTED_MODULES)
     return is_pure and not isinstance(kind, PickleType) and all(map(_is_pure_type, parts))
 

@@ -1,10 +1,8 @@
 """Driver connections: opening, set-up, transactions and closing."""
 
 import asyncio
-import sqlite3
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from threading import Thread
 from typing import Any, Final
 
 import aiosqlite
@@ -15,6 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 from sqlalchemy.util.concurrency import await_
 from typing_extensions import override
 
+from brickwork.database.driver_internals import connection_thread, sqlite_connection
 from brickwork.database.text import LOWER_FUNCTION
 
 PRAGMAS: Final = (
@@ -148,7 +147,7 @@ async def open_file(*args: Any, **options: Any) -> aiosqlite.Connection:
     A thread that ends later would call a closed event loop, and print a traceback.
     """
     connection = aiosqlite.connect(*args, **options)
-    thread: Thread = connection._thread  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    thread = connection_thread(connection)
     thread.daemon = True  # as SQLAlchemy has it
     try:
         return await connection
@@ -181,8 +180,8 @@ def statement_deadline(driver: Any, timeout: float | None) -> Generator[None]:
     if timeout is None:
         yield
         return
-    connection: sqlite3.Connection = driver._conn  # noqa: SLF001
-    timer = asyncio.get_running_loop().call_later(timeout, connection.interrupt)
+    interrupt = sqlite_connection(driver).interrupt
+    timer = asyncio.get_running_loop().call_later(timeout, interrupt)
     try:
         yield
     finally:

@@ -33,6 +33,7 @@ from brickwork.database.isolation import IsolationLevel
 from brickwork.database.transactions import make_session
 from brickwork.database.unit_of_work import UnitOfWork, session_info, unit_of_work
 from brickwork.problems import Problem
+from brickwork.request_internals import is_mounted
 from brickwork.schemas.names import request_names
 
 _CREATE_ATTEMPTS: Final = 10
@@ -283,7 +284,7 @@ def database_of(connection: HTTPConnection) -> Database:
         return database
     if len(_find_databases(connection.scope)) > 1:
         raise TypeError(_SEVERAL)
-    raise TypeError(_MOUNTED if "app_root_path" in connection.scope else _NOT_STARTED)
+    raise TypeError(_MOUNTED if is_mounted(connection.scope) else _NOT_STARTED)
 
 
 def running_database(scope: Scope) -> Database | None:

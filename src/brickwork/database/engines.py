@@ -50,6 +50,7 @@ from brickwork.database.urls import (
     url_without_password,
 )
 from brickwork.problems import ServiceUnavailable
+from brickwork.sqlalchemy_internals import connect_isolation_level, intercept_connections
 
 _NO_CACHES: Final[Mapping[str, Any]] = {
     "statement_cache_size": 0,
@@ -86,9 +87,8 @@ class EngineLender:
 
     def __post_init__(self) -> None:
         """Route the engine's connections and errors through this lender."""
-        engine: Any = self.engine.sync_engine
-        self._connect: Callable[[], PoolProxiedConnection] = engine.raw_connection
-        engine.raw_connection = self._lend
+        engine = self.engine.sync_engine
+        self._connect = intercept_connections(engine, self._lend)
         event.listen(engine, "handle_error", self.handle_error)
 
     @property
@@ -361,7 +361,7 @@ def _wrap_engine(
 def _require_usable(engine: AsyncEngine) -> None:
     """Raise `ValueError` for an engine that Brickwork cannot use."""
     _ = driver_url(engine.url)
-    level = getattr(engine.dialect, "_on_connect_isolation_level", None)
+    level = connect_isolation_level(engine.dialect)
     if "AUTOCOMMIT" in {engine.get_execution_options().get("isolation_level"), level}:
         raise ValueError("The engine commits each statement: create it without AUTOCOMMIT.")
     if _is_sqlite(engine.url):

@@ -5,7 +5,6 @@ their connections: read-only transactions, or foreign keys on SQLite.
 """
 
 import asyncio
-import traceback
 from contextlib import nullcontext, suppress
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -41,9 +40,7 @@ from brickwork.database.unit_of_work import unit_of_work
 from brickwork.database.urls import url_without_password
 from brickwork.problems import Problem, ServiceUnavailable
 from brickwork.schemas.names import request_names
-
-_DRIVER_MODULE: Final = "sqlalchemy.util.concurrency"
-"""The module of SQLAlchemy that awaits the drivers."""
+from brickwork.sqlalchemy_internals import is_driver_error
 
 _GRACE: Final = 2.0
 """Seconds that closing a lost connection may take."""
@@ -155,18 +152,12 @@ async def _problem_from_exception(error: Exception, session: AdoptedSession) -> 
             return circular_removal(session.written)
         case PoolTimeout():
             return session.outage_problem(error, EXHAUSTED)
-        case OSError() if _is_driver_error(error):  # SQLAlchemy does not wrap it
+        case OSError() if is_driver_error(error):  # SQLAlchemy does not wrap it
             return session.outage_problem(
                 error, classify_outage(error, readonly=False) or UNREACHABLE
             )
         case _:
             return None
-
-
-def _is_driver_error(error: BaseException) -> bool:
-    """Return whether a driver below SQLAlchemy raised *error*, and not the application itself."""
-    frames = traceback.walk_tb(error.__traceback__)
-    return any(frame.f_globals.get("__name__") == _DRIVER_MODULE for frame, _ in frames)
 
 
 def _availability_of(session: AsyncSession) -> Availability:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from alembic.util import PriorityDispatchResult
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from brickwork.sqlalchemy_internals import variant_types
+
 if TYPE_CHECKING:  # Alembic loads plugins before it defines these
     from alembic.autogenerate.api import AutogenContext
     from alembic.operations.ops import UpgradeOps
@@ -47,7 +49,7 @@ def _is_brickwork_type(kind: TypeEngine[Any]) -> bool:
 def _storage_type(kind: TypeDecorator[Any]) -> TypeEngine[Any]:
     """Return the type that *kind* decorates, with the variants of *kind*."""
     storage = kind.impl_instance
-    for name, variant in kind._variant_mapping.items():  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    for name, variant in variant_types(kind).items():
         storage = storage.with_variant(variant, name)
     return storage
 

@@ -17,6 +17,8 @@ from sqlalchemy.util.concurrency import await_
 from sqlalchemy.util.queue import AsyncAdaptedQueue, Empty, Full
 from typing_extensions import override
 
+from brickwork.sqlalchemy_internals import listeners_to
+
 T = TypeVar("T")
 
 
@@ -144,7 +146,8 @@ class FairPool(AsyncAdaptedQueuePool):
             except Empty as error:
                 text = f"all {self.size()} were in use for {self._timeout:g} s"
                 raise PoolTimeout(text) from error
-        if self.is_ready() and not self.dispatch.checkout:  # a listener may send a statement
+        # A listener may send a statement, which waits.
+        if self.is_ready() and not listeners_to(self, "checkout"):
             return self.lend_now()
         try:
             async with asyncio.timeout_at(deadline):

@@ -11,6 +11,8 @@ from fastapi.exceptions import ValidationException
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 from sqlalchemy.exc import StatementError
 
+from brickwork.request_internals import replace_errors
+
 _SeenErrors: TypeAlias = dict[int, BaseException]
 """The redacted error for each error visited, by `id`."""
 
@@ -66,7 +68,9 @@ def _strip_values(error: BaseException, known: _SeenErrors) -> BaseException:
                 {"type": detail["type"], "loc": _redact_location(detail["loc"])}
                 for detail in error.errors()
             ]
-            vars(error).update(_errors=errors, body=None)  # errors() returns _errors
+            replace_errors(error, errors)
+            vars(error).update(body=None)
+            error.args = (errors,)
         case StatementError(orig=BaseException() as origin):
             origin = _redact(origin, known)
             kind = type(origin)

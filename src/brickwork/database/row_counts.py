@@ -12,6 +12,7 @@ from sqlalchemy.engine.interfaces import ExecuteStyle
 from sqlalchemy.orm.exc import StaleDataError
 
 from brickwork.database.errors import refused_by_trigger
+from brickwork.sqlalchemy_internals import count_returned_rows, is_flush_statement
 
 
 def confirm_writes(engine: Engine) -> None:
@@ -30,7 +31,7 @@ def confirm_writes(engine: Engine) -> None:
 def _require_full_count(
     connection: Connection, cursor: Any, _: str, parameters: Any, context: Any, *__: object
 ) -> None:
-    if not _is_flush_statement(context):
+    if not is_flush_statement(context):
         return
     if context.isinsert and _written_rows(cursor) < _expected_rows(context, parameters):
         raise refused_by_trigger()
@@ -45,7 +46,7 @@ def _require_full_count(
 
 def _execute_each(cursor: Any, statement: str, parameters: Sequence[Any], context: Any) -> bool:
     """Execute *statement* with each of *parameters*. False leaves it to SQLAlchemy."""
-    if not _is_flush_statement(context) or context.isinsert:
+    if not is_flush_statement(context) or context.isinsert:
         return False
     for index, values in enumerate(parameters):
         cursor.execute(statement, values)
@@ -84,12 +85,7 @@ def _expected_rows(context: Any, parameters: Sequence[Any]) -> int:
     return 1
 
 
-def _is_flush_statement(context: Any) -> bool:
-    """Return whether a flush sends the statement. Only those use the cache of a mapper."""
-    return context is not None and "compiled_cache" in context.execution_options
-
-
 def _written_rows(cursor: Any) -> int:
     """Return the number of written rows. SQLite counts returned rows only for RETURNING."""
     count: int = cursor.rowcount
-    return len(cursor._rows) if count < 0 else count  # noqa: SLF001 — no public attribute has them
+    return count_returned_rows(cursor) if count < 0 else count

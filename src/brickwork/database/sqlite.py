@@ -14,6 +14,7 @@ from brickwork.database.borrowing import (
 )
 from brickwork.database.compiled import CompiledStatement
 from brickwork.database.connections import statement_deadline
+from brickwork.database.driver_internals import run_in_thread
 from brickwork.database.engines import EngineLender
 
 BoundSQL = tuple[str, Sequence[Any]]
@@ -61,7 +62,7 @@ async def run_in_sqlite_thread(
             log_statement(lender, sql)
         driver = connection.driver_connection
         with statement_deadline(driver, clock.left):
-            results: Sequence[Any] = await driver._execute(run_batch, driver._conn, batch)  # noqa: SLF001
+            results: Sequence[Any] = await run_in_thread(driver, run_batch, batch)
     return results
 
 

@@ -59,6 +59,7 @@ from brickwork.models.model import UTCDateTime, now
 from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.query.keys import parse_key, primary_key
 from brickwork.resource.definition import ResourceDefinition
+from brickwork.sqlalchemy_internals import where_conditions
 from brickwork.tracking.changes import mapped_columns
 
 M = TypeVar("M", bound=DeclarativeBase)
@@ -247,7 +248,7 @@ class _WriteByKey(StatementOperation[M, P, R]):
         self, write: Any, statement: Select[M], target: Sequence[str], value_of: _ValueOf
     ) -> Any:
         """Restrict *write* to the *target* row, if *statement* selects it."""
-        where = statement._where_criteria  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        where = where_conditions(statement)
         write = write.where(*where)
         for name in target:
             column, value = self._param_column(name), value_of(name)
@@ -393,7 +394,7 @@ class _Update(_WriteByKey[M, UpdatePlan, Representation]):
 
         def build() -> ClauseElement:
             key = self._mapped_columns[primary_key(self.definition.model).key]
-            where = statement._where_criteria  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            where = where_conditions(statement)
             row = select(*self._columns.values())
             return row.where(*where, key == bindparam(KEY_PARAM, type_=key.type))
 

@@ -1,19 +1,17 @@
 """Detection of event listeners that the fast path would not trigger."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
-from types import FunctionType
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, inspect
-from sqlalchemy.event import registry
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.database.database import Database
 from brickwork.database.pool import FairPool
 from brickwork.database.transactions import transaction_session
+from brickwork.sqlalchemy_internals import all_listeners, registered_listeners, unwrap_listener
 
 _OWN_PREFIX: Final = "brickwork."
 """The prefix of modules whose listeners the fast path does not need to trigger."""
@@ -29,13 +27,6 @@ _STANDARD_LISTENERS: Final = {
 }
 """Events and modules of SQLAlchemy's own listeners, which every application has."""
 
-_WRAPPER_MODULES: Final = {
-    "sqlalchemy.engine.events",
-    "sqlalchemy.orm.events",
-    "sqlalchemy.util.langhelpers",
-}
-"""Modules of the functions in which SQLAlchemy wraps a listener."""
-
 
 @dataclass(frozen=True, eq=False)
 class RegistryState:
@@ -50,21 +41,15 @@ class RegistryState:
 
     def is_current(self) -> bool:
         """Return whether no listener was added or removed since."""
-        current = registry_state()
+        last, listeners = registered_listeners()
         # Compare identities: a listener that is removed and added again has other collections.
-        return (
-            current.last is self.last
-            and current.collections == self.collections
-            and current.listeners == self.listeners
-        )
+        return last is self.last and len(last) == self.collections and listeners == self.listeners
 
 
 def registry_state() -> RegistryState:
     """Return the current state of SQLAlchemy's registry of listeners."""
-    # SQLAlchemy has no public access to it. Listeners are in the order in which they were added.
-    keys: Any = registry._key_to_collection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    last = keys[next(reversed(keys))]
-    return RegistryState(last, len(last), len(keys))
+    last, listeners = registered_listeners()
+    return RegistryState(last, len(last), listeners)
 
 
 class ListenerCheck:
@@ -122,25 +107,13 @@ def _overridden_methods(model: type[DeclarativeBase]) -> Iterator[str]:
 def _foreign_listeners(*targets: Any) -> Iterator[str]:
     """Yield the names of the application's listeners to *targets*."""
     for target in targets:
-        dispatch = target.dispatch
-        for event in dispatch._event_names:  # noqa: SLF001
-            for listener in getattr(dispatch, event):
-                for function in _unwrap_listener(listener):
-                    if not _is_standard(event, function):
-                        name = getattr(function, "__qualname__", type(function).__qualname__)
-                        yield f"{name}, a listener to {event}"
+        for event, listener in all_listeners(target):
+            for function in unwrap_listener(listener):
+                if not _is_standard(event, function):
+                    name = getattr(function, "__qualname__", type(function).__qualname__)
+                    yield f"{name}, a listener to {event}"
 
 
 def _is_standard(event: str, function: object) -> bool:
     module = str(getattr(function, "__module__", None))
     return module.startswith(_OWN_PREFIX) or (event, module) in _STANDARD_LISTENERS
-
-
-def _unwrap_listener(listener: object) -> Iterable[object]:
-    """Return the functions that *listener* wraps, or *listener* itself."""
-    while isinstance(listener, partial):
-        listener = listener.func
-    if not isinstance(listener, FunctionType) or listener.__module__ not in _WRAPPER_MODULES:
-        return [listener]
-    cells = [cell.cell_contents for cell in listener.__closure__ or ()]
-    return [inner for cell in cells if callable(cell) for inner in _unwrap_listener(cell)]

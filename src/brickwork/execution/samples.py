@@ -41,6 +41,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from brickwork.models.model import JSONDocument, UTCDateTime
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.schemas.strictness import INT64
+from brickwork.sqlalchemy_internals import variant_types
 from brickwork.tracking.changes import mapped_columns
 
 _SAMPLES: Final[Mapping[object, Any]] = {
@@ -236,7 +237,7 @@ def _stored_choices(
 ) -> Iterator[tuple[Any, Any]]:
     """Yield each of *values* that *column* can hold, with the stored value."""
     kind: Any = column.type
-    if type(column.type) is Enum and not kind._variant_mapping:  # noqa: SLF001
+    if type(column.type) is Enum and not variant_types(kind):
         decode: Any = kind.result_processor(DefaultDialect(), None)
         for stored in kind.enums:
             value = decode(stored)
@@ -254,7 +255,7 @@ def _stored_choices(
 def _plain_type(column: Column[Any]) -> type | None:
     """Return the Python type of a *column* that stores values unchanged. None for others."""
     kind: Any = column.type
-    parts = cast("Sequence[object]", (kind, *kind._variant_mapping.values()))  # noqa: SLF001
+    parts = cast("Sequence[object]", (kind, *variant_types(kind).values()))
     types = {_PLAIN_TYPES.get(type(part)) for part in parts}
     return types.pop() if len(types) == 1 else None
 

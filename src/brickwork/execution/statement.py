@@ -24,6 +24,7 @@ from brickwork.query.lookup import base_statement
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource
 from brickwork.schemas.schema import is_pure
+from brickwork.sqlalchemy_internals import statement_cache_key, where_conditions
 from brickwork.tracking.changes import mapped_columns
 
 M = TypeVar("M", bound=DeclarativeBase)
@@ -138,7 +139,7 @@ class StatementOperation(ABC, Generic[M, P, R]):
         elif statement.get_execution_options():
             return None
         else:
-            cache_key = statement._generate_cache_key()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            cache_key = statement_cache_key(statement)
         if cache_key is None or cache_key.params:
             return None
         name = (dialect.name, kind, cache_key.key)
@@ -172,8 +173,7 @@ class StatementOperation(ABC, Generic[M, P, R]):
 
 def has_only_conditions(statement: Select[Any], model: type[DeclarativeBase]) -> bool:
     """Return whether *statement* is a SELECT of *model* with nothing but WHERE conditions."""
-    conditions = statement._where_criteria  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    rebuilt = select(model).where(*conditions)
+    rebuilt = select(model).where(*where_conditions(statement))
     return rebuilt.compare(statement) and [*rebuilt.get_final_froms()] == [model.__table__]
 
 

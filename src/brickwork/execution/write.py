@@ -26,6 +26,7 @@ from brickwork.execution.eligibility import NotEligible
 from brickwork.execution.statement import Columns, require_not_overridden
 from brickwork.models.model import Versioned, created_at_of
 from brickwork.resource.definition import ResourceDefinition
+from brickwork.sqlalchemy_internals import has_own_constructor
 from brickwork.tracking.changes import ChangeTracked, mapped_columns
 
 PythonDefault = Callable[[Mapping[str, Any]], Any]
@@ -40,7 +41,6 @@ def require_plain_flush(definition: ResourceDefinition[Any], *methods: str) -> N
     require_not_overridden(definition.resource, *methods, "reference_scopes")
     model: type[DeclarativeBase] = definition.model
     mapper = inspect(model)
-    manager: Any = mapper.class_manager
     name = model.__name__
     reasons = {
         f"{definition.resource.__name__} sets isolation_level": definition.resource.isolation_level,
@@ -51,9 +51,7 @@ def require_plain_flush(definition: ResourceDefinition[Any], *methods: str) -> N
             or len(mapper.tables) > 1
         ),
         f"{name} has validators": mapper.validators,
-        f"{name} has its own constructor": (
-            manager.original_init is not mapper.registry.constructor
-        ),
+        f"{name} has its own constructor": (has_own_constructor(mapper)),
         f"{name} has its own version counter": (
             not _counts_by_one(mapper.version_id_generator, model)
         ),

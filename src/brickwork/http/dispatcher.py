@@ -19,7 +19,6 @@ from fastapi.routing import (
     RouteContext,
     iter_route_contexts,
 )
-from starlette._utils import get_route_path
 from starlette.convertors import Convertor
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -27,6 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from brickwork.context import request_context
 from brickwork.http.fastapi_internals import (
     REQUEST_STACK,
+    ROUTING,
     body_limit,
     effective_context,
     included_route,
@@ -36,6 +36,7 @@ from brickwork.http.fastapi_internals import (
 )
 from brickwork.http.pipeline import Pipeline, PipelineEndpoint
 from brickwork.http.routing import Router, StrictRoute, toggle_slash
+from brickwork.http.starlette_internals import route_path
 
 _ROUTES: Final = (StrictRoute, APIRoute, Route, Mount, APIWebSocketRoute, WebSocketRoute)
 """The classes of routes whose way to match is known."""
@@ -208,7 +209,7 @@ class Dispatcher:
             return None
         if self._table is None or not self._table.is_current():
             self._table = RouteTable(self._application)
-        path = get_route_path(scope) if scope.get("root_path") else scope["path"]
+        path = route_path(scope) if scope.get("root_path") else scope["path"]
         return self._table.find(scope["method"], path)
 
     def _select(self, scope: Scope, entry: _Entry, params: dict[str, Any]) -> None:
@@ -217,11 +218,11 @@ class Dispatcher:
         scope["route"] = entry.route
         scope["endpoint"] = entry.context.endpoint
         scope["path_params"] = {**scope.get("path_params", {}), **params}
-        scope["fastapi"] = {**scope.get("fastapi", {}), **effective_context(entry.context)}
+        scope[ROUTING] = {**scope.get(ROUTING, {}), **effective_context(entry.context)}
 
 
 _ROUTE_KEYS: Final = (
     *("method", "path", "root_path"),
-    *("router", "route", "endpoint", "path_params", "fastapi", REQUEST_STACK),
+    *("router", "route", "endpoint", "path_params", ROUTING, REQUEST_STACK),
 )
 """The scope keys by which a router finds a route, and the keys that it sets."""

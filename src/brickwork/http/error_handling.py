@@ -7,7 +7,6 @@ from typing import Any, Final
 from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
 from fastapi.exceptions import HTTPException as FastAPIHTTPException, RequestValidationError
 from fastapi.routing import iter_route_contexts
-from starlette._utils import get_route_path, is_async_callable
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -16,11 +15,13 @@ from starlette.routing import BaseRoute, Host, Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brickwork.context import request_context, request_id
+from brickwork.http.fastapi_internals import ROUTING
 from brickwork.http.json_request import PATCH_TYPES
 from brickwork.http.ownership import Owner, Ownership
 from brickwork.http.paths import application_root
 from brickwork.http.problem_response import problem_response
 from brickwork.http.routing import StrictRoute, toggle_slash
+from brickwork.http.starlette_internals import is_async, route_path
 from brickwork.http.validation_errors import problem_from_validation_error
 from brickwork.problems import (
     ContentTooLarge,
@@ -138,8 +139,8 @@ def _limit_to_owner(own: _Handler, ownership: Ownership) -> _Handler:
             return await handle_exception(request, error)
         if isinstance(problem_in(error.__cause__), ContentTooLarge):
             return _plain_413()
-        is_async = is_async_callable(own)
-        result: Any = own(request, error) if is_async else run_in_threadpool(own, request, error)
+        call = own(request, error) if is_async(own) else run_in_threadpool(own, request, error)
+        result: Any = call
         response: Response = await result
         return response
 
@@ -209,7 +210,7 @@ def _allow_header(request: Request, known: str | None) -> dict[str, str]:
         **scope,
         "root_path": request_context(scope).root_path or "",
         "path_params": {},
-        "fastapi": {},
+        ROUTING: {},
     }
     methods = {
         "OPTIONS",
@@ -224,7 +225,7 @@ def _allow_header(request: Request, known: str | None) -> dict[str, str]:
 
 def _methods_of_path(routes: Sequence[BaseRoute], scope: Scope) -> Iterator[str]:
     """Yield the methods of *routes*, including mounted ones, that match the path of *scope*."""
-    path = get_route_path(scope)
+    path = route_path(scope)
     for route in iter_route_contexts(routes):
         if isinstance(route.original_route, Mount | Host):
             match, child = route.matches(scope)

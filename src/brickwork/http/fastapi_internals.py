@@ -18,6 +18,9 @@ from fastapi.dependencies.utils import (
 from fastapi.routing import APIRoute, APIRouter, RouteContext, get_request_handler
 from starlette.types import Scope
 
+ROUTING: Final = "fastapi"
+"""The scope key of what the routers found. A new search of the routes begins with `{}`."""
+
 FUNCTION_STACK: Final = "fastapi_function_astack"
 """The scope key of the stack of dependencies that end before the response is sent."""
 
@@ -30,10 +33,30 @@ _UNUSED_STACK: Final = AsyncExitStack()
 
 def effective_route(request: Request) -> APIRoute:
     """Return the route of *request* as its routers include it."""
-    route: APIRoute = (
-        request.scope.get("fastapi", {}).get("effective_route_context") or request.scope["route"]
-    )
+    route: APIRoute = route_context(request.scope) or request.scope["route"]
     return route
+
+
+def route_context(scope: Scope) -> Any:
+    """Return `effective_route_context`: the route that is tried or was found, as it is included.
+
+    None for a route of the application itself.
+    """
+    return scope.get(ROUTING, {}).get("effective_route_context")
+
+
+def included_router(scope: Scope) -> Any:
+    """Return `included_router`: the inclusion of the router whose routes are tried.
+
+    None for the router of the application itself.
+    """
+    return scope.get(ROUTING, {}).get("included_router")
+
+
+def route_candidates(included: Any) -> Sequence[object]:
+    """Return `effective_candidates()` of an inclusion: a new list after each change of routes."""
+    candidates: Sequence[object] = included.effective_candidates()
+    return candidates
 
 
 async def solve_dependencies(
@@ -66,11 +89,6 @@ def parse_parameters(
     return request_params_to_args(fields, received)
 
 
-def embeds_body(route: APIRoute) -> bool:
-    """Return whether several parameters of *route* share its body."""
-    return bool(route._embed_body_fields)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-
-
 def build_handler(
     route: APIRoute, dependant: Dependant
 ) -> Callable[[Request], Awaitable[Response]]:
@@ -96,7 +114,7 @@ def build_handler(
 
 def form_limits(request: Request, route: APIRoute) -> dict[str, Any]:
     """Return the limits of forms of *route* and of the routers that include it."""
-    inherited: dict[str, Any] = request.scope.get("fastapi", {}).get("form_limits", {})
+    inherited: dict[str, Any] = request.scope.get(ROUTING, {}).get("form_limits", {})
     own = getattr(getattr(route, "original_route", route), "form_limits", None)
     return {**inherited, **(own or {})}
 

@@ -1,6 +1,5 @@
 """Requests with a body of strict JSON."""
 
-from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from fastapi import Request
@@ -9,13 +8,14 @@ from typing_extensions import override
 
 from brickwork.http.body import RequestBody
 from brickwork.http.negotiation import JSON, MERGE_PATCH, is_utf8_type
+from brickwork.http.starlette_internals import KeptBodyRequest
 from brickwork.problems import Problem, UnsupportedMediaType, problem_in
 
 PATCH_TYPES: Final = [MERGE_PATCH, JSON]
 """The media types of a PATCH."""
 
 
-class JSONRequest(Request):
+class JSONRequest(KeptBodyRequest):
     """A request with a body of strict JSON."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -33,19 +33,6 @@ class JSONRequest(Request):
                     raise
                 self._json_body = RequestBody(problem=problem)
         return self._json_body
-
-    @override
-    async def stream(self) -> AsyncGenerator[bytes]:
-        """Yield the body in chunks, and keep it: a dependency may read it before the endpoint."""
-        if not hasattr(self, "_body"):
-            chunks: list[bytes] = []
-            async for chunk in super().stream():
-                chunks.append(chunk)
-                yield chunk
-            self._body = b"".join(chunks)
-            return
-        yield self._body
-        yield b""
 
     @override
     async def json(self) -> Any:

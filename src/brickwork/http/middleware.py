@@ -21,6 +21,7 @@ from brickwork.database.redaction import redact_error
 from brickwork.http.ownership import Ownership
 from brickwork.http.paths import application_root
 from brickwork.http.routing import handle_head_as_get
+from brickwork.http.starlette_internals import BODY_LIMITER
 from brickwork.http.workers import count_workers
 from brickwork.limits import Limits, current_limits
 from brickwork.problems import (
@@ -32,6 +33,7 @@ from brickwork.problems import (
     URITooLong,
 )
 from brickwork.query.cursors import CursorCipher, cursor_cipher
+from brickwork.request_internals import is_mounted
 from brickwork.schemas.json_values import NOT_TEXT
 
 _REQUEST_ID: Final = REQUEST_ID.lower().encode()
@@ -40,12 +42,6 @@ _PATH_TAKEN: Final = PATH_TAKEN.lower().encode()
 
 _HEADER_TEXT: Final = re.compile(r"[^ -~]+")
 """What a header may not have, of a text in plain English."""
-
-_MOUNT_SCOPE_KEY: Final = "app_root_path"
-"""The scope key that Starlette sets for a mounted application, which gets no lifespan."""
-
-_LIMITER_SCOPE_KEY: Final = "starlette._body_limit_responder"
-"""The scope key of Starlette's body limiter."""
 
 _MISSING_CURSOR_KEYS: Final = (
     "{count} processes serve the application, and each has a cursor key of its own: they would "
@@ -118,7 +114,7 @@ class RequestLimitsMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if not self._is_checked and _MOUNT_SCOPE_KEY in scope:
+        if not self._is_checked and is_mounted(scope):
             await self._check_once(scope)
         headers = _Headers(scope["headers"])
         context = new_context(scope, headers.request_id or new_request_id())
@@ -142,7 +138,7 @@ class RequestLimitsMiddleware:
 
     async def _call_app(self, scope: Scope, body: "_LimitedBody", send: Send) -> None:
         """Run the application. The server logs its error, so it is raised without values."""
-        scope[_LIMITER_SCOPE_KEY] = body
+        scope[BODY_LIMITER] = body
         try:
             await self.app(scope, body.receive, self._add_headers(scope, send))
         except Exception as error:  # noqa: BLE001 — raised below, without context
@@ -152,7 +148,7 @@ class RequestLimitsMiddleware:
         finally:
             # The body refers to the scope. Without this, only the garbage collector would free both
             # and all that they refer to.
-            scope.pop(_LIMITER_SCOPE_KEY, None)
+            scope.pop(BODY_LIMITER, None)
         raise failure
 
     def _add_headers(self, scope: Scope, send: Send) -> Send:

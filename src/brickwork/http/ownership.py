@@ -5,11 +5,12 @@ from enum import Enum
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
-from starlette._utils import get_route_path
 from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
+from brickwork.http.fastapi_internals import ROUTING
 from brickwork.http.routing import StrictRoute, head_as_get, toggle_slash
+from brickwork.http.starlette_internals import route_path
 
 
 class Owner(Enum):
@@ -38,7 +39,7 @@ class Ownership:
         *root_path* is the root path of the application. If no route accepts the method, all routes
         of the path count, and resources come first.
         """
-        here: Scope = {**scope, "root_path": root_path, "path_params": {}, "fastapi": {}}
+        here: Scope = {**scope, "root_path": root_path, "path_params": {}, ROUTING: {}}
         partial_owners: set[Owner] = set()
         for entry, route in self._leaves():
             match = _match(route, here)
@@ -100,7 +101,7 @@ def _match(route: RouteContext, scope: Scope) -> Match:
     if not route.methods:  # a mount, a host, a websocket, or an endpoint that takes every method
         match: Match = route.matches(scope)[0]
         return match
-    path = get_route_path(scope)
+    path = route_path(scope)
     forms = [path, toggle_slash(path)] if isinstance(route.original_route, StrictRoute) else [path]
     if not any(route.path_regex.match(form) for form in forms):
         return Match.NONE

@@ -2,10 +2,10 @@
 
 from urllib.parse import quote
 
-from starlette._utils import get_route_path
 from starlette.types import Scope
 
 from brickwork.context import request_context
+from brickwork.http.starlette_internals import route_path
 
 
 def root_path(scope: Scope) -> str:
@@ -18,7 +18,7 @@ def request_path(scope: Scope) -> str:
 
     It includes the root path, whether a proxy strips it or not.
     """
-    path = get_route_path(scope).rstrip("/") or "/"
+    path = route_path(scope).rstrip("/") or "/"
     return _quote_path(_normalize_root(scope.get("root_path", "")) + path)
 
 

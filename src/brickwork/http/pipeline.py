@@ -24,7 +24,6 @@ from brickwork.http.attempts import Attempt
 from brickwork.http.body import BodyFields, RequestBody, received_body, takes_body
 from brickwork.http.fastapi_internals import (
     build_handler,
-    embeds_body,
     form_limits,
     parse_parameters,
     push_cleanup,
@@ -38,7 +37,9 @@ from brickwork.http.parameters import (
     read_query_directly,
     undeclared_parameter_errors,
 )
+from brickwork.http.starlette_internals import is_body_consumed
 from brickwork.problems import NotAcceptable
+from brickwork.request_internals import embeds_body
 
 
 @dataclass(slots=True)
@@ -109,7 +110,7 @@ class Pipeline:
         return await with_retries(
             lambda: self._attempt(request),
             database if isinstance(database, Database) else None,
-            may_retry=lambda: not _is_body_consumed(request),
+            may_retry=lambda: not is_body_consumed(request),
         )
 
     def _transaction_isolation(
@@ -308,11 +309,6 @@ async def _read_form(request: Request, route: APIRoute) -> FormData:
         raise HTTPException(400, "There was an error parsing the body") from error
     push_cleanup(request, form.close)
     return form
-
-
-def _is_body_consumed(request: Request) -> bool:
-    """Return whether the body was read and not kept, like a form or a stream."""
-    return getattr(request, "_stream_consumed", False) and not hasattr(request, "_body")
 
 
 def route_isolation(dependant: Dependant) -> IsolationLevel | None:

@@ -7,16 +7,21 @@ from weakref import WeakSet
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute, APIRouter, iter_route_contexts
-from starlette._utils import get_route_path
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from brickwork.context import request_context
-from brickwork.http.fastapi_internals import effective_route
+from brickwork.http.fastapi_internals import (
+    effective_route,
+    included_router,
+    route_candidates,
+    route_context,
+)
 from brickwork.http.negotiation import JSON
 from brickwork.http.pipeline import Pipeline
+from brickwork.http.starlette_internals import route_path
 from brickwork.query.keys import BATCH
 
 
@@ -78,7 +83,7 @@ class StrictRoute(APIRoute):
         """Return whether no slash form of the path can match. False if that is not sure."""
         if scope.get("root_path"):
             return False
-        context = scope.get("fastapi", {}).get("effective_route_context")
+        context = route_context(scope)
         route = context if context and context.original_route is self else self
         path: str = scope["path"]
         return not (route.path_regex.match(path) or route.path_regex.match(toggle_slash(path)))
@@ -115,15 +120,15 @@ class Router(APIRouter):
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        included = scope.get("fastapi", {}).get("included_router")
-        path = get_route_path(scope)
+        included = included_router(scope)
+        path = route_path(scope)
         if included and not path.startswith(self._path_prefix(included)):
             return Match.NONE, {}
         return super().matches(scope)
 
     def _path_prefix(self, included: Any) -> str:
         """Return the common prefix of all paths of this router, as *included*."""
-        candidates = included.effective_candidates()  # a new list after each change of the routes
+        candidates = route_candidates(included)  # a new list after each change of the routes
         entry = self._prefixes.get(id(included))
         if entry is None or entry[0] is not candidates:
             paths = [route.path or "" for route in iter_route_contexts([included])]

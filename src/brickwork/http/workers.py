@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
-from typing import Final
+from typing import Any, Final
 
 _SERVERS: Final[Mapping[str, str]] = {
     "fastapi": "WEB_CONCURRENCY",
@@ -35,10 +35,20 @@ def count_workers() -> int:
 
 def _settings() -> Iterator[object]:
     """Yield the settings of the server that started this process as one of its workers."""
-    process = vars(multiprocessing.current_process())
-    for value in (*process.get("_args", ()), *process.get("_kwargs", {}).values()):
+    for value in _process_arguments():
         if isinstance(getattr(value, "workers", None), int):
             yield value
+
+
+def _process_arguments() -> Sequence[object]:
+    """Return `_args` and `_kwargs` of a process that another started with `multiprocessing`.
+
+    Empty for other processes. There is no public name for them.
+    """
+    if multiprocessing.parent_process() is None:
+        return ()
+    process: Any = multiprocessing.current_process()
+    return (*process._args, *process._kwargs.values())  # noqa: SLF001
 
 
 def _count_in_command(command: Sequence[str]) -> int:

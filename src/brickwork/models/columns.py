@@ -56,6 +56,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import NullType, TypeEngine
 from typing_extensions import override
 
+from brickwork.sqlalchemy_internals import variant_types
+
 
 def storage_type(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     """Return the type that values of *kind* are stored as."""
@@ -154,7 +156,7 @@ class _UnsupportedType(TypeError):
 
 def type_variants(kind: TypeEngine[Any]) -> tuple[TypeEngine[Any], TypeEngine[Any]]:
     """Return the types that *kind* stands for on SQLite and on PostgreSQL."""
-    variants: Mapping[str, TypeEngine[Any]] = kind._variant_mapping  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    variants = variant_types(kind)
     return variants.get("sqlite", kind), variants.get("postgresql", kind)
 
 

@@ -7,18 +7,18 @@ from sqlalchemy import ARRAY, Executable, Select, String, bindparam, func, inspe
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy.orm.util import LoaderCriteriaOption as _Criteria
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.visitors import iterate
+
+from brickwork.sqlalchemy_internals import criteria_options, listeners_to
 
 
 async def count_rows(session: AsyncSession, statement: Select[Any]) -> int:
     """Count the rows of *statement*."""
     counting: Select[Any] = select(func.count()).select_from(_select_keys(statement).subquery())
     # SQLAlchemy applies only the options of the outermost statement.
-    options: Iterable[Any] = statement._with_options  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    counting = counting.options(*(option for option in options if isinstance(option, _Criteria)))
+    counting = counting.options(*criteria_options(statement))
     return (
         await session.scalar(counting.execution_options(**statement.get_execution_options())) or 0
     )
@@ -56,8 +56,10 @@ async def _sees_all_rows(session: AsyncSession, keys: Select[Any]) -> bool:
 
 def _has_listeners(session: AsyncSession, engine: Any) -> bool:
     """Return whether a listener may change the statements of *session*, but not our EXPLAIN."""
-    listeners = (session.sync_session.dispatch.do_orm_execute, engine.dispatch.before_execute)
-    return any(listeners)
+    return bool(
+        listeners_to(session.sync_session, "do_orm_execute")
+        or listeners_to(engine, "before_execute")
+    )
 
 
 _COUNT_UNFILTERED_TABLES: Final = text(

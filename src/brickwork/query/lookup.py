@@ -15,6 +15,7 @@ from brickwork.models.soft_delete import DeletedFilter, soft_delete_conditions
 from brickwork.problems import NotFound
 from brickwork.query.keys import parse_key, primary_key
 from brickwork.query.statement_cache import cached_per_statement
+from brickwork.sqlalchemy_internals import statement_cache_key
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -100,8 +101,7 @@ def select_keys(statement: Select[M]) -> Select[Any]:
 
 def statement_fingerprint(statement: Select[Any], dialect: Dialect) -> str:
     """Return a text that identifies the scope of *statement*, without its datetimes."""
-    # SQLAlchemy has no public access to its cache key.
-    key = statement._generate_cache_key()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    key = statement_cache_key(statement)
     if key is None:
         compiled = select_keys(statement).compile(dialect=dialect)
         return _fingerprint_text(str(compiled), compiled.params.values())

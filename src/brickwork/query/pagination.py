@@ -18,6 +18,7 @@ from brickwork.query.list_query import ListQuery
 from brickwork.query.lookup import select_keys, selected_model, statement_fingerprint
 from brickwork.query.ordering import Order, make_order
 from brickwork.query.statement_cache import cached_per_statement
+from brickwork.sqlalchemy_internals import has_order_or_limit
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -153,9 +154,7 @@ def page_source(statement: Select[M], params: ListQuery[M], dialect: Dialect) ->
 
 def list_order(statement: Select[M], params: ListQuery[M]) -> Order:
     """Return the order of *params*. Raises `TypeError` if *statement* has an order or a limit."""
-    # SQLAlchemy has no public access to them.
-    own_clauses = (*statement._order_by_clauses, statement._limit_clause, statement._offset_clause)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    if any(clause is not None for clause in own_clauses):
+    if has_order_or_limit(statement):
         raise TypeError(
             "The statement has an order or a limit, but the list adds its own: remove order_by() "
             "and limit(), and override ListQuery.sort_keys for another default."

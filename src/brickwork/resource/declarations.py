@@ -22,6 +22,7 @@ from brickwork.schemas.derived import fit_to_model
 from brickwork.schemas.field_values import FieldValues
 from brickwork.schemas.schema import Schema
 from brickwork.signatures import check_fields
+from brickwork.sqlalchemy_internals import has_own_constructor, listeners_to
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -157,8 +158,11 @@ class Declaration(Generic[M]):
     @property
     def _is_filled_by_code(self) -> bool:
         """Return whether code of the author can set values that the schema lacks."""
-        mapper, manager = self._mapper, self._mapper.class_manager
-        listeners: Any = (*mapper.dispatch.before_insert, *manager.dispatch.init)
+        mapper = self._mapper
+        listeners = (
+            *listeners_to(mapper, "before_insert"),
+            *listeners_to(mapper.class_manager, "init"),
+        )
         return bool(
             self.resource.create is not Resource[M].create
             or mapper.validators
@@ -262,8 +266,7 @@ def _has_constructor(model: type[DeclarativeBase]) -> bool:
     kind: type[object] = model
     if is_dataclass(kind):
         return hasattr(kind, "__post_init__")
-    mapper: Mapper[Any] = inspect(model)
-    return mapper.class_manager.original_init is not mapper.registry.constructor
+    return has_own_constructor(inspect(model))
 
 
 def _is_framework_code(listener: Callable[..., Any]) -> bool:

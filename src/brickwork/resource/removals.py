@@ -1,16 +1,16 @@
 """Removals: the database decides about references to removed rows."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import RelationshipDirection, RelationshipProperty, Session
-from sqlalchemy.orm.attributes import History, set_committed_value
-from sqlalchemy.orm.base import PassiveFlag
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.unitofwork import UOWTransaction
 
 from brickwork.database.unit_of_work import unit_of_work
+from brickwork.sqlalchemy_internals import set_flush_history
 
 _UNLOADED: Final = {"dynamic", "write_only"}
 """Loading strategies of relationships that keep no rows."""
@@ -32,19 +32,10 @@ def keep_references(session: Session, context: UOWTransaction, *_: object) -> No
         for relationship, kept in _cleared_relationships(row, removed):
             key = relationship.key
             if relationship.lazy in _UNLOADED:
-                _set_history(context, row, key, kept)
+                set_flush_history(context, row, key, kept)
             else:
                 value = kept if relationship.uselist else next(iter(kept), None)
                 set_committed_value(row, key, value)
-
-
-def _set_history(context: UOWTransaction, row: object, name: str, kept: list[object]) -> None:
-    """Set *kept* as all rows of the unloaded relationship *name* for one flush."""
-    history = History((), kept, ())
-    place = ("history", inspect(row, raiseerr=True), name)
-    # SQLAlchemy caches the histories of a flush there, and has no other interface for them.
-    cache = cast("dict[Any, Any]", context.attributes)
-    cache[place] = (history, history.as_state(), PassiveFlag.PASSIVE_OFF)
 
 
 def _cleared_relationships(

@@ -10,6 +10,7 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import DeclarativeBase, Mapper
 
 from brickwork.problems import pointer
+from brickwork.request_internals import embeds_body
 
 Path: TypeAlias = tuple[str | int, ...]
 """A place in a body: names and indexes."""
@@ -82,8 +83,7 @@ def request_names(scope: Mapping[str, Any]) -> ClientNames:
     places = dict(_query_places(route.dependant)) if hasattr(route, "dependant") else {}
     body = getattr(route, "body_field", None)
     if schema := _single_schema(body.field_info.annotation) if body else None:
-        is_embedded = getattr(route, "_embed_body_fields", False)
-        paths = _embedded_paths(schema) if is_embedded else input_paths(schema)
+        paths = _embedded_paths(schema) if embeds_body(route) else input_paths(schema)
         places |= {name: _body_place(path) for name, path in paths.items()}
     return lambda _, attribute: places.get(attribute)
 
