@@ -1,8 +1,10 @@
 """Dependencies that prepare the scope, state or session."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request
@@ -11,11 +13,14 @@ from sqlalchemy import ColumnElement, Select, true
 from typing_extensions import override
 
 from brickwork import Database, Resource, SessionDep
+from brickwork.problems import ServiceUnavailable
 from tests.support.bodies import summary
 from tests.support.calls import calling
+from tests.support.contention import contention
 from tests.support.databases import Databases
 from tests.support.notes import Base, Note, notes, notes_app
 from tests.support.tables import Rows, Tables, insert_rows
+from tests.support.waiting import DEADLINE
 
 pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
@@ -207,3 +212,47 @@ async def test_dependency_cannot_change_the_headers(url: str, *, fast: bool) -> 
         stale = {"if-match": '"9"'}
         answer = await client.patch("/notes/1", json={"text": "new"}, headers=stale)
         assert summary(answer) == "412"
+
+
+# --- Dependencies that yield ----------------------------------------------------------------------
+
+
+@PATHS
+async def test_dependency_of_a_failed_attempt_ends_before_the_next(url: str, *, fast: bool) -> None:
+    lock, seen = asyncio.Lock(), list[str]()
+
+    async def locking() -> AsyncGenerator[None]:
+        async with lock:
+            try:
+                yield
+            except ServiceUnavailable:
+                seen.append("failed")
+                raise
+            seen.append("succeeded")
+
+    app = app_of(database := Database(url, fast_path=fast), notes(All), locking)
+    async with calling(app) as client:
+        with contention(2):
+            body = {"owner": "ada", "text": "new"}
+            async with asyncio.timeout(DEADLINE):
+                answer = await client.put("/notes/1", json=body)
+    assert (answer.status_code, seen) == (200, ["failed", "failed", "succeeded"])
+    await database.dispose()
+
+
+@pytest.mark.parametrize("scope", ["function", "request"])
+async def test_dependency_cannot_suppress_a_failed_commit(
+    url: str, scope: Literal["function", "request"]
+) -> None:
+    async def suppressing() -> AsyncGenerator[None]:
+        with suppress(ServiceUnavailable):
+            yield
+
+    app = notes_app(database := Database(url))
+    app.include_router(notes(All), dependencies=[Depends(suppressing, scope=scope)])
+    async with calling(app) as client:
+        with contention(1):
+            body = {"owner": "ada", "text": "new"}
+            assert summary(await client.put("/notes/1", json=body)) == "500"
+        assert (await client.get("/notes/1")).json()["text"] == "ada"
+    await database.dispose()
