@@ -10,9 +10,10 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request
 from httpx2 import AsyncClient
 from sqlalchemy import ColumnElement, Select, true
+from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import override
 
-from brickwork import Database, Resource, SessionDep
+from brickwork import Database, Resource, SessionDep, get_db
 from brickwork.problems import ServiceUnavailable
 from tests.support.bodies import summary
 from tests.support.calls import calling
@@ -255,4 +256,35 @@ async def test_dependency_cannot_suppress_a_failed_commit(
             body = {"owner": "ada", "text": "new"}
             assert summary(await client.put("/notes/1", json=body)) == "500"
         assert (await client.get("/notes/1")).json()["text"] == "ada"
+    await database.dispose()
+
+
+async def late_session(request: Request) -> AsyncGenerator[AsyncSession]:
+    async with request.state.database.session(readonly=request.method == "GET") as session:
+        yield session
+
+
+class Late(Resource[Note]):
+    session: Annotated[AsyncSession, Depends(late_session)]
+
+
+class Default(Resource[Note]):
+    session: Annotated[AsyncSession, Depends(get_db)]
+
+
+@pytest.mark.parametrize("resource", [Late, Default])
+async def test_session_of_the_scope_request_is_committed_before_the_response(
+    url: str, resource: type[Resource[Note]]
+) -> None:
+    app = notes_app(database := Database(url))
+    app.include_router(notes(resource))
+    body = {"owner": "ada", "text": "new"}
+    async with calling(app) as client:
+        with contention(2) as commits:
+            assert (await client.put("/notes/1", json=body)).status_code == 200
+        assert commits[:3] == [1, 2, 3]
+        with contention(100):
+            assert summary(await client.put("/notes/3", json=body)) == "503"
+        texts = [(await client.get(f"/notes/{key}")).json()["text"] for key in (1, 3)]
+        assert texts == ["new", "ada"]
     await database.dispose()

@@ -9,7 +9,7 @@ from starlette.types import Scope
 from typing_extensions import override
 
 from brickwork.context import request_context
-from brickwork.database.foreign_sessions import commit_adopted, roll_back_adopted
+from brickwork.database.foreign_sessions import commit_adopted, commit_managed, roll_back_adopted
 from brickwork.http.fastapi_internals import FUNCTION_STACK, REQUEST_STACK
 
 T = TypeVar("T")
@@ -19,7 +19,8 @@ class Attempt:
     """The context of one attempt: its end commits the sessions, or rolls them back.
 
     Sessions of the application are committed first. Then FastAPI's stack of dependencies ends, with
-    the session of `get_db`. The errors of all of them are translated to problems.
+    the session of `get_db`. Sessions of a `Database` that end after the response are committed
+    last. The errors of all of them are translated to problems.
     """
 
     def __init__(self, scope: Scope) -> None:
@@ -35,7 +36,7 @@ class Attempt:
         """Begin the attempt. Transactions begin with their first statement."""
         context = request_context(self._scope)
         context.record = context.take_transaction = None
-        context.sessions = []
+        context.sessions, context.managed_sessions = [], []
         self._outer = self._scope.get(FUNCTION_STACK)
         self._outer_late = self._scope[REQUEST_STACK]
         self._scope[FUNCTION_STACK] = self._dependencies
@@ -92,11 +93,13 @@ class Attempt:
                 if error is not None:
                     raise error  # noqa: TRY301 — in the block whose dependencies see it
                 await commit_adopted(self._scope)
+            if not self._dependencies.has_failed:
+                await commit_managed(self._scope)
         except Exception as failure:
             if problem := await roll_back_adopted(self._scope, failure):
                 raise problem from failure
             raise
-        if error is not None or self._dependencies.has_failed:
+        if self._dependencies.has_failed:
             raise _suppressed()
 
 
