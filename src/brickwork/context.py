@@ -42,6 +42,8 @@ class RequestContext:
     """The isolation level of the transaction. None: the level of the database."""
     sessions: list[Any] = field(default_factory=list[Any])
     """The sessions of the application, of the current attempt."""
+    managed_sessions: list[Any] = field(default_factory=list[Any])
+    """The sessions of a `Database` that resources have, of the current attempt."""
     record: Callable[[Any], Awaitable[None]] | None = None
     """Stores the response in the transaction, for its Idempotency-Key. None without a key."""
     take_transaction: Callable[[Any], None] | None = None

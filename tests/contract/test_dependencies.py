@@ -1,21 +1,27 @@
 """Dependencies that prepare the scope, state or session."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request
 from httpx2 import AsyncClient
 from sqlalchemy import ColumnElement, Select, true
+from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import override
 
-from brickwork import Database, Resource, SessionDep
+from brickwork import Database, Resource, SessionDep, get_db
+from brickwork.problems import ServiceUnavailable
 from tests.support.bodies import summary
 from tests.support.calls import calling
+from tests.support.contention import contention
 from tests.support.databases import Databases
 from tests.support.notes import Base, Note, notes, notes_app
 from tests.support.tables import Rows, Tables, insert_rows
+from tests.support.waiting import DEADLINE
 
 pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
@@ -207,3 +213,78 @@ async def test_dependency_cannot_change_the_headers(url: str, *, fast: bool) -> 
         stale = {"if-match": '"9"'}
         answer = await client.patch("/notes/1", json={"text": "new"}, headers=stale)
         assert summary(answer) == "412"
+
+
+# --- Dependencies that yield ----------------------------------------------------------------------
+
+
+@PATHS
+async def test_dependency_of_a_failed_attempt_ends_before_the_next(url: str, *, fast: bool) -> None:
+    lock, seen = asyncio.Lock(), list[str]()
+
+    async def locking() -> AsyncGenerator[None]:
+        async with lock:
+            try:
+                yield
+            except ServiceUnavailable:
+                seen.append("failed")
+                raise
+            seen.append("succeeded")
+
+    app = app_of(database := Database(url, fast_path=fast), notes(All), locking)
+    async with calling(app) as client:
+        with contention(2):
+            body = {"owner": "ada", "text": "new"}
+            async with asyncio.timeout(DEADLINE):
+                answer = await client.put("/notes/1", json=body)
+    assert (answer.status_code, seen) == (200, ["failed", "failed", "succeeded"])
+    await database.dispose()
+
+
+@pytest.mark.parametrize("scope", ["function", "request"])
+async def test_dependency_cannot_suppress_a_failed_commit(
+    url: str, scope: Literal["function", "request"]
+) -> None:
+    async def suppressing() -> AsyncGenerator[None]:
+        with suppress(ServiceUnavailable):
+            yield
+
+    app = notes_app(database := Database(url))
+    app.include_router(notes(All), dependencies=[Depends(suppressing, scope=scope)])
+    async with calling(app) as client:
+        with contention(1):
+            body = {"owner": "ada", "text": "new"}
+            assert summary(await client.put("/notes/1", json=body)) == "500"
+        assert (await client.get("/notes/1")).json()["text"] == "ada"
+    await database.dispose()
+
+
+async def late_session(request: Request) -> AsyncGenerator[AsyncSession]:
+    async with request.state.database.session(readonly=request.method == "GET") as session:
+        yield session
+
+
+class Late(Resource[Note]):
+    session: Annotated[AsyncSession, Depends(late_session)]
+
+
+class Default(Resource[Note]):
+    session: Annotated[AsyncSession, Depends(get_db)]
+
+
+@pytest.mark.parametrize("resource", [Late, Default])
+async def test_session_of_the_scope_request_is_committed_before_the_response(
+    url: str, resource: type[Resource[Note]]
+) -> None:
+    app = notes_app(database := Database(url))
+    app.include_router(notes(resource))
+    body = {"owner": "ada", "text": "new"}
+    async with calling(app) as client:
+        with contention(2) as commits:
+            assert (await client.put("/notes/1", json=body)).status_code == 200
+        assert commits[:3] == [1, 2, 3]
+        with contention(100):
+            assert summary(await client.put("/notes/3", json=body)) == "503"
+        texts = [(await client.get(f"/notes/{key}")).json()["text"] for key in (1, 3)]
+        assert texts == ["new", "ada"]
+    await database.dispose()

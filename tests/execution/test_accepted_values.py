@@ -208,6 +208,40 @@ async def test_padded_text_is_not_accepted(tables: Tables, backend: str) -> None
         await database.dispose()
 
 
+CASE_INSENSITIVE = {
+    "citext": ("CREATE EXTENSION IF NOT EXISTS citext", "CITEXT"),
+    "collation": (
+        """CREATE COLLATION IF NOT EXISTS folded
+           (provider = icu, locale = 'und-u-ks-level2', deterministic = false)""",
+        "VARCHAR(20) COLLATE folded",
+    ),
+}
+"""Types of PostgreSQL for which texts that differ in case are equal, with their preparation."""
+
+
+@postgres_only
+@pytest.mark.parametrize("kind", CASE_INSENSITIVE)
+async def test_other_case_is_not_accepted(database: Database, kind: str) -> None:
+    prepare, column_type = CASE_INSENSITIVE[kind]
+    async with database.writer.begin() as connection:
+        await connection.execute(text(prepare))
+        await connection.execute(text(f"ALTER TABLE labels ALTER status TYPE {column_type}"))
+    try:
+        async with calling(app_of(database, labels)) as client:
+            await store(database, {"status": "Draft"})
+            patch = client.patch("/labels/1", json={"name": "b"})
+            assert await path_taken(patch) == "500 ORM"
+            assert (await stored(database))["name"] == "a"
+            mended = await client.patch("/labels/1", json={"status": "draft"})
+            assert mended.json() == {**GOOD, "version": 2}
+            patch = client.patch("/labels/1", json={"name": "b"})
+            assert await path_taken(patch) == "200 fast"
+            assert (await client.get("/labels/1")).json() == {**GOOD, "name": "b", "version": 3}
+    finally:
+        async with database.writer.begin() as connection:
+            await connection.execute(text("ALTER TABLE labels ALTER status TYPE VARCHAR(20)"))
+
+
 @sqlite_only
 async def test_text_with_a_null_character_is_not_accepted(database: Database) -> None:
     await store(database, {"status": "draft\0x"})

@@ -114,21 +114,34 @@ class AdoptedSession:
 
 
 def adopt_session(session: object, scope: Scope) -> None:
-    """Register a *session* of the application, to commit it with the request of *scope*.
+    """Register the *session* of a resource, to commit it with the request of *scope*.
 
     Raises `TypeError` for a session that is not asynchronous.
     """
     if not isinstance(session, AsyncSession):
         raise TypeError(f"The session is a {type(session).__name__}: make it an AsyncSession.")
-    sessions: list[AdoptedSession] = request_context(scope).sessions
-    if not is_own_session(session) and unit_of_work(session).database not in sessions:
-        sessions.append(AdoptedSession(session, scope))
+    context = request_context(scope)
+    if is_own_session(session):
+        context.managed_sessions.append(session)
+    elif unit_of_work(session).database not in context.sessions:
+        context.sessions.append(AdoptedSession(session, scope))
 
 
 async def commit_adopted(scope: Scope) -> None:
     """Commit the application's sessions of this request."""
     for session in request_context(scope).sessions:
         await session.commit()
+
+
+async def commit_managed(scope: Scope) -> None:
+    """Commit the sessions of a `Database` that end after the response.
+
+    `Database.session` translates the error of a commit when it ends.
+    """
+    sessions: list[AsyncSession] = request_context(scope).managed_sessions
+    for session in sessions:
+        if session.in_transaction():
+            await session.commit()
 
 
 async def roll_back_adopted(scope: Scope, error: Exception) -> Problem | None:
