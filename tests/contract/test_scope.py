@@ -166,12 +166,14 @@ async def test_scope_check_costs_one_statement(  # noqa: PLR0913, PLR0917
     assert len(sent) == count, sent
 
 
-async def test_writes_of_a_scoped_resource_take_the_orm_path(notes_url: str) -> None:
+async def test_writes_within_the_scope_take_the_fast_path(notes_url: str) -> None:
     async with as_ada(Database(notes_url, fast_path=True), notes()) as client:
         assert await path_taken(client.get("/notes/1")) == "200 fast"
-        assert await path_taken(client.post("/notes", json=OURS)) == "201 ORM"
+        assert await path_taken(client.post("/notes", json=OURS)) == "201 fast"
+        assert await path_taken(client.post("/notes", json=THEIRS)) == "403 ORM"
         assert await path_taken(client.post("/notes/batch", json=[OURS])) == "201 ORM"
-        assert await path_taken(client.patch("/notes/1", json={"text": "new"})) == "200 ORM"
+        assert await path_taken(client.patch("/notes/1", json={"text": "new"})) == "200 fast"
+        assert await path_taken(client.patch("/notes/1", json={"owner": "bob"})) == "403 ORM"
         assert await path_taken(client.delete("/notes/1")) == "204 fast"
 
 

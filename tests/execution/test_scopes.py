@@ -119,41 +119,47 @@ def request_of(user: str, method: str, path: str, json: Any = None, *, id: str) 
 
 
 CONVERSATION: Final = [
-    step
-    for user in ("ada", "bob")
-    for step in (
-        request_of(user, "GET", "/notes", id="list"),
-        request_of(user, "GET", "/notes/10", id="row"),
-        request_of(user, "GET", "/notes/13", id="row"),
-        request_of(user, "PATCH", "/notes/10", {"text": f"by {user}"}, id="change"),
-        request_of(user, "PATCH", "/notes/13", {"text": f"by {user}"}, id="change"),
-        request_of(user, "PATCH", "/notes/16", {"owner": "eve"}, id="gift"),
-        request_of(user, "PATCH", "/notes/17", {"owner": "eve"}, id="gift"),
-        request_of(user, "POST", "/notes", {"owner": user, "text": "new"}, id="creation"),
-        request_of(user, "POST", "/notes", {"owner": "eve", "text": "new"}, id="creation"),
-        request_of(user, "DELETE", "/notes/12", id="delete"),
-        request_of(user, "DELETE", "/notes/15", id="delete"),
-    )
+    *(
+        step
+        for user in ("ada", "bob")
+        for step in (
+            request_of(user, "GET", "/notes", id="list"),
+            request_of(user, "GET", "/notes/10", id="row"),
+            request_of(user, "GET", "/notes/13", id="row"),
+            request_of(user, "PATCH", "/notes/10", {"text": f"by {user}"}, id="change"),
+            request_of(user, "PATCH", "/notes/13", {"text": f"by {user}"}, id="change"),
+            request_of(user, "PATCH", "/notes/16", {"owner": "eve"}, id="gift"),
+            request_of(user, "PATCH", "/notes/17", {"owner": "eve"}, id="gift"),
+            request_of(user, "POST", "/notes", {"owner": user, "text": "new"}, id="creation"),
+            request_of(user, "DELETE", "/notes/12", id="delete"),
+            request_of(user, "DELETE", "/notes/15", id="delete"),
+        )
+    ),
+    # Last: a sequence of PostgreSQL counts rows that are not stored, too.
+    *(
+        request_of(user, "POST", "/notes", {"owner": "eve", "text": "new"}, id="gift")
+        for user in ("ada", "bob")
+    ),
 ]
 
-ALL: Final = {"list", "row", "delete"}
+READS: Final = {"list", "row", "delete"}
 
 
 @pytest.mark.parametrize(
     ("resource", "owners", "fast"),
     [
         pytest.param(Joined, {"bob"}, set[str](), id="join"),
-        pytest.param(Related, {"bob"}, ALL, id="exists"),
+        pytest.param(Related, {"bob"}, READS | {"change"}, id="exists"),
         pytest.param(Implied, {"bob"}, set[str](), id="second table"),
         pytest.param(Listed, {"ada", "bob"}, set[str](), id="list of values"),
         pytest.param(Renamed, set[str](), set[str](), id="alias, which is rejected"),
-        pytest.param(Bare, {"ada", "bob"}, ALL, id="none"),
+        pytest.param(Bare, {"ada", "bob"}, READS | {"change", "gift", "creation"}, id="none"),
         pytest.param(Named, {"ada"}, set[str](), id="reserved name"),
         pytest.param(Given, {"ada"}, set[str](), id="parameter"),
         pytest.param(Clashing, {"ada"}, set[str](), id="name of a column"),
         pytest.param(UsingSession, {"ada"}, set[str](), id="session"),
         pytest.param(Rejecting, set[str](), set[str](), id="rejection"),
-        pytest.param(Either, {"ada"}, ALL, id="condition"),
+        pytest.param(Either, {"ada"}, READS | {"change", "creation"}, id="condition"),
         pytest.param(Limited, set[str](), set[str](), id="limit, which a list rejects"),
         pytest.param(Translated, {"ada"}, set[str](), id="option"),
     ],

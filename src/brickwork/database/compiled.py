@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import (
     BindParameter,
@@ -67,12 +67,41 @@ class CompiledStatement:
         return values
 
 
+class RowCheck(NamedTuple):
+    """A SELECT that must find each written row by its key; else the write is rolled back."""
+
+    sql: str
+    values: Sequence[Any]
+    """The values of all parameters but the last, which is the key."""
+
+
+class BoundSQL(NamedTuple):
+    """SQL with converted values, and the check of the rows that it writes."""
+
+    sql: str
+    values: Sequence[Any]
+    check: RowCheck | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class BoundStatement:
     """A statement, and the parameter values of the query that it was built from."""
 
     statement: CompiledStatement
     values: Mapping[str, Any]
+    check: "BoundStatement | None" = None
+    """The statement of a `RowCheck`. Written rows begin with their key then.
+
+    None if the statement needs no check, or contains it.
+    """
+
+    def bind(self, params: Mapping[str, Any]) -> BoundSQL:
+        """Return the SQL with its values, those of *params* included."""
+        check: RowCheck | None = None
+        if self.check is not None:
+            check = RowCheck(self.check.statement.sql, self.check.bind({}).values[:-1])
+        values = self.statement.bind({**self.values, **params})
+        return BoundSQL(self.statement.sql, values, check)
 
 
 def compile_statement(
@@ -102,7 +131,7 @@ def compile_statement(
     types += [column.type for column in columns.values()]
     return CompiledStatement(
         sql=str(compiled),
-        shareable=all(map(_is_pure_type, types)),
+        shareable=all(map(is_pure_type, types)),
         names=names,
         values=unchecked_params(compiled),
         binds={name: _bind_processor(compiled.binds[name].type, dialect) for name in names},
@@ -133,12 +162,12 @@ def _match_params(
                 yield name, index
 
 
-def _is_pure_type(kind: Any) -> bool:
+def is_pure_type(kind: Any) -> bool:
     """Return whether *kind* and its parts are SQLAlchemy's or Brickwork's, without user code."""
     item: Any = getattr(kind, "item_type", None)
     parts = [*variant_types(kind).values(), *([] if item is None else [item])]
     is_pure = type(kind).__module__.startswith(_TRUSTED_MODULES)
-    return is_pure and not isinstance(kind, PickleType) and all(map(_is_pure_type, parts))
+    return is_pure and not isinstance(kind, PickleType) and all(map(is_pure_type, parts))
 
 
 def _bind_processor(kind: TypeEngine[Any], dialect: Dialect) -> _Process:

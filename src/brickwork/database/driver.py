@@ -17,13 +17,12 @@ from asyncpg import InterfaceError, InternalClientError, PostgresError
 from brickwork.database.availability import SILENT, UNREACHABLE, UNWRITABLE, classify_outage
 from brickwork.database.borrowing import is_rejection
 from brickwork.database.coalescing import CallBatcher, is_hashable
-from brickwork.database.compiled import BoundStatement, CompiledStatement
+from brickwork.database.compiled import BoundSQL, BoundStatement, CompiledStatement
 from brickwork.database.database import Database
 from brickwork.database.engines import EngineLender
 from brickwork.database.postgresql import fetch_postgresql
 from brickwork.database.sqlite import (
     EMPTY_ROWS,
-    BoundSQL,
     execute_in_transaction,
     execute_many,
     raise_if_error,
@@ -65,7 +64,8 @@ async def fetch_rows(
         ServiceUnavailable: No connection is free, or the database times out.
 
     """
-    return await _read(database.readers, _execute(database, database.readers, statement, params))
+    bound = BoundSQL(statement.sql, statement.bind(params))
+    return await _read(database.readers, _execute(database, database.readers, bound))
 
 
 @dataclass
@@ -144,9 +144,11 @@ def _row_or_error(rows: Mapping[Any, Any] | BaseException, key: object) -> Any:
 
 
 async def execute_write(
-    database: Database, statement: CompiledStatement, params: Mapping[str, Any]
+    database: Database, write: BoundStatement, params: Mapping[str, Any]
 ) -> Sequence[Any]:
     """Execute and commit a write. Return its RETURNING rows.
+
+    PostgreSQL returns no rows if the check of *write* does not find one; nothing has changed then.
 
     Raises:
         StatementFailed: The database rejected the statement, or its table has a trigger.
@@ -154,9 +156,9 @@ async def execute_write(
             or not.
 
     """
-    await _require_no_trigger(database, statement)
+    await _require_no_trigger(database, write.statement)
     writers = database.writers
-    return await _write(writers, _execute(database, writers, statement, params))
+    return await _write(writers, _execute(database, writers, write.bind(params)))
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,7 @@ async def write_by_key(
                 row = await batcher(params)
                 return () if row is None else (row,)
     # This write may wait for a lock. It does not delay the next batch.
-    return await execute_write(database, alone.statement, {**alone.values, **params})
+    return await execute_write(database, alone, params)
 
 
 @dataclass(frozen=True)
@@ -211,58 +213,60 @@ class _KeyedWriteBatch:
     async def __call__(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
         results: list[Any] = [None] * len(rows)
         if len(rows) == 1:
-            values = {**self.single.values, **rows[0]}
-            results[:] = await execute_write(self.database, self.single.statement, values) or [None]
+            results[:] = await execute_write(self.database, self.single, rows[0]) or [None]
             return results
         # Processes that lock rows in the same order rarely wait for each other.
         order = sorted(range(len(rows)), key=lambda index: rows[index][KEY_PARAM])
         lists = _transpose([rows[index] for index in order])
-        values = {**self.many.values, **lists}
-        for record in await execute_write(self.database, self.many.statement, values):
+        for record in await execute_write(self.database, self.many, lists):
             results[order[record[-1] - 1]] = record[:-1]
         return results
 
 
 async def insert_one(
-    database: Database, one: CompiledStatement, many: CompiledStatement, values: Mapping[str, Any]
+    database: Database, one: BoundStatement, many: BoundStatement, values: Mapping[str, Any]
 ) -> Sequence[Any]:
     """Insert *values*, and return the RETURNING rows. Raises as `execute_write` does.
 
-    Concurrent inserts are batched with *many*, which takes a list for each column. If the database
-    rejects the batch, each row is inserted by itself with *one*.
+    Concurrent inserts with the same other values, those of the scope, are batched with *many*,
+    which takes a list for each column. If the database rejects the batch, each row is inserted by
+    itself with *one*.
     """
+    scope: _ParamItems = (*many.values.items(),)
+    if not is_hashable(scope):
+        return await execute_write(database, one, values)
 
     async def insert_batch(rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
         if len(rows) > 1:
             with suppress(StatementFailed):
                 records = await execute_write(database, many, _transpose(rows))
                 if records:
-                    return [*_match_inserted(many, records, rows)]
+                    return [*_match_inserted(many.statement, records, rows)]
         writes = [execute_write(database, one, row) for row in rows]
         results: list[Any] = await asyncio.gather(*writes, return_exceptions=True)
         return results
 
-    insert = _get_batcher(database, one, insert_batch, max_concurrent=1)
+    insert = _get_batcher(database, (many.statement, scope), insert_batch, max_concurrent=1)
     records: Sequence[Any] = await insert(values)
     return records
 
 
 async def insert_many(
-    database: Database, statement: CompiledStatement, rows: Sequence[Mapping[str, Any]]
+    database: Database, insertion: BoundStatement, rows: Sequence[Mapping[str, Any]]
 ) -> None:
     """Insert all *rows* or none. Raises as `execute_write` does.
 
-    On PostgreSQL *statement* takes a list for each column. On SQLite it runs once for each row, in
+    On PostgreSQL *insertion* takes a list for each column. On SQLite it runs once for each row, in
     one transaction.
     """
-    await _require_no_trigger(database, statement)
+    await _require_no_trigger(database, insertion.statement)
     writers = database.writers
     if writers.is_sqlite:
-        batch = [(statement.sql, statement.bind(row)) for row in rows]
+        batch = [insertion.bind(row) for row in rows]
         await _write(writers, execute_in_transaction(writers, batch))
         return
-    values = statement.bind(_transpose(rows))
-    execution = fetch_postgresql(writers, statement.sql, values, expected=len(rows))
+    bound = insertion.bind(_transpose(rows))
+    execution = fetch_postgresql(writers, bound, expected=len(rows))
     if not await _write(writers, execution):
         raise StatementFailed("the database inserted fewer rows")
 
@@ -352,16 +356,10 @@ def _get_batcher(
     return batcher
 
 
-async def _execute(
-    database: Database,
-    lender: EngineLender,
-    statement: CompiledStatement,
-    params: Mapping[str, Any],
-) -> Sequence[Any]:
-    """Execute *statement* and return its rows. Errors of the driver propagate."""
-    values = statement.bind(params)
+async def _execute(database: Database, lender: EngineLender, bound: BoundSQL) -> Sequence[Any]:
+    """Execute *bound* and return its rows. Errors of the driver propagate."""
     if not lender.is_sqlite:
-        return await fetch_postgresql(lender, statement.sql, values)
+        return await fetch_postgresql(lender, bound)
     run_batch, max_concurrent = (
         (sqlite_read_batch, _MAX_CONCURRENT_READS) if lender.readonly else (sqlite_write_batch, 1)
     )
@@ -370,10 +368,9 @@ async def _execute(
         results: Sequence[Any] = await run_in_sqlite_thread(lender, run_batch, batch)
         return results
 
-    item = (statement.sql, values)
     if database.coalesce:
         batcher = _get_batcher(database, run_batch, run_in_thread, max_concurrent=max_concurrent)
-        rows: Sequence[Any] = await batcher(item)
+        rows: Sequence[Any] = await batcher(bound)
         return rows
-    (result,) = await run_in_thread([item])
+    (result,) = await run_in_thread([bound])
     return raise_if_error(result)

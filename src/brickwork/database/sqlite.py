@@ -12,12 +12,10 @@ from brickwork.database.borrowing import (
     is_rejection,
     log_statement,
 )
-from brickwork.database.compiled import CompiledStatement
+from brickwork.database.compiled import BoundSQL, CompiledStatement
 from brickwork.database.connections import statement_deadline
 from brickwork.database.driver_internals import run_in_thread
 from brickwork.database.engines import EngineLender
-
-BoundSQL = tuple[str, Sequence[Any]]
 
 _BatchFunction = Callable[[sqlite3.Connection, Sequence[BoundSQL]], Any]
 
@@ -36,7 +34,7 @@ async def execute_many(
     lender: EngineLender, statement: CompiledStatement, params: Sequence[Mapping[str, Any]]
 ) -> Sequence[Any]:
     """Execute a SELECT with each of *params* and return all rows. Raise the first error."""
-    batch = [(statement.sql, statement.bind(values)) for values in params]
+    batch = [BoundSQL(statement.sql, statement.bind(values)) for values in params]
     results = await run_in_sqlite_thread(lender, sqlite_read_batch, batch)
     return [row for rows in results for row in raise_if_error(rows)]
 
@@ -58,8 +56,10 @@ async def run_in_sqlite_thread(
     """
     clock = StatementClock(lender.command_timeout)
     async with borrow_connection(lender) as connection:
-        for sql, _ in batch:
+        for sql, _, check in batch:
             log_statement(lender, sql)
+            if check:
+                log_statement(lender, check.sql)
         driver = connection.driver_connection
         with statement_deadline(driver, clock.left):
             results: Sequence[Any] = await run_in_thread(driver, run_batch, batch)
@@ -68,7 +68,7 @@ async def run_in_sqlite_thread(
 
 def sqlite_read_batch(connection: sqlite3.Connection, batch: Sequence[BoundSQL]) -> Sequence[Any]:
     """Return the rows or the error of each SELECT in *batch*."""
-    return [_fetch_or_error(connection, sql, values) for sql, values in batch]
+    return [_fetch_or_error(connection, sql, values) for sql, values, _ in batch]
 
 
 def sqlite_write_batch(connection: sqlite3.Connection, batch: Sequence[BoundSQL]) -> Sequence[Any]:
@@ -91,17 +91,21 @@ def _sqlite_write_all(
 ) -> Sequence[Any]:
     """Write *batch* in one transaction. Return the rows of each statement, or the first error.
 
-    A statement that changes rows and returns none fails too: a trigger skipped a row. With
-    *is_whole*, every statement must return a row.
+    A statement that changes rows and returns none fails too: a trigger skipped a row. So does one
+    whose check does not find a row. With *is_whole*, every statement must return a row.
     """
     try:
         connection.execute("BEGIN IMMEDIATE")
         results: list[Any] = []
-        for sql, values in batch:
+        for sql, values, check in batch:
             changes = connection.total_changes
             results.append(rows := connection.execute(sql, values).fetchall())
             if not rows and (is_whole or connection.total_changes > changes):
                 raise sqlite3.IntegrityError("A trigger skipped a row.")
+            if check is not None and not all(
+                connection.execute(check.sql, [*check.values, row[0]]).fetchone() for row in rows
+            ):
+                raise sqlite3.IntegrityError("A row would be out of its scope.")
         connection.execute("COMMIT")
     except sqlite3.Error as error:
         connection.rollback()  # if SQLite has not

@@ -1,8 +1,9 @@
 """Statements that update or delete one row."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import (
     Boolean,
@@ -47,6 +48,8 @@ from brickwork.execution.statement import (
 )
 from brickwork.execution.write import (
     PythonDefaults,
+    Returned,
+    WriteOperation,
     is_versioned,
     list_params,
     mapped_table,
@@ -83,7 +86,7 @@ def update_statement(
     definition: ResourceDefinition[M],
 ) -> StatementOperation[M, UpdatePlan, Representation]:
     """Return the statement of `PATCH /articles/{id}`. Raises `NotEligible` if overridden."""
-    require_plain_flush(definition, "update", "get", "query")
+    require_plain_flush(definition, "update", "get")
     onupdate_defaults = python_defaults(mapped_columns(definition.model), "onupdate")
     return _Update(definition, selected_columns(definition), onupdate_defaults)
 
@@ -107,7 +110,15 @@ _Build = Callable[[_ValueOf], Any]
 """Builds a write with the values of its parameters."""
 
 
-class _WriteByKey(StatementOperation[M, P, R]):
+@dataclass(slots=True, frozen=True)
+class _Rows(Generic[M]):
+    """The rows that a write finds, and those that it may leave: None for all."""
+
+    visible: Select[M]
+    scope: Select[M] | None = None
+
+
+class _WriteByKey(WriteOperation[M, P, R]):
     """A write of one row, of a given version if the client sends If-Match."""
 
     def __init__(
@@ -146,103 +157,82 @@ class _WriteByKey(StatementOperation[M, P, R]):
         return update(mapped_table(self.definition)).values(values)
 
     def keyed_write(
-        self,
-        database: Database,
-        statement: Select[M],
-        kind: _WriteKind,
-        build: _Build,
+        self, database: Database, rows: _Rows[M], kind: _WriteKind, build: _Build
     ) -> KeyedWrite:
-        """Return the statements of a write of the rows of *statement*.
+        """Return the statements of a write of one of *rows*.
 
         *build* is called on first use. Raises `NotEligible` if a statement cannot be compiled.
         """
         dialect = database.writer.dialect
-        alone = require_statement(self._alone_statement(dialect, statement, kind, build))
+        alone = require_statement(self._alone_statement(dialect, rows, kind, build))
         batched = (
-            self._batch_statements(dialect, statement, kind, build)
+            self._batch_statements(dialect, rows, kind, build)
             if database.coalesce and dialect.name == "postgresql"
             else ()
         )
         return KeyedWrite(alone, *batched)
 
     def common_write(
-        self,
-        database: Database,
-        statement: Select[M],
-        kind: _WriteKind,
-        build: _Build,
+        self, database: Database, statement: Select[M], kind: _WriteKind, build: _Build
     ) -> Statements:
         """Yield the statements of a write: of one row, and of a batch."""
-        dialect = database.writer.dialect
-        yield self._alone_statement(dialect, statement, kind, build)
+        dialect, rows = database.writer.dialect, _Rows(statement)
+        yield self._alone_statement(dialect, rows, kind, build)
         if database.coalesce and dialect.name == "postgresql":
-            yield from self._batch_statements(dialect, statement, kind, build)[1:]
+            yield from self._batch_statements(dialect, rows, kind, build)[1:]
 
     def _alone_statement(
-        self,
-        dialect: Dialect,
-        statement: Select[M],
-        kind: _WriteKind,
-        build: _Build,
+        self, dialect: Dialect, rows: _Rows[M], kind: _WriteKind, build: _Build
     ) -> BoundStatement | None:
-        target = kind[1]
+        def value_of(name: str) -> ColumnElement[Any]:
+            return bindparam(name, type_=self._param_column(name).type)
 
-        def build_alone() -> ClauseElement:
-            def value_of(name: str) -> ColumnElement[Any]:
-                return bindparam(name, type_=self._param_column(name).type)
+        def build_alone(returned: Returned) -> ClauseElement:
+            write = self._where_target(build(value_of), rows.visible, kind[1], value_of)
+            alone: ClauseElement = write.returning(*returned.values())
+            return alone
 
-            write: ClauseElement = self._where_target(build(value_of), statement, target, value_of)
-            return write
-
-        return self.cached_statement(dialect, statement, kind, build_alone)
+        return self.cached_write(dialect, rows.visible, rows.scope, kind, build_alone)
 
     def _batch_statements(
-        self,
-        dialect: Dialect,
-        statement: Select[M],
-        kind: _WriteKind,
-        build: _Build,
+        self, dialect: Dialect, rows: _Rows[M], kind: _WriteKind, build: _Build
     ) -> Sequence[BoundStatement]:
         """Return the statements of a batch of one row, and of several. Empty if there are none."""
 
-        def build_single() -> ClauseElement:
+        def build_single(returned: Returned) -> ClauseElement:
             columns = self._param_columns(kind)
             params = [bindparam(name, type_=column.type) for name, column in columns.items()]
             row = select(*(param.label(f"v{n}") for n, param in enumerate(params)))
-            return self._write_rows(build, statement, kind, row.subquery("brickwork_row"))
+            single = self._write_rows(build, rows.visible, kind, row.subquery("brickwork_row"))
+            alone: ClauseElement = single.returning(*returned.values())
+            return alone
 
-        def build_many() -> ClauseElement | None:
+        def build_many(returned: Returned) -> ClauseElement | None:
             if (lists := list_params(self._param_columns(kind), dialect)) is None:
                 return None
-            rows = func.unnest(*lists).table_valued(
+            values = func.unnest(*lists).table_valued(
                 *(f"v{n}" for n in range(len(lists))),
                 with_ordinality="place",
                 name="brickwork_rows",
             )
-            return self._write_rows(build, statement, kind, rows.render_derived())
+            values = values.render_derived()
+            many = self._write_rows(build, rows.visible, kind, values)
+            batch: ClauseElement = many.returning(*returned.values(), values.c.place)
+            return batch
 
-        single = self.cached_statement(dialect, statement, ("single", kind), build_single)
-        many = self.cached_statement(dialect, statement, ("many", kind), build_many)
+        visible, scope = rows.visible, rows.scope
+        single = self.cached_single_write(dialect, visible, scope, ("single", kind), build_single)
+        many = self.cached_single_write(dialect, visible, scope, ("many", kind), build_many)
         return (single, many) if single and many else ()
 
-    def _write_rows(
-        self,
-        build: _Build,
-        statement: Select[M],
-        kind: _WriteKind,
-        rows: Any,
-    ) -> ClauseElement:
+    def _write_rows(self, build: _Build, statement: Select[M], kind: _WriteKind, rows: Any) -> Any:
         """Build the write of *rows*, which have a column for each parameter, and maybe a place."""
         values = dict(zip(self._param_columns(kind), rows.c, strict=False))
         write: Any = self._where_target(
             build(values.__getitem__), statement, kind[1], values.__getitem__
         )
         limit = select(func.set_config("lock_timeout", _LOCK_TIMEOUT, true()).label("value"))
-        write = write.where(limit.subquery("brickwork_limit").c.value.is_not(None))
-        if "place" in rows.c:
-            write = write.returning(rows.c.place)
-        restricted: ClauseElement = write
-        return restricted
+        return write.where(limit.subquery("brickwork_limit").c.value.is_not(None))
 
     def _where_target(
         self, write: Any, statement: Select[M], target: Sequence[str], value_of: _ValueOf
@@ -258,7 +248,7 @@ class _WriteByKey(StatementOperation[M, P, R]):
                 else column == value
             )
             write = write.where(is_same)
-        return write.returning(*self._columns.values())
+        return write
 
     def _changed_columns(self, names: Sequence[str]) -> Sequence[str]:
         return [*dict.fromkeys((*names, *self._onupdate_defaults))] if names else ()
@@ -284,6 +274,8 @@ class _WriteByKey(StatementOperation[M, P, R]):
 
 class _Update(_WriteByKey[M, UpdatePlan, Representation]):
     """Updates one row."""
+
+    checks_scope = True
 
     def __init__(
         self,
@@ -326,7 +318,7 @@ class _Update(_WriteByKey[M, UpdatePlan, Representation]):
         records = await write_by_key(call.database, write, {**values, **target})
         if not records:
             raise NotEligible(
-                "no row was changed: it has other values, another version, or is away"
+                "no row was changed: it has other values or another version, or is out of scope"
             )
         return self._represent_stored(call.serializer, write.alone.statement, records[0], fields)
 
@@ -404,7 +396,8 @@ class _Update(_WriteByKey[M, UpdatePlan, Representation]):
         self, call: StatementCall[M], names: Sequence[str], target: Sequence[str]
     ) -> KeyedWrite:
         build = partial(self._update_if_changed, call.database.writer.dialect, names)
-        return self.keyed_write(call.database, call.statement, (names, target), build)
+        rows = _Rows(call.statement, call.scope)
+        return self.keyed_write(call.database, rows, (names, target), build)
 
     def _update_if_changed(self, dialect: Dialect, names: Sequence[str], value_of: _ValueOf) -> Any:
         """Build an UPDATE of a row in which one of *names* changes.
@@ -454,7 +447,8 @@ class _Delete(_WriteByKey[M, DeletePlan, None]):
         if self._marked:
             marker = self.with_onupdate_values({"deleted_at": now()})
         kind = (self._marked, (*target,))
-        write = self.keyed_write(call.database, call.statement, kind, self._build_delete)
+        rows = _Rows(call.statement)
+        write = self.keyed_write(call.database, rows, kind, self._build_delete)
         if not await write_by_key(call.database, write, {**marker, **target}):
             raise NotEligible("no row was deleted: it has another version, or is away")
 

@@ -34,6 +34,8 @@ from brickwork.execution.statement import (
 )
 from brickwork.execution.write import (
     PythonDefaults,
+    Returned,
+    WriteOperation,
     is_versioned,
     list_params,
     mapped_table,
@@ -71,13 +73,16 @@ def _insert_columns(definition: ResourceDefinition[M]) -> tuple[Columns, PythonD
     selected, columns = selected_columns(definition), mapped_columns(model)
     if others := sorted(fields.keys() - columns.keys()):
         raise NotEligible(f"{', '.join(others)} is no column of {model.__name__}")
-    require_plain_flush(definition, "create", "query")
+    require_plain_flush(definition, "create")
     absent = {name: column for name, column in columns.items() if name not in fields}
     return selected, python_defaults(absent, "default")
 
 
-class _InsertBase(StatementOperation[M, P, Representation]):
+class _InsertBase(WriteOperation[M, P, Representation]):
     """An insertion of rows."""
+
+    finds_rows = False
+    checks_scope = True
 
     def __init__(
         self, definition: ResourceDefinition[M], selected: Columns, defaults: PythonDefaults
@@ -139,25 +144,35 @@ class _InsertBase(StatementOperation[M, P, Representation]):
         values = {**self._null_columns, **row}
         return {name: values[name] for name in self._read_names}
 
-    def _build_insert(self, names: Sequence[str]) -> Any:
+    def _build_insert(self, names: Sequence[str], returned: Returned) -> ClauseElement:
         columns = [self._mapped_columns[name] for name in names]
         params = (bindparam(n, type_=c.type) for n, c in zip(names, columns, strict=True))
         values: dict[Any, Any] = dict(zip(columns, params, strict=True))
         table = mapped_table(self.definition)
-        return insert(table).values(values).returning(*self._columns.values())
+        return insert(table).values(values).returning(*returned.values())
 
-    def _one_statement(self, dialect: Dialect, names: Sequence[str]) -> BoundStatement | None:
-        return self.cached_statement(dialect, None, "one", lambda: self._build_insert(names))
+    def _one_statement(
+        self, dialect: Dialect, names: Sequence[str], scope: Select[M] | None = None
+    ) -> BoundStatement | None:
+        return self.cached_write(
+            dialect, None, scope, "one", lambda returned: self._build_insert(names, returned)
+        )
 
-    def _many_statement(self, dialect: Dialect, names: Sequence[str]) -> BoundStatement | None:
+    def _many_statement(
+        self, dialect: Dialect, names: Sequence[str], scope: Select[M] | None = None
+    ) -> BoundStatement | None:
         """Return the INSERT of lists of values. None unless all other values are known before."""
         if dialect.name != "postgresql" or not self.all_values_known:
             return None
-        return self.cached_statement(
-            dialect, None, "many", lambda: self._build_insert_many(dialect, names)
-        )
 
-    def _build_insert_many(self, dialect: Dialect, names: Sequence[str]) -> ClauseElement | None:
+        def build(returned: Returned) -> ClauseElement | None:
+            return self._build_insert_many(dialect, names, returned)
+
+        return self.cached_single_write(dialect, None, scope, "many", build)
+
+    def _build_insert_many(
+        self, dialect: Dialect, names: Sequence[str], returned: Returned
+    ) -> ClauseElement | None:
         columns = [self._mapped_columns[name] for name in names]
         lists = list_params(dict(zip(names, columns, strict=True)), dialect)
         if lists is None:
@@ -168,7 +183,7 @@ class _InsertBase(StatementOperation[M, P, Representation]):
         return (
             insert(mapped_table(self.definition))
             .from_select(columns, values)
-            .returning(*self._columns.values())
+            .returning(*returned.values())
         )
 
 
@@ -185,16 +200,14 @@ class _Insert(_InsertBase[M, InsertPlan]):
         sample = {**self._samples, **values}
         # A row that cannot be serialised is not stored.
         trial = self._represented(self.dump(call.serializer, self.response_fields(sample)), sample)
-        one = require_statement(self._one_statement(dialect, [*row]))
+        one = require_statement(self._one_statement(dialect, [*row], call.scope))
         is_shared = database.coalesce and one.statement.shareable
-        many = self._many_statement(dialect, [*row]) if is_shared else None
+        many = self._many_statement(dialect, [*row], call.scope) if is_shared else None
         records = await (
-            insert_row(database, one.statement, many.statement, row)
-            if many
-            else execute_write(database, one.statement, row)
+            insert_row(database, one, many, row) if many else execute_write(database, one, row)
         )
         if not records:
-            raise NotEligible("the database inserted no row")
+            raise NotEligible("the database inserted no row, or one out of the scope")
         if self.all_values_known:
             return trial
         generated = dict(
@@ -239,18 +252,20 @@ class _InsertMany(_InsertBase[M, InsertManyPlan]):
                 raise NotEligible("a key cannot be in a path") from problem
             rows.append(row)
         dialect = call.database.writer.dialect
-        insertion = require_statement(self._all_statement(dialect, [*rows[0]]))
+        insertion = require_statement(self._all_statement(dialect, [*rows[0]], call.scope))
         body = self.dump(call.serializer, [self.response_fields(row) for row in rows])
-        await insert_many(call.database, insertion.statement, rows)
+        await insert_many(call.database, insertion, rows)
         return Representation(body)
 
     @override
     def common_statements(self, statement: Select[M], database: Database) -> Statements:
         yield self._all_statement(database.writer.dialect, self.column_names)
 
-    def _all_statement(self, dialect: Dialect, names: Sequence[str]) -> BoundStatement | None:
+    def _all_statement(
+        self, dialect: Dialect, names: Sequence[str], scope: Select[M] | None = None
+    ) -> BoundStatement | None:
         has_lists = dialect.name == "postgresql"
-        return (self._many_statement if has_lists else self._one_statement)(dialect, names)
+        return (self._many_statement if has_lists else self._one_statement)(dialect, names, scope)
 
 
 def _stores_null(column: Column[Any]) -> bool:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from sqlalchemy import ClauseElement, Column, Dialect, Select, select
 from sqlalchemy.orm import DeclarativeBase
@@ -57,6 +57,8 @@ class StatementCall(Generic[M]):
     statement: Select[M]
     """The rows that this client may see."""
     serializer: Serializer
+    scope: Select[M] | None = None
+    """The rows that this client may write, deleted ones included. None for all rows."""
 
 
 class StatementOperation(ABC, Generic[M, P, R]):
@@ -64,6 +66,11 @@ class StatementOperation(ABC, Generic[M, P, R]):
 
     `P` is its plan, `R` its result.
     """
+
+    finds_rows: ClassVar = True
+    """Whether it takes the visible rows of a call."""
+    checks_scope: ClassVar = False
+    """Whether it takes the scope of a call: a written row has to be in it."""
 
     def __init__(
         self, definition: ResourceDefinition[M], columns: Columns, *models: type[DeclarativeBase]
@@ -116,7 +123,7 @@ class StatementOperation(ABC, Generic[M, P, R]):
         models shows that the operation has none.
         """
 
-    def cached_statement(
+    def cached_statement(  # noqa: PLR0913 — the parts of a cache key
         self,
         dialect: Dialect,
         statement: Select[Any] | None,
@@ -124,39 +131,51 @@ class StatementOperation(ABC, Generic[M, P, R]):
         build: Callable[[], ClauseElement | None],
         *,
         source: Select[Any] | None = None,
+        scope: Select[Any] | None = None,
+        columns: Columns | None = None,
     ) -> BoundStatement | None:
         """Return the compiled statement of a *kind* for *statement*, built by *build* on first use.
 
-        Statements that differ only in parameter values share one entry. *source* is the list of
-        which *statement* is a page. None if *statement*, or its *source*, has more than conditions.
+        Statements that differ only in parameter values share one entry. None if one of the SELECTs
+        has more than conditions.
+
+        Args:
+            dialect: The dialect to compile for.
+            statement: The visible rows. None for all rows.
+            kind: Distinguishes the statements of this operation.
+            build: Builds the statement. None if there is none.
+            source: The list of which *statement* is a page.
+            scope: The rows that may be written. None for all rows.
+            columns: The columns that it returns, by default those of the operation.
+
         """
-        cache_key: CacheKey | None
-        if statement is None or statement is self._base:
+        is_base = statement is None or statement is self._base
+        if is_base and scope is None:
             known = self._base_statements.get((dialect.name, kind))
             if known is not None:
                 return known
-            cache_key = _EMPTY_CACHE_KEY
-        elif statement.get_execution_options():
+        own = _EMPTY_CACHE_KEY if is_base else _cache_key(statement)
+        other = _EMPTY_CACHE_KEY if scope is None else _cache_key(scope)
+        if own is None or other is None:
             return None
-        else:
-            cache_key = statement_cache_key(statement)
-        if cache_key is None or cache_key.params:
-            return None
-        name = (dialect.name, kind, cache_key.key)
+        name = (dialect.name, kind, own.key, other.key)
+        bindparams = [*own.bindparams, *other.bindparams]
         if name not in self._statements:
             if len(self._statements) >= _MAX_STATEMENTS:
                 self._statements.clear()
                 self._base_statements.clear()
-            base = statement if source is None else source
-            is_eligible = base is None or has_only_conditions(base, self.definition.model)
+            selects = (statement if source is None else source, scope)
+            is_eligible = all(
+                one is None or has_only_conditions(one, self.definition.model) for one in selects
+            )
             self._statements[name] = compile_statement(
-                build() if is_eligible else None, self._columns, dialect, cache_key.bindparams
+                build() if is_eligible else None, columns or self._columns, dialect, bindparams
             )
         compiled = self._statements[name]
         if compiled is None:
             return None
-        bound = BoundStatement(compiled, compiled.extract_params(cache_key.bindparams))
-        if cache_key is _EMPTY_CACHE_KEY:
+        bound = BoundStatement(compiled, compiled.extract_params(bindparams))
+        if own is other:
             self._base_statements[dialect.name, kind] = bound
         return bound
 
@@ -169,6 +188,14 @@ class StatementOperation(ABC, Generic[M, P, R]):
     def to_dict(self, row: Sequence[Any]) -> dict[str, Any]:
         """Return the values of the read schema's fields, which are the first values of *row*."""
         return dict(zip(self._field_names, row, strict=False))
+
+
+def _cache_key(statement: Select[Any] | None) -> CacheKey | None:
+    """Return the key under which SQLAlchemy caches *statement*. None if it cannot be cached."""
+    if statement is None or statement.get_execution_options():
+        return None
+    key = statement_cache_key(statement)
+    return None if key is None or key.params else key
 
 
 def has_only_conditions(statement: Select[Any], model: type[DeclarativeBase]) -> bool:

@@ -5,15 +5,19 @@ plan again, and reports the error.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
     ARRAY,
     BindParameter,
+    ClauseElement,
     Column,
+    ColumnElement,
     Dialect,
     Enum,
+    Select,
     String,
     Table,
     bindparam,
@@ -22,18 +26,90 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeEngine
 
+from brickwork.database.compiled import BoundStatement
 from brickwork.execution.eligibility import NotEligible
-from brickwork.execution.statement import Columns, require_not_overridden
+from brickwork.execution.statement import Columns, StatementOperation, require_not_overridden
+from brickwork.execution.written_scope import (
+    IN_SCOPE,
+    IN_SCOPE_COLUMN,
+    in_scope_or_error,
+    select_in_scope,
+)
 from brickwork.models.model import Versioned, created_at_of
+from brickwork.query.keys import primary_key
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.sqlalchemy_internals import has_own_constructor
 from brickwork.tracking.changes import ChangeTracked, mapped_columns
+
+M = TypeVar("M", bound=DeclarativeBase)
+P = TypeVar("P")
+R = TypeVar("R")
+
+Returned = Mapping[str, ColumnElement[Any]]
+"""The columns of RETURNING by name."""
+
+BuildWrite = Callable[[Returned], ClauseElement | None]
+"""Builds an INSERT, UPDATE or DELETE that returns some columns. None if there is none."""
 
 PythonDefault = Callable[[Mapping[str, Any]], Any]
 """A column default that Python computes from the values of other columns."""
 
 PythonDefaults = Mapping[str, PythonDefault]
 """Python defaults by attribute name."""
+
+
+class WriteOperation(StatementOperation[M, P, R]):
+    """A write as one statement. The written rows may have to be in a scope."""
+
+    def cached_write(
+        self,
+        dialect: Dialect,
+        statement: Select[M] | None,
+        scope: Select[M] | None,
+        kind: object,
+        build: BuildWrite,
+    ) -> BoundStatement | None:
+        """Return the compiled write as `cached_statement` does, with the check of *scope*.
+
+        The write contains the check, or a SELECT after it checks the rows.
+        """
+        write = self.cached_single_write(dialect, statement, scope, kind, build)
+        if write or scope is None:
+            return write
+        model = self.definition.model
+        key = primary_key(model).key
+        columns = {key: mapped_columns(model)[key], **self._columns}
+        check = self.cached_statement(
+            dialect, None, "check", lambda: select_in_scope(scope, model), scope=scope
+        )
+        write = self.cached_statement(
+            dialect, statement, ("checked", kind), lambda: build(columns), columns=columns
+        )
+        return replace(write, check=check) if write and check else None
+
+    def cached_single_write(
+        self,
+        dialect: Dialect,
+        statement: Select[M] | None,
+        scope: Select[M] | None,
+        kind: object,
+        build: BuildWrite,
+    ) -> BoundStatement | None:
+        """Return the compiled write as `cached_write` does. None if a SELECT has to follow it."""
+        if scope is None:
+            return self.cached_statement(dialect, statement, kind, lambda: build(self._columns))
+        # SQLite compares texts in RETURNING without the collation of their column.
+        if dialect.name != "postgresql":
+            return None
+
+        def build_with_check() -> ClauseElement | None:
+            check = in_scope_or_error(scope)
+            return None if check is None else build({**self._columns, IN_SCOPE: check})
+
+        columns = {**self._columns, IN_SCOPE: IN_SCOPE_COLUMN}
+        return self.cached_statement(
+            dialect, statement, kind, build_with_check, scope=scope, columns=columns
+        )
 
 
 def require_plain_flush(definition: ResourceDefinition[Any], *methods: str) -> None:

@@ -145,16 +145,31 @@ class BoundOperation(Generic[M]):
             raise NotEligible("a dependency is overridden")
         if self._operation.is_idempotent and _has_header(request, b"idempotency-key"):
             raise NotEligible("an Idempotency-Key is stored in the transaction")
-        return statement, StatementCall(database, self._visible_rows(resource), self._serializer)
+        rows, scope = self._find_scope(resource, statement)
+        return statement, StatementCall(database, rows, self._serializer, scope)
 
-    def _visible_rows(self, resource: UnopenedResource[M]) -> Select[M]:
+    def _find_scope(
+        self, unopened: UnopenedResource[M], statement: StatementOperation[M, Any, Any]
+    ) -> tuple[Select[M], Select[M] | None]:
+        """Return the visible rows, and the scope of written rows. None for all rows.
+
+        They are asked as the ORM path does: for a written row, with deleted rows.
+        """
+        model = self._definition.model
+        base: Select[M] = base_statement(model)
         if not self.scopes_rows:
-            return base_statement(self._definition.model)
+            return base, None
         try:
-            return resource.query()
+            resource = unopened.preview()
+            rows = resource.query() if statement.finds_rows else base
+            if not statement.checks_scope:
+                return rows, None
+            resource.deleted_filter = "include"
+            scope = resource.query()
         except Exception as error:
             kind = "the session" if isinstance(error, SessionUsed) else type(error).__name__
             raise NotEligible(f"query() uses the session, or fails: {kind}") from error
+        return rows, None if scope is base_statement(model, "include") else scope
 
     async def _execute_in_transaction(
         self, request: Request, resource: UnopenedResource[M] | Resource[M], plan: Any

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final, Generic, TypeVar, cast, get_args, get_
 
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
-from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
@@ -58,9 +57,9 @@ class UnopenedResource(Generic[M]):
         self._values = values
         self._opened: Resource[M] | None = None
 
-    def query(self) -> Select[M]:
-        """Return the rows that the client may see. Raises `SessionUsed`."""
-        return self._build(cast("AsyncSession", _NoSession())).query()
+    def preview(self) -> Resource[M]:
+        """Return a resource whose methods raise `SessionUsed` if they use their session."""
+        return self._build(cast("AsyncSession", _NoSession()), preview=True)
 
     def open(self, session: AsyncSession) -> Resource[M]:
         """Return the resource with *session*. It is the same for each caller."""
@@ -68,12 +67,18 @@ class UnopenedResource(Generic[M]):
             self._opened = self._build(session)
         return self._opened
 
-    def _build(self, session: AsyncSession) -> Resource[M]:
+    def _build(self, session: AsyncSession, *, preview: bool = False) -> Resource[M]:
         values: dict[str, Any] = {
-            name: value.open(session) if isinstance(value, UnopenedResource) else value
+            name: value.part(session, preview=preview)
+            if isinstance(value, UnopenedResource)
+            else value
             for name, value in self._values.items()
         }
         return self._kind(session=session, **values)
+
+    def part(self, session: AsyncSession, *, preview: bool) -> Resource[M]:
+        """Return the resource as a field of another. A preview is not kept for `open`."""
+        return self._build(session, preview=True) if preview else self.open(session)
 
 
 async def open_session(request: Request) -> AsyncSession:

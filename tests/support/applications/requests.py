@@ -153,8 +153,11 @@ _VALUES: Final[dict[str, Sequence[Any]]] = {
 }
 
 
-def _body(draft: Draft, schema: Any, share: float) -> dict[str, Any]:
-    """Return a body for *schema*, with each optional field with the probability *share*."""
+def _body(draft: Draft, schema: Any, share: float, tenant: str) -> dict[str, Any]:
+    """Return a body for *schema*, with each optional field with the probability *share*.
+
+    The row often belongs to *tenant*, the client.
+    """
     body: dict[str, Any] = {}
     for name, info in schema.model_fields.items():
         alias = info.alias or name
@@ -164,6 +167,8 @@ def _body(draft: Draft, schema: Any, share: float) -> dict[str, Any]:
         elif (info.is_required() or draft.chance(share)) and name in _VALUES:
             values = _VALUES[name]
             body[alias] = draft.pick(*values) if draft.chance(0.08) else draft.pick(*values[:3])
+            if name == "tenant" and draft.chance(0.6):
+                body[alias] = tenant
     if draft.chance(0.04):
         body["odd"] = 1
     return body
@@ -235,7 +240,7 @@ def _list(draft: Draft, tenant: str) -> PlannedRequest:
 
 
 def _post(draft: Draft, tenant: str) -> PlannedRequest:
-    body, kind = _sent(draft, _body(draft, draft.create, 0.4))
+    body, kind = _sent(draft, _body(draft, draft.create, 0.4, tenant))
     slash = "/" if draft.chance(0.05) else ""
     target = f"{_path(draft)}{slash}{_query(draft, 0.05)}"
     return PlannedRequest("POST", target, _headers(draft, tenant, kind, *_repeats(draft)), body)
@@ -244,7 +249,7 @@ def _post(draft: Draft, tenant: str) -> PlannedRequest:
 def _patch(draft: Draft, tenant: str) -> PlannedRequest:
     kind = draft.pick(_JSON, _MERGE)
     share = draft.pick(0.1, 0.4)
-    changes = _body(draft, draft.update, share)
+    changes = _body(draft, draft.update, share, tenant)
     if not changes and draft.chance(0.8):
         changes = {"name": draft.pick(*_VALUES["name"][:5])}
     body, header = _sent(draft, changes, kind)
@@ -253,7 +258,7 @@ def _patch(draft: Draft, tenant: str) -> PlannedRequest:
 
 
 def _put(draft: Draft, tenant: str) -> PlannedRequest:
-    body, header = _sent(draft, _body(draft, draft.create, 0.4))
+    body, header = _sent(draft, _body(draft, draft.create, 0.4, tenant))
     own = (header, *_conditions(draft))
     return PlannedRequest("PUT", _item_target(draft), _headers(draft, tenant, *own), body)
 
@@ -289,18 +294,18 @@ def _batch(draft: Draft, tenant: str) -> PlannedRequest:
     if method == "DELETE":
         ids = draft.random.sample(KEYS[draft.key], 2)
         return PlannedRequest(method, f"{target}?id={ids[0]}&id={ids[1]}", _headers(draft, tenant))
-    items = [_item(draft, method) for _ in range(draft.pick(1, 2, 3))]
+    items = [_item(draft, method, tenant) for _ in range(draft.pick(1, 2, 3))]
     body, kind = _sent(draft, items)
     return PlannedRequest(method, target, _headers(draft, tenant, kind, *_repeats(draft)), body)
 
 
-def _item(draft: Draft, method: str) -> dict[str, Any]:
+def _item(draft: Draft, method: str, tenant: str) -> dict[str, Any]:
     if method == "POST":
-        return _body(draft, draft.create, 0.4)
+        return _body(draft, draft.create, 0.4, tenant)
     key = draft.pick(*KEYS[draft.key][:6])
     own = {"id": int(key) if draft.key == "int" else key}
     version = {"version": draft.pick(1, 2)} if draft.chance(0.2) else {}
-    return {**_body(draft, draft.update, 0.35), **own, **version}
+    return {**_body(draft, draft.update, 0.35, tenant), **own, **version}
 
 
 _KINDS: Final = (

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, cast
 
 from fastapi import Depends, HTTPException, Request
-from sqlalchemy import Select, bindparam, exists, func, literal_column, or_, select, text
+from sqlalchemy import Select, and_, bindparam, exists, func, literal_column, or_, select, text
 from sqlalchemy.orm import aliased, defer, joinedload, with_loader_criteria
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -19,8 +19,8 @@ Narrow = Callable[[Any, Rows], Rows]
 def start_resource(draft: Draft) -> None:
     """Add a resource, perhaps with a scope that is eligible for the fast path."""
     draft.resource = subclass(of(Resource, draft.model), called="Items")
-    if draft.chance(0.2):
-        _narrow(draft, draft.pick(_of_field, _of_context, _of_scope))
+    if draft.chance(0.3):
+        _narrow(draft, draft.pick(_of_field, _of_context, _of_scope, *_OF_ROWS))
 
 
 def _narrow(draft: Draft, narrow: Callable[[Draft], Narrow]) -> None:
@@ -74,6 +74,60 @@ def _of_state(draft: Draft) -> Narrow:
         return rows.where(draft.model.tenant == getattr(self.request.state, "tenant", "none"))
 
     return narrow
+
+
+# --- Scopes that a write of the row may leave -----------------------------------------------------
+
+
+def _of_rank(draft: Draft) -> Narrow:
+    item = draft.model
+    own = draft.pick(
+        lambda: item.rank < 50,
+        lambda: item.rank.between(1, 59),
+        lambda: ~(item.rank == 60),
+        lambda: or_(item.rank != 60, item.tenant == ASKING.get()),
+        lambda: and_(item.rank.is_distinct_from(2), item.name.is_not(None)),
+    )
+    return lambda _, rows: rows.where(own())
+
+
+def _of_text(draft: Draft) -> Narrow:
+    item = draft.model
+    own = draft.pick(
+        lambda: item.name != "new 1",
+        lambda: item.name < "new 2",
+        lambda: func.lower(item.name) != "a",
+        lambda: item.name.startswith("n"),
+        lambda: item.name.collate("C" if draft.backend == "postgresql" else "NOCASE") != "A",
+    )
+    return lambda _, rows: rows.where(own())
+
+
+def _of_deleted_rows(draft: Draft) -> Narrow:
+    """Narrow deleted rows differently, against which written rows are checked."""
+    item = draft.model
+
+    def narrow(self: Any, rows: Rows) -> Rows:
+        if self.deleted_filter == "exclude":
+            return rows.where(item.tenant == ASKING.get())
+        return rows.where(item.rank < 50)
+
+    return narrow
+
+
+def _of_generated_value(draft: Draft) -> Narrow:
+    visits, least = getattr(draft.model, "visits", draft.model.rank), draft.pick(3, 7, 8)
+    return lambda _, rows: rows.where(visits >= least)
+
+
+def _of_rows_themselves(draft: Draft) -> Narrow:
+    """Narrow by a SELECT of the same table, which has to find the written row."""
+    other = aliased(draft.model)
+    own = select(other.id).where(or_(other.rank < 50, other.tenant == "ada"))
+    return lambda _, rows: rows.where(draft.model.id.in_(own))
+
+
+_OF_ROWS: Final = (_of_rank, _of_text, _of_deleted_rows, _of_generated_value, _of_rows_themselves)
 
 
 # --- Scopes of other kinds ------------------------------------------------------------------------
@@ -230,7 +284,7 @@ _NARROWS: Final = (
     *(_of_field, _of_context, _of_scope, _of_state, _exists, _has, _join, _outer_join),
     *(_second_table, _alias, _list_of_values, _either, _keys_of_a_select, _option),
     *(_execution_option, _ordered, _text, _parameter, _given_parameter, _of_session),
-    *(_of_attribute, _refusing),
+    *(_of_attribute, _refusing, *_OF_ROWS),
 )
 
 
