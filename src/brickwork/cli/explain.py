@@ -157,7 +157,7 @@ class _RouteExplainer:
         if isinstance(operation, List):
             params = self._definition.query()
             source = page_source(scope, params, database.reader.dialect)
-            found = source.stretch(params).rows
+            found = source.window(params).statement
         elif finds_many:
             found = where_keys(scope, bindparam(KEYS_PARAM, expanding=True))
         elif isinstance(operation, _LOOKUPS):

@@ -231,17 +231,17 @@ class _List(_Read[M, ListPlan[M], PageResult]):
             source = page_source(statement, params, dialect)
         except TypeError as error:  # the ORM path raises it again
             raise NotEligible("the rows have an order of their own") from error
-        window = source.stretch(params)
-        sort_columns = {key.attribute.key for key in source.by.keys}
+        window = source.window(params)
+        sort_columns = {key.attribute.key for key in source.order.keys}
         if not sort_columns <= {*self._column_names}:
             raise NotEligible("the rows are sorted by another table")
         return source, window
 
     def _page_statement(self, page: _PageRequest, dialect: Dialect) -> BoundStatement | None:
         source, window = page
-        statement = window.rows
+        statement = window.statement
         build = partial(self.select_columns, statement)
-        return self.cached_statement(dialect, statement, "page", build, source=source.rows)
+        return self.cached_statement(dialect, statement, "page", build, source=source.statement)
 
     def _as_namespace(self, row: Sequence[Any]) -> Any:
         """Return *row* as an object with attributes, from which cursors are built."""
