@@ -91,7 +91,7 @@ class Problem(Exception):
     detail: str
     errors: Sequence[ErrorDetail] = field(default=(), kw_only=True)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], kw_only=True)
-    again: bool = field(default=False, kw_only=True)
+    retryable: bool = field(default=False, kw_only=True)
     """Whether the server may retry the request before it answers."""
 
     @override

@@ -97,7 +97,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_pauses")
 async def test_contention_repeats_the_work(authors: JobRunner[Author]) -> None:
-    work = Work(ServiceUnavailable("Others were there.", again=True), failures=2)
+    work = Work(ServiceUnavailable("Others were there.", retryable=True), failures=2)
     await authors.run(work)
 
     assert len({id(rows) for rows in work.attempts}) == 3
@@ -108,7 +108,7 @@ async def test_contention_repeats_the_work(authors: JobRunner[Author]) -> None:
 @pytest.mark.parametrize(
     ("problem", "attempts"),
     [
-        pytest.param(ServiceUnavailable("Others were there.", again=True), 8, id="contention"),
+        pytest.param(ServiceUnavailable("Others were there.", retryable=True), 8, id="contention"),
         pytest.param(ServiceUnavailable("It is away."), 1, id="no database"),
         pytest.param(Conflict("It is taken."), 1, id="a conflict"),
     ],

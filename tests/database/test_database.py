@@ -275,7 +275,7 @@ async def test_session_without_a_connection_is_unavailable(database: Database) -
             async with database.session() as second:
                 await second.execute(text("SELECT 1"))
 
-    assert (raised.value.headers, raised.value.again) == ({"Retry-After": "1"}, False)
+    assert (raised.value.headers, raised.value.retryable) == ({"Retry-After": "1"}, False)
 
 
 async def test_request_without_a_connection_is_not_retried(

@@ -475,7 +475,7 @@ async def test_deadlock_is_contention(database: Database) -> None:
     ends = await asyncio.gather(run([3, 4]), run([4, 3]), return_exceptions=True)
     (problem,) = (end for end in ends if end is not None)
     assert isinstance(problem, ServiceUnavailable)
-    assert (problem.again, problem.headers) == (True, {"Retry-After": "1"})
+    assert (problem.retryable, problem.headers) == (True, {"Retry-After": "1"})
 
 
 @postgresql_only
@@ -490,7 +490,7 @@ async def test_serialization_failure_is_contention(
         await lock(session, 4)
 
     problem = await raised_problem(database, work)
-    assert (type(problem), problem.again) == (ServiceUnavailable, True)
+    assert (type(problem), problem.retryable) == (ServiceUnavailable, True)
 
 
 @postgresql_only
@@ -503,13 +503,13 @@ async def test_lock_timeout_is_unavailable(database: Database) -> None:
             await lock(session, 4)
 
         problem = await raised_problem(database, work)
-    assert (type(problem), problem.again) == (ServiceUnavailable, False)
+    assert (type(problem), problem.retryable) == (ServiceUnavailable, False)
     assert problem.headers == {"Retry-After": "1"}
 
 
 @postgresql_only
 @pytest.mark.parametrize(
-    ("work", "again"),
+    ("work", "retryable"),
     [
         (execute_sql("SET LOCAL statement_timeout = '5ms'", "SELECT pg_sleep(60)"), False),
         (execute_sql("SELECT pg_terminate_backend(pg_backend_pid())"), True),
@@ -517,10 +517,10 @@ async def test_lock_timeout_is_unavailable(database: Database) -> None:
     ids=["statement timeout", "connection closed"],
 )
 async def test_interrupted_statement_is_unavailable(
-    database: Database, work: Work, *, again: bool
+    database: Database, work: Work, *, retryable: bool
 ) -> None:
     problem = await raised_problem(database, work)
-    assert (type(problem), problem.again) == (ServiceUnavailable, again)
+    assert (type(problem), problem.retryable) == (ServiceUnavailable, retryable)
     assert problem.headers == {"Retry-After": "1"}
 
 
@@ -534,7 +534,7 @@ async def test_idle_transaction_timeout_is_unavailable(database: Database) -> No
         await session.execute(text("SELECT 1"))
 
     problem = await raised_problem(database, work)
-    assert (type(problem), problem.again) == (ServiceUnavailable, True)
+    assert (type(problem), problem.retryable) == (ServiceUnavailable, True)
 
 
 @sqlite_only
@@ -553,7 +553,7 @@ async def test_lock_of_another_writer_is_contention(database: Database) -> None:
         other.close()
         await impatient.dispose()
     assert isinstance(problem, ServiceUnavailable)
-    assert (problem.again, problem.headers) == (True, {"Retry-After": "1"})
+    assert (problem.retryable, problem.headers) == (True, {"Retry-After": "1"})
 
 
 @sqlite_only

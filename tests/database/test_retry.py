@@ -78,7 +78,7 @@ async def test_work_is_retried_seven_times() -> None:
 
 
 async def test_work_after_a_lost_race_is_retried_once() -> None:
-    work = Work(Conflict("The value is taken.", again=True))
+    work = Work(Conflict("The value is taken.", retryable=True))
     with pytest.raises(Conflict):
         await with_retries(work, None)
 

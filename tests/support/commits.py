@@ -47,7 +47,7 @@ async def retry_after_conflicts(work: Callable[[], Awaitable[T]]) -> T:
         try:
             return await work()
         except ServiceUnavailable as error:
-            if not error.again:
+            if not error.retryable:
                 raise
 
 

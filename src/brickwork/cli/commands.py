@@ -17,7 +17,6 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from textwrap import indent
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import typer
@@ -177,10 +176,8 @@ def explain_(resource: _Name, *, app: _App) -> None:
     async def work() -> int:
         application = import_app(app)
         async with run_lifespan(application) as database:
-            for explanation in explain_resource(application, database, resource):
-                typer.echo(f"{explanation.operation}: {explanation.path}")
-                for statement in explanation.statements:
-                    typer.echo(indent(statement, "    ") + "\n")
+            blocks = [item.format() for item in explain_resource(application, database, resource)]
+            typer.echo("\n\n".join(blocks))
         return _EXIT_OK
 
     _exit_with(work())

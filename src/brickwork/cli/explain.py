@@ -1,20 +1,40 @@
 """Explanations of the path and SQL of each operation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.routing import RouteContext, iter_route_contexts
-from sqlalchemy import Select
+from pydantic import ValidationError
+from sqlalchemy import Select, bindparam
 from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.cli.loading import find_resource
+from brickwork.cli.placeholders import UnknownScope, scope_without_request
+from brickwork.cli.sql_text import query_text, statement_text
 from brickwork.database.database import Database
+from brickwork.database.driver import KEYS_PARAM
 from brickwork.execution.eligibility import Declined, NotEligible
+from brickwork.execution.statement import require_statement
+from brickwork.models.soft_delete import DeletedFilter
+from brickwork.operations.batch import DeleteBatch, UpdateBatch
+from brickwork.operations.collection import List
 from brickwork.operations.endpoint import BoundOperation
-from brickwork.query.lookup import base_statement, for_update, where_key
+from brickwork.operations.history import History
+from brickwork.operations.operation import Operation
+from brickwork.operations.rows import Delete, Get, Replace, Restore, Update
+from brickwork.query.lookup import base_statement, for_update, selected_model, where_key, where_keys
+from brickwork.query.pagination import list_order, page_source
 from brickwork.resource.definition import ResourceDefinition
+from brickwork.resource.resource import Resource
+
+_READS: Final = (Get, History, List)
+"""Operations that read alone: they lock no rows, and load the related rows of the response."""
+
+_LOOKUPS: Final = (*_READS, Delete, DeleteBatch, Replace, Restore, Update, UpdateBatch)
+"""Operations that find rows."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +44,17 @@ class Explanation:
     operation: str
     path: str
     """The fast path or the ORM path, with the reason."""
-    statements: Sequence[str]
-    """The SQL that does not depend on a request."""
+    statements: Sequence[str] = ()
+    """The SQL, with parameters in place of values."""
+    omission: str | None = None
+    """Why the SQL is not known without a request. None if it is known."""
+
+    def format(self) -> str:
+        """Return a block: a line for the path, then the SQL."""
+        omission = [f"-- no SQL: {self.omission}"] if self.omission else []
+        statements = [f"{statement};" for statement in self.statements]
+        lines = "\n".join([*statements, *omission]).splitlines()
+        return "\n    ".join([f"{self.operation}: {self.path}", *lines])
 
 
 def explain_resource(app: FastAPI, database: Database, name: str) -> Iterator[Explanation]:
@@ -36,50 +65,107 @@ def explain_resource(app: FastAPI, database: Database, name: str) -> Iterator[Ex
     _, definition = find_resource(app, name)
     for route in iter_route_contexts(app.routes):
         if getattr(route.endpoint, "definition", None) is definition:
-            yield _explain_route(route, definition, database)
+            yield _RouteExplainer(route, definition, database).explain()
 
 
-def _explain_route(
-    route: RouteContext, definition: ResourceDefinition[Any], database: Database
-) -> Explanation:
-    operation = f"{' '.join(route.methods or ())} {(route.path or '').replace(':key', '')}"
-    try:
-        return Explanation(operation, *_explain_fast_path(route, definition, database))
-    except NotEligible as reason:
-        path = f"ORM path, since {reason}"
-        return Explanation(operation, path, [*_lookup_statements(route, definition, database)])
+class _RouteExplainer:
+    """Explains the operation of one route."""
 
+    def __init__(
+        self, route: RouteContext, definition: ResourceDefinition[Any], database: Database
+    ) -> None:
+        """Bind the operation of *route*, as requests do."""
+        endpoint: Any = route.endpoint
+        self._operation: Operation[Any, Any, Any] = endpoint.operation
+        self._bound: BoundOperation[Any] = BoundOperation(endpoint.operation, route)
+        self._route = route
+        self._definition = definition
+        self._model: type[DeclarativeBase] = definition.model
+        self._database = database
 
-def _explain_fast_path(
-    route: RouteContext, definition: ResourceDefinition[Any], database: Database
-) -> tuple[str, Sequence[str]]:
-    """Return the text about the fast path, and its SQL. Raises `NotEligible` without one."""
-    endpoint: Any = route.endpoint
-    bound: BoundOperation[Any] = BoundOperation(endpoint.operation, route)
-    statement = bound.statement(database)
-    if isinstance(statement, Declined):
-        raise NotEligible(statement.reason)
-    sent = [*statement.common_statements(_base_statement(definition), database)]
-    if not all(sent):
-        raise NotEligible(f"{database.url.get_backend_name()} has no statement of its own for it")
-    path = "fast path"
-    if bound.scopes_rows:
-        path += f", its rows filtered by {definition.resource.__name__}.query"
-    return path, [one.statement.sql for one in sent if one]
+    def explain(self) -> Explanation:
+        """Return the explanation, without SQL that depends on a request."""
+        url = (self._route.path or "").replace(":key", "")
+        operation = f"{' '.join(self._route.methods or ())} {url}"
+        try:
+            scope, unknown = self._scope(), None
+        except UnknownScope as reason:
+            scope, unknown = base_statement(self._model), reason
+        omission = str(unknown) if unknown else self._missing_parameter()
+        statements: Iterable[str]
+        try:
+            path, statements = self._explain_fast_path(scope, unknown)
+        except NotEligible as reason:
+            path, statements = f"ORM path, since {reason}", self._lookup_statements(scope)
+        return Explanation(operation, path, [] if omission else [*statements], omission)
 
+    def _scope(self) -> Select[Any]:
+        """Return the rows that the operation can find. Raises `UnknownScope`."""
+        resource = self._definition.resource
+        deleted_filter: DeletedFilter = "exclude"
+        if isinstance(self._operation, Restore):
+            if resource.include_deleted is not Resource[Any].include_deleted:
+                raise UnknownScope(f"{resource.__name__}.include_deleted is overridden")
+            deleted_filter = "include"
+        if not (self._bound.scopes_rows and isinstance(self._operation, _LOOKUPS)):
+            scope: Select[Any] = base_statement(self._model, deleted_filter)
+        else:
+            scope = scope_without_request(self._route.dependant, resource, deleted_filter)
+        try:
+            selected_model(scope)
+            if isinstance(self._operation, List):
+                with suppress(ValidationError):
+                    list_order(scope, self._definition.query())
+        except TypeError as error:
+            raise UnknownScope(f"requests fail: {error}", is_declined=True) from error
+        return scope
 
-def _lookup_statements(
-    route: RouteContext, definition: ResourceDefinition[Any], database: Database
-) -> Iterator[str]:
-    """Yield the SELECT of the ORM path for a single row. A flush decides the other SQL."""
-    if (route.path or "").endswith("}"):
-        is_read = "GET" in (route.methods or ())
-        statement = where_key(_base_statement(definition))
-        statement = statement if is_read else for_update(statement)
-        engine = database.reader if is_read else database.writer
-        yield str(statement.compile(dialect=engine.dialect))
+    def _missing_parameter(self) -> str | None:
+        """Return why a list has no common SQL. None if it has."""
+        try:
+            self._definition.query()
+        except ValidationError:
+            return "a parameter is required" if isinstance(self._operation, List) else None
+        return None
 
+    def _explain_fast_path(
+        self, scope: Select[Any], unknown: UnknownScope | None
+    ) -> tuple[str, Sequence[str]]:
+        """Return the text about the fast path, and its SQL. Raises `NotEligible` without one."""
+        statement = self._bound.statement(self._database)
+        if isinstance(statement, Declined):
+            raise NotEligible(statement.reason)
+        unscoped = [*statement.common_statements(base_statement(self._model), self._database)]
+        if not all(unscoped):
+            backend = self._database.url.get_backend_name()
+            raise NotEligible(f"{backend} has no statement of its own for it")
+        name = f"{self._definition.resource.__name__}.query"
+        if unknown and unknown.is_declined:
+            raise NotEligible("query() has more than conditions, or uses the session")
+        if unknown:
+            return f"fast path, if {name} has only conditions", []
+        sent = [*statement.common_statements(scope, self._database)]
+        path = f"fast path, its rows filtered by {name}" if self._bound.scopes_rows else "fast path"
+        return path, [statement_text(require_statement(bound)) for bound in sent]
 
-def _base_statement(definition: ResourceDefinition[Any]) -> Select[Any]:
-    model: type[DeclarativeBase] = definition.model
-    return base_statement(model)
+    def _lookup_statements(self, scope: Select[Any]) -> Iterator[str]:
+        """Yield the SELECT by which the ORM path finds rows. A flush decides the other SQL."""
+        operation, database = self._operation, self._database
+        finds_many = isinstance(operation, DeleteBatch | UpdateBatch) or (
+            isinstance(operation, Replace) and self._definition.resource.get is Resource[Any].get
+        )
+        if isinstance(operation, List):
+            params = self._definition.query()
+            source = page_source(scope, params, database.reader.dialect)
+            found = source.window(params).statement
+        elif finds_many:
+            found = where_keys(scope, bindparam(KEYS_PARAM, expanding=True))
+        elif isinstance(operation, _LOOKUPS):
+            found = where_key(scope)
+        else:
+            return
+        if isinstance(operation, _READS):
+            found = found.options(*self._definition.embedded.options)
+            yield query_text(found, database.reader.dialect)
+        else:
+            yield query_text(for_update(found), database.writer.dialect)

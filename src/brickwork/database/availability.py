@@ -156,10 +156,13 @@ def is_connection_lost(error: BaseException, *, readonly: bool) -> bool:
     return not write_rejected and (state in _STALE_STATES or state.startswith(_LOST_STATES))
 
 
-def database_unavailable(*, again: bool = False) -> ServiceUnavailable:
-    """Return the 503 for a database that is busy or away. *again* allows a retry on the server."""
+def database_unavailable(*, retryable: bool = False) -> ServiceUnavailable:
+    """Return the 503 for a database that is busy or away.
+
+    *retryable* allows a retry on the server.
+    """
     text = "The database is busy or away."
-    return ServiceUnavailable(text, headers={"Retry-After": "1"}, again=again)
+    return ServiceUnavailable(text, headers={"Retry-After": "1"}, retryable=retryable)
 
 
 class Availability:

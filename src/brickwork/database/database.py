@@ -227,15 +227,15 @@ class Database:
             return database_unavailable()
         cause = driver_error(error)
         if is_stale_plan(cause):
-            return database_unavailable(again=True)
+            return database_unavailable(retryable=True)
         outage = classify_outage(cause, readonly=readonly)
         if (lost := error.connection_invalidated) and not outage:  # the driver noticed the loss
             outage, cause = UNREACHABLE, ConnectionError("the connection was closed")
         if outage:
             lender = self.readers if readonly else self.writers
             # A transaction is lost with its connection, but a commit may have succeeded.
-            again = lost and outage is UNREACHABLE and error.statement is not None
-            return lender.outage_problem(cause, outage, again=again)
+            retryable = lost and outage is UNREACHABLE and error.statement is not None
+            return lender.outage_problem(cause, outage, retryable=retryable)
         async with nullcontext(session) if session else self.session(readonly=True) as lookup:
             return await problem_from_error(error, written, lookup)
 

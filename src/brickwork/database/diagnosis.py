@@ -29,7 +29,7 @@ async def problem_from_error(
     columns = await _find_columns(violation, written, session) if has_columns else ()
     kind = errors.kind_of(violation, columns, written, verb)
     problem = errors.problem_of_kind(kind, errors.affected_places(columns, written))
-    return replace(problem, again=problem.again or errors.lost_race(violation, written))
+    return replace(problem, retryable=problem.retryable or errors.lost_race(violation, written))
 
 
 async def _find_columns(

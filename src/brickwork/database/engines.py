@@ -109,14 +109,14 @@ class EngineLender:
         return connection
 
     def outage_problem(
-        self, error: BaseException, outage: Outage, *, again: bool = False
+        self, error: BaseException, outage: Outage, *, retryable: bool = False
     ) -> ServiceUnavailable:
         """Log the *outage* that *error* indicates, and return its 503."""
         cause = driver_error(error)
         if outage is SILENT and (sqlstate_of(cause) == "SQLITE_INTERRUPT" or not str(cause)):
             cause = TimeoutError(f"no answer in {self.command_timeout:g} s")
         self.availability.begin(outage, cause, readonly=self.readonly)
-        return database_unavailable(again=again)
+        return database_unavailable(retryable=retryable)
 
     def handle_error(self, context: ExceptionContext) -> ServiceUnavailable | None:
         """Mark lost connections for SQLAlchemy to close. Return the 503 of a statement timeout.

@@ -214,7 +214,7 @@ def refused_by_trigger() -> RefusedByDatabase:
 def serialization_conflict() -> ServiceUnavailable:
     """Return the 503 for a transaction that lost to concurrent ones. It may be retried."""
     text = "Other requests were changing the same rows."
-    return ServiceUnavailable(text, headers={"Retry-After": "1"}, again=True)
+    return ServiceUnavailable(text, headers={"Retry-After": "1"}, retryable=True)
 
 
 _PROBLEMS: Final[Mapping[Kind, Callable[[], Problem]]] = {

@@ -83,13 +83,13 @@ class AdoptedSession:
                 await self._session.invalidate()
 
     def outage_problem(
-        self, error: BaseException, outage: Outage, *, again: bool = False
+        self, error: BaseException, outage: Outage, *, retryable: bool = False
     ) -> ServiceUnavailable:
         """Log the *outage* that *error* indicates, and return its 503."""
         cause = error if str(error) else TimeoutError("no answer within the driver's timeout")
         readonly = not unit_of_work(self._session).writable
         self._availability.begin(outage, cause, readonly=readonly)
-        return database_unavailable(again=again)
+        return database_unavailable(retryable=retryable)
 
     async def translate_error(
         self, error: DBAPIError, written: FlushLog, session: AsyncSession | None = None
@@ -101,13 +101,13 @@ class AdoptedSession:
         error = original_error(error)
         cause = driver_error(error)
         if is_stale_plan(cause):
-            return database_unavailable(again=True)
+            return database_unavailable(retryable=True)
         outage = classify_outage(cause, readonly=False)
         if (lost := error.connection_invalidated) and not outage:
             outage = UNREACHABLE
         if outage:
-            again = lost and outage is UNREACHABLE and error.statement is not None
-            return self.outage_problem(cause, outage, again=again)
+            retryable = lost and outage is UNREACHABLE and error.statement is not None
+            return self.outage_problem(cause, outage, retryable=retryable)
         context: Any = nullcontext(session) if session else AsyncSession(self._session.bind)
         async with context as lookup:
             return await problem_from_error(error, written, lookup)

@@ -25,7 +25,7 @@ async def with_retries(
     max_seconds: float | None = None,
     may_retry: Callable[[], bool] = lambda: True,
 ) -> T:
-    """Run *work*, and retry it after a `Problem` with the flag `again`.
+    """Run *work*, and retry it after a `Problem` with the flag `retryable`.
 
     Args:
         work: A function that runs a whole transaction.
@@ -48,7 +48,7 @@ async def with_retries(
             late = time.monotonic() - begun > max_seconds
             # After a lost race, the first retry finds the winner's row or none does.
             attempts = _ATTEMPTS if isinstance(problem, ServiceUnavailable) else 2
-            if not problem.again or late or attempt >= attempts or not may_retry():
+            if not problem.retryable or late or attempt >= attempts or not may_retry():
                 raise
         if database:
             database.retries += 1

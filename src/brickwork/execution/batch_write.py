@@ -65,8 +65,8 @@ class BatchWrite(Generic[M, Item]):
                 problems.append(self._with_item_location(problem, index))
         if problems:
             errors = [error for problem in problems for error in problem.errors]
-            again = any(problem.again for problem in problems)
-            raise replace(problems[0], errors=errors, again=again)
+            retryable = any(problem.retryable for problem in problems)
+            raise replace(problems[0], errors=errors, retryable=retryable)
         return rows
 
     async def _write_in_savepoint(self, rows: Sequence[M], items: Sequence[Item]) -> Problem | None:

@@ -179,8 +179,7 @@ class _List(_Read[M, ListPlan[M], PageResult]):
         params, dialect = plan.params, call.database.reader.dialect
         if params.count or plan.deleted or plan.export:
             raise NotEligible("the request asks for a count, an export or deleted rows")
-        if (page := self._page_request(call.statement, params, dialect)) is None:
-            raise NotEligible("the rows have an order of their own, or are sorted by another table")
+        page = self._page_request(call.statement, params, dialect)
         select_page = require_statement(self._page_statement(page, dialect))
         build = partial(self._read_page, call, page, select_page)
         compiled = select_page.statement
@@ -207,12 +206,13 @@ class _List(_Read[M, ListPlan[M], PageResult]):
     def common_statements(self, statement: Select[M], database: Database) -> Statements:
         dialect = database.reader.dialect
         with suppress(ValidationError):  # a parameter is required
-            if page := self._page_request(statement, self.definition.query(), dialect):
-                yield self._page_statement(page, dialect)
+            page = self._page_request(statement, self.definition.query(), dialect)
+            yield self._page_statement(page, dialect)
 
     def _page_request(
         self, statement: Select[M], params: ListQuery[M], dialect: Dialect
-    ) -> _PageRequest | None:
+    ) -> _PageRequest:
+        """Return the list and the page for *params*. Raises `NotEligible` if it cannot."""
         if (
             self._is_dynamic
             or params.model_fields_set - {"limit"}
@@ -220,28 +220,28 @@ class _List(_Read[M, ListPlan[M], PageResult]):
         ):
             return self._build_page_request(statement, params, dialect)
         name = (dialect.name, params.limit, *params.sort_keys())
-        if name not in self._page_cache and (
-            page := self._build_page_request(statement, params, dialect)
-        ):
-            self._page_cache[name] = page
-        return self._page_cache.get(name)
+        if name not in self._page_cache:
+            self._page_cache[name] = self._build_page_request(statement, params, dialect)
+        return self._page_cache[name]
 
     def _build_page_request(
         self, statement: Select[M], params: ListQuery[M], dialect: Dialect
-    ) -> _PageRequest | None:
+    ) -> _PageRequest:
         try:
             source = page_source(statement, params, dialect)
-        except TypeError:  # the ORM path raises it again
-            return None
-        window = source.stretch(params)
-        sort_columns = {key.attribute.key for key in source.by.keys}
-        return (source, window) if sort_columns <= {*self._column_names} else None
+        except TypeError as error:  # the ORM path raises it again
+            raise NotEligible("the rows have an order of their own") from error
+        window = source.window(params)
+        sort_columns = {key.attribute.key for key in source.order.keys}
+        if not sort_columns <= {*self._column_names}:
+            raise NotEligible("the rows are sorted by another table")
+        return source, window
 
     def _page_statement(self, page: _PageRequest, dialect: Dialect) -> BoundStatement | None:
         source, window = page
-        statement = window.rows
+        statement = window.statement
         build = partial(self.select_columns, statement)
-        return self.cached_statement(dialect, statement, "page", build, source=source.rows)
+        return self.cached_statement(dialect, statement, "page", build, source=source.statement)
 
     def _as_namespace(self, row: Sequence[Any]) -> Any:
         """Return *row* as an object with attributes, from which cursors are built."""

@@ -51,7 +51,7 @@ class _NoSession:
 class UnopenedResource(Generic[M]):
     """A resource whose dependencies are resolved, without its session."""
 
-    def __init__(self, kind: type[Resource[M]], values: Mapping[str, Any]) -> None:
+    def __init__(self, kind: Callable[..., Resource[M]], values: Mapping[str, Any]) -> None:
         """Take the *values* of the fields of *kind*, except the session."""
         self._kind = kind
         self._values = values
@@ -162,7 +162,7 @@ def _unopened(
         return UnopenedResource(kind, values)
 
     dependencies = [
-        _unopened(item, item.call, builders) if _is_resource(item.call) else item
+        _unopened(item, item.call, builders) if is_resource(item.call) else item
         for item in dependant.dependencies
         if item.name not in {"session", _REQUEST}
     ]
@@ -175,7 +175,8 @@ def _ends_before_commit(dependant: Dependant) -> bool:
     return dependant.scope == "function" and dependant.call is not get_db
 
 
-def _is_resource(call: Any) -> bool:
+def is_resource(call: Any) -> bool:
+    """Return whether the dependency *call* is a class of resources."""
     return isinstance(call, type) and issubclass(call, Resource)
 
 

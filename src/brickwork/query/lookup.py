@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Dialect, Select, bindparam, select
+from sqlalchemy import BindParameter, Dialect, Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.util import LRUCache
@@ -64,13 +64,11 @@ async def get_all(
     Rows are locked in the order of their keys, so that two requests cannot deadlock.
     """
     model = selected_model(statement)
-    key = primary_key(model)
+    name = primary_key(model).key
     values = [parse_key(model, value) for value in keys]
-    selected = statement.where(key.in_([value for value in values if value is not None])).order_by(
-        key
-    )
+    selected = where_keys(statement, [value for value in values if value is not None])
     rows_by_key = {
-        getattr(row, key.key): row
+        getattr(row, name): row
         for row in await session.scalars(_lock_if_writing(session, selected))
     }
     return [rows_by_key.get(value) for value in values]
@@ -80,6 +78,12 @@ async def get_all(
 def where_key(statement: Select[M]) -> Select[M]:
     """Return *statement* with a condition on the primary key, as a parameter."""
     return statement.where(primary_key(selected_model(statement)) == bindparam(_KEY_PARAM))
+
+
+def where_keys(statement: Select[M], keys: Sequence[object] | BindParameter[Any]) -> Select[M]:
+    """Return *statement* with a condition on the primary key, in the order of the key."""
+    key = primary_key(selected_model(statement))
+    return statement.where(key.in_(keys)).order_by(key)
 
 
 def _lock_if_writing(session: AsyncSession, statement: Select[M]) -> Select[M]:

@@ -61,15 +61,15 @@ async def paginate(session: AsyncSession, statement: Select[M], params: ListQuer
 
     """
     dialect = session.get_bind().dialect
-    listing = page_source(statement, params, dialect)
-    window = listing.stretch(params)
+    source = page_source(statement, params, dialect)
+    window = source.window(params)
     total: int | None = None
     if params.count:
         can_estimate = params.count == "estimated" and _is_whole_table(statement, params, dialect)
-        total = await (estimate_rows if can_estimate else count_rows)(session, listing.rows)
-    found = (await session.scalars(window.rows)).all()
+        total = await (estimate_rows if can_estimate else count_rows)(session, source.statement)
+    found = (await session.scalars(window.statement)).all()
     items = window.items(found)
-    return listing.page(window, items, more=len(found) > params.limit, total=total)
+    return source.page(window, items, more=len(found) > params.limit, total=total)
 
 
 async def stream(
@@ -107,7 +107,7 @@ def _is_whole_table(statement: Select[M], params: ListQuery[M], dialect: Dialect
 class PageWindow(Generic[M]):
     """The statement of one page, with one more row to detect a next page."""
 
-    rows: Select[M]
+    statement: Select[M]
     begin: Cursor
     params: ListQuery[M]
 
@@ -120,15 +120,15 @@ class PageWindow(Generic[M]):
 class PageSource(Generic[M]):
     """A list: its statement, its order, and the binding of its cursors."""
 
-    rows: Select[M]
-    by: Order
+    statement: Select[M]
+    order: Order
     binding: bytes
 
-    def stretch(self, params: ListQuery[M]) -> PageWindow[M]:
+    def window(self, params: ListQuery[M]) -> PageWindow[M]:
         """Return the page window for *params*. Raises `InvalidCursor`."""
         begin = Cursor(None) if params.cursor is None else self._links().decode(params.cursor)
-        order = self.by.reversed() if begin.backwards else self.by
-        return PageWindow(_page_statement(self.rows, order, begin, params), begin, params)
+        order = self.order.reversed() if begin.backwards else self.order
+        return PageWindow(_page_statement(self.statement, order, begin, params), begin, params)
 
     def page(
         self, window: PageWindow[M], items: Sequence[M], *, more: bool, total: int | None = None
@@ -140,7 +140,7 @@ class PageSource(Generic[M]):
 
     def _links(self) -> "_PageLinks":
         """Return the page links with the cipher of the current application."""
-        return _PageLinks(cursor_cipher.get(), self.binding, self.by)
+        return _PageLinks(cursor_cipher.get(), self.binding, self.order)
 
 
 def page_source(statement: Select[M], params: ListQuery[M], dialect: Dialect) -> PageSource[M]:
@@ -163,34 +163,34 @@ def list_order(statement: Select[M], params: ListQuery[M]) -> Order:
 
 
 def _page_statement(
-    statement: Select[M], by: Order, begin: Cursor, params: ListQuery[M]
+    statement: Select[M], order: Order, begin: Cursor, params: ListQuery[M]
 ) -> Select[M]:
     """Return the statement for one page and one more row, to detect a next page."""
     first = params.limit + 1
     if begin.values is not None:
-        statement = _rows_after(statement, by, begin.values, first)
-    page = _ordered_statement(statement, by, first)
+        statement = _rows_after(statement, order, begin.values, first)
+    page = _ordered_statement(statement, order, first)
     return page.offset(params.offset) if params.offset else page
 
 
-def _rows_after(statement: Select[M], by: Order, values: Sequence[Any], first: int) -> Select[M]:
+def _rows_after(statement: Select[M], order: Order, values: Sequence[Any], first: int) -> Select[M]:
     """Return a statement for rows after *values*, with at least the *first* in this order."""
-    conditions = by.keyset_after(values)
+    conditions = order.keyset_after(values)
     if len(conditions) == 1:
         return statement.where(*conditions)
     # A database uses no index for an OR, but one for each of its sides.
     sides = [
-        _ordered_statement(select_keys(statement).where(condition), by, first).subquery()
+        _ordered_statement(select_keys(statement).where(condition), order, first).subquery()
         for condition in conditions
     ]
     key = primary_key(selected_model(statement))
     return statement.where(key.in_(union_all(*(select(*side.c) for side in sides))))
 
 
-def _ordered_statement(statement: Select[M], by: Order, first: int) -> Select[M]:
+def _ordered_statement(statement: Select[M], order: Order, first: int) -> Select[M]:
     cache = _page_statements(statement)
-    if (ordered := cache.get((by, first))) is None:
-        ordered = cache[by, first] = statement.order_by(*by.clauses()).limit(first)
+    if (ordered := cache.get((order, first))) is None:
+        ordered = cache[order, first] = statement.order_by(*order.clauses()).limit(first)
     return ordered
 
 
@@ -206,21 +206,21 @@ class _PageLinks:
 
     cipher: CursorCipher
     binding: bytes
-    by: Order
+    order: Order
 
     def decode(self, text: str) -> Cursor:
         cursor = self.cipher.decode(text, self.binding)
         try:
-            values = None if cursor.values is None else self.by.parse_values(cursor.values)
+            values = None if cursor.values is None else self.order.parse_values(cursor.values)
         except ValueError:  # the type of a column has changed
             raise invalid_cursor() from None
         return Cursor(values, backwards=cursor.backwards)
 
     def after(self, row: object) -> PageLink:
-        return self._link(Cursor(self.by.values(row)))
+        return self._link(Cursor(self.order.values(row)))
 
     def before(self, row: object) -> PageLink:
-        return self._link(Cursor(self.by.values(row), backwards=True))
+        return self._link(Cursor(self.order.values(row), backwards=True))
 
     def end(self) -> PageLink:
         return self._link(Cursor(None, backwards=True))
