@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from brickwork.models.columns import ColumnValues
 from brickwork.schemas.field_values import FieldValues, Leaf, Node, field_nodes
+from brickwork.schemas.types import NAIVE_UTC_MARK
 
 
 def accepts_values_of(fields: FieldValues, leaf: Leaf, held: ColumnValues) -> bool:
@@ -23,6 +24,8 @@ def accepts_values_of(fields: FieldValues, leaf: Leaf, held: ColumnValues) -> bo
     if leaf.kind is None:
         return held.kind is str
     if leaf.kind is NoneType or leaf.node.get("tz_constraint") == "naive":
+        return False
+    if held.naive != (NAIVE_UTC_MARK in leaf.node.get("metadata", {})):
         return False
     if held.choices and leaf.choices:
         return held.choices.issubset(map(_enum_value, leaf.choices))

@@ -1,5 +1,6 @@
 """Input schemas that are derived from schemas and columns."""
 
+from copy import copy
 from datetime import datetime
 from functools import cache
 from typing import Any, Final, TypeVar
@@ -10,7 +11,9 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Column,
+    Float,
     Integer,
+    Numeric,
     SmallInteger,
     String,
     TypeDecorator,
@@ -19,11 +22,13 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeEngine
 
-from brickwork.models.columns import column_values, is_native_type, type_variants
+from brickwork.models.columns import ColumnValues, column_values, is_native_type, type_variants
 from brickwork.models.model import Versioned
+from brickwork.models.numeric import ExactNumeric
 from brickwork.schemas.names import output_name, output_names
 from brickwork.schemas.schema import Schema, make_optional, nested_schema
 from brickwork.schemas.strictness import INT64, Bounds
+from brickwork.schemas.types import as_text, has_text_form
 
 S = TypeVar("S", bound=Schema)
 
@@ -37,6 +42,7 @@ def fit_to_model(
 
     With *patches*, it is the schema of a PATCH, in which objects are merge patches.
     """
+    schema = store_as_text(schema, model)
     columns = {name: find_column(model, name) for name in schema.model_fields}
     bounds = {name: column_bounds(column) for name, column in columns.items() if column is not None}
     return create_model(
@@ -47,6 +53,33 @@ def fit_to_model(
         # Rows are built from dumped values, by the names of the fields.
         __cls_kwargs__={"bounds": bounds, "patches": patches, "serialize_by_alias": False},
     )
+
+
+def store_as_text(schema: type[S], model: type[DeclarativeBase]) -> type[S]:
+    """Return *schema* with fields that dump text for the text columns of *model*.
+
+    These are fields of URLs, addresses, secrets and enumerations of text.
+    """
+    fields: dict[str, Any] = {
+        name: (as_text(field.annotation, _text_length(column)), copy(field))
+        for name, field in schema.model_fields.items()
+        if has_text_form(field.annotation)
+        and (column := find_column(model, name)) is not None
+        and column_values(column, name) == ColumnValues(str)
+    }
+    if not fields:
+        return schema
+    return create_model(
+        schema.__name__,
+        __base__=schema,
+        __module__=schema.__module__,
+        __doc__=schema.__doc__,
+        **fields,
+    )
+
+
+def _text_length(column: Column[Any]) -> int | None:
+    return column_bounds(column).get("str", {}).get("max_length")
 
 
 def find_column(model: type[DeclarativeBase], name: str) -> Column[Any] | None:
@@ -71,6 +104,8 @@ def column_bounds(column: Column[Any]) -> Bounds:
 
 def _bounds(kind: TypeEngine[Any]) -> Bounds:
     """Return the bounds of *kind*, without its variants."""
+    if isinstance(kind, ExactNumeric | Numeric) and not isinstance(kind, Float):
+        return {"decimal": {"max_digits": kind.precision, "decimal_places": kind.scale}}
     if isinstance(kind, TypeDecorator):
         return _bounds(kind.impl_instance) if is_native_type(kind) else {}
     if isinstance(kind, ARRAY):
