@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import TIMESTAMP, DateTime, Dialect, Float, Numeric
 from sqlalchemy.dialects import sqlite
@@ -19,9 +19,9 @@ class _ZonedDateTime(sqlite.DATETIME):
 
     @override
     def bind_processor(self, dialect: Dialect) -> _Process:
-        write: _Process = super().bind_processor(dialect)
+        write: Any = super().bind_processor(dialect)
         if not self.timezone:
-            return write
+            return cast("_Process", write)
 
         def process(value: datetime | None) -> Any:
             return write(value.astimezone(UTC) if value is not None and value.tzinfo else value)
@@ -30,9 +30,9 @@ class _ZonedDateTime(sqlite.DATETIME):
 
     @override
     def result_processor(self, dialect: Dialect, coltype: object) -> _Process:
-        read: _Process = super().result_processor(dialect, coltype)
+        read: Any = super().result_processor(dialect, coltype)
         if not self.timezone:
-            return read
+            return cast("_Process", read)
 
         def process(value: Any) -> datetime | None:
             instant: datetime | None = read(value)
@@ -50,14 +50,16 @@ class _Decimal(Numeric[Decimal]):
 
     @override
     def result_processor(self, dialect: Dialect, coltype: object) -> _Process | None:
-        if not self.asdecimal or self.scale is None:
-            return super().result_processor(dialect, coltype)
-        places = self.scale
+        if not self.asdecimal:
+            return None
+        places = self._default_decimal_return_scale if self.scale is None else self.scale
         return lambda value: None if value is None else quantize(Decimal(repr(value)), places)
 
 
 def keep_exact_types(dialect: Dialect) -> None:
     """Make *dialect*, of a SQLite engine, keep time zones and decimal places."""
-    types: Any = dialect.colspecs
-    zoned = dict.fromkeys((DateTime, TIMESTAMP), _ZonedDateTime)
-    dialect.colspecs = {**types, **zoned, Numeric: _Decimal, Float: Float}
+    exact: Any = {
+        DateTime: _ZonedDateTime, TIMESTAMP: _ZonedDateTime,
+        Numeric: _Decimal, Float: Float,
+    }
+    dialect.colspecs = {**dialect.colspecs, **exact}

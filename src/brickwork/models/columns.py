@@ -216,12 +216,24 @@ def _variant_values(kind: TypeEngine[Any]) -> ColumnValues:
     )
     raise _UnsupportedType(
         f"Brickwork does not know it. Use {supported}, Enum, UTCDateTime, "
-        f"JSONDocument, {_OWN_TYPE}."
+        f"ExactNumeric, JSONDocument, {_OWN_TYPE}."
     )
 
 
 def _remedy(kind: TypeEngine[Any]) -> str | None:
     """Return the remedy for an unsupported argument of *kind*. None if all are supported."""
+    match kind:
+        case Float(precision=int(digits)) if digits <= _SIX_DIGIT_PRECISION:
+            return _REMEDIES[REAL]
+        case Uuid(as_uuid=False):
+            return "as text, SQLite finds no other spelling of it. Leave out as_uuid=False."
+        case Time(timezone=True):
+            return "SQLite drops the time zone. Leave out timezone=True, or use UTCDateTime."
+        case _:
+            return _decimal_remedy(kind)
+
+
+def _decimal_remedy(kind: TypeEngine[Any]) -> str | None:
     match kind:
         case Float(asdecimal=True):
             return "floats round decimals. Use ExactNumeric(precision, scale)."
@@ -232,12 +244,6 @@ def _remedy(kind: TypeEngine[Any]) -> str | None:
                 f"SQLite keeps {_SQLITE_DIGITS} digits of it. Use ExactNumeric(precision, scale) "
                 f"up to {MAX_PRECISION} digits, {_OWN_TYPE}."
             )
-        case Float(precision=int(digits)) if digits <= _SIX_DIGIT_PRECISION:
-            return _REMEDIES[REAL]
-        case Uuid(as_uuid=False):
-            return "as text, SQLite finds no other spelling of it. Leave out as_uuid=False."
-        case Time(timezone=True):
-            return "SQLite drops the time zone. Leave out timezone=True, or use UTCDateTime."
         case _:
             return None
 

@@ -79,4 +79,4 @@ def has_places(value: Decimal, places: int) -> bool:
 def quantize(value: Decimal, places: int, rounding: str = "ROUND_HALF_EVEN") -> Decimal:
     """Return *value* with *places* decimal places. A zero has no sign, as in a database."""
     number = value.quantize(Decimal(1).scaleb(-places), rounding, EXACT)
-    return number if number else number.copy_abs()
+    return number or number.copy_abs()

@@ -108,7 +108,6 @@ class Filter:
             )
         return clause
 
-
     def _compare(self, column: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
         places = _decimal_places(column)
         if places is None or self.operator == "isnull":
@@ -254,8 +253,8 @@ def _check_annotation(
     if (operator == "in") != _is_collection(annotation):
         raise TypeError(f"{column} with {operator}: annotate it OneOf[{kind.__name__}] | None.")
     if column_values(column.expression, str(column)).naive != is_naive_utc(annotation):
-        wanted = "datetime" if is_naive_utc(annotation) else "NaiveUTC"
-        raise TypeError(f"{column} is compared with {wanted}: annotate it {wanted} | None.")
+        wanted, found = ("datetime", "NaiveUTC")[:: 1 if is_naive_utc(annotation) else -1]
+        raise TypeError(f"{column} is compared with {found}: annotate it {wanted} | None.")
     for value_type in _value_types(annotation):
         if not _is_comparable(value_type, kind):
             raise TypeError(

@@ -6,7 +6,7 @@ from datetime import date, datetime, time
 from enum import Enum
 from inspect import getattr_static
 from types import NoneType
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, cast
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -20,7 +20,7 @@ from brickwork.models.model import is_deleted_marker
 from brickwork.schemas.derived import column_bounds, store_as_text
 from brickwork.schemas.field_values import FieldValues, Leaf
 from brickwork.schemas.schema import Schema
-from brickwork.schemas.types import NAIVE_UTC_MARK, to_text
+from brickwork.schemas.types import NAIVE_UTC_MARK, is_naive_utc
 
 
 def check_assignments(schema: type[Schema], model: type[DeclarativeBase]) -> None:
@@ -171,7 +171,9 @@ class _Assignment:
 
     def _check_leaf(self, leaf: Leaf, held: ColumnValues) -> None:
         if not _can_store(self.fields, leaf, held):
-            annotation = type_name(self.fields.schema.model_fields[self.name].annotation)
+            field = self.fields.schema.model_fields[self.name]
+            is_naive = is_naive_utc(Annotated[(field.annotation, *field.metadata, None)])
+            annotation = "NaiveUTC" if is_naive else type_name(field.annotation)
             raise TypeError(
                 f"{self._field} is {annotation}, but {self._place} holds {held}. Annotate the "
                 "field with that, or add a PlainSerializer that returns it."

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, PlainSerializer, WrapSerializer, create_model
 from pydantic.fields import FieldInfo
 from sqlalchemy import (
     ARRAY,
@@ -64,6 +64,7 @@ def store_as_text(schema: type[S], model: type[DeclarativeBase]) -> type[S]:
         name: (as_text(field.annotation, _text_length(column)), copy(field))
         for name, field in schema.model_fields.items()
         if has_text_form(field.annotation)
+        and not any(map(_is_serializer, field.metadata))
         and (column := find_column(model, name)) is not None
         and column_values(column, name) == ColumnValues(str)
     }
@@ -76,6 +77,10 @@ def store_as_text(schema: type[S], model: type[DeclarativeBase]) -> type[S]:
         __doc__=schema.__doc__,
         **fields,
     )
+
+
+def _is_serializer(mark: object) -> bool:
+    return isinstance(mark, PlainSerializer | WrapSerializer)
 
 
 def _text_length(column: Column[Any]) -> int | None:
@@ -104,18 +109,25 @@ def column_bounds(column: Column[Any]) -> Bounds:
 
 def _bounds(kind: TypeEngine[Any]) -> Bounds:
     """Return the bounds of *kind*, without its variants."""
-    if isinstance(kind, ExactNumeric | Numeric) and not isinstance(kind, Float):
-        return {"decimal": {"max_digits": kind.precision, "decimal_places": kind.scale}}
-    if isinstance(kind, TypeDecorator):
-        return _bounds(kind.impl_instance) if is_native_type(kind) else {}
-    if isinstance(kind, ARRAY):
-        return _bounds(kind.item_type)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-    if isinstance(kind, String) and kind.length is not None:
-        return {"str": {"max_length": kind.length}}
-    for integer, size in _INTEGERS.items():
-        if isinstance(kind, integer):
-            return {"int": {"ge": -size, "le": size - 1}}
-    return {}
+    bounds: Bounds = {}
+    match kind:
+        case Float():
+            pass
+        case Numeric(precision=int(digits), scale=int(places)) | ExactNumeric(
+            precision=digits, scale=places
+        ):
+            bounds = {"decimal": {"max_digits": digits, "decimal_places": places}}
+        case TypeDecorator() if is_native_type(kind):
+            bounds = _bounds(kind.impl_instance)
+        case ARRAY():
+            bounds = _bounds(kind.item_type)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+        case String(length=int(length)):
+            bounds = {"str": {"max_length": length}}
+        case _ if size := next((n for t, n in _INTEGERS.items() if isinstance(kind, t)), None):
+            bounds = {"int": {"ge": -size, "le": size - 1}}
+        case _:
+            pass
+    return bounds
 
 
 def replace_schema(create: type[Schema], read: type[BaseModel]) -> type[Schema]:

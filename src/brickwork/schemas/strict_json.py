@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from itertools import accumulate
-from typing import Final, TypeAlias, cast
+from typing import Final, Self, TypeAlias, cast
 
 from typing_extensions import TypeIs
 
@@ -90,7 +90,7 @@ class JSONNumber(float):
 
     text: str
 
-    def __new__(cls, text: str) -> "JSONNumber":
+    def __new__(cls, text: str) -> Self:
         """Parse *text*."""
         number = super().__new__(cls, text)
         number.text = text

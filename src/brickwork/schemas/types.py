@@ -45,9 +45,7 @@ class _NaiveUTC:
         to_json = core_schema.plain_serializer_function_ser_schema(
             _to_aware, return_schema=core_schema.datetime_schema(), when_used="json-unless-none"
         )
-        return core_schema.no_info_after_validator_function(
-            _to_naive, node, serialization=to_json
-        )
+        return core_schema.no_info_after_validator_function(_to_naive, node, serialization=to_json)
 
 
 def _to_naive(value: datetime) -> datetime:
