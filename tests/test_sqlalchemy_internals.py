@@ -309,6 +309,26 @@ def test_constructor_of_a_model_is_found() -> None:
     assert not internals.has_own_constructor(inspect(Shelf))
 
 
+def test_changes_are_found_by_the_comparison_that_was_set() -> None:
+    class Draft(Base):
+        __tablename__ = "drafts"
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        document: Mapped[Any] = mapped_column(JSON)
+
+    internals.set_comparison(Draft.document, lambda x, y: repr(x) == repr(y))
+    engine = create_engine("sqlite://")
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add(draft := Draft(id=1, document=[1]))
+        session.flush()
+        draft.document = [True]
+        session.flush()
+        session.expire(draft)
+        assert draft.document == [True]
+        assert type(draft.document[0]) is bool
+
+
 def test_flush_uses_the_history_that_was_set() -> None:
     found: list[Any] = []
     engine = create_engine("sqlite://")

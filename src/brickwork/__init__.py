@@ -12,6 +12,7 @@ from brickwork.http.routing import StrictRoute
 from brickwork.limits import Limits
 from brickwork.models.companions import IdempotencyKey, ImportPosition
 from brickwork.models.model import Entity, JSONDocument, Model, Timestamped, UTCDateTime, Versioned
+from brickwork.models.numeric import ExactNumeric
 from brickwork.models.soft_delete import (
     DeletedFilter,
     SoftDelete,
@@ -52,6 +53,7 @@ from brickwork.resource.references import ReferenceScopes
 from brickwork.resource.resource import Resource
 from brickwork.router import crud_router
 from brickwork.schemas.schema import ReadSchema, Schema
+from brickwork.schemas.types import NaiveUTC
 from brickwork.tracking.audit import (
     Audited,
     AuditEntry,
@@ -83,6 +85,7 @@ __all__ = [
     "DeletedFilter",
     "Entity",
     "ErrorDetail",
+    "ExactNumeric",
     "Forbidden",
     "HeadersTooLarge",
     "HistoryQuery",
@@ -98,6 +101,7 @@ __all__ = [
     "ListQuery",
     "MethodNotAllowed",
     "Model",
+    "NaiveUTC",
     "NotAcceptable",
     "NotFound",
     "OneOf",

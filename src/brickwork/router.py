@@ -21,7 +21,7 @@ from brickwork.http.openapi import (
 )
 from brickwork.http.routing import Router, StrictRoute, require_installed
 from brickwork.models.companions import IdempotencyKey, ImportPosition, register_companion_tables
-from brickwork.models.model import Versioned, fetch_defaults
+from brickwork.models.model import Versioned, adapt_to_responses
 from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.operations import batch, collection, history, naming, rows
 from brickwork.operations.endpoint import CrudEndpoint
@@ -140,7 +140,7 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
         embedded=embedding(model, read),
     )
     register_companion_tables(model, IdempotencyKey, ImportPosition)
-    fetch_defaults(model)
+    adapt_to_responses(model)
     router = _CRUDRouter(
         prefix=prefix,
         tags=[naming.tag(prefix, model)],

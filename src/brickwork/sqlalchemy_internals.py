@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 from sqlalchemy import BindParameter, Dialect, Engine, Select, inspect
 from sqlalchemy.event import registry
-from sqlalchemy.orm import LoaderCriteriaOption, Mapper
+from sqlalchemy.orm import InstrumentedAttribute, LoaderCriteriaOption, Mapper
 from sqlalchemy.orm.attributes import History
 from sqlalchemy.orm.base import PassiveFlag
 from sqlalchemy.orm.unitofwork import UOWTransaction
@@ -166,6 +166,13 @@ def unwrap_listener(listener: object) -> Iterable[object]:
 def has_own_constructor(mapper: Mapper[Any]) -> bool:
     """Return whether `original_init` of the mapped class is not that of its registry."""
     return mapper.class_manager.original_init is not mapper.registry.constructor
+
+
+def set_comparison(
+    attribute: InstrumentedAttribute[Any], equal: Callable[[object, object], bool]
+) -> None:
+    """Compare the values of *attribute* with *equal*, by `impl.is_equal`, to find its changes."""
+    attribute.impl.is_equal = equal
 
 
 def set_flush_history(

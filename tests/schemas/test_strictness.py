@@ -82,7 +82,7 @@ def test_value_of_the_right_type_is_accepted(
         (cs.date_schema(), "٢٠٢٦-٠٢-٠٣", "date_parsing"),
         (cs.date_schema(), 0, "date_parsing"),
         (cs.date_schema(), None, "date_type"),
-        (cs.time_schema(), "12:00", "time_parsing"),
+        (cs.time_schema(), "12", "time_parsing"),
         (cs.time_schema(), "12:00:00Z", "time_parsing"),
         (cs.time_schema(), 0.5, "time_parsing"),
         (cs.time_schema(), "24:00:01", "time_parsing"),

@@ -2,21 +2,41 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from enum import Enum
+from ipaddress import IPv4Address
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from annotated_types import MaxLen
 from fastapi import FastAPI
-from sqlalchemy import BigInteger, Double, Float, Integer, MetaData, SmallInteger, String, Text
+from pydantic import HttpUrl
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Double,
+    Float,
+    Integer,
+    Interval,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    String,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 from typing_extensions import override
 
 from brickwork import (
     Database,
+    ExactNumeric,
     JSONDocument,
     Model,
+    NaiveUTC,
     ReadSchema,
     Resource,
     Schema,
@@ -63,6 +83,17 @@ class Thing(Timestamped, Base):
     size: Mapped[Literal["S", "M", "L"]]
     document: Mapped[dict[str, Any] | None]
     items: Mapped[list[Any] | None] = mapped_column(JSONDocument)
+    plain_document: Mapped[Any] = mapped_column(JSON)
+    binary_document: Mapped[Any] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
+    money: Mapped[Decimal | None] = mapped_column(ExactNumeric(18, 4))
+    weight: Mapped[Decimal | None] = mapped_column(Numeric(15, 3))
+    period: Mapped[timedelta | None] = mapped_column(Interval)
+    content: Mapped[bytes | None] = mapped_column(LargeBinary)
+    naive: Mapped[datetime | None] = mapped_column(DateTime)
+    zoned: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    website: Mapped[str | None] = mapped_column(String(40))
+    address: Mapped[str | None] = mapped_column(String(15))
+    shade: Mapped[str | None] = mapped_column(String(10))
 
 
 class ThingCreate(Schema):
@@ -82,6 +113,17 @@ class ThingCreate(Schema):
     size: Literal["S", "M", "L"]
     document: dict[str, Any] | None
     items: list[Any] | None
+    plain_document: dict[str, Any] | list[Any] | None
+    binary_document: dict[str, Any] | list[Any] | None
+    money: Decimal | None
+    weight: Decimal | None
+    period: timedelta | None
+    content: bytes | None
+    naive: NaiveUTC | None
+    zoned: datetime | None
+    website: HttpUrl | None
+    address: IPv4Address | None
+    shade: Colour | None
 
 
 class ThingUpdate(ThingCreate, partial=True): ...
@@ -105,6 +147,17 @@ class ThingRead(ReadSchema):
     size: Literal["S", "M", "L"]
     document: dict[str, Any] | None
     items: list[Any] | None
+    plain_document: dict[str, Any] | list[Any] | None
+    binary_document: dict[str, Any] | list[Any] | None
+    money: Decimal | None
+    weight: Decimal | None
+    period: timedelta | None
+    content: bytes | None
+    naive: NaiveUTC | None
+    zoned: datetime | None
+    website: HttpUrl | None
+    address: IPv4Address | None
+    shade: Colour | None
     created_at: datetime
     updated_at: datetime
 

@@ -137,7 +137,7 @@ def scope_without_request(
 
 
 def _query(resource: UnopenedResource[M], needed: list[str]) -> Select[M]:
-    statement = resource.query()
+    statement = resource.preview().query()
     if needed:  # the application has caught the exception
         raise _ValueNeeded
     return statement

@@ -42,6 +42,7 @@ from brickwork.database.connections import (
 )
 from brickwork.database.pool import ConnectTimeout, FairPool
 from brickwork.database.row_counts import confirm_writes
+from brickwork.database.sqlite_types import keep_exact_types
 from brickwork.database.urls import (
     Target,
     driver_url,
@@ -390,6 +391,7 @@ def _listen(engine: AsyncEngine, lender: EngineLender, begin: Callable[[Connecti
     if not lender.readonly:
         confirm_writes(target)
     if lender.is_sqlite:
+        keep_exact_types(target.dialect)
         event.listen(target, "begin", begin)
         event.listen(target, "do_execute", lender.execute)
         event.listen(target, "do_executemany", lender.execute_many)

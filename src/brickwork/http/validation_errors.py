@@ -23,6 +23,7 @@ from brickwork.schemas.strict_json import is_array, is_object
 
 _ABSENT: Final = object()
 _CODES: Final[Mapping[str, str]] = {
+    "decimal_whole_digits": "decimal_max_digits",
     "dict_type": "object_type",
     "extra_forbidden": "unknown_field",
     "model_attributes_type": "object_type",

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from inspect import getattr_static
 from typing import Any, Final
 from uuid import UUID
@@ -56,6 +57,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import NullType, TypeEngine
 from typing_extensions import override
 
+from brickwork.models.numeric import MAX_PRECISION
 from brickwork.sqlalchemy_internals import variant_types
 
 
@@ -68,24 +70,28 @@ def storage_type(kind: TypeEngine[Any]) -> TypeEngine[Any]:
 class ColumnValues:
     """The values of a column: their class, and its choices or the items of a list.
 
-    A JSON document is `exact` if SQLAlchemy detects each change of it.
+    A datetime is `naive` if the column holds it without a zone.
     """
 
     kind: type
     choices: frozenset[str] = frozenset()
     items: "ColumnValues | None" = None
     is_json: bool = False
-    exact: bool = True
+    naive: bool = False
 
     @override
     def __str__(self) -> str:
         """Return the values as an annotation."""
         if self.choices:
             return f"Literal{sorted(self.choices)}"
+        if self.naive:
+            return "NaiveUTC"
         if self.is_json:
             return "an object or an array of JSON"
         return f"list[{self.items}]" if self.items else self.kind.__name__
 
+
+_TIMESTAMPS: Final = (postgresql.TIMESTAMP, sqlite.DATETIME)
 
 _CLASSES: Final[Mapping[type[TypeEngine[Any]], type]] = {
     **dict.fromkeys((String, Text, Unicode, UnicodeText, VARCHAR, TEXT), str),
@@ -94,6 +100,10 @@ _CLASSES: Final[Mapping[type[TypeEngine[Any]], type]] = {
     **dict.fromkeys((Boolean, BOOLEAN), bool),
     **dict.fromkeys((Date, DATE), date),
     **dict.fromkeys((Time, TIME), time),
+    **dict.fromkeys((DateTime, DATETIME, TIMESTAMP, *_TIMESTAMPS), datetime),
+    **dict.fromkeys((Interval, postgresql.INTERVAL), timedelta),
+    **dict.fromkeys((Numeric, NUMERIC, DECIMAL), Decimal),
+    **dict.fromkeys((LargeBinary, BLOB, postgresql.BYTEA), bytes),
     Uuid: UUID,
 }
 """The Python classes of values, by SQLAlchemy type."""
@@ -106,23 +116,7 @@ _OWN_TYPE: Final = "or a TypeDecorator with a python_type"
 
 _REMEDIES: Final[Mapping[type[TypeEngine[Any]], str]] = {
     **dict.fromkeys((CHAR, NCHAR), "PostgreSQL fills it up with spaces. Use String."),
-    **dict.fromkeys(
-        (DateTime, DATETIME, TIMESTAMP, postgresql.TIMESTAMP, sqlite.DATETIME),
-        "SQLite drops the time zone. Use UTCDateTime, which is TIMESTAMP WITH TIME ZONE in "
-        "PostgreSQL.",
-    ),
-    **dict.fromkeys(
-        (Numeric, NUMERIC, DECIMAL),
-        f"SQLite rounds it. Use an integer of the smallest unit, {_OWN_TYPE}.",
-    ),
-    **dict.fromkeys(
-        (Interval, postgresql.INTERVAL),
-        f"the databases compare it differently. Use an integer of the smallest unit, {_OWN_TYPE}.",
-    ),
-    **dict.fromkeys(
-        (LargeBinary, BLOB, postgresql.BYTEA, PickleType),
-        f"JSON has no bytes. Use text, {_OWN_TYPE}.",
-    ),
+    PickleType: f"JSON has no such values. Use LargeBinary, JSONDocument, {_OWN_TYPE}.",
     NATIVE_UUID: "SQLite may read it as a number. Use Uuid, which is the same type in PostgreSQL.",
     REAL: "PostgreSQL rounds it to six digits. Use Double.",
 }
@@ -212,25 +206,24 @@ def _variant_values(kind: TypeEngine[Any]) -> ColumnValues:
     if base in _ENUMS:
         return _enum_values(kind)
     if base in _DOCUMENTS:
-        return ColumnValues(object, is_json=True, exact=False)
+        return ColumnValues(object, is_json=True)
     if base in _LISTS:
         return _list_values(kind)
     if base in _CLASSES:
-        return ColumnValues(_CLASSES[base])
+        naive = isinstance(kind, DateTime) and not kind.timezone
+        return ColumnValues(_CLASSES[base], naive=naive)
     supported = ", ".join(
         dict.fromkeys(item.__name__ for item in _CLASSES if not item.__name__.isupper())
     )
     raise _UnsupportedType(
         f"Brickwork does not know it. Use {supported}, Enum, UTCDateTime, "
-        f"JSONDocument, {_OWN_TYPE}."
+        f"ExactNumeric, JSONDocument, {_OWN_TYPE}."
     )
 
 
 def _remedy(kind: TypeEngine[Any]) -> str | None:
     """Return the remedy for an unsupported argument of *kind*. None if all are supported."""
     match kind:
-        case Float(asdecimal=True):
-            return _REMEDIES[Numeric]
         case Float(precision=int(digits)) if digits <= _SIX_DIGIT_PRECISION:
             return _REMEDIES[REAL]
         case Uuid(as_uuid=False):
@@ -238,7 +231,32 @@ def _remedy(kind: TypeEngine[Any]) -> str | None:
         case Time(timezone=True):
             return "SQLite drops the time zone. Leave out timezone=True, or use UTCDateTime."
         case _:
+            return _decimal_remedy(kind)
+
+
+def _decimal_remedy(kind: TypeEngine[Any]) -> str | None:
+    match kind:
+        case Float(asdecimal=True):
+            return "floats round decimals. Use ExactNumeric(precision, scale)."
+        case Numeric(asdecimal=False):
+            return "floats round decimals. Leave out asdecimal=False, or use Double."
+        case Numeric() if not (isinstance(kind, Float) or _is_exact_on_sqlite(kind)):
+            return (
+                f"SQLite keeps {_SQLITE_DIGITS} digits of it. Use ExactNumeric(precision, scale) "
+                f"up to {MAX_PRECISION} digits, {_OWN_TYPE}."
+            )
+        case _:
             return None
+
+
+def _is_exact_on_sqlite(kind: Numeric[Any]) -> bool:
+    """Return whether a double, which SQLite stores, tells all values of *kind* apart."""
+    precision, scale = kind.precision or 0, -1 if kind.scale is None else kind.scale
+    return 0 <= scale <= precision <= _SQLITE_DIGITS
+
+
+_SQLITE_DIGITS: Final = 15
+"""The number of decimal digits that a double holds."""
 
 
 def _enum_values(kind: Any) -> ColumnValues:

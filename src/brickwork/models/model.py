@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic_core import to_jsonable_python
 from sqlalchemy import (
     JSON,
+    Column,
     ColumnElement,
     DateTime,
     Dialect,
@@ -31,6 +32,8 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.types import TypeDecorator
 from typing_extensions import override
+
+from brickwork.sqlalchemy_internals import set_comparison
 
 if sys.version_info >= (3, 14):
     from uuid import uuid7
@@ -96,10 +99,20 @@ class JSONDocument(TypeDecorator[Any]):
 
     @override
     def compare_values(self, x: object, y: object) -> bool:
-        if isinstance(x, LoaderCallableStatus) or isinstance(y, LoaderCallableStatus):
-            return x is y  # one value is not loaded
-        # 1, 1.0 and True are equal in Python but not in JSON. A change must not be lost.
-        return _canonical_json(x) == _canonical_json(y)
+        return equal_documents(x, y)
+
+
+def equal_documents(x: object, y: object) -> bool:
+    """Return whether *x* and *y* are the same JSON: `1`, `1.0` and `true` differ."""
+    if isinstance(x, LoaderCallableStatus) or isinstance(y, LoaderCallableStatus):
+        return x is y  # one value is not loaded
+    return _canonical_json(x) == _canonical_json(y)
+
+
+def equal_values(column: Column[Any], x: object, y: object) -> bool:
+    """Return whether *x* and *y* are the same value of *column*."""
+    is_document = isinstance(column.type, JSON)
+    return (equal_documents if is_document else column.type.compare_values)(x, y)
 
 
 def _canonical_json(document: object) -> str:
@@ -171,12 +184,17 @@ class Model(DeclarativeBase):
         super().__init_subclass__(**kwargs)
 
 
-def fetch_defaults(model: type[DeclarativeBase]) -> None:
-    """Make a flush fetch the values that the database computes, as it does for a `Model`.
+def adapt_to_responses(model: type[DeclarativeBase]) -> None:
+    """Make a flush of *model*, which may have another base, do what responses need.
 
-    Models of another base would leave them unloaded, and a response cannot load them.
+    It fetches the values that the database computes, as for a `Model`: a response cannot load
+    them. It writes each change of a plain JSON column, even of `1` to `true`.
     """
-    inspect(model).base_mapper.eager_defaults = True
+    mapper = inspect(model)
+    mapper.base_mapper.eager_defaults = True
+    for name, column in mapper.columns.items():
+        if isinstance(column.type, JSON):
+            set_comparison(getattr(model, name), equal_documents)
 
 
 class Entity(Model):

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
+from decimal import ROUND_FLOOR as FLOOR, Decimal
 from enum import Enum
 from functools import cache
 from types import UnionType
@@ -12,14 +13,17 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     BindParameter,
+    Column,
     ColumnElement,
     Enum as EnumType,
     Integer,
     and_,
     bindparam,
+    false,
     inspect,
     literal,
     not_,
+    true,
 )
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, RelationshipProperty
@@ -27,12 +31,15 @@ from sqlalchemy.types import TypeEngine
 
 from brickwork.database.text import comparable, contains, icontains, startswith
 from brickwork.models.columns import column_values, has_json_null, require_comparable
+from brickwork.models.numeric import quantize
 from brickwork.models.soft_delete import soft_delete_conditions
+from brickwork.schemas.derived import column_bounds
+from brickwork.schemas.types import is_naive_utc
 
 Comparison = Callable[[ColumnElement[Any], Any], ColumnElement[bool]]
 """A function that compares a column with a value."""
 
-_ORDERED_TYPES: Final = (str, int, float, UUID, datetime, date, time)
+_ORDERED_TYPES: Final = (str, int, float, Decimal, UUID, datetime, date, time, timedelta)
 _SCALAR_TYPES: Final = (*_ORDERED_TYPES, bool, Enum)
 
 
@@ -94,12 +101,52 @@ class Filter:
         """Return the condition for *value*."""
         if self.path and self.operator == "ne":  # true of a row without a related row as well
             return not_(Filter(self.path, self.column).to_clause(value))
-        clause = OPERATORS[self.operator].compare(self.column.expression, value)
+        clause = self._compare(self.column.expression, value)
         for relationship in reversed(self.path):
             clause = relationship.has(
                 and_(clause, *soft_delete_conditions(relationship.property.mapper.class_))
             )
         return clause
+
+    def _compare(self, column: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
+        places = _decimal_places(column)
+        if places is None or self.operator == "isnull":
+            return OPERATORS[self.operator].compare(column, value)
+        if self.operator == "in":
+            stored = [item for item in value if places.floor(item) == item]
+            return OPERATORS["in"].compare(column, stored)
+        floor = places.floor(value)
+        if floor == value:
+            return OPERATORS[self.operator].compare(column, Decimal(value))
+        # The value is between two values of the column, or beyond all of them.
+        if self.operator in {"eq", "ne"}:
+            return true() if self.operator == "ne" else false()
+        if floor is None:
+            return column.is_not(None) if self.operator in {"gt", "gte"} else false()
+        return OPERATORS["gt" if self.operator in {"gt", "gte"} else "lte"].compare(column, floor)
+
+
+@dataclass(frozen=True)
+class _DecimalPlaces:
+    """The digits of a decimal column."""
+
+    max_digits: int
+    decimal_places: int
+
+    def floor(self, value: Decimal | int) -> Decimal | None:
+        """Return the largest value of the column that is at most *value*. None without one."""
+        unit = Decimal(1).scaleb(-self.decimal_places)
+        largest = unit * (10**self.max_digits - 1)
+        if value < -largest:
+            return None
+        return largest if value > largest else quantize(Decimal(value), self.decimal_places, FLOOR)
+
+
+@cache
+def _decimal_places(column: ColumnElement[Any]) -> _DecimalPlaces | None:
+    """Return the digits of *column*. None unless it is a decimal column with fixed places."""
+    bounds = column_bounds(column).get("decimal") if isinstance(column, Column) else None
+    return _DecimalPlaces(**bounds) if bounds else None
 
 
 def parse_filter(model: type[DeclarativeBase], name: str, annotation: object) -> Filter:
@@ -205,6 +252,9 @@ def _check_annotation(
         raise TypeError(f"{column} is {kind.__name__}, which {operator} does not compare.")
     if (operator == "in") != _is_collection(annotation):
         raise TypeError(f"{column} with {operator}: annotate it OneOf[{kind.__name__}] | None.")
+    if column_values(column.expression, str(column)).naive != is_naive_utc(annotation):
+        wanted, found = ("datetime", "NaiveUTC")[:: 1 if is_naive_utc(annotation) else -1]
+        raise TypeError(f"{column} is compared with {found}: annotate it {wanted} | None.")
     for value_type in _value_types(annotation):
         if not _is_comparable(value_type, kind):
             raise TypeError(
@@ -215,7 +265,7 @@ def _check_annotation(
 def _is_comparable(value_type: type, kind: type) -> bool:
     if value_type is bool or value_type is datetime:  # subclasses of int and of date
         return kind is value_type
-    return issubclass(value_type, kind) or (value_type is int and kind is float)
+    return issubclass(value_type, kind) or (value_type is int and kind in {float, Decimal})
 
 
 def _value_types(annotation: Any) -> Iterator[type]:

@@ -279,7 +279,7 @@ def _parse_field(
     query: type[BaseModel], model: type[DeclarativeBase], name: str, field: FieldInfo
 ) -> Filter:
     try:
-        return parse_filter(model, name, field.annotation)
+        return parse_filter(model, name, Annotated[(field.annotation, field, *field.metadata)])
     except TypeError as error:
         raise TypeError(
             f"{query.__name__}.{name}: {error} Mark a parameter that filter() reads: "

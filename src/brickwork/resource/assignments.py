@@ -6,7 +6,7 @@ from datetime import date, datetime, time
 from enum import Enum
 from inspect import getattr_static
 from types import NoneType
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, cast
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -17,9 +17,10 @@ from sqlalchemy.orm import ColumnProperty, DeclarativeBase, Mapper
 
 from brickwork.models.columns import ColumnValues, column_values
 from brickwork.models.model import is_deleted_marker
-from brickwork.schemas.derived import column_bounds
+from brickwork.schemas.derived import column_bounds, store_as_text
 from brickwork.schemas.field_values import FieldValues, Leaf
 from brickwork.schemas.schema import Schema
+from brickwork.schemas.types import NAIVE_UTC_MARK, is_naive_utc
 
 
 def check_assignments(schema: type[Schema], model: type[DeclarativeBase]) -> None:
@@ -33,7 +34,7 @@ def check_assignments(schema: type[Schema], model: type[DeclarativeBase]) -> Non
             f"{schema.__name__} accepts unknown fields, but a row has none. Remove extra from its "
             "model_config."
         )
-    fields = FieldValues(schema)
+    fields = FieldValues(store_as_text(schema, model))
     if fields.has_serializer or fields.altered_fields:
         reason = ", ".join(fields.altered_fields) or "its model_serializer"
         raise TypeError(
@@ -140,12 +141,6 @@ class _Assignment:
                 f"{self.fields.schema.__name__}."
             )
         held = column_values(self.column, self._place)
-        if not held.exact:
-            raise TypeError(
-                f"{self._place} is of the type {self.column.type!r}: SQLAlchemy compares true "
-                "equal to 1 in it, and would lose a change. Use JSONDocument; for JSONB, a "
-                "subclass of it with impl = JSONB(none_as_null=True)."
-            )
         for leaf in self.fields.dumped_leaves(self.name):
             self._check_leaf(leaf, held)
         self._check_default(held)
@@ -176,7 +171,9 @@ class _Assignment:
 
     def _check_leaf(self, leaf: Leaf, held: ColumnValues) -> None:
         if not _can_store(self.fields, leaf, held):
-            annotation = type_name(self.fields.schema.model_fields[self.name].annotation)
+            field = self.fields.schema.model_fields[self.name]
+            is_naive = is_naive_utc(Annotated[(field.annotation, *field.metadata, None)])
+            annotation = "NaiveUTC" if is_naive else type_name(field.annotation)
             raise TypeError(
                 f"{self._field} is {annotation}, but {self._place} holds {held}. Annotate the "
                 "field with that, or add a PlainSerializer that returns it."
@@ -233,6 +230,8 @@ def _can_store(fields: FieldValues, leaf: Leaf, held: ColumnValues) -> bool:
             and bool(items)
             and all(_can_store(fields, item, held.items) for item in items)
         )
+    if held.naive != (NAIVE_UTC_MARK in leaf.node.get("metadata", {})):
+        return False
     if held.choices:
         return bool(leaf.choices) and held.choices.issuperset(leaf.choices) and leaf.kind is str
     return _is_kind_of(leaf.kind, held)

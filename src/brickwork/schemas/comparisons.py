@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from brickwork.models.columns import ColumnValues
 from brickwork.schemas.field_values import FieldValues, Leaf, Node, field_nodes
+from brickwork.schemas.types import NAIVE_UTC_MARK
 
 
 def accepts_values_of(fields: FieldValues, leaf: Leaf, held: ColumnValues) -> bool:
@@ -22,11 +23,17 @@ def accepts_values_of(fields: FieldValues, leaf: Leaf, held: ColumnValues) -> bo
         )
     if leaf.kind is None:
         return held.kind is str
-    if leaf.kind is NoneType or leaf.node.get("tz_constraint") == "naive":
+    if leaf.kind is NoneType or not _fits_zone(leaf.node, held):
         return False
     if held.choices and leaf.choices:
         return held.choices.issubset(map(_enum_value, leaf.choices))
     return _is_wider(leaf, held.kind)
+
+
+def _fits_zone(node: Node, held: ColumnValues) -> bool:
+    """Return whether *node* is `NaiveUTC` where the column has no zone, and only there."""
+    is_marked = NAIVE_UTC_MARK in node.get("metadata", {})
+    return is_marked is held.naive and node.get("tz_constraint") != "naive"
 
 
 def _is_wider(leaf: Leaf, kind: type) -> bool:

@@ -1,16 +1,19 @@
 """Input schemas that are derived from schemas and columns."""
 
+from copy import copy
 from datetime import datetime
 from functools import cache
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, PlainSerializer, WrapSerializer, create_model
 from pydantic.fields import FieldInfo
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     Column,
+    Float,
     Integer,
+    Numeric,
     SmallInteger,
     String,
     TypeDecorator,
@@ -19,11 +22,13 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeEngine
 
-from brickwork.models.columns import column_values, is_native_type, type_variants
+from brickwork.models.columns import ColumnValues, column_values, is_native_type, type_variants
 from brickwork.models.model import Versioned
+from brickwork.models.numeric import ExactNumeric
 from brickwork.schemas.names import output_name, output_names
 from brickwork.schemas.schema import Schema, make_optional, nested_schema
 from brickwork.schemas.strictness import INT64, Bounds
+from brickwork.schemas.types import as_text, has_text_form
 
 S = TypeVar("S", bound=Schema)
 
@@ -37,6 +42,7 @@ def fit_to_model(
 
     With *patches*, it is the schema of a PATCH, in which objects are merge patches.
     """
+    schema = store_as_text(schema, model)
     columns = {name: find_column(model, name) for name in schema.model_fields}
     bounds = {name: column_bounds(column) for name, column in columns.items() if column is not None}
     return create_model(
@@ -47,6 +53,38 @@ def fit_to_model(
         # Rows are built from dumped values, by the names of the fields.
         __cls_kwargs__={"bounds": bounds, "patches": patches, "serialize_by_alias": False},
     )
+
+
+def store_as_text(schema: type[S], model: type[DeclarativeBase]) -> type[S]:
+    """Return *schema* with fields that dump text for the text columns of *model*.
+
+    These are fields of URLs, addresses, secrets and enumerations of text.
+    """
+    fields: dict[str, Any] = {
+        name: (as_text(field.annotation, _text_length(column)), copy(field))
+        for name, field in schema.model_fields.items()
+        if has_text_form(field.annotation)
+        and not any(map(_is_serializer, field.metadata))
+        and (column := find_column(model, name)) is not None
+        and column_values(column, name) == ColumnValues(str)
+    }
+    if not fields:
+        return schema
+    return create_model(
+        schema.__name__,
+        __base__=schema,
+        __module__=schema.__module__,
+        __doc__=schema.__doc__,
+        **fields,
+    )
+
+
+def _is_serializer(mark: object) -> bool:
+    return isinstance(mark, PlainSerializer | WrapSerializer)
+
+
+def _text_length(column: Column[Any]) -> int | None:
+    return column_bounds(column).get("str", {}).get("max_length")
 
 
 def find_column(model: type[DeclarativeBase], name: str) -> Column[Any] | None:
@@ -71,16 +109,26 @@ def column_bounds(column: Column[Any]) -> Bounds:
 
 def _bounds(kind: TypeEngine[Any]) -> Bounds:
     """Return the bounds of *kind*, without its variants."""
-    if isinstance(kind, TypeDecorator):
-        return _bounds(kind.impl_instance) if is_native_type(kind) else {}
-    if isinstance(kind, ARRAY):
-        return _bounds(kind.item_type)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-    if isinstance(kind, String) and kind.length is not None:
-        return {"str": {"max_length": kind.length}}
-    for integer, size in _INTEGERS.items():
-        if isinstance(kind, integer):
-            return {"int": {"ge": -size, "le": size - 1}}
-    return {}
+    bounds: Bounds = {}
+    match kind:
+        case Float():
+            pass
+        case (
+            Numeric(precision=int(digits), scale=int(places))
+            | ExactNumeric(precision=digits, scale=places)
+        ):
+            bounds = {"decimal": {"max_digits": digits, "decimal_places": places}}
+        case TypeDecorator() if is_native_type(kind):
+            bounds = _bounds(kind.impl_instance)
+        case ARRAY():
+            bounds = _bounds(kind.item_type)
+        case String(length=int(length)):
+            bounds = {"str": {"max_length": length}}
+        case _ if size := next((n for t, n in _INTEGERS.items() if isinstance(kind, t)), None):
+            bounds = {"int": {"ge": -size, "le": size - 1}}
+        case _:
+            pass
+    return bounds
 
 
 def replace_schema(create: type[Schema], read: type[BaseModel]) -> type[Schema]:

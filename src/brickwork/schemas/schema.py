@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema, PydanticUndefined
 from typing_extensions import override
 
 from brickwork.schemas.merge_patch import describe_patch, patch_schema
-from brickwork.schemas.strictness import Bounds, apply_column_bounds, make_strict
+from brickwork.schemas.strictness import Bounds, apply_column_bounds, encode_bytes, make_strict
 
 
 class Schema(BaseModel):
@@ -95,6 +95,14 @@ class ReadSchema(BaseModel):
     model_config = ConfigDict(from_attributes=True, validate_by_name=True)
 
     __brickwork__: ClassVar = True
+
+    @classmethod
+    @override
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /
+    ) -> CoreSchema:
+        schema: CoreSchema = encode_bytes(handler(source))
+        return schema
 
 
 def nested_schema(annotation: Any) -> type[BaseModel] | None:

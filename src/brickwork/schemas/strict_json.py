@@ -3,9 +3,9 @@
 import gc
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import accumulate
-from typing import Final, TypeAlias, cast
+from typing import Final, Self, TypeAlias, cast
 
 from typing_extensions import TypeIs
 
@@ -25,6 +25,8 @@ def is_array(value: object) -> TypeIs[list[object]]:
 
 def parse_json(raw: bytes) -> object:
     """Return the document in *raw*, of `dict`, `list`, `str`, `int`, `float`, `bool` and `None`.
+
+    A number with a fraction or an exponent is a `JSONNumber`.
 
     Raises `BadRequest` for invalid JSON: broken syntax, bytes that are not UTF-8, a duplicate key,
     `NaN` or `Infinity`. Raises `UnprocessableContent` if it is nested too deep, and
@@ -80,24 +82,42 @@ _STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _NO_BRACKETS: Final = bytes({*range(256)} - _STEPS.keys())
 
 
+class JSONNumber(float):
+    """A number of a JSON document with a fraction or an exponent, and its text.
+
+    A decimal column stores the number of the text. The double may be another number.
+    """
+
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        """Parse *text*."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
 class _NotStrictJSON(ValueError):
     """Raised for text that Python accepts as JSON, but RFC 8259 does not."""
 
 
 def _loads(text: str) -> object:
     try:
-        return json.loads(
-            text, object_pairs_hook=_object_without_duplicate_keys, parse_constant=_reject_constant
-        )
+        return _decode(text)
     except (json.JSONDecodeError, _NotStrictJSON):
         raise
     except ValueError:  # more digits than Python converts; no column holds them
-        return json.loads(
-            text,
-            object_pairs_hook=_object_without_duplicate_keys,
-            parse_constant=_reject_constant,
-            parse_int=_parse_int,
-        )
+        return _decode(text, parse_int=_parse_int)
+
+
+def _decode(text: str, *, parse_int: Callable[[str], float] | None = None) -> object:
+    return json.loads(
+        text,
+        object_pairs_hook=_object_without_duplicate_keys,
+        parse_constant=_reject_constant,
+        parse_float=JSONNumber,
+        parse_int=parse_int,
+    )
 
 
 _MIN_VALUES_WITHOUT_GC: Final = 1_000

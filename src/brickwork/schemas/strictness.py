@@ -6,13 +6,17 @@ as strict as JSON, and limits it to values that both databases can hold.
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final, LiteralString, TypeAlias, cast
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from brickwork.models.numeric import quantize
 from brickwork.schemas import json_values
-from brickwork.schemas.strict_json import is_array, is_object
+from brickwork.schemas.strict_json import JSONNumber, is_array, is_object
+from brickwork.schemas.types import from_base64, to_base64
 from brickwork.schemas.validation import (
     Node,
     limit_choice,
@@ -45,11 +49,20 @@ GUARDED_ATTRIBUTE: Final = "__brickwork__"
 UUID_TEXT: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _INTEGER: Final = re.compile(r"-?\d{1,19}", re.ASCII)
 _NUMBER: Final = re.compile(r"-?\d{1,400}(\.\d{1,400})?([eE][+-]?\d{1,4})?", re.ASCII)
+_DECIMAL: Final = re.compile(r"[+-]?\d{1,400}(\.\d{1,400})?([eE][+-]?\d{1,3})?", re.ASCII)
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_TIME: Final = re.compile(r"\d{2}:\d{2}:\d{2}(\.\d+)?", re.ASCII)
+_SECONDS: Final = r"\d{2}:\d{2}:\d{2}(\.\d+)?"
+_TIME: Final = re.compile(rf"{_SECONDS}|\d{{2}}:\d{{2}}", re.ASCII)
 _DATETIME: Final = re.compile(
-    rf"{_DATE.pattern}[Tt]{_TIME.pattern}([Zz]|[+-]\d{{2}}:\d{{2}})?", re.ASCII
+    rf"{_DATE.pattern}[Tt]{_SECONDS}([Zz]|[+-]\d{{2}}:\d{{2}})?", re.ASCII
 )
+_DURATION: Final = re.compile(
+    r"[+-]?P(\d+W|(?=.)(\d+Y)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?)", re.ASCII
+)
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 — SQLAlchemy stores durations as such times
+_DURATIONS: Final = (datetime.min - _EPOCH, datetime.max - _EPOCH)  # noqa: DTZ901
+"""The durations that SQLite stores."""
+
 TEXT_PATTERN: Final = r"^[^\u0000]*$"
 """The pattern of text in openapi.json. A pattern cannot exclude lone surrogates."""
 
@@ -119,6 +132,22 @@ def apply_column_bounds(schema: Any, bounds: Mapping[str, Bounds]) -> Any:
     return _map_fields(schema, narrow)
 
 
+def encode_bytes(schema: Any) -> Any:
+    """Return the core *schema* of a read schema with bytes that are base64 in JSON."""
+    return _map_nodes(schema, _encode_bytes)
+
+
+def _encode_bytes(node: Node) -> Node:
+    if node.get("type") != "bytes" or "serialization" in node:
+        return node
+    to_json = core_schema.plain_serializer_function_ser_schema(
+        to_base64,
+        return_schema=core_schema.str_schema(metadata={"pydantic_js_updates": _BASE64}),
+        when_used="json-unless-none",
+    )
+    return node | {"serialization": to_json}
+
+
 def _map_fields(schema: Any, change: Callable[[Node], Node]) -> Any:
     """Return the core *schema* of a model with *change* applied to its `model-fields` node."""
     if schema["type"] == "model-fields":
@@ -128,10 +157,13 @@ def _map_fields(schema: Any, change: Callable[[Node], Node]) -> Any:
 
 def _narrow(schema: Any, bounds: Bounds) -> Any:
     def narrow(node: Node) -> Node:
-        for name, limit in bounds.get(str(node.get("type")), {}).items():
+        own = bounds.get(str(node.get("type")), {})
+        for name, limit in own.items():
             narrower = max if name == "ge" else min
             node[name] = narrower(node.get(name, limit), limit)
-        return node
+        if (places := own.get("decimal_places")) is None:
+            return node
+        return _after(lambda value: quantize(value, places), node)
 
     return _map_nodes(schema, narrow)
 
@@ -210,7 +242,46 @@ def _date(node: Node) -> Node:
 
 
 def _time(node: Node) -> Node:
-    return _require_formatted_text(_TIME, node, "time_parsing", "a time, HH:MM:SS")
+    return _require_formatted_text(_TIME, node, "time_parsing", "a time, HH:MM:SS or HH:MM")
+
+
+def _timedelta(node: Node) -> Node:
+    low, high = _DURATIONS
+    bounded = node | {"ge": node.get("ge", low), "le": node.get("le", high)}
+    wanted = "a duration (ISO 8601) of weeks, or of years (365 days), days and times"
+    return _require_formatted_text(_DURATION, bounded, "time_delta_parsing", wanted)
+
+
+def _bytes(node: Node) -> Node:
+    described = node | {"metadata": {"pydantic_js_updates": _BASE64}}
+    return _before(from_base64, described)
+
+
+_BASE64: Final = {"format": "byte", "contentEncoding": "base64"}
+"""The JSON schema of base64, in the terms of OpenAPI 3.0 and 3.1."""
+
+
+def _decimal(node: Node) -> Node:
+    return _before(_to_decimal, node)
+
+
+def _to_decimal(value: object) -> object:
+    """Return the number of a text or a number of JSON, which passes no double."""
+    match value:
+        case JSONNumber():
+            text = value.text
+        case str():
+            text = value
+        case int() | float() if not isinstance(value, bool):
+            text = repr(value)
+        case Decimal():
+            return value
+        case _:
+            raise PydanticCustomError("decimal_type", "Input should be a number")
+    if not _DECIMAL.fullmatch(text):
+        detail = "Input should be a decimal number of at most 400 digits"
+        raise PydanticCustomError("decimal_parsing", detail)
+    return Decimal(text)
 
 
 def _any(node: Node) -> Node:
@@ -289,8 +360,10 @@ def _limit_node(node: Node) -> Node:
 _GUARDS: Final[dict[str, Callable[[Node], Node]]] = _COLLECTIONS | {
     "any": _any,
     "bool": _strict,
+    "bytes": _bytes,
     "date": _date,
     "datetime": _datetime,
+    "decimal": _decimal,
     "enum": _enum,
     "float": _float,
     "int": _int,
@@ -299,6 +372,7 @@ _GUARDS: Final[dict[str, Callable[[Node], Node]]] = _COLLECTIONS | {
     "model": _model,
     "str": _str,
     "time": _time,
+    "timedelta": _timedelta,
     "uuid": _uuid,
 }
 

@@ -18,6 +18,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapper, Session, object_session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from brickwork.database.unit_of_work import unit_of_work
+from brickwork.models.model import equal_values
+from brickwork.schemas.types import to_base64
 
 Action: TypeAlias = Literal["create", "update", "delete"]
 """The kind of change of a row."""
@@ -50,7 +52,7 @@ class RowChange:
         return {
             name: {"before": old, "after": after[name]}
             for name, old in self.before.items()
-            if not own[name].type.compare_values(old, after[name])
+            if not equal_values(own[name], old, after[name])
         }
 
 
@@ -102,9 +104,22 @@ def key_text(*key: object) -> str:
 
 
 def to_json_value(value: object) -> Any:
-    """Return *value* in the types of JSON. Other types become text."""
-    text = to_json(value, bytes_mode="base64", inf_nan_mode="strings", fallback=str)
+    """Return *value* in the types of JSON. Bytes are base64. Other types become text."""
+    text = to_json(_encode_bytes(value), inf_nan_mode="strings", fallback=str)
     return from_json(text)
+
+
+def _encode_bytes(value: Any) -> Any:
+    match value:
+        case bytes():
+            return to_base64(value)
+        case dict():
+            members = cast("dict[object, object]", value)
+            return {name: _encode_bytes(member) for name, member in members.items()}
+        case list():
+            return [_encode_bytes(item) for item in cast("list[object]", value)]
+        case _:
+            return value
 
 
 def reset_changes(session: Session, *_: object) -> None:

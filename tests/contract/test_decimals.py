@@ -1,0 +1,222 @@
+"""Exact decimal numbers: stored, summed, sorted, filtered and paged as Python does."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from decimal import Decimal
+from random import Random
+from typing import Any, Final, Literal
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import MetaData, Numeric, func, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from brickwork import (
+    Database,
+    ExactNumeric,
+    ListQuery,
+    Model,
+    OneOf,
+    ReadSchema,
+    Resource,
+    Schema,
+    SortBy,
+    crud_router,
+    install,
+)
+from tests.support.bodies import Body, get_json, summary
+from tests.support.calls import calling
+from tests.support.databases import BACKENDS, Databases
+from tests.support.rows import pages
+
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
+
+COUNT: Final = 10_000
+
+
+class Base(Model):
+    """The base of the model here, with tables of its own."""
+
+    __abstract__ = True
+    metadata = MetaData(naming_convention=Model.metadata.naming_convention)
+
+
+class Payment(Base):
+    __tablename__ = "payments"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    amount: Mapped[Decimal] = mapped_column(ExactNumeric(18, 2))
+    weight: Mapped[Decimal | None] = mapped_column(Numeric(15, 3))
+    pieces: Mapped[int]
+
+
+class PaymentCreate(Schema):
+    amount: Decimal
+    weight: Decimal | None = None
+    pieces: int = 1
+
+
+class PaymentUpdate(PaymentCreate, partial=True): ...
+
+
+class PaymentRead(ReadSchema):
+    id: int
+    amount: Decimal
+    weight: Decimal | None
+    pieces: int
+
+
+class PaymentQuery(ListQuery[Payment]):
+    amount: Decimal | None = None
+    amount__ne: Decimal | None = None
+    amount__gt: Decimal | None = None
+    amount__gte: Decimal | None = None
+    amount__lt: Decimal | None = None
+    amount__lte: Decimal | None = None
+    amount__in: OneOf[Decimal] | None = None
+    weight__gt: Decimal | None = None
+    weight__lte: int | None = None
+    sort: SortBy[Literal["amount", "weight"]] = None
+
+
+class Payments(Resource[Payment]): ...
+
+
+@dataclass(frozen=True)
+class Bank:
+    """An application of payments, with the numbers that it stores."""
+
+    client: AsyncClient
+    database: Database
+    amounts: list[Decimal]
+    weights: list[Decimal]
+
+
+def numbers(digits: int, places: int) -> list[Decimal]:
+    """Return random numbers of up to *digits* digits, the smallest and the largest among them."""
+    random = Random(digits)  # noqa: S311 — not a secret
+    largest = 10**digits - 1
+    units = [random.randint(-(10**n), 10**n) for n in range(1, digits) for _ in range(COUNT)]
+    chosen = [0, 1, -1, largest, -largest, *random.sample(units, COUNT - 5)]
+    return [Decimal(unit).scaleb(-places) for unit in chosen]
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+async def bank(request: pytest.FixtureRequest, templates: Databases) -> AsyncIterator[Bank]:
+    """Yield an application with payments of random amounts and weights."""
+    databases = templates.another()
+    database = Database(databases.empty(request.param), fast_path=True)
+    app = FastAPI(lifespan=database.lifespan)
+    install(app)
+    router = crud_router(
+        "/payments",
+        Payments,
+        read=PaymentRead,
+        create=PaymentCreate,
+        update=PaymentUpdate,
+        query=PaymentQuery,
+    )
+    app.include_router(router)
+    amounts, weights = numbers(18, 2), numbers(15, 3)
+    async with calling(app) as client:
+        async with database.writer.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        for start in range(0, COUNT, 100):
+            rows: list[Body] = [
+                {"amount": str(amount), "weight": str(weight)}
+                for amount, weight in zip(
+                    amounts[start : start + 100], weights[start : start + 100], strict=True
+                )
+            ]
+            response = await client.post("/payments/batch", json=rows)
+            assert [row["amount"] for row in response.json()] == [row["amount"] for row in rows]
+        yield Bank(client, database, amounts, weights)
+    await database.dispose()
+    databases.drop()
+
+
+async def test_sums_are_exact(bank: Bank) -> None:
+    async with bank.database.session() as session:
+        total = await session.scalar(select(func.sum(Payment.amount)))
+        doubled = await session.scalar(select(func.sum(Payment.amount * 2)))
+        counted = await session.scalar(select(func.sum(Payment.amount * Payment.pieces)))
+        largest = await session.scalar(select(func.max(Payment.amount)))
+    assert total == counted == sum(bank.amounts)
+    assert doubled == 2 * sum(bank.amounts)
+    assert largest == max(bank.amounts)
+
+
+@pytest.mark.parametrize("field", ["amount", "weight"])
+async def test_pages_are_sorted_as_numbers(bank: Bank, field: str) -> None:
+    found = [
+        Decimal(row[field])
+        async for page in pages(bank.client, f"/payments?sort=-{field}&limit=100", "next")
+        for row in page.json()
+    ]
+    stored = {"amount": bank.amounts, "weight": bank.weights}[field]
+    assert found == sorted(stored, reverse=True)
+
+
+BOUNDS: Final = ("0", "0.01", "-12.345", "99.999", "1e15", "9999999999999999.99", "-1e17", "1e40")
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+@pytest.mark.parametrize("operator", ["", "__ne", "__gt", "__gte", "__lt", "__lte"])
+async def test_filters_compare_as_python_does(bank: Bank, operator: str, bound: str) -> None:
+    value = Decimal(bound)
+    compare: dict[str, Any] = {
+        "": value.__eq__,
+        "__ne": value.__ne__,
+        "__gt": value.__lt__,
+        "__gte": value.__le__,
+        "__lt": value.__gt__,
+        "__lte": value.__ge__,
+    }
+    response = await bank.client.get(
+        "/payments", params={f"amount{operator}": bound, "count": "exact", "limit": 1}
+    )
+    expected = sum(map(compare[operator], bank.amounts))
+    assert response.headers["x-total-count"] == str(expected)
+
+
+async def test_other_filters(bank: Bank) -> None:
+    one, other = bank.amounts[10:12]
+    rows = await get_json(bank.client, f"/payments?amount__in={one},{other},0.001")
+    assert {row["amount"] for row in rows} == {str(one), str(other)}
+    assert await get_json(bank.client, "/payments?weight__gt=999999999999.9989&weight__lte=5") == []
+    largest = await get_json(bank.client, "/payments?weight__gt=999999999999.9985")
+    assert [row["weight"] for row in largest] == ["999999999999.999"]
+
+
+INVALID: Final[list[tuple[Any, str]]] = [
+    ("0.001", "422 #/amount decimal_max_places"),
+    (0.0125, "422 #/amount decimal_max_places"),
+    ("10000000000000000", "422 #/amount decimal_max_digits"),
+    (10**17, "422 #/amount decimal_max_digits"),
+    ("1e999", "422 #/amount decimal_max_digits"),
+    ("1e9999", "422 #/amount decimal_parsing"),
+    ("NaN", "422 #/amount decimal_parsing"),
+    ("Infinity", "422 #/amount decimal_parsing"),
+    ("1_000", "422 #/amount decimal_parsing"),
+    (" 1", "422 #/amount decimal_parsing"),
+    ("\u0661", "422 #/amount decimal_parsing"),
+    ("", "422 #/amount decimal_parsing"),
+    (True, "422 #/amount decimal_type"),
+    ([], "422 #/amount decimal_type"),
+    (None, "422 #/amount not_nullable"),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), INVALID)
+async def test_other_values_are_rejected(bank: Bank, value: Any, expected: str) -> None:
+    assert summary(await bank.client.post("/payments", json={"amount": value})) == expected
+
+
+async def test_number_of_a_body_passes_no_double(bank: Bank) -> None:
+    body = b'{"amount": 9007199254740993.01}'
+    headers = {"content-type": "application/json"}
+    row = (await bank.client.post("/payments", content=body, headers=headers)).json()
+    assert row["amount"] == "9007199254740993.01"
+    assert await get_json(bank.client, f"/payments/{row['id']}") == row
+    await bank.client.delete(f"/payments/{row['id']}")
