@@ -314,3 +314,23 @@ async def test_an_application_handler_takes_precedence() -> None:
 
     async with calling(app) as client:
         assert (await client.get("/teapot?detail=short")).text == "short"
+
+
+# --- Installation ---------------------------------------------------------------------------------
+
+
+def test_a_second_install_is_a_type_error() -> None:
+    app = FastAPI()
+    install(app)
+    with pytest.raises(TypeError, match="twice for one application: keep one call"):
+        install(app, development=True)
+    assert len(app.user_middleware) == 1
+
+
+def test_install_can_be_repeated_after_an_error() -> None:
+    app = FastAPI()
+    with pytest.raises(ValueError, match="at least 32 characters"):
+        install(app, cursor_keys=["short"])
+    assert app.user_middleware == []
+    install(app, cursor_keys=["long" * 8])
+    assert len(app.user_middleware) == 1

@@ -55,8 +55,17 @@ def install(
         development: Whether to log at start-up which sorts lack an index, and to name the path of
             each request, with the reason, in the header `X-Brickwork-Path`.
 
+    Raises:
+        TypeError: *app* has the contract already.
+        ValueError: A key is too short.
+
     """
-    ownership = Ownership(app)
+    if app in installed_apps:
+        raise TypeError(
+            "brickwork.install(app) was called twice for one application: keep one call, with all "
+            "options. A mounted application needs a call of its own."
+        )
+    ownership, cipher = Ownership(app), CursorCipher(*cursor_keys)
     installed_apps.add(app)
     own_limit, app.max_body_size = app.max_body_size, None  # beyond it, FastAPI sends plain text
     limits = limits or Limits()
@@ -66,7 +75,7 @@ def install(
     app.add_middleware(
         RequestLimitsMiddleware,
         limits=limits,
-        cipher=CursorCipher(*cursor_keys),
+        cipher=cipher,
         ownership=ownership,
         check_database=check_database,
         earlier_limit=own_limit,

@@ -107,18 +107,18 @@ def test_import_counts_the_rows(
     run: Run, file: Path, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("import", "articles", write(file, "a", "b")) == 0
-    assert capsys.readouterr() == ("articles: 2 rows imported, 0 refused, up to line 2.\n", "")
+    assert capsys.readouterr() == ("articles: 2 rows imported, 0 rejected, up to line 2.\n", "")
     assert slugs(url) == ["A", "B"]
 
 
-def test_import_names_the_report_of_refused_rows(
+def test_import_names_the_report_of_rejected_rows(
     run: Run, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("import", "articles", file) == 1
     out, err = capsys.readouterr()
     assert out.splitlines() == [
-        "articles: 2 rows imported, 1 refused, up to line 3.",
-        f"The refused rows and the reasons are in {file}.refused.ndjson.",
+        "articles: 2 rows imported, 1 rejected, up to line 3.",
+        f"The rejected rows and the reasons are in {file}.rejected.ndjson.",
     ]
     assert err == ""
 
@@ -149,7 +149,7 @@ def test_import_on_a_terminal_shows_its_progress(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert run("import", "articles", file) == 1
-    assert "2 rows imported, 1 refused" in capsys.readouterr().err
+    assert "2 rows imported, 1 rejected" in capsys.readouterr().err
 
 
 @sqlite_only
@@ -174,7 +174,7 @@ def test_purge_removes_rows_deleted_long_ago(
     add(url, Article(slug="live"), deleted("new", 1), deleted("old", 8), deleted("oldest", 90))
 
     assert run("purge", "articles", "--older-than", "7d", "--chunk", "1") == 0
-    assert capsys.readouterr() == ("articles: 2 rows removed, 0 refused.\n", "")
+    assert capsys.readouterr() == ("articles: 2 rows removed, 0 rejected.\n", "")
     assert slugs(url) == ["live", "new"]
 
 
@@ -200,7 +200,7 @@ def test_purge_prints_the_reasons_of_kept_rows(
 
     assert run("purge", "articles", "--older-than", "24h") == 1
     out, err = capsys.readouterr()
-    assert out == "articles: 1 row removed, 1 refused.\n"
+    assert out == "articles: 1 row removed, 1 rejected.\n"
     assert err.endswith(": Published articles are kept.\n")
     assert slugs(url) == ["b"]
 
@@ -338,15 +338,15 @@ def test_missing_table_is_an_error(  # noqa: PLR0913, PLR0917 — fixtures
 def test_unwritable_report_ends_the_import(
     run: Run, file: Path, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file.with_name(f"{file.name}.refused.ndjson").mkdir()
+    file.with_name(f"{file.name}.rejected.ndjson").mkdir()
 
     assert run("import", "articles", file) == 3
-    assert "refused.ndjson" in capsys.readouterr().err
+    assert "rejected.ndjson" in capsys.readouterr().err
     assert slugs(url) == []
 
 
 @sqlite_only
-def test_unexpected_error_is_no_refused_row(
+def test_unexpected_error_is_no_rejected_row(
     run: Run, file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def divide(_: blog_imports.Articles, row: Article) -> None:

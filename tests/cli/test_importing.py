@@ -88,7 +88,7 @@ async def stored(target: JobRunner[Article]) -> Sequence[Article]:
 
 
 def report_path(file: Path) -> Path:
-    return file.with_name(f"{file.name}.refused.ndjson")
+    return file.with_name(f"{file.name}.rejected.ndjson")
 
 
 def report(file: Path) -> list[dict[str, Any]]:
@@ -111,7 +111,7 @@ async def test_row_is_created_as_by_a_post(articles: JobRunner[Article], file: P
     row = {"slug": "a", "views": 3, "meta": {"x": [1]}, "tags": ["b"]}
     progress = await import_file(articles, file, lines(row))
 
-    assert (progress.accepted, progress.refused, progress.position.lines) == (1, 0, 1)
+    assert (progress.accepted, progress.rejected, progress.position.lines) == (1, 0, 1)
     (article,) = await stored(articles)
     assert (article.slug, article.views, article.meta, article.tags) == ("A", 3, {"x": [1]}, ["b"])
     assert report(file) == []
@@ -145,7 +145,7 @@ async def test_invalid_cells_are_rejected(articles: JobRunner[Article], tmp_path
     file = tmp_path / "articles.csv"
     progress = await import_file(articles, file, b"slug,views,meta\na,1,\nb,x,{\n")
 
-    assert (progress.accepted, progress.refused) == (1, 1)
+    assert (progress.accepted, progress.rejected) == (1, 1)
     assert errors(file) == [(3, "#/views", "int_parsing"), (3, "#/meta", "malformed")]
 
 
@@ -240,7 +240,7 @@ async def test_only_rejected_rows_are_in_the_report(
     rows = lines(row, *good[:3], row, *good[3:], row)
     progress = await import_file(articles, file, rows, restart=True)
 
-    assert (progress.accepted, progress.refused, progress.position.lines) == (7, 3, 10)
+    assert (progress.accepted, progress.rejected, progress.position.lines) == (7, 3, 10)
     assert await slugs(articles) == ["A1", *(f"N{number}" for number in range(7))]
     assert errors(file) == [(line, *error) for line in (1, 5, 10) for error in expected]
 
@@ -249,7 +249,7 @@ async def test_key_without_a_path_is_rejected(authors: JobRunner[Author], file: 
     rows = lines(*({"handle": handle} for handle in ("a", "batch", "b", "b/c")))
     progress = await import_file(authors, file, rows)
 
-    assert (progress.accepted, progress.refused) == (2, 2)
+    assert (progress.accepted, progress.rejected) == (2, 2)
     assert errors(file) == [(2, "#/handle", "no_path"), (4, "#/handle", "no_path")]
 
 
@@ -270,7 +270,7 @@ async def test_row_out_of_scope_is_rejected(authors: JobRunner[Author], file: Pa
     rows = lines(*({"handle": handle} for handle in ("a", "abc", "b")))
     progress = await import_file(short, file, rows)
 
-    assert (progress.accepted, progress.refused) == (2, 1)
+    assert (progress.accepted, progress.rejected) == (2, 1)
     assert errors(file) == [(2, "#", "forbidden")]
 
 
@@ -309,7 +309,7 @@ async def test_file_of_rejected_rows_stores_nothing(
     rows = lines({"slug": "secret"}, "{", {"slug": "x", "views": -1}, "", {"slug": "secret"})
     progress = await import_file(articles, file, rows, chunk=chunk)
 
-    assert (progress.accepted, progress.refused, progress.position.size) == (0, 4, len(rows))
+    assert (progress.accepted, progress.rejected, progress.position.size) == (0, 4, len(rows))
     assert [line for line, _, _ in errors(file)] == [1, 2, 3, 5]
     assert await slugs(articles) == []
 
@@ -334,7 +334,7 @@ async def test_only_appended_rows_of_a_file_are_imported(
     await import_file(articles, file, of_slugs("a", "secret"))
     progress = await import_file(articles, file, of_slugs("a", "secret", "b", "secret"))
 
-    assert (progress.accepted, progress.refused, progress.position.lines) == (2, 2, 4)
+    assert (progress.accepted, progress.rejected, progress.position.lines) == (2, 2, 4)
     assert await slugs(articles) == ["A", "B"]
     assert [line for line, _, _ in errors(file)] == [2, 4]
 
@@ -353,7 +353,7 @@ async def test_restart_imports_a_changed_file(articles: JobRunner[Article], file
     await import_file(articles, file, of_slugs("a", "secret"))
     progress = await import_file(articles, file, of_slugs("b", "secret"), restart=True)
 
-    assert (progress.accepted, progress.refused) == (1, 1)
+    assert (progress.accepted, progress.rejected) == (1, 1)
     assert await slugs(articles) == ["A", "B"]
     assert errors(file) == [(2, "#", "conflict")]
 
@@ -401,21 +401,21 @@ async def test_import_continues_where_it_stopped(articles: JobRunner[Article], f
         await import_file(articles, file, of_slugs(*begin, "away", "e"), chunk=4)
     progress = await import_file(articles, file, of_slugs(*begin, "f", "e"), chunk=4)
 
-    assert (progress.accepted, progress.refused) == (6, 2)
+    assert (progress.accepted, progress.rejected) == (6, 2)
     assert await slugs(articles) == ["A", "B", "C", "D", "F", "E"]
     assert [line for line, _, _ in errors(file)] == [2, 6]
 
 
-@pytest.mark.parametrize(("added", "refused"), [("secret", [1, 3]), ("b", [1])])
+@pytest.mark.parametrize(("added", "rejected"), [("secret", [1, 3]), ("b", [1])])
 async def test_report_of_an_uncommitted_run_is_truncated(
-    articles: JobRunner[Article], file: Path, added: str, refused: list[int]
+    articles: JobRunner[Article], file: Path, added: str, rejected: list[int]
 ) -> None:
     await import_file(articles, file, of_slugs("secret", "a"), chunk=1)
     with report_path(file).open("a") as torn:
         torn.write('{"line":')
     await import_file(articles, file, of_slugs("secret", "a", added))
 
-    assert [line for line, _, _ in errors(file)] == refused
+    assert [line for line, _, _ in errors(file)] == rejected
 
 
 async def test_removed_report_is_started_again(articles: JobRunner[Article], file: Path) -> None:

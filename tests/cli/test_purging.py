@@ -69,7 +69,7 @@ async def test_rejected_rows_stay(articles: JobRunner[Article]) -> None:
     await fill(articles, "draft", "published", "draft", "published", "published")
     steps = [step async for step in purge_rows(articles, MONTH, chunk=4)]
 
-    details = [detail for step in steps for detail in step.refused.values()]
+    details = [detail for step in steps for detail in step.rejected.values()]
     assert details == ["Published articles are kept."] * 3
     assert (steps[-1].removed, steps[-1].kept) == (2, 3)
     left = [slug for slug in await slugs(articles) if slug.startswith("old")]

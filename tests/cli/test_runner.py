@@ -132,7 +132,7 @@ async def test_failed_work_stores_nothing(
 )
 async def test_bisection_finds_the_bad_items(bad: Sequence[int], attempts: int) -> None:
     done: list[int] = []
-    refused: dict[int, Problem] = {}
+    rejected: dict[int, Problem] = {}
     calls: list[Sequence[int]] = []
 
     async def work(items: Sequence[int]) -> None:
@@ -141,22 +141,22 @@ async def test_bisection_finds_the_bad_items(bad: Sequence[int], attempts: int) 
             raise Conflict("No.")
         done.extend(items)
 
-    await bisect_failures(range(8), work, refused.__setitem__)
+    await bisect_failures(range(8), work, rejected.__setitem__)
 
     assert done == [item for item in range(8) if item not in bad]
-    assert [*refused] == [*bad]
+    assert [*rejected] == [*bad]
     assert len(calls) == attempts
 
 
 async def test_outage_ends_the_bisection() -> None:
-    refused: dict[int, Problem] = {}
+    rejected: dict[int, Problem] = {}
 
     async def work(_: Sequence[int]) -> None:
         raise ServiceUnavailable("It is away.")
 
     with pytest.raises(ServiceUnavailable):
-        await bisect_failures(range(8), work, refused.__setitem__)
-    assert refused == {}
+        await bisect_failures(range(8), work, rejected.__setitem__)
+    assert rejected == {}
 
 
 # --- Misuse ------------------------------------------------------------------------------------

@@ -479,8 +479,8 @@ async def test_import_report_uses_aliases(tables: Tables, backend: str, tmp_path
     target = job_runner(app, database, "users")
     progress = [step async for step in import_rows(target, open_row_file(file))][-1]
     await database.dispose()
-    assert (progress.accepted, progress.refused) == (1, 5)
-    report = (tmp_path / "users.csv.refused.ndjson").read_text().splitlines()
+    assert (progress.accepted, progress.rejected) == (1, 5)
+    report = (tmp_path / "users.csv.rejected.ndjson").read_text().splitlines()
     faults = [fault for line in report for fault in json.loads(line)["errors"]]
     assert {f"{fault['pointer']} {fault['code']}" for fault in faults} == {
         "#/userEmail not_unique",

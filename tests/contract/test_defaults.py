@@ -270,7 +270,7 @@ async def test_import_has_defaults_and_nulls(url: str, tmp_path: Path) -> None:
         target = job_runner(app, database, "items")
         (*_, progress) = [step async for step in import_rows(target, open_row_file(file))]
 
-        assert (progress.accepted, progress.refused) == (2, 0)
+        assert (progress.accepted, progress.rejected) == (2, 0)
         assert await stored(client) == {"id": "a", **DEFAULTS, "scalar": None, "server": None}
         assert await stored(client, "/items/b") == {"id": "b", **DEFAULTS, "computed": "b!"}
 

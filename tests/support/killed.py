@@ -43,5 +43,5 @@ def import_until_killed(url: str, file: Path, doom: str) -> int:
 
 def reported_lines(file: Path) -> list[int]:
     """Return the lines of *file* that are in its report."""
-    report = file.with_name(f"{file.name}.refused.ndjson").read_text().splitlines()
+    report = file.with_name(f"{file.name}.rejected.ndjson").read_text().splitlines()
     return [json.loads(line)["line"] for line in report]

@@ -104,6 +104,17 @@ async def wait_until_well(client: AsyncClient) -> None:
             pass
 
 
+async def wait_until_answered(client: AsyncClient, path: str) -> Response:
+    """Send a GET until it is not a 503, and return the response.
+
+    On a busy machine, a new connection can take longer than a short deadline.
+    """
+    async with asyncio.timeout(DEADLINE):
+        while (response := await client.get(path)).status_code == 503:
+            pass
+    return response
+
+
 async def driver_of(engine: AsyncEngine) -> Any:
     """Return the driver connection that the pool of *engine* returns next."""
     async with engine.connect() as connection:

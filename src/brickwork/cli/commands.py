@@ -106,7 +106,7 @@ def import_(  # noqa: PLR0913 — the options of a command
 ) -> None:
     """Import the rows of FILE. A second run continues where the first one stopped.
 
-    Rows are validated and created like the bodies of POST requests. FILE.refused.ndjson lists the
+    Rows are validated and created like the bodies of POST requests. FILE.rejected.ndjson lists the
     rejected rows with the reasons.
     """
 
@@ -119,9 +119,9 @@ def import_(  # noqa: PLR0913 — the options of a command
                     steps, lambda step: bar(step.position.size, _import_summary(step))
                 )
         typer.echo(f"{resource}: {_import_summary(last)}.")
-        if last.refused:
-            typer.echo(f"The refused rows and the reasons are in {report_path(rows)}.")
-        return _EXIT_REJECTED if last.refused else _EXIT_OK
+        if last.rejected:
+            typer.echo(f"The rejected rows and the reasons are in {report_path(rows)}.")
+        return _EXIT_REJECTED if last.rejected else _EXIT_OK
 
     _exit_with(work())
 
@@ -185,11 +185,11 @@ def explain_(resource: _Name, *, app: _App) -> None:
 
 def _import_summary(progress: ImportProgress) -> str:
     accepted, line = _format_count(progress.accepted), progress.position.lines
-    return f"{accepted} imported, {progress.refused} refused, up to line {line}"
+    return f"{accepted} imported, {progress.rejected} rejected, up to line {line}"
 
 
 def _purge_summary(progress: PurgeProgress) -> str:
-    return f"{_format_count(progress.removed)} removed, {progress.kept} refused"
+    return f"{_format_count(progress.removed)} removed, {progress.kept} rejected"
 
 
 def _format_count(count: int) -> str:
@@ -199,7 +199,7 @@ def _format_count(count: int) -> str:
 def _purge_reporter(bar: "_ProgressCallback") -> Callable[[PurgeProgress], None]:
     def show(progress: PurgeProgress) -> None:
         bar(progress.removed + progress.kept, _purge_summary(progress))
-        for key, detail in progress.refused.items():
+        for key, detail in progress.rejected.items():
             typer.echo(f"{key}: {detail}", err=True)
 
     return show

@@ -46,13 +46,13 @@ class ImportProgress:
 
     position: FilePosition = field(default_factory=FilePosition)
     accepted: int = 0
-    refused: int = 0
+    rejected: int = 0
     report: int = 0
     """Size of the report in bytes."""
 
     def columns(self) -> dict[str, Any]:
         """Return the values for an `ImportPosition`."""
-        counts = {"accepted": self.accepted, "refused": self.refused, "report": self.report}
+        counts = {"accepted": self.accepted, "rejected": self.rejected, "report": self.report}
         return asdict(self.position) | counts
 
 
@@ -86,7 +86,7 @@ async def import_rows(
 
 def report_path(source: RowFile) -> Path:
     """Return the file that lists the rejected rows of *source* with the reasons."""
-    return source.path.with_name(f"{source.path.name}.refused.ndjson")
+    return source.path.with_name(f"{source.path.name}.rejected.ndjson")
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ async def _begin(target: JobRunner[M], source: RowFile, *, restart: bool) -> "_I
         if last := await session.get(ImportPosition, name, with_for_update=True):
             position = FilePosition(last.lines, last.size, last.digest)
             size = _truncate_report(report, last.report)
-            return ImportProgress(position, last.accepted, last.refused, size)
+            return ImportProgress(position, last.accepted, last.rejected, size)
         flush_log = unit_of_work(session).flush_log
         flush_log.retry_on_duplicate.add(ImportPosition.__tablename__)  # by another run
         new = ImportProgress(report=_truncate_report(report, 0))
@@ -186,32 +186,32 @@ class _Import(Generic[M]):
         self._target = target
         self._name = name
         self._report = report
-        self._refused: list[_ImportItem] = []  # not yet in the report
+        self._rejected: list[_ImportItem] = []  # not yet in the report
 
     async def import_chunk(self, items: Sequence[_ImportItem]) -> None:
         """Store *items*, and report those that are rejected."""
-        await bisect_failures(items, self._store, self._refuse)
-        if self._refused:
+        await bisect_failures(items, self._store, self._reject)
+        if self._rejected:
             await self._commit([])
 
     async def _store(self, items: Sequence[_ImportItem]) -> None:
         if any(item.data is not None for item in items):
             await self._commit(items)
         else:
-            self._refused += items
+            self._rejected += items
 
-    def _refuse(self, item: _ImportItem, problem: Problem) -> None:
-        self._refused.append(item.reject(problem))
+    def _reject(self, item: _ImportItem, problem: Problem) -> None:
+        self._rejected.append(item.reject(problem))
 
     async def _commit(self, items: Sequence[_ImportItem]) -> None:
         """Write rows and the new position in one transaction, and the report before its commit."""
-        done = [*self._refused, *items]
+        done = [*self._rejected, *items]
         rows = [item.data for item in done if item.data is not None]
         lines = [item.report_line for item in done if item.report_line]
         after = ImportProgress(
             done[-1].record.end,
             self.progress.accepted + len(rows),
-            self.progress.refused + len(lines),
+            self.progress.rejected + len(lines),
             self.progress.report + sum(map(len, lines)),
         )
 
@@ -228,7 +228,7 @@ class _Import(Generic[M]):
 
         await self._target.run(write_rows)
         self.progress = after
-        self._refused.clear()
+        self._rejected.clear()
 
     async def _advance(self, session: AsyncSession, after: ImportProgress) -> None:
         """Store the progress *after*. Its row stays locked until the transaction ends."""

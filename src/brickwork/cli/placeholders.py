@@ -216,7 +216,6 @@ def _untyped_placeholders(statement: Select[Any]) -> Iterator[Placeholder]:
     """Yield the placeholders whose type no column decides."""
     for element in visitors.iterate(statement):
         parameter: Any = element
-        if isinstance(element, BindParameter) and isinstance(parameter.type, NullType):
-            value: object = parameter.value
-            if isinstance(value, Placeholder):
-                yield value
+        value: object = getattr(parameter, "value", None)
+        if isinstance(value, Placeholder) and isinstance(parameter.type, NullType):
+            yield value

@@ -30,7 +30,7 @@ class PurgeProgress:
 
     removed: int = 0
     kept: int = 0
-    refused: Mapping[object, str] = field(default_factory=dict[object, str])
+    rejected: Mapping[object, str] = field(default_factory=dict[object, str])
     """Keys of the rows that the last chunk kept, with the reasons."""
 
 
@@ -61,10 +61,10 @@ async def purge_rows(
     last: Any = None
     work = _Purge(target, before)
     while keys := await _fetch_keys(target, before, last, chunk):
-        work.refused = {}
-        await bisect_failures(keys, work.remove, work.refuse)
-        kept = progress.kept + len(work.refused)
-        yield (progress := PurgeProgress(work.count, kept, work.refused))
+        work.rejected = {}
+        await bisect_failures(keys, work.remove, work.reject)
+        kept = progress.kept + len(work.rejected)
+        yield (progress := PurgeProgress(work.count, kept, work.rejected))
         last = keys[-1]
 
 
@@ -73,16 +73,16 @@ class _Purge(Generic[M]):
 
     def __init__(self, target: JobRunner[M], before: datetime) -> None:
         self.count = 0
-        self.refused: dict[object, str] = {}
+        self.rejected: dict[object, str] = {}
         self._target = target
         self._before = before
 
     async def remove(self, keys: Sequence[object]) -> None:
         self.count += await self._target.run(partial(self._remove, keys))
 
-    def refuse(self, key: object, problem: Problem) -> None:
+    def reject(self, key: object, problem: Problem) -> None:
         # The problem itself would keep a reference to its session.
-        self.refused[key] = problem.detail
+        self.rejected[key] = problem.detail
 
     async def _remove(self, keys: Sequence[object], resource: Resource[M]) -> int:
         model = self._target.definition.model

@@ -73,7 +73,7 @@ class JobRunner(Generic[M]):
 async def bisect_failures(
     items: Sequence[T],
     work: Callable[[Sequence[T]], Awaitable[object]],
-    refuse: Callable[[T, Problem], object],
+    reject: Callable[[T, Problem], object],
 ) -> None:
     """Run *work* on all *items*. On failure, bisect until every rejected item is isolated.
 
@@ -86,10 +86,10 @@ async def bisect_failures(
             raise
         if len(items) > 1:
             middle = len(items) // 2
-            await bisect_failures(items[:middle], work, refuse)
-            await bisect_failures(items[middle:], work, refuse)
+            await bisect_failures(items[:middle], work, reject)
+            await bisect_failures(items[middle:], work, reject)
         else:
-            refuse(items[0], problem)
+            reject(items[0], problem)
 
 
 async def require_table(database: Database, model: type[DeclarativeBase]) -> None:

@@ -69,6 +69,6 @@ class ImportPosition(CompanionTable):
     size: Mapped[int] = mapped_column(BigInteger)
     digest: Mapped[str] = mapped_column(String(64))
     accepted: Mapped[int] = mapped_column(BigInteger)
-    refused: Mapped[int] = mapped_column(BigInteger)
+    rejected: Mapped[int] = mapped_column("refused", BigInteger)
     report: Mapped[int] = mapped_column(BigInteger)
     updated_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now, onupdate=now)
