@@ -316,6 +316,7 @@ def test_changes_are_found_by_the_comparison_that_was_set() -> None:
         id: Mapped[int] = mapped_column(primary_key=True)
         document: Mapped[Any] = mapped_column(JSON)
 
+    Base.registry.configure()
     internals.set_comparison(Draft.document, lambda x, y: repr(x) == repr(y))
     engine = create_engine("sqlite://")
     Base.metadata.create_all(engine)

@@ -112,6 +112,15 @@ async def test_route_that_is_added_later_comes_first(database: Database) -> None
         assert (await client.get("/stores/a")).json()["code"] == "a"
 
 
+async def test_router_that_is_removed_from_another_is_not_found(database: Database) -> None:
+    outer = APIRouter()
+    outer.include_router(stores())
+    async with calling(app_of(database, outer)) as client:
+        assert (await client.get("/stores/a")).status_code == 200
+        del outer.routes[:]
+        assert (await client.get("/stores/a")).status_code == 404
+
+
 async def test_table_ends_before_an_unknown_route(database: Database) -> None:
     class Own(StrictRoute):
         @override

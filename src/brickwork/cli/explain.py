@@ -107,10 +107,9 @@ class _RouteExplainer:
             if resource.include_deleted is not Resource[Any].include_deleted:
                 raise UnknownScope(f"{resource.__name__}.include_deleted is overridden")
             deleted_filter = "include"
-        if not (self._bound.scopes_rows and isinstance(self._operation, _LOOKUPS)):
-            scope: Select[Any] = base_statement(self._model, deleted_filter)
-        else:
-            scope = scope_without_request(self._route.dependant, resource, deleted_filter)
+        own = self._scope_of(deleted_filter)
+        base: Select[Any] = base_statement(self._model, deleted_filter)
+        scope = base if own is None or not isinstance(self._operation, _LOOKUPS) else own
         try:
             selected_model(scope)
             if isinstance(self._operation, List):
@@ -144,9 +143,19 @@ class _RouteExplainer:
             raise NotEligible("query() has more than conditions, or uses the session")
         if unknown:
             return f"fast path, if {name} has only conditions", []
-        sent = [*statement.common_statements(scope, self._database)]
+        written = self._scope_of("include") if statement.checks_scope else None
+        statements = statement.common_statements(scope, self._database, written)
+        sent = [require_statement(bound) for bound in statements]
+        sent += [bound.check for bound in sent if bound.check]
         path = f"fast path, its rows filtered by {name}" if self._bound.scopes_rows else "fast path"
-        return path, [statement_text(require_statement(bound)) for bound in sent]
+        return path, [*dict.fromkeys(map(statement_text, sent))]
+
+    def _scope_of(self, deleted_filter: DeletedFilter) -> Select[Any] | None:
+        """Return the rows of `query`. None if it is not overridden. Raises `UnknownScope`."""
+        if not self._bound.scopes_rows:
+            return None
+        resource = self._definition.resource
+        return scope_without_request(self._route.dependant, resource, deleted_filter)
 
     def _lookup_statements(self, scope: Select[Any]) -> Iterator[str]:
         """Yield the SELECT by which the ORM path finds rows. A flush decides the other SQL."""

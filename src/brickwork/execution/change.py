@@ -173,10 +173,10 @@ class _WriteByKey(WriteOperation[M, P, R]):
         return KeyedWrite(alone, *batched)
 
     def common_write(
-        self, database: Database, statement: Select[M], kind: _WriteKind, build: _Build
+        self, database: Database, rows: _Rows[M], kind: _WriteKind, build: _Build
     ) -> Statements:
         """Yield the statements of a write: of one row, and of a batch."""
-        dialect, rows = database.writer.dialect, _Rows(statement)
+        dialect = database.writer.dialect
         yield self._alone_statement(dialect, rows, kind, build)
         if database.coalesce and dialect.name == "postgresql":
             yield from self._batch_statements(dialect, rows, kind, build)[1:]
@@ -353,7 +353,9 @@ class _Update(_WriteByKey[M, UpdatePlan, Representation]):
         return column.primary_key or name in self._comparable
 
     @override
-    def common_statements(self, statement: Select[M], database: Database) -> Statements:
+    def common_statements(
+        self, statement: Select[M], database: Database, scope: Select[M] | None = None
+    ) -> Statements:
         if self._uncertain_columns:
             yield self._select_before(statement, database.reader.dialect)
         yield from self._references.common_statements(database, is_new=False)
@@ -361,7 +363,7 @@ class _Update(_WriteByKey[M, UpdatePlan, Representation]):
         compared = dict.fromkeys((*self._uncertain_columns, *self._references.foreign_keys))
         target = (KEY_PARAM, *_unchanged_params(compared, names))
         build = partial(self._update_if_changed, database.writer.dialect, names)
-        yield from self.common_write(database, statement, (names, target), build)
+        yield from self.common_write(database, _Rows(statement, scope), (names, target), build)
 
     async def _load_trial_row(
         self, call: StatementCall[M], target: Mapping[str, Any]
@@ -453,12 +455,14 @@ class _Delete(_WriteByKey[M, DeletePlan, None]):
             raise NotEligible("no row was deleted: it has another version, or is away")
 
     @override
-    def common_statements(self, statement: Select[M], database: Database) -> Statements:
+    def common_statements(
+        self, statement: Select[M], database: Database, scope: Select[M] | None = None
+    ) -> Statements:
         if not self._deletes_nothing_else():
             name = self.definition.model.__name__
             raise NotEligible(f"deleting a {name} may delete or change related rows")
         kind = (self._marked, (KEY_PARAM,))
-        yield from self.common_write(database, statement, kind, self._build_delete)
+        yield from self.common_write(database, _Rows(statement), kind, self._build_delete)
 
     def _build_delete(self, value_of: _ValueOf) -> Any:
         if self._marked:

@@ -221,11 +221,13 @@ class _Insert(_InsertBase[M, InsertPlan]):
         return Representation(body, version, row[self._key_name])
 
     @override
-    def common_statements(self, statement: Select[M], database: Database) -> Statements:
+    def common_statements(
+        self, statement: Select[M], database: Database, scope: Select[M] | None = None
+    ) -> Statements:
         dialect = database.writer.dialect
         yield from self._references.common_statements(database, is_new=True)
-        yield self._one_statement(dialect, self.column_names)
-        if database.coalesce and (many := self._many_statement(dialect, self.column_names)):
+        yield self._one_statement(dialect, self.column_names, scope)
+        if database.coalesce and (many := self._many_statement(dialect, self.column_names, scope)):
             yield many
 
 
@@ -258,8 +260,10 @@ class _InsertMany(_InsertBase[M, InsertManyPlan]):
         return Representation(body)
 
     @override
-    def common_statements(self, statement: Select[M], database: Database) -> Statements:
-        yield self._all_statement(database.writer.dialect, self.column_names)
+    def common_statements(
+        self, statement: Select[M], database: Database, scope: Select[M] | None = None
+    ) -> Statements:
+        yield self._all_statement(database.writer.dialect, self.column_names, scope)
 
     def _all_statement(
         self, dialect: Dialect, names: Sequence[str], scope: Select[M] | None = None

@@ -133,7 +133,9 @@ class _Get(_Read[M, GetPlan, Representation]):
         return Representation(body, version, row[self._key_position])
 
     @override
-    def common_statements(self, statement: Select[M], database: Database) -> Statements:
+    def common_statements(
+        self, statement: Select[M], database: Database, scope: Select[M] | None = None
+    ) -> Statements:
         dialect = database.reader.dialect
         yield self._one_statement(statement, dialect)
         if database.coalesce and (many := self._many_statement(statement, dialect)):
@@ -203,7 +205,9 @@ class _List(_Read[M, ListPlan[M], PageResult]):
         return PageResult(Representation(body), links)
 
     @override
-    def common_statements(self, statement: Select[M], database: Database) -> Statements:
+    def common_statements(
+        self, statement: Select[M], database: Database, scope: Select[M] | None = None
+    ) -> Statements:
         dialect = database.reader.dialect
         with suppress(ValidationError):  # a parameter is required
             page = self._page_request(statement, self.definition.query(), dialect)

@@ -116,10 +116,13 @@ class StatementOperation(ABC, Generic[M, P, R]):
         """
 
     @abstractmethod
-    def common_statements(self, statement: Select[M], database: Database) -> Statements:
+    def common_statements(
+        self, statement: Select[M], database: Database, scope: Select[M] | None = None
+    ) -> Statements:
         """Yield the statements that most requests send. None for one that cannot be compiled.
 
-        *statement* selects the rows of the client. Raises `NotEligible` if the mapping of all
+        *statement* selects the rows of the client, *scope* the rows that it may write: None for
+        all. Raises `NotEligible` if the mapping of all
         models shows that the operation has none.
         """
 

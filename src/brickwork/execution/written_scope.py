@@ -1,7 +1,6 @@
 """Checks that a statement writes no row out of its scope."""
 
 import operator
-from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from sqlalchemy import (
@@ -25,6 +24,7 @@ from sqlalchemy.sql import operators, visitors
 from brickwork.database.compiled import is_pure_type
 from brickwork.database.driver import KEY_PARAM
 from brickwork.query.keys import primary_key
+from brickwork.sqlalchemy_internals import where_conditions
 
 IN_SCOPE: Final = "brickwork_in_scope"
 """The name of the returned column that is an error for a row out of its scope."""
@@ -40,18 +40,13 @@ _PLAIN_OPERATORS: Final = {
 """Operators that both a SELECT and RETURNING evaluate from the values of the row alone."""
 
 
-def scope_conditions(scope: Select[Any]) -> Sequence[ColumnElement[bool]]:
-    """Return the WHERE conditions of *scope*."""
-    return scope._where_criteria  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-
-
 def in_scope_or_error(scope: Select[Any]) -> ColumnElement[int] | None:
     """Build the column of RETURNING that PostgreSQL cannot compute for a row out of *scope*.
 
     The statement then fails, and has changed nothing. None if a condition is not plain: RETURNING
     might evaluate it differently than a SELECT after the write.
     """
-    conditions = scope_conditions(scope)
+    conditions = where_conditions(scope)
     if not all(_is_plain(part) for item in conditions for part in visitors.iterate(item)):
         return None
     # The text is the error in the log of the database.
@@ -86,4 +81,4 @@ def select_in_scope(scope: Select[Any], model: type[DeclarativeBase]) -> Select[
     key = primary_key(model)
     one: ColumnElement[int] = literal_column("1", Integer)
     row: Select[Any] = select(one).select_from(cast("Table[Any]", model.__table__))
-    return row.where(*scope_conditions(scope), key == bindparam(KEY_PARAM, type_=key.type))
+    return row.where(*where_conditions(scope), key == bindparam(KEY_PARAM, type_=key.type))

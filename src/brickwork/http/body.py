@@ -123,7 +123,7 @@ class BodyField:
             if not self._info.validate_default:
                 return value, []
         try:
-            return self._adapter.validate_python(value, from_attributes=True), []
+            return self._adapter.validate_python(value), []
         except ValidationError as error:
             errors = error.errors(include_url=False)
             return None, [{**detail, "loc": (*loc, *detail["loc"])} for detail in errors]

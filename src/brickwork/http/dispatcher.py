@@ -85,9 +85,14 @@ class RouteTable:
 
     def __init__(self, app: FastAPI) -> None:
         """Build the table of *app*."""
-        self._router = app.router
-        self._routes = [*app.router.routes]
         self._routers = [*routers_of(app.router)]
+        # A version counts additions. FastAPI also sees the removal of a router, and of a route of
+        # the application.
+        self._routes = [
+            (router, [*router.routes])
+            for router in self._routers
+            if router is app.router or [*routers_of(router)] != [router]
+        ]
         self._version = routes_version(self._routers)
         entries = [*self._known_entries()] if self._has_known_routers() else []
         segments = {entry.segment for entry in entries if entry.operation}
@@ -98,9 +103,8 @@ class RouteTable:
 
     def is_current(self) -> bool:
         """Return whether no route was added or removed since."""
-        return (
-            self._router.routes == self._routes and routes_version(self._routers) == self._version
-        )
+        is_same = routes_version(self._routers) == self._version
+        return is_same and all(router.routes == routes for router, routes in self._routes)
 
     def find(self, method: str, path: str) -> tuple[_Entry, Pipeline, dict[str, Any]] | None:
         """Return the operation for a request, its pipeline, and the parameters in the path.
@@ -123,7 +127,7 @@ class RouteTable:
         return all(map(_is_known_router, self._routers))
 
     def _known_entries(self) -> Iterator[_Entry]:
-        for context in iter_route_contexts(self._routes):
+        for context in iter_route_contexts(self._routes[0][1]):
             route = context.original_route
             if type(route).matches not in _MATCHES:
                 return
