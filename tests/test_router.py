@@ -70,6 +70,48 @@ async def test_an_endpoint_can_replace_an_omitted_operation(empty_url: str) -> N
         assert refused.headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PATCH"
 
 
+READ_ONLY: Final = {
+    "/cities": "GET, HEAD, OPTIONS",
+    "/cities/1": "GET, HEAD, OPTIONS",
+}
+WITHOUT_SCHEMA: Final[list[tuple[set[str], dict[str, str]]]] = [
+    (set(), READ_ONLY),
+    (
+        {"create"},
+        {
+            "/cities": "GET, HEAD, OPTIONS, POST",
+            "/cities/1": "DELETE, GET, HEAD, OPTIONS, PUT",
+            "/cities/batch": "DELETE, OPTIONS, POST",
+        },
+    ),
+    (
+        {"update"},
+        {
+            "/cities": "GET, HEAD, OPTIONS",
+            "/cities/1": "DELETE, GET, HEAD, OPTIONS, PATCH",
+            "/cities/batch": "DELETE, OPTIONS, PATCH",
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "allowed"), WITHOUT_SCHEMA)
+async def test_resource_without_a_schema_lacks_its_operations(
+    empty_url: str, given: set[str], allowed: dict[str, str]
+) -> None:
+    router = crud_router(
+        "/cities", Cities, **{name: CITY[name] for name in ("read", *sorted(given))}
+    )
+    app = FastAPI(lifespan=Shop(empty_url).lifespan)
+    install(app)
+    app.include_router(router)
+    async with calling(app) as client:
+        for path, methods in allowed.items():
+            assert (await client.options(path)).headers["allow"] == methods
+        assert (await client.get("/cities")).json() == []
+        assert (await client.get("/cities/batch")).status_code == (405 if given else 404)
+
+
 async def test_a_router_can_be_included_below_a_prefix(empty_url: str) -> None:
     app = FastAPI(lifespan=Shop(empty_url).lifespan)
     install(app)

@@ -49,7 +49,8 @@ crud_router("/a", Articles, read=Article, create=Create, update=Update)  # type:
 crud_router("/a", Article, read=Read, create=Create, update=Update)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 crud_router("/a", Articles, read=Read, create=Create, update=Update, omit={"remove"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 crud_router("/a", Articles, read=Read, create=Create, update=Update, tags=["a"])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-crud_router("/a", Articles, read=Read, create=Create)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+crud_router("/a", Articles, read=Read)
+crud_router("/a", Articles, create=Create, update=Update)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 crud_router("/a", Articles, Read, create=Create, update=Update)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 

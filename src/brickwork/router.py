@@ -34,7 +34,7 @@ from brickwork.resource.declarations import Declaration
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource, is_exported
 from brickwork.schemas.derived import batch_update_schema, fit_to_model, replace_schema
-from brickwork.schemas.schema import Schema
+from brickwork.schemas.schema import NoFields, Schema
 from brickwork.tracking.audit import Audited, AuditEntryRead
 
 M = TypeVar("M", bound=DeclarativeBase)
@@ -94,8 +94,8 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     resource: type[Resource[M]],
     *,
     read: type[BaseModel],
-    create: type[Schema],
-    update: type[Schema],
+    create: type[Schema] | None = None,
+    update: type[Schema] | None = None,
     query: type[ListQuery[M]] | None = None,
     omit: Collection[OperationName] = (),
 ) -> APIRouter:
@@ -107,8 +107,9 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
         prefix: The path of the collection, `/articles`.
         resource: The resource that reads and writes the rows.
         read: The schema of responses.
-        create: The schema of the bodies of POST and PUT.
-        update: The schema of the body of PATCH; declare it with `partial=True`.
+        create: The schema of the bodies of POST and PUT. None: the resource has neither.
+        update: The schema of the body of PATCH; declare it with `partial=True`. None: the resource
+            has no PATCH. Without *create* and *update*, it is read-only, and has no DELETE.
         query: The query parameters of the list; `ListQuery` by default.
         omit: The operations to leave out.
 
@@ -117,12 +118,13 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
 
     """
     _check_omit(omit)
-    operations: list[OperationName] = [name for name in _OPERATIONS if name not in omit]
+    left_out = {*omit, *_without_schemas(create, update)}
+    operations: list[OperationName] = [name for name in _OPERATIONS if name not in left_out]
     declared = Declaration(
         resource=resource,
         read=read,
-        create=create,
-        update=update,
+        create=create or NoFields,
+        update=update or NoFields,
         query=query or ListQuery,
         operations=operations,
     )
@@ -135,7 +137,7 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
         create=declared.create_schema,
         update=declared.update_schema,
         replace=replace_schema(declared.create_schema, read),
-        change=fit_to_model(batch_update_schema(update, read, model), model, patches=True),
+        change=fit_to_model(batch_update_schema(declared.update, read, model), model, patches=True),
         query=_complete_query(model, declared.query, read),
         embedded=embedding(model, read),
     )
@@ -152,6 +154,15 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
             _add_operation(router, name, definition)
     router.generated = [route for route in router.routes if isinstance(route, StrictRoute)]
     return router
+
+
+def _without_schemas(create: object, update: object) -> Collection[OperationName]:
+    """Return the operations that a resource without one of the schemas lacks."""
+    if create is None and update is None:
+        return _OPERATIONS.keys() - {"list", "get", "history"}
+    if create is None:
+        return {"create", "create_batch", "replace"}
+    return {"update", "update_batch"} if update is None else ()
 
 
 def _check_omit(omit: Collection[OperationName]) -> None:

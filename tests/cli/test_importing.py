@@ -117,6 +117,14 @@ async def test_row_is_created_as_by_a_post(articles: JobRunner[Article], file: P
     assert report(file) == []
 
 
+async def test_resource_without_input_is_not_imported(blog_service: Service, file: Path) -> None:
+    app = FastAPI(lifespan=blog_service.database.lifespan)
+    app.include_router(crud_router("/authors", blog_imports.Authors, read=AuthorRead))
+    target = job_runner(app, blog_service.database, "authors")
+    with pytest.raises(UsageError, match=r"Authors takes no rows: .* no create schema"):
+        await import_file(target, file, lines({"name": "Ada"}))
+
+
 async def test_omitted_field_has_its_default(articles: JobRunner[Article], file: Path) -> None:
     await import_file(articles, file, lines({"slug": "a"}))
 

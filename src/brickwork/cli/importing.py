@@ -29,7 +29,7 @@ from brickwork.problems import ErrorDetail, Problem, UnprocessableContent, point
 from brickwork.resource.defaults import new_row
 from brickwork.resource.resource import Resource
 from brickwork.schemas.names import output_names
-from brickwork.schemas.schema import Schema
+from brickwork.schemas.schema import NoFields, Schema
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -132,6 +132,9 @@ def _as_row_message(detail: str) -> str:
 def _row_validator(target: JobRunner[Any], source: RowFile) -> Callable[[FileRow], _ImportItem]:
     """Return a function that validates a row like the body of a POST."""
     create = target.definition.create
+    if issubclass(create, NoFields):
+        name = target.definition.resource.__name__
+        raise UsageError(f"{name} takes no rows: its crud_router has no create schema.")
     parse: Callable[[Any], Schema] = create.model_validate
     if source.columns is not None:
         parse = csv_row_reader(create, source.columns).validate

@@ -79,6 +79,10 @@ class Schema(BaseModel):
         return described
 
 
+class NoFields(Schema):
+    """The input schema of a resource that takes no input."""
+
+
 def make_optional(field: Any) -> Any:
     """Return *field* as an optional field that accepts the same values."""
     field = copy(field)
