@@ -2,10 +2,12 @@
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, timezone
+from decimal import Decimal
 from typing import Any, Final
 
 import pytest
@@ -13,6 +15,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from httpx2 import AsyncClient
 from hypothesis import given, settings, strategies as st
 from hypothesis.strategies import SearchStrategy
+from pydantic_core import to_jsonable_python
 
 from tests.support.calls import calling
 from tests.support.databases import BACKENDS, Databases
@@ -100,6 +103,29 @@ INSTANTS: Final = st.builds(
 DOCUMENTS: Final = json_of(
     st.none() | st.booleans() | st.integers() | st.just(10**300) | _FLOATS | texts(8), texts(8)
 )
+FINITE: Final = INSTANTS.filter(
+    lambda text: text not in {"0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"}
+)
+"""Instants without the two that asyncpg takes for infinity in a plain column."""
+
+PLAIN: Final = st.recursive(
+    st.none() | st.booleans() | integers(64) | texts(8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts(8), inner, max_size=1),
+    max_leaves=6,
+)
+"""Documents that JSONB writes as they were sent: one member an object, and no floats."""
+
+PERIODS: Final = st.timedeltas(timedelta(-719162), timedelta(2932897) - timedelta.resolution)
+URLS: Final = ("https://example.com/", "https://a.example/b?c=d#e", "http://xn--bcher-kva.example/")
+
+
+def decimals(digits: int, places: int) -> SearchStrategy[str]:
+    """Return decimal numbers of at most *digits* digits, with *places*."""
+    largest = 10**digits - 1
+    units = st.integers(-largest, largest) | st.sampled_from((largest, -largest, 1, -1, 0))
+    return units.map(lambda unit: f"{Decimal(unit).scaleb(-places):f}")
+
+
 FIELDS: Final[Mapping[str, SearchStrategy[Any]]] = {
     "string": texts(20),
     "text": st.none() | texts(200),
@@ -117,27 +143,40 @@ FIELDS: Final[Mapping[str, SearchStrategy[Any]]] = {
     "size": st.sampled_from(("S", "M", "L")),
     "document": st.none() | st.dictionaries(texts(8), DOCUMENTS, max_size=4),
     "items": st.none() | st.lists(DOCUMENTS, max_size=4),
+    "plain_document": st.none() | st.lists(DOCUMENTS, max_size=4),
+    "binary_document": st.none() | st.lists(PLAIN, max_size=4),
+    "money": st.none() | decimals(18, 4),
+    "weight": st.none() | decimals(15, 3),
+    "period": st.none() | PERIODS.map(to_jsonable_python),
+    "content": st.none() | st.binary(max_size=40).map(lambda content: b64encode(content).decode()),
+    "naive": st.none() | FINITE,
+    "zoned": st.none() | FINITE,
+    "website": st.none() | st.sampled_from(URLS),
+    "address": st.none() | st.ip_addresses(v=4).map(str),
+    "shade": st.none() | st.sampled_from([colour.value for colour in Colour]),
 }
+TIMES: Final = ("instant", "naive", "zoned")
 THINGS: Final = st.fixed_dictionaries(dict(FIELDS))
 
 
 def shown(thing: Body) -> Body:
     """Return *thing* as a response shows it: timestamps in UTC, and no negative zero."""
-    instant = thing["instant"]
-    moment = instant and datetime.fromisoformat(instant).astimezone(UTC)
+    moments = {
+        name: thing[name] and datetime.fromisoformat(thing[name]).astimezone(UTC) for name in TIMES
+    }
     double = thing["double"]
     floats = {"number": thing["number"] + 0.0, "double": double if double is None else double + 0.0}
-    return {**thing, **floats, "instant": moment}
+    return {**thing, **floats, **moments}
 
 
 def read(content: bytes) -> Body:
     """Return the values of a response, without those that the server generated."""
     row: Body = json.loads(content)
-    instant = row["instant"]
-    assert instant is None or re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", instant)
+    moments = {name: row[name] and datetime.fromisoformat(row[name]) for name in TIMES}
+    form = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z"
+    assert all(row[name] is None or re.fullmatch(form, row[name]) for name in TIMES)
     hour = row["hour"] and str(time.fromisoformat(row["hour"]))
-    moment = instant and datetime.fromisoformat(instant)
-    return {name: row[name] for name in FIELDS} | {"instant": moment, "hour": hour}
+    return {name: row[name] for name in FIELDS} | {**moments, "hour": hour}
 
 
 def exact(values: Body) -> dict[str, str]:
