@@ -31,7 +31,7 @@ def test_crud_router_has_exactly_seven_parameters() -> None:
     optional = {
         name for name, parameter in parameters.items() if parameter.default is not parameter.empty
     }
-    assert optional == {"query", "omit"}
+    assert optional == {"create", "update", "query", "omit"}
     keywords = {
         name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY
     }
