@@ -1,6 +1,6 @@
 """Exact decimal numbers: stored, summed, sorted, filtered and paged as Python does."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import MetaData, Numeric, func, select
+from sqlalchemy import MetaData, Numeric, func, select, type_coerce
 from sqlalchemy.orm import Mapped, mapped_column
 
 from brickwork import (
@@ -145,6 +145,35 @@ async def test_sums_are_exact(bank: Bank) -> None:
     assert total == counted == sum(bank.amounts)
     assert doubled == 2 * sum(bank.amounts)
     assert largest == max(bank.amounts)
+
+
+async def test_quotients_and_averages_have_the_unit_of_the_column(bank: Bank) -> None:
+    average = type_coerce(func.avg(Payment.amount), ExactNumeric(18, 2))
+    some = (Payment.amount < 10**6, Payment.amount > -(10**6))
+    async with bank.database.session() as session:
+        mean = await session.scalar(select(average).where(*some)) or 0
+        rows = await session.execute(select(Payment.amount, Payment.amount / 4).where(*some))
+    amounts, quarters = zip(*rows.all(), strict=True)
+    unit = Decimal("0.01")
+    assert abs(mean - sum(amounts, Decimal(0)) / len(amounts)) <= unit
+    assert {quarter.as_tuple().exponent for quarter in quarters} == {-2}
+    assert all(
+        abs(quarter - amount / 4) <= unit for quarter, amount in zip(quarters, amounts, strict=True)
+    )
+
+
+PRODUCTS: Final[dict[str, Callable[[], object]]] = {
+    "a square": lambda: Payment.amount * Payment.amount,
+    "a quotient": lambda: Payment.amount / Decimal("1.5"),
+    "a factor before": lambda: Decimal("1.5") * Payment.amount,
+    "a remainder": lambda: Payment.amount % Payment.weight,
+}
+
+
+@pytest.mark.parametrize("build", PRODUCTS.values(), ids=PRODUCTS)
+def test_product_of_decimals_is_rejected(build: Callable[[], object]) -> None:
+    with pytest.raises(TypeError, match="Multiply an ExactNumeric by an integer"):
+        build()
 
 
 @pytest.mark.parametrize("field", ["amount", "weight"])

@@ -103,7 +103,7 @@ async def visits(tables: Tables, backend: str) -> AsyncIterator[AsyncClient]:
 
 
 FIELDS: Final[dict[str, list[str | None]]] = {
-    "length": ["-PT1S", "PT0S", "PT59M59.999999S", "P1D", "P1DT1S", "P400D", None],
+    "length": ["-PT1S", "PT0S", "PT59M59.999999S", "P1D", "P1DT1S", "P1Y35D", None],
     "begins": ["1969-01-01T00:00:00Z", "2026-03-29T00:59:59.999999Z", "2026-03-29T01:00:00Z", None],
     "ends": ["0999-01-01T00:00:00Z", "2026-03-29T01:00:00Z", "2026-10-25T02:30:00.000001Z", None],
 }
@@ -123,13 +123,8 @@ async def test_pages_are_in_the_order_of_values(visits: AsyncClient, field: str,
     ]
     assert found == [row[field] for row in shown]
     assert [row["id"] for row in shown] == [
-        row["id"] for row in sorted(shown, key=lambda row: expected.index(_same(row[field], field)))
+        row["id"] for row in sorted(shown, key=lambda row: expected.index(row[field]))
     ]
-
-
-def _same(value: str | None, field: str) -> str | None:
-    """Return the form of *value* in `FIELDS`."""
-    return {"P1Y35D": "P400D"}.get(value, value) if field == "length" and value else value
 
 
 async def test_filters_compare_values(visits: AsyncClient) -> None:

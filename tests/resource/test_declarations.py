@@ -601,6 +601,19 @@ def a_default_that_is_too_large() -> object:
     return of(SmallInteger(), int, 40000)
 
 
+def test_default_of_a_text_form_is_accepted() -> None:
+    of(String(5), Colour, Colour.GREEN)
+    of(String(99), HttpUrl, HttpUrl("https://example.com"))
+
+
+@refused(
+    "RowCreate.value may be 'green', which is too large for Row.value, a String(length=3). Make "
+    "the column larger."
+)
+def a_default_whose_text_is_too_long() -> object:
+    return of(String(3), Colour | None, Colour.GREEN)
+
+
 @refused(
     "RowCreate.value is '1' by default, but Row.value holds int. Give the field another default."
 )

@@ -3,7 +3,8 @@
 from decimal import Context, Decimal
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Dialect, Numeric
+from sqlalchemy import BigInteger, Dialect, Integer, Numeric
+from sqlalchemy.sql import operators
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from typing_extensions import override
 
@@ -19,10 +20,29 @@ class ExactNumeric(TypeDecorator[Decimal]):
 
     PostgreSQL stores NUMERIC. SQLite stores an integer of the smallest unit, so that it sorts,
     compares and adds numbers exactly.
+
+    In SQL, multiply it by integers: `Line.price * Line.quantity`. A product or a quotient of two
+    decimal numbers raises `TypeError`. SQL functions such as `avg` do not know the unit: give them
+    a type, `type_coerce(func.avg(Line.price), ExactNumeric(18, 2))`.
     """
 
     impl = Numeric
     cache_ok = True
+
+    class Comparator(TypeDecorator.Comparator[Decimal]):
+        """Operators that have the same result on both databases."""
+
+        @override
+        def operate(self, op: Any, *other: Any, **options: Any) -> Any:
+            _require_integers(op, *other)
+            return super().operate(op, *other, **options)
+
+        @override
+        def reverse_operate(self, op: Any, other: Any, **options: Any) -> Any:
+            _require_integers(op, other)
+            return super().reverse_operate(op, other, **options)
+
+    comparator_factory = Comparator  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
 
     def __init__(self, precision: int, scale: int) -> None:
         """Hold *precision* digits, of which *scale* are decimal places.
@@ -59,16 +79,29 @@ class ExactNumeric(TypeDecorator[Decimal]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
         if value is None:
             return None
-        if dialect.name == "sqlite":
-            return Decimal(value).scaleb(-self.scale, EXACT)
+        if dialect.name == "sqlite":  # a quotient is a float
+            value = Decimal(repr(value)).scaleb(-self.scale, EXACT)
         return quantize(value, self.scale)
 
     @override
     def coerce_compared_value(self, op: Any, value: object) -> TypeEngine[Any]:
-        """Multiply by a plain number, and compare with and add a number of the same unit."""
-        if op.__name__ in {"mul", "truediv", "floordiv", "mod"} and isinstance(value, int):
-            return BigInteger()
-        return self
+        """Return the type of *value*: a plain integer as a factor, or else the same unit."""
+        return BigInteger() if op in _FACTORS and isinstance(value, int) else self
+
+
+_FACTORS: Final = {operators.mul, operators.truediv, operators.floordiv}
+"""Operators whose other side has no unit."""
+
+
+def _require_integers(op: Any, *others: Any) -> None:
+    """Raise `TypeError` if *op* multiplies or divides by something other than an integer."""
+    for other in others if op in {*_FACTORS, operators.mod} else ():
+        kind = getattr(other, "type", None)
+        if not (isinstance(other, int) or isinstance(kind, Integer)):
+            raise TypeError(
+                "SQLite has no product or quotient of decimal numbers. Multiply an ExactNumeric by "
+                "an integer, or compute it in Python."
+            )
 
 
 def has_places(value: Decimal, places: int) -> bool:

@@ -48,6 +48,7 @@ from brickwork.query.cursors import MAX_CURSOR_LENGTH
 from brickwork.query.filters import Filter, filtered_column, is_sortable, parse_filter
 from brickwork.query.ordering import SortKey
 from brickwork.schemas.strictness import make_strict
+from brickwork.schemas.types import full_annotation
 from brickwork.signatures import check_methods
 
 M = TypeVar("M", bound=DeclarativeBase)
@@ -279,7 +280,7 @@ def _parse_field(
     query: type[BaseModel], model: type[DeclarativeBase], name: str, field: FieldInfo
 ) -> Filter:
     try:
-        return parse_filter(model, name, Annotated[(field.annotation, field, *field.metadata)])
+        return parse_filter(model, name, full_annotation(field))
     except TypeError as error:
         raise TypeError(
             f"{query.__name__}.{name}: {error} Mark a parameter that filter() reads: "

@@ -6,7 +6,7 @@ from datetime import date, datetime, time
 from enum import Enum
 from inspect import getattr_static
 from types import NoneType
-from typing import Annotated, Any, Final, cast
+from typing import Any, Final, cast
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -20,7 +20,13 @@ from brickwork.models.model import is_deleted_marker
 from brickwork.schemas.derived import column_bounds, store_as_text
 from brickwork.schemas.field_values import FieldValues, Leaf
 from brickwork.schemas.schema import Schema
-from brickwork.schemas.types import NAIVE_UTC_MARK, is_naive_utc
+from brickwork.schemas.types import (
+    NAIVE_UTC_MARK,
+    full_annotation,
+    has_text_form,
+    is_naive_utc,
+    to_text,
+)
 
 
 def check_assignments(schema: type[Schema], model: type[DeclarativeBase]) -> None:
@@ -172,7 +178,7 @@ class _Assignment:
     def _check_leaf(self, leaf: Leaf, held: ColumnValues) -> None:
         if not _can_store(self.fields, leaf, held):
             field = self.fields.schema.model_fields[self.name]
-            is_naive = is_naive_utc(Annotated[(field.annotation, *field.metadata, None)])
+            is_naive = is_naive_utc(full_annotation(field))
             annotation = "NaiveUTC" if is_naive else type_name(field.annotation)
             raise TypeError(
                 f"{self._field} is {annotation}, but {self._place} holds {held}. Annotate the "
@@ -191,7 +197,10 @@ class _Assignment:
                     f"{self._field} is None by default, but {self._place} cannot be NULL. Give "
                     "the field another default, or make it required."
                 )
-        elif not _is_kind_of(type(default), held) or _is_naive(default):
+            return
+        if held.kind is str and has_text_form(type(default)):
+            default = to_text(default)
+        if not _is_kind_of(type(default), held) or _is_naive(default):
             raise TypeError(
                 f"{self._field} is {default!r} by default, but {self._place} holds {held}. Give "
                 "the field another default."

@@ -27,6 +27,7 @@ from pydantic import (
     PlainSerializer,
     SecretStr,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, MultiHostUrl, PydanticCustomError, Url, core_schema
 
 NAIVE_UTC_MARK: Final = "brickwork_naive_utc"
@@ -61,6 +62,11 @@ NaiveUTC: TypeAlias = Annotated[datetime, _NaiveUTC()]
 
 In JSON it is an instant like other datetimes: clients send a zone, and receive `Z`.
 """
+
+
+def full_annotation(field: FieldInfo) -> Any:
+    """Return the annotation of *field* with its metadata."""
+    return Annotated[(field.annotation, None, *field.metadata)]
 
 
 def is_naive_utc(annotation: Any) -> bool:
