@@ -42,7 +42,7 @@ class ExactNumeric(TypeDecorator[Decimal]):
             _require_integers(op, other)
             return super().reverse_operate(op, other, **options)
 
-    comparator_factory = Comparator  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
+    comparator_factory = Comparator  # pyright: ignore[reportAssignmentType]
 
     def __init__(self, precision: int, scale: int) -> None:
         """Hold *precision* digits, of which *scale* are decimal places.
