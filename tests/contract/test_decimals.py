@@ -1,6 +1,6 @@
 """Exact decimal numbers: stored, summed, sorted, filtered and paged as Python does."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import MetaData, Numeric, func, select
+from sqlalchemy import MetaData, Numeric, column, func, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from brickwork import (
@@ -145,6 +145,47 @@ async def test_sums_are_exact(bank: Bank) -> None:
     assert total == counted == sum(bank.amounts)
     assert doubled == 2 * sum(bank.amounts)
     assert largest == max(bank.amounts)
+
+
+async def test_arithmetic_with_integers(bank: Bank) -> None:
+    numbers = (
+        Payment.amount + 1,
+        Payment.amount - Payment.amount,
+        Payment.amount * 2,
+        3 * Payment.amount,
+        Payment.pieces * Payment.amount,
+        Payment.amount % 2,
+    )
+    async with bank.database.session() as session:
+        await session.execute(insert(Payment).values(amount=Decimal("3.50"), pieces=2))
+        row = (await session.execute(select(*numbers).order_by(Payment.id.desc()).limit(1))).one()
+        await session.rollback()
+    assert [*map(str, row)] == ["4.50", "0.00", "7.00", "10.50", "7.00", "1.50"]
+
+
+_RATE: Final = column("rate", ExactNumeric(18, 4))
+
+WRONG_IN_UNITS: Final[dict[str, Callable[[Any], object]]] = {
+    "amount * decimal": lambda amount: amount * Decimal("1.19"),
+    "decimal * amount": lambda amount: Decimal("1.19") * amount,
+    "amount * 0.5": lambda amount: amount * 0.5,
+    "amount * amount": lambda amount: amount * amount,
+    "amount / 8": lambda amount: amount / 8,
+    "amount / amount": lambda amount: amount / amount,
+    "1 / amount": lambda amount: 1 / amount,
+    "amount // 2": lambda amount: amount // 2,
+    "amount * rate": lambda amount: amount * _RATE,
+    "amount + rate": lambda amount: amount + _RATE,
+    "amount > rate": lambda amount: amount > _RATE,
+    "amount == pieces": lambda amount: amount == Payment.pieces,
+    "amount < weight": lambda amount: amount < Payment.weight,
+}
+
+
+@pytest.mark.parametrize("term", WRONG_IN_UNITS)
+def test_arithmetic_that_units_would_falsify_is_refused(term: str) -> None:
+    with pytest.raises(TypeError, match="in SQL"):
+        WRONG_IN_UNITS[term](Payment.amount)
 
 
 @pytest.mark.parametrize("field", ["amount", "weight"])

@@ -1,10 +1,13 @@
 """Decimal columns that SQLite keeps exactly."""
 
+import operator
 from decimal import Context, Decimal
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Dialect, Numeric
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy import BigInteger, ColumnElement, Dialect, Integer, Numeric
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.operators import OperatorType
+from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
 from typing_extensions import override
 
 MAX_PRECISION: Final = 18
@@ -66,9 +69,54 @@ class ExactNumeric(TypeDecorator[Decimal]):
     @override
     def coerce_compared_value(self, op: Any, value: object) -> TypeEngine[Any]:
         """Multiply by a plain number, and compare with and add a number of the same unit."""
-        if op.__name__ in {"mul", "truediv", "floordiv", "mod"} and isinstance(value, int):
-            return BigInteger()
-        return self
+        return BigInteger() if op is operator.mul and isinstance(value, int) else self
+
+    class Comparator(TypeDecorator.Comparator[Decimal], Numeric.Comparator[Decimal]):
+        """Operators that have the same result in units of SQLite as in numbers of PostgreSQL."""
+
+        @override
+        def operate(self, op: OperatorType, *other: Any, **kwargs: Any) -> ColumnElement[Any]:
+            _require_same_result(self.type, op, *other)
+            return super().operate(op, *other, **kwargs)
+
+        @override
+        def reverse_operate(
+            self, op: OperatorType, other: Any, **kwargs: Any
+        ) -> ColumnElement[Any]:
+            _require_same_result(self.type, op, other)
+            return super().reverse_operate(op, other, **kwargs)
+
+    comparator_factory: Any = Comparator
+
+
+_SAME_UNIT: Final = (
+    *(operator.add, operator.sub, operator.mod),
+    *(operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge),
+    *(operators.is_distinct_from, operators.is_not_distinct_from),
+)
+"""Operators whose right side is a number of the unit."""
+
+
+def _require_same_result(kind: Any, op: OperatorType, *others: Any) -> None:
+    """Raise `TypeError` for an operation that would be wrong in the integers of SQLite."""
+    for other in others:
+        own = getattr(other, "type", None)
+        if isinstance(own, NullType) or other is None:
+            continue
+        if op in {operator.mul, operator.truediv, operator.floordiv}:
+            is_whole = isinstance(other, int) if own is None else isinstance(own, Integer)
+            if op is not operator.mul or not is_whole:
+                raise TypeError(
+                    f"{kind!r} can only be multiplied with integers in SQL: do other arithmetic in "
+                    "Python."
+                )
+        is_number = isinstance(own, Integer | Numeric | ExactNumeric)
+        has_same_unit = isinstance(own, ExactNumeric) and own.scale == kind.scale
+        if op in _SAME_UNIT and is_number and not has_same_unit:
+            raise TypeError(
+                f"{kind!r} cannot be compared with or added to {own!r} in SQL, because SQLite "
+                f"stores other units. Give both {kind.scale} decimal places."
+            )
 
 
 def has_places(value: Decimal, places: int) -> bool:
