@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import MetaData, Numeric, column, func, insert, select
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from brickwork import (
     Database,
@@ -49,6 +49,7 @@ class Payment(Base):
     amount: Mapped[Decimal] = mapped_column(ExactNumeric(18, 2))
     weight: Mapped[Decimal | None] = mapped_column(Numeric(15, 3))
     pieces: Mapped[int]
+    doubled: Mapped[Decimal] = column_property(amount * 2)
 
 
 class PaymentCreate(Schema):
@@ -75,6 +76,8 @@ class PaymentQuery(ListQuery[Payment]):
     amount__lt: Decimal | None = None
     amount__lte: Decimal | None = None
     amount__in: OneOf[Decimal] | None = None
+    doubled: Decimal | None = None
+    doubled__gt: Decimal | None = None
     weight__gt: Decimal | None = None
     weight__lte: int | None = None
     sort: SortBy[Literal["amount", "weight"]] = None
@@ -252,6 +255,17 @@ INVALID: Final[list[tuple[Any, str]]] = [
 @pytest.mark.parametrize(("value", "expected"), INVALID)
 async def test_other_values_are_rejected(bank: Bank, value: Any, expected: str) -> None:
     assert summary(await bank.client.post("/payments", json={"amount": value})) == expected
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+async def test_filter_of_an_expression(bank: Bank, bound: str) -> None:
+    response = await bank.client.get(
+        "/payments", params={"doubled__gt": bound, "count": "exact", "limit": 1}
+    )
+    largest = Decimal(10**18 - 1).scaleb(-2)
+    expected = sum(2 * amount > min(Decimal(bound), largest) for amount in bank.amounts)
+    assert response.headers["x-total-count"] == str(expected)
+    assert (await get_json(bank.client, "/payments?doubled=0.005")) == []
 
 
 async def test_number_of_a_body_passes_no_double(bank: Bank) -> None:
