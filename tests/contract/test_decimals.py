@@ -25,7 +25,7 @@ from brickwork import (
     crud_router,
     install,
 )
-from tests.support.bodies import Body, get_json, summary
+from tests.support.bodies import Body, create_row, get_json, summary
 from tests.support.calls import calling
 from tests.support.databases import BACKENDS, Databases
 from tests.support.rows import pages
@@ -48,6 +48,7 @@ class Payment(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     amount: Mapped[Decimal] = mapped_column(ExactNumeric(18, 2))
     weight: Mapped[Decimal | None] = mapped_column(Numeric(15, 3))
+    count: Mapped[Decimal | None] = mapped_column(Numeric(5, 0))
     pieces: Mapped[int]
     doubled: Mapped[Decimal] = column_property(amount * 2)
 
@@ -55,6 +56,7 @@ class Payment(Base):
 class PaymentCreate(Schema):
     amount: Decimal
     weight: Decimal | None = None
+    count: Decimal | None = None
     pieces: int = 1
 
 
@@ -65,6 +67,7 @@ class PaymentRead(ReadSchema):
     id: int
     amount: Decimal
     weight: Decimal | None
+    count: Decimal | None
     pieces: int
 
 
@@ -266,6 +269,13 @@ async def test_filter_of_an_expression(bank: Bank, bound: str) -> None:
     expected = sum(2 * amount > min(Decimal(bound), largest) for amount in bank.amounts)
     assert response.headers["x-total-count"] == str(expected)
     assert (await get_json(bank.client, "/payments?doubled=0.005")) == []
+
+
+async def test_whole_number_is_shown_without_an_exponent(bank: Bank) -> None:
+    row = await create_row(bank.client, "/payments", {"amount": "1", "count": "1e4"})
+    assert row["count"] == "10000"
+    assert await get_json(bank.client, f"/payments/{row['id']}") == row
+    await bank.client.delete(f"/payments/{row['id']}")
 
 
 async def test_number_of_a_body_passes_no_double(bank: Bank) -> None:

@@ -41,6 +41,7 @@ from brickwork.database.connections import (
     statement_deadline,
 )
 from brickwork.database.pool import ConnectTimeout, FairPool
+from brickwork.database.postgresql_types import keep_whole_numbers
 from brickwork.database.row_counts import confirm_writes
 from brickwork.database.sqlite_types import keep_exact_types
 from brickwork.database.urls import (
@@ -396,4 +397,5 @@ def _listen(engine: AsyncEngine, lender: EngineLender, begin: Callable[[Connecti
         event.listen(target, "do_execute", lender.execute)
         event.listen(target, "do_executemany", lender.execute_many)
     else:
+        keep_whole_numbers(target.dialect)
         event.listen(target, "do_connect", lender.set_timeouts)
