@@ -52,7 +52,11 @@ from brickwork.database.urls import (
     url_without_password,
 )
 from brickwork.problems import ServiceUnavailable
-from brickwork.sqlalchemy_internals import connect_isolation_level, intercept_connections
+from brickwork.sqlalchemy_internals import (
+    connect_isolation_level,
+    forget_types,
+    intercept_connections,
+)
 
 _NO_CACHES: Final[Mapping[str, Any]] = {
     "statement_cache_size": 0,
@@ -399,3 +403,4 @@ def _listen(engine: AsyncEngine, lender: EngineLender, begin: Callable[[Connecti
     else:
         keep_whole_numbers(target.dialect)
         event.listen(target, "do_connect", lender.set_timeouts)
+    forget_types(target)
