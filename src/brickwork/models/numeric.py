@@ -103,7 +103,7 @@ def _require_same_result(kind: Any, op: OperatorType, *others: Any) -> None:
         own = getattr(other, "type", None)
         if isinstance(own, NullType) or other is None:
             continue
-        if op in {operator.mul, operator.truediv, operator.floordiv}:
+        if op.__name__ in {"mul", "truediv", "floordiv"}:
             is_whole = isinstance(other, int) if own is None else isinstance(own, Integer)
             if op is not operator.mul or not is_whole:
                 raise TypeError(
