@@ -168,6 +168,15 @@ def has_own_constructor(mapper: Mapper[Any]) -> bool:
     return mapper.class_manager.original_init is not mapper.registry.constructor
 
 
+def forget_types(engine: Engine) -> None:
+    """Drop what *engine* has derived from its `colspecs`: `_type_memos`, compiled statements.
+
+    A statement that was compiled before has them.
+    """
+    vars(engine.dialect).pop("_type_memos", None)
+    engine.clear_compiled_cache()
+
+
 def set_comparison(
     attribute: InstrumentedAttribute[Any], equal: Callable[[object, object], bool]
 ) -> None:

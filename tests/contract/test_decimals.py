@@ -9,8 +9,8 @@ from typing import Any, Final, Literal
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import MetaData, Numeric, func, select, type_coerce
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import MetaData, Numeric, column, func, insert, select, type_coerce
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from brickwork import (
     Database,
@@ -25,7 +25,7 @@ from brickwork import (
     crud_router,
     install,
 )
-from tests.support.bodies import Body, get_json, summary
+from tests.support.bodies import Body, create_row, get_json, summary
 from tests.support.calls import calling
 from tests.support.databases import BACKENDS, Databases
 from tests.support.rows import pages
@@ -48,12 +48,15 @@ class Payment(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     amount: Mapped[Decimal] = mapped_column(ExactNumeric(18, 2))
     weight: Mapped[Decimal | None] = mapped_column(Numeric(15, 3))
+    count: Mapped[Decimal | None] = mapped_column(Numeric(5, 0))
     pieces: Mapped[int]
+    doubled: Mapped[Decimal] = column_property(amount * 2)
 
 
 class PaymentCreate(Schema):
     amount: Decimal
     weight: Decimal | None = None
+    count: Decimal | None = None
     pieces: int = 1
 
 
@@ -64,6 +67,7 @@ class PaymentRead(ReadSchema):
     id: int
     amount: Decimal
     weight: Decimal | None
+    count: Decimal | None
     pieces: int
 
 
@@ -75,6 +79,8 @@ class PaymentQuery(ListQuery[Payment]):
     amount__lt: Decimal | None = None
     amount__lte: Decimal | None = None
     amount__in: OneOf[Decimal] | None = None
+    doubled: Decimal | None = None
+    doubled__gt: Decimal | None = None
     weight__gt: Decimal | None = None
     weight__lte: int | None = None
     sort: SortBy[Literal["amount", "weight"]] = None
@@ -147,33 +153,56 @@ async def test_sums_are_exact(bank: Bank) -> None:
     assert largest == max(bank.amounts)
 
 
-async def test_quotients_and_averages_have_the_unit_of_the_column(bank: Bank) -> None:
-    average = type_coerce(func.avg(Payment.amount), ExactNumeric(18, 2))
-    some = (Payment.amount < 10**6, Payment.amount > -(10**6))
-    async with bank.database.session() as session:
-        mean = await session.scalar(select(average).where(*some)) or 0
-        rows = await session.execute(select(Payment.amount, Payment.amount / 4).where(*some))
-    amounts, quarters = zip(*rows.all(), strict=True)
-    unit = Decimal("0.01")
-    assert abs(mean - sum(amounts, Decimal(0)) / len(amounts)) <= unit
-    assert {quarter.as_tuple().exponent for quarter in quarters} == {-2}
-    assert all(
-        abs(quarter - amount / 4) <= unit for quarter, amount in zip(quarters, amounts, strict=True)
+async def test_arithmetic_with_integers(bank: Bank) -> None:
+    numbers = (
+        Payment.amount + 1,
+        Payment.amount - Payment.amount,
+        Payment.amount * 2,
+        3 * Payment.amount,
+        Payment.pieces * Payment.amount,
+        Payment.amount % 2,
     )
+    async with bank.database.session() as session:
+        await session.execute(insert(Payment).values(amount=Decimal("3.50"), pieces=2))
+        row = (await session.execute(select(*numbers).order_by(Payment.id.desc()).limit(1))).one()
+        await session.rollback()
+    assert [*map(str, row)] == ["4.50", "0.00", "7.00", "10.50", "7.00", "1.50"]
 
 
-PRODUCTS: Final[dict[str, Callable[[], object]]] = {
-    "a square": lambda: Payment.amount * Payment.amount,
-    "a quotient": lambda: Payment.amount / Decimal("1.5"),
-    "a factor before": lambda: Decimal("1.5") * Payment.amount,
-    "a remainder": lambda: Payment.amount % Payment.weight,
+_RATE: Final = column("rate", ExactNumeric(18, 4))
+
+WRONG_IN_UNITS: Final[dict[str, Callable[[Any], object]]] = {
+    "amount * decimal": lambda amount: amount * Decimal("1.19"),
+    "decimal * amount": lambda amount: Decimal("1.19") * amount,
+    "amount * 0.5": lambda amount: amount * 0.5,
+    "amount * amount": lambda amount: amount * amount,
+    "amount / 8": lambda amount: amount / 8,
+    "amount / amount": lambda amount: amount / amount,
+    "1 / amount": lambda amount: 1 / amount,
+    "amount // 2": lambda amount: amount // 2,
+    "amount * rate": lambda amount: amount * _RATE,
+    "amount + rate": lambda amount: amount + _RATE,
+    "amount > rate": lambda amount: amount > _RATE,
+    "amount == pieces": lambda amount: amount == Payment.pieces,
+    "amount < weight": lambda amount: amount < Payment.weight,
 }
 
 
-@pytest.mark.parametrize("build", PRODUCTS.values(), ids=PRODUCTS)
-def test_product_of_decimals_is_rejected(build: Callable[[], object]) -> None:
-    with pytest.raises(TypeError, match="Multiply an ExactNumeric by an integer"):
-        build()
+@pytest.mark.parametrize("term", WRONG_IN_UNITS)
+def test_arithmetic_that_units_would_falsify_is_refused(term: str) -> None:
+    with pytest.raises(TypeError, match="in SQL"):
+        WRONG_IN_UNITS[term](Payment.amount)
+
+
+async def test_average_with_a_type_has_the_places_of_the_column(bank: Bank) -> None:
+    average = type_coerce(func.avg(Payment.amount), ExactNumeric(18, 2))
+    some = (Payment.amount < Decimal(10**6), Payment.amount > Decimal(-(10**6)))
+    async with bank.database.session() as session:
+        mean = await session.scalar(select(average).where(*some))
+        amounts = [*await session.scalars(select(Payment.amount).where(*some))]
+    assert mean is not None
+    assert mean.as_tuple().exponent == -2
+    assert abs(mean - sum(amounts, Decimal(0)) / len(amounts)) <= Decimal("0.01")
 
 
 @pytest.mark.parametrize("field", ["amount", "weight"])
@@ -240,6 +269,24 @@ INVALID: Final[list[tuple[Any, str]]] = [
 @pytest.mark.parametrize(("value", "expected"), INVALID)
 async def test_other_values_are_rejected(bank: Bank, value: Any, expected: str) -> None:
     assert summary(await bank.client.post("/payments", json={"amount": value})) == expected
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+async def test_filter_of_an_expression(bank: Bank, bound: str) -> None:
+    response = await bank.client.get(
+        "/payments", params={"doubled__gt": bound, "count": "exact", "limit": 1}
+    )
+    largest = Decimal(10**18 - 1).scaleb(-2)
+    expected = sum(2 * amount > min(Decimal(bound), largest) for amount in bank.amounts)
+    assert response.headers["x-total-count"] == str(expected)
+    assert (await get_json(bank.client, "/payments?doubled=0.005")) == []
+
+
+async def test_whole_number_is_shown_without_an_exponent(bank: Bank) -> None:
+    row = await create_row(bank.client, "/payments", {"amount": "1", "count": "1e4"})
+    assert row["count"] == "10000"
+    assert await get_json(bank.client, f"/payments/{row['id']}") == row
+    await bank.client.delete(f"/payments/{row['id']}")
 
 
 async def test_number_of_a_body_passes_no_double(bank: Bank) -> None:

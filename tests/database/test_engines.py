@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import NullPool, func, make_url, select, text
+from sqlalchemy import DateTime, NullPool, func, literal_column, make_url, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from brickwork import Database, SessionDep
@@ -102,6 +103,18 @@ async def test_create_engine_reaches_the_same_database(url: str) -> None:
         assert await connection.scalar(text("SHOW default_transaction_read_only")) == "off"
         assert await connection.scalar(select(Store.code)) == "a"
     await engine.dispose()
+
+
+@sqlite_only
+async def test_engine_that_was_used_keeps_time_zones(url: str) -> None:
+    engine = create_async_engine(url, poolclass=NullPool)
+    instant = select(literal_column("'2026-01-31 09:30:00'", DateTime(timezone=True)))
+    async with engine.connect() as connection:
+        await connection.scalar(instant)
+    database = Database(engine)
+    async with database.session() as session:
+        assert await session.scalar(instant) == datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+    await database.dispose()
 
 
 @sqlite_only

@@ -41,6 +41,7 @@ from brickwork.database.connections import (
     statement_deadline,
 )
 from brickwork.database.pool import ConnectTimeout, FairPool
+from brickwork.database.postgresql_types import keep_whole_numbers
 from brickwork.database.row_counts import confirm_writes
 from brickwork.database.sqlite_types import keep_exact_types
 from brickwork.database.urls import (
@@ -51,7 +52,11 @@ from brickwork.database.urls import (
     url_without_password,
 )
 from brickwork.problems import ServiceUnavailable
-from brickwork.sqlalchemy_internals import connect_isolation_level, intercept_connections
+from brickwork.sqlalchemy_internals import (
+    connect_isolation_level,
+    forget_types,
+    intercept_connections,
+)
 
 _NO_CACHES: Final[Mapping[str, Any]] = {
     "statement_cache_size": 0,
@@ -396,4 +401,6 @@ def _listen(engine: AsyncEngine, lender: EngineLender, begin: Callable[[Connecti
         event.listen(target, "do_execute", lender.execute)
         event.listen(target, "do_executemany", lender.execute_many)
     else:
+        keep_whole_numbers(target.dialect)
         event.listen(target, "do_connect", lender.set_timeouts)
+    forget_types(target)

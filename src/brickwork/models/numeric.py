@@ -1,11 +1,13 @@
 """Decimal columns that SQLite keeps exactly."""
 
+import operator
 from decimal import Context, Decimal
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Dialect, Integer, Numeric
+from sqlalchemy import BigInteger, ColumnElement, Dialect, Integer, Numeric
 from sqlalchemy.sql import operators
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.sql.operators import OperatorType
+from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
 from typing_extensions import override
 
 MAX_PRECISION: Final = 18
@@ -21,28 +23,13 @@ class ExactNumeric(TypeDecorator[Decimal]):
     PostgreSQL stores NUMERIC. SQLite stores an integer of the smallest unit, so that it sorts,
     compares and adds numbers exactly.
 
-    In SQL, multiply it by integers: `Line.price * Line.quantity`. A product or a quotient of two
-    decimal numbers raises `TypeError`. SQL functions such as `avg` do not know the unit: give them
-    a type, `type_coerce(func.avg(Line.price), ExactNumeric(18, 2))`.
+    In SQL, multiply it by integers: `Line.price * Line.quantity`. Operators that would be wrong in
+    units raise `TypeError`. SQL functions such as `avg` do not know the unit: give them a type,
+    `type_coerce(func.avg(Line.price), ExactNumeric(18, 2))`.
     """
 
     impl = Numeric
     cache_ok = True
-
-    class Comparator(TypeDecorator.Comparator[Decimal]):
-        """Operators that have the same result on both databases."""
-
-        @override
-        def operate(self, op: Any, *other: Any, **options: Any) -> Any:
-            _require_integers(op, *other)
-            return super().operate(op, *other, **options)
-
-        @override
-        def reverse_operate(self, op: Any, other: Any, **options: Any) -> Any:
-            _require_integers(op, other)
-            return super().reverse_operate(op, other, **options)
-
-    comparator_factory = Comparator  # pyright: ignore[reportAssignmentType]
 
     def __init__(self, precision: int, scale: int) -> None:
         """Hold *precision* digits, of which *scale* are decimal places.
@@ -79,28 +66,60 @@ class ExactNumeric(TypeDecorator[Decimal]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
         if value is None:
             return None
-        if dialect.name == "sqlite":  # a quotient is a float
+        if dialect.name == "sqlite":  # an average is a float
             value = Decimal(repr(value)).scaleb(-self.scale, EXACT)
         return quantize(value, self.scale)
 
     @override
     def coerce_compared_value(self, op: Any, value: object) -> TypeEngine[Any]:
-        """Return the type of *value*: a plain integer as a factor, or else the same unit."""
-        return BigInteger() if op in _FACTORS and isinstance(value, int) else self
+        """Multiply by a plain number, and compare with and add a number of the same unit."""
+        return BigInteger() if op is operator.mul and isinstance(value, int) else self
+
+    class Comparator(TypeDecorator.Comparator[Decimal], Numeric.Comparator[Decimal]):
+        """Operators that have the same result in units of SQLite as in numbers of PostgreSQL."""
+
+        @override
+        def operate(self, op: OperatorType, *other: Any, **kwargs: Any) -> ColumnElement[Any]:
+            _require_same_result(self.type, op, *other)
+            return super().operate(op, *other, **kwargs)
+
+        @override
+        def reverse_operate(
+            self, op: OperatorType, other: Any, **kwargs: Any
+        ) -> ColumnElement[Any]:
+            _require_same_result(self.type, op, other)
+            return super().reverse_operate(op, other, **kwargs)
+
+    comparator_factory: Any = Comparator
 
 
-_FACTORS: Final = {operators.mul, operators.truediv, operators.floordiv}
-"""Operators whose other side has no unit."""
+_SAME_UNIT: Final = (
+    *(operator.add, operator.sub, operator.mod),
+    *(operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge),
+    *(operators.is_distinct_from, operators.is_not_distinct_from),
+)
+"""Operators whose right side is a number of the unit."""
 
 
-def _require_integers(op: Any, *others: Any) -> None:
-    """Raise `TypeError` if *op* multiplies or divides by something other than an integer."""
-    for other in others if op in {*_FACTORS, operators.mod} else ():
-        kind = getattr(other, "type", None)
-        if not (isinstance(other, int) or isinstance(kind, Integer)):
+def _require_same_result(kind: Any, op: OperatorType, *others: Any) -> None:
+    """Raise `TypeError` for an operation that would be wrong in the integers of SQLite."""
+    for other in others:
+        own = getattr(other, "type", None)
+        if isinstance(own, NullType) or other is None:
+            continue
+        if op.__name__ in {"mul", "truediv", "floordiv"}:
+            is_whole = isinstance(other, int) if own is None else isinstance(own, Integer)
+            if op is not operator.mul or not is_whole:
+                raise TypeError(
+                    f"{kind!r} can only be multiplied with integers in SQL: do other arithmetic in "
+                    "Python."
+                )
+        is_number = isinstance(own, Integer | Numeric | ExactNumeric)
+        has_same_unit = isinstance(own, ExactNumeric) and own.scale == kind.scale
+        if op in _SAME_UNIT and is_number and not has_same_unit:
             raise TypeError(
-                "SQLite has no product or quotient of decimal numbers. Multiply an ExactNumeric by "
-                "an integer, or compute it in Python."
+                f"{kind!r} cannot be compared with or added to {own!r} in SQL, because SQLite "
+                f"stores other units. Give both {kind.scale} decimal places."
             )
 
 

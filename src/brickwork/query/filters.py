@@ -13,7 +13,6 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     BindParameter,
-    Column,
     ColumnElement,
     Enum as EnumType,
     Integer,
@@ -144,8 +143,8 @@ class _DecimalPlaces:
 
 @cache
 def _decimal_places(column: ColumnElement[Any]) -> _DecimalPlaces | None:
-    """Return the digits of *column*. None unless it is a decimal column with fixed places."""
-    bounds = column_bounds(column).get("decimal") if isinstance(column, Column) else None
+    """Return the digits of *column*. None unless it has decimals with fixed places."""
+    bounds = column_bounds(column).get("decimal")
     return _DecimalPlaces(**bounds) if bounds else None
 
 

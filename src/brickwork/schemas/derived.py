@@ -11,6 +11,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Column,
+    ColumnElement,
     Float,
     Integer,
     Numeric,
@@ -96,7 +97,7 @@ def find_column(model: type[DeclarativeBase], name: str) -> Column[Any] | None:
     return column if isinstance(column, Column) else None
 
 
-def column_bounds(column: Column[Any]) -> Bounds:
+def column_bounds(column: ColumnElement[Any]) -> Bounds:
     """Return the bounds of text and integers in *column*, as members of a core schema."""
     on_sqlite, on_postgresql = map(_bounds, type_variants(column.type))
     # Integers of SQLite have 64 bits, whatever the column is.
