@@ -30,7 +30,7 @@ from tests.support.calls import calling
 from tests.support.databases import BACKENDS, Databases
 from tests.support.rows import pages
 
-pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
+pytestmark = pytest.mark.anyio
 
 COUNT: Final = 10_000
 
@@ -112,7 +112,7 @@ def numbers(digits: int, places: int) -> list[Decimal]:
 async def bank(request: pytest.FixtureRequest, templates: Databases) -> AsyncIterator[Bank]:
     """Yield an application with payments of random amounts and weights."""
     databases = templates.another()
-    database = Database(databases.empty(request.param), fast_path=True)
+    database = Database(databases.empty(request.param))
     app = FastAPI(lifespan=database.lifespan)
     install(app)
     router = crud_router(

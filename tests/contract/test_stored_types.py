@@ -31,7 +31,7 @@ from tests.support.calls import calling
 from tests.support.rows import pages
 from tests.support.tables import Tables
 
-pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
+pytestmark = pytest.mark.anyio
 
 
 class Base(Model):
