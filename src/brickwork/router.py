@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from fastapi.datastructures import Default
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
+from sqlalchemy import inspect
 from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
@@ -141,7 +142,7 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
         query=_complete_query(model, declared.query, read),
         embedded=embedding(model, read),
     )
-    register_companion_tables(model, IdempotencyKey, ImportPosition)
+    register_companion_tables(inspect(model), IdempotencyKey, ImportPosition)
     adapt_to_responses(model)
     router = _CRUDRouter(
         prefix=prefix,

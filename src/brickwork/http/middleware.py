@@ -59,7 +59,7 @@ _MAX_BACKSLASHES: Final = 1_000
 """The backslashes in a cookie. Python 3.11.7 needs a second for 16 000 of them."""
 
 
-DatabaseCheck = Callable[[Any, Database], Awaitable[None]]
+DatabaseCheck = Callable[[Any, Database | None], Awaitable[None]]
 """A check of the database of an application, which logs missing tables."""
 
 
@@ -73,7 +73,7 @@ class RequestLimitsMiddleware:
         cipher: CursorCipher,
         ownership: Ownership,
         *,
-        check_database: DatabaseCheck,
+        check_databases: DatabaseCheck,
         earlier_limit: int | None,
         development: bool,
     ) -> None:
@@ -84,7 +84,7 @@ class RequestLimitsMiddleware:
             limits: The limits of its requests.
             cipher: The cipher of its cursors.
             ownership: The owners of its routes. Routes older than `install` have no limits.
-            check_database: A check to run at start-up.
+            check_databases: A check to run at start-up.
             earlier_limit: The bytes of a body for routes older than `install`.
             development: Whether several processes may start without a shared cursor key.
 
@@ -95,7 +95,7 @@ class RequestLimitsMiddleware:
         self.development = development
         self._ownership = ownership
         self._earlier_limit = earlier_limit
-        self._check_database = check_database
+        self._check_databases = check_databases
         self._is_checked = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -181,8 +181,9 @@ class RequestLimitsMiddleware:
         """Check the database at start-up, or at the first request of a mounted application."""
         self._is_checked = True
         database = scope.get("state", {}).get("database")
-        if isinstance(database, Database) and not request_id(scope):
-            await self._check_database(scope["app"], database)
+        if not request_id(scope):
+            default = database if isinstance(database, Database) else None
+            await self._check_databases(scope["app"], default)
 
     def _find_rejection(self, scope: Scope, headers: "_Headers") -> Problem | None:
         problem = self._find_excess(scope, headers)
