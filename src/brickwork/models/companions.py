@@ -37,9 +37,10 @@ def register_companion_tables(mapper: Mapper[Any], *companions: type[CompanionTa
         if existing is None:
             _copy_table(table, metadata)
         elif existing.columns.keys() != table.columns.keys():
+            model = mapper.class_.__name__
             raise TypeError(
-                f"Brickwork needs a table {table.name}, but the metadata of {mapper.class_.__name__} has "
-                "another table of this name. Rename it."
+                f"Brickwork needs a table {table.name}, but the metadata of {model} has another "
+                "table of this name. Rename it."
             )
 
 
