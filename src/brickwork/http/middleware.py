@@ -243,7 +243,8 @@ class _LimitedBody:
     """The body of a request, limited to a number of bytes.
 
     It takes the place of Starlette's limiter: `include_router(…, max_body_size=…)` sets its
-    `max_body_size`, where Starlette would answer in plain text. The smaller limit applies.
+    `max_body_size`, where Starlette would answer in plain text. That limit replaces the limit of
+    the application. Of `Limits.body` and `FastAPI(max_body_size=…)`, the smaller applies.
     """
 
     def __init__(
@@ -273,11 +274,15 @@ class _LimitedBody:
         return message
 
     def _require_size(self, size: int) -> None:
-        limit = min(self._limit, self.max_body_size)
-        if size > limit and self._ownership.is_earlier(self._scope, self._root_path):
-            limit = self._earlier_limit if self.max_body_size == inf else self.max_body_size
+        is_own = self.max_body_size not in {inf, self._earlier_limit}
+        limit = self.max_body_size if is_own else self._limit
+        if size > limit and not is_own and self._is_earlier():
+            limit = self._earlier_limit
         if size > limit:
             raise ContentTooLarge(f"The body may have {limit} bytes.")
+
+    def _is_earlier(self) -> bool:
+        return self._ownership.is_earlier(self._scope, self._root_path)
 
 
 def _decode_path(path: bytes) -> str:
