@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import reduce
-from operator import or_
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from fastapi import APIRouter
@@ -13,7 +12,6 @@ from fastapi.datastructures import Default
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from sqlalchemy import inspect
-from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
 from brickwork.http.openapi import (
@@ -42,7 +40,7 @@ from brickwork.schemas.derived import batch_update_schema, fit_to_model, replace
 from brickwork.schemas.schema import NoFields, Schema
 from brickwork.tracking.audit import Audited, AuditEntryRead
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 OperationName = Literal[
     "list",
@@ -239,7 +237,7 @@ class _CRUDRouter(Router):
         return bool(segment) and bool(text) is with_text
 
 
-def _is_available(model: type[DeclarativeBase], name: OperationName) -> bool:
+def _is_available(model: type[object], name: OperationName) -> bool:
     """Return whether *model* supports the operation *name*."""
     conditional = {"restore": is_soft_deletable(model), "history": issubclass(model, Audited)}
     return conditional.get(name, True)
@@ -273,7 +271,7 @@ def _extra_responses(
         case "replace" if definition.resource.allow_upsert:
             names = [*_response_headers(definition, name), "Location"]
             schemas = [one.read for one in (definition, *definition.variants)]
-            created = {"model": reduce(or_, schemas), "description": "Created"}
+            created = {"model": _union(schemas), "description": "Created"}
             return {201: created | response_headers(*names)}
         case _:
             return {}
@@ -295,6 +293,10 @@ def _response_model(name: OperationName, definition: ResourceDefinition[Any]) ->
     """Return the response model of an operation, with the read schema of *definition*."""
     read = AuditEntryRead if name == "history" else definition.read
     return list[read] if name in _LIST_RESPONSES else read  # type: ignore[valid-type]
+
+
+def _union(types: Sequence[Any]) -> Any:
+    return reduce(lambda union, member: union | member, types)
 
 
 def _is_versioned(definition: ResourceDefinition[Any]) -> bool:
@@ -321,7 +323,7 @@ def _add_operation(
         if definition.variants and name != "history" and spec.method != "DELETE"
     ]
     models = [_response_model(name, one) for one in (definition, *definition.variants)]
-    response_model = reduce(or_, models)
+    response_model = _union(models)
     responses = _extra_responses(definition, name)
     responses[success] = responses.get(success, {}) | response_headers(
         *_response_headers(definition, name)
