@@ -108,7 +108,7 @@ def _is_null(value: object) -> bool:
 
 
 def keep_decimal_places(_: Mapper[Any], _c: Connection, row: object) -> None:
-    """Give the decimals of a flushed *row* the places of their columns, as a SELECT does.
+    """Set the decimals of a flushed *row* to the places of their columns, as a SELECT does.
 
     A default or a method may have set 0 where the database holds 0.00. A hook of `after_insert` and
     `after_update`.
