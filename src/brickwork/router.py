@@ -320,7 +320,7 @@ def _add_operation(
     variants = [
         Variant(spec.operation(variant), _response_model(name, variant))
         for variant in (definition, *definition.variants)
-        if definition.variants and name != "history" and spec.method != "DELETE"
+        if definition.variants and spec.method != "DELETE"
     ]
     models = [_response_model(name, one) for one in (definition, *definition.variants)]
     response_model = _union(models)
