@@ -60,6 +60,7 @@ SYNC: Final = {
     "__post_init__": "(self)",
     "actor": "(self)",
     "query": "(self)",
+    "read_schema": "(self)",
     "reference_scopes": "(self)",
 }
 
