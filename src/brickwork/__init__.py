@@ -52,6 +52,7 @@ from brickwork.resource.changes import apply_changes, merge_patch
 from brickwork.resource.references import ReferenceScopes
 from brickwork.resource.resource import Resource
 from brickwork.router import crud_router
+from brickwork.schemas.related import KeysOf, NotStored
 from brickwork.schemas.schema import ReadSchema, Schema
 from brickwork.schemas.types import NaiveUTC
 from brickwork.tracking.audit import (
@@ -96,6 +97,7 @@ __all__ = [
     "InvalidCursor",
     "IsolationLevel",
     "JSONDocument",
+    "KeysOf",
     "Limit",
     "Limits",
     "ListQuery",
@@ -104,6 +106,7 @@ __all__ = [
     "NaiveUTC",
     "NotAcceptable",
     "NotFound",
+    "NotStored",
     "OneOf",
     "OutboxEvent",
     "Page",

@@ -143,6 +143,8 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     )
     register_companion_tables(model, IdempotencyKey, ImportPosition)
     adapt_to_responses(model)
+    for related in definition.written_models:
+        adapt_to_responses(related)
     router = _CRUDRouter(
         prefix=prefix,
         tags=[naming.tag(prefix, model)],

@@ -208,8 +208,8 @@ def an_attribute_of_every_model() -> object:
 
 
 @refused(
-    "WorkCreate has colour, but Opus does not. Add that attribute to the model, or write "
-    "your own endpoint."
+    "WorkCreate has colour, but Opus does not. Add that attribute to the model, or mark the field "
+    "with NotStored, or write your own endpoint."
 )
 def an_input_field_that_the_model_lacks() -> object:
     return work(colour=str)
@@ -224,11 +224,11 @@ def a_relationship_to_one_row() -> object:
 
 
 @refused(
-    "Opus.glosses is a relationship, but a request sends no rows. Use its foreign key in "
-    "WorkCreate, or write an endpoint that creates both rows."
+    "Opus.glosses is a list of rows, but WorkCreate.glosses is no list of a Schema. Annotate it "
+    "list[…] with the Schema of a row, or take the keys of rows instead."
 )
 def a_relationship_to_many_rows() -> object:
-    return work(glosses=list[schema("CommentIn", body=str)])  # type: ignore[misc]
+    return work(glosses=list[str])
 
 
 @refused(

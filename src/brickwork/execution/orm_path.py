@@ -56,10 +56,12 @@ from brickwork.query.keys import parse_key, primary_key
 from brickwork.query.pagination import Page
 from brickwork.resource.changes import merge_patch, merge_patches
 from brickwork.resource.checks import release_row
-from brickwork.resource.defaults import new_row, replacement_values
+from brickwork.resource.defaults import replacement_values
 from brickwork.resource.definition import ResourceDefinition
+from brickwork.resource.related import Input, new_rows, prepare_changes
 from brickwork.resource.resource import Resource
 from brickwork.schemas.names import field_pointer
+from brickwork.schemas.related import related_fields, stored_fields
 from brickwork.schemas.schema import Schema
 from brickwork.schemas.strict_json import is_array
 from brickwork.tracking.audit import AuditEntry
@@ -107,7 +109,7 @@ class UnitOfWorkExecutor(Generic[M]):
 
     async def insert(self, plan: InsertPlan) -> Representation:
         """Insert a row."""
-        row = new_row(self.definition.model, plan.data, self.definition.create.model_fields)
+        (row,) = await self._new_rows([Input(plan.data)])
         await self.resource.create(row)
         self.definition.require_path(row)
         return await self._flush(row)
@@ -116,7 +118,9 @@ class UnitOfWorkExecutor(Generic[M]):
         """Merge a patch with the row. Raises `NotFound`, `PreconditionFailed`."""
         row = await self.resource.get(plan.key)
         await self._check_preconditions(row, plan.preconditions)
-        return await self._update_row(row, merge_patch(row, plan.data))
+        changes = merge_patch(row, plan.data)
+        await self._prepare_changes([row], self.definition.update, [Input(plan.data)], [changes])
+        return await self._update_row(row, changes)
 
     async def replace(self, plan: ReplacePlan) -> ReplaceResult:
         """Replace the row, or create it. Raises `NotFound`, `PreconditionFailed`."""
@@ -127,7 +131,11 @@ class UnitOfWorkExecutor(Generic[M]):
             raise NotFound(f"{self.definition.model.__name__} not found")
         await self._check_preconditions(row, plan.preconditions)
         await self._reject_read_only(row, plan.data)
-        changes = replacement_values(row, plan.data, self.definition.create.model_fields)
+        create = self.definition.create
+        changes = replacement_values(row, plan.data, stored_fields(create, type(row)))
+        related = related_fields(create, self.definition.model)
+        changes |= {name: getattr(plan.data, name) or [] for name in related}
+        await self._prepare_changes([row], create, [Input(plan.data)], [changes])
         return ReplaceResult(await self._update_row(row, changes), created=False)
 
     async def delete(self, plan: DeletePlan) -> None:
@@ -164,6 +172,19 @@ class UnitOfWorkExecutor(Generic[M]):
         flush_log = unit_of_work(self._session).flush_log
         flush_log.retry_on_duplicate.add(self.definition.model.__tablename__)
         return await self.insert(InsertPlan(plan.data))
+
+    async def _new_rows(self, inputs: Sequence[Input]) -> list[M]:
+        definition = self.definition
+        return await new_rows(self.resource, definition.model, definition.create, inputs)
+
+    async def _prepare_changes(
+        self,
+        rows: Sequence[M],
+        schema: type[Schema],
+        inputs: Sequence[Input],
+        changes: Sequence[dict[str, Any]],
+    ) -> None:
+        await prepare_changes(self.resource, rows, schema, inputs, changes)
 
     async def _update_row(self, row: M, changes: Mapping[str, Any]) -> Representation:
         name = primary_key(self.definition.model).key
@@ -230,10 +251,10 @@ class UnitOfWorkExecutor(Generic[M]):
 
     async def insert_many(self, plan: InsertManyPlan) -> Representation:
         """Insert all rows, or none."""
-        definition, fields = self.definition, self.definition.create.model_fields
+        definition = self.definition
 
         async def load() -> Sequence[M]:
-            return [new_row(definition.model, item, fields) for item in plan.items]
+            return await self._new_rows(_batch_inputs(plan.items))
 
         async def insert_one(row: M, _: Schema) -> None:
             await self.resource.create(row)
@@ -258,6 +279,7 @@ class UnitOfWorkExecutor(Generic[M]):
             rows = require_all_found(definition, await resource.get_many(keys), locate)
             check_versions(definition, rows, items, required=resource.require_if_match)
             merged = merge_patches(zip(rows, items, strict=True))
+            await self._prepare_changes(rows, definition.change, _batch_inputs(items), merged)
             patches.update(zip(keys, merged, strict=True))
             return rows
 
@@ -290,6 +312,10 @@ class UnitOfWorkExecutor(Generic[M]):
         rows = await write.run()
         await self._reload(rows)
         return self._serializer.represent(rows)
+
+
+def _batch_inputs(items: Sequence[Schema]) -> list[Input]:
+    return [Input(item, (index,)) for index, item in enumerate(items)]
 
 
 def _represent_as(read: type[BaseModel], items: Sequence[object]) -> Representation:

@@ -41,7 +41,9 @@ from sqlalchemy.sql.visitors import iterate, replacement_traverse
 from brickwork.database.text import comparable
 from brickwork.models.soft_delete import soft_delete_conditions
 from brickwork.query.keys import primary_key
+from brickwork.query.related import load_keys
 from brickwork.schemas.names import output_name
+from brickwork.schemas.related import keys_relationship
 from brickwork.schemas.schema import nested_schema
 
 M = TypeVar("M", bound=DeclarativeBase)
@@ -68,6 +70,15 @@ class _LatestRows:
 
 
 @dataclass(frozen=True)
+class _KeyList:
+    """A limited list of the keys of related rows, and its field."""
+
+    name: str
+    relationship: RelationshipProperty[Any]
+    count: int
+
+
+@dataclass(frozen=True)
 class EmbeddedFields:
     """The related rows and expressions in a read schema."""
 
@@ -75,16 +86,26 @@ class EmbeddedFields:
     options: tuple[ORMOption, ...]
     references: tuple[str, ...]
     latest: tuple[_LatestRows, ...]
+    keys: tuple[_KeyList, ...]
     computed: tuple[str, ...]
 
     def __bool__(self) -> bool:
         """Return whether there is anything to load."""
-        return bool(self.options or self.latest)
+        return bool(self.options or self.latest or self.keys)
 
-    async def complete(self, session: AsyncSession, rows: Sequence[DeclarativeBase]) -> None:
-        """Load the limited lists of rows that were read with `options`."""
+    async def complete(
+        self, session: AsyncSession, rows: Sequence[DeclarativeBase], *, refresh: bool = False
+    ) -> None:
+        """Load the limited lists of rows that were read with `options`.
+
+        With *refresh*, related rows that are already in the session are loaded again.
+        """
         for latest in self.latest if rows else ():
-            await _load_latest(session, rows, latest)
+            await _load_latest(session, rows, latest, refresh=refresh)
+        for listed in self.keys if rows else ():
+            lists = await load_keys(session, rows, listed.relationship, listed.count)
+            for row, keys in zip(rows, lists, strict=True):
+                setattr(row, listed.name, keys)
 
     async def reload(self, session: AsyncSession, rows: Sequence[DeclarativeBase]) -> None:
         """Load the current related rows and expressions of written *rows*."""
@@ -101,7 +122,7 @@ class EmbeddedFields:
             names = (*self.computed, *sorted(unset))
             loaded = load_only(key, *(getattr(self.model, name) for name in names))
             await session.execute(statement.options(loaded, *self.options))
-        await self.complete(session, rows)
+        await self.complete(session, rows, refresh=True)
 
 
 def embedding(model: type[DeclarativeBase], read: type[BaseModel]) -> EmbeddedFields:
@@ -121,9 +142,20 @@ def embedding(model: type[DeclarativeBase], read: type[BaseModel]) -> EmbeddedFi
             raise _unbounded_list(read, name)
         nested = _loader_options(relationship.mapper.class_, schema, within=True)
         latest.append(_LatestRows(name, limits[0], tuple(nested)))
+    keys = tuple(_key_lists(model, read))
     options = tuple(_loader_options(model, read))
     computed = tuple(_expression_attributes(model, read))
-    return EmbeddedFields(model, options, tuple(references), tuple(latest), computed)
+    return EmbeddedFields(model, options, tuple(references), tuple(latest), keys, computed)
+
+
+def _key_lists(model: type[DeclarativeBase], read: type[BaseModel]) -> Iterator[_KeyList]:
+    """Yield the fields of *read* with keys of related rows of *model*."""
+    for name, field in read.model_fields.items():
+        if relationship := keys_relationship(model, name, field):
+            limits = [mark.count for mark in field.metadata if isinstance(mark, Limit)]
+            if not limits:
+                raise _unbounded_list(read, name)
+            yield _KeyList(name, relationship, limits[0])
 
 
 def _expression_attributes(model: type[DeclarativeBase], read: type[BaseModel]) -> Iterator[str]:
@@ -202,7 +234,11 @@ def _unbounded_list(read: type[BaseModel], name: str) -> TypeError:
 
 
 async def _load_latest(
-    session: AsyncSession, rows: Sequence[DeclarativeBase], latest: _LatestRows
+    session: AsyncSession,
+    rows: Sequence[DeclarativeBase],
+    latest: _LatestRows,
+    *,
+    refresh: bool,
 ) -> None:
     owner = aliased(type(rows[0]))  # since a relationship may refer to its own model
     relationship = getattr(owner, latest.name)
@@ -224,6 +260,7 @@ async def _load_latest(
         .where(ranked.c.rank <= latest.count)
         .order_by(ranked.c.rank)
         .options(*latest.options)
+        .execution_options(populate_existing=refresh)
     )
     related_rows: dict[object, list[Any]] = defaultdict(list)
     for related, owner_key in await session.execute(statement):

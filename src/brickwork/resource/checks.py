@@ -17,11 +17,19 @@ from sqlalchemy.orm import (
 )
 
 from brickwork.database.errors import reference_not_found
+from brickwork.database.flush_log import nested_place
 from brickwork.database.unit_of_work import unit_of_work
 from brickwork.models.soft_delete import DeletedFilter
 from brickwork.problems import Forbidden
 from brickwork.query.lookup import base_statement, selected_model
-from brickwork.resource.references import ReferenceScopes, broken_reference, new_references
+from brickwork.resource.references import (
+    ReferenceScopes,
+    broken_references,
+    nested_scopes,
+    new_references,
+    own_scopes,
+)
+from brickwork.schemas.names import RequestPlace
 
 M = TypeVar("M", bound=DeclarativeBase)
 
@@ -64,23 +72,48 @@ class _Flush:
     ) -> None:
         """Record the new references of *row*."""
         for resource in resources:
-            if resource not in self.scopes:
-                self.scopes[resource] = resource.reference_scopes()
-            for name in self.scopes[resource]:
+            for name in own_scopes(self._scopes_of(resource), inspect(row).mapper):
                 states = new_references(row, name, is_new=is_new)
                 self.referring.setdefault((resource, name), set()).update(states)
 
+    def track_nested(
+        self,
+        row: DeclarativeBase,
+        relationship: str,
+        resources: Sequence[CheckedResource],
+        *,
+        is_new: bool,
+    ) -> None:
+        """Record the new references of *row*, which a request writes within a row."""
+        for resource in resources:
+            for name, attribute in nested_scopes(self._scopes_of(resource), relationship):
+                states = new_references(row, attribute, is_new=is_new)
+                self.referring.setdefault((resource, name), set()).update(states)
+
+    def _scopes_of(self, resource: CheckedResource) -> ReferenceScopes:
+        if resource not in self.scopes:
+            self.scopes[resource] = resource.reference_scopes()
+        return self.scopes[resource]
+
     def check_scopes(self, session: Session) -> None:
         """Raise `UnprocessableContent` for a reference that leaves its scope."""
-        broken: list[tuple[type[DeclarativeBase], str]] = []
+        written = unit_of_work(session).flush_log
+        is_broken = False
+        places: set[RequestPlace] = set()
         for (resource, name), states in self.referring.items():
             model, scope = _model_of(resource), self.scopes[resource][name]
-            if attribute := broken_reference(session, model, name, states, scope):
-                broken.append((model, attribute))
-        if broken:
-            written = unit_of_work(session).flush_log
-            places = (written.places(inspect(model), attribute) for model, attribute in broken)
-            raise reference_not_found({place for found in places for place in found})
+            outer, _, inner = name.partition(".")
+            if inner:
+                model = inspect(model).relationships[outer].mapper.class_
+            attribute, broken = broken_references(session, model, inner or name, states, scope)
+            is_broken = is_broken or bool(broken)
+            if broken and not inner:
+                places |= written.places(inspect(model), attribute)
+            located = (nested_place(state) for state in broken) if inner else ()
+            found = (place.locate(attribute) for place in located if place)
+            places |= {place for place in found if place}
+        if is_broken:
+            raise reference_not_found(places)
 
 
 @dataclass(eq=False)
@@ -142,7 +175,7 @@ class _WriteChecks:
         """Record *row*, which the flush is about to send."""
         resources = self.owners_of(row)
         self.flush.rows.append((row, is_new))
-        self.flush.track(row, resources, is_new=is_new)
+        self._track_references(row, resources, is_new=is_new)
         if is_new or session.is_modified(row, include_collections=False):
             for resource in resources:
                 self.written.setdefault(resource, set()).add(inspect(row))
@@ -150,7 +183,15 @@ class _WriteChecks:
     def track_flushed(self) -> None:
         """Record the references that the flush itself has set."""
         for row, is_new in self.flush.rows:
-            self.flush.track(row, self.owners_of(row), is_new=is_new)
+            self._track_references(row, self.owners_of(row), is_new=is_new)
+
+    def _track_references(
+        self, row: DeclarativeBase, resources: Sequence[CheckedResource], *, is_new: bool
+    ) -> None:
+        self.flush.track(row, resources, is_new=is_new)
+        if place := nested_place(inspect(row)):
+            owners = self.owners_of(place.owner)
+            self.flush.track_nested(row, place.attribute, owners, is_new=is_new)
 
     def check_scopes(self, session: Session) -> None:
         """Raise `Forbidden` if a written row is outside the scope of its resource."""

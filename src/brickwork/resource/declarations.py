@@ -17,9 +17,11 @@ from brickwork.query.keys import key_type, primary_key
 from brickwork.query.list_query import ListQuery, model_of_query, require_sortable
 from brickwork.query.ordering import make_order
 from brickwork.resource import assignments, outputs
+from brickwork.resource.related_declarations import check_related, check_unstored
 from brickwork.resource.resource import Resource
 from brickwork.schemas.derived import fit_to_model
 from brickwork.schemas.field_values import FieldValues
+from brickwork.schemas.related import stored_fields
 from brickwork.schemas.schema import Schema
 from brickwork.signatures import check_fields
 from brickwork.sqlalchemy_internals import has_own_constructor, listeners_to
@@ -53,6 +55,7 @@ class Declaration(Generic[M]):
         key_type(self.model)
         for schema in (self.create, self.update):
             assignments.check_assignments(schema, self.model)
+        self._check_related()
         self._check_partial()
         self._check_table()
         self._check_versions()
@@ -97,6 +100,20 @@ class Declaration(Generic[M]):
             yield FieldValues(self.create_schema)
         if _UPDATE_OPERATIONS & {*self.operations}:
             yield FieldValues(self.update_schema)
+
+    def _check_related(self) -> None:
+        """Raise `TypeError` for related rows, or fields without a column, that cannot work."""
+        resource, operations = self.resource, {*self.operations}
+        creates = resource.create is not Resource[M].create
+        updates = resource.update is not Resource[M].update
+        replaces = "replace" in operations
+        check_related(self.create, self.model, replaces=replaces, is_filled=creates)
+        check_unstored(self.create, self.model, is_read=creates, method="create")
+        if replaces:
+            check_unstored(self.create, self.model, is_read=updates, method="update")
+        if _UPDATE_OPERATIONS & operations:
+            check_related(self.update, self.model, replaces=True, is_filled=updates)
+            check_unstored(self.update, self.model, is_read=updates, method="update")
 
     def _check_partial(self) -> None:
         fields = self.update.model_fields.values()
@@ -145,7 +162,8 @@ class Declaration(Generic[M]):
                 f"new row: {self.create.__name__} has no field {key}. Add it."
             )
         try:
-            signature(self.model).bind(**dict.fromkeys(self.create.model_fields))
+            fields = stored_fields(self.create, self.model)
+            signature(self.model).bind(**dict.fromkeys(fields))
         except TypeError as error:
             raise TypeError(
                 f"{self.model.__name__} cannot be built from the fields of {self.create.__name__}: "

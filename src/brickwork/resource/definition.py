@@ -1,5 +1,6 @@
 """Definition of a resource, shared by its endpoints."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -13,6 +14,7 @@ from brickwork.query.keys import BATCH, primary_key
 from brickwork.query.list_query import ListQuery
 from brickwork.resource.resource import Resource
 from brickwork.schemas.names import field_pointer
+from brickwork.schemas.related import RelatedField, related_fields
 from brickwork.schemas.schema import Schema
 
 M = TypeVar("M", bound=DeclarativeBase)
@@ -36,6 +38,17 @@ class ResourceDefinition(Generic[M]):
     def adapter(self) -> TypeAdapter[Any]:
         """Return the adapter that serialises a row."""
         return TypeAdapter(self.read)
+
+    @cached_property
+    def related(self) -> Collection[RelatedField]:
+        """Return the fields of the input schemas that write related rows."""
+        schemas = (self.create, self.update)
+        return [f for schema in schemas for f in related_fields(schema, self.model).values()]
+
+    @property
+    def written_models(self) -> Collection[type[DeclarativeBase]]:
+        """Return the models of the rows that a request writes within a row."""
+        return {field.model for field in self.related if field.kind == "rows"}
 
     def key(self, row: DeclarativeBase) -> object:
         """Return the key of *row*."""

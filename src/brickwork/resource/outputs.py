@@ -20,9 +20,11 @@ from sqlalchemy.types import NullType
 from brickwork.models.columns import ColumnValues, column_values
 from brickwork.models.model import is_deleted_marker
 from brickwork.models.soft_delete import soft_delete_conditions
+from brickwork.query.keys import key_type
 from brickwork.resource.assignments import has_attribute, is_deferred, renaming_advice, type_name
 from brickwork.schemas.comparisons import Comparison, accepts_values_of
 from brickwork.schemas.field_values import FieldValues, Leaf
+from brickwork.schemas.related import keys_relationship
 from brickwork.schemas.schema import nested_schema
 
 
@@ -53,9 +55,27 @@ def _check_schema(
     fields = FieldValues(read)
     if fields.validates_row or read in outer:
         return
-    for name in read.model_fields:
-        if source := _source_attribute(fields, name, model):
+    for name, info in read.model_fields.items():
+        if relationship := keys_relationship(model, name, info):
+            _check_keys(fields, name, relationship, is_nested=bool(outer))
+        elif source := _source_attribute(fields, name, model):
             _OutputField(fields, name, model, source, written, (*outer, read)).check()
+
+
+def _check_keys(
+    fields: FieldValues, name: str, relationship: RelationshipProperty[Any], *, is_nested: bool
+) -> None:
+    """Raise `TypeError` if the field *name* cannot show the keys of *relationship*."""
+    field, kind = f"{fields.schema.__name__}.{name}", key_type(relationship.mapper.class_)
+    leaves = fields.accepted_leaves(name)
+    items = [item for leaf in leaves for item in fields.nested_leaves(leaf)]
+    if not any(leaf.kind is list for leaf in leaves) or kind not in {item.kind for item in items}:
+        raise TypeError(
+            f"{field} shows keys of {relationship.mapper.class_.__name__}. Annotate it "
+            f"Annotated[list[{kind.__name__}], Limit(100)]."
+        )
+    if is_nested:
+        raise TypeError(f"{field} is a list within a related row, which has no limit. Remove it.")
 
 
 def _source_attribute(fields: FieldValues, name: str, model: type[DeclarativeBase]) -> str | None:

@@ -20,7 +20,10 @@ from brickwork.query.lookup import selected_model
 from brickwork.tracking.changes import stored_values
 
 ReferenceScopes: TypeAlias = Mapping[str, Select[Any]]
-"""The rows that attributes may refer to, by the name of the attribute."""
+"""The rows that attributes may refer to, by the name of the attribute.
+
+The foreign key of rows that a request writes within a row has the name `lines.product_id`.
+"""
 
 _UNLOADED: Final = PassiveFlag.PASSIVE_NO_INITIALIZE | PassiveFlag.INCLUDE_PENDING_MUTATIONS
 """Flags for reading the history of an attribute without loading it or losing additions."""
@@ -43,34 +46,51 @@ def new_references(
         yield inspect(row)
 
 
-def broken_reference(
+def own_scopes(scopes: ReferenceScopes, mapper: Mapper[Any]) -> Iterator[str]:
+    """Yield the names of *scopes* for a row itself. Raises `TypeError` for a wrong name."""
+    for name in scopes:
+        outer, _, _ = name.partition(".")
+        _relationship(mapper, outer)
+        if outer == name:
+            yield name
+
+
+def nested_scopes(scopes: ReferenceScopes, relationship: str) -> Iterator[tuple[str, str]]:
+    """Yield the names of *scopes* for the rows of *relationship*, and their attributes."""
+    for name in scopes:
+        outer, _, attribute = name.partition(".")
+        if attribute and outer == relationship:
+            yield name, attribute
+
+
+def broken_references(
     session: Session,
     model: type[DeclarativeBase],
     name: str,
     referring: AbstractSet[InstanceState[Any]],
     scope: Select[Any],
-) -> str | None:
-    """Return the attribute of *model* through which a row of *referring* leaves *scope*.
+) -> tuple[str, AbstractSet[InstanceState[Any]]]:
+    """Return the rows of *referring* that leave *scope*, and the attribute of *model* that does.
 
-    None if all references are in the scope. *referring* is the result of `new_references` for the
-    attribute *name*.
+    *referring* is the result of `new_references` for the attribute *name*.
     """
     mapper: Mapper[Any] = inspect(model)
     relationship = _relationship(mapper, name)
     if relationship is not None and relationship.uselist:
         local, key = name, _key_attribute(relationship.mapper)
-        wanted = {(state.identity or (None,))[0] for state in referring}
+        wanted = {state: (state.identity or (None,))[0] for state in referring}
     else:
         local = _local_attribute(mapper, name)
         key = _remote_attribute(mapper, local, inspect(selected_model(scope)).mapper)
-        rows = (cast("DeclarativeBase", state.obj()) for state in referring)
-        wanted = {stored_values(row, [local])[local] for row in rows}
-    if not (wanted := wanted - {None}):
-        return None
+        rows = {state: cast("DeclarativeBase", state.obj()) for state in referring}
+        wanted = {state: stored_values(row, [local])[local] for state, row in rows.items()}
+    values = {*wanted.values()} - {None}
+    if not values:
+        return local, set()
     column = getattr(selected_model(scope), key)
     only = scope.with_only_columns(column, maintain_column_froms=True).order_by(None)
-    found = session.scalars(only.where(column.in_(wanted)))
-    return None if wanted.issubset(found) else local
+    missing = values.difference(session.scalars(only.where(column.in_(values))))
+    return local, {state for state, value in wanted.items() if value in missing}
 
 
 def _relationship(mapper: Mapper[Any], name: str) -> RelationshipProperty[Any] | None:

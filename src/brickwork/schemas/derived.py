@@ -27,6 +27,7 @@ from brickwork.models.columns import ColumnValues, column_values, is_native_type
 from brickwork.models.model import Versioned
 from brickwork.models.numeric import ExactNumeric
 from brickwork.schemas.names import output_name, output_names
+from brickwork.schemas.related import bounded_field, related_fields
 from brickwork.schemas.schema import Schema, make_optional, nested_schema
 from brickwork.schemas.strictness import INT64, Bounds
 from brickwork.schemas.types import as_text, has_text_form
@@ -41,10 +42,21 @@ def fit_to_model(
 ) -> type[S]:
     """Return *schema* with each field bounded by its column of *model*.
 
-    With *patches*, it is the schema of a PATCH, in which objects are merge patches.
+    The schemas of related rows are bounded by the columns of their models. With *patches*, it is
+    the schema of a PATCH, in which objects are merge patches.
     """
+    related = related_fields(schema, model)
+    fields: dict[str, Any] = {
+        name: bounded_field(field, schema, _fit_item(field.item, field.model))
+        for name, field in related.items()
+    }
     schema = store_as_text(schema, model)
     columns = {name: find_column(model, name) for name in schema.model_fields}
+    columns |= {
+        name: field.relationship.mapper.columns[field.key]
+        for name, field in related.items()
+        if field.kind == "keys"
+    }
     bounds = {name: column_bounds(column) for name, column in columns.items() if column is not None}
     return create_model(
         schema.__name__,
@@ -53,7 +65,14 @@ def fit_to_model(
         __doc__=schema.__doc__,
         # Rows are built from dumped values, by the names of the fields.
         __cls_kwargs__={"bounds": bounds, "patches": patches, "serialize_by_alias": False},
+        **fields,
     )
+
+
+@cache
+def _fit_item(item: type[Schema], model: type[DeclarativeBase]) -> type[Schema]:
+    """Return *item* as `fit_to_model` does. There is one for all schemas, as in openapi.json."""
+    return item if item is Schema else fit_to_model(item, model)
 
 
 def store_as_text(schema: type[S], model: type[DeclarativeBase]) -> type[S]:
