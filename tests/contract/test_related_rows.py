@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from httpx2 import AsyncClient
 
+from brickwork import IsolationLevel
 from tests.support.bodies import Body, create_row, get_json, patch_row, summary
 from tests.support.orders import ROWS, Base, ordering
 from tests.support.recording import statements
@@ -407,27 +408,29 @@ async def test_a_deletion_removes_only_rows_of_a_cascade(
     assert summary(await client.delete(f"/baskets/{basket['id']}")) == "204"
 
 
+@pytest.mark.parametrize("isolation", [None, "repeatable read"])
 @pytest.mark.parametrize("path", ["/orders", "/baskets"])
-async def test_concurrent_lists_are_never_mixed(client: AsyncClient, path: str) -> None:
-    name = path.removeprefix("/").replace("orders", "lines").replace("baskets", "items")
-
-    def items(writer: int) -> list[Body]:
-        products = range(1 + 2 * (writer % 4), 3 + 2 * (writer % 4))
-        if name == "lines":
-            return [line(product, quantity=writer + 1) for product in products]
-        return [{"name": f"{writer} {product}"} for product in products]
-
-    made = await create_row(
-        client, path, {"number": "a1"} | {name: []} if name == "lines" else {name: []}
-    )
-    target = f"{path}/{made['id']}"
-    writes = (client.patch(target, json={name: items(n)}) for n in range(8))
-    responses = await asyncio.gather(*writes)
-    assert {summary(response) for response in responses} <= {"200", "503"}
-    left = (await get_json(client, target))[name]
-    values = [{key: one[key] for key in items(0)[0]} for one in left]
-    order_of = str
-    assert sorted(values, key=order_of) in [sorted(items(n), key=order_of) for n in range(8)]
+async def test_concurrent_lists_are_never_mixed(
+    orders_url: str, path: str, isolation: IsolationLevel | None
+) -> None:
+    name = "lines" if path == "/orders" else "items"
+    lists: list[list[Body]] = [
+        [line(2 * n + m, quantity=n + 1) if name == "lines" else {"name": f"{n}"} for m in (1, 2)]
+        for n in range(4)
+    ]
+    async with ordering(orders_url, isolation) as client:
+        made = await create_row(
+            client, path, {name: [], **({"number": "a1"} if name == "lines" else {})}
+        )
+        target = f"{path}/{made['id']}"
+        for _ in range(4):
+            writes = (client.patch(target, json={name: rows}) for rows in lists)
+            answers = {summary(response) for response in await asyncio.gather(*writes)}
+            assert answers <= {"200", "503"}
+            left = (await get_json(client, target))[name]
+            values = [{key: row[key] for key in lists[0][0]} for row in left]
+            assert sorted(values, key=str) in lists
+            await patch_row(client, target, {name: []})
 
 
 async def test_openapi_describes_related_rows(client: AsyncClient) -> None:

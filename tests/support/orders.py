@@ -29,6 +29,7 @@ from brickwork import (
     Database,
     Entity,
     ExactNumeric,
+    IsolationLevel,
     KeysOf,
     Limit,
     Limits,
@@ -297,9 +298,11 @@ ROWS: Final[Rows] = {
 
 
 @asynccontextmanager
-async def ordering(url: str, **limits: int) -> AsyncGenerator[AsyncClient]:
+async def ordering(
+    url: str, isolation: IsolationLevel | None = None, **limits: int
+) -> AsyncGenerator[AsyncClient]:
     """Yield a client of an application with all resources here."""
-    app = FastAPI(lifespan=Database(url).lifespan)
+    app = FastAPI(lifespan=Database(url, isolation_level=isolation).lifespan)
     install(app, limits=Limits(**limits))
     for router in (orders, seller_orders, baskets):
         app.include_router(router)

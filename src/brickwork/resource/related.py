@@ -11,6 +11,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     inspect,
+    update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, RelationshipProperty
@@ -263,7 +264,7 @@ async def _replace_targets(
     """Set the rows of a many-to-many relationship, unless they are the same."""
     if {*await _current(session, row, by)} != {*targets}:
         setattr(row, by.key, [*targets])
-        _touch(row)
+        await _touch(session, row)
 
 
 class _ListChange:
@@ -304,7 +305,7 @@ class _ListChange:
             setattr(self._row, self._by.key, related)
         is_changed = any(self._session.is_modified(row) for row in kept)
         if removed or len(related) > len(kept) or is_changed:
-            _touch(self._row)
+            await _touch(self._session, self._row)
 
     def _match(self, current: Sequence[Any]) -> list[Any | None]:
         """Return the row that each item updates. None for a new row."""
@@ -374,7 +375,7 @@ def _has_unique_values(model: type[DeclarativeBase]) -> bool:
     )
 
 
-def _touch(row: DeclarativeBase) -> None:
+async def _touch(session: AsyncSession, row: DeclarativeBase) -> None:
     """Make the flush update *row*, because a response shows its related rows.
 
     A concurrent change of the same lists then waits for this one, or fails and is retried.
@@ -383,19 +384,22 @@ def _touch(row: DeclarativeBase) -> None:
         row.updated_at = now()
     elif isinstance(row, Versioned):
         row.version += 1
-    else:
-        flag_modified(row, _plain_attribute(type(row)))
+    elif name := _plain_attribute(type(row)):
+        flag_modified(row, name)
+    else:  # a flush would not update the key
+        key = primary_key(type(row))
+        statement = update(type(row)).where(key == _key(row)).values({key: key})
+        await session.execute(statement, execution_options={"synchronize_session": False})
 
 
-def _plain_attribute(model: type[DeclarativeBase]) -> str:
-    """Return an attribute that an UPDATE may set to its own value."""
+def _plain_attribute(model: type[DeclarativeBase]) -> str | None:
+    """Return an attribute that an UPDATE may set to its own value. None without one."""
     mapper = inspect(model)
-    columns = mapped_columns(model).items()
-    names = [
+    names = (
         name
-        for name, column in columns
-        if not (column.computed or column.identity or column is mapper.version_id_col)
+        for name, column in mapped_columns(model).items()
+        if not (column.primary_key or column.computed or column.identity)
+        if not (column.onupdate or column is mapper.version_id_col)
         if not mapper.get_property_by_column(column).deferred
-    ]
-    others = [name for name in names if not mapped_columns(model)[name].primary_key]
-    return (others or names)[0]
+    )
+    return next(names, None)
