@@ -1,4 +1,4 @@
-"""Laws of related rows: random writes of an order equal those of a Python model."""
+"""Laws of related rows."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field

@@ -11,7 +11,7 @@ from httpx2 import AsyncClient
 from brickwork import IsolationLevel
 from tests.support.bodies import Body, create_row, get_json, patch_row, summary
 from tests.support.orders import ROWS, Base, ordering
-from tests.support.recording import statements
+from tests.support.recording import path_taken, statements
 from tests.support.tables import Tables
 
 pytestmark = pytest.mark.anyio
@@ -431,6 +431,19 @@ async def test_concurrent_lists_are_never_mixed(
             values = [{key: row[key] for key in lists[0][0]} for row in left]
             assert sorted(values, key=str) in lists
             await patch_row(client, target, {name: []})
+
+
+@pytest.mark.both_paths
+async def test_only_writes_with_related_rows_leave_the_fast_path(client: AsyncClient) -> None:
+    made = await create_row(client, "/orders", order(line(1)))
+    path = f"/plain-orders/{made['id']}"
+    paths = [
+        await path_taken(client.get(path)),
+        await path_taken(client.get("/plain-orders")),
+        await path_taken(client.patch(path, json={"number": "a2"})),
+        await path_taken(client.post("/plain-orders", json=order(number="a3"))),
+    ]
+    assert paths == ["200 fast", "200 fast", "200 ORM", "201 ORM"]
 
 
 async def test_openapi_describes_related_rows(client: AsyncClient) -> None:

@@ -1,4 +1,4 @@
-"""Validated input in methods of a resource, and fields that no column holds."""
+"""Validated input, and fields without a column."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any

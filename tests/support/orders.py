@@ -212,6 +212,11 @@ class OrderRead(ReadSchema):
     updated_at: datetime
 
 
+class PlainOrderRead(ReadSchema):
+    id: int
+    number: str
+
+
 class Orders(Resource[Purchase]):
     """Orders as declared, with no override."""
 
@@ -282,6 +287,9 @@ orders = crud_router("/orders", Orders, read=OrderRead, create=OrderCreate, upda
 seller_orders = crud_router(
     "/seller-orders", SellerOrders, read=OrderRead, create=OrderCreate, update=OrderUpdate
 )
+plain_orders = crud_router(
+    "/plain-orders", Orders, read=PlainOrderRead, create=OrderCreate, update=OrderUpdate
+)
 baskets = crud_router(
     "/baskets", Baskets, read=BasketRead, create=BasketCreate, update=BasketUpdate
 )
@@ -304,7 +312,7 @@ async def ordering(
     """Yield a client of an application with all resources here."""
     app = FastAPI(lifespan=Database(url, isolation_level=isolation).lifespan)
     install(app, limits=Limits(**limits))
-    for router in (orders, seller_orders, baskets):
+    for router in (orders, seller_orders, plain_orders, baskets):
         app.include_router(router)
     async with calling(app) as client:
         yield client

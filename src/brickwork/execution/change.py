@@ -54,6 +54,7 @@ from brickwork.execution.write import (
     list_params,
     mapped_table,
     python_defaults,
+    require_one_row,
     require_plain_flush,
 )
 from brickwork.http.conditional import Preconditions
@@ -86,6 +87,7 @@ def update_statement(
     definition: ResourceDefinition[M],
 ) -> StatementOperation[M, UpdatePlan, Representation]:
     """Return the statement of `PATCH /articles/{id}`. Raises `NotEligible` if overridden."""
+    require_one_row(definition, definition.update)
     require_plain_flush(definition, "update", "get")
     onupdate_defaults = python_defaults(mapped_columns(definition.model), "onupdate")
     return _Update(definition, selected_columns(definition), onupdate_defaults)

@@ -40,6 +40,7 @@ from brickwork.execution.write import (
     list_params,
     mapped_table,
     python_defaults,
+    require_one_row,
     require_plain_flush,
 )
 from brickwork.http.representation import Representation, Serializer
@@ -69,6 +70,7 @@ def insert_many_statement(
 
 def _insert_columns(definition: ResourceDefinition[M]) -> tuple[Columns, PythonDefaults]:
     """Return the columns that the response reads, and the Python defaults of the others."""
+    require_one_row(definition, definition.create)
     model, fields = definition.model, definition.create.model_fields
     selected, columns = selected_columns(definition), mapped_columns(model)
     if others := sorted(fields.keys() - columns.keys()):

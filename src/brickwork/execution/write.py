@@ -38,6 +38,8 @@ from brickwork.execution.written_scope import (
 from brickwork.models.model import Versioned, created_at_of
 from brickwork.query.keys import primary_key
 from brickwork.resource.definition import ResourceDefinition
+from brickwork.schemas.related import stored_fields
+from brickwork.schemas.schema import Schema
 from brickwork.sqlalchemy_internals import has_own_constructor
 from brickwork.tracking.changes import ChangeTracked, mapped_columns
 
@@ -135,6 +137,14 @@ def require_plain_flush(definition: ResourceDefinition[Any], *methods: str) -> N
     for reason, applies in reasons.items():
         if applies:
             raise NotEligible(reason)
+
+
+def require_one_row(definition: ResourceDefinition[Any], schema: type[Schema]) -> None:
+    """Raise `NotEligible` if a body of *schema* has more than the columns of one row."""
+    model: type[DeclarativeBase] = definition.model
+    others = sorted(schema.model_fields.keys() - stored_fields(schema, model))
+    if others:
+        raise NotEligible(f"a body may have related rows, or values without a column: {others[0]}")
 
 
 def _counts_by_one(generator: Any, model: type[DeclarativeBase]) -> bool:

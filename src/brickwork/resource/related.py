@@ -389,7 +389,8 @@ async def _touch(session: AsyncSession, row: DeclarativeBase) -> None:
     else:  # a flush would not update the key
         key = primary_key(type(row))
         statement = update(type(row)).where(key == _key(row)).values({key: key})
-        await session.execute(statement, execution_options={"synchronize_session": False})
+        with session.no_autoflush:  # one flush writes all rows of a batch
+            await session.execute(statement, execution_options={"synchronize_session": False})
 
 
 def _plain_attribute(model: type[DeclarativeBase]) -> str | None:
