@@ -119,7 +119,9 @@ class UnitOfWorkExecutor(Generic[M]):
         row = await self.resource.get(plan.key)
         await self._check_preconditions(row, plan.preconditions)
         changes = merge_patch(row, plan.data)
-        await self._prepare_changes([row], self.definition.update, [Input(plan.data)], [changes])
+        await prepare_changes(
+            self.resource, [row], self.definition.update, [Input(plan.data)], [changes]
+        )
         return await self._update_row(row, changes)
 
     async def replace(self, plan: ReplacePlan) -> ReplaceResult:
@@ -135,7 +137,7 @@ class UnitOfWorkExecutor(Generic[M]):
         changes = replacement_values(row, plan.data, stored_fields(create, type(row)))
         related = related_fields(create, self.definition.model)
         changes |= {name: getattr(plan.data, name) or [] for name in related}
-        await self._prepare_changes([row], create, [Input(plan.data)], [changes])
+        await prepare_changes(self.resource, [row], create, [Input(plan.data)], [changes])
         return ReplaceResult(await self._update_row(row, changes), created=False)
 
     async def delete(self, plan: DeletePlan) -> None:
@@ -176,15 +178,6 @@ class UnitOfWorkExecutor(Generic[M]):
     async def _new_rows(self, inputs: Sequence[Input]) -> list[M]:
         definition = self.definition
         return await new_rows(self.resource, definition.model, definition.create, inputs)
-
-    async def _prepare_changes(
-        self,
-        rows: Sequence[M],
-        schema: type[Schema],
-        inputs: Sequence[Input],
-        changes: Sequence[dict[str, Any]],
-    ) -> None:
-        await prepare_changes(self.resource, rows, schema, inputs, changes)
 
     async def _update_row(self, row: M, changes: Mapping[str, Any]) -> Representation:
         name = primary_key(self.definition.model).key
@@ -279,7 +272,8 @@ class UnitOfWorkExecutor(Generic[M]):
             rows = require_all_found(definition, await resource.get_many(keys), locate)
             check_versions(definition, rows, items, required=resource.require_if_match)
             merged = merge_patches(zip(rows, items, strict=True))
-            await self._prepare_changes(rows, definition.change, _batch_inputs(items), merged)
+            inputs = _batch_inputs(items)
+            await prepare_changes(resource, rows, definition.change, inputs, merged)
             patches.update(zip(keys, merged, strict=True))
             return rows
 

@@ -23,7 +23,8 @@ from brickwork.query.pagination import Page, paginate, stream
 from brickwork.resource.changes import apply_changes
 from brickwork.resource.checks import assign_rows, register_resource, release_row
 from brickwork.resource.references import ReferenceScopes
-from brickwork.resource.related import change_related, input_of
+from brickwork.resource.related import input_of
+from brickwork.resource.related_changes import change_related
 from brickwork.resource.removals import leave_references_to_database
 from brickwork.schemas.schema import Schema
 from brickwork.signatures import check_fields, check_methods, methods_of
