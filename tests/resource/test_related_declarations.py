@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import pytest
+from pydantic import Field
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from typing_extensions import override
@@ -114,13 +115,6 @@ def wagons(
 
 
 refused = Refused()
-
-
-@pytest.mark.parametrize(("declaration", "remedy"), refused.cases)
-def test_an_invalid_declaration_is_rejected(declaration: Callable[[], object], remedy: str) -> None:
-    with pytest.raises(TypeError) as error:
-        declaration()
-    assert str(error.value) == remedy
 
 
 @pytest.mark.parametrize(
@@ -339,3 +333,28 @@ def test_a_schema_cannot_contain_itself() -> None:
 def wagons_of(create: type[Schema]) -> object:
     read = schema("WagonRead", ReadSchema, id=int)
     return crud_router("/wagons", Wagons, read=read, create=create)
+
+
+@refused(
+    "WheelRead.label is never null, but a request can leave Wheel.label NULL. Annotate it "
+    "str | None."
+)
+def a_shown_value_that_a_new_row_lacks() -> object:
+    wheel = schema("WheelRead", ReadSchema, label=str)
+    return wagons({"wheels": Annotated[list[wheel], Limit(2)]}, wheels=list[WheelIn])  # type: ignore[valid-type]
+
+
+@refused(
+    "WheelRead.size is narrower than WheelIn.size: a request could store a value that no response "
+    "can show. Declare both alike."
+)
+def a_shown_value_that_is_narrower_than_an_item() -> object:
+    wheel = schema("WheelRead", ReadSchema, size=Annotated[int, Field(ge=1)])
+    return wagons({"wheels": Annotated[list[wheel], Limit(2)]}, wheels=list[WheelIn])  # type: ignore[valid-type]
+
+
+@pytest.mark.parametrize(("declaration", "remedy"), refused.cases)
+def test_an_invalid_declaration_is_rejected(declaration: Callable[[], object], remedy: str) -> None:
+    with pytest.raises(TypeError) as error:
+        declaration()
+    assert str(error.value) == remedy

@@ -51,7 +51,7 @@ def _repeated_rows(
         if any(value is None for column, value in values.items() if row.locate([column])):
             continue
         # The key of a new owner is not known yet.
-        key = (*(row.place.owner if v is None else v for v in values.values()),)
+        key = (*(id(row.place.owner) if v is None else v for v in values.values()),)
         if key in known:
             yield row
         known.add(key)

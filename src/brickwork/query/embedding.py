@@ -240,18 +240,19 @@ async def _load_latest(
     *,
     refresh: bool,
 ) -> None:
-    owner = aliased(type(rows[0]))  # since a relationship may refer to its own model
+    model: type[DeclarativeBase] = inspect(type(rows[0])).relationships[latest.name].parent.class_
+    owner = aliased(model)  # since a relationship may refer to its own model
     relationship = getattr(owner, latest.name)
     target = relationship.property.mapper.class_
-    owner_id, key = getattr(owner, primary_key(type(rows[0])).key), primary_key(target)
-    keys = {row: getattr(row, owner_id.key) for row in rows}
+    owner_id, key = getattr(owner, primary_key(model).key), primary_key(target)
+    keys = [getattr(row, owner_id.key) for row in rows]
     joined = join(owner, target, relationship)
     by = _order(relationship.property, key, joined)
     rank = func.row_number().over(partition_by=owner_id, order_by=by)
     ranked = (
         select(owner_id.label("owner"), key.label("key"), rank.label("rank"))
         .select_from(joined)
-        .where(owner_id.in_(keys.values()), *soft_delete_conditions(target))
+        .where(owner_id.in_(keys), *soft_delete_conditions(target))
         .subquery()
     )
     statement = (
@@ -265,7 +266,7 @@ async def _load_latest(
     related_rows: dict[object, list[Any]] = defaultdict(list)
     for related, owner_key in await session.execute(statement):
         related_rows[owner_key].append(related)
-    for row, value in keys.items():
+    for row, value in zip(rows, keys, strict=True):
         set_committed_value(row, latest.name, related_rows[value])
 
 

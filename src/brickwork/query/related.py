@@ -20,8 +20,9 @@ async def load_lists(
     It is one statement. The rows of a one-to-many relationship are locked until the transaction
     ends, in the order of their keys. Lock *rows* before.
     """
-    owner = aliased(type(rows[0]))  # since a relationship may refer to its own model
-    owner_key = getattr(owner, primary_key(type(rows[0])).key)
+    model: type[DeclarativeBase] = by.parent.class_  # rows may be of its subclasses
+    owner = aliased(model)  # since a relationship may refer to its own model
+    owner_key = getattr(owner, primary_key(model).key)
     target: type[DeclarativeBase] = by.mapper.class_
     keys = [(inspect(row).identity or (None,))[0] for row in rows]
     statement = (
@@ -49,8 +50,9 @@ async def load_keys(
 
     It is one statement. There are at most *count* keys for a row, the lowest first.
     """
-    owner = aliased(type(rows[0]))
-    owner_key = getattr(owner, primary_key(type(rows[0])).key)
+    model: type[DeclarativeBase] = by.parent.class_
+    owner = aliased(model)
+    owner_key = getattr(owner, primary_key(model).key)
     target: type[DeclarativeBase] = by.mapper.class_
     key = primary_key(target)
     keys = [(inspect(row).identity or (None,))[0] for row in rows]

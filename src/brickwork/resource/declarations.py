@@ -17,7 +17,7 @@ from brickwork.query.keys import key_type, primary_key
 from brickwork.query.list_query import ListQuery, model_of_query, require_sortable
 from brickwork.query.ordering import make_order
 from brickwork.resource import assignments, outputs
-from brickwork.resource.related_declarations import check_related, check_unstored
+from brickwork.resource.related_declarations import check_related, check_unstored, written_related
 from brickwork.resource.resource import Resource
 from brickwork.schemas.derived import fit_to_model
 from brickwork.schemas.field_values import FieldValues
@@ -61,7 +61,9 @@ class Declaration(Generic[M]):
         self._check_versions()
         if self._can_create:
             self._check_new_rows()
-        written = outputs.WrittenFields([*self._input_values()], self._null_attributes)
+        inputs = [*self._input_values()]
+        related = written_related(self.model, *self._input_schemas())
+        written = outputs.WrittenFields(inputs, self._null_attributes, related)
         outputs.check_outputs(self.read, self.model, written)
         self._check_query()
 
@@ -96,10 +98,13 @@ class Declaration(Generic[M]):
         return upserts or bool(_CREATE_OPERATIONS & {*self.operations})
 
     def _input_values(self) -> Iterator[FieldValues]:
+        yield from map(FieldValues, self._input_schemas())
+
+    def _input_schemas(self) -> Iterator[type[Schema]]:
         if self._can_create or "replace" in self.operations:
-            yield FieldValues(self.create_schema)
+            yield self.create_schema
         if _UPDATE_OPERATIONS & {*self.operations}:
-            yield FieldValues(self.update_schema)
+            yield self.update_schema
 
     def _check_related(self) -> None:
         """Raise `TypeError` for related rows, or fields without a column, that cannot work."""

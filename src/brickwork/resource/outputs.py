@@ -1,6 +1,6 @@
 """Checks of read schemas against the attributes of a model."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, time
 from enum import Enum
@@ -34,6 +34,8 @@ class WrittenFields:
 
     inputs: Sequence[FieldValues] = ()
     nulls: Collection[str] = field(default=())
+    related: Mapping[str, "WrittenFields"] = field(default_factory=dict[str, "WrittenFields"])
+    """The same of the related rows in a body, by their relationship."""
 
 
 def check_outputs(
@@ -249,7 +251,8 @@ class _OutputField:
                 f"{self._field} is never null, but {self._place} may refer to no row. Annotate it "
                 f"{self._annotation} | None."
             )
-        _check_schema(shown, relationship.mapper.class_, WrittenFields(), self.outer)
+        written = self.written.related.get(self.source, WrittenFields())
+        _check_schema(shown, relationship.mapper.class_, written, self.outer)
 
 
 _CONSTANTS: Final = (str, int, float, bool, UUID, date, time, Enum, tuple, list, dict)

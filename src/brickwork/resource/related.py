@@ -196,7 +196,8 @@ async def prepare_changes(
     for row, one in zip(rows, inputs, strict=True):
         set_input(row, one.data)
     targets = _Targets(resource)
-    for field in related_fields(schema, type(rows[0])).values() if rows else ():
+    kind: Any = type(resource)
+    for field in related_fields(schema, kind.model).values():
         sent = [n for n, change in enumerate(changes) if field.name in change]
         if not sent:
             continue
@@ -225,6 +226,8 @@ async def take_loaded(
     session: AsyncSession, row: DeclarativeBase, by: RelationshipProperty[Any]
 ) -> list[Any]:
     """Return the related rows of *row* before a change, loaded by `prepare_changes` or now."""
+    if not inspect(row).persistent:
+        return [*getattr(row, by.key)]
     loaded: set[str] = inspect(row).info.get(_LOADED, set())
     if by.key not in loaded:
         await _load(session, [row], by)

@@ -58,7 +58,8 @@ async def _replace_targets(
     targets: Sequence[Any],
 ) -> None:
     """Set the rows of a many-to-many relationship, unless they are the same."""
-    if {*await take_loaded(session, row, by)} != {*targets}:
+    current = await take_loaded(session, row, by)
+    if {*map(id, current)} != {*map(id, targets)}:
         setattr(row, by.key, [*targets])
         await _touch(session, row)
 
@@ -84,7 +85,8 @@ class _ListChange:
         current = await take_loaded(self._session, self._row, self._by)
         matches = self._match(current)
         kept = [row for row in matches if row is not None]
-        removed = [row for row in current if row not in kept]
+        kept_ids = {id(row) for row in kept}  # a dataclass compares its values, and has no hash
+        removed = [row for row in current if id(row) not in kept_ids]
         set_committed_value(self._row, self._by.key, kept)
         for row in removed:
             await _remove(self._session, row)
@@ -118,10 +120,9 @@ class _ListChange:
         matches: list[Any | None] = []
         for item in self._items:
             values = replacement_values(current[0], item, self._field.columns()) if current else {}
-            match = next((row for row in waiting if _has_values(row, values)), None)
-            if match is not None:
-                waiting.remove(match)
-            matches.append(match)
+            places = (n for n, row in enumerate(waiting) if _has_values(row, values))
+            place = next(places, None)
+            matches.append(None if place is None else waiting.pop(place))
         return matches
 
     def _update(self, row: Any, index: int, item: Schema) -> Any:

@@ -1,6 +1,6 @@
 """Checks of the related rows in input schemas."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from types import NoneType
 from typing import Any, cast
 
@@ -10,6 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, RelationshipDirection, RelationshipP
 from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.query.keys import key_type
 from brickwork.resource import assignments
+from brickwork.resource.outputs import WrittenFields
 from brickwork.schemas.field_values import FieldValues
 from brickwork.schemas.related import RelatedField, related_fields, stored_fields, unstored_fields
 from brickwork.schemas.schema import Schema
@@ -30,6 +31,22 @@ def check_related(
     for name in schema.model_fields:
         if field := related_fields(schema, model).get(name):
             _RelatedCheck(schema, model, field).check(replaces=replaces, is_filled=is_filled)
+
+
+def written_related(
+    model: type[DeclarativeBase], *schemas: type[Schema]
+) -> Mapping[str, WrittenFields]:
+    """Return what bodies of *schemas* write in related rows of *model*, by the relationship."""
+    written: dict[str, WrittenFields] = {}
+    for schema in schemas:
+        for field in related_fields(schema, model).values():
+            if field.kind == "rows":
+                other = written.get(field.attribute, WrittenFields())
+                nulls = _RelatedCheck(schema, model, field).null_attributes()
+                written[field.attribute] = WrittenFields(
+                    [*other.inputs, FieldValues(field.item)], {*other.nulls, *nulls}
+                )
+    return written
 
 
 def check_unstored(
@@ -194,6 +211,10 @@ class _RelatedCheck:
         for column in columns:
             if not (column in given or assignments.has_default(column)):
                 yield column
+
+    def null_attributes(self) -> Collection[str]:
+        """Return the attributes that are NULL in a new related row."""
+        return [self._attribute(column) for column in self._unset_columns() if column.nullable]
 
     def _check_removal(self) -> None:
         """Raise `TypeError` unless a left-out row can be removed."""
