@@ -127,6 +127,12 @@ async def test_lists_are_bounded(orders_url: str) -> None:
         batch = await client.post("/orders/batch", json=[order(), body])
         assert summary(batch) == "422 #/1/lines too_long, #/1/tag_ids too_long"
         assert summary(await client.post("/orders", json=order(line(1), line(2)))) == "201"
+        many = [order(line(1), line(2), number=f"b{n}") for n in range(11)]
+        batch = await client.post("/orders/batch", json=many)
+        assert summary(batch) == "422 #/10/lines too_long"
+        changes = [{"id": n, "lines": [line(1), line(2)]} for n in range(11)]
+        batch = await client.patch("/orders/batch", json=changes)
+        assert summary(batch) == "422 #/10/lines too_long"
 
 
 async def test_a_reference_to_no_row_is_named_with_its_index(client: AsyncClient) -> None:

@@ -58,7 +58,7 @@ from brickwork.resource.changes import merge_patch, merge_patches
 from brickwork.resource.checks import release_row
 from brickwork.resource.defaults import replacement_values
 from brickwork.resource.definition import ResourceDefinition
-from brickwork.resource.related import Input, new_rows, prepare_changes
+from brickwork.resource.related import Input, new_rows, prepare_changes, require_few
 from brickwork.resource.resource import Resource
 from brickwork.schemas.names import field_pointer
 from brickwork.schemas.related import related_fields, stored_fields
@@ -245,6 +245,7 @@ class UnitOfWorkExecutor(Generic[M]):
     async def insert_many(self, plan: InsertManyPlan) -> Representation:
         """Insert all rows, or none."""
         definition = self.definition
+        require_few(definition.create, definition.model, plan.items)
 
         async def load() -> Sequence[M]:
             return await self._new_rows(_batch_inputs(plan.items))
@@ -282,6 +283,7 @@ class UnitOfWorkExecutor(Generic[M]):
             await resource.update(row, {k: patch[k] for k in patch if k not in identifying})
 
         reject_duplicates(keys, locate)
+        require_few(definition.change, definition.model, items)
         return await self._write_batch(BatchWrite(resource, items, load, update_one, body_location))
 
     async def delete_many(self, plan: DeleteManyPlan) -> None:

@@ -14,7 +14,8 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from brickwork.database.errors import reference_not_found
 from brickwork.database.flush_log import NestedPlace, set_nested_place
-from brickwork.problems import pointer
+from brickwork.limits import current_limits
+from brickwork.problems import ErrorDetail, UnprocessableContent, pointer
 from brickwork.query.keys import primary_key
 from brickwork.query.lookup import base_statement, selected_model
 from brickwork.query.related import load_lists
@@ -31,6 +32,10 @@ _INPUT: Final = "brickwork.input"
 
 _LOADED: Final = "brickwork.loaded"
 """Key in the `info` of a row: the relationships that are loaded for a change."""
+
+
+_LISTS_OF_BATCH: Final = 10
+"""How many full lists of related rows a batch may have. Flushes of more would take too long."""
 
 
 class _Owner(Protocol):
@@ -61,6 +66,25 @@ def input_of(row: DeclarativeBase) -> BaseModel | None:
     """Return the validated input that writes *row*. None if no request writes it."""
     data: BaseModel | None = inspect(row).info.get(_INPUT)
     return data
+
+
+def require_few(
+    schema: type[Schema], model: type[DeclarativeBase], items: Sequence[Schema]
+) -> None:
+    """Raise `UnprocessableContent` if a batch of *items* has too many related rows."""
+    maximum = _LISTS_OF_BATCH * current_limits.get().related
+    fields = related_fields(schema, model).values()
+    total = 0
+    for index, item in enumerate(items):
+        for field in fields:
+            total += len(getattr(item, field.name) or ())
+            if total > maximum:
+                text = f"A batch may have {maximum} related rows: send several batches."
+                place = pointer(index, *field.path)
+                detail = ErrorDetail(
+                    code="too_long", detail=text, pointer=place, max_length=maximum
+                )
+                raise UnprocessableContent(text, errors=[detail])
 
 
 # --- New rows -------------------------------------------------------------------------------------
