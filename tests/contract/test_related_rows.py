@@ -1,6 +1,7 @@
 """Related rows in a write: lists of rows, and lists of keys."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from httpx2 import AsyncClient
 
 from brickwork import IsolationLevel
+from brickwork.http.negotiation import NDJSON
 from tests.support.bodies import Body, create_row, get_json, patch_row, summary
 from tests.support.orders import ROWS, Base, ordering
 from tests.support.recording import path_taken, statements
@@ -175,6 +177,8 @@ async def test_keys_set_a_relationship(client: AsyncClient) -> None:
     path = f"/orders/{made['id']}"
     assert await get_json(client, path) == made
     assert await get_json(client, "/orders") == [made]
+    exported = await client.get("/orders", headers={"Accept": NDJSON})
+    assert [json.loads(row) for row in exported.text.splitlines()] == [made]
     changed = await patch_row(client, path, {"tag_ids": [2, 3], "follower_ids": []})
     assert (changed["tag_ids"], changed["follower_ids"]) == ([2, 3], [])
     assert changed["version"] == 2

@@ -273,6 +273,14 @@ def shown_keys_without_a_limit() -> object:
     return wagons({"mark_ids": list[int]})
 
 
+@refused(
+    "WagonRead.driver_id shows keys, so that neither Wagon nor an alias may name another "
+    "attribute. Rename the field, with a serialization_alias."
+)
+def shown_keys_with_the_name_of_a_column() -> object:
+    return wagons({"driver_id": Annotated[list[int], KeysOf("marks"), Limit(2)]})
+
+
 @refused("DriverRead.wagon_ids is a list within a related row, which has no limit. Remove it.")
 def shown_keys_within_a_related_row() -> object:
     keys = Annotated[list[int], KeysOf("wagons"), Limit(2)]

@@ -59,6 +59,12 @@ def _check_schema(
         return
     for name, info in read.model_fields.items():
         if relationship := keys_relationship(model, name, info):
+            if has_attribute(model, name) or name not in _names(read, name, info):
+                raise TypeError(
+                    f"{read.__name__}.{name} shows keys, so that neither {model.__name__} nor an "
+                    "alias may name another attribute. Rename the field, with a "
+                    "serialization_alias."
+                )
             _check_keys(fields, name, relationship, is_nested=bool(outer))
         elif source := _source_attribute(fields, name, model):
             _OutputField(fields, name, model, source, written, (*outer, read)).check()

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cache
+from inspect import getattr_static
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -130,7 +131,7 @@ def keys_relationship(
     """
     marks = [mark.relationship for mark in field.metadata if isinstance(mark, KeysOf)]
     keys = _KEYS.fullmatch(name)
-    if not marks and (keys is None or hasattr(model, name)):
+    if not marks and (keys is None or getattr_static(model, name, None) is not None):
         return None
     names = marks or [*_plurals(keys[1])] if keys else marks
     relationships = inspect(model).relationships
