@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from httpx2 import AsyncClient
@@ -12,8 +13,9 @@ from httpx2 import AsyncClient
 from brickwork import IsolationLevel
 from brickwork.http.negotiation import NDJSON
 from tests.support.bodies import Body, create_row, get_json, patch_row, summary
-from tests.support.orders import ROWS, Base, ordering
+from tests.support.orders import ROWS, Base, ItemMark, ordering
 from tests.support.recording import path_taken, statements
+from tests.support.rows import insert_many
 from tests.support.tables import Tables
 
 pytestmark = pytest.mark.anyio
@@ -335,7 +337,24 @@ async def test_the_number_of_statements_does_not_grow(client: AsyncClient, count
         response = await client.patch("/baskets/batch", json=changes)
     assert [len(row["items"]) for row in response.json()] == [2 * count - 1] * 3
     assert verbs(sent, "items") == {"INSERT": 1, "UPDATE": 1, "DELETE": 1}
-    assert len([one for one in sent if one.startswith("SELECT")]) == 3
+    # Two for all baskets, one for the response, and two for the removed items of each basket.
+    assert len([one for one in sent if one.startswith("SELECT")]) == 9
+
+
+@pytest.mark.parametrize("count", [2, 40])
+async def test_the_number_of_statements_of_a_removal_does_not_grow(
+    orders_url: str, client: AsyncClient, count: int
+) -> None:
+    names = {"items": [{"name": f"{n}"} for n in range(count)]}
+    made = await create_row(client, "/baskets", names)
+    marks = [{"id": uuid4(), "item_id": UUID(item["id"])} for item in made["items"]]
+    await insert_many(orders_url, ItemMark, marks)
+    with statements() as sent:
+        changed = await patch_row(client, f"/baskets/{made['id']}", {"items": []})
+    assert changed["items"] == []
+    assert verbs(sent, "items") == {"DELETE": 1}
+    assert verbs(sent, "item_marks") == {"DELETE": 1}
+    assert len([one for one in sent if one.startswith("SELECT")]) == 5
 
 
 # --- Scopes, keys of requests, batches ------------------------------------------------------------

@@ -255,6 +255,15 @@ class BasketItem(Base, Entity):
 
     basket_id: Mapped[UUID] = mapped_column(ForeignKey("baskets.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(String(10))
+    marks: Mapped[list["ItemMark"]] = relationship(cascade="all, delete-orphan")
+
+
+class ItemMark(Base, Entity):
+    """A mark on an item, which goes with it."""
+
+    __tablename__ = "item_marks"
+
+    item_id: Mapped[UUID] = mapped_column(ForeignKey("items.id"))
 
 
 class ItemBody(Schema):

@@ -9,10 +9,11 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     inspect,
+    select,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase, RelationshipProperty
+from sqlalchemy.orm import DeclarativeBase, RelationshipProperty, selectinload
 from sqlalchemy.orm.attributes import flag_modified, set_committed_value
 
 from brickwork.database.errors import reference_not_found
@@ -88,6 +89,7 @@ class _ListChange:
         kept_ids = {id(row) for row in kept}  # a dataclass compares its values, and has no hash
         removed = [row for row in current if id(row) not in kept_ids]
         set_committed_value(self._row, self._by.key, kept)
+        await _load_cascades(self._session, removed)
         for row in removed:
             await _remove(self._session, row)
         if removed and matches and _has_unique_values(self._field.model):
@@ -152,6 +154,27 @@ def _has_values(row: DeclarativeBase, values: Mapping[str, Any]) -> bool:
         else getattr(row, name) == value
         for name, value in values.items()
     )
+
+
+async def _load_cascades(session: AsyncSession, rows: Sequence[DeclarativeBase]) -> None:
+    """Load the rows that a removal of *rows* removes with them.
+
+    SQLAlchemy would send a statement for each row.
+    """
+    if not rows or as_soft_deletable(rows[0]):
+        return
+    model = type(rows[0])
+    options = [
+        selectinload(getattr(model, by.key))
+        for by in inspect(model).relationships
+        if by.cascade.delete or by.secondary is not None
+        if not (by.viewonly or by.passive_deletes or by.lazy in {"dynamic", "write_only"})
+    ]
+    if options:
+        key = primary_key(model)
+        statement = select(model).where(key.in_([key_of(row) for row in rows])).options(*options)
+        with session.no_autoflush:  # one flush writes all rows of a batch
+            await session.execute(statement.execution_options(populate_existing=True))
 
 
 async def _remove(session: AsyncSession, row: DeclarativeBase) -> None:
