@@ -61,6 +61,7 @@ SYNC: Final = {
     "actor": "(self)",
     "query": "(self)",
     "reference_scopes": "(self)",
+    "validated_data": "(self, row, schema, /)",
 }
 
 

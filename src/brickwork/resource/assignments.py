@@ -73,7 +73,7 @@ def assigned_column(
     `TypeError` for any other name.
     """
     mapper: Mapper[Any] = inspect(model)
-    if name not in stored_fields(schema, model):
+    if name in schema.model_fields.keys() - stored_fields(schema, model):
         return None
     place = f"{model.__name__}.{name}"
     if not has_attribute(model, name):
