@@ -18,6 +18,7 @@ from brickwork.query.list_query import ListQuery, model_of_query, require_sortab
 from brickwork.query.ordering import make_order
 from brickwork.resource import assignments, outputs
 from brickwork.resource.related_declarations import check_related, check_unstored, written_related
+from brickwork.resource.read_schemas import declared_read_schemas
 from brickwork.resource.resource import Resource
 from brickwork.schemas.derived import fit_to_model
 from brickwork.schemas.field_values import FieldValues
@@ -64,7 +65,8 @@ class Declaration(Generic[M]):
         inputs = [*self._input_values()]
         related = written_related(self.model, *self._input_schemas())
         written = outputs.WrittenFields(inputs, self._null_attributes, related)
-        outputs.check_outputs(self.read, self.model, written)
+        for read in (self.read, *declared_read_schemas(self.resource)):
+            outputs.check_outputs(read, self.model, written)
         self._check_query()
 
     @property
