@@ -42,7 +42,7 @@ class NestedPlace:
         return ("pointer", pointer(*self.path, *own)) if own else None
 
 
-def set_nested_place(row: DeclarativeBase, place: NestedPlace) -> None:
+def set_nested_place(row: object, place: NestedPlace) -> None:
     """Record that a body has *row* at *place*."""
     inspect(row).info[_NESTED] = place
 

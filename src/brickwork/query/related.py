@@ -6,24 +6,24 @@ from typing import Any
 
 from sqlalchemy import func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase, RelationshipProperty, aliased, join
+from sqlalchemy.orm import RelationshipProperty, aliased, join
 
 from brickwork.models.soft_delete import soft_delete_conditions
 from brickwork.query.keys import primary_key
 
 
 async def load_lists(
-    session: AsyncSession, rows: Sequence[DeclarativeBase], by: RelationshipProperty[Any]
+    session: AsyncSession, rows: Sequence[object], by: RelationshipProperty[Any]
 ) -> list[list[Any]]:
     """Return the visible rows to which the relationship *by* leads from each of *rows*.
 
     It is one statement. The rows of a one-to-many relationship are locked until the transaction
     ends, in the order of their keys. Lock *rows* before.
     """
-    model: type[DeclarativeBase] = by.parent.class_  # rows may be of its subclasses
+    model: type[object] = by.parent.class_  # rows may be of its subclasses
     owner = aliased(model)  # since a relationship may refer to its own model
     owner_key = getattr(owner, primary_key(model).key)
-    target: type[DeclarativeBase] = by.mapper.class_
+    target: type[object] = by.mapper.class_
     keys = [(inspect(row).identity or (None,))[0] for row in rows]
     statement = (
         select(target, owner_key)
@@ -42,7 +42,7 @@ async def load_lists(
 
 async def load_keys(
     session: AsyncSession,
-    rows: Sequence[DeclarativeBase],
+    rows: Sequence[object],
     by: RelationshipProperty[Any],
     count: int,
 ) -> list[list[Any]]:
@@ -50,10 +50,10 @@ async def load_keys(
 
     It is one statement. There are at most *count* keys for a row, the lowest first.
     """
-    model: type[DeclarativeBase] = by.parent.class_
+    model: type[object] = by.parent.class_
     owner = aliased(model)
     owner_key = getattr(owner, primary_key(model).key)
-    target: type[DeclarativeBase] = by.mapper.class_
+    target: type[object] = by.mapper.class_
     key = primary_key(target)
     keys = [(inspect(row).identity or (None,))[0] for row in rows]
     rank = func.row_number().over(partition_by=owner_key, order_by=key).label("rank")

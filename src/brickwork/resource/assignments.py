@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from sqlalchemy import Column, inspect
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import ColumnProperty, DeclarativeBase, Mapper
+from sqlalchemy.orm import ColumnProperty, Mapper
 
 from brickwork.models.columns import ColumnValues, column_values
 from brickwork.models.model import is_deleted_marker
@@ -32,7 +32,7 @@ from brickwork.schemas.types import (
 
 
 def check_assignments(
-    schema: type[Schema], model: type[DeclarativeBase], *, except_for: Collection[str] = ()
+    schema: type[Schema], model: type[object], *, except_for: Collection[str] = ()
 ) -> None:
     """Raise `TypeError` if rows of *model* cannot hold all values of *schema*.
 
@@ -64,9 +64,7 @@ def check_dump(fields: FieldValues) -> None:
         )
 
 
-def assigned_column(
-    schema: type[BaseModel], name: str, model: type[DeclarativeBase]
-) -> Column[Any] | None:
+def assigned_column(schema: type[BaseModel], name: str, model: type[object]) -> Column[Any] | None:
     """Return the column to which the field *name* is assigned.
 
     None for a property with a setter, for related rows, and for a `NotStored` field. Raises
@@ -156,7 +154,7 @@ class _Assignment:
 
     fields: FieldValues
     name: str
-    model: type[DeclarativeBase]
+    model: type[object]
     column: Column[Any]
 
     def check(self) -> None:

@@ -25,7 +25,7 @@ from brickwork.schemas.names import Path, RequestPlace, input_paths
 from brickwork.schemas.related import RelatedField, related_fields, stored_fields
 from brickwork.schemas.schema import Schema
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 _INPUT: Final = "brickwork.input"
 """Key in the `info` of a row: the validated input that writes it."""
@@ -57,20 +57,18 @@ class Input:
     """The index in a batch. Empty for a single row."""
 
 
-def set_input(row: DeclarativeBase, data: BaseModel) -> None:
+def set_input(row: object, data: BaseModel) -> None:
     """Record that *data* is the validated input that writes *row*."""
     inspect(row).info[_INPUT] = data
 
 
-def input_of(row: DeclarativeBase) -> BaseModel | None:
+def input_of(row: object) -> BaseModel | None:
     """Return the validated input that writes *row*. None if no request writes it."""
     data: BaseModel | None = inspect(row).info.get(_INPUT)
     return data
 
 
-def require_few(
-    schema: type[Schema], model: type[DeclarativeBase], items: Sequence[Schema]
-) -> None:
+def require_few(schema: type[Schema], model: type[object], items: Sequence[Schema]) -> None:
     """Raise `UnprocessableContent` if a batch of *items* has too many related rows."""
     maximum = _LISTS_OF_BATCH * current_limits.get().related
     fields = related_fields(schema, model).values()
@@ -133,16 +131,14 @@ def unknown_keys(
     }
 
 
-def new_child(row: DeclarativeBase, field: RelatedField, index: int, item: BaseModel) -> Any:
+def new_child(row: object, field: RelatedField, index: int, item: BaseModel) -> Any:
     """Return a new related row of *row* with the values of *item*, at *index* of *field*."""
     child = new_row(field.model, item, field.columns())
     set_place(child, row, field, index)
     return child
 
 
-def set_place(
-    child: DeclarativeBase, row: DeclarativeBase, field: RelatedField, index: int
-) -> None:
+def set_place(child: DeclarativeBase, row: object, field: RelatedField, index: int) -> None:
     """Record that the body of *row* has *child* at *index* of *field*."""
     path = (*field.path, index)
     set_nested_place(child, NestedPlace(row, field.attribute, path, input_paths(field.item)))
@@ -186,7 +182,7 @@ class _Targets:
     async def _load(self, field: RelatedField, keys: Iterable[object]) -> dict[object, Any]:
         scope = self._scopes.get(field.attribute)
         statement = base_statement(field.model) if scope is None else scope
-        model: type[DeclarativeBase] = selected_model(statement)
+        model: type[object] = selected_model(statement)
         key = primary_key(model)
         rows = await self._session.scalars(statement.where(key.in_(keys)))
         return {key_of(row): row for row in rows}
@@ -197,7 +193,7 @@ class _Targets:
             raise reference_not_found(self.missing)
 
 
-def key_of(row: DeclarativeBase) -> object:
+def key_of(row: object) -> object:
     """Return the key of a stored *row*."""
     return (inspect(row).identity or (None,))[0]
 
@@ -207,7 +203,7 @@ def key_of(row: DeclarativeBase) -> object:
 
 async def prepare_changes(
     resource: _Owner,
-    rows: Sequence[DeclarativeBase],
+    rows: Sequence[object],
     schema: type[Schema],
     inputs: Sequence[Input],
     changes: Sequence[dict[str, Any]],
@@ -236,7 +232,7 @@ async def prepare_changes(
 
 
 async def _load(
-    session: AsyncSession, rows: Sequence[DeclarativeBase], by: RelationshipProperty[Any]
+    session: AsyncSession, rows: Sequence[object], by: RelationshipProperty[Any]
 ) -> list[list[Any]]:
     """Load the lists of the relationship *by* for *rows*, and return them."""
     lists = await load_lists(session, rows, by)
@@ -247,7 +243,7 @@ async def _load(
 
 
 async def take_loaded(
-    session: AsyncSession, row: DeclarativeBase, by: RelationshipProperty[Any]
+    session: AsyncSession, row: object, by: RelationshipProperty[Any]
 ) -> list[Any]:
     """Return the related rows of *row* before a change, loaded by `prepare_changes` or now."""
     if not inspect(row).persistent:

@@ -13,7 +13,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase, RelationshipProperty, selectinload
+from sqlalchemy.orm import RelationshipProperty, selectinload
 from sqlalchemy.orm.attributes import flag_modified, set_committed_value
 
 from brickwork.database.errors import reference_not_found
@@ -35,7 +35,7 @@ from brickwork.tracking.changes import mapped_columns
 
 
 async def change_related(
-    session: AsyncSession, row: DeclarativeBase, changes: Mapping[str, Any]
+    session: AsyncSession, row: object, changes: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     """Write the related rows in *changes* of *row*, and return the other changes."""
     relationships = inspect(row).mapper.relationships
@@ -54,7 +54,7 @@ async def change_related(
 
 async def _replace_targets(
     session: AsyncSession,
-    row: DeclarativeBase,
+    row: object,
     by: RelationshipProperty[Any],
     targets: Sequence[Any],
 ) -> None:
@@ -71,7 +71,7 @@ class _ListChange:
     def __init__(
         self,
         session: AsyncSession,
-        row: DeclarativeBase,
+        row: object,
         by: RelationshipProperty[Any],
         items: Sequence[Schema],
     ) -> None:
@@ -134,9 +134,7 @@ class _ListChange:
         return row
 
 
-def _field_of(
-    row: DeclarativeBase, by: RelationshipProperty[Any], items: Sequence[Schema]
-) -> RelatedField:
+def _field_of(row: object, by: RelationshipProperty[Any], items: Sequence[Schema]) -> RelatedField:
     """Return the field of the input of *row* for the relationship *by*."""
     data = input_of(row)
     fields = related_fields(type(data), type(row)).values() if data else ()
@@ -145,7 +143,7 @@ def _field_of(
     return found or RelatedField(by.key, "rows", by, (by.key,), item)
 
 
-def _has_values(row: DeclarativeBase, values: Mapping[str, Any]) -> bool:
+def _has_values(row: object, values: Mapping[str, Any]) -> bool:
     """Return whether *row* has *values*, which may be SQL expressions."""
     columns = mapped_columns(type(row))
     return all(
@@ -156,7 +154,7 @@ def _has_values(row: DeclarativeBase, values: Mapping[str, Any]) -> bool:
     )
 
 
-async def _load_cascades(session: AsyncSession, rows: Sequence[DeclarativeBase]) -> None:
+async def _load_cascades(session: AsyncSession, rows: Sequence[object]) -> None:
     """Load the rows that a removal of *rows* removes with them.
 
     SQLAlchemy would send a statement for each row.
@@ -177,14 +175,14 @@ async def _load_cascades(session: AsyncSession, rows: Sequence[DeclarativeBase])
             await session.execute(statement.execution_options(populate_existing=True))
 
 
-async def _remove(session: AsyncSession, row: DeclarativeBase) -> None:
+async def _remove(session: AsyncSession, row: object) -> None:
     if soft_deletable := as_soft_deletable(row):
         soft_deletable.deleted_at = now()
     else:
         await session.delete(row)
 
 
-def _has_unique_values(model: type[DeclarativeBase]) -> bool:
+def _has_unique_values(model: type[object]) -> bool:
     """Return whether a constraint other than the primary key compares rows of *model*."""
     others = (PrimaryKeyConstraint, ForeignKeyConstraint, CheckConstraint)
     tables: list[Any] = [table for table in inspect(model).tables if isinstance(table, Table)]
@@ -195,7 +193,7 @@ def _has_unique_values(model: type[DeclarativeBase]) -> bool:
     )
 
 
-async def _touch(session: AsyncSession, row: DeclarativeBase) -> None:
+async def _touch(session: AsyncSession, row: object) -> None:
     """Make the flush update *row*, because a response shows its related rows.
 
     A concurrent change of the same lists then waits for this one, or fails and is retried.
@@ -213,7 +211,7 @@ async def _touch(session: AsyncSession, row: DeclarativeBase) -> None:
             await session.execute(statement, execution_options={"synchronize_session": False})
 
 
-def _plain_attribute(model: type[DeclarativeBase]) -> str | None:
+def _plain_attribute(model: type[object]) -> str | None:
     """Return an attribute that an UPDATE may set to its own value. None without one."""
     mapper = inspect(model)
     names = (

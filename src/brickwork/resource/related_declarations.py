@@ -5,7 +5,7 @@ from types import NoneType
 from typing import Any, cast
 
 from sqlalchemy import Column, Table, inspect
-from sqlalchemy.orm import DeclarativeBase, RelationshipDirection, RelationshipProperty
+from sqlalchemy.orm import RelationshipDirection, RelationshipProperty
 
 from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.query.keys import key_type
@@ -17,7 +17,7 @@ from brickwork.schemas.schema import Schema
 
 
 def check_related(
-    schema: type[Schema], model: type[DeclarativeBase], *, replaces: bool, is_filled: bool
+    schema: type[Schema], model: type[object], *, replaces: bool, is_filled: bool
 ) -> None:
     """Raise `TypeError` if rows of *model* cannot have all related rows of *schema*.
 
@@ -33,9 +33,7 @@ def check_related(
             _RelatedCheck(schema, model, field).check(replaces=replaces, is_filled=is_filled)
 
 
-def written_related(
-    model: type[DeclarativeBase], *schemas: type[Schema]
-) -> Mapping[str, WrittenFields]:
+def written_related(model: type[object], *schemas: type[Schema]) -> Mapping[str, WrittenFields]:
     """Return what bodies of *schemas* write in related rows of *model*, by the relationship."""
     written: dict[str, WrittenFields] = {}
     for schema in schemas:
@@ -50,7 +48,7 @@ def written_related(
 
 
 def check_unstored(
-    schema: type[Schema], model: type[DeclarativeBase], *, is_read: bool, method: str
+    schema: type[Schema], model: type[object], *, is_read: bool, method: str
 ) -> None:
     """Raise `TypeError` for a `NotStored` field of *schema* that no code reads."""
     for name in sorted(unstored_fields(schema)):
@@ -69,9 +67,7 @@ def check_unstored(
 class _RelatedCheck:
     """A field with related rows, or with their keys."""
 
-    def __init__(
-        self, schema: type[Schema], model: type[DeclarativeBase], field: RelatedField
-    ) -> None:
+    def __init__(self, schema: type[Schema], model: type[object], field: RelatedField) -> None:
         self._schema = schema
         self._field = field
         self._by: RelationshipProperty[Any] = field.relationship

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Generic, TypeVar, get_args
 
 from pydantic import BaseModel
 from sqlalchemy import Select
-from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.orm.interfaces import ORMOption
 from typing_extensions import dataclass_transform, get_original_bases, override
 
@@ -31,7 +30,7 @@ from brickwork.schemas.schema import Schema
 from brickwork.signatures import check_fields, check_methods, methods_of
 from brickwork.tracking.audit import AuditEntry, history_statement
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 S = TypeVar("S", bound=Schema)
 
 

@@ -19,7 +19,7 @@ from pydantic_core import (
     core_schema,
 )
 from sqlalchemy import inspect
-from sqlalchemy.orm import DeclarativeBase, RelationshipProperty
+from sqlalchemy.orm import RelationshipProperty
 
 from brickwork.limits import current_limits
 from brickwork.schemas.names import Path, input_path
@@ -71,7 +71,7 @@ class RelatedField:
         return self.relationship.key
 
     @property
-    def model(self) -> type[DeclarativeBase]:
+    def model(self) -> type[object]:
         """Return the model of the related rows."""
         return self.relationship.mapper.class_
 
@@ -97,7 +97,7 @@ _Schema = type[BaseModel]
 
 
 @cache
-def related_fields(schema: _Schema, model: type[DeclarativeBase]) -> Mapping[str, RelatedField]:
+def related_fields(schema: _Schema, model: type[object]) -> Mapping[str, RelatedField]:
     """Return the fields of *schema* that write related rows of *model*, by their names."""
     fields = schema.model_fields.items()
     found = (_related_field(name, field, model) for name, field in fields)
@@ -105,7 +105,7 @@ def related_fields(schema: _Schema, model: type[DeclarativeBase]) -> Mapping[str
 
 
 @cache
-def stored_fields(schema: _Schema, model: type[DeclarativeBase]) -> frozenset[str]:
+def stored_fields(schema: _Schema, model: type[object]) -> frozenset[str]:
     """Return the fields of *schema* that are stored in a row of *model* itself."""
     others = related_fields(schema, model).keys() | unstored_fields(schema)
     return frozenset(schema.model_fields.keys() - others)
@@ -123,7 +123,7 @@ def unstored_fields(schema: _Schema) -> frozenset[str]:
 
 
 def keys_relationship(
-    model: type[DeclarativeBase], name: str, field: FieldInfo
+    model: type[object], name: str, field: FieldInfo
 ) -> RelationshipProperty[Any] | None:
     """Return the relationship of *model* whose keys the field *name* has. None for other fields.
 
@@ -156,9 +156,7 @@ def _plurals(stem: str) -> Iterator[str]:
         yield f"{stem[:-1]}ies"
 
 
-def _related_field(
-    name: str, field: FieldInfo, model: type[DeclarativeBase]
-) -> RelatedField | None:
+def _related_field(name: str, field: FieldInfo, model: type[object]) -> RelatedField | None:
     path = input_path(name, field)
     if relationship := keys_relationship(model, name, field):
         return RelatedField(name, "keys", relationship, path, Schema)
