@@ -56,7 +56,7 @@ OperationName = Literal[
 
 
 class _OperationSpec(NamedTuple):
-    """The class of an operation, its method, path and statuses."""
+    """The class of an operation, its method, path and statuses. `{row}` is the path of a row."""
 
     operation: type[Operation[Any, Any, Any]]
     method: str
@@ -80,12 +80,12 @@ _OPERATIONS: Final[dict[OperationName, _OperationSpec]] = {
     "delete_batch": _OperationSpec(
         batch.DeleteBatch, "DELETE", f"/{BATCH}", (204, 404, 409, 428, *_READ)
     ),
-    "get": _OperationSpec(rows.Get, "GET", "/{id:key}", (200, 404, 412, *_READ)),
-    "update": _OperationSpec(rows.Update, "PATCH", "/{id:key}", (200, 404, 428, *_WRITE)),
-    "replace": _OperationSpec(rows.Replace, "PUT", "/{id:key}", (200, 404, 428, *_WRITE)),
-    "delete": _OperationSpec(rows.Delete, "DELETE", "/{id:key}", (204, 404, 409, 412, 428, *_READ)),
-    "restore": _OperationSpec(rows.Restore, "POST", "/{id:key}/restore", (200, 404, 428, *_WRITE)),
-    "history": _OperationSpec(history.History, "GET", "/{id:key}/history", (200, 404, *_READ)),
+    "get": _OperationSpec(rows.Get, "GET", "{row}", (200, 404, 412, *_READ)),
+    "update": _OperationSpec(rows.Update, "PATCH", "{row}", (200, 404, 428, *_WRITE)),
+    "replace": _OperationSpec(rows.Replace, "PUT", "{row}", (200, 404, 428, *_WRITE)),
+    "delete": _OperationSpec(rows.Delete, "DELETE", "{row}", (204, 404, 409, 412, 428, *_READ)),
+    "restore": _OperationSpec(rows.Restore, "POST", "{row}/restore", (200, 404, 428, *_WRITE)),
+    "history": _OperationSpec(history.History, "GET", "{row}/history", (200, 404, *_READ)),
 }
 
 
@@ -141,6 +141,7 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
         query=_complete_query(model, declared.query, read),
         embedded=embedding(model, read),
     )
+    _check_prefix(prefix, definition)
     register_companion_tables(model, IdempotencyKey, ImportPosition)
     adapt_to_responses(model)
     router = _CRUDRouter(
@@ -152,6 +153,7 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     for name in operations:
         if _is_available(model, name):
             _add_operation(router, name, definition)
+    router.key_length = len(definition.path_names)
     router.generated = [route for route in router.routes if isinstance(route, StrictRoute)]
     return router
 
@@ -175,6 +177,17 @@ def _check_omit(omit: Collection[OperationName]) -> None:
         )
 
 
+def _check_prefix(prefix: str, definition: ResourceDefinition[Any]) -> None:
+    """Raise `TypeError` if a parameter of *prefix* has the name of a key column."""
+    taken = {*re.findall(r"\{(\w+)", prefix)}.intersection(definition.path_names)
+    if taken:
+        name = min(taken)
+        raise TypeError(
+            f"The paths of {definition.model.__name__} have two parameters {{{name}}}: one of the "
+            "prefix, and one of the key. Give the parameter of the prefix another name."
+        )
+
+
 @asynccontextmanager
 async def _start(app: object) -> AsyncGenerator[None]:
     """Raise `TypeError` if the application starts without `install`."""
@@ -186,6 +199,8 @@ class _CRUDRouter(Router):
     """The routes of a resource. Fixed paths that are added later are matched first."""
 
     generated: Sequence[StrictRoute] = ()
+    key_length: int = 1
+    """The number of segments of a key."""
 
     @override
     def add_api_route(self, *args: Any, **options: Any) -> None:
@@ -208,23 +223,30 @@ class _CRUDRouter(Router):
         self._give_way()
 
     def _give_way(self) -> None:
-        """Move the last route before the item routes, if its first segment is fixed.
+        """Move the last route before the item routes, if it has text in place of a key.
 
         FastAPI takes the first route that matches, and `/{id}` matches `/counts`.
         """
         paths = [route.path or "" for route in iter_route_contexts([self.routes[-1]])]
-        items = [route for route in self.generated if self._begins(route.path, with_text=False)]
+        items = [route for route in self.generated if self._is_item(route.path)]
         positions = [
             i for i, route in enumerate(self.routes) if any(route is item for item in items)
         ]
-        if positions and paths and all(self._begins(path, with_text=True) for path in paths):
+        if positions and paths and all(any(self._key_texts(path)) for path in paths):
             self.routes.insert(positions[0], self.routes.pop())
 
-    def _begins(self, path: str, *, with_text: bool) -> bool:
-        """Return whether the first segment of *path* after the prefix has text of its own."""
-        segment = path.removeprefix(self.prefix).strip("/").partition("/")[0]
-        text = re.sub(r"\{[^}]*\}", "", segment)
-        return bool(segment) and bool(text) is with_text
+    def _is_item(self, path: str) -> bool:
+        """Return whether *path* begins with the parameters of a key."""
+        texts = self._key_texts(path)
+        return bool(texts) and not any(texts)
+
+    def _key_texts(self, path: str) -> Sequence[str]:
+        """Return the texts of the first segments of *path*, which are empty for parameters.
+
+        These are the segments after the prefix, as many as a key has.
+        """
+        segments = path.removeprefix(self.prefix).strip("/").split("/")[: self.key_length]
+        return [re.sub(r"\{[^}]*\}", "", segment) for segment in segments if segment]
 
 
 def _is_available(model: type[DeclarativeBase], name: OperationName) -> bool:
@@ -294,6 +316,7 @@ def _add_operation(
     router: APIRouter, name: OperationName, definition: ResourceDefinition[Any]
 ) -> None:
     spec = _OPERATIONS[name]
+    path = spec.path.replace("{row}", definition.row_path)
     success, *failures = spec.statuses
     failures += [403] if _can_forbid(definition, name) else []
     read = AuditEntryRead if name == "history" else definition.read
@@ -303,13 +326,13 @@ def _add_operation(
         *_response_headers(definition, name)
     )
     router.add_api_route(
-        spec.path,
+        path,
         CrudEndpoint(spec.operation(definition)),
         methods=[spec.method],
         status_code=success,
         response_model=None if spec.method == "DELETE" else response_model,
         # An application may have a function of its own, which comes first.
-        generate_unique_id_function=Default(naming.operation_id(name, spec.path, definition.model)),
+        generate_unique_id_function=Default(naming.operation_id(name, path, definition.model)),
         name=naming.operation_name(name, router.prefix, definition.model),
         summary=naming.summary(name, router.prefix, definition.model),
         responses=problem_responses(failures) | responses,

@@ -1264,24 +1264,33 @@ def a_key_of_text_in_a_column_of_uuid() -> object:
     return keyed(Uuid(as_uuid=False), create=schema("RowCreate", id=str))
 
 
-@refused("The key of Row is a Size: use UUID, int or str.")
+@refused("The key of Row is a Size: use UUID, int, str or date.")
 def a_key_of_an_enum() -> object:
     return keyed(Enum(Size), create=schema("RowCreate", id=Size))
 
 
-@refused("The key of Row is a str: use UUID, int or str.")
+@refused("The key of Row is a str: use UUID, int, str or date.")
 def a_key_of_choices() -> object:
     return keyed(Enum("S", "L", name="size"), create=schema("RowCreate", id=Literal["S", "L"]))
 
 
-@refused("The key of Row is a float: use UUID, int or str.")
+@refused("The key of Row is a float: use UUID, int, str or date.")
 def a_key_of_a_float() -> object:
     return keyed(Double[float](), create=schema("RowCreate", id=float))
 
 
-@refused("Row has a key of several columns: give it one of its own.")
-def a_key_of_several_columns() -> object:
-    return declare(model_of(other=mapped_column(Integer, primary_key=True)))
+@refused(
+    "Row.id cannot be NULL, and RowCreate has no field for it. Add the field, give the column a "
+    "default, or set it in Rows.create."
+)
+def a_part_of_a_key_without_a_field() -> object:
+    fields = schema("RowCreate", other=int)
+    return declare(model_of(other=mapped_column(Integer, primary_key=True)), create=fields)
+
+
+@refused("The key of Row is a float: use UUID, int, str or date.")
+def a_part_of_a_key_without_a_form_in_urls() -> object:
+    return declare(model_of(other=mapped_column(Double[float](), primary_key=True)))
 
 
 @pytest.mark.parametrize(

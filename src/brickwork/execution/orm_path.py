@@ -19,6 +19,7 @@ from brickwork.execution.batch_write import (
     query_location,
     reject_duplicates,
     require_all_found,
+    require_new_key,
 )
 from brickwork.execution.joins import selects_only_columns
 from brickwork.execution.plans import (
@@ -52,7 +53,7 @@ from brickwork.problems import (
     PreconditionRequired,
     UnprocessableContent,
 )
-from brickwork.query.keys import parse_key, primary_key
+from brickwork.query.keys import primary_key
 from brickwork.query.pagination import Page
 from brickwork.resource.changes import merge_patch, merge_patches
 from brickwork.resource.checks import release_row
@@ -160,15 +161,17 @@ class UnitOfWorkExecutor(Generic[M]):
 
         Of two concurrent requests with one key, the later is retried, and updates the row.
         """
-        _reject_other_key(self.definition, plan.data, parse_key(self.definition.model, plan.key))
+        key = primary_key(self.definition.model).parse(plan.key)
+        _reject_other_key(self.definition, plan.data, key)
         flush_log = unit_of_work(self._session).flush_log
         flush_log.retry_on_duplicate.add(self.definition.model.__tablename__)
         return await self.insert(InsertPlan(plan.data))
 
     async def _update_row(self, row: M, changes: Mapping[str, Any]) -> Representation:
-        name = primary_key(self.definition.model).key
-        if changes.get(name, self.definition.key(row)) != self.definition.key(row):
-            raise _key_conflict(self.definition)
+        names = primary_key(self.definition.model).names
+        changed = [name for name in names if changes.get(name, own := getattr(row, name)) != own]
+        if changed:
+            raise _key_conflict(self.definition, changed)
         await self.resource.update(row, changes)
         return await self._flush(row)
 
@@ -193,8 +196,9 @@ class UnitOfWorkExecutor(Generic[M]):
         changed = sorted(
             name for name in sent if _to_json(getattr(stored, name)) != getattr(data, name)
         )
-        if primary_key(definition.model).key in changed:
-            raise _key_conflict(definition)
+        names = primary_key(definition.model).names
+        if keys := [name for name in names if name in changed]:
+            raise _key_conflict(definition, keys)
         if changed:
             raise _read_only_problem(definition, changed)
 
@@ -238,6 +242,7 @@ class UnitOfWorkExecutor(Generic[M]):
         async def insert_one(row: M, _: Schema) -> None:
             await self.resource.create(row)
             definition.require_path(row)
+            require_new_key(self._session, row)
 
         write = BatchWrite(self.resource, plan.items, load, insert_one, body_location)
         return await self._write_batch(write)
@@ -245,14 +250,15 @@ class UnitOfWorkExecutor(Generic[M]):
     async def update_many(self, plan: UpdateManyPlan) -> Representation:
         """Merge all patches with their rows, or none. Raises the problems of all items."""
         definition, resource, items = self.definition, self.resource, plan.items
-        name = primary_key(definition.model).key
+        key = primary_key(definition.model)
         model: type[object] = definition.model
-        identifying = {name, "version"} if issubclass(model, Versioned) else {name}
-        keys = [getattr(item, name) for item in items]
+        identifying = {*key.names, *(["version"] if issubclass(model, Versioned) else [])}
+        keys = [key.value_of(item) for item in items]
         patches: dict[object, dict[str, Any]] = {}
 
-        def locate(index: int) -> dict[str, str]:
-            return {"pointer": field_pointer(name, definition.change, index)}
+        def locate(index: int) -> Sequence[Mapping[str, str]]:
+            pointers = (field_pointer(name, definition.change, index) for name in key.names)
+            return [{"pointer": pointer} for pointer in pointers]
 
         async def load() -> Sequence[M]:
             rows = require_all_found(definition, await resource.get_many(keys), locate)
@@ -273,12 +279,12 @@ class UnitOfWorkExecutor(Generic[M]):
         definition, resource = self.definition, self.resource
         if resource.require_if_match:
             raise PreconditionRequired("Delete each of these rows alone, with an If-Match header.")
-        keys = [parse_key(definition.model, text) for text in plan.keys]
-        reject_duplicates([key for key in keys if key is not None], lambda _: {"parameter": "id"})
+        keys = [*map(primary_key(definition.model).parse, plan.keys)]
+        reject_duplicates([key for key in keys if key is not None], lambda _: [{"parameter": "id"}])
 
         async def load() -> Sequence[M]:
             rows = await resource.get_many(plan.keys)
-            return require_all_found(definition, rows, lambda _: {"parameter": "id"})
+            return require_all_found(definition, rows, lambda _: [{"parameter": "id"}])
 
         async def delete_one(row: M, _: str) -> None:
             release_row(self._session, row)
@@ -328,11 +334,12 @@ def _to_json(value: object) -> object:
 
 
 def _reject_other_key(definition: ResourceDefinition[M], data: Schema, key: object) -> None:
-    name = primary_key(definition.model).key
+    own = primary_key(definition.model)
     if key is None:
         raise NotFound(f"{definition.model.__name__} not found")
-    if getattr(data, name, None) != key:
-        raise _key_conflict(definition)
+    pairs = zip(own.names, own.parts(key), strict=True)
+    if changed := [name for name, part in pairs if getattr(data, name, None) != part]:
+        raise _key_conflict(definition, changed)
     if read_only := sorted(data.model_fields_set - definition.create.model_fields.keys()):
         raise _read_only_problem(definition, read_only)
 
@@ -346,7 +353,9 @@ def _read_only_problem(
     return UnprocessableContent("A read-only field has a different value.", errors=errors)
 
 
-def _key_conflict(definition: ResourceDefinition[M]) -> Conflict:
+def _key_conflict(definition: ResourceDefinition[M], names: Sequence[str]) -> Conflict:
+    """Return the problem for key columns *names* that differ from the path."""
     text = "The key of a row cannot change: send the key that is in the path."
-    pointer = field_pointer(primary_key(definition.model).key, definition.replace)
-    return Conflict(text, errors=[ErrorDetail(code="key_differs", detail=text, pointer=pointer)])
+    pointers = [field_pointer(name, definition.replace) for name in names]
+    errors = [ErrorDetail(code="key_differs", detail=text, pointer=place) for place in pointers]
+    return Conflict(text, errors=errors)

@@ -13,6 +13,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.http.conditional import Preconditions
 from brickwork.models.soft_delete import DeletedFilter
+from brickwork.query.keys import PathKey
 from brickwork.query.list_query import ListQuery
 from brickwork.schemas.schema import Schema
 
@@ -23,7 +24,7 @@ M = TypeVar("M", bound=DeclarativeBase)
 class GetPlan:
     """Read the row with *key*, the text of the path."""
 
-    key: str
+    key: PathKey
     preconditions: Preconditions
 
 
@@ -44,7 +45,7 @@ class ListPlan(Generic[M]):
 class HistoryPlan:
     """Read the page of the audit entries of the row with *key*."""
 
-    key: str
+    key: PathKey
     params: ListQuery[Any]
     deleted: DeletedFilter | None
 
@@ -69,7 +70,7 @@ class InsertManyPlan:
 class UpdatePlan:
     """Merge *data* with the row, if it meets the *preconditions*."""
 
-    key: str
+    key: PathKey
     data: Schema
     preconditions: Preconditions
 
@@ -78,7 +79,7 @@ class UpdatePlan:
 class ReplacePlan:
     """Replace the values of the row by *data*, or create the row if the resource allows it."""
 
-    key: str
+    key: PathKey
     data: Schema
     preconditions: Preconditions
 
@@ -94,7 +95,7 @@ class UpdateManyPlan:
 class DeletePlan:
     """Delete the row, or mark it as deleted, if it meets the *preconditions*."""
 
-    key: str
+    key: PathKey
     preconditions: Preconditions
     allow_missing: bool
     purge: bool
@@ -111,5 +112,5 @@ class DeleteManyPlan:
 class RestorePlan:
     """Undo the soft delete of the row, if it meets the *preconditions*."""
 
-    key: str
+    key: PathKey
     preconditions: Preconditions

@@ -3,7 +3,7 @@
 They are absolute and have the root path. None is built from the Host header.
 """
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
@@ -13,13 +13,17 @@ from brickwork.query.pagination import Page, PageLink
 
 
 def item_path(request: Request, key: object) -> str:
-    """Return the path of the row *key* in the collection of *request*."""
+    """Return the path of the row *key* in the collection of *request*.
+
+    A key of several columns is a tuple, and has a segment for each.
+    """
     return _append_key(request_path(request.scope), key)
 
 
 def row_path(request: Request, key: object) -> str:
     """Return the path of the row *key*, if *request* was sent to a row."""
-    return _append_key(request_path(request.scope).rpartition("/")[0], key)
+    collection, *_ = request_path(request.scope).rsplit("/", len(_segments(key)))
+    return _append_key(collection, key)
 
 
 def link_header(request: Request, page: Page[Any]) -> str:
@@ -49,4 +53,9 @@ def _page_url(request: Request, link: PageLink) -> str:
 
 
 def _append_key(path: str, key: object) -> str:
-    return f"{path.rstrip('/')}/{quote(str(key), safe='')}"
+    segments = (quote(str(value), safe="") for value in _segments(key))
+    return "/".join((path.rstrip("/"), *segments))
+
+
+def _segments(key: object) -> tuple[object, ...]:
+    return cast("tuple[object, ...]", key) if isinstance(key, tuple) else (key,)

@@ -184,7 +184,7 @@ def _rows_after(statement: Select[M], order: Order, values: Sequence[Any], first
         for condition in conditions
     ]
     key = primary_key(selected_model(statement))
-    return statement.where(key.in_(union_all(*(select(*side.c) for side in sides))))
+    return statement.where(key.is_in(union_all(*(select(*side.c) for side in sides))))
 
 
 def _ordered_statement(statement: Select[M], order: Order, first: int) -> Select[M]:

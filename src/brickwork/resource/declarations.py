@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, is_dataclass
 from functools import cached_property
 from inspect import getclosurevars, signature
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Column, Table, inspect
@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapper
 
 from brickwork.models.model import Versioned, is_mapped
 from brickwork.models.soft_delete import is_soft_deletable
-from brickwork.query.keys import key_type, primary_key
+from brickwork.query.keys import primary_key
 from brickwork.query.list_query import ListQuery, model_of_query, require_sortable
 from brickwork.query.ordering import make_order
 from brickwork.resource import assignments, outputs
@@ -50,7 +50,7 @@ class Declaration(Generic[M]):
         _require_class(self.read, BaseModel, "read")
         _require_class(self.query, ListQuery, "query")
         check_fields(self.resource, Resource)
-        key_type(self.model)
+        _ = primary_key(self.model).kinds
         for schema in (self.create, self.update):
             assignments.check_assignments(schema, self.model)
         self._check_partial()
@@ -138,11 +138,12 @@ class Declaration(Generic[M]):
 
     def _check_new_rows(self) -> None:
         """Raise `TypeError` if no body of a POST or a PUT could be stored."""
-        key = primary_key(self.model).key
-        if self.resource.allow_upsert and key not in self.create.model_fields:
+        names = primary_key(self.model).names
+        absent = [name for name in names if name not in self.create.model_fields]
+        if self.resource.allow_upsert and absent:
             raise TypeError(
                 f"{self.resource.__name__}.allow_upsert is true, but a PUT cannot set the key of a "
-                f"new row: {self.create.__name__} has no field {key}. Add it."
+                f"new row: {self.create.__name__} has no field {', '.join(absent)}. Add it."
             )
         try:
             signature(self.model).bind(**dict.fromkeys(self.create.model_fields))
@@ -172,8 +173,8 @@ class Declaration(Generic[M]):
         )
 
     def _check_key(self) -> None:
-        name = primary_key(self.model).key
-        column: Any = self._mapper.primary_key[0]
+        key = primary_key(self.model)
+        (name, *_), column = key.names, cast("Any", key.columns[0])
         if column not in self._unset_columns() or column is not column.table.autoincrement_column:
             return
         if (sql_type := column.type.compile(sqlite.dialect())) != "INTEGER":
@@ -251,8 +252,10 @@ class Declaration(Generic[M]):
             keys = self.query().sort_keys()
         except ValidationError:  # a parameter is required
             return
-        for key in make_order(self.model, keys).keys[:-1]:
-            require_sortable(f"{self.query.__name__}.sort_keys", key.attribute)
+        names = primary_key(self.model).names
+        for key in make_order(self.model, keys).keys:
+            if key.attribute.key not in names:
+                require_sortable(f"{self.query.__name__}.sort_keys", key.attribute)
 
 
 def _require_class(kind: object, base: type[object], place: str) -> None:

@@ -167,10 +167,11 @@ def batch_update_schema(
     Both have the names that *read* shows.
     """
     shown = output_names(read)
-    key = inspect(model).primary_key[0]
-    name = inspect(model).get_property_by_column(key).key
-    kind = column_values(key, f"{model.__name__}.{name}").kind
-    fields: dict[str, Any] = {name: (kind, Field(alias=shown.get(name)))}
+    fields: dict[str, Any] = {}
+    for column in inspect(model).primary_key:
+        name = inspect(model).get_property_by_column(column).key
+        kind = column_values(column, f"{model.__name__}.{name}").kind
+        fields[name] = (kind, Field(alias=shown.get(name)))
     if issubclass(model, Versioned):
         unknown = Field(default_factory=lambda: None, alias=shown.get("version"))
         fields["version"] = (int, unknown)
