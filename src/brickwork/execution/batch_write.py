@@ -150,7 +150,8 @@ def require_new_key(session: AsyncSession, row: DeclarativeBase) -> None:
     SQLAlchemy would warn of it before the database rejects it.
     """
     mapper, written = inspect(type(row)), unit_of_work(session).flush_log
-    if mapper.identity_key_from_instance(row) in session.identity_map:
+    stored = session.identity_map.get(mapper.identity_key_from_instance(row))
+    if stored is not None and stored is not row:
         names = primary_key(type(row)).names
         places = {place for name in names for place in written.places(mapper, name)}
         raise problem_of_kind("unique", places)
