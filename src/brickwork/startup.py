@@ -8,15 +8,17 @@ from typing import Any, Final, cast
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import RouteContext, iter_route_contexts
-from sqlalchemy import URL, Connection, FromClause, Inspector, Table, inspect
-from sqlalchemy.orm import Mapper
+from sqlalchemy import INTEGER, URL, Column, Connection, FromClause, Inspector, Table, inspect
+from sqlalchemy.orm import DeclarativeBase, Mapper
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from brickwork.database.availability import SILENT, UNREACHABLE, is_sqlite_locked
 from brickwork.database.database import Database, get_db
 from brickwork.models.companions import IdempotencyKey
+from brickwork.models.generated_keys import is_generated_key
 from brickwork.problems import ServiceUnavailable
+from brickwork.query.keys import primary_key
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.tracking.audit import Audited, AuditEntry
 from brickwork.tracking.outbox import OutboxEvent, PublishesEvents
@@ -26,14 +28,15 @@ PATIENCE: Final = 3.0
 
 
 async def check_database(app: Starlette, database: Database) -> None:
-    """Log an unreachable *database*, and the tables of *app* that it lacks.
+    """Log an unreachable *database*, and the tables and generated keys of *app* that it lacks.
 
     The check only reads. It raises nothing, and closes its connection.
     """
+    keys = {*_generated_keys(app)}
     database.tables |= (tables := {*_tables(app)})
     try:
         async with asyncio.timeout(PATIENCE):
-            missing = await _find_missing(database, tables)
+            missing, ungenerated = await _find_missing(database, tables, keys)
     except ServiceUnavailable:
         return  # the log already has the cause
     except TimeoutError:
@@ -45,16 +48,33 @@ async def check_database(app: Starlette, database: Database) -> None:
     else:
         if missing:
             database.availability.log_missing(missing)
+        if ungenerated:
+            database.availability.log_ungenerated(ungenerated)
 
 
 def _tables(app: Starlette) -> "Iterator[Table[Any]]":
     """Yield the tables that requests to *app* use."""
+    for definition, route in _definitions(app):
+        yield from _model_tables(definition)
+        yield from _companion_tables(definition, route.methods or ())
+
+
+def _generated_keys(app: Starlette) -> Iterator[Column[Any]]:
+    """Yield the keys of new rows of *app* that the database generates."""
+    for definition, _ in _definitions(app):
+        model: type[DeclarativeBase] = definition.model
+        key = primary_key(model)
+        if not definition.create.model_fields.keys() & {*key.names}:
+            yield from filter(is_generated_key, key.columns)
+
+
+def _definitions(app: Starlette) -> Iterator[tuple[ResourceDefinition[Any], RouteContext]]:
+    """Yield the definition and the route of each operation of *app* that uses the database."""
     if get_db not in getattr(app, "dependency_overrides", {}):
         for route in _routes(app.routes):
             definition: ResourceDefinition[Any] | None = getattr(route.endpoint, "definition", None)
             if definition and _depends_on(route.dependant, get_db):
-                yield from _model_tables(definition)
-                yield from _companion_tables(definition, route.methods or ())
+                yield definition, route
 
 
 def _routes(routes: Sequence[BaseRoute]) -> Iterator[RouteContext]:
@@ -97,19 +117,36 @@ def _companion_tables(
             yield cast("Table[Any]", companion.__table__)
 
 
-async def _find_missing(database: Database, tables: "Collection[Table[Any]]") -> Sequence[str]:
-    """Return the names of the *tables* that do not exist."""
-    if _is_new(database.url):
-        return [table.fullname for table in tables]
+async def _find_missing(
+    database: Database, tables: "Collection[Table[Any]]", keys: Collection[Column[Any]]
+) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the names of the missing *tables*, and of *keys* that SQLite cannot generate.
 
-    def inspect_tables(connection: Connection) -> Sequence[str]:
+    SQLite generates the keys of a table only if they are INTEGER there.
+    """
+    if _is_new(database.url):
+        return [table.fullname for table in tables], []
+
+    def inspect_tables(connection: Connection) -> tuple[Sequence[str], Sequence[str]]:
         inspector = inspect(connection)
         missing = [table.fullname for table in tables if not _exists(inspector, table)]
+        is_sqlite = connection.dialect.name == "sqlite"
+        ungenerated = [str(key) for key in keys if is_sqlite and _is_ungenerated(inspector, key)]
         connection.detach()  # so that it is closed, and not kept in the pool
-        return missing
+        return missing, ungenerated
 
     async with database.reader.connect() as connection:
         return await connection.run_sync(inspect_tables)
+
+
+def _is_ungenerated(inspector: Inspector, key: Column[Any]) -> bool:
+    """Return whether SQLite stores *key* with a type other than INTEGER."""
+    table = key.table
+    exists = inspector.has_table(table.name, schema=table.schema)
+    columns = inspector.get_columns(table.name, schema=table.schema) if exists else []
+    return any(
+        column["name"] == key.name and type(column["type"]) is not INTEGER for column in columns
+    )
 
 
 def _is_new(url: URL) -> bool:

@@ -29,6 +29,7 @@ from pydantic import (
 )
 from sqlalchemy import (
     ARRAY,
+    BIGINT,
     CHAR,
     JSON,
     REAL,
@@ -1242,10 +1243,10 @@ def keyed(kind: Any, **options: Any) -> object:
 
 @refused(
     "Row.id is BIGINT on SQLite, which generates only INTEGER keys. Declare it "
-    'BigInteger().with_variant(Integer, "sqlite").'
+    'BIGINT().with_variant(Integer, "sqlite").'
 )
-def a_big_integer_key_without_autoincrement_on_sqlite() -> object:
-    return keyed(BigInteger)
+def a_key_that_is_expressly_bigint_on_sqlite() -> object:
+    return keyed(BIGINT)
 
 
 @refused(
@@ -1288,6 +1289,17 @@ def a_part_of_a_key_without_a_field() -> object:
     return declare(model_of(other=mapped_column(Integer, primary_key=True)), create=fields)
 
 
+@refused(
+    "Row.id is a part of the key, which SQLite does not generate. Add the field to RowCreate, or "
+    "give the column a default."
+)
+def a_part_of_a_key_that_only_postgresql_generates() -> object:
+    fields = schema("RowCreate", other=int)
+    other = mapped_column(Integer, primary_key=True)
+    generated = mapped_column(Integer, primary_key=True, autoincrement=True)
+    return declare(model_of(id=generated, other=other), create=fields)
+
+
 @refused("The key of Row is a float: use UUID, int, str or date.")
 def a_part_of_a_key_without_a_form_in_urls() -> object:
     return declare(model_of(other=mapped_column(Double[float](), primary_key=True)))
@@ -1297,6 +1309,7 @@ def a_part_of_a_key_without_a_form_in_urls() -> object:
     "key",
     [
         {"type_": Integer},
+        {"type_": BigInteger},
         {"type_": BigInteger().with_variant(Integer, "sqlite")},
         {"type_": BigInteger(), "default": lambda: 1},
     ],

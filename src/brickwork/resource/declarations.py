@@ -4,13 +4,13 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, is_dataclass
 from functools import cached_property
 from inspect import getclosurevars, signature
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Column, Table, inspect
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapper
 
+from brickwork.models.generated_keys import is_generated_key, sqlite_type
 from brickwork.models.model import Versioned, is_mapped
 from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.query.keys import primary_key
@@ -173,16 +173,21 @@ class Declaration(Generic[M]):
         )
 
     def _check_key(self) -> None:
-        key = primary_key(self.model)
-        (name, *_), column = key.names, cast("Any", key.columns[0])
-        if column not in self._unset_columns() or column is not column.table.autoincrement_column:
-            return
-        if (sql_type := column.type.compile(sqlite.dialect())) != "INTEGER":
-            kind = repr(column.type)
-            raise TypeError(
-                f"{self.model.__name__}.{name} is {sql_type} on SQLite, which generates only "
-                f'INTEGER keys. Declare it {kind}.with_variant(Integer, "sqlite").'
-            )
+        key, unset = primary_key(self.model), self._unset_columns()
+        for name, column in zip(key.names, key.columns, strict=True):
+            place = f"{self.model.__name__}.{name}"
+            if column not in unset or not is_generated_key(column):
+                continue
+            if key.is_composite:
+                raise TypeError(
+                    f"{place} is a part of the key, which SQLite does not generate. Add the field "
+                    f"to {self.create.__name__}, or give the column a default."
+                )
+            if (kind := sqlite_type(column)) != "INTEGER":
+                raise TypeError(
+                    f"{place} is {kind} on SQLite, which generates only INTEGER keys. Declare it "
+                    f'{column.type!r}.with_variant(Integer, "sqlite").'
+                )
 
     def _check_required_columns(self) -> None:
         for column in self._unset_columns():
