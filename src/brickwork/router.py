@@ -136,7 +136,7 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
         read=read,
         create=declared.create_schema,
         update=declared.update_schema,
-        replace=replace_schema(declared.create_schema, read),
+        replace=replace_schema(declared.create_schema, read, model),
         change=fit_to_model(batch_update_schema(declared.update, read, model), model, patches=True),
         query=_complete_query(model, declared.query, read),
         embedded=embedding(model, read),

@@ -527,10 +527,6 @@ UNEQUAL: Final = cases(
             NATIVE_UUID(),
             "SQLite may read it as a number. Use Uuid, which is the same type in PostgreSQL.",
         ),
-        "Uuid of text": (
-            Uuid(as_uuid=False),
-            "as text, SQLite finds no other spelling of it. Leave out as_uuid=False.",
-        ),
         "CITEXT": (CITEXT(), UNKNOWN_REMEDY),
         "INET": (INET(), UNKNOWN_REMEDY),
         "a TypeDecorator without python_type": (
@@ -1255,14 +1251,6 @@ def a_key_that_is_expressly_bigint_on_sqlite() -> object:
 )
 def a_small_integer_key_without_autoincrement_on_sqlite() -> object:
     return keyed(SmallInteger)
-
-
-@refused(
-    "Row.id is of the type Uuid(as_uuid=False): as text, SQLite finds no other spelling of it. "
-    "Leave out as_uuid=False."
-)
-def a_key_of_text_in_a_column_of_uuid() -> object:
-    return keyed(Uuid(as_uuid=False), create=schema("RowCreate", id=str))
 
 
 @refused("The key of Row is a Size: use UUID, int, str or date.")

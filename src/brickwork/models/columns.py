@@ -78,6 +78,8 @@ class ColumnValues:
     items: "ColumnValues | None" = None
     is_json: bool = False
     naive: bool = False
+    is_uuid: bool = False
+    """Whether the values are the texts of UUIDs, in lower case and with dashes."""
 
     @override
     def __str__(self) -> str:
@@ -86,6 +88,8 @@ class ColumnValues:
             return f"Literal{sorted(self.choices)}"
         if self.naive:
             return "NaiveUTC"
+        if self.is_uuid:
+            return "UUID"
         if self.is_json:
             return "an object or an array of JSON"
         return f"list[{self.items}]" if self.items else self.kind.__name__
@@ -203,6 +207,8 @@ def _variant_values(kind: TypeEngine[Any]) -> ColumnValues:
         return _decorator_values(kind)
     if remedy := _REMEDIES.get(base) or _remedy(kind):
         raise _UnsupportedType(remedy)
+    if holds_uuid_text(kind):
+        return ColumnValues(str, is_uuid=True)
     if base in _ENUMS:
         return _enum_values(kind)
     if base in _DOCUMENTS:
@@ -226,8 +232,6 @@ def _remedy(kind: TypeEngine[Any]) -> str | None:
     match kind:
         case Float(precision=int(digits)) if digits <= _SIX_DIGIT_PRECISION:
             return _REMEDIES[REAL]
-        case Uuid(as_uuid=False):
-            return "as text, SQLite finds no other spelling of it. Leave out as_uuid=False."
         case Time(timezone=True):
             return "SQLite drops the time zone. Leave out timezone=True, or use UTCDateTime."
         case _:
@@ -259,6 +263,13 @@ _SQLITE_DIGITS: Final = 15
 """The number of decimal digits that a double holds."""
 
 
+def holds_uuid_text(kind: TypeEngine[Any]) -> bool:
+    """Return whether the values of *kind* are the texts of UUIDs."""
+    if isinstance(kind, TypeDecorator):
+        return is_native_type(kind) and holds_uuid_text(kind.impl_instance)
+    return isinstance(kind, Uuid) and not kind.as_uuid
+
+
 def _enum_values(kind: Any) -> ColumnValues:
     if kind.enum_class:
         return ColumnValues(kind.enum_class)
@@ -267,7 +278,12 @@ def _enum_values(kind: Any) -> ColumnValues:
 
 def _list_values(kind: Any) -> ColumnValues:
     items = _type_values(kind.item_type)
-    if (kind.dimensions or 1) > 1 or items.kind not in _ITEM_TYPES or items.choices:
+    if (
+        (kind.dimensions or 1) > 1
+        or items.kind not in _ITEM_TYPES
+        or items.choices
+        or items.is_uuid
+    ):
         names = ", ".join(item.__name__ for item in _ITEM_TYPES)
         raise _UnsupportedType(f"the items may be {names}. Use JSONDocument for others.")
     return ColumnValues(list, items=items)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Enum as EnumType,
     Integer,
+    Uuid,
     and_,
     bindparam,
     false,
@@ -29,7 +30,12 @@ from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, RelationshipP
 from sqlalchemy.types import TypeEngine
 
 from brickwork.database.text import comparable, contains, icontains, startswith
-from brickwork.models.columns import column_values, has_json_null, require_comparable
+from brickwork.models.columns import (
+    column_values,
+    has_json_null,
+    holds_uuid_text,
+    require_comparable,
+)
 from brickwork.models.numeric import quantize
 from brickwork.models.soft_delete import soft_delete_conditions
 from brickwork.schemas.derived import column_bounds
@@ -59,7 +65,12 @@ def _bind_values(column: ColumnElement[Any], values: Sequence[Any]) -> BindParam
 
 
 def _bind_type(column: ColumnElement[Any]) -> TypeEngine[Any]:
-    """Return the type of values for *column*. Integers are wide, so that none is out of range."""
+    """Return the type of values for *column*. Integers are wide, so that none is out of range.
+
+    A filter on a column of UUIDs as text has a UUID.
+    """
+    if holds_uuid_text(column.type):
+        return Uuid()
     return BigInteger() if isinstance(column.type, Integer) else column.type
 
 
@@ -245,7 +256,7 @@ def _check_annotation(
                 "JSON(none_as_null=True), or use JSONDocument."
             )
         return
-    kind = python_type(column)
+    kind = UUID if holds_uuid_text(column.expression.type) else python_type(column)
     compared_type = Enum if isinstance(column.expression.type, EnumType) else kind
     if not issubclass(compared_type, OPERATORS[operator].kinds):
         raise TypeError(f"{column} is {kind.__name__}, which {operator} does not compare.")

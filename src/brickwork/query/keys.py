@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Column, ColumnElement, inspect, tuple_
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
-from brickwork.models.columns import column_values
+from brickwork.models.columns import column_values, holds_uuid_text
 from brickwork.schemas.derived import column_bounds
 from brickwork.schemas.json_values import NOT_TEXT
 from brickwork.schemas.strictness import INT64, UUID_TEXT, Bounds
@@ -81,6 +81,8 @@ class PrimaryKey:
 
     def _kind(self, column: Column[Any]) -> type:
         values = column_values(column, f"{self.model.__name__}.{column.key}")
+        if values.is_uuid:
+            return UUID
         is_excluded = values.choices or issubclass(values.kind, bool | Enum | datetime)
         if is_excluded or not issubclass(values.kind, tuple(_SCHEMAS)):
             raise TypeError(
@@ -119,7 +121,12 @@ class PrimaryKey:
     @cached_property
     def _parsers(self) -> Sequence[Callable[[str], Any]]:
         pairs = zip(self.kinds, self.columns, strict=True)
-        return [_parser(kind, column_bounds(column)) for kind, column in pairs]
+        return [
+            _parse_uuid_text
+            if holds_uuid_text(column.type)
+            else _parser(kind, column_bounds(column))
+            for kind, column in pairs
+        ]
 
     def is_equal(self, values: Sequence[Any]) -> Iterable[ColumnElement[bool]]:
         """Yield the conditions on the columns, one for each of *values* or parameters."""
@@ -180,6 +187,10 @@ def _parser(kind: type, bounds: Bounds) -> Callable[[str], Any]:
 
 def _parse_uuid(text: str) -> UUID | None:
     return UUID(text) if UUID_TEXT.fullmatch(text) else None
+
+
+def _parse_uuid_text(text: str) -> str | None:
+    return text.lower() if UUID_TEXT.fullmatch(text) else None
 
 
 def _parse_date(text: str) -> date | None:

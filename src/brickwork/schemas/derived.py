@@ -23,13 +23,19 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeEngine
 
-from brickwork.models.columns import ColumnValues, column_values, is_native_type, type_variants
+from brickwork.models.columns import (
+    ColumnValues,
+    column_values,
+    holds_uuid_text,
+    is_native_type,
+    type_variants,
+)
 from brickwork.models.model import Versioned
 from brickwork.models.numeric import ExactNumeric
 from brickwork.schemas.names import output_name, output_names
 from brickwork.schemas.schema import Schema, make_optional, nested_schema
 from brickwork.schemas.strictness import INT64, Bounds
-from brickwork.schemas.types import as_text, has_text_form
+from brickwork.schemas.types import as_text, as_uuid_text, has_text_form
 
 S = TypeVar("S", bound=Schema)
 
@@ -59,15 +65,15 @@ def fit_to_model(
 def store_as_text(schema: type[S], model: type[DeclarativeBase]) -> type[S]:
     """Return *schema* with fields that dump text for the text columns of *model*.
 
-    These are fields of URLs, addresses, secrets and enumerations of text.
+    These are fields of URLs, addresses, secrets and enumerations of text. A column of UUIDs as text
+    gets their one form.
     """
     fields: dict[str, Any] = {
-        name: (as_text(field.annotation, _text_length(column)), copy(field))
+        name: (annotation, copy(field))
         for name, field in schema.model_fields.items()
-        if has_text_form(field.annotation)
-        and not any(map(_is_serializer, field.metadata))
+        if not any(map(_is_serializer, field.metadata))
         and (column := find_column(model, name)) is not None
-        and column_values(column, name) == ColumnValues(str)
+        and (annotation := _text_annotation(field.annotation, column)) is not None
     }
     if not fields:
         return schema
@@ -78,6 +84,15 @@ def store_as_text(schema: type[S], model: type[DeclarativeBase]) -> type[S]:
         __doc__=schema.__doc__,
         **fields,
     )
+
+
+def _text_annotation(annotation: Any, column: Column[Any]) -> Any:
+    """Return *annotation* with values that are dumped as text. None if they fit the *column*."""
+    if holds_uuid_text(column.type):
+        return as_uuid_text(annotation)
+    if has_text_form(annotation) and column_values(column, column.name) == ColumnValues(str):
+        return as_text(annotation, _text_length(column))
+    return None
 
 
 def _is_serializer(mark: object) -> bool:
@@ -132,14 +147,16 @@ def _bounds(kind: TypeEngine[Any]) -> Bounds:
     return bounds
 
 
-def replace_schema(create: type[Schema], read: type[BaseModel]) -> type[Schema]:
+def replace_schema(
+    create: type[Schema], read: type[BaseModel], model: type[DeclarativeBase]
+) -> type[Schema]:
     """Return the schema of a PUT: *create*, and the fields of *read* as optional ones.
 
     Embedded rows are JSON here, to be compared with the JSON of a response.
     """
     fields: dict[str, Any] = {
         name: (
-            Any if nested_schema(field.annotation) else field.annotation,
+            _sent_annotation(field.annotation, find_column(model, name)),
             _read_only_field(name, field),
         )
         for name, field in read.model_fields.items()
@@ -147,6 +164,14 @@ def replace_schema(create: type[Schema], read: type[BaseModel]) -> type[Schema]:
     }
     name = create.__name__.removesuffix("Create") + "Replace"
     return create_model(name, __base__=create, __module__=create.__module__, **fields)
+
+
+def _sent_annotation(annotation: Any, column: Column[Any] | None) -> Any:
+    """Return the annotation of a read-only field that a client sends back."""
+    if nested_schema(annotation):
+        return Any
+    is_uuid = column is not None and holds_uuid_text(column.type)
+    return as_uuid_text(annotation) if is_uuid else annotation
 
 
 def _read_only_field(name: str, field: FieldInfo) -> FieldInfo:
