@@ -3,12 +3,13 @@
 They are absolute and have the root path. None is built from the Host header.
 """
 
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 
 from brickwork.http.paths import request_path
+from brickwork.query.keys import key_parts
 from brickwork.query.pagination import Page, PageLink
 
 
@@ -22,7 +23,7 @@ def item_path(request: Request, key: object) -> str:
 
 def row_path(request: Request, key: object) -> str:
     """Return the path of the row *key*, if *request* was sent to a row."""
-    collection, *_ = request_path(request.scope).rsplit("/", len(_segments(key)))
+    collection, *_ = request_path(request.scope).rsplit("/", len(key_parts(key)))
     return _append_key(collection, key)
 
 
@@ -53,9 +54,5 @@ def _page_url(request: Request, link: PageLink) -> str:
 
 
 def _append_key(path: str, key: object) -> str:
-    segments = (quote(str(value), safe="") for value in _segments(key))
+    segments = (quote(str(value), safe="") for value in key_parts(key))
     return "/".join((path.rstrip("/"), *segments))
-
-
-def _segments(key: object) -> tuple[object, ...]:
-    return cast("tuple[object, ...]", key) if isinstance(key, tuple) else (key,)

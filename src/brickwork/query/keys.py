@@ -151,6 +151,11 @@ def row_value(columns: Sequence[Any]) -> ColumnElement[Any]:
     return cast("ColumnElement[Any]", expression)
 
 
+def key_parts(key: object) -> tuple[object, ...]:
+    """Return the values of the columns in *key*, whatever its model is."""
+    return cast("tuple[object, ...]", key) if isinstance(key, tuple) else (key,)
+
+
 def unwrap(values: tuple[Any, ...]) -> Any:
     """Return *values*, or the only one of them."""
     return values[0] if len(values) == 1 else values

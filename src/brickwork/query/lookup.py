@@ -84,7 +84,7 @@ def where_key(statement: Select[M]) -> Select[M]:
 
 def _key_params(key: PrimaryKey) -> Sequence[str]:
     """Return the names of the parameters for the columns of *key*."""
-    return [_KEY_PARAM, *(f"{_KEY_PARAM}_{name}" for name in key.names[1:])]
+    return [f"{_KEY_PARAM}_{name}" for name in key.names] if key.is_composite else [_KEY_PARAM]
 
 
 def where_keys(statement: Select[M], keys: Sequence[object] | BindParameter[Any]) -> Select[M]:
