@@ -9,9 +9,25 @@ import pytest
 from httpx2 import AsyncClient, Response
 from sqlalchemy import select
 
-from brickwork import Database, OutboxEvent, audit_entries
+from brickwork import (
+    Database,
+    OutboxEvent,
+    Schema,
+    audit_entries,
+    crud_router,
+    soft_delete_foreign_key,
+)
 from tests.support.bodies import MISSING, ask, create_row, get_json, summary
-from tests.support.memberships import Base, Membership, create_app, memberships_client
+from tests.support.calls import calling
+from tests.support.memberships import (
+    Base,
+    Membership,
+    SlotCreate,
+    SlotRead,
+    Slots,
+    create_app,
+    memberships_client,
+)
 from tests.support.tables import Tables
 
 pytestmark = pytest.mark.anyio
@@ -490,3 +506,57 @@ async def test_a_batch_with_one_text_key_twice_is_a_conflict(client: AsyncClient
     response = await client.post("/groups/batch", json=[{"code": "a"}, {"code": "a"}])
     assert faults(response) == (409, [("#/1/code", "not_unique")])
     assert await get_json(client, "/groups") == []
+
+
+# --- Declarations ---------------------------------------------------------------------------------
+
+
+def test_openapi_has_a_parameter_for_each_column() -> None:
+    document = create_app("sqlite:///unused.db").openapi()
+
+    def path_parameters(path: str) -> dict[str, Any]:
+        parameters = document["paths"][path]["get"]["parameters"]
+        return {
+            part["name"]: part["schema"].get("format") or part["schema"]["type"]
+            for part in parameters
+            if part["in"] == "path"
+        }
+
+    assert path_parameters("/slots/{room}/{day}") == {"room": "integer", "day": "date"}
+    wanted = {"user_id": "uuid", "group_code": "string"}
+    assert path_parameters("/memberships/{user_id}/{group_code}/history") == wanted
+    wanted = {"labelName": "string", "language": "string"}
+    assert path_parameters("/labels/{labelName}/{language}") == wanted
+    change = document["components"]["schemas"]["MembershipChange"]
+    assert change["required"] == ["user_id", "group_code"]
+
+
+def test_a_prefix_without_a_name_of_its_own_is_rejected() -> None:
+    with pytest.raises(TypeError, match=r"The paths of Slot have two parameters \{room\}: one of"):
+        crud_router("/rooms/{room}/slots", Slots, read=SlotRead)
+
+
+def test_an_upsert_needs_all_columns() -> None:
+    class Part(Schema):
+        room: int
+        title: str
+
+    with pytest.raises(TypeError, match=r"Part has no field day\. Add it"):
+        crud_router("/slots", Slots, read=SlotRead, create=Part)
+
+
+def test_a_reference_needs_all_columns() -> None:
+    with pytest.raises(TypeError, match=r"whose key is user_id, group_code\. Name a column for"):
+        soft_delete_foreign_key("user_id", "is_hidden", Membership)
+
+
+async def test_a_prefix_may_have_parameters(url: str) -> None:
+    app = create_app(url)
+    app.include_router(
+        crud_router("/tenants/{tenant}/slots", Slots, read=SlotRead, create=SlotCreate)
+    )
+    async with calling(app) as client:
+        created = await client.post("/tenants/a/slots", json=slot())
+        assert created.headers["location"] == "/tenants/a/slots/1/2026-01-02"
+        created = await client.put("/tenants/a/slots/2/2026-01-02", json=slot(2))
+        assert created.headers["location"] == "/tenants/a/slots/2/2026-01-02"
