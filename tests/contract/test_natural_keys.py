@@ -1,4 +1,4 @@
-"""Keys of the client: dates, integers and texts under other names than `id`."""
+"""Keys of the client, under other names than `id`."""
 
 from collections.abc import AsyncGenerator
 from datetime import date
