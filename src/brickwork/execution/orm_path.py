@@ -21,6 +21,7 @@ from brickwork.execution.batch_write import (
     require_all_found,
     require_new_key,
 )
+from brickwork.execution.fixed_values import key_conflict, read_only_problem, reject_other_key
 from brickwork.execution.joins import selects_only_columns
 from brickwork.execution.plans import (
     DeleteManyPlan,
@@ -47,11 +48,9 @@ from brickwork.models.model import Versioned
 from brickwork.models.soft_delete import as_soft_deletable
 from brickwork.problems import (
     Conflict,
-    ErrorDetail,
     NotFound,
     PreconditionFailed,
     PreconditionRequired,
-    UnprocessableContent,
 )
 from brickwork.query.keys import primary_key
 from brickwork.query.pagination import Page
@@ -162,7 +161,7 @@ class UnitOfWorkExecutor(Generic[M]):
         Of two concurrent requests with one key, the later is retried, and updates the row.
         """
         key = primary_key(self.definition.model).parse(plan.key)
-        _reject_other_key(self.definition, plan.data, key)
+        reject_other_key(self.definition, plan.data, key)
         flush_log = unit_of_work(self._session).flush_log
         flush_log.retry_on_duplicate.add(self.definition.model.__tablename__)
         return await self.insert(InsertPlan(plan.data))
@@ -171,7 +170,7 @@ class UnitOfWorkExecutor(Generic[M]):
         names = primary_key(self.definition.model).names
         changed = [name for name in names if changes.get(name, own := getattr(row, name)) != own]
         if changed:
-            raise _key_conflict(self.definition, changed)
+            raise key_conflict(self.definition, changed)
         await self.resource.update(row, changes)
         return await self._flush(row)
 
@@ -198,9 +197,9 @@ class UnitOfWorkExecutor(Generic[M]):
         )
         names = primary_key(definition.model).names
         if keys := [name for name in names if name in changed]:
-            raise _key_conflict(definition, keys)
+            raise key_conflict(definition, keys)
         if changed:
-            raise _read_only_problem(definition, changed)
+            raise read_only_problem(definition, changed)
 
     async def _check_preconditions(self, row: M, preconditions: Preconditions) -> None:
         """Check *preconditions* against *row*. Raises `PreconditionFailed` with its entity tag."""
@@ -331,31 +330,3 @@ def _to_json(value: object) -> object:
     if is_array(value):
         return [_to_json(item) for item in value]
     return value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
-
-
-def _reject_other_key(definition: ResourceDefinition[M], data: Schema, key: object) -> None:
-    own = primary_key(definition.model)
-    if key is None:
-        raise NotFound(f"{definition.model.__name__} not found")
-    pairs = zip(own.names, own.parts(key), strict=True)
-    if changed := [name for name, part in pairs if getattr(data, name, None) != part]:
-        raise _key_conflict(definition, changed)
-    if read_only := sorted(data.model_fields_set - definition.create.model_fields.keys()):
-        raise _read_only_problem(definition, read_only)
-
-
-def _read_only_problem(
-    definition: ResourceDefinition[Any], names: Sequence[str]
-) -> UnprocessableContent:
-    text = "This field is read-only: omit it, or send its stored value."
-    pointers = sorted(field_pointer(name, definition.replace) for name in names)
-    errors = [ErrorDetail(code="read_only", detail=text, pointer=pointer) for pointer in pointers]
-    return UnprocessableContent("A read-only field has a different value.", errors=errors)
-
-
-def _key_conflict(definition: ResourceDefinition[M], names: Sequence[str]) -> Conflict:
-    """Return the problem for key columns *names* that differ from the path."""
-    text = "The key of a row cannot change: send the key that is in the path."
-    pointers = [field_pointer(name, definition.replace) for name in names]
-    errors = [ErrorDetail(code="key_differs", detail=text, pointer=place) for place in pointers]
-    return Conflict(text, errors=errors)
