@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -30,7 +30,8 @@ PATIENCE: Final = 3.0
 async def check_database(app: Starlette, database: Database) -> None:
     """Log an unreachable *database*, and the tables and generated keys of *app* that it lacks.
 
-    The check only reads. It raises nothing, and closes its connection.
+    The check only reads. It raises nothing, and closes its connections. Routes without
+    `Database.use` have the *default* database, if there is one.
     """
     keys = {*_generated_keys(app)}
     database.tables |= (tables := {*_tables(app)})
@@ -84,12 +85,18 @@ def _routes(routes: Sequence[BaseRoute]) -> Iterator[RouteContext]:
         yield from _routes(getattr(route.original_route, "routes", None) or ())
 
 
-def _depends_on(dependant: Dependant, call: object) -> bool:
-    """Return whether *dependant* depends on *call*, directly or indirectly."""
-    return any(
-        dependency.call is call or _depends_on(dependency, call)
-        for dependency in dependant.dependencies
-    )
+def _calls(dependant: Dependant) -> Iterator[Callable[..., Any]]:
+    """Yield the dependencies of *dependant*, direct and indirect, in the order of their calls."""
+    for dependency in dependant.dependencies:
+        yield from _calls(dependency)
+        if dependency.call:
+            yield dependency.call
+
+
+def _used_database(call: Callable[..., Any]) -> Database | None:
+    """Return the database whose `use` is *call*. None for another dependency."""
+    owner: object = getattr(call, "__self__", None)
+    return owner if isinstance(owner, Database) and call == owner.use else None
 
 
 def _model_tables(definition: ResourceDefinition[Any]) -> "Iterator[Table[Any]]":

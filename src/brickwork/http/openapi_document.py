@@ -175,6 +175,12 @@ _FREE_JSON: Final[Mapping[str, Any]] = {
 """Free JSON. Its content has no schema, since client generators fail on recursive schemas."""
 
 
+def _item_schema(array: Mapping[str, Any]) -> Any:
+    """Return the schema of an item of *array*, or of one of several arrays."""
+    arrays = array.get("anyOf")
+    return {"anyOf": [one["items"] for one in arrays]} if arrays else array["items"]
+
+
 def _make_exact(document: Any) -> Any:
     """Return *document* with exact schemas, where Pydantic and FastAPI are imprecise.
 
@@ -190,7 +196,7 @@ def _make_exact(document: Any) -> Any:
         exact = {**_FREE_JSON, **exact}
     if NDJSON in exact:
         array: Any = exact[JSON]
-        exact[NDJSON] = {"schema": array["schema"]["items"]}
+        exact[NDJSON] = {"schema": _item_schema(array["schema"])}
     if MERGE_PATCH in exact:
         exact[MERGE_PATCH] = exact[JSON]
     if exact.get("in") == "query" and is_object(schema := exact.get("schema")):

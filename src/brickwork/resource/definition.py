@@ -39,6 +39,8 @@ class ResourceDefinition(Generic[M]):
     change: type[Schema]
     query: type[ListQuery[M]]
     embedded: EmbeddedFields
+    variants: Sequence["ResourceDefinition[M]"] = ()
+    """The definitions with the other read schemas of `Resource.read_schema`."""
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
