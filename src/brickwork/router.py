@@ -42,7 +42,7 @@ from brickwork.schemas.derived import batch_update_schema, fit_to_model, replace
 from brickwork.schemas.schema import NoFields, Schema
 from brickwork.tracking.audit import Audited, AuditEntryRead
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 OperationName = Literal[
     "list",
@@ -265,7 +265,7 @@ class _CRUDRouter(Router):
         return [re.sub(r"\{[^}]*\}", "", segment) for segment in segments if segment]
 
 
-def _is_available(model: type[DeclarativeBase], name: OperationName) -> bool:
+def _is_available(model: type[object], name: OperationName) -> bool:
     """Return whether *model* supports the operation *name*."""
     conditional = {"restore": is_soft_deletable(model), "history": issubclass(model, Audited)}
     return conditional.get(name, True)

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import RouteContext, iter_route_contexts
 from sqlalchemy import INTEGER, URL, Column, Connection, FromClause, Inspector, Table, inspect
-from sqlalchemy.orm import DeclarativeBase, Mapper
+from sqlalchemy.orm import Mapper
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
@@ -63,7 +63,7 @@ def _tables(app: Starlette) -> "Iterator[Table[Any]]":
 def _generated_keys(app: Starlette) -> Iterator[Column[Any]]:
     """Yield the keys of new rows of *app* that the database generates."""
     for definition, _ in _definitions(app):
-        model: type[DeclarativeBase] = definition.model
+        model: type[object] = definition.model
         key = primary_key(model)
         if not definition.create.model_fields.keys() & {*key.names}:
             yield from filter(is_generated_key, key.columns)

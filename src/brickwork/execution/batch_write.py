@@ -7,7 +7,6 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import inspect
 from sqlalchemy.exc import CircularDependencyError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.database.errors import circular_removal, original_error, problem_of_kind
 from brickwork.database.flush_log import FlushLog
@@ -30,7 +29,7 @@ from brickwork.resource.resource import Resource
 from brickwork.schemas.names import field_pointer
 from brickwork.schemas.schema import Schema
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 
 Item = TypeVar("Item")
@@ -144,7 +143,7 @@ def reject_duplicates(keys: Sequence[object], locate: ItemLocation) -> None:
         raise UnprocessableContent(text, errors=errors)
 
 
-def require_new_key(session: AsyncSession, row: DeclarativeBase) -> None:
+def require_new_key(session: AsyncSession, row: object) -> None:
     """Raise `Conflict` if *session* has stored a row with the key of the new *row*.
 
     SQLAlchemy would warn of it before the database rejects it.
@@ -175,7 +174,7 @@ def require_all_found(
 
 def check_versions(
     definition: ResourceDefinition[Any],
-    rows: Sequence[DeclarativeBase],
+    rows: Sequence[object],
     items: Sequence[Schema],
     *,
     required: bool,

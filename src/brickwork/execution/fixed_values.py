@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy.orm import DeclarativeBase
-
 from brickwork.problems import Conflict, ErrorDetail, NotFound, UnprocessableContent
 from brickwork.query.keys import primary_key
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.schemas.names import field_pointer
 from brickwork.schemas.schema import Schema
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 
 def reject_other_key(definition: ResourceDefinition[M], data: Schema, key: object) -> None:

@@ -10,7 +10,6 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from fastapi import Path, Request, Response
 from pydantic import BaseModel
-from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.execution.eligibility import NotEligible
 from brickwork.execution.orm_path import UnitOfWorkExecutor
@@ -19,7 +18,7 @@ from brickwork.http.representation import Serializer
 from brickwork.query.keys import PathKey, primary_key
 from brickwork.resource.definition import ResourceDefinition
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 P = TypeVar("P")
 R = TypeVar("R")
 

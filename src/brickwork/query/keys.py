@@ -6,14 +6,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
-from functools import cache, cached_property
+from functools import cached_property
 from operator import attrgetter
 from typing import Any, Final, TypeAlias, cast
 from uuid import UUID
 
 from sqlalchemy import Column, ColumnElement, inspect, tuple_
-from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute
 
+from brickwork.models.caching import cached_per_model
 from brickwork.models.columns import column_values, holds_uuid_text
 from brickwork.schemas.derived import column_bounds
 from brickwork.schemas.json_values import NOT_TEXT
@@ -45,7 +46,7 @@ class PrimaryKey:
     columns is a tuple, in the order of the primary key.
     """
 
-    model: type[DeclarativeBase]
+    model: type[object]
     columns: tuple[Column[Any], ...]
     names: tuple[str, ...]
     """The names of the attributes."""
@@ -161,8 +162,8 @@ def unwrap(values: tuple[Any, ...]) -> Any:
     return values[0] if len(values) == 1 else values
 
 
-@cache
-def primary_key(model: type[DeclarativeBase]) -> PrimaryKey:
+@cached_per_model
+def primary_key(model: type[object]) -> PrimaryKey:
     """Return the primary key of *model*."""
     mapper = inspect(model)
     columns: Any = mapper.primary_key

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
-from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.problems import ErrorDetail, UnprocessableContent
 from brickwork.query.embedding import EmbeddedFields, shown_attributes
@@ -17,7 +16,7 @@ from brickwork.resource.resource import Resource
 from brickwork.schemas.names import field_pointer
 from brickwork.schemas.schema import Schema
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 _PARAMETER: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 """A name that Starlette takes for a path parameter."""
@@ -47,7 +46,7 @@ class ResourceDefinition(Generic[M]):
         """Return the adapter that serialises a row."""
         return TypeAdapter(self.read)
 
-    def key(self, row: DeclarativeBase) -> object:
+    def key(self, row: object) -> object:
         """Return the key of *row*."""
         key: object = primary_key(self.model).value_of(row)
         return key
@@ -75,7 +74,7 @@ class ResourceDefinition(Generic[M]):
             return "/{id:key}"
         return "".join(f"/{{{name}}}" for name in self.path_names)
 
-    def require_path(self, row: DeclarativeBase) -> None:
+    def require_path(self, row: object) -> None:
         """Raise `UnprocessableContent` if the key of a new *row* cannot be a path segment."""
         key = primary_key(self.model)
         parts = key.parts(key.value_of(row))

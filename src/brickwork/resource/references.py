@@ -1,11 +1,10 @@
 """Checks of references against the scopes of a resource."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set as AbstractSet
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Column, Select, inspect
 from sqlalchemy.orm import (
-    DeclarativeBase,
     InstanceState,
     Mapper,
     PassiveFlag,
@@ -27,9 +26,7 @@ _UNLOADED: Final = PassiveFlag.PASSIVE_NO_INITIALIZE | PassiveFlag.INCLUDE_PENDI
 """Flags for reading the history of an attribute without loading it or losing additions."""
 
 
-def new_references(
-    row: DeclarativeBase, name: str, *, is_new: bool
-) -> Iterator[InstanceState[Any]]:
+def new_references(row: object, name: str, *, is_new: bool) -> Iterator[InstanceState[Any]]:
     """Yield the rows that hold the new references of *row* in its attribute *name*.
 
     These are the rows that were added to a collection, else *row* itself, for its foreign key. Call
@@ -46,7 +43,7 @@ def new_references(
 
 def broken_reference(
     session: Session,
-    model: type[DeclarativeBase],
+    model: type[object],
     name: str,
     referring: AbstractSet[InstanceState[Any]],
     scope: Select[Any],
@@ -66,7 +63,7 @@ def broken_reference(
     else:
         reference = _reference(mapper, name, inspect(selected_model(scope)).mapper)
         local, remote = [*reference], [*reference.values()]
-        rows = (cast("DeclarativeBase", state.obj()) for state in referring)
+        rows = (state.obj() for state in referring)
         wanted = {tuple(stored_values(row, local)[key] for key in local) for row in rows}
         wanted = {values for values in wanted if None not in values}
     if not wanted:
@@ -129,5 +126,5 @@ def _attribute(mapper: Mapper[Any], column: Any) -> str:
 
 
 def _key_names(mapper: Mapper[Any]) -> Sequence[str]:
-    model: type[DeclarativeBase] = mapper.class_
+    model: type[object] = mapper.class_
     return primary_key(model).names
