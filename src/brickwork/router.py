@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import reduce
-from operator import or_
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from fastapi import APIRouter
@@ -13,7 +12,6 @@ from fastapi.datastructures import Default
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from sqlalchemy import inspect
-from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
 from brickwork.http.openapi import (
@@ -299,7 +297,7 @@ def _extra_responses(
         case "replace" if definition.resource.allow_upsert:
             names = [*_response_headers(definition, name), "Location"]
             schemas = [one.read for one in (definition, *definition.variants)]
-            created = {"model": reduce(or_, schemas), "description": "Created"}
+            created = {"model": _union(schemas), "description": "Created"}
             return {201: created | response_headers(*names)}
         case _:
             return {}
@@ -321,6 +319,10 @@ def _response_model(name: OperationName, definition: ResourceDefinition[Any]) ->
     """Return the response model of an operation, with the read schema of *definition*."""
     read = AuditEntryRead if name == "history" else definition.read
     return list[read] if name in _LIST_RESPONSES else read  # type: ignore[valid-type]
+
+
+def _union(types: Sequence[Any]) -> Any:
+    return reduce(lambda union, member: union | member, types)
 
 
 def _is_versioned(definition: ResourceDefinition[Any]) -> bool:
@@ -348,7 +350,7 @@ def _add_operation(
         if definition.variants and name != "history" and spec.method != "DELETE"
     ]
     models = [_response_model(name, one) for one in (definition, *definition.variants)]
-    response_model = reduce(or_, models)
+    response_model = _union(models)
     responses = _extra_responses(definition, name)
     responses[success] = responses.get(success, {}) | response_headers(
         *_response_headers(definition, name)
