@@ -23,7 +23,7 @@ from brickwork.http.openapi import (
 from brickwork.http.routing import StrictRoute
 from brickwork.http.statuses import raised_statuses
 from brickwork.limits import Limits, current_limits
-from brickwork.query.list_query import QUERY_DEFAULT
+from brickwork.query.parameters import QUERY_DEFAULT
 from brickwork.schemas.strict_json import is_array, is_object
 from brickwork.schemas.strictness import INT64, TEXT_PATTERN
 

@@ -14,8 +14,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapper
 from brickwork.models.model import Versioned, is_mapped
 from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.query.keys import key_type, primary_key
-from brickwork.query.list_query import ListQuery, model_of_query, require_sortable
+from brickwork.query.list_query import ListQuery, model_of_query
 from brickwork.query.ordering import make_order
+from brickwork.query.query_checks import require_sortable
 from brickwork.resource import assignments, outputs
 from brickwork.resource.resource import Resource
 from brickwork.schemas.derived import fit_to_model
