@@ -33,7 +33,12 @@ from brickwork.query.list_query import ListQuery, with_deleted_parameter, with_s
 from brickwork.resource.declarations import Declaration
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource, is_exported
-from brickwork.schemas.derived import batch_update_schema, fit_to_model, replace_schema
+from brickwork.schemas.derived import (
+    batch_update_schema,
+    fit_to_model,
+    page_schema,
+    replace_schema,
+)
 from brickwork.schemas.schema import NoFields, Schema
 from brickwork.tracking.audit import Audited, AuditEntryRead
 
@@ -290,14 +295,22 @@ def _request_headers(definition: ResourceDefinition[Any], name: OperationName) -
         yield from ("If-Match", "If-None-Match")
 
 
+def _response_model(definition: ResourceDefinition[Any], name: OperationName) -> Any:
+    """Return the response model of an operation. None for a response without content."""
+    read = AuditEntryRead if name == "history" else definition.read
+    if _OPERATIONS[name].method == "DELETE":
+        return None
+    if name == "list" and definition.query.__envelope__:
+        return page_schema(read)
+    return list[read] if name in _LIST_RESPONSES else read  # type: ignore[valid-type]
+
+
 def _add_operation(
     router: APIRouter, name: OperationName, definition: ResourceDefinition[Any]
 ) -> None:
     spec = _OPERATIONS[name]
     success, *failures = spec.statuses
     failures += [403] if _can_forbid(definition, name) else []
-    read = AuditEntryRead if name == "history" else definition.read
-    response_model: Any = list[read] if name in _LIST_RESPONSES else read  # type: ignore[valid-type]
     responses = _extra_responses(definition, name)
     responses[success] = responses.get(success, {}) | response_headers(
         *_response_headers(definition, name)
@@ -307,7 +320,7 @@ def _add_operation(
         CrudEndpoint(spec.operation(definition)),
         methods=[spec.method],
         status_code=success,
-        response_model=None if spec.method == "DELETE" else response_model,
+        response_model=_response_model(definition, name),
         # An application may have a function of its own, which comes first.
         generate_unique_id_function=Default(naming.operation_id(name, spec.path, definition.model)),
         name=naming.operation_name(name, router.prefix, definition.model),

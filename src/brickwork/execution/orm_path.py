@@ -297,7 +297,7 @@ def _represent_as(read: type[BaseModel], items: Sequence[object]) -> Representat
     annotation: Any = list[read]  # type: ignore[valid-type]
     adapter = TypeAdapter[Any](annotation)
     value = adapter.validate_python(items, from_attributes=True)
-    return Representation(adapter.dump_json(value, by_alias=True), content=value)
+    return Representation(adapter.dump_json(value, by_alias=True))
 
 
 @cache

@@ -60,7 +60,7 @@ def install_openapi(app: FastAPI, limits: Limits, keeps: Callable[[RouteContext]
 def _complete_document(
     document: Document, app: FastAPI, keeps: Callable[[RouteContext], bool]
 ) -> Document:
-    completed: Document = _make_exact(document)
+    completed: Document = _make_exact(document, document.get("components", {}).get("schemas", {}))
     failures: Document = {}
     for (path, method), route in _operations(app).items():
         if not isinstance(route.original_route, StrictRoute):  # only these enforce the bounds
@@ -175,22 +175,23 @@ _FREE_JSON: Final[Mapping[str, Any]] = {
 """Free JSON. Its content has no schema, since client generators fail on recursive schemas."""
 
 
-def _make_exact(document: Any) -> Any:
+def _make_exact(document: Any, schemas: Mapping[str, Any]) -> Any:
     """Return *document* with exact schemas, where Pydantic and FastAPI are imprecise.
 
     FastAPI turns the bounds of integers into floats. Free JSON is documented as validated.
+    *schemas* are the components that *document* refers to.
     """
     if is_array(document):
-        return [_make_exact(item) for item in document]
+        return [_make_exact(item, schemas) for item in document]
     if not is_object(document):
         return document
-    exact = {name: _make_exact(value) for name, value in document.items()}
+    exact = {name: _make_exact(value, schemas) for name, value in document.items()}
     if exact.get("patternProperties") == {TEXT_PATTERN: {}}:
         del exact["patternProperties"]
         exact = {**_FREE_JSON, **exact}
     if NDJSON in exact:
-        array: Any = exact[JSON]
-        exact[NDJSON] = {"schema": array["schema"]["items"]}
+        page: Any = exact[JSON]
+        exact[NDJSON] = {"schema": _row_schema(page["schema"], schemas)}
     if MERGE_PATCH in exact:
         exact[MERGE_PATCH] = exact[JSON]
     if exact.get("in") == "query" and is_object(schema := exact.get("schema")):
@@ -200,6 +201,13 @@ def _make_exact(document: Any) -> Any:
             if isinstance(bound := exact.get(name), float):
                 exact[name] = limit if bound == float(limit) else int(bound)
     return exact
+
+
+def _row_schema(page: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:
+    """Return the schema of a row on a *page*, which is an array or an envelope."""
+    if "$ref" in page:
+        page = schemas[page["$ref"].rpartition("/")[2]]["properties"]["items"]
+    return page["items"]
 
 
 def _add_examples(schema: object) -> None:

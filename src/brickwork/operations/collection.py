@@ -14,9 +14,9 @@ from brickwork.execution.plans import InsertPlan, ListPlan
 from brickwork.execution.results import PageResult
 from brickwork.execution.select import list_statement
 from brickwork.execution.statement import StatementOperation
-from brickwork.http.links import item_path, link_header
+from brickwork.http.links import format_links, item_path, page_links
 from brickwork.http.negotiation import JSON, NDJSON, preferred_media_type
-from brickwork.http.representation import Representation, Serializer
+from brickwork.http.representation import Representation, Serializer, enclose
 from brickwork.operations.export import export_rows
 from brickwork.operations.operation import Operation
 from brickwork.resource.definition import ResourceDefinition
@@ -35,6 +35,12 @@ class List(Operation[M, ListPlan[M], PageResult]):
         """Find out whether the list can be exported."""
         super().__init__(definition)
         self._offers = (JSON, NDJSON) if is_exported(definition.resource) else (JSON,)
+
+    @property
+    @override
+    def content(self) -> Any:
+        rows = list[self.definition.read]  # type: ignore[name-defined]
+        return rows if self.definition.query.__envelope__ else None
 
     @override
     def parameters(self) -> Mapping[str, Any]:
@@ -74,7 +80,11 @@ class List(Operation[M, ListPlan[M], PageResult]):
         self, request: Request, plan: ListPlan[M], result: PageResult, serializer: Serializer
     ) -> Response:
         if result.link is None:
-            result.link = link_header(request, result.page)
+            links = page_links(request, result.page)
+            result.link = format_links(links)
+            if self.definition.query.__envelope__:
+                others = {"next": links.get("next"), "prev": links.get("prev")}
+                result.content = enclose(result.content, {"total": result.page.total, **others})
         total = None if result.page.total is None else str(result.page.total)
         headers = {"Vary": "Accept", "Link": result.link, "X-Total-Count": total}
         return serializer.respond(result.content, 200, headers)

@@ -71,7 +71,7 @@ class BoundOperation(Generic[M]):
         """Bind *operation* to *route*, and find out whether it has a statement there."""
         self._operation = operation
         self._definition = operation.definition
-        self._serializer = Serializer(route)
+        self._serializer = Serializer(route, operation.content)
         self.scopes_rows = self._definition.resource.query is not Resource[Any].query
         try:
             self.dependant = without_session(route.dependant, self._definition.resource)

@@ -58,6 +58,9 @@ class ListQuery(BaseModel, Generic[M]):
     - `q: Search = None` searches the columns in `search_fields`.
     - A parameter marked `CustomFilter` is left to `filter`.
 
+    `class ArticleQuery(ListQuery[Article], envelope=True)` makes pages objects instead of arrays:
+    `{"items": […], "total": null, "next": "/articles?cursor=…", "prev": null}`.
+
     Values are parsed from text, and validated as strictly as in a `Schema`. A field without a
     column in the model raises `TypeError`.
     """
@@ -76,19 +79,21 @@ class ListQuery(BaseModel, Generic[M]):
     )
 
     __brickwork__: ClassVar = True
+    __envelope__: ClassVar[bool] = False
     __filters__: ClassVar[Mapping[str, ColumnFilter]] = {}
     __sorts__: ClassVar[Sequence[InstrumentedAttribute[Any]]] = ()
     search_fields: ClassVar[Sequence[str]] = ()
 
     @override
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, envelope: bool | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls.__envelope__ = cls.__envelope__ if envelope is None else envelope
         if generator := cls.model_config.get("alias_generator"):  # before Pydantic applies it
             cls.model_config["alias_generator"] = alias_by_part(generator)
 
     @classmethod
     @override
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+    def __pydantic_init_subclass__(cls, *, envelope: bool | None = None, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         check_methods(cls, ListQuery, ("filter", "sort_keys"))
         if model := model_of_query(cls):

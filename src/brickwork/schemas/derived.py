@@ -3,7 +3,7 @@
 from copy import copy
 from datetime import datetime
 from functools import cache
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, Field, PlainSerializer, WrapSerializer, create_model
 from pydantic.fields import FieldInfo
@@ -184,3 +184,20 @@ def with_deleted_at(read: type[BaseModel]) -> type[BaseModel]:
     fields: dict[str, Any] = {"deleted_at": (datetime | None, ...)}
     name = "Deleted" + read.__name__
     return create_model(name, __base__=read, __module__=read.__module__, **fields)
+
+
+@cache
+def page_schema(read: type[BaseModel]) -> type[BaseModel]:
+    """Return the schema of a page of rows in an envelope, each as *read* shows it."""
+    path: Any = Field(json_schema_extra={"format": "uri-reference"})
+    fields: dict[str, Any] = {
+        "items": list[read],  # type: ignore[valid-type]
+        "total": Annotated[
+            int | None,
+            Field(description="The number of rows, if the request asks for it with `count`."),
+        ],
+        "next": Annotated[str | None, path, Field(description="The path of the next page.")],
+        "prev": Annotated[str | None, path, Field(description="The path of the page before.")],
+    }
+    name = read.__name__.removesuffix("Read") + "Page"
+    return create_model(name, __module__=read.__module__, **fields)
