@@ -29,7 +29,12 @@ from brickwork.operations.idempotency import IDEMPOTENCY_HEADER as IDEMPOTENCY_K
 from brickwork.operations.operation import Operation
 from brickwork.query.embedding import embedding, shown_attributes
 from brickwork.query.keys import BATCH
-from brickwork.query.list_query import ListQuery, with_deleted_parameter, with_sort_names
+from brickwork.query.list_query import (
+    ListQuery,
+    with_deleted_parameter,
+    with_field_names,
+    with_sort_names,
+)
 from brickwork.resource.declarations import Declaration
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource, is_exported
@@ -38,7 +43,9 @@ from brickwork.schemas.derived import (
     fit_to_model,
     page_schema,
     replace_schema,
+    sparse_schema,
 )
+from brickwork.schemas.names import output_fields
 from brickwork.schemas.schema import NoFields, Schema
 from brickwork.tracking.audit import Audited, AuditEntryRead
 
@@ -242,10 +249,11 @@ def _complete_query(
     model: type[M], query: type[ListQuery[M]], read: type[BaseModel]
 ) -> type[ListQuery[M]]:
     """Return *query* with the `deleted` parameter of *model* and the field names of *read*."""
-    return with_sort_names(
+    named = with_sort_names(
         with_deleted_parameter(query) if is_soft_deletable(model) else query,
         shown_attributes(model, read),
     )
+    return with_field_names(named, output_fields(read))
 
 
 def _can_forbid(definition: ResourceDefinition[Any], name: OperationName) -> bool:
@@ -300,8 +308,9 @@ def _response_model(definition: ResourceDefinition[Any], name: OperationName) ->
     read = AuditEntryRead if name == "history" else definition.read
     if _OPERATIONS[name].method == "DELETE":
         return None
-    if name == "list" and definition.query.__envelope__:
-        return page_schema(read)
+    if name == "list":
+        row = sparse_schema(read) if definition.query.__fieldsets__ else read
+        return page_schema(read, row) if definition.query.__envelope__ else list[row]  # type: ignore[valid-type]
     return list[read] if name in _LIST_RESPONSES else read  # type: ignore[valid-type]
 
 

@@ -74,6 +74,11 @@ class Order(Base, Versioned):
     tags: Mapped[list[Tag]] = relationship(secondary="tagging", back_populates="orders")
     lines: Mapped[list["Line"]] = relationship(back_populates="order", passive_deletes="all")
 
+    @property
+    def label(self) -> str:
+        """Return the number and the priority."""
+        return f"{self.number}/{self.priority}"
+
 
 class Line(Base, SoftDelete):
     """A line of an order."""

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
+from brickwork.execution.fieldsets import Fieldsets
 from brickwork.execution.insert import insert_statement
 from brickwork.execution.orm_path import UnitOfWorkExecutor
 from brickwork.execution.plans import InsertPlan, ListPlan
@@ -34,13 +35,15 @@ class List(Operation[M, ListPlan[M], PageResult]):
     def __init__(self, definition: ResourceDefinition[M]) -> None:
         """Find out whether the list can be exported."""
         super().__init__(definition)
+        self._fieldsets = Fieldsets(definition)
         self._offers = (JSON, NDJSON) if is_exported(definition.resource) else (JSON,)
 
     @property
     @override
     def content(self) -> Any:
         rows = list[self.definition.read]  # type: ignore[name-defined]
-        return rows if self.definition.query.__envelope__ else None
+        query = self.definition.query
+        return rows if query.__envelope__ or query.__fieldsets__ else None
 
     @override
     def parameters(self) -> Mapping[str, Any]:
@@ -54,12 +57,19 @@ class List(Operation[M, ListPlan[M], PageResult]):
     def plan(self, request: Request, values: Mapping[str, Any]) -> ListPlan[M]:
         params, scope, read = values["params"], request.scope, self.definition.read
         deleted = getattr(params, "deleted", None)
-        accept = request.headers.getlist("accept")
+        read = with_deleted_at(read) if deleted else read
+        export = preferred_media_type(request.headers.getlist("accept"), self._offers) == NDJSON
+        names = params.fields if params.__fieldsets__ else None
+        fieldset = None
+        if names is not None:
+            names = (*names, "deleted_at") if deleted else names
+            fieldset = self._fieldsets.find(read, names, export=export)
         return ListPlan(
             params,
-            read=with_deleted_at(read) if deleted else read,
+            read=read,
             deleted=deleted,
-            export=request if preferred_media_type(accept, self._offers) == NDJSON else None,
+            fieldset=fieldset,
+            export=request if export else None,
             url=(scope.get("root_path"), scope["path"], scope["query_string"]),
         )
 
@@ -71,8 +81,9 @@ class List(Operation[M, ListPlan[M], PageResult]):
         if plan.deleted:
             await resource.include_deleted(plan.deleted)
         if plan.export:
-            embedded = self.definition.embedded
-            return await export_rows(plan.export, resource, plan.params, plan.read, embedded)
+            fieldset = plan.fieldset or self._fieldsets.whole(plan.read)
+            resource.load_options = fieldset.load_options(plan.params)
+            return await export_rows(plan.export, resource, plan.params, fieldset)
         return await executor.list_page(plan)
 
     @override

@@ -1,6 +1,6 @@
 """Query parameters of lists."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from annotated_types import Ge, MaxLen
@@ -34,12 +34,18 @@ from brickwork.query.ordering import SortKey
 from brickwork.query.parameters import (
     CustomFilter,
     CustomFilterMark,
+    FieldsMark,
     SearchMark,
     SortMark,
     has_mark,
     sort_names,
 )
-from brickwork.query.query_checks import check_names, check_search, sort_columns
+from brickwork.query.query_checks import (
+    check_names,
+    check_search,
+    has_fields_parameter,
+    sort_columns,
+)
 from brickwork.schemas.strictness import make_strict
 from brickwork.schemas.types import full_annotation
 from brickwork.signatures import check_methods
@@ -55,6 +61,7 @@ class ListQuery(BaseModel, Generic[M]):
     - `views: Filter[int] = None` stands for all operators that fit the column.
     - `author__name` compares a column of a related row, and `tags__name` one of any related row.
     - `sort: SortBy[Literal["views"]] = None` lists the sortable columns.
+    - `fields: Fields = None` lets clients choose the fields of each row.
     - `q: Search = None` searches the columns in `search_fields`.
     - A parameter marked `CustomFilter` is left to `filter`.
 
@@ -80,6 +87,7 @@ class ListQuery(BaseModel, Generic[M]):
 
     __brickwork__: ClassVar = True
     __envelope__: ClassVar[bool] = False
+    __fieldsets__: ClassVar[bool] = False
     __filters__: ClassVar[Mapping[str, ColumnFilter]] = {}
     __sorts__: ClassVar[Sequence[InstrumentedAttribute[Any]]] = ()
     search_fields: ClassVar[Sequence[str]] = ()
@@ -96,6 +104,7 @@ class ListQuery(BaseModel, Generic[M]):
     def __pydantic_init_subclass__(cls, *, envelope: bool | None = None, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         check_methods(cls, ListQuery, ("filter", "sort_keys"))
+        cls.__fieldsets__ = has_fields_parameter(cls)
         if model := model_of_query(cls):
             require_fixed_names(cls)
             check_names(cls, ListQuery.model_fields)
@@ -106,7 +115,7 @@ class ListQuery(BaseModel, Generic[M]):
             cls.__filters__ = {
                 name: _parse_field(cls, model, name, field)
                 for name, field in own.items()
-                if not has_mark(field, SortMark, SearchMark, CustomFilterMark)
+                if not has_mark(field, SortMark, SearchMark, FieldsMark, CustomFilterMark)
             }
             cls.__sorts__ = [*sort_columns(cls, model)]
             check_search(cls, model, cls.search_fields)
@@ -208,6 +217,18 @@ def _sort_mark(query: type[BaseModel], shown: Mapping[str, str]) -> SortMark | N
     names = tuple((name, alias) for name, alias in aliases.items() if alias != name)
     default: Any = field.default
     return SortMark(names, () if default in {None, PydanticUndefined} else default)
+
+
+def with_field_names(query: type[ListQuery[M]], names: Iterable[str]) -> type[ListQuery[M]]:
+    """Return *query*, whose parameter `fields` accepts *names* if it has one."""
+    if not query.__fieldsets__:
+        return query
+    named = create_model(query.__name__, __base__=query, __module__=query.__module__)
+    field = named.model_fields["fields"]
+    others = [mark for mark in field.metadata if not isinstance(mark, FieldsMark)]
+    field.metadata = [FieldsMark(tuple(names)), *others]
+    named.model_rebuild(force=True)
+    return named
 
 
 def with_deleted_parameter(query: type[ListQuery[M]]) -> type[ListQuery[M]]:

@@ -120,6 +120,30 @@ Search: TypeAlias = Annotated[
 
 
 @dataclass(frozen=True)
+class FieldsMark(CommaSeparated):
+    """Metadata of `fields`: the names that a client can choose. Empty for any names."""
+
+    names: tuple[str, ...] = ()
+
+    @override
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler, /
+    ) -> CoreSchema:
+        name = core_schema.literal_schema([*self.names]) if self.names else core_schema.str_schema()
+        names = core_schema.tuple_variable_schema(name, max_length=_MAX_VALUES)
+        split = core_schema.no_info_before_validator_function(_split, names)
+        return core_schema.nullable_schema(split)
+
+
+Fields: TypeAlias = Annotated[
+    tuple[str, ...] | None,
+    FieldsMark(),
+    Field(description="The fields of each row in the response; all without it."),
+]
+"""The type of `fields: Fields = None`, with which clients choose fields of the read schema."""
+
+
+@dataclass(frozen=True)
 class CustomFilterMark:
     """Metadata of a parameter that is not a filter of a column."""
 

@@ -12,6 +12,7 @@ from brickwork.models.columns import storage_type
 from brickwork.query.filters import filtered_column, is_sortable, parse_filter
 from brickwork.query.parameters import (
     CustomFilterMark,
+    FieldsMark,
     SearchMark,
     SortMark,
     has_mark,
@@ -101,3 +102,14 @@ def check_search(
         )
     for name in columns:
         parse_filter(model, f"{name}__icontains", str)
+
+
+def has_fields_parameter(query: type[BaseModel]) -> bool:
+    """Return whether clients of *query* can choose fields.
+
+    Raises `TypeError` if the parameter has another name than `fields`.
+    """
+    names = [name for name, field in query.model_fields.items() if has_mark(field, FieldsMark)]
+    if [*names, "fields"][0] != "fields" or len(names) > 1:
+        raise TypeError(f"{query.__name__}.{names[0]} is of the type Fields: call it fields.")
+    return bool(names)
