@@ -28,7 +28,7 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 from sqlalchemy.types import TypeEngine
 
-from brickwork.database.text import comparable, contains, icontains, startswith
+from brickwork.database.text import comparable, contains, exact, icontains, startswith
 from brickwork.models.columns import column_values, has_json_null, require_comparable
 from brickwork.models.numeric import quantize
 from brickwork.models.soft_delete import soft_delete_conditions
@@ -71,13 +71,15 @@ def _comparison(compare: Callable[[Any, Any], ColumnElement[bool]]) -> Compariso
 
 
 OPERATORS: Final[Mapping[str, Operator]] = {
-    "eq": Operator(lambda column, value: column == _bind_value(column, value)),
-    "ne": Operator(lambda column, value: column.is_distinct_from(_bind_value(column, value))),
+    "eq": Operator(lambda column, value: exact(column) == _bind_value(column, value)),
+    "ne": Operator(
+        lambda column, value: exact(column).is_distinct_from(_bind_value(column, value))
+    ),
     "gt": Operator(_comparison(lambda column, value: column > value), _ORDERED_TYPES),
     "gte": Operator(_comparison(lambda column, value: column >= value), _ORDERED_TYPES),
     "lt": Operator(_comparison(lambda column, value: column < value), _ORDERED_TYPES),
     "lte": Operator(_comparison(lambda column, value: column <= value), _ORDERED_TYPES),
-    "in": Operator(lambda column, value: column.in_(_bind_values(column, value))),
+    "in": Operator(lambda column, value: exact(column).in_(_bind_values(column, value))),
     "contains": Operator(contains, (str,)),
     "icontains": Operator(icontains, (str,)),
     "startswith": Operator(startswith, (str,)),
