@@ -151,6 +151,25 @@ def test_subclass_has_the_filters_of_its_base() -> None:
     assert parameters(narrowed) == {"size", "found__lt"}
 
 
+def test_subclass_can_declare_a_filter_again() -> None:
+    class Early(ListQuery[Region]):
+        found: Annotated[Filter[date], Operators("lt")] = None
+
+    class All(Early):
+        found: Filter[date] = None
+
+    class Late(All):
+        found: Annotated[Filter[date], Operators("gt")] = None
+
+    assert parameters(Early) == {"found__lt"}
+    assert {"found", "found__lt", "found__isnull"} < parameters(All)
+    assert parameters(Late) == {"found__gt"}
+    assert (Early().found, All(found=date(2024, 1, 1)).found) == (None, date(2024, 1, 1))
+    assert Late().found is None
+    with pytest.raises(AttributeError, match="sise"):
+        Late().sise  # type: ignore[attr-defined]  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+
 def test_constraints_and_documentation_apply_to_all_operators() -> None:
     kind = Annotated[Every[str], MaxLen(3)]
     query = declare(Region, name=(kind, Field(None, description="The name.", deprecated=True)))

@@ -1,6 +1,6 @@
 """Expansion of `Filter` fields into parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set as AbstractSet
 from copy import copy
 from types import NoneType
 from typing import Annotated, Any, Final, Union, get_args
@@ -16,11 +16,12 @@ _EXPLICIT_ALIAS: Final = 2
 """The priority of an alias that a field declares, above that of a generator."""
 
 
-def expand_filters(query: type[BaseModel], model: type[DeclarativeBase]) -> bool:
+def expand_filters(query: type[BaseModel], model: type[DeclarativeBase]) -> AbstractSet[str] | None:
     """Replace each `Filter` field of *query* by one field for each of its operators.
 
-    A field that *query* declares itself stays. Return whether there was a `Filter`. Raises
-    `TypeError` for a `Filter` that does not fit its column.
+    A field that *query* declares itself stays. Return the names of the `Filter` fields without
+    equality, which are no parameters. None without a `Filter`. Raises `TypeError` for a `Filter`
+    that does not fit its column.
     """
     fields = query.model_fields
     marked = {name for name, field in fields.items() if has_mark(field, FilterMark, Operators)}
@@ -29,9 +30,7 @@ def expand_filters(query: type[BaseModel], model: type[DeclarativeBase]) -> bool
         made = _expand(query, model, name, field) if name in marked else {name: field}
         expanded |= {key: made[key] for key in made if key == name or key not in fields}
     query.__pydantic_fields__ = expanded
-    for name in marked - expanded.keys():  # an attribute of a subset without equality
-        setattr(query, name, None)
-    return bool(marked)
+    return marked - expanded.keys() if marked else None
 
 
 def _expand(

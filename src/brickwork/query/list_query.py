@@ -1,7 +1,7 @@
 """Query parameters of lists."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
+from collections.abc import Iterable, Mapping, Sequence, Set as AbstractSet
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from annotated_types import Ge, MaxLen
 from pydantic import (
@@ -86,6 +86,7 @@ class ListQuery(BaseModel, Generic[M]):
     )
 
     __brickwork__: ClassVar = True
+    __unsent__: ClassVar[AbstractSet[str]] = frozenset()
     __envelope__: ClassVar[bool] = False
     __fieldsets__: ClassVar[bool] = False
     __filters__: ClassVar[Mapping[str, ColumnFilter]] = {}
@@ -99,6 +100,12 @@ class ListQuery(BaseModel, Generic[M]):
         if generator := cls.model_config.get("alias_generator"):  # before Pydantic applies it
             cls.model_config["alias_generator"] = alias_by_part(generator)
 
+    if not TYPE_CHECKING:  # where every attribute would be known
+
+        def __getattr__(self, name: str) -> Any:
+            """Return None for a `Filter` without equality, which no request can send."""
+            return None if name in self.__unsent__ else super().__getattr__(name)
+
     @classmethod
     @override
     def __pydantic_init_subclass__(cls, *, envelope: bool | None = None, **kwargs: Any) -> None:
@@ -108,8 +115,9 @@ class ListQuery(BaseModel, Generic[M]):
         if model := model_of_query(cls):
             require_fixed_names(cls)
             check_names(cls, ListQuery.model_fields)
-            expanded = expand_filters(cls, model)
-            if not _apply_sort_names(cls, {}) and expanded:
+            unsent = expand_filters(cls, model)
+            cls.__unsent__ = unsent or frozenset()
+            if not _apply_sort_names(cls, {}) and unsent is not None:
                 cls.model_rebuild(force=True)
             own = {k: v for k, v in cls.model_fields.items() if k not in ListQuery.model_fields}
             cls.__filters__ = {
