@@ -3,12 +3,16 @@
 import re
 from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import reduce
+from operator import or_
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from fastapi import APIRouter
 from fastapi.datastructures import Default
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
+from sqlalchemy import inspect
 from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
@@ -24,7 +28,7 @@ from brickwork.models.companions import IdempotencyKey, ImportPosition, register
 from brickwork.models.model import Versioned, adapt_to_responses
 from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.operations import batch, collection, history, naming, rows
-from brickwork.operations.endpoint import CrudEndpoint
+from brickwork.operations.endpoint import CrudEndpoint, Variant
 from brickwork.operations.idempotency import IDEMPOTENCY_HEADER as IDEMPOTENCY_KEY
 from brickwork.operations.operation import Operation
 from brickwork.query.embedding import embedding, shown_attributes
@@ -37,6 +41,7 @@ from brickwork.query.list_query import (
 )
 from brickwork.resource.declarations import Declaration
 from brickwork.resource.definition import ResourceDefinition
+from brickwork.resource.read_schemas import declared_read_schemas
 from brickwork.resource.resource import Resource, is_exported
 from brickwork.schemas.derived import (
     batch_update_schema,
@@ -153,7 +158,14 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
         query=_complete_query(model, declared.query, read),
         embedded=embedding(model, read),
     )
-    register_companion_tables(model, IdempotencyKey, ImportPosition)
+    definition = replace(
+        definition,
+        variants=[
+            replace(definition, read=schema, embedded=embedding(model, schema))
+            for schema in declared_read_schemas(resource)
+        ],
+    )
+    register_companion_tables(inspect(model), IdempotencyKey, ImportPosition)
     adapt_to_responses(model)
     router = _CRUDRouter(
         prefix=prefix,
@@ -273,7 +285,8 @@ def _extra_responses(
             return {304: {"description": "Not Modified"} | tag}
         case "replace" if definition.resource.allow_upsert:
             names = [*_response_headers(definition, name), "Location"]
-            created = {"model": definition.read, "description": "Created"}
+            schemas = [one.read for one in (definition, *definition.variants)]
+            created = {"model": reduce(or_, schemas), "description": "Created"}
             return {201: created | response_headers(*names)}
         case _:
             return {}
@@ -291,6 +304,15 @@ def _response_headers(definition: ResourceDefinition[Any], name: OperationName) 
         yield "Idempotency-Replayed"
 
 
+def _response_model(name: OperationName, definition: ResourceDefinition[Any]) -> Any:
+    """Return the response model of an operation, with the read schema of *definition*."""
+    read = AuditEntryRead if name == "history" else definition.read
+    if name == "list":
+        row = sparse_schema(read) if definition.query.__fieldsets__ else read
+        return page_schema(read, row) if definition.query.__envelope__ else list[row]  # type: ignore[valid-type]
+    return list[read] if name in _LIST_RESPONSES else read  # type: ignore[valid-type]
+
+
 def _is_versioned(definition: ResourceDefinition[Any]) -> bool:
     return issubclass(definition.model, Versioned)
 
@@ -303,33 +325,29 @@ def _request_headers(definition: ResourceDefinition[Any], name: OperationName) -
         yield from ("If-Match", "If-None-Match")
 
 
-def _response_model(definition: ResourceDefinition[Any], name: OperationName) -> Any:
-    """Return the response model of an operation. None for a response without content."""
-    read = AuditEntryRead if name == "history" else definition.read
-    if _OPERATIONS[name].method == "DELETE":
-        return None
-    if name == "list":
-        row = sparse_schema(read) if definition.query.__fieldsets__ else read
-        return page_schema(read, row) if definition.query.__envelope__ else list[row]  # type: ignore[valid-type]
-    return list[read] if name in _LIST_RESPONSES else read  # type: ignore[valid-type]
-
-
 def _add_operation(
     router: APIRouter, name: OperationName, definition: ResourceDefinition[Any]
 ) -> None:
     spec = _OPERATIONS[name]
     success, *failures = spec.statuses
     failures += [403] if _can_forbid(definition, name) else []
+    variants = [
+        Variant(spec.operation(variant), _response_model(name, variant))
+        for variant in (definition, *definition.variants)
+        if definition.variants and name != "history" and spec.method != "DELETE"
+    ]
+    models = [_response_model(name, one) for one in (definition, *definition.variants)]
+    response_model = reduce(or_, models)
     responses = _extra_responses(definition, name)
     responses[success] = responses.get(success, {}) | response_headers(
         *_response_headers(definition, name)
     )
     router.add_api_route(
         spec.path,
-        CrudEndpoint(spec.operation(definition)),
+        CrudEndpoint(spec.operation(definition), variants),
         methods=[spec.method],
         status_code=success,
-        response_model=_response_model(definition, name),
+        response_model=None if spec.method == "DELETE" else response_model,
         # An application may have a function of its own, which comes first.
         generate_unique_id_function=Default(naming.operation_id(name, spec.path, definition.model)),
         name=naming.operation_name(name, router.prefix, definition.model),

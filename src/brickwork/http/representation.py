@@ -43,7 +43,7 @@ class Serializer:
     def __init__(self, route: APIRoute | RouteContext, content: Any = None) -> None:
         """Take the response class of *route*, and its response model.
 
-        *content* is the type that executors serialise, if an envelope contains it.
+        *content* is the type that executors serialise, if the response model is another.
         """
         field: Any = route.response_field
         if content is not None:
