@@ -6,7 +6,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 from sqlalchemy import inspect
-from sqlalchemy.orm import DeclarativeBase, load_only
+from sqlalchemy.orm import load_only
 from sqlalchemy.orm.interfaces import ORMOption
 from sqlalchemy.util import LRUCache
 
@@ -19,7 +19,7 @@ from brickwork.schemas.derived import with_fields
 from brickwork.schemas.names import output_fields, output_name
 from brickwork.schemas.schema import is_pure
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 _MAX_FIELDSETS: Final = 256
 """The number of cached fieldsets of one resource."""
@@ -29,7 +29,7 @@ _MAX_FIELDSETS: Final = 256
 class Fieldset:
     """Some fields of a read schema: how to load and to serialise them."""
 
-    model: type[DeclarativeBase]
+    model: type[object]
     read: TypeAdapter[Any]
     """The schema of a row."""
     embedded: EmbeddedFields

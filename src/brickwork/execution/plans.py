@@ -9,7 +9,6 @@ from typing import Any, Generic, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel
-from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.execution.fieldsets import Fieldset
 from brickwork.http.conditional import Preconditions
@@ -17,7 +16,7 @@ from brickwork.models.soft_delete import DeletedFilter
 from brickwork.query.list_query import ListQuery
 from brickwork.schemas.schema import Schema
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 
 @dataclass(slots=True, frozen=True)

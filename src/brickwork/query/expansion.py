@@ -7,7 +7,6 @@ from typing import Annotated, Any, Final, Union, get_args
 
 from pydantic import AliasChoices, AliasGenerator, BaseModel, Field
 from pydantic.fields import FieldInfo
-from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.query.filters import OPERATORS, fitting_operators, parse_filter
 from brickwork.query.parameters import FilterMark, OneOf, Operators, has_mark
@@ -16,7 +15,7 @@ _EXPLICIT_ALIAS: Final = 2
 """The priority of an alias that a field declares, above that of a generator."""
 
 
-def expand_filters(query: type[BaseModel], model: type[DeclarativeBase]) -> AbstractSet[str] | None:
+def expand_filters(query: type[BaseModel], model: type[object]) -> AbstractSet[str] | None:
     """Replace each `Filter` field of *query* by one field for each of its operators.
 
     A field that *query* declares itself stays. Return the names of the `Filter` fields without
@@ -34,7 +33,7 @@ def expand_filters(query: type[BaseModel], model: type[DeclarativeBase]) -> Abst
 
 
 def _expand(
-    query: type[BaseModel], model: type[DeclarativeBase], name: str, field: FieldInfo
+    query: type[BaseModel], model: type[object], name: str, field: FieldInfo
 ) -> Mapping[str, FieldInfo]:
     """Return the fields that the `Filter` *field* stands for. That of equality has its name."""
     place = f"{query.__name__}.{name}"

@@ -20,7 +20,7 @@ from pydantic_core import (
     PydanticUndefined,
 )
 from sqlalchemy import Select, and_, or_
-from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute
 from typing_extensions import override
 
 from brickwork.database.text import icontains
@@ -50,7 +50,7 @@ from brickwork.schemas.strictness import make_strict
 from brickwork.schemas.types import full_annotation
 from brickwork.signatures import check_methods
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 
 class ListQuery(BaseModel, Generic[M]):
@@ -170,7 +170,7 @@ class ListQuery(BaseModel, Generic[M]):
         return getattr(self, "sort", None) or () if self.__sorts__ else ()
 
 
-def model_of_query(query: type[BaseModel]) -> type[DeclarativeBase] | None:
+def model_of_query(query: type[BaseModel]) -> type[object] | None:
     """Return the model in the bases of *query*, `ListQuery[Article]`. None without one."""
     for base in query.__mro__:
         for argument in getattr(base, "__pydantic_generic_metadata__", {}).get("args", ()):
@@ -180,7 +180,7 @@ def model_of_query(query: type[BaseModel]) -> type[DeclarativeBase] | None:
 
 
 def _parse_field(
-    query: type[BaseModel], model: type[DeclarativeBase], name: str, field: FieldInfo
+    query: type[BaseModel], model: type[object], name: str, field: FieldInfo
 ) -> ColumnFilter:
     try:
         return parse_filter(model, name, full_annotation(field))

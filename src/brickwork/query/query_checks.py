@@ -6,7 +6,7 @@ from typing import Any, Final
 from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
 from sqlalchemy import String
-from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute
 
 from brickwork.models.columns import storage_type
 from brickwork.query.filters import filtered_column, is_sortable, parse_filter
@@ -21,7 +21,7 @@ from brickwork.query.parameters import (
 
 
 def sort_columns(
-    query: type[BaseModel], model: type[DeclarativeBase]
+    query: type[BaseModel], model: type[object]
 ) -> Iterator[InstrumentedAttribute[Any]]:
     """Yield the columns that *query* can sort by."""
     field = query.model_fields.get("sort")
@@ -91,9 +91,7 @@ _RESERVED: Final = {
 """Reserved names, and what they mean."""
 
 
-def check_search(
-    query: type[BaseModel], model: type[DeclarativeBase], columns: Sequence[str]
-) -> None:
+def check_search(query: type[BaseModel], model: type[object], columns: Sequence[str]) -> None:
     """Raise `TypeError` unless *query* has a search of text *columns*, or neither."""
     field = query.model_fields.get("q")
     if bool(field and has_mark(field, SearchMark)) != bool(columns):

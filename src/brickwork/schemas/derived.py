@@ -3,7 +3,6 @@
 from collections.abc import Collection
 from copy import copy
 from datetime import datetime
-from functools import cache
 from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import (
@@ -29,9 +28,10 @@ from sqlalchemy import (
     TypeDecorator,
     inspect,
 )
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import Mapper
 from sqlalchemy.types import TypeEngine
 
+from brickwork.models.caching import cached_per_model
 from brickwork.models.columns import ColumnValues, column_values, is_native_type, type_variants
 from brickwork.models.model import Versioned
 from brickwork.models.numeric import ExactNumeric
@@ -45,9 +45,7 @@ S = TypeVar("S", bound=Schema)
 _INTEGERS: Final = {SmallInteger: 2**15, BigInteger: INT64[1] + 1, Integer: 2**31}
 
 
-def fit_to_model(
-    schema: type[S], model: type[DeclarativeBase], *, patches: bool = False
-) -> type[S]:
+def fit_to_model(schema: type[S], model: type[object], *, patches: bool = False) -> type[S]:
     """Return *schema* with each field bounded by its column of *model*.
 
     With *patches*, it is the schema of a PATCH, in which objects are merge patches.
@@ -65,7 +63,7 @@ def fit_to_model(
     )
 
 
-def store_as_text(schema: type[S], model: type[DeclarativeBase]) -> type[S]:
+def store_as_text(schema: type[S], model: type[object]) -> type[S]:
     """Return *schema* with fields that dump text for the text columns of *model*.
 
     These are fields of URLs, addresses, secrets and enumerations of text.
@@ -97,9 +95,9 @@ def _text_length(column: Column[Any]) -> int | None:
     return column_bounds(column).get("str", {}).get("max_length")
 
 
-def find_column(model: type[DeclarativeBase], name: str) -> Column[Any] | None:
+def find_column(model: type[object], name: str) -> Column[Any] | None:
     """Return the column of the attribute *name* of *model*. None if it has no column."""
-    mapper = inspect(model)
+    mapper: Mapper[Any] = inspect(model)
     if name not in mapper.columns and name in mapper.synonyms:
         return find_column(model, mapper.synonyms[name].name)
     column = mapper.columns.get(name)
@@ -169,7 +167,7 @@ def _read_only_field(name: str, field: FieldInfo) -> FieldInfo:
 
 
 def batch_update_schema(
-    update: type[Schema], read: type[BaseModel], model: type[DeclarativeBase]
+    update: type[Schema], read: type[BaseModel], model: type[object]
 ) -> type[Schema]:
     """Return the schema of an item of a batch: *update*, with the key and the version of a row.
 
@@ -187,7 +185,7 @@ def batch_update_schema(
     return create_model(title, __base__=update, __module__=update.__module__, **fields)
 
 
-@cache
+@cached_per_model
 def with_deleted_at(read: type[BaseModel]) -> type[BaseModel]:
     """Return *read* with the field `deleted_at`."""
     fields: dict[str, Any] = {"deleted_at": (datetime | None, ...)}
@@ -195,7 +193,7 @@ def with_deleted_at(read: type[BaseModel]) -> type[BaseModel]:
     return create_model(name, __base__=read, __module__=read.__module__, **fields)
 
 
-@cache
+@cached_per_model
 def page_schema(read: type[BaseModel], row: type[BaseModel]) -> type[BaseModel]:
     """Return the schema of a page in an envelope, named after *read*, of rows as *row*."""
     path: Any = Field(json_schema_extra={"format": "uri-reference"})
@@ -220,7 +218,7 @@ def with_fields(read: type[BaseModel], names: Collection[str]) -> type[BaseModel
     return some
 
 
-@cache
+@cached_per_model
 def sparse_schema(read: type[BaseModel]) -> type[BaseModel]:
     """Return *read* for the documentation of responses that may have some of its fields.
 
