@@ -201,7 +201,11 @@ def test_operation_has_no_error_schemas_of_fastapi(route_class: type[APIRoute]) 
     install(app)
     app.include_router(router)
     document = app.openapi()
-    assert document["components"]["schemas"].keys() == {"Change", "ProblemDetails"}
+    assert document["components"]["schemas"].keys() == {
+        "Change",
+        "ProblemDetails",
+        "ProblemErrorDetail",
+    }
     found = operations_of(document)
     assert "422" in error_statuses(found["create_things_post"]).split()
     assert ("422" in error_statuses(found["show_things_get"]).split()) is (

@@ -57,7 +57,10 @@ T = TypeVar("T")
 _MAX_VALUES: Final = 100  # in one parameter
 
 QUERY_DEFAULT: Final = "x-default"
-"""The schema key of a default in query notation, which the OpenAPI document moves."""
+"""The schema key of a default in query notation, which the OpenAPI document moves.
+
+The document has no default if it is empty.
+"""
 
 
 @dataclass(frozen=True)
@@ -184,8 +187,11 @@ class ListQuery(BaseModel, Generic[M]):
     limit: Annotated[int, Ge(1), LimitedTo("page")] = Field(
         default=20, description="The maximum number of rows to return."
     )
+    # Its default is not in openapi.json: generated clients would send it along with a cursor.
     offset: Annotated[int, Ge(0), LimitedTo("offset")] = Field(
-        default=0, description="The number of rows to skip."
+        default=0,
+        description="The number of rows to skip, without a cursor.",
+        json_schema_extra={QUERY_DEFAULT: []},
     )
     cursor: Annotated[str, MaxLen(MAX_CURSOR_LENGTH)] | None = Field(
         default=None, description="The start of the page, from a Link header."
