@@ -30,7 +30,7 @@ class Described(Resource[Store]):
         Closed stores are left out.
 
         So are kiosks.
-        """  # noqa: D205 — a summary of two lines
+        """
         return await super().page(params)
 
     @override
@@ -86,6 +86,8 @@ def texts(openapi: Body) -> dict[str, tuple[str, str | None]]:
     }
 
 
+ALL_OR_NONE = "This is one transaction: all of them, or none."
+
 BY_DEFAULT = {
     "stores_list": (
         "List stores",
@@ -94,17 +96,15 @@ BY_DEFAULT = {
     "stores_create": ("Create a store", None),
     "stores_create_batch": (
         "Create a batch of stores",
-        "The response has the rows in the order of the items. This is one transaction: all of "
-        "them, or none.",
+        f"The response has the rows in the order of the items. {ALL_OR_NONE}",
     ),
     "stores_update_batch": (
         "Update a batch of stores",
-        "Each item is a merge patch with the key of its row. This is one transaction: all of "
-        "them, or none.",
+        f"Each item is a merge patch with the key of its row. {ALL_OR_NONE}",
     ),
     "stores_delete_batch": (
         "Delete a batch of stores",
-        "The parameter `id` names a row each time. This is one transaction: all of them, or none.",
+        f"The parameter `id` names a row each time. {ALL_OR_NONE}",
     ),
     "stores_get": ("Get a store", None),
     "stores_update": (
@@ -122,14 +122,18 @@ def test_each_operation_has_a_default_summary_and_description() -> None:
     assert texts(document(Plain)) == BY_DEFAULT
 
 
+OF_THE_LIST = """\
+Closed stores are left out.
+
+So are kiosks.
+
+JSON lines have the closed stores, too."""
+
+
 def test_docstrings_of_methods_describe_their_operations() -> None:
     _, patch = BY_DEFAULT["stores_update"]
     assert texts(document(Described)) == BY_DEFAULT | {
-        "stores_list": (
-            "List the stores, the newest first",
-            "Closed stores are left out.\n\nSo are kiosks.\n\n"
-            "JSON lines have the closed stores, too.",
-        ),
+        "stores_list": ("List the stores, the newest first", OF_THE_LIST),
         "stores_create": ("Open a store", "The keys are ours:\n    they never change."),
         "stores_update": ("Change a store...", patch),
     }

@@ -215,9 +215,8 @@ def _make_exact(document: Any) -> Any:
     if exact.get("patternProperties") == {TEXT_PATTERN: {}}:
         del exact["patternProperties"]
         exact = {**_FREE_JSON, **exact}
-    if NDJSON in exact:
-        array: Any = exact[JSON]
-        exact[NDJSON] = {"schema": array["schema"]["items"]}
+    if NDJSON in exact:  # a sequence is described as an array (OpenAPI 3.2)
+        exact[NDJSON] = exact[JSON]
     if MERGE_PATCH in exact:
         exact[MERGE_PATCH] = exact[JSON]
     if exact.get("in") == "query" and is_object(schema := exact.get("schema")):
