@@ -1,4 +1,7 @@
-"""What a program does with the generated client. Its argument is the URL of the service."""
+"""Use of the generated client.
+
+The argument is the URL of the service.
+"""
 
 import re
 import sys
