@@ -24,7 +24,7 @@ from brickwork.limits import Limits
 from brickwork.query.cursors import CursorCipher
 from brickwork.query.index_check import missing_indexes
 from brickwork.query.list_query import ListQuery
-from brickwork.startup import check_database
+from brickwork.startup import check_databases
 
 log: Final = logging.getLogger("brickwork")
 
@@ -77,7 +77,7 @@ def install(
         limits=limits,
         cipher=cipher,
         ownership=ownership,
-        check_database=check_database,
+        check_databases=check_databases,
         earlier_limit=own_limit,
         development=development,
     )

@@ -3,12 +3,16 @@
 import re
 from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import reduce
+from operator import or_
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from fastapi import APIRouter
 from fastapi.datastructures import Default
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
+from sqlalchemy import inspect
 from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
@@ -26,7 +30,7 @@ from brickwork.models.model import Versioned, adapt_to_responses
 from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.operations import batch, collection, history, naming, rows
 from brickwork.operations.descriptions import class_docstring, describe
-from brickwork.operations.endpoint import CrudEndpoint
+from brickwork.operations.endpoint import CrudEndpoint, Variant
 from brickwork.operations.idempotency import IDEMPOTENCY_HEADER as IDEMPOTENCY_KEY
 from brickwork.operations.operation import Operation
 from brickwork.query.embedding import embedding, shown_attributes
@@ -34,6 +38,7 @@ from brickwork.query.keys import BATCH
 from brickwork.query.list_query import ListQuery, with_deleted_parameter, with_sort_names
 from brickwork.resource.declarations import Declaration
 from brickwork.resource.definition import ResourceDefinition
+from brickwork.resource.read_schemas import declared_read_schemas
 from brickwork.resource.resource import Resource, is_exported
 from brickwork.schemas.derived import batch_update_schema, fit_to_model, replace_schema
 from brickwork.schemas.schema import NoFields, Schema
@@ -143,7 +148,14 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
         query=_complete_query(model, declared.query, read),
         embedded=embedding(model, read),
     )
-    register_companion_tables(model, IdempotencyKey, ImportPosition)
+    definition = replace(
+        definition,
+        variants=[
+            replace(definition, read=schema, embedded=embedding(model, schema))
+            for schema in declared_read_schemas(resource)
+        ],
+    )
+    register_companion_tables(inspect(model), IdempotencyKey, ImportPosition)
     adapt_to_responses(model)
     router = _CRUDRouter(
         prefix=prefix,
@@ -269,7 +281,8 @@ def _extra_responses(
             return {304: {"description": "Not Modified"} | tag}
         case "replace" if definition.resource.allow_upsert:
             names = [*_response_headers(definition, name), "Location"]
-            created = {"model": definition.read, "description": "Created"}
+            schemas = [one.read for one in (definition, *definition.variants)]
+            created = {"model": reduce(or_, schemas), "description": "Created"}
             return {201: created | response_headers(*names)}
         case _:
             return {}
@@ -285,6 +298,12 @@ def _response_headers(definition: ResourceDefinition[Any], name: OperationName) 
         yield from ("Location", "Preference-Applied")
     if name in _IDEMPOTENT:
         yield "Idempotency-Replayed"
+
+
+def _response_model(name: OperationName, definition: ResourceDefinition[Any]) -> Any:
+    """Return the response model of an operation, with the read schema of *definition*."""
+    read = AuditEntryRead if name == "history" else definition.read
+    return list[read] if name in _LIST_RESPONSES else read  # type: ignore[valid-type]
 
 
 def _is_versioned(definition: ResourceDefinition[Any]) -> bool:
@@ -312,15 +331,20 @@ def _add_operation(
     success, *failures = spec.statuses
     failures += _failures(definition, name)
     summary, description = describe(name, router.prefix, definition)
-    read = AuditEntryRead if name == "history" else definition.read
-    response_model: Any = list[read] if name in _LIST_RESPONSES else read  # type: ignore[valid-type]
+    variants = [
+        Variant(spec.operation(variant), _response_model(name, variant))
+        for variant in (definition, *definition.variants)
+        if definition.variants and name != "history" and spec.method != "DELETE"
+    ]
+    models = [_response_model(name, one) for one in (definition, *definition.variants)]
+    response_model = reduce(or_, models)
     responses = _extra_responses(definition, name)
     responses[success] = responses.get(success, {}) | response_headers(
         *_response_headers(definition, name)
     )
     router.add_api_route(
         spec.path,
-        CrudEndpoint(spec.operation(definition)),
+        CrudEndpoint(spec.operation(definition), variants),
         methods=[spec.method],
         status_code=success,
         response_model=None if spec.method == "DELETE" else response_model,

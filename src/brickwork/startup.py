@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -25,12 +25,22 @@ PATIENCE: Final = 3.0
 """The seconds that start-up waits for the database."""
 
 
-async def check_database(app: Starlette, database: Database) -> None:
-    """Log an unreachable *database*, and the tables of *app* that it lacks.
+async def check_databases(app: Starlette, default: Database | None) -> None:
+    """Log the databases of *app* that are unreachable, and the tables that they lack.
 
-    The check only reads. It raises nothing, and closes its connection.
+    The check only reads. It raises nothing, and closes its connections. Routes without
+    `Database.use` have the *default* database, if there is one.
     """
-    database.tables |= (tables := {*_tables(app)})
+    tables: dict[Database, set[Table[Any]]] = {} if default is None else {default: set()}
+    for database, table in _tables(app):
+        if owner := database or default:
+            tables.setdefault(owner, set()).add(table)
+    await asyncio.gather(*(_check(database, used) for database, used in tables.items()))
+
+
+async def _check(database: Database, tables: "Collection[Table[Any]]") -> None:
+    """Log that *database* is unreachable, or which of *tables* it lacks."""
+    database.tables |= {*tables}
     try:
         async with asyncio.timeout(PATIENCE):
             missing = await _find_missing(database, tables)
@@ -47,14 +57,19 @@ async def check_database(app: Starlette, database: Database) -> None:
             database.availability.log_missing(missing)
 
 
-def _tables(app: Starlette) -> "Iterator[Table[Any]]":
-    """Yield the tables that requests to *app* use."""
+def _tables(app: Starlette) -> "Iterator[tuple[Database | None, Table[Any]]]":
+    """Yield the tables that requests to *app* use, with the database of `Database.use`."""
     if get_db not in getattr(app, "dependency_overrides", {}):
         for route in _routes(app.routes):
             definition: ResourceDefinition[Any] | None = getattr(route.endpoint, "definition", None)
-            if definition and _depends_on(route.dependant, get_db):
-                yield from _model_tables(definition)
-                yield from _companion_tables(definition, route.methods or ())
+            calls = [*_calls(route.dependant)] if definition else []
+            if definition and get_db in calls:
+                used = [owner for call in calls if (owner := _used_database(call))]
+                database = used[-1] if used else None
+                for table in _model_tables(definition):
+                    yield database, table
+                for table in _companion_tables(definition, route.methods or ()):
+                    yield database, table
 
 
 def _routes(routes: Sequence[BaseRoute]) -> Iterator[RouteContext]:
@@ -64,12 +79,18 @@ def _routes(routes: Sequence[BaseRoute]) -> Iterator[RouteContext]:
         yield from _routes(getattr(route.original_route, "routes", None) or ())
 
 
-def _depends_on(dependant: Dependant, call: object) -> bool:
-    """Return whether *dependant* depends on *call*, directly or indirectly."""
-    return any(
-        dependency.call is call or _depends_on(dependency, call)
-        for dependency in dependant.dependencies
-    )
+def _calls(dependant: Dependant) -> Iterator[Callable[..., Any]]:
+    """Yield the dependencies of *dependant*, direct and indirect, in the order of their calls."""
+    for dependency in dependant.dependencies:
+        yield from _calls(dependency)
+        if dependency.call:
+            yield dependency.call
+
+
+def _used_database(call: Callable[..., Any]) -> Database | None:
+    """Return the database whose `use` is *call*. None for another dependency."""
+    owner: object = getattr(call, "__self__", None)
+    return owner if isinstance(owner, Database) and call == owner.use else None
 
 
 def _model_tables(definition: ResourceDefinition[Any]) -> "Iterator[Table[Any]]":

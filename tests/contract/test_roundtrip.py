@@ -60,6 +60,7 @@ THING: Final[Body] = {
     "naive": None,
     "zoned": None,
     "website": None,
+    "email": None,
     "address": None,
     "shade": None,
 }
@@ -131,6 +132,7 @@ SAME: Final[list[tuple[str, Any]]] = [
     ("zoned", "1969-12-31T23:59:59.999999Z"),
     ("zoned", "2026-03-29T01:30:00Z"),
     ("website", "https://example.com/é".replace("é", "%C3%A9")),
+    ("email", "é.o'neil@example.com"),
     ("address", "255.255.255.255"),
     ("shade", "vert é"),
 ]
@@ -153,6 +155,7 @@ OTHER: Final[list[tuple[str, Any, Any]]] = [
     ("naive", "2026-02-03T04:05:06.5+05:30", "2026-02-02T22:35:06.500000Z"),
     ("zoned", "2026-02-03T04:05:06-23:59", "2026-02-04T04:04:06Z"),
     ("website", "https://example.com", "https://example.com/"),
+    ("email", "Ada@EXAMPLE.com", "Ada@example.com"),
 ]
 VALUES: Final[list[tuple[str, Any, Any]]] = [
     *((field, value, value) for field, value in SAME),

@@ -152,6 +152,7 @@ FIELDS: Final[Mapping[str, SearchStrategy[Any]]] = {
     "naive": st.none() | FINITE,
     "zoned": st.none() | FINITE,
     "website": st.none() | st.sampled_from(URLS),
+    "email": st.none() | st.sampled_from(("ada@example.com", "é@example.com")),
     "address": st.none() | st.ip_addresses(v=4).map(str),
     "shade": st.none() | st.sampled_from([colour.value for colour in Colour]),
 }

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from annotated_types import MaxLen
 from fastapi import FastAPI
-from pydantic import HttpUrl
+from pydantic import EmailStr, HttpUrl
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -92,6 +92,7 @@ class Thing(Timestamped, Base):
     naive: Mapped[datetime | None] = mapped_column(DateTime)
     zoned: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     website: Mapped[str | None] = mapped_column(String(40))
+    email: Mapped[str | None] = mapped_column(String(40))
     address: Mapped[str | None] = mapped_column(String(15))
     shade: Mapped[str | None] = mapped_column(String(10))
 
@@ -122,6 +123,7 @@ class ThingCreate(Schema):
     naive: NaiveUTC | None
     zoned: datetime | None
     website: HttpUrl | None
+    email: EmailStr | None
     address: IPv4Address | None
     shade: Colour | None
 
@@ -156,6 +158,7 @@ class ThingRead(ReadSchema):
     naive: NaiveUTC | None
     zoned: datetime | None
     website: HttpUrl | None
+    email: EmailStr | None
     address: IPv4Address | None
     shade: Colour | None
     created_at: datetime

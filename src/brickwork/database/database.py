@@ -154,6 +154,14 @@ class Database:
             _running_databases[:] = [entry for entry in _running_databases if entry is not running]
             await self.dispose()
 
+    async def use(self, connection: HTTPConnection) -> None:
+        """Serve *connection* from this database, instead of the one of the lifespan.
+
+        It is a dependency of routes, `include_router(router, dependencies=[Depends(archive.use)])`,
+        and a dependency of your own may call it.
+        """
+        connection.state.database = self
+
     async def create_all(self, metadata: MetaData) -> None:
         """Create the tables of *metadata* that do not exist, in one transaction.
 
@@ -247,6 +255,7 @@ _UNRELATED_ATTRIBUTES: Final = {
     "create_all",
     "dispose",
     "lifespan",
+    "use",
 }
 """Attributes of `Database` that do not affect the response to a request."""
 

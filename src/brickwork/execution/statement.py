@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from sqlalchemy import ClauseElement, Column, Dialect, Select, select
+from sqlalchemy import ClauseElement, Column, Dialect, Select, inspect, select
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.cache_key import CacheKey
 
@@ -204,7 +204,9 @@ def _cache_key(statement: Select[Any] | None) -> CacheKey | None:
 def has_only_conditions(statement: Select[Any], model: type[DeclarativeBase]) -> bool:
     """Return whether *statement* is a SELECT of *model* with nothing but WHERE conditions."""
     rebuilt = select(model).where(*where_conditions(statement))
-    return rebuilt.compare(statement) and [*rebuilt.get_final_froms()] == [model.__table__]
+    return rebuilt.compare(statement) and [*rebuilt.get_final_froms()] == [
+        inspect(model).local_table
+    ]
 
 
 def require_statement(statement: BoundStatement | None) -> BoundStatement:

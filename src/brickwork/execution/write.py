@@ -203,4 +203,4 @@ def is_versioned(definition: ResourceDefinition[Any]) -> bool:
 
 def mapped_table(definition: ResourceDefinition[Any]) -> "Table[Any]":
     """Return the table of the model."""
-    return cast("Table[Any]", definition.model.__table__)
+    return cast("Table[Any]", inspect(definition.model).local_table)

@@ -1,7 +1,7 @@
 """Checks that a statement writes no row out of its scope."""
 
 import operator
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from sqlalchemy import (
     Column,
@@ -9,11 +9,11 @@ from sqlalchemy import (
     Integer,
     Select,
     String,
-    Table,
     and_,
     bindparam,
     case,
     cast as sql_cast,
+    inspect,
     literal_column,
     select,
     true,
@@ -80,5 +80,5 @@ def select_in_scope(scope: Select[Any], model: type[DeclarativeBase]) -> Select[
     """Build the SELECT that finds the row with `KEY_PARAM`, if it is in *scope*."""
     key = primary_key(model)
     one: ColumnElement[int] = literal_column("1", Integer)
-    row: Select[Any] = select(one).select_from(cast("Table[Any]", model.__table__))
+    row: Select[Any] = select(one).select_from(inspect(model).local_table)
     return row.where(*where_conditions(scope), key == bindparam(KEY_PARAM, type_=key.type))

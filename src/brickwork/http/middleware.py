@@ -59,7 +59,7 @@ _MAX_BACKSLASHES: Final = 1_000
 """The backslashes in a cookie. Python 3.11.7 needs a second for 16 000 of them."""
 
 
-DatabaseCheck = Callable[[Any, Database], Awaitable[None]]
+DatabaseCheck = Callable[[Any, Database | None], Awaitable[None]]
 """A check of the database of an application, which logs missing tables."""
 
 
@@ -73,7 +73,7 @@ class RequestLimitsMiddleware:
         cipher: CursorCipher,
         ownership: Ownership,
         *,
-        check_database: DatabaseCheck,
+        check_databases: DatabaseCheck,
         earlier_limit: int | None,
         development: bool,
     ) -> None:
@@ -84,7 +84,7 @@ class RequestLimitsMiddleware:
             limits: The limits of its requests.
             cipher: The cipher of its cursors.
             ownership: The owners of its routes. Routes older than `install` have no limits.
-            check_database: A check to run at start-up.
+            check_databases: A check to run at start-up.
             earlier_limit: The bytes of a body for routes older than `install`.
             development: Whether several processes may start without a shared cursor key.
 
@@ -95,7 +95,7 @@ class RequestLimitsMiddleware:
         self.development = development
         self._ownership = ownership
         self._earlier_limit = earlier_limit
-        self._check_database = check_database
+        self._check_databases = check_databases
         self._is_checked = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -181,8 +181,9 @@ class RequestLimitsMiddleware:
         """Check the database at start-up, or at the first request of a mounted application."""
         self._is_checked = True
         database = scope.get("state", {}).get("database")
-        if isinstance(database, Database) and not request_id(scope):
-            await self._check_database(scope["app"], database)
+        if not request_id(scope):
+            default = database if isinstance(database, Database) else None
+            await self._check_databases(scope["app"], default)
 
     def _find_rejection(self, scope: Scope, headers: "_Headers") -> Problem | None:
         problem = self._find_excess(scope, headers)
@@ -242,7 +243,8 @@ class _LimitedBody:
     """The body of a request, limited to a number of bytes.
 
     It takes the place of Starlette's limiter: `include_router(…, max_body_size=…)` sets its
-    `max_body_size`, where Starlette would answer in plain text. The smaller limit applies.
+    `max_body_size`, where Starlette would answer in plain text. That limit replaces the limit of
+    the application. Of `Limits.body` and `FastAPI(max_body_size=…)`, the smaller applies.
     """
 
     def __init__(
@@ -272,11 +274,15 @@ class _LimitedBody:
         return message
 
     def _require_size(self, size: int) -> None:
-        limit = min(self._limit, self.max_body_size)
-        if size > limit and self._ownership.is_earlier(self._scope, self._root_path):
-            limit = self._earlier_limit if self.max_body_size == inf else self.max_body_size
+        is_own = self.max_body_size not in {inf, self._earlier_limit}
+        limit = self.max_body_size if is_own else self._limit
+        if size > limit and not is_own and self._is_earlier():
+            limit = self._earlier_limit
         if size > limit:
             raise ContentTooLarge(f"The body may have {limit} bytes.")
+
+    def _is_earlier(self) -> bool:
+        return self._ownership.is_earlier(self._scope, self._root_path)
 
 
 def _decode_path(path: bytes) -> str:

@@ -34,9 +34,10 @@ class Representation:
 class Serializer:
     """Serialises rows as the response model of a route, and builds responses."""
 
-    def __init__(self, route: APIRoute | RouteContext) -> None:
-        """Take the response model and the response class of *route*."""
-        self._field: Any = route.response_field
+    def __init__(self, route: APIRoute | RouteContext, response_model: Any = None) -> None:
+        """Take the response class of *route*, and its response model unless there is another."""
+        source = route if response_model is None else _route_of(response_model)
+        self._field: Any = source.response_field
         kind = route.response_class
         self.response_class = None if isinstance(kind, DefaultPlaceholder) else kind
         """The response class of the routers. None for FastAPI's default, which sends JSON."""
@@ -81,6 +82,14 @@ class Serializer:
             if text is not None
         ]
         return response
+
+
+def _route_of(response_model: Any) -> APIRoute:
+    """Return a route with *response_model*, as FastAPI prepares it."""
+
+    async def unused() -> None: ...
+
+    return APIRoute("/", unused, response_model=response_model)
 
 
 class _JSONResponse(Response):

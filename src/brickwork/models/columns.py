@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from inspect import getattr_static
-from typing import Any, Final
+from types import NoneType
+from typing import Any, Final, get_args, get_type_hints
 from uuid import UUID
 
 from sqlalchemy import (
@@ -274,18 +275,18 @@ def _list_values(kind: Any) -> ColumnValues:
 
 
 def is_native_type(kind: TypeDecorator[Any]) -> bool:
-    """Return whether *kind* passes values on unchanged."""
-    return all(
-        getattr_static(type(kind), name) is getattr_static(TypeDecorator, name)
-        for name in _PROCESSING_METHODS
+    """Return whether *kind* passes values on unchanged to one type of both databases."""
+    return not any(_overrides(kind, name) for name in _PROCESSING_METHODS) and all(
+        kind.load_dialect_impl(dialect()) is kind.impl_instance for dialect in _DIALECTS
     )
 
+
+_DIALECTS: Final[tuple[Any, ...]] = (sqlite.dialect, postgresql.dialect)
 
 _PROCESSING_METHODS: Final = (
     "bind_expression",
     "bind_processor",
     "column_expression",
-    "load_dialect_impl",
     "process_bind_param",
     "process_result_value",
     "result_processor",
@@ -293,25 +294,37 @@ _PROCESSING_METHODS: Final = (
 
 
 def _decorator_values(kind: TypeDecorator[Any]) -> ColumnValues:
-    if _overrides(kind, "python_type"):
-        return _declared_values(kind)
-    if is_native_type(kind):
+    if is_native_type(kind) and not _overrides(kind, "python_type"):
         return _type_values(kind.impl_instance)
-    raise _UnsupportedType(
-        f"it does not say the class of its values. Give {type(kind).__name__} a python_type."
-    )
-
-
-def _declared_values(kind: TypeDecorator[Any]) -> ColumnValues:
-    """Return the values of *kind*, which has a `python_type`."""
+    declared = _declared_class(kind)
+    name = type(kind).__name__
+    if declared is None:
+        raise _UnsupportedType(
+            f"it does not say the class of its values. Give {name} a python_type."
+        )
     if not isinstance(storage_type(kind), JSON):
-        return ColumnValues(kind.python_type)
+        return ColumnValues(declared)
     if not _overrides(kind, "compare_values"):
-        name = type(kind).__name__
         raise _UnsupportedType(
             f"SQLAlchemy takes true for 1 in it. Let {name} inherit from JSONDocument."
         )
     return ColumnValues(object, is_json=True)
+
+
+def _declared_class(kind: TypeDecorator[Any]) -> type | None:
+    """Return the `python_type` of *kind*, or the class that `process_result_value` returns.
+
+    None if *kind* says neither.
+    """
+    if _overrides(kind, "python_type"):
+        return kind.python_type
+    try:
+        hint = get_type_hints(kind.process_result_value).get("return")
+    except NameError:  # imported for type checkers only
+        return None
+    classes = {*(get_args(hint) or (hint,))} - {NoneType}
+    only = classes.pop() if len(classes) == 1 else None
+    return only if isinstance(only, type) else None
 
 
 def _overrides(kind: TypeDecorator[Any], name: str) -> bool:

@@ -3,8 +3,17 @@
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import JSON, BigInteger, Integer, LargeBinary, MetaData, String, Table, Text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.orm import Mapped, Mapper, mapped_column
 
 from brickwork.models.model import Model, UTCDateTime, now
 
@@ -16,23 +25,29 @@ class CompanionTable(Model):
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
 
 
-def register_companion_tables(
-    model: type[DeclarativeBase], *companions: type[CompanionTable]
-) -> None:
-    """Add the tables of *companions* to the metadata of *model*, without a schema.
+def register_companion_tables(mapper: Mapper[Any], *companions: type[CompanionTable]) -> None:
+    """Add the tables of *companions* to the metadata of *mapper*, without a schema.
 
     Raises `TypeError` if the metadata has another table of the same name.
     """
+    metadata = _metadata_of(mapper)
     for companion in companions:
         table = cast("Table[Any]", companion.__table__)
-        existing = model.metadata.tables.get(table.name)
+        existing = metadata.tables.get(table.name)
         if existing is None:
-            _copy_table(table, model.metadata)
+            _copy_table(table, metadata)
         elif existing.columns.keys() != table.columns.keys():
+            model = mapper.class_.__name__
             raise TypeError(
-                f"Brickwork needs a table {table.name}, but the metadata of {model.__name__} has "
-                "another table of this name. Rename it."
+                f"Brickwork needs a table {table.name}, but the metadata of {model} has another "
+                "table of this name. Rename it."
             )
+
+
+def _metadata_of(mapper: Mapper[Any]) -> MetaData:
+    """Return the metadata of the table of *mapper*, or of its base if it is mapped to a query."""
+    table: object = mapper.local_table
+    return table.metadata if isinstance(table, Table) else mapper.registry.metadata
 
 
 def _copy_table(table: "Table[Any]", metadata: MetaData) -> None:

@@ -192,7 +192,7 @@ def adapt_to_responses(model: type[DeclarativeBase]) -> None:
     """
     mapper = inspect(model)
     mapper.base_mapper.eager_defaults = True
-    model.registry.configure()
+    mapper.registry.configure()
     for name, column in mapper.columns.items():
         if isinstance(column.type, JSON):
             set_comparison(getattr(model, name), equal_documents)

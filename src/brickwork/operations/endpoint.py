@@ -1,5 +1,7 @@
 """Endpoints of operations: the pipeline from the resolved values to the response."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from inspect import Parameter, Signature
 from itertools import starmap
 from typing import Annotated, Any, Final, Generic, TypeVar, cast
@@ -28,6 +30,7 @@ from brickwork.operations.resources import (
     without_session,
 )
 from brickwork.query.lookup import base_statement
+from brickwork.resource.read_schemas import caller_schema
 from brickwork.resource.resource import Resource
 from brickwork.schemas.names import row_names
 
@@ -37,9 +40,16 @@ M = TypeVar("M", bound=DeclarativeBase)
 class CrudEndpoint(Generic[M]):
     """The endpoint of an operation. FastAPI reads its signature; the pipeline calls it."""
 
-    def __init__(self, operation: Operation[M, Any, Any]) -> None:
-        """Build the signature of *operation*."""
+    def __init__(
+        self, operation: Operation[M, Any, Any], variants: "Sequence[Variant[M]]" = ()
+    ) -> None:
+        """Build the signature of *operation*.
+
+        *variants* are the operation with each read schema, the default one first, if
+        `Resource.read_schema` chooses between several.
+        """
         self.operation = operation
+        self._variants = variants
         self.definition = definition = operation.definition
         self.names = row_names(definition.model, *operation.writes)
         provider = Depends(resource_provider(definition))
@@ -51,8 +61,10 @@ class CrudEndpoint(Generic[M]):
         """Raise `TypeError`: only a `StrictRoute` can call this endpoint."""
         raise TypeError("This endpoint of crud_router needs a route of brickwork.StrictRoute.")
 
-    def bind(self, route: APIRoute) -> "BoundOperation[M]":
+    def bind(self, route: APIRoute) -> "BoundOperation[M] | BoundVariants[M]":
         """Return the endpoint for *route*, as its routers include it."""
+        if self._variants:
+            return BoundVariants(self._variants, route)
         return BoundOperation(self.operation, route)
 
 
@@ -67,11 +79,19 @@ def _parameter(name: str, declared: Any) -> Parameter:
 class BoundOperation(Generic[M]):
     """An operation of one route: parse, plan, execute, respond."""
 
-    def __init__(self, operation: Operation[M, Any, Any], route: APIRoute | RouteContext) -> None:
-        """Bind *operation* to *route*, and find out whether it has a statement there."""
+    def __init__(
+        self,
+        operation: Operation[M, Any, Any],
+        route: APIRoute | RouteContext,
+        response_model: Any = None,
+    ) -> None:
+        """Bind *operation* to *route*, and find out whether it has a statement there.
+
+        *response_model* replaces the response model of *route*.
+        """
         self._operation = operation
         self._definition = operation.definition
-        self._serializer = Serializer(route)
+        self._serializer = Serializer(route, response_model)
         self.scopes_rows = self._definition.resource.query is not Resource[Any].query
         try:
             self.dependant = without_session(route.dependant, self._definition.resource)
@@ -184,6 +204,46 @@ class BoundOperation(Generic[M]):
             return replayed
         executor = UnitOfWorkExecutor(self._definition, resource, self._serializer)
         return await self._operation.run(executor, plan)
+
+
+@dataclass(frozen=True)
+class Variant(Generic[M]):
+    """An operation with one of several read schemas, and its response model."""
+
+    operation: Operation[M, Any, Any]
+    response_model: Any
+
+
+class BoundVariants(Generic[M]):
+    """An operation of one route whose read schema depends on the caller."""
+
+    def __init__(self, variants: Sequence[Variant[M]], route: APIRoute) -> None:
+        """Bind each of *variants*, the default one first, to *route*."""
+        self._definition = variants[0].operation.definition
+        self._default, *others = (
+            BoundOperation(variant.operation, route, variant.response_model) for variant in variants
+        )
+        schemas = [variant.read for variant in self._definition.variants]
+        self._others = dict(zip(schemas, others, strict=True))
+        self.dependant = self._default.dependant
+        self.reads_body_last = self._default.reads_body_last
+
+    async def __call__(self, request: Request, resolved: Resolved) -> Response:
+        """Return the response to *request* with the read schema of its caller."""
+        resource: UnopenedResource[M] | Resource[M] = resolved.values.get(
+            RESOURCE
+        ) or UnopenedResource(self._definition.resource, {})
+        opened = resource.preview() if isinstance(resource, UnopenedResource) else resource
+        try:
+            schema = caller_schema(opened, [*self._others])
+        except SessionUsed as error:
+            name = self._definition.resource.__name__
+            raise TypeError(
+                f"{name}.read_schema uses the session, before it is opened. Decide with the fields "
+                "of the resource."
+            ) from error
+        bound = self._default if schema is None else self._others[schema]
+        return await bound(request, resolved)
 
 
 def _with_settings(response: Response, resolved: Resolved, *, keeps_status: bool) -> Response:

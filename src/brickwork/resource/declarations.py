@@ -17,6 +17,7 @@ from brickwork.query.keys import key_type, primary_key
 from brickwork.query.list_query import ListQuery, model_of_query, require_sortable
 from brickwork.query.ordering import make_order
 from brickwork.resource import assignments, outputs
+from brickwork.resource.read_schemas import declared_read_schemas
 from brickwork.resource.resource import Resource
 from brickwork.schemas.derived import fit_to_model
 from brickwork.schemas.field_values import FieldValues
@@ -59,7 +60,8 @@ class Declaration(Generic[M]):
         if self._can_create:
             self._check_new_rows()
         written = outputs.WrittenFields([*self._input_values()], self._null_attributes)
-        outputs.check_outputs(self.read, self.model, written)
+        for read in (self.read, *declared_read_schemas(self.resource)):
+            outputs.check_outputs(read, self.model, written)
         self._check_query()
 
     @property

@@ -1,5 +1,6 @@
 """Definition of a resource, shared by its endpoints."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -31,6 +32,8 @@ class ResourceDefinition(Generic[M]):
     change: type[Schema]
     query: type[ListQuery[M]]
     embedded: EmbeddedFields
+    variants: Sequence["ResourceDefinition[M]"] = ()
+    """The definitions with the other read schemas of `Resource.read_schema`."""
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:

@@ -178,6 +178,11 @@ class _OutputField:
                 f"{self._field} is {self._annotation}, but {self._place} holds {held}. Annotate "
                 "the field with that."
             )
+        if held.kind is bytes and self._shows_bytes_as_text():
+            raise TypeError(
+                f"{self._field} shows bytes as UTF-8, which most bytes are not. Let "
+                f"{self.fields.schema.__name__} inherit from ReadSchema, which shows base64."
+            )
         for inputs in self._matching_inputs():
             node = inputs.node(self.source)
             comparison = Comparison(self.fields, inputs)
@@ -186,6 +191,13 @@ class _OutputField:
                     f"{self._field} is narrower than {inputs.schema.__name__}.{self.source}: a "
                     "request could store a value that no response can show. Declare both alike."
                 )
+
+    def _shows_bytes_as_text(self) -> bool:
+        config = self.fields.schema.model_config
+        is_text = config.get("ser_json_bytes", "utf8") == "utf8"
+        return is_text and any(
+            leaf.kind is bytes and "serialization" not in leaf.node for leaf in self._leaves
+        )
 
     def _check_null(self) -> None:
         inputs = self._matching_inputs()

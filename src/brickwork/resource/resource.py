@@ -5,6 +5,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar, get_args
 
+from pydantic import BaseModel
 from sqlalchemy import Select
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.orm.interfaces import ORMOption
@@ -119,6 +120,14 @@ class Resource(Generic[M]):
         `reference_not_found`, however the row is written.
         """
         return {}
+
+    def read_schema(self) -> type[BaseModel] | None:
+        """Return the schema of responses to this caller. None: the `read` of `crud_router`.
+
+        Annotate an override with the schemas that it returns, `-> type[ArticleAdminRead] | None`.
+        It cannot use the session.
+        """
+        return None
 
     async def include_deleted(self, deleted_filter: DeletedFilter, /) -> None:
         """Make `query` return deleted rows too, or alone. Override it to restrict that."""

@@ -139,8 +139,8 @@ def _entry_conditions(
 
 
 @event.listens_for(Audited, "instrument_class", propagate=True)
-def _register_audit_table(_: Mapper[Any], model: type[DeclarativeBase]) -> None:
-    register_companion_tables(model, AuditEntry)
+def _register_audit_table(mapper: Mapper[Any], _: object) -> None:
+    register_companion_tables(mapper, AuditEntry)
 
 
 def write_audit_entries(session: Session, _: object) -> None:

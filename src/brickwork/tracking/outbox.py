@@ -218,8 +218,8 @@ class _PendingEvents:
 
 
 @event.listens_for(PublishesEvents, "instrument_class", propagate=True)
-def _register_outbox_tables(_: Mapper[Any], model: type[DeclarativeBase]) -> None:
-    register_companion_tables(model, OutboxEvent, ConsumerOffset)
+def _register_outbox_tables(mapper: Mapper[Any], _: object) -> None:
+    register_companion_tables(mapper, OutboxEvent, ConsumerOffset)
 
 
 def collect_events(session: Session, _: object) -> None:
