@@ -13,7 +13,6 @@ from fastapi.datastructures import Default
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from sqlalchemy import inspect
-from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
 from brickwork.http.openapi import (
@@ -44,7 +43,7 @@ from brickwork.schemas.derived import batch_update_schema, fit_to_model, replace
 from brickwork.schemas.schema import NoFields, Schema
 from brickwork.tracking.audit import Audited, AuditEntryRead
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 OperationName = Literal[
     "list",
@@ -241,7 +240,7 @@ class _CRUDRouter(Router):
         return bool(segment) and bool(text) is with_text
 
 
-def _is_available(model: type[DeclarativeBase], name: OperationName) -> bool:
+def _is_available(model: type[object], name: OperationName) -> bool:
     """Return whether *model* supports the operation *name*."""
     conditional = {"restore": is_soft_deletable(model), "history": issubclass(model, Audited)}
     return conditional.get(name, True)

@@ -9,7 +9,6 @@ from fastapi import FastAPI
 from fastapi.routing import RouteContext, iter_route_contexts
 from pydantic import ValidationError
 from sqlalchemy import Select, bindparam
-from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.cli.loading import find_resource
 from brickwork.cli.placeholders import UnknownScope, scope_without_request
@@ -80,7 +79,7 @@ class _RouteExplainer:
         self._bound: BoundOperation[Any] = BoundOperation(endpoint.operation, route)
         self._route = route
         self._definition = definition
-        self._model: type[DeclarativeBase] = definition.model
+        self._model: type[object] = definition.model
         self._database = database
 
     def explain(self) -> Explanation:

@@ -16,7 +16,6 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 from sqlalchemy import CursorResult, delete, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.cli.csv_rows import csv_row_reader
 from brickwork.cli.errors import UsageError
@@ -31,7 +30,7 @@ from brickwork.resource.resource import Resource
 from brickwork.schemas.names import output_names
 from brickwork.schemas.schema import NoFields, Schema
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 CHUNK_SIZE: Final = 500
 """Default number of rows in a transaction."""

@@ -10,7 +10,6 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from fastapi.dependencies.models import Dependant
 from sqlalchemy import BindParameter, Select, bindparam
-from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql import visitors
 from sqlalchemy.types import NullType
 from typing_extensions import override
@@ -19,7 +18,7 @@ from brickwork.models.soft_delete import DeletedFilter
 from brickwork.operations.resources import RESOURCE, SessionUsed, UnopenedResource, is_resource
 from brickwork.resource.resource import Resource
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 _IGNORED_PACKAGES: Final = {*sys.stdlib_module_names, "brickwork", "sqlalchemy"}
 """Packages whose code has no rules of the application."""

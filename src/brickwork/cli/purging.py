@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Select, inspect
-from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.cli.errors import UsageError
 from brickwork.cli.runner import JobRunner, bisect_failures
@@ -18,7 +17,7 @@ from brickwork.query.keys import primary_key
 from brickwork.query.lookup import selected_model
 from brickwork.resource.resource import Resource
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 CHUNK_SIZE: Final = 500
 """Default number of rows in a transaction."""
@@ -121,7 +120,7 @@ async def _deleted_statement(resource: Resource[M], before: datetime) -> Select[
     return resource.query().where(inspect(type(resource).model).columns["deleted_at"] < before)
 
 
-def _require_soft_delete(model: type[DeclarativeBase]) -> None:
+def _require_soft_delete(model: type[object]) -> None:
     if not is_soft_deletable(model):
         raise UsageError(
             f"{model.__name__} has no soft delete, so its deleted rows are gone already. Let it "

@@ -7,7 +7,6 @@ from math import inf
 from typing import Any, Final, Generic, TypeVar, cast
 
 from sqlalchemy import Table, inspect
-from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.cli.errors import UsageError
 from brickwork.database.database import Database
@@ -18,7 +17,7 @@ from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource
 from brickwork.schemas.names import row_names
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 T = TypeVar("T")
 
 ACTOR: Final = "brickwork"
@@ -92,9 +91,9 @@ async def bisect_failures(
             reject(items[0], problem)
 
 
-async def require_table(database: Database, model: type[DeclarativeBase]) -> None:
+async def require_table(database: Database, model: type[object]) -> None:
     """Raise `UsageError` if the companion table *model* does not exist."""
-    table = cast("Table[Any]", model.__table__)
+    table = cast("Table[Any]", inspect(model).local_table)
     async with database.session(readonly=True) as session:
         connection = await session.connection()
         if await connection.run_sync(lambda sync: inspect(sync).has_table(table.name)):

@@ -7,7 +7,6 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, Table, and_, inspect, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.database.errors import refused_by_trigger
 from brickwork.database.flush_log import mapped_tables
@@ -68,7 +67,7 @@ def triggers_of(engine: Engine) -> Triggers:
     return _triggers[engine]
 
 
-async def reload_after_triggers(session: AsyncSession, rows: Sequence[DeclarativeBase]) -> None:
+async def reload_after_triggers(session: AsyncSession, rows: Sequence[object]) -> None:
     """Reload flushed *rows* from tables with triggers.
 
     Raises `RefusedByDatabase` if a row no longer exists.

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy.exc import CircularDependencyError, DBAPIError
-from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.database.errors import circular_removal, original_error
 from brickwork.database.flush_log import FlushLog
@@ -27,7 +26,7 @@ from brickwork.resource.resource import Resource
 from brickwork.schemas.names import field_pointer
 from brickwork.schemas.schema import Schema
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 
 Item = TypeVar("Item")
@@ -157,7 +156,7 @@ def require_all_found(
 
 def check_versions(
     definition: ResourceDefinition[Any],
-    rows: Sequence[DeclarativeBase],
+    rows: Sequence[object],
     items: Sequence[Schema],
     *,
     required: bool,

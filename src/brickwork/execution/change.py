@@ -28,7 +28,6 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
 from brickwork.database.compiled import BoundStatement, CompiledStatement
@@ -65,7 +64,7 @@ from brickwork.resource.definition import ResourceDefinition
 from brickwork.sqlalchemy_internals import where_conditions
 from brickwork.tracking.changes import mapped_columns
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 P = TypeVar("P")
 R = TypeVar("R")
 
@@ -126,7 +125,7 @@ class _WriteByKey(WriteOperation[M, P, R]):
         definition: ResourceDefinition[M],
         returned: Columns,
         onupdate_defaults: PythonDefaults,
-        *models: type[DeclarativeBase],
+        *models: type[object],
     ) -> None:
         """Store the Python defaults of an update; *models* are read in addition to the row."""
         super().__init__(definition, returned, definition.model, *models)

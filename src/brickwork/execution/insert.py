@@ -14,7 +14,6 @@ from sqlalchemy import (
     insert,
     select,
 )
-from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
 from brickwork.database.compiled import BoundStatement
@@ -49,7 +48,7 @@ from brickwork.resource.definition import ResourceDefinition
 from brickwork.schemas.schema import Schema
 from brickwork.tracking.changes import mapped_columns
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 P = TypeVar("P")
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from sqlalchemy import Column, Select, inspect
-from sqlalchemy.orm import DeclarativeBase, RelationshipDirection, RelationshipProperty, aliased
+from sqlalchemy.orm import RelationshipDirection, RelationshipProperty, aliased
 
 from brickwork.execution.eligibility import NotEligible
 from brickwork.models.soft_delete import soft_delete_conditions
@@ -14,7 +14,7 @@ from brickwork.query.keys import primary_key
 from brickwork.schemas.schema import nested_schema
 from brickwork.tracking.changes import mapped_columns
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class ToOneJoin:
     name: str
     local_columns: Sequence[str]
     """The foreign key columns of the embedding row."""
-    model: type[DeclarativeBase]
+    model: type[object]
     attribute: Any
     alias: Any
     fields: Sequence[str]
@@ -59,7 +59,7 @@ class ToOneJoin:
         fields |= {join.name: join.take_fields(values) for join in self.nested}
         return None if row[primary_key(self.model).key] is None else fields
 
-    def models(self) -> Iterator[type[DeclarativeBase]]:
+    def models(self) -> Iterator[type[object]]:
         """Yield the models of this join and its nested joins."""
         yield self.model
         for join in self.nested:
@@ -70,7 +70,7 @@ class ToOneJoin:
 
 
 def to_one_joins(
-    model: type[DeclarativeBase], read: type[BaseModel], alias: Any = None
+    model: type[object], read: type[BaseModel], alias: Any = None
 ) -> Sequence[ToOneJoin]:
     """Return the joins of the related rows that *read* embeds, from *model* or its *alias*.
 
@@ -79,7 +79,7 @@ def to_one_joins(
     return [*_find_joins(model, alias or model, read)]
 
 
-def column_fields(model: type[DeclarativeBase], read: type[BaseModel]) -> Sequence[str]:
+def column_fields(model: type[object], read: type[BaseModel]) -> Sequence[str]:
     """Return the fields of *read* that are columns. Raises `NotEligible` as `to_one_joins`."""
     if any(field.validation_alias for field in read.model_fields.values()):
         raise NotEligible(f"{read.__name__} has validation aliases")
@@ -93,7 +93,7 @@ def column_fields(model: type[DeclarativeBase], read: type[BaseModel]) -> Sequen
     return [name for name in read.model_fields if name in columns]
 
 
-def selects_only_columns(model: type[DeclarativeBase], read: type[BaseModel]) -> bool:
+def selects_only_columns(model: type[object], read: type[BaseModel]) -> bool:
     """Return whether every field of *read* is a column of *model*."""
     try:
         return len(column_fields(model, read)) == len(read.model_fields)
@@ -101,9 +101,7 @@ def selects_only_columns(model: type[DeclarativeBase], read: type[BaseModel]) ->
         return False
 
 
-def _find_joins(
-    model: type[DeclarativeBase], source: Any, read: type[BaseModel]
-) -> Iterator[ToOneJoin]:
+def _find_joins(model: type[object], source: Any, read: type[BaseModel]) -> Iterator[ToOneJoin]:
     names = column_fields(model, read)
     for name, field in read.model_fields.items():
         if name not in names and (schema := nested_schema(field.annotation)):
@@ -112,7 +110,7 @@ def _find_joins(
                 raise NotEligible(f"{name} is no to-one relationship of {model.__name__}")
             columns = mapped_columns(model).items()
             local = [key for key, column in columns if column in relationship.local_columns]
-            target: type[DeclarativeBase] = relationship.mapper.class_
+            target: type[object] = relationship.mapper.class_
             alias: Any = aliased(target)
             nested = [*_find_joins(target, alias, schema)]
             fields = column_fields(target, schema)

@@ -6,7 +6,6 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, inspect
-from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.database.database import Database
 from brickwork.database.pool import FairPool
@@ -55,7 +54,7 @@ def registry_state() -> RegistryState:
 class ListenerCheck:
     """Detects application code that SQLAlchemy calls for rows of some models."""
 
-    def __init__(self, *models: type[DeclarativeBase]) -> None:
+    def __init__(self, *models: type[object]) -> None:
         """Store *models*; `find_observer` inspects them."""
         self._models = models
         self._results: WeakKeyDictionary[Database, tuple[RegistryState, str | None]]
@@ -95,7 +94,7 @@ def _engine_difference(engine: Engine) -> str | None:
     return next((f"the execution option {name}" for name in engine.get_execution_options()), None)
 
 
-def _overridden_methods(model: type[DeclarativeBase]) -> Iterator[str]:
+def _overridden_methods(model: type[object]) -> Iterator[str]:
     """Yield the methods of *model* that Python calls to create, read or change a row."""
     for name in ("__new__", "__getattribute__", "__setattr__", "__delattr__"):
         if getattr(model, name) is not getattr(object, name):

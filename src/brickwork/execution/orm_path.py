@@ -4,11 +4,9 @@ It executes plans with the ORM session, and calls the methods of the resource.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.database.triggers import reload_after_triggers
 from brickwork.database.unit_of_work import unit_of_work
@@ -35,6 +33,7 @@ from brickwork.execution.plans import (
     UpdatePlan,
 )
 from brickwork.execution.results import PageResult, ReplaceResult
+from brickwork.execution.write import mapped_table
 from brickwork.http.conditional import (
     Preconditions,
     format_etag,
@@ -42,6 +41,7 @@ from brickwork.http.conditional import (
     version_of,
 )
 from brickwork.http.representation import Representation, Serializer
+from brickwork.models.caching import cached_per_model
 from brickwork.models.model import Versioned
 from brickwork.models.soft_delete import as_soft_deletable
 from brickwork.problems import (
@@ -64,7 +64,7 @@ from brickwork.schemas.schema import Schema
 from brickwork.schemas.strict_json import is_array
 from brickwork.tracking.audit import AuditEntry
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 
 class UnitOfWorkExecutor(Generic[M]):
@@ -162,7 +162,7 @@ class UnitOfWorkExecutor(Generic[M]):
         """
         _reject_other_key(self.definition, plan.data, parse_key(self.definition.model, plan.key))
         flush_log = unit_of_work(self._session).flush_log
-        flush_log.retry_on_duplicate.add(self.definition.model.__tablename__)
+        flush_log.retry_on_duplicate.add(mapped_table(self.definition).name)
         return await self.insert(InsertPlan(plan.data))
 
     async def _update_row(self, row: M, changes: Mapping[str, Any]) -> Representation:
@@ -300,10 +300,8 @@ def _represent_as(read: type[BaseModel], items: Sequence[object]) -> Representat
     return Representation(adapter.dump_json(value, by_alias=True), content=value)
 
 
-@cache
-def _row_converter(
-    model: type[DeclarativeBase], read: type[BaseModel]
-) -> Callable[[object], object]:
+@cached_per_model
+def _row_converter(model: type[object], read: type[BaseModel]) -> Callable[[object], object]:
     """Return a function that converts a row to a dict of its columns, which validates faster.
 
     It returns the row itself if a field is no column, or is not loaded.

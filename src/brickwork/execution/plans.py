@@ -9,14 +9,13 @@ from typing import Any, Generic, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel
-from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.http.conditional import Preconditions
 from brickwork.models.soft_delete import DeletedFilter
 from brickwork.query.list_query import ListQuery
 from brickwork.schemas.schema import Schema
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 
 @dataclass(slots=True, frozen=True)

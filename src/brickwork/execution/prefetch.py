@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ClauseElement, Dialect, Select, bindparam, false, select, union_all
-from sqlalchemy.orm import DeclarativeBase, aliased
+from sqlalchemy.orm import aliased
 
 from brickwork.database.compiled import BoundStatement, CompiledStatement, compile_statement
 from brickwork.database.database import Database
@@ -20,7 +20,7 @@ from brickwork.query.keys import primary_key
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.tracking.changes import mapped_columns
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 
 @dataclass(frozen=True)

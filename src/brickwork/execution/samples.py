@@ -35,7 +35,6 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from brickwork.models.model import JSONDocument, UTCDateTime
@@ -138,7 +137,7 @@ def _equal_to(
 
 def acceptances(definition: ResourceDefinition[Any]) -> Mapping[str, Acceptance]:
     """Return the accepted values of the columns for which they are known."""
-    model: type[DeclarativeBase] = definition.model
+    model: type[object] = definition.model
     columns = mapped_columns(model)
     if definition.read.model_config.keys() - _NEUTRAL_SETTINGS:
         return {}

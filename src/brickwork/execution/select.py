@@ -8,7 +8,6 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 from sqlalchemy import ARRAY, Dialect, Select, any_, bindparam
-from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
 from brickwork.database.coalescing import is_hashable
@@ -38,7 +37,7 @@ from brickwork.query.ordering import make_order
 from brickwork.query.pagination import PageSource, PageWindow, page_source
 from brickwork.resource.definition import ResourceDefinition
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 P = TypeVar("P")
 R = TypeVar("R")
 

@@ -10,7 +10,6 @@ from operator import attrgetter
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from sqlalchemy import ClauseElement, Column, Dialect, Select, inspect, select
-from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.cache_key import CacheKey
 
 from brickwork.database.compiled import BoundStatement, CompiledStatement, compile_statement
@@ -27,7 +26,7 @@ from brickwork.schemas.schema import is_pure
 from brickwork.sqlalchemy_internals import statement_cache_key, where_conditions
 from brickwork.tracking.changes import mapped_columns
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 Columns = Mapping[str, Column[Any]]
 """Columns by attribute name."""
@@ -73,7 +72,7 @@ class StatementOperation(ABC, Generic[M, P, R]):
     """Whether it takes the scope of a call: a written row has to be in it."""
 
     def __init__(
-        self, definition: ResourceDefinition[M], columns: Columns, *models: type[DeclarativeBase]
+        self, definition: ResourceDefinition[M], columns: Columns, *models: type[object]
     ) -> None:
         """Store the *columns* that statements return, and the *models* that they read or write.
 
@@ -201,7 +200,7 @@ def _cache_key(statement: Select[Any] | None) -> CacheKey | None:
     return None if key is None or key.params else key
 
 
-def has_only_conditions(statement: Select[Any], model: type[DeclarativeBase]) -> bool:
+def has_only_conditions(statement: Select[Any], model: type[object]) -> bool:
     """Return whether *statement* is a SELECT of *model* with nothing but WHERE conditions."""
     rebuilt = select(model).where(*where_conditions(statement))
     return rebuilt.compare(statement) and [*rebuilt.get_final_froms()] == [
@@ -228,7 +227,7 @@ def selected_columns(definition: ResourceDefinition[Any], *others: str) -> Colum
 
     Raises `NotEligible` if a field is neither a column nor an embedded row.
     """
-    model: type[DeclarativeBase] = definition.model
+    model: type[object] = definition.model
     names = [*column_fields(model, definition.read), *others]
     names += ["version"] if issubclass(model, Versioned) else []
     columns = mapped_columns(model)

@@ -23,7 +23,7 @@ from sqlalchemy import (
     bindparam,
     inspect,
 )
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import Mapper
 from sqlalchemy.types import TypeEngine
 
 from brickwork.database.compiled import BoundStatement
@@ -41,7 +41,7 @@ from brickwork.resource.definition import ResourceDefinition
 from brickwork.sqlalchemy_internals import has_own_constructor
 from brickwork.tracking.changes import ChangeTracked, mapped_columns
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 P = TypeVar("P")
 R = TypeVar("R")
 
@@ -115,7 +115,7 @@ class WriteOperation(StatementOperation[M, P, R]):
 def require_plain_flush(definition: ResourceDefinition[Any], *methods: str) -> None:
     """Raise `NotEligible` if a flush would send more than one statement, or call other code."""
     require_not_overridden(definition.resource, *methods, "reference_scopes")
-    model: type[DeclarativeBase] = definition.model
+    model: type[object] = definition.model
     mapper = inspect(model)
     name = model.__name__
     reasons = {
@@ -137,7 +137,7 @@ def require_plain_flush(definition: ResourceDefinition[Any], *methods: str) -> N
             raise NotEligible(reason)
 
 
-def _counts_by_one(generator: Any, model: type[DeclarativeBase]) -> bool:
+def _counts_by_one(generator: Any, model: type[object]) -> bool:
     """Return whether versions of *model*, if it has any, are 1, 2, 3 and so on."""
     column: Any = inspect(model).version_id_col
     if column is None:
@@ -203,4 +203,5 @@ def is_versioned(definition: ResourceDefinition[Any]) -> bool:
 
 def mapped_table(definition: ResourceDefinition[Any]) -> "Table[Any]":
     """Return the table of the model."""
-    return cast("Table[Any]", inspect(definition.model).local_table)
+    mapper: Mapper[Any] = inspect(definition.model)
+    return cast("Table[Any]", mapper.local_table)

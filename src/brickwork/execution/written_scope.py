@@ -18,7 +18,6 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql import operators, visitors
 
 from brickwork.database.compiled import is_pure_type
@@ -76,7 +75,7 @@ def _is_plain(part: Any) -> bool:
             return name in {"false", "grouping", "null", "true"}
 
 
-def select_in_scope(scope: Select[Any], model: type[DeclarativeBase]) -> Select[Any]:
+def select_in_scope(scope: Select[Any], model: type[object]) -> Select[Any]:
     """Build the SELECT that finds the row with `KEY_PARAM`, if it is in *scope*."""
     key = primary_key(model)
     one: ColumnElement[int] = literal_column("1", Integer)

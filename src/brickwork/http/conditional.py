@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
-from sqlalchemy.orm import DeclarativeBase
 from starlette.datastructures import Headers
 
 from brickwork.models.model import Versioned
@@ -58,7 +57,7 @@ class Preconditions:
     if_match: ETagList | None
     if_none_match: ETagList | None
 
-    def check(self, row: DeclarativeBase, *, required: bool = False) -> None:
+    def check(self, row: object, *, required: bool = False) -> None:
         """Compare the preconditions with the version of *row*, not with its representation.
 
         Raises:

@@ -184,7 +184,7 @@ class Model(DeclarativeBase):
         super().__init_subclass__(**kwargs)
 
 
-def adapt_to_responses(model: type[DeclarativeBase]) -> None:
+def adapt_to_responses(model: type[object]) -> None:
     """Make a flush of *model*, which may have another base, do what responses need.
 
     It fetches the values that the database computes, as for a `Model`: a response cannot load
@@ -233,7 +233,7 @@ def touch_updated_at(session: Session, *_: object) -> None:
                 row.updated_at = now()
 
 
-def is_mapped(model: object) -> TypeGuard[type[DeclarativeBase]]:
+def is_mapped(model: object) -> TypeGuard[type[object]]:
     """Return whether *model* is a mapped class, with any base."""
     return isinstance(model, type) and inspect(model, raiseerr=False) is not None
 

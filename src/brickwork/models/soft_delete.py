@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import Boolean, ColumnElement, Computed, ForeignKeyConstraint, Index, inspect, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from brickwork.models.model import UTCDateTime, is_deleted_marker
 
@@ -51,9 +51,7 @@ def unique_unless_deleted(*columns: str) -> Index:
     )
 
 
-def soft_delete_foreign_key(
-    column: str, hidden: str, target: type[DeclarativeBase]
-) -> ForeignKeyConstraint:
+def soft_delete_foreign_key(column: str, hidden: str, target: type[object]) -> ForeignKeyConstraint:
     """Return a foreign key to rows of *target* that are not deleted.
 
     Args:
@@ -73,7 +71,7 @@ def soft_delete_foreign_key(
 
 
 def soft_delete_conditions(
-    model: type[DeclarativeBase], which: DeletedFilter = "exclude"
+    model: type[object], which: DeletedFilter = "exclude"
 ) -> list[ColumnElement[bool]]:
     """Return the conditions of the rows of *model* that are visible."""
     # Attributes and not columns, since a statement may alias the table.

@@ -7,7 +7,6 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Body, Query, Request, Response
 from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
-from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
 from brickwork.execution.insert import insert_many_statement
@@ -19,7 +18,7 @@ from brickwork.limits import current_limits
 from brickwork.operations.operation import Operation, key_schema
 from brickwork.schemas.strict_json import is_array
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 
 @dataclass(frozen=True)

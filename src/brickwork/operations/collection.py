@@ -5,7 +5,6 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Header, Query, Request, Response
 from pydantic import BaseModel
-from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
 from brickwork.execution.insert import insert_statement
@@ -23,7 +22,7 @@ from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import is_exported
 from brickwork.schemas.derived import with_deleted_at
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 _PREFER = Annotated[str, Header(description="`return=minimal` asks for no body (RFC 7240).")]
 

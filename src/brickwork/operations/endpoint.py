@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final, Generic, TypeVar, cast
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute, RouteContext
 from sqlalchemy import Select
-from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.context import request_context
 from brickwork.database.database import Database
@@ -34,7 +33,7 @@ from brickwork.resource.read_schemas import caller_schema
 from brickwork.resource.resource import Resource
 from brickwork.schemas.names import row_names
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 
 class CrudEndpoint(Generic[M]):

@@ -5,7 +5,6 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 
 from fastapi import Query, Request, Response
 from pydantic import BaseModel
-from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
 from brickwork.execution.orm_path import UnitOfWorkExecutor
@@ -21,7 +20,7 @@ from brickwork.schemas.derived import with_deleted_at
 from brickwork.schemas.schema import pure_fields
 from brickwork.tracking.audit import AuditEntry, AuditEntryRead, HistoryQuery
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 
 class _ClientName(NamedTuple):

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from fastapi import Path, Request, Response
 from pydantic import BaseModel
-from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.execution.eligibility import NotEligible
 from brickwork.execution.orm_path import UnitOfWorkExecutor
@@ -19,7 +18,7 @@ from brickwork.http.representation import Serializer
 from brickwork.query.keys import key_type
 from brickwork.resource.definition import ResourceDefinition
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 P = TypeVar("P")
 R = TypeVar("R")
 
@@ -74,7 +73,7 @@ class Operation(ABC, Generic[M, P, R]):
         return {"key": Annotated[str, Path(alias="id", json_schema_extra=schema)]}
 
 
-def key_schema(model: type[DeclarativeBase]) -> dict[str, Any]:
+def key_schema(model: type[object]) -> dict[str, Any]:
     """Return the JSON schema of a key. Keys are parsed as text: a malformed key is not found."""
     schemas: dict[type, dict[str, Any]] = {
         UUID: {"type": "string", "format": "uuid"},

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Final, Generic, TypeVar, cast, get_args, get_
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.database.database import get_db
 from brickwork.database.foreign_sessions import adopt_session
@@ -21,7 +20,7 @@ from brickwork.http.parameters import needs_request
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 RESOURCE: Final = "resource"
 """The name of the parameter that is the resource."""

@@ -5,7 +5,6 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Query, Request, Response
 from pydantic import BaseModel
-from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import override
 
 from brickwork.execution.change import delete_statement, update_statement
@@ -20,7 +19,7 @@ from brickwork.http.representation import Representation, Serializer
 from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.operations.operation import Operation
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 _ALLOW_MISSING = Annotated[bool, Query(description="Whether a missing row is no error.")]
 _PURGE = Annotated[bool, Query(description="Whether to remove the row for good.")]

@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 from sqlalchemy import ARRAY, Executable, Select, String, bindparam, func, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import Mapper
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.visitors import iterate
@@ -38,8 +38,8 @@ async def estimate_rows(session: AsyncSession, statement: Select[Any]) -> int:
 
 
 def _select_keys(statement: Select[Any]) -> Select[Any]:
-    model: type[DeclarativeBase] = statement.column_descriptions[0]["entity"]
-    return statement.with_only_columns(*inspect(model).primary_key, maintain_column_froms=True)
+    mapper: Mapper[Any] = inspect(statement.column_descriptions[0]["entity"])
+    return statement.with_only_columns(*mapper.primary_key, maintain_column_froms=True)
 
 
 async def _sees_all_rows(session: AsyncSession, keys: Select[Any]) -> bool:

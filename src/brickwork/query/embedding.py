@@ -25,7 +25,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import (
-    DeclarativeBase,
     InstrumentedAttribute,
     Load,
     RelationshipProperty,
@@ -44,7 +43,7 @@ from brickwork.query.keys import primary_key
 from brickwork.schemas.names import output_name
 from brickwork.schemas.schema import nested_schema
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class _LatestRows:
 class EmbeddedFields:
     """The related rows and expressions in a read schema."""
 
-    model: type[DeclarativeBase]
+    model: type[object]
     options: tuple[ORMOption, ...]
     references: tuple[str, ...]
     latest: tuple[_LatestRows, ...]
@@ -81,12 +80,12 @@ class EmbeddedFields:
         """Return whether there is anything to load."""
         return bool(self.options or self.latest)
 
-    async def complete(self, session: AsyncSession, rows: Sequence[DeclarativeBase]) -> None:
+    async def complete(self, session: AsyncSession, rows: Sequence[object]) -> None:
         """Load the limited lists of rows that were read with `options`."""
         for latest in self.latest if rows else ():
             await _load_latest(session, rows, latest)
 
-    async def reload(self, session: AsyncSession, rows: Sequence[DeclarativeBase]) -> None:
+    async def reload(self, session: AsyncSession, rows: Sequence[object]) -> None:
         """Load the current related rows and expressions of written *rows*."""
         key = primary_key(self.model)
         stale = (*self.references, *self.computed)
@@ -104,7 +103,7 @@ class EmbeddedFields:
         await self.complete(session, rows)
 
 
-def embedding(model: type[DeclarativeBase], read: type[BaseModel]) -> EmbeddedFields:
+def embedding(model: type[object], read: type[BaseModel]) -> EmbeddedFields:
     """Return the related rows and expressions of *model* that *read* has.
 
     Raises `TypeError` for a list of related rows without a `Limit`, and for a list within a related
@@ -126,7 +125,7 @@ def embedding(model: type[DeclarativeBase], read: type[BaseModel]) -> EmbeddedFi
     return EmbeddedFields(model, options, tuple(references), tuple(latest), computed)
 
 
-def _expression_attributes(model: type[DeclarativeBase], read: type[BaseModel]) -> Iterator[str]:
+def _expression_attributes(model: type[object], read: type[BaseModel]) -> Iterator[str]:
     """Yield the attributes in *read* that are SQL expressions and not columns."""
     attributes = inspect(model).column_attrs
     for name, field in read.model_fields.items():
@@ -135,7 +134,7 @@ def _expression_attributes(model: type[DeclarativeBase], read: type[BaseModel]) 
             yield source
 
 
-def _eager_columns(model: type[DeclarativeBase]) -> set[str]:
+def _eager_columns(model: type[object]) -> set[str]:
     """Return the names of the columns of *model* that are not deferred."""
     attributes = inspect(model).column_attrs
     return {
@@ -145,13 +144,13 @@ def _eager_columns(model: type[DeclarativeBase]) -> set[str]:
     }
 
 
-def _attribute_name(model: type[DeclarativeBase], name: str, field: FieldInfo) -> str:
+def _attribute_name(model: type[object], name: str, field: FieldInfo) -> str:
     """Return the attribute of the field *name*, by its alias or its own name."""
     alias = field.validation_alias
     return alias if isinstance(alias, str) and hasattr(model, alias) else name
 
 
-def shown_attributes(model: type[DeclarativeBase], read: type[BaseModel]) -> dict[str, str]:
+def shown_attributes(model: type[object], read: type[BaseModel]) -> dict[str, str]:
     """Return the output names of the fields of *read*, by attribute of *model*."""
     return {
         _attribute_name(model, name, field): output_name(name, field)
@@ -163,7 +162,7 @@ _RelationshipField = tuple[str, FieldInfo, type[BaseModel], RelationshipProperty
 
 
 def _relationship_fields(
-    model: type[DeclarativeBase], read: type[BaseModel]
+    model: type[object], read: type[BaseModel]
 ) -> Iterator[_RelationshipField]:
     """Yield the fields of *read* that are relationships of *model*."""
     for name, field in read.model_fields.items():
@@ -176,7 +175,7 @@ def _relationship_fields(
 
 
 def _loader_options(
-    model: type[DeclarativeBase], read: type[BaseModel], *, within: bool = False
+    model: type[object], read: type[BaseModel], *, within: bool = False
 ) -> Iterator[Load]:
     """Yield the loader options of the to-one relationships of *model* in *read*."""
     for name, _, schema, relationship in _relationship_fields(model, read):
@@ -201,9 +200,7 @@ def _unbounded_list(read: type[BaseModel], name: str) -> TypeError:
     )
 
 
-async def _load_latest(
-    session: AsyncSession, rows: Sequence[DeclarativeBase], latest: _LatestRows
-) -> None:
+async def _load_latest(session: AsyncSession, rows: Sequence[object], latest: _LatestRows) -> None:
     owner = aliased(type(rows[0]))  # since a relationship may refer to its own model
     relationship = getattr(owner, latest.name)
     target = relationship.property.mapper.class_

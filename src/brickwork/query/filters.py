@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_FLOOR as FLOOR, Decimal
 from enum import Enum
-from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 from uuid import UUID
@@ -25,10 +24,11 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, RelationshipProperty
+from sqlalchemy.orm import InstrumentedAttribute, RelationshipProperty
 from sqlalchemy.types import TypeEngine
 
 from brickwork.database.text import comparable, contains, icontains, startswith
+from brickwork.models.caching import cached_per_model
 from brickwork.models.columns import column_values, has_json_null, require_comparable
 from brickwork.models.numeric import quantize
 from brickwork.models.soft_delete import soft_delete_conditions
@@ -141,14 +141,14 @@ class _DecimalPlaces:
         return largest if value > largest else quantize(Decimal(value), self.decimal_places, FLOOR)
 
 
-@cache
+@cached_per_model
 def _decimal_places(column: ColumnElement[Any]) -> _DecimalPlaces | None:
     """Return the digits of *column*. None unless it has decimals with fixed places."""
     bounds = column_bounds(column).get("decimal")
     return _DecimalPlaces(**bounds) if bounds else None
 
 
-def parse_filter(model: type[DeclarativeBase], name: str, annotation: object) -> Filter:
+def parse_filter(model: type[object], name: str, annotation: object) -> Filter:
     """Return the filter that a field *name* of type *annotation* declares.
 
     Raises `TypeError` for an unknown column or operator, and for a type that does not fit them.
@@ -168,7 +168,7 @@ def parse_filter(model: type[DeclarativeBase], name: str, annotation: object) ->
     return Filter(tuple(path), column, operator)
 
 
-def filtered_column(model: type[DeclarativeBase], name: str) -> InstrumentedAttribute[Any]:
+def filtered_column(model: type[object], name: str) -> InstrumentedAttribute[Any]:
     """Return the attribute *name* of *model*. Raises `TypeError` unless it is a column."""
     if name not in inspect(model).columns:
         if synonym := inspect(model).synonyms.get(name):
@@ -184,11 +184,11 @@ def filtered_column(model: type[DeclarativeBase], name: str) -> InstrumentedAttr
     return attribute
 
 
-def _is_hybrid(model: type[DeclarativeBase], name: str) -> bool:
+def _is_hybrid(model: type[object], name: str) -> bool:
     return isinstance(inspect(model).all_orm_descriptors.get(name), hybrid_property)
 
 
-def _hybrid_attribute(model: type[DeclarativeBase], name: str) -> InstrumentedAttribute[Any]:
+def _hybrid_attribute(model: type[object], name: str) -> InstrumentedAttribute[Any]:
     """Return the hybrid *name* of *model*. Raises `TypeError` if it has no SQL expression."""
     try:
         attribute: InstrumentedAttribute[Any] = getattr(model, name)
@@ -200,7 +200,7 @@ def _hybrid_attribute(model: type[DeclarativeBase], name: str) -> InstrumentedAt
     return attribute
 
 
-@cache
+@cached_per_model
 def python_type(column: InstrumentedAttribute[Any]) -> type:
     """Return the type of the values of *column*.
 
@@ -222,7 +222,7 @@ def is_sortable(column: InstrumentedAttribute[Any]) -> bool:
     return not is_enum and issubclass(python_type(column), _ORDERED_TYPES)
 
 
-def _to_one_attribute(model: type[DeclarativeBase], name: str) -> InstrumentedAttribute[Any]:
+def _to_one_attribute(model: type[object], name: str) -> InstrumentedAttribute[Any]:
     relationship: RelationshipProperty[Any] | None = inspect(model).relationships.get(name)
     if relationship is None or relationship.uselist:
         raise TypeError(

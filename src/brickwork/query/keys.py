@@ -2,13 +2,13 @@
 
 import re
 from enum import Enum
-from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Column, inspect
-from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute
 
+from brickwork.models.caching import cached_per_model
 from brickwork.models.columns import column_values
 from brickwork.schemas.derived import column_bounds
 from brickwork.schemas.json_values import NOT_TEXT
@@ -20,15 +20,15 @@ BATCH: Final = "batch"
 _INTEGER_TEXT: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
-@cache
-def primary_key(model: type[DeclarativeBase]) -> InstrumentedAttribute[Any]:
+@cached_per_model
+def primary_key(model: type[object]) -> InstrumentedAttribute[Any]:
     """Return the primary key attribute of *model*."""
     name = inspect(model).get_property_by_column(_key_column(model)).key
     attribute: InstrumentedAttribute[Any] = getattr(model, name)
     return attribute
 
 
-def key_type(model: type[DeclarativeBase]) -> type[UUID | int | str]:
+def key_type(model: type[object]) -> type[UUID | int | str]:
     """Return the Python type of *model*'s key.
 
     Raises `TypeError` for a key of several columns, or of a type without a form in URLs.
@@ -41,7 +41,7 @@ def key_type(model: type[DeclarativeBase]) -> type[UUID | int | str]:
     return kind
 
 
-def parse_key(model: type[DeclarativeBase], key: object) -> object:
+def parse_key(model: type[object], key: object) -> object:
     """Parse *key*, the text in a URL. None if it cannot be the key of a row.
 
     A value has one form, so that a row has one URL: a UUID with dashes (in either case), an integer
@@ -60,12 +60,12 @@ def parse_key(model: type[DeclarativeBase], key: object) -> object:
     return key if fits and not NOT_TEXT.search(key) else None
 
 
-@cache
-def _key_constraints(model: type[DeclarativeBase]) -> tuple[type[UUID | int | str], Bounds]:
+@cached_per_model
+def _key_constraints(model: type[object]) -> tuple[type[UUID | int | str], Bounds]:
     return key_type(model), column_bounds(_key_column(model))
 
 
-def _key_column(model: type[DeclarativeBase]) -> Column[Any]:
+def _key_column(model: type[object]) -> Column[Any]:
     match inspect(model).primary_key:
         case (Column() as column,):
             return column

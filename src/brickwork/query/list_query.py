@@ -36,7 +36,7 @@ from pydantic_core import (
     core_schema,
 )
 from sqlalchemy import Select, String, and_, or_
-from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute
 from typing_extensions import override
 
 from brickwork.database.text import icontains
@@ -51,7 +51,7 @@ from brickwork.schemas.strictness import make_strict
 from brickwork.schemas.types import full_annotation
 from brickwork.signatures import check_methods
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 T = TypeVar("T")
 
 _MAX_VALUES: Final = 100  # in one parameter
@@ -267,7 +267,7 @@ class ListQuery(BaseModel, Generic[M]):
         return getattr(self, "sort", None) or () if self.__sorts__ else ()
 
 
-def model_of_query(query: type[BaseModel]) -> type[DeclarativeBase] | None:
+def model_of_query(query: type[BaseModel]) -> type[object] | None:
     """Return the model in the bases of *query*, `ListQuery[Article]`. None without one."""
     for base in query.__mro__:
         for argument in getattr(base, "__pydantic_generic_metadata__", {}).get("args", ()):
@@ -283,7 +283,7 @@ def _has_mark(field: FieldInfo) -> bool:
 
 
 def _parse_field(
-    query: type[BaseModel], model: type[DeclarativeBase], name: str, field: FieldInfo
+    query: type[BaseModel], model: type[object], name: str, field: FieldInfo
 ) -> Filter:
     try:
         return parse_filter(model, name, full_annotation(field))
@@ -295,7 +295,7 @@ def _parse_field(
 
 
 def _sort_columns(
-    query: type[BaseModel], model: type[DeclarativeBase]
+    query: type[BaseModel], model: type[object]
 ) -> Iterator[InstrumentedAttribute[Any]]:
     """Yield the columns that *query* can sort by."""
     field = query.model_fields.get("sort")
@@ -363,7 +363,7 @@ _RESERVED: Final = {
 """Reserved names, and what they mean."""
 
 
-def _check_search(query: type[ListQuery[Any]], model: type[DeclarativeBase]) -> None:
+def _check_search(query: type[ListQuery[Any]], model: type[object]) -> None:
     field = query.model_fields.get("q")
     marked = bool(field and any(isinstance(mark, _SearchMark) for mark in field.metadata))
     if marked != bool(query.search_fields):

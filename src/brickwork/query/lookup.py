@@ -2,22 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from functools import cache
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import BindParameter, Dialect, Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.util import LRUCache
 
 from brickwork.database.unit_of_work import unit_of_work
+from brickwork.models.caching import cached_per_model
 from brickwork.models.soft_delete import DeletedFilter, soft_delete_conditions
 from brickwork.problems import NotFound
 from brickwork.query.keys import parse_key, primary_key
 from brickwork.query.statement_cache import cached_per_statement
 from brickwork.sqlalchemy_internals import statement_cache_key
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 _KEY_PARAM: Final = "brickwork_key"
 """The name of the parameter for the primary key of a row."""
@@ -26,7 +25,7 @@ _FINGERPRINTS: Final = LRUCache[Any, str](1000)
 """The SQL of statements by dialect and cache key."""
 
 
-@cache
+@cached_per_model
 def base_statement(model: type[M], shown: DeletedFilter = "exclude") -> Select[M]:
     """Return the cached statement for the visible rows of *model*."""
     return select(model).where(*soft_delete_conditions(model, shown))

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, and_, literal, tuple_
-from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute
 
 from brickwork.database.text import comparable
+from brickwork.models.caching import cached_per_model
 from brickwork.query.filters import filtered_column, python_type
 from brickwork.query.keys import primary_key
 
@@ -96,7 +96,7 @@ class Order:
         return conditions
 
 
-@cache
+@cached_per_model
 def _value_adapter(kind: Any) -> TypeAdapter[Any]:
     nullable: Any = kind | None
     return TypeAdapter[Any](nullable)
@@ -146,7 +146,7 @@ def _group_after(group: _Group) -> Iterator[ColumnElement[bool]]:
             yield key.column.is_(None)
 
 
-def make_order(model: type[DeclarativeBase], keys: Sequence[SortKey[str]]) -> Order:
+def make_order(model: type[object], keys: Sequence[SortKey[str]]) -> Order:
     """Return the order of *keys*, then of the primary key in the direction of the last.
 
     A repeated name counts once. Names after the primary key are ignored.

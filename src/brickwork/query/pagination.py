@@ -7,7 +7,6 @@ from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Dialect, Select, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.util import LRUCache
 
 from brickwork.limits import current_limits
@@ -20,7 +19,7 @@ from brickwork.query.ordering import Order, make_order
 from brickwork.query.statement_cache import cached_per_statement
 from brickwork.sqlalchemy_internals import has_order_or_limit
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from sqlalchemy import Column, inspect
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import ColumnProperty, DeclarativeBase, Mapper
+from sqlalchemy.orm import ColumnProperty, Mapper
 
 from brickwork.models.columns import ColumnValues, column_values
 from brickwork.models.model import is_deleted_marker
@@ -29,7 +29,7 @@ from brickwork.schemas.types import (
 )
 
 
-def check_assignments(schema: type[Schema], model: type[DeclarativeBase]) -> None:
+def check_assignments(schema: type[Schema], model: type[object]) -> None:
     """Raise `TypeError` if rows of *model* cannot hold all values of *schema*."""
     if not is_class(schema, Schema):
         raise TypeError(
@@ -52,9 +52,7 @@ def check_assignments(schema: type[Schema], model: type[DeclarativeBase]) -> Non
             _Assignment(fields, name, model, column).check()
 
 
-def assigned_column(
-    schema: type[BaseModel], name: str, model: type[DeclarativeBase]
-) -> Column[Any] | None:
+def assigned_column(schema: type[BaseModel], name: str, model: type[object]) -> Column[Any] | None:
     """Return the column to which the field *name* is assigned.
 
     None for a property with a setter. Raises `TypeError` for any other name.
@@ -136,7 +134,7 @@ class _Assignment:
 
     fields: FieldValues
     name: str
-    model: type[DeclarativeBase]
+    model: type[object]
     column: Column[Any]
 
     def check(self) -> None:

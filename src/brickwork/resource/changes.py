@@ -1,19 +1,18 @@
 """Changes of rows: merge patches (RFC 7396)."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from typing import Any, cast
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
 from pydantic_core import to_jsonable_python
-from sqlalchemy.orm import DeclarativeBase
 
+from brickwork.models.caching import cached_per_model
 from brickwork.schemas.merge_patch import Patch, patch_of
 from brickwork.schemas.strict_json import is_object
 
 
-def apply_changes(row: DeclarativeBase, changes: BaseModel | Mapping[str, Any]) -> None:
+def apply_changes(row: object, changes: BaseModel | Mapping[str, Any]) -> None:
     """Set the attributes of *row*: the sent fields of a schema, or all of a mapping.
 
     A schema is a JSON merge patch, so its objects are merged with the objects of *row*. Unchanged
@@ -24,7 +23,7 @@ def apply_changes(row: DeclarativeBase, changes: BaseModel | Mapping[str, Any]) 
         setattr(row, name, value)
 
 
-def merge_patch(row: DeclarativeBase, patch: BaseModel) -> dict[str, Any]:
+def merge_patch(row: object, patch: BaseModel) -> dict[str, Any]:
     """Return the values of the sent fields of *patch*, merged with *row* (RFC 7396).
 
     Raises `RequestValidationError`, a 422, if a merged JSON object is invalid.
@@ -35,7 +34,7 @@ def merge_patch(row: DeclarativeBase, patch: BaseModel) -> dict[str, Any]:
     return change.values
 
 
-def merge_patches(patches: Iterable[tuple[DeclarativeBase, BaseModel]]) -> list[dict[str, Any]]:
+def merge_patches(patches: Iterable[tuple[object, BaseModel]]) -> list[dict[str, Any]]:
     """Return the result of `merge_patch` for each row and its patch in a batch.
 
     Raises `RequestValidationError` with the errors of all patches.
@@ -49,7 +48,7 @@ def merge_patches(patches: Iterable[tuple[DeclarativeBase, BaseModel]]) -> list[
 class _Change:
     """The result of merging a patch with a row."""
 
-    def __init__(self, row: DeclarativeBase, data: BaseModel) -> None:
+    def __init__(self, row: object, data: BaseModel) -> None:
         """Merge *data* with *row*, and validate the merged objects."""
         self.errors: list[Any] = []
         self.document: Mapping[str, object] = {}
@@ -67,7 +66,7 @@ class _Change:
             for name, value in sent.items()
         }
 
-    def _validate_objects(self, row: DeclarativeBase, data: BaseModel, patch: Patch) -> BaseModel:
+    def _validate_objects(self, row: object, data: BaseModel, patch: Patch) -> BaseModel:
         """Return *data* with merged and validated objects in place of their patches."""
         schema = _object_schema(type(data))
         keys = {id(value): key for key, value in patch.body.items()}
@@ -88,7 +87,7 @@ class _Change:
             yield {**error, "loc": ("body", *index, *error["loc"])}
 
 
-@cache
+@cached_per_model
 def _object_schema(schema: type[BaseModel]) -> type[BaseModel]:
     """Return *schema*, of a PATCH, as a schema that validates objects instead of keeping them."""
     kept: dict[str, Any] = {"bounds": getattr(schema, "__bounds__", None), "patches": False}
@@ -97,7 +96,7 @@ def _object_schema(schema: type[BaseModel]) -> type[BaseModel]:
     )
 
 
-def _stored_document(schema: type[BaseModel], row: DeclarativeBase, name: str) -> object:
+def _stored_document(schema: type[BaseModel], row: object, name: str) -> object:
     """Return the JSON of *row* in the attribute *name*, with the aliases of the client."""
     document = to_jsonable_python(getattr(row, name), fallback=str)
     if not is_object(document) or not _has_aliases(schema):
@@ -110,13 +109,13 @@ def _stored_document(schema: type[BaseModel], row: DeclarativeBase, name: str) -
     return adapter.dump_python(value, mode="json", by_alias=True, exclude_unset=True)
 
 
-@cache
+@cached_per_model
 def _field_adapter(schema: type[BaseModel], name: str) -> TypeAdapter[Any]:
     annotation: Any = schema.model_fields[name].annotation
     return TypeAdapter(annotation)
 
 
-@cache
+@cached_per_model
 def _has_aliases(schema: type[BaseModel]) -> bool:
     return any(
         "serialization_alias" in node for node in _walk_nodes(schema.__pydantic_core_schema__)

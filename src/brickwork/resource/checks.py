@@ -8,7 +8,6 @@ from weakref import WeakKeyDictionary, WeakSet
 from sqlalchemy import Connection, Select, inspect, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import (
-    DeclarativeBase,
     InstanceState,
     Mapper,
     Session,
@@ -23,7 +22,7 @@ from brickwork.problems import Forbidden
 from brickwork.query.lookup import base_statement, selected_model
 from brickwork.resource.references import ReferenceScopes, broken_reference, new_references
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 _Key = tuple[Any, ...]
 _State = InstanceState[Any]
@@ -47,9 +46,7 @@ class CheckedResource(Protocol):
 class _Flush:
     """The rows that a flush writes, and their references."""
 
-    rows: list[tuple[DeclarativeBase, bool]] = field(
-        default_factory=list[tuple[DeclarativeBase, bool]]
-    )
+    rows: list[tuple[object, bool]] = field(default_factory=list[tuple[object, bool]])
     """Each row, and whether it is new."""
     scopes: dict[CheckedResource, ReferenceScopes] = field(
         default_factory=dict[CheckedResource, ReferenceScopes]
@@ -59,9 +56,7 @@ class _Flush:
     )
     """The rows with new references, by resource and attribute."""
 
-    def track(
-        self, row: DeclarativeBase, resources: Sequence[CheckedResource], *, is_new: bool
-    ) -> None:
+    def track(self, row: object, resources: Sequence[CheckedResource], *, is_new: bool) -> None:
         """Record the new references of *row*."""
         for resource in resources:
             if resource not in self.scopes:
@@ -72,7 +67,7 @@ class _Flush:
 
     def check_scopes(self, session: Session) -> None:
         """Raise `UnprocessableContent` for a reference that leaves its scope."""
-        broken: list[tuple[type[DeclarativeBase], str]] = []
+        broken: list[tuple[type[object], str]] = []
         for (resource, name), states in self.referring.items():
             model, scope = _model_of(resource), self.scopes[resource][name]
             if attribute := broken_reference(session, model, name, states, scope):
@@ -115,7 +110,7 @@ class _WriteChecks:
         self.parts[resource] = parts.union(*(self.parts[part] for part in parts))
         self.resources[id(resource)] = resource
 
-    def assign(self, row: DeclarativeBase, resource: CheckedResource, *, wrote: bool) -> None:
+    def assign(self, row: object, resource: CheckedResource, *, wrote: bool) -> None:
         """Record that *row* must be checked against *resource*, which read it or *wrote* it.
 
         The last resource that writes it replaces the others. A row that a part of a resource reads
@@ -130,7 +125,7 @@ class _WriteChecks:
         own = [resource, *(whole for whole in wholes if isinstance(row, _model_of(whole)))]
         self.owners[inspect(row)] = [*dict.fromkeys((*others, *own))]
 
-    def owners_of(self, row: DeclarativeBase) -> Sequence[CheckedResource]:
+    def owners_of(self, row: object) -> Sequence[CheckedResource]:
         """Return the resources against which *row* is checked, by default all of its model."""
         if owners := self.owners.get(inspect(row)):
             return owners
@@ -138,7 +133,7 @@ class _WriteChecks:
         parts = {part for resource in resources for part in self.parts[resource]}
         return [resource for resource in resources if resource not in parts]
 
-    def track(self, session: Session, row: DeclarativeBase, *, is_new: bool) -> None:
+    def track(self, session: Session, row: object, *, is_new: bool) -> None:
         """Record *row*, which the flush is about to send."""
         resources = self.owners_of(row)
         self.flush.rows.append((row, is_new))
@@ -178,7 +173,7 @@ def assign_rows(
     return row
 
 
-def release_row(session: AsyncSession, row: DeclarativeBase) -> None:
+def release_row(session: AsyncSession, row: object) -> None:
     """Exempt *row* from the check of scopes, because it is deleted."""
     unit_of_work(session).part(_WriteChecks).leaving.add(inspect(row))
 
@@ -212,9 +207,9 @@ def _is_outside(session: Session, resource: CheckedResource, keys: set[_Key]) ->
     return bool(_find_keys(session, select(model), absent))  # the others were deleted
 
 
-def _model_of(resource: CheckedResource) -> type[DeclarativeBase]:
+def _model_of(resource: CheckedResource) -> type[object]:
     kind: Any = type(resource)
-    model: type[DeclarativeBase] = kind.model
+    model: type[object] = kind.model
     return model
 
 
@@ -236,17 +231,17 @@ def start_flush_checks(session: Session, *_: object) -> None:
         checks.flush = _Flush()
 
 
-def track_inserted_row(_: Mapper[Any], __: Connection, row: DeclarativeBase) -> None:
+def track_inserted_row(_: Mapper[Any], __: Connection, row: object) -> None:
     """Record *row*, which the flush is about to insert. A hook of `before_insert`."""
     _track(row, is_new=True)
 
 
-def track_updated_row(_: Mapper[Any], __: Connection, row: DeclarativeBase) -> None:
+def track_updated_row(_: Mapper[Any], __: Connection, row: object) -> None:
     """Record *row*, which the flush is about to update. A hook of `before_update`."""
     _track(row, is_new=False)
 
 
-def _track(row: DeclarativeBase, *, is_new: bool) -> None:
+def _track(row: object, *, is_new: bool) -> None:
     session = object_session(row)
     if session and (checks := _existing_checks(session)):
         checks.track(session, row, is_new=is_new)

@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Column, Table, inspect
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.orm import DeclarativeBase, Mapper
+from sqlalchemy.orm import Mapper
 
 from brickwork.models.model import Versioned, is_mapped
 from brickwork.models.soft_delete import is_soft_deletable
@@ -25,7 +25,7 @@ from brickwork.schemas.schema import Schema
 from brickwork.signatures import check_fields
 from brickwork.sqlalchemy_internals import has_own_constructor, listeners_to
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 _CREATE_OPERATIONS: Final = {"create", "create_batch"}
 _UPDATE_OPERATIONS: Final = {"update", "update_batch"}
@@ -87,7 +87,8 @@ class Declaration(Generic[M]):
 
     @property
     def _mapper(self) -> Mapper[M]:
-        return inspect(self.model)
+        mapper: Mapper[M] = inspect(self.model)
+        return mapper
 
     @property
     def _can_create(self) -> bool:
@@ -263,7 +264,7 @@ def _require_class(kind: object, base: type[object], place: str) -> None:
         raise TypeError(f"{place} is {name}. Give crud_router a class that is a {base.__name__}.")
 
 
-def _has_constructor(model: type[DeclarativeBase]) -> bool:
+def _has_constructor(model: type[object]) -> bool:
     """Return whether *model* has a constructor of the author."""
     kind: type[object] = model
     if is_dataclass(kind):

@@ -1,18 +1,18 @@
 """Values of new and replaced rows, with their defaults."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import cache
 from types import SimpleNamespace
 from typing import Any, Final, TypeVar, cast
 
 from pydantic import BaseModel
 from sqlalchemy import Column, Connection, event, inspect, literal_column, null
-from sqlalchemy.orm import DeclarativeBase, InstanceState, Mapper
+from sqlalchemy.orm import InstanceState, Mapper
 from sqlalchemy.orm.attributes import set_committed_value
 
+from brickwork.models.caching import cached_per_model
 from brickwork.tracking.changes import mapped_columns
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 _NULLS: Final = "brickwork.nulls"
 """Key in the `info` of a new row: the names of its attributes that must be NULL."""
@@ -38,9 +38,7 @@ def new_row(model: type[M], data: BaseModel, fields: Collection[str]) -> M:
     return row
 
 
-def replacement_values(
-    row: DeclarativeBase, data: BaseModel, fields: Collection[str]
-) -> dict[str, Any]:
+def replacement_values(row: object, data: BaseModel, fields: Collection[str]) -> dict[str, Any]:
     """Return the values for *fields* of a *row* that *data* replaces.
 
     An omitted field has the value that it would have in a new row. A default that only the database
@@ -55,9 +53,7 @@ def replacement_values(
     return values
 
 
-def _omitted_fields(
-    model: type[DeclarativeBase], data: BaseModel, fields: Collection[str]
-) -> Iterator[str]:
+def _omitted_fields(model: type[object], data: BaseModel, fields: Collection[str]) -> Iterator[str]:
     """Yield the omitted *fields* that have a default in the column alone."""
     for name in _attributes_with_default(model).keys() & {*fields} - data.model_fields_set:
         if getattr(data, name) is None:
@@ -65,7 +61,7 @@ def _omitted_fields(
 
 
 def _null_attributes(
-    model: type[DeclarativeBase], data: BaseModel, fields: Collection[str]
+    model: type[object], data: BaseModel, fields: Collection[str]
 ) -> Collection[str]:
     """Return the attributes with a default for which the client sent null."""
     attributes = _attributes_with_default(model)
@@ -73,8 +69,8 @@ def _null_attributes(
     return {attributes[name] for name in sent if getattr(data, name) is None}
 
 
-@cache
-def _attributes_with_default(model: type[DeclarativeBase]) -> Mapping[str, str]:
+@cached_per_model
+def _attributes_with_default(model: type[object]) -> Mapping[str, str]:
     """Return the attributes with a default, except the key, by their names and synonyms."""
     own = {
         name: name
@@ -86,14 +82,14 @@ def _attributes_with_default(model: type[DeclarativeBase]) -> Mapping[str, str]:
     return own | {name: synonym.name for name, synonym in synonyms if synonym.name in own}
 
 
-@cache
-def _listen_for_nulls(model: type[DeclarativeBase]) -> None:
+@cached_per_model
+def _listen_for_nulls(model: type[object]) -> None:
     """Register the listeners that store the NULLs of new rows of *model*."""
     event.listen(model, "before_insert", _set_nulls, propagate=True)
     event.listen(model, "after_insert", _clear_nulls, propagate=True)
 
 
-def _set_nulls(_: Mapper[Any], _c: Connection, row: DeclarativeBase) -> None:
+def _set_nulls(_: Mapper[Any], _c: Connection, row: object) -> None:
     state: InstanceState[Any] = inspect(row)
     # A method of the resource may have given the attribute a value meanwhile.
     names = [*state.info.get(_NULLS, ())]
@@ -108,7 +104,7 @@ def _is_null(value: object) -> bool:
     return value is None or value is _NULL
 
 
-def _clear_nulls(_: Mapper[Any], _c: Connection, row: DeclarativeBase) -> None:
+def _clear_nulls(_: Mapper[Any], _c: Connection, row: object) -> None:
     for name in inspect(row).info.pop(_NULLS):
         set_committed_value(row, name, None)
 

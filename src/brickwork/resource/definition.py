@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
-from sqlalchemy.orm import DeclarativeBase
 
 from brickwork.problems import ErrorDetail, UnprocessableContent
 from brickwork.query.embedding import EmbeddedFields
@@ -16,7 +15,7 @@ from brickwork.resource.resource import Resource
 from brickwork.schemas.names import field_pointer
 from brickwork.schemas.schema import Schema
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +39,12 @@ class ResourceDefinition(Generic[M]):
         """Return the adapter that serialises a row."""
         return TypeAdapter(self.read)
 
-    def key(self, row: DeclarativeBase) -> object:
+    def key(self, row: object) -> object:
         """Return the key of *row*."""
         key: object = getattr(row, primary_key(self.model).key)
         return key
 
-    def require_path(self, row: DeclarativeBase) -> None:
+    def require_path(self, row: object) -> None:
         """Raise `UnprocessableContent` if the key of a new *row* cannot be a path segment."""
         key = self.key(row)
         if isinstance(key, str) and (key in {"", ".", "..", BATCH} or "/" in key):

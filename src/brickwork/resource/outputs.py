@@ -14,7 +14,7 @@ from pydantic import AliasChoices, AliasPath, BaseModel
 from pydantic.fields import FieldInfo
 from sqlalchemy import Column, ColumnElement, inspect
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import DeclarativeBase, Mapper, RelationshipDirection, RelationshipProperty
+from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
 from sqlalchemy.types import NullType
 
 from brickwork.models.columns import ColumnValues, column_values
@@ -34,9 +34,7 @@ class WrittenFields:
     nulls: Collection[str] = field(default=())
 
 
-def check_outputs(
-    read: type[BaseModel], model: type[DeclarativeBase], written: WrittenFields
-) -> None:
+def check_outputs(read: type[BaseModel], model: type[object], written: WrittenFields) -> None:
     """Raise `TypeError` if *read* cannot show some row that a request has *written*.
 
     A schema with a validator that receives the row itself is not checked.
@@ -46,7 +44,7 @@ def check_outputs(
 
 def _check_schema(
     read: type[BaseModel],
-    model: type[DeclarativeBase],
+    model: type[object],
     written: WrittenFields,
     outer: Sequence[type[BaseModel]],
 ) -> None:
@@ -58,7 +56,7 @@ def _check_schema(
             _OutputField(fields, name, model, source, written, (*outer, read)).check()
 
 
-def _source_attribute(fields: FieldValues, name: str, model: type[DeclarativeBase]) -> str | None:
+def _source_attribute(fields: FieldValues, name: str, model: type[object]) -> str | None:
     """Return the attribute that the field *name* shows. None if it shows its default."""
     info = fields.schema.model_fields[name]
     names = [*_names(fields.schema, name, info)]
@@ -107,7 +105,7 @@ class _OutputField:
 
     fields: FieldValues
     name: str
-    model: type[DeclarativeBase]
+    model: type[object]
     source: str
     written: WrittenFields
     outer: Sequence[type[BaseModel]]
@@ -131,7 +129,8 @@ class _OutputField:
 
     @property
     def _mapper(self) -> Mapper[Any]:
-        return inspect(self.model)
+        mapper: Mapper[Any] = inspect(self.model)
+        return mapper
 
     @property
     def _field(self) -> str:

@@ -1,11 +1,10 @@
 """Checks of references against the scopes of a resource."""
 
 from collections.abc import Iterator, Mapping, Set as AbstractSet
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Column, Select, inspect
 from sqlalchemy.orm import (
-    DeclarativeBase,
     InstanceState,
     Mapper,
     PassiveFlag,
@@ -26,9 +25,7 @@ _UNLOADED: Final = PassiveFlag.PASSIVE_NO_INITIALIZE | PassiveFlag.INCLUDE_PENDI
 """Flags for reading the history of an attribute without loading it or losing additions."""
 
 
-def new_references(
-    row: DeclarativeBase, name: str, *, is_new: bool
-) -> Iterator[InstanceState[Any]]:
+def new_references(row: object, name: str, *, is_new: bool) -> Iterator[InstanceState[Any]]:
     """Yield the rows that hold the new references of *row* in its attribute *name*.
 
     These are the rows that were added to a collection, else *row* itself, for its foreign key. Call
@@ -45,7 +42,7 @@ def new_references(
 
 def broken_reference(
     session: Session,
-    model: type[DeclarativeBase],
+    model: type[object],
     name: str,
     referring: AbstractSet[InstanceState[Any]],
     scope: Select[Any],
@@ -63,7 +60,7 @@ def broken_reference(
     else:
         local = _local_attribute(mapper, name)
         key = _remote_attribute(mapper, local, inspect(selected_model(scope)).mapper)
-        rows = (cast("DeclarativeBase", state.obj()) for state in referring)
+        rows = (state.obj() for state in referring)
         wanted = {stored_values(row, [local])[local] for row in rows}
     if not (wanted := wanted - {None}):
         return None

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Generic, TypeVar, get_args
 
 from pydantic import BaseModel
 from sqlalchemy import Select
-from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.orm.interfaces import ORMOption
 from typing_extensions import dataclass_transform, get_original_bases, override
 
@@ -28,7 +27,7 @@ from brickwork.resource.removals import leave_references_to_database
 from brickwork.signatures import check_fields, check_methods, methods_of
 from brickwork.tracking.audit import AuditEntry, history_statement
 
-M = TypeVar("M", bound=DeclarativeBase)
+M = TypeVar("M")
 
 
 class _ModelDescriptor:

@@ -2,7 +2,6 @@
 
 from copy import copy
 from datetime import datetime
-from functools import cache
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, Field, PlainSerializer, WrapSerializer, create_model
@@ -20,9 +19,10 @@ from sqlalchemy import (
     TypeDecorator,
     inspect,
 )
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import Mapper
 from sqlalchemy.types import TypeEngine
 
+from brickwork.models.caching import cached_per_model
 from brickwork.models.columns import ColumnValues, column_values, is_native_type, type_variants
 from brickwork.models.model import Versioned
 from brickwork.models.numeric import ExactNumeric
@@ -36,9 +36,7 @@ S = TypeVar("S", bound=Schema)
 _INTEGERS: Final = {SmallInteger: 2**15, BigInteger: INT64[1] + 1, Integer: 2**31}
 
 
-def fit_to_model(
-    schema: type[S], model: type[DeclarativeBase], *, patches: bool = False
-) -> type[S]:
+def fit_to_model(schema: type[S], model: type[object], *, patches: bool = False) -> type[S]:
     """Return *schema* with each field bounded by its column of *model*.
 
     With *patches*, it is the schema of a PATCH, in which objects are merge patches.
@@ -56,7 +54,7 @@ def fit_to_model(
     )
 
 
-def store_as_text(schema: type[S], model: type[DeclarativeBase]) -> type[S]:
+def store_as_text(schema: type[S], model: type[object]) -> type[S]:
     """Return *schema* with fields that dump text for the text columns of *model*.
 
     These are fields of URLs, addresses, secrets and enumerations of text.
@@ -88,9 +86,9 @@ def _text_length(column: Column[Any]) -> int | None:
     return column_bounds(column).get("str", {}).get("max_length")
 
 
-def find_column(model: type[DeclarativeBase], name: str) -> Column[Any] | None:
+def find_column(model: type[object], name: str) -> Column[Any] | None:
     """Return the column of the attribute *name* of *model*. None if it has no column."""
-    mapper = inspect(model)
+    mapper: Mapper[Any] = inspect(model)
     if name not in mapper.columns and name in mapper.synonyms:
         return find_column(model, mapper.synonyms[name].name)
     column = mapper.columns.get(name)
@@ -160,7 +158,7 @@ def _read_only_field(name: str, field: FieldInfo) -> FieldInfo:
 
 
 def batch_update_schema(
-    update: type[Schema], read: type[BaseModel], model: type[DeclarativeBase]
+    update: type[Schema], read: type[BaseModel], model: type[object]
 ) -> type[Schema]:
     """Return the schema of an item of a batch: *update*, with the key and the version of a row.
 
@@ -178,7 +176,7 @@ def batch_update_schema(
     return create_model(title, __base__=update, __module__=update.__module__, **fields)
 
 
-@cache
+@cached_per_model
 def with_deleted_at(read: type[BaseModel]) -> type[BaseModel]:
     """Return *read* with the field `deleted_at`."""
     fields: dict[str, Any] = {"deleted_at": (datetime | None, ...)}

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin
 from pydantic import AliasChoices, AliasPath, BaseModel
 from pydantic.fields import FieldInfo
 from sqlalchemy import inspect
-from sqlalchemy.orm import DeclarativeBase, Mapper
+from sqlalchemy.orm import Mapper
 
 from brickwork.problems import pointer
 from brickwork.request_internals import embeds_body
@@ -63,7 +63,7 @@ def output_names(schema: type[BaseModel]) -> Mapping[str, str]:
     return {name: output_name(name, field) for name, field in schema.model_fields.items()}
 
 
-def row_names(model: type[DeclarativeBase], *schemas: type[BaseModel]) -> ClientNames:
+def row_names(model: type[object], *schemas: type[BaseModel]) -> ClientNames:
     """Return the client names of the attributes of *model* in a body of *schemas*."""
 
     def name(mapper: Mapper[Any], attribute: str) -> RequestPlace | None:

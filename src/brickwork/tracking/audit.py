@@ -24,7 +24,7 @@ from sqlalchemy import (
     tuple_,
     type_coerce,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, Session, aliased, mapped_column
+from sqlalchemy.orm import Mapped, Mapper, Session, aliased, mapped_column
 from typing_extensions import override
 
 from brickwork.database.unit_of_work import actor_of, unit_of_work
@@ -98,12 +98,12 @@ class HistoryQuery(ListQuery[AuditEntry]):
         return (SortKey("id", descending=True),)
 
 
-def audit_entries(model: type[DeclarativeBase], *key: object) -> Select[AuditEntry]:
+def audit_entries(model: type[object], *key: object) -> Select[AuditEntry]:
     """Return a SELECT of the entries of all rows of *model* that ever had this *key*."""
     return select(AuditEntry).where(*_entry_conditions(AuditEntry, model, *key))
 
 
-def history_statement(row: DeclarativeBase) -> Select[AuditEntry]:
+def history_statement(row: object) -> Select[AuditEntry]:
     """Return a SELECT of the entries of *row*, which exists in the database.
 
     It excludes the entries of earlier rows with the same key.
@@ -116,7 +116,7 @@ def history_statement(row: DeclarativeBase) -> Select[AuditEntry]:
 _LOWEST: Final = literal(UUID(int=0), Uuid)
 
 
-def _latest_key_change(row: DeclarativeBase) -> Select[UUID]:
+def _latest_key_change(row: object) -> Select[UUID]:
     """Return a SELECT of the last entry's id by which a row got or lost the key of *row*."""
     mapper, entry = inspect(type(row)), aliased(AuditEntry)
     changes = type_coerce(entry.changes, JSON)
@@ -132,7 +132,7 @@ def _latest_key_change(row: DeclarativeBase) -> Select[UUID]:
 
 
 def _entry_conditions(
-    entry: type[AuditEntry], model: type[DeclarativeBase], *key: object
+    entry: type[AuditEntry], model: type[object], *key: object
 ) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions that select entries of rows of *model* with this *key*."""
     return entry.table_name == table_name(model), entry.row_key == key_text(*key)

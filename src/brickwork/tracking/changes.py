@@ -8,16 +8,17 @@ Two kinds of changes bypass the flush and are not tracked:
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import repeat
 from typing import Any, Literal, TypeAlias, cast
 
 from pydantic_core import from_json, to_json
 from sqlalchemy import Column, Connection, Table, event, inspect, select
-from sqlalchemy.orm import DeclarativeBase, Mapper, Session, object_session
+from sqlalchemy.orm import Mapper, Session, object_session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from brickwork.database.unit_of_work import unit_of_work
+from brickwork.models.caching import cached_per_model
 from brickwork.models.model import equal_values
 from brickwork.schemas.types import to_base64
 
@@ -36,7 +37,7 @@ class ChangeTracked:
 class RowChange:
     """A change of one row by a flush."""
 
-    row: DeclarativeBase
+    row: object
     action: Action
     before: Mapping[str, Any]
     """The stored values of all columns that may have changed."""
@@ -69,12 +70,13 @@ def changes_of_flush(session: Session, kind: type[ChangeTracked]) -> list[RowCha
     return [change for change in changes if isinstance(change.row, kind) and change.changes]
 
 
-@cache
-def mapped_columns(model: type[DeclarativeBase]) -> Mapping[str, Column[Any]]:
+@cached_per_model
+def mapped_columns(model: type[object]) -> Mapping[str, Column[Any]]:
     """Return the columns of *model* by attribute name."""
+    mapper: Mapper[Any] = inspect(model)
     return {
         attribute.key: column
-        for attribute in inspect(model).column_attrs
+        for attribute in mapper.column_attrs
         for column in attribute.columns[:1]
         if isinstance(column, Column)  # not an expression
     }
@@ -85,7 +87,7 @@ def is_secret(column: Column[Any]) -> bool:
     return not column.info.get("audit", True)
 
 
-def stored_values(row: DeclarativeBase, names: Collection[str] | None = None) -> dict[str, Any]:
+def stored_values(row: object, names: Collection[str] | None = None) -> dict[str, Any]:
     """Return what is stored of a *row* that was flushed, in *names* or in every column."""
     loaded = inspect(row).dict
     wanted = mapped_columns(type(row)).keys() if names is None else names
@@ -93,7 +95,7 @@ def stored_values(row: DeclarativeBase, names: Collection[str] | None = None) ->
     return _fill_missing(_session_of(row).connection(), row, wanted, known)
 
 
-def table_name(model: type[DeclarativeBase]) -> str:
+def table_name(model: type[object]) -> str:
     """Return the name of the table of *model*, or of the root of its inheritance."""
     return cast("Table[Any]", inspect(model).base_mapper.local_table).fullname
 
@@ -128,9 +130,9 @@ def reset_changes(session: Session, *_: object) -> None:
 
 
 @event.listens_for(ChangeTracked, "before_insert", propagate=True)
-def _track_insert(mapper: Mapper[Any], connection: Connection, row: DeclarativeBase) -> None:
+def _track_insert(mapper: Mapper[Any], connection: Connection, row: object) -> None:
     identities = _session_of(row).identity_map
-    old: DeclarativeBase | None = identities.get(mapper.identity_key_from_instance(row))
+    old: object | None = identities.get(mapper.identity_key_from_instance(row))
     if old is not None:  # deleted in the same flush: SQLAlchemy merges both into an UPDATE
         names = mapped_columns(type(row)).keys() & mapped_columns(type(old)).keys()
         _append_change(row, "update", _values_before(connection, old, names))
@@ -140,8 +142,8 @@ def _track_insert(mapper: Mapper[Any], connection: Connection, row: DeclarativeB
     _append_change(row, "create", {})
 
 
-@cache
-def _nullable_columns(model: type[DeclarativeBase]) -> frozenset[str]:
+@cached_per_model
+def _nullable_columns(model: type[object]) -> frozenset[str]:
     """Return the names of the columns that are NULL in a new row by default."""
     return frozenset(
         name
@@ -152,7 +154,7 @@ def _nullable_columns(model: type[DeclarativeBase]) -> frozenset[str]:
 
 
 @event.listens_for(ChangeTracked, "before_update", propagate=True)
-def _track_update(_: Mapper[Any], connection: Connection, row: DeclarativeBase) -> None:
+def _track_update(_: Mapper[Any], connection: Connection, row: object) -> None:
     # An attribute that is neither loaded nor set changes only by an `onupdate` default.
     columns = mapped_columns(type(row))
     on_update = {name for name, col in columns.items() if col.onupdate or col.server_onupdate}
@@ -161,22 +163,20 @@ def _track_update(_: Mapper[Any], connection: Connection, row: DeclarativeBase) 
 
 
 @event.listens_for(ChangeTracked, "before_delete", propagate=True)
-def _track_delete(_: Mapper[Any], connection: Connection, row: DeclarativeBase) -> None:
+def _track_delete(_: Mapper[Any], connection: Connection, row: object) -> None:
     _append_change(row, "delete", _values_before(connection, row, mapped_columns(type(row)).keys()))
 
 
-def _append_change(row: DeclarativeBase, action: Action, before: Mapping[str, Any]) -> None:
+def _append_change(row: object, action: Action, before: Mapping[str, Any]) -> None:
     changes = unit_of_work(_session_of(row)).part(_FlushChanges).changes
     changes.append(RowChange(row, action, before))
 
 
-def _session_of(row: DeclarativeBase) -> Session:
+def _session_of(row: object) -> Session:
     return cast("Session", object_session(row))  # never None during a flush
 
 
-def _values_before(
-    connection: Connection, row: DeclarativeBase, names: Collection[str]
-) -> dict[str, Any]:
+def _values_before(connection: Connection, row: object, names: Collection[str]) -> dict[str, Any]:
     """Return the stored values of *names*, from the attribute history or the database."""
     attributes = inspect(row).attrs
     histories = {name: attributes[name].history for name in names}
@@ -189,7 +189,7 @@ def _values_before(
 
 
 def _fill_missing(
-    connection: Connection, row: DeclarativeBase, names: Collection[str], known: Mapping[str, Any]
+    connection: Connection, row: object, names: Collection[str], known: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the values of *names*. Read those from the database that are not *known*."""
     missing = [name for name in names if name not in known]
@@ -197,9 +197,7 @@ def _fill_missing(
     return {name: values[name] for name in mapped_columns(type(row)) if name in values}
 
 
-def _read_columns(
-    connection: Connection, row: DeclarativeBase, names: Sequence[str]
-) -> dict[str, Any]:
+def _read_columns(connection: Connection, row: object, names: Sequence[str]) -> dict[str, Any]:
     """Read the columns *names* of *row*. The values are None if the row no longer exists."""
     mapper, columns = inspect(type(row)), mapped_columns(type(row))
     keys = zip(mapper.primary_key, inspect(row).identity or (), strict=True)

@@ -27,7 +27,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import (
-    DeclarativeBase,
     Mapped,
     Mapper,
     Session,
@@ -72,10 +71,9 @@ class PublishesEvents(ChangeTracked):
 
         Columns with `info={"audit": False}` are excluded.
         """
-        row = cast("DeclarativeBase", self)
-        columns = mapped_columns(type(row))
+        columns = mapped_columns(type(self))
         names = {name for name, column in columns.items() if not is_secret(column)}
-        return stored_values(row, names)
+        return stored_values(self, names)
 
 
 class OutboxEvent(CompanionTable):
