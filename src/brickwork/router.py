@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import reduce
-from operator import or_
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from fastapi import APIRouter
@@ -281,7 +280,7 @@ def _extra_responses(
         case "replace" if definition.resource.allow_upsert:
             names = [*_response_headers(definition, name), "Location"]
             schemas = [one.read for one in (definition, *definition.variants)]
-            created = {"model": reduce(or_, schemas), "description": "Created"}
+            created = {"model": _union(schemas), "description": "Created"}
             return {201: created | response_headers(*names)}
         case _:
             return {}
@@ -303,6 +302,10 @@ def _response_model(name: OperationName, definition: ResourceDefinition[Any]) ->
     """Return the response model of an operation, with the read schema of *definition*."""
     read = AuditEntryRead if name == "history" else definition.read
     return list[read] if name in _LIST_RESPONSES else read  # type: ignore[valid-type]
+
+
+def _union(types: Sequence[Any]) -> Any:
+    return reduce(lambda union, member: union | member, types)
 
 
 def _is_versioned(definition: ResourceDefinition[Any]) -> bool:
@@ -336,7 +339,7 @@ def _add_operation(
         if definition.variants and name != "history" and spec.method != "DELETE"
     ]
     models = [_response_model(name, one) for one in (definition, *definition.variants)]
-    response_model = reduce(or_, models)
+    response_model = _union(models)
     responses = _extra_responses(definition, name)
     responses[success] = responses.get(success, {}) | response_headers(
         *_response_headers(definition, name)

@@ -86,7 +86,7 @@ class HeroRead(ReadSchema):
     team: TeamRead | None
 
 
-class HeroQuery(ListQuery[Hero]):  # type: ignore[type-var]
+class HeroQuery(ListQuery[Hero]):
     name__startswith: str | None = None
     age__gte: int | None = None
     salary__lt: Decimal | None = None
@@ -95,10 +95,10 @@ class HeroQuery(ListQuery[Hero]):  # type: ignore[type-var]
     sort: SortBy[Literal["name", "age", "salary"]] = None
 
 
-class Heroes(Resource[Hero]): ...  # type: ignore[type-var]
+class Heroes(Resource[Hero]): ...
 
 
-class Teams(Resource[Team]): ...  # type: ignore[type-var]
+class Teams(Resource[Team]): ...
 
 
 HERO: dict[str, Any] = {
