@@ -205,9 +205,12 @@ def _int(node: Node) -> Node:
 
 
 def _float(node: Node) -> Node:
-    finite = node | {"strict": True, "allow_inf_nan": False}
+    return _before(json_values.check_number, _finite(node | {"strict": True}))
+
+
+def _finite(node: Node) -> Node:
     # Databases differ on the sign of a zero.
-    return _before(json_values.check_number, _after(lambda value: value + 0.0, finite))
+    return _after(lambda value: value + 0.0, node | {"allow_inf_nan": False})
 
 
 def _literal(node: Node) -> Node:
@@ -384,7 +387,7 @@ def _int_from_text(node: Node) -> Node:
 
 
 def _float_from_text(node: Node) -> Node:
-    return _require_pattern(_NUMBER, node | {"allow_inf_nan": False}, "float_parsing", "a number")
+    return _require_pattern(_NUMBER, _finite(node), "float_parsing", "a number")
 
 
 def _literal_from_text(node: Node) -> Node:
