@@ -132,12 +132,17 @@ def apply_column_bounds(schema: Any, bounds: Mapping[str, Bounds]) -> Any:
     return _map_fields(schema, narrow)
 
 
-def encode_bytes(schema: Any) -> Any:
-    """Return the core *schema* of a read schema with bytes that are base64 in JSON."""
-    return _map_nodes(schema, _encode_bytes)
+def show_stored_values(schema: Any) -> Any:
+    """Return the core *schema* of a read schema that shows all values of columns.
+
+    Bytes are base64 in JSON. A decimal may be NaN, which PostgreSQL can hold.
+    """
+    return _map_nodes(schema, _show_stored)
 
 
-def _encode_bytes(node: Node) -> Node:
+def _show_stored(node: Node) -> Node:
+    if node.get("type") == "decimal" and "allow_inf_nan" not in node:
+        return node | {"allow_inf_nan": True}
     if node.get("type") != "bytes" or "serialization" in node:
         return node
     to_json = core_schema.plain_serializer_function_ser_schema(
