@@ -32,6 +32,7 @@ from brickwork.query.expansion import expand_filters
 from brickwork.query.filters import ColumnFilter, filtered_column, match_all, parse_filter
 from brickwork.query.ordering import SortKey
 from brickwork.query.parameters import (
+    QUERY_DEFAULT,
     CustomFilter,
     CustomFilterMark,
     FieldsMark,
@@ -75,8 +76,11 @@ class ListQuery(BaseModel, Generic[M]):
     limit: Annotated[int, Ge(1), LimitedTo("page")] = Field(
         default=20, description="The maximum number of rows to return."
     )
+    # Its default is not in openapi.json: generated clients would send it along with a cursor.
     offset: Annotated[int, Ge(0), LimitedTo("offset")] = Field(
-        default=0, description="The number of rows to skip."
+        default=0,
+        description="The number of rows to skip, without a cursor.",
+        json_schema_extra={QUERY_DEFAULT: []},
     )
     cursor: Annotated[str, MaxLen(MAX_CURSOR_LENGTH)] | None = Field(
         default=None, description="The start of the page, from a Link header."

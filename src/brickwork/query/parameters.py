@@ -18,7 +18,10 @@ T = TypeVar("T")
 _MAX_VALUES: Final = 100  # in one parameter
 
 QUERY_DEFAULT: Final = "x-default"
-"""The schema key of a default in query notation, which the OpenAPI document moves."""
+"""The schema key of a default in query notation, which the OpenAPI document moves.
+
+The document has no default if it is empty.
+"""
 
 
 @dataclass(frozen=True)
