@@ -213,13 +213,14 @@ def test_openapi_has_a_component_of_the_page() -> None:
         app.include_router(router)
     document: Any = app.openapi()
     content = document["paths"]["/enclosed"]["get"]["responses"]["200"]["content"]
+    row = {"$ref": "#/components/schemas/OrderRead"}
     assert content == {
         "application/json": {"schema": {"$ref": "#/components/schemas/OrderPage"}},
-        NDJSON: {"schema": {"$ref": "#/components/schemas/OrderRead"}},
+        NDJSON: {"schema": {"type": "array", "items": row}},
     }
     schema = document["components"]["schemas"]["OrderPage"]
     assert schema["required"] == ["items", "total", "next", "prev"]
-    assert schema["properties"]["items"]["items"] == {"$ref": "#/components/schemas/OrderRead"}
+    assert schema["properties"]["items"]["items"] == row
     bare = document["paths"]["/bare"]["get"]["responses"]["200"]["content"]
     assert bare["application/json"]["schema"]["type"] == "array"
     assert {name for name in document["components"]["schemas"] if "Page" in name} == {

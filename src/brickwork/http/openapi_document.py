@@ -234,8 +234,8 @@ def _rows_schema(page: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:
     if "anyOf" in page:
         return {"anyOf": [_rows_schema(one, schemas) for one in page["anyOf"]]}
     if "$ref" in page:
-        return schemas[page["$ref"].rpartition("/")[2]]["properties"]["items"]
-    return page
+        page = schemas[page["$ref"].rpartition("/")[2]]["properties"]["items"]
+    return {"type": "array", "items": page["items"]}
 
 
 def _add_examples(schema: object) -> None:
