@@ -222,9 +222,9 @@ def test_a_summary_names_one_row_or_many() -> None:
     assert [operation["summary"] for operations in paths for operation in operations.values()] == [
         "List blog posts",
         "Create a blog post",
-        "Create many blog posts",
-        "Update many blog posts",
-        "Delete many blog posts",
+        "Create a batch of blog posts",
+        "Update a batch of blog posts",
+        "Delete a batch of blog posts",
         "Get a blog post",
         "Update a blog post",
         "Replace a blog post",

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -27,17 +28,36 @@ PATIENCE: Final = 3.0
 """The seconds that start-up waits for the database."""
 
 
-async def check_database(app: Starlette, database: Database) -> None:
-    """Log an unreachable *database*, and the tables and generated keys of *app* that it lacks.
+async def check_databases(app: Starlette, default: Database | None) -> None:
+    """Log the databases of *app* that are unreachable, and the tables and keys that they lack.
 
     The check only reads. It raises nothing, and closes its connections. Routes without
     `Database.use` have the *default* database, if there is one.
     """
-    keys = {*_generated_keys(app)}
-    database.tables |= (tables := {*_tables(app)})
+    uses: dict[Database, _Use] = {} if default is None else {default: _Use()}
+    for definition, route in _definitions(app):
+        if database := _used_database(route.dependant) or default:
+            use = uses.setdefault(database, _Use())
+            use.tables |= {*_model_tables(definition)}
+            use.tables |= {*_companion_tables(definition, route.methods or ())}
+            use.keys |= {*_generated_keys(definition)}
+    await asyncio.gather(*(_check(database, use) for database, use in uses.items()))
+
+
+@dataclass
+class _Use:
+    """The tables that requests use in a database, and the keys that it generates."""
+
+    tables: "set[Table[Any]]" = field(default_factory=set["Table[Any]"])
+    keys: set[Column[Any]] = field(default_factory=set[Column[Any]])
+
+
+async def _check(database: Database, use: _Use) -> None:
+    """Log that *database* is unreachable, or what it lacks for its *use*."""
+    database.tables |= use.tables
     try:
         async with asyncio.timeout(PATIENCE):
-            missing, ungenerated = await _find_missing(database, tables, keys)
+            missing, ungenerated = await _find_missing(database, use)
     except ServiceUnavailable:
         return  # the log already has the cause
     except TimeoutError:
@@ -53,29 +73,20 @@ async def check_database(app: Starlette, database: Database) -> None:
             database.availability.log_ungenerated(ungenerated)
 
 
-def _tables(app: Starlette) -> "Iterator[Table[Any]]":
-    """Yield the tables that requests to *app* use."""
-    for definition, route in _definitions(app):
-        yield from _model_tables(definition)
-        yield from _companion_tables(definition, route.methods or ())
-
-
-def _generated_keys(app: Starlette) -> Iterator[Column[Any]]:
-    """Yield the keys of new rows of *app* that the database generates."""
-    for definition, _ in _definitions(app):
-        model: type[object] = definition.model
-        key = primary_key(model)
-        if not definition.create.model_fields.keys() & {*key.names}:
-            yield from filter(is_generated_key, key.columns)
-
-
 def _definitions(app: Starlette) -> Iterator[tuple[ResourceDefinition[Any], RouteContext]]:
-    """Yield the definition and the route of each operation of *app* that uses the database."""
+    """Yield the definition and the route of each operation of *app* that uses a database."""
     if get_db not in getattr(app, "dependency_overrides", {}):
         for route in _routes(app.routes):
             definition: ResourceDefinition[Any] | None = getattr(route.endpoint, "definition", None)
-            if definition and _depends_on(route.dependant, get_db):
+            if definition and get_db in _calls(route.dependant):
                 yield definition, route
+
+
+def _generated_keys(definition: ResourceDefinition[Any]) -> Iterator[Column[Any]]:
+    """Yield the keys of new rows that the database generates."""
+    key = primary_key(definition.model)
+    if not definition.create.model_fields.keys() & {*key.names}:
+        yield from filter(is_generated_key, key.columns)
 
 
 def _routes(routes: Sequence[BaseRoute]) -> Iterator[RouteContext]:
@@ -93,10 +104,11 @@ def _calls(dependant: Dependant) -> Iterator[Callable[..., Any]]:
             yield dependency.call
 
 
-def _used_database(call: Callable[..., Any]) -> Database | None:
-    """Return the database whose `use` is *call*. None for another dependency."""
-    owner: object = getattr(call, "__self__", None)
-    return owner if isinstance(owner, Database) and call == owner.use else None
+def _used_database(dependant: Dependant) -> Database | None:
+    """Return the database that `Database.use` gives to a route. None without that dependency."""
+    owners = ((call, getattr(call, "__self__", None)) for call in _calls(dependant))
+    used = [owner for call, owner in owners if isinstance(owner, Database) and call == owner.use]
+    return used[-1] if used else None
 
 
 def _model_tables(definition: ResourceDefinition[Any]) -> "Iterator[Table[Any]]":
@@ -124,21 +136,21 @@ def _companion_tables(
             yield cast("Table[Any]", companion.__table__)
 
 
-async def _find_missing(
-    database: Database, tables: "Collection[Table[Any]]", keys: Collection[Column[Any]]
-) -> tuple[Sequence[str], Sequence[str]]:
-    """Return the names of the missing *tables*, and of *keys* that SQLite cannot generate.
+async def _find_missing(database: Database, use: _Use) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the names of the missing tables, and of the keys that SQLite cannot generate.
 
     SQLite generates the keys of a table only if they are INTEGER there.
     """
     if _is_new(database.url):
-        return [table.fullname for table in tables], []
+        return [table.fullname for table in use.tables], []
 
     def inspect_tables(connection: Connection) -> tuple[Sequence[str], Sequence[str]]:
         inspector = inspect(connection)
-        missing = [table.fullname for table in tables if not _exists(inspector, table)]
+        missing = [table.fullname for table in use.tables if not _exists(inspector, table)]
         is_sqlite = connection.dialect.name == "sqlite"
-        ungenerated = [str(key) for key in keys if is_sqlite and _is_ungenerated(inspector, key)]
+        ungenerated = [
+            str(key) for key in use.keys if is_sqlite and _is_ungenerated(inspector, key)
+        ]
         connection.detach()  # so that it is closed, and not kept in the pool
         return missing, ungenerated
 

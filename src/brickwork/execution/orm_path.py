@@ -19,6 +19,7 @@ from brickwork.execution.batch_write import (
     require_all_found,
     require_new_key,
 )
+from brickwork.execution.fieldsets import Fieldset
 from brickwork.execution.fixed_values import key_conflict, read_only_problem, reject_other_key
 from brickwork.execution.joins import selects_only_columns
 from brickwork.execution.plans import (
@@ -89,6 +90,8 @@ class UnitOfWorkExecutor(Generic[M]):
 
     async def list_page(self, plan: ListPlan[M]) -> PageResult:
         """Return a page of the list."""
+        if plan.fieldset:
+            return await self._list_fields(plan, plan.fieldset)
         page = await self.resource.page(plan.params)
         await self.definition.embedded.complete(self._session, page.items)
         if plan.deleted:
@@ -96,6 +99,14 @@ class UnitOfWorkExecutor(Generic[M]):
         convert = _row_converter(self.definition.model, self.definition.read)
         content = self._serializer.represent([*map(convert, page.items)])
         return PageResult(content, page)
+
+    async def _list_fields(self, plan: ListPlan[M], fieldset: Fieldset) -> PageResult:
+        """Return a page with some fields of each row."""
+        self.resource.load_options = fieldset.load_options(plan.params)
+        page = await self.resource.page(plan.params)
+        await fieldset.embedded.complete(self._session, page.items)
+        body = b",".join(map(fieldset.dump, page.items))
+        return PageResult(Representation(b"[" + body + b"]"), page)
 
     async def history(self, plan: HistoryPlan) -> Page[AuditEntry]:
         """Return a page of the audit entries of the row. Raises `NotFound`."""
@@ -302,7 +313,7 @@ def _represent_as(read: type[BaseModel], items: Sequence[object]) -> Representat
     annotation: Any = list[read]  # type: ignore[valid-type]
     adapter = TypeAdapter[Any](annotation)
     value = adapter.validate_python(items, from_attributes=True)
-    return Representation(adapter.dump_json(value, by_alias=True), content=value)
+    return Representation(adapter.dump_json(value, by_alias=True))
 
 
 @cached_per_model

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from fastapi import Request
 from pydantic import BaseModel
 
+from brickwork.execution.fieldsets import Fieldset
 from brickwork.http.conditional import Preconditions
 from brickwork.models.soft_delete import DeletedFilter
 from brickwork.query.keys import PathKey
@@ -34,6 +35,8 @@ class ListPlan(Generic[M]):
     params: ListQuery[M]
     read: type[BaseModel]
     deleted: DeletedFilter | None
+    fieldset: Fieldset | None
+    """The fields that the client asks for. None for all fields of `read`."""
     export: Request | None
     """The request for an export of all pages. None for one page."""
     url: tuple[object, ...]

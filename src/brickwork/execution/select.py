@@ -183,6 +183,8 @@ class _List(_Read[M, ListPlan[M], PageResult]):
         params, dialect = plan.params, call.database.reader.dialect
         if params.count or plan.deleted or plan.export:
             raise NotEligible("the request asks for a count, an export or deleted rows")
+        if plan.fieldset:
+            raise NotEligible("the request asks for some fields")
         page = self._page_request(call.statement, params, dialect)
         select_page = require_statement(self._page_statement(page, dialect))
         build = partial(self._read_page, call, page, select_page)

@@ -3,6 +3,7 @@
 They are absolute and have the root path. None is built from the Host header.
 """
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -32,17 +33,23 @@ def link_header(request: Request, page: Page[Any]) -> str:
 
     Pages that do not exist are left out. The other query parameters of *request* are kept.
     """
+    return format_links(page_links(request, page))
+
+
+def page_links(request: Request, page: Page[Any]) -> Mapping[str, str]:
+    """Return the paths of *page*'s links by their relations, as `link_header` has them."""
     links: dict[str, PageLink | None] = {
         "first": {},
         "prev": page.prev,
         "next": page.next,
         "last": page.last,
     }
-    return ", ".join(
-        f'<{_page_url(request, link)}>; rel="{rel}"'
-        for rel, link in links.items()
-        if link is not None
-    )
+    return {rel: _page_url(request, link) for rel, link in links.items() if link is not None}
+
+
+def format_links(links: Mapping[str, str]) -> str:
+    """Return the `Link` header of *links*."""
+    return ", ".join(f'<{path}>; rel="{rel}"' for rel, path in links.items())
 
 
 def _page_url(request: Request, link: PageLink) -> str:

@@ -160,16 +160,26 @@ def type_variants(kind: TypeEngine[Any]) -> tuple[TypeEngine[Any], TypeEngine[An
 
 
 def require_comparable(column: ColumnElement[Any], place: str) -> None:
-    """Raise `TypeError` for a *column* whose values SQLite stores in two formats.
+    """Raise `TypeError` for a *column* whose values SQLite stores in two formats of its own.
 
-    SQL functions omit the microseconds, and bound values have them: as text, they differ.
+    SQL functions omit the microseconds, and a type of SQLite may write others.
     """
-    if isinstance(storage_type(column.type), DateTime | Time) and _has_sql_values(column):
+    on_sqlite = storage_type(type_variants(column.type)[0])
+    if isinstance(on_sqlite, sqlite.DATETIME | sqlite.TIME) and has_sql_instants(column):
         raise TypeError(
-            f"{place} gets values from SQL, and SQLite's have no microseconds: no filter would "
-            "find them, and no sort would order them. Use Python functions: "
-            "mapped_column(default=…, onupdate=…)."
+            f"{place} gets values from SQL, which may differ in format from those that its type "
+            "writes on SQLite: no filter would find them. Use DateTime or Time, or Python "
+            "functions: mapped_column(default=…, onupdate=…)."
         )
+
+
+def has_sql_instants(column: ColumnElement[Any]) -> bool:
+    """Return whether SQL functions fill *column* with instants or times.
+
+    SQLite's have no microseconds, which bound values have: as text, they differ.
+    """
+    is_instant = isinstance(storage_type(column.type), DateTime | Time)
+    return is_instant and _has_sql_values(column)
 
 
 def has_json_null(column: ColumnElement[Any]) -> bool:

@@ -43,6 +43,11 @@ class Operation(ABC, Generic[M, P, R]):
         """Return the schemas after which errors of the database name fields."""
         return ()
 
+    @property
+    def content(self) -> Any:
+        """Return the type that executors serialise. None: the response model of the route."""
+        return None
+
     def parameters(self) -> Mapping[str, Any]:
         """Return the annotations of the parameters, which FastAPI parses and documents.
 

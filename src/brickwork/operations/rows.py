@@ -21,7 +21,8 @@ from brickwork.operations.operation import Operation
 
 M = TypeVar("M")
 
-_Flag = Annotated[bool, Query()]
+_ALLOW_MISSING = Annotated[bool, Query(description="Whether a missing row is no error.")]
+_PURGE = Annotated[bool, Query(description="Whether to remove the row for good.")]
 
 
 class Get(Operation[M, GetPlan, Representation]):
@@ -127,9 +128,9 @@ class Delete(Operation[M, DeletePlan, None]):
 
     @override
     def parameters(self) -> Mapping[str, Any]:
-        flags = {"allow_missing": (_Flag, False)}
+        flags: dict[str, Any] = {"allow_missing": (_ALLOW_MISSING, False)}
         if is_soft_deletable(self.definition.model):
-            flags["purge"] = (_Flag, False)
+            flags["purge"] = (_PURGE, False)
         return {**self.key_parameters(), **flags}
 
     @override

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from decimal import Decimal
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import AllowInfNan, TypeAdapter
 from sqlalchemy import ColumnElement, and_, literal, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -98,6 +99,8 @@ class Order:
 
 @cached_per_model
 def _value_adapter(kind: Any) -> TypeAdapter[Any]:
+    if issubclass(kind, Decimal):  # PostgreSQL sorts NaN, too
+        kind = Annotated[kind, AllowInfNan()]
     nullable: Any = kind | None
     return TypeAdapter[Any](nullable)
 

@@ -265,6 +265,7 @@ def _binding(statement: Select[M], params: ListQuery[M], dialect: Dialect) -> by
 
     Datetimes in the scope do not count, since they may be the current time.
     """
-    sent = params.model_dump(exclude={"limit", "offset", "cursor", "count"}, exclude_none=True)
+    unbound = {"limit", "offset", "cursor", "count", *(["fields"] if params.__fieldsets__ else [])}
+    sent = params.model_dump(exclude=unbound, exclude_none=True)
     document = repr((statement_fingerprint(statement, dialect), sent))
     return hashlib.sha256(document.encode(errors="surrogatepass")).digest()

@@ -14,8 +14,9 @@ from brickwork.models.generated_keys import is_generated_key, sqlite_type
 from brickwork.models.model import Versioned, is_mapped
 from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.query.keys import primary_key
-from brickwork.query.list_query import ListQuery, model_of_query, require_sortable
+from brickwork.query.list_query import ListQuery, model_of_query
 from brickwork.query.ordering import make_order
+from brickwork.query.query_checks import require_sortable
 from brickwork.resource import assignments, outputs
 from brickwork.resource.read_schemas import declared_read_schemas
 from brickwork.resource.resource import Resource

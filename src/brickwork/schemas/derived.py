@@ -1,11 +1,20 @@
 """Input schemas that are derived from schemas and columns."""
 
+from collections.abc import Collection
 from copy import copy
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, Field, PlainSerializer, WrapSerializer, create_model
+from pydantic import (
+    BaseModel,
+    Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    WrapSerializer,
+    create_model,
+)
 from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -208,3 +217,53 @@ def with_deleted_at(read: type[BaseModel]) -> type[BaseModel]:
     fields: dict[str, Any] = {"deleted_at": (datetime | None, ...)}
     name = "Deleted" + read.__name__
     return create_model(name, __base__=read, __module__=read.__module__, **fields)
+
+
+@cached_per_model
+def page_schema(read: type[BaseModel], row: type[BaseModel]) -> type[BaseModel]:
+    """Return the schema of a page in an envelope, named after *read*, of rows as *row*."""
+    path: Any = Field(json_schema_extra={"format": "uri-reference"})
+    fields: dict[str, Any] = {
+        "items": list[row],  # type: ignore[valid-type]
+        "total": Annotated[
+            int | None,
+            Field(description="The number of rows, if the request asks for it with `count`."),
+        ],
+        "next": Annotated[str | None, path, Field(description="The path of the next page.")],
+        "prev": Annotated[str | None, path, Field(description="The path of the page before.")],
+    }
+    name = read.__name__.removesuffix("Read") + "Page"
+    return create_model(name, __module__=read.__module__, **fields)
+
+
+def with_fields(read: type[BaseModel], names: Collection[str]) -> type[BaseModel]:
+    """Return *read* with only the fields *names*. It must have no code for other fields."""
+    some = create_model(read.__name__, __base__=read, __module__=read.__module__)
+    some.__pydantic_fields__ = {k: v for k, v in some.model_fields.items() if k in names}
+    some.model_rebuild(force=True)
+    return some
+
+
+@cached_per_model
+def sparse_schema(read: type[BaseModel]) -> type[BaseModel]:
+    """Return *read* for the documentation of responses that may have some of its fields.
+
+    Raises `TypeError` if *read* decides itself what a response has.
+    """
+    if read.__pydantic_decorators__.model_serializers:
+        raise TypeError(
+            f"{read.__name__} serialises itself, so that no client can choose its fields. Leave "
+            "out the fields parameter, or the model_serializer."
+        )
+
+    def describe(_: object, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Any:
+        described = read.__get_pydantic_json_schema__(schema, handler)
+        described = handler.resolve_ref_schema(described)
+        described.pop("required", None)
+        return described
+
+    name = read.__name__.removesuffix("Read") + "Fields"
+    made = create_model(name, __base__=read, __module__=read.__module__, __doc__=read.__doc__)
+    made.__get_pydantic_json_schema__ = classmethod(describe)  # type: ignore[assignment,method-assign]  # pyright: ignore[reportAttributeAccessIssue]
+    made.model_rebuild(force=True)
+    return made
