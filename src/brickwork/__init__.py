@@ -44,10 +44,19 @@ from brickwork.problems import (
     URITooLong,
 )
 from brickwork.query.embedding import Limit, embedding
-from brickwork.query.list_query import CustomFilter, ListQuery, OneOf, Search, SortBy
+from brickwork.query.list_query import ListQuery
 from brickwork.query.lookup import get_or_404
 from brickwork.query.ordering import SortKey
 from brickwork.query.pagination import Page, paginate
+from brickwork.query.parameters import (
+    CustomFilter,
+    Fields,
+    Filter,
+    OneOf,
+    Operators,
+    Search,
+    SortBy,
+)
 from brickwork.resource.changes import apply_changes, merge_patch
 from brickwork.resource.references import ReferenceScopes
 from brickwork.resource.resource import Resource
@@ -87,6 +96,8 @@ __all__ = [
     "Entity",
     "ErrorDetail",
     "ExactNumeric",
+    "Fields",
+    "Filter",
     "Forbidden",
     "HeadersTooLarge",
     "HistoryQuery",
@@ -108,6 +119,7 @@ __all__ = [
     "NotFound",
     "NotStored",
     "OneOf",
+    "Operators",
     "OutboxEvent",
     "Page",
     "PreconditionFailed",

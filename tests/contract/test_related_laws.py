@@ -10,7 +10,7 @@ from httpx2 import AsyncClient
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.support.bodies import Body, get_json
-from tests.support.orders import ROWS, Base, ordering
+from tests.support.purchases import ROWS, Base, ordering
 from tests.support.tables import Tables
 from tests.support.values import law
 

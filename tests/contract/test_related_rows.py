@@ -13,7 +13,7 @@ from httpx2 import AsyncClient
 from brickwork import IsolationLevel
 from brickwork.http.negotiation import NDJSON
 from tests.support.bodies import Body, create_row, get_json, patch_row, summary
-from tests.support.orders import ROWS, Base, ItemMark, ordering
+from tests.support.purchases import ROWS, Base, ItemMark, ordering
 from tests.support.recording import path_taken, statements
 from tests.support.rows import insert_many
 from tests.support.tables import Tables

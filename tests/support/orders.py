@@ -1,51 +1,24 @@
-"""Orders with lines and tags, which one request writes."""
+"""Orders with lines, tags and other orders, for tests of lists."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from datetime import datetime
-from decimal import Decimal
-from typing import Annotated, Final
-from uuid import UUID
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import FastAPI, Header
-from httpx2 import AsyncClient
-from pydantic import Field
-from sqlalchemy import (
-    CheckConstraint,
-    Column,
-    ForeignKey,
-    Integer,
-    MetaData,
-    Select,
-    String,
-    Table,
-    UniqueConstraint,
-    select,
-)
+from sqlalchemy import ForeignKey, MetaData, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
-from typing_extensions import override
 
 from brickwork import (
-    Database,
-    Entity,
-    ExactNumeric,
-    IsolationLevel,
-    KeysOf,
+    Filter,
     Limit,
-    Limits,
+    ListQuery,
     Model,
     ReadSchema,
-    ReferenceScopes,
     Resource,
     Schema,
+    Search,
     SoftDelete,
-    Timestamped,
+    SortBy,
     Versioned,
-    crud_router,
-    install,
 )
-from brickwork.models.model import now
-from tests.support.calls import calling
 from tests.support.tables import Rows
 
 
@@ -56,272 +29,193 @@ class Base(Model):
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
 
 
-class SoldProduct(Base):
-    """A product of a seller."""
+class Customer(Base, SoftDelete):
+    """A customer, with orders."""
 
-    __tablename__ = "products"
+    __tablename__ = "customers"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    seller: Mapped[str] = mapped_column(String(10), default="ada")
-    price: Mapped[int] = mapped_column(default=1)
+    name: Mapped[str] = mapped_column(String(20))
+    orders: Mapped[list["Order"]] = relationship(back_populates="customer", passive_deletes="all")
 
 
-class PurchaseTag(Base, SoftDelete):
-    """A tag of a seller."""
+class Tagging(Base):
+    """The association of an order and a tag."""
+
+    __tablename__ = "tagging"
+
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"), primary_key=True)
+    tag_id: Mapped[int] = mapped_column(ForeignKey("tags.id"), primary_key=True)
+
+
+class Tag(Base):
+    """A tag of orders."""
 
     __tablename__ = "tags"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    seller: Mapped[str] = mapped_column(String(10), default="ada")
+    name: Mapped[str] = mapped_column(String(20))
+    orders: Mapped[list["Order"]] = relationship(secondary="tagging", back_populates="tags")
 
 
-TAGGED: Final = Table(
-    "tagged",
-    Base.metadata,
-    Column("order_id", Integer, ForeignKey("orders.id"), primary_key=True),
-    Column("tag_id", Integer, ForeignKey("tags.id"), primary_key=True),
-)
-
-FOLLOWED: Final = Table(
-    "followed",
-    Base.metadata,
-    Column("order_id", Integer, ForeignKey("orders.id"), primary_key=True),
-    Column("person_id", String(10), ForeignKey("people.id"), primary_key=True),
-)
-
-
-class Follower(Base):
-    """A follower of orders."""
-
-    __tablename__ = "people"
-
-    id: Mapped[str] = mapped_column(String(10), primary_key=True)
-
-
-class Purchase(Base, Timestamped, Versioned):
-    """An order, which owns its lines and refers to tags."""
+class Order(Base, Versioned):
+    """An order of a customer, perhaps a part of another order."""
 
     __tablename__ = "orders"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    number: Mapped[str] = mapped_column(String(10), unique=True)
-    total: Mapped[int] = mapped_column(default=0)
-    lines: Mapped[list["PurchaseLine"]] = relationship(
-        cascade="all, delete-orphan", order_by="PurchaseLine.position", back_populates="order"
-    )
-    notes: Mapped[list["PurchaseNote"]] = relationship()
-    tags: Mapped[list[PurchaseTag]] = relationship(secondary=TAGGED, order_by=PurchaseTag.id)
-    people: Mapped[list[Follower]] = relationship(secondary=FOLLOWED)
+    number: Mapped[str] = mapped_column(String(20))
+    priority: Mapped[int] = mapped_column(default=0)
+    customer_id: Mapped[int | None] = mapped_column(ForeignKey(Customer.id))
+    whole_id: Mapped[int | None] = mapped_column(ForeignKey("orders.id"))
+    customer: Mapped[Customer | None] = relationship(back_populates="orders")
+    whole: Mapped["Order | None"] = relationship(back_populates="parts", remote_side="Order.id")
+    parts: Mapped[list["Order"]] = relationship(back_populates="whole", passive_deletes="all")
+    tags: Mapped[list[Tag]] = relationship(secondary="tagging", back_populates="orders")
+    lines: Mapped[list["Line"]] = relationship(back_populates="order", passive_deletes="all")
+
+    @property
+    def label(self) -> str:
+        """Return the number and the priority."""
+        return f"{self.number}/{self.priority}"
 
 
-class PurchaseLine(Base):
+class Line(Base, SoftDelete):
     """A line of an order."""
 
     __tablename__ = "lines"
-    __table_args__ = (
-        UniqueConstraint("order_id", "product_id"),
-        CheckConstraint("quantity <> 13", name="lucky"),
-    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))
-    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
-    position: Mapped[int] = mapped_column(default=0)
-    quantity: Mapped[int] = mapped_column(default=1)
-    serial: Mapped[str | None] = mapped_column(String(5), unique=True)
-    discount: Mapped[Decimal | None] = mapped_column(ExactNumeric(5, 2))
-    order: Mapped[Purchase] = relationship(back_populates="lines")
-    product: Mapped[SoldProduct] = relationship()
-
-
-class PurchaseNote(Base, SoftDelete):
-    """A note on an order, which stays when it is left out."""
-
-    __tablename__ = "notes"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))
-    text: Mapped[str] = mapped_column(String(20))
-
-
-class LineBody(Schema):
-    product_id: int = Field(alias="productId")
-    position: int = 0
-    quantity: Annotated[int, Field(ge=1)] = 1
-    serial: str | None = None
-    discount: Decimal | None = None
-
-
-class LineChange(LineBody):
-    id: int | None = None
-
-
-class NoteBody(Schema):
-    text: str
+    order_id: Mapped[int] = mapped_column(ForeignKey(Order.id))
+    product: Mapped[str] = mapped_column(String(20))
+    quantity: Mapped[int]
+    note: Mapped[str | None] = mapped_column(String(20))
+    order: Mapped[Order] = relationship(back_populates="lines")
 
 
 class OrderCreate(Schema):
+    """A new order."""
+
     number: str
-    lines: list[LineBody] = Field(default_factory=list[LineBody])
-    notes: list[NoteBody] = Field(default_factory=list[NoteBody])
-    tag_ids: list[int] = Field(default_factory=list[int])
-    follower_ids: Annotated[list[str], KeysOf("people")] = Field(default_factory=list[str])
+    priority: int = 0
+    customer_id: int | None = None
 
 
-class OrderUpdate(Schema, partial=True):
-    number: str
-    lines: list[LineChange]
-    notes: list[NoteBody]
-    tag_ids: list[int]
-    follower_ids: Annotated[list[str], KeysOf("people")]
-
-
-class ProductRead(ReadSchema):
-    id: int
-    price: int
-
-
-class LineRead(ReadSchema):
-    id: int
-    product_id: int = Field(serialization_alias="productId")
-    position: int
-    quantity: int
-    serial: str | None
-    discount: Decimal | None
-    product: ProductRead
-
-
-class NoteRead(ReadSchema):
-    text: str
-
-
-class TagRead(ReadSchema):
-    id: int
+class OrderUpdate(OrderCreate, partial=True):
+    """Changes to an order."""
 
 
 class OrderRead(ReadSchema):
+    """An order, without related rows."""
+
     id: int
     number: str
-    total: int
+    priority: int
+    customer_id: int | None
     version: int
-    lines: Annotated[list[LineRead], Limit(100)]
-    notes: Annotated[list[NoteRead], Limit(100)]
-    tags: Annotated[list[TagRead], Limit(100)]
-    tag_ids: Annotated[list[int], Limit(100)]
-    follower_ids: Annotated[list[str], KeysOf("people"), Limit(100)]
-    updated_at: datetime
 
 
-class PlainOrderRead(ReadSchema):
+class CustomerBrief(ReadSchema):
+    """A customer in another row."""
+
     id: int
-    number: str
-
-
-class Orders(Resource[Purchase]):
-    """Orders as declared, with no override."""
-
-
-class SellerOrders(Resource[Purchase]):
-    """Orders with the products and tags of one seller, and with numbers that begin with theirs."""
-
-    seller: Annotated[str, Header()]
-
-    @override
-    def query(self) -> Select[Purchase]:
-        return super().query().where(Purchase.number.startswith(self.seller[0]))
-
-    @override
-    def reference_scopes(self) -> ReferenceScopes:
-        return {
-            "lines.product_id": select(SoldProduct).where(SoldProduct.seller == self.seller),
-            "tags": select(PurchaseTag).where(PurchaseTag.seller == self.seller),
-        }
-
-
-class Basket(Base, Entity):
-    """A basket without a version, whose items the database removes with it."""
-
-    __tablename__ = "baskets"
-
-    items: Mapped[list["BasketItem"]] = relationship(
-        cascade="all, delete-orphan", passive_deletes=True, order_by="BasketItem.id"
-    )
-
-
-class BasketItem(Base, Entity):
-    """An item of a basket."""
-
-    __tablename__ = "items"
-
-    basket_id: Mapped[UUID] = mapped_column(ForeignKey("baskets.id", ondelete="CASCADE"))
-    name: Mapped[str] = mapped_column(String(10))
-    marks: Mapped[list["ItemMark"]] = relationship(cascade="all, delete-orphan")
-
-
-class ItemMark(Base, Entity):
-    """A mark on an item, which goes with it."""
-
-    __tablename__ = "item_marks"
-
-    item_id: Mapped[UUID] = mapped_column(ForeignKey("items.id"))
-
-
-class ItemBody(Schema):
-    id: UUID | None = None
     name: str
 
 
-class BasketCreate(Schema):
-    items: list[ItemBody]
+class LineBrief(ReadSchema):
+    """A line in another row."""
+
+    product: str
+    quantity: int
 
 
-class BasketUpdate(BasketCreate, partial=True): ...
+class FullOrderRead(OrderRead):
+    """An order, with its customer and its lines."""
+
+    customer: CustomerBrief | None
+    lines: Annotated[list[LineBrief], Limit(2)]
 
 
-class ItemRead(ReadSchema):
-    id: UUID
-    name: str
+class OrderQuery(ListQuery[Order]):
+    """Filters of orders, of related rows as well."""
+
+    number: Filter[str] = None
+    priority: Filter[int] = None
+    customer__name: Filter[str] = None
+    customer__orders__number: str | None = None
+    lines__product: Filter[str] = None
+    lines__quantity: Filter[int] = None
+    lines__note: Filter[str] = None
+    tags__name: Filter[str] = None
+    tags__orders__number: str | None = None
+    parts__number: Filter[str] = None
+    parts__lines__product: str | None = None
+    parts__parts__number: str | None = None
+    whole__tags__name: str | None = None
+    sort: SortBy[Literal["number", "priority"]] = None
+    q: Search = None
+    search_fields = ("number",)
 
 
-class BasketRead(ReadSchema):
-    id: UUID
-    items: Annotated[list[ItemRead], Limit(100)]
+class Orders(Resource[Order]):
+    """All orders."""
 
 
-class Baskets(Resource[Basket]):
-    """Baskets as declared, with no override."""
+def _order(key: int, number: str, **values: Any) -> dict[str, Any]:
+    return {
+        "priority": 0,
+        "customer_id": None,
+        "whole_id": None,
+        "version": 1,
+        **values,
+        "id": key,
+        "number": number,
+    }
 
 
-orders = crud_router("/orders", Orders, read=OrderRead, create=OrderCreate, update=OrderUpdate)
-seller_orders = crud_router(
-    "/seller-orders", SellerOrders, read=OrderRead, create=OrderCreate, update=OrderUpdate
-)
-plain_orders = crud_router(
-    "/plain-orders", Orders, read=PlainOrderRead, create=OrderCreate, update=OrderUpdate
-)
-baskets = crud_router(
-    "/baskets", Baskets, read=BasketRead, create=BasketCreate, update=BasketUpdate
-)
+def _line(key: int, order: int, product: str, quantity: int, **values: Any) -> dict[str, Any]:
+    return {
+        "note": None,
+        "deleted_at": None,
+        **values,
+        "id": key,
+        "order_id": order,
+        "product": product,
+        "quantity": quantity,
+    }
+
+
+_THEN = datetime(2020, 1, 1, tzinfo=UTC)
 
 ROWS: Final[Rows] = {
-    SoldProduct: [{"id": n, "seller": "ada" if n < 9 else "bob"} for n in range(1, 10)],
-    PurchaseTag: [
-        {"id": n, "seller": "ada" if n < 6 else "bob", "deleted_at": now() if n == 5 else None}
-        for n in range(1, 7)
+    Customer: [
+        {"id": 1, "name": "Ada", "deleted_at": None},
+        {"id": 2, "name": "Bob", "deleted_at": None},
+        {"id": 3, "name": "Gone", "deleted_at": _THEN},
     ],
-    Follower: [{"id": "bob"}, {"id": "cleo"}],
+    Tag: [{"id": 1, "name": "red"}, {"id": 2, "name": "blue"}, {"id": 3, "name": "green"}],
+    Order: [
+        _order(1, "A-1", priority=1, customer_id=1),
+        _order(2, "A-2", priority=2, customer_id=1),
+        _order(3, "B-1", priority=1, customer_id=2),
+        _order(4, "C-1", priority=3, customer_id=3),
+        _order(5, "A-1-1", whole_id=1),
+        _order(6, "A-1-1-1", whole_id=5),
+    ],
+    Line: [
+        _line(1, 1, "brick", 10),
+        _line(2, 1, "brick", 20, note="late"),
+        _line(3, 1, "tile", 1),
+        _line(4, 2, "brick", 1),
+        _line(5, 2, "tile", 30),
+        _line(6, 3, "tile", 5, deleted_at=_THEN),
+        _line(7, 5, "sand", 7),
+    ],
+    Tagging: [
+        {"order_id": 1, "tag_id": 1},
+        {"order_id": 1, "tag_id": 2},
+        {"order_id": 2, "tag_id": 1},
+        {"order_id": 4, "tag_id": 3},
+    ],
 }
-"""Products 1 to 8 and tags 1 to 5 are of ada, and tag 5 is deleted; the others are of bob."""
-
-
-@asynccontextmanager
-async def ordering(
-    url: str, isolation: IsolationLevel | None = None, **limits: int
-) -> AsyncGenerator[AsyncClient]:
-    """Yield a client of an application with all resources here."""
-    app = FastAPI(lifespan=Database(url, isolation_level=isolation).lifespan)
-    install(app, limits=Limits(**limits))
-    for router in (orders, seller_orders, plain_orders, baskets):
-        app.include_router(router)
-    async with calling(app) as client:
-        yield client
+"""Rows of all models: an order without related rows, one with many, deleted ones."""

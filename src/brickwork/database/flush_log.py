@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import ClauseElement, Column, ColumnElement, ForeignKeyConstraint, Table, inspect
-from sqlalchemy.orm import DeclarativeBase, InstanceState, Mapper, QueryableAttribute
+from sqlalchemy.orm import InstanceState, Mapper, QueryableAttribute
 
 from brickwork.models.model import is_deleted_marker
 from brickwork.problems import pointer
@@ -23,7 +23,7 @@ _NESTED: Final = "brickwork.nested"
 class NestedPlace:
     """The place of a row in the body that writes it with its owner."""
 
-    owner: DeclarativeBase
+    owner: object
     attribute: str
     """The relationship of the owner."""
     path: Path

@@ -17,7 +17,10 @@ from brickwork.execution.batch_write import (
     query_location,
     reject_duplicates,
     require_all_found,
+    require_new_key,
 )
+from brickwork.execution.fieldsets import Fieldset
+from brickwork.execution.fixed_values import key_conflict, read_only_problem, reject_other_key
 from brickwork.execution.joins import selects_only_columns
 from brickwork.execution.plans import (
     DeleteManyPlan,
@@ -46,13 +49,11 @@ from brickwork.models.model import Versioned
 from brickwork.models.soft_delete import as_soft_deletable
 from brickwork.problems import (
     Conflict,
-    ErrorDetail,
     NotFound,
     PreconditionFailed,
     PreconditionRequired,
-    UnprocessableContent,
 )
-from brickwork.query.keys import parse_key, primary_key
+from brickwork.query.keys import primary_key
 from brickwork.query.pagination import Page
 from brickwork.resource.changes import merge_patch, merge_patches
 from brickwork.resource.checks import release_row
@@ -91,6 +92,8 @@ class UnitOfWorkExecutor(Generic[M]):
 
     async def list_page(self, plan: ListPlan[M]) -> PageResult:
         """Return a page of the list."""
+        if plan.fieldset:
+            return await self._list_fields(plan, plan.fieldset)
         page = await self.resource.page(plan.params)
         await self.definition.embedded.complete(self._session, page.items)
         if plan.deleted:
@@ -98,6 +101,14 @@ class UnitOfWorkExecutor(Generic[M]):
         convert = _row_converter(self.definition.model, self.definition.read)
         content = self._serializer.represent([*map(convert, page.items)])
         return PageResult(content, page)
+
+    async def _list_fields(self, plan: ListPlan[M], fieldset: Fieldset) -> PageResult:
+        """Return a page with some fields of each row."""
+        self.resource.load_options = fieldset.load_options(plan.params)
+        page = await self.resource.page(plan.params)
+        await fieldset.embedded.complete(self._session, page.items)
+        body = b",".join(map(fieldset.dump, page.items))
+        return PageResult(Representation(b"[" + body + b"]"), page)
 
     async def history(self, plan: HistoryPlan) -> Page[AuditEntry]:
         """Return a page of the audit entries of the row. Raises `NotFound`."""
@@ -170,7 +181,8 @@ class UnitOfWorkExecutor(Generic[M]):
 
         Of two concurrent requests with one key, the later is retried, and updates the row.
         """
-        _reject_other_key(self.definition, plan.data, parse_key(self.definition.model, plan.key))
+        key = primary_key(self.definition.model).parse(plan.key)
+        reject_other_key(self.definition, plan.data, key)
         flush_log = unit_of_work(self._session).flush_log
         flush_log.retry_on_duplicate.add(mapped_table(self.definition).name)
         return await self.insert(InsertPlan(plan.data))
@@ -180,9 +192,10 @@ class UnitOfWorkExecutor(Generic[M]):
         return await new_rows(self.resource, definition.model, definition.create, inputs)
 
     async def _update_row(self, row: M, changes: Mapping[str, Any]) -> Representation:
-        name = primary_key(self.definition.model).key
-        if changes.get(name, self.definition.key(row)) != self.definition.key(row):
-            raise _key_conflict(self.definition)
+        names = primary_key(self.definition.model).names
+        changed = [name for name in names if changes.get(name, own := getattr(row, name)) != own]
+        if changed:
+            raise key_conflict(self.definition, changed)
         await self.resource.update(row, changes)
         return await self._flush(row)
 
@@ -207,10 +220,11 @@ class UnitOfWorkExecutor(Generic[M]):
         changed = sorted(
             name for name in sent if _to_json(getattr(stored, name)) != getattr(data, name)
         )
-        if primary_key(definition.model).key in changed:
-            raise _key_conflict(definition)
+        names = primary_key(definition.model).names
+        if keys := [name for name in names if name in changed]:
+            raise key_conflict(definition, keys)
         if changed:
-            raise _read_only_problem(definition, changed)
+            raise read_only_problem(definition, changed)
 
     async def _check_preconditions(self, row: M, preconditions: Preconditions) -> None:
         """Check *preconditions* against *row*. Raises `PreconditionFailed` with its entity tag."""
@@ -253,6 +267,7 @@ class UnitOfWorkExecutor(Generic[M]):
         async def insert_one(row: M, _: Schema) -> None:
             await self.resource.create(row)
             definition.require_path(row)
+            require_new_key(self._session, row)
 
         write = BatchWrite(self.resource, plan.items, load, insert_one, body_location)
         return await self._write_batch(write)
@@ -260,14 +275,15 @@ class UnitOfWorkExecutor(Generic[M]):
     async def update_many(self, plan: UpdateManyPlan) -> Representation:
         """Merge all patches with their rows, or none. Raises the problems of all items."""
         definition, resource, items = self.definition, self.resource, plan.items
-        name = primary_key(definition.model).key
+        key = primary_key(definition.model)
         model: type[object] = definition.model
-        identifying = {name, "version"} if issubclass(model, Versioned) else {name}
-        keys = [getattr(item, name) for item in items]
+        identifying = {*key.names, *(["version"] if issubclass(model, Versioned) else [])}
+        keys = [key.value_of(item) for item in items]
         patches: dict[object, dict[str, Any]] = {}
 
-        def locate(index: int) -> dict[str, str]:
-            return {"pointer": field_pointer(name, definition.change, index)}
+        def locate(index: int) -> Sequence[Mapping[str, str]]:
+            pointers = (field_pointer(name, definition.change, index) for name in key.names)
+            return [{"pointer": pointer} for pointer in pointers]
 
         async def load() -> Sequence[M]:
             rows = require_all_found(definition, await resource.get_many(keys), locate)
@@ -291,12 +307,12 @@ class UnitOfWorkExecutor(Generic[M]):
         definition, resource = self.definition, self.resource
         if resource.require_if_match:
             raise PreconditionRequired("Delete each of these rows alone, with an If-Match header.")
-        keys = [parse_key(definition.model, text) for text in plan.keys]
-        reject_duplicates([key for key in keys if key is not None], lambda _: {"parameter": "id"})
+        keys = [*map(primary_key(definition.model).parse, plan.keys)]
+        reject_duplicates([key for key in keys if key is not None], lambda _: [{"parameter": "id"}])
 
         async def load() -> Sequence[M]:
             rows = await resource.get_many(plan.keys)
-            return require_all_found(definition, rows, lambda _: {"parameter": "id"})
+            return require_all_found(definition, rows, lambda _: [{"parameter": "id"}])
 
         async def delete_one(row: M, _: str) -> None:
             release_row(self._session, row)
@@ -319,7 +335,7 @@ def _represent_as(read: type[BaseModel], items: Sequence[object]) -> Representat
     annotation: Any = list[read]  # type: ignore[valid-type]
     adapter = TypeAdapter[Any](annotation)
     value = adapter.validate_python(items, from_attributes=True)
-    return Representation(adapter.dump_json(value, by_alias=True), content=value)
+    return Representation(adapter.dump_json(value, by_alias=True))
 
 
 @cached_per_model
@@ -345,28 +361,3 @@ def _to_json(value: object) -> object:
     if is_array(value):
         return [_to_json(item) for item in value]
     return value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
-
-
-def _reject_other_key(definition: ResourceDefinition[M], data: Schema, key: object) -> None:
-    name = primary_key(definition.model).key
-    if key is None:
-        raise NotFound(f"{definition.model.__name__} not found")
-    if getattr(data, name, None) != key:
-        raise _key_conflict(definition)
-    if read_only := sorted(data.model_fields_set - definition.create.model_fields.keys()):
-        raise _read_only_problem(definition, read_only)
-
-
-def _read_only_problem(
-    definition: ResourceDefinition[Any], names: Sequence[str]
-) -> UnprocessableContent:
-    text = "This field is read-only: omit it, or send its stored value."
-    pointers = sorted(field_pointer(name, definition.replace) for name in names)
-    errors = [ErrorDetail(code="read_only", detail=text, pointer=pointer) for pointer in pointers]
-    return UnprocessableContent("A read-only field has a different value.", errors=errors)
-
-
-def _key_conflict(definition: ResourceDefinition[M]) -> Conflict:
-    text = "The key of a row cannot change: send the key that is in the path."
-    pointer = field_pointer(primary_key(definition.model).key, definition.replace)
-    return Conflict(text, errors=[ErrorDetail(code="key_differs", detail=text, pointer=pointer)])

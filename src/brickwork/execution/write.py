@@ -28,7 +28,12 @@ from sqlalchemy.types import TypeEngine
 
 from brickwork.database.compiled import BoundStatement
 from brickwork.execution.eligibility import NotEligible
-from brickwork.execution.statement import Columns, StatementOperation, require_not_overridden
+from brickwork.execution.statement import (
+    Columns,
+    StatementOperation,
+    require_not_overridden,
+    require_single_key,
+)
 from brickwork.execution.written_scope import (
     IN_SCOPE,
     IN_SCOPE_COLUMN,
@@ -36,7 +41,6 @@ from brickwork.execution.written_scope import (
     select_in_scope,
 )
 from brickwork.models.model import Versioned, created_at_of
-from brickwork.query.keys import primary_key
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.schemas.related import stored_fields
 from brickwork.schemas.schema import Schema
@@ -79,7 +83,7 @@ class WriteOperation(StatementOperation[M, P, R]):
         if write or scope is None:
             return write
         model = self.definition.model
-        key = primary_key(model).key
+        (key,) = require_single_key(model).names
         columns = {key: mapped_columns(model)[key], **self._columns}
         check = self.cached_statement(
             dialect, None, "check", lambda: select_in_scope(scope, model), scope=scope

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Join,
     String,
     UnaryExpression,
+    and_,
     func,
     inspect,
     select,
@@ -116,10 +117,9 @@ class EmbeddedFields:
         for row in rows if stale else ():
             session.expire(row, stale)
         if stale and rows:
-            keys = [getattr(row, key.key) for row in rows]
-            statement = select(self.model).where(key.in_(keys))
+            statement = select(self.model).where(key.is_in([*map(key.value_of, rows)]))
             names = (*self.computed, *sorted(unset))
-            loaded = load_only(key, *(getattr(self.model, name) for name in names))
+            loaded = load_only(*key.attributes, *(getattr(self.model, name) for name in names))
             await session.execute(statement.options(loaded, *self.options))
         await self.complete(session, rows, refresh=True)
 
@@ -243,46 +243,56 @@ async def _load_latest(
     owner = aliased(model)  # since a relationship may refer to its own model
     relationship = getattr(owner, latest.name)
     target = relationship.property.mapper.class_
-    owner_id, key = getattr(owner, primary_key(model).key), primary_key(target)
-    keys = [getattr(row, owner_id.key) for row in rows]
+    owner_key, key = primary_key(model), primary_key(target)
+    owner_ids = owner_key.attributes_of(owner)
+    keys = [*map(owner_key.value_of, rows)]
     joined = join(owner, target, relationship)
-    by = _order(relationship.property, key, joined)
-    rank = func.row_number().over(partition_by=owner_id, order_by=by)
+    by = _order(relationship.property, key.attributes, joined)
+    rank = func.row_number().over(partition_by=owner_ids, order_by=by)
     ranked = (
-        select(owner_id.label("owner"), key.label("key"), rank.label("rank"))
+        select(
+            *(column.label(f"owner{n}") for n, column in enumerate(owner_ids)),
+            *(column.label(f"key{n}") for n, column in enumerate(key.attributes)),
+            rank.label("rank"),
+        )
         .select_from(joined)
-        .where(owner_id.in_(keys), *soft_delete_conditions(target))
+        .where(owner_key.is_in(keys, owner), *soft_delete_conditions(target))
         .subquery()
     )
+    columns: Any = [*ranked.c]
+    owners, related_keys = columns[: len(owner_ids)], columns[len(owner_ids) : -1]
     statement = (
-        select(target, ranked.c.owner)
-        .join(ranked, key == ranked.c.key)
+        select(target, *owners)
+        .join(ranked, and_(*key.is_equal(related_keys)))
         .where(ranked.c.rank <= latest.count)
         .order_by(ranked.c.rank)
         .options(*latest.options)
         .execution_options(populate_existing=refresh)
     )
     related_rows: dict[object, list[Any]] = defaultdict(list)
-    for related, owner_key in await session.execute(statement):
-        related_rows[owner_key].append(related)
+    for related, *owned_by in await session.execute(statement):
+        related_rows[owner_key.value(owned_by)].append(related)
     for row, value in zip(rows, keys, strict=True):
         set_committed_value(row, latest.name, related_rows[value])
 
 
 def _order(
-    relationship: RelationshipProperty[Any], key: InstrumentedAttribute[Any], joined: "Join[Any]"
+    relationship: RelationshipProperty[Any],
+    key: Sequence[InstrumentedAttribute[Any]],
+    joined: "Join[Any]",
 ) -> list[ColumnElement[Any]]:
     """Return a total order of the rows of *relationship*, the same on both databases.
 
-    *key* is the primary key of the rows, and *joined* their FROM clause.
+    *key* has the primary key of the rows, and *joined* their FROM clause.
     """
     association = _association(relationship, joined)
     elements: list[ColumnElement[Any]] = [*(relationship.order_by or ())]
     if association is not None:  # the statement has an alias of the table
         elements = [_use_alias(association, term) for term in elements]
     terms = [_SortTerm.of(term) for term in elements]
-    last = terms[-1] if terms else _SortTerm(key.expression, descending=True)
-    return [term.clause() for term in (*terms, _SortTerm(key.expression, last.descending))]
+    descending = terms[-1].descending if terms else True
+    terms += [_SortTerm(column.expression, descending) for column in key]
+    return [term.clause() for term in terms]
 
 
 def _use_alias(association: Any, clause: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import RelationshipProperty, aliased, join
 
 from brickwork.models.soft_delete import soft_delete_conditions
-from brickwork.query.keys import primary_key
+from brickwork.query.keys import primary_key, unwrap
 
 
 async def load_lists(
@@ -22,21 +22,21 @@ async def load_lists(
     """
     model: type[object] = by.parent.class_  # rows may be of its subclasses
     owner = aliased(model)  # since a relationship may refer to its own model
-    owner_key = getattr(owner, primary_key(model).key)
+    owner_key = primary_key(model)
     target: type[object] = by.mapper.class_
-    keys = [(inspect(row).identity or (None,))[0] for row in rows]
+    keys = [*map(key_of, rows)]
     statement = (
-        select(target, owner_key)
+        select(target, *owner_key.attributes_of(owner))
         .select_from(join(owner, target, getattr(owner, by.key)))
-        .where(owner_key.in_(keys), *soft_delete_conditions(target))
-        .order_by(primary_key(target))
+        .where(owner_key.is_in(keys, owner), *soft_delete_conditions(target))
+        .order_by(*primary_key(target).attributes)
         .execution_options(populate_existing=True)
     )
     if by.secondary is None:
         statement = statement.with_for_update(of=target, key_share=True)
     related: dict[object, list[Any]] = defaultdict(list)
-    for row, key in await session.execute(statement):
-        related[key].append(row)
+    for row, *owned_by in await session.execute(statement):
+        related[owner_key.value(owned_by)].append(row)
     return [related[key] for key in keys]
 
 
@@ -52,19 +52,27 @@ async def load_keys(
     """
     model: type[object] = by.parent.class_
     owner = aliased(model)
-    owner_key = getattr(owner, primary_key(model).key)
+    owner_key = primary_key(model)
+    owner_columns = owner_key.attributes_of(owner)
     target: type[object] = by.mapper.class_
-    key = primary_key(target)
-    keys = [(inspect(row).identity or (None,))[0] for row in rows]
-    rank = func.row_number().over(partition_by=owner_key, order_by=key).label("rank")
+    (key,) = primary_key(target).attributes
+    keys = [*map(key_of, rows)]
+    rank = func.row_number().over(partition_by=owner_columns, order_by=key).label("rank")
     ranked = (
-        select(owner_key.label("owner"), key.label("key"), rank)
+        select(*owner_columns, key.label("related_key"), rank)
         .select_from(join(owner, target, getattr(owner, by.key)))
-        .where(owner_key.in_(keys), *soft_delete_conditions(target))
+        .where(owner_key.is_in(keys, owner), *soft_delete_conditions(target))
         .subquery()
     )
-    found = select(ranked.c.owner, ranked.c.key).where(ranked.c.rank <= count)
+    *columns, place = ranked.c
+    found = select(*columns).where(place <= count)
     related: dict[object, list[Any]] = defaultdict(list)
-    for row, value in await session.execute(found.order_by(ranked.c.rank)):
-        related[row].append(value)
+    for *owned_by, value in await session.execute(found.order_by(place)):
+        related[owner_key.value(owned_by)].append(value)
     return [related[value] for value in keys]
+
+
+def key_of(row: object) -> object:
+    """Return the key of a stored *row*. None for a new row."""
+    identity = inspect(row).identity
+    return None if identity is None else unwrap(identity)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
-from sqlalchemy import Connection, Select, inspect, select, tuple_
+from sqlalchemy import Connection, Select, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import (
     InstanceState,
@@ -20,7 +20,8 @@ from brickwork.database.flush_log import nested_place
 from brickwork.database.unit_of_work import unit_of_work
 from brickwork.models.soft_delete import DeletedFilter
 from brickwork.problems import Forbidden
-from brickwork.query.lookup import base_statement, selected_model
+from brickwork.query.keys import primary_key
+from brickwork.query.lookup import base_statement, select_keys, selected_model
 from brickwork.resource.references import (
     ReferenceScopes,
     broken_references,
@@ -100,13 +101,14 @@ class _Flush:
             outer, _, inner = name.partition(".")
             if inner:
                 model = inspect(model).relationships[outer].mapper.class_
-            attribute, broken = broken_references(session, model, inner or name, states, scope)
+            attributes, broken = broken_references(session, model, inner or name, states, scope)
             is_broken = is_broken or bool(broken)
-            if broken and not inner:
-                places |= written.places(inspect(model), attribute)
-            located = (nested_place(state) for state in broken) if inner else ()
-            found = (place.locate(attribute) for place in located if place)
-            places |= {place for place in found if place}
+            for attribute in attributes if broken else ():
+                if not inner:
+                    places |= written.places(inspect(model), attribute)
+                located = (nested_place(state) for state in broken) if inner else ()
+                found = (place.locate(attribute) for place in located if place)
+                places |= {place for place in found if place}
         if is_broken:
             raise reference_not_found(places)
 
@@ -256,14 +258,10 @@ def _model_of(resource: CheckedResource) -> type[object]:
 
 def _find_keys(session: Session, statement: Select[Any], keys: Iterable[_Key]) -> set[_Key]:
     """Return the *keys* of the rows that *statement* selects."""
-    source: Any = selected_model(statement)
-    mapper = inspect(source).mapper
-    names = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
-    columns = [getattr(source, name) for name in names]
-    only = statement.with_only_columns(*columns, maintain_column_froms=True).order_by(None)
-    wanted = [key if len(columns) > 1 else key[0] for key in keys]
-    has_key = (tuple_(*columns) if len(columns) > 1 else columns[0]).in_(wanted)
-    return {tuple(row) for row in session.execute(only.where(has_key))}
+    model: type[object] = selected_model(statement)
+    own = primary_key(model)
+    only = select_keys(statement).order_by(None).where(own.is_in([own.value(key) for key in keys]))
+    return {tuple(row) for row in session.execute(only)}
 
 
 def start_flush_checks(session: Session, *_: object) -> None:

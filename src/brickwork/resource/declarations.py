@@ -8,14 +8,15 @@ from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Column, Table, inspect
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Mapper
 
+from brickwork.models.generated_keys import is_generated_key, sqlite_type
 from brickwork.models.model import Versioned, is_mapped
 from brickwork.models.soft_delete import is_soft_deletable
-from brickwork.query.keys import key_type, primary_key
-from brickwork.query.list_query import ListQuery, model_of_query, require_sortable
+from brickwork.query.keys import primary_key
+from brickwork.query.list_query import ListQuery, model_of_query
 from brickwork.query.ordering import make_order
+from brickwork.query.query_checks import require_sortable
 from brickwork.resource import assignments, outputs
 from brickwork.resource.read_schemas import declared_read_schemas
 from brickwork.resource.related_declarations import check_related, check_unstored, written_related
@@ -53,7 +54,7 @@ class Declaration(Generic[M]):
         _require_class(self.read, BaseModel, "read")
         _require_class(self.query, ListQuery, "query")
         check_fields(self.resource, Resource)
-        key_type(self.model)
+        _ = primary_key(self.model).kinds
         for schema in (self.create, self.update):
             assignments.check_assignments(schema, self.model)
         self._check_related()
@@ -163,11 +164,12 @@ class Declaration(Generic[M]):
 
     def _check_new_rows(self) -> None:
         """Raise `TypeError` if no body of a POST or a PUT could be stored."""
-        key = primary_key(self.model).key
-        if self.resource.allow_upsert and key not in self.create.model_fields:
+        names = primary_key(self.model).names
+        absent = [name for name in names if name not in self.create.model_fields]
+        if self.resource.allow_upsert and absent:
             raise TypeError(
                 f"{self.resource.__name__}.allow_upsert is true, but a PUT cannot set the key of a "
-                f"new row: {self.create.__name__} has no field {key}. Add it."
+                f"new row: {self.create.__name__} has no field {', '.join(absent)}. Add it."
             )
         try:
             fields = stored_fields(self.create, self.model)
@@ -198,16 +200,21 @@ class Declaration(Generic[M]):
         )
 
     def _check_key(self) -> None:
-        name = primary_key(self.model).key
-        column: Any = self._mapper.primary_key[0]
-        if column not in self._unset_columns() or column is not column.table.autoincrement_column:
-            return
-        if (sql_type := column.type.compile(sqlite.dialect())) != "INTEGER":
-            kind = repr(column.type)
-            raise TypeError(
-                f"{self.model.__name__}.{name} is {sql_type} on SQLite, which generates only "
-                f'INTEGER keys. Declare it {kind}.with_variant(Integer, "sqlite").'
-            )
+        key, unset = primary_key(self.model), self._unset_columns()
+        for name, column in zip(key.names, key.columns, strict=True):
+            place = f"{self.model.__name__}.{name}"
+            if column not in unset or not is_generated_key(column):
+                continue
+            if key.is_composite:
+                raise TypeError(
+                    f"{place} is a part of the key, which SQLite does not generate. Add the field "
+                    f"to {self.create.__name__}, or give the column a default."
+                )
+            if (kind := sqlite_type(column)) != "INTEGER":
+                raise TypeError(
+                    f"{place} is {kind} on SQLite, which generates only INTEGER keys. Declare it "
+                    f'{column.type!r}.with_variant(Integer, "sqlite").'
+                )
 
     def _check_required_columns(self) -> None:
         for column in self._unset_columns():
@@ -277,8 +284,10 @@ class Declaration(Generic[M]):
             keys = self.query().sort_keys()
         except ValidationError:  # a parameter is required
             return
-        for key in make_order(self.model, keys).keys[:-1]:
-            require_sortable(f"{self.query.__name__}.sort_keys", key.attribute)
+        names = primary_key(self.model).names
+        for key in make_order(self.model, keys).keys:
+            if key.attribute.key not in names:
+                require_sortable(f"{self.query.__name__}.sort_keys", key.attribute)
 
 
 def _require_class(kind: object, base: type[object], place: str) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy.types import NullType
 from brickwork.models.columns import ColumnValues, column_values
 from brickwork.models.model import is_deleted_marker
 from brickwork.models.soft_delete import soft_delete_conditions
-from brickwork.query.keys import key_type
+from brickwork.query.keys import primary_key
 from brickwork.resource.assignments import has_attribute, is_deferred, renaming_advice, type_name
 from brickwork.schemas.comparisons import Comparison, accepts_values_of
 from brickwork.schemas.field_values import FieldValues, Leaf
@@ -72,7 +72,7 @@ def _check_keys(
     fields: FieldValues, name: str, relationship: RelationshipProperty[Any], *, is_nested: bool
 ) -> None:
     """Raise `TypeError` if the field *name* cannot show the keys of *relationship*."""
-    field, kind = f"{fields.schema.__name__}.{name}", key_type(relationship.mapper.class_)
+    field, kind = f"{fields.schema.__name__}.{name}", primary_key(relationship.mapper.class_).kind
     leaves = fields.accepted_leaves(name)
     items = [item for leaf in leaves for item in fields.nested_leaves(leaf)]
     if not any(leaf.kind is list for leaf in leaves) or kind not in {item.kind for item in items}:

@@ -9,7 +9,7 @@ from sqlalchemy import (
     inspect,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase, RelationshipProperty
+from sqlalchemy.orm import RelationshipProperty
 from sqlalchemy.orm.attributes import set_committed_value
 
 from brickwork.database.errors import reference_not_found
@@ -18,7 +18,7 @@ from brickwork.limits import current_limits
 from brickwork.problems import ErrorDetail, UnprocessableContent, pointer
 from brickwork.query.keys import primary_key
 from brickwork.query.lookup import base_statement, selected_model
-from brickwork.query.related import load_lists
+from brickwork.query.related import key_of, load_lists
 from brickwork.resource.defaults import new_row
 from brickwork.resource.references import ReferenceScopes
 from brickwork.schemas.names import Path, RequestPlace, input_paths
@@ -138,7 +138,7 @@ def new_child(row: object, field: RelatedField, index: int, item: BaseModel) -> 
     return child
 
 
-def set_place(child: DeclarativeBase, row: object, field: RelatedField, index: int) -> None:
+def set_place(child: object, row: object, field: RelatedField, index: int) -> None:
     """Record that the body of *row* has *child* at *index* of *field*."""
     path = (*field.path, index)
     set_nested_place(child, NestedPlace(row, field.attribute, path, input_paths(field.item)))
@@ -183,19 +183,13 @@ class _Targets:
         scope = self._scopes.get(field.attribute)
         statement = base_statement(field.model) if scope is None else scope
         model: type[object] = selected_model(statement)
-        key = primary_key(model)
-        rows = await self._session.scalars(statement.where(key.in_(keys)))
+        rows = await self._session.scalars(statement.where(primary_key(model).is_in([*keys])))
         return {key_of(row): row for row in rows}
 
     def require_all_found(self) -> None:
         """Raise `UnprocessableContent` if a row is missing, or outside its scope."""
         if self.missing:
             raise reference_not_found(self.missing)
-
-
-def key_of(row: object) -> object:
-    """Return the key of a stored *row*."""
-    return (inspect(row).identity or (None,))[0]
 
 
 # --- Changes --------------------------------------------------------------------------------------

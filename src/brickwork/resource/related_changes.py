@@ -20,10 +20,10 @@ from brickwork.database.errors import reference_not_found
 from brickwork.models.model import Timestamped, Versioned, equal_values, now
 from brickwork.models.soft_delete import as_soft_deletable
 from brickwork.query.keys import primary_key
+from brickwork.query.related import key_of
 from brickwork.resource.defaults import replacement_values
 from brickwork.resource.related import (
     input_of,
-    key_of,
     new_child,
     set_place,
     take_loaded,
@@ -170,7 +170,7 @@ async def _load_cascades(session: AsyncSession, rows: Sequence[object]) -> None:
     ]
     if options:
         key = primary_key(model)
-        statement = select(model).where(key.in_([key_of(row) for row in rows])).options(*options)
+        statement = select(model).where(key.is_in([*map(key_of, rows)])).options(*options)
         with session.no_autoflush:  # one flush writes all rows of a batch
             await session.execute(statement.execution_options(populate_existing=True))
 
@@ -206,7 +206,9 @@ async def _touch(session: AsyncSession, row: object) -> None:
         flag_modified(row, name)
     else:  # a flush would not update the key
         key = primary_key(type(row))
-        statement = update(type(row)).where(key == key_of(row)).values({key: key})
+        values = {attribute: attribute for attribute in key.attributes}
+        same_key = key.is_equal(key.parts(key_of(row)))
+        statement = update(type(row)).where(*same_key).values(values)
         with session.no_autoflush:  # one flush writes all rows of a batch
             await session.execute(statement, execution_options={"synchronize_session": False})
 

@@ -8,7 +8,7 @@ from sqlalchemy import Column, Table, inspect
 from sqlalchemy.orm import RelationshipDirection, RelationshipProperty
 
 from brickwork.models.soft_delete import is_soft_deletable
-from brickwork.query.keys import key_type
+from brickwork.query.keys import primary_key
 from brickwork.resource import assignments
 from brickwork.resource.outputs import WrittenFields
 from brickwork.schemas.field_values import FieldValues
@@ -123,10 +123,10 @@ class _RelatedCheck:
     @property
     def _item_name(self) -> str:
         is_key = self._field.kind == "keys"
-        return key_type(self._field.model).__name__ if is_key else self._field.item.__name__
+        return primary_key(self._field.model).kind.__name__ if is_key else self._field.item.__name__
 
     def _check_keys(self) -> None:
-        kind = key_type(self._field.model)
+        kind = primary_key(self._field.model).kind
         if self._by.secondary is None:
             raise TypeError(
                 f"{self._place} is no many-to-many relationship, so that {self._name} cannot set "
@@ -144,17 +144,17 @@ class _RelatedCheck:
     def _check_direction(self) -> None:
         if self._by.direction is not RelationshipDirection.ONETOMANY:
             stem = self._field.name.removesuffix("s")
+            kind = primary_key(self._field.model).kind.__name__
             raise TypeError(
                 f"{self._place} is a many-to-many relationship, whose rows belong to no row alone. "
-                f"Take their keys instead: {stem}_ids: list[{key_type(self._field.model).__name__}]"
-                "."
+                f"Take their keys instead: {stem}_ids: list[{kind}]."
             )
 
     def _check_item(self) -> None:
         item, model = self._field.item, self._field.model
         if issubclass(item, self._schema) or self._schema is item:
             raise TypeError(f"{self._name} contains itself. Give it a schema of its own.")
-        key_type(model)
+        _ = primary_key(model).kind
         for nested in related_fields(item, model):
             raise TypeError(
                 f"{item.__name__}.{nested} has related rows within {self._name}. Remove it: "

@@ -74,7 +74,9 @@ class Resource(Generic[M]):
     @override
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        docstring = cls.__doc__
         dataclass(kw_only=True, eq=False, repr=False)(cls)
+        cls.__doc__ = docstring  # a dataclass without one gets its signature
         check_methods(cls, Resource, methods_of(Resource))
         with suppress(NameError):  # an annotation names a class that is defined later
             check_fields(cls, Resource)

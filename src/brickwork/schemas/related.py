@@ -4,7 +4,6 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import cache
 from inspect import getattr_static
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
@@ -22,6 +21,7 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import RelationshipProperty
 
 from brickwork.limits import current_limits
+from brickwork.models.caching import cached_per_model
 from brickwork.schemas.names import Path, input_path
 from brickwork.schemas.schema import Schema, nested_schema
 from brickwork.schemas.strict_json import is_array
@@ -96,7 +96,7 @@ class RelatedField:
 _Schema = type[BaseModel]
 
 
-@cache
+@cached_per_model
 def related_fields(schema: _Schema, model: type[object]) -> Mapping[str, RelatedField]:
     """Return the fields of *schema* that write related rows of *model*, by their names."""
     fields = schema.model_fields.items()
@@ -104,14 +104,14 @@ def related_fields(schema: _Schema, model: type[object]) -> Mapping[str, Related
     return {field.name: field for field in found if field}
 
 
-@cache
+@cached_per_model
 def stored_fields(schema: _Schema, model: type[object]) -> frozenset[str]:
     """Return the fields of *schema* that are stored in a row of *model* itself."""
     others = related_fields(schema, model).keys() | unstored_fields(schema)
     return frozenset(schema.model_fields.keys() - others)
 
 
-@cache
+@cached_per_model
 def unstored_fields(schema: _Schema) -> frozenset[str]:
     """Return the fields of *schema* with the mark `NotStored`."""
     fields = schema.model_fields.items()
