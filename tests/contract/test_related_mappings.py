@@ -48,7 +48,9 @@ class Vehicle(Base, Versioned, Audited):
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(String(10))
     name: Mapped[str | None] = mapped_column(String(10))
-    seats: Mapped[list["Seat"]] = relationship(cascade="all, delete-orphan", order_by="Seat.code")
+    seats: Mapped[list["VehicleSeat"]] = relationship(
+        cascade="all, delete-orphan", order_by="VehicleSeat.code"
+    )
 
 
 class Bus(Vehicle):
@@ -57,7 +59,7 @@ class Bus(Vehicle):
     __mapper_args__ = {"polymorphic_identity": "bus"}  # noqa: RUF012
 
 
-class Seat(Base, Audited):
+class VehicleSeat(Base, Audited):
     """A seat, whose code clients choose."""
 
     __tablename__ = "seats"
@@ -97,7 +99,7 @@ class VehicleCreate(Camel):
 class VehicleUpdate(VehicleCreate, partial=True): ...
 
 
-class SeatRead(ReadSchema):
+class VehicleSeatRead(ReadSchema):
     code: str
     extras: dict[str, Any] | None
     tags: list[str]
@@ -107,7 +109,7 @@ class SeatRead(ReadSchema):
 class VehicleRead(ReadSchema):
     id: int
     version: int
-    seats: Annotated[list[SeatRead], Limit(10)]
+    seats: Annotated[list[VehicleSeatRead], Limit(10)]
 
 
 class Vehicles(Resource[Vehicle]):
@@ -226,7 +228,7 @@ async def test_rows_of_a_subclass_have_related_rows(
 ) -> None:
     made = await create_row(client, "/vehicles", {"allSeats": [seat("a")]})
     async with database.session() as session:
-        session.add(bus := Bus(seats=[Seat(code="z")]))
+        session.add(bus := Bus(seats=[VehicleSeat(code="z")]))
     items = [
         {"id": bus.id, "allSeats": [seat("y"), seat("z")]},
         {"id": made["id"], "allSeats": [seat("b")]},
