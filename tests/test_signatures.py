@@ -62,6 +62,7 @@ SYNC: Final = {
     "query": "(self)",
     "read_schema": "(self)",
     "reference_scopes": "(self)",
+    "validated_data": "(self, row, schema, /)",
 }
 
 

@@ -7,7 +7,6 @@ from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from fastapi import Request
-from pydantic import BaseModel, TypeAdapter
 from sqlalchemy import Pool, QueuePool
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.background import BackgroundTask
@@ -17,9 +16,9 @@ from typing_extensions import override
 
 from brickwork.context import request_context
 from brickwork.database.availability import database_unavailable
+from brickwork.execution.fieldsets import Fieldset
 from brickwork.http.negotiation import NDJSON
 from brickwork.problems import ErrorDetail, UnprocessableContent
-from brickwork.query.embedding import EmbeddedFields
 from brickwork.query.list_query import ListQuery
 from brickwork.resource.resource import Resource
 
@@ -79,10 +78,11 @@ async def export_rows(
     request: Request,
     resource: Resource[Any],
     params: ListQuery[Any],
-    read: type[BaseModel],
-    embedded: EmbeddedFields,
+    fieldset: Fieldset,
 ) -> Export:
     """Return a response with a JSON line for each row of *resource* that *params* selects.
+
+    A line has the fields of *fieldset*.
 
     Raises:
         UnprocessableContent: a parameter selects a page.
@@ -93,7 +93,7 @@ async def export_rows(
         text = "An export has no pages: omit this parameter."
         errors = [ErrorDetail(code="no_pages", detail=text, parameter=name) for name in sent]
         raise UnprocessableContent(text, errors=errors)
-    lines = _lines(resource, params, TypeAdapter(read), embedded)
+    lines = _lines(resource, params, fieldset)
     context = request_context(request.scope)
     if context.is_head:
         await lines.aclose()  # HEAD reads no rows
@@ -104,19 +104,15 @@ async def export_rows(
 
 
 async def _lines(
-    resource: Resource[Any],
-    params: ListQuery[Any],
-    read: TypeAdapter[Any],
-    embedded: EmbeddedFields,
+    resource: Resource[Any], params: ListQuery[Any], fieldset: Fieldset
 ) -> AsyncGenerator[bytes]:
     session, lines = resource.session, bytearray()
     with _count_export(session):
         async with aclosing(resource.export(params)) as rows, aclosing(_chunks(rows)) as chunks:
             async for chunk in chunks:
-                await embedded.complete(session, chunk)
+                await fieldset.embedded.complete(session, chunk)
                 for row in chunk:
-                    content = read.validate_python(row, from_attributes=True)
-                    lines += read.dump_json(content, by_alias=True) + b"\n"
+                    lines += fieldset.dump(row) + b"\n"
                     if len(lines) >= _CHUNK_BYTES:
                         yield bytes(lines)
                         lines.clear()

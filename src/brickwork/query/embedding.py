@@ -19,6 +19,7 @@ from sqlalchemy import (
     Join,
     String,
     UnaryExpression,
+    and_,
     func,
     inspect,
     select,
@@ -40,7 +41,9 @@ from sqlalchemy.sql.visitors import iterate, replacement_traverse
 from brickwork.database.text import comparable
 from brickwork.models.soft_delete import soft_delete_conditions
 from brickwork.query.keys import primary_key
+from brickwork.query.related import load_keys
 from brickwork.schemas.names import output_name
+from brickwork.schemas.related import keys_relationship
 from brickwork.schemas.schema import nested_schema
 
 M = TypeVar("M")
@@ -67,6 +70,15 @@ class _LatestRows:
 
 
 @dataclass(frozen=True)
+class _KeyList:
+    """A limited list of the keys of related rows, and its field."""
+
+    name: str
+    relationship: RelationshipProperty[Any]
+    count: int
+
+
+@dataclass(frozen=True)
 class EmbeddedFields:
     """The related rows and expressions in a read schema."""
 
@@ -74,16 +86,26 @@ class EmbeddedFields:
     options: tuple[ORMOption, ...]
     references: tuple[str, ...]
     latest: tuple[_LatestRows, ...]
+    keys: tuple[_KeyList, ...]
     computed: tuple[str, ...]
 
     def __bool__(self) -> bool:
         """Return whether there is anything to load."""
-        return bool(self.options or self.latest)
+        return bool(self.options or self.latest or self.keys)
 
-    async def complete(self, session: AsyncSession, rows: Sequence[object]) -> None:
-        """Load the limited lists of rows that were read with `options`."""
+    async def complete(
+        self, session: AsyncSession, rows: Sequence[object], *, refresh: bool = False
+    ) -> None:
+        """Load the limited lists of rows that were read with `options`.
+
+        With *refresh*, related rows that are already in the session are loaded again.
+        """
         for latest in self.latest if rows else ():
-            await _load_latest(session, rows, latest)
+            await _load_latest(session, rows, latest, refresh=refresh)
+        for listed in self.keys if rows else ():
+            lists = await load_keys(session, rows, listed.relationship, listed.count)
+            for row, keys in zip(rows, lists, strict=True):
+                setattr(row, listed.name, keys)
 
     async def reload(self, session: AsyncSession, rows: Sequence[object]) -> None:
         """Load the current related rows and expressions of written *rows*."""
@@ -95,12 +117,11 @@ class EmbeddedFields:
         for row in rows if stale else ():
             session.expire(row, stale)
         if stale and rows:
-            keys = [getattr(row, key.key) for row in rows]
-            statement = select(self.model).where(key.in_(keys))
+            statement = select(self.model).where(key.is_in([*map(key.value_of, rows)]))
             names = (*self.computed, *sorted(unset))
-            loaded = load_only(key, *(getattr(self.model, name) for name in names))
+            loaded = load_only(*key.attributes, *(getattr(self.model, name) for name in names))
             await session.execute(statement.options(loaded, *self.options))
-        await self.complete(session, rows)
+        await self.complete(session, rows, refresh=True)
 
 
 def embedding(model: type[object], read: type[BaseModel]) -> EmbeddedFields:
@@ -120,9 +141,20 @@ def embedding(model: type[object], read: type[BaseModel]) -> EmbeddedFields:
             raise _unbounded_list(read, name)
         nested = _loader_options(relationship.mapper.class_, schema, within=True)
         latest.append(_LatestRows(name, limits[0], tuple(nested)))
+    keys = tuple(_key_lists(model, read))
     options = tuple(_loader_options(model, read))
     computed = tuple(_expression_attributes(model, read))
-    return EmbeddedFields(model, options, tuple(references), tuple(latest), computed)
+    return EmbeddedFields(model, options, tuple(references), tuple(latest), keys, computed)
+
+
+def _key_lists(model: type[object], read: type[BaseModel]) -> Iterator[_KeyList]:
+    """Yield the fields of *read* with keys of related rows of *model*."""
+    for name, field in read.model_fields.items():
+        if relationship := keys_relationship(model, name, field):
+            limits = [mark.count for mark in field.metadata if isinstance(mark, Limit)]
+            if not limits:
+                raise _unbounded_list(read, name)
+            yield _KeyList(name, relationship, limits[0])
 
 
 def _expression_attributes(model: type[object], read: type[BaseModel]) -> Iterator[str]:
@@ -200,49 +232,67 @@ def _unbounded_list(read: type[BaseModel], name: str) -> TypeError:
     )
 
 
-async def _load_latest(session: AsyncSession, rows: Sequence[object], latest: _LatestRows) -> None:
-    owner = aliased(type(rows[0]))  # since a relationship may refer to its own model
+async def _load_latest(
+    session: AsyncSession,
+    rows: Sequence[object],
+    latest: _LatestRows,
+    *,
+    refresh: bool,
+) -> None:
+    model: type[object] = inspect(type(rows[0])).relationships[latest.name].parent.class_
+    owner = aliased(model)  # since a relationship may refer to its own model
     relationship = getattr(owner, latest.name)
     target = relationship.property.mapper.class_
-    owner_id, key = getattr(owner, primary_key(type(rows[0])).key), primary_key(target)
-    keys = {row: getattr(row, owner_id.key) for row in rows}
+    owner_key, key = primary_key(model), primary_key(target)
+    owner_ids = owner_key.attributes_of(owner)
+    keys = [*map(owner_key.value_of, rows)]
     joined = join(owner, target, relationship)
-    by = _order(relationship.property, key, joined)
-    rank = func.row_number().over(partition_by=owner_id, order_by=by)
+    by = _order(relationship.property, key.attributes, joined)
+    rank = func.row_number().over(partition_by=owner_ids, order_by=by)
     ranked = (
-        select(owner_id.label("owner"), key.label("key"), rank.label("rank"))
+        select(
+            *(column.label(f"owner{n}") for n, column in enumerate(owner_ids)),
+            *(column.label(f"key{n}") for n, column in enumerate(key.attributes)),
+            rank.label("rank"),
+        )
         .select_from(joined)
-        .where(owner_id.in_(keys.values()), *soft_delete_conditions(target))
+        .where(owner_key.is_in(keys, owner), *soft_delete_conditions(target))
         .subquery()
     )
+    columns: Any = [*ranked.c]
+    owners, related_keys = columns[: len(owner_ids)], columns[len(owner_ids) : -1]
     statement = (
-        select(target, ranked.c.owner)
-        .join(ranked, key == ranked.c.key)
+        select(target, *owners)
+        .join(ranked, and_(*key.is_equal(related_keys)))
         .where(ranked.c.rank <= latest.count)
         .order_by(ranked.c.rank)
         .options(*latest.options)
+        .execution_options(populate_existing=refresh)
     )
     related_rows: dict[object, list[Any]] = defaultdict(list)
-    for related, owner_key in await session.execute(statement):
-        related_rows[owner_key].append(related)
-    for row, value in keys.items():
+    for related, *owned_by in await session.execute(statement):
+        related_rows[owner_key.value(owned_by)].append(related)
+    for row, value in zip(rows, keys, strict=True):
         set_committed_value(row, latest.name, related_rows[value])
 
 
 def _order(
-    relationship: RelationshipProperty[Any], key: InstrumentedAttribute[Any], joined: "Join[Any]"
+    relationship: RelationshipProperty[Any],
+    key: Sequence[InstrumentedAttribute[Any]],
+    joined: "Join[Any]",
 ) -> list[ColumnElement[Any]]:
     """Return a total order of the rows of *relationship*, the same on both databases.
 
-    *key* is the primary key of the rows, and *joined* their FROM clause.
+    *key* has the primary key of the rows, and *joined* their FROM clause.
     """
     association = _association(relationship, joined)
     elements: list[ColumnElement[Any]] = [*(relationship.order_by or ())]
     if association is not None:  # the statement has an alias of the table
         elements = [_use_alias(association, term) for term in elements]
     terms = [_SortTerm.of(term) for term in elements]
-    last = terms[-1] if terms else _SortTerm(key.expression, descending=True)
-    return [term.clause() for term in (*terms, _SortTerm(key.expression, last.descending))]
+    descending = terms[-1].descending if terms else True
+    terms += [_SortTerm(column.expression, descending) for column in key]
+    return [term.clause() for term in terms]
 
 
 def _use_alias(association: Any, clause: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -24,7 +24,7 @@ _NULL: Final = null()
 
 
 def new_row(model: type[M], data: BaseModel, fields: Collection[str]) -> M:
-    """Return a new row of *model* with the values that *data* has for *fields*.
+    """Return a new row of *model* with the values that *data* has for *fields*, all of columns.
 
     A field that the client sent as null is stored as NULL. An omitted field has the default of the
     schema. If that is None, it has the default of the column. SQLAlchemy alone would store the
