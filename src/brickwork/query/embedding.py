@@ -5,7 +5,8 @@ for all rows.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar, cast
 
@@ -27,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import (
     InstrumentedAttribute,
     Load,
+    Mapper,
     RelationshipProperty,
     aliased,
     join,
@@ -39,6 +41,7 @@ from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from brickwork.database.text import comparable
 from brickwork.models.soft_delete import soft_delete_conditions
+from brickwork.query.filters import filtered_column, is_hybrid
 from brickwork.query.keys import primary_key
 from brickwork.schemas.names import output_name
 from brickwork.schemas.schema import nested_schema
@@ -68,13 +71,14 @@ class _LatestRows:
 
 @dataclass(frozen=True)
 class EmbeddedFields:
-    """The related rows and expressions in a read schema."""
+    """The related rows, expressions and deferred columns in a read schema."""
 
     model: type[object]
     options: tuple[ORMOption, ...]
     references: tuple[str, ...]
     latest: tuple[_LatestRows, ...]
     computed: tuple[str, ...]
+    deferred: tuple[str, ...]
 
     def __bool__(self) -> bool:
         """Return whether there is anything to load."""
@@ -86,18 +90,19 @@ class EmbeddedFields:
             await _load_latest(session, rows, latest)
 
     async def reload(self, session: AsyncSession, rows: Sequence[object]) -> None:
-        """Load the current related rows and expressions of written *rows*."""
+        """Load the current related rows, expressions and deferred columns of written *rows*."""
         key = primary_key(self.model)
         stale = (*self.references, *self.computed)
         # A column that no flush has set would be loaded lazily, which asyncio cannot do.
         unloaded = {name for row in rows for name in inspect(row).unloaded}
-        unset = unloaded & _eager_columns(self.model)
+        missing = unloaded.intersection(self.deferred)
+        unset = unloaded & _eager_columns(self.model) | missing
         for row in rows if stale else ():
             session.expire(row, stale)
-        if stale and rows:
+        if rows and (stale or missing):
             keys = [getattr(row, key.key) for row in rows]
             statement = select(self.model).where(key.in_(keys))
-            names = (*self.computed, *sorted(unset))
+            names = dict.fromkeys((*self.computed, *sorted(unset)))
             loaded = load_only(key, *(getattr(self.model, name) for name in names))
             await session.execute(statement.options(loaded, *self.options))
         await self.complete(session, rows)
@@ -122,7 +127,8 @@ def embedding(model: type[object], read: type[BaseModel]) -> EmbeddedFields:
         latest.append(_LatestRows(name, limits[0], tuple(nested)))
     options = tuple(_loader_options(model, read))
     computed = tuple(_expression_attributes(model, read))
-    return EmbeddedFields(model, options, tuple(references), tuple(latest), computed)
+    deferred = tuple(deferred_attributes(model, _shown_names(model, read)))
+    return EmbeddedFields(model, options, tuple(references), tuple(latest), computed, deferred)
 
 
 def _expression_attributes(model: type[object], read: type[BaseModel]) -> Iterator[str]:
@@ -132,6 +138,42 @@ def _expression_attributes(model: type[object], read: type[BaseModel]) -> Iterat
         source = _attribute_name(model, name, field)
         if source in attributes and not isinstance(attributes[source].columns[0], Column):
             yield source
+
+
+def _shown_names(model: type[object], read: type[BaseModel]) -> list[str]:
+    """Return the attributes of *model* that the fields of *read* show."""
+    return [_attribute_name(model, name, field) for name, field in read.model_fields.items()]
+
+
+def deferred_attributes(model: type[object], names: Iterable[str]) -> Iterator[str]:
+    """Yield the deferred columns and expressions of *model* whose values *names* have.
+
+    A synonym, a composite and the expression of a hybrid have the values of columns.
+    """
+    mapper: Mapper[Any] = inspect(model)
+    deferred = {attribute.key for attribute in mapper.column_attrs if attribute.deferred}
+    for name in dict.fromkeys(names) if deferred else ():
+        yield from [used for used in _used_attributes(mapper, name) if used in deferred]
+
+
+def _used_attributes(mapper: "Mapper[Any]", name: str) -> Iterator[str]:
+    """Yield the columns of *mapper* from which the attribute *name* has its value."""
+    if name in mapper.synonyms:
+        yield from _used_attributes(mapper, mapper.synonyms[name].name)
+    elif name in mapper.composites:
+        yield from (part.key for part in mapper.composites[name].props)
+    elif is_hybrid(mapper.class_, name):
+        with suppress(TypeError):  # it has no expression
+            used = {*iterate(filtered_column(mapper.class_, name).expression)}
+            yield from (key for key, column in mapper.columns.items() if column in used)
+    else:
+        yield name
+
+
+def undefer_options(model: type[object], names: Iterable[str]) -> Iterator[Load]:
+    """Yield the loader options of the deferred attributes of *model* that *names* use."""
+    for name in deferred_attributes(model, names):
+        yield Load(model).undefer(getattr(model, name))
 
 
 def _eager_columns(model: type[object]) -> set[str]:
@@ -177,7 +219,8 @@ def _relationship_fields(
 def _loader_options(
     model: type[object], read: type[BaseModel], *, within: bool = False
 ) -> Iterator[Load]:
-    """Yield the loader options of the to-one relationships of *model* in *read*."""
+    """Yield the loader options of the to-one relationships and deferred columns in *read*."""
+    yield from undefer_options(model, _shown_names(model, read))
     for name, _, schema, relationship in _relationship_fields(model, read):
         if not relationship.uselist:
             target = relationship.mapper.class_

@@ -162,32 +162,33 @@ def parse_filter(model: type[object], name: str, annotation: object) -> Filter:
     for name_part in relationships:
         path.append(_to_one_attribute(model, name_part))
         model = path[-1].property.mapper.class_
-    find = _hybrid_attribute if _is_hybrid(model, last) else filtered_column
-    column = find(model, last)
+    column = filtered_column(model, last)
     _check_annotation(column, operator, annotation)
     return Filter(tuple(path), column, operator)
 
 
 def filtered_column(model: type[object], name: str) -> InstrumentedAttribute[Any]:
-    """Return the attribute *name* of *model*. Raises `TypeError` unless it is a column."""
+    """Return the attribute *name* of *model*.
+
+    Raises `TypeError` unless it is a column, an expression, or a hybrid with an expression.
+    """
     if name not in inspect(model).columns:
         if synonym := inspect(model).synonyms.get(name):
             return filtered_column(model, synonym.name)
-        if _is_hybrid(model, name):
-            raise TypeError(
-                f"{model.__name__}.{name} is a hybrid: its value in Python may differ from that in "
-                "SQL. Declare a column_property."
-            )
+        if is_hybrid(model, name):
+            return _hybrid_attribute(model, name)
         names = ", ".join(inspect(model).columns.keys())
         raise TypeError(f"{model.__name__} has no column {name}; it has {names}.")
     attribute: InstrumentedAttribute[Any] = getattr(model, name)
     return attribute
 
 
-def _is_hybrid(model: type[object], name: str) -> bool:
+def is_hybrid(model: type[object], name: str) -> bool:
+    """Return whether *name* is a hybrid property of *model*."""
     return isinstance(inspect(model).all_orm_descriptors.get(name), hybrid_property)
 
 
+@cached_per_model
 def _hybrid_attribute(model: type[object], name: str) -> InstrumentedAttribute[Any]:
     """Return the hybrid *name* of *model*. Raises `TypeError` if it has no SQL expression."""
     try:

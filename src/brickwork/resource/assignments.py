@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from sqlalchemy import Column, inspect
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import ColumnProperty, Mapper
+from sqlalchemy.orm import Mapper
 
 from brickwork.models.columns import ColumnValues, column_values
 from brickwork.models.model import is_deleted_marker
@@ -104,12 +104,6 @@ def has_setter(model: type[object], name: str) -> bool:
     return is_property and getattr(cast("object", found), "fset", None) is not None
 
 
-def is_deferred(mapper: Mapper[Any], column: Column[Any]) -> bool:
-    """Return whether *column* is deferred: not loaded with a row."""
-    attribute = mapper.get_property_by_column(column)
-    return isinstance(attribute, ColumnProperty) and attribute.deferred
-
-
 def has_default(column: Column[Any]) -> bool:
     """Return whether a new row gets a value in *column* without a field."""
     sources = (column.default, column.server_default, column.computed, column.identity)
@@ -167,9 +161,6 @@ class _Assignment:
             "the database maintains it": is_deleted_marker(self.column),
             "it counts the versions of a row": self.column is mapper.version_id_col,
             "it names the class of a row": self.column is mapper.polymorphic_on,
-            "it is deferred, but a change must be compared with it": is_deferred(
-                mapper, self.column
-            ),
         }
         return next((reason for reason, applies in reasons.items() if applies), None)
 

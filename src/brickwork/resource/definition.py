@@ -6,9 +6,10 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
+from sqlalchemy.orm.interfaces import ORMOption
 
 from brickwork.problems import ErrorDetail, UnprocessableContent
-from brickwork.query.embedding import EmbeddedFields
+from brickwork.query.embedding import EmbeddedFields, undefer_options
 from brickwork.query.keys import BATCH, primary_key
 from brickwork.query.list_query import ListQuery
 from brickwork.resource.resource import Resource
@@ -38,6 +39,12 @@ class ResourceDefinition(Generic[M]):
     def adapter(self) -> TypeAdapter[Any]:
         """Return the adapter that serialises a row."""
         return TypeAdapter(self.read)
+
+    @cached_property
+    def written_options(self) -> Sequence[ORMOption]:
+        """Return the loader options of rows to be written, with what responses and changes need."""
+        names = (*self.create.model_fields, *self.update.model_fields, *self.embedded.deferred)
+        return [*undefer_options(self.model, names)]
 
     def key(self, row: object) -> object:
         """Return the key of *row*."""

@@ -20,7 +20,7 @@ from sqlalchemy.types import NullType
 from brickwork.models.columns import ColumnValues, column_values
 from brickwork.models.model import is_deleted_marker
 from brickwork.models.soft_delete import soft_delete_conditions
-from brickwork.resource.assignments import has_attribute, is_deferred, renaming_advice, type_name
+from brickwork.resource.assignments import has_attribute, renaming_advice, type_name
 from brickwork.schemas.comparisons import Comparison, accepts_values_of
 from brickwork.schemas.field_values import FieldValues, Leaf
 from brickwork.schemas.schema import nested_schema
@@ -158,11 +158,6 @@ class _OutputField:
         return isinstance(found, (property, cached_property, hybrid_property, *_CONSTANTS))
 
     def _check_column(self, column: ColumnElement[Any]) -> None:
-        if isinstance(column, Column) and is_deferred(self._mapper, column):
-            raise TypeError(
-                f"{self._place} is deferred, but {self._field} shows it. Load it with the row, or "
-                f"remove {self.name} from {self.fields.schema.__name__}."
-            )
         if isinstance(column.type, NullType) and not isinstance(column, Column):
             return  # an expression of unknown type
         self._check_values(column_values(column, self._place))
