@@ -5,14 +5,14 @@ from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import reduce
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar, cast
 
 from fastapi import APIRouter
 from fastapi.datastructures import Default
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from sqlalchemy import inspect
-from typing_extensions import override
+from typing_extensions import TypeForm, override
 
 from brickwork.http.openapi import (
     header_parameters,
@@ -29,13 +29,15 @@ from brickwork.operations import batch, collection, history, naming, rows
 from brickwork.operations.endpoint import CrudEndpoint, Variant
 from brickwork.operations.idempotency import IDEMPOTENCY_HEADER as IDEMPOTENCY_KEY
 from brickwork.operations.operation import Operation
-from brickwork.query.embedding import embedding, shown_attributes
+from brickwork.query.embedding import shown_attributes
 from brickwork.query.keys import BATCH
 from brickwork.query.list_query import ListQuery, with_deleted_parameter, with_sort_names
+from brickwork.query.polymorphism import embedding_by_class
 from brickwork.resource.declarations import Declaration
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.read_schemas import declared_read_schemas
 from brickwork.resource.resource import Resource, is_exported
+from brickwork.resource.row_schemas import row_schemas
 from brickwork.schemas.derived import batch_update_schema, fit_to_model, replace_schema
 from brickwork.schemas.schema import NoFields, Schema
 from brickwork.tracking.audit import Audited, AuditEntryRead
@@ -96,7 +98,7 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     prefix: str,
     resource: type[Resource[M]],
     *,
-    read: type[BaseModel],
+    read: TypeForm[BaseModel],
     create: type[Schema] | None = None,
     update: type[Schema] | None = None,
     query: type[ListQuery[M]] | None = None,
@@ -109,7 +111,8 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     Args:
         prefix: The path of the collection, `/articles`.
         resource: The resource that reads and writes the rows.
-        read: The schema of responses.
+        read: The schema of responses. For a model with mapped subclasses, it may be a union of
+            schemas, `DogRead | CatRead`: a row has the schema of its class.
         create: The schema of the bodies of POST and PUT. None: the resource has neither.
         update: The schema of the body of PATCH; declare it with `partial=True`. None: the resource
             has no PATCH. Without *create* and *update*, it is read-only, and has no DELETE.
@@ -125,30 +128,33 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     operations: list[OperationName] = [name for name in _OPERATIONS if name not in left_out]
     declared = Declaration(
         resource=resource,
-        read=read,
+        read=cast("Any", read),
         create=create or NoFields,
         update=update or NoFields,
         query=query or ListQuery,
         operations=operations,
     )
     declared.check()
-    model = declared.model
+    model, shown = declared.model, declared.shown
     definition = ResourceDefinition(
         resource=resource,
         model=model,
-        read=read,
+        shown=shown,
         create=declared.create_schema,
         update=declared.update_schema,
-        replace=replace_schema(declared.create_schema, read),
-        change=fit_to_model(batch_update_schema(declared.update, read, model), model, patches=True),
-        query=_complete_query(model, declared.query, read),
-        embedded=embedding(model, read),
+        replace=replace_schema(declared.create_schema, shown.fields),
+        change=fit_to_model(
+            batch_update_schema(declared.update, shown.fields, model), model, patches=True
+        ),
+        query=_complete_query(model, declared.query, shown.fields),
+        embedded=embedding_by_class(model, shown.by_class),
     )
     definition = replace(
         definition,
         variants=[
-            replace(definition, read=schema, embedded=embedding(model, schema))
+            replace(definition, shown=other, embedded=embedding_by_class(model, other.by_class))
             for schema in declared_read_schemas(resource)
+            for other in [row_schemas(model, schema)]
         ],
     )
     register_companion_tables(inspect(model), IdempotencyKey, ImportPosition)
@@ -270,7 +276,7 @@ def _extra_responses(
             return {304: {"description": "Not Modified"} | tag}
         case "replace" if definition.resource.allow_upsert:
             names = [*_response_headers(definition, name), "Location"]
-            schemas = [one.read for one in (definition, *definition.variants)]
+            schemas = [one.shown.annotation for one in (definition, *definition.variants)]
             created = {"model": _union(schemas), "description": "Created"}
             return {201: created | response_headers(*names)}
         case _:
@@ -291,7 +297,7 @@ def _response_headers(definition: ResourceDefinition[Any], name: OperationName) 
 
 def _response_model(name: OperationName, definition: ResourceDefinition[Any]) -> Any:
     """Return the response model of an operation, with the read schema of *definition*."""
-    read = AuditEntryRead if name == "history" else definition.read
+    read = AuditEntryRead if name == "history" else definition.shown.annotation
     return list[read] if name in _LIST_RESPONSES else read  # type: ignore[valid-type]
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel
 
 from brickwork.http.conditional import Preconditions
 from brickwork.models.soft_delete import DeletedFilter
 from brickwork.query.list_query import ListQuery
+from brickwork.resource.row_schemas import RowSchemas
 from brickwork.schemas.schema import Schema
 
 M = TypeVar("M")
@@ -31,7 +31,7 @@ class ListPlan(Generic[M]):
     """Read the page for *params*."""
 
     params: ListQuery[M]
-    read: type[BaseModel]
+    read: RowSchemas
     deleted: DeletedFilter | None
     export: Request | None
     """The request for an export of all pages. None for one page."""

@@ -20,7 +20,6 @@ from brickwork.operations.export import export_rows
 from brickwork.operations.operation import Operation
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import is_exported
-from brickwork.schemas.derived import with_deleted_at
 
 M = TypeVar("M")
 
@@ -45,12 +44,12 @@ class List(Operation[M, ListPlan[M], PageResult]):
 
     @override
     def plan(self, request: Request, values: Mapping[str, Any]) -> ListPlan[M]:
-        params, scope, read = values["params"], request.scope, self.definition.read
+        params, scope, shown = values["params"], request.scope, self.definition.shown
         deleted = getattr(params, "deleted", None)
         accept = request.headers.getlist("accept")
         return ListPlan(
             params,
-            read=with_deleted_at(read) if deleted else read,
+            read=shown.with_deleted_at() if deleted else shown,
             deleted=deleted,
             export=request if preferred_media_type(accept, self._offers) == NDJSON else None,
             url=(scope.get("root_path"), scope["path"], scope["query_string"]),

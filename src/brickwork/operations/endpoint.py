@@ -105,6 +105,8 @@ class BoundOperation(Generic[M]):
     def _find_statement(
         self, route: APIRoute | RouteContext
     ) -> StatementOperation[M, Any, Any] | Declined:
+        if self._definition.shown.is_union:
+            return Declined("the schema of a row depends on its class")
         if "GET" not in (route.methods or ()) and route_isolation(route.dependant):
             return Declined("its transactions have their own isolation level")
         try:

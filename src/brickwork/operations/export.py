@@ -7,7 +7,6 @@ from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from fastapi import Request
-from pydantic import BaseModel, TypeAdapter
 from sqlalchemy import Pool, QueuePool
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.background import BackgroundTask
@@ -21,7 +20,9 @@ from brickwork.http.negotiation import NDJSON
 from brickwork.problems import ErrorDetail, UnprocessableContent
 from brickwork.query.embedding import EmbeddedFields
 from brickwork.query.list_query import ListQuery
+from brickwork.query.polymorphism import PolymorphicFields
 from brickwork.resource.resource import Resource
+from brickwork.resource.row_schemas import RowSchemas
 
 T = TypeVar("T")
 
@@ -79,8 +80,8 @@ async def export_rows(
     request: Request,
     resource: Resource[Any],
     params: ListQuery[Any],
-    read: type[BaseModel],
-    embedded: EmbeddedFields,
+    read: RowSchemas,
+    embedded: EmbeddedFields | PolymorphicFields,
 ) -> Export:
     """Return a response with a JSON line for each row of *resource* that *params* selects.
 
@@ -93,7 +94,7 @@ async def export_rows(
         text = "An export has no pages: omit this parameter."
         errors = [ErrorDetail(code="no_pages", detail=text, parameter=name) for name in sent]
         raise UnprocessableContent(text, errors=errors)
-    lines = _lines(resource, params, TypeAdapter(read), embedded)
+    lines = _lines(resource, params, read, embedded)
     context = request_context(request.scope)
     if context.is_head:
         await lines.aclose()  # HEAD reads no rows
@@ -106,17 +107,17 @@ async def export_rows(
 async def _lines(
     resource: Resource[Any],
     params: ListQuery[Any],
-    read: TypeAdapter[Any],
-    embedded: EmbeddedFields,
+    read: RowSchemas,
+    embedded: EmbeddedFields | PolymorphicFields,
 ) -> AsyncGenerator[bytes]:
-    session, lines = resource.session, bytearray()
+    session, lines, adapter = resource.session, bytearray(), read.adapter
     with _count_export(session):
         async with aclosing(resource.export(params)) as rows, aclosing(_chunks(rows)) as chunks:
             async for chunk in chunks:
                 await embedded.complete(session, chunk)
                 for row in chunk:
-                    content = read.validate_python(row, from_attributes=True)
-                    lines += read.dump_json(content, by_alias=True) + b"\n"
+                    content = adapter.validate_python(read.present(row), from_attributes=True)
+                    lines += adapter.dump_json(content, by_alias=True) + b"\n"
                     if len(lines) >= _CHUNK_BYTES:
                         yield bytes(lines)
                         lines.clear()

@@ -40,6 +40,7 @@ from sqlalchemy.sql import operators
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from brickwork.database.text import comparable
+from brickwork.models.proxies import Proxy, find_proxy
 from brickwork.models.soft_delete import soft_delete_conditions
 from brickwork.query.filters import filtered_column, is_hybrid
 from brickwork.query.keys import primary_key
@@ -62,10 +63,11 @@ class Limit:
 
 @dataclass(frozen=True)
 class _LatestRows:
-    """A limited list of related rows, and the loader options of its rows."""
+    """A list of related rows, and the loader options of its rows."""
 
     name: str
-    count: int
+    count: int | None
+    """The maximum number of rows. None: all rows, for the list of an association proxy."""
     options: tuple[ORMOption, ...]
 
 
@@ -84,10 +86,23 @@ class EmbeddedFields:
         """Return whether there is anything to load."""
         return bool(self.options or self.latest)
 
+    def relationships(self) -> Iterator[RelationshipProperty[Any]]:
+        """Yield the relationships whose rows are loaded."""
+        relationships = inspect(self.model).relationships
+        for name in (*self.references, *(latest.name for latest in self.latest)):
+            yield relationships[name]
+
+    def written_options(self, names: Iterable[str]) -> Sequence[ORMOption]:
+        """Return the loader options of rows that a request writes.
+
+        *names* are the attributes with which its changes are compared.
+        """
+        return [*undefer_options(self.model, (*names, *self.deferred))]
+
     async def complete(self, session: AsyncSession, rows: Sequence[object]) -> None:
         """Load the limited lists of rows that were read with `options`."""
         for latest in self.latest if rows else ():
-            await _load_latest(session, rows, latest)
+            await _load_latest(session, self.model, rows, latest)
 
     async def reload(self, session: AsyncSession, rows: Sequence[object]) -> None:
         """Load the current related rows, expressions and deferred columns of written *rows*."""
@@ -115,34 +130,53 @@ def embedding(model: type[object], read: type[BaseModel]) -> EmbeddedFields:
     row.
     """
     references: list[str] = []
-    latest: list[_LatestRows] = []
+    latest: dict[str, _LatestRows] = {}
     for name, field, schema, relationship in _relationship_fields(model, read):
         if not relationship.uselist:
             references.append(name)
             continue
-        limits = [mark.count for mark in field.metadata if isinstance(mark, Limit)]
-        if not limits:
+        if (count := _limit(field)) is None:
             raise _unbounded_list(read, name)
         nested = _loader_options(relationship.mapper.class_, schema, within=True)
-        latest.append(_LatestRows(name, limits[0], tuple(nested)))
+        latest[name] = _LatestRows(name, count, tuple(nested))
+    for field, proxy in _proxy_fields(model, read):
+        name = proxy.relationship.key
+        if not proxy.is_list:
+            references.append(name)
+            continue
+        count, nested = _limit(field), _proxy_options(proxy, field)
+        rows = latest.setdefault(name, _LatestRows(name, count, ()))
+        if rows.count != count:
+            raise TypeError(
+                f"{read.__name__} shows {model.__name__}.{name} with two limits. Give its fields "
+                "the same Limit."
+            )
+        latest[name] = replace(rows, options=(*rows.options, *nested))
     options = tuple(_loader_options(model, read))
     computed = tuple(_expression_attributes(model, read))
     deferred = tuple(deferred_attributes(model, _shown_names(model, read)))
-    return EmbeddedFields(model, options, tuple(references), tuple(latest), computed, deferred)
+    return EmbeddedFields(
+        model,
+        options,
+        tuple(dict.fromkeys(references)),
+        tuple(latest.values()),
+        computed,
+        deferred,
+    )
 
 
 def _expression_attributes(model: type[object], read: type[BaseModel]) -> Iterator[str]:
     """Yield the attributes in *read* that are SQL expressions and not columns."""
     attributes = inspect(model).column_attrs
     for name, field in read.model_fields.items():
-        source = _attribute_name(model, name, field)
+        source = attribute_name(model, name, field)
         if source in attributes and not isinstance(attributes[source].columns[0], Column):
             yield source
 
 
 def _shown_names(model: type[object], read: type[BaseModel]) -> list[str]:
     """Return the attributes of *model* that the fields of *read* show."""
-    return [_attribute_name(model, name, field) for name, field in read.model_fields.items()]
+    return [attribute_name(model, name, field) for name, field in read.model_fields.items()]
 
 
 def deferred_attributes(model: type[object], names: Iterable[str]) -> Iterator[str]:
@@ -186,7 +220,7 @@ def _eager_columns(model: type[object]) -> set[str]:
     }
 
 
-def _attribute_name(model: type[object], name: str, field: FieldInfo) -> str:
+def attribute_name(model: type[object], name: str, field: FieldInfo) -> str:
     """Return the attribute of the field *name*, by its alias or its own name."""
     alias = field.validation_alias
     return alias if isinstance(alias, str) and hasattr(model, alias) else name
@@ -195,7 +229,7 @@ def _attribute_name(model: type[object], name: str, field: FieldInfo) -> str:
 def shown_attributes(model: type[object], read: type[BaseModel]) -> dict[str, str]:
     """Return the output names of the fields of *read*, by attribute of *model*."""
     return {
-        _attribute_name(model, name, field): output_name(name, field)
+        attribute_name(model, name, field): output_name(name, field)
         for name, field in read.model_fields.items()
     }
 
@@ -210,7 +244,7 @@ def _relationship_fields(
     for name, field in read.model_fields.items():
         # Without nested schemas, the relationships of the model need not be configured yet.
         if schema := nested_schema(field.annotation):
-            attribute = _attribute_name(model, name, field)
+            attribute = attribute_name(model, name, field)
             relationship = inspect(model).relationships.get(attribute)
             if relationship is not None:
                 yield attribute, field, schema, relationship
@@ -223,17 +257,49 @@ def _loader_options(
     yield from undefer_options(model, _shown_names(model, read))
     for name, _, schema, relationship in _relationship_fields(model, read):
         if not relationship.uselist:
-            target = relationship.mapper.class_
-            attribute: InstrumentedAttribute[Any] = getattr(model, name)
-            visible = (
-                attribute.and_(*soft_delete_conditions(target))
-                if soft_delete_conditions(target)
-                else attribute
-            )
-            options = _loader_options(target, schema, within=True)
-            yield Load(model).joinedload(visible).options(*options)
+            options = _loader_options(relationship.mapper.class_, schema, within=True)
+            yield _join_option(model, relationship, options)
         elif within:
             raise _unbounded_list(read, name)
+    for field, proxy in _proxy_fields(model, read):
+        if not proxy.is_list:
+            yield _join_option(model, proxy.relationship, _proxy_options(proxy, field))
+        elif within:
+            raise _unbounded_list(read, proxy.relationship.key)
+
+
+def _join_option(
+    model: type[object], relationship: RelationshipProperty[Any], options: Iterable[Load]
+) -> Load:
+    """Return the loader option of a to-one *relationship*, with *options* of its rows."""
+    attribute: InstrumentedAttribute[Any] = getattr(model, relationship.key)
+    conditions = soft_delete_conditions(relationship.mapper.class_)
+    visible = attribute.and_(*conditions) if conditions else attribute
+    return Load(model).joinedload(visible).options(*options)
+
+
+def _proxy_fields(model: type[object], read: type[BaseModel]) -> Iterator[tuple[FieldInfo, Proxy]]:
+    """Yield the fields of *read* that are association proxies of *model*."""
+    for name, field in read.model_fields.items():
+        if proxy := find_proxy(model, attribute_name(model, name, field)):
+            yield field, proxy
+
+
+def _proxy_options(proxy: Proxy, field: FieldInfo) -> Iterator[Load]:
+    """Yield the loader options of the rows from which *proxy* has its values."""
+    target = proxy.target
+    schema = nested_schema(field.annotation)
+    relationship = inspect(target).relationships.get(proxy.value)
+    if schema and relationship is not None:
+        options = _loader_options(relationship.mapper.class_, schema, within=True)
+        yield _join_option(target, relationship, options)
+    else:
+        yield from undefer_options(target, [proxy.value])
+
+
+def _limit(field: FieldInfo) -> int | None:
+    """Return the `Limit` of a list. None without one."""
+    return next((mark.count for mark in field.metadata if isinstance(mark, Limit)), None)
 
 
 def _unbounded_list(read: type[BaseModel], name: str) -> TypeError:
@@ -243,11 +309,13 @@ def _unbounded_list(read: type[BaseModel], name: str) -> TypeError:
     )
 
 
-async def _load_latest(session: AsyncSession, rows: Sequence[object], latest: _LatestRows) -> None:
-    owner = aliased(type(rows[0]))  # since a relationship may refer to its own model
+async def _load_latest(
+    session: AsyncSession, model: type[object], rows: Sequence[object], latest: _LatestRows
+) -> None:
+    owner = aliased(model)  # since a relationship may refer to its own model
     relationship = getattr(owner, latest.name)
     target = relationship.property.mapper.class_
-    owner_id, key = getattr(owner, primary_key(type(rows[0])).key), primary_key(target)
+    owner_id, key = getattr(owner, primary_key(model).key), primary_key(target)
     keys = {row: getattr(row, owner_id.key) for row in rows}
     joined = join(owner, target, relationship)
     by = _order(relationship.property, key, joined)
@@ -261,7 +329,7 @@ async def _load_latest(session: AsyncSession, rows: Sequence[object], latest: _L
     statement = (
         select(target, ranked.c.owner)
         .join(ranked, key == ranked.c.key)
-        .where(ranked.c.rank <= latest.count)
+        .where(*([] if latest.count is None else [ranked.c.rank <= latest.count]))
         .order_by(ranked.c.rank)
         .options(*latest.options)
     )

@@ -31,6 +31,7 @@ from brickwork.database.text import comparable, contains, icontains, startswith
 from brickwork.models.caching import cached_per_model
 from brickwork.models.columns import column_values, has_json_null, require_comparable
 from brickwork.models.numeric import quantize
+from brickwork.models.proxies import find_proxy
 from brickwork.models.soft_delete import soft_delete_conditions
 from brickwork.schemas.derived import column_bounds
 from brickwork.schemas.types import is_naive_utc
@@ -159,6 +160,8 @@ def parse_filter(model: type[object], name: str, annotation: object) -> Filter:
         operator = last
         *relationships, last = relationships
     path: list[InstrumentedAttribute[Any]] = []
+    if not relationships and (proxy := find_proxy(model, last)) and not proxy.is_list:
+        relationships, last = [proxy.relationship.key], proxy.value
     for name_part in relationships:
         path.append(_to_one_attribute(model, name_part))
         model = path[-1].property.mapper.class_
@@ -177,6 +180,11 @@ def filtered_column(model: type[object], name: str) -> InstrumentedAttribute[Any
             return filtered_column(model, synonym.name)
         if is_hybrid(model, name):
             return _hybrid_attribute(model, name)
+        if proxy := find_proxy(model, name):
+            raise TypeError(
+                f"{model.__name__}.{name} is an association proxy. Call a filter "
+                f"{proxy.filter_name}, and sort by a column_property."
+            )
         names = ", ".join(inspect(model).columns.keys())
         raise TypeError(f"{model.__name__} has no column {name}; it has {names}.")
     attribute: InstrumentedAttribute[Any] = getattr(model, name)

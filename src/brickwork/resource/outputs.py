@@ -19,6 +19,7 @@ from sqlalchemy.types import NullType
 
 from brickwork.models.columns import ColumnValues, column_values
 from brickwork.models.model import is_deleted_marker
+from brickwork.models.proxies import Proxy, find_proxy
 from brickwork.models.soft_delete import soft_delete_conditions
 from brickwork.resource.assignments import has_attribute, renaming_advice, type_name
 from brickwork.schemas.comparisons import Comparison, accepts_values_of
@@ -121,6 +122,8 @@ class _OutputField:
             _OutputField(self.fields, self.name, self.model, name, self.written, self.outer).check()
         elif self.source in mapper.relationships:
             self._check_relationship(mapper.relationships[self.source])
+        elif proxy := find_proxy(self.model, self.source):
+            self._check_proxy(proxy)
         elif self.source not in mapper.composites and not self._is_plain_attribute():
             raise TypeError(
                 f"{self._place} is neither a column nor a property: {self._field} cannot show it. "
@@ -210,12 +213,57 @@ class _OutputField:
 
     def _check_relationship(self, relationship: RelationshipProperty[Any]) -> None:
         shown = nested_schema(self.fields.schema.model_fields[self.name].annotation)
-        many = relationship.uselist
+        many = bool(relationship.uselist)
         if shown is None:
             raise TypeError(
                 f"{self._place} is a relationship, but {self._field} is {self._annotation}. "
                 "Annotate it with a ReadSchema of the related rows."
             )
+        self._check_collection(relationship)
+        self._check_shape(many=many, kind=shown.__name__, value="row")
+        if not many:
+            self._check_missing(_may_be_missing(relationship))
+        _check_schema(shown, relationship.mapper.class_, WrittenFields(), self.outer)
+
+    def _check_proxy(self, proxy: Proxy) -> None:
+        """Raise `TypeError` if the field cannot show the values of *proxy*."""
+        target, column = proxy.relationship.mapper, proxy.column
+        self._check_collection(proxy.relationship)
+        onward = target.relationships.get(proxy.value)
+        shown = nested_schema(self.fields.schema.model_fields[self.name].annotation)
+        if not has_attribute(proxy.target, proxy.value) or (
+            onward is not None and (shown is None or onward.uselist)
+        ):
+            raise TypeError(
+                f"{self._place} leads to {proxy.target.__name__}.{proxy.value}, which "
+                f"{self._field} cannot show. Declare a property."
+            )
+        kind = shown.__name__ if shown and onward is not None else "…"
+        self._check_shape(many=proxy.is_list, kind=kind, value="value")
+        if not proxy.is_list:
+            may_be_null = column is not None and bool(column.nullable)
+            self._check_missing(may_be_null or _may_be_missing(proxy.relationship))
+        if shown and onward is not None:
+            _check_schema(shown, onward.mapper.class_, WrittenFields(), self.outer)
+        elif column is not None:
+            self._check_proxy_values(proxy, column_values(column, self._place), column)
+
+    def _check_proxy_values(self, proxy: Proxy, held: ColumnValues, column: Column[Any]) -> None:
+        fields, leaves = self.fields, [*self._leaves]
+        if proxy.is_list:
+            leaves = [item for leaf in leaves for item in fields.nested_leaves(leaf)]
+        accepts_null = any(leaf.is_open or leaf.kind in {NoneType, object} for leaf in leaves)
+        is_null_rejected = proxy.is_list and bool(column.nullable) and not accepts_null
+        if is_null_rejected or not any(accepts_values_of(fields, leaf, held) for leaf in leaves):
+            null = " or None" if column.nullable else ""
+            raise TypeError(
+                f"{self._field} is {self._annotation}, but the values of {self._place} are "
+                f"{held}{null}. Annotate the field with that."
+            )
+
+    def _check_collection(self, relationship: RelationshipProperty[Any]) -> None:
+        """Raise `TypeError` unless related rows can be loaded as a list, or as one row."""
+        many = bool(relationship.uselist)
         collection = cast("object", relationship.collection_class)  # pyright: ignore[reportUnknownMemberType]
         if many and collection not in {None, list}:
             raise TypeError(f"{self._place} is not a list. Give the relationship the type list.")
@@ -224,18 +272,23 @@ class _OutputField:
                 f"{self._place} is {relationship.lazy} and never loaded. Show another "
                 "relationship to the same rows."
             )
+
+    def _check_shape(self, *, many: bool, kind: str, value: str) -> None:
+        """Raise `TypeError` if the field is a list for one *value*, or no list for several."""
         if many != any(leaf.kind is list for leaf in self._leaves):
-            kind = f"list[{shown.__name__}]" if many else f"{shown.__name__} | None"
-            place = f"{self._place} is {'a list' if many else 'one row'}"
+            wanted = f"list[{kind}]" if many else f"{kind} | None"
+            place = f"{self._place} is {'a list' if many else f'one {value}'}"
             raise TypeError(
-                f"{self._field} is {self._annotation}, but {place}. Annotate it {kind}."
+                f"{self._field} is {self._annotation}, but {place}. Annotate it {wanted}."
             )
-        if not many and not self._admits_null and _may_be_missing(relationship):
+
+    def _check_missing(self, may_be_missing: bool) -> None:  # noqa: FBT001
+        """Raise `TypeError` if there may be no related row, and the field is never null."""
+        if may_be_missing and not self._admits_null:
             raise TypeError(
                 f"{self._field} is never null, but {self._place} may refer to no row. Annotate it "
                 f"{self._annotation} | None."
             )
-        _check_schema(shown, relationship.mapper.class_, WrittenFields(), self.outer)
 
 
 _CONSTANTS: Final = (str, int, float, bool, UUID, date, time, Enum, tuple, list, dict)

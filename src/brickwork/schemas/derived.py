@@ -26,6 +26,7 @@ from brickwork.models.caching import cached_per_model
 from brickwork.models.columns import ColumnValues, column_values, is_native_type, type_variants
 from brickwork.models.model import Versioned
 from brickwork.models.numeric import ExactNumeric
+from brickwork.models.proxies import find_proxy
 from brickwork.schemas.names import output_name, output_names
 from brickwork.schemas.schema import Schema, make_optional, nested_schema
 from brickwork.schemas.strictness import INT64, Bounds
@@ -87,10 +88,15 @@ def _text_length(column: Column[Any]) -> int | None:
 
 
 def find_column(model: type[object], name: str) -> Column[Any] | None:
-    """Return the column of the attribute *name* of *model*. None if it has no column."""
+    """Return the column of the attribute *name* of *model*. None if it has no column.
+
+    That of an association proxy is a column of the related rows.
+    """
     mapper: Mapper[Any] = inspect(model)
     if name not in mapper.columns and name in mapper.synonyms:
         return find_column(model, mapper.synonyms[name].name)
+    if name not in mapper.columns and (proxy := find_proxy(model, name)):
+        return proxy.column
     column = mapper.columns.get(name)
     return column if isinstance(column, Column) else None
 
