@@ -1,4 +1,4 @@
-"""Inheritance: resources of a child class, and rows of several classes in one list."""
+"""Inheritance: child classes, and rows of several classes."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pytest
 from httpx2 import AsyncClient
 from pydantic import Field
-from sqlalchemy import Column, ForeignKey, MetaData, String, Table
+from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table
 from sqlalchemy.ext.associationproxy import AssociationProxy, association_proxy
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -60,9 +60,19 @@ class Tag(Base, SoftDelete):
 links = Table(
     "links",
     Base.metadata,
-    Column("post_id", ForeignKey("posts.id", ondelete="CASCADE"), primary_key=True),
-    Column("tag_id", ForeignKey("tags.id"), primary_key=True),
+    Column("post_id", Integer, ForeignKey("posts.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag_id", Integer, ForeignKey("tags.id"), primary_key=True),
 )
+
+
+def new_tag(name: str) -> Tag:
+    """Return a new tag."""
+    return Tag(name=name)
+
+
+def new_author(name: str) -> Author:
+    """Return a new author."""
+    return Author(name=name)
 
 
 class Review(Base):
@@ -88,11 +98,9 @@ class Post(Base, Versioned):
     author: Mapped[Author | None] = relationship()
     tags: Mapped[list[Tag]] = relationship(secondary=links, order_by=Tag.name, passive_deletes=True)
     reviews: Mapped[list[Review]] = relationship(order_by=Review.id, passive_deletes=True)
-    tag_names: AssociationProxy[list[str]] = association_proxy(
-        "tags", "name", creator=lambda name: Tag(name=name)
-    )
+    tag_names: AssociationProxy[list[str]] = association_proxy("tags", "name", creator=new_tag)
     author_name: AssociationProxy[str | None] = association_proxy(
-        "author", "name", creator=lambda name: Author(name=name)
+        "author", "name", creator=new_author
     )
     author_born: AssociationProxy[int | None] = association_proxy("author", "born")
     reviewers: AssociationProxy[list[Author]] = association_proxy("reviews", "author")

@@ -42,6 +42,14 @@ class Sailor(Base):
     ship_id: Mapped[int] = mapped_column(ForeignKey("ships.id"))
 
 
+def new_sailor(name: str) -> Sailor:
+    return Sailor(name=name)
+
+
+def new_port(name: str) -> Port:
+    return Port(name=name)
+
+
 class Ship(Base):
     __tablename__ = "ships"
 
@@ -52,17 +60,13 @@ class Ship(Base):
     crew_set: Mapped[set[Sailor]] = relationship(viewonly=True)
     viewed: Mapped[list[Sailor]] = relationship(viewonly=True)
     sailor_names: AssociationProxy[list[str]] = association_proxy("crew", "name")
-    made_names: AssociationProxy[list[str]] = association_proxy(
-        "crew", "name", creator=lambda name: Sailor(name=name)
-    )
+    made_names: AssociationProxy[list[str]] = association_proxy("crew", "name", creator=new_sailor)
     ranks: AssociationProxy[list[int | None]] = association_proxy("crew", "rank")
     set_names: AssociationProxy[list[str]] = association_proxy("crew_set", "name")
     viewed_names: AssociationProxy[list[str]] = association_proxy(
-        "viewed", "name", creator=lambda name: Sailor(name=name)
+        "viewed", "name", creator=new_sailor
     )
-    port_name: AssociationProxy[str] = association_proxy(
-        "port", "name", creator=lambda name: Port(name=name)
-    )
+    port_name: AssociationProxy[str] = association_proxy("port", "name", creator=new_port)
     port_depth: AssociationProxy[int | None] = association_proxy("port", "depth")
     port_ships: AssociationProxy[Any] = association_proxy("port", "ships")
     port_flags: AssociationProxy[Any] = association_proxy("port", "flags")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 from sqlalchemy import ForeignKey, String
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from brickwork import ReadSchema, crud_router
 from tests.support.declaring import Base, Refused, declare, model_of, partial, resource_of, schema
@@ -168,8 +168,25 @@ def test_an_abstract_class_without_create_is_accepted() -> None:
 def a_union_with_a_schema_of_two_classes() -> object:
     read = schema("PetRead", ReadSchema, same=int)
     for kind in (Tree, Moss):
-        kind.same = property(lambda _: 1)  # type: ignore[attr-defined]
+        kind.same = property(lambda _: 1)
     return crud_router("/plants", resource_of(Plant), read=read | TreeRead)
+
+
+class Cage(Base):
+    __tablename__ = "cages"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    being_id: Mapped[int] = mapped_column(ForeignKey(Being.id))
+    being: Mapped[Being] = relationship()
+
+
+@refused(
+    "CageRead.being is a union of schemas, but related rows have one. Annotate it with a schema of "
+    "Being, or give the union to the crud_router of these rows."
+)
+def a_union_for_a_related_row() -> object:
+    read = schema("CageRead", ReadSchema, being=BeingRead | FishRead)
+    return crud_router("/cages", resource_of(Cage), read=read)
 
 
 # --- Attributes of a parent class -----------------------------------------------------------------

@@ -62,7 +62,7 @@ def find_proxy(model: type[object], name: str) -> Proxy | None:
     found = inspect(model).all_orm_descriptors.get(name)
     if not isinstance(found, AssociationProxy):
         return None
-    proxy = cast("AssociationProxy[Any]", found)
+    proxy: AssociationProxy[Any] = found
     relationship = inspect(model).relationships.get(proxy.target_collection)
     if relationship is None or find_proxy(relationship.mapper.class_, proxy.value_attr):
         raise TypeError(

@@ -5,21 +5,15 @@ for all rows.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar, cast
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from sqlalchemy import (
-    Alias,
     Column,
-    ColumnElement,
-    Enum,
-    Join,
-    String,
-    UnaryExpression,
     func,
     inspect,
     select,
@@ -36,14 +30,13 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.interfaces import ORMOption
-from sqlalchemy.sql import operators
-from sqlalchemy.sql.visitors import iterate, replacement_traverse
+from sqlalchemy.sql.visitors import iterate
 
-from brickwork.database.text import comparable
 from brickwork.models.proxies import Proxy, find_proxy
 from brickwork.models.soft_delete import soft_delete_conditions
 from brickwork.query.filters import filtered_column, is_hybrid
 from brickwork.query.keys import primary_key
+from brickwork.query.related_order import related_order
 from brickwork.schemas.names import output_name
 from brickwork.schemas.schema import nested_schema
 
@@ -318,7 +311,7 @@ async def _load_latest(
     owner_id, key = getattr(owner, primary_key(model).key), primary_key(target)
     keys = {row: getattr(row, owner_id.key) for row in rows}
     joined = join(owner, target, relationship)
-    by = _order(relationship.property, key, joined)
+    by = related_order(relationship.property, key, joined)
     rank = func.row_number().over(partition_by=owner_id, order_by=by)
     ranked = (
         select(owner_id.label("owner"), key.label("key"), rank.label("rank"))
@@ -338,82 +331,3 @@ async def _load_latest(
         related_rows[owner_key].append(related)
     for row, value in keys.items():
         set_committed_value(row, latest.name, related_rows[value])
-
-
-def _order(
-    relationship: RelationshipProperty[Any], key: InstrumentedAttribute[Any], joined: "Join[Any]"
-) -> list[ColumnElement[Any]]:
-    """Return a total order of the rows of *relationship*, the same on both databases.
-
-    *key* is the primary key of the rows, and *joined* their FROM clause.
-    """
-    association = _association(relationship, joined)
-    elements: list[ColumnElement[Any]] = [*(relationship.order_by or ())]
-    if association is not None:  # the statement has an alias of the table
-        elements = [_use_alias(association, term) for term in elements]
-    terms = [_SortTerm.of(term) for term in elements]
-    last = terms[-1] if terms else _SortTerm(key.expression, descending=True)
-    return [term.clause() for term in (*terms, _SortTerm(key.expression, last.descending))]
-
-
-def _use_alias(association: Any, clause: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Replace columns in *clause* by the columns of the alias *association*."""
-
-    def replace_column(element: Any, **_: Any) -> Any:
-        is_column = isinstance(element, ColumnElement)
-        return association.corresponding_column(element) if is_column else None
-
-    result: ColumnElement[Any] = replacement_traverse(clause, {}, replace_column)
-    return result
-
-
-def _association(relationship: RelationshipProperty[Any], joined: "Join[Any]") -> Any:
-    """Return the alias of the association table in *joined*. None without one."""
-    for element in iterate(joined):
-        if isinstance(element, Alias) and vars(element)["element"] is relationship.secondary:
-            return cast("Any", element)
-    return None
-
-
-@dataclass(frozen=True)
-class _SortTerm:
-    """A term of ORDER BY."""
-
-    element: ColumnElement[Any]
-    descending: bool = False
-    nulls_first: bool | None = None
-    """Whether NULL comes first. None: NULL is above every value."""
-
-    @classmethod
-    def of(cls, element: ColumnElement[Any]) -> "_SortTerm":
-        """Return the term for *element* of an `order_by`."""
-        if not isinstance(element, UnaryExpression) or element.modifier not in _MODIFIERS:
-            return cls(element)
-        within: ColumnElement[Any] = element.element
-        changes: Any = _MODIFIERS[element.modifier]
-        return replace(cls.of(within), **changes)
-
-    def clause(self) -> ColumnElement[Any]:
-        """Return the SQL of the term."""
-        column = _comparable_element(self.element)
-        clause = column.desc() if self.descending else column.asc()
-        if not getattr(self.element, "nullable", True):
-            return clause
-        first = self.descending if self.nulls_first is None else self.nulls_first
-        return clause.nulls_first() if first else clause.nulls_last()
-
-
-def _comparable_element(element: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return *element* in a form that both databases sort alike, unless it has a collation."""
-    if getattr(element, "operator", None) is operators.collate:
-        return element
-    # PostgreSQL sorts an enumeration in the order of its declaration.
-    return comparable(element.cast(String) if isinstance(element.type, Enum) else element)
-
-
-_MODIFIERS: Final[Mapping[Any, Mapping[str, bool]]] = {
-    operators.asc_op: {"descending": False},
-    operators.desc_op: {"descending": True},
-    operators.nulls_first_op: {"nulls_first": True},
-    operators.nulls_last_op: {"nulls_first": False},
-}

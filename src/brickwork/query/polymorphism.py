@@ -30,7 +30,7 @@ def nearest(by_class: Mapping[type[object], T], kind: type[object]) -> T | None:
 
 @dataclass(frozen=True)
 class PolymorphicFields:
-    """What read schemas show of rows of several classes, as `EmbeddedFields` of each class.
+    """The `EmbeddedFields` of rows of several classes.
 
     The columns of a subclass take one more statement for all its rows.
     """

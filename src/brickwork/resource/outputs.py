@@ -24,7 +24,7 @@ from brickwork.models.soft_delete import soft_delete_conditions
 from brickwork.resource.assignments import has_attribute, renaming_advice, type_name
 from brickwork.schemas.comparisons import Comparison, accepts_values_of
 from brickwork.schemas.field_values import FieldValues, Leaf
-from brickwork.schemas.schema import nested_schema
+from brickwork.schemas.schema import nested_schema, nested_schemas
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,12 @@ class _OutputField:
         return f"{self.model.__name__}.{self.source}"
 
     @property
+    def _field_annotation(self) -> Any:
+        return self.fields.schema.model_fields[self.name].annotation
+
+    @property
     def _annotation(self) -> str:
-        return type_name(self.fields.schema.model_fields[self.name].annotation)
+        return type_name(self._field_annotation)
 
     @cached_property
     def _leaves(self) -> Sequence[Leaf]:
@@ -212,8 +216,14 @@ class _OutputField:
                 yield fields
 
     def _check_relationship(self, relationship: RelationshipProperty[Any]) -> None:
-        shown = nested_schema(self.fields.schema.model_fields[self.name].annotation)
+        shown, *others = [*nested_schemas(self._field_annotation)] or [None]
         many = bool(relationship.uselist)
+        if others:
+            raise TypeError(
+                f"{self._field} is a union of schemas, but related rows have one. Annotate it with "
+                f"a schema of {relationship.mapper.class_.__name__}, or give the union to the "
+                "crud_router of these rows."
+            )
         if shown is None:
             raise TypeError(
                 f"{self._place} is a relationship, but {self._field} is {self._annotation}. "
@@ -230,7 +240,7 @@ class _OutputField:
         target, column = proxy.relationship.mapper, proxy.column
         self._check_collection(proxy.relationship)
         onward = target.relationships.get(proxy.value)
-        shown = nested_schema(self.fields.schema.model_fields[self.name].annotation)
+        shown = nested_schema(self._field_annotation)
         if not has_attribute(proxy.target, proxy.value) or (
             onward is not None and (shown is None or onward.uselist)
         ):

@@ -139,11 +139,10 @@ class _Hierarchy:
                         f"{self._tag_advice()}"
                     )
         for kind in self._classes:
-            schema = nearest(by_class, kind)
-            inherits = kind not in by_class and schema is not None
-            if not _is_abstract(kind) and (
-                schema is None or (inherits and self._named_classes(schema))
-            ):
+            found = nearest(by_class, kind)
+            # A schema that names its classes rejects the rows of their subclasses.
+            is_shown = kind in by_class or (found is not None and not self._named_classes(found))
+            if not (is_shown or _is_abstract(kind)):
                 raise TypeError(self._missing_text(kind))
         return by_class
 
