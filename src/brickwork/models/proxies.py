@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import Column, inspect
 from sqlalchemy.ext.associationproxy import AssociationProxy
@@ -59,14 +59,14 @@ def find_proxy(model: type[object], name: str) -> Proxy | None:
 
     Raises `TypeError` if it leads through another proxy.
     """
-    found = inspect(model).all_orm_descriptors.get(name)
+    found: object = inspect(model).all_orm_descriptors.get(name)
+    proxy: Any = found
     if not isinstance(found, AssociationProxy):
         return None
-    proxy: AssociationProxy[Any] = found
     relationship = inspect(model).relationships.get(proxy.target_collection)
     if relationship is None or find_proxy(relationship.mapper.class_, proxy.value_attr):
         raise TypeError(
             f"{model.__name__}.{name} is an association proxy to another proxy. Declare a property."
         )
-    creator = cast("Callable[[Any], object] | None", proxy.creator)
-    return Proxy(relationship, proxy.value_attr, creator or relationship.mapper.class_)
+    creator = proxy.creator or relationship.mapper.class_
+    return Proxy(relationship, proxy.value_attr, creator)

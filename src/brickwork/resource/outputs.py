@@ -216,9 +216,10 @@ class _OutputField:
                 yield fields
 
     def _check_relationship(self, relationship: RelationshipProperty[Any]) -> None:
-        shown, *others = [*nested_schemas(self._field_annotation)] or [None]
+        schemas = [*dict.fromkeys(nested_schemas(self._field_annotation))]
+        shown = schemas[0] if schemas else None
         many = bool(relationship.uselist)
-        if others:
+        if len(schemas) > 1:
             raise TypeError(
                 f"{self._field} is a union of schemas, but related rows have one. Annotate it with "
                 f"a schema of {relationship.mapper.class_.__name__}, or give the union to the "
