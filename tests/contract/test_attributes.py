@@ -22,6 +22,7 @@ from brickwork import (
     Versioned,
     crud_router,
 )
+from brickwork.query.index_check import missing_indexes
 from tests.support.bodies import summary, version_tag
 from tests.support.clients import Clients, remove_all
 from tests.support.databases import Databases
@@ -229,6 +230,11 @@ async def test_a_change_returns_the_new_values_of_expressions(client: AsyncClien
             "name": method,
         }
         assert (await client.get(item)).text == changed.text
+
+
+def test_a_sort_by_a_hybrid_needs_no_index() -> None:
+    texts = [*missing_indexes(BookQuery)]
+    assert [text.split()[3] for text in texts] == ["double,", "body,"]
 
 
 BOOKS: Final = [

@@ -223,6 +223,15 @@ def a_filter_of_several_values() -> object:
 
 
 @refused(
+    "ShipQuery.port_name__isnull: Ship.port_name is an association proxy: filter the foreign key "
+    "with isnull, or call the filter port__name__isnull. Mark a parameter that filter() reads: "
+    "Annotated[…, CustomFilter]."
+)
+def a_filter_of_a_missing_value() -> object:
+    return listed(port_name__isnull=(bool | None, None))
+
+
+@refused(
     "Ship.port_name is an association proxy. Call a filter port__name, and sort by a "
     "column_property."
 )

@@ -161,6 +161,11 @@ def parse_filter(model: type[object], name: str, annotation: object) -> Filter:
         *relationships, last = relationships
     path: list[InstrumentedAttribute[Any]] = []
     if not relationships and (proxy := find_proxy(model, last)) and not proxy.is_list:
+        if operator == "isnull":  # the value is None without a related row, too
+            raise TypeError(
+                f"{model.__name__}.{last} is an association proxy: filter the foreign key with "
+                f"isnull, or call the filter {proxy.filter_name}__isnull."
+            )
         relationships, last = [proxy.relationship.key], proxy.value
     for name_part in relationships:
         path.append(_to_one_attribute(model, name_part))
