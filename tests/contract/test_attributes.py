@@ -273,13 +273,13 @@ async def test_expressions_and_deferred_columns_sort_a_list(
     found: list[str] = []
     url: str | None = f"{path}?sort={sort}&limit=2"
     back: str | None = None
-    while url:
+    while url and len(found) <= len(BOOKS):  # a wrong cursor would never end
         page = await client.get(url)
         assert page.status_code == 200, page.text
         found += [row["title"] for row in page.json()]
         url, back = (page.links.get(name, {}).get("url") for name in ("next", "prev"))
     assert found == titles.split()
-    while back:
+    while back and len(found) > 1:
         page = await client.get(back)
         assert [row["title"] for row in page.json()] == found[-len(page.json()) - 1 : -1]
         found = found[: -len(page.json())]
