@@ -133,7 +133,7 @@ async def test_resource_decides_the_path(
         assert await path_taken(client.get("/stores?limit=5")) == rows
 
 
-async def test_a_list_in_the_order_of_an_expression_takes_the_orm_path(database: Database) -> None:
+async def test_a_list_sorted_by_an_expression_takes_the_orm_path(database: Database) -> None:
     async with calling(app_of(database, stores(query=SortedByComputed))) as client:
         assert await path_taken(client.get("/stores")) == "200 fast"
         assert await path_taken(client.get("/stores?sort=sign")) == "200 ORM"
