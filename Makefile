@@ -15,7 +15,10 @@ RUN := .venv/run-$(VERSION)
 BENCH := .venv/bench-$(VERSION)
 LATEST := .venv/latest-$(VERSION)
 BIN := $(DEV)/bin
+CLIENT := .venv/client-$(VERSION)
 FASTIFY := benchmarks/peers/fastify
+TYPESCRIPT := tests/slow/clients/typescript
+INSTALLED := node_modules/.package-lock.json
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
@@ -31,7 +34,7 @@ run: $(RUN)/project.stamp ## Start the service on HOST:PORT over DATABASE_URL, m
 test: $(DEV)/project.stamp ## Run the whole contract on both databases, in a few minutes
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
-test-all: $(DEV)/project.stamp ## Run everything: with coverage, the slow tests too, and on both paths
+test-all: $(DEV)/project.stamp $(CLIENT)/pins.stamp $(TYPESCRIPT)/$(INSTALLED) ## Run everything: with coverage, the slow tests too, and on both paths
 	$(BIN)/python -m pytest -n 2 --cov
 	$(BIN)/python -m pytest -n 2 tests/slow
 	$(BIN)/python -m pytest -n 2 --all --path orm
@@ -44,7 +47,7 @@ fuzz: $(DEV)/project.stamp ## Run Schemathesis for SECONDS on each database, fro
 	FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest \
 		tests/slow/test_schemathesis.py $(ARGS)
 
-bench: $(BENCH)/project.stamp $(FASTIFY)/node_modules/.package-lock.json ## Measure the service beside other libraries, and write benchmarks/report.md
+bench: $(BENCH)/project.stamp $(FASTIFY)/$(INSTALLED) ## Measure the service beside other libraries, and write benchmarks/report.md
 	$(BENCH)/bin/python -m benchmarks $(ARGS)
 
 check: $(DEV)/project.stamp ## Check format, lint, language, imports, types and pins
@@ -64,7 +67,7 @@ lock: $(DEV)/pins.stamp ## Renew the pins in requirements/ (ARGS=--upgrade for t
 	$(BIN)/python -m requirements.lock $(ARGS)
 
 clean: ## Remove what these targets made, except databases
-	rm -rf .venv $(FASTIFY)/node_modules .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf .venv $(FASTIFY)/node_modules $(TYPESCRIPT)/node_modules .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache \
 		build dist htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -74,7 +77,8 @@ $(DEV)/pins.stamp: requirements/dev.txt $(DEV)/bin/python
 $(RUN)/pins.stamp: requirements/run.txt $(RUN)/bin/python
 $(BENCH)/pins.stamp: requirements/bench.txt $(BENCH)/bin/python
 $(LATEST)/pins.stamp: requirements/dev.txt $(LATEST)/bin/python
-$(DEV)/bin/python $(RUN)/bin/python $(BENCH)/bin/python $(LATEST)/bin/python: ;
+$(CLIENT)/pins.stamp: requirements/client.txt $(CLIENT)/bin/python
+$(DEV)/bin/python $(RUN)/bin/python $(BENCH)/bin/python $(LATEST)/bin/python $(CLIENT)/bin/python: ;
 
 .venv/%/pins.stamp:
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer, \
@@ -86,12 +90,12 @@ $(DEV)/bin/python $(RUN)/bin/python $(BENCH)/bin/python $(LATEST)/bin/python: ;
 	@$(PYTHON) requirements/install.py project $(@D)
 	@touch $@
 
-# npm writes this file last. Without npm or Node.js 20 the benchmark leaves Fastify out.
-$(FASTIFY)/node_modules/.package-lock.json: $(FASTIFY)/package-lock.json
+# npm writes this file last. Without it the benchmark leaves Fastify out, and tests of clients fail.
+%/$(INSTALLED): %/package-lock.json
 	@if ! command -v npm >/dev/null; then \
-		echo "Without Fastify: install Node.js 20 or newer and npm (Debian: apt-get install nodejs npm)."; \
-	elif npm ci --prefix $(FASTIFY) --ignore-scripts --no-audit --no-fund --loglevel=error; then \
+		echo "Without $*: install Node.js 20 or newer and npm (Debian: apt-get install nodejs npm)."; \
+	elif npm ci --prefix $* --ignore-scripts --no-audit --no-fund --loglevel=error; then \
 		touch $@; \
 	else \
-		echo "Without Fastify: npm could not install it."; \
+		echo "Without $*: npm could not install it."; \
 	fi

@@ -30,6 +30,9 @@ EXTRAS: Mapping[str, Sequence[str]] = {
     "bench": ("service", "bench"),
 }
 
+# Each file pins the dependency group of its name alone, for an environment without the project.
+GROUPS = ("client",)
+
 # sys_platform, platform_system, os_name and platform_machine of markers.
 PLATFORMS = (
     ("linux", "Linux", "posix", "x86_64"),
@@ -104,9 +107,9 @@ def main() -> int:
     recorded = RECORD.read_text()
     environments = supported(project)
     found = [f"requirements/metadata.json: {fault}" for fault in addresses(recorded)]
-    for name, extras in EXTRAS.items():
+    for name, required in required_by_file(project).items():
         text = (ROOT / "requirements" / f"{name}.txt").read_text()
-        new = faults(text, roots(project, extras), read_metadata(recorded), environments)
+        new = faults(text, required, read_metadata(recorded), environments)
         found += [f"requirements/{name}.txt: {fault}" for fault in new]
     for line in found:
         print(line, file=sys.stderr)
@@ -125,8 +128,15 @@ def supported(project: Mapping[str, Any]) -> list[Environment]:
     return [Environment(python, platform) for python, platform in product(patches, PLATFORMS)]
 
 
+def required_by_file(project: Mapping[str, Any]) -> dict[str, list[Requirement]]:
+    """Collect what pyproject.toml requires for each file, by name."""
+    groups = project["dependency-groups"]
+    required = {name: roots(project, extras) for name, extras in EXTRAS.items()}
+    return required | {name: [Requirement(line) for line in groups[name]] for name in GROUPS}
+
+
 def roots(project: Mapping[str, Any], extras: Sequence[str]) -> list[Requirement]:
-    """Collect what pyproject.toml requires for a file."""
+    """Collect what pyproject.toml requires for a file with the project."""
     optional = project["project"]["optional-dependencies"]
     lists = [
         project["project"]["dependencies"],

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from . import closure, install
-from .closure import EXTRAS, RECORD, ROOT, Environment, Pin
+from .closure import EXTRAS, GROUPS, RECORD, ROOT, Environment, Pin
 
 COMPILE = (
     "--quiet",
@@ -24,7 +24,6 @@ COMPILE = (
     "--python-version=3.11",
     "--only-binary=:all:",
     "--generate-hashes",
-    "--group=build",
     "--custom-compile-command=make lock",
 )
 REPORT = (
@@ -79,31 +78,37 @@ def compile_pins(arguments: Sequence[str], variables: Mapping[str, str]) -> None
         file = f"requirements/{name}.txt"
         options = [
             *(f"--extra={extra}" for extra in extras),
+            "--group=build",
             *above,
-            f"--output-file={file}",
             "pyproject.toml",
         ]
-        run(["uv", "--no-config", "pip", "compile", *COMPILE, *options, *arguments], variables)
+        compile_file(file, [*options, *arguments], variables)
         above = [f"--constraints={file}"]
+    for name in GROUPS:
+        options = [f"--group={name}", *arguments]
+        compile_file(f"requirements/{name}.txt", options, variables)
+
+
+def compile_file(file: str, options: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Resolve one file."""
+    command = ["uv", "--no-config", "pip", "compile", *COMPILE, f"--output-file={file}", *options]
+    run(command, variables)
 
 
 def record_metadata(variables: Mapping[str, str]) -> None:
     """Write down what each release requires. pip reads it without downloading the wheels."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    pins = [
-        pin
-        for name in EXTRAS
-        for pin in closure.read_pins((ROOT / "requirements" / f"{name}.txt").read_text())
-    ]
     record: dict[str, list[str]] = {}
-    for target in closure.supported(project):
-        new = {
-            str(pin): pin
-            for pin in pins
-            if str(pin) not in record and target.holds(pin.requirement.marker)
-        }
-        if new:
-            record |= dict(requirements_of(new.values(), target, variables))
+    for name in (*EXTRAS, *GROUPS):  # two files may pin two releases of one package
+        pins = closure.read_pins((ROOT / "requirements" / f"{name}.txt").read_text())
+        for target in closure.supported(project):
+            new = {
+                str(pin): pin
+                for pin in pins
+                if str(pin) not in record and target.holds(pin.requirement.marker)
+            }
+            if new:
+                record |= dict(requirements_of(new.values(), target, variables))
     RECORD.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
 
 

@@ -36,6 +36,8 @@ SESSION_HOOKS: Mapping[str, Sequence[str]] = {
 MAPPER_HOOKS: Mapping[str, Sequence[str]] = {
     "before_insert": ["checks.track_inserted_row"],
     "before_update": ["checks.track_updated_row"],
+    "after_insert": ["defaults.keep_decimal_places"],
+    "after_update": ["defaults.keep_decimal_places"],
 }
 
 

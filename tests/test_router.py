@@ -1,6 +1,7 @@
 """Routers: operations, names, rejected declarations."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any, Final
 
 import pytest
@@ -153,10 +154,10 @@ class Odd(Model):
     metadata = MetaData()
 
 
-class Pair(Odd):
-    __tablename__ = "pairs"
+class Time(Odd):
+    __tablename__ = "times"
     one: Mapped[int] = mapped_column(primary_key=True)
-    other: Mapped[int] = mapped_column(primary_key=True)
+    other: Mapped[datetime] = mapped_column(primary_key=True)
 
 
 class Weight(Odd):
@@ -167,7 +168,7 @@ class Weight(Odd):
 class Empty(Schema): ...
 
 
-class Pairs(Resource[Pair]): ...
+class Times(Resource[Time]): ...
 
 
 class Weights(Resource[Weight]): ...
@@ -175,7 +176,7 @@ class Weights(Resource[Weight]): ...
 
 @pytest.mark.parametrize(
     ("resource", "remedy"),
-    [(Pairs, "a key of several columns: give it one"), (Weights, "use UUID, int or str")],
+    [(Times, "Time is a datetime: use UUID, int"), (Weights, "use UUID, int, str or date")],
 )
 async def test_a_key_without_a_url_form_is_rejected(
     resource: type[Resource[Any]], remedy: str
@@ -221,9 +222,9 @@ def test_a_summary_names_one_row_or_many() -> None:
     assert [operation["summary"] for operations in paths for operation in operations.values()] == [
         "List blog posts",
         "Create a blog post",
-        "Create many blog posts",
-        "Update many blog posts",
-        "Delete many blog posts",
+        "Create a batch of blog posts",
+        "Update a batch of blog posts",
+        "Delete a batch of blog posts",
         "Get a blog post",
         "Update a blog post",
         "Replace a blog post",

@@ -60,7 +60,9 @@ SYNC: Final = {
     "__post_init__": "(self)",
     "actor": "(self)",
     "query": "(self)",
+    "read_schema": "(self)",
     "reference_scopes": "(self)",
+    "validated_data": "(self, row, schema, /)",
 }
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import override
 
 from app.articles.models import Article
+from app.articles.schemas import ArticleCreate
 from app.comments.models import Comment
 from brickwork import (
     Database,
@@ -48,6 +49,7 @@ class Articles(Resource[Article]):
     @override
     async def create(self, row: Article, /) -> None:
         row.author_id = self.user.id
+        assert_type(self.validated_data(row, ArticleCreate), ArticleCreate | None)
         await super().create(row)
 
     async def publish(self, key: UUID) -> Article:

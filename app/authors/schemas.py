@@ -7,7 +7,7 @@ from uuid import UUID
 from annotated_types import Len, MaxLen
 from pydantic import Field
 
-from brickwork import ListQuery, OneOf, ReadSchema, Schema, SortBy
+from brickwork import Filter, ListQuery, ReadSchema, Schema, SortBy
 
 from .models import Author
 
@@ -38,24 +38,6 @@ class AuthorRead(ReadSchema):
 class AuthorQuery(ListQuery[Author]):
     """The filters and the order of authors."""
 
-    name: str | None = None
-    name__ne: str | None = None
-    name__gt: str | None = None
-    name__gte: str | None = None
-    name__lt: str | None = None
-    name__lte: str | None = None
-    name__in: OneOf[str] | None = None
-    name__contains: str | None = None
-    name__icontains: str | None = None
-    name__startswith: str | None = None
-    email: str | None = None
-    email__ne: str | None = None
-    email__gt: str | None = None
-    email__gte: str | None = None
-    email__lt: str | None = None
-    email__lte: str | None = None
-    email__in: OneOf[str] | None = None
-    email__contains: str | None = None
-    email__icontains: str | None = None
-    email__startswith: str | None = None
+    name: Filter[str] = None
+    email: Filter[str] = None
     sort: SortBy[Literal["name", "created_at"]] = None

@@ -7,7 +7,7 @@ from uuid import UUID
 from annotated_types import Len
 from pydantic import Field
 
-from brickwork import ListQuery, OneOf, ReadSchema, Schema, SortBy
+from brickwork import Filter, ListQuery, ReadSchema, Schema, SortBy
 
 from .models import Comment
 
@@ -38,7 +38,5 @@ class CommentRead(ReadSchema):
 class CommentQuery(ListQuery[Comment]):
     """The filters and the order of comments."""
 
-    article_id: UUID | None = None
-    article_id__ne: UUID | None = None
-    article_id__in: OneOf[UUID] | None = None
+    article_id: Filter[UUID] = None
     sort: SortBy[Literal["created_at"]] = None

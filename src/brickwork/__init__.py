@@ -44,14 +44,24 @@ from brickwork.problems import (
     URITooLong,
 )
 from brickwork.query.embedding import Limit, embedding
-from brickwork.query.list_query import CustomFilter, ListQuery, OneOf, Search, SortBy
+from brickwork.query.list_query import ListQuery
 from brickwork.query.lookup import get_or_404
 from brickwork.query.ordering import SortKey
 from brickwork.query.pagination import Page, paginate
+from brickwork.query.parameters import (
+    CustomFilter,
+    Fields,
+    Filter,
+    OneOf,
+    Operators,
+    Search,
+    SortBy,
+)
 from brickwork.resource.changes import apply_changes, merge_patch
 from brickwork.resource.references import ReferenceScopes
 from brickwork.resource.resource import Resource
 from brickwork.router import crud_router
+from brickwork.schemas.related import KeysOf, NotStored
 from brickwork.schemas.schema import ReadSchema, Schema
 from brickwork.schemas.types import NaiveUTC
 from brickwork.tracking.audit import (
@@ -86,6 +96,8 @@ __all__ = [
     "Entity",
     "ErrorDetail",
     "ExactNumeric",
+    "Fields",
+    "Filter",
     "Forbidden",
     "HeadersTooLarge",
     "HistoryQuery",
@@ -96,6 +108,7 @@ __all__ = [
     "InvalidCursor",
     "IsolationLevel",
     "JSONDocument",
+    "KeysOf",
     "Limit",
     "Limits",
     "ListQuery",
@@ -104,7 +117,9 @@ __all__ = [
     "NaiveUTC",
     "NotAcceptable",
     "NotFound",
+    "NotStored",
     "OneOf",
+    "Operators",
     "OutboxEvent",
     "Page",
     "PreconditionFailed",

@@ -27,6 +27,7 @@ from brickwork.resource.checks import (
     track_inserted_row,
     track_updated_row,
 )
+from brickwork.resource.defaults import keep_decimal_places
 from brickwork.resource.removals import keep_references
 from brickwork.tracking.audit import write_audit_entries
 from brickwork.tracking.changes import reset_changes
@@ -53,6 +54,8 @@ listen(Session, "before_flush", keep_references)
 # For each row, before the listeners of its class.
 listen(Mapper, "before_insert", track_inserted_row)
 listen(Mapper, "before_update", track_updated_row)
+listen(Mapper, "after_insert", keep_decimal_places)
+listen(Mapper, "after_update", keep_decimal_places)
 
 # Relationships have set the foreign keys, and the history of attributes still exists.
 listen(Session, "after_flush", track_flushed_references)

@@ -16,6 +16,7 @@ class Limits:
     - `depth`: nested arrays and objects of a document, itself included.
     - `values`: values of a document, including its arrays and objects.
     - `page`, `offset` and `batch`: rows.
+    - `related`: related rows, or their keys, in one list of a body.
     """
 
     body: int = 1_048_576
@@ -26,6 +27,7 @@ class Limits:
     page: int = 100
     offset: int = 10_000
     batch: int = 100
+    related: int = 100
 
 
 MAX_ERRORS: Final = 100

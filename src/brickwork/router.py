@@ -15,6 +15,7 @@ from sqlalchemy import inspect
 from typing_extensions import TypeForm, override
 
 from brickwork.http.openapi import (
+    Tag,
     header_parameters,
     merge_patch_body,
     ndjson_response,
@@ -26,19 +27,30 @@ from brickwork.models.companions import IdempotencyKey, ImportPosition, register
 from brickwork.models.model import Versioned, adapt_to_responses
 from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.operations import batch, collection, history, naming, rows
+from brickwork.operations.descriptions import class_docstring, describe
 from brickwork.operations.endpoint import CrudEndpoint, Variant
 from brickwork.operations.idempotency import IDEMPOTENCY_HEADER as IDEMPOTENCY_KEY
 from brickwork.operations.operation import Operation
 from brickwork.query.embedding import shown_attributes
 from brickwork.query.keys import BATCH
-from brickwork.query.list_query import ListQuery, with_deleted_parameter, with_sort_names
+from brickwork.query.list_query import (
+    ListQuery,
+    with_deleted_parameter,
+    with_field_names,
+    with_sort_names,
+)
 from brickwork.query.polymorphism import embedding_by_class
 from brickwork.resource.declarations import Declaration
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.read_schemas import declared_read_schemas
 from brickwork.resource.resource import Resource, is_exported
-from brickwork.resource.row_schemas import row_schemas
-from brickwork.schemas.derived import batch_update_schema, fit_to_model, replace_schema
+from brickwork.resource.row_schemas import RowSchemas, row_schemas
+from brickwork.schemas.derived import (
+    batch_update_schema,
+    fit_to_model,
+    page_schema,
+    replace_schema,
+)
 from brickwork.schemas.schema import NoFields, Schema
 from brickwork.tracking.audit import Audited, AuditEntryRead
 
@@ -61,7 +73,11 @@ OperationName = Literal[
 
 
 class _OperationSpec(NamedTuple):
-    """The class of an operation, its method, path and statuses."""
+    """The class of an operation, its method, path and statuses.
+
+    `{row}` is the path of a row. Every `StrictRoute` has further errors, which the OpenAPI document
+    adds.
+    """
 
     operation: type[Operation[Any, Any, Any]]
     method: str
@@ -69,28 +85,25 @@ class _OperationSpec(NamedTuple):
     statuses: tuple[int, ...]
 
 
-_READ: Final = (400, 406, 414, 422, 431, 500, 503)
-_WRITE: Final = (409, 412, 413, 415, *_READ)
 _LIST_RESPONSES: Final = {"list", "create_batch", "update_batch", "history"}
 _IDEMPOTENT: Final = {"create", "create_batch", "update", "update_batch", "restore"}
 _WRITES: Final = {"create", "create_batch", "update", "update_batch", "replace", "restore"}
 _CONDITIONAL: Final = {"get", "update", "replace", "delete", "restore"}
+_REQUIRING: Final = {"update", "update_batch", "replace", "delete", "delete_batch", "restore"}
+"""The operations that `require_if_match` concerns."""
+
 _OPERATIONS: Final[dict[OperationName, _OperationSpec]] = {
-    "list": _OperationSpec(collection.List, "GET", "", (200, *_READ)),
-    "create": _OperationSpec(collection.Create, "POST", "", (201, *_WRITE)),
-    "create_batch": _OperationSpec(batch.CreateBatch, "POST", f"/{BATCH}", (201, *_WRITE)),
-    "update_batch": _OperationSpec(
-        batch.UpdateBatch, "PATCH", f"/{BATCH}", (200, 404, 428, *_WRITE)
-    ),
-    "delete_batch": _OperationSpec(
-        batch.DeleteBatch, "DELETE", f"/{BATCH}", (204, 404, 409, 428, *_READ)
-    ),
-    "get": _OperationSpec(rows.Get, "GET", "/{id:key}", (200, 404, 412, *_READ)),
-    "update": _OperationSpec(rows.Update, "PATCH", "/{id:key}", (200, 404, 428, *_WRITE)),
-    "replace": _OperationSpec(rows.Replace, "PUT", "/{id:key}", (200, 404, 428, *_WRITE)),
-    "delete": _OperationSpec(rows.Delete, "DELETE", "/{id:key}", (204, 404, 409, 412, 428, *_READ)),
-    "restore": _OperationSpec(rows.Restore, "POST", "/{id:key}/restore", (200, 404, 428, *_WRITE)),
-    "history": _OperationSpec(history.History, "GET", "/{id:key}/history", (200, 404, *_READ)),
+    "list": _OperationSpec(collection.List, "GET", "", (200, 503)),
+    "create": _OperationSpec(collection.Create, "POST", "", (201, 409, 503)),
+    "create_batch": _OperationSpec(batch.CreateBatch, "POST", f"/{BATCH}", (201, 409, 503)),
+    "update_batch": _OperationSpec(batch.UpdateBatch, "PATCH", f"/{BATCH}", (200, 404, 409, 503)),
+    "delete_batch": _OperationSpec(batch.DeleteBatch, "DELETE", f"/{BATCH}", (204, 404, 409, 503)),
+    "get": _OperationSpec(rows.Get, "GET", "{row}", (200, 404, 503)),
+    "update": _OperationSpec(rows.Update, "PATCH", "{row}", (200, 404, 409, 503)),
+    "replace": _OperationSpec(rows.Replace, "PUT", "{row}", (200, 404, 409, 503)),
+    "delete": _OperationSpec(rows.Delete, "DELETE", "{row}", (204, 404, 409, 503)),
+    "restore": _OperationSpec(rows.Restore, "POST", "{row}/restore", (200, 404, 409, 503)),
+    "history": _OperationSpec(history.History, "GET", "{row}/history", (200, 404, 503)),
 }
 
 
@@ -142,13 +155,14 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
         shown=shown,
         create=declared.create_schema,
         update=declared.update_schema,
-        replace=replace_schema(declared.create_schema, shown.fields),
+        replace=replace_schema(declared.create_schema, shown.fields, model),
         change=fit_to_model(
             batch_update_schema(declared.update, shown.fields, model), model, patches=True
         ),
-        query=_complete_query(model, declared.query, shown.fields),
+        query=_complete_query(model, declared.query, shown),
         embedded=embedding_by_class(model, shown.by_class),
     )
+    _check_prefix(prefix, definition)
     definition = replace(
         definition,
         variants=[
@@ -159,15 +173,18 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     )
     register_companion_tables(inspect(model), IdempotencyKey, ImportPosition)
     adapt_to_responses(model)
+    for related in definition.written_models:
+        adapt_to_responses(related)
     router = _CRUDRouter(
         prefix=prefix,
-        tags=[naming.tag(prefix, model)],
+        tags=[Tag(naming.tag(prefix, model), class_docstring(resource))],
         route_class=StrictRoute,
         lifespan=_start,
     )
     for name in operations:
         if _is_available(model, name):
             _add_operation(router, name, definition)
+    router.key_length = len(definition.path_names)
     router.generated = [route for route in router.routes if isinstance(route, StrictRoute)]
     return router
 
@@ -191,6 +208,17 @@ def _check_omit(omit: Collection[OperationName]) -> None:
         )
 
 
+def _check_prefix(prefix: str, definition: ResourceDefinition[Any]) -> None:
+    """Raise `TypeError` if a parameter of *prefix* has the name of a key column."""
+    taken = {*re.findall(r"\{(\w+)", prefix)}.intersection(definition.path_names)
+    if taken:
+        name = min(taken)
+        raise TypeError(
+            f"The paths of {definition.model.__name__} have two parameters {{{name}}}: one of the "
+            "prefix, and one of the key. Give the parameter of the prefix another name."
+        )
+
+
 @asynccontextmanager
 async def _start(app: object) -> AsyncGenerator[None]:
     """Raise `TypeError` if the application starts without `install`."""
@@ -202,6 +230,8 @@ class _CRUDRouter(Router):
     """The routes of a resource. Fixed paths that are added later are matched first."""
 
     generated: Sequence[StrictRoute] = ()
+    key_length: int = 1
+    """The number of segments of a key."""
 
     @override
     def add_api_route(self, *args: Any, **options: Any) -> None:
@@ -224,23 +254,30 @@ class _CRUDRouter(Router):
         self._give_way()
 
     def _give_way(self) -> None:
-        """Move the last route before the item routes, if its first segment is fixed.
+        """Move the last route before the item routes, if it has text in place of a key.
 
         FastAPI takes the first route that matches, and `/{id}` matches `/counts`.
         """
         paths = [route.path or "" for route in iter_route_contexts([self.routes[-1]])]
-        items = [route for route in self.generated if self._begins(route.path, with_text=False)]
+        items = [route for route in self.generated if self._is_item(route.path)]
         positions = [
             i for i, route in enumerate(self.routes) if any(route is item for item in items)
         ]
-        if positions and paths and all(self._begins(path, with_text=True) for path in paths):
+        if positions and paths and all(any(self._key_texts(path)) for path in paths):
             self.routes.insert(positions[0], self.routes.pop())
 
-    def _begins(self, path: str, *, with_text: bool) -> bool:
-        """Return whether the first segment of *path* after the prefix has text of its own."""
-        segment = path.removeprefix(self.prefix).strip("/").partition("/")[0]
-        text = re.sub(r"\{[^}]*\}", "", segment)
-        return bool(segment) and bool(text) is with_text
+    def _is_item(self, path: str) -> bool:
+        """Return whether *path* begins with the parameters of a key."""
+        texts = self._key_texts(path)
+        return bool(texts) and not any(texts)
+
+    def _key_texts(self, path: str) -> Sequence[str]:
+        """Return the texts of the first segments of *path*, which are empty for parameters.
+
+        These are the segments after the prefix, as many as a key has.
+        """
+        segments = path.removeprefix(self.prefix).strip("/").split("/")[: self.key_length]
+        return [re.sub(r"\{[^}]*\}", "", segment) for segment in segments if segment]
 
 
 def _is_available(model: type[object], name: OperationName) -> bool:
@@ -250,18 +287,26 @@ def _is_available(model: type[object], name: OperationName) -> bool:
 
 
 def _complete_query(
-    model: type[M], query: type[ListQuery[M]], read: type[BaseModel]
+    model: type[M], query: type[ListQuery[M]], shown: RowSchemas
 ) -> type[ListQuery[M]]:
-    """Return *query* with the `deleted` parameter of *model* and the field names of *read*."""
-    return with_sort_names(
+    """Return *query* with the `deleted` parameter of *model* and the field names of *shown*."""
+    named = with_sort_names(
         with_deleted_parameter(query) if is_soft_deletable(model) else query,
-        shown_attributes(model, read),
+        shown_attributes(model, shown.fields),
     )
+    return with_field_names(named, shown.field_names)
 
 
-def _can_forbid(definition: ResourceDefinition[Any], name: OperationName) -> bool:
-    """Return whether writing a row outside `query()` of the resource is a 403."""
-    return name in _WRITES and definition.resource.query is not Resource[Any].query
+def _failures(definition: ResourceDefinition[Any], name: OperationName) -> Iterator[int]:
+    """Yield the error statuses of an operation that depend on its resource."""
+    if name in _WRITES and definition.resource.query is not Resource[Any].query:
+        yield 403  # a row outside `query()`
+    if _has_preconditions(definition, name) or (
+        name == "update_batch" and _is_versioned(definition)  # its items have versions
+    ):
+        yield 412
+    if name in _REQUIRING and definition.resource.require_if_match is not False:
+        yield 428
 
 
 def _extra_responses(
@@ -297,6 +342,10 @@ def _response_headers(definition: ResourceDefinition[Any], name: OperationName) 
 
 def _response_model(name: OperationName, definition: ResourceDefinition[Any]) -> Any:
     """Return the response model of an operation, with the read schema of *definition*."""
+    if name == "list":
+        shown, query = definition.shown, definition.query
+        row = shown.sparse_annotation if query.__fieldsets__ else shown.annotation
+        return page_schema(shown.fields, row) if query.__envelope__ else list[row]  # type: ignore[valid-type]
     read = AuditEntryRead if name == "history" else definition.shown.annotation
     return list[read] if name in _LIST_RESPONSES else read  # type: ignore[valid-type]
 
@@ -309,11 +358,17 @@ def _is_versioned(definition: ResourceDefinition[Any]) -> bool:
     return issubclass(definition.model, Versioned)
 
 
+def _has_preconditions(definition: ResourceDefinition[Any], name: OperationName) -> bool:
+    """Return whether clients send preconditions: on versions, or on a row that PUT may create."""
+    upserts = name == "replace" and definition.resource.allow_upsert
+    return upserts or (name in _CONDITIONAL and _is_versioned(definition))
+
+
 def _request_headers(definition: ResourceDefinition[Any], name: OperationName) -> Iterator[str]:
     """Yield the headers that only some operations read."""
     if name in _IDEMPOTENT:
         yield IDEMPOTENCY_KEY
-    if name in _CONDITIONAL and _is_versioned(definition):
+    if _has_preconditions(definition, name):
         yield from ("If-Match", "If-None-Match")
 
 
@@ -321,12 +376,14 @@ def _add_operation(
     router: APIRouter, name: OperationName, definition: ResourceDefinition[Any]
 ) -> None:
     spec = _OPERATIONS[name]
+    path = spec.path.replace("{row}", definition.row_path)
     success, *failures = spec.statuses
-    failures += [403] if _can_forbid(definition, name) else []
+    failures += _failures(definition, name)
+    summary, description = describe(name, router.prefix, definition)
     variants = [
         Variant(spec.operation(variant), _response_model(name, variant))
         for variant in (definition, *definition.variants)
-        if definition.variants and name != "history" and spec.method != "DELETE"
+        if definition.variants and spec.method != "DELETE"
     ]
     models = [_response_model(name, one) for one in (definition, *definition.variants)]
     response_model = _union(models)
@@ -335,16 +392,17 @@ def _add_operation(
         *_response_headers(definition, name)
     )
     router.add_api_route(
-        spec.path,
+        path,
         CrudEndpoint(spec.operation(definition), variants),
         methods=[spec.method],
         status_code=success,
         response_model=None if spec.method == "DELETE" else response_model,
         # An application may have a function of its own, which comes first.
-        generate_unique_id_function=Default(naming.operation_id(name, spec.path, definition.model)),
+        generate_unique_id_function=Default(naming.operation_id(name, path, definition.model)),
         name=naming.operation_name(name, router.prefix, definition.model),
-        summary=naming.summary(name, router.prefix, definition.model),
+        summary=summary,
+        description=description,
         responses=problem_responses(failures) | responses,
         openapi_extra=header_parameters(_request_headers(definition, name))
-        | (merge_patch_body() if spec.method == "PATCH" else {}),
+        | (merge_patch_body() if name == "update" else {}),
     )

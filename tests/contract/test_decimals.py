@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import MetaData, Numeric, column, func, insert, select, type_coerce
+from sqlalchemy import MetaData, Numeric, column, func, insert, select, type_coerce, update
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from brickwork import (
@@ -25,9 +25,9 @@ from brickwork import (
     crud_router,
     install,
 )
-from tests.support.bodies import Body, create_row, get_json, summary
+from tests.support.bodies import Body, create_row, get_json, patch_row, summary
 from tests.support.calls import calling
-from tests.support.databases import BACKENDS, Databases
+from tests.support.databases import BACKENDS, Databases, postgres_only
 from tests.support.rows import pages
 
 pytestmark = pytest.mark.anyio
@@ -99,6 +99,21 @@ class Bank:
     weights: list[Decimal]
 
 
+def create_app(database: Database) -> FastAPI:
+    app = FastAPI(lifespan=database.lifespan)
+    install(app)
+    router = crud_router(
+        "/payments",
+        Payments,
+        read=PaymentRead,
+        create=PaymentCreate,
+        update=PaymentUpdate,
+        query=PaymentQuery,
+    )
+    app.include_router(router)
+    return app
+
+
 def numbers(digits: int, places: int) -> list[Decimal]:
     """Return random numbers of up to *digits* digits, the smallest and the largest among them."""
     random = Random(digits)  # noqa: S311 — not a secret
@@ -113,17 +128,7 @@ async def bank(request: pytest.FixtureRequest, templates: Databases) -> AsyncIte
     """Yield an application with payments of random amounts and weights."""
     databases = templates.another()
     database = Database(databases.empty(request.param))
-    app = FastAPI(lifespan=database.lifespan)
-    install(app)
-    router = crud_router(
-        "/payments",
-        Payments,
-        read=PaymentRead,
-        create=PaymentCreate,
-        update=PaymentUpdate,
-        query=PaymentQuery,
-    )
-    app.include_router(router)
+    app = create_app(database)
     amounts, weights = numbers(18, 2), numbers(15, 3)
     async with calling(app) as client:
         async with database.writer.begin() as connection:
@@ -140,6 +145,34 @@ async def bank(request: pytest.FixtureRequest, templates: Databases) -> AsyncIte
         yield Bank(client, database, amounts, weights)
     await database.dispose()
     databases.drop()
+
+
+@postgres_only
+async def test_nan_of_another_program_is_shown(empty_url: str) -> None:
+    database = Database(empty_url)
+    await database.create_all(Base.metadata)
+    async with calling(create_app(database)) as client:
+        for amount in (3, 1, 2):
+            await create_row(client, "/payments", {"amount": amount, "weight": amount})
+        async with database.session() as session:
+            nan = Decimal("NaN")
+            await session.execute(update(Payment).where(Payment.id == 2).values(amount=nan))
+            await session.execute(update(Payment).values(weight=nan))
+        row = await get_json(client, "/payments/2")
+        assert (row["amount"], row["weight"]) == ("NaN", "NaN")
+        assert await patch_row(client, "/payments/2", {"pieces": 2}) == {**row, "pieces": 2}
+        for sort, expected in (
+            ("amount", ["2.00", "3.00", "NaN"]),
+            ("-amount", ["NaN", "3.00", "2.00"]),
+            ("-weight,amount", ["2.00", "3.00", "NaN"]),
+        ):
+            path = f"/payments?limit=1&sort={sort}"
+            found = [row async for page in pages(client, path, "next") for row in page.json()]
+            assert [row["amount"] for row in found] == expected
+        changed = await patch_row(client, "/payments/2", {"amount": "1.5"})
+        assert changed["amount"] == "1.50"
+        answer = await client.patch("/payments/2", json={"amount": "NaN"})
+        assert summary(answer) == "422 #/amount decimal_parsing"
 
 
 async def test_sums_are_exact(bank: Bank) -> None:

@@ -659,6 +659,7 @@ def test_the_default_limits_match_the_contract() -> None:
         "values": 50_000,
         "page": 100,
         "batch": 100,
+        "related": 100,
         "offset": 10_000,
     }
     assert vars(DEFAULTS) == expected

@@ -1,6 +1,7 @@
 """ETag, If-Match and If-None-Match."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 from uuid import UUID
@@ -257,10 +258,11 @@ async def test_openapi_declares_the_responses_of_preconditions(client: AsyncClie
     item, again = paths["/articles/{id}"], paths["/articles/{id}/restore"]
     assert {"200", "304", "400", "412"} <= item["get"]["responses"].keys()
     for operation in (item["patch"], item["put"], item["delete"], again["post"]):
-        assert {"400", "404", "409", "412", "428"} <= operation["responses"].keys()
+        assert {"400", "404", "409", "412"} <= operation["responses"].keys()
     for operation in (paths["/articles/batch"]["patch"], paths["/articles/batch"]["delete"]):
-        assert {"404", "409", "428"} <= operation["responses"].keys()
+        assert {"404", "409"} <= operation["responses"].keys()
     assert "412" in paths["/articles/batch"]["patch"]["responses"]
+    assert '"428"' not in json.dumps(paths)  # the articles do not require If-Match
 
 
 VALUES: Final[Body] = article(
@@ -435,6 +437,21 @@ ROUTES: Final = [
     ("DELETE", "?purge=true"),
     ("POST", "/restore"),
 ]
+
+
+async def test_openapi_declares_a_required_precondition(careful: AsyncClient) -> None:
+    paths = (await get_json(careful, "/openapi.json"))["paths"]
+    requiring = {
+        (method, path)
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+        if "428" in operation["responses"]
+    }
+    assert requiring == {
+        *((method, "/articles/{id}") for method in ("patch", "put", "delete")),
+        *((method, "/articles/batch") for method in ("patch", "delete")),
+        ("post", "/articles/{id}/restore"),
+    }
 
 
 @pytest.mark.parametrize("headers", [{}, {"if-none-match": '"7"'}])

@@ -4,13 +4,15 @@ from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Depends, Header
+from fastapi import Depends, FastAPI, Header
 from httpx2 import AsyncClient
 from pydantic import BaseModel
+from sqlalchemy import String
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
 from typing_extensions import override
 
-from brickwork import Database, ReadSchema, Resource
+from brickwork import Audited, Database, ReadSchema, Resource, Schema, crud_router, install
 from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.notes import Base, Note, NoteRead, notes, notes_app
@@ -121,6 +123,69 @@ async def test_replayed_response_has_the_schema_of_its_caller(client: AsyncClien
     other = await client.post("/notes", json=body, headers={"idempotency-key": "k"})
     assert (again.json(), again.headers["idempotency-replayed"]) == (first.json(), "true")
     assert {*other.json()} == {*SHOWN["user"]}
+
+
+class Secret(Base, Audited):
+    __tablename__ = "secrets"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str] = mapped_column(String(10))
+    rank: Mapped[int]
+
+
+class SecretCreate(Schema):
+    text: str
+    rank: int
+
+
+class SecretBrief(ReadSchema):
+    id: int
+
+
+class SecretRead(SecretBrief):
+    text: str
+
+
+class SecretAdminRead(SecretRead):
+    rank: int
+
+
+class Secrets(Resource[Secret]):
+    role: Annotated[str, Depends(role)]
+
+    @override
+    def read_schema(self) -> type[SecretAdminRead | SecretBrief] | None:
+        match self.role:
+            case "admin":
+                return SecretAdminRead
+            case "guest":
+                return SecretBrief
+            case _:
+                return None
+
+
+@pytest.mark.parametrize(
+    ("role", "text", "rank"),
+    [
+        ("user", {"after": "a"}, {}),
+        ("admin", {"after": "a"}, {"after": 1}),
+        ("guest", {}, {}),
+    ],
+)
+async def test_history_shows_the_fields_of_the_caller(
+    tables: Tables, backend: str, role: str, text: object, rank: object
+) -> None:
+    router = crud_router("/secrets", Secrets, read=SecretRead, create=SecretCreate)
+    app = FastAPI(lifespan=Database(await tables.of(Base.metadata, backend)).lifespan)
+    install(app)
+    app.include_router(router)
+    async with calling(app) as client:
+        await client.post("/secrets", json={"text": "a", "rank": 1})
+        (entry,) = (await client.get("/secrets/1/history", headers={"role": role})).json()
+        assert entry["changes"] == {"id": {"after": 1}, "text": text, "rank": rank}
+        document = (await client.get("/openapi.json")).json()
+        history = document["paths"]["/secrets/{id}/history"]["get"]["responses"]["200"]
+        assert history["content"]["application/json"]["schema"]["type"] == "array"
 
 
 async def test_openapi_shows_all_schemas(client: AsyncClient) -> None:

@@ -360,10 +360,20 @@ class Misnamed(Volumes):
         return {"shelves": self.shelves.query()}
 
 
-class Composite(Resource[Passage]):
+class PagePassages(Resource[Passage]):
+    """Passages of pages on front sides, by the relationship."""
+
     @override
     def reference_scopes(self) -> ReferenceScopes:
-        return {"page": select(Leaf)}
+        return {"page": select(Leaf).where(Leaf.side != "b")}
+
+
+class NumberPassages(Resource[Passage]):
+    """Passages of pages on front sides, by a column of the foreign key."""
+
+    @override
+    def reference_scopes(self) -> ReferenceScopes:
+        return {"number": select(Leaf).where(Leaf.side != "b")}
 
 
 def for_ada(session: AsyncSession, resource: type[Volumes]) -> Volumes:
@@ -393,9 +403,21 @@ async def test_unknown_attribute_is_an_error(database: Database) -> None:
         await session.rollback()
 
 
-async def test_relationship_over_two_columns_is_an_error(database: Database) -> None:
+@pytest.mark.parametrize("kind", [PagePassages, NumberPassages])
+async def test_reference_of_two_columns_is_checked_as_one(
+    database: Database, kind: type[Resource[Passage]]
+) -> None:
     async with database.session() as session:
-        await Composite(session=session).create(Passage(number=1, side="a"))
-        with pytest.raises(TypeError, match=r"Passage\.page, which is not one foreign key"):
+        leaves = [Leaf(number=1, side="a"), Leaf(number=1, side="b"), Leaf(number=2, side="c")]
+        session.add_all(leaves)
+        await session.flush()
+        passage, other = Passage(number=1, side="a"), Passage(page=leaves[2])
+        for row in (passage, other):
+            await kind(session=session).create(row)
+        await session.flush()
+        passage.side = "b"
+        with pytest.raises(UnprocessableContent) as caught:
             await session.flush()
         await session.rollback()
+    pointers = [error.pointer for error in caught.value.errors]
+    assert pointers == ["#/number", "#/side"]

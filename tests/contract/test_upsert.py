@@ -376,6 +376,10 @@ async def test_a_key_of_a_deleted_row_is_taken(client: AsyncClient, database: Sh
 
 async def test_openapi_declares_that_a_put_may_create(client: AsyncClient) -> None:
     paths = (await client.get("/openapi.json")).json()["paths"]
-    responses = paths["/colors/{id}"]["put"]["responses"]
+    operation = paths["/colors/{id}"]["put"]
+    responses = operation["responses"]
+    assert "412" in responses
+    headers = {item["name"] for item in operation["parameters"] if item["in"] == "header"}
+    assert {"If-Match", "If-None-Match"} <= headers
     assert {"200", "201"} <= responses.keys()
     assert responses["201"]["content"] == responses["200"]["content"]

@@ -2,17 +2,25 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from datetime import date
+from typing import Any
 
 import pytest
 from asyncpg import InternalClientError
-from sqlalchemy import QueuePool, func, select, text
+from sqlalchemy import QueuePool, func, insert, select, text
+from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from brickwork import Database
 from brickwork.database.compiled import compile_statement
-from brickwork.database.driver import fetch_rows
+from brickwork.database.driver import (
+    StatementFailed,
+    _match_inserted,  # pyright: ignore[reportPrivateUsage]
+    fetch_rows,
+)
 from tests.support.bodies import summary
 from tests.support.databases import postgres_only, sqlite_only
+from tests.support.memberships import Slot
 from tests.support.recording import connections_in_use, path_taken, record_fast_path
 from tests.support.shop import Base, Store, calling_stores
 from tests.support.tables import Rows, insert_rows
@@ -183,3 +191,21 @@ async def test_write_on_a_closed_connection_is_retried(
     async with calling_stores(Database(database.url)) as client:
         monkeypatch.setattr("brickwork.database.connections.PostgresConnection.fetch", raise_closed)
         assert await path_taken(client.post("/stores", json={"code": "b"})) == "201 ORM"
+
+
+# --- Batches of new rows --------------------------------------------------------------------------
+
+
+def test_a_skipped_row_differs_in_any_key_column() -> None:
+    columns = {
+        name: column for name, column in Slot.__table__.columns.items() if column.primary_key
+    }
+    inserted = insert(Slot).returning(*columns.values())
+    dialect: Any = asyncpg.dialect
+    statement = compile_statement(inserted, columns, dialect())
+    assert statement is not None
+    days = [date(2026, 1, 1), date(2026, 1, 2)]
+    rows = [{"room": 1, "day": day, "title": "a"} for day in days]
+    results = [*_match_inserted(statement, [(1, days[1])], rows)]
+    assert isinstance(results[0], StatementFailed)
+    assert not isinstance(results[1], StatementFailed)

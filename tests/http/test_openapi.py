@@ -57,7 +57,9 @@ def test_schema_of_a_problem_is_a_component(document: dict[str, Any]) -> None:
     problem = document["components"]["schemas"]["ProblemDetails"]
     assert set(problem["required"]) == {"type", "title", "status", "detail", "instance"}
     assert problem["properties"].keys() == {*problem["required"], "errors"}
-    fault = problem["properties"]["errors"]["items"]
+    reference = problem["properties"]["errors"]["items"]
+    assert reference == {"$ref": "#/components/schemas/ProblemErrorDetail"}
+    fault = document["components"]["schemas"]["ProblemErrorDetail"]
     assert fault["properties"].keys() == {*PLACES, "code", "detail", *BOUNDS}
 
 
@@ -101,7 +103,7 @@ def test_empty_application_has_the_problem_schema() -> None:
     app = FastAPI()
     install(app)
     assert app.openapi()["components"].keys() == {"schemas"}
-    assert app.openapi()["components"]["schemas"].keys() == {"ProblemDetails"}
+    assert app.openapi()["components"]["schemas"].keys() == {"ProblemDetails", "ProblemErrorDetail"}
 
 
 def test_application_can_have_a_model_named_problem() -> None:

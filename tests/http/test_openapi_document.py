@@ -8,9 +8,9 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Security, status
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer, OAuth2PasswordBearer
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
-from brickwork import Conflict, Problem, Resource, SessionDep, StrictRoute, install
+from brickwork import Conflict, Problem, Resource, Schema, SessionDep, StrictRoute, install
 from brickwork.http.statuses import raised_statuses
 from tests.support.bodies import Body
 from tests.support.openapi import operations_of
@@ -187,6 +187,34 @@ def test_custom_endpoint_has_its_errors_in_openapi() -> None:
     assert error_statuses(found["show_status_stores_status_get"]) == "400 414 422 431 500"
 
 
+def test_errors_in_the_code_of_an_endpoint_are_in_openapi() -> None:
+    router = APIRouter(route_class=StrictRoute)
+
+    @router.post("/sizes")
+    async def choose(change: Change) -> int:
+        if change.size > 9:
+            raise Conflict("There is no such size.")
+        if change.size > 8:
+            raise HTTPException(status.HTTP_404_NOT_FOUND)
+        return change.size
+
+    (operation,) = openapi_operations(router).values()
+    assert error_statuses(operation) == "400 404 406 409 413 414 415 422 431 500"
+    properties = operation["responses"]["422"]["content"][PROBLEM]["schema"]["properties"]
+    assert "pointer" in properties["errors"]["items"]["properties"]
+
+
+def test_declared_errors_of_an_endpoint_are_problems() -> None:
+    router = APIRouter(route_class=StrictRoute)
+
+    @router.get("/sizes", responses={404: {}, 409: {"description": "Out of stock."}})
+    async def show() -> None: ...
+
+    (operation,) = openapi_operations(router).values()
+    assert error_statuses(operation) == "400 404 409 414 422 431 500"
+    assert operation["responses"]["409"]["description"] == "Out of stock."
+
+
 @pytest.mark.parametrize("route_class", [StrictRoute, APIRoute])
 def test_operation_has_no_error_schemas_of_fastapi(route_class: type[APIRoute]) -> None:
     router = APIRouter(route_class=route_class)
@@ -201,7 +229,11 @@ def test_operation_has_no_error_schemas_of_fastapi(route_class: type[APIRoute]) 
     install(app)
     app.include_router(router)
     document = app.openapi()
-    assert document["components"]["schemas"].keys() == {"Change", "ProblemDetails"}
+    assert document["components"]["schemas"].keys() == {
+        "Change",
+        "ProblemDetails",
+        "ProblemErrorDetail",
+    }
     found = operations_of(document)
     assert "422" in error_statuses(found["create_things_post"]).split()
     assert ("422" in error_statuses(found["show_things_get"]).split()) is (
@@ -267,6 +299,75 @@ def test_routes_with_the_same_path_and_method_share_an_operation() -> None:
         app.include_router(included)
     (found, *_) = operations_of(app.openapi()).values()
     assert error_statuses(found) == "400 414 422 431 500"
+
+
+# --- Schemas --------------------------------------------------------------------------------------
+
+
+class Part(Schema):
+    """A part with parts."""
+
+    name: str = "part"
+    parts: "list[Part]"
+
+
+class Pair(Part):
+    """Two parts."""
+
+    model_config = ConfigDict(title="Part")
+
+
+def test_schemas_have_different_titles() -> None:
+    router = APIRouter(route_class=StrictRoute)
+
+    @router.post("/parts")
+    async def change(part: Part) -> Part:
+        return part
+
+    @router.post("/pairs")
+    async def join(pair: Pair) -> None: ...
+
+    app = FastAPI()
+    install(app)
+    app.include_router(router)
+    schemas = app.openapi()["components"]["schemas"]
+    assert {name: schema["title"] for name, schema in schemas.items()} == {
+        "Pair": "Pair",
+        "Part-Input": "PartInput",
+        "Part-Output": "PartOutput",
+        "ProblemDetails": "ProblemDetails",
+        "ProblemErrorDetail": "ProblemErrorDetail",
+    }
+
+
+class PartUpdate(Part, partial=True):
+    """Changes to a part."""
+
+    spare: Part | None
+
+
+def test_a_patch_is_one_schema() -> None:
+    router = APIRouter(route_class=StrictRoute)
+
+    @router.patch("/parts")
+    async def change(part: PartUpdate) -> None: ...
+
+    @router.patch("/parts/batch")
+    async def change_all(parts: list[PartUpdate], others: list[PartUpdate]) -> None: ...
+
+    app = FastAPI()
+    install(app)
+    app.include_router(router)
+    document = app.openapi()
+    reference = {"$ref": "#/components/schemas/PartUpdate"}
+    content = document["paths"]["/parts"]["patch"]["requestBody"]["content"]
+    assert content["application/json"]["schema"] == reference
+    schemas = document["components"]["schemas"]
+    (together,) = [schema for name, schema in schemas.items() if name.startswith("Body_")]
+    assert {name: field["items"] for name, field in together["properties"].items()} == {
+        "parts": reference,
+        "others": reference,
+    }
 
 
 # --- Code -----------------------------------------------------------------------------------------

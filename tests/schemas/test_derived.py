@@ -157,7 +157,7 @@ def test_fitted_partial_schema_is_partial() -> None:
 
 
 def test_replacement_schema_accepts_read_only_fields() -> None:
-    schema = replace_schema(BrickCreate, BrickRead)
+    schema = replace_schema(BrickCreate, BrickRead, Brick)
     assert (schema.__name__, schema.__module__) == ("BrickReplace", __name__)
     assert schema.model_fields.keys() - BrickCreate.model_fields.keys() == {"id", "weight"}
     assert schema.model_validate({"name": "a"}).model_fields_set == {"name"}
@@ -168,7 +168,7 @@ def test_replacement_schema_accepts_read_only_fields() -> None:
 
 
 def test_replacement_schema_marks_read_only_fields() -> None:
-    fields = replace_schema(BrickCreate, BrickRead).model_json_schema()["properties"]
+    fields = replace_schema(BrickCreate, BrickRead, Brick).model_json_schema()["properties"]
     assert {name for name in fields if fields[name].get("readOnly")} == {"id", "weight"}
 
 
@@ -185,7 +185,7 @@ def test_replacement_schema_is_strict(
     sent: dict[str, object], place: tuple[str], code: str
 ) -> None:
     with pytest.raises(ValidationError) as error:
-        replace_schema(BrickCreate, BrickRead).model_validate(sent)
+        replace_schema(BrickCreate, BrickRead, Brick).model_validate(sent)
     assert [(fault["loc"], fault["type"]) for fault in error.value.errors()] == [(place, code)]
 
 
@@ -193,5 +193,5 @@ def test_replacement_schema_prefers_the_create_field() -> None:
     class Shown(BaseModel):
         count: str
 
-    schema = replace_schema(BrickCreate, Shown)
+    schema = replace_schema(BrickCreate, Shown, Brick)
     assert schema.model_fields["count"].annotation is int

@@ -42,6 +42,7 @@ from brickwork.models.companions import IdempotencyKey
 from brickwork.models.model import now
 from brickwork.operations.idempotency import delete_expired_keys as sweep_keys
 from brickwork.problems import Problem
+from brickwork.query.keys import key_parts
 
 T = TypeVar("T")
 
@@ -200,7 +201,7 @@ def _purge_reporter(bar: "_ProgressCallback") -> Callable[[PurgeProgress], None]
     def show(progress: PurgeProgress) -> None:
         bar(progress.removed + progress.kept, _purge_summary(progress))
         for key, detail in progress.rejected.items():
-            typer.echo(f"{key}: {detail}", err=True)
+            typer.echo(f"{'/'.join(map(str, key_parts(key)))}: {detail}", err=True)
 
     return show
 

@@ -25,9 +25,8 @@ from brickwork.database.unit_of_work import unit_of_work
 from brickwork.http.validation_errors import error_details
 from brickwork.models.companions import ImportPosition
 from brickwork.problems import ErrorDetail, Problem, UnprocessableContent, pointer
-from brickwork.resource.defaults import new_row
+from brickwork.resource.related import Input, new_rows
 from brickwork.resource.resource import Resource
-from brickwork.schemas.names import output_names
 from brickwork.schemas.schema import NoFields, Schema
 
 M = TypeVar("M")
@@ -145,8 +144,7 @@ def _row_validator(target: JobRunner[Any], source: RowFile) -> Callable[[FileRow
         try:
             return _ImportItem(record, parse(document))
         except ValidationError as error:
-            names = output_names(target.definition.read).values()
-            details = error_details(error, document, names)
+            details = error_details(error, document, target.definition.read)
             return _ImportItem(record).reject(
                 UnprocessableContent("The row cannot be accepted.", errors=details)
             )
@@ -220,9 +218,9 @@ class _Import(Generic[M]):
         async def write_rows(resource: Resource[M]) -> None:
             await self._advance(resource.session, after)
             definition = self._target.definition
-            names = definition.create.model_fields
-            for data in rows:
-                await resource.create(row := new_row(definition.model, data, names))
+            inputs = [Input(data) for data in rows]
+            for row in await new_rows(resource, definition.model, definition.create, inputs):
+                await resource.create(row)
                 definition.require_path(row)
             await resource.session.flush()
             if lines:

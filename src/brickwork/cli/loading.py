@@ -2,12 +2,11 @@
 
 import importlib
 import inspect
-import re
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
@@ -18,8 +17,6 @@ from brickwork.database.database import Database
 from brickwork.limits import Limits, current_limits
 from brickwork.query.keys import BATCH
 from brickwork.resource.definition import ResourceDefinition
-
-_ITEM_SUFFIX: Final = re.compile(r"/\{id:key\}.*")
 
 
 def import_app(name: str) -> FastAPI:
@@ -113,5 +110,6 @@ def _resources_by_path(app: FastAPI) -> Mapping[str, ResourceDefinition[Any]]:
         definition = getattr(route.endpoint, "definition", None)
         path = route.path or ""
         if isinstance(definition, ResourceDefinition) and not path.endswith(f"/{BATCH}"):
-            resources[_ITEM_SUFFIX.sub("", path)] = definition
+            collection, *_ = path.split(definition.row_path)
+            resources[collection] = definition
     return resources

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import Select, inspect
+from sqlalchemy import Select, inspect, tuple_
 
 from brickwork.cli.errors import UsageError
 from brickwork.cli.runner import JobRunner, bisect_failures
@@ -14,7 +14,7 @@ from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.problems import Problem
 from brickwork.query.counting import count_rows
 from brickwork.query.keys import primary_key
-from brickwork.query.lookup import selected_model
+from brickwork.query.lookup import select_keys
 from brickwork.resource.resource import Resource
 
 M = TypeVar("M")
@@ -87,7 +87,7 @@ class _Purge(Generic[M]):
         model = self._target.definition.model
         key = primary_key(model)
         statement = await _deleted_statement(resource, self._before)
-        statement = statement.where(key.in_(keys)).order_by(None).order_by(key)
+        statement = statement.where(key.is_in(keys)).order_by(None).order_by(*key.attributes)
         rows = (await resource.session.scalars(statement.with_for_update(of=model))).all()
         for row in rows:
             await resource.purge(row)
@@ -102,17 +102,16 @@ async def _fetch_keys(
 
     async def read_keys(resource: Resource[M]) -> Sequence[object]:
         keys = await _deleted_keys(resource, before)
-        keys = keys.order_by(None).order_by(key).limit(chunk)
-        keys = keys if last is None else keys.where(key > last)
-        return (await resource.session.scalars(keys)).all()
+        keys = keys.order_by(None).order_by(*key.attributes).limit(chunk)
+        if last is not None:
+            keys = keys.where(key.expression() > (tuple_(*last) if key.is_composite else last))
+        return [key.value(row) for row in await resource.session.execute(keys)]
 
     return await target.run(read_keys, readonly=True)
 
 
 async def _deleted_keys(resource: Resource[M], before: datetime) -> Select[Any]:
-    statement = await _deleted_statement(resource, before)
-    key = primary_key(selected_model(statement))
-    return statement.with_only_columns(key, maintain_column_froms=True)
+    return select_keys(await _deleted_statement(resource, before))
 
 
 async def _deleted_statement(resource: Resource[M], before: datetime) -> Select[M]:

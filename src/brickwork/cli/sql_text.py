@@ -82,8 +82,8 @@ def _format(sql: str, names: Sequence[str], values: Mapping[str, Any]) -> str:
 def _placeholder(name: str, values: Mapping[str, Any]) -> str:
     if isinstance(value := values.get(name), Placeholder):
         return f":{value!r}"
-    stored = name.removeprefix("brickwork_still_")
-    return f":stored.{stored}" if stored != name else f":{_NAMES.get(name, name)}"
+    stored, own = name.removeprefix("brickwork_still_"), name.removeprefix(f"{KEY_PARAM}_")
+    return f":stored.{stored}" if stored != name else f":{_NAMES.get(name, own)}"
 
 
 def _break_lines(sql: str) -> Iterator[str]:

@@ -214,6 +214,14 @@ class Availability:
         remedy = "Run the migrations (alembic upgrade head), or create them (Database.create_all)."
         log.error("The database %s lacks tables: %s%s. %s", self._name, names, others, remedy)
 
+    def log_ungenerated(self, keys: Collection[str]) -> None:
+        """Log that SQLite cannot generate *keys*, which are columns of existing tables."""
+        names = ", ".join(sorted(keys)[:_MAX_NAMES])
+        text = "Rebuild their tables with INTEGER keys, or let clients send the keys."
+        log.error(
+            "SQLite generates only INTEGER keys, but these have other types: %s. %s", names, text
+        )
+
     def _remedy(self, outage: Outage, cause: object) -> str:
         if self._is_file and outage is UNREACHABLE:
             return _FILE_REMEDY

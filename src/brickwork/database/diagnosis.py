@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from brickwork.database import errors
 from brickwork.database.constraints import look_up_constraint
 from brickwork.database.flush_log import FlushLog
+from brickwork.database.nested_errors import nested_places
 from brickwork.problems import Problem
 
 
@@ -28,7 +29,10 @@ async def problem_from_error(
     has_columns = errors.has_columns(violation, verb)
     columns = await _find_columns(violation, written, session) if has_columns else ()
     kind = errors.kind_of(violation, columns, written, verb)
-    problem = errors.problem_of_kind(kind, errors.affected_places(columns, written))
+    is_reference = kind == "reference"
+    nested = await nested_places(columns, written, session, is_reference=is_reference)
+    places = nested or errors.affected_places(columns, written)
+    problem = errors.problem_of_kind(kind, places)
     return replace(problem, retryable=problem.retryable or errors.lost_race(violation, written))
 
 

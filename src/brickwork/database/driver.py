@@ -296,10 +296,14 @@ def _match_inserted(
     if len(records) == len(rows):  # a stored key may differ in its padding
         yield from (EMPTY_ROWS for _ in rows)
         return
-    name = statement.columns[0]
-    inserted = {statement.decode_row(record)[0] for record in records}
+    names = [name for name in statement.columns if name in rows[0]]
+    stored = (
+        zip(statement.columns, statement.decode_row(record), strict=True) for record in records
+    )
+    key_of = itemgetter(*names)
+    inserted = {key_of(dict(values)) for values in stored}
     skipped = StatementFailed("a trigger skipped the row")
-    yield from (EMPTY_ROWS if row[name] in inserted else skipped for row in rows)
+    yield from (EMPTY_ROWS if key_of(row) in inserted else skipped for row in rows)
 
 
 def _transpose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Any]]:

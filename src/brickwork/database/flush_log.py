@@ -2,16 +2,71 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import ClauseElement, Column, ColumnElement, ForeignKeyConstraint, Table, inspect
-from sqlalchemy.orm import Mapper, QueryableAttribute
+from sqlalchemy.orm import InstanceState, Mapper, QueryableAttribute
 
 from brickwork.models.model import is_deleted_marker
-from brickwork.schemas.names import ClientNames, RequestPlace, mapped_names
+from brickwork.problems import pointer
+from brickwork.schemas.names import ClientNames, Path, RequestPlace, mapped_names
 
 Reference: TypeAlias = tuple[ForeignKeyConstraint, tuple[object, ...]]
 """A foreign key, and the values of its columns."""
+
+
+_NESTED: Final = "brickwork.nested"
+"""Key in the `info` of a row: its `NestedPlace`."""
+
+
+@dataclass(frozen=True)
+class NestedPlace:
+    """The place of a row in the body that writes it with its owner."""
+
+    owner: object
+    attribute: str
+    """The relationship of the owner."""
+    path: Path
+    """The place of the row in the body, `("lines", 2)`."""
+    fields: Mapping[str, Path]
+    """The places of its fields, by their names."""
+
+    @property
+    def list_pointer(self) -> str:
+        """Return the pointer to the list of the row."""
+        return pointer(*self.path[:-1])
+
+    def locate(self, attribute: str) -> RequestPlace | None:
+        """Return the place of an *attribute* of the row. None if a client cannot write it."""
+        own = self.fields.get(attribute)
+        return ("pointer", pointer(*self.path, *own)) if own else None
+
+
+def set_nested_place(row: object, place: NestedPlace) -> None:
+    """Record that a body has *row* at *place*."""
+    inspect(row).info[_NESTED] = place
+
+
+def nested_place(state: InstanceState[Any]) -> NestedPlace | None:
+    """Return the place of a row in the body of another. None for other rows."""
+    place: NestedPlace | None = state.info.get(_NESTED)
+    return place
+
+
+@dataclass(frozen=True)
+class NestedRow:
+    """A flushed row that a body has within another row."""
+
+    place: NestedPlace
+    mapper: Mapper[Any]
+    values: Mapping[ColumnElement[Any], object]
+
+    def locate(self, columns: Iterable[Column[Any]]) -> set[RequestPlace]:
+        """Return the places of *columns* in the body, as far as a client can write them."""
+        own = [column for column in columns if column in self.values]
+        names = (self.mapper.get_property_by_column(column).key for column in own)
+        places = (self.place.locate(name) for name in names)
+        return {place for place in places if place}
 
 
 @dataclass
@@ -29,6 +84,8 @@ class FlushLog:
     """Tables from which rows are removed."""
     names: ClientNames = mapped_names
     """Maps attributes to the client's names for them."""
+    nested: list[NestedRow] = field(default_factory=list[NestedRow])
+    """The rows that a body has within other rows."""
 
     def add(self, rows: Iterable[object]) -> None:
         """Record *rows* before their flush, without loading attributes."""
@@ -37,6 +94,8 @@ class FlushLog:
             self.mappers.add(state.mapper)
             attributes = state.mapper.column_attrs
             values = {c: state.dict.get(p.key) for p in attributes for c in p.columns}
+            if place := nested_place(state):
+                self.nested.append(NestedRow(place, state.mapper, values))
             for table in mapped_tables(state.mapper):
                 self._record_references(table, values)
 
@@ -65,18 +124,19 @@ class FlushLog:
         self.references |= part.references
         self.values |= part.values
         self.removed |= part.removed
+        self.nested += part.nested
 
     def _record_references(
         self, table: "Table[Any]", values: Mapping[ColumnElement[Any], object]
     ) -> None:
         self.values |= {(column, values.get(column)) for column in table.primary_key.columns}
         for key in table.foreign_key_constraints:
-            target = tuple(_known_value(column, values) for column in key.columns)
+            target = tuple(known_value(column, values) for column in key.columns)
             if None not in target:
                 self.references.add((key, target))
 
 
-def _known_value(column: Column[Any], values: Mapping[ColumnElement[Any], object]) -> object:
+def known_value(column: Column[Any], values: Mapping[ColumnElement[Any], object]) -> object:
     """Return the value of *column* in a flush. None if only the database knows it.
 
     A missing marker of a soft-delete foreign key counts as False.

@@ -7,8 +7,10 @@ name of our module. It does not import that module, and breaks when Brickwork re
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from alembic.util import PriorityDispatchResult
+from sqlalchemy import INTEGER, Column
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from brickwork.models.generated_keys import is_generated_key, sqlite_type
 from brickwork.sqlalchemy_internals import variant_types
 
 if TYPE_CHECKING:  # Alembic loads plugins before it defines these
@@ -24,6 +26,7 @@ _PACKAGE: Final = __name__.partition(".")[0]
 def setup(plugin: "Plugin") -> None:
     """Register with *plugin*. Alembic calls this when it loads the module."""
     plugin.add_autogenerate_comparator(_render_columns, "autogenerate")
+    plugin.add_autogenerate_comparator(_compare_generated_key, "column", "types")
 
 
 def _render_columns(context: "AutogenContext", _: "UpgradeOps") -> PriorityDispatchResult:
@@ -37,6 +40,26 @@ def _render_columns(context: "AutogenContext", _: "UpgradeOps") -> PriorityDispa
         return rendered
 
     context.opts = {**context.opts, "render_item": render}
+    return PriorityDispatchResult.CONTINUE
+
+
+def _compare_generated_key(
+    context: "AutogenContext",
+    _: object,
+    __: str | None,
+    ___: str,
+    ____: str,
+    stored: Column[Any],
+    declared: Column[Any],
+) -> PriorityDispatchResult:
+    """Accept an INTEGER of SQLite for a key whose type is wider, since SQLite generates no other.
+
+    Alembic compares types without their columns, and would find a difference.
+    """
+    is_sqlite = context.migration_context.dialect.name == "sqlite"
+    is_integer = type(stored.type) is INTEGER and sqlite_type(declared) == "INTEGER"
+    if is_sqlite and is_integer and is_generated_key(declared):
+        return PriorityDispatchResult.STOP
     return PriorityDispatchResult.CONTINUE
 
 

@@ -2,12 +2,12 @@
 
 from typing import Any, Final
 
-from sqlalchemy import Boolean, ColumnElement, FunctionElement, Index, String, literal
+from sqlalchemy import Boolean, ColumnElement, FunctionElement, Index, String, Time, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from typing_extensions import override
 
-from brickwork.models.columns import storage_type
+from brickwork.models.columns import has_sql_instants, storage_type
 
 LOWER_FUNCTION: Final = "brickwork_lower"
 """SQLite function that lowers all of Unicode. Each connection registers it."""
@@ -40,9 +40,35 @@ def uses_c_collation(index: Index, column: str) -> bool:
     return bool(index.dialect_options["postgresql"]["ops"].get(column) == _C_COLLATION)
 
 
+class full_instant(FunctionElement[Any]):  # noqa: N801 — as above
+    """A datetime with microseconds, which SQLite's own functions omit."""
+
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[Any]) -> None:
+        """Keep the type of *column*."""
+        self.type = column.type
+        super().__init__(column)
+
+
+class full_time(full_instant):  # noqa: N801 — as above
+    """A time with microseconds."""
+
+    inherit_cache = True
+
+
+def exact(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return *column* in a form that equals bound values on every database."""
+    if not has_sql_instants(column):
+        return column
+    is_time = isinstance(storage_type(column.type), Time)
+    return full_time(column) if is_time else full_instant(column)
+
+
 def comparable(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return *column* in a form that every database compares and sorts identically."""
-    return code_point_text(column) if isinstance(storage_type(column.type), String) else column
+    is_text = isinstance(storage_type(column.type), String)
+    return code_point_text(column) if is_text else exact(column)
 
 
 class _Match(FunctionElement[bool]):
@@ -106,6 +132,17 @@ def _register_sql(kind: type[FunctionElement[Any]], *, postgresql: str, sqlite: 
 
 
 _register_sql(code_point_text, postgresql=f"{{column}} {_C_COLLATION}", sqlite="{column}")
+_FULL_INSTANT: Final = "0000-00-00 00:00:00.000000"
+_register_sql(
+    full_instant,
+    postgresql="{column}",
+    sqlite=f"{{column}} || substr('{_FULL_INSTANT}', length({{column}}) + 1)",
+)
+_register_sql(
+    full_time,
+    postgresql="{column}",
+    sqlite=f"{{column}} || substr('{_FULL_INSTANT[11:]}', length({{column}}) + 1)",
+)
 _register_sql(
     contains,
     postgresql="{column} LIKE {pattern}",

@@ -1,12 +1,14 @@
 """Writes of a batch, all or none."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
+from sqlalchemy import inspect
 from sqlalchemy.exc import CircularDependencyError, DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from brickwork.database.errors import circular_removal, original_error
+from brickwork.database.errors import circular_removal, original_error, problem_of_kind
 from brickwork.database.flush_log import FlushLog
 from brickwork.database.unit_of_work import unit_of_work
 from brickwork.http.conditional import precondition_failed
@@ -20,6 +22,7 @@ from brickwork.problems import (
     UnprocessableContent,
     pointer,
 )
+from brickwork.query.keys import primary_key
 from brickwork.resource.checks import check_scopes
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource
@@ -31,8 +34,8 @@ M = TypeVar("M")
 
 Item = TypeVar("Item")
 
-ItemLocation = Callable[[int], dict[str, str]]
-"""Returns the `pointer` or `parameter` of the item with an index."""
+ItemLocation = Callable[[int], Sequence[Mapping[str, str]]]
+"""Returns the `pointer` or `parameter` of each part of the key of the item with an index."""
 
 
 @dataclass(frozen=True)
@@ -131,12 +134,26 @@ def reject_duplicates(keys: Sequence[object], locate: ItemLocation) -> None:
     """Raise `UnprocessableContent` with the items whose key is in *keys* before."""
     text = "A batch may contain each row once: remove the duplicates."
     errors = [
-        ErrorDetail(code="repeated", detail=text, **locate(index))
+        ErrorDetail(code="repeated", detail=text, **place)
         for index, key in enumerate(keys)
         if key in keys[:index]
+        for place in locate(index)
     ]
     if errors:
         raise UnprocessableContent(text, errors=errors)
+
+
+def require_new_key(session: AsyncSession, row: object) -> None:
+    """Raise `Conflict` if *session* has stored a row with the key of the new *row*.
+
+    SQLAlchemy would warn of it before the database rejects it.
+    """
+    mapper, written = inspect(type(row)), unit_of_work(session).flush_log
+    stored = session.identity_map.get(mapper.identity_key_from_instance(row))
+    if stored is not None and stored is not row:
+        names = primary_key(type(row)).names
+        places = {place for name in names for place in written.places(mapper, name)}
+        raise problem_of_kind("unique", places)
 
 
 def require_all_found(
@@ -145,9 +162,10 @@ def require_all_found(
     """Return *rows*. Raises `NotFound` with the location of each that is None."""
     text = f"{definition.model.__name__} not found"
     errors = [
-        ErrorDetail(code="not_found", detail=f"{text}: number {index + 1}.", **locate(index))
+        ErrorDetail(code="not_found", detail=f"{text}: number {index + 1}.", **place)
         for index, row in enumerate(rows)
         if row is None
+        for place in locate(index)
     ]
     if errors:
         raise NotFound(text, errors=errors)

@@ -42,6 +42,7 @@ from brickwork.execution.statement import (
     StatementCall,
     StatementOperation,
     Statements,
+    require_single_key,
     require_statement,
     selected_columns,
 )
@@ -53,13 +54,14 @@ from brickwork.execution.write import (
     list_params,
     mapped_table,
     python_defaults,
+    require_one_row,
     require_plain_flush,
 )
 from brickwork.http.conditional import Preconditions
 from brickwork.http.representation import Representation, Serializer
 from brickwork.models.model import UTCDateTime, now
 from brickwork.models.soft_delete import is_soft_deletable
-from brickwork.query.keys import parse_key, primary_key
+from brickwork.query.keys import PathKey
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.sqlalchemy_internals import where_conditions
 from brickwork.tracking.changes import mapped_columns
@@ -85,6 +87,7 @@ def update_statement(
     definition: ResourceDefinition[M],
 ) -> StatementOperation[M, UpdatePlan, Representation]:
     """Return the statement of `PATCH /articles/{id}`. Raises `NotEligible` if overridden."""
+    require_one_row(definition, definition.update)
     require_plain_flush(definition, "update", "get")
     onupdate_defaults = python_defaults(mapped_columns(definition.model), "onupdate")
     return _Update(definition, selected_columns(definition), onupdate_defaults)
@@ -95,7 +98,7 @@ def delete_statement(
 ) -> StatementOperation[M, DeletePlan, None]:
     """Return the statement of `DELETE /articles/{id}`. Raises `NotEligible` if overridden."""
     require_plain_flush(definition, "delete", "get")
-    columns, key = mapped_columns(definition.model), primary_key(definition.model).key
+    columns, (key,) = mapped_columns(definition.model), require_single_key(definition.model).names
     return _Delete(definition, {key: columns[key]}, python_defaults(columns, "onupdate"))
 
 
@@ -132,10 +135,12 @@ class _WriteByKey(WriteOperation[M, P, R]):
         self._mapped_columns = mapped_columns(definition.model)
         self._onupdate_defaults = onupdate_defaults
         self._versioned = is_versioned(definition)
+        self._key = require_single_key(definition.model)
+        (self._key_name,) = self._key.names
 
-    def target_row(self, key: str, preconditions: Preconditions) -> Mapping[str, Any]:
+    def target_row(self, key: PathKey, preconditions: Preconditions) -> Mapping[str, Any]:
         """Return the parameters that identify the row and its version."""
-        value = parse_key(self.definition.model, key)
+        value = self._key.parse(key)
         if value is None:
             raise NotEligible("the key is malformed")
         if preconditions.is_empty:
@@ -260,7 +265,7 @@ class _WriteByKey(WriteOperation[M, P, R]):
     def _param_column(self, name: str) -> Column[Any]:
         """Return the column that the parameter *name* is compared with, or written to."""
         if name == KEY_PARAM:
-            name = primary_key(self.definition.model).key
+            name = self._key_name
         elif name == _VERSION_PARAM:
             name = "version"
         return self._mapped_columns[name.removeprefix(_UNCHANGED_PREFIX)]
@@ -286,7 +291,7 @@ class _Update(_WriteByKey[M, UpdatePlan, Representation]):
         self._references = ReferencePrefetch(definition)
         self._read_names = (*definition.read.model_fields,)
         super().__init__(definition, returned, onupdate_defaults, *self._references.models)
-        fixed = {primary_key(definition.model).key, *(["version"] if self._versioned else [])}
+        fixed = {self._key_name, *(["version"] if self._versioned else [])}
         self._comparable = {
             name
             for name, column in self._mapped_columns.items()
@@ -386,7 +391,7 @@ class _Update(_WriteByKey[M, UpdatePlan, Representation]):
         """Return the statement that reads the row before the update."""
 
         def build() -> ClauseElement:
-            key = self._mapped_columns[primary_key(self.definition.model).key]
+            key = self._mapped_columns[self._key_name]
             where = where_conditions(statement)
             row = select(*self._columns.values())
             return row.where(*where, key == bindparam(KEY_PARAM, type_=key.type))

@@ -39,6 +39,7 @@ from brickwork.execution.write import (
     list_params,
     mapped_table,
     python_defaults,
+    require_one_row,
     require_plain_flush,
 )
 from brickwork.http.representation import Representation, Serializer
@@ -68,6 +69,7 @@ def insert_many_statement(
 
 def _insert_columns(definition: ResourceDefinition[M]) -> tuple[Columns, PythonDefaults]:
     """Return the columns that the response reads, and the Python defaults of the others."""
+    require_one_row(definition, definition.create)
     model, fields = definition.model, definition.create.model_fields
     selected, columns = selected_columns(definition), mapped_columns(model)
     if others := sorted(fields.keys() - columns.keys()):
@@ -87,15 +89,15 @@ class _InsertBase(WriteOperation[M, P, Representation]):
         self, definition: ResourceDefinition[M], selected: Columns, defaults: PythonDefaults
     ) -> None:
         """Sort the columns by the source of their values: request, Python or database."""
-        columns, key = mapped_columns(definition.model), primary_key(definition.model).key
+        columns, key = mapped_columns(definition.model), primary_key(definition.model)
         version = {"version": 1} if is_versioned(definition) else {}
         self._references = ReferencePrefetch(definition)
-        unknown = {key, *selected, *self._references.foreign_keys}
+        unknown = {*key.names, *selected, *self._references.foreign_keys}
         unknown -= {*definition.create.model_fields, *defaults, *version}
         generated = {name for name in unknown if not _defaults_to_null(columns[name])}
-        returned = {name: columns[name] for name in generated or {key}}
+        returned = {name: columns[name] for name in generated or key.names}
         super().__init__(definition, returned, definition.model, *self._references.models)
-        self._mapped_columns, self._key_name = columns, key
+        self._mapped_columns, self._key = columns, key
         self._defaults, self._initial_version = defaults, version
         self._read_names = (*definition.read.model_fields,)
         self._fields = {*definition.create.model_fields}
@@ -119,7 +121,10 @@ class _InsertBase(WriteOperation[M, P, Representation]):
         if unknown := generated - samples.keys():
             names, read = ", ".join(sorted(unknown)), self.definition.read.__name__
             raise NotEligible(f"{read} may reject generated values of {names}")
-        self._samples = {self._key_name: "", **{name: samples[name] for name in generated}}
+        self._samples = {
+            **dict.fromkeys(self._key.names, ""),
+            **{name: samples[name] for name in generated},
+        }
 
     @property
     def column_names(self) -> Sequence[str]:
@@ -134,7 +139,7 @@ class _InsertBase(WriteOperation[M, P, Representation]):
             raise NotEligible("a column has a default other than NULL")
         for name, default in self._defaults.items():
             row[name] = default(row)
-        if self._key_name in row:
+        if row.keys() >= {*self._key.names}:
             self.definition.require_path(cast("M", SimpleNamespace(**row)))
         return row
 
@@ -217,7 +222,7 @@ class _Insert(_InsertBase[M, InsertPlan]):
 
     def _represented(self, body: bytes, row: Mapping[str, Any]) -> Representation:
         version = row["version"] if self._initial_version else None
-        return Representation(body, version, row[self._key_name])
+        return Representation(body, version, self._key.value(map(row.__getitem__, self._key.names)))
 
     @override
     def common_statements(

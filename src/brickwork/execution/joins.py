@@ -57,7 +57,7 @@ class ToOneJoin:
         row = {name: next(values) for name in self._column_names()}
         fields = {name: row[name] for name in self.fields}
         fields |= {join.name: join.take_fields(values) for join in self.nested}
-        return None if row[primary_key(self.model).key] is None else fields
+        return None if row[primary_key(self.model).names[0]] is None else fields
 
     def models(self) -> Iterator[type[object]]:
         """Yield the models of this join and its nested joins."""
@@ -66,7 +66,7 @@ class ToOneJoin:
             yield from join.models()
 
     def _column_names(self) -> Sequence[str]:
-        return [*dict.fromkeys((primary_key(self.model).key, *self.fields))]
+        return [*dict.fromkeys((*primary_key(self.model).names, *self.fields))]
 
 
 def to_one_joins(

@@ -18,7 +18,10 @@ from brickwork.execution.batch_write import (
     query_location,
     reject_duplicates,
     require_all_found,
+    require_new_key,
 )
+from brickwork.execution.fieldsets import Fieldset
+from brickwork.execution.fixed_values import key_conflict, read_only_problem, reject_other_key
 from brickwork.execution.joins import selects_only_columns
 from brickwork.execution.plans import (
     DeleteManyPlan,
@@ -47,21 +50,21 @@ from brickwork.models.model import Versioned
 from brickwork.models.soft_delete import as_soft_deletable
 from brickwork.problems import (
     Conflict,
-    ErrorDetail,
     NotFound,
     PreconditionFailed,
     PreconditionRequired,
-    UnprocessableContent,
 )
-from brickwork.query.keys import parse_key, primary_key
+from brickwork.query.keys import primary_key
 from brickwork.query.pagination import Page
 from brickwork.resource.changes import merge_patch, merge_patches
 from brickwork.resource.checks import release_row
-from brickwork.resource.defaults import new_row, replacement_values
+from brickwork.resource.defaults import replacement_values
 from brickwork.resource.definition import ResourceDefinition
+from brickwork.resource.related import Input, new_rows, prepare_changes, require_few
 from brickwork.resource.resource import Resource
 from brickwork.resource.row_schemas import RowSchemas
 from brickwork.schemas.names import field_pointer
+from brickwork.schemas.related import related_fields, stored_fields
 from brickwork.schemas.schema import Schema
 from brickwork.schemas.strict_json import is_array
 from brickwork.tracking.audit import AuditEntry
@@ -91,6 +94,8 @@ class UnitOfWorkExecutor(Generic[M]):
 
     async def list_page(self, plan: ListPlan[M]) -> PageResult:
         """Return a page of the list."""
+        if plan.fieldset:
+            return await self._list_fields(plan, plan.fieldset)
         page = await self.resource.page(plan.params)
         await self.definition.embedded.complete(self._session, page.items)
         if plan.deleted:
@@ -100,6 +105,14 @@ class UnitOfWorkExecutor(Generic[M]):
         convert = _row_converter(self.definition.model, self.definition.read)
         content = self._serializer.represent([*map(convert, page.items)])
         return PageResult(content, page)
+
+    async def _list_fields(self, plan: ListPlan[M], fieldset: Fieldset) -> PageResult:
+        """Return a page with some fields of each row."""
+        self.resource.load_options = fieldset.load_options(plan.params)
+        page = await self.resource.page(plan.params)
+        await fieldset.embedded.complete(self._session, page.items)
+        body = b",".join(map(fieldset.dump, page.items))
+        return PageResult(Representation(b"[" + body + b"]"), page)
 
     async def history(self, plan: HistoryPlan) -> Page[AuditEntry]:
         """Return a page of the audit entries of the row. Raises `NotFound`."""
@@ -111,7 +124,7 @@ class UnitOfWorkExecutor(Generic[M]):
 
     async def insert(self, plan: InsertPlan) -> Representation:
         """Insert a row."""
-        row = new_row(self.definition.model, plan.data, self.definition.create.model_fields)
+        (row,) = await self._new_rows([Input(plan.data)])
         await self.resource.create(row)
         self.definition.require_path(row)
         return await self._flush(row)
@@ -120,7 +133,11 @@ class UnitOfWorkExecutor(Generic[M]):
         """Merge a patch with the row. Raises `NotFound`, `PreconditionFailed`."""
         row = await self.resource.get(plan.key)
         await self._check_preconditions(row, plan.preconditions)
-        return await self._update_row(row, merge_patch(row, plan.data))
+        changes = merge_patch(row, plan.data)
+        await prepare_changes(
+            self.resource, [row], self.definition.update, [Input(plan.data)], [changes]
+        )
+        return await self._update_row(row, changes)
 
     async def replace(self, plan: ReplacePlan) -> ReplaceResult:
         """Replace the row, or create it. Raises `NotFound`, `PreconditionFailed`."""
@@ -131,7 +148,11 @@ class UnitOfWorkExecutor(Generic[M]):
             raise NotFound(f"{self.definition.model.__name__} not found")
         await self._check_preconditions(row, plan.preconditions)
         await self._reject_read_only(row, plan.data)
-        changes = replacement_values(row, plan.data, self.definition.create.model_fields)
+        create = self.definition.create
+        changes = replacement_values(row, plan.data, stored_fields(create, type(row)))
+        related = related_fields(create, self.definition.model)
+        changes |= {name: getattr(plan.data, name) or [] for name in related}
+        await prepare_changes(self.resource, [row], create, [Input(plan.data)], [changes])
         return ReplaceResult(await self._update_row(row, changes), created=False)
 
     async def delete(self, plan: DeletePlan) -> None:
@@ -164,15 +185,21 @@ class UnitOfWorkExecutor(Generic[M]):
 
         Of two concurrent requests with one key, the later is retried, and updates the row.
         """
-        _reject_other_key(self.definition, plan.data, parse_key(self.definition.model, plan.key))
+        key = primary_key(self.definition.model).parse(plan.key)
+        reject_other_key(self.definition, plan.data, key)
         flush_log = unit_of_work(self._session).flush_log
         flush_log.retry_on_duplicate.add(mapped_table(self.definition).name)
         return await self.insert(InsertPlan(plan.data))
 
+    async def _new_rows(self, inputs: Sequence[Input]) -> list[M]:
+        definition = self.definition
+        return await new_rows(self.resource, definition.model, definition.create, inputs)
+
     async def _update_row(self, row: M, changes: Mapping[str, Any]) -> Representation:
-        name = primary_key(self.definition.model).key
-        if changes.get(name, self.definition.key(row)) != self.definition.key(row):
-            raise _key_conflict(self.definition)
+        names = primary_key(self.definition.model).names
+        changed = [name for name in names if changes.get(name, own := getattr(row, name)) != own]
+        if changed:
+            raise key_conflict(self.definition, changed)
         await self.resource.update(row, changes)
         return await self._flush(row)
 
@@ -200,10 +227,11 @@ class UnitOfWorkExecutor(Generic[M]):
             for name in sent
             if name not in known or _to_json(getattr(stored, name)) != getattr(data, name)
         )
-        if primary_key(definition.model).key in changed:
-            raise _key_conflict(definition)
+        names = primary_key(definition.model).names
+        if keys := [name for name in names if name in changed]:
+            raise key_conflict(definition, keys)
         if changed:
-            raise _read_only_problem(definition, changed)
+            raise read_only_problem(definition, changed)
 
     async def _check_preconditions(self, row: M, preconditions: Preconditions) -> None:
         """Check *preconditions* against *row*. Raises `PreconditionFailed` with its entity tag."""
@@ -248,14 +276,16 @@ class UnitOfWorkExecutor(Generic[M]):
 
     async def insert_many(self, plan: InsertManyPlan) -> Representation:
         """Insert all rows, or none."""
-        definition, fields = self.definition, self.definition.create.model_fields
+        definition = self.definition
+        require_few(definition.create, definition.model, plan.items)
 
         async def load() -> Sequence[M]:
-            return [new_row(definition.model, item, fields) for item in plan.items]
+            return await self._new_rows(_batch_inputs(plan.items))
 
         async def insert_one(row: M, _: Schema) -> None:
             await self.resource.create(row)
             definition.require_path(row)
+            require_new_key(self._session, row)
 
         write = BatchWrite(self.resource, plan.items, load, insert_one, body_location)
         return await self._write_batch(write)
@@ -263,19 +293,22 @@ class UnitOfWorkExecutor(Generic[M]):
     async def update_many(self, plan: UpdateManyPlan) -> Representation:
         """Merge all patches with their rows, or none. Raises the problems of all items."""
         definition, resource, items = self.definition, self.resource, plan.items
-        name = primary_key(definition.model).key
+        key = primary_key(definition.model)
         model: type[object] = definition.model
-        identifying = {name, "version"} if issubclass(model, Versioned) else {name}
-        keys = [getattr(item, name) for item in items]
+        identifying = {*key.names, *(["version"] if issubclass(model, Versioned) else [])}
+        keys = [key.value_of(item) for item in items]
         patches: dict[object, dict[str, Any]] = {}
 
-        def locate(index: int) -> dict[str, str]:
-            return {"pointer": field_pointer(name, definition.change, index)}
+        def locate(index: int) -> Sequence[Mapping[str, str]]:
+            pointers = (field_pointer(name, definition.change, index) for name in key.names)
+            return [{"pointer": pointer} for pointer in pointers]
 
         async def load() -> Sequence[M]:
             rows = require_all_found(definition, await resource.get_many(keys), locate)
             check_versions(definition, rows, items, required=resource.require_if_match)
             merged = merge_patches(zip(rows, items, strict=True))
+            inputs = _batch_inputs(items)
+            await prepare_changes(resource, rows, definition.change, inputs, merged)
             patches.update(zip(keys, merged, strict=True))
             return rows
 
@@ -284,6 +317,7 @@ class UnitOfWorkExecutor(Generic[M]):
             await resource.update(row, {k: patch[k] for k in patch if k not in identifying})
 
         reject_duplicates(keys, locate)
+        require_few(definition.change, definition.model, items)
         return await self._write_batch(BatchWrite(resource, items, load, update_one, body_location))
 
     async def delete_many(self, plan: DeleteManyPlan) -> None:
@@ -291,12 +325,12 @@ class UnitOfWorkExecutor(Generic[M]):
         definition, resource = self.definition, self.resource
         if resource.require_if_match:
             raise PreconditionRequired("Delete each of these rows alone, with an If-Match header.")
-        keys = [parse_key(definition.model, text) for text in plan.keys]
-        reject_duplicates([key for key in keys if key is not None], lambda _: {"parameter": "id"})
+        keys = [*map(primary_key(definition.model).parse, plan.keys)]
+        reject_duplicates([key for key in keys if key is not None], lambda _: [{"parameter": "id"}])
 
         async def load() -> Sequence[M]:
             rows = await resource.get_many(plan.keys)
-            return require_all_found(definition, rows, lambda _: {"parameter": "id"})
+            return require_all_found(definition, rows, lambda _: [{"parameter": "id"}])
 
         async def delete_one(row: M, _: str) -> None:
             release_row(self._session, row)
@@ -310,12 +344,16 @@ class UnitOfWorkExecutor(Generic[M]):
         return self._represent_rows(rows)
 
 
+def _batch_inputs(items: Sequence[Schema]) -> list[Input]:
+    return [Input(item, (index,)) for index, item in enumerate(items)]
+
+
 def _represent_as(read: RowSchemas, items: Sequence[object]) -> Representation:
     """Return *items* in another read schema than that of the route."""
     annotation: Any = list[read.annotation]  # type: ignore[name-defined]
     adapter = TypeAdapter[Any](annotation)
     value = adapter.validate_python([*map(read.present, items)], from_attributes=True)
-    return Representation(adapter.dump_json(value, by_alias=True), content=value)
+    return Representation(adapter.dump_json(value, by_alias=True))
 
 
 @cached_per_model
@@ -341,28 +379,3 @@ def _to_json(value: object) -> object:
     if is_array(value):
         return [_to_json(item) for item in value]
     return value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
-
-
-def _reject_other_key(definition: ResourceDefinition[M], data: Schema, key: object) -> None:
-    name = primary_key(definition.model).key
-    if key is None:
-        raise NotFound(f"{definition.model.__name__} not found")
-    if getattr(data, name, None) != key:
-        raise _key_conflict(definition)
-    if read_only := sorted(data.model_fields_set - definition.create.model_fields.keys()):
-        raise _read_only_problem(definition, read_only)
-
-
-def _read_only_problem(
-    definition: ResourceDefinition[Any], names: Sequence[str]
-) -> UnprocessableContent:
-    text = "This field is read-only: omit it, or send its stored value."
-    pointers = sorted(field_pointer(name, definition.replace) for name in names)
-    errors = [ErrorDetail(code="read_only", detail=text, pointer=pointer) for pointer in pointers]
-    return UnprocessableContent("A read-only field has a different value.", errors=errors)
-
-
-def _key_conflict(definition: ResourceDefinition[M]) -> Conflict:
-    text = "The key of a row cannot change: send the key that is in the path."
-    pointer = field_pointer(primary_key(definition.model).key, definition.replace)
-    return Conflict(text, errors=[ErrorDetail(code="key_differs", detail=text, pointer=pointer)])

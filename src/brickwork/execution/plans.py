@@ -9,8 +9,10 @@ from typing import Any, Generic, TypeVar
 
 from fastapi import Request
 
+from brickwork.execution.fieldsets import Fieldset
 from brickwork.http.conditional import Preconditions
 from brickwork.models.soft_delete import DeletedFilter
+from brickwork.query.keys import PathKey
 from brickwork.query.list_query import ListQuery
 from brickwork.resource.row_schemas import RowSchemas
 from brickwork.schemas.schema import Schema
@@ -22,7 +24,7 @@ M = TypeVar("M")
 class GetPlan:
     """Read the row with *key*, the text of the path."""
 
-    key: str
+    key: PathKey
     preconditions: Preconditions
 
 
@@ -33,6 +35,8 @@ class ListPlan(Generic[M]):
     params: ListQuery[M]
     read: RowSchemas
     deleted: DeletedFilter | None
+    fieldset: Fieldset | None
+    """The fields that the client asks for. None for all fields of `read`."""
     export: Request | None
     """The request for an export of all pages. None for one page."""
     url: tuple[object, ...]
@@ -43,7 +47,7 @@ class ListPlan(Generic[M]):
 class HistoryPlan:
     """Read the page of the audit entries of the row with *key*."""
 
-    key: str
+    key: PathKey
     params: ListQuery[Any]
     deleted: DeletedFilter | None
 
@@ -68,7 +72,7 @@ class InsertManyPlan:
 class UpdatePlan:
     """Merge *data* with the row, if it meets the *preconditions*."""
 
-    key: str
+    key: PathKey
     data: Schema
     preconditions: Preconditions
 
@@ -77,7 +81,7 @@ class UpdatePlan:
 class ReplacePlan:
     """Replace the values of the row by *data*, or create the row if the resource allows it."""
 
-    key: str
+    key: PathKey
     data: Schema
     preconditions: Preconditions
 
@@ -93,7 +97,7 @@ class UpdateManyPlan:
 class DeletePlan:
     """Delete the row, or mark it as deleted, if it meets the *preconditions*."""
 
-    key: str
+    key: PathKey
     preconditions: Preconditions
     allow_missing: bool
     purge: bool
@@ -110,5 +114,5 @@ class DeleteManyPlan:
 class RestorePlan:
     """Undo the soft delete of the row, if it meets the *preconditions*."""
 
-    key: str
+    key: PathKey
     preconditions: Preconditions

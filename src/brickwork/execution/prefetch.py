@@ -103,8 +103,10 @@ class ReferencePrefetch(Generic[M]):
                 for name in self.foreign_keys
             )
         )
-        key = primary_key(self._definition.model)
-        return statement if is_new else statement.where(key == bindparam(KEY_PARAM, type_=key.type))
+        if is_new:
+            return statement
+        (key,) = primary_key(self._definition.model).attributes
+        return statement.where(key == bindparam(KEY_PARAM, type_=key.type))
 
     def _column_or_param(self, name: str, known: Collection[str]) -> Any:
         column = self._mapped_columns[name]

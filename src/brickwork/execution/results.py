@@ -14,7 +14,10 @@ class PageResult:
     content: Representation
     page: Page[Any]
     link: str | None = None
-    """The Link header, once it is built. Concurrent requests for one URL share it."""
+    """The Link header, once it is built. Concurrent requests for one URL share the result.
+
+    The content is in its envelope by then, if the list has one.
+    """
 
 
 @dataclass(slots=True, frozen=True)

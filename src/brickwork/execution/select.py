@@ -24,13 +24,14 @@ from brickwork.execution.statement import (
     StatementOperation,
     Statements,
     require_not_overridden,
+    require_single_key,
     require_statement,
     selected_columns,
 )
 from brickwork.http.representation import Representation, Serializer
 from brickwork.models.model import Versioned
 from brickwork.problems import NotFound
-from brickwork.query.keys import parse_key, primary_key
+from brickwork.query.keys import primary_key
 from brickwork.query.list_query import ListQuery
 from brickwork.query.lookup import base_statement
 from brickwork.query.ordering import make_order
@@ -50,7 +51,7 @@ def get_statement(
 ) -> StatementOperation[M, GetPlan, Representation]:
     """Return the statement of `GET /articles/{id}`. Raises `NotEligible` if overridden."""
     require_not_overridden(definition.resource, "get")
-    key = primary_key(definition.model).key
+    (key,) = require_single_key(definition.model).names
     return _Get(definition, selected_columns(definition, key))
 
 
@@ -59,7 +60,7 @@ def list_statement(
 ) -> StatementOperation[M, ListPlan[M], PageResult]:
     """Return the statement of `GET /articles`. Raises `NotEligible` if overridden."""
     require_not_overridden(definition.resource, "page")
-    names = (*_sort_columns(definition), primary_key(definition.model).key)
+    names = (*_sort_columns(definition), *primary_key(definition.model).names)
     return _List(definition, selected_columns(definition, *names))
 
 
@@ -112,17 +113,19 @@ class _Get(_Read[M, GetPlan, Representation]):
         """Find the positions of the key and of the version."""
         super().__init__(definition, columns)
         names = self._column_names
-        self._key_position = names.index(primary_key(definition.model).key)
+        self._key = primary_key(definition.model)
+        (self._key_name,) = self._key.names
+        self._key_position = names.index(self._key_name)
         is_versioned = issubclass(definition.model, Versioned)
         self._version_position = names.index("version") if is_versioned else None
 
     @override
     async def execute(self, call: StatementCall[M], plan: GetPlan) -> Representation:
-        key = parse_key(self.definition.model, plan.key)
+        key = self._key.parse(plan.key)
         dialect = call.database.reader.dialect
         one = require_statement(self._one_statement(call.statement, dialect))
         many = self._many_statement(call.statement, dialect)
-        name = primary_key(self.definition.model).key
+        name = self._key_name
         row = key is not None and await fetch_by_key(call.database, one, many, key, name=name)
         if not row:
             raise NotFound(f"{self.definition.model.__name__} not found")
@@ -151,7 +154,7 @@ class _Get(_Read[M, GetPlan, Representation]):
         )
 
     def _select_by_key(self, statement: Select[M]) -> Select[Any]:
-        key = primary_key(self.definition.model)
+        (key,) = self._key.attributes
         return self.select_columns(statement.where(key == bindparam(KEY_PARAM, type_=key.type)))
 
     def _many_statement(self, statement: Select[M], dialect: Dialect) -> BoundStatement | None:
@@ -163,7 +166,7 @@ class _Get(_Read[M, GetPlan, Representation]):
         )
 
     def _select_by_keys(self, statement: Select[M]) -> Select[Any]:
-        key = primary_key(self.definition.model)
+        (key,) = self._key.attributes
         keys = bindparam(KEYS_PARAM, type_=ARRAY(key.type))
         return self.select_columns(statement.where(key == any_(keys)))
 
@@ -185,6 +188,8 @@ class _List(_Read[M, ListPlan[M], PageResult]):
         params, dialect = plan.params, call.database.reader.dialect
         if params.count or plan.deleted or plan.export:
             raise NotEligible("the request asks for a count, an export or deleted rows")
+        if plan.fieldset:
+            raise NotEligible("the request asks for some fields")
         page = self._page_request(call.statement, params, dialect)
         select_page = require_statement(self._page_statement(page, dialect))
         build = partial(self._read_page, call, page, select_page)

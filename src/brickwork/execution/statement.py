@@ -19,6 +19,7 @@ from brickwork.execution.joins import column_fields
 from brickwork.execution.listeners import ListenerCheck
 from brickwork.http.representation import Serializer
 from brickwork.models.model import Versioned
+from brickwork.query.keys import PrimaryKey, primary_key
 from brickwork.query.lookup import base_statement
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource
@@ -220,6 +221,14 @@ def require_not_overridden(resource: type[Resource[Any]], *methods: str) -> None
     for method in (*methods, "__post_init__"):
         if getattr(resource, method) is not getattr(Resource, method):
             raise NotEligible(f"{resource.__name__}.{method} is overridden")
+
+
+def require_single_key(model: type[object]) -> PrimaryKey:
+    """Return the primary key of *model*. Raises `NotEligible` if it has several columns."""
+    key = primary_key(model)
+    if key.is_composite:
+        raise NotEligible(f"the key of {model.__name__} has several columns")
+    return key
 
 
 def selected_columns(definition: ResourceDefinition[Any], *others: str) -> Columns:

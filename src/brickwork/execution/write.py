@@ -28,7 +28,12 @@ from sqlalchemy.types import TypeEngine
 
 from brickwork.database.compiled import BoundStatement
 from brickwork.execution.eligibility import NotEligible
-from brickwork.execution.statement import Columns, StatementOperation, require_not_overridden
+from brickwork.execution.statement import (
+    Columns,
+    StatementOperation,
+    require_not_overridden,
+    require_single_key,
+)
 from brickwork.execution.written_scope import (
     IN_SCOPE,
     IN_SCOPE_COLUMN,
@@ -36,8 +41,9 @@ from brickwork.execution.written_scope import (
     select_in_scope,
 )
 from brickwork.models.model import Versioned, created_at_of
-from brickwork.query.keys import primary_key
 from brickwork.resource.definition import ResourceDefinition
+from brickwork.schemas.related import stored_fields
+from brickwork.schemas.schema import Schema
 from brickwork.sqlalchemy_internals import has_own_constructor
 from brickwork.tracking.changes import ChangeTracked, mapped_columns
 
@@ -77,7 +83,7 @@ class WriteOperation(StatementOperation[M, P, R]):
         if write or scope is None:
             return write
         model = self.definition.model
-        key = primary_key(model).key
+        (key,) = require_single_key(model).names
         columns = {key: mapped_columns(model)[key], **self._columns}
         check = self.cached_statement(
             dialect, None, "check", lambda: select_in_scope(scope, model), scope=scope
@@ -135,6 +141,14 @@ def require_plain_flush(definition: ResourceDefinition[Any], *methods: str) -> N
     for reason, applies in reasons.items():
         if applies:
             raise NotEligible(reason)
+
+
+def require_one_row(definition: ResourceDefinition[Any], schema: type[Schema]) -> None:
+    """Raise `NotEligible` if a body of *schema* has more than the columns of one row."""
+    model: type[object] = definition.model
+    others = sorted(schema.model_fields.keys() - stored_fields(schema, model))
+    if others:
+        raise NotEligible(f"a body may have related rows, or values without a column: {others[0]}")
 
 
 def _counts_by_one(generator: Any, model: type[object]) -> bool:

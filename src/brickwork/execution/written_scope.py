@@ -77,7 +77,7 @@ def _is_plain(part: Any) -> bool:
 
 def select_in_scope(scope: Select[Any], model: type[object]) -> Select[Any]:
     """Build the SELECT that finds the row with `KEY_PARAM`, if it is in *scope*."""
-    key = primary_key(model)
+    (key,) = primary_key(model).attributes
     one: ColumnElement[int] = literal_column("1", Integer)
     row: Select[Any] = select(one).select_from(inspect(model).local_table)
     return row.where(*where_conditions(scope), key == bindparam(KEY_PARAM, type_=key.type))

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from brickwork.context import REQUEST_ID
 from brickwork.http.negotiation import MERGE_PATCH, NDJSON
@@ -10,7 +10,10 @@ from brickwork.http.problem_response import MEDIA_TYPE
 from brickwork.problems import problem_for_status
 
 _PROBLEM_NAME: Final = "ProblemDetails"
+_ERROR_DETAIL_NAME: Final = "ProblemErrorDetail"
 _ERROR_DETAIL: Final[dict[str, Any]] = {
+    "title": _ERROR_DETAIL_NAME,
+    "description": "An error of one part of the request.",
     "type": "object",
     "required": ["code", "detail"],
     "properties": {
@@ -52,12 +55,18 @@ _PROBLEM: Final[dict[str, Any]] = {
         "status": {"type": "integer", "minimum": 400, "maximum": 599},
         "detail": {"type": "string"},
         "instance": {"type": "string", "description": "The id of the request."},
-        "errors": {"type": "array", "items": _ERROR_DETAIL},
+        "errors": {
+            "type": "array",
+            "items": {"$ref": f"#/components/schemas/{_ERROR_DETAIL_NAME}"},
+        },
     },
 }
 
 
-SCHEMAS: Final[Mapping[str, Any]] = {_PROBLEM_NAME: _PROBLEM}
+SCHEMAS: Final[Mapping[str, Any]] = {
+    _ERROR_DETAIL_NAME: _ERROR_DETAIL,
+    _PROBLEM_NAME: _PROBLEM,
+}
 """The schemas of problem responses, by name."""
 
 _ETAG_LIST: Final[dict[str, Any]] = {"type": "string", "pattern": r'^(\*|"[!#-~]*")$'}
@@ -133,6 +142,20 @@ _PROBLEM_HEADERS: Final[Mapping[int, Iterable[str]]] = {
     429: ["Retry-After"],
     503: ["Retry-After"],
 }
+
+
+class Tag(str):
+    """A tag with its description."""
+
+    __slots__ = ("description",)
+
+    description: str | None
+
+    def __new__(cls, name: str, description: str | None) -> Self:
+        """Return the tag *name*."""
+        tag = super().__new__(cls, name)
+        tag.description = description
+        return tag
 
 
 def header_parameters(names: Iterable[str]) -> dict[str, Any]:

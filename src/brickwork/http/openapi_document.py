@@ -1,7 +1,9 @@
 """The OpenAPI document of an application."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from http.client import responses as phrases
 from typing import Any, Final
@@ -16,6 +18,7 @@ from brickwork.http.negotiation import JSON, MERGE_PATCH, NDJSON
 from brickwork.http.openapi import (
     RESPONSE_HEADERS,
     SCHEMAS,
+    Tag,
     problem_response_schema,
     problem_responses,
     response_headers,
@@ -23,7 +26,7 @@ from brickwork.http.openapi import (
 from brickwork.http.routing import StrictRoute
 from brickwork.http.statuses import raised_statuses
 from brickwork.limits import Limits, current_limits
-from brickwork.query.list_query import QUERY_DEFAULT
+from brickwork.query.parameters import QUERY_DEFAULT
 from brickwork.schemas.strict_json import is_array, is_object
 from brickwork.schemas.strictness import INT64, TEXT_PATTERN
 
@@ -60,7 +63,7 @@ def install_openapi(app: FastAPI, limits: Limits, keeps: Callable[[RouteContext]
 def _complete_document(
     document: Document, app: FastAPI, keeps: Callable[[RouteContext], bool]
 ) -> Document:
-    completed: Document = _make_exact(document)
+    completed: Document = _make_exact(document, document.get("components", {}).get("schemas", {}))
     failures: Document = {}
     for (path, method), route in _operations(app).items():
         if not isinstance(route.original_route, StrictRoute):  # only these enforce the bounds
@@ -79,6 +82,8 @@ def _complete_document(
         if not components[kind]:
             del components[kind]
     _add_examples(schemas)
+    _make_titles_unique(schemas)
+    _describe_tags(completed, app)
     return completed
 
 
@@ -90,6 +95,28 @@ def _operations(app: FastAPI) -> dict[tuple[str, str], RouteContext]:
         if isinstance(route.original_route, APIRoute) and route.include_in_schema
         for method in route.methods or ()
     }
+
+
+def _make_titles_unique(schemas: Document) -> None:
+    """Replace titles that several *schemas* share by their names. Generators name classes so."""
+    titles = Counter(schema.get("title") for schema in schemas.values())
+    for name, schema in schemas.items():
+        if titles[schema.get("title")] > 1:
+            schema["title"] = re.sub(r"\W", "", name)
+
+
+def _describe_tags(document: Document, app: FastAPI) -> None:
+    """Add the descriptions of tags that the application does not describe itself."""
+    described = {tag["name"] for tag in document.get("tags", ())}
+    found = {
+        str(tag): tag.description
+        for route in _operations(app).values()
+        for tag in route.tags
+        if isinstance(tag, Tag) and tag.description and tag not in described
+    }
+    if found:
+        tags = [{"name": name, "description": text} for name, text in found.items()]
+        document["tags"] = [*document.get("tags", ()), *tags]
 
 
 def _complete_operation(operation: Document, route: RouteContext) -> None:
@@ -118,7 +145,7 @@ _HTTP_VALIDATION_ERROR: Final = json.dumps("#/components/schemas/HTTPValidationE
 
 def _error_statuses(operation: Document, route: RouteContext) -> set[int]:
     """Return the known error statuses of *operation*."""
-    calls = [*_dependency_calls(route.dependant)]
+    calls = [route.endpoint, *_dependency_calls(route.dependant)]
     statuses = {status for call in calls for status in raised_statuses(call)}
     if operation.get("security"):
         statuses |= {401, 403}
@@ -175,28 +202,22 @@ _FREE_JSON: Final[Mapping[str, Any]] = {
 """Free JSON. Its content has no schema, since client generators fail on recursive schemas."""
 
 
-def _item_schema(array: Mapping[str, Any]) -> Any:
-    """Return the schema of an item of *array*, or of one of several arrays."""
-    arrays = array.get("anyOf")
-    return {"anyOf": [one["items"] for one in arrays]} if arrays else array["items"]
-
-
-def _make_exact(document: Any) -> Any:
+def _make_exact(document: Any, schemas: Mapping[str, Any]) -> Any:
     """Return *document* with exact schemas, where Pydantic and FastAPI are imprecise.
 
     FastAPI turns the bounds of integers into floats. Free JSON is documented as validated.
+    *schemas* are the components that *document* refers to.
     """
     if is_array(document):
-        return [_make_exact(item) for item in document]
+        return [_make_exact(item, schemas) for item in document]
     if not is_object(document):
         return document
-    exact = {name: _make_exact(value) for name, value in document.items()}
+    exact = {name: _make_exact(value, schemas) for name, value in document.items()}
     if exact.get("patternProperties") == {TEXT_PATTERN: {}}:
         del exact["patternProperties"]
         exact = {**_FREE_JSON, **exact}
-    if NDJSON in exact:
-        array: Any = exact[JSON]
-        exact[NDJSON] = {"schema": _item_schema(array["schema"])}
+    if NDJSON in exact:  # a sequence is described as an array (OpenAPI 3.2)
+        exact[NDJSON] = {"schema": _rows_schema(exact[JSON]["schema"], schemas)}
     if MERGE_PATCH in exact:
         exact[MERGE_PATCH] = exact[JSON]
     if exact.get("in") == "query" and is_object(schema := exact.get("schema")):
@@ -206,6 +227,15 @@ def _make_exact(document: Any) -> Any:
             if isinstance(bound := exact.get(name), float):
                 exact[name] = limit if bound == float(limit) else int(bound)
     return exact
+
+
+def _rows_schema(page: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:
+    """Return the schema of the rows on a *page*: an array, an envelope, or one of several."""
+    if "anyOf" in page:
+        return {"anyOf": [_rows_schema(one, schemas) for one in page["anyOf"]]}
+    if "$ref" in page:
+        page = schemas[page["$ref"].rpartition("/")[2]]["properties"]["items"]
+    return {"type": "array", "items": page["items"]}
 
 
 def _add_examples(schema: object) -> None:
@@ -229,19 +259,23 @@ def _add_examples(schema: object) -> None:
 def _rewrite_parameter(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the `schema` and `style` of a query parameter.
 
-    The schema has no null, which no query can send. OpenAPI has the style beside the schema.
+    The schema has no null, which no query can send. OpenAPI has the style and the description
+    beside the schema.
     """
     others = [branch for branch in schema.get("anyOf", ()) if branch.get("type") != "null"]
     if len(others) == 1:
         rest = {name: value for name, value in schema.items() if name != "anyOf"}
         schema = rest | others[0]
     style = {name: schema[name] for name in ("style", "explode") if name in schema}
-    cleaned = {k: v for k, v in schema.items() if k not in style and (k, v) != ("default", None)}
-    if default := cleaned.pop(QUERY_DEFAULT, None):
+    cleaned = {k: v for k, v in schema.items() if k not in style and k != "description"}
+    if (default := cleaned.pop(QUERY_DEFAULT, cleaned.pop("default", None))) not in _NO_DEFAULT:
         cleaned["default"] = default
     if is_object(items := cleaned.get("items")):
         cleaned["items"] = _add_bounds(items)
     return {"schema": _add_bounds(cleaned), **style}
+
+
+_NO_DEFAULT: Final[Sequence[object]] = (None, [])
 
 
 def _add_bounds(schema: Mapping[str, Any]) -> dict[str, Any]:

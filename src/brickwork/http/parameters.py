@@ -12,7 +12,8 @@ from pydantic import AliasChoices, BaseModel, ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from starlette.datastructures import QueryParams
 
-from brickwork.query.list_query import CommaSeparated, ListQuery
+from brickwork.query.list_query import ListQuery
+from brickwork.query.parameters import CommaSeparated
 
 _UNKNOWN_PARAMETER: Final = PydanticCustomError("unknown_parameter", "There is no such parameter.")
 _REPEATED_PARAMETER: Final = PydanticCustomError("repeated", "This takes one value.")

@@ -1,5 +1,6 @@
 """Representations of rows: what a response contains."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -8,6 +9,7 @@ from fastapi import Response
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.exceptions import ResponseValidationError
 from fastapi.routing import APIRoute, RouteContext
+from fastapi.utils import create_model_field
 
 from brickwork.http.conditional import format_etag
 from brickwork.http.negotiation import JSON
@@ -22,8 +24,6 @@ class Representation:
     """The version of a single row. None if it has no versions."""
     key: object = None
     """The primary key of a single row."""
-    content: Any = None
-    """The validated content. None if the executor serialised it."""
 
     @property
     def etag(self) -> str | None:
@@ -31,13 +31,24 @@ class Representation:
         return None if self.version is None else format_etag(self.version, self.body)
 
 
+def enclose(items: Representation, members: Mapping[str, object]) -> Representation:
+    """Return the envelope of *items*, an object that has *members* too."""
+    others = json.dumps(members, separators=(",", ":")).encode()
+    return Representation(b'{"items":' + items.body + b"," + others[1:])
+
+
 class Serializer:
     """Serialises rows as the response model of a route, and builds responses."""
 
-    def __init__(self, route: APIRoute | RouteContext, response_model: Any = None) -> None:
-        """Take the response class of *route*, and its response model unless there is another."""
-        source = route if response_model is None else _route_of(response_model)
-        self._field: Any = source.response_field
+    def __init__(self, route: APIRoute | RouteContext, content: Any = None) -> None:
+        """Take the response class of *route*, and its response model.
+
+        *content* is the type that executors serialise, if the response model is another.
+        """
+        field: Any = route.response_field
+        if content is not None:
+            field = create_model_field(field.name, content, mode="serialization")
+        self._field = field
         kind = route.response_class
         self.response_class = None if isinstance(kind, DefaultPlaceholder) else kind
         """The response class of the routers. None for FastAPI's default, which sends JSON."""
@@ -64,7 +75,7 @@ class Serializer:
         if errors:
             raise ResponseValidationError(errors=errors, body=content)
         body = self._field.serialize_json(value, by_alias=True)
-        return Representation(body, version, key, value)
+        return Representation(body, version, key)
 
     def respond(
         self, shown: Representation, status: int, headers: Mapping[str, str | None]
@@ -74,22 +85,13 @@ class Serializer:
         if self.response_class is None:
             response = _JSONResponse(shown.body, status)
         else:
-            content = self._field.serialize(shown.content, by_alias=True)
-            response = self.response_class(content, status_code=status)
+            response = self.response_class(json.loads(shown.body), status_code=status)
         response.raw_headers += [
             (name.lower().encode(), text.encode("latin-1"))
             for name, text in headers.items()
             if text is not None
         ]
         return response
-
-
-def _route_of(response_model: Any) -> APIRoute:
-    """Return a route with *response_model*, as FastAPI prepares it."""
-
-    async def unused() -> None: ...
-
-    return APIRoute("/", unused, response_model=response_model)
 
 
 class _JSONResponse(Response):

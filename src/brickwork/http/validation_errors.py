@@ -19,6 +19,7 @@ from brickwork.problems import (
     pointer,
 )
 from brickwork.schemas.names import output_names
+from brickwork.schemas.schema import nested_schema
 from brickwork.schemas.strict_json import is_array, is_object
 
 _ABSENT: Final = object()
@@ -84,27 +85,44 @@ def problem_from_validation_error(request: Request, error: RequestValidationErro
 
 
 def error_details(
-    error: ValidationError, document: object, shown: Container[str]
+    error: ValidationError, document: object, read: type[BaseModel]
 ) -> list[ErrorDetail]:
     """Return the errors of *document*, which came without a request.
 
-    *shown* are the fields of responses. Writing one that has no input field is `read_only`.
+    Writing a field of *read* that has no input field is `read_only`.
     """
+    shown = _shown_fields(read)
     errors = error.errors(include_url=False)[:MAX_ERRORS]
     located = [{**detail, "loc": ("body", *detail["loc"])} for detail in errors]
     return [*dict.fromkeys(_error_detail(detail, document, shown) for detail in located)]
 
 
-def _response_fields(request: Request) -> Container[str]:
+_FieldPath = tuple[str, ...]
+"""The names of nested fields, without the indexes of lists."""
+
+
+def _response_fields(request: Request) -> Container[_FieldPath]:
     """Return the fields of the responses of this route, to recognise read-only ones."""
     model = getattr(request.scope.get("route"), "response_model", None)
     for kind in (model, *get_args(model)):
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            return output_names(kind).values()
+            return _shown_fields(kind)
     return ()
 
 
-def _error_detail(error: Mapping[str, Any], body: object, shown: Container[str]) -> ErrorDetail:
+def _shown_fields(read: type[BaseModel]) -> Container[_FieldPath]:
+    """Return the fields of *read* and of its related rows, by their names in a response."""
+    names = output_names(read)
+    shown: set[_FieldPath] = {(name,) for name in names.values()}
+    for name, field in read.model_fields.items():
+        if nested := nested_schema(field.annotation):
+            shown |= {(names[name], inner) for inner in output_names(nested).values()}
+    return shown
+
+
+def _error_detail(
+    error: Mapping[str, Any], body: object, shown: Container[_FieldPath]
+) -> ErrorDetail:
     place, *path = error["loc"]
     code = _error_code(error, path, shown)
     detail = _DETAILS.get(code) or str(error["msg"])
@@ -135,10 +153,13 @@ def _parse_allowed(text: object) -> tuple[Any, ...]:
         return ()
 
 
-def _error_code(error: Mapping[str, Any], path: Sequence[str | int], shown: Container[str]) -> str:
+def _error_code(
+    error: Mapping[str, Any], path: Sequence[str | int], shown: Container[_FieldPath]
+) -> str:
     code = _CODES.get(error["type"]) or str(error["type"])
     if code == "unknown_field":
-        return "read_only" if str(path[-1]) in shown else code
+        names = tuple(token for token in path if isinstance(token, str))
+        return "read_only" if names in shown else code
     # FastAPI reports None as the input of a missing field.
     null = error.get("input", ...) is None and path and code != "missing"
     return "not_nullable" if null else code

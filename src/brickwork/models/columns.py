@@ -79,6 +79,8 @@ class ColumnValues:
     items: "ColumnValues | None" = None
     is_json: bool = False
     naive: bool = False
+    is_uuid: bool = False
+    """Whether the values are the texts of UUIDs, in lower case and with dashes."""
 
     @override
     def __str__(self) -> str:
@@ -87,6 +89,8 @@ class ColumnValues:
             return f"Literal{sorted(self.choices)}"
         if self.naive:
             return "NaiveUTC"
+        if self.is_uuid:
+            return "UUID"
         if self.is_json:
             return "an object or an array of JSON"
         return f"list[{self.items}]" if self.items else self.kind.__name__
@@ -156,16 +160,26 @@ def type_variants(kind: TypeEngine[Any]) -> tuple[TypeEngine[Any], TypeEngine[An
 
 
 def require_comparable(column: ColumnElement[Any], place: str) -> None:
-    """Raise `TypeError` for a *column* whose values SQLite stores in two formats.
+    """Raise `TypeError` for a *column* whose values SQLite stores in two formats of its own.
 
-    SQL functions omit the microseconds, and bound values have them: as text, they differ.
+    SQL functions omit the microseconds, and a type of SQLite may write others.
     """
-    if isinstance(storage_type(column.type), DateTime | Time) and _has_sql_values(column):
+    on_sqlite = storage_type(type_variants(column.type)[0])
+    if isinstance(on_sqlite, sqlite.DATETIME | sqlite.TIME) and has_sql_instants(column):
         raise TypeError(
-            f"{place} gets values from SQL, and SQLite's have no microseconds: no filter would "
-            "find them, and no sort would order them. Use Python functions: "
-            "mapped_column(default=…, onupdate=…)."
+            f"{place} gets values from SQL, which may differ in format from those that its type "
+            "writes on SQLite: no filter would find them. Use DateTime or Time, or Python "
+            "functions: mapped_column(default=…, onupdate=…)."
         )
+
+
+def has_sql_instants(column: ColumnElement[Any]) -> bool:
+    """Return whether SQL functions fill *column* with instants or times.
+
+    SQLite's have no microseconds, which bound values have: as text, they differ.
+    """
+    is_instant = isinstance(storage_type(column.type), DateTime | Time)
+    return is_instant and _has_sql_values(column)
 
 
 def has_json_null(column: ColumnElement[Any]) -> bool:
@@ -204,6 +218,8 @@ def _variant_values(kind: TypeEngine[Any]) -> ColumnValues:
         return _decorator_values(kind)
     if remedy := _REMEDIES.get(base) or _remedy(kind):
         raise _UnsupportedType(remedy)
+    if holds_uuid_text(kind):
+        return ColumnValues(str, is_uuid=True)
     if base in _ENUMS:
         return _enum_values(kind)
     if base in _DOCUMENTS:
@@ -227,8 +243,6 @@ def _remedy(kind: TypeEngine[Any]) -> str | None:
     match kind:
         case Float(precision=int(digits)) if digits <= _SIX_DIGIT_PRECISION:
             return _REMEDIES[REAL]
-        case Uuid(as_uuid=False):
-            return "as text, SQLite finds no other spelling of it. Leave out as_uuid=False."
         case Time(timezone=True):
             return "SQLite drops the time zone. Leave out timezone=True, or use UTCDateTime."
         case _:
@@ -260,6 +274,13 @@ _SQLITE_DIGITS: Final = 15
 """The number of decimal digits that a double holds."""
 
 
+def holds_uuid_text(kind: TypeEngine[Any]) -> bool:
+    """Return whether the values of *kind* are the texts of UUIDs."""
+    if isinstance(kind, TypeDecorator):
+        return is_native_type(kind) and holds_uuid_text(kind.impl_instance)
+    return isinstance(kind, Uuid) and not kind.as_uuid
+
+
 def _enum_values(kind: Any) -> ColumnValues:
     if kind.enum_class:
         return ColumnValues(kind.enum_class)
@@ -268,7 +289,12 @@ def _enum_values(kind: Any) -> ColumnValues:
 
 def _list_values(kind: Any) -> ColumnValues:
     items = _type_values(kind.item_type)
-    if (kind.dimensions or 1) > 1 or items.kind not in _ITEM_TYPES or items.choices:
+    if (
+        (kind.dimensions or 1) > 1
+        or items.kind not in _ITEM_TYPES
+        or items.choices
+        or items.is_uuid
+    ):
         names = ", ".join(item.__name__ for item in _ITEM_TYPES)
         raise _UnsupportedType(f"the items may be {names}. Use JSONDocument for others.")
     return ColumnValues(list, items=items)

@@ -58,7 +58,10 @@ class ExactNumeric(TypeDecorator[Decimal]):
     def process_bind_param(self, value: Decimal | int | None, dialect: Dialect) -> Any:
         if value is None:
             return None
-        if not has_places(number := Decimal(value), self.scale):
+        number = Decimal(value)
+        if number.is_nan() and dialect.name != "sqlite":
+            return number  # a cursor or a filter compares with a stored NaN
+        if not has_places(number, self.scale):
             raise ValueError(f"{value} has more than {self.scale} decimal places: round it before.")
         return int(number.scaleb(self.scale, EXACT)) if dialect.name == "sqlite" else number
 

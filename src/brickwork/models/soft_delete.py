@@ -7,6 +7,7 @@ The database enforces the rules:
   row. Rows that refer to a row are hidden and restored together with it.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
@@ -51,22 +52,36 @@ def unique_unless_deleted(*columns: str) -> Index:
     )
 
 
-def soft_delete_foreign_key(column: str, hidden: str, target: type[object]) -> ForeignKeyConstraint:
+def soft_delete_foreign_key(
+    column: str | Sequence[str], hidden: str, target: type[object]
+) -> ForeignKeyConstraint:
     """Return a foreign key to rows of *target* that are not deleted.
 
     Args:
-        column: The column that refers to the key of *target*.
+        column: The column that refers to the key of *target*. A key of several columns has as many,
+            in its order.
         hidden: A boolean column, `mapped_column(default=False)`. The database sets it while the
             target is deleted, which hides this row as well. Purging the target removes this row.
         target: A model with soft delete.
 
+    Raises:
+        TypeError: The key of *target* has another number of columns.
+
     """
-    (key,), is_deleted = inspect(target).primary_key, inspect(target).columns["is_deleted"]
+    names = [column] if isinstance(column, str) else [*column]
+    key, is_deleted = inspect(target).primary_key, inspect(target).columns["is_deleted"]
+    own = ", ".join(item.name for item in key)
+    if len(names) != len(key):
+        raise TypeError(
+            f"{', '.join(names)} cannot refer to {target.__name__}, whose key is {own}. Name a "
+            "column for each of its columns."
+        )
     table = is_deleted.table
-    if not any(_has_columns(index, key, is_deleted) for index in table.indexes):
-        Index(f"uq_{table.name}_{key.name}_is_deleted", key, is_deleted, unique=True)
+    if not any(_has_columns(index, *key, is_deleted) for index in table.indexes):
+        name = f"uq_{table.name}_{'_'.join(item.name for item in key)}_is_deleted"
+        Index(name, *key, is_deleted, unique=True)
     return ForeignKeyConstraint(
-        [column, hidden], [key, is_deleted], onupdate="CASCADE", ondelete="CASCADE"
+        [*names, hidden], [*key, is_deleted], onupdate="CASCADE", ondelete="CASCADE"
     )
 
 

@@ -15,7 +15,8 @@ from brickwork.execution.plans import DeleteManyPlan, InsertManyPlan, UpdateMany
 from brickwork.execution.statement import StatementOperation
 from brickwork.http.representation import Representation, Serializer
 from brickwork.limits import current_limits
-from brickwork.operations.operation import Operation, key_schema
+from brickwork.operations.operation import Operation
+from brickwork.query.keys import primary_key
 from brickwork.schemas.strict_json import is_array
 
 M = TypeVar("M")
@@ -116,8 +117,16 @@ class DeleteBatch(Operation[M, DeleteManyPlan, None]):
 
     @override
     def parameters(self) -> Mapping[str, Any]:
-        key = Annotated[str, Field(json_schema_extra=key_schema(self.definition.model))]
+        key = Annotated[str, Field(json_schema_extra=self._key_schema())]
         return {"ids": Annotated[list[key], BatchSize(), Query(alias="id")]}
+
+    def _key_schema(self) -> dict[str, Any]:
+        """Return the JSON schema of a key. A key of several columns has the form of its path."""
+        key = primary_key(self.definition.model)
+        if not key.is_composite:
+            return dict(key.schemas[0])
+        path = "/".join(self.definition.path_names)
+        return {"type": "string", "description": f"The key as in a path: `{path}`."}
 
     @override
     def plan(self, request: Request, values: Mapping[str, Any]) -> DeleteManyPlan:

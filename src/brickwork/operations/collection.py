@@ -7,15 +7,16 @@ from fastapi import Header, Query, Request, Response
 from pydantic import BaseModel
 from typing_extensions import override
 
+from brickwork.execution.fieldsets import Fieldsets
 from brickwork.execution.insert import insert_statement
 from brickwork.execution.orm_path import UnitOfWorkExecutor
 from brickwork.execution.plans import InsertPlan, ListPlan
 from brickwork.execution.results import PageResult
 from brickwork.execution.select import list_statement
 from brickwork.execution.statement import StatementOperation
-from brickwork.http.links import item_path, link_header
+from brickwork.http.links import format_links, item_path, page_links
 from brickwork.http.negotiation import JSON, NDJSON, preferred_media_type
-from brickwork.http.representation import Representation, Serializer
+from brickwork.http.representation import Representation, Serializer, enclose
 from brickwork.operations.export import export_rows
 from brickwork.operations.operation import Operation
 from brickwork.resource.definition import ResourceDefinition
@@ -32,7 +33,15 @@ class List(Operation[M, ListPlan[M], PageResult]):
     def __init__(self, definition: ResourceDefinition[M]) -> None:
         """Find out whether the list can be exported."""
         super().__init__(definition)
+        self._fieldsets = Fieldsets(definition)
         self._offers = (JSON, NDJSON) if is_exported(definition.resource) else (JSON,)
+
+    @property
+    @override
+    def content(self) -> Any:
+        rows = list[self.definition.shown.annotation]  # type: ignore[name-defined]
+        query = self.definition.query
+        return rows if query.__envelope__ or query.__fieldsets__ else None
 
     @override
     def parameters(self) -> Mapping[str, Any]:
@@ -44,14 +53,21 @@ class List(Operation[M, ListPlan[M], PageResult]):
 
     @override
     def plan(self, request: Request, values: Mapping[str, Any]) -> ListPlan[M]:
-        params, scope, shown = values["params"], request.scope, self.definition.shown
+        params, scope, read = values["params"], request.scope, self.definition.shown
         deleted = getattr(params, "deleted", None)
-        accept = request.headers.getlist("accept")
+        read = read.with_deleted_at if deleted else read
+        export = preferred_media_type(request.headers.getlist("accept"), self._offers) == NDJSON
+        names = params.fields if params.__fieldsets__ else None
+        fieldset = None
+        if names is not None:
+            names = (*names, "deleted_at") if deleted else names
+            fieldset = self._fieldsets.find(read, names, export=export)
         return ListPlan(
             params,
-            read=shown.with_deleted_at() if deleted else shown,
+            read=read,
             deleted=deleted,
-            export=request if preferred_media_type(accept, self._offers) == NDJSON else None,
+            fieldset=fieldset,
+            export=request if export else None,
             url=(scope.get("root_path"), scope["path"], scope["query_string"]),
         )
 
@@ -63,8 +79,9 @@ class List(Operation[M, ListPlan[M], PageResult]):
         if plan.deleted:
             await resource.include_deleted(plan.deleted)
         if plan.export:
-            embedded = self.definition.embedded
-            return await export_rows(plan.export, resource, plan.params, plan.read, embedded)
+            fieldset = plan.fieldset or self._fieldsets.whole(plan.read)
+            resource.load_options = fieldset.load_options(plan.params)
+            return await export_rows(plan.export, resource, plan.params, fieldset)
         return await executor.list_page(plan)
 
     @override
@@ -72,7 +89,11 @@ class List(Operation[M, ListPlan[M], PageResult]):
         self, request: Request, plan: ListPlan[M], result: PageResult, serializer: Serializer
     ) -> Response:
         if result.link is None:
-            result.link = link_header(request, result.page)
+            links = page_links(request, result.page)
+            result.link = format_links(links)
+            if self.definition.query.__envelope__:
+                others = {"next": links.get("next"), "prev": links.get("prev")}
+                result.content = enclose(result.content, {"total": result.page.total, **others})
         total = None if result.page.total is None else str(result.page.total)
         headers = {"Vary": "Accept", "Link": result.link, "X-Total-Count": total}
         return serializer.respond(result.content, 200, headers)

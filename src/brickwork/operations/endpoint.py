@@ -91,7 +91,8 @@ class BoundOperation(Generic[M]):
         """
         self._operation = operation
         self._definition = operation.definition
-        self._serializer = Serializer(route, response_model)
+        content = response_model if operation.content is None else operation.content
+        self._serializer = Serializer(route, content)
         self.scopes_rows = self._definition.resource.query is not Resource[Any].query
         try:
             self.dependant = without_session(route.dependant, self._definition.resource)

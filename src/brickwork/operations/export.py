@@ -16,13 +16,11 @@ from typing_extensions import override
 
 from brickwork.context import request_context
 from brickwork.database.availability import database_unavailable
+from brickwork.execution.fieldsets import Fieldset
 from brickwork.http.negotiation import NDJSON
 from brickwork.problems import ErrorDetail, UnprocessableContent
-from brickwork.query.embedding import EmbeddedFields
 from brickwork.query.list_query import ListQuery
-from brickwork.query.polymorphism import PolymorphicFields
 from brickwork.resource.resource import Resource
-from brickwork.resource.row_schemas import RowSchemas
 
 T = TypeVar("T")
 
@@ -80,10 +78,11 @@ async def export_rows(
     request: Request,
     resource: Resource[Any],
     params: ListQuery[Any],
-    read: RowSchemas,
-    embedded: EmbeddedFields | PolymorphicFields,
+    fieldset: Fieldset,
 ) -> Export:
     """Return a response with a JSON line for each row of *resource* that *params* selects.
+
+    A line has the fields of *fieldset*.
 
     Raises:
         UnprocessableContent: a parameter selects a page.
@@ -94,7 +93,7 @@ async def export_rows(
         text = "An export has no pages: omit this parameter."
         errors = [ErrorDetail(code="no_pages", detail=text, parameter=name) for name in sent]
         raise UnprocessableContent(text, errors=errors)
-    lines = _lines(resource, params, read, embedded)
+    lines = _lines(resource, params, fieldset)
     context = request_context(request.scope)
     if context.is_head:
         await lines.aclose()  # HEAD reads no rows
@@ -105,19 +104,15 @@ async def export_rows(
 
 
 async def _lines(
-    resource: Resource[Any],
-    params: ListQuery[Any],
-    read: RowSchemas,
-    embedded: EmbeddedFields | PolymorphicFields,
+    resource: Resource[Any], params: ListQuery[Any], fieldset: Fieldset
 ) -> AsyncGenerator[bytes]:
-    session, lines, adapter = resource.session, bytearray(), read.adapter
+    session, lines = resource.session, bytearray()
     with _count_export(session):
         async with aclosing(resource.export(params)) as rows, aclosing(_chunks(rows)) as chunks:
             async for chunk in chunks:
-                await embedded.complete(session, chunk)
+                await fieldset.embedded.complete(session, chunk)
                 for row in chunk:
-                    content = adapter.validate_python(read.present(row), from_attributes=True)
-                    lines += adapter.dump_json(content, by_alias=True) + b"\n"
+                    lines += fieldset.dump(row) + b"\n"
                     if len(lines) >= _CHUNK_BYTES:
                         yield bytes(lines)
                         lines.clear()

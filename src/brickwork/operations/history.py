@@ -37,12 +37,12 @@ class History(Operation[M, HistoryPlan, PageResult]):
     def parameters(self) -> Mapping[str, Any]:
         has_deleted = is_soft_deletable(self.definition.model)
         query = with_deleted_parameter(HistoryQuery) if has_deleted else HistoryQuery
-        return {**self.key_parameter(), "params": Annotated[query, Query()]}
+        return {**self.key_parameters(), "params": Annotated[query, Query()]}
 
     @override
     def plan(self, request: Request, values: Mapping[str, Any]) -> HistoryPlan:
         params = values["params"]
-        return HistoryPlan(request.path_params["id"], params, getattr(params, "deleted", None))
+        return HistoryPlan(self.row_key(request), params, getattr(params, "deleted", None))
 
     @override
     async def run(self, executor: UnitOfWorkExecutor[M], plan: HistoryPlan) -> PageResult:

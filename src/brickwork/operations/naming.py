@@ -1,4 +1,4 @@
-"""Tags, ids and summaries of operations in openapi.json."""
+"""Tags, ids and default summaries of operations."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,9 +9,9 @@ from fastapi.routing import APIRoute
 _SUMMARIES: Final[Mapping[str, str]] = {
     "list": "List {rows}",
     "create": "Create {row}",
-    "create_batch": "Create many {rows}",
-    "update_batch": "Update many {rows}",
-    "delete_batch": "Delete many {rows}",
+    "create_batch": "Create a batch of {rows}",
+    "update_batch": "Update a batch of {rows}",
+    "delete_batch": "Delete a batch of {rows}",
     "get": "Get {row}",
     "update": "Update {row}",
     "replace": "Replace {row}",

@@ -4,9 +4,9 @@ An operation makes a plan from a request, and a response from the result of the 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
-from uuid import UUID
 
 from fastapi import Path, Request, Response
 from pydantic import BaseModel
@@ -15,7 +15,7 @@ from brickwork.execution.eligibility import NotEligible
 from brickwork.execution.orm_path import UnitOfWorkExecutor
 from brickwork.execution.statement import StatementOperation
 from brickwork.http.representation import Serializer
-from brickwork.query.keys import key_type
+from brickwork.query.keys import PathKey, primary_key
 from brickwork.resource.definition import ResourceDefinition
 
 M = TypeVar("M")
@@ -32,11 +32,21 @@ class Operation(ABC, Generic[M, P, R]):
     def __init__(self, definition: ResourceDefinition[M]) -> None:
         """Take the *definition* of the resource."""
         self.definition = definition
+        self._key_of: Callable[[Mapping[str, Any]], PathKey] = itemgetter(*definition.path_names)
+
+    def row_key(self, request: Request) -> PathKey:
+        """Return the key in the path of *request*."""
+        return self._key_of(request.path_params)
 
     @property
     def writes(self) -> Sequence[type[BaseModel]]:
         """Return the schemas after which errors of the database name fields."""
         return ()
+
+    @property
+    def content(self) -> Any:
+        """Return the type that executors serialise. None: the response model of the route."""
+        return None
 
     def parameters(self) -> Mapping[str, Any]:
         """Return the annotations of the parameters, which FastAPI parses and documents.
@@ -64,20 +74,14 @@ class Operation(ABC, Generic[M, P, R]):
     def respond(self, request: Request, plan: P, result: R, serializer: Serializer) -> Response:
         """Return the response with *result*."""
 
-    def key_parameter(self) -> Mapping[str, Any]:
-        """Return the parameter with the key of a row, for the documentation.
+    def key_parameters(self) -> Mapping[str, Any]:
+        """Return the parameters with the key of a row, for the documentation.
 
-        A plan takes the text from the path: nothing is invalid in it.
+        A plan takes their texts from the path: a malformed key is not found.
         """
-        schema = key_schema(self.definition.model)
-        return {"key": Annotated[str, Path(alias="id", json_schema_extra=schema)]}
-
-
-def key_schema(model: type[object]) -> dict[str, Any]:
-    """Return the JSON schema of a key. Keys are parsed as text: a malformed key is not found."""
-    schemas: dict[type, dict[str, Any]] = {
-        UUID: {"type": "string", "format": "uuid"},
-        int: {"type": "integer"},
-        str: {"type": "string"},
-    }
-    return next(schema for kind, schema in schemas.items() if issubclass(key_type(model), kind))
+        schemas = primary_key(self.definition.model).schemas
+        pairs = zip(self.definition.path_names, schemas, strict=True)
+        return {
+            f"key{number}": Annotated[str, Path(alias=name, json_schema_extra=dict(schema))]
+            for number, (name, schema) in enumerate(pairs)
+        }

@@ -21,7 +21,8 @@ from brickwork.operations.operation import Operation
 
 M = TypeVar("M")
 
-_Flag = Annotated[bool, Query()]
+_ALLOW_MISSING = Annotated[bool, Query(description="Whether a missing row is no error.")]
+_PURGE = Annotated[bool, Query(description="Whether to remove the row for good.")]
 
 
 class Get(Operation[M, GetPlan, Representation]):
@@ -29,7 +30,7 @@ class Get(Operation[M, GetPlan, Representation]):
 
     @override
     def parameters(self) -> Mapping[str, Any]:
-        return self.key_parameter()
+        return self.key_parameters()
 
     @override
     def statement(self) -> StatementOperation[M, GetPlan, Representation]:
@@ -37,7 +38,7 @@ class Get(Operation[M, GetPlan, Representation]):
 
     @override
     def plan(self, request: Request, values: Mapping[str, Any]) -> GetPlan:
-        return GetPlan(request.path_params["id"], parse_preconditions(request.headers))
+        return GetPlan(self.row_key(request), parse_preconditions(request.headers))
 
     @override
     async def run(self, executor: UnitOfWorkExecutor[M], plan: GetPlan) -> Representation:
@@ -67,7 +68,7 @@ class Update(Operation[M, UpdatePlan, Representation]):
 
     @override
     def parameters(self) -> Mapping[str, Any]:
-        return {**self.key_parameter(), "data": self.definition.update}
+        return {**self.key_parameters(), "data": self.definition.update}
 
     @override
     def statement(self) -> StatementOperation[M, UpdatePlan, Representation]:
@@ -76,7 +77,7 @@ class Update(Operation[M, UpdatePlan, Representation]):
     @override
     def plan(self, request: Request, values: Mapping[str, Any]) -> UpdatePlan:
         return UpdatePlan(
-            request.path_params["id"], values["data"], parse_preconditions(request.headers)
+            self.row_key(request), values["data"], parse_preconditions(request.headers)
         )
 
     @override
@@ -100,12 +101,12 @@ class Replace(Operation[M, ReplacePlan, ReplaceResult]):
 
     @override
     def parameters(self) -> Mapping[str, Any]:
-        return {**self.key_parameter(), "data": self.definition.replace}
+        return {**self.key_parameters(), "data": self.definition.replace}
 
     @override
     def plan(self, request: Request, values: Mapping[str, Any]) -> ReplacePlan:
         return ReplacePlan(
-            request.path_params["id"], values["data"], parse_preconditions(request.headers)
+            self.row_key(request), values["data"], parse_preconditions(request.headers)
         )
 
     @override
@@ -116,7 +117,7 @@ class Replace(Operation[M, ReplacePlan, ReplaceResult]):
     def respond(
         self, request: Request, plan: ReplacePlan, result: ReplaceResult, serializer: Serializer
     ) -> Response:
-        location = row_path(request, plan.key) if result.created else None
+        location = row_path(request, result.row.key) if result.created else None
         status = 201 if result.created else 200
         headers = {"Location": location, "ETag": result.row.etag}
         return serializer.respond(result.row, status, headers)
@@ -127,10 +128,10 @@ class Delete(Operation[M, DeletePlan, None]):
 
     @override
     def parameters(self) -> Mapping[str, Any]:
-        flags = {"allow_missing": (_Flag, False)}
+        flags: dict[str, Any] = {"allow_missing": (_ALLOW_MISSING, False)}
         if is_soft_deletable(self.definition.model):
-            flags["purge"] = (_Flag, False)
-        return {**self.key_parameter(), **flags}
+            flags["purge"] = (_PURGE, False)
+        return {**self.key_parameters(), **flags}
 
     @override
     def statement(self) -> StatementOperation[M, DeletePlan, None]:
@@ -139,7 +140,7 @@ class Delete(Operation[M, DeletePlan, None]):
     @override
     def plan(self, request: Request, values: Mapping[str, Any]) -> DeletePlan:
         return DeletePlan(
-            request.path_params["id"],
+            self.row_key(request),
             parse_preconditions(request.headers),
             allow_missing=values["allow_missing"],
             purge=values.get("purge", False),
@@ -168,11 +169,11 @@ class Restore(Operation[M, RestorePlan, Representation]):
 
     @override
     def parameters(self) -> Mapping[str, Any]:
-        return self.key_parameter()
+        return self.key_parameters()
 
     @override
     def plan(self, request: Request, values: Mapping[str, Any]) -> RestorePlan:
-        return RestorePlan(request.path_params["id"], parse_preconditions(request.headers))
+        return RestorePlan(self.row_key(request), parse_preconditions(request.headers))
 
     @override
     async def run(self, executor: UnitOfWorkExecutor[M], plan: RestorePlan) -> Representation:

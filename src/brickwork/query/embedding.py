@@ -6,7 +6,6 @@ for all rows.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -14,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from sqlalchemy import (
     Column,
+    and_,
     func,
     inspect,
     select,
@@ -22,7 +22,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import (
     InstrumentedAttribute,
     Load,
-    Mapper,
     RelationshipProperty,
     aliased,
     join,
@@ -30,14 +29,15 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.interfaces import ORMOption
-from sqlalchemy.sql.visitors import iterate
 
 from brickwork.models.proxies import Proxy, find_proxy
 from brickwork.models.soft_delete import soft_delete_conditions
-from brickwork.query.filters import filtered_column, is_hybrid
+from brickwork.query.deferred import deferred_attributes, undefer_options
 from brickwork.query.keys import primary_key
+from brickwork.query.related import load_keys
 from brickwork.query.related_order import related_order
 from brickwork.schemas.names import output_name
+from brickwork.schemas.related import keys_relationship
 from brickwork.schemas.schema import nested_schema
 
 M = TypeVar("M")
@@ -65,6 +65,15 @@ class _LatestRows:
 
 
 @dataclass(frozen=True)
+class _KeyList:
+    """A limited list of the keys of related rows, and its field."""
+
+    name: str
+    relationship: RelationshipProperty[Any]
+    count: int
+
+
+@dataclass(frozen=True)
 class EmbeddedFields:
     """The related rows, expressions and deferred columns in a read schema."""
 
@@ -72,18 +81,21 @@ class EmbeddedFields:
     options: tuple[ORMOption, ...]
     references: tuple[str, ...]
     latest: tuple[_LatestRows, ...]
+    keys: tuple[_KeyList, ...]
     computed: tuple[str, ...]
     deferred: tuple[str, ...]
 
     def __bool__(self) -> bool:
         """Return whether there is anything to load."""
-        return bool(self.options or self.latest)
+        return bool(self.options or self.latest or self.keys)
 
     def relationships(self) -> Iterator[RelationshipProperty[Any]]:
         """Yield the relationships whose rows are loaded."""
         relationships = inspect(self.model).relationships
         for name in (*self.references, *(latest.name for latest in self.latest)):
             yield relationships[name]
+        for listed in self.keys:
+            yield listed.relationship
 
     def written_options(self, names: Iterable[str]) -> Sequence[ORMOption]:
         """Return the loader options of rows that a request writes.
@@ -92,10 +104,19 @@ class EmbeddedFields:
         """
         return [*undefer_options(self.model, (*names, *self.deferred))]
 
-    async def complete(self, session: AsyncSession, rows: Sequence[object]) -> None:
-        """Load the limited lists of rows that were read with `options`."""
+    async def complete(
+        self, session: AsyncSession, rows: Sequence[object], *, refresh: bool = False
+    ) -> None:
+        """Load the limited lists of rows that were read with `options`.
+
+        With *refresh*, related rows that are already in the session are loaded again.
+        """
         for latest in self.latest if rows else ():
-            await _load_latest(session, self.model, rows, latest)
+            await _load_latest(session, self.model, rows, latest, refresh=refresh)
+        for listed in self.keys if rows else ():
+            lists = await load_keys(session, rows, listed.relationship, listed.count)
+            for row, keys in zip(rows, lists, strict=True):
+                setattr(row, listed.name, keys)
 
     async def reload(self, session: AsyncSession, rows: Sequence[object]) -> None:
         """Load the current related rows, expressions and deferred columns of written *rows*."""
@@ -108,12 +129,11 @@ class EmbeddedFields:
         for row in rows if stale else ():
             session.expire(row, stale)
         if rows and (stale or missing):
-            keys = [getattr(row, key.key) for row in rows]
-            statement = select(self.model).where(key.in_(keys))
+            statement = select(self.model).where(key.is_in([*map(key.value_of, rows)]))
             names = dict.fromkeys((*self.computed, *sorted(unset)))
-            loaded = load_only(key, *(getattr(self.model, name) for name in names))
+            loaded = load_only(*key.attributes, *(getattr(self.model, name) for name in names))
             await session.execute(statement.options(loaded, *self.options))
-        await self.complete(session, rows)
+        await self.complete(session, rows, refresh=True)
 
 
 def embedding(model: type[object], read: type[BaseModel]) -> EmbeddedFields:
@@ -145,17 +165,24 @@ def embedding(model: type[object], read: type[BaseModel]) -> EmbeddedFields:
                 "the same Limit."
             )
         latest[name] = replace(rows, options=(*rows.options, *nested))
-    options = tuple(_loader_options(model, read))
-    computed = tuple(_expression_attributes(model, read))
-    deferred = tuple(deferred_attributes(model, _shown_names(model, read)))
     return EmbeddedFields(
         model,
-        options,
-        tuple(dict.fromkeys(references)),
-        tuple(latest.values()),
-        computed,
-        deferred,
+        options=tuple(_loader_options(model, read)),
+        references=tuple(dict.fromkeys(references)),
+        latest=tuple(latest.values()),
+        keys=tuple(_key_lists(model, read)),
+        computed=tuple(_expression_attributes(model, read)),
+        deferred=tuple(deferred_attributes(model, _shown_names(model, read))),
     )
+
+
+def _key_lists(model: type[object], read: type[BaseModel]) -> Iterator[_KeyList]:
+    """Yield the fields of *read* with keys of related rows of *model*."""
+    for name, field in read.model_fields.items():
+        if relationship := keys_relationship(model, name, field):
+            if (count := _limit(field)) is None:
+                raise _unbounded_list(read, name)
+            yield _KeyList(name, relationship, count)
 
 
 def _expression_attributes(model: type[object], read: type[BaseModel]) -> Iterator[str]:
@@ -170,37 +197,6 @@ def _expression_attributes(model: type[object], read: type[BaseModel]) -> Iterat
 def _shown_names(model: type[object], read: type[BaseModel]) -> list[str]:
     """Return the attributes of *model* that the fields of *read* show."""
     return [attribute_name(model, name, field) for name, field in read.model_fields.items()]
-
-
-def deferred_attributes(model: type[object], names: Iterable[str]) -> Iterator[str]:
-    """Yield the deferred columns and expressions of *model* whose values *names* have.
-
-    A synonym, a composite and the expression of a hybrid have the values of columns.
-    """
-    mapper: Mapper[Any] = inspect(model)
-    deferred = {attribute.key for attribute in mapper.column_attrs if attribute.deferred}
-    for name in dict.fromkeys(names) if deferred else ():
-        yield from [used for used in _used_attributes(mapper, name) if used in deferred]
-
-
-def _used_attributes(mapper: "Mapper[Any]", name: str) -> Iterator[str]:
-    """Yield the columns of *mapper* from which the attribute *name* has its value."""
-    if name in mapper.synonyms:
-        yield from _used_attributes(mapper, mapper.synonyms[name].name)
-    elif name in mapper.composites:
-        yield from (part.key for part in mapper.composites[name].props)
-    elif is_hybrid(mapper.class_, name):
-        with suppress(TypeError):  # it has no expression
-            used = {*iterate(filtered_column(mapper.class_, name).expression)}
-            yield from (key for key, column in mapper.columns.items() if column in used)
-    else:
-        yield name
-
-
-def undefer_options(model: type[object], names: Iterable[str]) -> Iterator[Load]:
-    """Yield the loader options of the deferred attributes of *model* that *names* use."""
-    for name in deferred_attributes(model, names):
-        yield Load(model).undefer(getattr(model, name))
 
 
 def _eager_columns(model: type[object]) -> set[str]:
@@ -303,31 +299,44 @@ def _unbounded_list(read: type[BaseModel], name: str) -> TypeError:
 
 
 async def _load_latest(
-    session: AsyncSession, model: type[object], rows: Sequence[object], latest: _LatestRows
+    session: AsyncSession,
+    model: type[object],
+    rows: Sequence[object],
+    latest: _LatestRows,
+    *,
+    refresh: bool,
 ) -> None:
     owner = aliased(model)  # since a relationship may refer to its own model
     relationship = getattr(owner, latest.name)
     target = relationship.property.mapper.class_
-    owner_id, key = getattr(owner, primary_key(model).key), primary_key(target)
-    keys = {row: getattr(row, owner_id.key) for row in rows}
+    owner_key, key = primary_key(model), primary_key(target)
+    owner_ids = owner_key.attributes_of(owner)
+    keys = [*map(owner_key.value_of, rows)]
     joined = join(owner, target, relationship)
-    by = related_order(relationship.property, key, joined)
-    rank = func.row_number().over(partition_by=owner_id, order_by=by)
+    by = related_order(relationship.property, key.attributes, joined)
+    rank = func.row_number().over(partition_by=owner_ids, order_by=by)
     ranked = (
-        select(owner_id.label("owner"), key.label("key"), rank.label("rank"))
+        select(
+            *(column.label(f"owner{n}") for n, column in enumerate(owner_ids)),
+            *(column.label(f"key{n}") for n, column in enumerate(key.attributes)),
+            rank.label("rank"),
+        )
         .select_from(joined)
-        .where(owner_id.in_(keys.values()), *soft_delete_conditions(target))
+        .where(owner_key.is_in(keys, owner), *soft_delete_conditions(target))
         .subquery()
     )
+    columns: Any = [*ranked.c]
+    owners, related_keys = columns[: len(owner_ids)], columns[len(owner_ids) : -1]
     statement = (
-        select(target, ranked.c.owner)
-        .join(ranked, key == ranked.c.key)
+        select(target, *owners)
+        .join(ranked, and_(*key.is_equal(related_keys)))
         .where(*([] if latest.count is None else [ranked.c.rank <= latest.count]))
         .order_by(ranked.c.rank)
         .options(*latest.options)
+        .execution_options(populate_existing=refresh)
     )
     related_rows: dict[object, list[Any]] = defaultdict(list)
-    for related, owner_key in await session.execute(statement):
-        related_rows[owner_key].append(related)
-    for row, value in keys.items():
+    for related, *owned_by in await session.execute(statement):
+        related_rows[owner_key.value(owned_by)].append(related)
+    for row, value in zip(rows, keys, strict=True):
         set_committed_value(row, latest.name, related_rows[value])

@@ -1,6 +1,6 @@
 """Filters of lists, such as `views__gte`."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_FLOOR as FLOOR, Decimal
@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Enum as EnumType,
     Integer,
+    Uuid,
     and_,
     bindparam,
     false,
@@ -24,12 +25,17 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import InstrumentedAttribute, RelationshipProperty
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import TypeEngine
 
-from brickwork.database.text import comparable, contains, icontains, startswith
+from brickwork.database.text import comparable, contains, exact, icontains, startswith
 from brickwork.models.caching import cached_per_model
-from brickwork.models.columns import column_values, has_json_null, require_comparable
+from brickwork.models.columns import (
+    column_values,
+    has_json_null,
+    holds_uuid_text,
+    require_comparable,
+)
 from brickwork.models.numeric import quantize
 from brickwork.models.proxies import find_proxy
 from brickwork.models.soft_delete import soft_delete_conditions
@@ -60,7 +66,12 @@ def _bind_values(column: ColumnElement[Any], values: Sequence[Any]) -> BindParam
 
 
 def _bind_type(column: ColumnElement[Any]) -> TypeEngine[Any]:
-    """Return the type of values for *column*. Integers are wide, so that none is out of range."""
+    """Return the type of values for *column*. Integers are wide, so that none is out of range.
+
+    A filter on a column of UUIDs as text has a UUID.
+    """
+    if holds_uuid_text(column.type):
+        return Uuid()
     return BigInteger() if isinstance(column.type, Integer) else column.type
 
 
@@ -72,13 +83,15 @@ def _comparison(compare: Callable[[Any, Any], ColumnElement[bool]]) -> Compariso
 
 
 OPERATORS: Final[Mapping[str, Operator]] = {
-    "eq": Operator(lambda column, value: column == _bind_value(column, value)),
-    "ne": Operator(lambda column, value: column.is_distinct_from(_bind_value(column, value))),
+    "eq": Operator(lambda column, value: exact(column) == _bind_value(column, value)),
+    "ne": Operator(
+        lambda column, value: exact(column).is_distinct_from(_bind_value(column, value))
+    ),
     "gt": Operator(_comparison(lambda column, value: column > value), _ORDERED_TYPES),
     "gte": Operator(_comparison(lambda column, value: column >= value), _ORDERED_TYPES),
     "lt": Operator(_comparison(lambda column, value: column < value), _ORDERED_TYPES),
     "lte": Operator(_comparison(lambda column, value: column <= value), _ORDERED_TYPES),
-    "in": Operator(lambda column, value: column.in_(_bind_values(column, value))),
+    "in": Operator(lambda column, value: exact(column).in_(_bind_values(column, value))),
     "contains": Operator(contains, (str,)),
     "icontains": Operator(icontains, (str,)),
     "startswith": Operator(startswith, (str,)),
@@ -90,7 +103,7 @@ OPERATORS: Final[Mapping[str, Operator]] = {
 
 
 @dataclass(frozen=True)
-class Filter:
+class ColumnFilter:
     """A comparison of a column, which the relationships of *path* lead to."""
 
     path: tuple[InstrumentedAttribute[Any], ...]
@@ -98,17 +111,8 @@ class Filter:
     operator: str = "eq"
 
     def to_clause(self, value: Any) -> ColumnElement[bool]:
-        """Return the condition for *value*."""
-        if self.path and self.operator == "ne":  # true of a row without a related row as well
-            return not_(Filter(self.path, self.column).to_clause(value))
-        clause = self._compare(self.column.expression, value)
-        for relationship in reversed(self.path):
-            clause = relationship.has(
-                and_(clause, *soft_delete_conditions(relationship.property.mapper.class_))
-            )
-        return clause
-
-    def _compare(self, column: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
+        """Return the condition for *value* on the row that has the column."""
+        column = self.column.expression
         places = _decimal_places(column)
         if places is None or self.operator == "isnull":
             return OPERATORS[self.operator].compare(column, value)
@@ -142,6 +146,41 @@ class _DecimalPlaces:
         return largest if value > largest else quantize(Decimal(value), self.decimal_places, FLOOR)
 
 
+def match_all(sent: Iterable[tuple[ColumnFilter, Any]]) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions of the filters *sent* with their values.
+
+    One related row has to match all filters across the same relationships. An `ne` across
+    relationships is the opposite of equality: no related row has the value.
+    """
+    conditions: list[_Condition] = []
+    for filter_, value in sent:
+        if filter_.path and filter_.operator == "ne":
+            equal = ColumnFilter(filter_.path, filter_.column).to_clause(value)
+            conditions.append(((), not_(and_(*_across([(filter_.path, equal)])))))
+        else:
+            conditions.append((filter_.path, filter_.to_clause(value)))
+    yield from _across(conditions)
+
+
+_Condition = tuple[tuple[InstrumentedAttribute[Any], ...], ColumnElement[bool]]
+"""The relationships to a row, and a condition on it."""
+
+
+def _across(conditions: Iterable[_Condition]) -> Iterator[ColumnElement[bool]]:
+    """Yield *conditions* as conditions on the first row: one for each relationship from it."""
+    related: dict[str, tuple[InstrumentedAttribute[Any], list[_Condition]]] = {}
+    for path, clause in conditions:
+        if not path:
+            yield clause
+            continue
+        first, *rest = path
+        related.setdefault(first.key, (first, []))[1].append((tuple(rest), clause))
+    for relationship, inner in related.values():
+        visible = soft_delete_conditions(relationship.property.mapper.class_)
+        exists = relationship.any if relationship.property.uselist else relationship.has
+        yield exists(and_(*_across(inner), *visible))
+
+
 @cached_per_model
 def _decimal_places(column: ColumnElement[Any]) -> _DecimalPlaces | None:
     """Return the digits of *column*. None unless it has decimals with fixed places."""
@@ -149,7 +188,7 @@ def _decimal_places(column: ColumnElement[Any]) -> _DecimalPlaces | None:
     return _DecimalPlaces(**bounds) if bounds else None
 
 
-def parse_filter(model: type[object], name: str, annotation: object) -> Filter:
+def parse_filter(model: type[object], name: str, annotation: object) -> ColumnFilter:
     """Return the filter that a field *name* of type *annotation* declares.
 
     Raises `TypeError` for an unknown column or operator, and for a type that does not fit them.
@@ -168,11 +207,11 @@ def parse_filter(model: type[object], name: str, annotation: object) -> Filter:
             )
         relationships, last = [proxy.relationship.key], proxy.value
     for name_part in relationships:
-        path.append(_to_one_attribute(model, name_part))
+        path.append(_relationship(model, name_part))
         model = path[-1].property.mapper.class_
     column = filtered_column(model, last)
     _check_annotation(column, operator, annotation)
-    return Filter(tuple(path), column, operator)
+    return ColumnFilter(tuple(path), column, operator)
 
 
 def filtered_column(model: type[object], name: str) -> InstrumentedAttribute[Any]:
@@ -236,15 +275,48 @@ def is_sortable(column: InstrumentedAttribute[Any]) -> bool:
     return not is_enum and issubclass(python_type(column), _ORDERED_TYPES)
 
 
-def _to_one_attribute(model: type[object], name: str) -> InstrumentedAttribute[Any]:
-    relationship: RelationshipProperty[Any] | None = inspect(model).relationships.get(name)
-    if relationship is None or relationship.uselist:
+def _relationship(model: type[object], name: str) -> InstrumentedAttribute[Any]:
+    if name not in inspect(model).relationships:
         raise TypeError(
-            f"{model.__name__} has no to-one relationship {name}, and no operator follows {name}. "
+            f"{model.__name__} has no relationship {name}, and no operator follows {name}. "
             f"The operators are {', '.join(OPERATORS)}."
         )
     attribute: InstrumentedAttribute[Any] = getattr(model, name)
     return attribute
+
+
+def fitting_operators(column: InstrumentedAttribute[Any], annotation: object) -> Sequence[str]:
+    """Return the operators that compare *column* with values of *annotation* in a useful way.
+
+    A choice of values has no order and no parts, a key no order, and a truth value no list.
+    """
+    kinds = {*_value_types(annotation)}
+    chosen = isinstance(column.expression.type, EnumType) or _has_choices(annotation)
+    nullable = bool(getattr(column.expression, "nullable", True))
+    return [
+        name
+        for name, operator in OPERATORS.items()
+        if (nullable if name == "isnull" else _is_useful(name, operator, kinds, chosen=chosen))
+    ]
+
+
+def _is_useful(name: str, operator: Operator, kinds: AbstractSet[type], *, chosen: bool) -> bool:
+    if name in {"eq", "ne"}:
+        return True
+    if name == "in":
+        return bool not in kinds
+    return not (chosen or kinds & {bool, UUID}) and all(
+        issubclass(kind, operator.kinds) for kind in kinds
+    )
+
+
+def _has_choices(annotation: Any) -> bool:
+    """Return whether *annotation* lists its values."""
+    annotation = getattr(annotation, "__supertype__", annotation)  # of a NewType
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return True
+    is_literal = get_origin(annotation) is Literal
+    return is_literal or any(map(_has_choices, get_args(annotation)))
 
 
 def _check_annotation(
@@ -259,7 +331,7 @@ def _check_annotation(
                 "JSON(none_as_null=True), or use JSONDocument."
             )
         return
-    kind = python_type(column)
+    kind = UUID if holds_uuid_text(column.expression.type) else python_type(column)
     compared_type = Enum if isinstance(column.expression.type, EnumType) else kind
     if not issubclass(compared_type, OPERATORS[operator].kinds):
         raise TypeError(f"{column} is {kind.__name__}, which {operator} does not compare.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from sqlalchemy import BindParameter, Dialect, Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,7 +12,7 @@ from brickwork.database.unit_of_work import unit_of_work
 from brickwork.models.caching import cached_per_model
 from brickwork.models.soft_delete import DeletedFilter, soft_delete_conditions
 from brickwork.problems import NotFound
-from brickwork.query.keys import parse_key, primary_key
+from brickwork.query.keys import PrimaryKey, primary_key
 from brickwork.query.statement_cache import cached_per_statement
 from brickwork.sqlalchemy_internals import statement_cache_key
 
@@ -39,17 +39,20 @@ async def get_or_404(session: AsyncSession, rows: type[M] | Select[M], key: obje
     Args:
         session: The session that reads the row.
         rows: A model, whose deleted rows are excluded, or a statement that selects one.
-        key: A value of the key's type, or its text in a URL.
+        key: A value of the key's type, or its text in a URL. It is a tuple of them for a key of
+            several columns.
 
     Raises:
         NotFound: There is no such row. An invalid key is not looked up.
 
     """
     statement = base_statement(rows) if isinstance(rows, type) else rows
-    model = selected_model(statement)
-    if (value := parse_key(model, key)) is not None:
+    model: type[object] = selected_model(statement)
+    own = primary_key(model)
+    if (value := own.parse(key)) is not None:
         locked = _lock_if_writing(session, where_key(statement))
-        row: M | None = await session.scalar(locked, {_KEY_PARAM: value})
+        params = dict(zip(_key_params(own), own.parts(value), strict=True))
+        row: M | None = await session.scalar(locked, params)
         if row is not None:
             return row
     raise NotFound(f"{model.__name__} not found")
@@ -62,27 +65,31 @@ async def get_all(
 
     Rows are locked in the order of their keys, so that two requests cannot deadlock.
     """
-    model = selected_model(statement)
-    name = primary_key(model).key
-    values = [parse_key(model, value) for value in keys]
+    own = primary_key(selected_model(statement))
+    values = [own.parse(value) for value in keys]
     selected = where_keys(statement, [value for value in values if value is not None])
     rows_by_key = {
-        getattr(row, name): row
-        for row in await session.scalars(_lock_if_writing(session, selected))
+        own.value_of(row): row for row in await session.scalars(_lock_if_writing(session, selected))
     }
     return [rows_by_key.get(value) for value in values]
 
 
 @cached_per_statement
 def where_key(statement: Select[M]) -> Select[M]:
-    """Return *statement* with a condition on the primary key, as a parameter."""
-    return statement.where(primary_key(selected_model(statement)) == bindparam(_KEY_PARAM))
+    """Return *statement* with a condition on the primary key, with a parameter for each column."""
+    key = primary_key(selected_model(statement))
+    return statement.where(*key.is_equal([*map(bindparam, _key_params(key))]))
+
+
+def _key_params(key: PrimaryKey) -> Sequence[str]:
+    """Return the names of the parameters for the columns of *key*."""
+    return [f"{_KEY_PARAM}_{name}" for name in key.names] if key.is_composite else [_KEY_PARAM]
 
 
 def where_keys(statement: Select[M], keys: Sequence[object] | BindParameter[Any]) -> Select[M]:
     """Return *statement* with a condition on the primary key, in the order of the key."""
     key = primary_key(selected_model(statement))
-    return statement.where(key.in_(keys)).order_by(key)
+    return statement.where(key.is_in(keys)).order_by(*key.attributes)
 
 
 def _lock_if_writing(session: AsyncSession, statement: Select[M]) -> Select[M]:
@@ -96,10 +103,10 @@ def for_update(statement: Select[M]) -> Select[M]:
 
 
 def select_keys(statement: Select[M]) -> Select[Any]:
-    """Return *statement* with the primary key as its only column."""
-    return statement.with_only_columns(
-        primary_key(selected_model(statement)), maintain_column_froms=True
-    )
+    """Return *statement* with the columns of the primary key alone."""
+    columns: Any = primary_key(selected_model(statement)).attributes
+    selected: Any = statement.with_only_columns(*columns, maintain_column_froms=True)
+    return cast("Select[Any]", selected)
 
 
 def statement_fingerprint(statement: Select[Any], dialect: Dialect) -> str:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from types import SimpleNamespace
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import AllowInfNan, TypeAdapter
 from sqlalchemy import ColumnElement, and_, inspect, literal, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -60,7 +61,7 @@ class OrderColumn:
 
 @dataclass(frozen=True)
 class Order:
-    """The columns that a list is sorted by. The last one is unique."""
+    """The columns that a list is sorted by. The primary key is among them."""
 
     keys: tuple[OrderColumn, ...]
 
@@ -113,6 +114,8 @@ class Order:
 
 @cached_per_model
 def _value_adapter(kind: Any) -> TypeAdapter[Any]:
+    if issubclass(kind, Decimal):  # PostgreSQL sorts NaN, too
+        kind = Annotated[kind, AllowInfNan()]
     nullable: Any = kind | None
     return TypeAdapter[Any](nullable)
 
@@ -164,14 +167,17 @@ def _group_after(group: _Group) -> Iterator[ColumnElement[bool]]:
 def make_order(model: type[object], keys: Sequence[SortKey[str]]) -> Order:
     """Return the order of *keys*, then of the primary key in the direction of the last.
 
-    A repeated name counts once. Names after the primary key are ignored.
+    A repeated name counts once. Names after all columns of the primary key are ignored.
     """
     directions: dict[str, bool] = {}
     for key in keys:
         directions.setdefault(key.name, key.descending)
-    last = primary_key(model).key
-    directions.setdefault(last, [False, *directions.values()][-1])
-    names = [*directions][: [*directions].index(last) + 1]
+    unique = primary_key(model).names
+    last = [False, *directions.values()][-1]
+    for name in unique:
+        directions.setdefault(name, last)
+    names = [*directions]
+    names = names[: max(map(names.index, unique)) + 1]
     return Order(tuple(_order_column(model, name, directions[name]) for name in names))
 
 

@@ -193,7 +193,7 @@ def _rows_after(statement: Select[M], order: Order, values: Sequence[Any], first
         for condition in conditions
     ]
     key = primary_key(selected_model(statement))
-    return statement.where(key.in_(union_all(*(select(*side.c) for side in sides))))
+    return statement.where(key.is_in(union_all(*(select(*side.c) for side in sides))))
 
 
 def _ordered_statement(statement: Select[M], order: Order, first: int) -> Select[M]:
@@ -275,6 +275,7 @@ def _binding(statement: Select[M], params: ListQuery[M], dialect: Dialect) -> by
 
     Datetimes in the scope do not count, since they may be the current time.
     """
-    sent = params.model_dump(exclude={"limit", "offset", "cursor", "count"}, exclude_none=True)
+    unbound = {"limit", "offset", "cursor", "count", *(["fields"] if params.__fieldsets__ else [])}
+    sent = params.model_dump(exclude=unbound, exclude_none=True)
     document = repr((statement_fingerprint(statement, dialect), sent))
     return hashlib.sha256(document.encode(errors="surrogatepass")).digest()

@@ -1,6 +1,6 @@
 """Order of related rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
@@ -13,19 +13,22 @@ from brickwork.database.text import comparable
 
 
 def related_order(
-    relationship: RelationshipProperty[Any], key: InstrumentedAttribute[Any], joined: "Join[Any]"
+    relationship: RelationshipProperty[Any],
+    key: Sequence[InstrumentedAttribute[Any]],
+    joined: "Join[Any]",
 ) -> list[ColumnElement[Any]]:
     """Return a total order of the rows of *relationship*, the same on both databases.
 
-    *key* is the primary key of the rows, and *joined* their FROM clause.
+    *key* has the primary key of the rows, and *joined* their FROM clause.
     """
     association = _association(relationship, joined)
     elements: list[ColumnElement[Any]] = [*(relationship.order_by or ())]
     if association is not None:  # the statement has an alias of the table
         elements = [_use_alias(association, term) for term in elements]
     terms = [_SortTerm.of(term) for term in elements]
-    last = terms[-1] if terms else _SortTerm(key.expression, descending=True)
-    return [term.clause() for term in (*terms, _SortTerm(key.expression, last.descending))]
+    descending = terms[-1].descending if terms else True
+    terms += [_SortTerm(column.expression, descending) for column in key]
+    return [term.clause() for term in terms]
 
 
 def _use_alias(association: Any, clause: ColumnElement[Any]) -> ColumnElement[Any]:

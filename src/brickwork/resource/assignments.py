@@ -1,6 +1,7 @@
 """Checks of input schemas against the columns of a model."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from enum import Enum
@@ -20,6 +21,7 @@ from brickwork.models.model import is_deleted_marker
 from brickwork.models.proxies import Proxy, find_proxy
 from brickwork.schemas.derived import column_bounds, store_as_text
 from brickwork.schemas.field_values import FieldValues, Leaf
+from brickwork.schemas.related import stored_fields
 from brickwork.schemas.schema import Schema
 from brickwork.schemas.types import (
     NAIVE_UTC_MARK,
@@ -30,8 +32,13 @@ from brickwork.schemas.types import (
 )
 
 
-def check_assignments(schema: type[Schema], model: type[object]) -> None:
-    """Raise `TypeError` if rows of *model* cannot hold all values of *schema*."""
+def check_assignments(
+    schema: type[Schema], model: type[object], *, except_for: Collection[str] = ()
+) -> None:
+    """Raise `TypeError` if rows of *model* cannot hold all values of *schema*.
+
+    The fields in *except_for* are not checked.
+    """
     if not is_class(schema, Schema):
         raise TypeError(
             f"{type_name(schema)} is not a Schema. Let it inherit from brickwork.Schema."
@@ -41,32 +48,39 @@ def check_assignments(schema: type[Schema], model: type[object]) -> None:
             f"{schema.__name__} accepts unknown fields, but a row has none. Remove extra from its "
             "model_config."
         )
-    fields = FieldValues(store_as_text(schema, model))
-    if fields.has_serializer or fields.altered_fields:
-        reason = ", ".join(fields.altered_fields) or "its model_serializer"
-        raise TypeError(
-            f"{schema.__name__} does not dump the values of the client, because of {reason}. Move "
-            "computed fields, exclude and serializers to the read schema."
-        )
-    for name in schema.model_fields:
+    check_dump(fields := FieldValues(store_as_text(schema, model)))
+    stored = stored_fields(schema, model) - {*except_for}
+    for name in (name for name in schema.model_fields if name in stored):
         if proxy := find_proxy(model, name):
             _check_proxy(fields, name, model, proxy)
         elif (column := assigned_column(schema, name, model)) is not None:
             _Assignment(fields, name, model, column).check()
 
 
+def check_dump(fields: FieldValues) -> None:
+    """Raise `TypeError` if the schema of *fields* dumps other values than a client sends."""
+    if fields.has_serializer or fields.altered_fields:
+        reason = ", ".join(fields.altered_fields) or "its model_serializer"
+        raise TypeError(
+            f"{fields.schema.__name__} does not dump the values of the client, because of "
+            f"{reason}. Move computed fields, exclude and serializers to the read schema."
+        )
+
+
 def assigned_column(schema: type[BaseModel], name: str, model: type[object]) -> Column[Any] | None:
     """Return the column to which the field *name* is assigned.
 
-    None for an association proxy, and for a property with a setter. Raises `TypeError` for any
-    other name.
+    None for an association proxy, a property with a setter, related rows, and a `NotStored`
+    field. Raises `TypeError` for any other name.
     """
     mapper: Mapper[Any] = inspect(model)
+    if name in schema.model_fields.keys() - stored_fields(schema, model):
+        return None
     place = f"{model.__name__}.{name}"
     if not has_attribute(model, name):
         raise TypeError(
             f"{schema.__name__} has {name}, but {model.__name__} does not. Add that attribute to "
-            "the model, or write your own endpoint."
+            "the model, or mark the field with NotStored, or write your own endpoint."
         )
     if isinstance(column := mapper.columns.get(name), Column):
         return column
@@ -77,6 +91,11 @@ def assigned_column(schema: type[BaseModel], name: str, model: type[object]) -> 
     if name in mapper.synonyms:
         return assigned_column(schema, mapper.synonyms[name].name, model)
     if name in mapper.relationships:
+        if mapper.relationships[name].uselist:
+            raise TypeError(
+                f"{place} is a list of rows, but {schema.__name__}.{name} is no list of a Schema. "
+                "Annotate it list[…] with the Schema of a row, or take the keys of rows instead."
+            )
         raise TypeError(
             f"{place} is a relationship, but a request sends no rows. Use its foreign key in "
             f"{schema.__name__}, or write an endpoint that creates both rows."

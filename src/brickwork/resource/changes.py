@@ -9,6 +9,7 @@ from pydantic_core import to_jsonable_python
 
 from brickwork.models.caching import cached_per_model
 from brickwork.schemas.merge_patch import Patch, patch_of
+from brickwork.schemas.related import related_fields, unstored_fields
 from brickwork.schemas.strict_json import is_object
 
 
@@ -16,15 +17,24 @@ def apply_changes(row: object, changes: BaseModel | Mapping[str, Any]) -> None:
     """Set the attributes of *row*: the sent fields of a schema, or all of a mapping.
 
     A schema is a JSON merge patch, so its objects are merged with the objects of *row*. Unchanged
-    attributes are not written. Raises `RequestValidationError` as `merge_patch` does.
+    attributes are not written. Raises `RequestValidationError` as `merge_patch` does, and
+    `TypeError` for a schema with related rows, which only `Resource.update` writes.
     """
-    values = merge_patch(row, changes) if isinstance(changes, BaseModel) else changes
-    for name, value in values.items():
+    if isinstance(changes, BaseModel):
+        schema, changes = type(changes), merge_patch(row, changes)
+        if related := related_fields(schema, type(row)).keys() & changes.keys():
+            raise TypeError(
+                f"apply_changes does not write {', '.join(sorted(related))}, which has related "
+                "rows. Leave it to the PATCH of a crud_router."
+            )
+    for name, value in changes.items():
         setattr(row, name, value)
 
 
 def merge_patch(row: object, patch: BaseModel) -> dict[str, Any]:
     """Return the values of the sent fields of *patch*, merged with *row* (RFC 7396).
+
+    The value of a list of related rows is the list of their schemas.
 
     Raises `RequestValidationError`, a 422, if a merged JSON object is invalid.
     """
@@ -60,11 +70,15 @@ class _Change:
         if self.errors:
             return
         # Only the schema of a PATCH has merged objects.
-        sent = data.model_dump(include=data.model_fields_set, exclude_unset=not patch)
+        schema, fields = type(data), data.model_fields_set
+        related = fields & related_fields(schema, type(row)).keys()
+        stored = fields - related - unstored_fields(schema)
+        sent = data.model_dump(include=stored, exclude_unset=not patch)
         self.values = {
             name: value if name in whole else apply_merge_patch(getattr(row, name), value)
             for name, value in sent.items()
         }
+        self.values |= {name: getattr(data, name) for name in related}
 
     def _validate_objects(self, row: object, data: BaseModel, patch: Patch) -> BaseModel:
         """Return *data* with merged and validated objects in place of their patches."""

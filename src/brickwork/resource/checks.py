@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
-from sqlalchemy import Connection, Select, inspect, select, tuple_
+from sqlalchemy import Connection, Select, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import (
     InstanceState,
@@ -16,11 +16,20 @@ from sqlalchemy.orm import (
 )
 
 from brickwork.database.errors import reference_not_found
+from brickwork.database.flush_log import nested_place
 from brickwork.database.unit_of_work import unit_of_work
 from brickwork.models.soft_delete import DeletedFilter
 from brickwork.problems import Forbidden
-from brickwork.query.lookup import base_statement, selected_model
-from brickwork.resource.references import ReferenceScopes, broken_reference, new_references
+from brickwork.query.keys import primary_key
+from brickwork.query.lookup import base_statement, select_keys, selected_model
+from brickwork.resource.references import (
+    ReferenceScopes,
+    broken_references,
+    nested_scopes,
+    new_references,
+    own_scopes,
+)
+from brickwork.schemas.names import RequestPlace
 
 M = TypeVar("M")
 
@@ -59,23 +68,49 @@ class _Flush:
     def track(self, row: object, resources: Sequence[CheckedResource], *, is_new: bool) -> None:
         """Record the new references of *row*."""
         for resource in resources:
-            if resource not in self.scopes:
-                self.scopes[resource] = resource.reference_scopes()
-            for name in self.scopes[resource]:
+            for name in own_scopes(self._scopes_of(resource), inspect(row).mapper):
                 states = new_references(row, name, is_new=is_new)
                 self.referring.setdefault((resource, name), set()).update(states)
 
+    def track_nested(
+        self,
+        row: object,
+        relationship: str,
+        resources: Sequence[CheckedResource],
+        *,
+        is_new: bool,
+    ) -> None:
+        """Record the new references of *row*, which a request writes within a row."""
+        for resource in resources:
+            for name, attribute in nested_scopes(self._scopes_of(resource), relationship):
+                states = new_references(row, attribute, is_new=is_new)
+                self.referring.setdefault((resource, name), set()).update(states)
+
+    def _scopes_of(self, resource: CheckedResource) -> ReferenceScopes:
+        if resource not in self.scopes:
+            self.scopes[resource] = resource.reference_scopes()
+        return self.scopes[resource]
+
     def check_scopes(self, session: Session) -> None:
         """Raise `UnprocessableContent` for a reference that leaves its scope."""
-        broken: list[tuple[type[object], str]] = []
+        written = unit_of_work(session).flush_log
+        is_broken = False
+        places: set[RequestPlace] = set()
         for (resource, name), states in self.referring.items():
             model, scope = _model_of(resource), self.scopes[resource][name]
-            if attribute := broken_reference(session, model, name, states, scope):
-                broken.append((model, attribute))
-        if broken:
-            written = unit_of_work(session).flush_log
-            places = (written.places(inspect(model), attribute) for model, attribute in broken)
-            raise reference_not_found({place for found in places for place in found})
+            outer, _, inner = name.partition(".")
+            if inner:
+                model = inspect(model).relationships[outer].mapper.class_
+            attributes, broken = broken_references(session, model, inner or name, states, scope)
+            is_broken = is_broken or bool(broken)
+            for attribute in attributes if broken else ():
+                if not inner:
+                    places |= written.places(inspect(model), attribute)
+                located = (nested_place(state) for state in broken) if inner else ()
+                found = (place.locate(attribute) for place in located if place)
+                places |= {place for place in found if place}
+        if is_broken:
+            raise reference_not_found(places)
 
 
 @dataclass(eq=False)
@@ -137,7 +172,7 @@ class _WriteChecks:
         """Record *row*, which the flush is about to send."""
         resources = self.owners_of(row)
         self.flush.rows.append((row, is_new))
-        self.flush.track(row, resources, is_new=is_new)
+        self._track_references(row, resources, is_new=is_new)
         if is_new or session.is_modified(row, include_collections=False):
             for resource in resources:
                 self.written.setdefault(resource, set()).add(inspect(row))
@@ -145,7 +180,15 @@ class _WriteChecks:
     def track_flushed(self) -> None:
         """Record the references that the flush itself has set."""
         for row, is_new in self.flush.rows:
-            self.flush.track(row, self.owners_of(row), is_new=is_new)
+            self._track_references(row, self.owners_of(row), is_new=is_new)
+
+    def _track_references(
+        self, row: object, resources: Sequence[CheckedResource], *, is_new: bool
+    ) -> None:
+        self.flush.track(row, resources, is_new=is_new)
+        if place := nested_place(inspect(row)):
+            owners = self.owners_of(place.owner)
+            self.flush.track_nested(row, place.attribute, owners, is_new=is_new)
 
     def check_scopes(self, session: Session) -> None:
         """Raise `Forbidden` if a written row is outside the scope of its resource."""
@@ -215,14 +258,10 @@ def _model_of(resource: CheckedResource) -> type[object]:
 
 def _find_keys(session: Session, statement: Select[Any], keys: Iterable[_Key]) -> set[_Key]:
     """Return the *keys* of the rows that *statement* selects."""
-    source: Any = selected_model(statement)
-    mapper = inspect(source).mapper
-    names = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
-    columns = [getattr(source, name) for name in names]
-    only = statement.with_only_columns(*columns, maintain_column_froms=True).order_by(None)
-    wanted = [key if len(columns) > 1 else key[0] for key in keys]
-    has_key = (tuple_(*columns) if len(columns) > 1 else columns[0]).in_(wanted)
-    return {tuple(row) for row in session.execute(only.where(has_key))}
+    model: type[object] = selected_model(statement)
+    own = primary_key(model)
+    only = select_keys(statement).order_by(None).where(own.is_in([own.value(key) for key in keys]))
+    return {tuple(row) for row in session.execute(only)}
 
 
 def start_flush_checks(session: Session, *_: object) -> None:

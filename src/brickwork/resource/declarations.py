@@ -8,21 +8,24 @@ from typing import Any, Final, Generic, TypeVar
 
 from pydantic import ValidationError
 from sqlalchemy import Column, Table, inspect
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Mapper
 
+from brickwork.models.generated_keys import is_generated_key, sqlite_type
 from brickwork.models.model import Versioned, is_mapped
 from brickwork.models.proxies import find_proxy
 from brickwork.models.soft_delete import is_soft_deletable
-from brickwork.query.keys import key_type, primary_key
-from brickwork.query.list_query import ListQuery, model_of_query, require_sortable
+from brickwork.query.keys import primary_key
+from brickwork.query.list_query import ListQuery, model_of_query
 from brickwork.query.ordering import make_order
+from brickwork.query.query_checks import require_sortable
 from brickwork.resource import assignments, outputs
 from brickwork.resource.read_schemas import declared_read_schemas
+from brickwork.resource.related_declarations import check_related, check_unstored, written_related
 from brickwork.resource.resource import Resource
 from brickwork.resource.row_schemas import RowSchemas, row_schemas
 from brickwork.schemas.derived import fit_to_model
 from brickwork.schemas.field_values import FieldValues
+from brickwork.schemas.related import stored_fields
 from brickwork.schemas.schema import Schema
 from brickwork.signatures import check_fields
 from brickwork.sqlalchemy_internals import has_own_constructor, listeners_to
@@ -53,16 +56,18 @@ class Declaration(Generic[M]):
         _require_class(self.query, ListQuery, "query")
         shown = self.shown
         check_fields(self.resource, Resource)
-        key_type(self.model)
+        _ = primary_key(self.model).kinds
         for schema in (self.create, self.update):
             assignments.check_assignments(schema, self.model)
+        self._check_related()
         self._check_partial()
         self._check_proxies()
         self._check_table()
         self._check_versions()
         if self._can_create:
             self._check_new_rows()
-        written = outputs.WrittenFields([*self._input_values()], self._null_attributes)
+        related = written_related(self.model, *self._input_schemas())
+        written = outputs.WrittenFields([*self._input_values()], self._null_attributes, related)
         for kind, read in shown.by_class.items():
             own = written if kind is self.model else replace(written, nulls=())
             outputs.check_outputs(read, kind, own)
@@ -107,10 +112,27 @@ class Declaration(Generic[M]):
         return upserts or bool(_CREATE_OPERATIONS & {*self.operations})
 
     def _input_values(self) -> Iterator[FieldValues]:
+        yield from map(FieldValues, self._input_schemas())
+
+    def _input_schemas(self) -> Iterator[type[Schema]]:
         if self._can_create or "replace" in self.operations:
-            yield FieldValues(self.create_schema)
+            yield self.create_schema
         if _UPDATE_OPERATIONS & {*self.operations}:
-            yield FieldValues(self.update_schema)
+            yield self.update_schema
+
+    def _check_related(self) -> None:
+        """Raise `TypeError` for related rows, or fields without a column, that cannot work."""
+        resource, operations = self.resource, {*self.operations}
+        creates = resource.create is not Resource[M].create
+        updates = resource.update is not Resource[M].update
+        replaces = "replace" in operations
+        check_related(self.create, self.model, replaces=replaces, is_filled=creates)
+        check_unstored(self.create, self.model, is_read=creates, method="create")
+        if replaces:
+            check_unstored(self.create, self.model, is_read=updates, method="update")
+        if _UPDATE_OPERATIONS & operations:
+            check_related(self.update, self.model, replaces=True, is_filled=updates)
+            check_unstored(self.update, self.model, is_read=updates, method="update")
 
     def _check_partial(self) -> None:
         fields = self.update.model_fields.values()
@@ -176,14 +198,16 @@ class Declaration(Generic[M]):
                 f"{self.model.__name__} has no polymorphic_identity, so that a new row has no "
                 "class. Leave create out, and create rows by the resource of a subclass."
             )
-        key = primary_key(self.model).key
-        if self.resource.allow_upsert and key not in self.create.model_fields:
+        names = primary_key(self.model).names
+        absent = [name for name in names if name not in self.create.model_fields]
+        if self.resource.allow_upsert and absent:
             raise TypeError(
                 f"{self.resource.__name__}.allow_upsert is true, but a PUT cannot set the key of a "
-                f"new row: {self.create.__name__} has no field {key}. Add it."
+                f"new row: {self.create.__name__} has no field {', '.join(absent)}. Add it."
             )
         try:
-            signature(self.model).bind(**dict.fromkeys(self.create.model_fields))
+            fields = stored_fields(self.create, self.model)
+            signature(self.model).bind(**dict.fromkeys(fields))
         except TypeError as error:
             raise TypeError(
                 f"{self.model.__name__} cannot be built from the fields of {self.create.__name__}: "
@@ -210,16 +234,21 @@ class Declaration(Generic[M]):
         )
 
     def _check_key(self) -> None:
-        name = primary_key(self.model).key
-        column: Any = self._mapper.primary_key[0]
-        if column not in self._unset_columns() or column is not column.table.autoincrement_column:
-            return
-        if (sql_type := column.type.compile(sqlite.dialect())) != "INTEGER":
-            kind = repr(column.type)
-            raise TypeError(
-                f"{self.model.__name__}.{name} is {sql_type} on SQLite, which generates only "
-                f'INTEGER keys. Declare it {kind}.with_variant(Integer, "sqlite").'
-            )
+        key, unset = primary_key(self.model), self._unset_columns()
+        for name, column in zip(key.names, key.columns, strict=True):
+            place = f"{self.model.__name__}.{name}"
+            if column not in unset or not is_generated_key(column):
+                continue
+            if key.is_composite:
+                raise TypeError(
+                    f"{place} is a part of the key, which SQLite does not generate. Add the field "
+                    f"to {self.create.__name__}, or give the column a default."
+                )
+            if (kind := sqlite_type(column)) != "INTEGER":
+                raise TypeError(
+                    f"{place} is {kind} on SQLite, which generates only INTEGER keys. Declare it "
+                    f'{column.type!r}.with_variant(Integer, "sqlite").'
+                )
 
     def _check_required_columns(self) -> None:
         for column in self._unset_columns():
@@ -291,8 +320,10 @@ class Declaration(Generic[M]):
             keys = self.query().sort_keys()
         except ValidationError:  # a parameter is required
             return
-        for key in make_order(self.model, keys).keys[:-1]:
-            require_sortable(f"{self.query.__name__}.sort_keys", key.attribute)
+        names = primary_key(self.model).names
+        for key in make_order(self.model, keys).keys:
+            if key.attribute.key not in names:
+                require_sortable(f"{self.query.__name__}.sort_keys", key.attribute)
 
 
 def _require_class(kind: object, base: type[object], place: str) -> None:

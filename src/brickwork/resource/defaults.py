@@ -1,15 +1,18 @@
 """Values of new and replaced rows, with their defaults."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any, Final, TypeVar, cast
 
 from pydantic import BaseModel
-from sqlalchemy import Column, Connection, event, inspect, literal_column, null
+from sqlalchemy import ARRAY, Column, Connection, event, inspect, literal_column, null
 from sqlalchemy.orm import InstanceState, Mapper
 from sqlalchemy.orm.attributes import set_committed_value
 
 from brickwork.models.caching import cached_per_model
+from brickwork.models.numeric import has_places, quantize
+from brickwork.schemas.derived import column_bounds
 from brickwork.tracking.changes import mapped_columns
 
 M = TypeVar("M")
@@ -21,7 +24,7 @@ _NULL: Final = null()
 
 
 def new_row(model: type[M], data: BaseModel, fields: Collection[str]) -> M:
-    """Return a new row of *model* with the values that *data* has for *fields*.
+    """Return a new row of *model* with the values that *data* has for *fields*, all of columns.
 
     A field that the client sent as null is stored as NULL. An omitted field has the default of the
     schema. If that is None, it has the default of the column. SQLAlchemy alone would store the
@@ -102,6 +105,34 @@ def _set_nulls(_: Mapper[Any], _c: Connection, row: object) -> None:
 
 def _is_null(value: object) -> bool:
     return value is None or value is _NULL
+
+
+def keep_decimal_places(_: Mapper[Any], _c: Connection, row: object) -> None:
+    """Set the decimals of a flushed *row* to the places of their columns, as a SELECT does.
+
+    A default or a method may have set 0 where the database holds 0.00. A hook of `after_insert` and
+    `after_update`.
+    """
+    values = inspect(row).dict
+    for name, places in _decimal_places(type(row)).items():
+        value = values.get(name)
+        if isinstance(value, Decimal | int) and has_places(number := Decimal(value), places):
+            values[name] = quantize(number, places)
+
+
+@cached_per_model
+def _decimal_places(model: type[object]) -> Mapping[str, int]:
+    """Return the places of the decimal columns of *model*, by the names of their attributes."""
+    bounds = {name: column_bounds(column) for name, column in mapped_columns(model).items()}
+    return {
+        name: bound["decimal"]["decimal_places"]
+        for name, bound in bounds.items()
+        if "decimal" in bound and _holds_decimals(mapped_columns(model)[name])
+    }
+
+
+def _holds_decimals(column: Column[Any]) -> bool:
+    return not isinstance(column.type, ARRAY) and getattr(column.type, "asdecimal", True)
 
 
 def _clear_nulls(_: Mapper[Any], _c: Connection, row: object) -> None:

@@ -1,6 +1,6 @@
 """Checks of read schemas against the attributes of a model."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, time
 from enum import Enum
@@ -21,9 +21,11 @@ from brickwork.models.columns import ColumnValues, column_values
 from brickwork.models.model import is_deleted_marker
 from brickwork.models.proxies import Proxy, find_proxy
 from brickwork.models.soft_delete import soft_delete_conditions
+from brickwork.query.keys import primary_key
 from brickwork.resource.assignments import has_attribute, renaming_advice, type_name
 from brickwork.schemas.comparisons import Comparison, accepts_values_of
 from brickwork.schemas.field_values import FieldValues, Leaf
+from brickwork.schemas.related import keys_relationship
 from brickwork.schemas.schema import nested_schema, nested_schemas
 
 
@@ -33,6 +35,8 @@ class WrittenFields:
 
     inputs: Sequence[FieldValues] = ()
     nulls: Collection[str] = field(default=())
+    related: Mapping[str, "WrittenFields"] = field(default_factory=dict[str, "WrittenFields"])
+    """The same of the related rows in a body, by their relationship."""
 
 
 def check_outputs(read: type[BaseModel], model: type[object], written: WrittenFields) -> None:
@@ -52,9 +56,33 @@ def _check_schema(
     fields = FieldValues(read)
     if fields.validates_row or read in outer:
         return
-    for name in read.model_fields:
-        if source := _source_attribute(fields, name, model):
+    for name, info in read.model_fields.items():
+        if relationship := keys_relationship(model, name, info):
+            if has_attribute(model, name) or name not in _names(read, name, info):
+                raise TypeError(
+                    f"{read.__name__}.{name} shows keys, so that neither {model.__name__} nor an "
+                    "alias may name another attribute. Rename the field, with a "
+                    "serialization_alias."
+                )
+            _check_keys(fields, name, relationship, is_nested=bool(outer))
+        elif source := _source_attribute(fields, name, model):
             _OutputField(fields, name, model, source, written, (*outer, read)).check()
+
+
+def _check_keys(
+    fields: FieldValues, name: str, relationship: RelationshipProperty[Any], *, is_nested: bool
+) -> None:
+    """Raise `TypeError` if the field *name* cannot show the keys of *relationship*."""
+    field, kind = f"{fields.schema.__name__}.{name}", primary_key(relationship.mapper.class_).kind
+    leaves = fields.accepted_leaves(name)
+    items = [item for leaf in leaves for item in fields.nested_leaves(leaf)]
+    if not any(leaf.kind is list for leaf in leaves) or kind not in {item.kind for item in items}:
+        raise TypeError(
+            f"{field} shows keys of {relationship.mapper.class_.__name__}. Annotate it "
+            f"Annotated[list[{kind.__name__}], Limit(100)]."
+        )
+    if is_nested:
+        raise TypeError(f"{field} is a list within a related row, which has no limit. Remove it.")
 
 
 def _source_attribute(fields: FieldValues, name: str, model: type[object]) -> str | None:
@@ -234,7 +262,8 @@ class _OutputField:
         self._check_shape(many=many, kind=shown.__name__, value="row")
         if not many:
             self._check_missing(_may_be_missing(relationship))
-        _check_schema(shown, relationship.mapper.class_, WrittenFields(), self.outer)
+        written = self.written.related.get(self.source, WrittenFields())
+        _check_schema(shown, relationship.mapper.class_, written, self.outer)
 
     def _check_proxy(self, proxy: Proxy) -> None:
         """Raise `TypeError` if the field cannot show the values of *proxy*."""

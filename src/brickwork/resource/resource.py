@@ -23,11 +23,15 @@ from brickwork.query.pagination import Page, paginate, stream
 from brickwork.resource.changes import apply_changes
 from brickwork.resource.checks import assign_rows, register_resource, release_row
 from brickwork.resource.references import ReferenceScopes
+from brickwork.resource.related import input_of
+from brickwork.resource.related_changes import change_related
 from brickwork.resource.removals import leave_references_to_database
+from brickwork.schemas.schema import Schema
 from brickwork.signatures import check_fields, check_methods, methods_of
 from brickwork.tracking.audit import AuditEntry, history_statement
 
 M = TypeVar("M")
+S = TypeVar("S", bound=Schema)
 
 
 class _ModelDescriptor:
@@ -71,7 +75,9 @@ class Resource(Generic[M]):
     @override
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        docstring = cls.__doc__
         dataclass(kw_only=True, eq=False, repr=False)(cls)
+        cls.__doc__ = docstring  # a dataclass without one gets its signature
         check_methods(cls, Resource, methods_of(Resource))
         with suppress(NameError):  # an annotation names a class that is defined later
             check_fields(cls, Resource)
@@ -180,8 +186,21 @@ class Resource(Generic[M]):
         self.session.add(assign_rows(self.session, row, self))
 
     async def update(self, row: M, /, changes: Mapping[str, Any]) -> None:
-        """Set the attributes of *row* that *changes* names. Override it to check or add some."""
-        apply_changes(assign_rows(self.session, row, self), changes)
+        """Set the attributes of *row* that *changes* names. Override it to check or add some.
+
+        A list of related rows in *changes* is the list of their schemas. It replaces the rows.
+        """
+        assign_rows(self.session, row, self)
+        apply_changes(row, await change_related(self.session, row, changes))
+
+    def validated_data(self, row: M, schema: type[S], /) -> S | None:
+        """Return the validated input that writes *row*, in a batch its own item.
+
+        `create` and `update` read fields in it that the row lacks. None if the request has no
+        input of this *schema* for the row.
+        """
+        data = input_of(row)
+        return data if isinstance(data, schema) else None
 
     async def delete(self, row: M, /) -> None:
         """Remove *row*; a `SoftDelete` row is only marked. Override it to forbid that."""

@@ -1,6 +1,6 @@
 """Read schemas by the class of a row."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import UnionType
@@ -13,11 +13,12 @@ from sqlalchemy.orm import Mapper
 from brickwork.query.embedding import attribute_name
 from brickwork.query.polymorphism import classes_of, nearest
 from brickwork.resource.assignments import has_attribute, is_class, type_name
-from brickwork.schemas.derived import with_deleted_at
+from brickwork.schemas.derived import sparse_schema, with_deleted_at
+from brickwork.schemas.names import output_fields
 from brickwork.schemas.schema import ReadSchema
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RowSchemas:
     """The schemas that show the rows of a model: one, or one for each class of rows."""
 
@@ -66,6 +67,21 @@ class RowSchemas:
             return row
         return self.schema_of(row).model_validate(row, from_attributes=True)
 
+    @property
+    def field_names(self) -> Collection[str]:
+        """Return the names of the fields in responses."""
+        names = (name for schema in self.by_class.values() for name in output_fields(schema))
+        return dict.fromkeys(names)
+
+    @property
+    def sparse_annotation(self) -> Any:
+        """Return the type of a row in a response that may have some of its fields.
+
+        Raises `TypeError` if a schema decides itself what a response has.
+        """
+        return _union(map(sparse_schema, self.by_class.values()))
+
+    @cached_property
     def with_deleted_at(self) -> "RowSchemas":
         """Return the schemas with the field `deleted_at`."""
         by_class = {kind: with_deleted_at(schema) for kind, schema in self.by_class.items()}

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import Enum
 from types import NoneType
 from typing import Any, Final
+from uuid import UUID
 
 from brickwork.models.columns import ColumnValues
 from brickwork.schemas.field_values import FieldValues, Leaf, Node, field_nodes
@@ -27,7 +28,7 @@ def accepts_values_of(fields: FieldValues, leaf: Leaf, held: ColumnValues) -> bo
         return False
     if held.choices and leaf.choices:
         return held.choices.issubset(map(_enum_value, leaf.choices))
-    return _is_wider(leaf, held.kind)
+    return _is_wider(leaf, held.kind) or (held.is_uuid and leaf.kind is UUID)
 
 
 def _fits_zone(node: Node, held: ColumnValues) -> bool:

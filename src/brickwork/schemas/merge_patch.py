@@ -61,7 +61,11 @@ def patch_schema(schema: Any, resolve: Callable[[Any], Any]) -> Any:
         return schema | {"schema": patch_schema(schema["schema"], resolver.resolve)}
     if schema.get("function", {}).get("function") is _record_patch:  # of the base class
         return schema
-    return core_schema.no_info_wrap_validator_function(_record_patch, change(schema))
+    # The reference moves to the outermost node, or openapi.json would have the schema inline.
+    inner = {name: member for name, member in schema.items() if name != "ref"}
+    return core_schema.no_info_wrap_validator_function(
+        _record_patch, change(inner), ref=schema.get("ref")
+    )
 
 
 _current: Final = ContextVar[Patch | None]("brickwork.patch", default=None)
@@ -187,10 +191,10 @@ def _alternatives(
 
 
 def _resolve_reference(schema: _Json, resolve: _Resolve) -> _Json:
-    """Return the target of the `$ref` of *schema*. Empty if the reference is already final."""
+    """Return the target of the `$ref` of *schema*. Empty if there is none yet."""
     try:
         return resolve(schema)
-    except KeyError:  # an enumeration that FastAPI has renamed; it is not an object
+    except LookupError:  # renamed by FastAPI (an enumeration, no object), or not generated yet
         return {}
 
 

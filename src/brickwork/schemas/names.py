@@ -63,6 +63,15 @@ def output_names(schema: type[BaseModel]) -> Mapping[str, str]:
     return {name: output_name(name, field) for name, field in schema.model_fields.items()}
 
 
+def output_fields(schema: type[BaseModel]) -> Mapping[str, str]:
+    """Return the fields of *schema* that a response shows, by their names in it."""
+    fields = {k: v for k, v in schema.model_fields.items() if not v.exclude}
+    computed = schema.model_computed_fields
+    return {output_name(name, field): name for name, field in fields.items()} | {
+        field.alias or name: name for name, field in computed.items()
+    }
+
+
 def row_names(model: type[object], *schemas: type[BaseModel]) -> ClientNames:
     """Return the client names of the attributes of *model* in a body of *schemas*."""
 

@@ -15,7 +15,12 @@ from pydantic_core import CoreSchema, PydanticUndefined
 from typing_extensions import override
 
 from brickwork.schemas.merge_patch import describe_patch, patch_schema
-from brickwork.schemas.strictness import Bounds, apply_column_bounds, encode_bytes, make_strict
+from brickwork.schemas.strictness import (
+    Bounds,
+    apply_column_bounds,
+    make_strict,
+    show_stored_values,
+)
 
 
 class Schema(BaseModel):
@@ -105,7 +110,7 @@ class ReadSchema(BaseModel):
     def __get_pydantic_core_schema__(
         cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
-        schema: CoreSchema = encode_bytes(handler(source))
+        schema: CoreSchema = show_stored_values(handler(source))
         return schema
 
 

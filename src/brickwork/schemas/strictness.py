@@ -132,12 +132,17 @@ def apply_column_bounds(schema: Any, bounds: Mapping[str, Bounds]) -> Any:
     return _map_fields(schema, narrow)
 
 
-def encode_bytes(schema: Any) -> Any:
-    """Return the core *schema* of a read schema with bytes that are base64 in JSON."""
-    return _map_nodes(schema, _encode_bytes)
+def show_stored_values(schema: Any) -> Any:
+    """Return the core *schema* of a read schema that shows all values of columns.
+
+    Bytes are base64 in JSON. A decimal may be NaN, which PostgreSQL can hold.
+    """
+    return _map_nodes(schema, _show_stored)
 
 
-def _encode_bytes(node: Node) -> Node:
+def _show_stored(node: Node) -> Node:
+    if node.get("type") == "decimal" and "allow_inf_nan" not in node:
+        return node | {"allow_inf_nan": True}
     if node.get("type") != "bytes" or "serialization" in node:
         return node
     to_json = core_schema.plain_serializer_function_ser_schema(
@@ -205,9 +210,12 @@ def _int(node: Node) -> Node:
 
 
 def _float(node: Node) -> Node:
-    finite = node | {"strict": True, "allow_inf_nan": False}
+    return _before(json_values.check_number, _finite(node | {"strict": True}))
+
+
+def _finite(node: Node) -> Node:
     # Databases differ on the sign of a zero.
-    return _before(json_values.check_number, _after(lambda value: value + 0.0, finite))
+    return _after(lambda value: value + 0.0, node | {"allow_inf_nan": False})
 
 
 def _literal(node: Node) -> Node:
@@ -384,7 +392,7 @@ def _int_from_text(node: Node) -> Node:
 
 
 def _float_from_text(node: Node) -> Node:
-    return _require_pattern(_NUMBER, node | {"allow_inf_nan": False}, "float_parsing", "a number")
+    return _require_pattern(_NUMBER, _finite(node), "float_parsing", "a number")
 
 
 def _literal_from_text(node: Node) -> Node:

@@ -2,6 +2,7 @@
 
 from base64 import b64encode, urlsafe_b64decode
 from binascii import Error
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -15,6 +16,7 @@ from ipaddress import (
 )
 from types import UnionType
 from typing import Annotated, Any, Final, TypeAlias, Union, get_args, get_origin
+from uuid import UUID
 
 from pydantic import (
     AfterValidator,
@@ -150,6 +152,26 @@ def as_text(annotation: Any, max_length: int | None) -> Any:
         AfterValidator(check_length),
         PlainSerializer(to_text, return_type=str | None),
     ]
+
+
+def as_uuid_text(annotation: Any) -> Any:
+    """Return *annotation*, `str` or `UUID`, with values that are dumped as the text of a UUID."""
+    return Annotated[
+        annotation,
+        AfterValidator(_check_uuid_text),
+        PlainSerializer(to_text, return_type=str | None),
+    ]
+
+
+def _check_uuid_text(value: object) -> object:
+    """Return the one text of the UUID in a text, and other values unchanged."""
+    if not isinstance(value, str):
+        return value
+    with suppress(ValueError):
+        if (text := str(UUID(value))) == value.lower():
+            return text
+    text = "Input should be a UUID, with its dashes"
+    raise PydanticCustomError("uuid_parsing", text)
 
 
 def _reject_other_json(value: object) -> object:
