@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, String
 from sqlalchemy.ext.associationproxy import AssociationProxy, association_proxy
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from brickwork import Limit, ListQuery, OneOf, ReadSchema, SortBy, crud_router
+from brickwork import Filter, Limit, ListQuery, OneOf, ReadSchema, SortBy, crud_router
 from tests.support.declaring import Base, Refused, declare, partial, resource_of, schema
 
 refused = Refused()
@@ -205,6 +205,25 @@ def a_proxy_in_a_patch() -> object:
     return declare(Ship, create=create, update=partial(create), omit={"replace"})
 
 
+@refused(
+    "ShipCreate.made_names and ShipCreate.crew both set the rows of Ship.crew. Remove one of them."
+)
+def a_proxy_beside_its_rows() -> object:
+    item = schema("SailorItem", name=str)
+    return new(crew=(list[item], []), made_names=list[str])  # type: ignore[valid-type]
+
+
+@refused(
+    "ShipItem.made_names is an association proxy within PortCreate.ships, which replaces values. "
+    "Remove it, or write it by a resource of its own."
+)
+def a_proxy_within_related_rows() -> object:
+    item = schema("ShipItem", made_names=list[str])
+    create = schema("PortCreate", name=str, ships=(list[item], []))  # type: ignore[valid-type]
+    read = schema("PortRead", ReadSchema, id=int)
+    return crud_router("/ports", resource_of(Port), read=read, create=create, omit={"replace"})
+
+
 def listed(**fields: Any) -> object:
     """Declare a list of ships with these *fields* in its query."""
     return schema("ShipQuery", ListQuery[Ship], **fields)
@@ -212,6 +231,9 @@ def listed(**fields: Any) -> object:
 
 def test_a_filter_of_one_value_is_accepted() -> None:
     listed(port_name=(str | None, None), port_depth__in=(OneOf[int] | None, None))
+    depth: Any = listed(port_depth=(Filter[int], None), crew__name=(Filter[str], None))  # type: ignore[misc]
+    assert {"port_depth__lt", "crew__name__in"} < depth.model_fields.keys()
+    assert "port_depth__isnull" not in depth.model_fields
 
 
 @refused(

@@ -31,7 +31,19 @@ def check_related(
     """
     for name in schema.model_fields:
         if field := related_fields(schema, model).get(name):
+            _check_no_proxy(schema, model, field)
             _RelatedCheck(schema, model, field).check(replaces=replaces, is_filled=is_filled)
+
+
+def _check_no_proxy(schema: type[Schema], model: type[object], field: RelatedField) -> None:
+    """Raise `TypeError` if *schema* also writes the rows of *field* by an association proxy."""
+    for name in schema.model_fields:
+        proxy = find_proxy(model, name)
+        if proxy and proxy.relationship is field.relationship:
+            raise TypeError(
+                f"{schema.__name__}.{name} and {schema.__name__}.{field.name} both set the rows of "
+                f"{model.__name__}.{field.attribute}. Remove one of them."
+            )
 
 
 def written_related(model: type[object], *schemas: type[Schema]) -> Mapping[str, WrittenFields]:
