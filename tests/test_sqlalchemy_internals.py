@@ -308,6 +308,11 @@ def test_constructor_of_a_model_is_found() -> None:
     assert internals.has_own_constructor(inspect(Own))
     assert not internals.has_own_constructor(inspect(Shelf))
 
+    class Rack(Shelf):
+        """A mapped subclass without a constructor."""
+
+    assert not internals.has_own_constructor(inspect(Rack))
+
 
 def test_changes_are_found_by_the_comparison_that_was_set() -> None:
     class Draft(Base):

@@ -5,7 +5,7 @@
 from typing import Annotated, assert_type
 
 from fastapi import APIRouter, Depends, FastAPI
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.articles.models import Article
 from app.articles.schemas import (
@@ -50,6 +50,9 @@ crud_router("/a", Article, read=Read, create=Create, update=Update)  # type: ign
 crud_router("/a", Articles, read=Read, create=Create, update=Update, omit={"remove"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 crud_router("/a", Articles, read=Read, create=Create, update=Update, tags=["a"])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 crud_router("/a", Articles, read=Read)
+crud_router("/a", Articles, read=Read | Plain)
+crud_router("/a", Articles, read=Annotated[Read | Plain, Field(discriminator="title")])
+crud_router("/a", Articles, read=Read | Article)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 crud_router("/a", Articles, create=Create, update=Update)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 crud_router("/a", Articles, Read, create=Create, update=Update)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 

@@ -5,14 +5,14 @@ from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import reduce
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar, cast
 
 from fastapi import APIRouter
 from fastapi.datastructures import Default
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from sqlalchemy import inspect
-from typing_extensions import override
+from typing_extensions import TypeForm, override
 
 from brickwork.http.openapi import (
     Tag,
@@ -31,7 +31,7 @@ from brickwork.operations.descriptions import class_docstring, describe
 from brickwork.operations.endpoint import CrudEndpoint, Variant
 from brickwork.operations.idempotency import IDEMPOTENCY_HEADER as IDEMPOTENCY_KEY
 from brickwork.operations.operation import Operation
-from brickwork.query.embedding import embedding, shown_attributes
+from brickwork.query.embedding import shown_attributes
 from brickwork.query.keys import BATCH
 from brickwork.query.list_query import (
     ListQuery,
@@ -39,18 +39,18 @@ from brickwork.query.list_query import (
     with_field_names,
     with_sort_names,
 )
+from brickwork.query.polymorphism import embedding_by_class
 from brickwork.resource.declarations import Declaration
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.read_schemas import declared_read_schemas
 from brickwork.resource.resource import Resource, is_exported
+from brickwork.resource.row_schemas import RowSchemas, row_schemas
 from brickwork.schemas.derived import (
     batch_update_schema,
     fit_to_model,
     page_schema,
     replace_schema,
-    sparse_schema,
 )
-from brickwork.schemas.names import output_fields
 from brickwork.schemas.schema import NoFields, Schema
 from brickwork.tracking.audit import Audited, AuditEntryRead
 
@@ -111,7 +111,7 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     prefix: str,
     resource: type[Resource[M]],
     *,
-    read: type[BaseModel],
+    read: TypeForm[BaseModel],
     create: type[Schema] | None = None,
     update: type[Schema] | None = None,
     query: type[ListQuery[M]] | None = None,
@@ -124,7 +124,8 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     Args:
         prefix: The path of the collection, `/articles`.
         resource: The resource that reads and writes the rows.
-        read: The schema of responses.
+        read: The schema of responses. For a model with mapped subclasses, it may be a union of
+            schemas, `DogRead | CatRead`: a row has the schema of its class.
         create: The schema of the bodies of POST and PUT. None: the resource has neither.
         update: The schema of the body of PATCH; declare it with `partial=True`. None: the resource
             has no PATCH. Without *create* and *update*, it is read-only, and has no DELETE.
@@ -140,31 +141,34 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     operations: list[OperationName] = [name for name in _OPERATIONS if name not in left_out]
     declared = Declaration(
         resource=resource,
-        read=read,
+        read=cast("Any", read),
         create=create or NoFields,
         update=update or NoFields,
         query=query or ListQuery,
         operations=operations,
     )
     declared.check()
-    model = declared.model
+    model, shown = declared.model, declared.shown
     definition = ResourceDefinition(
         resource=resource,
         model=model,
-        read=read,
+        shown=shown,
         create=declared.create_schema,
         update=declared.update_schema,
-        replace=replace_schema(declared.create_schema, read, model),
-        change=fit_to_model(batch_update_schema(declared.update, read, model), model, patches=True),
-        query=_complete_query(model, declared.query, read),
-        embedded=embedding(model, read),
+        replace=replace_schema(declared.create_schema, shown.fields, model),
+        change=fit_to_model(
+            batch_update_schema(declared.update, shown.fields, model), model, patches=True
+        ),
+        query=_complete_query(model, declared.query, shown),
+        embedded=embedding_by_class(model, shown.by_class),
     )
     _check_prefix(prefix, definition)
     definition = replace(
         definition,
         variants=[
-            replace(definition, read=schema, embedded=embedding(model, schema))
+            replace(definition, shown=other, embedded=embedding_by_class(model, other.by_class))
             for schema in declared_read_schemas(resource)
+            for other in [row_schemas(model, schema)]
         ],
     )
     register_companion_tables(inspect(model), IdempotencyKey, ImportPosition)
@@ -283,14 +287,14 @@ def _is_available(model: type[object], name: OperationName) -> bool:
 
 
 def _complete_query(
-    model: type[M], query: type[ListQuery[M]], read: type[BaseModel]
+    model: type[M], query: type[ListQuery[M]], shown: RowSchemas
 ) -> type[ListQuery[M]]:
-    """Return *query* with the `deleted` parameter of *model* and the field names of *read*."""
+    """Return *query* with the `deleted` parameter of *model* and the field names of *shown*."""
     named = with_sort_names(
         with_deleted_parameter(query) if is_soft_deletable(model) else query,
-        shown_attributes(model, read),
+        shown_attributes(model, shown.fields),
     )
-    return with_field_names(named, output_fields(read))
+    return with_field_names(named, shown.field_names)
 
 
 def _failures(definition: ResourceDefinition[Any], name: OperationName) -> Iterator[int]:
@@ -317,7 +321,7 @@ def _extra_responses(
             return {304: {"description": "Not Modified"} | tag}
         case "replace" if definition.resource.allow_upsert:
             names = [*_response_headers(definition, name), "Location"]
-            schemas = [one.read for one in (definition, *definition.variants)]
+            schemas = [one.shown.annotation for one in (definition, *definition.variants)]
             created = {"model": _union(schemas), "description": "Created"}
             return {201: created | response_headers(*names)}
         case _:
@@ -338,10 +342,11 @@ def _response_headers(definition: ResourceDefinition[Any], name: OperationName) 
 
 def _response_model(name: OperationName, definition: ResourceDefinition[Any]) -> Any:
     """Return the response model of an operation, with the read schema of *definition*."""
-    read = AuditEntryRead if name == "history" else definition.read
     if name == "list":
-        row = sparse_schema(read) if definition.query.__fieldsets__ else read
-        return page_schema(read, row) if definition.query.__envelope__ else list[row]  # type: ignore[valid-type]
+        shown, query = definition.shown, definition.query
+        row = shown.sparse_annotation if query.__fieldsets__ else shown.annotation
+        return page_schema(shown.fields, row) if query.__envelope__ else list[row]  # type: ignore[valid-type]
+    read = AuditEntryRead if name == "history" else definition.shown.annotation
     return list[read] if name in _LIST_RESPONSES else read  # type: ignore[valid-type]
 
 

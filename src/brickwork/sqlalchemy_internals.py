@@ -164,8 +164,14 @@ def unwrap_listener(listener: object) -> Iterable[object]:
 
 
 def has_own_constructor(mapper: Mapper[Any]) -> bool:
-    """Return whether `original_init` of the mapped class is not that of its registry."""
-    return mapper.class_manager.original_init is not mapper.registry.constructor
+    """Return whether `original_init` of the mapped class is not that of its registry.
+
+    A mapped subclass inherits the instrumented constructor, which has an `_sa_original_init`.
+    """
+    constructor: Any = mapper.class_manager.original_init
+    while (inherited := getattr(constructor, "_sa_original_init", None)) is not None:
+        constructor = inherited
+    return constructor is not mapper.registry.constructor
 
 
 def forget_types(engine: Engine) -> None:

@@ -114,10 +114,9 @@ def _used_database(dependant: Dependant) -> Database | None:
 def _model_tables(definition: ResourceDefinition[Any]) -> "Iterator[Table[Any]]":
     """Yield the tables that *definition* reads rows from."""
     mapper: Mapper[Any] = inspect(definition.model)
-    names = (*definition.embedded.references, *(rows.name for rows in definition.embedded.latest))
-    tables: list[FromClause | None] = [*mapper.tables]
-    for name in names:
-        relationship = mapper.relationships[name]
+    own = [mapper, *(inspect(kind) for kind in definition.shown.by_class)]
+    tables: list[FromClause | None] = [table for one in own for table in one.tables]
+    for relationship in definition.embedded.relationships():
         tables += [*relationship.mapper.tables, relationship.secondary]
     yield from (table for table in tables if isinstance(table, Table))
 

@@ -176,4 +176,5 @@ class _RouteExplainer:
             found = found.options(*self._definition.embedded.options)
             yield query_text(found, database.reader.dialect)
         else:
+            found = found.options(*self._definition.written_options)
             yield query_text(for_update(found), database.writer.dialect)

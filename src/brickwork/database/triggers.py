@@ -72,9 +72,12 @@ async def reload_after_triggers(session: AsyncSession, rows: Sequence[object]) -
 
     Raises `RefusedByDatabase` if a row no longer exists.
     """
-    if not rows:
-        return
-    mapper = inspect(type(rows[0]))
+    for kind in dict.fromkeys(map(type, rows)):
+        await _reload_class(session, kind, [row for row in rows if type(row) is kind])
+
+
+async def _reload_class(session: AsyncSession, kind: type[object], rows: Sequence[object]) -> None:
+    mapper = inspect(kind)
     bind = session.get_bind(mapper)
     triggers = triggers_of(bind.engine)
     if not any([await triggers.has_any(table, session) for table in mapped_tables(mapper)]):

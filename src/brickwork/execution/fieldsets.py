@@ -1,10 +1,10 @@
 """Sparse fieldsets: the fields that a client asks for."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from sqlalchemy import inspect
 from sqlalchemy.orm import load_only
 from sqlalchemy.orm.interfaces import ORMOption
@@ -13,8 +13,10 @@ from sqlalchemy.util import LRUCache
 from brickwork.query.embedding import EmbeddedFields, embedding, shown_attributes
 from brickwork.query.list_query import ListQuery
 from brickwork.query.ordering import make_order
+from brickwork.query.polymorphism import PolymorphicFields
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource
+from brickwork.resource.row_schemas import RowSchemas, row_schemas
 from brickwork.schemas.derived import with_fields
 from brickwork.schemas.names import output_fields, output_name
 from brickwork.schemas.schema import is_pure
@@ -30,28 +32,32 @@ class Fieldset:
     """Some fields of a read schema: how to load and to serialise them."""
 
     model: type[object]
-    read: TypeAdapter[Any]
-    """The schema of a row."""
-    embedded: EmbeddedFields
+    shown: RowSchemas
+    """The schemas of a row."""
+    embedded: EmbeddedFields | PolymorphicFields
     columns: Sequence[str] | None = None
     """The attributes to load. None for all columns."""
-    include: Collection[str] | None = None
-    """The fields to serialise. None for all fields of `read`."""
+    include: Mapping[type[BaseModel], Collection[str]] | None = None
+    """The fields to serialise, by schema. None for all fields of `shown`."""
 
     def load_options(self, params: ListQuery[Any]) -> Sequence[ORMOption]:
         """Return the loader options of a list in the order of *params*."""
         if self.columns is None:
             return self.embedded.options
         order = make_order(self.model, params.sort_keys())  # cursors have its values
-        names = dict.fromkeys((*self.columns, *(key.attribute.key for key in order.keys)))
+        sorted_by = (key.attribute.key for key in order.keys if not key.is_selected)
+        names = dict.fromkeys((*self.columns, *sorted_by))
         columns = load_only(*(getattr(self.model, name) for name in names))
         return (columns, *self.embedded.options)
 
     def dump(self, row: object) -> bytes:
         """Return the JSON of *row*."""
-        content = self.read.validate_python(row, from_attributes=True)
-        include: Any = self.include
-        return self.read.dump_json(content, by_alias=True, include=include)
+        shown = self.shown
+        content = shown.adapter.validate_python(shown.present(row), from_attributes=True)
+        include: Any = None
+        if self.include is not None:
+            include = self.include[shown.schema_of(row) if shown.is_union else shown.fields]
+        return shown.adapter.dump_json(content, by_alias=True, include=include)
 
 
 class Fieldsets(Generic[M]):
@@ -62,36 +68,45 @@ class Fieldsets(Generic[M]):
         self._definition = definition
         self._found = LRUCache[Any, Fieldset](_MAX_FIELDSETS)
 
-    def find(self, read: type[BaseModel], names: Sequence[str], *, export: bool) -> Fieldset:
-        """Return the fieldset with *names* of *read*, the names in a response.
+    def find(self, shown: RowSchemas, names: Sequence[str], *, export: bool) -> Fieldset:
+        """Return the fieldset with *names* of *shown*, the names in a response.
 
-        Code of the application that reads rows of a page or of an *export* gets whole rows.
+        A row has those of its schema, if each class has one. Code of the application that reads
+        rows of a page or of an *export* gets whole rows.
         """
-        fields = output_fields(read)
-        chosen = frozenset(fields[name] for name in names)
-        key = (read, chosen, export)
+        key = (shown, frozenset(names), export)
         if key not in self._found:
-            self._found[key] = self._build(read, chosen, export=export)
+            include = {
+                schema: frozenset(
+                    field for name, field in output_fields(schema).items() if name in names
+                )
+                for schema in shown.by_class.values()
+            }
+            self._found[key] = self._build(shown, include, export=export)
         return self._found[key]
 
-    def whole(self, read: type[BaseModel]) -> Fieldset:
-        """Return the fieldset with all fields of *read*."""
+    def whole(self, shown: RowSchemas) -> Fieldset:
+        """Return the fieldset with all fields of *shown*."""
         definition = self._definition
-        return Fieldset(definition.model, TypeAdapter(read), definition.embedded)
+        return Fieldset(definition.model, shown, definition.embedded)
 
-    def _build(self, read: type[BaseModel], chosen: frozenset[str], *, export: bool) -> Fieldset:
+    def _build(
+        self,
+        shown: RowSchemas,
+        include: Mapping[type[BaseModel], frozenset[str]],
+        *,
+        export: bool,
+    ) -> Fieldset:
         definition, resource = self._definition, self._definition.resource
         method = resource.export if export else resource.page
         default = Resource[M].export if export else Resource[M].page
-        columns = [*self._columns(read, chosen)]
+        model, read = definition.model, shown.fields
+        columns = [None] if shown.is_union else [*self._columns(read, include[read])]
         if method is not default or None in columns or not is_pure(read):
-            return Fieldset(
-                definition.model, TypeAdapter(read), definition.embedded, include=chosen
-            )
-        some = with_fields(read, chosen)
+            return Fieldset(model, shown, definition.embedded, include=include)
+        some = with_fields(read, include[read])
         names = [name for name in columns if name is not None]
-        shown = embedding(definition.model, some)
-        return Fieldset(definition.model, TypeAdapter(some), shown, columns=names)
+        return Fieldset(model, row_schemas(model, some), embedding(model, some), columns=names)
 
     def _columns(self, read: type[BaseModel], chosen: frozenset[str]) -> Iterator[str | None]:
         """Yield the attributes that *chosen* fields need. None if it may be any column."""

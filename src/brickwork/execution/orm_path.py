@@ -6,6 +6,7 @@ It executes plans with the ORM session, and calls the methods of the resource.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
+from fastapi.exceptions import ResponseValidationError
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from brickwork.database.triggers import reload_after_triggers
@@ -61,6 +62,7 @@ from brickwork.resource.defaults import replacement_values
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.related import Input, new_rows, prepare_changes, require_few
 from brickwork.resource.resource import Resource
+from brickwork.resource.row_schemas import RowSchemas
 from brickwork.schemas.names import field_pointer
 from brickwork.schemas.related import related_fields, stored_fields
 from brickwork.schemas.schema import Schema
@@ -98,6 +100,8 @@ class UnitOfWorkExecutor(Generic[M]):
         await self.definition.embedded.complete(self._session, page.items)
         if plan.deleted:
             return PageResult(_represent_as(plan.read, page.items), page)
+        if self.definition.shown.is_union:
+            return PageResult(self._represent_rows(page.items), page)
         convert = _row_converter(self.definition.model, self.definition.read)
         content = self._serializer.represent([*map(convert, page.items)])
         return PageResult(content, page)
@@ -216,9 +220,12 @@ class UnitOfWorkExecutor(Generic[M]):
         if not (sent := data.model_fields_set - definition.create.model_fields.keys()):
             return
         await definition.embedded.reload(self._session, [row])
-        stored = definition.read.model_validate(row, from_attributes=True)
+        stored = definition.shown.schema_of(row).model_validate(row, from_attributes=True)
+        known = type(stored).model_fields.keys()  # a row of another class has other fields
         changed = sorted(
-            name for name in sent if _to_json(getattr(stored, name)) != getattr(data, name)
+            name
+            for name in sent
+            if name not in known or _to_json(getattr(stored, name)) != getattr(data, name)
         )
         names = primary_key(definition.model).names
         if keys := [name for name in names if name in changed]:
@@ -238,9 +245,10 @@ class UnitOfWorkExecutor(Generic[M]):
         """Return the entity tag of *row*, of its version alone if it cannot be shown."""
         if (version := version_of(row)) is None:
             return None
-        adapter = self.definition.adapter
+        shown = self.definition.shown
+        adapter = shown.adapter
         try:
-            content = adapter.validate_python(row, from_attributes=True)
+            content = adapter.validate_python(shown.present(row), from_attributes=True)
         except ValidationError:
             return format_etag(version)
         return format_etag(version, adapter.dump_json(content, by_alias=True))
@@ -251,8 +259,18 @@ class UnitOfWorkExecutor(Generic[M]):
 
     def _represent_row(self, row: M) -> Representation:
         return self._serializer.represent(
-            row, version=version_of(row), key=self.definition.key(row)
+            self._present(row), version=version_of(row), key=self.definition.key(row)
         )
+
+    def _represent_rows(self, rows: Sequence[M]) -> Representation:
+        return self._serializer.represent([self._present(row) for row in rows])
+
+    def _present(self, row: M) -> object:
+        """Return *row* in the schema of its class. Raises `ResponseValidationError`."""
+        try:
+            return self.definition.shown.present(row)
+        except ValidationError as error:
+            raise ResponseValidationError(errors=error.errors(), body=row) from None
 
     # --- Batches -----------------------------------------------------------------------------
 
@@ -323,18 +341,18 @@ class UnitOfWorkExecutor(Generic[M]):
     async def _write_batch(self, write: BatchWrite[M, Any]) -> Representation:
         rows = await write.run()
         await self._reload(rows)
-        return self._serializer.represent(rows)
+        return self._represent_rows(rows)
 
 
 def _batch_inputs(items: Sequence[Schema]) -> list[Input]:
     return [Input(item, (index,)) for index, item in enumerate(items)]
 
 
-def _represent_as(read: type[BaseModel], items: Sequence[object]) -> Representation:
+def _represent_as(read: RowSchemas, items: Sequence[object]) -> Representation:
     """Return *items* in another read schema than that of the route."""
-    annotation: Any = list[read]  # type: ignore[valid-type]
+    annotation: Any = list[read.annotation]  # type: ignore[name-defined]
     adapter = TypeAdapter[Any](annotation)
-    value = adapter.validate_python(items, from_attributes=True)
+    value = adapter.validate_python([*map(read.present, items)], from_attributes=True)
     return Representation(adapter.dump_json(value, by_alias=True))
 
 

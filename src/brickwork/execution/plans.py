@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel
 
 from brickwork.execution.fieldsets import Fieldset
 from brickwork.http.conditional import Preconditions
 from brickwork.models.soft_delete import DeletedFilter
 from brickwork.query.keys import PathKey
 from brickwork.query.list_query import ListQuery
+from brickwork.resource.row_schemas import RowSchemas
 from brickwork.schemas.schema import Schema
 
 M = TypeVar("M")
@@ -33,7 +33,7 @@ class ListPlan(Generic[M]):
     """Read the page for *params*."""
 
     params: ListQuery[M]
-    read: type[BaseModel]
+    read: RowSchemas
     deleted: DeletedFilter | None
     fieldset: Fieldset | None
     """The fields that the client asks for. None for all fields of `read`."""

@@ -37,6 +37,7 @@ from brickwork.query.lookup import base_statement
 from brickwork.query.ordering import make_order
 from brickwork.query.pagination import PageSource, PageWindow, page_source
 from brickwork.resource.definition import ResourceDefinition
+from brickwork.tracking.changes import mapped_columns
 
 M = TypeVar("M")
 P = TypeVar("P")
@@ -64,12 +65,16 @@ def list_statement(
 
 
 def _sort_columns(definition: ResourceDefinition[M]) -> Sequence[str]:
-    """Return the columns that clients may sort by, and those of the default order."""
+    """Return the columns that clients may sort by, and those of the default order.
+
+    An expression is not among them: a list in its order is declined.
+    """
     names = [column.key for column in definition.query.__sorts__]
     with suppress(ValidationError):  # a parameter is required
         order = make_order(definition.model, definition.query().sort_keys())
         names += [key.attribute.key for key in order.keys]
-    return names
+    columns = mapped_columns(definition.model)
+    return [name for name in names if name in columns]
 
 
 class _Read(StatementOperation[M, P, R]):
@@ -242,7 +247,7 @@ class _List(_Read[M, ListPlan[M], PageResult]):
         window = source.window(params)
         sort_columns = {key.attribute.key for key in source.order.keys}
         if not sort_columns <= {*self._column_names}:
-            raise NotEligible("the rows are sorted by another table")
+            raise NotEligible("the rows are sorted by an expression")
         return source, window
 
     def _page_statement(self, page: _PageRequest, dialect: Dialect) -> BoundStatement | None:

@@ -21,7 +21,6 @@ from brickwork.operations.export import export_rows
 from brickwork.operations.operation import Operation
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import is_exported
-from brickwork.schemas.derived import with_deleted_at
 
 M = TypeVar("M")
 
@@ -40,7 +39,7 @@ class List(Operation[M, ListPlan[M], PageResult]):
     @property
     @override
     def content(self) -> Any:
-        rows = list[self.definition.read]  # type: ignore[name-defined]
+        rows = list[self.definition.shown.annotation]  # type: ignore[name-defined]
         query = self.definition.query
         return rows if query.__envelope__ or query.__fieldsets__ else None
 
@@ -54,9 +53,9 @@ class List(Operation[M, ListPlan[M], PageResult]):
 
     @override
     def plan(self, request: Request, values: Mapping[str, Any]) -> ListPlan[M]:
-        params, scope, read = values["params"], request.scope, self.definition.read
+        params, scope, read = values["params"], request.scope, self.definition.shown
         deleted = getattr(params, "deleted", None)
-        read = with_deleted_at(read) if deleted else read
+        read = read.with_deleted_at if deleted else read
         export = preferred_media_type(request.headers.getlist("accept"), self._offers) == NDJSON
         names = params.fields if params.__fieldsets__ else None
         fieldset = None

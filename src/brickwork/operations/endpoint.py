@@ -13,6 +13,7 @@ from sqlalchemy import Select
 from brickwork.context import request_context
 from brickwork.database.database import Database
 from brickwork.database.driver import StatementFailed
+from brickwork.database.unit_of_work import unit_of_work
 from brickwork.execution.eligibility import Declined, NotEligible
 from brickwork.execution.orm_path import UnitOfWorkExecutor
 from brickwork.execution.statement import StatementCall, StatementOperation
@@ -105,6 +106,8 @@ class BoundOperation(Generic[M]):
     def _find_statement(
         self, route: APIRoute | RouteContext
     ) -> StatementOperation[M, Any, Any] | Declined:
+        if self._definition.shown.is_union:
+            return Declined("the schema of a row depends on its class")
         if "GET" not in (route.methods or ()) and route_isolation(route.dependant):
             return Declined("its transactions have their own isolation level")
         try:
@@ -197,7 +200,11 @@ class BoundOperation(Generic[M]):
         """Return the result of the unit of work, or a stored response."""
         if isinstance(resource, UnopenedResource):
             resource = resource.open(await open_session(request))
-        resource.load_options = self._definition.embedded.options
+        writes = unit_of_work(resource.session).writable
+        definition = self._definition
+        resource.load_options = (
+            definition.written_options if writes else definition.embedded.options
+        )
         if self._operation.is_idempotent and (
             replayed := await replay_or_record(request, resource)
         ):

@@ -5,20 +5,14 @@ for all rows.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar, cast
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from sqlalchemy import (
-    Alias,
     Column,
-    ColumnElement,
-    Enum,
-    Join,
-    String,
-    UnaryExpression,
     and_,
     func,
     inspect,
@@ -35,13 +29,13 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.interfaces import ORMOption
-from sqlalchemy.sql import operators
-from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
-from brickwork.database.text import comparable
+from brickwork.models.proxies import Proxy, find_proxy
 from brickwork.models.soft_delete import soft_delete_conditions
+from brickwork.query.deferred import deferred_attributes, undefer_options
 from brickwork.query.keys import primary_key
 from brickwork.query.related import load_keys
+from brickwork.query.related_order import related_order
 from brickwork.schemas.names import output_name
 from brickwork.schemas.related import keys_relationship
 from brickwork.schemas.schema import nested_schema
@@ -62,10 +56,11 @@ class Limit:
 
 @dataclass(frozen=True)
 class _LatestRows:
-    """A limited list of related rows, and the loader options of its rows."""
+    """A list of related rows, and the loader options of its rows."""
 
     name: str
-    count: int
+    count: int | None
+    """The maximum number of rows. None: all rows, for the list of an association proxy."""
     options: tuple[ORMOption, ...]
 
 
@@ -80,7 +75,7 @@ class _KeyList:
 
 @dataclass(frozen=True)
 class EmbeddedFields:
-    """The related rows and expressions in a read schema."""
+    """The related rows, expressions and deferred columns in a read schema."""
 
     model: type[object]
     options: tuple[ORMOption, ...]
@@ -88,10 +83,26 @@ class EmbeddedFields:
     latest: tuple[_LatestRows, ...]
     keys: tuple[_KeyList, ...]
     computed: tuple[str, ...]
+    deferred: tuple[str, ...]
 
     def __bool__(self) -> bool:
         """Return whether there is anything to load."""
         return bool(self.options or self.latest or self.keys)
+
+    def relationships(self) -> Iterator[RelationshipProperty[Any]]:
+        """Yield the relationships whose rows are loaded."""
+        relationships = inspect(self.model).relationships
+        for name in (*self.references, *(latest.name for latest in self.latest)):
+            yield relationships[name]
+        for listed in self.keys:
+            yield listed.relationship
+
+    def written_options(self, names: Iterable[str]) -> Sequence[ORMOption]:
+        """Return the loader options of rows that a request writes.
+
+        *names* are the attributes with which its changes are compared.
+        """
+        return [*undefer_options(self.model, (*names, *self.deferred))]
 
     async def complete(
         self, session: AsyncSession, rows: Sequence[object], *, refresh: bool = False
@@ -101,24 +112,25 @@ class EmbeddedFields:
         With *refresh*, related rows that are already in the session are loaded again.
         """
         for latest in self.latest if rows else ():
-            await _load_latest(session, rows, latest, refresh=refresh)
+            await _load_latest(session, self.model, rows, latest, refresh=refresh)
         for listed in self.keys if rows else ():
             lists = await load_keys(session, rows, listed.relationship, listed.count)
             for row, keys in zip(rows, lists, strict=True):
                 setattr(row, listed.name, keys)
 
     async def reload(self, session: AsyncSession, rows: Sequence[object]) -> None:
-        """Load the current related rows and expressions of written *rows*."""
+        """Load the current related rows, expressions and deferred columns of written *rows*."""
         key = primary_key(self.model)
         stale = (*self.references, *self.computed)
         # A column that no flush has set would be loaded lazily, which asyncio cannot do.
         unloaded = {name for row in rows for name in inspect(row).unloaded}
-        unset = unloaded & _eager_columns(self.model)
+        missing = unloaded.intersection(self.deferred)
+        unset = unloaded & _eager_columns(self.model) | missing
         for row in rows if stale else ():
             session.expire(row, stale)
-        if stale and rows:
+        if rows and (stale or missing):
             statement = select(self.model).where(key.is_in([*map(key.value_of, rows)]))
-            names = (*self.computed, *sorted(unset))
+            names = dict.fromkeys((*self.computed, *sorted(unset)))
             loaded = load_only(*key.attributes, *(getattr(self.model, name) for name in names))
             await session.execute(statement.options(loaded, *self.options))
         await self.complete(session, rows, refresh=True)
@@ -131,39 +143,60 @@ def embedding(model: type[object], read: type[BaseModel]) -> EmbeddedFields:
     row.
     """
     references: list[str] = []
-    latest: list[_LatestRows] = []
+    latest: dict[str, _LatestRows] = {}
     for name, field, schema, relationship in _relationship_fields(model, read):
         if not relationship.uselist:
             references.append(name)
             continue
-        limits = [mark.count for mark in field.metadata if isinstance(mark, Limit)]
-        if not limits:
+        if (count := _limit(field)) is None:
             raise _unbounded_list(read, name)
         nested = _loader_options(relationship.mapper.class_, schema, within=True)
-        latest.append(_LatestRows(name, limits[0], tuple(nested)))
-    keys = tuple(_key_lists(model, read))
-    options = tuple(_loader_options(model, read))
-    computed = tuple(_expression_attributes(model, read))
-    return EmbeddedFields(model, options, tuple(references), tuple(latest), keys, computed)
+        latest[name] = _LatestRows(name, count, tuple(nested))
+    for field, proxy in _proxy_fields(model, read):
+        name = proxy.relationship.key
+        if not proxy.is_list:
+            references.append(name)
+            continue
+        count, nested = _limit(field), _proxy_options(proxy, field)
+        rows = latest.setdefault(name, _LatestRows(name, count, ()))
+        if rows.count != count:
+            raise TypeError(
+                f"{read.__name__} shows {model.__name__}.{name} with two limits. Give its fields "
+                "the same Limit."
+            )
+        latest[name] = replace(rows, options=(*rows.options, *nested))
+    return EmbeddedFields(
+        model,
+        options=tuple(_loader_options(model, read)),
+        references=tuple(dict.fromkeys(references)),
+        latest=tuple(latest.values()),
+        keys=tuple(_key_lists(model, read)),
+        computed=tuple(_expression_attributes(model, read)),
+        deferred=tuple(deferred_attributes(model, _shown_names(model, read))),
+    )
 
 
 def _key_lists(model: type[object], read: type[BaseModel]) -> Iterator[_KeyList]:
     """Yield the fields of *read* with keys of related rows of *model*."""
     for name, field in read.model_fields.items():
         if relationship := keys_relationship(model, name, field):
-            limits = [mark.count for mark in field.metadata if isinstance(mark, Limit)]
-            if not limits:
+            if (count := _limit(field)) is None:
                 raise _unbounded_list(read, name)
-            yield _KeyList(name, relationship, limits[0])
+            yield _KeyList(name, relationship, count)
 
 
 def _expression_attributes(model: type[object], read: type[BaseModel]) -> Iterator[str]:
     """Yield the attributes in *read* that are SQL expressions and not columns."""
     attributes = inspect(model).column_attrs
     for name, field in read.model_fields.items():
-        source = _attribute_name(model, name, field)
+        source = attribute_name(model, name, field)
         if source in attributes and not isinstance(attributes[source].columns[0], Column):
             yield source
+
+
+def _shown_names(model: type[object], read: type[BaseModel]) -> list[str]:
+    """Return the attributes of *model* that the fields of *read* show."""
+    return [attribute_name(model, name, field) for name, field in read.model_fields.items()]
 
 
 def _eager_columns(model: type[object]) -> set[str]:
@@ -176,7 +209,7 @@ def _eager_columns(model: type[object]) -> set[str]:
     }
 
 
-def _attribute_name(model: type[object], name: str, field: FieldInfo) -> str:
+def attribute_name(model: type[object], name: str, field: FieldInfo) -> str:
     """Return the attribute of the field *name*, by its alias or its own name."""
     alias = field.validation_alias
     return alias if isinstance(alias, str) and hasattr(model, alias) else name
@@ -185,7 +218,7 @@ def _attribute_name(model: type[object], name: str, field: FieldInfo) -> str:
 def shown_attributes(model: type[object], read: type[BaseModel]) -> dict[str, str]:
     """Return the output names of the fields of *read*, by attribute of *model*."""
     return {
-        _attribute_name(model, name, field): output_name(name, field)
+        attribute_name(model, name, field): output_name(name, field)
         for name, field in read.model_fields.items()
     }
 
@@ -200,7 +233,7 @@ def _relationship_fields(
     for name, field in read.model_fields.items():
         # Without nested schemas, the relationships of the model need not be configured yet.
         if schema := nested_schema(field.annotation):
-            attribute = _attribute_name(model, name, field)
+            attribute = attribute_name(model, name, field)
             relationship = inspect(model).relationships.get(attribute)
             if relationship is not None:
                 yield attribute, field, schema, relationship
@@ -209,20 +242,53 @@ def _relationship_fields(
 def _loader_options(
     model: type[object], read: type[BaseModel], *, within: bool = False
 ) -> Iterator[Load]:
-    """Yield the loader options of the to-one relationships of *model* in *read*."""
+    """Yield the loader options of the to-one relationships and deferred columns in *read*."""
+    yield from undefer_options(model, _shown_names(model, read))
     for name, _, schema, relationship in _relationship_fields(model, read):
         if not relationship.uselist:
-            target = relationship.mapper.class_
-            attribute: InstrumentedAttribute[Any] = getattr(model, name)
-            visible = (
-                attribute.and_(*soft_delete_conditions(target))
-                if soft_delete_conditions(target)
-                else attribute
-            )
-            options = _loader_options(target, schema, within=True)
-            yield Load(model).joinedload(visible).options(*options)
+            options = _loader_options(relationship.mapper.class_, schema, within=True)
+            yield _join_option(model, relationship, options)
         elif within:
             raise _unbounded_list(read, name)
+    for field, proxy in _proxy_fields(model, read):
+        if not proxy.is_list:
+            yield _join_option(model, proxy.relationship, _proxy_options(proxy, field))
+        elif within:
+            raise _unbounded_list(read, proxy.relationship.key)
+
+
+def _join_option(
+    model: type[object], relationship: RelationshipProperty[Any], options: Iterable[Load]
+) -> Load:
+    """Return the loader option of a to-one *relationship*, with *options* of its rows."""
+    attribute: InstrumentedAttribute[Any] = getattr(model, relationship.key)
+    conditions = soft_delete_conditions(relationship.mapper.class_)
+    visible = attribute.and_(*conditions) if conditions else attribute
+    return Load(model).joinedload(visible).options(*options)
+
+
+def _proxy_fields(model: type[object], read: type[BaseModel]) -> Iterator[tuple[FieldInfo, Proxy]]:
+    """Yield the fields of *read* that are association proxies of *model*."""
+    for name, field in read.model_fields.items():
+        if proxy := find_proxy(model, attribute_name(model, name, field)):
+            yield field, proxy
+
+
+def _proxy_options(proxy: Proxy, field: FieldInfo) -> Iterator[Load]:
+    """Yield the loader options of the rows from which *proxy* has its values."""
+    target = proxy.target
+    schema = nested_schema(field.annotation)
+    relationship = inspect(target).relationships.get(proxy.value)
+    if schema and relationship is not None:
+        options = _loader_options(relationship.mapper.class_, schema, within=True)
+        yield _join_option(target, relationship, options)
+    else:
+        yield from undefer_options(target, [proxy.value])
+
+
+def _limit(field: FieldInfo) -> int | None:
+    """Return the `Limit` of a list. None without one."""
+    return next((mark.count for mark in field.metadata if isinstance(mark, Limit)), None)
 
 
 def _unbounded_list(read: type[BaseModel], name: str) -> TypeError:
@@ -234,12 +300,12 @@ def _unbounded_list(read: type[BaseModel], name: str) -> TypeError:
 
 async def _load_latest(
     session: AsyncSession,
+    model: type[object],
     rows: Sequence[object],
     latest: _LatestRows,
     *,
     refresh: bool,
 ) -> None:
-    model: type[object] = inspect(type(rows[0])).relationships[latest.name].parent.class_
     owner = aliased(model)  # since a relationship may refer to its own model
     relationship = getattr(owner, latest.name)
     target = relationship.property.mapper.class_
@@ -247,7 +313,7 @@ async def _load_latest(
     owner_ids = owner_key.attributes_of(owner)
     keys = [*map(owner_key.value_of, rows)]
     joined = join(owner, target, relationship)
-    by = _order(relationship.property, key.attributes, joined)
+    by = related_order(relationship.property, key.attributes, joined)
     rank = func.row_number().over(partition_by=owner_ids, order_by=by)
     ranked = (
         select(
@@ -264,7 +330,7 @@ async def _load_latest(
     statement = (
         select(target, *owners)
         .join(ranked, and_(*key.is_equal(related_keys)))
-        .where(ranked.c.rank <= latest.count)
+        .where(*([] if latest.count is None else [ranked.c.rank <= latest.count]))
         .order_by(ranked.c.rank)
         .options(*latest.options)
         .execution_options(populate_existing=refresh)
@@ -274,85 +340,3 @@ async def _load_latest(
         related_rows[owner_key.value(owned_by)].append(related)
     for row, value in zip(rows, keys, strict=True):
         set_committed_value(row, latest.name, related_rows[value])
-
-
-def _order(
-    relationship: RelationshipProperty[Any],
-    key: Sequence[InstrumentedAttribute[Any]],
-    joined: "Join[Any]",
-) -> list[ColumnElement[Any]]:
-    """Return a total order of the rows of *relationship*, the same on both databases.
-
-    *key* has the primary key of the rows, and *joined* their FROM clause.
-    """
-    association = _association(relationship, joined)
-    elements: list[ColumnElement[Any]] = [*(relationship.order_by or ())]
-    if association is not None:  # the statement has an alias of the table
-        elements = [_use_alias(association, term) for term in elements]
-    terms = [_SortTerm.of(term) for term in elements]
-    descending = terms[-1].descending if terms else True
-    terms += [_SortTerm(column.expression, descending) for column in key]
-    return [term.clause() for term in terms]
-
-
-def _use_alias(association: Any, clause: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Replace columns in *clause* by the columns of the alias *association*."""
-
-    def replace_column(element: Any, **_: Any) -> Any:
-        is_column = isinstance(element, ColumnElement)
-        return association.corresponding_column(element) if is_column else None
-
-    result: ColumnElement[Any] = replacement_traverse(clause, {}, replace_column)
-    return result
-
-
-def _association(relationship: RelationshipProperty[Any], joined: "Join[Any]") -> Any:
-    """Return the alias of the association table in *joined*. None without one."""
-    for element in iterate(joined):
-        if isinstance(element, Alias) and vars(element)["element"] is relationship.secondary:
-            return cast("Any", element)
-    return None
-
-
-@dataclass(frozen=True)
-class _SortTerm:
-    """A term of ORDER BY."""
-
-    element: ColumnElement[Any]
-    descending: bool = False
-    nulls_first: bool | None = None
-    """Whether NULL comes first. None: NULL is above every value."""
-
-    @classmethod
-    def of(cls, element: ColumnElement[Any]) -> "_SortTerm":
-        """Return the term for *element* of an `order_by`."""
-        if not isinstance(element, UnaryExpression) or element.modifier not in _MODIFIERS:
-            return cls(element)
-        within: ColumnElement[Any] = element.element
-        changes: Any = _MODIFIERS[element.modifier]
-        return replace(cls.of(within), **changes)
-
-    def clause(self) -> ColumnElement[Any]:
-        """Return the SQL of the term."""
-        column = _comparable_element(self.element)
-        clause = column.desc() if self.descending else column.asc()
-        if not getattr(self.element, "nullable", True):
-            return clause
-        first = self.descending if self.nulls_first is None else self.nulls_first
-        return clause.nulls_first() if first else clause.nulls_last()
-
-
-def _comparable_element(element: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return *element* in a form that both databases sort alike, unless it has a collation."""
-    if getattr(element, "operator", None) is operators.collate:
-        return element
-    # PostgreSQL sorts an enumeration in the order of its declaration.
-    return comparable(element.cast(String) if isinstance(element.type, Enum) else element)
-
-
-_MODIFIERS: Final[Mapping[Any, Mapping[str, bool]]] = {
-    operators.asc_op: {"descending": False},
-    operators.desc_op: {"descending": True},
-    operators.nulls_first_op: {"nulls_first": True},
-    operators.nulls_last_op: {"nulls_first": False},
-}

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Union, get_args
 from pydantic import AliasChoices, AliasGenerator, BaseModel, Field
 from pydantic.fields import FieldInfo
 
+from brickwork.models.proxies import find_proxy
 from brickwork.query.filters import OPERATORS, fitting_operators, parse_filter
 from brickwork.query.parameters import FilterMark, OneOf, Operators, has_mark
 
@@ -57,6 +58,7 @@ def _expand(
         operator
         for operator in (OPERATORS if chosen else fitting_operators(column, value))
         if all(operator in names for names in chosen)
+        and (chosen or operator != "isnull" or not find_proxy(model, base))
     ]
     made: dict[str, FieldInfo] = {}
     for operator in operators:

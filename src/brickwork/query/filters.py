@@ -37,6 +37,7 @@ from brickwork.models.columns import (
     require_comparable,
 )
 from brickwork.models.numeric import quantize
+from brickwork.models.proxies import find_proxy
 from brickwork.models.soft_delete import soft_delete_conditions
 from brickwork.schemas.derived import column_bounds
 from brickwork.schemas.types import is_naive_utc
@@ -198,24 +199,35 @@ def parse_filter(model: type[object], name: str, annotation: object) -> ColumnFi
         operator = last
         *relationships, last = relationships
     path: list[InstrumentedAttribute[Any]] = []
+    if not relationships and (proxy := find_proxy(model, last)) and not proxy.is_list:
+        if operator == "isnull":  # the value is None without a related row, too
+            raise TypeError(
+                f"{model.__name__}.{last} is an association proxy: filter the foreign key with "
+                f"isnull, or call the filter {proxy.filter_name}__isnull."
+            )
+        relationships, last = [proxy.relationship.key], proxy.value
     for name_part in relationships:
         path.append(_relationship(model, name_part))
         model = path[-1].property.mapper.class_
-    find = _hybrid_attribute if _is_hybrid(model, last) else filtered_column
-    column = find(model, last)
+    column = filtered_column(model, last)
     _check_annotation(column, operator, annotation)
     return ColumnFilter(tuple(path), column, operator)
 
 
 def filtered_column(model: type[object], name: str) -> InstrumentedAttribute[Any]:
-    """Return the attribute *name* of *model*. Raises `TypeError` unless it is a column."""
+    """Return the attribute *name* of *model*.
+
+    Raises `TypeError` unless it is a column, an expression, or a hybrid with an expression.
+    """
     if name not in inspect(model).columns:
         if synonym := inspect(model).synonyms.get(name):
             return filtered_column(model, synonym.name)
-        if _is_hybrid(model, name):
+        if is_hybrid(model, name):
+            return _hybrid_attribute(model, name)
+        if proxy := find_proxy(model, name):
             raise TypeError(
-                f"{model.__name__}.{name} is a hybrid: its value in Python may differ from that in "
-                "SQL. Declare a column_property."
+                f"{model.__name__}.{name} is an association proxy. Call a filter "
+                f"{proxy.filter_name}, and sort by a column_property."
             )
         names = ", ".join(inspect(model).columns.keys())
         raise TypeError(f"{model.__name__} has no column {name}; it has {names}.")
@@ -223,10 +235,12 @@ def filtered_column(model: type[object], name: str) -> InstrumentedAttribute[Any
     return attribute
 
 
-def _is_hybrid(model: type[object], name: str) -> bool:
+def is_hybrid(model: type[object], name: str) -> bool:
+    """Return whether *name* is a hybrid property of *model*."""
     return isinstance(inspect(model).all_orm_descriptors.get(name), hybrid_property)
 
 
+@cached_per_model
 def _hybrid_attribute(model: type[object], name: str) -> InstrumentedAttribute[Any]:
     """Return the hybrid *name* of *model*. Raises `TypeError` if it has no SQL expression."""
     try:

@@ -7,12 +7,15 @@ from sqlalchemy import ColumnElement, PrimaryKeyConstraint, Table, UniqueConstra
 from sqlalchemy.orm import InstrumentedAttribute
 
 from brickwork.database.text import code_point_text, comparable, uses_c_collation
+from brickwork.query.filters import is_hybrid
 from brickwork.query.list_query import ListQuery
 
 
 def missing_indexes(query: type[ListQuery[Any]]) -> Iterator[str]:
     """Yield a suggested index for each sort column that has none."""
     for attribute in query.__sorts__:
+        if is_hybrid(cast("type[object]", attribute.class_), attribute.key):
+            continue
         column = attribute.property.columns[0]
         table = cast("Table[Any]", getattr(attribute.expression, "table", None))
         if hasattr(table, "indexes") and not _has_index(column, table):

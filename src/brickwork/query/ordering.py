@@ -3,15 +3,16 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AllowInfNan, TypeAdapter
-from sqlalchemy import ColumnElement, and_, literal, tuple_
+from sqlalchemy import ColumnElement, and_, inspect, literal, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from brickwork.database.text import comparable
 from brickwork.models.caching import cached_per_model
-from brickwork.query.filters import filtered_column, python_type
+from brickwork.query.filters import filtered_column, is_hybrid, python_type
 from brickwork.query.keys import primary_key
 
 T = TypeVar("T")
@@ -31,6 +32,9 @@ class OrderColumn:
 
     attribute: InstrumentedAttribute[Any]
     descending: bool
+    is_selected: bool = False
+    """Whether a list selects the value beside the row: a hybrid, whose value in Python may differ,
+    or a deferred column."""
 
     @property
     def column(self) -> ColumnElement[Any]:
@@ -72,6 +76,17 @@ class Order:
     def values(self, row: object) -> list[Any]:
         """Return the sort values of *row*."""
         return [getattr(row, key.attribute.key) for key in self.keys]
+
+    def selected_columns(self) -> list[ColumnElement[Any]]:
+        """Return the values to select beside each row, from which `with_selected` takes them."""
+        return [key.attribute.expression for key in self.keys if key.is_selected]
+
+    def with_selected(self, row: object, selected: Sequence[Any]) -> object:
+        """Return an object with the sort values of *row*, some of which are *selected*."""
+        names = [key.attribute.key for key in self.keys if key.is_selected]
+        others = {key.attribute.key for key in self.keys} - {*names}
+        values = {name: getattr(row, name) for name in others}
+        return SimpleNamespace(**values, **dict(zip(names, selected, strict=True)))
 
     def parse_values(self, values: Sequence[Any]) -> list[Any]:
         """Convert *values* from JSON. Raises `ValueError` for a value of another type."""
@@ -163,6 +178,11 @@ def make_order(model: type[object], keys: Sequence[SortKey[str]]) -> Order:
         directions.setdefault(name, last)
     names = [*directions]
     names = names[: max(map(names.index, unique)) + 1]
-    return Order(
-        tuple(OrderColumn(filtered_column(model, name), directions[name]) for name in names)
-    )
+    return Order(tuple(_order_column(model, name, directions[name]) for name in names))
+
+
+def _order_column(model: type[object], name: str, descending: bool) -> OrderColumn:  # noqa: FBT001
+    column = filtered_column(model, name)
+    attribute = inspect(model).column_attrs.get(column.key)
+    is_selected = is_hybrid(model, name) or (attribute is not None and attribute.deferred)
+    return OrderColumn(column, descending, is_selected)

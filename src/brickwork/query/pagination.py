@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Dialect, Select, select, union_all
@@ -66,9 +66,16 @@ async def paginate(session: AsyncSession, statement: Select[M], params: ListQuer
     if params.count:
         can_estimate = params.count == "estimated" and _is_whole_table(statement, params, dialect)
         total = await (estimate_rows if can_estimate else count_rows)(session, source.statement)
-    found = (await session.scalars(window.statement)).all()
-    items = window.items(found)
-    return source.page(window, items, more=len(found) > params.limit, total=total)
+    if columns := source.order.selected_columns():
+        records = (await session.execute(window.statement.add_columns(*columns))).all()
+        found: Sequence[M] = [record[0] for record in records]
+        places: Sequence[Any] = [
+            source.order.with_selected(row, values) for row, *values in records
+        ]
+    else:
+        places = found = (await session.scalars(window.statement)).all()
+    page = source.page(window, window.items(places), more=len(found) > params.limit, total=total)
+    return replace(page, items=window.items(found))
 
 
 async def stream(
@@ -130,9 +137,12 @@ class PageSource(Generic[M]):
         return PageWindow(_page_statement(self.statement, order, begin, params), begin, params)
 
     def page(
-        self, window: PageWindow[M], items: Sequence[M], *, more: bool, total: int | None = None
-    ) -> Page[M]:
-        """Return the page of *items*. *more* says whether rows follow in its direction."""
+        self, window: PageWindow[M], items: Sequence[Any], *, more: bool, total: int | None = None
+    ) -> Page[Any]:
+        """Return the page of *items*, which have the sort values of its rows.
+
+        *more* says whether rows follow in its direction.
+        """
         return _build_page(
             self._links(), window.params, window.begin, items, more=more, total=total
         )
@@ -232,11 +242,11 @@ def _build_page(  # noqa: PLR0913 — the parts of a page
     links: _PageLinks,
     params: ListQuery[M],
     begin: Cursor,
-    items: Sequence[M],
+    items: Sequence[Any],
     *,
     more: bool,
     total: int | None,
-) -> Page[M]:
+) -> Page[Any]:
     """Return the page of *items*, with links to other pages."""
     has_next, has_prev = more, params.cursor is not None
     if begin.backwards:

@@ -1,7 +1,7 @@
 """Related rows of several rows, and their keys."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import func, inspect, select
@@ -9,15 +9,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import RelationshipProperty, aliased, join
 
 from brickwork.models.soft_delete import soft_delete_conditions
+from brickwork.query.deferred import undefer_options
 from brickwork.query.keys import primary_key, unwrap
 
 
 async def load_lists(
-    session: AsyncSession, rows: Sequence[object], by: RelationshipProperty[Any]
+    session: AsyncSession,
+    rows: Sequence[object],
+    by: RelationshipProperty[Any],
+    names: Iterable[str] = (),
 ) -> list[list[Any]]:
     """Return the visible rows to which the relationship *by* leads from each of *rows*.
 
-    It is one statement. The rows of a one-to-many relationship are locked until the transaction
+    It is one statement, which also loads the deferred columns that the attributes *names* of these
+    rows need. The rows of a one-to-many relationship are locked until the transaction
     ends, in the order of their keys. Lock *rows* before.
     """
     model: type[object] = by.parent.class_  # rows may be of its subclasses
@@ -30,6 +35,7 @@ async def load_lists(
         .select_from(join(owner, target, getattr(owner, by.key)))
         .where(owner_key.is_in(keys, owner), *soft_delete_conditions(target))
         .order_by(*primary_key(target).attributes)
+        .options(*undefer_options(target, names))
         .execution_options(populate_existing=True)
     )
     if by.secondary is None:

@@ -14,10 +14,11 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from sqlalchemy import Column, inspect
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import ColumnProperty, Mapper
+from sqlalchemy.orm import Mapper
 
 from brickwork.models.columns import ColumnValues, column_values
 from brickwork.models.model import is_deleted_marker
+from brickwork.models.proxies import Proxy, find_proxy
 from brickwork.schemas.derived import column_bounds, store_as_text
 from brickwork.schemas.field_values import FieldValues, Leaf
 from brickwork.schemas.related import stored_fields
@@ -50,7 +51,9 @@ def check_assignments(
     check_dump(fields := FieldValues(store_as_text(schema, model)))
     stored = stored_fields(schema, model) - {*except_for}
     for name in (name for name in schema.model_fields if name in stored):
-        if (column := assigned_column(schema, name, model)) is not None:
+        if proxy := find_proxy(model, name):
+            _check_proxy(fields, name, model, proxy)
+        elif (column := assigned_column(schema, name, model)) is not None:
             _Assignment(fields, name, model, column).check()
 
 
@@ -67,8 +70,8 @@ def check_dump(fields: FieldValues) -> None:
 def assigned_column(schema: type[BaseModel], name: str, model: type[object]) -> Column[Any] | None:
     """Return the column to which the field *name* is assigned.
 
-    None for a property with a setter, for related rows, and for a `NotStored` field. Raises
-    `TypeError` for any other name.
+    None for an association proxy, a property with a setter, related rows, and a `NotStored`
+    field. Raises `TypeError` for any other name.
     """
     mapper: Mapper[Any] = inspect(model)
     if name in schema.model_fields.keys() - stored_fields(schema, model):
@@ -83,7 +86,7 @@ def assigned_column(schema: type[BaseModel], name: str, model: type[object]) -> 
         return column
     if column is not None:
         raise TypeError(f"{place} is an expression. Remove {name} from {schema.__name__}.")
-    if has_setter(model, name):
+    if has_setter(model, name) or find_proxy(model, name):
         return None
     if name in mapper.synonyms:
         return assigned_column(schema, mapper.synonyms[name].name, model)
@@ -104,6 +107,32 @@ def assigned_column(schema: type[BaseModel], name: str, model: type[object]) -> 
     )
 
 
+def _check_proxy(fields: FieldValues, name: str, model: type[object], proxy: Proxy) -> None:
+    """Raise `TypeError` unless the values of the field *name* make new related rows."""
+    place, target = f"{model.__name__}.{name}", proxy.target.__name__
+    field = f"{fields.schema.__name__}.{name}"
+    if proxy.relationship.viewonly or proxy.column is None:
+        raise TypeError(
+            f"{place} cannot be written. Remove {name} from {fields.schema.__name__}, or write an "
+            "endpoint."
+        )
+    if not proxy.creates_rows():
+        raise TypeError(
+            f"{place} cannot make a {target} of one value. Give the association_proxy a creator: "
+            f"creator=lambda value: {target}({proxy.value}=value)."
+        )
+    leaves = fields.dumped_leaves(name)
+    if proxy.is_list:
+        is_list = all(leaf.kind is list for leaf in leaves)
+        if not is_list or fields.schema.model_fields[name].default is None:
+            raise TypeError(f"{place} is a list, and never None: annotate {field} list[…].")
+        leaves = [item for leaf in leaves for item in fields.nested_leaves(leaf)]
+    held = column_values(proxy.column, place)
+    assignment = _Assignment(fields, name, model, proxy.column)
+    for leaf in leaves:
+        assignment.check_leaf(leaf, held)
+
+
 def is_class(kind: object, base: type[object]) -> bool:
     """Return whether *kind* is a class that inherits from *base*."""
     return isinstance(kind, type) and issubclass(kind, base)
@@ -122,12 +151,6 @@ def has_setter(model: type[object], name: str) -> bool:
     found: Any = getattr_static(model, name, None)
     is_property = isinstance(found, property | hybrid_property)
     return is_property and getattr(cast("object", found), "fset", None) is not None
-
-
-def is_deferred(mapper: Mapper[Any], column: Column[Any]) -> bool:
-    """Return whether *column* is deferred: not loaded with a row."""
-    attribute = mapper.get_property_by_column(column)
-    return isinstance(attribute, ColumnProperty) and attribute.deferred
 
 
 def has_default(column: Column[Any]) -> bool:
@@ -166,7 +189,7 @@ class _Assignment:
             )
         held = column_values(self.column, self._place)
         for leaf in self.fields.dumped_leaves(self.name):
-            self._check_leaf(leaf, held)
+            self.check_leaf(leaf, held)
         self._check_default(held)
 
     @property
@@ -187,13 +210,11 @@ class _Assignment:
             "the database maintains it": is_deleted_marker(self.column),
             "it counts the versions of a row": self.column is mapper.version_id_col,
             "it names the class of a row": self.column is mapper.polymorphic_on,
-            "it is deferred, but a change must be compared with it": is_deferred(
-                mapper, self.column
-            ),
         }
         return next((reason for reason, applies in reasons.items() if applies), None)
 
-    def _check_leaf(self, leaf: Leaf, held: ColumnValues) -> None:
+    def check_leaf(self, leaf: Leaf, held: ColumnValues) -> None:
+        """Raise `TypeError` if the column cannot hold the values of *leaf*."""
         if not _can_store(self.fields, leaf, held):
             field = self.fields.schema.model_fields[self.name]
             is_naive = is_naive_utc(full_annotation(field))

@@ -1,17 +1,18 @@
 """Checks of the declaration of a resource."""
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from functools import cached_property
 from inspect import getclosurevars, signature
 from typing import Any, Final, Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from sqlalchemy import Column, Table, inspect
 from sqlalchemy.orm import Mapper
 
 from brickwork.models.generated_keys import is_generated_key, sqlite_type
 from brickwork.models.model import Versioned, is_mapped
+from brickwork.models.proxies import find_proxy
 from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.query.keys import primary_key
 from brickwork.query.list_query import ListQuery, model_of_query
@@ -21,6 +22,7 @@ from brickwork.resource import assignments, outputs
 from brickwork.resource.read_schemas import declared_read_schemas
 from brickwork.resource.related_declarations import check_related, check_unstored, written_related
 from brickwork.resource.resource import Resource
+from brickwork.resource.row_schemas import RowSchemas, row_schemas
 from brickwork.schemas.derived import fit_to_model
 from brickwork.schemas.field_values import FieldValues
 from brickwork.schemas.related import stored_fields
@@ -42,7 +44,7 @@ class Declaration(Generic[M]):
     """The class and the schemas of a resource, and the operations of its router."""
 
     resource: type[Resource[M]]
-    read: type[BaseModel]
+    read: Any
     create: type[Schema]
     update: type[Schema]
     query: type[ListQuery[M]]
@@ -51,22 +53,25 @@ class Declaration(Generic[M]):
     def check(self) -> None:
         """Raise `TypeError`, with the remedy, if some request could not be answered."""
         _require_class(self.resource, Resource, "The second argument")
-        _require_class(self.read, BaseModel, "read")
         _require_class(self.query, ListQuery, "query")
+        shown = self.shown
         check_fields(self.resource, Resource)
         _ = primary_key(self.model).kinds
         for schema in (self.create, self.update):
             assignments.check_assignments(schema, self.model)
         self._check_related()
         self._check_partial()
+        self._check_proxies()
         self._check_table()
         self._check_versions()
         if self._can_create:
             self._check_new_rows()
-        inputs = [*self._input_values()]
         related = written_related(self.model, *self._input_schemas())
-        written = outputs.WrittenFields(inputs, self._null_attributes, related)
-        for read in (self.read, *declared_read_schemas(self.resource)):
+        written = outputs.WrittenFields([*self._input_values()], self._null_attributes, related)
+        for kind, read in shown.by_class.items():
+            own = written if kind is self.model else replace(written, nulls=())
+            outputs.check_outputs(read, kind, own)
+        for read in declared_read_schemas(self.resource):
             outputs.check_outputs(read, self.model, written)
         self._check_query()
 
@@ -80,6 +85,11 @@ class Declaration(Generic[M]):
                 f"{self.resource.__name__}: Resource[YourModel]."
             )
         return model
+
+    @cached_property
+    def shown(self) -> RowSchemas:
+        """Return the read schemas by class. Raises `TypeError` if a class of rows has none."""
+        return row_schemas(self.model, self.read)
 
     @cached_property
     def create_schema(self) -> type[Schema]:
@@ -140,6 +150,23 @@ class Declaration(Generic[M]):
                 "create the schema that it inherits from."
             )
 
+    def _check_proxies(self) -> None:
+        """Raise `TypeError` if a change would have to replace the rows behind a proxy."""
+        changes = {"PATCH": (self.update, _UPDATE_OPERATIONS), "PUT": (self.create, {"replace"})}
+        for method, (schema, operations) in changes.items():
+            for name in schema.model_fields if operations & {*self.operations} else ():
+                if find_proxy(self.model, name):
+                    remedy = (
+                        f"Remove {name} from {schema.__name__}"
+                        if method == "PATCH"
+                        else 'Declare omit={"replace"}'
+                    )
+                    raise TypeError(
+                        f"{self.model.__name__}.{name} is an association proxy, which makes new "
+                        f"rows, so that only a POST can set it, and no {method}. {remedy}, or "
+                        "write an endpoint."
+                    )
+
     def _check_table(self) -> None:
         """Raise `TypeError` for a model of a query, unless all operations only read."""
         if not isinstance(self._mapper.local_table, Table) and not self._is_read_only:
@@ -164,6 +191,13 @@ class Declaration(Generic[M]):
 
     def _check_new_rows(self) -> None:
         """Raise `TypeError` if no body of a POST or a PUT could be stored."""
+        mapper = self._mapper
+        names_class = mapper.polymorphic_on is None or mapper.polymorphic_identity is not None
+        if not names_class and (mapper.polymorphic_abstract or not self._is_filled_by_code):
+            raise TypeError(
+                f"{self.model.__name__} has no polymorphic_identity, so that a new row has no "
+                "class. Leave create out, and create rows by the resource of a subclass."
+            )
         names = primary_key(self.model).names
         absent = [name for name in names if name not in self.create.model_fields]
         if self.resource.allow_upsert and absent:
@@ -233,6 +267,8 @@ class Declaration(Generic[M]):
             assignments.assigned_column(self.create, name, self.model) for name in names
         }
         given |= {mapper.version_id_col, mapper.polymorphic_on}
+        proxies = [proxy for name in names if (proxy := find_proxy(self.model, name))]
+        given |= {key for proxy in proxies for key in proxy.relationship.local_columns}
         tables: list[Any] = [table for table in mapper.tables if isinstance(table, Table)]
         columns: list[Column[Any]] = [column for table in tables for column in table.columns]
         return [

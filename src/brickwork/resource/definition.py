@@ -4,15 +4,18 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
+from sqlalchemy.orm.interfaces import ORMOption
 
 from brickwork.problems import ErrorDetail, UnprocessableContent
 from brickwork.query.embedding import EmbeddedFields, shown_attributes
 from brickwork.query.keys import BATCH, primary_key
 from brickwork.query.list_query import ListQuery
+from brickwork.query.polymorphism import PolymorphicFields
 from brickwork.resource.resource import Resource
+from brickwork.resource.row_schemas import RowSchemas
 from brickwork.schemas.names import field_pointer
 from brickwork.schemas.related import RelatedField, related_fields
 from brickwork.schemas.schema import Schema
@@ -32,20 +35,27 @@ class ResourceDefinition(Generic[M]):
 
     resource: type[Resource[M]]
     model: type[M]
-    read: type[BaseModel]
+    shown: RowSchemas
+    """The read schema, or the read schemas by the class of a row."""
     create: type[Schema]
     update: type[Schema]
     replace: type[Schema]
     change: type[Schema]
     query: type[ListQuery[M]]
-    embedded: EmbeddedFields
+    embedded: EmbeddedFields | PolymorphicFields
     variants: Sequence["ResourceDefinition[M]"] = ()
     """The definitions with the other read schemas of `Resource.read_schema`."""
 
     @cached_property
-    def adapter(self) -> TypeAdapter[Any]:
-        """Return the adapter that serialises a row."""
-        return TypeAdapter(self.read)
+    def read(self) -> type[BaseModel]:
+        """Return the read schema, with the fields of all if there are several."""
+        return self.shown.fields
+
+    @cached_property
+    def written_options(self) -> Sequence[ORMOption]:
+        """Return the loader options of rows to be written, with what responses and changes need."""
+        names = (*self.create.model_fields, *self.update.model_fields)
+        return self.embedded.written_options(names)
 
     @cached_property
     def related(self) -> Collection[RelatedField]:

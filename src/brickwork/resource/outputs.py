@@ -19,13 +19,14 @@ from sqlalchemy.types import NullType
 
 from brickwork.models.columns import ColumnValues, column_values
 from brickwork.models.model import is_deleted_marker
+from brickwork.models.proxies import Proxy, find_proxy
 from brickwork.models.soft_delete import soft_delete_conditions
 from brickwork.query.keys import primary_key
-from brickwork.resource.assignments import has_attribute, is_deferred, renaming_advice, type_name
+from brickwork.resource.assignments import has_attribute, renaming_advice, type_name
 from brickwork.schemas.comparisons import Comparison, accepts_values_of
 from brickwork.schemas.field_values import FieldValues, Leaf
 from brickwork.schemas.related import keys_relationship
-from brickwork.schemas.schema import nested_schema
+from brickwork.schemas.schema import nested_schema, nested_schemas
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,8 @@ class _OutputField:
             _OutputField(self.fields, self.name, self.model, name, self.written, self.outer).check()
         elif self.source in mapper.relationships:
             self._check_relationship(mapper.relationships[self.source])
+        elif proxy := find_proxy(self.model, self.source):
+            self._check_proxy(proxy)
         elif self.source not in mapper.composites and not self._is_plain_attribute():
             raise TypeError(
                 f"{self._place} is neither a column nor a property: {self._field} cannot show it. "
@@ -169,8 +172,12 @@ class _OutputField:
         return f"{self.model.__name__}.{self.source}"
 
     @property
+    def _field_annotation(self) -> Any:
+        return self.fields.schema.model_fields[self.name].annotation
+
+    @property
     def _annotation(self) -> str:
-        return type_name(self.fields.schema.model_fields[self.name].annotation)
+        return type_name(self._field_annotation)
 
     @cached_property
     def _leaves(self) -> Sequence[Leaf]:
@@ -186,11 +193,6 @@ class _OutputField:
         return isinstance(found, (property, cached_property, hybrid_property, *_CONSTANTS))
 
     def _check_column(self, column: ColumnElement[Any]) -> None:
-        if isinstance(column, Column) and is_deferred(self._mapper, column):
-            raise TypeError(
-                f"{self._place} is deferred, but {self._field} shows it. Load it with the row, or "
-                f"remove {self.name} from {self.fields.schema.__name__}."
-            )
         if isinstance(column.type, NullType) and not isinstance(column, Column):
             return  # an expression of unknown type
         self._check_values(column_values(column, self._place))
@@ -242,13 +244,66 @@ class _OutputField:
                 yield fields
 
     def _check_relationship(self, relationship: RelationshipProperty[Any]) -> None:
-        shown = nested_schema(self.fields.schema.model_fields[self.name].annotation)
-        many = relationship.uselist
+        schemas = [*dict.fromkeys(nested_schemas(self._field_annotation))]
+        shown = schemas[0] if schemas else None
+        many = bool(relationship.uselist)
+        if len(schemas) > 1:
+            raise TypeError(
+                f"{self._field} is a union of schemas, but related rows have one. Annotate it with "
+                f"a schema of {relationship.mapper.class_.__name__}, or give the union to the "
+                "crud_router of these rows."
+            )
         if shown is None:
             raise TypeError(
                 f"{self._place} is a relationship, but {self._field} is {self._annotation}. "
                 "Annotate it with a ReadSchema of the related rows."
             )
+        self._check_collection(relationship)
+        self._check_shape(many=many, kind=shown.__name__, value="row")
+        if not many:
+            self._check_missing(_may_be_missing(relationship))
+        written = self.written.related.get(self.source, WrittenFields())
+        _check_schema(shown, relationship.mapper.class_, written, self.outer)
+
+    def _check_proxy(self, proxy: Proxy) -> None:
+        """Raise `TypeError` if the field cannot show the values of *proxy*."""
+        target, column = proxy.relationship.mapper, proxy.column
+        self._check_collection(proxy.relationship)
+        onward = target.relationships.get(proxy.value)
+        shown = nested_schema(self._field_annotation)
+        if not has_attribute(proxy.target, proxy.value) or (
+            onward is not None and (shown is None or onward.uselist)
+        ):
+            raise TypeError(
+                f"{self._place} leads to {proxy.target.__name__}.{proxy.value}, which "
+                f"{self._field} cannot show. Declare a property."
+            )
+        kind = shown.__name__ if shown and onward is not None else "…"
+        self._check_shape(many=proxy.is_list, kind=kind, value="value")
+        if not proxy.is_list:
+            may_be_null = column is not None and bool(column.nullable)
+            self._check_missing(may_be_null or _may_be_missing(proxy.relationship))
+        if shown and onward is not None:
+            _check_schema(shown, onward.mapper.class_, WrittenFields(), self.outer)
+        elif column is not None:
+            self._check_proxy_values(proxy, column_values(column, self._place), column)
+
+    def _check_proxy_values(self, proxy: Proxy, held: ColumnValues, column: Column[Any]) -> None:
+        fields, leaves = self.fields, [*self._leaves]
+        if proxy.is_list:
+            leaves = [item for leaf in leaves for item in fields.nested_leaves(leaf)]
+        accepts_null = any(leaf.is_open or leaf.kind in {NoneType, object} for leaf in leaves)
+        is_null_rejected = proxy.is_list and bool(column.nullable) and not accepts_null
+        if is_null_rejected or not any(accepts_values_of(fields, leaf, held) for leaf in leaves):
+            null = " or None" if column.nullable else ""
+            raise TypeError(
+                f"{self._field} is {self._annotation}, but the values of {self._place} are "
+                f"{held}{null}. Annotate the field with that."
+            )
+
+    def _check_collection(self, relationship: RelationshipProperty[Any]) -> None:
+        """Raise `TypeError` unless related rows can be loaded as a list, or as one row."""
+        many = bool(relationship.uselist)
         collection = cast("object", relationship.collection_class)  # pyright: ignore[reportUnknownMemberType]
         if many and collection not in {None, list}:
             raise TypeError(f"{self._place} is not a list. Give the relationship the type list.")
@@ -257,19 +312,23 @@ class _OutputField:
                 f"{self._place} is {relationship.lazy} and never loaded. Show another "
                 "relationship to the same rows."
             )
+
+    def _check_shape(self, *, many: bool, kind: str, value: str) -> None:
+        """Raise `TypeError` if the field is a list for one *value*, or no list for several."""
         if many != any(leaf.kind is list for leaf in self._leaves):
-            kind = f"list[{shown.__name__}]" if many else f"{shown.__name__} | None"
-            place = f"{self._place} is {'a list' if many else 'one row'}"
+            wanted = f"list[{kind}]" if many else f"{kind} | None"
+            place = f"{self._place} is {'a list' if many else f'one {value}'}"
             raise TypeError(
-                f"{self._field} is {self._annotation}, but {place}. Annotate it {kind}."
+                f"{self._field} is {self._annotation}, but {place}. Annotate it {wanted}."
             )
-        if not many and not self._admits_null and _may_be_missing(relationship):
+
+    def _check_missing(self, may_be_missing: bool) -> None:  # noqa: FBT001
+        """Raise `TypeError` if there may be no related row, and the field is never null."""
+        if may_be_missing and not self._admits_null:
             raise TypeError(
                 f"{self._field} is never null, but {self._place} may refer to no row. Annotate it "
                 f"{self._annotation} | None."
             )
-        written = self.written.related.get(self.source, WrittenFields())
-        _check_schema(shown, relationship.mapper.class_, written, self.outer)
 
 
 _CONSTANTS: Final = (str, int, float, bool, UUID, date, time, Enum, tuple, list, dict)

@@ -216,7 +216,8 @@ async def prepare_changes(
         if not sent:
             continue
         written = [rows[n] for n in sent]
-        lists = await _load(resource.session, written, field.relationship)
+        names = field.item.model_fields  # with which the changes are compared
+        lists = await _load(resource.session, written, field.relationship, names)
         if field.kind == "keys":
             own = [inputs[n] for n in sent]
             for n, found in zip(sent, await targets.find(field, own, lists), strict=True):
@@ -226,10 +227,13 @@ async def prepare_changes(
 
 
 async def _load(
-    session: AsyncSession, rows: Sequence[object], by: RelationshipProperty[Any]
+    session: AsyncSession,
+    rows: Sequence[object],
+    by: RelationshipProperty[Any],
+    names: Iterable[str],
 ) -> list[list[Any]]:
     """Load the lists of the relationship *by* for *rows*, and return them."""
-    lists = await load_lists(session, rows, by)
+    lists = await load_lists(session, rows, by, names)
     for row, related in zip(rows, lists, strict=True):
         set_committed_value(row, by.key, related)
         inspect(row).info.setdefault(_LOADED, set()).add(by.key)
@@ -237,13 +241,16 @@ async def _load(
 
 
 async def take_loaded(
-    session: AsyncSession, row: object, by: RelationshipProperty[Any]
+    session: AsyncSession, row: object, by: RelationshipProperty[Any], names: Iterable[str] = ()
 ) -> list[Any]:
-    """Return the related rows of *row* before a change, loaded by `prepare_changes` or now."""
+    """Return the related rows of *row* before a change, loaded by `prepare_changes` or now.
+
+    Their attributes *names* are loaded, also deferred ones.
+    """
     if not inspect(row).persistent:
         return [*getattr(row, by.key)]
     loaded: set[str] = inspect(row).info.get(_LOADED, set())
     if by.key not in loaded:
-        await _load(session, [row], by)
+        await _load(session, [row], by, names)
     inspect(row).info[_LOADED].discard(by.key)
     return [*getattr(row, by.key)]

@@ -83,7 +83,8 @@ class _ListChange:
 
     async def write(self) -> None:
         """Update, insert and remove rows. Raises `UnprocessableContent` for an unknown key."""
-        current = await take_loaded(self._session, self._row, self._by)
+        names = self._field.item.model_fields
+        current = await take_loaded(self._session, self._row, self._by, names)
         matches = self._match(current)
         kept = [row for row in matches if row is not None]
         kept_ids = {id(row) for row in kept}  # a dataclass compares its values, and has no hash

@@ -7,6 +7,7 @@ from typing import Any, cast
 from sqlalchemy import Column, Table, inspect
 from sqlalchemy.orm import RelationshipDirection, RelationshipProperty
 
+from brickwork.models.proxies import find_proxy
 from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.query.keys import primary_key
 from brickwork.resource import assignments
@@ -30,7 +31,19 @@ def check_related(
     """
     for name in schema.model_fields:
         if field := related_fields(schema, model).get(name):
+            _check_no_proxy(schema, model, field)
             _RelatedCheck(schema, model, field).check(replaces=replaces, is_filled=is_filled)
+
+
+def _check_no_proxy(schema: type[Schema], model: type[object], field: RelatedField) -> None:
+    """Raise `TypeError` if *schema* also writes the rows of *field* by an association proxy."""
+    for name in schema.model_fields:
+        proxy = find_proxy(model, name)
+        if proxy and proxy.relationship is field.relationship:
+            raise TypeError(
+                f"{schema.__name__}.{name} and {schema.__name__}.{field.name} both set the rows of "
+                f"{model.__name__}.{field.attribute}. Remove one of them."
+            )
 
 
 def written_related(model: type[object], *schemas: type[Schema]) -> Mapping[str, WrittenFields]:
@@ -165,6 +178,12 @@ class _RelatedCheck:
                 f"{item.__name__}.{min(names)} is NotStored within {self._name}, where no code "
                 "reads it. Remove it."
             )
+        for name in item.model_fields:
+            if find_proxy(model, name):
+                raise TypeError(
+                    f"{item.__name__}.{name} is an association proxy within {self._name}, which "
+                    "replaces values. Remove it, or write it by a resource of its own."
+                )
         if item.__patches__:
             raise TypeError(
                 f"{item.__name__} is partial, but {self._name} has whole rows. Give it the schema "

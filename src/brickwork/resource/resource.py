@@ -60,7 +60,8 @@ class Resource(Generic[M]):
     session: SessionDep
     model = _ModelDescriptor()
     load_options: Sequence[ORMOption] = field(default=(), init=False)
-    """Loader options for related rows in the response. The router sets them."""
+    """Loader options for what the response shows, or for what a change is compared with. The router
+    sets them."""
     deleted_filter: DeletedFilter = field(default="exclude", init=False)
     """Whether `query` returns deleted rows. `include_deleted` changes it."""
 
@@ -137,9 +138,8 @@ class Resource(Generic[M]):
         self.deleted_filter = deleted_filter
 
     def _loading_query(self) -> Select[M]:
-        """Return `query`, with the loader options unless the session writes."""
-        reads = self.load_options and not unit_of_work(self.session).writable
-        return self.query().options(*self.load_options) if reads else self.query()
+        """Return `query`, with the loader options."""
+        return self.query().options(*self.load_options) if self.load_options else self.query()
 
     async def page(self, params: ListQuery[M], /) -> Page[M]:
         """Return a page of the list. Override it to change the reading."""

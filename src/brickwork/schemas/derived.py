@@ -41,6 +41,7 @@ from brickwork.models.columns import (
 )
 from brickwork.models.model import Versioned
 from brickwork.models.numeric import ExactNumeric
+from brickwork.models.proxies import find_proxy
 from brickwork.schemas.names import output_name, output_names
 from brickwork.schemas.related import bounded_field, related_fields
 from brickwork.schemas.schema import Schema, make_optional, nested_schema
@@ -130,10 +131,15 @@ def _text_length(column: Column[Any]) -> int | None:
 
 
 def find_column(model: type[object], name: str) -> Column[Any] | None:
-    """Return the column of the attribute *name* of *model*. None if it has no column."""
+    """Return the column of the attribute *name* of *model*. None if it has no column.
+
+    That of an association proxy is a column of the related rows.
+    """
     mapper: Mapper[Any] = inspect(model)
     if name not in mapper.columns and name in mapper.synonyms:
         return find_column(model, mapper.synonyms[name].name)
+    if name not in mapper.columns and (proxy := find_proxy(model, name)):
+        return proxy.column
     column = mapper.columns.get(name)
     return column if isinstance(column, Column) else None
 
@@ -239,11 +245,11 @@ def with_deleted_at(read: type[BaseModel]) -> type[BaseModel]:
 
 
 @cached_per_model
-def page_schema(read: type[BaseModel], row: type[BaseModel]) -> type[BaseModel]:
+def page_schema(read: type[BaseModel], row: Any) -> type[BaseModel]:
     """Return the schema of a page in an envelope, named after *read*, of rows as *row*."""
     path: Any = Field(json_schema_extra={"format": "uri-reference"})
     fields: dict[str, Any] = {
-        "items": list[row],  # type: ignore[valid-type]
+        "items": list[row],
         "total": Annotated[
             int | None,
             Field(description="The number of rows, if the request asks for it with `count`."),

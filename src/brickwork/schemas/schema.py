@@ -1,6 +1,6 @@
 """`Schema` for requests and `ReadSchema` for responses."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import copy
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -116,13 +116,16 @@ class ReadSchema(BaseModel):
 
 def nested_schema(annotation: Any) -> type[BaseModel] | None:
     """Return the schema in `AuthorBrief | None` or `list[ArticleBrief]`. None without one."""
+    return next(nested_schemas(annotation), None)
+
+
+def nested_schemas(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the schemas in *annotation*: two in `list[DogRead | CatRead]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) in _WRAPPERS:
-        return next(
-            (found for part in get_args(annotation) if (found := nested_schema(part))), None
-        )
-    return None
+        yield annotation
+    elif get_origin(annotation) in _WRAPPERS:
+        for part in get_args(annotation):
+            yield from nested_schemas(part)
 
 
 def is_pure(schema: type[BaseModel]) -> bool:
