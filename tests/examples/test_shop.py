@@ -4,17 +4,19 @@ import asyncio
 from base64 import b64encode
 from collections import Counter
 from collections.abc import AsyncGenerator
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import select, update
 
-from brickwork import Database
+from brickwork import Database, ListQuery, SortBy, crud_router
 from examples.shop.main import create_app
 from examples.shop.models import Base, Category, Product
+from examples.shop.resources import Products
 from examples.shop.routers import MAX_IMAGE
+from examples.shop.schemas import ProductCreate, ProductRead
 from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.shop_calls import add, add_product, order, stock
@@ -156,6 +158,23 @@ async def test_facets_count_the_products_of_each_category(client: AsyncClient) -
     assert (await client.get("/products/facets?q=b")).json() == {toys["id"]: 1}
     await client.delete(f"/products/{row['id']}")
     assert (await client.get("/products/facets")).json() == {toys["id"]: 2}
+
+
+def test_sort_by_an_enumeration_is_refused() -> None:
+    text = "SQLite and PostgreSQL sort Product.currency differently. Remove it from the names."
+    with pytest.raises(TypeError, match=text):
+
+        class _(ListQuery[Product]):
+            sort: SortBy[Literal["currency"]] = None
+
+
+def test_deferred_image_in_a_body_is_refused() -> None:
+    class Create(ProductCreate):
+        image: bytes | None = None
+
+    text = "Clients cannot set Product.image: it is deferred, .* Remove image from Create."
+    with pytest.raises(TypeError, match=text):
+        crud_router("/products", Products, read=ProductRead, create=Create)
 
 
 # --- Images ---------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .plain_models import Currency
+from .models import Currency
 
 Price = Annotated[Decimal, Field(ge=0, max_digits=10, decimal_places=2)]
 Stock = Annotated[int, Field(ge=0, le=2**31 - 1)]
