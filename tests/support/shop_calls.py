@@ -31,3 +31,14 @@ async def stock(client: AsyncClient, product: dict[str, Any]) -> int:
     """Return the stored pieces of a product."""
     number: int = (await client.get(f"/products/{product['id']}")).json()["stock"]
     return number
+
+
+async def names(client: AsyncClient, path: str, field: str = "sku") -> list[str]:
+    """Return a field of the rows of a list."""
+    response = await client.get(path)
+    assert summary(response) == "200", response.text
+    body = response.json()
+    rows: list[dict[str, Any]] = (
+        body if path.startswith(("/orders", "/categories")) else body["items"]
+    )
+    return [row[field] for row in rows]
