@@ -9,7 +9,17 @@ from typing import Any, Final, Literal
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import MetaData, Numeric, column, func, insert, select, type_coerce, update
+from sqlalchemy import (
+    CheckConstraint,
+    MetaData,
+    Numeric,
+    column,
+    func,
+    insert,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from brickwork import (
@@ -44,6 +54,7 @@ class Base(Model):
 
 class Payment(Base):
     __tablename__ = "payments"
+    __table_args__ = (CheckConstraint("pieces >= 0", name="pieces"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     amount: Mapped[Decimal] = mapped_column(ExactNumeric(18, 2))
@@ -329,3 +340,8 @@ async def test_number_of_a_body_passes_no_double(bank: Bank) -> None:
     assert row["amount"] == "9007199254740993.01"
     assert await get_json(bank.client, f"/payments/{row['id']}") == row
     await bank.client.delete(f"/payments/{row['id']}")
+
+
+async def test_failed_check_of_an_integer_names_it_beside_decimals(bank: Bank) -> None:
+    response = await bank.client.post("/payments", json={"amount": 1, "pieces": -1})
+    assert summary(response) == "422 #/pieces check_failed"

@@ -324,7 +324,7 @@ def affected_places(columns: Iterable[Column[Any]], written: FlushLog) -> set[Re
         for column in columns
         if not is_deleted_marker(column)
         for mapper in written.mappers
-        if column in mapper.columns.values()
+        if mapper.columns.contains_column(column)
         for place in written.places(mapper, mapper.get_property_by_column(column).key)
     }
 

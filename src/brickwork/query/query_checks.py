@@ -34,7 +34,9 @@ def sort_columns(
 def require_sortable(place: str, column: InstrumentedAttribute[Any]) -> None:
     """Raise `TypeError` unless databases sort *column* alike and its length is bounded."""
     if not is_sortable(column):
-        raise TypeError(f"{place}: SQLite and PostgreSQL sort {column} differently.")
+        raise TypeError(
+            f"{place}: SQLite and PostgreSQL sort {column} differently. Remove it from the names."
+        )
     kind = storage_type(column.expression.type)
     if isinstance(kind, String) and kind.length is None:
         raise TypeError(

@@ -130,14 +130,15 @@ def _reference(mapper: Mapper[Any], name: str, target: Mapper[Any] | None) -> Ma
         {
             _attribute(mapper, element.parent): element.column
             for element in key.elements
-            if not is_deleted_marker(element.parent) and element.parent in mapper.columns.values()
+            if not is_deleted_marker(element.parent)
+            and mapper.columns.contains_column(element.parent)
         }
         for key in keys
     ]
     if target is None:
         return {attribute: "" for key in own_keys for attribute in key} or {name: ""}
     for key in own_keys:
-        if all(remote in target.columns.values() for remote in key.values()):
+        if all(target.columns.contains_column(remote) for remote in key.values()):
             return {own: _attribute(target, remote) for own, remote in key.items()}
     return {name: _key_names(target)[0]}
 
