@@ -64,7 +64,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import CITEXT, INET
-from sqlalchemy.ext.associationproxy import AssociationProxy, association_proxy
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -179,7 +178,6 @@ class Opus(Base):
     glosses: Mapped[list["Gloss"]] = relationship(back_populates="work")
     late: DynamicMapped["Gloss"] = relationship(viewonly=True)
     unordered: Mapped[set["Gloss"]] = relationship(viewonly=True)
-    bodies: AssociationProxy[list[str]] = association_proxy("glosses", "body")
 
     @hybrid_property
     def quiet(self) -> str | None:
@@ -252,14 +250,6 @@ def a_method() -> object:
 )
 def a_hybrid_without_a_setter() -> object:
     return work(quiet=str | None)
-
-
-@refused(
-    "Opus.bodies is neither a column nor a property with a setter: WorkCreate cannot assign "
-    "it. It is an association proxy: use its relationship glosses."
-)
-def an_association_proxy() -> object:
-    return work(bodies=list[str])
 
 
 @refused("Clients cannot set Opus.length: the database computes it. Remove length from WorkCreate.")
@@ -708,14 +698,6 @@ def none_of_several_aliases() -> object:
 )
 def an_attribute_of_every_model_in_the_read_schema() -> object:
     return shown(metadata=dict[str, Any] | None)
-
-
-@refused(
-    "Opus.bodies is neither a column nor a property: WorkRead.bodies cannot show it. It is an "
-    "association proxy: use its relationship glosses."
-)
-def an_association_proxy_in_the_read_schema() -> object:
-    return shown(bodies=list[str])
 
 
 @refused(

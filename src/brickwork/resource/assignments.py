@@ -13,7 +13,6 @@ from uuid import UUID
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from sqlalchemy import Column, inspect
-from sqlalchemy.ext.associationproxy import AssociationProxy
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapper
 
@@ -167,10 +166,7 @@ def type_name(annotation: object) -> str:
 
 
 def renaming_advice(mapper: Mapper[Any], name: str) -> str:
-    """Return a remedy for a field that has no attribute of its name, or an association proxy."""
-    proxy: Any = mapper.all_orm_descriptors.get(name)
-    if isinstance(proxy, AssociationProxy):
-        return f"It is an association proxy: use its relationship {proxy.target_collection}."
+    """Return a remedy for a field that has the name of a column, not of its attribute."""
     keys = [key for key, column in mapper.columns.items() if column.name == name]
     return f'Call the field {keys[0]}, with alias="{name}".' if keys else "Remove the field."
 

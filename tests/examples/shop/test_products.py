@@ -7,11 +7,9 @@ import pytest
 from httpx2 import AsyncClient
 from sqlalchemy import select, update
 
-from brickwork import Database, ListQuery, SortBy, crud_router
+from brickwork import Database, ListQuery, SortBy
 from examples.shop.models import Category, Product
-from examples.shop.resources import Products
 from examples.shop.routers import MAX_IMAGE
-from examples.shop.schemas import ProductCreate, ProductRead
 from tests.support.bodies import summary
 from tests.support.shop_calls import add, add_product, names
 
@@ -124,15 +122,6 @@ def test_sort_by_an_enumeration_is_refused() -> None:
     text = "SQLite and PostgreSQL sort Product.currency differently. Remove it from the names."
     with pytest.raises(TypeError, match=text):
         declare()
-
-
-def test_deferred_image_in_a_body_is_refused() -> None:
-    class Create(ProductCreate):
-        image: bytes | None = None
-
-    text = "Clients cannot set Product.image: it is deferred, .* Remove image from Create."
-    with pytest.raises(TypeError, match=text):
-        crud_router("/products", Products, read=ProductRead, create=Create)
 
 
 # --- Images ---------------------------------------------------------------------------------------
