@@ -12,7 +12,7 @@ from language.rules import Fault, wrong, wrong_first_line, wrong_test_name, wron
 
 ROOT: Final = Path(__file__).parents[1]
 _CODE: Final = ("src", "app", "examples", "tests", "typing_tests", "benchmarks", "language")
-_TEXTS: Final = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md")
+_TEXTS: Final = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md", "examples/*/*.md")
 _RECORDS: Final = "docs/decisions/*.md"
 """Old decisions keep their long sentences. Only their words are checked."""
 

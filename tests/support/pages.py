@@ -6,7 +6,8 @@ on its language:
 
 - `python` runs; a top-level `await` is allowed. With `title="main.py"` it is also saved as a file.
 - `console` has commands behind `$`, each followed by its output. `uvicorn main:app` serves the
-  `app` of the page, `curl` sends it requests, `make` is a dry run, and a shell runs the rest.
+  `app` of the page, and `uvicorn --factory examples.shop.main:create_app` an example. `curl` sends
+  requests to it, `make` is a dry run, and a shell runs the rest.
 - `sh` has commands alone.
 - `json` is the body of the last response.
 - Any language with a title is a file.
@@ -31,10 +32,12 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -44,7 +47,12 @@ from tests.support.server import serving
 ROOT: Final = Path(__file__).parents[2]
 
 PAGES: Final = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("examples/**/*.md"),
+        *ROOT.glob("benchmarks/*.md"),
+    ]
 )
 
 SLOW: Final = (ROOT / "docs/command-line.md", ROOT / "docs/deployment.md")
@@ -214,7 +222,13 @@ class Page:
             command = command.replace(value[0], actual)
         match shlex.split(command, comments=True):
             case ["uvicorn", target]:
-                await self._serve(target)
+                name, _, attribute = target.partition(":")
+                assert name == self.module.__name__, "Only the program of the page can be served."
+                await self._serve(getattr(self.module, attribute))
+                output = ""
+            case ["uvicorn", "--factory", target]:
+                name, _, attribute = target.partition(":")
+                await self._serve(getattr(import_module(name), attribute)())
                 output = ""
             case ["curl", *arguments]:
                 output = await self._curl(arguments)
@@ -225,11 +239,8 @@ class Page:
         if shown.strip():
             compare(shown, output, self.known)
 
-    async def _serve(self, target: str) -> None:
+    async def _serve(self, app: FastAPI) -> None:
         await self.stack.aclose()
-        name, _, attribute = target.partition(":")
-        assert name == self.module.__name__, "Only the program of the page can be served."
-        app = getattr(self.module, attribute)
         self.client = await self.stack.enter_async_context(serving(app))
 
     async def _curl(self, arguments: list[str]) -> str:
