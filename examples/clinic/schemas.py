@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from annotated_types import Ge, Len
-from pydantic import ConfigDict, EmailStr, HttpUrl, IPvAnyAddress, SecretStr
+from pydantic import ConfigDict, EmailStr, HttpUrl, IPvAnyAddress, SecretStr, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from brickwork import Filter, ListQuery, Operators, ReadSchema, Schema, SortBy
@@ -26,6 +26,7 @@ from .models import (
 CAMEL = ConfigDict(alias_generator=to_camel)
 
 Name = Annotated[str, Len(1, 100)]
+Phone = Annotated[str, StringConstraints(pattern=r"^\+[0-9 ]{5,15}$")]
 
 
 class PatientCreate(Schema):
@@ -138,6 +139,7 @@ class ContactCreate(Schema):
     device_address: IPv4Address | None = None
     proxy_address: IPvAnyAddress | None = None
     door_code: SecretStr | None = None
+    phone: Phone | None = None
 
 
 class ContactUpdate(ContactCreate, partial=True):
@@ -154,6 +156,7 @@ class ContactRead(ReadSchema):
     device_address: IPv4Address | None
     proxy_address: IPvAnyAddress | None
     door_code: SecretStr | None
+    phone: str | None
 
 
 class ContactQuery(ListQuery[Contact]):
@@ -161,6 +164,7 @@ class ContactQuery(ListQuery[Contact]):
 
     patient_number: str | None = None
     email: str | None = None
+    phone: str | None = None
 
 
 class WardCreate(Schema):

@@ -45,6 +45,7 @@ CONTACT: Final[Body] = {
     "device_address": "192.0.2.1",
     "proxy_address": "2001:db8::1",
     "door_code": "1234",
+    "phone": "+49 30 1234",
 }
 
 
@@ -192,8 +193,8 @@ async def test_a_patch_changes_a_part_of_the_intake(clinic: AsyncClient) -> None
         "reason": "Cough",
         "vitals": {"pulse": 90, "temperature": 37.5},
     }
-    later = await clinic.patch(path, json={"starts_at": "10:00:00"})
-    assert later.json()["ends_at"] == "10:45:00"
+    later = await clinic.patch(path, json={"starts_at": "23:30:00.25"})
+    assert later.json()["ends_at"] == "00:15:00.250000"
     assert later.json()["version"] == 3
     assert (await clinic.get(path)).json() == later.json()
     removed = await clinic.patch(path, json={"intake": {"reason": None}})
@@ -235,11 +236,14 @@ async def test_appointments_are_filtered_and_sorted(
 async def test_a_contact_hides_its_secret(clinic: AsyncClient) -> None:
     await create(clinic, "/patients", ADA)
     contact = await create(clinic, "/contacts", CONTACT)
-    assert contact.items() >= (CONTACT | {"door_code": "**********"}).items()
+    shown: Body = {"door_code": "**********", "phone": "+49301234"}
+    assert contact.items() >= (CONTACT | shown).items()
+    assert await numbers(clinic, "/contacts?phone=%2B49301234", "id") == [contact["id"]]
     assert await numbers(clinic, "/contacts?email=ada@example.org", "id") == [contact["id"]]
     path = f"/contacts/{contact['id']}"
-    changed = await clinic.patch(path, json={"website": None, "device_address": "192.0.2.9"})
-    assert (changed.json()["website"], changed.json()["device_address"]) == (None, "192.0.2.9")
+    change = {"website": None, "device_address": "192.0.2.9", "phone": "+49 30 5678"}
+    changed = await clinic.patch(path, json=change)
+    assert changed.json() == contact | change | {"phone": "+49305678"}
 
 
 async def test_an_invalid_contact_is_rejected(clinic: AsyncClient) -> None:
@@ -254,6 +258,7 @@ async def test_an_invalid_contact_is_rejected(clinic: AsyncClient) -> None:
         "website": "ada",
         "device_address": "2001:db8::1",
         "proxy_address": "300.1.1.1",
+        "phone": "1234",
     }
     status, errors = faults(await clinic.post("/contacts", json=CONTACT | invalid))
     assert (status, {pointer for pointer, _ in errors}) == (422, {f"#/{name}" for name in invalid})

@@ -1,5 +1,6 @@
 """The models."""
 
+import re
 from datetime import date, datetime, time, timedelta
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -40,7 +41,8 @@ def _add_interval(*_: Any, **__: Any) -> str:
 
 @compiles(end_of_appointment, "sqlite")
 def _add_text(*_: Any, **__: Any) -> str:
-    return "strftime('%H:%M:%S.000000', starts_at, '+' || time(duration))"
+    end = "strftime('%H:%M:%f', starts_at, '+' || strftime('%H:%M:%f', duration))"
+    return end + " || '000'"  # a duration is a time since 1970 there, and a time has six digits
 
 
 class Base(DeclarativeBase):
@@ -112,6 +114,16 @@ class Contact(Base):
     device_address: Mapped[str | None] = mapped_column(String(15))
     proxy_address: Mapped[str | None] = mapped_column(String(45))
     door_code: Mapped[str | None] = mapped_column(String(20))
+    phone_digits: Mapped[str | None] = mapped_column(String(15))
+
+    @hybrid_property
+    def phone(self) -> str | None:
+        """Return the number, without the spaces that a client sent."""
+        return None if self.phone_digits is None else "+" + self.phone_digits
+
+    @phone.inplace.setter
+    def _set_phone(self, number: str | None) -> None:
+        self.phone_digits = None if number is None else re.sub(r"\D", "", number)
 
 
 class Ward(Base):

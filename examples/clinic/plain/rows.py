@@ -143,10 +143,15 @@ class Rows:
         """Set *values* on *row*, commit, and read what the database computes."""
         state = inspect(row)
         for name, value in values.items():
-            column = state.mapper.columns[name]
-            if column.primary_key and state.persistent and getattr(row, name) != value:
+            column = state.mapper.columns.get(name)  # None for a hybrid property
+            if (
+                column is not None
+                and column.primary_key
+                and state.persistent
+                and getattr(row, name) != value
+            ):
                 raise refuse(409, self.alias(name), "key_differs")
-            for key in column.foreign_keys if value is not None else ():
+            for key in column.foreign_keys if column is not None and value is not None else ():
                 found = select(key.column).where(key.column == value)
                 with self.db.no_autoflush:
                     if await self.db.scalar(found) is None:

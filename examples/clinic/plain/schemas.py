@@ -26,6 +26,7 @@ CAMEL = ConfigDict(alias_generator=to_camel)
 Number = Annotated[str, StringConstraints(min_length=1, max_length=20, pattern="^[^/]*$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Short = Annotated[str, StringConstraints(min_length=1, max_length=50)]
+Phone = Annotated[str, StringConstraints(pattern=r"^\+[0-9 ]{5,15}$")]
 Tag = Annotated[str, StringConstraints(max_length=10)]
 Positive = Annotated[int, Field(ge=1, lt=2**31)]
 
@@ -213,6 +214,7 @@ class ContactCreate(Input):
     device_address: IPv4Address | None = None
     proxy_address: IPvAnyAddress | None = None
     door_code: Annotated[SecretStr, Field(max_length=20)] | None = None
+    phone: Phone | None = None
 
 
 class ContactUpdate(Input):
@@ -224,6 +226,7 @@ class ContactUpdate(Input):
     device_address: IPv4Address | None = None
     proxy_address: IPvAnyAddress | None = None
     door_code: Annotated[SecretStr, Field(max_length=20)] | None = None
+    phone: Phone | None = None
 
 
 class ContactRead(BaseModel):
@@ -236,6 +239,7 @@ class ContactRead(BaseModel):
     device_address: IPv4Address | None
     proxy_address: IPvAnyAddress | None
     door_code: SecretStr | None
+    phone: str | None
 
 
 class ContactQuery(PageQuery):
@@ -243,6 +247,7 @@ class ContactQuery(PageQuery):
 
     patient_number: str | None = None
     email: str | None = None
+    phone: str | None = None
 
 
 class WardCreate(Input):
