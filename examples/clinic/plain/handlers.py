@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from . import models as m, schemas as s
+from . import models as m, queries as q, schemas as s
 from .rows import RowsDep, merge, refuse, validate
 
 router = APIRouter(responses={404: {}, 409: {}, 412: {}, 422: {}})
@@ -16,7 +16,7 @@ router = APIRouter(responses={404: {}, 409: {}, 412: {}, 422: {}})
 
 @router.get("/patients", response_model=list[s.PatientRead])
 async def list_patients(
-    rows: RowsDep, query: Annotated[s.PatientQuery, Query()]
+    rows: RowsDep, query: Annotated[q.PatientQuery, Query()]
 ) -> Sequence[m.Patient]:
     """Return a page of the patients."""
     return await rows.page(m.Patient, query)
@@ -61,7 +61,7 @@ async def delete_patient(rows: RowsDep, number: str) -> None:
 
 @router.get("/appointments", response_model=list[s.AppointmentRead])
 async def list_appointments(
-    rows: RowsDep, query: Annotated[s.AppointmentQuery, Query()]
+    rows: RowsDep, query: Annotated[q.AppointmentQuery, Query()]
 ) -> Sequence[m.Appointment]:
     """Return a page of the appointments."""
     return await rows.page(m.Appointment, query)
@@ -106,7 +106,7 @@ async def delete_appointment(rows: RowsDep, key: UUID) -> None:
 
 @router.get("/contacts", response_model=list[s.ContactRead])
 async def list_contacts(
-    rows: RowsDep, query: Annotated[s.ContactQuery, Query()]
+    rows: RowsDep, query: Annotated[q.ContactQuery, Query()]
 ) -> Sequence[m.Contact]:
     """Return a page of the contacts."""
     return await rows.page(m.Contact, query)
@@ -146,7 +146,7 @@ async def delete_contact(rows: RowsDep, key: UUID) -> None:
 
 
 @router.get("/wards", response_model=list[s.WardRead])
-async def list_wards(rows: RowsDep, query: Annotated[s.WardQuery, Query()]) -> Sequence[m.Ward]:
+async def list_wards(rows: RowsDep, query: Annotated[q.WardQuery, Query()]) -> Sequence[m.Ward]:
     """Return a page of the wards."""
     return await rows.page(m.Ward, query)
 
@@ -186,7 +186,7 @@ async def delete_ward(rows: RowsDep, key: int) -> None:
 
 @router.get("/memberships", response_model=list[s.MembershipRead])
 async def list_memberships(
-    rows: RowsDep, query: Annotated[s.MembershipQuery, Query()]
+    rows: RowsDep, query: Annotated[q.MembershipQuery, Query()]
 ) -> Sequence[m.Membership]:
     """Return a page of the memberships."""
     return await rows.page(m.Membership, query)
@@ -231,7 +231,7 @@ async def delete_membership(rows: RowsDep, patient_number: str, ward_id: int) ->
 
 @router.get("/doctors", response_model=list[s.DoctorRead])
 async def list_doctors(
-    rows: RowsDep, query: Annotated[s.DoctorQuery, Query()]
+    rows: RowsDep, query: Annotated[q.DoctorQuery, Query()]
 ) -> Sequence[m.Doctor]:
     """Return a page of the doctors."""
     return await rows.page(m.Doctor, query)
@@ -271,7 +271,7 @@ async def delete_doctor(rows: RowsDep, key: int) -> None:
 
 
 @router.get("/nurses", response_model=list[s.NurseRead])
-async def list_nurses(rows: RowsDep, query: Annotated[s.NurseQuery, Query()]) -> Sequence[m.Nurse]:
+async def list_nurses(rows: RowsDep, query: Annotated[q.NurseQuery, Query()]) -> Sequence[m.Nurse]:
     """Return a page of the nurses."""
     return await rows.page(m.Nurse, query)
 
@@ -311,7 +311,7 @@ async def delete_nurse(rows: RowsDep, key: int) -> None:
 
 @router.get("/occupancy", response_model=list[s.OccupancyRead])
 async def list_occupancy(
-    rows: RowsDep, query: Annotated[s.OccupancyQuery, Query()]
+    rows: RowsDep, query: Annotated[q.OccupancyQuery, Query()]
 ) -> Sequence[m.Occupancy]:
     """Return a page of the occupancy."""
     return await rows.page(m.Occupancy, query)

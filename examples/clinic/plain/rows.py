@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
 
 from .models import Base
-from .schemas import PageQuery
+from .queries import PageQuery
 
 SessionLocal = async_sessionmaker(expire_on_commit=False)
 

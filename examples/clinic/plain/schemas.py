@@ -7,7 +7,6 @@ from uuid import UUID
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     EmailStr,
     Field,
@@ -40,14 +39,6 @@ class Input(BaseModel):
     """Base of bodies and queries."""
 
     model_config = ConfigDict(extra="forbid")
-
-
-class PageQuery(Input):
-    """The parameters of every list."""
-
-    limit: int = Field(default=20, ge=1, le=100)
-    offset: int = Field(default=0, ge=0, le=10_000)
-    count: Literal["exact"] | None = None
 
 
 class PatientCreate(Input):
@@ -87,28 +78,6 @@ class PatientRead(BaseModel):
     insurance_number: str | None
     appointment_count: int
     version: int
-
-
-class PatientQuery(PageQuery):
-    """The parameters of the patients."""
-
-    full_name: str | None = Field(default=None, alias="fullName")
-    full_name__icontains: str | None = Field(default=None, alias="fullName__icontains")
-    born_on: date | None = Field(default=None, alias="bornOn")
-    born_on__gte: date | None = Field(default=None, alias="bornOn__gte")
-    born_on__lt: date | None = Field(default=None, alias="bornOn__lt")
-    appointment_count__gte: int | None = Field(default=None, alias="appointmentCount__gte")
-    sort: (
-        Literal[
-            "lastName",
-            "-lastName",
-            "bornOn",
-            "-bornOn",
-            "appointmentCount",
-            "-appointmentCount",
-        ]
-        | None
-    ) = None
 
 
 class Vitals(Input):
@@ -165,46 +134,6 @@ class AppointmentRead(BaseModel):
     version: int
 
 
-def split(values: list[str]) -> list[str]:
-    """Return the values of a parameter with commas."""
-    return ",".join(values).split(",")
-
-
-class AppointmentQuery(PageQuery):
-    """The parameters of the appointments."""
-
-    patient_number: str | None = None
-    day: date | None = None
-    day__gte: date | None = None
-    day__lt: date | None = None
-    starts_at__gte: time | None = None
-    starts_at__lt: time | None = None
-    ends_at: time | None = None
-    duration__gte: timedelta | None = None
-    duration__lt: timedelta | None = None
-    priority: Priority | None = None
-    priority__in: Annotated[list[Priority], BeforeValidator(split)] | None = None
-    booked_at__gte: datetime | None = None
-    booked_at__lt: datetime | None = None
-    sort: (
-        Literal[
-            "day",
-            "-day",
-            "starts_at",
-            "-starts_at",
-            "ends_at",
-            "-ends_at",
-            "duration",
-            "-duration",
-            "priority",
-            "-priority",
-            "booked_at",
-            "-booked_at",
-        ]
-        | None
-    ) = None
-
-
 class ContactCreate(Input):
     """A new contact."""
 
@@ -242,14 +171,6 @@ class ContactRead(BaseModel):
     phone: str | None
 
 
-class ContactQuery(PageQuery):
-    """The parameters of the contacts."""
-
-    patient_number: str | None = None
-    email: str | None = None
-    phone: str | None = None
-
-
 class WardCreate(Input):
     """A new ward, or a changed one."""
 
@@ -261,12 +182,6 @@ class WardRead(BaseModel):
 
     id: int
     name: str
-
-
-class WardQuery(PageQuery):
-    """The parameters of the wards."""
-
-    sort: Literal["name", "-name"] | None = None
 
 
 class MembershipCreate(Input):
@@ -297,15 +212,6 @@ class MembershipRead(BaseModel):
     version: int
 
 
-class MembershipQuery(PageQuery):
-    """The parameters of the memberships."""
-
-    ward_id: int | None = None
-    since__gte: date | None = None
-    since__lt: date | None = None
-    sort: Literal["since", "-since", "bed", "-bed"] | None = None
-
-
 class DoctorCreate(Input):
     """A new doctor."""
 
@@ -327,14 +233,6 @@ class DoctorRead(BaseModel):
     kind: Literal["doctor"]
     name: str
     speciality: str
-
-
-class DoctorQuery(PageQuery):
-    """The parameters of the doctors."""
-
-    name__icontains: str | None = None
-    speciality: str | None = None
-    sort: Literal["name", "-name", "speciality", "-speciality"] | None = None
 
 
 class NurseCreate(Input):
@@ -360,25 +258,9 @@ class NurseRead(BaseModel):
     ward_id: int | None
 
 
-class NurseQuery(PageQuery):
-    """The parameters of the nurses."""
-
-    name__icontains: str | None = None
-    ward_id: int | None = None
-    sort: Literal["name", "-name"] | None = None
-
-
 class OccupancyRead(BaseModel):
     """A ward with its number of patients."""
 
     id: int
     name: str
     patients: int
-
-
-class OccupancyQuery(PageQuery):
-    """The parameters of the view."""
-
-    patients: int | None = None
-    patients__gte: int | None = None
-    sort: Literal["name", "-name", "patients", "-patients"] | None = None
