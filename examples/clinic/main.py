@@ -30,7 +30,7 @@ class Wards(Resource[m.Ward]):
     """Wards."""
 
 
-class Memberships(Resource[m.Membership]):
+class Memberships(Resource[m.WardMembership]):
     """Patients in wards."""
 
 

@@ -15,12 +15,12 @@ from .models import (
     Appointment,
     Contact,
     Doctor,
-    Membership,
     Nurse,
     Occupancy,
     Patient,
     Priority,
     Ward,
+    WardMembership,
 )
 
 CAMEL = ConfigDict(alias_generator=to_camel)
@@ -213,7 +213,7 @@ class MembershipRead(ReadSchema):
     version: int
 
 
-class MembershipQuery(ListQuery[Membership]):
+class MembershipQuery(ListQuery[WardMembership]):
     """The parameters of the memberships."""
 
     ward_id: Filter[int] = None

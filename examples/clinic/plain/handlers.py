@@ -187,43 +187,43 @@ async def delete_ward(rows: RowsDep, key: int) -> None:
 @router.get("/memberships", response_model=list[s.MembershipRead])
 async def list_memberships(
     rows: RowsDep, query: Annotated[q.MembershipQuery, Query()]
-) -> Sequence[m.Membership]:
+) -> Sequence[m.WardMembership]:
     """Return a page of the memberships."""
-    return await rows.page(m.Membership, query)
+    return await rows.page(m.WardMembership, query)
 
 
 @router.get("/memberships/{patient_number}/{ward_id}", response_model=s.MembershipRead)
-async def get_membership(rows: RowsDep, patient_number: str, ward_id: int) -> m.Membership:
+async def get_membership(rows: RowsDep, patient_number: str, ward_id: int) -> m.WardMembership:
     """Return a membership."""
-    return await rows.get(m.Membership, patient_number, ward_id)
+    return await rows.get(m.WardMembership, patient_number, ward_id)
 
 
 @router.post("/memberships", status_code=201, response_model=s.MembershipRead)
-async def create_membership(rows: RowsDep, body: s.MembershipCreate) -> m.Membership:
+async def create_membership(rows: RowsDep, body: s.MembershipCreate) -> m.WardMembership:
     """Create a membership."""
-    return await rows.create(m.Membership(), body)
+    return await rows.create(m.WardMembership(), body)
 
 
 @router.patch("/memberships/{patient_number}/{ward_id}", response_model=s.MembershipRead)
 async def update_membership(
     rows: RowsDep, patient_number: str, ward_id: int, body: s.MembershipUpdate
-) -> m.Membership:
+) -> m.WardMembership:
     """Change a membership."""
-    return await rows.update(await rows.get(m.Membership, patient_number, ward_id), body)
+    return await rows.update(await rows.get(m.WardMembership, patient_number, ward_id), body)
 
 
 @router.put("/memberships/{patient_number}/{ward_id}", response_model=s.MembershipRead)
 async def replace_membership(
     rows: RowsDep, patient_number: str, ward_id: int, body: s.MembershipCreate
-) -> m.Membership:
+) -> m.WardMembership:
     """Replace a membership."""
-    return await rows.replace(await rows.get(m.Membership, patient_number, ward_id), body)
+    return await rows.replace(await rows.get(m.WardMembership, patient_number, ward_id), body)
 
 
 @router.delete("/memberships/{patient_number}/{ward_id}", status_code=204)
 async def delete_membership(rows: RowsDep, patient_number: str, ward_id: int) -> None:
     """Delete a membership."""
-    await rows.delete(await rows.get(m.Membership, patient_number, ward_id))
+    await rows.delete(await rows.get(m.WardMembership, patient_number, ward_id))
 
 
 # --- Doctors --------------------------------------------------------------------------------------

@@ -135,7 +135,7 @@ class Ward(Base):
     name: Mapped[str] = mapped_column(String(50), unique=True)
 
 
-class Membership(Base):
+class WardMembership(Base):
     """A patient in a ward."""
 
     __tablename__ = "memberships"
@@ -179,8 +179,8 @@ class Nurse(Staff):
 
 
 _occupancy = CreateView(
-    select(Ward.id, Ward.name, func.count(Membership.patient_number).label("patients"))
-    .outerjoin(Membership, Membership.ward_id == Ward.id)
+    select(Ward.id, Ward.name, func.count(WardMembership.patient_number).label("patients"))
+    .outerjoin(WardMembership, WardMembership.ward_id == Ward.id)
     .group_by(Ward.id, Ward.name),
     "occupancy",
     metadata=Base.metadata,
