@@ -85,7 +85,12 @@ def test_matching_parameter_is_declared(name: str, annotation: object) -> None:
         ),
         (Region, "size__near", int | None, "has no relationship size.*ne, gt"),
         (Region, "size__gte__lt", int | None, "has no relationship"),
-        (Land, "parts__name", int | None, "Region.name is str, but is compared with int"),
+        (
+            Land,
+            "parts__name",
+            int | None,
+            "Region.name is str, but is compared with int. Compare it with str",
+        ),
         (Land, "parts__nam", str | None, "Region has no column nam"),
         (Region, "size", str | None, "Region.size is int, but is compared with str"),
         (Region, "size", bool | None, "Region.size is int, but is compared with bool"),

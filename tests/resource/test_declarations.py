@@ -1187,6 +1187,19 @@ def an_update_with_a_required_field() -> object:
 
 
 @refused(
+    "Whole is not partial, but a PATCH sends only some fields. Declare it: class "
+    "Whole(Schema, partial=True)."
+)
+def an_update_without_partial_and_without_create() -> object:
+    class Whole(Schema):
+        value: str
+
+    model = model_of(value=String(9))
+    read = schema("RowRead", ReadSchema, id=int)
+    return crud_router("/rows", resource_of(model), read=read, update=Whole)
+
+
+@refused(
     "RowUpdate is partial, but a new row needs all its values. Give create the schema "
     "that it inherits from."
 )

@@ -343,7 +343,8 @@ def _check_annotation(
     for value_type in _value_types(annotation):
         if not _is_comparable(value_type, kind):
             raise TypeError(
-                f"{column} is {kind.__name__}, but is compared with {value_type.__name__}."
+                f"{column} is {kind.__name__}, but is compared with {value_type.__name__}. "
+                f"Compare it with {kind.__name__}."
             )
 
 

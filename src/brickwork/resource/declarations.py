@@ -26,7 +26,7 @@ from brickwork.resource.row_schemas import RowSchemas, row_schemas
 from brickwork.schemas.derived import fit_to_model
 from brickwork.schemas.field_values import FieldValues
 from brickwork.schemas.related import stored_fields
-from brickwork.schemas.schema import Schema
+from brickwork.schemas.schema import NoFields, Schema
 from brickwork.signatures import check_fields
 from brickwork.sqlalchemy_internals import has_own_constructor, listeners_to
 
@@ -140,6 +140,8 @@ class Declaration(Generic[M]):
         if fields and not is_partial and _UPDATE_OPERATIONS & {*self.operations}:
             base = self.create.__name__
             name = base.removesuffix("Create") + "Update"
+            if self.create is NoFields:
+                name, base = self.update.__name__, self.update.__bases__[0].__name__
             raise TypeError(
                 f"{self.update.__name__} is not partial, but a PATCH sends only some fields. "
                 f"Declare it: class {name}({base}, partial=True)."

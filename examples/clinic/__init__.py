@@ -1,0 +1,4 @@
+"""A clinic with many types of columns.
+
+`README.md` explains it.
+"""

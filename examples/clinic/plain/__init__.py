@@ -1,0 +1,4 @@
+"""The clinic by hand, in plain FastAPI and SQLAlchemy.
+
+It lacks batches, idempotency keys, cursors, exports, HEAD, OPTIONS, retries and most operators.
+"""
