@@ -156,7 +156,7 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
         update=declared.update_schema,
         replace=replace_schema(declared.create_schema, read, model),
         change=fit_to_model(batch_update_schema(declared.update, read, model), model, patches=True),
-        query=_complete_query(model, declared.query, read),
+        query=_complete_query(model, declared.query, [read, *declared_read_schemas(resource)]),
         embedded=embedding(model, read),
     )
     _check_prefix(prefix, definition)
@@ -283,14 +283,18 @@ def _is_available(model: type[object], name: OperationName) -> bool:
 
 
 def _complete_query(
-    model: type[M], query: type[ListQuery[M]], read: type[BaseModel]
+    model: type[M], query: type[ListQuery[M]], schemas: Sequence[type[BaseModel]]
 ) -> type[ListQuery[M]]:
-    """Return *query* with the `deleted` parameter of *model* and the field names of *read*."""
+    """Return *query* with the `deleted` parameter of *model* and the field names of *schemas*.
+
+    The first of *schemas* has the names of the sort fields.
+    """
     named = with_sort_names(
         with_deleted_parameter(query) if is_soft_deletable(model) else query,
-        shown_attributes(model, read),
+        shown_attributes(model, schemas[0]),
     )
-    return with_field_names(named, output_fields(read))
+    names = [name for schema in schemas for name in output_fields(schema)]
+    return with_field_names(named, dict.fromkeys(names))
 
 
 def _failures(definition: ResourceDefinition[Any], name: OperationName) -> Iterator[int]:

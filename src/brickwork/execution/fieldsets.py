@@ -10,6 +10,7 @@ from sqlalchemy.orm import load_only
 from sqlalchemy.orm.interfaces import ORMOption
 from sqlalchemy.util import LRUCache
 
+from brickwork.problems import ErrorDetail, UnprocessableContent
 from brickwork.query.embedding import EmbeddedFields, embedding, shown_attributes
 from brickwork.query.list_query import ListQuery
 from brickwork.query.ordering import make_order
@@ -65,9 +66,17 @@ class Fieldsets(Generic[M]):
     def find(self, read: type[BaseModel], names: Sequence[str], *, export: bool) -> Fieldset:
         """Return the fieldset with *names* of *read*, the names in a response.
 
-        Code of the application that reads rows of a page or of an *export* gets whole rows.
+        Code of the application that reads rows of a page or of an *export* gets whole rows. Raises
+        `UnprocessableContent` for a field that *read* lacks, though the schema of other callers
+        has it.
         """
         fields = output_fields(read)
+        if not fields.keys() >= {*names}:
+            text = "The rows have no such field for this caller."
+            place = ErrorDetail(
+                code="literal_error", detail=text, parameter="fields", allowed=[*fields]
+            )
+            raise UnprocessableContent(text, errors=[place])
         chosen = frozenset(fields[name] for name in names)
         key = (read, chosen, export)
         if key not in self._found:

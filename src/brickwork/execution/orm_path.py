@@ -211,16 +211,23 @@ class UnitOfWorkExecutor(Generic[M]):
         await self.definition.embedded.reload(self._session, rows)
 
     async def _reject_read_only(self, row: M, data: Schema) -> None:
-        """Raise a problem if *data* changes a field that clients cannot write."""
+        """Raise a problem if *data* changes a field that clients cannot write.
+
+        A field that the schema of this caller lacks counts as changed, unless it is the key.
+        """
         definition = self.definition
         if not (sent := data.model_fields_set - definition.create.model_fields.keys()):
             return
         await definition.embedded.reload(self._session, [row])
         stored = definition.read.model_validate(row, from_attributes=True)
-        changed = sorted(
-            name for name in sent if _to_json(getattr(stored, name)) != getattr(data, name)
-        )
         names = primary_key(definition.model).names
+        shown: dict[str, object] = {name: getattr(row, name) for name in names}
+        shown |= {name: getattr(stored, name) for name in type(stored).model_fields}
+        changed = sorted(
+            name
+            for name in sent
+            if name not in shown or _to_json(shown[name]) != getattr(data, name)
+        )
         if keys := [name for name in names if name in changed]:
             raise key_conflict(definition, keys)
         if changed:
