@@ -25,6 +25,7 @@ from brickwork.resource.defaults import replacement_values
 from brickwork.resource.related import (
     input_of,
     new_child,
+    sent_key,
     set_place,
     take_loaded,
     unknown_keys,
@@ -114,7 +115,7 @@ class _ListChange:
         rows = {key_of(row): row for row in current}
         if missing := unknown_keys(self._field, self._items, rows):
             raise reference_not_found(missing)
-        return [rows.get(getattr(item, self._field.key)) for item in self._items]
+        return [rows.get(sent_key(self._field, item)) for item in self._items]
 
     def _match_values(self, current: Sequence[Any]) -> list[Any | None]:
         """Return the row that has the values of each item."""
@@ -201,7 +202,8 @@ async def _touch(session: AsyncSession, row: object) -> None:
     if isinstance(row, Timestamped):
         row.updated_at = now()
     elif isinstance(row, Versioned):
-        row.version += 1
+        if not inspect(row).attrs.version.history.has_changes():  # another list has changed, too
+            row.version += 1
     elif name := _plain_attribute(type(row)):
         flag_modified(row, name)
     else:  # a flush would not update the key
