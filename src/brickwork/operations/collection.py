@@ -22,6 +22,7 @@ from brickwork.operations.operation import Operation
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import is_exported
 from brickwork.schemas.derived import with_deleted_at
+from brickwork.schemas.names import output_name
 
 M = TypeVar("M")
 
@@ -61,7 +62,8 @@ class List(Operation[M, ListPlan[M], PageResult]):
         names = params.fields if params.__fieldsets__ else None
         fieldset = None
         if names is not None:
-            names = (*names, "deleted_at") if deleted else names
+            if deleted:
+                names = (*names, output_name("deleted_at", read.model_fields["deleted_at"]))
             fieldset = self._fieldsets.find(read, names, export=export)
         return ListPlan(
             params,
