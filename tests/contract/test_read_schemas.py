@@ -125,9 +125,7 @@ class OwnNotes(Notes):
         await super().create(row)
 
 
-async def test_read_only_fields_of_other_callers_cannot_be_guessed_by_put(
-    tables: Tables, backend: str
-) -> None:
+async def test_put_reveals_no_field_of_other_callers(tables: Tables, backend: str) -> None:
     database = Database(await tables.of(Base.metadata, backend, ROWS))
     router = notes(OwnNotes, create=TextCreate, update=None)
     async with calling(notes_app(database, router)) as client:
