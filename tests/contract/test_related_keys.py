@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from httpx2 import AsyncClient
 from pydantic import Field
-from sqlalchemy import Column, ForeignKey, MetaData, Table, Uuid
+from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table, Uuid
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from brickwork import Database, Limit, Model, ReadSchema, Resource, Schema, Versioned, crud_router
@@ -33,8 +33,8 @@ def new_text() -> str:
 PLANTED = Table(
     "planted",
     Base.metadata,
-    Column("bed_id", ForeignKey("beds.id"), primary_key=True),
-    Column("herb_id", ForeignKey("herbs.id"), primary_key=True),
+    Column("bed_id", Integer, ForeignKey("beds.id"), primary_key=True),
+    Column("herb_id", Uuid(as_uuid=False), ForeignKey("herbs.id"), primary_key=True),
 )
 
 
