@@ -177,6 +177,29 @@ async def test_replayed_response_has_the_schema_of_its_caller(client: AsyncClien
     assert {*other.json()} == {*SHOWN["user"]}
 
 
+class Unnamed(Notes):
+    @override
+    def actor(self) -> None:
+        return None
+
+
+async def test_no_replay_shows_the_schema_of_another_role(tables: Tables, backend: str) -> None:
+    database = Database(await tables.of(Base.metadata, backend, ROWS))
+    router = notes(Unnamed)
+    await database.create_all(Base.metadata)  # with the table of the keys
+    async with calling(notes_app(database, router)) as client:
+
+        async def post(role: str) -> str:
+            headers = {"idempotency-key": "k", "role": role}
+            body = {"owner": "ada", "text": "b"}
+            response = await client.post("/notes", json=body, headers=headers)
+            return summary(response) + response.headers.get("idempotency-replayed", "")
+
+        assert (await post("admin"), await post("admin")) == ("201", "201true")
+        assert (await post("user"), await post("guest")) == ("422", "422")
+        assert len((await client.get("/notes")).json()) == 2
+
+
 async def test_openapi_shows_all_schemas(client: AsyncClient) -> None:
     paths = (await client.get("/openapi.json")).json()["paths"]
 

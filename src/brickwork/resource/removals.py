@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, inspect, select
+from sqlalchemy import ColumnElement, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Load, RelationshipDirection, RelationshipProperty, Session
 from sqlalchemy.orm.attributes import set_committed_value
@@ -48,7 +48,7 @@ async def load_cascades(session: AsyncSession, rows: Sequence[object]) -> None:
     for model in dict.fromkeys(map(type, rows)):
         if loaders := [*_cascade_loaders(model)]:
             keys = [key_of(row) for row in rows if type(row) is model]
-            statement: Select[Any] = select(model).where(primary_key(model).is_in(keys))
+            statement: Any = select(model).where(primary_key(model).is_in(keys))
             statement = statement.options(*loaders).execution_options(populate_existing=True)
             await session.execute(statement)
 
