@@ -284,7 +284,7 @@ def test_openapi_lists_the_fields() -> None:
     reference = {"$ref": "#/components/schemas/AliasedFields"}
     content = operation["responses"]["200"]["content"]
     assert content["application/json"]["schema"]["items"] == reference
-    assert content[NDJSON]["schema"] == reference
+    assert content[NDJSON]["schema"] == {"type": "array", "items": reference}
     schemas = document["components"]["schemas"]
     assert "required" not in schemas["AliasedFields"]
     assert schemas["AliasedFields"]["properties"] == schemas["AliasedRead"]["properties"]

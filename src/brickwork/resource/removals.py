@@ -1,6 +1,6 @@
 """Removals: the database decides about references to removed rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, inspect, select
@@ -45,10 +45,11 @@ async def load_cascades(session: AsyncSession, rows: Sequence[object]) -> None:
 
     It is one statement for each relationship. SQLAlchemy would send one for each row.
     """
-    for model in dict.fromkeys(map(type, rows)):
+    models: Iterable[type[object]] = dict.fromkeys(map(type, rows))
+    for model in models:
         if loaders := [*_cascade_loaders(model)]:
             keys = [key_of(row) for row in rows if type(row) is model]
-            statement: Any = select(model).where(primary_key(model).is_in(keys))
+            statement = select(model).where(primary_key(model).is_in(keys))
             statement = statement.options(*loaders).execution_options(populate_existing=True)
             await session.execute(statement)
 
