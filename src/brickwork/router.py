@@ -149,6 +149,7 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
     )
     declared.check()
     model, shown = declared.model, declared.shown
+    others = [row_schemas(model, schema) for schema in declared_read_schemas(resource)]
     definition = ResourceDefinition(
         resource=resource,
         model=model,
@@ -159,7 +160,7 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
         change=fit_to_model(
             batch_update_schema(declared.update, shown.fields, model), model, patches=True
         ),
-        query=_complete_query(model, declared.query, shown),
+        query=_complete_query(model, declared.query, [shown, *others]),
         embedded=embedding_by_class(model, shown.by_class),
     )
     _check_prefix(prefix, definition)
@@ -167,8 +168,7 @@ def crud_router(  # noqa: PLR0913 — these seven, and no eighth
         definition,
         variants=[
             replace(definition, shown=other, embedded=embedding_by_class(model, other.by_class))
-            for schema in declared_read_schemas(resource)
-            for other in [row_schemas(model, schema)]
+            for other in others
         ],
     )
     register_companion_tables(inspect(model), IdempotencyKey, ImportPosition)
@@ -287,14 +287,18 @@ def _is_available(model: type[object], name: OperationName) -> bool:
 
 
 def _complete_query(
-    model: type[M], query: type[ListQuery[M]], shown: RowSchemas
+    model: type[M], query: type[ListQuery[M]], schemas: Sequence[RowSchemas]
 ) -> type[ListQuery[M]]:
-    """Return *query* with the `deleted` parameter of *model* and the field names of *shown*."""
+    """Return *query* with the `deleted` parameter of *model* and the field names of *schemas*.
+
+    The first of *schemas* has the names of the sort fields.
+    """
     named = with_sort_names(
         with_deleted_parameter(query) if is_soft_deletable(model) else query,
-        shown_attributes(model, shown.fields),
+        shown_attributes(model, schemas[0].fields),
     )
-    return with_field_names(named, shown.field_names)
+    names = [name for schema in schemas for name in schema.field_names]
+    return with_field_names(named, dict.fromkeys(names))
 
 
 def _failures(definition: ResourceDefinition[Any], name: OperationName) -> Iterator[int]:

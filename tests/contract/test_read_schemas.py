@@ -12,7 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 from typing_extensions import override
 
-from brickwork import Audited, Database, ReadSchema, Resource, Schema, crud_router, install
+from brickwork import (
+    Audited,
+    Database,
+    Fields,
+    ListQuery,
+    ReadSchema,
+    Resource,
+    Schema,
+    crud_router,
+    install,
+)
 from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.notes import Base, Note, NoteRead, notes, notes_app
@@ -116,6 +126,60 @@ async def test_hidden_fields_cannot_be_guessed_by_put(client: AsyncClient) -> No
         assert summary(response) == "422 #/version unknown_field"
 
 
+class TextCreate(Schema):
+    text: str
+
+
+class OwnNotes(Notes):
+    @override
+    async def create(self, row: Note, /) -> None:
+        row.owner = "ada"
+        await super().create(row)
+
+
+async def test_put_reveals_no_field_of_other_callers(tables: Tables, backend: str) -> None:
+    database = Database(await tables.of(Base.metadata, backend, ROWS))
+    router = notes(OwnNotes, create=TextCreate, update=None)
+    async with calling(notes_app(database, router)) as client:
+
+        async def put(role: str, **values: Any) -> str:
+            body = {"text": "a", **values}
+            return summary(await client.put("/notes/1", json=body, headers={"role": role}))
+
+        assert await put("user", owner="ada", id=1) == "200"
+        assert await put("user", owner="bob") == "422 #/owner read_only"
+        assert await put("guest", owner="ada") == "422 #/owner read_only"
+        assert await put("guest", owner="bob") == "422 #/owner read_only"
+        assert await put("guest", id=1) == "200"
+        assert await put("guest", id=2) == "409 #/id key_differs"
+
+
+class SparseQuery(ListQuery[Note]):
+    fields: Fields = None
+
+
+@pytest.mark.both_paths
+@pytest.mark.parametrize("fast_path", [True, False], ids=["fast", "ORM"])
+async def test_fields_are_those_of_the_schema_of_the_caller(
+    tables: Tables, backend: str, *, fast_path: bool
+) -> None:
+    database = Database(await tables.of(Base.metadata, backend, ROWS), fast_path=fast_path)
+    async with calling(notes_app(database, notes(Notes, query=SparseQuery))) as client:
+        for role, row in SHOWN.items():
+            for accept in ("application/json", "application/x-ndjson"):
+                caller = {"role": role, "accept": accept}
+                for name in SHOWN["admin"]:
+                    response = await client.get(f"/notes?fields={name}", headers=caller)
+                    if name in row:
+                        is_page = accept == "application/json"
+                        assert response.json() == (
+                            [{name: row[name]}] if is_page else {name: row[name]}
+                        )
+                    else:
+                        assert summary(response) == "422 ?fields literal_error"
+                        assert response.json()["errors"][0]["allowed"] == [*row]
+
+
 async def test_replayed_response_has_the_schema_of_its_caller(client: AsyncClient) -> None:
     body = {"owner": "ada", "text": "b"}
     first = await client.post("/notes", json=body, headers={"idempotency-key": "k", **ADMIN})
@@ -186,6 +250,29 @@ async def test_history_shows_the_fields_of_the_caller(
         document = (await client.get("/openapi.json")).json()
         history = document["paths"]["/secrets/{id}/history"]["get"]["responses"]["200"]
         assert history["content"]["application/json"]["schema"]["type"] == "array"
+
+
+class Unnamed(Notes):
+    @override
+    def actor(self) -> None:
+        return None
+
+
+async def test_no_replay_shows_the_schema_of_another_role(tables: Tables, backend: str) -> None:
+    database = Database(await tables.of(Base.metadata, backend, ROWS))
+    router = notes(Unnamed)
+    await database.create_all(Base.metadata)  # with the table of the keys
+    async with calling(notes_app(database, router)) as client:
+
+        async def post(role: str) -> str:
+            headers = {"idempotency-key": "k", "role": role}
+            body = {"owner": "ada", "text": "b"}
+            response = await client.post("/notes", json=body, headers=headers)
+            return summary(response) + response.headers.get("idempotency-replayed", "")
+
+        assert (await post("admin"), await post("admin")) == ("201", "201true")
+        assert (await post("user"), await post("guest")) == ("422", "422")
+        assert len((await client.get("/notes")).json()) == 2
 
 
 async def test_openapi_shows_all_schemas(client: AsyncClient) -> None:

@@ -8,7 +8,8 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 from httpx2 import AsyncClient
-from pydantic import Field, computed_field, model_serializer, model_validator
+from pydantic import ConfigDict, Field, computed_field, model_serializer, model_validator
+from pydantic.alias_generators import to_camel
 from typing_extensions import override
 
 from brickwork import (
@@ -83,6 +84,13 @@ class LabelRead(ReadSchema):
     label: str
 
 
+class CamelRead(ReadSchema):
+    """A line with generated names."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+    line_quantity: int = Field(validation_alias="quantity")
+
+
 class OrderList(ListQuery[Order]):
     number: Filter[str] = None
     tags__name: Filter[str] = None
@@ -133,6 +141,7 @@ def routers() -> list[APIRouter]:
         *(crud_router(path, Orders, **schemas) for path, schemas in ROUTES.items()),
         crud_router("/reading", ReadingOrders, read=AliasedRead, query=OrderList),
         crud_router("/lines", Lines, read=LineBrief, query=LineList),
+        crud_router("/camel-lines", Lines, read=CamelRead, query=LineList),
         own,
     ]
 
@@ -235,6 +244,8 @@ async def test_code_of_a_schema_gets_whole_rows(client: AsyncClient) -> None:
 async def test_deleted_rows_show_their_deletion(client: AsyncClient) -> None:
     (line,) = await get_json(client, "/lines?deleted=only&fields=quantity")
     assert line == {"quantity": 5, "deleted_at": "2020-01-01T00:00:00Z"}
+    (line,) = await get_json(client, "/camel-lines?deleted=only&fields=lineQuantity")
+    assert line == {"lineQuantity": 5, "deletedAt": "2020-01-01T00:00:00Z"}
 
 
 @pytest.mark.parametrize(

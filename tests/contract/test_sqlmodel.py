@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 import pytest
@@ -13,6 +13,7 @@ from sqlmodel import Field, Relationship, SQLModel
 
 from brickwork import (
     Database,
+    Limit,
     ListQuery,
     ReadSchema,
     Resource,
@@ -21,16 +22,36 @@ from brickwork import (
     crud_router,
     install,
 )
-from tests.support.bodies import summary
+from tests.support.bodies import create_row, get_json, patch_row, summary
 from tests.support.calls import calling
 
 pytestmark = pytest.mark.anyio
+
+
+class Wearing(SQLModel, table=True):
+    team_id: int = Field(foreign_key="team.id", primary_key=True)
+    badge_id: int = Field(foreign_key="badge.id", primary_key=True)
+
+
+class Badge(SQLModel, table=True):
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(max_length=20)
+
+
+class Rule(SQLModel, table=True):
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: int | None = Field(default=None, foreign_key="team.id", nullable=False)
+    text: str = Field(max_length=20)
 
 
 class Team(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(max_length=20, unique=True)
     heroes: list["Hero"] = Relationship(back_populates="team")
+    rules: list[Rule] = Relationship(
+        sa_relationship_kwargs={"cascade": "all, delete-orphan", "order_by": Rule.id}
+    )
+    badges: list[Badge] = Relationship(link_model=Wearing)
 
 
 class Hero(SQLModel, table=True):
@@ -95,6 +116,39 @@ class HeroQuery(ListQuery[Hero]):
     sort: SortBy[Literal["name", "age", "salary"]] = None
 
 
+class RuleBody(Schema):
+    text: str
+
+
+class FullTeamCreate(TeamCreate):
+    rules: list[RuleBody]
+    badge_ids: list[int]
+
+
+class FullTeamUpdate(FullTeamCreate, partial=True): ...
+
+
+class RuleRead(ReadSchema):
+    text: str
+
+
+class FullTeamRead(ReadSchema):
+    id: int
+    rules: Annotated[list[RuleRead], Limit(9)]
+    badge_ids: Annotated[list[int], Limit(9)]
+
+
+class BadgeCreate(Schema):
+    name: str
+
+
+class BadgeRead(ReadSchema):
+    id: int
+
+
+class Badges(Resource[Badge]): ...
+
+
 class Heroes(Resource[Hero]): ...
 
 
@@ -121,9 +175,25 @@ async def client(empty_url: str) -> AsyncGenerator[AsyncClient]:
     app.include_router(crud_router("/heroes", Heroes, **schemas, query=HeroQuery))
     schemas = {"read": TeamRead, "create": TeamCreate, "update": TeamUpdate}
     app.include_router(crud_router("/teams", Teams, **schemas))
+    schemas = {"read": FullTeamRead, "create": FullTeamCreate, "update": FullTeamUpdate}
+    app.include_router(crud_router("/full-teams", Teams, **schemas))
+    app.include_router(crud_router("/badges", Badges, read=BadgeRead, create=BadgeCreate))
     await database.create_all(SQLModel.metadata)
     async with calling(app) as client:
         yield client
+
+
+async def test_related_rows_are_written_and_read(client: AsyncClient) -> None:
+    for name in ("a", "b"):
+        await create_row(client, "/badges", {"name": name})
+    team = {"name": "A", "rules": [{"text": "one"}, {"text": "two"}], "badge_ids": [1, 2]}
+    shown = {"id": 1, "rules": team["rules"], "badge_ids": [1, 2]}
+    assert await create_row(client, "/full-teams", team) == shown
+    assert await get_json(client, "/full-teams") == [shown]
+    shown = {"id": 1, "rules": [{"text": "two"}], "badge_ids": [2]}
+    changes = {"rules": shown["rules"], "badge_ids": [2]}
+    assert await patch_row(client, "/full-teams/1", changes) == shown
+    assert await get_json(client, "/full-teams/1") == shown
 
 
 async def test_rows_are_written_and_read(client: AsyncClient) -> None:

@@ -187,6 +187,52 @@ def rows_without_a_default() -> object:
 
 
 @refused(
+    "WagonCreate.mark_ids has a default that its own annotation rejects. Give the field the "
+    "default [], or make it required."
+)
+def keys_with_an_invalid_default() -> object:
+    return wagons(mark_ids=(list[int], "x"))
+
+
+@refused(
+    "WagonCreate.wheels takes other items than WheelIn, but each is a row of Wagon.wheels. "
+    "Annotate it list[WheelIn]."
+)
+def rows_or_null() -> object:
+    return wagons(wheels=list[WheelIn | None])
+
+
+@refused(
+    "WagonCreate.wheels takes other items than WheelIn, but each is a row of Wagon.wheels. "
+    "Annotate it list[WheelIn]."
+)
+def rows_of_two_schemas() -> object:
+    other: Any = schema("OtherWheelIn", size=int, label=str)
+    return wagons(wheels=list[WheelIn | other])
+
+
+@refused(
+    "WagonCreate.wheels takes other items than WheelIn, but each is a row of Wagon.wheels. "
+    "Annotate it list[WheelIn]."
+)
+def rows_in_lists_of_lists() -> object:
+    return wagons(wheels=list[list[WheelIn]])
+
+
+@refused("WheelIn.id is no key of Wheel. Annotate it int | None.")
+def rows_with_a_key_of_another_type() -> object:
+    return wagons(wheels=list[schema("WheelIn", id=str | None, size=int)])  # type: ignore[misc]
+
+
+@refused(
+    "WagonCreate.mark_ids and marked both set Wagon.marks, so that one list would be lost. Remove "
+    "one of them."
+)
+def keys_of_one_relationship_in_two_fields() -> object:
+    return wagons(mark_ids=list[int], marked=Annotated[list[int], KeysOf("marks")])
+
+
+@refused(
     "Wagon.marks is a many-to-many relationship, whose rows belong to no row alone. Take their "
     "keys instead: mark_ids: list[int]."
 )

@@ -10,6 +10,7 @@ from sqlalchemy.orm import load_only
 from sqlalchemy.orm.interfaces import ORMOption
 from sqlalchemy.util import LRUCache
 
+from brickwork.problems import ErrorDetail, UnprocessableContent
 from brickwork.query.embedding import EmbeddedFields, embedding, shown_attributes
 from brickwork.query.list_query import ListQuery
 from brickwork.query.ordering import make_order
@@ -72,8 +73,16 @@ class Fieldsets(Generic[M]):
         """Return the fieldset with *names* of *shown*, the names in a response.
 
         A row has those of its schema, if each class has one. Code of the application that reads
-        rows of a page or of an *export* gets whole rows.
+        rows of a page or of an *export* gets whole rows. Raises `UnprocessableContent` for a field
+        that *shown* lacks, though the schema of other callers has it.
         """
+        if not {*shown.field_names} >= {*names}:
+            text = "The rows have no such field for this caller."
+            allowed = [*shown.field_names]
+            place = ErrorDetail(
+                code="literal_error", detail=text, parameter="fields", allowed=allowed
+            )
+            raise UnprocessableContent(text, errors=[place])
         key = (shown, frozenset(names), export)
         if key not in self._found:
             include = {

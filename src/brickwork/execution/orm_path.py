@@ -47,7 +47,7 @@ from brickwork.http.conditional import (
 from brickwork.http.representation import Representation, Serializer
 from brickwork.models.caching import cached_per_model
 from brickwork.models.model import Versioned
-from brickwork.models.soft_delete import as_soft_deletable
+from brickwork.models.soft_delete import as_soft_deletable, is_soft_deletable
 from brickwork.problems import (
     Conflict,
     NotFound,
@@ -61,6 +61,7 @@ from brickwork.resource.checks import release_row
 from brickwork.resource.defaults import replacement_values
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.related import Input, new_rows, prepare_changes, require_few
+from brickwork.resource.removals import load_cascades, removes_at_depth
 from brickwork.resource.resource import Resource
 from brickwork.resource.row_schemas import RowSchemas
 from brickwork.schemas.names import field_pointer
@@ -164,6 +165,7 @@ class UnitOfWorkExecutor(Generic[M]):
             row = await resource.get(plan.key)
             await self._check_preconditions(row, plan.preconditions)
             release_row(self._session, row)
+            await self._load_cascades([row], purge=plan.purge)
             await (resource.purge(row) if plan.purge else resource.delete(row))
         except NotFound:
             if not plan.allow_missing:
@@ -179,6 +181,12 @@ class UnitOfWorkExecutor(Generic[M]):
             raise Conflict("The row is not deleted, so that it cannot be restored.")
         await self.resource.restore(row)
         return await self._flush(row)
+
+    async def _load_cascades(self, rows: Sequence[M], *, purge: bool = False) -> None:
+        """Load what a removal of *rows* removes with them. A soft delete removes nothing."""
+        model = self.definition.model
+        if (purge or not is_soft_deletable(model)) and (len(rows) > 1 or removes_at_depth(model)):
+            await load_cascades(self._session, rows)
 
     async def _upsert(self, plan: ReplacePlan) -> Representation:
         """Create the row that a PUT names.
@@ -215,19 +223,24 @@ class UnitOfWorkExecutor(Generic[M]):
         await self.definition.embedded.reload(self._session, rows)
 
     async def _reject_read_only(self, row: M, data: Schema) -> None:
-        """Raise a problem if *data* changes a field that clients cannot write."""
+        """Raise a problem if *data* changes a field that clients cannot write.
+
+        A field that the schema of the row lacks for this caller counts as changed, unless it is the
+        key.
+        """
         definition = self.definition
         if not (sent := data.model_fields_set - definition.create.model_fields.keys()):
             return
         await definition.embedded.reload(self._session, [row])
         stored = definition.shown.schema_of(row).model_validate(row, from_attributes=True)
-        known = type(stored).model_fields.keys()  # a row of another class has other fields
+        names = primary_key(definition.model).names
+        shown: dict[str, object] = {name: getattr(row, name) for name in names}
+        shown |= {name: getattr(stored, name) for name in type(stored).model_fields}
         changed = sorted(
             name
             for name in sent
-            if name not in known or _to_json(getattr(stored, name)) != getattr(data, name)
+            if name not in shown or _to_json(shown[name]) != getattr(data, name)
         )
-        names = primary_key(definition.model).names
         if keys := [name for name in names if name in changed]:
             raise key_conflict(definition, keys)
         if changed:
@@ -329,8 +342,10 @@ class UnitOfWorkExecutor(Generic[M]):
         reject_duplicates([key for key in keys if key is not None], lambda _: [{"parameter": "id"}])
 
         async def load() -> Sequence[M]:
-            rows = await resource.get_many(plan.keys)
-            return require_all_found(definition, rows, lambda _: [{"parameter": "id"}])
+            found = await resource.get_many(plan.keys)
+            rows = require_all_found(definition, found, lambda _: [{"parameter": "id"}])
+            await self._load_cascades(rows)
+            return rows
 
         async def delete_one(row: M, _: str) -> None:
             release_row(self._session, row)

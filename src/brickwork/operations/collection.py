@@ -21,6 +21,7 @@ from brickwork.operations.export import export_rows
 from brickwork.operations.operation import Operation
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import is_exported
+from brickwork.schemas.names import output_name
 
 M = TypeVar("M")
 
@@ -60,7 +61,8 @@ class List(Operation[M, ListPlan[M], PageResult]):
         names = params.fields if params.__fieldsets__ else None
         fieldset = None
         if names is not None:
-            names = (*names, "deleted_at") if deleted else names
+            if deleted:
+                names = (*names, output_name("deleted_at", read.fields.model_fields["deleted_at"]))
             fieldset = self._fieldsets.find(read, names, export=export)
         return ListPlan(
             params,

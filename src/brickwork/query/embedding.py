@@ -116,7 +116,7 @@ class EmbeddedFields:
         for listed in self.keys if rows else ():
             lists = await load_keys(session, rows, listed.relationship, listed.count)
             for row, keys in zip(rows, lists, strict=True):
-                setattr(row, listed.name, keys)
+                vars(row)[listed.name] = keys  # SQLModel rejects an attribute that is no field
 
     async def reload(self, session: AsyncSession, rows: Sequence[object]) -> None:
         """Load the current related rows, expressions and deferred columns of written *rows*."""

@@ -129,6 +129,14 @@ class PrimaryKey:
         values = tuple(parse(part) if isinstance(part, str) else part for parse, part in pairs)
         return None if None in values else values
 
+    def stored(self, value: Any) -> Any:
+        """Return the key of a row for *value*, a key of one column in validated input.
+
+        It is the text of a UUID if the column holds texts.
+        """
+        is_text = isinstance(value, UUID) and holds_uuid_text(self.columns[0].type)
+        return str(value) if is_text else value
+
     @cached_property
     def _parsers(self) -> Sequence[Callable[[str], Any]]:
         pairs = zip(self.kinds, self.columns, strict=True)

@@ -123,12 +123,17 @@ def unknown_keys(
     if not field.finds_rows:
         return set()
     path = input_paths(field.item)[field.key]
-    keys = [getattr(item, field.key) for item in items]
+    keys = [sent_key(field, item) for item in items]
     return {
         ("pointer", pointer(*before, *field.path, index, *path))
         for index, key in enumerate(keys)
         if key is not None and key not in known
     }
+
+
+def sent_key(field: RelatedField, item: BaseModel) -> Any:
+    """Return the key of the row that *item* of *field* names. None for a new row."""
+    return primary_key(field.model).stored(getattr(item, field.key))
 
 
 def new_child(row: object, field: RelatedField, index: int, item: BaseModel) -> Any:
@@ -164,7 +169,8 @@ class _Targets:
         *current* are the rows that each has already; these need not be in the scope.
         """
         known = [{key_of(row): row for row in rows} for rows in current or [()] * len(inputs)]
-        lists: list[Sequence[Any]] = [getattr(one.data, field.name) or () for one in inputs]
+        stored = primary_key(field.model).stored
+        lists = [[*map(stored, getattr(one.data, field.name) or ())] for one in inputs]
         pairs = zip(lists, known, strict=True)
         wanted = {key for keys, own in pairs for key in keys if key not in own}
         found = await self._load(field, wanted) if wanted else {}

@@ -9,26 +9,27 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     inspect,
-    select,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import RelationshipProperty, selectinload
+from sqlalchemy.orm import RelationshipProperty
 from sqlalchemy.orm.attributes import flag_modified, set_committed_value
 
 from brickwork.database.errors import reference_not_found
 from brickwork.models.model import Timestamped, Versioned, equal_values, now
-from brickwork.models.soft_delete import as_soft_deletable
+from brickwork.models.soft_delete import as_soft_deletable, is_soft_deletable
 from brickwork.query.keys import primary_key
 from brickwork.query.related import key_of
 from brickwork.resource.defaults import replacement_values
 from brickwork.resource.related import (
     input_of,
     new_child,
+    sent_key,
     set_place,
     take_loaded,
     unknown_keys,
 )
+from brickwork.resource.removals import load_cascades
 from brickwork.schemas.related import RelatedField, related_fields
 from brickwork.schemas.schema import Schema
 from brickwork.tracking.changes import mapped_columns
@@ -90,7 +91,9 @@ class _ListChange:
         kept_ids = {id(row) for row in kept}  # a dataclass compares its values, and has no hash
         removed = [row for row in current if id(row) not in kept_ids]
         set_committed_value(self._row, self._by.key, kept)
-        await _load_cascades(self._session, removed)
+        if not is_soft_deletable(self._field.model):
+            with self._session.no_autoflush:  # one flush writes all rows of a batch
+                await load_cascades(self._session, removed)
         for row in removed:
             await _remove(self._session, row)
         if removed and matches and _has_unique_values(self._field.model):
@@ -115,7 +118,7 @@ class _ListChange:
         rows = {key_of(row): row for row in current}
         if missing := unknown_keys(self._field, self._items, rows):
             raise reference_not_found(missing)
-        return [rows.get(getattr(item, self._field.key)) for item in self._items]
+        return [rows.get(sent_key(self._field, item)) for item in self._items]
 
     def _match_values(self, current: Sequence[Any]) -> list[Any | None]:
         """Return the row that has the values of each item."""
@@ -155,27 +158,6 @@ def _has_values(row: object, values: Mapping[str, Any]) -> bool:
     )
 
 
-async def _load_cascades(session: AsyncSession, rows: Sequence[object]) -> None:
-    """Load the rows that a removal of *rows* removes with them.
-
-    SQLAlchemy would send a statement for each row.
-    """
-    if not rows or as_soft_deletable(rows[0]):
-        return
-    model = type(rows[0])
-    options = [
-        selectinload(getattr(model, by.key))
-        for by in inspect(model).relationships
-        if by.cascade.delete or by.secondary is not None
-        if not (by.viewonly or by.passive_deletes or by.lazy in {"dynamic", "write_only"})
-    ]
-    if options:
-        key = primary_key(model)
-        statement = select(model).where(key.is_in([*map(key_of, rows)])).options(*options)
-        with session.no_autoflush:  # one flush writes all rows of a batch
-            await session.execute(statement.execution_options(populate_existing=True))
-
-
 async def _remove(session: AsyncSession, row: object) -> None:
     if soft_deletable := as_soft_deletable(row):
         soft_deletable.deleted_at = now()
@@ -202,7 +184,8 @@ async def _touch(session: AsyncSession, row: object) -> None:
     if isinstance(row, Timestamped):
         row.updated_at = now()
     elif isinstance(row, Versioned):
-        row.version += 1
+        if not inspect(row).attrs.version.history.has_changes():  # another list has changed, too
+            row.version += 1
     elif name := _plain_attribute(type(row)):
         flag_modified(row, name)
     else:  # a flush would not update the key

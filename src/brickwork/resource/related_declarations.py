@@ -4,9 +4,12 @@ from collections.abc import Collection, Iterator, Mapping
 from types import NoneType
 from typing import Any, cast
 
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticUndefined
 from sqlalchemy import Column, Table, inspect
 from sqlalchemy.orm import RelationshipDirection, RelationshipProperty
 
+from brickwork.models.columns import holds_uuid_text
 from brickwork.models.proxies import find_proxy
 from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.query.keys import primary_key
@@ -29,10 +32,16 @@ def check_related(
         is_filled: Whether the resource has code that may fill new related rows.
 
     """
+    names: dict[str, str] = {}
     for name in schema.model_fields:
         if field := related_fields(schema, model).get(name):
             _check_no_proxy(schema, model, field)
             _RelatedCheck(schema, model, field).check(replaces=replaces, is_filled=is_filled)
+            if (other := names.setdefault(field.attribute, name)) != name:
+                raise TypeError(
+                    f"{schema.__name__}.{other} and {name} both set {model.__name__}."
+                    f"{field.attribute}, so that one list would be lost. Remove one of them."
+                )
 
 
 def _check_no_proxy(schema: type[Schema], model: type[object], field: RelatedField) -> None:
@@ -132,6 +141,19 @@ class _RelatedCheck:
                 f"{self._name} is None by default, but {self._place} is a list. Give the field the "
                 "default [], or make it required."
             )
+        self._check_default(default)
+
+    def _check_default(self, default: object) -> None:
+        if default is PydanticUndefined:
+            return
+        annotation: Any = self._schema.model_fields[self._field.name].annotation
+        try:
+            TypeAdapter(annotation).validate_python(default, strict=True)
+        except ValidationError:
+            raise TypeError(
+                f"{self._name} has a default that its own annotation rejects. Give the field the "
+                "default [], or make it required."
+            ) from None
 
     @property
     def _item_name(self) -> str:
@@ -184,6 +206,8 @@ class _RelatedCheck:
                     f"{item.__name__}.{name} is an association proxy within {self._name}, which "
                     "replaces values. Remove it, or write it by a resource of its own."
                 )
+        self._check_alone()
+        self._check_item_key()
         if item.__patches__:
             raise TypeError(
                 f"{item.__name__} is partial, but {self._name} has whole rows. Give it the schema "
@@ -197,6 +221,31 @@ class _RelatedCheck:
                 )
         skipped = {self._field.key} if self._field.finds_rows else frozenset[str]()
         assignments.check_assignments(item, model, except_for=skipped)
+
+    def _check_alone(self) -> None:
+        """Raise `TypeError` unless each item of the list is a row."""
+        values = FieldValues(self._schema)
+        for leaf in values.accepted_leaves(self._field.name):
+            items = values.leaves(leaf.node["items_schema"])
+            if [item.node.get("cls") for item in items] != [self._field.item]:
+                raise TypeError(
+                    f"{self._name} takes other items than {self._item_name}, but each is a row of "
+                    f"{self._place}. Annotate it list[{self._item_name}]."
+                )
+
+    def _check_item_key(self) -> None:
+        """Raise `TypeError` if the key of an item can name no row."""
+        item, key = self._field.item, primary_key(self._field.model)
+        if not self._field.finds_rows:
+            return
+        kinds = {leaf.kind for leaf in FieldValues(item).accepted_leaves(self._field.key)}
+        expected = {key.kind, str} if holds_uuid_text(key.columns[0].type) else {key.kind}
+        if not kinds - {NoneType} <= expected:
+            kind = key.kind.__name__
+            raise TypeError(
+                f"{item.__name__}.{self._field.key} is no key of {self._field.model.__name__}. "
+                f"Annotate it {kind} | None."
+            )
 
     def _foreign_keys(self) -> Collection[Column[Any]]:
         return [column for column in self._by.remote_side if isinstance(column, Column)]

@@ -1,15 +1,17 @@
 """Removals: the database decides about references to removed rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, inspect
+from sqlalchemy import ColumnElement, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import RelationshipDirection, RelationshipProperty, Session
+from sqlalchemy.orm import Load, RelationshipDirection, RelationshipProperty, Session
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.unitofwork import UOWTransaction
 
 from brickwork.database.unit_of_work import unit_of_work
+from brickwork.query.keys import primary_key
+from brickwork.query.related import key_of
 from brickwork.sqlalchemy_internals import set_flush_history
 
 _UNLOADED: Final = {"dynamic", "write_only"}
@@ -36,6 +38,51 @@ def keep_references(session: Session, context: UOWTransaction, *_: object) -> No
             else:
                 value = kept if relationship.uselist else next(iter(kept), None)
                 set_committed_value(row, key, value)
+
+
+async def load_cascades(session: AsyncSession, rows: Sequence[object]) -> None:
+    """Load the rows that a removal of *rows* removes with them, and the rows below these.
+
+    It is one statement for each relationship. SQLAlchemy would send one for each row.
+    """
+    models: Iterable[type[object]] = dict.fromkeys(map(type, rows))
+    for model in models:
+        if loaders := [*_cascade_loaders(model)]:
+            keys = [key_of(row) for row in rows if type(row) is model]
+            statement = select(model).where(primary_key(model).is_in(keys))
+            statement = statement.options(*loaders).execution_options(populate_existing=True)
+            await session.execute(statement)
+
+
+def removes_at_depth(model: type[object]) -> bool:
+    """Return whether a removal of a row of *model* removes rows, and rows below these."""
+    return any(
+        True
+        for by in _loaded_cascades(model)
+        if by.cascade.delete
+        for _ in _loaded_cascades(by.mapper.class_)
+    )
+
+
+def _cascade_loaders(model: type[object], known: frozenset[object] = frozenset()) -> Iterator[Load]:
+    """Yield loader options of the rows to remove with a row of *model*, and of the rows below.
+
+    *known* are the relationships that lead to *model*.
+    """
+    for by in _loaded_cascades(model):
+        if by not in known:
+            loader = Load(model).selectinload(getattr(model, by.key))
+            if by.cascade.delete:
+                loader = loader.options(*_cascade_loaders(by.mapper.class_, known | {by}))
+            yield loader
+
+
+def _loaded_cascades(model: type[object]) -> Iterator[RelationshipProperty[Any]]:
+    """Yield the relationships whose rows SQLAlchemy loads to remove a row of *model*."""
+    for by in inspect(model).relationships:
+        is_loaded = not (by.viewonly or by.passive_deletes or by.lazy in _UNLOADED)
+        if is_loaded and (by.cascade.delete or by.secondary is not None):
+            yield by
 
 
 def _cleared_relationships(
