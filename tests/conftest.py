@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from httpx2 import AsyncClient
+from sqlalchemy.orm import configure_mappers
 
 from app.main import create_app
 from app.migrations import migrate
@@ -56,7 +57,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Freeze the heap, so that the garbage collector does not scan all test modules repeatedly."""
+    """Map all classes, and freeze the heap, so that no collection scans all test modules again.
+
+    The models of the tests share a registry: this fails if a relationship names two of them.
+    """
+    configure_mappers()
     gc.collect()
     gc.freeze()
 

@@ -38,7 +38,7 @@ class Base(Model):
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
 
 
-class Shelf(Base):
+class ListedShelf(Base):
     """A shelf, with a deferred column that one schema shows."""
 
     __tablename__ = "shelves"
@@ -47,7 +47,7 @@ class Shelf(Base):
     plan: Mapped[str | None] = mapped_column(String(50), deferred=True)
 
 
-class Book(Base, Versioned):
+class ListedBook(Base, Versioned):
     """A book, whose price has several forms."""
 
     __tablename__ = "books"
@@ -60,7 +60,7 @@ class Book(Base, Versioned):
     draft: Mapped[str] = mapped_column(String(50), deferred=True, default="none")
     secret: Mapped[str] = mapped_column(String(50), deferred=True, default="hidden")
     shelf_id: Mapped[int | None] = mapped_column(ForeignKey("shelves.id"))
-    shelf: Mapped[Shelf | None] = relationship()
+    shelf: Mapped[ListedShelf | None] = relationship()
     double: Mapped[int] = mapped_column(Computed("price * 2", persisted=True))
     loud: Mapped[str] = column_property(func.upper(title, type_=String(20)))
     long: Mapped[str] = column_property(func.upper(draft, type_=String(50)), deferred=True)
@@ -148,7 +148,7 @@ class ShelfCreate(Schema):
 class ShelfUpdate(ShelfCreate, partial=True): ...
 
 
-class BookQuery(ListQuery[Book]):
+class BookQuery(ListQuery[ListedBook]):
     double__gte: int | None = None
     double__in: OneOf[int] | None = None
     net: int | None = None
@@ -163,16 +163,16 @@ class BookQuery(ListQuery[Book]):
     search_fields = ("name", "body", "loud")
 
 
-class Books(Resource[Book]): ...
+class Books(Resource[ListedBook]): ...
 
 
-class Texts(Resource[Book]): ...
+class Texts(Resource[ListedBook]): ...
 
 
-class Fulls(Resource[Book]): ...
+class Fulls(Resource[ListedBook]): ...
 
 
-class Shelves(Resource[Shelf]): ...
+class Shelves(Resource[ListedShelf]): ...
 
 
 TEXTS: Final[dict[str, Any]] = {"create": TextCreate, "update": TextUpdate, "query": BookQuery}

@@ -117,7 +117,7 @@ async def test_any_rows_are_on_the_pages(client: AsyncClient) -> None:
         assert [row for page in pages for row in page] == order(rows, sort)
 
     @settings(
-        max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+        max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
     )
     @given(SLOTS, st.sampled_from(SORTS), st.integers(1, 5))
     def law(drawn: Any, sort: str, limit: int) -> None:

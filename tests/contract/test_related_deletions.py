@@ -23,16 +23,16 @@ class ShelfBase(Model):
     metadata = MetaData()
 
 
-class Shelf(ShelfBase):
+class StoredShelf(ShelfBase):
     """A shelf with boxes, which have toys."""
 
     __tablename__ = "shelves"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    boxes: Mapped[list["Box"]] = relationship(cascade="all, delete-orphan")
+    boxes: Mapped[list["StoredBox"]] = relationship(cascade="all, delete-orphan")
 
 
-class Box(ShelfBase):
+class StoredBox(ShelfBase):
     """A box on a shelf."""
 
     __tablename__ = "boxes"
@@ -59,7 +59,7 @@ class ShelfRead(ReadSchema):
     id: int
 
 
-class Shelves(Resource[Shelf]): ...
+class Shelves(Resource[StoredShelf]): ...
 
 
 def verbs(sent: list[str]) -> Counter[str]:
@@ -88,8 +88,8 @@ async def test_the_statements_of_a_deep_deletion_do_not_grow(
     tables: Tables, backend: str, count: int
 ) -> None:
     rows: Rows = {
-        Shelf: [{"id": 1}],
-        Box: [{"id": n, "shelf_id": 1} for n in range(count)],
+        StoredShelf: [{"id": 1}],
+        StoredBox: [{"id": n, "shelf_id": 1} for n in range(count)],
         Toy: [{"id": n, "box_id": n} for n in range(count)],
     }
     database = Database(await tables.of(ShelfBase.metadata, backend, rows))

@@ -88,7 +88,7 @@ async def client(tables: Tables, backend: str) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-@settings(law, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(law, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=LINES, tags=TAGS, writes=WRITES)
 async def test_random_writes_equal_a_model(
     client: AsyncClient, lines: Sequence[Line], tags: Sequence[int], writes: Sequence[Write]

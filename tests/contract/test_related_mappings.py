@@ -39,7 +39,7 @@ class Base(Model):
     metadata = MetaData(naming_convention=Model.metadata.naming_convention)
 
 
-class Vehicle(Base, Versioned, Audited):
+class Wagon(Base, Versioned, Audited):
     """A vehicle with seats, which has no time of change."""
 
     __tablename__ = "vehicles"
@@ -53,7 +53,7 @@ class Vehicle(Base, Versioned, Audited):
     )
 
 
-class Bus(Vehicle):
+class Bus(Wagon):
     """A vehicle of its own kind."""
 
     __mapper_args__ = {"polymorphic_identity": "bus"}  # noqa: RUF012
@@ -112,11 +112,11 @@ class VehicleRead(ReadSchema):
     seats: Annotated[list[VehicleSeatRead], Limit(10)]
 
 
-class Vehicles(Resource[Vehicle]):
+class Vehicles(Resource[Wagon]):
     """Vehicles of all kinds."""
 
 
-class Shelf(MappedAsDataclass, Base):
+class WallShelf(MappedAsDataclass, Base):
     """A shelf with books, as a dataclass, without columns but its key and name."""
 
     __tablename__ = "shelves"
@@ -137,7 +137,7 @@ class ShelfBook(MappedAsDataclass, Base):
     id: Mapped[int] = mapped_column(primary_key=True, init=False)
     shelf_id: Mapped[int] = mapped_column(ForeignKey("shelves.id"), init=False)
     title: Mapped[str] = mapped_column(String(10))
-    shelf: Mapped[Shelf] = relationship(init=False, back_populates="books")
+    shelf: Mapped[WallShelf] = relationship(init=False, back_populates="books")
 
 
 class BookBody(Schema):
@@ -157,7 +157,7 @@ class ShelfRead(ReadSchema):
     name: str
 
 
-class Shelves(Resource[Shelf]):
+class Shelves(Resource[WallShelf]):
     """Shelves as declared."""
 
 

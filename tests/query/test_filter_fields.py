@@ -77,7 +77,7 @@ def test_filter_stands_for_the_operators_of_its_type(name: str) -> None:
 subsets = st.sets(st.sampled_from([*OPERATORS]), min_size=1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_filter_equals_the_long_spelling(data: st.DataObject) -> None:
     names = data.draw(st.lists(st.sampled_from([*COLUMNS]), min_size=1, unique=True))

@@ -44,7 +44,7 @@ class Bird(Being):
     wings: Mapped[int]
 
 
-class Plant(Base):
+class Shrub(Base):
     __tablename__ = "plants"
     __mapper_args__ = {"polymorphic_on": "kind"}  # noqa: RUF012
 
@@ -53,13 +53,13 @@ class Plant(Base):
     name: Mapped[str] = mapped_column(String(20))
 
 
-class Tree(Plant):
+class Tree(Shrub):
     __mapper_args__ = {"polymorphic_identity": "tree"}  # noqa: RUF012
 
     height: Mapped[int | None]
 
 
-class Moss(Plant):
+class Moss(Shrub):
     __mapper_args__ = {"polymorphic_identity": "moss"}  # noqa: RUF012
 
     area: Mapped[int | None]
@@ -150,15 +150,15 @@ def a_union_with_a_field_of_another_type() -> object:
 
 
 @refused(
-    "Plant has no polymorphic_identity, so that a new row has no class. Leave create out, and "
+    "Shrub has no polymorphic_identity, so that a new row has no class. Leave create out, and "
     "create rows by the resource of a subclass."
 )
 def a_new_row_of_an_abstract_class() -> object:
-    return declare(Plant, read=TreeRead | MossRead, create=NameCreate)
+    return declare(Shrub, read=TreeRead | MossRead, create=NameCreate)
 
 
 def test_an_abstract_class_without_create_is_accepted() -> None:
-    crud_router("/plants", resource_of(Plant), read=TreeRead | MossRead, update=partial(NameCreate))
+    crud_router("/plants", resource_of(Shrub), read=TreeRead | MossRead, update=partial(NameCreate))
 
 
 @refused(
@@ -169,7 +169,7 @@ def a_union_with_a_schema_of_two_classes() -> object:
     read = schema("PetRead", ReadSchema, same=int)
     for kind in (Tree, Moss):
         kind.same = property(lambda _: 1)
-    return crud_router("/plants", resource_of(Plant), read=read | TreeRead)
+    return crud_router("/plants", resource_of(Shrub), read=read | TreeRead)
 
 
 class Cage(Base):
