@@ -22,11 +22,12 @@ from tests.support.services import Service, Services
 from tests.support.tables import Tables
 
 SLOW = Path(__file__).parent / "slow"
+EXAMPLES = Path(__file__).parent / "examples"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add options for the slow tests, the path of requests and the random applications."""
-    parser.addoption("--all", action="store_true", help="Run the tests in tests/slow too.")
+    parser.addoption("--all", action="store_true", help="Run tests/slow and tests/examples too.")
     text = "The path of requests: the fast path where it is possible, or always the ORM path."
     parser.addoption("--path", choices=["fast", "orm"], default="fast", help=text)
     text = "The random applications to compare on both paths: a number, or a range (17:18)."
@@ -40,20 +41,37 @@ def numbers(text: str) -> range:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Skip tests/slow, unless `--all` or a path selects it."""
-    named = config.getoption("--all") or any("slow" in argument for argument in config.args)
-    return True if collection_path == SLOW and not named else None
+    """Skip tests/slow and tests/examples, unless `--all` or a path selects them."""
+    if collection_path not in {SLOW, EXAMPLES} or config.getoption("--all"):
+        return None
+    named = any(collection_path.name in argument for argument in config.args)
+    return None if named else True
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the tests that do not depend on the path, when the ORM path is chosen."""
-    if config.getoption("--path") == "orm":
-        kept, same = list[pytest.Item](), list[pytest.Item]()
-        for item in items:
-            is_same = not _has_database(item) or item.get_closest_marker("both_paths")
-            (same if is_same else kept).append(item)
-        config.hook.pytest_deselected(items=same)
-        items[:] = kept
+    """Deselect the tests that belong to a run with the other path.
+
+    Tests that choose the ORM path run with that path alone. Tests that choose the fast path, and
+    tests without a database, run without it.
+    """
+    is_orm = config.getoption("--path") == "orm"
+    kept, others = list[pytest.Item](), list[pytest.Item]()
+    for item in items:
+        if _chooses_orm_path(item):
+            belongs = is_orm
+        else:
+            is_same = not _has_database(item) or bool(item.get_closest_marker("both_paths"))
+            belongs = not (is_orm and is_same)
+        (kept if belongs else others).append(item)
+    config.hook.pytest_deselected(items=others)
+    items[:] = kept
+
+
+def _chooses_orm_path(item: pytest.Item) -> bool:
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return False
+    chosen = {*item.callspec.id.split("-")} & {"ORM", "ORM path"}
+    return bool(chosen) or item.callspec.params.get("fast") is False
 
 
 def pytest_collection_finish() -> None:
