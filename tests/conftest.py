@@ -27,7 +27,7 @@ EXAMPLES = Path(__file__).parent / "examples"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add options for the slow tests, the path of requests and the random applications."""
-    parser.addoption("--all", action="store_true", help="Run tests/slow and tests/examples too.")
+    parser.addoption("--all", action="store_true", help="Run tests/slow, too.")
     text = "The path of requests: the fast path where it is possible, or always the ORM path."
     parser.addoption("--path", choices=["fast", "orm"], default="fast", help=text)
     text = "The random applications to compare on both paths: a number, or a range (17:18)."
@@ -41,11 +41,12 @@ def numbers(text: str) -> range:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Skip tests/slow and tests/examples, unless `--all` or a path selects them."""
-    if collection_path not in {SLOW, EXAMPLES} or config.getoption("--all"):
+    """Skip tests/slow, unless `--all` or a path selects it, and tests/examples without a path."""
+    if collection_path not in {SLOW, EXAMPLES}:
         return None
+    is_all = config.getoption("--all") and collection_path == SLOW
     named = any(collection_path.name in argument for argument in config.args)
-    return None if named else True
+    return None if is_all or named else True
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
