@@ -66,8 +66,13 @@ async def test_damaged_file_is_a_503(url: str, log: Log, *, fast: bool) -> None:
     async with calling_stores(Database(url, fast_path=fast)) as client:
         assert await ask_all(client) == OUT
     cause = "database disk image is malformed"
-    remedy = "Check the log of its server."
-    assert log.take() == [begin_line(url, "fails", cause, remedy)]
+    begin = begin_line(url, "fails", cause, "Check the log of its server.")
+    # A transaction that reads no damaged page ends the outage, and the next one begins it again.
+    lines = log.take()
+    assert (lines[0], {*lines} - {begin}) in [
+        (begin, set()),
+        (begin, {end_line(url, "works again")}),
+    ]
 
 
 @pytest.mark.parametrize("file", ["none/stores.db", ""], ids=["no folder", "a folder"])
