@@ -152,6 +152,12 @@ def json_body(response: Response, status: int = 200) -> Body:
 # --- Lists -------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("count", [0, -1])
+def test_limit_without_rows_is_rejected(count: int) -> None:
+    with pytest.raises(ValueError, match=rf"Limit\({count}\) shows no row: use 1 or more."):
+        Limit(count)
+
+
 async def test_list_embeds_related_rows(
     filled_client: AsyncClient,
 ) -> None:

@@ -49,9 +49,16 @@ class Limit:
 
     `articles: Annotated[list[ArticleBrief], Limit(5)]`, where `articles` is a relationship. The
     order is the `order_by` of the relationship. Without one, the highest keys come first.
+
+    Raises `ValueError` for a maximum below one: the list would always be empty.
     """
 
     count: int
+
+    def __post_init__(self) -> None:
+        """Check the maximum."""
+        if self.count < 1:
+            raise ValueError(f"Limit({self.count}) shows no row: use 1 or more.")
 
 
 @dataclass(frozen=True)
