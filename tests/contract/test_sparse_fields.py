@@ -28,6 +28,8 @@ from brickwork import (
 from brickwork.http.negotiation import NDJSON
 from tests.support.bodies import get_json
 from tests.support.both import serving_routers
+from tests.support.calls import calling
+from tests.support.notes import Base as NoteBase, Note, notes, notes_app
 from tests.support.orders import (
     ROWS,
     Base,
@@ -40,7 +42,7 @@ from tests.support.orders import (
 )
 from tests.support.recording import path_taken, statements
 from tests.support.rows import pages
-from tests.support.tables import Tables
+from tests.support.tables import Rows, Tables
 
 pytestmark = pytest.mark.anyio
 
@@ -321,3 +323,28 @@ async def test_request_without_fields_takes_the_fast_path(tables: Tables, backen
     async with serving_routers(Database(url, fast_path=True), router) as client:
         assert await path_taken(client.get("/orders?limit=1")) == "200 fast"
         assert await path_taken(client.get("/orders?fields=id")) == "200 ORM"
+
+
+class CamelNote(ReadSchema):
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    id: int
+    text: str
+
+
+class CamelQuery(ListQuery[Note]):
+    fields: Fields = None
+
+
+class CamelNotes(Resource[Note]): ...
+
+
+async def test_deletion_has_its_alias_beside_chosen_fields(tables: Tables, backend: str) -> None:
+    rows: Rows = {Note: [{"owner": "ada", "text": "a"}, {"owner": "ada", "text": "b"}]}
+    database = Database(await tables.of(NoteBase.metadata, backend, rows))
+    router = notes(CamelNotes, read=CamelNote, query=CamelQuery)
+    async with calling(notes_app(database, router)) as client:
+        assert (await client.delete("/notes/1")).status_code == 204
+        found = (await client.get("/notes?deleted=include&fields=text")).json()
+    assert [{*row} for row in found] == [{"text", "deletedAt"}] * 2
+    assert [row["deletedAt"] is None for row in found] == [False, True]
