@@ -25,13 +25,13 @@ RECORD = ROOT / "requirements" / "metadata.json"
 
 # Each file pins the dependencies, the build tools and these extras, and agrees with the file above.
 EXTRAS: Mapping[str, Sequence[str]] = {
-    "run": ("service", "cli"),
-    "dev": ("service", "cli", "dev"),
-    "bench": ("service", "bench"),
+    "run": ("postgresql", "sqlite", "service", "cli"),
+    "dev": ("postgresql", "sqlite", "service", "cli", "testing", "dev"),
+    "bench": ("postgresql", "sqlite", "service", "bench"),
 }
 
 # Each file pins the dependency group of its name alone, for an environment without the project.
-GROUPS = ("client",)
+GROUPS = ("client", "docs")
 
 # sys_platform, platform_system, os_name and platform_machine of markers.
 PLATFORMS = (

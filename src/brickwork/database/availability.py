@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from ssl import SSLCertVerificationError
 from typing import Final, TypeVar
 
-from asyncpg import InvalidCachedStatementError, OutdatedSchemaCacheError
-
+from brickwork.database.drivers import InvalidCachedStatementError, OutdatedSchemaCacheError
 from brickwork.problems import ServiceUnavailable
 
 T = TypeVar("T")

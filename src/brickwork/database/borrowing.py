@@ -7,9 +7,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from asyncpg import InterfaceError, InternalClientError, PostgresError
-
 from brickwork.database.availability import is_connection_lost, is_sqlite_locked, is_stale_plan
+from brickwork.database.drivers import InterfaceError, InternalClientError, PostgresError
 from brickwork.database.engines import EngineLender
 from brickwork.sqlalchemy_internals import return_connection
 

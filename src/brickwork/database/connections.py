@@ -5,8 +5,6 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-import aiosqlite
-import asyncpg
 from sqlalchemy import Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
@@ -14,6 +12,14 @@ from sqlalchemy.util.concurrency import await_
 from typing_extensions import override
 
 from brickwork.database.driver_internals import connection_thread, sqlite_connection
+from brickwork.database.drivers import (
+    CannotConnectNowError,
+    Connection as DriverConnection,
+    SQLiteConnection,
+    TargetServerAttributeNotMatched,
+    connect_postgresql,
+    connect_sqlite,
+)
 from brickwork.database.text import LOWER_FUNCTION
 
 PRAGMAS: Final = (
@@ -36,7 +42,7 @@ _closing: Final = set[asyncio.Task[None]]()
 # --- PostgreSQL -----------------------------------------------------------------------------------
 
 
-class PostgresConnection(asyncpg.Connection):
+class PostgresConnection(DriverConnection):
     """A connection that is closed in the background.
 
     asyncpg itself waits for a silent server without limit, or does not cancel the statement.
@@ -97,7 +103,7 @@ class Hosts:
     ) -> Any:
         """Return a connection as `asyncpg.connect` does; *timeout* is for each host."""
         share = min(timeout or self._timeout, self._timeout / len(host))
-        connect: Any = asyncpg.connect
+        connect: Any = connect_postgresql
         error: Exception = ConnectionError("the URL names no host")
         for attrs in _TARGET_FALLBACKS.get(target_session_attrs, (target_session_attrs,)):
             for name, number in zip(host, port, strict=True):
@@ -117,8 +123,8 @@ class Hosts:
 _TARGET_FALLBACKS: Final[Mapping[str, Sequence[str]]] = {"prefer-standby": ("standby", "any")}
 _NEXT_HOST_ERRORS: Final = (
     OSError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TargetServerAttributeNotMatched,
+    CannotConnectNowError,
+    TargetServerAttributeNotMatched,
 )
 """Errors after which the next host is tried, as in libpq."""
 
@@ -141,12 +147,12 @@ def require_settings(connection: DBAPIConnection, settings: Mapping[str, str]) -
 # --- SQLite ---------------------------------------------------------------------------------------
 
 
-async def open_file(*args: Any, **options: Any) -> aiosqlite.Connection:
+async def open_file(*args: Any, **options: Any) -> SQLiteConnection:
     """Open a connection as `aiosqlite.connect` does. On failure, wait for its thread to end.
 
     A thread that ends later would call a closed event loop, and print a traceback.
     """
-    connection = aiosqlite.connect(*args, **options)
+    connection = connect_sqlite(*args, **options)
     thread = connection_thread(connection)
     thread.daemon = True  # as SQLAlchemy has it
     try:

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final
 
-from asyncpg import InterfaceError, InternalClientError, PostgresError
-
 from brickwork.database.availability import SILENT, UNREACHABLE, UNWRITABLE, classify_outage
 from brickwork.database.borrowing import is_rejection
 from brickwork.database.coalescing import CallBatcher, is_hashable
 from brickwork.database.compiled import BoundSQL, BoundStatement, CompiledStatement
 from brickwork.database.database import Database
+from brickwork.database.drivers import InterfaceError, InternalClientError, PostgresError
 from brickwork.database.engines import EngineLender
 from brickwork.database.postgresql import fetch_postgresql
 from brickwork.database.sqlite import (

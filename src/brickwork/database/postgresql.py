@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from asyncpg import PostgresError
-
 from brickwork.database.availability import is_connection_lost
 from brickwork.database.borrowing import StatementClock, borrow_connection, log_statement
 from brickwork.database.compiled import BoundSQL, RowCheck
+from brickwork.database.drivers import PostgresError
 from brickwork.database.engines import EngineLender
 
 

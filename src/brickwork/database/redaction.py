@@ -5,12 +5,11 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeAlias, cast
 
-from asyncpg import PostgresError
-from asyncpg.exceptions import DataError
 from fastapi.exceptions import ValidationException
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 from sqlalchemy.exc import StatementError
 
+from brickwork.database.drivers import DataError, PostgresError
 from brickwork.request_internals import replace_errors
 
 _SeenErrors: TypeAlias = dict[int, BaseException]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlencode
 
-import asyncpg
 from sqlalchemy import URL, make_url
+
+from brickwork.database.drivers import connect_postgresql, require_driver
 
 T = TypeVar("T")
 
@@ -56,10 +57,14 @@ def parse_target(url: str | URL, connect_args: Mapping[str, Any] | None = None) 
 
 
 def driver_url(url: URL) -> str:
-    """Return the driver for *url*. Raises `ValueError` for an unsupported database."""
+    """Return the driver for *url*.
+
+    Raises `ValueError` for an unsupported database, `ModuleNotFoundError` without its driver.
+    """
     if (driver := _DRIVERS.get(url.drivername)) is None:
         drivers = "postgresql+asyncpg:// or sqlite+aiosqlite://"
         raise ValueError(f"{url.drivername}:// is not supported: use {drivers}.")
+    require_driver(driver.partition("+")[0])
     return driver
 
 
@@ -223,7 +228,7 @@ def _postgresql_target(url: URL, hosts: str, connect_args: Mapping[str, Any]) ->
         database=query.pop("dbname", None) or query.pop("database", url.database),
         query={},
     )
-    known = {*inspect.signature(asyncpg.connect).parameters, *_ADAPTER}.difference(_RESERVED)
+    known = {*inspect.signature(connect_postgresql).parameters, *_ADAPTER}.difference(_RESERVED)
     for name in connect_args:
         _require_known_name(name, known)
     arguments = {**dict(_asyncpg_arguments(query)), **connect_args}
