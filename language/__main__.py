@@ -12,7 +12,7 @@ from language.rules import Fault, wrong, wrong_first_line, wrong_test_name, wron
 
 ROOT: Final = Path(__file__).parents[1]
 _CODE: Final = ("src", "app", "examples", "tests", "typing_tests", "benchmarks", "language")
-_TEXTS: Final = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md", "examples/*/*.md")
+_TEXTS: Final = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/**/*.md", "examples/*/*.md")
 _RECORDS: Final = "docs/decisions/*.md"
 """Old decisions keep their long sentences. Only their words are checked."""
 
@@ -85,9 +85,9 @@ def _docstrings(tree: ast.Module) -> Iterator[tuple[str, int, str]]:
 
 
 def _in_texts() -> Iterator[Fault]:
-    for pattern in (*_TEXTS, _RECORDS):
-        check = wrong_words if pattern == _RECORDS else wrong
+    for pattern in _TEXTS:
         for path in sorted(ROOT.glob(pattern)):
+            check = wrong_words if path.match(_RECORDS) else wrong
             for line, text in _paragraphs(path.read_text()):
                 for rule, words in check(text):
                     yield Fault(str(path.relative_to(ROOT)), line, rule, words)

@@ -55,7 +55,7 @@ PAGES: Final = sorted(
     ]
 )
 
-SLOW: Final = (ROOT / "docs/command-line.md", ROOT / "docs/deployment.md")
+SLOW: Final = (ROOT / "docs/reference/command-line.md", ROOT / "docs/how-to/alembic.md")
 """Pages that start many processes: `tests/slow` executes them."""
 
 HOST: Final = "localhost:8000"
