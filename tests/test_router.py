@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from starlette.routing import Route as StarletteRoute
 
 from brickwork import Database, Model, ReadSchema, Resource, Schema, crud_router, install
-from brickwork.router import OperationName
+from brickwork.operations.naming import OperationName
 from tests.support import shop
 from tests.support.calls import calling
 from tests.support.databases import sqlite_only

@@ -1,11 +1,10 @@
 """CRUD endpoints of a resource."""
 
 import re
-from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import reduce
-from typing import Any, Final, Literal, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from fastapi import APIRouter
 from fastapi.datastructures import Default
@@ -18,19 +17,26 @@ from brickwork.http.openapi import (
     Tag,
     header_parameters,
     merge_patch_body,
-    ndjson_response,
     problem_responses,
     response_headers,
 )
 from brickwork.http.routing import Router, StrictRoute, require_installed
 from brickwork.models.companions import IdempotencyKey, ImportPosition, register_companion_tables
-from brickwork.models.model import Versioned, adapt_to_responses
+from brickwork.models.model import adapt_to_responses
 from brickwork.models.soft_delete import is_soft_deletable
 from brickwork.operations import batch, collection, history, naming, rows
 from brickwork.operations.descriptions import class_docstring, describe
 from brickwork.operations.endpoint import CrudEndpoint, Variant
-from brickwork.operations.idempotency import IDEMPOTENCY_HEADER as IDEMPOTENCY_KEY
+from brickwork.operations.naming import OperationName
 from brickwork.operations.operation import Operation
+from brickwork.operations.responses import (
+    extra_responses,
+    failure_statuses,
+    request_headers,
+    response_model,
+    success_headers,
+    union_of,
+)
 from brickwork.query.embedding import shown_attributes
 from brickwork.query.keys import BATCH
 from brickwork.query.list_query import (
@@ -43,33 +49,17 @@ from brickwork.query.polymorphism import embedding_by_class
 from brickwork.resource.declarations import Declaration
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.read_schemas import declared_read_schemas
-from brickwork.resource.resource import Resource, is_exported
+from brickwork.resource.resource import Resource
 from brickwork.resource.row_schemas import RowSchemas, row_schemas
 from brickwork.schemas.derived import (
     batch_update_schema,
     fit_to_model,
-    page_schema,
     replace_schema,
 )
 from brickwork.schemas.schema import NoFields, Schema
-from brickwork.tracking.audit import Audited, AuditEntryRead
+from brickwork.tracking.audit import Audited
 
 M = TypeVar("M")
-
-OperationName = Literal[
-    "list",
-    "create",
-    "create_batch",
-    "update_batch",
-    "delete_batch",
-    "get",
-    "update",
-    "replace",
-    "delete",
-    "restore",
-    "history",
-]
-"""The operations of a resource. The name ends the operationId, as in `articles_create`."""
 
 
 class _OperationSpec(NamedTuple):
@@ -84,13 +74,6 @@ class _OperationSpec(NamedTuple):
     path: str
     statuses: tuple[int, ...]
 
-
-_LIST_RESPONSES: Final = {"list", "create_batch", "update_batch", "history"}
-_IDEMPOTENT: Final = {"create", "create_batch", "update", "update_batch", "restore"}
-_WRITES: Final = {"create", "create_batch", "update", "update_batch", "replace", "restore"}
-_CONDITIONAL: Final = {"get", "update", "replace", "delete", "restore"}
-_REQUIRING: Final = {"update", "update_batch", "replace", "delete", "delete_batch", "restore"}
-"""The operations that `require_if_match` concerns."""
 
 _OPERATIONS: Final[dict[OperationName, _OperationSpec]] = {
     "list": _OperationSpec(collection.List, "GET", "", (200, 503)),
@@ -301,112 +284,37 @@ def _complete_query(
     return with_field_names(named, dict.fromkeys(names))
 
 
-def _failures(definition: ResourceDefinition[Any], name: OperationName) -> Iterator[int]:
-    """Yield the error statuses of an operation that depend on its resource."""
-    if name in _WRITES and definition.resource.query is not Resource[Any].query:
-        yield 403  # a row outside `query()`
-    if _has_preconditions(definition, name) or (
-        name == "update_batch" and _is_versioned(definition)  # its items have versions
-    ):
-        yield 412
-    if name in _REQUIRING and definition.resource.require_if_match is not False:
-        yield 428
-
-
-def _extra_responses(
-    definition: ResourceDefinition[Any], name: OperationName
-) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI responses of an operation other than success and problems."""
-    match name:
-        case "list" if is_exported(definition.resource):
-            return ndjson_response()
-        case "get":
-            tag = response_headers(*["ETag"] if _is_versioned(definition) else [])
-            return {304: {"description": "Not Modified"} | tag}
-        case "replace" if definition.resource.allow_upsert:
-            names = [*_response_headers(definition, name), "Location"]
-            schemas = [one.shown.annotation for one in (definition, *definition.variants)]
-            created = {"model": _union(schemas), "description": "Created"}
-            return {201: created | response_headers(*names)}
-        case _:
-            return {}
-
-
-def _response_headers(definition: ResourceDefinition[Any], name: OperationName) -> Iterator[str]:
-    """Yield the headers of the successful response of an operation."""
-    if name in {"create", "replace", "update", "get", "restore"} and _is_versioned(definition):
-        yield "ETag"
-    if name in {"list", "history"}:
-        yield from ("Link", "X-Total-Count")
-    if name == "create":
-        yield from ("Location", "Preference-Applied")
-    if name in _IDEMPOTENT:
-        yield "Idempotency-Replayed"
-
-
-def _response_model(name: OperationName, definition: ResourceDefinition[Any]) -> Any:
-    """Return the response model of an operation, with the read schema of *definition*."""
-    if name == "list":
-        shown, query = definition.shown, definition.query
-        row = shown.sparse_annotation if query.__fieldsets__ else shown.annotation
-        return page_schema(shown.fields, row) if query.__envelope__ else list[row]  # type: ignore[valid-type]
-    read = AuditEntryRead if name == "history" else definition.shown.annotation
-    return list[read] if name in _LIST_RESPONSES else read  # type: ignore[valid-type]
-
-
-def _union(types: Sequence[Any]) -> Any:
-    return reduce(lambda union, member: union | member, types)
-
-
-def _is_versioned(definition: ResourceDefinition[Any]) -> bool:
-    return issubclass(definition.model, Versioned)
-
-
-def _has_preconditions(definition: ResourceDefinition[Any], name: OperationName) -> bool:
-    """Return whether clients send preconditions: on versions, or on a row that PUT may create."""
-    upserts = name == "replace" and definition.resource.allow_upsert
-    return upserts or (name in _CONDITIONAL and _is_versioned(definition))
-
-
-def _request_headers(definition: ResourceDefinition[Any], name: OperationName) -> Iterator[str]:
-    """Yield the headers that only some operations read."""
-    if name in _IDEMPOTENT:
-        yield IDEMPOTENCY_KEY
-    if _has_preconditions(definition, name):
-        yield from ("If-Match", "If-None-Match")
-
-
 def _add_operation(
     router: APIRouter, name: OperationName, definition: ResourceDefinition[Any]
 ) -> None:
     spec = _OPERATIONS[name]
     path = spec.path.replace("{row}", definition.row_path)
     success, *failures = spec.statuses
-    failures += _failures(definition, name)
+    failures += failure_statuses(definition, name)
     summary, description = describe(name, router.prefix, definition)
     variants = [
-        Variant(spec.operation(variant), _response_model(name, variant))
+        Variant(spec.operation(variant), response_model(name, variant))
         for variant in (definition, *definition.variants)
         if definition.variants and spec.method != "DELETE"
     ]
-    models = [_response_model(name, one) for one in (definition, *definition.variants)]
-    response_model = _union(models)
-    responses = _extra_responses(definition, name)
+    models = [response_model(name, one) for one in (definition, *definition.variants)]
+    combined = union_of(models)
+    responses = extra_responses(definition, name)
     responses[success] = responses.get(success, {}) | response_headers(
-        *_response_headers(definition, name)
+        *success_headers(definition, name)
     )
     router.add_api_route(
         path,
         CrudEndpoint(spec.operation(definition), variants),
         methods=[spec.method],
         status_code=success,
-        response_model=None if spec.method == "DELETE" else response_model,
+        response_model=None if spec.method == "DELETE" else combined,
         # An application may have a function of its own, which comes first.
         generate_unique_id_function=Default(naming.operation_id(name, path, definition.model)),
         name=naming.operation_name(name, router.prefix, definition.model),
         summary=summary,
         description=description,
         responses=problem_responses(failures) | responses,
-        openapi_extra=header_parameters(_request_headers(definition, name))
+        openapi_extra=header_parameters(request_headers(definition, name))
         | (merge_patch_body() if name == "update" else {}),
     )

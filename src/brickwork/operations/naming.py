@@ -2,9 +2,24 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from fastapi.routing import APIRoute
+
+OperationName = Literal[
+    "list",
+    "create",
+    "create_batch",
+    "update_batch",
+    "delete_batch",
+    "get",
+    "update",
+    "replace",
+    "delete",
+    "restore",
+    "history",
+]
+"""The operations of a resource. The name ends the operationId, as in `articles_create`."""
 
 _SUMMARIES: Final[Mapping[str, str]] = {
     "list": "List {rows}",
