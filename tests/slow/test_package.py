@@ -47,9 +47,7 @@ def test_index_would_accept_the_packages(packages: Path) -> None:
     run("twine", "check", "--strict", *map(str, packages.iterdir()))
 
 
-def test_wheel_of_the_source_package_is_the_wheel_of_the_tree(
-    packages: Path, tmp_path: Path
-) -> None:
+def test_both_ways_to_build_the_wheel_agree(packages: Path, tmp_path: Path) -> None:
     run("build", "--no-isolation", "--wheel", "--outdir", str(tmp_path), str(ROOT))
     with wheel(packages) as one, wheel(tmp_path) as other:
         assert {*one.namelist()} == {*other.namelist()}
@@ -65,7 +63,7 @@ def test_wheel_has_the_library_and_its_types_alone(packages: Path) -> None:
     assert not [name for name in names if name.endswith(".pyc")]
 
 
-def test_source_package_has_what_the_wheel_needs_alone(packages: Path) -> None:
+def test_source_package_has_only_sources_of_the_wheel(packages: Path) -> None:
     with tarfile.open(next(packages.glob("*.tar.gz"))) as archive:
         paths = [Path(name).parts[1:] for name in archive.getnames()]
     known = {"app", "src", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"}
