@@ -1,1 +1,1 @@
-"""The reference service: three resources, built on the public names of Brickwork."""
+"""The reference service, built on the public names of Brickwork."""

@@ -32,7 +32,7 @@ def main() -> None:
             f"The database cannot be reached: {cause}. Start or create it, or correct DATABASE_URL."
         )
     uvicorn.run(
-        "app.__main__:frozen_app",
+        f"{__package__}.__main__:frozen_app",
         factory=True,
         host=settings.host,
         port=settings.port,

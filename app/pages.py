@@ -61,7 +61,9 @@ async def show_home(request: Request) -> Response:
     """Show links to the documentation and the resources, as HTML or JSON."""
     root = _root(request)
     documentation = {root + path: text for path, text in _DOCUMENTATION.items()}
-    resources = {f"{root}/{tag['name']}": tag["description"] for tag in request.app.openapi_tags}
+    resources = {
+        f"{root}/{tag['name']}": tag["description"] for tag in request.app.openapi().get("tags", ())
+    }
     accept = request.headers.getlist("accept")
     match preferred_media_type(accept, ["application/json", "text/html"]):
         case "application/json":
@@ -87,7 +89,7 @@ def _linked(descriptions: Mapping[str, str]) -> str:
         f'<dt><a href="{path}">{path}</a></dt><dd>{escape(text)}</dd>'
         for path, text in descriptions.items()
     )
-    return f"<dl>{''.join(entries)}</dl>"
+    return f"<dl>{''.join(entries)}</dl>" if descriptions else "<p>There are none yet.</p>"
 
 
 @router.get("/docs")

@@ -9,10 +9,10 @@ from sqlalchemy import Select
 from typing_extensions import override
 
 from app.articles.endpoints import router as articles
+from app.articles.models import Article
 from app.articles.schemas import ArticleCreate, ArticleQuery, ArticleRead, ArticleUpdate
 from app.authors.endpoints import router as authors
 from app.comments.endpoints import router as comments
-from app.models import Article
 from brickwork import Database, Limits, Resource, crud_router, install
 
 

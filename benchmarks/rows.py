@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.articles.models import Article
 from app.migrations import migrate
-from app.models import Article
 from brickwork import Database
 
 # Titles and ratings are in another order than keys; a third have no rating, and many share one.

@@ -7,7 +7,7 @@ from .schemas import ArticleCreate, ArticleQuery, ArticleRead, ArticleUpdate
 
 
 class Articles(Resource[Article]):
-    """The articles."""
+    """Drafts and published articles."""
 
 
 router = crud_router(

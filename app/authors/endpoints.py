@@ -7,7 +7,7 @@ from .schemas import AuthorCreate, AuthorQuery, AuthorRead, AuthorUpdate
 
 
 class Authors(Resource[Author]):
-    """The authors."""
+    """The people who write articles."""
 
 
 router = crud_router(

@@ -7,7 +7,7 @@ from .schemas import CommentCreate, CommentQuery, CommentRead, CommentUpdate
 
 
 class Comments(Resource[Comment]):
-    """The comments."""
+    """The remarks of readers on articles."""
 
 
 router = crud_router(

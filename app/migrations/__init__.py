@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
+from brickwork.migrations import upgrade
 
 
 def migrate(database_url: str) -> None:
     """Migrate the database at *database_url* to the newest schema."""
-    config = Config(toml_file=Path(__file__).parents[2] / "pyproject.toml")
-    config.attributes["database_url"] = database_url
-    command.upgrade(config, "head")
+    upgrade(Path(__file__).parents[2], database_url)

@@ -13,11 +13,13 @@ from httpx2 import AsyncClient, Response
 from sqlalchemy import Select, select
 from typing_extensions import override
 
+from app.articles.models import Article
 from app.articles.schemas import ArticleCreate, ArticleQuery, ArticleRead, ArticleUpdate
 from app.authors.endpoints import router as authors
+from app.authors.models import Author
+from app.comments.models import Comment
 from app.comments.schemas import CommentCreate, CommentQuery, CommentRead, CommentUpdate
-from app.models import Article, Author, Comment, Model
-from brickwork import Database, ReferenceScopes, Resource, crud_router, install
+from brickwork import Database, Model, ReferenceScopes, Resource, crud_router, install
 from tests.support.bodies import (
     MISSING,
     Body,

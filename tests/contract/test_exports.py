@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 from httpx2 import AsyncClient
 
-from app.models import Article
+from app.articles.models import Article
 from brickwork import Database
 from brickwork.http.negotiation import NDJSON
 from tests.support.bodies import JSON, MISSING, Body, create_article, summary

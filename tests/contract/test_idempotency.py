@@ -13,8 +13,9 @@ from sqlalchemy import Engine, Select, event, func, select
 from sqlalchemy.orm import Session as SyncSession
 from typing_extensions import override
 
+from app.articles.models import Article
+from app.authors.models import Author
 from app.main import create_app
-from app.models import Article, Author
 from app.settings import Settings
 from brickwork import Database, IdempotencyKey, Resource
 from brickwork.models.model import now

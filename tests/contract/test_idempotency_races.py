@@ -10,8 +10,8 @@ from httpx2 import AsyncClient, Response
 from sqlalchemy import text
 from typing_extensions import override
 
+from app.articles.models import Article
 from app.main import create_app
-from app.models import Article
 from app.settings import Settings
 from brickwork import Database, Resource, SessionDep
 from brickwork.database.isolation import IsolationLevel

@@ -14,9 +14,8 @@ from sqlalchemy.exc import IntegrityError
 
 from app.main import create_app
 from app.migrations import migrate
-from app.models import Model
 from app.settings import Settings
-from brickwork import Database
+from brickwork import Database, Model
 from tests.support.bodies import Body, article, author, comment, create_row, get_json, summary
 from tests.support.calls import calling
 

@@ -10,8 +10,8 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from app.articles.models import Article
 from app.articles.schemas import ArticleCreate, ArticleRead, ArticleUpdate
-from app.models import Article
 from brickwork import Database, Resource, crud_router, install
 from brickwork.models.model import now
 from tests.support.bodies import (

@@ -8,7 +8,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import event, update
 from sqlalchemy.orm import Session
 
-from app.models import Article
+from app.articles.models import Article
 from tests.support.bodies import article, create_article, get_json, summary, version_tag
 from tests.support.contention import ATTEMPTS, contention
 from tests.support.recording import statements

@@ -7,8 +7,8 @@ from fastapi import FastAPI
 from sqlalchemy import MetaData
 
 from app.main import create_app
-from app.models import Model
 from app.settings import Settings
+from brickwork import Model
 from tests.support import library, notes
 from tests.support.paths import Paths
 from tests.support.tables import Tables

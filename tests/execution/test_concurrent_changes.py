@@ -12,7 +12,8 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 from sqlalchemy import select, update
 
-from app.models import Article, Author
+from app.articles.models import Article
+from app.authors.models import Author
 from brickwork import Database, Resource
 from brickwork.database.driver import KEY_PARAM, write_by_key
 from brickwork.execution import change

@@ -7,8 +7,8 @@ import pytest
 from fastapi import FastAPI
 from typing_extensions import override
 
+from app.articles.models import Article
 from app.articles.schemas import ArticleRead, ArticleUpdate
-from app.models import Article
 from brickwork import ListQuery, Page, Resource, crud_router, install
 from tests.support import blog
 from tests.support.bodies import Body

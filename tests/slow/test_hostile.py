@@ -15,9 +15,8 @@ from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from app.main import create_app
-from app.models import Model
 from app.settings import Settings
-from brickwork import Database
+from brickwork import Database, Model
 from tests.support.bodies import JSON, MARKER, Body, create_one_of_each, summary
 from tests.support.databases import Databases
 from tests.support.hostile import HOST, Case, corpus, kind

@@ -15,8 +15,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
 from app.migrations import migrate
-from app.models import Model
-from brickwork import Database
+from brickwork import Database, Model
 from tests.support.processes import ROOT, running_service
 
 

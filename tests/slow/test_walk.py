@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from httpx2 import AsyncClient
 
-from app.models import Article
+from app.articles.models import Article
 from brickwork.models.model import new_key, now
 from tests.support.bodies import article, create_row
 from tests.support.rows import Row, insert_many, pages

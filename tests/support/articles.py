@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from app.models import Article, Author
+from app.articles.models import Article
+from app.authors.models import Author
 from tests.support.tables import Rows
 
 ADA, BOB = (str(UUID(int=n)) for n in (0xADA, 0xB0B))

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from httpx2 import AsyncClient, Response
 
-from app.models import Article, Author
+from app.articles.models import Article
+from app.authors.models import Author
 from tests.support.rows import Row, get_ok, insert_many, link_target, pages
 
 ROWS: Final = 120

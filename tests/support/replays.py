@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from fastapi import FastAPI, params
 from httpx2 import Response
 
+from app.articles.models import Article
 from app.articles.schemas import ArticleCreate, ArticleRead, ArticleUpdate
-from app.models import Article
 from brickwork import Database, Resource, crud_router, install
 
 KEY = {"idempotency-key": "k"}

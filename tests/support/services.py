@@ -10,9 +10,8 @@ from httpx2 import AsyncClient
 from sqlalchemy import MetaData
 
 from app.main import create_app
-from app.models import Model
 from app.settings import Settings
-from brickwork import Database
+from brickwork import Database, Model
 from examples.by_hand import main as by_hand
 from examples.by_hand.database import Base as ByHand
 from tests.support import blog, shop
