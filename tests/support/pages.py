@@ -55,7 +55,15 @@ PAGES: Final = sorted(
     ]
 )
 
-SLOW: Final = (ROOT / "docs/reference/command-line.md", ROOT / "docs/how-to/alembic.md")
+SLOW: Final = tuple(
+    ROOT / "docs" / page
+    for page in (
+        "how-to/alembic.md",
+        "how-to/import-and-export.md",
+        "how-to/upgrading.md",
+        "reference/command-line.md",
+    )
+)
 """Pages that start many processes: `tests/slow` executes them."""
 
 HOST: Final = "localhost:8000"
