@@ -5,7 +5,6 @@ import sys
 
 import uvicorn
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 from sqlalchemy.exc import DBAPIError
 from starlette.types import ASGIApp
 
@@ -13,7 +12,7 @@ from brickwork import AccessLog
 
 from .main import create_app
 from .migrations import migrate
-from .settings import Settings
+from .settings import Settings, error_lines
 
 
 def main() -> None:
@@ -21,7 +20,7 @@ def main() -> None:
     try:
         settings = Settings()
     except ValidationError as error:
-        sys.exit("\n".join(_line(detail) for detail in error.errors()))
+        sys.exit(error_lines(error))
     try:
         migrate(settings.database_url)
     except (OSError, DBAPIError) as error:
@@ -57,12 +56,6 @@ def frozen_app() -> ASGIApp:
     gc.freeze()
     gc.set_threshold(10_000)  # more than the objects of 64 requests at a time
     return app
-
-
-def _line(error: ErrorDetails) -> str:
-    """Return one line about an invalid environment variable."""
-    name = "_".join(str(part) for part in error["loc"]).upper()
-    return f"{name}: {error['msg']}" if name else error["msg"]
 
 
 if __name__ == "__main__":

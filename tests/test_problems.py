@@ -22,6 +22,8 @@ from brickwork import (
     Problem,
     RequestInProgress,
     ServiceUnavailable,
+    TooManyRequests,
+    Unauthorized,
     UnprocessableContent,
     UnsupportedMediaType,
     URITooLong,
@@ -170,7 +172,8 @@ def test_base_class_of_problems_is_no_problem() -> None:
     ("status", "code", "title"),
     [
         (400, "malformed", "The request cannot be read"),
-        (401, "unauthorized", "Unauthorized"),
+        (401, "unauthorized", "Authentication required"),
+        (402, "payment_required", "Payment Required"),
         (404, "not_found", "Not found"),
         (413, "content_too_large", "Content too large"),
         (418, "im_a_teapot", "I'm a Teapot"),
@@ -197,7 +200,36 @@ def test_every_problem_has_a_unique_code_and_a_text() -> None:
     assert len({kind.code for kind in ours}) == len(ours)
     assert all(problem_for_status(kind.status).status == kind.status for kind in ours)
     assert all(kind.__doc__ and kind.remedy for kind in ours)
-    assert [kind for kind in ours if kind.retry] == [RequestInProgress, ServiceUnavailable]
+    retried = [RequestInProgress, TooManyRequests, ServiceUnavailable]
+    assert [kind for kind in ours if kind.retry] == retried
+
+
+@pytest.mark.parametrize(
+    ("problem", "headers"),
+    [
+        (Unauthorized("Why."), {"WWW-Authenticate": "Bearer"}),
+        (Unauthorized("Why.", challenge="Basic"), {"WWW-Authenticate": "Basic"}),
+        (
+            Unauthorized("Why.", headers={"www-authenticate": "Digest"}),
+            {"www-authenticate": "Digest"},
+        ),
+        (
+            problem_for_status(401)("Why.", headers={"A": "b"}),
+            {"WWW-Authenticate": "Bearer", "A": "b"},
+        ),
+        (TooManyRequests("Why."), {}),
+        (TooManyRequests("Why.", retry_after=0.2), {"Retry-After": "1"}),
+        (TooManyRequests("Why.", retry_after=-1), {"Retry-After": "0"}),
+        (
+            TooManyRequests("Why.", retry_after=9, headers={"Retry-After": "1"}),
+            {"Retry-After": "1"},
+        ),
+    ],
+)
+def test_headers_that_a_problem_adds(problem: Problem, headers: dict[str, str]) -> None:
+    assert problem.headers == headers
+    copy = pickle.loads(pickle.dumps(problem))  # noqa: S301 — of our own making
+    assert copy.headers == headers
 
 
 def test_problems_do_not_share_headers() -> None:

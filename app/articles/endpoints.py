@@ -1,12 +1,13 @@
 """The endpoints of articles."""
 
-from brickwork import Resource, crud_router
+from app.resource import ProtectedResource
+from brickwork import crud_router
 
 from .models import Article
 from .schemas import ArticleCreate, ArticleQuery, ArticleRead, ArticleUpdate
 
 
-class Articles(Resource[Article]):
+class Articles(ProtectedResource[Article]):
     """Drafts and published articles."""
 
 

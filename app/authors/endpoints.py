@@ -1,12 +1,13 @@
 """The endpoints of authors."""
 
-from brickwork import Resource, crud_router
+from app.resource import ProtectedResource
+from brickwork import crud_router
 
 from .models import Author
 from .schemas import AuthorCreate, AuthorQuery, AuthorRead, AuthorUpdate
 
 
-class Authors(Resource[Author]):
+class Authors(ProtectedResource[Author]):
     """The people who write articles."""
 
 

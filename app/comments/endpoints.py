@@ -1,12 +1,13 @@
 """The endpoints of comments: the smallest possible declaration."""
 
-from brickwork import Resource, crud_router
+from app.resource import ProtectedResource
+from brickwork import crud_router
 
 from .models import Comment
 from .schemas import CommentCreate, CommentQuery, CommentRead, CommentUpdate
 
 
-class Comments(Resource[Comment]):
+class Comments(ProtectedResource[Comment]):
     """The remarks of readers on articles."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from http import HTTPStatus
+from math import ceil
 from typing import Any, ClassVar, Final, cast
 from urllib.parse import quote
 
@@ -110,6 +111,12 @@ class Problem(Exception):
         return members | {"errors": errors} if errors else members
 
 
+def _with_header(headers: Mapping[str, str], name: str, value: str) -> Mapping[str, str]:
+    """Return *headers* with a header, unless they have one of that *name*."""
+    has_header = name.lower() in {known.lower() for known in headers}
+    return headers if has_header else {name: value, **headers}
+
+
 def problem_in(error: BaseException | None) -> Problem | None:
     """Return *error* if it is a problem, or the only problem in an exception group.
 
@@ -137,6 +144,26 @@ class InvalidCursor(Problem):
     code = "invalid_cursor"
     title = "The cursor cannot be used"
     remedy = "Request the list without cursor, and follow the links of its Link headers."
+
+
+@dataclass(eq=False)
+class Unauthorized(Problem):
+    """The request has no valid credentials."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "unauthorized"
+    title = "Authentication required"
+    remedy = "Sign in, and send valid credentials: most often a token in the Authorization header."
+
+    challenge: str = field(default="Bearer", kw_only=True)
+    """The WWW-Authenticate header (RFC 9110), unless *headers* has one.
+
+    `Bearer error="invalid_token"` is the challenge for a rejected token (RFC 6750).
+    """
+
+    def __post_init__(self) -> None:
+        """Add the challenge to the headers."""
+        self.headers = _with_header(self.headers, "WWW-Authenticate", self.challenge)
 
 
 class Forbidden(Problem):
@@ -264,6 +291,26 @@ class RequestInProgress(Problem):
     title = "The first request is still running"
     remedy = "Repeat the request after the seconds of the Retry-After header."
     retry = True
+
+
+@dataclass(eq=False)
+class TooManyRequests(Problem):
+    """The caller has sent too many requests."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "too_many_requests"
+    title = "Too many requests"
+    remedy = "Wait for the seconds of the Retry-After header, and send fewer requests."
+    retry = True
+
+    retry_after: float | None = field(default=None, kw_only=True)
+    """The seconds of the Retry-After header, which are rounded up. None: no header."""
+
+    def __post_init__(self) -> None:
+        """Add the seconds to the headers."""
+        if self.retry_after is not None:
+            seconds = max(0, ceil(self.retry_after))
+            self.headers = _with_header(self.headers, "Retry-After", str(seconds))
 
 
 class HeadersTooLarge(Problem):

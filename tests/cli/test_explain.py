@@ -1,5 +1,6 @@
 """Explanations: paths, statements, reasons for the ORM path."""
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -424,6 +425,24 @@ class Deciding(Scoped):
         return super().query() if self.user.role == "admin" else super().query().limit(1)
 
 
+class Including(Resource[Note]):
+    @override
+    async def include_deleted(self, deleted_filter: DeletedFilter, /) -> None:
+        await super().include_deleted(deleted_filter)
+
+
+class Waiting(Resource[Note]):
+    @override
+    async def include_deleted(self, deleted_filter: DeletedFilter, /) -> None:
+        await asyncio.sleep(0)
+
+
+class Asking(Scoped):
+    @override
+    async def include_deleted(self, deleted_filter: DeletedFilter, /) -> None:
+        self.deleted_filter = deleted_filter if self.user.role == "admin" else "exclude"
+
+
 class Restoring(Notes):
     @override
     async def include_deleted(self, deleted_filter: DeletedFilter, /) -> None:
@@ -441,6 +460,9 @@ MORE: Final = "ORM path, since query() has more than conditions, or {}"
         (Opening, "GET /notes", MORE.format("uses the session"), "Opening.query "),
         (Deciding, "GET /notes", "fast path, if Deciding.query has only", "Deciding.query needs"),
         (Restoring, "POST /notes/{id}/restore", "ORM path, since it has", "Restoring.include_de"),
+        (Waiting, "POST /notes/{id}/restore", "ORM path, since it has", "Waiting.include_de"),
+        (Asking, "POST /notes/{id}/restore", "ORM path, since it has", "Asking.include_de"),
+        (Including, "POST /notes/{id}/restore", "ORM path, since it has", None),
     ],
 )
 def test_path_of_a_scope(

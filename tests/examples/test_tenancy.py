@@ -333,7 +333,7 @@ def token(**changes: Any) -> str:
         "exp": datetime.now(UTC) + timedelta(hours=1),
     }
     secret = changes.pop("secret", SECRET)
-    return jwt.encode(claims | changes, secret, algorithm="HS256")  # pyright: ignore[reportUnknownMemberType] — of the optional cryptography
+    return jwt.encode(claims | changes, secret, algorithm="HS256")
 
 
 INVALID: Final[Mapping[str, str]] = {

@@ -11,7 +11,11 @@ from pydantic import ValidationError
 from sqlalchemy import Select, bindparam
 
 from brickwork.cli.loading import find_resource
-from brickwork.cli.placeholders import UnknownScope, scope_without_request
+from brickwork.cli.placeholders import (
+    UnknownScope,
+    deleted_filter_without_request,
+    scope_without_request,
+)
 from brickwork.cli.sql_text import query_text, statement_text
 from brickwork.database.database import Database
 from brickwork.database.driver import KEYS_PARAM
@@ -103,9 +107,9 @@ class _RouteExplainer:
         resource = self._definition.resource
         deleted_filter: DeletedFilter = "exclude"
         if isinstance(self._operation, Restore):
-            if resource.include_deleted is not Resource[Any].include_deleted:
-                raise UnknownScope(f"{resource.__name__}.include_deleted is overridden")
             deleted_filter = "include"
+            if resource.include_deleted is not Resource[Any].include_deleted:
+                deleted_filter = deleted_filter_without_request(self._route.dependant, resource)
         own = self._scope_of(deleted_filter)
         base: Select[Any] = base_statement(self._model, deleted_filter)
         scope = base if own is None or not isinstance(self._operation, _LOOKUPS) else own

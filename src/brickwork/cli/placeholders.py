@@ -135,6 +135,31 @@ def scope_without_request(
     return statement
 
 
+def deleted_filter_without_request(
+    dependant: Dependant, kind: type[Resource[Any]]
+) -> DeletedFilter:
+    """Return the filter that `include_deleted("include")` of *kind* sets without a request.
+
+    Raises `UnknownScope` if it depends on a request, waits or fails.
+    """
+    unknown = UnknownScope(f"{kind.__name__}.include_deleted is overridden")
+    if _request_fields(kind):
+        raise unknown
+    (own,) = (item for item in dependant.dependencies if item.name == RESOURCE)
+    build = _without_actor(kind, "exclude")
+    resource = _placeholder_resource(own, build, kind, []).preview()
+    call = resource.include_deleted("include")
+    try:
+        call.send(None)
+    except StopIteration:
+        return resource.deleted_filter
+    except Exception as error:
+        raise unknown from error
+    finally:
+        call.close()
+    raise unknown
+
+
 def _query(resource: UnopenedResource[M], needed: list[str]) -> Select[M]:
     statement = resource.preview().query()
     if needed:  # the application has caught the exception
