@@ -21,6 +21,8 @@ from tests.support.server import serving
 from tests.support.services import Service, Services
 from tests.support.tables import Tables
 
+pytest_plugins = ["pytester"]
+
 SLOW = Path(__file__).parent / "slow"
 EXAMPLES = Path(__file__).parent / "examples"
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session as SyncSession
 from typing_extensions import override
 
-from brickwork import Database, ListQuery, NotFound, ReadSchema, Resource, SortBy, SortKey
+from brickwork import Database, ListQuery, NotFound, ReadSchema, Resource, SortBy, SortKey, get_db
 from tests.support.calls import calling
 from tests.support.databases import sqlite_only
 from tests.support.recording import event_listener, path_taken
@@ -175,10 +175,12 @@ async def test_dependencies_of_a_router_are_called(database: Database) -> None:
 
 
 @sqlite_only
-async def test_dependency_override_takes_the_orm_path(database: Database) -> None:
+async def test_overridden_session_takes_the_orm_path(database: Database) -> None:
     app = app_of(database, stores())
     async with calling(app) as client:
         app.dependency_overrides[lambda: None] = lambda: None
+        assert await path_taken(client.get("/stores/a")) == "200 fast"
+        app.dependency_overrides[get_db] = get_db
         assert await path_taken(client.get("/stores/a")) == "200 ORM"
 
 

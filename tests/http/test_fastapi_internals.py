@@ -5,8 +5,9 @@ from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, Form, Request
+from fastapi import APIRouter, Depends, FastAPI, Form, Request, Security
 from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.security import SecurityScopes
 from starlette.datastructures import QueryParams
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -132,6 +133,56 @@ async def test_dependencies_are_solved_for_a_request() -> None:
         await client.get("/solve/a?limit=x")
     assert solved[0] == ({"name": "a", "limit": 7}, [])
     assert [error["loc"] for error in solved[1][1]] == [("query", "limit")]
+
+
+@pytest.mark.parametrize("by", ["FastAPI", "us"])
+async def test_an_override_is_called_as_often_as_fastapi_calls_it(by: str) -> None:
+    calls: list[str] = []
+
+    async def original() -> str:
+        return "original"
+
+    async def other(scopes: SecurityScopes) -> str:
+        calls.append(f"other {scopes.scopes}")
+        return ""
+
+    async def both(
+        one: Annotated[str, Security(original, scopes=["a"])],
+        two: Annotated[str, Security(original, scopes=["b"])],
+        three: Annotated[str, Security(original, scopes=["a"])],
+        four: Annotated[str, Security(other, scopes=["a"])],
+        five: Annotated[str, Security(original, scopes=["a"], use_cache=False)],
+    ) -> None:
+        raise NotImplementedError(one + two + three + four + five)
+
+    async def solve(request: Request) -> None:
+        (dependant,) = (route.dependant for route in iter_route_contexts(app.routes[-2:-1]))
+        overrides = {original: other}
+        if by == "us":
+            dependant = internals.override(dependant, overrides)
+        else:
+            app.dependency_overrides.update(overrides)
+        provider = app if by == "FastAPI" else None
+        await internals.solve_dependencies(request, dependant, None, provider, embeds_body=False)
+
+    app = FastAPI()
+    app.add_api_route("/both", both)
+    app.add_api_route("/solve", solve)
+    async with calling(app) as client:
+        assert (await client.get("/solve")).status_code == 200
+    assert calls == [f"other {scopes}" for scopes in (["a"], ["b"], ["a"], ["a"])]
+
+
+def test_an_override_with_other_cache_keys_is_refused() -> None:
+    async def original() -> None: ...
+
+    async def other(_: SecurityScopes) -> None: ...
+
+    app = FastAPI()
+    app.add_api_route("/things", get_thing, dependencies=[Depends(original)])
+    (context,) = routes_of(app)
+    with pytest.raises(LookupError):
+        internals.override(context.dependant, {original: other})
 
 
 def test_parameters_are_parsed() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -45,8 +45,14 @@ class StatementClock:
         return None if self._end is None else max(_MIN_TIMEOUT, self._end - self._loop.time())
 
 
+statement_observers: Final[list[Callable[[str], None]]] = []
+"""Functions of tests, which receive the SQL of each statement that bypasses SQLAlchemy."""
+
+
 def log_statement(lender: EngineLender, sql: str) -> None:
     """Log a statement that bypasses SQLAlchemy, in SQLAlchemy's format."""
+    for observe in statement_observers:
+        observe(sql)
     engine = lender.engine.sync_engine
     if engine.logger.isEnabledFor(logging.INFO):
         engine.logger.info("%s", sql)

@@ -306,6 +306,11 @@ def running_database(scope: Scope) -> Database | None:
     return databases[0] if len(databases) == 1 else None
 
 
+def running_databases(app: Any) -> Sequence[Database]:
+    """Return the databases that a lifespan started for *app*."""
+    return [database for router, database in _running_databases if router is app.router]
+
+
 def _find_databases(scope: Scope) -> Sequence[Database]:
     """Return the databases of the application, else of the application that mounts it."""
     own, outer = scope["app"].router, scope.get("router")

@@ -56,14 +56,23 @@ async def run_in_sqlite_thread(
     """
     clock = StatementClock(lender.command_timeout)
     async with borrow_connection(lender) as connection:
-        for sql, _, check in batch:
+        for sql, _, _ in batch:
             log_statement(lender, sql)
-            if check:
-                log_statement(lender, check.sql)
         driver = connection.driver_connection
         with statement_deadline(driver, clock.left):
             results: Sequence[Any] = await run_in_thread(driver, run_batch, batch)
+    _log_checks(lender, batch, results)
     return results
+
+
+def _log_checks(
+    lender: EngineLender, batch: Sequence[BoundSQL], results: Sequence[Sequence[Any] | Exception]
+) -> None:
+    """Log the check of each row in *results*, and one for a rejected statement of *batch*."""
+    for (_, _, check), rows in zip(batch, results, strict=False):
+        if check is not None:
+            for _ in range(1 if isinstance(rows, Exception) else len(rows)):
+                log_statement(lender, check.sql)
 
 
 def sqlite_read_batch(connection: sqlite3.Connection, batch: Sequence[BoundSQL]) -> Sequence[Any]:

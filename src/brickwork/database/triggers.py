@@ -14,6 +14,9 @@ from brickwork.database.flush_log import mapped_tables
 _CACHE_SECONDS: Final = 5.0
 """Seconds for which the result of a trigger query is cached."""
 
+UNCOUNTED: Final = {"brickwork_uncounted": True}
+"""The execution options of statements that tests do not count: the cache decides about them."""
+
 TRIGGER_QUERIES: Final = {
     "postgresql": text("""
         WITH RECURSIVE own AS (
@@ -52,7 +55,8 @@ class Triggers:
             return has_any
         name = self._dialect.identifier_preparer.format_table(table)
         values = {"table": name if self._dialect.name == "postgresql" else table.name}
-        has_any = bool(await session.scalar(TRIGGER_QUERIES[self._dialect.name], values))
+        query = TRIGGER_QUERIES[self._dialect.name]
+        has_any = bool(await session.scalar(query, values, execution_options=UNCOUNTED))
         self._known[table] = (time.monotonic() + _CACHE_SECONDS, has_any)
         return has_any
 

@@ -5,18 +5,29 @@ Each is behind one function. `tests/http/test_fastapi_internals.py` fails when o
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
 from operator import attrgetter
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 from fastapi import Request, Response
-from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.models import (
+    Dependant,
+    _get_cache_key,  # pyright: ignore[reportPrivateUsage]
+    _get_oauth_scopes,  # pyright: ignore[reportPrivateUsage]
+    _uses_scopes,  # pyright: ignore[reportPrivateUsage]
+)
 from fastapi.dependencies.utils import (
     SolvedDependency,
+    get_dependant,
     request_params_to_args,
     solve_dependencies as solve,
 )
 from fastapi.routing import APIRoute, APIRouter, RouteContext, get_request_handler
 from starlette.types import Scope
+
+Overrides: TypeAlias = Mapping[Callable[..., Any], Callable[..., Any]]
+"""The `dependency_overrides` of an application."""
 
 ROUTING: Final = "fastapi"
 """The scope key of what the routers found. A new search of the routes begins with `{}`."""
@@ -80,6 +91,48 @@ async def solve_dependencies(
         async_exit_stack=_UNUSED_STACK,
         embed_body_fields=embeds_body,
     )
+
+
+def override(dependant: Dependant, overrides: Overrides) -> Dependant:
+    """Return *dependant* with *overrides* of its dependencies, as `solve_dependencies` finds them.
+
+    FastAPI calls an override once for each key under which it caches the original. So each of these
+    keys gets an override of its own. Raises what FastAPI raises for an invalid override, and
+    `LookupError` for one whose result FastAPI would cache under other keys.
+    """
+    return _override_parts(dependant, overrides, {})
+
+
+def _override_parts(
+    dependant: Dependant, overrides: Overrides, calls: dict[object, Callable[..., Any]]
+) -> Dependant:
+    parts = [
+        _override_parts(_overridden(part, overrides, calls), overrides, calls)
+        for part in dependant.dependencies
+    ]
+    return replace(dependant, dependencies=parts)
+
+
+def _overridden(
+    dependant: Dependant, overrides: Overrides, calls: dict[object, Callable[..., Any]]
+) -> Dependant:
+    """Return the override of *dependant*, or itself. *calls* has the callables by cache key."""
+    call = overrides.get(cast("Callable[..., Any]", dependant.call))
+    if call is None:
+        return dependant
+    own = calls.setdefault(_get_cache_key(dependant=dependant), partial(call))
+    replacement = get_dependant(
+        path=dependant.path or "",
+        call=own,
+        name=dependant.name,
+        parent_oauth_scopes=_get_oauth_scopes(dependant=dependant),
+        use_cache=dependant.use_cache,
+        scope=dependant.scope,
+        concurrency=dependant.concurrency,
+    )
+    if _uses_scopes(dependant=replacement) and not _uses_scopes(dependant=dependant):
+        raise LookupError("the override depends on the scopes, and the original does not")
+    return replacement
 
 
 def parse_parameters(

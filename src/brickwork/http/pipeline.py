@@ -23,6 +23,7 @@ from brickwork.database.retry import with_retries
 from brickwork.http.attempts import Attempt
 from brickwork.http.body import BodyFields, RequestBody, received_body, takes_body
 from brickwork.http.fastapi_internals import (
+    Overrides,
     build_handler,
     form_limits,
     parse_parameters,
@@ -60,6 +61,13 @@ class BoundEndpoint(Protocol):
     reads_body_last: bool
     """Whether no dependency uses a transaction, so that the body is read after them."""
 
+    def dependant_with(self, overrides: Overrides) -> Dependant | None:
+        """Return the dependencies and parameters to resolve, with *overrides* in their place.
+
+        None if FastAPI has to override the dependencies of the route itself.
+        """
+        ...
+
     async def __call__(self, request: Request, resolved: Resolved) -> Response:
         """Return the response to *request*, in the transaction of its attempt."""
         ...
@@ -96,6 +104,7 @@ class Pipeline:
         self._reads_body_first = (
             self._parameters.dependencies_take_body or not self._endpoint.reads_body_last
         )
+        self._overridden: tuple[Overrides, _Parameters | None] = {}, None
 
     async def __call__(self, request: Request) -> Response:
         """Return the response to *request*. Nothing is sent before the transaction has ended."""
@@ -123,6 +132,22 @@ class Pipeline:
             return strictest_isolation([self._isolation_level, SNAPSHOT_LEVEL])
         return None
 
+    def _parameters_with(self, overrides: Overrides) -> "_Parameters | None":
+        """Return the parameters with *overrides*. None if FastAPI has to override dependencies.
+
+        The answer is cached until the overrides change.
+        """
+        known, parameters = self._overridden
+        if known != overrides:
+            dependant = self._endpoint.dependant_with(overrides)
+            parameters = (
+                _Parameters(dependant, self.route, has_json=self._has_json) if dependant else None
+            )
+            if parameters and parameters.dependencies_take_body:
+                parameters = None
+            self._overridden = dict(overrides), parameters
+        return parameters
+
     async def _attempt(self, request: Request) -> Response:
         response: Response | None = None
         async with Attempt(request.scope) as attempt:
@@ -146,16 +171,18 @@ class Pipeline:
         # Before a dependency can change them. Most requests have no query.
         sent = request.query_params if request.scope["query_string"] else _NO_QUERY
         _ = request.headers
-        overrides = request.app if request.app.dependency_overrides else None
+        overrides: Overrides = request.app.dependency_overrides
+        parameters = self._parameters_with(overrides) if overrides else self._parameters
         body: RequestBody | None = None
-        if isinstance(request, JSONRequest) and (overrides or self._reads_body_first):
+        if isinstance(request, JSONRequest) and (parameters is None or self._reads_body_first):
             body = await request.read()
         form = await _read_form(request, self.route) if self._is_form else PydanticUndefined
-        resolved = (
-            self._parameters.parse(request, sent)
-            if self._parameters.are_plain and overrides is None
-            else await self._parameters.resolve(request, overrides, body, form)
-        )
+        if parameters is None:
+            resolved = await self._parameters.resolve_overridden(request, body, form)
+        elif parameters.are_plain:
+            resolved = parameters.parse(request, sent)
+        else:
+            resolved = await parameters.resolve(request, body, form)
         if sent and (undeclared := undeclared_parameter_errors(sent, self._declared)):
             places = [error["loc"] for error in undeclared]
             others = [error for error in resolved.errors if (*error["loc"][:2],) not in places]
@@ -193,25 +220,32 @@ class _Parameters:
         others = replace(self._dependant, path_params=[], query_params=[], header_params=[])
         self.are_plain = not (others.dependencies or needs_request(others))
 
-    async def resolve(
-        self, request: Request, overrides: object, body: RequestBody | None, form: object
-    ) -> Resolved:
+    async def resolve(self, request: Request, body: RequestBody | None, form: object) -> Resolved:
         """Resolve all but the fields of a JSON body.
 
         Args:
             request: The request.
-            overrides: The application, if it overrides dependencies. An override may have body
-                fields of its own, which FastAPI validates.
             body: The JSON body, if a dependency may take a part of it.
             form: The form, if the body is one.
 
         """
-        dependant, document = self._dependant, form
-        if overrides:
-            dependant = self._overridable
-            document = body.document() if body else form
-        elif body and self.dependencies_take_body:
+        if body and self.dependencies_take_body:
             received_body.set(body)
+        return await self._solve(request, self._dependant, form)
+
+    async def resolve_overridden(
+        self, request: Request, body: RequestBody | None, form: object
+    ) -> Resolved:
+        """Let FastAPI override the dependencies of the route, the session of a resource included.
+
+        An override may have body fields of its own, which FastAPI validates.
+        """
+        document = body.document() if body else form
+        return await self._solve(request, self._overridable, document, overrides=request.app)
+
+    async def _solve(
+        self, request: Request, dependant: Dependant, document: object, *, overrides: object = None
+    ) -> Resolved:
         solved = await solve_dependencies(
             request, dependant, document, overrides, embeds_body=self._embedded
         )
@@ -261,6 +295,10 @@ class _FunctionEndpoint:
             background_tasks_param_name=own.background_tasks_param_name,
         )
         self._handle = build_handler(route, resolved)
+
+    def dependant_with(self, overrides: Overrides) -> Dependant | None:  # noqa: ARG002
+        """Return None: FastAPI overrides the dependencies of its endpoints."""
+        return None
 
     async def __call__(self, request: Request, resolved: Resolved) -> Response:
         """Return the response of the endpoint."""

@@ -7,6 +7,7 @@ from itertools import starmap
 from typing import Annotated, Any, Final, Generic, TypeVar, cast
 
 from fastapi import Depends, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, RouteContext
 from sqlalchemy import Select
 
@@ -17,6 +18,7 @@ from brickwork.database.unit_of_work import unit_of_work
 from brickwork.execution.eligibility import Declined, NotEligible
 from brickwork.execution.orm_path import UnitOfWorkExecutor
 from brickwork.execution.statement import StatementCall, StatementOperation
+from brickwork.http.fastapi_internals import Overrides
 from brickwork.http.pipeline import Resolved, route_isolation
 from brickwork.http.representation import Serializer
 from brickwork.operations.idempotency import replay_or_record
@@ -26,6 +28,7 @@ from brickwork.operations.resources import (
     SessionUsed,
     UnopenedResource,
     open_session,
+    overridden_without_session,
     resource_provider,
     without_session,
 )
@@ -94,6 +97,7 @@ class BoundOperation(Generic[M]):
         content = response_model if operation.content is None else operation.content
         self._serializer = Serializer(route, content)
         self.scopes_rows = self._definition.resource.query is not Resource[Any].query
+        self._route_dependant = route.dependant
         try:
             self.dependant = without_session(route.dependant, self._definition.resource)
             self.reads_body_last = True
@@ -102,6 +106,19 @@ class BoundOperation(Generic[M]):
             self._statement: StatementOperation[M, Any, Any] | Declined = Declined(str(reason))
         else:
             self._statement = self._find_statement(route)
+
+    def dependant_with(self, overrides: Overrides) -> Dependant | None:
+        """Return the dependencies with *overrides*, if they leave the session to this operation.
+
+        None if FastAPI has to override them.
+        """
+        kind = self._definition.resource
+        if not self.reads_body_last:
+            return None
+        try:
+            return overridden_without_session(self._route_dependant, kind, overrides)
+        except NotEligible:
+            return None
 
     def _find_statement(
         self, route: APIRoute | RouteContext
@@ -165,7 +182,7 @@ class BoundOperation(Generic[M]):
         if isinstance(statement, Declined):
             raise NotEligible(statement.reason)
         if not isinstance(resource, UnopenedResource):
-            raise NotEligible("a dependency is overridden")
+            raise NotEligible(_OVERRIDDEN)
         if self._operation.is_idempotent and _has_header(request, b"idempotency-key"):
             raise NotEligible("an Idempotency-Key is stored in the transaction")
         rows, scope = self._find_scope(resource, statement)
@@ -235,6 +252,10 @@ class BoundVariants(Generic[M]):
         self.dependant = self._default.dependant
         self.reads_body_last = self._default.reads_body_last
 
+    def dependant_with(self, overrides: Overrides) -> Dependant | None:
+        """Return the dependencies with *overrides*. None if FastAPI has to override them."""
+        return self._default.dependant_with(overrides)
+
     async def __call__(self, request: Request, resolved: Resolved) -> Response:
         """Return the response to *request* with the read schema of its caller."""
         resource: UnopenedResource[M] | Resource[M] = resolved.values.get(
@@ -251,6 +272,12 @@ class BoundVariants(Generic[M]):
             ) from error
         bound = self._default if schema is None else self._others[schema]
         return await bound(request, resolved)
+
+
+_OVERRIDDEN: Final = (
+    "an override of a dependency replaces or uses the session, replaces a resource, or takes a "
+    "part of the body"
+)
 
 
 def _with_settings(response: Response, resolved: Resolved, *, keeps_status: bool) -> Response:

@@ -15,7 +15,7 @@ from brickwork.database.database import get_db
 from brickwork.database.foreign_sessions import adopt_session
 from brickwork.database.unit_of_work import UnitOfWork, session_info
 from brickwork.execution.eligibility import NotEligible
-from brickwork.http.fastapi_internals import FUNCTION_STACK
+from brickwork.http.fastapi_internals import FUNCTION_STACK, Overrides, override
 from brickwork.http.parameters import needs_request
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.resource.resource import Resource
@@ -144,6 +144,29 @@ def without_session(endpoint: Dependant, kind: type[Resource[Any]]) -> Dependant
     if any(item.call is get_db for item in _dependencies(dependencies)):
         raise NotEligible("a dependency uses the session")
     return replace(endpoint, dependencies=dependencies, path_params=[])
+
+
+def overridden_without_session(
+    endpoint: Dependant, kind: type[Resource[Any]], overrides: Overrides
+) -> Dependant:
+    """Return *endpoint* with *overrides* as `without_session` does.
+
+    Raises `NotEligible` if an override replaces a resource or its session, or as `without_session`
+    does. FastAPI then resolves *endpoint*, and says what is wrong with an override.
+    """
+    calls = [item.call for item in _dependencies(endpoint.dependencies)]
+    if any(call in overrides for call in calls if _is_opened(call)):
+        raise NotEligible("a resource or its session is overridden")
+    try:
+        dependant = override(endpoint, overrides)
+    except Exception as error:
+        raise NotEligible("an override is invalid") from error
+    return without_session(dependant, kind)
+
+
+def _is_opened(call: object) -> bool:
+    """Return whether *call* is a dependency that `without_session` replaces or drops."""
+    return call in {get_db, _current_request} or isinstance(call, _Provider) or is_resource(call)
 
 
 def _unopened(

@@ -1,0 +1,43 @@
+"""A pytest plugin for applications.
+
+Load it in `conftest.py`, and give it the application:
+
+```python
+pytest_plugins = ["brickwork.testing"]
+
+@pytest.fixture(scope="session")
+def app(database_url: str) -> FastAPI:
+    migrate(database_url)
+    return create_app(Settings(database_url=database_url))
+```
+
+pytest need not rewrite it: PYTEST_DONT_REWRITE.
+"""
+
+from brickwork.testing.bodies import build
+from brickwork.testing.overrides import sign_in
+from brickwork.testing.plugin import (
+    anyio_backend,
+    app,
+    brickwork_running_app,
+    brickwork_seed,
+    client,
+    database_url,
+    kept_tables,
+    pytest_addoption,
+)
+from brickwork.testing.statements import assert_statements
+
+__all__ = [
+    "anyio_backend",
+    "app",
+    "assert_statements",
+    "brickwork_running_app",
+    "brickwork_seed",
+    "build",
+    "client",
+    "database_url",
+    "kept_tables",
+    "pytest_addoption",
+    "sign_in",
+]
