@@ -16,6 +16,7 @@ BENCH := .venv/bench-$(VERSION)
 LATEST := .venv/latest-$(VERSION)
 BIN := $(DEV)/bin
 CLIENT := .venv/client-$(VERSION)
+DOCS := .venv/docs-$(VERSION)
 FASTIFY := benchmarks/peers/fastify
 TYPESCRIPT := tests/slow/clients/typescript
 INSTALLED := node_modules/.package-lock.json
@@ -23,7 +24,7 @@ INSTALLED := node_modules/.package-lock.json
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-latest fuzz bench check format lock clean
+.PHONY: help run test test-all test-latest fuzz bench docs check format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +50,9 @@ fuzz: $(DEV)/project.stamp ## Run Schemathesis for SECONDS on each database, fro
 
 bench: $(BENCH)/project.stamp $(FASTIFY)/$(INSTALLED) ## Measure the service beside other libraries, and write benchmarks/report.md
 	$(BENCH)/bin/python -m benchmarks $(ARGS)
+
+docs: $(DOCS)/pins.stamp ## Build the documentation into build/docs
+	$(DOCS)/bin/python -m documentation
 
 check: $(DEV)/project.stamp ## Check format, lint, language, imports, types and pins
 	$(BIN)/ruff format --check .
@@ -78,7 +82,8 @@ $(RUN)/pins.stamp: requirements/run.txt $(RUN)/bin/python
 $(BENCH)/pins.stamp: requirements/bench.txt $(BENCH)/bin/python
 $(LATEST)/pins.stamp: requirements/dev.txt $(LATEST)/bin/python
 $(CLIENT)/pins.stamp: requirements/client.txt $(CLIENT)/bin/python
-$(DEV)/bin/python $(RUN)/bin/python $(BENCH)/bin/python $(LATEST)/bin/python $(CLIENT)/bin/python: ;
+$(DOCS)/pins.stamp: requirements/docs.txt $(DOCS)/bin/python
+$(DEV)/bin/python $(RUN)/bin/python $(BENCH)/bin/python $(LATEST)/bin/python $(CLIENT)/bin/python $(DOCS)/bin/python: ;
 
 .venv/%/pins.stamp:
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer, \

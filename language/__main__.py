@@ -11,7 +11,16 @@ from typing import Final
 from language.rules import Fault, wrong, wrong_first_line, wrong_test_name, wrong_words
 
 ROOT: Final = Path(__file__).parents[1]
-_CODE: Final = ("src", "app", "examples", "tests", "typing_tests", "benchmarks", "language")
+_CODE: Final = (
+    "src",
+    "app",
+    "examples",
+    "tests",
+    "typing_tests",
+    "benchmarks",
+    "documentation",
+    "language",
+)
 _TEXTS: Final = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/**/*.md", "examples/*/*.md")
 _RECORDS: Final = "docs/decisions/*.md"
 """Old decisions keep their long sentences. Only their words are checked."""

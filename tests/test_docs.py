@@ -1,15 +1,13 @@
 """The code blocks and links of the documentation."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 
-from tests.support.pages import PAGES, ROOT, SLOW, Page, blocks, execute
+from tests.support.pages import PAGES, ROOT, SLOW, Page, blocks, execute, links
 
 EXECUTED = [page for page in PAGES if page not in SLOW and any(blocks(page.read_text()))]
 
@@ -25,18 +23,12 @@ def test_every_block_of_a_page_runs(page: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_link_of_a_page_has_a_target(page: Path) -> None:
-    for link in links(MarkdownIt().enable("table").parse(page.read_text())):
+    for link in links(page.read_text()):
         if "://" not in link:
             path, _, anchor = link.partition("#")
             target = page.parent / path if path else page
             assert target.exists(), f"{link}: there is no such file."
             assert not anchor or anchor in anchors(target), f"{link}: there is no such heading."
-
-
-def links(tokens: list[Token]) -> Iterator[str]:
-    for token in tokens:
-        yield from (str(token.attrs[key]) for key in ("href", "src") if key in token.attrs)
-        yield from links(token.children or [])
 
 
 def anchors(page: Path) -> set[str]:

@@ -1,7 +1,6 @@
 """The pages of the reference service in Chromium."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,24 +8,12 @@ import pytest
 from playwright.sync_api import (
     Browser,
     ConsoleMessage,
-    Error,
     Page,
     Request,
     expect,
-    sync_playwright,
 )
 
 from tests.support.processes import running_service
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = [
-    "--no-sandbox",  # Chromium has no sandbox as root
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="module")
@@ -35,20 +22,6 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     file = tmp_path_factory.mktemp("browser") / "new.db"
     with running_service(DATABASE_URL=f"sqlite+aiosqlite:///{file}") as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Start the system's Chromium, or Playwright's."""
-    executable = next(filter(None, map(shutil.which, NAMES)), None)
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-        except Error as error:
-            reason, *_ = str(error).splitlines()
-            raise RuntimeError(f"apt-get install chromium ({reason})") from None
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -119,6 +119,17 @@ def _comment(html: str) -> str | None:
     return found[1] if found else None
 
 
+def links(text: str) -> Iterator[str]:
+    """Yield the targets of the links and images in the Markdown *text*."""
+    return _links(MarkdownIt().enable("table").parse(text))
+
+
+def _links(tokens: list[Token]) -> Iterator[str]:
+    for token in tokens:
+        yield from (str(token.attrs[key]) for key in ("href", "src") if key in token.attrs)
+        yield from _links(token.children or [])
+
+
 def execute(page: Path, folder: Path) -> None:
     """Execute *page* in *folder*, in a separate process without other models."""
     ended = subprocess.run(  # noqa: S603 — this module

@@ -1,0 +1,1 @@
+"""The site of the documentation: its pages and its build."""
