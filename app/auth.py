@@ -45,9 +45,14 @@ _user: ContextVar[User | None] = ContextVar("user", default=ANYBODY)
 """The user of the request. None: a request without a user, to a service with users."""
 
 
-def signed_in_user() -> User:
+def find_user() -> User | None:
+    """Return the user of this request. None if its route is public, in a service with users."""
+    return _user.get()
+
+
+def require_user() -> User:
     """Return the user of this request. Raises `Unauthorized` if it has none."""
-    if (user := _user.get()) is None:
+    if (user := find_user()) is None:
         raise Unauthorized("Sign in first.")
     return user
 
@@ -56,7 +61,7 @@ async def current_user(request: Request) -> User:
     """Return the user whose token *request* has. While AUTH is off, that is `ANYBODY`."""
     authentication: _Authentication | None = getattr(request.app.state, "authentication", None)
     if authentication is None:
-        return signed_in_user()
+        return require_user()
     return await authentication.verify(bearer_token(request))
 
 
@@ -130,8 +135,8 @@ def _find_claim(claims: Any, name: str) -> Any:
 class _ForgetUser:
     """ASGI middleware: a request begins without a user, and leaves none behind.
 
-    Without a user, a resource refuses to work. So a route that was included without the
-    dependencies of `protect` is closed, not open.
+    A route that was included without the dependencies of `protect` is public. It has no user, and
+    never the rights of `ANYBODY`.
     """
 
     def __init__(self, app: ASGIApp) -> None:

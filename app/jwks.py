@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from http.client import HTTPException
 from math import ceil, inf
 from typing import Final
 
@@ -23,8 +22,6 @@ COOLDOWN: Final = 10.0
 """The seconds between two readings. A token with an unknown key causes no more."""
 TIMEOUT: Final = 5.0
 """The seconds that a request waits for the keys."""
-
-_UNREADABLE: Final = (jwt.PyJWTError, HTTPException, OSError, RecursionError, ValueError)
 
 
 class AuthenticationUnavailable(Problem):
@@ -95,10 +92,10 @@ class KeySet:
     async def _read_keys(self) -> None:
         try:
             keys = await asyncio.to_thread(self._client.get_signing_keys)
-        except _UNREADABLE as error:
-            self._report(str(error))
+        except Exception as error:  # noqa: BLE001 — an issuer that fails may answer anything
+            self._report(str(error) or type(error).__name__)
             return
-        self._keys = {key.key_id: key for key in keys if key.key_id}
+        self._keys = {key.key_id: key for key in keys if isinstance(key.key_id, str)}
         self._read_at = time.monotonic()
         if self._failure is not None:
             self._failure = None

@@ -6,7 +6,7 @@ from typing_extensions import override
 
 from brickwork import AuditEntry, DeletedFilter, ListQuery, Page, Resource
 
-from .auth import ADMIN, ANYBODY, User, signed_in_user
+from .auth import ADMIN, ANYBODY, User, find_user, require_user
 
 M = TypeVar("M")
 
@@ -19,12 +19,13 @@ class ProtectedResource(Resource[M]):
 
     @property
     def user(self) -> User:
-        """Return the user of the request. Use it in `query` to show users their own rows."""
-        return signed_in_user()
+        """Return the user of the request, whose rows `query` may select. Raises `Unauthorized`."""
+        return require_user()
 
     @override
     def actor(self) -> str | None:
-        return None if self.user is ANYBODY else self.user.id
+        user = find_user()
+        return None if user is None or user is ANYBODY else user.id
 
     @override
     async def include_deleted(self, deleted_filter: DeletedFilter, /) -> None:
