@@ -1,0 +1,1 @@
+"""The answers of several libraries to the same requests."""
