@@ -9,6 +9,7 @@ import jwt
 import pytest
 from httpx2 import Response
 
+from brickwork.testing import assert_no_leaks
 from examples.tenancy.auth import SECRET
 from tests.support.bodies import summary
 from tests.support.databases import BACKENDS, Databases
@@ -488,3 +489,12 @@ async def test_mail_is_sent_after_the_commit(
     response = await tenancy.client.post("/v1/tasks/batch", json=rejected, headers=headers)
     assert summary(response) == "422 #/1/project_id reference_not_found"
     assert len(sent) == 1
+
+
+# --- The test of every application ----------------------------------------------------------------
+
+
+async def test_the_testing_kit_finds_no_leak(tenancy: Tenancy) -> None:
+    owner, stranger = bearer(tenancy.a.admin), bearer(tenancy.b.admin)
+    report = await assert_no_leaks(tenancy.app, tenancy.client, owner=owner, stranger=stranger)
+    assert {*report.attacked} == {f"{method} /v1{path}" for method, path in operations(tenancy)}

@@ -15,6 +15,8 @@ pytest need not rewrite it: PYTEST_DONT_REWRITE.
 """
 
 from brickwork.testing.bodies import build
+from brickwork.testing.leak_search import LeakReport
+from brickwork.testing.leaks import assert_no_leaks
 from brickwork.testing.overrides import sign_in
 from brickwork.testing.plugin import (
     anyio_backend,
@@ -29,8 +31,10 @@ from brickwork.testing.plugin import (
 from brickwork.testing.statements import assert_statements
 
 __all__ = [
+    "LeakReport",
     "anyio_backend",
     "app",
+    "assert_no_leaks",
     "assert_statements",
     "brickwork_running_app",
     "brickwork_seed",

@@ -62,7 +62,7 @@ def build(schema: type[BaseModel], /, **fields: object) -> dict[str, Any]:
             example. The text names the fields to pass.
 
     """
-    names = {name: _input_name(name, field) for name, field in schema.model_fields.items()}
+    names = {name: input_name(name, field) for name, field in schema.model_fields.items()}
     given = {names.get(name, name): _to_json(value) for name, value in fields.items()}
     error: Exception | None = None
     for _ in range(_ATTEMPTS):
@@ -96,7 +96,7 @@ def _explain(schema: type[BaseModel], error: Exception | None) -> str:
 
 def _required_values(schema: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return random JSON for the required fields of *schema* that are not *given*."""
-    names = {name: _input_name(name, field) for name, field in schema.model_fields.items()}
+    names = {name: input_name(name, field) for name, field in schema.model_fields.items()}
     skipped = {name: None for name, alias in names.items() if alias in given}
     values = _factory(schema).process_kwargs(**skipped)
     return {
@@ -106,7 +106,7 @@ def _required_values(schema: type[BaseModel], given: Mapping[str, Any]) -> dict[
     }
 
 
-def _input_name(name: str, field: FieldInfo) -> str:
+def input_name(name: str, field: FieldInfo) -> str:
     """Return the name of *field* in a body."""
     match field.validation_alias or field.alias:
         case None:
@@ -122,7 +122,7 @@ def _to_json(value: Any) -> Any:
     if isinstance(value, BaseModel):
         fields = type(value).model_fields
         return {
-            _input_name(name, fields[name]): _to_json(getattr(value, name))
+            input_name(name, fields[name]): _to_json(getattr(value, name))
             for name in fields
             if name in value.model_fields_set
         }

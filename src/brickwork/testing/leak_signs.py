@@ -1,0 +1,75 @@
+"""What a response says about the rows of another caller."""
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Final, cast
+
+from httpx2 import Response
+
+from brickwork.query.keys import primary_key
+from brickwork.testing.leak_attacks import Attack
+from brickwork.testing.leak_rows import Collection, Party
+
+_INVALID: Final = {400, 405, 406, 415, 422, 428}
+"""The statuses of requests that a resource rejects before it looks for the row."""
+
+
+def says_nothing(attack: Attack, response: Response) -> bool:
+    """Return whether *response* may be the same for a row of the stranger.
+
+    An invalid body or a bug hides what the operation would do.
+    """
+    if response.is_server_error or response.status_code == HTTPStatus.UNAUTHORIZED:
+        return True
+    if attack.operation == "List":
+        return response.is_error
+    # A rejected reference is a 422, too.
+    return attack.refused and not attack.why and response.status_code in _INVALID
+
+
+def miscounts(response: Response) -> str | None:
+    """Return how the number of all rows differs from a list with all of them."""
+    total = response.headers.get("x-total-count")
+    if total is None or "next" in response.links or not response.text.startswith("["):
+        return None
+    count = len(response.json())
+    return None if count == int(total) else f"it shows {count} rows, and counts {total}"
+
+
+def row_texts(party: Party) -> Iterator[str]:
+    """Yield the keys and the texts in the rows of *party*."""
+    for rows in party.rows.values():
+        for row in rows:
+            yield row.key
+            yield from _texts(row.content)
+
+
+def _texts(document: object) -> Iterator[str]:
+    """Yield the texts in *document*."""
+    if isinstance(document, str):
+        yield document
+    elif isinstance(document, Mapping):
+        for value in cast("Mapping[str, object]", document).values():
+            yield from _texts(value)
+    elif isinstance(document, list):
+        for item in cast("list[object]", document):
+            yield from _texts(item)
+
+
+def key_text(key: Sequence[object]) -> str:
+    """Return *key* for a message."""
+    return "/".join(map(str, key))
+
+
+def missing_key(collection: Collection) -> str:
+    """Return a key that no row has, as in a path."""
+    examples: dict[str, str] = {
+        "UUID": "00000000-0000-4000-8000-00000000dead",
+        "int": "2000000000",
+        "date": "1901-01-01",
+    }
+    kinds = primary_key(collection.definition.model).kinds
+    return "/".join(
+        examples.get(kind.__name__, f"missing-{secrets.token_hex(4)}") for kind in kinds
+    )
