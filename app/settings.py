@@ -1,4 +1,4 @@
-"""Settings from the environment."""
+"""Settings from the environment and `.env`."""
 
 from collections.abc import Iterator
 from typing import Final, Literal, LiteralString, Self
@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import PositiveInt, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _NO_KEYS: Final = (
     "Several WORKERS need CURSOR_KEYS, secrets of 32 characters or more as JSON. Otherwise each "
@@ -18,7 +18,12 @@ _MIN_SECRET: Final = 32
 
 
 class Settings(BaseSettings):
-    """Settings of the service. Each has an environment variable of its name in capitals."""
+    """Settings of the service. Each has an environment variable of its name in capitals.
+
+    The file `.env` of the working directory may set them, too. The environment comes first.
+    """
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore")
 
     database_url: str = "sqlite+aiosqlite:///brickwork.db"
     host: str = "127.0.0.1"

@@ -1,4 +1,4 @@
-"""Commands: import, purge, sweep and explain.
+"""Commands: import, purge, sweep and explain, with those for projects.
 
 Exit codes:
 
@@ -35,6 +35,7 @@ from brickwork.cli.explain import explain_resource
 from brickwork.cli.files import open_row_file
 from brickwork.cli.importing import CHUNK_SIZE, ImportProgress, import_rows, report_path
 from brickwork.cli.loading import import_app, job_runner, run_lifespan
+from brickwork.cli.project_commands import project_commands
 from brickwork.cli.purging import PurgeProgress, count_deleted, purge_rows
 from brickwork.cli.runner import JobRunner, require_table
 from brickwork.database.database import Database
@@ -48,12 +49,13 @@ T = TypeVar("T")
 
 commands: Final = typer.Typer(
     name="brickwork",
-    help="Work on the rows of an application, with its own resources and in its own database.",
+    help="Make applications, and work on their rows with their own resources.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+commands.add_typer(project_commands)
 
 _App = Annotated[
     str,

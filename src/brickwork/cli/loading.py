@@ -15,6 +15,7 @@ from brickwork.cli.errors import UsageError
 from brickwork.cli.runner import JobRunner
 from brickwork.database.database import Database
 from brickwork.limits import Limits, current_limits
+from brickwork.models.model import is_mapped
 from brickwork.query.keys import BATCH
 from brickwork.resource.definition import ResourceDefinition
 
@@ -25,15 +26,7 @@ def import_app(name: str) -> FastAPI:
     The working directory is on the module path. Raises `UsageError` if *name* is neither an
     application nor a function without required arguments that returns one.
     """
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    module, _, attribute = name.partition(":")
-    if not (module and attribute):
-        raise UsageError(
-            f"{name} is not the name of an application: write MODULE:NAME, as in "
-            "app.main:create_app."
-        )
-    app = getattr(_import_module(module), attribute, None)
+    app = _import_object(name, "an application: write MODULE:NAME, as in app.main:create_app")
     app = app if isinstance(app, FastAPI) else _call_factory(name, app)
     if isinstance(app, FastAPI):
         return app
@@ -41,6 +34,14 @@ def import_app(name: str) -> FastAPI:
         f"{name} is neither a FastAPI application nor a function that returns one: pass one as "
         "--app."
     )
+
+
+def import_model(name: str) -> type[object]:
+    """Import the mapped class *name*, `MODULE:MODEL`. Raises `UsageError` for anything else."""
+    model = _import_object(name, "a model: write MODULE:MODEL, as in app.models:Product")
+    if not is_mapped(model):
+        raise UsageError(f"{name} is not a mapped class.")
+    return model
 
 
 @asynccontextmanager
@@ -79,6 +80,16 @@ def find_resource(app: FastAPI, name: str) -> tuple[str, ResourceDefinition[Any]
     if len(paths) > 1:
         raise UsageError(f"{name} is ambiguous: write one of {', '.join(sorted(paths))}.")
     return paths[0], resources[paths[0]]
+
+
+def _import_object(name: str, meaning: str) -> object:
+    """Import *name* with the working directory on the module path. None if there is none."""
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    module, _, attribute = name.partition(":")
+    if not (module and attribute):
+        raise UsageError(f"{name} is not the name of {meaning}.")
+    return getattr(_import_module(module), attribute, None)
 
 
 def _import_module(module: str) -> object:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from alembic.util import PriorityDispatchResult
 from sqlalchemy import INTEGER, Column
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from brickwork.models.generated_keys import is_generated_key, sqlite_type
@@ -19,6 +20,8 @@ if TYPE_CHECKING:  # Alembic loads plugins before it defines these
     from alembic.runtime.plugins import Plugin
 
 _RenderResult: TypeAlias = str | Literal[False] | None
+
+_SQLITE: Final = sqlite.dialect()
 
 _PACKAGE: Final = __name__.partition(".")[0]
 
@@ -70,9 +73,14 @@ def _is_brickwork_type(kind: TypeEngine[Any]) -> bool:
 
 
 def _storage_type(kind: TypeDecorator[Any]) -> TypeEngine[Any]:
-    """Return the type that *kind* decorates, with the variants of *kind*."""
+    """Return the type that *kind* decorates, with the variants of *kind*.
+
+    A decorator such as `ExactNumeric` may choose another type on SQLite.
+    """
     storage = kind.impl_instance
-    for name, variant in variant_types(kind).items():
+    on_sqlite = kind.load_dialect_impl(_SQLITE)
+    variants = {} if on_sqlite is storage else {_SQLITE.name: on_sqlite}
+    for name, variant in {**variants, **variant_types(kind)}.items():
         storage = storage.with_variant(variant, name)
     return storage
 

@@ -67,8 +67,8 @@ def operation_id(operation: str, path: str, model: type[Any]) -> Callable[[APIRo
 
 def summary(operation: str, prefix: str, model: type[Any]) -> str:
     """Return a summary such as `List blog posts`, for `BlogPost` at `/blog-posts`."""
-    rows = " ".join(_words(_segments(prefix, model)[-1]))
-    return _SUMMARIES[operation].format(row=_with_article(_words(model.__name__)), rows=rows)
+    rows = " ".join(split_words(_segments(prefix, model)[-1]))
+    return _SUMMARIES[operation].format(row=with_article(split_words(model.__name__)), rows=rows)
 
 
 def _segments(prefix: str, model: type[Any]) -> list[str]:
@@ -76,16 +76,19 @@ def _segments(prefix: str, model: type[Any]) -> list[str]:
     segments = [segment for segment in prefix.split("/") if segment]
     if segments and not segments[-1].startswith("{"):
         return segments
-    return [*segments, getattr(model, "__tablename__", None) or "-".join(_words(model.__name__))]
+    return [
+        *segments,
+        getattr(model, "__tablename__", None) or "-".join(split_words(model.__name__)),
+    ]
 
 
-def _words(name: str) -> list[str]:
+def split_words(name: str) -> list[str]:
     """Split *name* into lower-case words. Acronyms stay in capitals."""
     words = [word for word in _WORD_ENDS.split(name) if word]
     return [word if word.isupper() and len(word) > 1 else word.lower() for word in words]
 
 
-def _with_article(words: list[str]) -> str:
+def with_article(words: list[str]) -> str:
     """Return *words* with the indefinite article: `a user`, `an article`."""
     first = words[0]
     if first.isupper():

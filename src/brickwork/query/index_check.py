@@ -18,19 +18,20 @@ def missing_indexes(query: type[ListQuery[Any]]) -> Iterator[str]:
             continue
         column = attribute.property.columns[0]
         table = cast("Table[Any]", getattr(attribute.expression, "table", None))
-        if hasattr(table, "indexes") and not _has_index(column, table):
+        if hasattr(table, "indexes") and not has_index(column, table):
             yield (
                 f"{query.__name__} sorts by {column.name}, but no index begins with it. Add to "
                 f"{attribute.class_.__name__}.__table_args__: {_suggestion(attribute, table)}"
             )
 
 
-def _has_index(column: ColumnElement[Any], table: "Table[Any]") -> bool:
+def has_index(column: ColumnElement[Any], table: "Table[Any]") -> bool:
+    """Return whether an index or a constraint of *table* sorts by *column*."""
     indexes = [index for index in table.indexes if next(iter(index.expressions)) is column]
     if _is_text(column):
         return any(uses_c_collation(index, str(column.key)) for index in indexes)
     return bool(indexes) or any(
-        next(iter(item.columns)) is column for item in _unique_constraints(table)
+        next(iter(item.columns), None) is column for item in _unique_constraints(table)
     )
 
 

@@ -1,0 +1,214 @@
+"""Commands: new, resource, schemas and migrate."""
+
+import traceback
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+
+import typer
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
+
+from brickwork.cli.errors import UsageError
+from brickwork.cli.loading import import_model
+from brickwork.scaffold.errors import ScaffoldError
+from brickwork.scaffold.field_types import usage
+from brickwork.scaffold.projects import DatabaseKind, create_project
+from brickwork.scaffold.resources import MigrationFailure, ResourceOptions, add_resource
+from brickwork.scaffold.schemas import schemas_of_model
+
+project_commands: Final = typer.Typer()
+
+_TOOLS: Final = {"alembic", "inflect", "jinja2", "ruff"}
+"""The packages of the extra `cli` that only these commands need."""
+
+_EXIT_USAGE: Final = 2
+_EXIT_FAILURE: Final = 3
+
+
+@project_commands.command()
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, as in shop or my-shop.")],
+    *,
+    database: Annotated[
+        DatabaseKind, typer.Option("--database", help="The default database of the service.")
+    ] = "sqlite",
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="Its folder; a new one called NAME by default.")
+    ] = None,
+) -> None:
+    """Make a project that runs and passes its tests, without resources."""
+    with _reported():
+        target = folder or Path(name)
+        package = create_project(name, target, database)
+        typer.echo(f"Made {target}, with the package {package}. Go on there:")
+        typer.echo("    make install    # in an environment of its own")
+        typer.echo("    make run")
+        typer.echo("    brickwork resource Product name:str 'price:decimal(10,2)' sku:str:unique")
+
+
+@project_commands.command(
+    epilog=f"Types: {usage()}. A question mark after the type makes the field optional. After a "
+    "colon: optional, unique, index, default=VALUE."
+)
+def resource(  # noqa: PLR0913 — the options of a command
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Its model in the singular, as in OrderLine.")
+    ],
+    fields: Annotated[
+        list[str], typer.Argument(metavar="FIELDS", help="NAME:TYPE, as in name:str:unique.")
+    ],
+    *,
+    plural: Annotated[
+        str | None, typer.Option("--plural", help="The name of the table, as in order_lines.")
+    ] = None,
+    soft_delete: Annotated[
+        bool, typer.Option("--soft-delete", help="Keep deleted rows, to restore them.")
+    ] = False,
+    versioned: Annotated[
+        bool, typer.Option("--versioned", help="Count the changes of a row, against lost updates.")
+    ] = False,
+    audited: Annotated[
+        bool, typer.Option("--audited", help="Keep the history of each row.")
+    ] = False,
+    timestamps: Annotated[
+        bool, typer.Option("--timestamps/--no-timestamps", help="Have created_at and updated_at.")
+    ] = True,
+    migration: Annotated[
+        bool, typer.Option("--migration/--no-migration", help="Write the migration.")
+    ] = True,
+) -> None:
+    """Add a resource to the project in this folder: model, schemas, endpoints, migration, tests."""
+    chosen = {
+        "Timestamped": timestamps,
+        "Versioned": versioned,
+        "SoftDelete": soft_delete,
+        "Audited": audited,
+    }
+    mixins = [name for name, is_chosen in chosen.items() if is_chosen]
+    with _reported():
+        folder = Path.cwd()
+        options = ResourceOptions(plural, mixins, migration)
+        added = add_resource(folder, model, fields, options)
+        for path in (*added.written, *([added.migration] if added.migration else [])):
+            typer.echo(f"wrote   {path.relative_to(folder)}")
+        for path in added.changed:
+            typer.echo(f"changed {path.relative_to(folder)}")
+        typer.echo(
+            "Read the migration, and run brickwork migrate."
+            if added.migration
+            else 'Write the migration: brickwork migrate --make "add it".'
+        )
+
+
+@project_commands.command()
+def schemas(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODULE:MODEL", help="A mapped class: shop.models:Product."),
+    ],
+) -> None:
+    """Print the schemas and the query of a model that exists."""
+    with _reported():
+        try:
+            source = schemas_of_model(import_model(model), Path.cwd() / "schemas.py")
+        except TypeError as error:
+            raise UsageError(str(error)) from None
+        typer.echo(source, nl=False)
+
+
+@project_commands.command()
+def migrate(
+    *,
+    make: Annotated[
+        str | None,
+        typer.Option(
+            "--make",
+            metavar="MESSAGE",
+            help="Write a migration of what changed in the models, and run nothing.",
+        ),
+    ] = None,
+    database_url: Annotated[
+        str | None,
+        typer.Option("--database-url", metavar="URL", help="Another database than env.py's."),
+    ] = None,
+) -> None:
+    """Run the migrations of this folder that the database does not have."""
+    with _reported():
+        if make is None:
+            _upgrade(database_url)
+        else:
+            _make_migration(make, database_url)
+
+
+def _upgrade(database_url: str | None) -> None:
+    from brickwork.migrations import upgrade  # noqa: PLC0415 — Alembic is an extra
+
+    ran = upgrade(Path.cwd(), database_url)
+    for script in ran:
+        typer.echo(f"ran {Path(script.path).name}")
+    count = "1 migration" if len(ran) == 1 else f"{len(ran)} migrations"
+    typer.echo(f"{count} ran." if ran else "The database has every migration.")
+
+
+def _make_migration(message: str, database_url: str | None) -> None:
+    from brickwork.migrations import make_migration  # noqa: PLC0415 — Alembic is an extra
+
+    if not message.strip():
+        raise UsageError("--make needs a message, which names the migration.")
+    path = make_migration(Path.cwd(), message, database_url)
+    if path is None:
+        typer.echo("No changes: the models are as the database is.")
+        return
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    typer.echo(f"wrote {shown}")
+    typer.echo("Read it, and run brickwork migrate.")
+
+
+@contextmanager
+def _reported() -> Generator[None]:
+    """Exit with one line if the block raises an expected error."""
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except ModuleNotFoundError as error:
+        if (name := str(error.name).partition(".")[0]) not in _TOOLS:
+            traceback.print_exc()
+            raise typer.Exit(_EXIT_FAILURE) from None
+        _fail(f"This command needs {name}: pip install 'brickwork[cli]'", _EXIT_USAGE)
+    except MigrationFailure as error:
+        _fail(str(error), _EXIT_FAILURE)
+    except (ScaffoldError, UsageError, FileNotFoundError) as error:
+        _fail(str(error), _EXIT_USAGE)
+    except ValidationError as error:
+        lines = (
+            f"{'_'.join(map(str, detail['loc'])).upper()}: {detail['msg']}"
+            for detail in error.errors()
+        )
+        _fail("\n".join(lines), _EXIT_USAGE)
+    except (DBAPIError, OSError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        text = "Start or create the database, or correct its URL."
+        _fail(f"Error of the database: {cause}. {text}", _EXIT_FAILURE)
+    except Exception as error:  # noqa: BLE001 — Python would exit with 1, the code for rejected rows
+        if found := _alembic_text(error):
+            _fail(found, _EXIT_USAGE)
+        traceback.print_exc()
+        raise typer.Exit(_EXIT_FAILURE) from None
+
+
+def _alembic_text(error: Exception) -> str | None:
+    """Return the text of an error of Alembic. None for another error."""
+    kinds = {f"{kind.__module__}.{kind.__name__}" for kind in type(error).__mro__}
+    if "alembic.util.exc.CommandError" not in kinds:  # Alembic may not be installed
+        return None
+    if "not up to date" in str(error):
+        return "The database lacks a migration: run brickwork migrate first."
+    return str(error)
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    typer.echo(text, err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,1 @@
+"""Generated projects, resources and schemas."""

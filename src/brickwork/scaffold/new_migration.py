@@ -1,0 +1,74 @@
+"""`python -m brickwork.scaffold.new_migration PACKAGE MESSAGE` writes a migration.
+
+It compares the models with a scratch database, which it migrates first. The database of the project
+stays as it is, and need not have every migration.
+"""
+
+import asyncio
+import importlib
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pydantic import ValidationError
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import DBAPIError
+
+from brickwork.database.database import Database
+from brickwork.migrations import make_migration, upgrade
+from brickwork.scaffold.errors import EXIT_FAILURE
+
+
+def main() -> None:
+    """Write the migration and print its path. Exit with one line if the database fails."""
+    package, message = sys.argv[1:]
+    try:
+        settings = importlib.import_module(f"{package}.settings").Settings()
+    except ValidationError as error:
+        sys.exit(str(error))
+    try:
+        with _scratch_database(settings.database_url) as url:
+            upgrade(Path.cwd(), url)
+            sys.stdout.write(f"\n{make_migration(Path.cwd(), message, url)}\n")
+    except (OSError, DBAPIError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        sys.stderr.write(f"{cause}\n")
+        sys.exit(EXIT_FAILURE)
+
+
+@contextmanager
+def _scratch_database(url: str) -> Iterator[str]:
+    """Yield the URL of a new database of the same kind as *url*, and remove it."""
+    target = Database(url).url
+    if target.get_backend_name() == "sqlite":
+        with TemporaryDirectory() as folder:
+            yield f"sqlite:///{folder}/scratch.db"
+        return
+    name = f"brickwork_scratch_{secrets.token_hex(4)}"
+    given = make_url(url)
+    _execute(given, f'CREATE DATABASE "{name}"')
+    try:
+        yield given.set(database=name).render_as_string(hide_password=False)
+    finally:
+        _execute(given, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def _execute(url: URL, sql: str) -> None:
+    """Execute *sql* outside a transaction."""
+
+    async def execute() -> None:
+        engine = Database(url).create_engine(isolation_level="AUTOCOMMIT")
+        try:
+            async with engine.connect() as connection:
+                await connection.exec_driver_sql(sql)
+        finally:
+            await engine.dispose()
+
+    asyncio.run(execute())
+
+
+if __name__ == "__main__":
+    main()

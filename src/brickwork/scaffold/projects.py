@@ -1,0 +1,126 @@
+"""New projects: the frame of the reference service, with another name."""
+
+import keyword
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Final, Literal, TypeAlias
+
+from brickwork.scaffold.errors import ScaffoldError
+from brickwork.scaffold.frame import frame_files
+from brickwork.scaffold.rendering import format_folder, render
+from brickwork.scaffold.settings_file import example_settings
+
+DatabaseKind: TypeAlias = Literal["sqlite", "postgresql"]
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
+
+_URLS: Final[Mapping[DatabaseKind, str]] = {
+    "sqlite": "sqlite+aiosqlite:///{package}.db",
+    "postgresql": "postgresql+asyncpg://localhost/{package}",
+}
+
+_RESERVED: Final = {"brickwork", "tests"}
+
+
+def create_project(name: str, folder: Path, database: DatabaseKind) -> str:
+    """Make the project *name* in *folder*, and return the name of its package.
+
+    A failure leaves nothing behind.
+
+    Raises:
+        ScaffoldError: The name is not one of a package, or the folder has files.
+
+    """
+    package = package_name(name)
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ScaffoldError(
+            f"{folder} exists: nothing is overwritten. Choose another --folder, or remove it."
+        )
+    if not folder.absolute().parent.is_dir():
+        raise ScaffoldError(f"There is no folder {folder.absolute().parent}: make it first.")
+    files = project_files(name, package, database)
+    scratch = Path(mkdtemp(prefix=".brickwork-", dir=folder.absolute().parent))
+    is_new = not folder.exists()
+    try:
+        for path, text in files.items():
+            (scratch / path).parent.mkdir(parents=True, exist_ok=True)
+            (scratch / path).write_text(text, encoding="utf-8")
+        format_folder(scratch)
+        folder.mkdir(exist_ok=True)
+        for made in scratch.iterdir():
+            made.rename(folder / made.name)
+    except BaseException:
+        if is_new:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            for path in files:
+                shutil.rmtree(folder / Path(path).parts[0], ignore_errors=True)
+                (folder / Path(path).parts[0]).unlink(missing_ok=True)
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return package
+
+
+def package_name(name: str) -> str:
+    """Return the name of the package of the project *name*.
+
+    Raises:
+        ScaffoldError: No package can have it.
+
+    """
+    package = name.replace("-", "_")
+    if not _NAME.fullmatch(name):
+        raise ScaffoldError(
+            f"{name!r} is not a name of a project: write lower-case letters, digits and hyphens, "
+            "and a letter first, as in my-shop."
+        )
+    if keyword.iskeyword(package) or keyword.issoftkeyword(package):
+        raise ScaffoldError(f"{package} is a word of Python. Choose another name.")
+    if package in sys.stdlib_module_names:
+        raise ScaffoldError(f"{package} is a module of Python. Choose another name.")
+    owners = packages_distributions().get(package, ())
+    if package in _RESERVED or any(_normalized(owner) != _normalized(name) for owner in owners):
+        raise ScaffoldError(
+            f"{package} is the name of an installed package, which it would hide. Choose another "
+            "name."
+        )
+    return package
+
+
+def _normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def project_files(name: str, package: str, database: DatabaseKind) -> Mapping[str, str]:
+    """Return the files of a new project by their paths."""
+    url = _URLS[database].format(package=package)
+    title = " ".join(package.split("_")).capitalize()
+    frame = frame_files(package, url)
+    values = {
+        "name": name,
+        "package": package,
+        "title": title,
+        "description": f"The API of {title}.",
+        "docstring": f"{title}: a service with Brickwork.",
+        "database": database,
+        "version": version("brickwork"),
+        "settings": example_settings(frame["settings.py"]),
+    }
+    own = {path: render(path, **values) for path in ("__init__.py", "about.py", "routers.py")}
+    return {
+        **{f"{package}/{path}": text for path, text in {**own, **frame}.items()},
+        **{path: render(path, **values) for path in _ROOT_FILES},
+        ".github/workflows/ci.yml": render("ci.yml", **values),
+        "tests/__init__.py": render("__init__.py", docstring=f"Tests of {title}."),
+        "tests/conftest.py": render("conftest.py", **values),
+        "tests/test_service.py": render("test_service.py", **values),
+    }
+
+
+_ROOT_FILES: Final = (".env.example", ".gitignore", "Makefile", "README.md", "pyproject.toml")

@@ -1,0 +1,65 @@
+"""Templates, and the format of Python code."""
+
+import subprocess
+import sys
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from brickwork.scaffold.errors import ScaffoldError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES: Final = Path(__file__).parent / "templates"
+
+_FIXES: Final = "F401,I"  # unused imports, and the order of imports
+
+
+def render(template: str, **values: Any) -> str:
+    """Return the text of *template* with *values*. Each name in it needs a value."""
+    return _environment().get_template(f"{template}.jinja").render(values)
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 — an extra
+
+    return Environment(  # noqa: S701 — code and no HTML
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def format_python(source: str, file: Path) -> str:
+    """Return *source* without unused imports, in the format of the project of *file*."""
+    name = f"--stdin-filename={file}"
+    fixed = _ruff(source, "check", "--fix", "--exit-zero", "--quiet", f"--select={_FIXES}", name)
+    return _ruff(fixed, "format", "--quiet", name)
+
+
+def format_folder(folder: Path) -> None:
+    """Format the Python code in *folder*."""
+    _ruff("", "check", "--fix", "--exit-zero", "--quiet", f"--select={_FIXES}", str(folder))
+    _ruff("", "format", "--quiet", str(folder))
+
+
+def _ruff(source: str, *arguments: str) -> str:
+    if find_spec("ruff") is None:
+        raise ModuleNotFoundError("No module named 'ruff'", name="ruff")
+    stdin = ["-"] if source else []
+    done = subprocess.run(  # noqa: S603 — its arguments are ours
+        [sys.executable, "-m", "ruff", *arguments, *stdin],
+        input=source,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    if done.returncode:
+        raise ScaffoldError(f"ruff cannot format the code: {done.stderr.strip()}")
+    return done.stdout
