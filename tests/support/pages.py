@@ -14,8 +14,8 @@ on its language:
 - `diff` with a title changes a file, in the places between `@@`. The next `uvicorn main:app` serves
   the files in a process of its own, because a model cannot be mapped twice.
 
-A line of output may be elided with `…`, several lines with a line of `…`. A UUID or a time stands
-for any other. A command that repeats one sends the actual value of the service instead.
+A line of output may be elided with `…`, several lines with a line of `…`. A UUID, a time or a
+cursor stands for any other. A command that repeats one sends the actual value of the service instead.
 
 A block within an HTML comment runs, too. A comment `not run: …` before a block is the reason why
 the block is skipped. A block of another language is an error.
@@ -73,12 +73,14 @@ _CONTINUED: Final = " (continued)"
 
 _VALUE: Final = re.compile(
     r"(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+    r"|(?<=cursor=)(?P<cursor>[\w-]{64,})"
     r"|(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z| UTC)?)"
 )
 _TOKEN: Final = re.compile(rf"(?P<lines>^…$)|(?P<any>…)|{_VALUE.pattern}", re.MULTILINE)
 _PATTERNS: Final = {
     "uuid": r"[0-9a-f-]{36}",
     "time": r"\d{4}-\d\d-\d\d[T ][\d:.]+(?:Z| UTC)?",
+    "cursor": r"[\w-]{64,}",
     "any": r"[^\n]*",
     "lines": r"(?s:.*)",
 }
@@ -173,7 +175,7 @@ def compare(shown: str, output: str, known: dict[str, str]) -> None:
             pattern += re.escape(known[value])
         elif value in names:
             pattern += f"(?P={names[value]})"
-        elif kind in {"uuid", "time"}:
+        elif kind in {"uuid", "time", "cursor"}:
             names[value] = f"value{len(names)}"
             pattern += f"(?P<{names[value]}>{_PATTERNS[kind]})"
         else:
