@@ -21,6 +21,24 @@ def test_every_block_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     execute(page, tmp_path)
 
 
+def test_one_declaration_answers_as_the_handlers_by_hand(tmp_path: Path) -> None:
+    by_hand, declaration = (
+        [*blocks((ROOT / "docs/tutorial" / file).read_text())]
+        for file in ("01-by-hand.md", "02-one-declaration.md")
+    )
+    requests = [
+        block
+        for block in by_hand
+        if block.language == "json" or (block.language == "console" and "/books" in block.text)
+    ]
+    assert sum(block.text.count("$ curl") for block in requests) >= 15  # noqa: PLR2004
+    page = tmp_path / "page.md"
+    page.write_text(
+        "".join(f"```{block.language}\n{block.text}```\n" for block in (declaration[0], *requests))
+    )
+    execute(page, tmp_path)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_link_of_a_page_has_a_target(page: Path) -> None:
     for link in links(page.read_text()):
@@ -95,6 +113,65 @@ async def test_a_block_with_a_title_is_a_file(run: Run) -> None:
         ```console
         $ cat greeting
         Hello
+        ```
+        """)
+
+
+async def test_a_block_continues_a_file(run: Run) -> None:
+    await run("""
+        ```text title="greeting"
+        Hello
+        ```
+
+        ```text title="greeting (continued)"
+        Goodbye
+        ```
+
+        ```console
+        $ cat greeting
+        Hello
+
+
+        Goodbye
+        ```
+        """)
+
+
+async def test_a_diff_changes_the_program(run: Run) -> None:
+    await run("""
+        ```python title="main.py"
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        @app.get("/")
+        async def greet() -> str:
+            return "Hello"
+        ```
+
+        ```console
+        $ uvicorn main:app
+        $ curl localhost:8000/
+        "Hello"
+        ```
+
+        ```diff title="main.py"
+        -app = FastAPI()
+        +app = FastAPI(title="Greetings")
+
+         @app.get("/")
+         async def greet() -> str:
+        @@
+        -    return "Hello"
+        +    return app.title
+        ```
+
+        ```console
+        $ curl localhost:8000/
+        "Hello"
+        $ uvicorn main:app
+        $ curl localhost:8000/
+        "Greetings"
         ```
         """)
 
@@ -179,6 +256,22 @@ async def test_a_skipped_block_gives_a_reason(run: Run) -> None:
         ("```console\n$ curl localhost:8000\n```", "No server was started"),
         ("```python\n```\n```console\n$ uvicorn app.main:app\n```", "Only the program of the page"),
         ("```json\n{}\n```", "No answer precedes it"),
+        ("```diff\n-a\n```", "A block of diff cannot be executed"),
+        ('```text title="a"\nab\n```\n```diff title="a"\n-b\n```', "has 0 places"),
+        ('```text title="a"\nb\nb\n```\n```diff title="a"\n-b\n```', "has 2 places"),
+        (
+            """```python title="main.py"
+number = 1
+```
+```diff title="main.py"
+-number = 1
++1 / 0
+```
+```console
+$ uvicorn main:app
+```""",
+            "main:app does not start",
+        ),
     ],
 )
 async def test_a_wrong_block_is_an_error(run: Run, text: str, error: str) -> None:

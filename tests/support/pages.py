@@ -10,10 +10,12 @@ on its language:
   requests to it, `make` is a dry run, and a shell runs the rest.
 - `sh` has commands alone.
 - `json` is the body of the last response.
-- Any language with a title is a file.
+- Any language with a title is a file, and with `title="main.py (continued)"` the end of a file.
+- `diff` with a title changes a file, in the places between `@@`. The next `uvicorn main:app` serves
+  the files in a process of its own, because a model cannot be mapped twice.
 
-A line of output may be elided with `…`, several lines with a line of `…`. A UUID or a time stands
-for any other. A command that repeats one sends the actual value of the service instead.
+A line of output may be elided with `…`, several lines with a line of `…`. A UUID, a time or a
+cursor stands for any other. A command that repeats one sends the actual value of the service instead.
 
 A block within an HTML comment runs, too. A comment `not run: …` before a block is the reason why
 the block is skipped. A block of another language is an error.
@@ -30,19 +32,18 @@ import subprocess
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from tests.support.server import serving
+from tests.support.server import serving, serving_process
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -68,14 +69,18 @@ SLOW: Final = tuple(
 
 HOST: Final = "localhost:8000"
 
+_CONTINUED: Final = " (continued)"
+
 _VALUE: Final = re.compile(
     r"(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+    r"|(?<=cursor=)(?P<cursor>[\w-]{64,})"
     r"|(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z| UTC)?)"
 )
 _TOKEN: Final = re.compile(rf"(?P<lines>^…$)|(?P<any>…)|{_VALUE.pattern}", re.MULTILINE)
 _PATTERNS: Final = {
     "uuid": r"[0-9a-f-]{36}",
     "time": r"\d{4}-\d\d-\d\d[T ][\d:.]+(?:Z| UTC)?",
+    "cursor": r"[\w-]{64,}",
     "any": r"[^\n]*",
     "lines": r"(?s:.*)",
 }
@@ -170,7 +175,7 @@ def compare(shown: str, output: str, known: dict[str, str]) -> None:
             pattern += re.escape(known[value])
         elif value in names:
             pattern += f"(?P={names[value]})"
-        elif kind in {"uuid", "time"}:
+        elif kind in {"uuid", "time", "cursor"}:
             names[value] = f"value{len(names)}"
             pattern += f"(?P<{names[value]}>{_PATTERNS[kind]})"
         else:
@@ -191,6 +196,8 @@ class Page:
     """The UUIDs and times on the page, each with the actual value."""
     client: AsyncClient | None = None
     last: Response | None = None
+    changed: bool = False
+    """Whether a `diff` has changed the program, so that `module` is an earlier one."""
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def run(self) -> None:
@@ -213,8 +220,12 @@ class Page:
             assert block.not_run, "Give the reason why it is not run."
             return
         if block.title:
-            Path(block.title).write_text(block.text)  # noqa: ASYNC240 — nobody waits
+            _save(block)
         match block.language:
+            case "diff" if block.title:
+                self.changed = True
+            case "python" if block.title and self.changed:
+                pass  # the process of the server runs it
             case "python":
                 await self._python(block)
             case "console" | "sh":
@@ -243,11 +254,14 @@ class Page:
             case ["uvicorn", target]:
                 name, _, attribute = target.partition(":")
                 assert name == self.module.__name__, "Only the program of the page can be served."
-                await self._serve(getattr(self.module, attribute))
+                if self.changed:
+                    await self._serve(serving_process(target))
+                else:
+                    await self._serve(serving(getattr(self.module, attribute)))
                 output = ""
             case ["uvicorn", "--factory", target]:
                 name, _, attribute = target.partition(":")
-                await self._serve(getattr(import_module(name), attribute)())
+                await self._serve(serving(getattr(import_module(name), attribute)()))
                 output = ""
             case ["curl", *arguments]:
                 output = await self._curl(arguments)
@@ -258,9 +272,9 @@ class Page:
         if shown.strip():
             compare(shown, output, self.known)
 
-    async def _serve(self, app: FastAPI) -> None:
+    async def _serve(self, server: AbstractAsyncContextManager[AsyncClient]) -> None:
         await self.stack.aclose()
-        self.client = await self.stack.enter_async_context(serving(app))
+        self.client = await self.stack.enter_async_context(server)
 
     async def _curl(self, arguments: list[str]) -> str:
         assert self.client, "No server was started."
@@ -276,6 +290,28 @@ class Page:
             method, slash + path, headers=headers, content=options.json
         )
         return _with_head(self.last) if options.include else self.last.text
+
+
+def _save(block: Block) -> None:
+    file = Path(block.title.removesuffix(_CONTINUED))
+    if block.language == "diff":
+        file.write_text(patched(file.read_text(), block.text))
+    elif block.title.endswith(_CONTINUED):
+        file.write_text(f"{file.read_text()}\n\n{block.text}")
+    else:
+        file.write_text(block.text)
+
+
+def patched(text: str, diff: str) -> str:
+    """Return *text* with the changes of *diff*; fail unless each has one place."""
+    for change in diff.split("@@\n"):
+        lines = [line + "\n" for line in change.splitlines()]
+        before = "".join(line[1:] or "\n" for line in lines if not line.startswith("+"))
+        after = "".join(line[1:] or "\n" for line in lines if not line.startswith("-"))
+        places = [*re.finditer(f"^{re.escape(before)}", text, re.MULTILINE)]
+        assert len(places) == 1, f"The file has {len(places)} places with\n{before}"
+        text = text[: places[0].start()] + after + text[places[0].end() :]
+    return text
 
 
 _CURL: Final = ArgumentParser("curl", add_help=False, exit_on_error=False, allow_abbrev=False)

@@ -1,6 +1,8 @@
 """A real server, in the event loop of the test."""
 
 import asyncio
+import re
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -47,3 +49,26 @@ async def serving(app: FastAPI, *, root_path: str = "") -> AsyncGenerator[AsyncC
         while server.server_state.connections or server.server_state.tasks:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         await server.lifespan.shutdown()
+
+
+@asynccontextmanager
+async def serving_process(target: str) -> AsyncGenerator[AsyncClient]:
+    """Serve *target*, of the current folder, in a process on a free port; yield a client of it."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", "-m", "uvicorn", target, "--port", "0"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout
+    log = ""
+    try:
+        while not (found := re.search(r"running on (http://\S+)", log)):
+            line = (await process.stdout.readline()).decode()
+            assert line, f"{target} does not start:\n{log}"
+            log += line
+        async with AsyncClient(base_url=found[1], timeout=60) as client:
+            yield client
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.communicate()
