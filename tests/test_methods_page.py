@@ -277,13 +277,7 @@ async def test_the_table_has_the_operations_on_the_orm_path(method: str, tmp_pat
 
 def copied(method: Any) -> Any:
     """Return another function with the code of *method*, which does the same."""
-    copy = type(method)(
-        method.__code__,
-        method.__globals__,
-        method.__name__,
-        method.__defaults__,
-        method.__closure__,
-    )
+    copy = FunctionType(method.__code__, method.__globals__, method.__name__)
     copy.__annotations__ = dict(method.__annotations__)
     if method.__name__ == "read_schema":  # whose annotation names the schemas
         copy.__annotations__["return"] = type[TextRead] | None
