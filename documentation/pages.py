@@ -5,11 +5,14 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, TypeAlias
 
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = PurePosixPath("docs")
 INDEX: Final = "index.md"
+
+Entry: TypeAlias = "str | list[Entry] | dict[str, Entry]"
+"""A part of the navigation: a path, some entries, or a title with an entry."""
 
 _LINK: Final = re.compile(r"(\]\()([^)\s]+)(\))")
 _FENCED: Final = re.compile(r"(^ *(`{3,}).*?^ *\2)", re.MULTILINE | re.DOTALL)
@@ -61,13 +64,13 @@ def site_path(source: PurePosixPath, root: Path = ROOT) -> PurePosixPath:
     return PurePosixPath("source") / place
 
 
-def navigation(root: Path = ROOT) -> list[dict[str, object]]:
+def navigation(root: Path = ROOT) -> list[Entry]:
     """Return the navigation of the site: the sections and links of `docs/index.md`."""
     index = (root / DOCS / INDEX).read_text()
-    sections: list[dict[str, object]] = [{"Home": INDEX}]
+    sections: list[Entry] = [{"Home": INDEX}]
     for section in re.split(r"^## ", index, flags=re.MULTILINE)[1:]:
         title, _, text = section.partition("\n")
-        entries: list[object] = []
+        entries: list[Entry] = []
         group = entries
         for line in text.splitlines():
             if heading := re.fullmatch(r"\*\*(.+)\*\*", line):
@@ -157,13 +160,13 @@ def settings(root: Path = ROOT) -> str:
     )
 
 
-def _inline(value: object) -> str:
-    """Return *value* as TOML in one line."""
-    match value:
+def _inline(entry: Entry) -> str:
+    """Return *entry* as TOML in one line."""
+    match entry:
         case dict():
-            pairs: list[str] = [f"{json.dumps(str(k))} = {_inline(v)}" for k, v in value.items()]
+            pairs = [f"{json.dumps(title)} = {_inline(part)}" for title, part in entry.items()]
             return f"{{ {', '.join(pairs)} }}"
         case list():
-            return f"[{', '.join(map(_inline, value))}]"
+            return f"[{', '.join(map(_inline, entry))}]"
         case _:
-            return json.dumps(value, ensure_ascii=False)
+            return json.dumps(entry, ensure_ascii=False)
