@@ -5,10 +5,11 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Header
 from pydantic import Field
-from sqlalchemy import BigInteger, Double, ForeignKey, MetaData, String
+from sqlalchemy import BigInteger, Double, ForeignKey, MetaData, Select, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
+from typing_extensions import override
 
 from brickwork import (
     Database,
@@ -88,6 +89,14 @@ class Order(Base):
 
     number: Mapped[str] = mapped_column(String(20))
     lines: Mapped[list[Line]] = relationship(cascade="all, delete-orphan", order_by=Line.id)
+
+
+class Task(Base):
+    """A task, which its owner alone may see."""
+
+    __tablename__ = "tasks"
+
+    owner: Mapped[str] = mapped_column(String(20))
 
 
 class ArticleCreate(Schema):
@@ -189,6 +198,23 @@ class OrderRead(ReadSchema):
     lines: Annotated[list[LineRead], Limit(100)]
 
 
+class TaskCreate(Schema):
+    """A new task."""
+
+    owner: str
+
+
+class TaskUpdate(TaskCreate, partial=True):
+    """Changes to a task."""
+
+
+class TaskRead(ReadSchema):
+    """A task in a response."""
+
+    id: UUID
+    owner: str
+
+
 class Articles(Resource[Article]):
     """The articles."""
 
@@ -203,6 +229,16 @@ class Comments(Resource[Comment]):
 
 class Orders(Resource[Order]):
     """The orders."""
+
+
+class Tasks(Resource[Task]):
+    """The tasks of the caller."""
+
+    user: Annotated[str, Header(alias="X-User")]
+
+    @override
+    def query(self) -> Select[Task]:
+        return super().query().where(Task.owner == self.user)
 
 
 def create_app(url: str) -> FastAPI:
@@ -237,5 +273,8 @@ def create_app(url: str) -> FastAPI:
     )
     app.include_router(
         crud_router("/orders", Orders, read=OrderRead, create=OrderCreate, update=OrderUpdate)
+    )
+    app.include_router(
+        crud_router("/tasks", Tasks, read=TaskRead, create=TaskCreate, update=TaskUpdate)
     )
     return app

@@ -1,12 +1,18 @@
 """FastCRUD."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI
-from fastcrud import FilterConfig, crud_router
+from fastapi import FastAPI, Header
+from fastcrud import FilterConfig, PolicyConfig, crud_router
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
-from benchmarks.peers.compared.models import RESOURCES
+from benchmarks.peers.compared.models import RESOURCES, Task, TaskCreate, TaskRead
+
+
+def policy(x_user: Annotated[str, Header()]) -> PolicyConfig:
+    """Return what the caller may do with tasks."""
+    own = Task.owner == x_user
+    return PolicyConfig(read=own, create=True, create_check=own, update=own, delete=own)
 
 
 def create_app(engine: AsyncEngine) -> FastAPI:
@@ -33,4 +39,15 @@ def create_app(engine: AsyncEngine) -> FastAPI:
                 path=f"/{path}",
             )
         )
+    app.include_router(
+        crud_router(
+            session=get_session,
+            model=Task,
+            create_schema=TaskCreate,
+            update_schema=TaskCreate,
+            select_schema=TaskRead,
+            policy=policy,
+            path="/tasks",
+        )
+    )
     return app

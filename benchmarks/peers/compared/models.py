@@ -77,6 +77,15 @@ class Order(Base):
     lines: Mapped[list[Line]] = relationship(cascade="all, delete-orphan", lazy="selectin")
 
 
+class Task(Base):
+    """A task, which its owner alone may see."""
+
+    __tablename__ = "tasks"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    owner: Mapped[str] = mapped_column(String(20))
+
+
 class ArticleCreate(BaseModel):
     """A new article."""
 
@@ -150,6 +159,20 @@ class OrderCreate(BaseModel):
 
 class OrderRead(OrderCreate):
     """An order in a response."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+
+
+class TaskCreate(BaseModel):
+    """A new task, and the changes to one."""
+
+    owner: str
+
+
+class TaskRead(TaskCreate):
+    """A task in a response."""
 
     model_config = ConfigDict(from_attributes=True)
 

@@ -1,13 +1,15 @@
 """fastapi-restly."""
 
+from collections.abc import AsyncGenerator
+from typing import Annotated
 from uuid import UUID
 
 import fastapi_restly as fr
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Header
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from benchmarks.peers.compared.models import Article, Comment, Note, Order
+from benchmarks.peers.compared.models import Article, Comment, Note, Order, Task
 
 
 class ArticleSchema(fr.BaseSchema):
@@ -49,6 +51,32 @@ class OrderSchema(fr.BaseSchema):
     lines: list[LineSchema] = Field(default_factory=list)
 
 
+class TaskSchema(fr.BaseSchema):
+    """A task."""
+
+    id: fr.ReadOnly[UUID]
+    owner: str
+
+
+class Current(fr.ContextNamespace):
+    """The caller."""
+
+    user: fr.ContextParam[str]
+
+
+class TaskClauses(fr.ClauseNamespace):
+    """The tasks of the caller."""
+
+    model = Task
+    default_scope = fr.where_clause(Task.owner == Current.user)
+
+
+async def bind_user(x_user: Annotated[str, Header()]) -> AsyncGenerator[None]:
+    """Name the caller while the request runs."""
+    with Current.bind(user=x_user):
+        yield
+
+
 def create_app(engine: AsyncEngine) -> FastAPI:
     """Return the application."""
     app = FastAPI()
@@ -61,4 +89,11 @@ def create_app(engine: AsyncEngine) -> FastAPI:
     ):
         members = {"prefix": f"/{path}", "model": model, "schema": schema}
         fr.include_view(app)(type(f"{model.__name__}s", (fr.AsyncRestView,), members))
+    members = {
+        "prefix": "/tasks",
+        "model": Task,
+        "schema": TaskSchema,
+        "dependencies": [Depends(bind_user)],
+    }
+    fr.include_view(app)(type("Tasks", (fr.AsyncRestView,), members))
     return app
