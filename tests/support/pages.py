@@ -62,6 +62,8 @@ SLOW: Final = tuple(
         "how-to/alembic.md",
         "how-to/import-and-export.md",
         "how-to/upgrading.md",
+        "reference/api/migrations.md",
+        "reference/api/testing.md",
         "reference/command-line.md",
     )
 )
