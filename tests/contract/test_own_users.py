@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from fastapi import APIRouter, FastAPI
 from httpx2 import AsyncClient
+from pydantic import SecretStr
 from sqlalchemy import MetaData, Select, String
 from sqlalchemy.orm import Mapped, mapped_column
 from typing_extensions import override
@@ -119,7 +120,7 @@ async def show_me(user: CurrentUser) -> Mapping[str, Any]:
 
 
 OFF: Final = Settings()
-JWT: Final[Any] = Settings(auth="jwt", auth_secret=SECRET)  # type: ignore[arg-type]
+JWT: Final = Settings(auth="jwt", auth_secret=SecretStr(SECRET))
 
 
 @asynccontextmanager
