@@ -290,7 +290,7 @@ async def test_others_may_not(client: AsyncClient, kind: str) -> None:
     assert summary(restored) == "200"
 
 
-async def test_a_cursor_over_deleted_rows_is_of_no_use_to_others(client: AsyncClient) -> None:
+async def test_others_cannot_use_a_cursor_over_deleted_rows(client: AsyncClient) -> None:
     for _ in range(2):
         await deleted_article(client)
     page = await client.get("/articles?deleted=only&limit=1", headers=admin())
@@ -337,7 +337,7 @@ async def test_roles_are_read_from_a_claim_of_choice(databases: Databases, name:
         assert await status(**{name: 1}) == 401
 
 
-async def test_a_token_must_not_name_an_audience_that_the_service_does_not_know(
+async def test_a_token_names_no_unknown_audience(
     databases: Databases,
 ) -> None:
     settings = Settings(database_url=databases.migrated("sqlite"), **JWT)

@@ -197,7 +197,7 @@ async def test_unknown_keys_cause_one_reading_in_a_while(
 # --- Outages --------------------------------------------------------------------------------------
 
 
-async def test_an_outage_is_a_503_with_one_line_in_the_log(
+async def test_an_outage_is_a_503_and_logged_once(
     databases: Databases, caplog: pytest.LogCaptureFixture, clock: list[float]
 ) -> None:
     with socket.socket() as probe:

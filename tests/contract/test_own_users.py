@@ -1,4 +1,4 @@
-"""Resources, handlers and mounts of an application that uses the users of the service."""
+"""Users in the resources and handlers of applications."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
