@@ -19,7 +19,15 @@ from brickwork import Forbidden, Unauthorized
 
 from .jwks import KeySet
 from .settings import Settings, error_lines
-from .tokens import BEARER, Keys, SharedSecret, TokenVerifier, bearer_token, invalid_token
+from .tokens import (
+    BEARER,
+    Keys,
+    SharedSecret,
+    TokenVerifier,
+    bearer_token,
+    invalid_token,
+    is_subject,
+)
 
 ADMIN: Final = "admin"
 """The role that sees deleted rows and histories, restores rows, and removes them for good."""
@@ -143,6 +151,9 @@ class _ForgetUser:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":  # its tasks have the rights of scripts
+            await self._app(scope, receive, send)
+            return
         token = _user.set(None)
         try:
             await self._app(scope, receive, send)
@@ -155,6 +166,8 @@ def create_token(
 ) -> str:
     """Return a token of *user* for development and tests. Raises `ValueError` without a secret."""
     secret = settings.auth_secret.get_secret_value()
+    if not is_subject(user.id):
+        raise ValueError("A subject is printable text of 1 to 255 characters.")
     if settings.auth == "off" or not secret:
         raise ValueError(
             "Set AUTH=jwt and AUTH_SECRET. With AUTH_JWKS_URL, the issuer alone makes tokens."

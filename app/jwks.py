@@ -61,8 +61,12 @@ class KeySet:
             raise jwt.InvalidAlgorithmError("The token names no key, or another algorithm.")
         if key := self._find_known(key_id, LIFESPAN):
             return key
+        is_outage = self._failure is not None
         if self._is_reading() or time.monotonic() - self._tried_at >= COOLDOWN:
-            await self._read()
+            reading = self._start_reading()
+            # In an outage, a request with a known key does not wait.
+            if not (is_outage and self._find_known(key_id, MAX_AGE)):
+                await self._wait(reading)
         if key := self._find_known(key_id, MAX_AGE if self._failure else LIFESPAN):
             return key
         if self._failure or self._is_reading():
@@ -80,13 +84,16 @@ class KeySet:
     def _is_reading(self) -> bool:
         return self._reading is not None and not self._reading.done()
 
-    async def _read(self) -> None:
-        """Read the keys, or wait for the request that reads them already."""
+    def _start_reading(self) -> asyncio.Task[None]:
+        """Return the task that reads the keys, which an earlier request may have started."""
         if self._reading is None or self._reading.done():
             self._tried_at = time.monotonic()
             self._reading = asyncio.create_task(self._read_keys())
-        await asyncio.wait([self._reading], timeout=TIMEOUT)
-        if self._is_reading():
+        return self._reading
+
+    async def _wait(self, reading: asyncio.Task[None]) -> None:
+        await asyncio.wait([reading], timeout=TIMEOUT)
+        if not reading.done():
             self._report(f"no answer in {TIMEOUT:g} s")
 
     async def _read_keys(self) -> None:

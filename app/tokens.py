@@ -88,10 +88,14 @@ class TokenVerifier:
         except _INVALID as error:
             log.debug("A token was rejected: %r", error)
             raise invalid_token() from error
-        subject = claims["sub"]
-        if not (subject.isprintable() and 0 < len(subject) <= _MAX_SUBJECT):
+        if not is_subject(claims["sub"]):
             raise invalid_token()
         return claims
+
+
+def is_subject(text: str) -> bool:
+    """Return whether *text* may name a user: it is printable, and neither empty nor long."""
+    return text.isprintable() and 0 < len(text) <= _MAX_SUBJECT
 
 
 def invalid_token() -> Unauthorized:

@@ -85,6 +85,12 @@ def test_command_prints_a_token() -> None:
     assert claims["exp"] - claims["iat"] == 7_200
 
 
+def test_command_rejects_an_empty_subject() -> None:
+    ended = run("--subject", "", **SIGNED)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "A subject is printable text of 1 to 255 characters.\n"
+
+
 @pytest.mark.parametrize(
     ("variables", "line"),
     [

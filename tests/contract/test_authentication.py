@@ -16,7 +16,7 @@ from app.settings import Settings
 from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.databases import BACKENDS, Databases
-from tests.support.tokens import AUDIENCE, ISSUER, SECRET, admin, bearer, secret_token
+from tests.support.tokens import AUDIENCE, ISSUER, SECRET, admin, bearer, raw, secret_token
 
 pytestmark = pytest.mark.anyio
 
@@ -198,8 +198,7 @@ INVALID: Final = {
 async def test_an_invalid_token_is_rejected_without_a_reason(
     client: AsyncClient, reason: str
 ) -> None:
-    headers = [("Authorization", f"Bearer {INVALID[reason]}".encode())]
-    response = await client.get("/articles", headers=headers)  # type: ignore[arg-type]
+    response = await client.get("/articles", headers=raw(INVALID[reason]))
     assert summary(response) == "401"
     assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
     assert response.json()["detail"] == "The token is not valid, or has expired."
@@ -239,7 +238,7 @@ async def test_clocks_may_differ(client: AsyncClient) -> None:
 
 # --- Roles ----------------------------------------------------------------------------------------
 
-ADMINS: Final = {
+ADMINS: Final[dict[str, dict[str, Any]]] = {
     "a list": {"roles": ["editor", "admin"]},
     "a text": {"roles": "editor admin"},
 }
@@ -291,7 +290,7 @@ async def test_others_may_not(client: AsyncClient, kind: str) -> None:
     assert summary(restored) == "200"
 
 
-async def test_a_cursor_over_deleted_rows_is_of_no_use_to_others(client: AsyncClient) -> None:
+async def test_others_cannot_use_a_cursor_over_deleted_rows(client: AsyncClient) -> None:
     for _ in range(2):
         await deleted_article(client)
     page = await client.get("/articles?deleted=only&limit=1", headers=admin())
@@ -338,7 +337,7 @@ async def test_roles_are_read_from_a_claim_of_choice(databases: Databases, name:
         assert await status(**{name: 1}) == 401
 
 
-async def test_a_token_must_not_name_an_audience_that_the_service_does_not_know(
+async def test_a_token_names_no_unknown_audience(
     databases: Databases,
 ) -> None:
     settings = Settings(database_url=databases.migrated("sqlite"), **JWT)

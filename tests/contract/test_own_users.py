@@ -1,4 +1,4 @@
-"""Resources, handlers and mounts of an application that uses the users of the service."""
+"""Users in the resources and handlers of applications."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from fastapi import APIRouter, FastAPI
 from httpx2 import AsyncClient
+from pydantic import SecretStr
 from sqlalchemy import MetaData, Select, String
 from sqlalchemy.orm import Mapped, mapped_column
 from typing_extensions import override
@@ -27,6 +28,7 @@ from brickwork import (
     crud_router,
     install,
 )
+from brickwork.testing import sign_in
 from tests.support.bodies import summary
 from tests.support.both import FAST
 from tests.support.calls import calling
@@ -119,7 +121,7 @@ async def show_me(user: CurrentUser) -> Mapping[str, Any]:
 
 
 OFF: Final = Settings()
-JWT: Final[Any] = Settings(auth="jwt", auth_secret=SECRET)  # type: ignore[arg-type]
+JWT: Final = Settings(auth="jwt", auth_secret=SecretStr(SECRET))
 
 
 @asynccontextmanager
@@ -237,14 +239,19 @@ async def test_a_user_does_not_outlast_the_request(tables: Tables, backend: str)
         assert summary(await client.get("/me")) == "401"
 
 
-async def test_an_override_of_the_user_reaches_resources(tables: Tables, backend: str) -> None:
+async def test_tests_sign_in_without_a_token(tables: Tables, backend: str) -> None:
     app = create_app(Database(await tables.of(Memo.metadata, backend)), JWT)
-    app.dependency_overrides[current_user] = lambda: User("eve", frozenset({"admin"}))
+    user = User("eve", frozenset({"admin"}))
     async with calling(app) as client:
-        assert (await client.get("/me")).json() == {"id": "eve", "roles": ["admin"]}
-        created = await client.post("/memos", json={"text": "One"})
-        assert created.json()["owner"] == "eve"
-        assert summary(await client.get("/memos?deleted=include")) == "200"
+        with sign_in(app, current_user, user):
+            assert (await client.get("/me")).json() == {"id": "eve", "roles": ["admin"]}
+            created = await client.post("/memos", json={"text": "One"})
+            assert created.json()["owner"] == "eve"
+            assert [row["id"] for row in (await client.get("/pads")).json()] == [
+                created.json()["id"]
+            ]
+            assert summary(await client.get("/memos?deleted=include")) == "200"
+        assert summary(await client.get("/me")) == "401"
 
 
 # --- Paths ----------------------------------------------------------------------------------------

@@ -1,8 +1,6 @@
 """The pages of the reference service in Chromium."""
 
-import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from playwright.sync_api import (
@@ -14,6 +12,7 @@ from playwright.sync_api import (
 )
 
 from tests.support.processes import running_service
+from tests.support.swagger import try_out
 
 
 @pytest.fixture(scope="module")
@@ -51,19 +50,6 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
     ] == []
     assert [error for error in errors if "Content Security Policy" not in error] == []
     page.close()
-
-
-def try_out(page: Page, operation: str, **parameters: str) -> tuple[str, Any]:
-    """Execute *operation* with "Try it out", and return the displayed status and body."""
-    block = page.locator(f"#operations-articles-{operation}")
-    block.locator(".opblock-summary-control").click()
-    block.get_by_role("button", name="Try it out").click()
-    for name, value in parameters.items():
-        block.get_by_placeholder(name).fill(value)
-    block.get_by_role("button", name="Execute").click()
-    answer = block.locator(".live-responses-table .response")
-    body = answer.locator(".highlight-code pre").first.inner_text()
-    return answer.locator(".response-col_status").inner_text(), json.loads(body)
 
 
 def test_the_docs_create_and_read_an_article(page: Page, url: str) -> None:

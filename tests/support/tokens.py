@@ -3,12 +3,12 @@
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import (
@@ -47,6 +47,11 @@ def bearer(token: str | None = None, **more: str) -> dict[str, str]:
     return {"authorization": f"Bearer {secret_token() if token is None else token}", **more}
 
 
+def raw(token: str) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a request with *token*, which need not be ASCII."""
+    return [(b"Authorization", f"Bearer {token}".encode())]
+
+
 def admin(**more: str) -> dict[str, str]:
     """Return the headers of an admin."""
     return bearer(secret_token(sub="root", roles=["admin"]), **more)
@@ -68,7 +73,7 @@ def public_jwk(name: str, **members: Any) -> dict[str, Any]:
         if isinstance(key, EllipticCurvePrivateKey)
         else RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
     )
-    return {**cast("dict[str, Any]", shown), "kid": name, "use": "sig", **members}
+    return {**shown, "kid": name, "use": "sig", **members}
 
 
 def key_token(name: str, headers: Mapping[str, Any] | None = None, **changes: Any) -> str:
@@ -99,7 +104,7 @@ class Issuer:
 
 
 @contextmanager
-def issuing(*names: str) -> Iterator[Issuer]:
+def issuing(*names: str) -> Generator[Issuer]:
     """Run an issuer that publishes the public keys *names*."""
     issuer = Issuer()
     issuer.publish(*map(public_jwk, names))
