@@ -13,6 +13,7 @@ from fastapi.middleware import Middleware
 from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.types import ASGIApp
 
+from brickwork.database.lifespans import watch_lifespan
 from brickwork.http import problem_pages
 from brickwork.http.dispatcher import Dispatcher
 from brickwork.http.error_handling import ErrorMiddleware, exception_handlers
@@ -82,6 +83,7 @@ def install(
         development=development,
     )
     app.include_router(problem_pages.router)
+    watch_lifespan(app.router)
     _wrap_middleware(app, ownership)
     install_openapi(app, limits, lambda route: _has_problems(app, route, ownership))
     if development:

@@ -1,7 +1,7 @@
 """Lifespans: the database they start, and errors without one."""
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx2 import ASGITransport, AsyncClient
 
-from brickwork import Database, install
+from brickwork import Database, SessionDep, install
 from tests.support.recording import path_taken
 from tests.support.shop import app_of, stores
 
@@ -79,13 +79,13 @@ async def test_mounted_application_uses_its_own_lifespan(database: Database) -> 
 
 async def test_test_client_without_with_is_an_error(database: Database) -> None:
     client = TestClient(app_of(database, stores()))
-    with pytest.raises(TypeError, match=r"write `with TestClient\(app\) as client:`"):
+    with pytest.raises(TypeError, match="because TestClient runs it"):
         client.get("/stores")
 
 
 async def test_transport_without_the_lifespan_is_an_error(database: Database) -> None:
     async with transport_client(app_of(database, stores())) as client:
-        with pytest.raises(TypeError, match=r"`async with app\.router\.lifespan_context\(app\):`"):
+        with pytest.raises(TypeError, match="because ASGITransport does not run it"):
             await client.post("/stores", json=STORE)
 
 
@@ -104,6 +104,54 @@ async def test_mounted_application_without_a_lifespan_is_an_error(database: Data
     async with outer.router.lifespan_context(outer), transport_client(outer) as client:
         with pytest.raises(TypeError, match="to the outer application"):
             await client.get("/inner/stores")
+
+
+async def test_fastapi_without_a_lifespan_is_an_error() -> None:
+    app = FastAPI()
+    install(app)
+    app.include_router(stores())
+    with TestClient(app) as client, pytest.raises(TypeError, match=r"FastAPI\(\) has no lifespan"):
+        client.get("/stores")
+
+
+async def test_lifespan_without_the_database_is_an_error(database: Database) -> None:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[Mapping[str, Any]]:
+        async with database.lifespan(object()) as state:  # for another application
+            yield {"other": state}
+
+    app = FastAPI(lifespan=lifespan)
+    install(app, development=True)
+    app.include_router(stores())
+    with TestClient(app) as client, pytest.raises(TypeError, match="its lifespan runs, and enters"):
+        client.get("/stores")
+
+
+@pytest.mark.parametrize("runs", [True, False])
+async def test_lifespan_without_its_state_is_an_error(database: Database, *, runs: bool) -> None:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with database.lifespan(app):
+            yield
+
+    app = FastAPI(lifespan=lifespan)  # without install, which would find the database
+
+    @app.get("/names")
+    async def names(_: SessionDep) -> None: ...
+
+    client = TestClient(app)
+    expected = "does not yield the state"
+    with client if runs else nullcontext(), pytest.raises(TypeError, match=expected) as raised:
+        client.get("/names")
+    assert ("the lifespan did not run" in str(raised.value)) is not runs
+
+
+async def test_server_without_the_lifespan_is_an_error(database: Database) -> None:
+    app = app_of(database, stores())
+    transport = ASGITransport(app, client=("192.0.2.1", 5000))
+    async with AsyncClient(transport=transport, base_url="http://test") as client:
+        with pytest.raises(TypeError, match="uvicorn --lifespan on"):
+            await client.get("/stores")
 
 
 # --- No install -----------------------------------------------------------------------------------

@@ -30,10 +30,10 @@ from brickwork.database.diagnosis import problem_from_error
 from brickwork.database.engines import EngineSettings, connect_engines
 from brickwork.database.flush_log import FlushLog
 from brickwork.database.isolation import IsolationLevel
+from brickwork.database.lifespans import explain_absence
 from brickwork.database.transactions import make_session
 from brickwork.database.unit_of_work import UnitOfWork, session_info, unit_of_work
 from brickwork.problems import Problem
-from brickwork.request_internals import is_mounted
 from brickwork.schemas.names import request_names
 
 _CREATE_ATTEMPTS: Final = 10
@@ -291,9 +291,7 @@ def database_of(connection: HTTPConnection) -> Database:
     database = getattr(connection.state, "database", None)
     if isinstance(database, Database):
         return database
-    if len(_find_databases(connection.scope)) > 1:
-        raise TypeError(_SEVERAL)
-    raise TypeError(_MOUNTED if is_mounted(connection.scope) else _NOT_STARTED)
+    raise TypeError(explain_absence(connection.scope, len(_find_databases(connection.scope))))
 
 
 def running_database(scope: Scope) -> Database | None:
@@ -322,22 +320,6 @@ def _find_databases(scope: Scope) -> Sequence[Database]:
 
 _running_databases: Final[list[tuple[object, Database]]] = []
 """The databases with a running lifespan, each with the router of its application."""
-
-_NOT_STARTED: Final = (
-    "The application has no database. Start it with FastAPI(lifespan=Database(url).lifespan). If "
-    "it has that lifespan, the lifespan did not run: write `with TestClient(app) as client:` in a "
-    "test, and `async with app.router.lifespan_context(app):` around an ASGITransport."
-)
-
-_MOUNTED: Final = (
-    "The application has no database. It is mounted, and the lifespan of a mounted application "
-    "does not run: give FastAPI(lifespan=Database(url).lifespan) to the outer application."
-)
-
-_SEVERAL: Final = (
-    "The application has several databases. Let its lifespan yield the state of one of them: "
-    "`async with first.lifespan(app) as state, second.lifespan(app): yield state`."
-)
 
 SessionDep = Annotated[AsyncSession, Depends(get_db, scope="function")]
 """The transaction of this request, committed before the response is sent."""

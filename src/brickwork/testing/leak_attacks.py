@@ -1,4 +1,4 @@
-"""Requests by which a stranger tries to reach the rows of an owner."""
+"""Requests of a stranger for rows of an owner."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -34,7 +34,7 @@ _MIN_SECRET: Final = 8
 
 @dataclass
 class LeakReport:
-    """What `assert_no_leaks` has tried."""
+    """The requests of `assert_no_leaks`."""
 
     attacked: list[str] = field(default_factory=list[str])
     """The operations, as in openapi.json: `GET /articles/{id}`."""

@@ -1,4 +1,4 @@
-"""What a response says about the rows of another caller."""
+"""Signs of a leak in a response."""
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence

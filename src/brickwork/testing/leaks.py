@@ -25,8 +25,11 @@ async def assert_no_leaks(  # noqa: PLR0913 — two callers, and what the schema
     exports and deleted rows, cursors, histories, restoring, PUT, idempotency keys, and references
     in bodies. It also calls the application's own endpoints, with keys of the owner in their paths.
 
-    A leak is a success, a response with a key or a text of the owner, another answer than for a
-    missing row, or a changed row of the owner. What the stranger sent itself is none.
+    Each of these is a leak:
+
+    - a success on a row of the owner, or another answer than for a missing row
+    - a key or a text of the owner in a response, unless the stranger sent it
+    - a changed row of the owner
 
     ```python
     from brickwork.testing import assert_no_leaks
