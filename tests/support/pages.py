@@ -64,6 +64,7 @@ SLOW: Final = tuple(
         "how-to/import-and-export.md",
         "how-to/upgrading.md",
         "reference/command-line.md",
+        "tutorial/05-tests-and-migrations.md",
     )
 )
 """Pages that start many processes: `tests/slow` executes them."""
