@@ -31,7 +31,7 @@ def test_one_declaration_answers_as_the_handlers_by_hand(tmp_path: Path) -> None
         for block in by_hand
         if block.language == "json" or (block.language == "console" and "/books" in block.text)
     ]
-    assert sum(block.text.count("$ curl") for block in requests) >= 15  # noqa: PLR2004
+    assert sum(block.text.count("$ curl") for block in requests) >= 15
     page = tmp_path / "page.md"
     page.write_text(
         "".join(f"```{block.language}\n{block.text}```\n" for block in (declaration[0], *requests))

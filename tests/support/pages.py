@@ -11,11 +11,11 @@ on its language:
 - `sh` has commands alone.
 - `json` is the body of the last response.
 - Any language with a title is a file, and with `title="main.py (continued)"` the end of a file.
-- `diff` with a title changes a file, in the places between `@@`. The next `uvicorn main:app` serves
-  the files in a process of its own, because a model cannot be mapped twice.
+- `diff` with the title of another file changes it, in the places between `@@`. The next
+  `uvicorn main:app` serves the files in a process, because a model cannot be mapped twice.
 
 A line of output may be elided with `…`, several lines with a line of `…`. A UUID, a time or a
-cursor stands for any other. A command that repeats one sends the actual value of the service instead.
+cursor stands for any other. A command that repeats one sends the actual value of the service.
 
 A block within an HTML comment runs, too. A comment `not run: …` before a block is the reason why
 the block is skipped. A block of another language is an error.
@@ -43,6 +43,7 @@ from httpx2 import AsyncClient, Response
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from tests.support.page_files import is_change, save_block
 from tests.support.server import serving, serving_process
 
 ROOT: Final = Path(__file__).parents[2]
@@ -65,13 +66,12 @@ SLOW: Final = tuple(
         "reference/api/migrations.md",
         "reference/api/testing.md",
         "reference/command-line.md",
+        "tutorial/05-tests-and-migrations.md",
     )
 )
 """Pages that start many processes: `tests/slow` executes them."""
 
 HOST: Final = "localhost:8000"
-
-_CONTINUED: Final = " (continued)"
 
 _VALUE: Final = re.compile(
     r"(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
@@ -222,9 +222,9 @@ class Page:
             assert block.not_run, "Give the reason why it is not run."
             return
         if block.title:
-            _save(block)
+            save_block(block.language, block.title, block.text)
         match block.language:
-            case "diff" if block.title:
+            case "diff" if is_change(block.language, block.title):
                 self.changed = True
             case "python" if block.title and self.changed:
                 pass  # the process of the server runs it
@@ -292,28 +292,6 @@ class Page:
             method, slash + path, headers=headers, content=options.json
         )
         return _with_head(self.last) if options.include else self.last.text
-
-
-def _save(block: Block) -> None:
-    file = Path(block.title.removesuffix(_CONTINUED))
-    if block.language == "diff":
-        file.write_text(patched(file.read_text(), block.text))
-    elif block.title.endswith(_CONTINUED):
-        file.write_text(f"{file.read_text()}\n\n{block.text}")
-    else:
-        file.write_text(block.text)
-
-
-def patched(text: str, diff: str) -> str:
-    """Return *text* with the changes of *diff*; fail unless each has one place."""
-    for change in diff.split("@@\n"):
-        lines = [line + "\n" for line in change.splitlines()]
-        before = "".join(line[1:] or "\n" for line in lines if not line.startswith("+"))
-        after = "".join(line[1:] or "\n" for line in lines if not line.startswith("-"))
-        places = [*re.finditer(f"^{re.escape(before)}", text, re.MULTILINE)]
-        assert len(places) == 1, f"The file has {len(places)} places with\n{before}"
-        text = text[: places[0].start()] + after + text[places[0].end() :]
-    return text
 
 
 _CURL: Final = ArgumentParser("curl", add_help=False, exit_on_error=False, allow_abbrev=False)
