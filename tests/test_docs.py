@@ -7,36 +7,15 @@ from textwrap import dedent
 
 import pytest
 
-from tests.support.pages import PAGES, ROOT, SLOW, Page, blocks, execute, links
-
-EXECUTED = [page for page in PAGES if page not in SLOW and any(blocks(page.read_text()))]
+from tests.support.pages import PAGES, ROOT, Page, execute, links
 
 
 def name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("page", EXECUTED, ids=name)
-def test_every_block_of_a_page_runs(page: Path, tmp_path: Path) -> None:
-    execute(page, tmp_path)
-
-
-def test_one_declaration_answers_as_the_handlers_by_hand(tmp_path: Path) -> None:
-    by_hand, declaration = (
-        [*blocks((ROOT / "docs/tutorial" / file).read_text())]
-        for file in ("01-by-hand.md", "02-one-declaration.md")
-    )
-    requests = [
-        block
-        for block in by_hand
-        if block.language == "json" or (block.language == "console" and "/books" in block.text)
-    ]
-    assert sum(block.text.count("$ curl") for block in requests) >= 15
-    page = tmp_path / "page.md"
-    page.write_text(
-        "".join(f"```{block.language}\n{block.text}```\n" for block in (declaration[0], *requests))
-    )
-    execute(page, tmp_path)
+def test_every_block_of_the_readme_runs(tmp_path: Path) -> None:
+    execute(ROOT / "README.md", tmp_path)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

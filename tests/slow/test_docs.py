@@ -1,4 +1,4 @@
-"""The README and the pages that start processes."""
+"""The blocks of all pages, and the README in an environment of its own."""
 
 import os
 import re
@@ -11,13 +11,33 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pages import HOST, ROOT, SLOW, blocks, commands, compare, execute
+from tests.support.pages import HOST, PAGES, ROOT, blocks, commands, compare, execute
 
 ENVIRON = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
+EXECUTED = [page for page in PAGES if any(blocks(page.read_text()))]
 
-@pytest.mark.parametrize("page", SLOW, ids=lambda page: str(page.relative_to(ROOT)))
+
+@pytest.mark.parametrize("page", EXECUTED, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_block_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    execute(page, tmp_path)
+
+
+def test_one_declaration_answers_as_the_handlers_by_hand(tmp_path: Path) -> None:
+    by_hand, declaration = (
+        [*blocks((ROOT / "docs/tutorial" / file).read_text())]
+        for file in ("01-by-hand.md", "02-one-declaration.md")
+    )
+    requests = [
+        block
+        for block in by_hand
+        if block.language == "json" or (block.language == "console" and "/books" in block.text)
+    ]
+    assert sum(block.text.count("$ curl") for block in requests) >= 15
+    page = tmp_path / "page.md"
+    page.write_text(
+        "".join(f"```{block.language}\n{block.text}```\n" for block in (declaration[0], *requests))
+    )
     execute(page, tmp_path)
 
 

@@ -57,20 +57,6 @@ PAGES: Final = sorted(
     ]
 )
 
-SLOW: Final = tuple(
-    ROOT / "docs" / page
-    for page in (
-        "how-to/alembic.md",
-        "how-to/import-and-export.md",
-        "how-to/upgrading.md",
-        "reference/api/migrations.md",
-        "reference/api/testing.md",
-        "reference/command-line.md",
-        "tutorial/05-tests-and-migrations.md",
-    )
-)
-"""Pages that start many processes: `tests/slow` executes them."""
-
 HOST: Final = "localhost:8000"
 
 _VALUE: Final = re.compile(
