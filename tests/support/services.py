@@ -12,12 +12,12 @@ from sqlalchemy import MetaData
 from app.main import create_app
 from app.settings import Settings
 from brickwork import Database, Model
+from brickwork.testing.databases import empty_tables
 from examples.by_hand import main as by_hand
 from examples.by_hand.database import Base as ByHand
 from tests.support import blog, shop
 from tests.support.calls import client_of
 from tests.support.databases import Databases
-from tests.support.tables import remove_rows
 
 Name: TypeAlias = Literal["declared", "by hand", "blog", "shop"]
 
@@ -44,7 +44,7 @@ class Service:
 
     async def empty(self) -> None:
         """Delete every row."""
-        await remove_rows(self.database, self.metadata)
+        await empty_tables(self.database)
 
 
 class Services:

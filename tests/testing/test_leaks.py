@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Header
 from pydantic import BaseModel
-from sqlalchemy import ForeignKey, MetaData, Select, select
+from sqlalchemy import ForeignKey, MetaData, Select, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 from typing_extensions import override
 
@@ -25,6 +25,7 @@ from brickwork import (
     Schema,
     SessionDep,
     SoftDelete,
+    Versioned,
     crud_router,
     install,
 )
@@ -309,6 +310,39 @@ async def test_a_leak_is_found(url: str, leak: str) -> None:
     parts, expected = LEAKS[leak]
     with pytest.raises(AssertionError, match=expected):
         await search(create_app(url, **parts))
+
+
+class Label(Base, Versioned):
+    __tablename__ = "labels"
+    code: Mapped[str] = mapped_column(String(20), primary_key=True)
+    owner: Mapped[str]
+    text: Mapped[str]
+
+
+class LabelCreate(Schema):
+    code: str
+    text: str
+
+
+class LabelRead(ReadSchema):
+    code: str
+    text: str
+    version: int
+
+
+class Labels(Owned, Resource[Label]):
+    allow_upsert = True
+    require_if_match = True
+
+
+async def test_chosen_keys_and_preconditions_are_no_leaks(url: str) -> None:
+    app = FastAPI(lifespan=Database(url).lifespan)
+    install(app)
+    update = type("LabelUpdate", (LabelCreate,), {}, partial=True)
+    router = crud_router("/v1/1", Labels, read=LabelRead, create=LabelCreate, update=update)
+    app.include_router(router)
+    report = await search(app, skip=())
+    assert len(report.attacked) == 9
 
 
 # --- What is not attacked -------------------------------------------------------------------------

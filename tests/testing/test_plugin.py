@@ -184,6 +184,57 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 ARGUMENTS = ("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:hypothesispytest", "-q")
 
 
+def test_an_application_with_another_database_is_refused(project: pytest.Pytester) -> None:
+    conftest = CONFTEST.replace("create_app(database_url)", "create_app('sqlite:///service.db')")
+    project.makeconftest(conftest)
+    result = project.runpytest(*ARGUMENTS, "-k", "bugs")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*and not the database of the tests. Each test empties*"])
+
+
+def test_a_project_without_an_application_fails(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest('pytest_plugins = ["brickwork.testing"]')
+    pytester.makepyfile(test_it="import pytest\n@pytest.mark.anyio\nasync def test(client): ...")
+    result = pytester.runpytest(*ARGUMENTS)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["The tests have no application. Add a fixture to conftest.py:"])
+
+
+def test_a_server_that_cannot_be_used_is_an_error(project: pytest.Pytester) -> None:
+    url = "postgresql://127.0.0.1:1/shop"
+    result = project.runpytest(*ARGUMENTS, "--database-url", url, "-k", "synchronous")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["No test database on *Start the server, or correct*"])
+
+
+def test_failing_before_each_test_names_the_cause(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_open="""
+        import pytest
+        from sqlalchemy import text
+        from brickwork import Database
+
+        pytestmark = pytest.mark.anyio
+
+        @pytest.fixture
+        async def held(database_url, anyio_backend, app):
+            database = Database(database_url)
+            async with database.writer.begin() as connection:
+                await connection.execute(text("INSERT INTO plans VALUES (3)"))
+                await connection.execute(text("INSERT INTO teams VALUES (3, 'a', NULL)"))
+                yield
+                await connection.rollback()
+            await database.dispose()
+
+        async def test_first(client): await client.post("/teams", json={"name": "a"})
+        async def test_second(held, client): ...
+        """
+    )
+    result = project.runpytest(*ARGUMENTS, "test_open.py")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["The tables cannot be emptied*Has a test left*"])
+
+
 def test_tables_are_emptied_before_each_test_on_sqlite(project: pytest.Pytester) -> None:
     project.runpytest(*ARGUMENTS).assert_outcomes(passed=9)
 

@@ -23,7 +23,14 @@ from brickwork.testing.leak_rows import (
     find_endpoints,
     rows_in,
 )
-from brickwork.testing.leak_signs import key_text, miscounts, missing_key, row_texts, says_nothing
+from brickwork.testing.leak_signs import (
+    key_text,
+    miscounts,
+    missing_key,
+    replace_key,
+    row_texts,
+    says_nothing,
+)
 
 _REFUSED: Final = {403, 404, 410}
 """The statuses that say the same about the row of another and about no row."""
@@ -141,7 +148,7 @@ class LeakSearch:
             self._note(attack, response, leak)
         elif attack.refused and not response.is_error:
             self._note(attack, response, "it succeeds")
-        elif attack.refused and row.key in attack.url and response.status_code not in _REFUSED:
+        elif attack.refused and not attack.why and response.status_code not in _REFUSED:
             await self._compare_with_missing(attack, response, collection, row)
         elif leak := miscounts(response):
             self._note(attack, response, leak)
@@ -157,9 +164,11 @@ class LeakSearch:
         self, attack: Attack, response: Response, collection: Collection, row: Row
     ) -> None:
         """Note a leak if *attack* on a missing row is answered otherwise."""
-        url = attack.url.replace(row.key, missing_key(collection))
+        url = replace_key(attack.url, row.key, missing_key(collection))
+        if url == attack.url:  # the key is in the body
+            return
         answer = await self._send(replace(attack, url=url))
-        if answer.status_code != response.status_code:
+        if answer.status_code != response.status_code and not _is_taken(response, answer):
             self._note(attack, response, f"a missing row answers {answer.status_code}")
 
     async def _attack_cursor(self, collection: Collection, row: Row) -> None:
@@ -337,3 +346,8 @@ class LeakSearch:
             parts.append("No operation was attacked: the application has none in openapi.json.")
         if parts:
             raise AssertionError("\n".join(parts))
+
+
+def _is_taken(response: Response, answer: Response) -> bool:
+    """Return whether PUT may create a row: a taken key is a conflict, whoever has it."""
+    return (response.status_code, answer.status_code) == (HTTPStatus.CONFLICT, HTTPStatus.CREATED)

@@ -1,5 +1,6 @@
 """Signs of a leak in a response."""
 
+import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
@@ -10,6 +11,8 @@ from httpx2 import Response
 from brickwork.query.keys import primary_key
 from brickwork.testing.leak_attacks import Attack
 from brickwork.testing.leak_rows import Collection, Party
+
+_REQUIRED: Final = HTTPStatus.PRECONDITION_REQUIRED
 
 _INVALID: Final = {400, 405, 406, 415, 422, 428}
 """The statuses of requests that a resource rejects before it looks for the row."""
@@ -24,6 +27,8 @@ def says_nothing(attack: Attack, response: Response) -> bool:
         return True
     if attack.operation == "List":
         return response.is_error
+    if attack.operation == "DeleteBatch" and response.status_code == _REQUIRED:
+        return False  # no batch has preconditions, so this one is never accepted
     # A rejected reference is a 422, too.
     return attack.refused and not attack.why and response.status_code in _INVALID
 
@@ -73,3 +78,11 @@ def missing_key(collection: Collection) -> str:
     return "/".join(
         examples.get(kind.__name__, f"missing-{secrets.token_hex(4)}") for kind in kinds
     )
+
+
+def replace_key(url: str, key: str, other: str) -> str:
+    """Return *url* with *other* in place of its last *key*, a segment or an `id` of a batch."""
+    found = [
+        *re.finditer(rf"(?<=/){re.escape(key)}(?=$|[/?])|(?<=id=){re.escape(key)}(?=$|&)", url)
+    ]
+    return url[: found[-1].start()] + other + url[found[-1].end() :] if found else url
