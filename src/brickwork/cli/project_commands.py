@@ -98,7 +98,7 @@ def resource(  # noqa: PLR0913 — the options of a command
         typer.echo(
             "Read the migration, and run brickwork migrate."
             if added.migration
-            else 'Write the migration: brickwork migrate --make "add it".'
+            else f'Write the migration: brickwork migrate --make "add {added.rows}".'
         )
 
 

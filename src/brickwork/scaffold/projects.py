@@ -5,14 +5,14 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Final, Literal, TypeAlias
 
 from brickwork.scaffold.errors import ScaffoldError
 from brickwork.scaffold.frame import frame_files
-from brickwork.scaffold.rendering import format_folder, render
+from brickwork.scaffold.rendering import format_files, render
 from brickwork.scaffold.settings_file import example_settings
 
 DatabaseKind: TypeAlias = Literal["sqlite", "postgresql"]
@@ -50,7 +50,7 @@ def create_project(name: str, folder: Path, database: DatabaseKind) -> str:
         for path, text in files.items():
             (scratch / path).parent.mkdir(parents=True, exist_ok=True)
             (scratch / path).write_text(text, encoding="utf-8")
-        format_folder(scratch)
+        format_files(scratch)
         folder.mkdir(exist_ok=True)
         for made in scratch.iterdir():
             made.rename(folder / made.name)
@@ -85,12 +85,18 @@ def package_name(name: str) -> str:
     if package in sys.stdlib_module_names:
         raise ScaffoldError(f"{package} is a module of Python. Choose another name.")
     owners = packages_distributions().get(package, ())
-    if package in _RESERVED or any(_normalized(owner) != _normalized(name) for owner in owners):
+    if package in _RESERVED or not all(_is_project(owner, name) for owner in owners):
         raise ScaffoldError(
             f"{package} is the name of an installed package, which it would hide. Choose another "
             "name."
         )
     return package
+
+
+def _is_project(owner: str, name: str) -> bool:
+    """Return whether the installed package *owner* is an earlier project *name*."""
+    is_same = _normalized(owner) == _normalized(name)
+    return is_same and any(line.startswith("brickwork") for line in requires(owner) or ())
 
 
 def _normalized(name: str) -> str:

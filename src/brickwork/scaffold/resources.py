@@ -18,7 +18,7 @@ from brickwork.scaffold.found_project import Project, find_project
 from brickwork.scaffold.model_fields import model_fields
 from brickwork.scaffold.model_source import ModelSpec, Target, draft_model, model_source
 from brickwork.scaffold.names import Names, pluralize, singular_of
-from brickwork.scaffold.rendering import format_python, render
+from brickwork.scaffold.rendering import format_files, render
 from brickwork.scaffold.router_list import add_router, router_import
 from brickwork.scaffold.schemas import render_schemas
 from brickwork.scaffold.test_source import test_source
@@ -55,8 +55,9 @@ class ResourceOptions:
 
 @dataclass(frozen=True)
 class NewResource:
-    """The files of a new resource."""
+    """A new resource and its files."""
 
+    rows: str
     written: Sequence[Path]
     changed: Sequence[Path]
     migration: Path | None
@@ -92,8 +93,9 @@ def add_resource(
     new = _new_files(project, spec)
     changed = _changed_files(project, names)
     with write_files(new, changed):
+        format_files(*new, *changed)
         migration = _write_migration(project, names) if options.migration else None
-    return NewResource([*new], [*changed], migration)
+    return NewResource(names.rows, [*new], [*changed], migration)
 
 
 # --- Names ----------------------------------------------------------------------------------------
@@ -190,14 +192,13 @@ def _new_files(project: Project, spec: ModelSpec) -> Mapping[Path, str]:
         package=project.package,
         is_protected=project.has_protected_resource,
     )
-    sources = {
+    return {
         folder / "__init__.py": render("__init__.py", docstring=f"{names.rows.capitalize()}."),
         folder / "models.py": model_source(spec, project.package),
         folder / "schemas.py": schemas,
         folder / "endpoints.py": endpoints,
         project.tests_of(names.plural): test_source(spec),
     }
-    return {path: format_python(source, path) for path, source in sources.items()}
 
 
 def _changed_files(project: Project, names: Names) -> Mapping[Path, str]:
@@ -210,7 +211,7 @@ def _changed_files(project: Project, names: Names) -> Mapping[Path, str]:
             f"these lines, and run the command again: {router_import(names.plural)} and "
             f"ROUTERS = ({names.plural},)"
         )
-    return {path: format_python(source, path)}
+    return {path: source}
 
 
 def _write_migration(project: Project, names: Names) -> Path:

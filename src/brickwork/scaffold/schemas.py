@@ -28,11 +28,15 @@ class _Source:
 
 def schemas_of_model(model: type[object], file: Path) -> str:
     """Return the source of the schemas and the query of *model*, in the format of *file*."""
+    return format_python(unformatted_schemas(model), file)
+
+
+def unformatted_schemas(model: type[object]) -> str:
+    """Return the source of the schemas and the query of *model*, with spare imports."""
     plural = str(getattr(model, "__tablename__", model.__name__.lower()))
     module, name = model.__module__, model.__name__
     names = Names(name, plural)
-    source = render_schemas(names, model_fields(model), f"from {module} import {name}")
-    return format_python(source, file)
+    return render_schemas(names, model_fields(model), f"from {module} import {name}")
 
 
 def render_schemas(names: Names, fields: Sequence[ModelField], model_import: str) -> str:

@@ -1,0 +1,1 @@
+"""Tests of generated projects, resources and schemas."""

@@ -1,0 +1,235 @@
+"""New projects, and the resources that are added to them."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from brickwork.scaffold import projects, resources
+from brickwork.scaffold.errors import ScaffoldError
+from brickwork.scaffold.projects import create_project, package_name
+from brickwork.scaffold.resources import MigrationFailure, ResourceOptions, add_resource
+
+NO_MIGRATION = ResourceOptions(migration=False)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a project, once for all tests."""
+    folder = tmp_path_factory.mktemp("made") / "shop"
+    create_project("shop", folder, "sqlite")
+    return folder
+
+
+@pytest.fixture
+def project(made: Path, tmp_path: Path) -> Path:
+    """Return a copy of the project."""
+    return Path(shutil.copytree(made, tmp_path / "shop"))
+
+
+def contents(folder: Path) -> Mapping[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def add(folder: Path, model: str, *fields: str, options: ResourceOptions = NO_MIGRATION) -> None:
+    add_resource(folder, model, fields, options)
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("My Shop", "is not a name of a project"),
+        ("2shop", "a letter first, as in my-shop"),
+        ("shop-", "is not a name of a project"),
+        ("class", "class is a word of Python"),
+        ("match", "match is a word of Python"),
+        ("email", "email is a module of Python"),
+        ("tests", "the name of an installed package"),
+        ("fastapi", "fastapi is the name of an installed package"),
+        ("brickwork", "the name of an installed package"),
+    ],
+)
+def test_a_name_without_a_package_is_rejected(name: str, error: str) -> None:
+    with pytest.raises(ScaffoldError, match=error):
+        package_name(name)
+
+
+def test_a_hyphen_is_an_underscore_of_the_package() -> None:
+    assert package_name("my-shop-2") == "my_shop_2"
+
+
+def test_a_folder_with_files_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ScaffoldError, match="exists: nothing is overwritten"):
+        create_project("shop", tmp_path, "sqlite")
+    with pytest.raises(ScaffoldError, match="exists: nothing is overwritten"):
+        create_project("shop", tmp_path / "file", "sqlite")
+    with pytest.raises(ScaffoldError, match=r"There is no folder .*: make it first"):
+        create_project("shop", tmp_path / "a/b", "sqlite")
+    assert [*tmp_path.iterdir()] == [tmp_path / "file"]
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    assert create_project("my-shop", folder, "postgresql") == "my_shop"
+    assert (folder / "my_shop/main.py").exists()
+    assert [*tmp_path.iterdir()] == [folder]
+
+
+@pytest.mark.parametrize("exists", [True, False], ids=["an empty folder", "no folder"])
+def test_a_failure_leaves_no_project_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, exists: bool
+) -> None:
+    def fail(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(projects, "format_files", fail)
+    folder = tmp_path / "shop"
+    if exists:
+        folder.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        create_project("shop", folder, "sqlite")
+    assert [*tmp_path.rglob("*")] == ([folder] if exists else [])
+
+
+def test_a_resource_is_listed_with_its_files(project: Path) -> None:
+    before = contents(project)
+    add(project, "OrderLine", "name:str:unique", "price:decimal(10,2)")
+    after = contents(project)
+    assert after.keys() - before.keys() == {
+        "shop/order_lines/__init__.py",
+        "shop/order_lines/endpoints.py",
+        "shop/order_lines/models.py",
+        "shop/order_lines/schemas.py",
+        "tests/test_order_lines.py",
+    }
+    assert {name for name in before if before[name] != after[name]} == {"shop/routers.py"}
+    assert b"ROUTERS: Final[Sequence[APIRouter]] = (order_lines,)" in after["shop/routers.py"]
+    assert b'"/order-lines"' in after["shop/order_lines/endpoints.py"]
+
+
+def test_the_rules_of_the_service_are_optional(project: Path) -> None:
+    (project / "shop/resource.py").unlink()
+    add(project, "Product", "name:str")
+    endpoints = (project / "shop/products/endpoints.py").read_text()
+    assert "class Products(Resource[Product]):" in endpoints
+    assert "shop.resource" not in endpoints
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "error"),
+    [
+        ("product", "name:str", "is not a name of a model"),
+        ("Pro_duct", "name:str", "in the singular, as in OrderLine"),
+        ("Products", "name:str", "Products is a plural: write Product, or the plural"),
+        ("Entity", "name:str", "Entity is a name that the code of a resource imports"),
+        ("String", "name:str", "String is a name that the code"),
+        ("Exception", "name:str", "Exception is a name that the code"),
+        ("News", "name:str", "News is its own plural"),
+        ("Doc", "name:str", "docs is the name of a page or a table"),
+        ("Setting", "name:str", r"shop/settings\.py exists: nothing is overwritten"),
+        ("Product", "name:string", "there is no type string"),
+        ("Product", "category:ref", "there is no resource Category. Add it first: brickwork"),
+        ("Product", "parent:ref(Product)", r"Make it optional: parent:ref\(Product\)\?"),
+    ],
+)
+def test_a_wrong_resource_changes_nothing(
+    project: Path, model: str, field: str, error: str
+) -> None:
+    before = contents(project)
+    with pytest.raises(ScaffoldError, match=error):
+        add(project, model, field)
+    assert contents(project) == before
+
+
+def test_a_second_resource_of_one_name_changes_nothing(project: Path) -> None:
+    add(project, "Product", "name:str")
+    before = contents(project)
+    with pytest.raises(ScaffoldError, match="shop/products exists: nothing is overwritten"):
+        add(project, "Product", "name:str")
+    options = ResourceOptions(plural="goods", migration=False)
+    with pytest.raises(ScaffoldError, match="shop has a model Product already"):
+        add(project, "Product", "name:str", options=options)
+    with pytest.raises(ScaffoldError, match="Product2 has no field: add one"):
+        add(project, "Product2")
+    assert contents(project) == before
+
+
+@pytest.mark.parametrize("plural", ["Goods", "class", "idempotency_keys", "a" * 40])
+def test_a_wrong_plural_is_rejected(project: Path, plural: str) -> None:
+    with pytest.raises(ScaffoldError, match="--plural"):
+        add(project, "Product", "name:str", options=ResourceOptions(plural, migration=False))
+
+
+def test_a_changed_list_of_routers_is_left_alone(project: Path) -> None:
+    (project / "shop/routers.py").write_text("ROUTERS = tuple(find_routers())\n")
+    before = contents(project)
+    with pytest.raises(ScaffoldError, match=r"Add these lines, .*from \.products\.endpoints"):
+        add(project, "Product", "name:str")
+    assert contents(project) == before
+
+
+def test_a_reference_needs_tests_that_make_its_target(project: Path) -> None:
+    add(project, "Category", "name:str")
+    tests = project / "tests/test_categories.py"
+    tests.write_text(tests.read_text().replace("create_category", "make_category"))
+    with pytest.raises(ScaffoldError, match="has no function create_category"):
+        add(project, "Product", "category:ref")
+
+
+def test_a_reference_needs_a_uuid(project: Path) -> None:
+    add(project, "Category", "name:str")
+    models = project / "shop/categories/models.py"
+    models.write_text(models.read_text().replace("(Entity", "(Model"))
+    with pytest.raises(ScaffoldError, match="Category is no Entity"):
+        add(project, "Product", "category:ref")
+
+
+def test_a_reference_to_rows_with_soft_delete_hides_with_them(project: Path) -> None:
+    options = ResourceOptions(mixins=("SoftDelete",), migration=False)
+    add(project, "Category", "name:str", "parent:ref(Category)?", options=options)
+    add(project, "Product", "category:ref")
+    models = (project / "shop/products/models.py").read_text()
+    assert 'soft_delete_foreign_key("category_id", "category_is_deleted", Category)' in models
+    assert "category_is_deleted" not in (project / "shop/products/schemas.py").read_text()
+    with pytest.raises(ScaffoldError, match=r"marks references to deleted rows\. Rename the field"):
+        add(project, "Other", "category:ref", "category_is_deleted:bool")
+
+
+def test_a_folder_without_a_project_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ScaffoldError, match=r"There is no project in .*: run the command in"):
+        add(tmp_path, "Product", "name:str")
+
+
+def test_a_migration_that_fails_undoes_all_files(project: Path) -> None:
+    versions = project / "shop/migrations/versions"
+    (versions / "broken.py").write_text("raise RuntimeError('broken')\n")
+    before = contents(project)
+    with pytest.raises(ScaffoldError, match=r"(?s)nothing has changed:.*RuntimeError: broken"):
+        add(project, "Product", "name:str", options=ResourceOptions())
+    assert contents(project) == before
+    assert not (project / "shop/products").exists()
+
+
+def test_a_database_that_cannot_be_reached_undoes_all_files(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://localhost:1/shop")
+    before = contents(project)
+    with pytest.raises(MigrationFailure, match="Start it or correct DATABASE_URL, or add --no-"):
+        add(project, "Product", "name:str", options=ResourceOptions())
+    assert contents(project) == before
+
+
+def test_a_failed_write_undoes_all_files(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(resources, "_write_migration", fail)
+    before = contents(project)
+    with pytest.raises(KeyboardInterrupt):
+        add(project, "Product", "name:str", options=ResourceOptions())
+    assert contents(project) == before
