@@ -1,4 +1,4 @@
-"""The blocks of all pages, and the README in an environment of its own."""
+"""The blocks of all pages."""
 
 import os
 import re
