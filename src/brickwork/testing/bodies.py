@@ -1,7 +1,7 @@
 """Valid bodies of requests, from their schemas."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set as AbstractSet
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
 from random import Random
@@ -171,6 +171,8 @@ class _SchemaFactory(ModelFactory[BaseModel]):
             bytes: lambda: _random.randbytes(8),
             datetime: _moment,
             date: lambda: _moment().date(),
+            time: lambda: _moment().time(),
+            timedelta: lambda: timedelta(minutes=_random.randint(1, 600)),
             UUID: lambda: UUID(int=_random.getrandbits(128), version=4),
             EmailStr: lambda: f"{_text()}@example.org",
         }
