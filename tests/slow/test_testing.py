@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.slow.test_plugin import CONFTEST, MAIN, TESTS
 from tests.support.postgres import Postgres
-from tests.testing.test_plugin import CONFTEST, MAIN, TESTS
 
 
 def test_each_process_has_a_database(pytester: pytest.Pytester, postgres: Postgres) -> None:

@@ -187,7 +187,7 @@ ARGUMENTS = ("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:hypothesispyt
 def test_an_application_with_another_database_is_refused(project: pytest.Pytester) -> None:
     conftest = CONFTEST.replace("create_app(database_url)", "create_app('sqlite:///service.db')")
     project.makeconftest(conftest)
-    result = project.runpytest(*ARGUMENTS, "-k", "bugs")
+    result = project.runpytest_subprocess(*ARGUMENTS, "-k", "bugs")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*and not the database of the tests. Each test empties*"])
 
@@ -195,14 +195,14 @@ def test_an_application_with_another_database_is_refused(project: pytest.Pyteste
 def test_a_project_without_an_application_fails(pytester: pytest.Pytester) -> None:
     pytester.makeconftest('pytest_plugins = ["brickwork.testing"]')
     pytester.makepyfile(test_it="import pytest\n@pytest.mark.anyio\nasync def test(client): ...")
-    result = pytester.runpytest(*ARGUMENTS)
+    result = pytester.runpytest_subprocess(*ARGUMENTS)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["The tests have no application. Add a fixture to conftest.py:"])
 
 
 def test_a_server_that_cannot_be_used_is_an_error(project: pytest.Pytester) -> None:
     url = "postgresql://127.0.0.1:1/shop"
-    result = project.runpytest(*ARGUMENTS, "--database-url", url, "-k", "synchronous")
+    result = project.runpytest_subprocess(*ARGUMENTS, "--database-url", url, "-k", "synchronous")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["No test database on *Start the server, or correct*"])
 
@@ -230,17 +230,17 @@ def test_failing_before_each_test_names_the_cause(project: pytest.Pytester) -> N
         async def test_second(held, client): ...
         """
     )
-    result = project.runpytest(*ARGUMENTS, "test_open.py")
+    result = project.runpytest_subprocess(*ARGUMENTS, "test_open.py")
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["The tables cannot be emptied*Has a test left*"])
 
 
 def test_tables_are_emptied_before_each_test_on_sqlite(project: pytest.Pytester) -> None:
-    project.runpytest(*ARGUMENTS).assert_outcomes(passed=9)
+    project.runpytest_subprocess(*ARGUMENTS).assert_outcomes(passed=9)
 
 
 def test_tables_are_emptied_before_each_test_on_postgresql(
     project: pytest.Pytester, postgres: Postgres
 ) -> None:
-    result = project.runpytest(*ARGUMENTS, "--database-url", postgres.url)
+    result = project.runpytest_subprocess(*ARGUMENTS, "--database-url", postgres.url)
     result.assert_outcomes(passed=9)
