@@ -8,7 +8,7 @@ import asyncio
 import importlib
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 @contextmanager
-def _scratch_database(url: str) -> Iterator[str]:
+def _scratch_database(url: str) -> Generator[str]:
     """Yield the URL of a new database of the same kind as *url*, and remove it."""
     target = Database(url).url
     if target.get_backend_name() == "sqlite":
