@@ -31,12 +31,22 @@ def main() -> None:
         sys.exit(str(error))
     try:
         with _scratch_database(settings.database_url) as url:
-            upgrade(Path.cwd(), url)
+            _upgrade(url)
             sys.stdout.write(f"\n{make_migration(Path.cwd(), message, url)}\n")
     except (OSError, DBAPIError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         sys.stderr.write(f"{cause}\n")
         sys.exit(EXIT_FAILURE)
+
+
+def _upgrade(url: str) -> None:
+    """Run the earlier migrations. Exit if one of them fails."""
+    try:
+        upgrade(Path.cwd(), url)
+    except DBAPIError as error:
+        if error.statement is None:
+            raise
+        sys.exit(f"An earlier migration fails on a new database: {error.orig}")
 
 
 @contextmanager
