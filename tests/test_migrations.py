@@ -1,13 +1,17 @@
 """Migrations with Alembic."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.util import CommandError
+from sqlalchemy import text
 
-from brickwork.migrations import find_config, make_migration, upgrade
+from brickwork import Database
+from brickwork.migrations import check, find_config, make_migration, upgrade
 
 ROOT = Path(__file__).parents[1]
 
@@ -111,3 +115,81 @@ def test_a_script_of_sql_needs_no_database(folder: Path, empty_url: str) -> None
 def test_the_library_does_not_import_alembic() -> None:
     code = "import sys, brickwork; sys.exit('alembic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603 — ours
+
+
+SOFT = """
+from sqlalchemy import *
+
+from brickwork import ExactNumeric, Model
+from brickwork.migrations import run_migrations
+
+metadata = MetaData(naming_convention=Model.metadata.naming_convention)
+things = Table(
+    "things",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(10), nullable=False),
+    Column("price", ExactNumeric(10, 2), nullable=False),
+    Column("deleted_at", DateTime),
+    Column("is_deleted", Boolean, Computed("deleted_at IS NOT NULL", persisted=True)),
+)
+run_migrations(metadata, "sqlite:///nowhere/default.db")
+"""
+
+PART = """
+Index("uq_things_id_is_deleted", things.c.id, things.c.is_deleted, unique=True)
+Table(
+    "parts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("thing_id", Integer),
+    Column("thing_is_deleted", Boolean),
+    ForeignKeyConstraint(["thing_id", "thing_is_deleted"], ["things.id", "things.is_deleted"]),
+)
+run_migrations("""
+
+
+def test_a_table_with_soft_delete_can_be_altered(folder: Path, empty_url: str) -> None:
+    env = folder / "migrations/env.py"
+    env.write_text(SOFT)
+    make_migration(folder, "first", empty_url)
+    upgrade(folder, empty_url)
+    check(folder, empty_url)  # a decimal is an integer on SQLite
+    execute(empty_url, "INSERT INTO things (id, name, price) VALUES (1, 'a', 5)")
+
+    env.write_text(SOFT.replace("String(10)", "String(20)"))
+    make_migration(folder, "longer names", empty_url)
+    upgrade(folder, empty_url)
+    check(folder, empty_url)
+    execute(empty_url, "UPDATE things SET deleted_at = CURRENT_TIMESTAMP WHERE NOT is_deleted")
+
+
+def test_the_target_of_a_key_is_changed_first(folder: Path, empty_url: str) -> None:
+    env = folder / "migrations/env.py"
+    env.write_text(SOFT)
+    make_migration(folder, "first", empty_url)
+    upgrade(folder, empty_url)
+    env.write_text(SOFT.replace("run_migrations(metadata", PART.lstrip() + "metadata"))
+    make_migration(folder, "parts", empty_url)
+    upgrade(folder, empty_url)
+    check(folder, empty_url)
+
+
+def test_a_difference_is_an_error(folder: Path, empty_url: str) -> None:
+    make_migration(folder, "first", empty_url)
+    upgrade(folder, empty_url)
+    add_column(folder)
+    with pytest.raises(CommandError, match="price"):
+        check(folder, empty_url)
+
+
+def execute(url: str, statement: str) -> None:
+    """Execute *statement*, which changes one row."""
+
+    async def execute() -> None:
+        database = Database(url)
+        async with database.lifespan(None), database.session() as session:
+            done: Any = await session.execute(text(statement))
+            assert done.rowcount == 1
+
+    asyncio.run(execute())

@@ -201,9 +201,12 @@ def test_a_missing_tool_names_the_extra(  # noqa: PLR0913, PLR0917 — fixtures
             raise ModuleNotFoundError(f"No module named {tool!r}", name=tool)
         return load(name, *others)
 
+    def find_others(name: str) -> object:
+        return None if name == tool else find(name)
+
     rendering._environment.cache_clear()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setattr(builtins, "__import__", fail)
-    monkeypatch.setattr(rendering, "find_spec", lambda name: None if name == tool else find(name))
+    monkeypatch.setattr(rendering, "find_spec", find_others)
     monkeypatch.delitem(sys.modules, "brickwork.migrations", raising=False)
     assert run(*arguments) == 2
     assert capsys.readouterr().err == f"This command needs {tool}: pip install 'brickwork[cli]'\n"

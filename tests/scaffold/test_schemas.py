@@ -70,8 +70,8 @@ def router(model: type[Any], names: dict[str, Any]) -> Any:
 
     base: Any = Resource
     resource: Any = new_class(f"{model.__name__}s", (base[model],), {}, fill)
-    schemas = {kind.lower(): names.get(f"{model.__name__}{kind}") for kind in PARTS}
-    return crud_router("/rows", resource, **schemas)  # type: ignore[arg-type]
+    schemas: dict[str, Any] = {kind.lower(): names.get(f"{model.__name__}{kind}") for kind in PARTS}
+    return crud_router("/rows", resource, **schemas)
 
 
 PARTS = ("Read", "Create", "Update", "Query")

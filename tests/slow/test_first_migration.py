@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 MODELS: Final = """
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +31,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from brickwork import (
     Audited,
     Entity,
+    ExactNumeric,
     JSONDocument,
     Model,
     PublishesEvents,
@@ -55,6 +57,7 @@ class Article(Entity, Timestamped, Versioned, SoftDelete, Audited, PublishesEven
     slug: Mapped[str] = mapped_column(String(100))
     loud: Mapped[str] = mapped_column(String(200), Computed("upper(title)", persisted=True))
     views: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
+    price: Mapped[Decimal | None] = mapped_column(ExactNumeric(10, 2))
     meta: Mapped[dict[str, Any] | None]
     tags: Mapped[list[Any] | None] = mapped_column(JSONDocument)
     published_at: Mapped[datetime | None]

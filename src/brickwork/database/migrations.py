@@ -1,4 +1,4 @@
-"""Alembic plugin that renders column types in migrations.
+"""Alembic plugin that renders column types and orders operations.
 
 Alembic loads it by its entry point. Without it, a migration refers to the type of a column by the
 name of our module. It does not import that module, and breaks when Brickwork renames it.
@@ -6,7 +6,7 @@ name of our module. It does not import that module, and breaks when Brickwork re
 
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from alembic.util import PriorityDispatchResult
+from alembic.util import DispatchPriority, PriorityDispatchResult
 from sqlalchemy import INTEGER, Column
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -16,7 +16,7 @@ from brickwork.sqlalchemy_internals import variant_types
 
 if TYPE_CHECKING:  # Alembic loads plugins before it defines these
     from alembic.autogenerate.api import AutogenContext
-    from alembic.operations.ops import UpgradeOps
+    from alembic.operations.ops import MigrateOperation, UpgradeOps
     from alembic.runtime.plugins import Plugin
 
 _RenderResult: TypeAlias = str | Literal[False] | None
@@ -30,6 +30,9 @@ def setup(plugin: "Plugin") -> None:
     """Register with *plugin*. Alembic calls this when it loads the module."""
     plugin.add_autogenerate_comparator(_render_columns, "autogenerate")
     plugin.add_autogenerate_comparator(_compare_generated_key, "column", "types")
+    plugin.add_autogenerate_comparator(
+        _order_operations, "autogenerate", priority=DispatchPriority.LAST
+    )
 
 
 def _render_columns(context: "AutogenContext", _: "UpgradeOps") -> PriorityDispatchResult:
@@ -63,6 +66,39 @@ def _compare_generated_key(
     is_integer = type(stored.type) is INTEGER and sqlite_type(declared) == "INTEGER"
     if is_sqlite and is_integer and is_generated_key(declared):
         return PriorityDispatchResult.STOP
+    return PriorityDispatchResult.CONTINUE
+
+
+def _order_operations(context: "AutogenContext", upgrade: "UpgradeOps") -> PriorityDispatchResult:
+    """Change the tables that new tables refer to before the new tables are created.
+
+    The foreign key of `soft_delete_foreign_key` needs a unique index of its target. PostgreSQL
+    rejects the key without that index, and Alembic would create it last.
+    """
+    from alembic.operations.ops import (  # noqa: PLC0415 — Alembic loads plugins before it
+        CreateForeignKeyOp,
+        CreateTableOp,
+        ModifyTableOps,
+    )
+
+    created = {(op.schema, op.table_name) for op in upgrade.ops if isinstance(op, CreateTableOp)}
+    targets = {
+        (key.column.table.schema, key.column.table.name)
+        for table in context.sorted_tables
+        if (table.schema, table.name) in created
+        for key in table.foreign_keys
+    } - created
+    first: list[MigrateOperation] = []
+    for op in upgrade.ops:
+        if isinstance(op, ModifyTableOps) and (op.schema, op.table_name) in targets:
+            # Its own new foreign keys may refer to the new tables.
+            keys = [one for one in op.ops if isinstance(one, CreateForeignKeyOp)]
+            others = [one for one in op.ops if not isinstance(one, CreateForeignKeyOp)]
+            if others:
+                first.append(ModifyTableOps(op.table_name, others, schema=op.schema))
+            op.ops[:] = keys
+    kept = [op for op in upgrade.ops if not (isinstance(op, ModifyTableOps) and op.is_empty())]
+    upgrade.ops[:] = [*first, *kept]
     return PriorityDispatchResult.CONTINUE
 
 

@@ -79,12 +79,15 @@ def _digits(arguments: Sequence[str]) -> tuple[int, int]:
         case []:
             return 12, 2
         case [digits, places] if digits.isdecimal() and places.isdecimal():
-            if 1 <= int(digits) <= MAX_PRECISION and int(places) <= int(digits):
-                return int(digits), int(places)
-    raise ScaffoldError(
-        f"write up to {MAX_PRECISION} digits and how many of them are decimal places, as in "
-        "decimal(10,2)"
-    )
+            found = int(digits), int(places)
+        case _:
+            found = 0, 0
+    if not found[1] <= found[0] or not 1 <= found[0] <= MAX_PRECISION:
+        raise ScaffoldError(
+            f"write up to {MAX_PRECISION} digits and how many of them are decimal places, as in "
+            "decimal(10,2)"
+        )
+    return found
 
 
 def _decimal_source(arguments: Sequence[str]) -> str:

@@ -185,8 +185,13 @@ def _choices(column: Column[Any], values: ColumnValues) -> tuple[str, ...]:
 
 
 def _constraints(column: Column[Any]) -> Iterable[object]:
-    table: object = column.table  # or a query
-    return table.constraints if isinstance(table, Table) else ()
+    return column.table.constraints if _has_table(column) else ()
+
+
+def _has_table(column: Column[Any]) -> bool:
+    """Return whether *column* is a column of a table, and not of a query."""
+    selected: Any = column.table
+    return isinstance(selected, Table)
 
 
 _CHOICES: Final = re.compile(
@@ -251,7 +256,7 @@ def _literal(value: object, kind: type) -> _Default:
         case bool() | int() | float() | str():
             return _Default(repr(value))
         case dict() | list() if not value:
-            return _Default(repr(value))
+            return _Default("{}" if isinstance(value, dict) else "[]")
         case _:
             return _SERVER
 
@@ -301,13 +306,12 @@ def _is_sort(model: type[object], name: str, column: Column[Any]) -> bool:
     """Return whether *column* is an order of lists: it has an index, and its values an order."""
     attribute = getattr(model, name)
     kind = storage_type(column.type)
-    table: object = column.table  # or a query
     return (
         is_sortable(attribute)
         and python_type(attribute) not in {bool, UUID}
         and not column.foreign_keys
         and not isinstance(kind, EnumType)
         and not (isinstance(kind, String) and kind.length is None)
-        and isinstance(table, Table)
-        and has_index(column, table)
+        and _has_table(column)
+        and has_index(column, column.table)
     )

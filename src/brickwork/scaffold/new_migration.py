@@ -8,7 +8,7 @@ import asyncio
 import importlib
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,7 +31,7 @@ def main() -> None:
         sys.exit(str(error))
     try:
         with _scratch_database(settings.database_url) as url:
-            upgrade(Path.cwd(), url)
+            _upgrade(url)
             sys.stdout.write(f"\n{make_migration(Path.cwd(), message, url)}\n")
     except (OSError, DBAPIError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
@@ -39,8 +39,18 @@ def main() -> None:
         sys.exit(EXIT_FAILURE)
 
 
+def _upgrade(url: str) -> None:
+    """Run the earlier migrations. Exit if one of them fails."""
+    try:
+        upgrade(Path.cwd(), url)
+    except DBAPIError as error:
+        if error.statement is None:
+            raise
+        sys.exit(f"An earlier migration fails on a new database: {error.orig}")
+
+
 @contextmanager
-def _scratch_database(url: str) -> Iterator[str]:
+def _scratch_database(url: str) -> Generator[str]:
     """Yield the URL of a new database of the same kind as *url*, and remove it."""
     target = Database(url).url
     if target.get_backend_name() == "sqlite":
