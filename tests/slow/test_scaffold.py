@@ -76,7 +76,10 @@ class Project:
         self.folder = folder / "my-shop"
         self.env = {
             **{k: v for k, v in os.environ.items() if not k.startswith("PYTHON")},
+            **{k: v for k, v in environment(str(python)).items() if k.startswith("PIP_")},
             "PATH": f"{python.parent}:{os.environ['PATH']}",
+            "PIP_CONSTRAINT": str(python.parents[2] / "pins.txt"),
+            "VIRTUAL_ENV": str(python.parents[1]),
             "DATABASE_URL": url,
         }
         kind = make_url(url).get_backend_name()
@@ -93,7 +96,7 @@ class Project:
         )
 
     def make(self, target: str) -> str:
-        return run("make", target, f"PYTHON={self.python}", folder=self.folder, env=self.env)
+        return run("make", target, folder=self.folder, env=self.env)
 
     @contextmanager
     def running(self) -> Generator[str]:

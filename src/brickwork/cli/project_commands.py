@@ -43,8 +43,9 @@ def new(
         target = folder or Path(name)
         package = create_project(name, target, database)
         typer.echo(f"Made {target}, with the package {package}. Go on there:")
-        typer.echo("    make install    # in an environment of its own")
-        typer.echo("    make run")
+        typer.echo(
+            "    make run    # installs the project first, into the active environment or .venv"
+        )
         typer.echo("    brickwork resource Product name:str 'price:decimal(10,2)' sku:str:unique")
 
 
