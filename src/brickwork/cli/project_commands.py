@@ -1,5 +1,6 @@
 """Commands: new, resource, schemas and migrate."""
 
+import shlex
 import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -42,7 +43,8 @@ def new(
     with _reported():
         target = folder or Path(name)
         package = create_project(name, target, database)
-        typer.echo(f"Made {target}, with the package {package}. Go on there:")
+        typer.echo(f"Made {target}, with the package {package}. Go on:")
+        typer.echo(f"    cd {shlex.quote(str(target))}")
         typer.echo("    make install    # in an environment of its own")
         typer.echo("    make run")
         typer.echo("    brickwork resource Product name:str 'price:decimal(10,2)' sku:str:unique")
