@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from typing import Final, Literal, LiteralString, Self
 from urllib.parse import urlsplit
 
-from pydantic import PositiveInt, SecretStr, ValidationError, model_validator
+from pydantic import PositiveInt, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.exc import ArgumentError
+
+from brickwork import Database
 
 _NO_KEYS: Final = (
     "Several WORKERS need CURSOR_KEYS, secrets of 32 characters or more as JSON. Otherwise each "
@@ -49,6 +52,15 @@ class Settings(BaseSettings):
     """The issuer that each token must name. Required with `auth_jwks_url`."""
     auth_roles_claim: str = "roles"
     """The claim with the roles of a user. `realm_access.roles` is a claim within another."""
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, url: str) -> str:
+        try:
+            Database(url)  # connects to nothing yet
+        except (ValueError, ArgumentError, ModuleNotFoundError) as error:
+            raise PydanticCustomError("database_url", "{reason}", {"reason": str(error)}) from None
+        return url
 
     @model_validator(mode="after")
     def _require_keys(self) -> Self:

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = PurePosixPath("docs")
+DECISIONS: Final = DOCS / "decisions"
 INDEX: Final = "index.md"
 
 Entry: TypeAlias = "str | list[Entry] | dict[str, Entry]"
@@ -89,7 +90,9 @@ def _page_text(source: PurePosixPath, root: Path) -> str:
         readme = path / "README.md"
         return readme.read_text() if readme.exists() else "".join(_listing(source, root))
     if source.suffix == ".md":
-        return path.read_text()
+        # A decision tells how things were before it, which would mislead those who search.
+        hidden = _NOT_SEARCHED if source.parent == DECISIONS else ""
+        return hidden + path.read_text()
     text = path.read_text().rstrip("\n")
     language = _LANGUAGES.get(source.suffix or source.name, source.suffix.lstrip("."))
     return f"{_NOT_SEARCHED}# {source}\n\n````{language}\n{text}\n````\n"

@@ -96,3 +96,11 @@ def test_every_page_of_the_docs_is_on_the_site() -> None:
     pages = site_pages()
     for page in (ROOT / "docs").rglob("*.md"):
         assert PurePosixPath(page.relative_to(ROOT / "docs").as_posix()) in pages
+
+
+def test_the_search_leaves_decisions_out(repository: Path) -> None:
+    write(repository / "docs/how-to/up.md", "# Up\n")
+    write(repository / "docs/decisions/0001-go-up.md", "# 1. Go up\n")
+    pages = site(repository)
+    assert pages["decisions/0001-go-up.md"].startswith("---\nsearch:\n  exclude: true\n---\n")
+    assert "search" not in pages["how-to/up.md"]

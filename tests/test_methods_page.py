@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import Select, String
+from sqlalchemy import MetaData, Select, String
 from sqlalchemy.orm import Mapped, mapped_column
 from typing_extensions import override
 
@@ -42,12 +42,17 @@ TABLE: Final = ROOT / "docs/reference/methods.md"
 METHODS: Final = {*methods_of(Resource), "__post_init__"}
 
 
-class Memo(Entity, Versioned, SoftDelete):
+class Base(Entity):
+    __abstract__ = True
+    metadata = MetaData(naming_convention=Entity.metadata.naming_convention)
+
+
+class Memo(Base, Versioned, SoftDelete):
     __tablename__ = "memos_of_methods"
     text: Mapped[str] = mapped_column(String(20))
 
 
-class Letter(Entity, SoftDelete, Audited):
+class Letter(Base, SoftDelete, Audited):
     __tablename__ = "letters_of_methods"
     text: Mapped[str] = mapped_column(String(20))
 
@@ -234,7 +239,7 @@ def test_the_table_has_every_method() -> None:
 
 async def test_the_table_has_the_operations_and_the_transactions(tmp_path: Path) -> None:
     app = application(tmp_path, "/letters", Letters)
-    await app.state.database.create_all(Entity.metadata)
+    await app.state.database.create_all(Base.metadata)
     found: defaultdict[str, set[str]] = defaultdict(set)
     transactions: defaultdict[str, set[str]] = defaultdict(set)
     async with serving(app) as client:
@@ -261,7 +266,7 @@ async def test_the_table_has_the_operations_and_the_transactions(tmp_path: Path)
 async def test_the_table_has_the_operations_on_the_orm_path(method: str, tmp_path: Path) -> None:
     resource = type("Overridden", (Memos,), {method: copied(getattr(Memos, method))})
     app = application(tmp_path, "/memos", resource)
-    await app.state.database.create_all(Entity.metadata)
+    await app.state.database.create_all(Base.metadata)
     slow = {"update_batch", "delete_batch", "replace", "purge", "restore", "export"}
     found: set[str] = set()
     async with serving(app) as client:

@@ -18,6 +18,12 @@ NAMES: Final = {"AUTH_AUDIENCE": "articles", "AUTH_ISSUER": "https://issuer.exam
 SIGNED: Final = {"AUTH": "jwt", "AUTH_SECRET": SECRET}
 
 REJECTED: Final[dict[str, tuple[dict[str, str], str]]] = {
+    "a database": (
+        {"DATABASE_URL": "mysql://ada@localhost/shop"},
+        "DATABASE_URL: mysql:// is not supported: use postgresql+asyncpg:// or",
+    ),
+    "a parameter": ({"DATABASE_URL": "postgresql://localhost/x?sslmod=a"}, "DATABASE_URL: "),
+    "no URL": ({"DATABASE_URL": "shop.db"}, "DATABASE_URL: "),
     "unknown": ({"AUTH": "basic"}, "AUTH: Input should be 'off' or 'jwt'"),
     "no key": ({"AUTH": "jwt"}, "AUTH=jwt needs one of AUTH_SECRET and AUTH_JWKS_URL"),
     "two keys": ({**KEYS, **NAMES, **SIGNED}, "and not both"),

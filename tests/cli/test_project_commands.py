@@ -56,7 +56,8 @@ def test_new_makes_a_project_and_says_how_to_go_on(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("new", "my-shop", "--database", "postgresql", "--folder", "here") == 0
-    assert capsys.readouterr().out.startswith("Made here, with the package my_shop. Go on there:")
+    made, enter, *_ = capsys.readouterr().out.splitlines()
+    assert (made, enter.strip()) == ("Made here, with the package my_shop. Go on:", "cd here")
     assert "postgresql+asyncpg://" in (tmp_path / "here/my_shop/settings.py").read_text()
 
 

@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,21 +44,33 @@ def test_one_declaration_answers_as_the_handlers_by_hand(tmp_path: Path) -> None
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
     clone = tmp_path / "brickwork"
-    shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-    install, program, session, *_ = blocks((ROOT / "README.md").read_text())
+    made = (".git", ".venv", ".hypothesis", ".*_cache", "__pycache__", "node_modules", "build")
+    shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(*made))
+    install, project, products, program, notes, *_ = blocks((ROOT / "README.md").read_text())
 
     shell(install.text, clone)
-    project = tmp_path / "notes"
-    (project / program.title).write_text(program.text)
-    (start, _), *questions = commands(session)
-    with started(f". .venv/bin/activate && exec {start}", project) as address:
-        known: dict[str, str] = {}
-        for command, shown in questions:
-            assert HOST in command
-            compare(shown, shell(command.replace(HOST, address), project), known)
+    folder = tmp_path / "work"
+    activate = f". {folder}/.venv/bin/activate"
+    *steps, start = project.text.splitlines()
+    shell("\n".join((activate, *steps)), folder)
+    with started(f"{activate} && exec {start}", folder / "shop") as address:
+        ask(address, commands(products))
+
+    (folder / program.title).write_text(program.text)
+    (start, _), *questions = commands(notes)
+    with started(f"{activate} && exec {start}", folder) as address:
+        ask(address, questions)
 
 
-def shell(script: str, folder: Path) -> str:
+def ask(address: str, questions: Iterable[tuple[str, str]]) -> None:
+    """Call the server at *address*, and compare its responses."""
+    known: dict[str, str] = {}
+    for command, shown in questions:
+        assert HOST in command
+        compare(shown, shell(command.replace(HOST, address)), known)
+
+
+def shell(script: str, folder: Path | None = None) -> str:
     ended = subprocess.run(  # noqa: S603 — what the README says
         ("/bin/sh", "-ec", script),
         cwd=folder,
@@ -77,7 +89,7 @@ def started(command: str, folder: Path) -> Generator[str]:
     with subprocess.Popen(  # noqa: S603 — as above
         ("/bin/sh", "-c", command),
         cwd=folder,
-        env=ENVIRON | {"UVICORN_PORT": "0"},
+        env=ENVIRON | {"PORT": "0", "UVICORN_PORT": "0"},
         stderr=subprocess.PIPE,
         text=True,
     ) as process:

@@ -26,12 +26,14 @@ EVERY_TYPE = (
     *("made_on:date", "sold_at:datetime?", "opens:time", "code:uuid:unique", "extra:json?"),
     *("status:enum(draft,published):default=draft", "grade:enum(a,b)?", "category:ref"),
     *("spare:ref(Category)?", "twin:ref(Product)?", "rank:int:unique", "rate:decimal?"),
+    "api_token:uuid?",
 )
 RESOURCES = (
     ("Category", "name:str:unique", "parent:ref(Category)?"),
     ("Product", *EVERY_TYPE, "--soft-delete", "--versioned", "--audited"),
     ("OrderLine", "product:ref", "status:enum(open,done)", "--no-timestamps"),
     ("Remark", "line:ref(OrderLine):unique"),
+    ("Device", "secret:str:unique"),
 )
 
 
@@ -135,7 +137,7 @@ def test_a_new_project_runs_and_passes_its_tests(
 
     for resource in RESOURCES:
         project.brickwork("resource", *resource)
-    assert "4 migrations ran." in project.brickwork("migrate")
+    assert "5 migrations ran." in project.brickwork("migrate")
     assert "No changes" in project.brickwork("migrate", "--make", "nothing")
     assert "passed" in project.make("test")
     project.make("check")

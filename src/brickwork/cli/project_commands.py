@@ -1,5 +1,6 @@
 """Commands: new, resource, schemas and migrate."""
 
+import shlex
 import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from brickwork.cli.errors import UsageError
 from brickwork.cli.loading import import_model
-from brickwork.scaffold.errors import ScaffoldError
+from brickwork.scaffold.errors import ScaffoldError, settings_text
 from brickwork.scaffold.field_types import usage
 from brickwork.scaffold.projects import DatabaseKind, create_project
 from brickwork.scaffold.resources import MigrationFailure, ResourceOptions, add_resource
@@ -42,7 +43,8 @@ def new(
     with _reported():
         target = folder or Path(name)
         package = create_project(name, target, database)
-        typer.echo(f"Made {target}, with the package {package}. Go on there:")
+        typer.echo(f"Made {target}, with the package {package}. Go on:")
+        typer.echo(f"    cd {shlex.quote(str(target))}")
         typer.echo(
             "    make run    # installs the project first, into the active environment or .venv"
         )
@@ -184,11 +186,7 @@ def _reported() -> Generator[None]:
     except (ScaffoldError, UsageError, FileNotFoundError) as error:
         _fail(str(error), _EXIT_USAGE)
     except ValidationError as error:
-        lines = (
-            f"{'_'.join(map(str, detail['loc'])).upper()}: {detail['msg']}"
-            for detail in error.errors()
-        )
-        _fail("\n".join(lines), _EXIT_USAGE)
+        _fail(settings_text(error), _EXIT_USAGE)
     except (DBAPIError, OSError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         text = "Start or create the database, or correct its URL."

@@ -33,6 +33,11 @@ _IMPORTS: Final = {
 }
 
 
+def is_secret(name: str) -> bool:
+    """Return whether no response shows a column called *name*."""
+    return any(part in name for part in SECRETS)
+
+
 @dataclass(frozen=True)
 class ModelField:
     """A column of a model, as the schemas need it."""
@@ -97,11 +102,11 @@ def _field(model: type[object], name: str, column: Column[Any], annotation: Any)
     mapper: Mapper[Any] = inspect(model)
     values = column_values(column, f"{model.__name__}.{name}")
     kind, imports = _annotation(values, column, annotation)
-    is_secret = any(part in name for part in SECRETS)
+    hidden = is_secret(name)
     default = _default(column, values)
     is_key = column in mapper.primary_key
     is_version = column is mapper.version_id_col or _is_version(model, name)
-    is_filter = not (is_secret or is_key or is_version) and _is_filter(model, name, column)
+    is_filter = not (hidden or is_key or is_version) and _is_filter(model, name, column)
     text, choices = _is_text(column, values), _choices(column, values)
     return ModelField(
         name,
@@ -118,14 +123,10 @@ def _field(model: type[object], name: str, column: Column[Any], annotation: Any)
             or column.onupdate is not None
             or mapper.polymorphic_abstract
         ),
-        is_shown=not is_secret,
+        is_shown=not hidden,
         is_filter=is_filter,
         is_sort=is_filter and _is_sort(model, name, column),
-        is_searched=text
-        and not choices
-        and not is_secret
-        and not is_key
-        and not column.foreign_keys,
+        is_searched=text and not choices and not hidden and not is_key and not column.foreign_keys,
         imports=imports,
         choices=choices,
     )

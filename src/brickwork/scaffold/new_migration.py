@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from brickwork.database.database import Database
 from brickwork.migrations import make_migration, upgrade
-from brickwork.scaffold.errors import EXIT_FAILURE
+from brickwork.scaffold.errors import EXIT_FAILURE, settings_text
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     try:
         settings = importlib.import_module(f"{package}.settings").Settings()
     except ValidationError as error:
-        sys.exit(str(error))
+        sys.exit(settings_text(error))
     try:
         with _scratch_database(settings.database_url) as url:
             _upgrade(url)

@@ -5,6 +5,7 @@ from typing import Any
 
 from brickwork.scaffold.errors import ScaffoldError
 from brickwork.scaffold.field_specs import FieldSpec
+from brickwork.scaffold.model_fields import is_secret
 from brickwork.scaffold.model_source import ModelSpec
 from brickwork.scaffold.rendering import render
 
@@ -28,6 +29,7 @@ def test_source(spec: ModelSpec) -> str:
         uniques=[field.attribute for field in spec.fields if _is_numbered(field)],
         references=[field.attribute for field in spec.fields if field.is_reference],
         body=body,
+        hidden=[field.attribute for field in spec.fields if is_secret(field.attribute)],
         listed=_listed(spec),
         changed=_changed(spec),
         invalid=_invalid(spec),
@@ -84,7 +86,7 @@ def _numbered(field: FieldSpec) -> str:  # noqa: PLR0911 — a table of types
 def _listed(spec: ModelSpec) -> dict[str, str] | None:
     """Return the field by which the test of the list sorts and filters. None without one."""
     for field in spec.fields:
-        if field.kind.can_sort:
+        if field.kind.can_sort and not is_secret(field.attribute):
             first, second = _samples(field)
             if first != second:
                 return {"name": field.attribute, "first": first, "second": second}
@@ -93,15 +95,17 @@ def _listed(spec: ModelSpec) -> dict[str, str] | None:
 
 def _changed(spec: ModelSpec) -> dict[str, str]:
     """Return the field that the test of an update changes, with its other value."""
-    for field in spec.fields:
-        if not field.is_reference and not field.choices:
-            return {"name": field.attribute, "value": _samples(field)[1], "reference": ""}
-    for field in spec.fields:
-        if field.choices:
+    for field in sorted(spec.fields, key=_reluctance):
+        if not field.is_reference:
             return {"name": field.attribute, "value": _samples(field)[1], "reference": ""}
     field, *_ = spec.fields
     variable = spec.targets[field.target].names.variable
     return {"name": field.attribute, "value": "", "reference": variable}
+
+
+def _reluctance(field: FieldSpec) -> tuple[bool, bool]:
+    """Sort fields that responses show first, and fields of choices last."""
+    return is_secret(field.attribute), bool(field.choices)
 
 
 def _invalid(spec: ModelSpec) -> dict[str, str]:
