@@ -9,7 +9,8 @@ from typing_extensions import override
 
 from brickwork.query.keys import BATCH
 from brickwork.testing.bodies import input_name
-from brickwork.testing.leak_rows import Collection, NotAttacked, Party, Reference, Row
+from brickwork.testing.leak_collections import Collection, NotAttacked, Reference, Row
+from brickwork.testing.leak_rows import Party
 
 NDJSON: Final = "application/x-ndjson"
 

@@ -9,21 +9,20 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from httpx2 import Response
-from pydantic import BaseModel
 
-from brickwork.testing.bodies import build
 from brickwork.testing.leak_attacks import Attack, Target, attacks_on
-from brickwork.testing.leak_rows import (
-    Bodies,
+from brickwork.testing.leak_collections import (
     Collection,
     Endpoint,
     NotAttacked,
-    Party,
     Row,
     find_endpoints,
-    rows_in,
 )
+from brickwork.testing.leak_documents import objects_in, rows_in
+from brickwork.testing.leak_endpoints import EndpointAttack, EndpointAttacks
+from brickwork.testing.leak_rows import Bodies, Party
 from brickwork.testing.leak_signs import (
+    is_invalid,
     key_text,
     miscounts,
     missing_key,
@@ -32,7 +31,7 @@ from brickwork.testing.leak_signs import (
     says_nothing,
 )
 
-_REFUSED: Final = {403, 404, 410}
+_REFUSED: Final = {404, 410}
 """The statuses that say the same about the row of another and about no row."""
 
 _MIN_SECRET: Final = 8
@@ -222,49 +221,38 @@ class LeakSearch:
             else:
                 self.missed[str(endpoint)] = self._reason(collection, endpoint.name)
             return
+        given = self._bodies.get(str(endpoint), self._bodies.get(endpoint.path))
+        parties = self._owner, self._stranger
         try:
-            url = self._owner.fill(endpoint.path, self._collections)
-            body = self._body_of(endpoint)
+            attacks = [*EndpointAttacks(endpoint, *parties, self._collections, given)]
         except NotAttacked as reason:
             self.missed[str(endpoint)] = str(reason)
             return
-        attack = Attack(
-            operation="",
-            method=endpoint.method,
-            url=url,
-            json=body,
-            refused=url != endpoint.path,
-        )
+        for one in attacks:
+            if answer := await self._try_endpoint(one):
+                self.missed[str(endpoint)] = f"{answer} Pass bodies={{{str(endpoint)!r}: …}}"
+        if str(endpoint) not in self.missed:
+            self.report.attacked.append(str(endpoint))
+
+    async def _try_endpoint(self, one: EndpointAttack) -> str | None:
+        """Send the attack *one*, and note its leak. Return an answer that says nothing."""
+        attack = one.attack
         response = await self._send(attack)
         if leak := self._shown(response, attack, None):
             self._note(attack, response, leak)
         elif attack.refused and not response.is_error:
             self._note(attack, response, "it succeeds")
-        if endpoint.method != "GET":
-            for changed in self._owner.rows:
-                (found,) = (one for one in self._collections if one.path == changed)
-                await self._require_unchanged(found, str(attack))
-        if says_nothing(attack, response):
-            text = f"it answers {response.status_code}: {response.text[:300]}"
-            self.missed[str(endpoint)] = f"{text} Pass bodies={{{str(endpoint)!r}: …}}"
-        else:
-            self.report.attacked.append(str(endpoint))
-
-    def _body_of(self, endpoint: Endpoint) -> object:
-        """Return a body for an *endpoint* of the application. Raises `NotAttacked` without one."""
-        fields = endpoint.dependant.body_params if endpoint.dependant else []
-        given = self._bodies.get(str(endpoint), self._bodies.get(endpoint.path))
-        if not fields:
-            return given
-        schema: object = fields[0].field_info.annotation
-        if len(fields) == 1 and isinstance(schema, type) and issubclass(schema, BaseModel):
-            try:
-                return build(schema, **(given or {}))
-            except TypeError as error:
-                raise NotAttacked(f"pass bodies={{{str(endpoint)!r}: …}}: {error}") from error
-        if given is None:
-            raise NotAttacked(f"its body is no schema: pass bodies={{{str(endpoint)!r}: …}}")
-        return dict(given)
+        elif one.row and response.status_code == HTTPStatus.FORBIDDEN:
+            await self._compare_with_missing(attack, response, one.row.collection, one.row)
+        if attack.method != "GET":
+            for collection in self._collections:
+                if collection.path in self._owner.rows:
+                    await self._require_unchanged(collection, str(attack))
+        if attack.why and is_invalid(response):  # perhaps because of the reference
+            response = await self._send(one.control)
+        if is_invalid(response) or says_nothing(attack, response):
+            return f"it answers {response.status_code}: {response.text[:300]}"
+        return None
 
     def _reason(self, collection: Collection, operation: str) -> str:
         """Return why an *operation* of *collection* was not attacked."""
@@ -297,10 +285,22 @@ class LeakSearch:
             for found in rows_in(response):
                 if (key := collection.key_of(found)) is not None and key in keys:
                     return f"it shows the row {key_text(key)}"
+        elif row := self._row_shown(response):
+            return f"it shows the row {row.key} of {row.collection.path}"
         text = f"{response.text} {response.headers}"
         sent = f"{attack.url} {json.dumps(attack.json)} {attack.headers}"
         shown = sorted(one for one in self._secrets if one in text and one not in sent)
         return f"it shows {', '.join(map(repr, shown[:3]))}" if shown else None
+
+    def _row_shown(self, response: Response) -> Row | None:
+        """Return the row of the owner, and of nobody else, that *response* of an endpoint shows."""
+        others = [*self._stranger.all_rows()]
+        others += self._owner.shared.all_rows() if self._owner.shared else []
+        for found in objects_in(rows_in(response)):
+            row = next((row for row in self._owner.all_rows() if row.is_in(found)), None)
+            if row is not None and not any(other.is_in(found) for other in others):
+                return row
+        return None
 
     def _find_secrets(self) -> set[str]:
         """Return the texts in rows of the owner that are in no other row, and no constants."""

@@ -10,12 +10,21 @@ from httpx2 import Response
 
 from brickwork.query.keys import primary_key
 from brickwork.testing.leak_attacks import Attack
-from brickwork.testing.leak_rows import Collection, Party
+from brickwork.testing.leak_collections import Collection
+from brickwork.testing.leak_rows import Party
 
 _REQUIRED: Final = HTTPStatus.PRECONDITION_REQUIRED
 
 _INVALID: Final = {400, 405, 406, 415, 422, 428}
 """The statuses of requests that a resource rejects before it looks for the row."""
+
+_OF_CALLER: Final = {HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS}
+"""The statuses of callers who get no further, whatever they ask for."""
+
+
+def is_invalid(response: Response) -> bool:
+    """Return whether *response* rejects the form of a request, perhaps before it looks for rows."""
+    return response.status_code in _INVALID
 
 
 def says_nothing(attack: Attack, response: Response) -> bool:
@@ -23,7 +32,7 @@ def says_nothing(attack: Attack, response: Response) -> bool:
 
     An invalid body or a bug hides what the operation would do.
     """
-    if response.is_server_error or response.status_code == HTTPStatus.UNAUTHORIZED:
+    if response.is_server_error or response.status_code in _OF_CALLER:
         return True
     if attack.operation == "List":
         return response.is_error
@@ -48,6 +57,7 @@ def row_texts(party: Party) -> Iterator[str]:
         for row in rows:
             yield row.key
             yield from _texts(row.content)
+            yield from _texts(row.body)  # no response of its resource may show them
 
 
 def _texts(document: object) -> Iterator[str]:
