@@ -1,17 +1,28 @@
-"""Leaks of endpoints that an application has besides its resources."""
+"""Leaks of endpoints that no resource has."""
 
 from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Annotated, Any
 
 import pytest
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from brickwork import Forbidden, NotFound, SessionDep
+from brickwork import Forbidden, NotFound, ReadSchema, Resource, SessionDep, crud_router
 from tests.support.tables import Tables
-from tests.testing.test_leaks import Base, Folder, Sheet, User, create_app, search
+from tests.testing.test_leaks import (
+    Base,
+    Folder,
+    Label,
+    LabelCreate,
+    Owned,
+    Sheet,
+    User,
+    create_app,
+    search,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -92,6 +103,34 @@ def nested_numbers(app: FastAPI) -> None:
         return {"data": {"page": {"id": row.id, "folder_id": row.folder_id}}} if row else {}
 
 
+def trash(app: FastAPI) -> None:
+    @app.get("/trash")
+    async def titles(session: SessionDep, _: User) -> list[str]:
+        deleted = select(Folder.title).where(Folder.deleted_at.is_not(None))
+        return [*await session.scalars(deleted)]
+
+
+def total(app: FastAPI) -> None:
+    @app.get("/statistics")
+    async def statistics(session: SessionDep, _: User) -> dict[str, int | None]:
+        return {"pages": await session.scalar(select(func.count()).select_from(Sheet))}
+
+
+class LabelKey(ReadSchema):
+    code: str
+
+
+class Labels(Owned, Resource[Label]): ...
+
+
+def written(app: FastAPI) -> None:
+    app.include_router(crud_router("/labels", Labels, read=LabelKey, create=LabelCreate))
+
+    @app.get("/texts")
+    async def texts(session: SessionDep, _: User) -> list[str]:
+        return [*await session.scalars(select(Label.text))]
+
+
 LEAKS: Mapping[str, tuple[Callable[[FastAPI], None], str]] = {
     "body": (body, r"POST /share \{'folder_id': 1\} \(folder_id refers.*\n    → 200: it succeeds"),
     "keys": (keys, r"POST /move \{'folder_ids': \[1\]\} .*\n    → 200: it succeeds"),
@@ -99,6 +138,9 @@ LEAKS: Mapping[str, tuple[Callable[[FastAPI], None], str]] = {
     "second key": (second_key, r"GET /folders/3/pages/1/text .*\n    → 200: it shows"),
     "existence": (existence, r"GET /folders/1/title\n    → 403: a missing row answers 404"),
     "numbers": (numbers, r"GET /recent\n    → 200: it shows the row 1"),
+    "trash": (trash, r"GET /trash\n    → 200: it shows '[a-z]{8}'"),
+    "count": (total, r"GET /statistics\n    → a number changes when the owner creates a row"),
+    "written": (written, r"GET /texts\n    → 200: it shows"),
     "nested numbers": (nested_numbers, r"GET /latest\n    → 200: it shows the row 1"),
 }
 
@@ -140,6 +182,13 @@ def scoped(app: FastAPI) -> None:
     @app.get("/folders/{folder_id}/admins")
     async def admins(folder_id: int, _: User) -> None:
         raise Forbidden(f"Only admins may see the admins of folder {folder_id}.")
+
+    served = count(1)
+
+    @app.get("/statistics")
+    async def statistics(session: SessionDep, user: User) -> dict[str, int | None]:
+        own = select(func.count()).select_from(Sheet).where(Sheet.owner == user)
+        return {"requests": next(served), "pages": await session.scalar(own)}
 
     @app.get("/colours/{colour_id}/name")
     async def name(colour_id: int, _: User) -> int:

@@ -12,6 +12,7 @@ from sqlalchemy import Table, inspect
 from sqlalchemy.orm import Mapper
 from typing_extensions import override
 
+from brickwork.models.soft_delete import SoftDelete
 from brickwork.query.embedding import shown_attributes
 from brickwork.query.keys import BATCH, primary_key
 from brickwork.resource.definition import ResourceDefinition
@@ -39,6 +40,11 @@ class Collection:
         """Return the table of the rows."""
         mapper: Mapper[Any] = inspect(self.definition.model)
         return mapper.local_table
+
+    @property
+    def deletes_softly(self) -> bool:
+        """Return whether a deleted row can be restored."""
+        return "Delete" in self.operations and issubclass(self.definition.model, SoftDelete)
 
     @property
     def names(self) -> Mapping[str, str]:

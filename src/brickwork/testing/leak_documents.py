@@ -9,11 +9,16 @@ from httpx2 import Response
 
 def rows_in(response: Response) -> list[dict[str, Any]]:
     """Return the objects of *response*: rows of a list, of an envelope, or one row."""
+    return rows_of(document_of(response))
+
+
+def document_of(response: Response) -> Any:
+    """Return the JSON of *response*, a list for lines of JSON. None without a success."""
     if not response.is_success or not response.content:
-        return []
+        return None
     if "ndjson" in response.headers.get("content-type", ""):
-        return rows_of([_load(line) for line in response.text.splitlines()])
-    return rows_of(_load(response.text))
+        return [_load(line) for line in response.text.splitlines()]
+    return _load(response.text)
 
 
 def rows_of(document: Any) -> list[dict[str, Any]]:

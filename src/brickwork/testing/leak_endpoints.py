@@ -1,4 +1,4 @@
-"""Requests of a stranger to endpoints of the application, with keys of an owner."""
+"""Requests of a stranger to endpoints of an application."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -138,7 +138,7 @@ class Party:
             url = self.fill(collection.path, collections)
             if "Create" in collection.operations:
                 for _ in range(count):
-                    rows.append(await self._create(collection, url))
+                    rows.append(await self.create(collection, url))
         except NotAttacked as reason:
             self.reasons[collection.path] = str(reason)
         if not rows and "List" in collection.operations:
@@ -147,7 +147,8 @@ class Party:
         if not rows:
             self.reasons.setdefault(collection.path, "there is no row, and no POST to create one")
 
-    async def _create(self, collection: Collection, url: str) -> Row:
+    async def create(self, collection: Collection, url: str) -> Row:
+        """Create a row of *collection* at *url*. Raises `NotAttacked` unless it is created."""
         body = self.body_of(collection)
         response = await self.send("POST", url, json=body)
         if response.status_code != HTTPStatus.CREATED:
@@ -157,6 +158,13 @@ class Party:
         if f"{url}/" in location:
             return Row(collection, url, location.partition(f"{url}/")[2], content, body)
         return Row(collection, url, _path_key(collection, content), content, body)
+
+    async def delete(self, row: Row) -> bool:
+        """Delete *row*. Return whether it is deleted."""
+        for headers in ({}, {"If-Match": "*"}):
+            if (await self.send("DELETE", row.item, headers=headers)).is_success:
+                return True
+        return False
 
     def body_of(
         self, collection: Collection, replaced: Mapping[str, object] | None = None

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Collection as Names
+from collections.abc import Collection as Names, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Final
@@ -10,7 +10,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from httpx2 import Response
 
-from brickwork.testing.leak_attacks import Attack, Target, attacks_on
+from brickwork.testing.leak_attacks import Attack, Target, attacks_on, attacks_on_deleted
 from brickwork.testing.leak_collections import (
     Collection,
     Endpoint,
@@ -18,24 +18,21 @@ from brickwork.testing.leak_collections import (
     Row,
     find_endpoints,
 )
-from brickwork.testing.leak_documents import objects_in, rows_in
+from brickwork.testing.leak_documents import rows_in
 from brickwork.testing.leak_endpoints import EndpointAttack, EndpointAttacks
+from brickwork.testing.leak_numbers import telling_urls
 from brickwork.testing.leak_rows import Bodies, Party
 from brickwork.testing.leak_signs import (
+    Signs,
     is_invalid,
-    key_text,
     miscounts,
     missing_key,
     replace_key,
-    row_texts,
     says_nothing,
 )
 
 _REFUSED: Final = {404, 410}
 """The statuses that say the same about the row of another and about no row."""
-
-_MIN_SECRET: Final = 8
-"""The number of characters of a text that no response has by accident."""
 
 
 @dataclass
@@ -68,8 +65,7 @@ class LeakSearch:
         self._owner, self._stranger = owner, stranger
         self._answers: dict[tuple[str, str], str] = {}
         """The last answer to an operation of a collection that said nothing."""
-        self._document = json.dumps(app.openapi())
-        self._secrets: set[str] = set()
+        self._signs = Signs(owner, stranger, public=json.dumps(app.openapi()))
         self._before: dict[str, object] = {}
 
     def _check_names(self) -> None:
@@ -95,18 +91,26 @@ class LeakSearch:
             await self._owner.shared.make_rows(public, 1)
         await self._owner.make_rows(private, 2)
         await self._stranger.make_rows(private, 1)
-        self._secrets = self._find_secrets()
-        for collection in private:
-            self._before[collection.path] = await self._stored(collection)
+        await self._remember(private)
         tried: set[tuple[str, str]] = set()
         for collection in private:
             tried |= await self._attack_collection(collection)
+        for collection in private:
+            await self._attack_deleted(collection)
+        await self._remember(private)
         for endpoint in self._endpoints:
             await self._attack_endpoint(endpoint, tried)
         for collection in private:
             await self._require_unchanged(collection, "the attacks together")
+        await self._compare_numbers(private)
         self._finish()
         return self.report
+
+    async def _remember(self, collections: Sequence[Collection]) -> None:
+        """Remember the rows of the owner in *collections* and their texts."""
+        self._signs.learn()
+        for collection in collections:
+            self._before[collection.path] = await self._stored(collection)
 
     # --- Resources --------------------------------------------------------------------------------
 
@@ -133,6 +137,37 @@ class LeakSearch:
             }
         return tried
 
+    async def _attack_deleted(self, collection: Collection) -> None:
+        """Attack a row of *collection* that the owner has deleted."""
+        rows = self._owner.rows.get(collection.path, [])
+        if not (collection.deletes_softly and "Create" in collection.operations and rows):
+            return
+        try:
+            row = await self._owner.create(collection, rows[0].url)
+        except NotAttacked:
+            return
+        if await self._owner.delete(row):
+            rows.append(row)
+            await self._remember([collection])
+            target = Target(collection, row, row.url, None, self._owner, self._stranger)
+            for attack in attacks_on_deleted(target):
+                await self._try(attack, collection, row)
+
+    async def _compare_numbers(self, collections: Sequence[Collection]) -> None:
+        """Note a leak where rows of the owner change a number that the stranger sees."""
+        urls = [
+            endpoint.path
+            for endpoint in self._endpoints
+            if endpoint.method == "GET" and not endpoint.collection and "{" not in endpoint.path
+            if not self._is_skipped(endpoint)
+        ]
+        for collection in collections:
+            rows = self._stranger.rows.get(collection.path, [])
+            if "List" in collection.operations and rows:
+                urls.append(f"{rows[0].url}?limit=100&count=exact")
+        for url in await telling_urls(self._owner, self._stranger, collections, urls):
+            self.leaks.append(f"GET {url}\n    → a number changes when the owner creates a row")
+
     def _refers(self, collection: Collection) -> bool:
         """Return whether a POST to *collection* can refer to a row of the owner."""
         tables = [row.collection.table for rows in self._owner.rows.values() for row in rows]
@@ -143,7 +178,7 @@ class LeakSearch:
     async def _try(self, attack: Attack, collection: Collection, row: Row) -> bool:
         """Send *attack*, and note its leak. Return whether the answer says anything."""
         response = await self._send(attack)
-        if leak := self._shown(response, attack, collection):
+        if leak := self._signs.find(response, attack, collection):
             self._note(attack, response, leak)
         elif attack.refused and not response.is_error:
             self._note(attack, response, "it succeeds")
@@ -238,7 +273,7 @@ class LeakSearch:
         """Send the attack *one*, and note its leak. Return an answer that says nothing."""
         attack = one.attack
         response = await self._send(attack)
-        if leak := self._shown(response, attack, None):
+        if leak := self._signs.find(response, attack):
             self._note(attack, response, leak)
         elif attack.refused and not response.is_error:
             self._note(attack, response, "it succeeds")
@@ -275,42 +310,6 @@ class LeakSearch:
 
     def _note(self, attack: Attack, response: Response, leak: str) -> None:
         self.leaks.append(f"{attack}\n    → {response.status_code}: {leak}")
-
-    def _shown(
-        self, response: Response, attack: Attack, collection: Collection | None
-    ) -> str | None:
-        """Return what *response* shows of the owner, except what the stranger sent."""
-        if collection is not None:
-            keys = [collection.key_of(row.content) for row in self._owner.rows[collection.path]]
-            for found in rows_in(response):
-                if (key := collection.key_of(found)) is not None and key in keys:
-                    return f"it shows the row {key_text(key)}"
-        elif row := self._row_shown(response):
-            return f"it shows the row {row.key} of {row.collection.path}"
-        text = f"{response.text} {response.headers}"
-        sent = f"{attack.url} {json.dumps(attack.json)} {attack.headers}"
-        shown = sorted(one for one in self._secrets if one in text and one not in sent)
-        return f"it shows {', '.join(map(repr, shown[:3]))}" if shown else None
-
-    def _row_shown(self, response: Response) -> Row | None:
-        """Return the row of the owner, and of nobody else, that *response* of an endpoint shows."""
-        others = [*self._stranger.all_rows()]
-        others += self._owner.shared.all_rows() if self._owner.shared else []
-        for found in objects_in(rows_in(response)):
-            row = next((row for row in self._owner.all_rows() if row.is_in(found)), None)
-            if row is not None and not any(other.is_in(found) for other in others):
-                return row
-        return None
-
-    def _find_secrets(self) -> set[str]:
-        """Return the texts in rows of the owner that are in no other row, and no constants."""
-        parties = [self._stranger, *([self._owner.shared] if self._owner.shared else [])]
-        others = {text for party in parties for text in row_texts(party)}
-        return {
-            text
-            for text in {*row_texts(self._owner)} - others
-            if len(text) >= _MIN_SECRET and text not in self._document
-        }
 
     async def _stored(self, collection: Collection) -> object:
         """Return the rows of the owner, as the owner sees them."""
