@@ -33,7 +33,7 @@ def is_invalid(response: Response) -> bool:
 
 
 class Signs:
-    """What responses show of an owner."""
+    """The signs of an owner in responses."""
 
     def __init__(self, owner: Party, stranger: Party, *, public: str) -> None:
         """Take the parties, and the *public* text, which has no secrets."""
