@@ -19,6 +19,12 @@ _NO_KEYS: Final = (
 _MIN_SECRET: Final = 32
 """The bytes of a secret for HS256: as many as its hash has (RFC 7518, section 3.2)."""
 
+_PUBLIC_KEYS: Final = ("-----BEGIN ", "ssh-", "ecdsa-sha2-")
+"""How keys begin that verify tokens of other algorithms. A secret for HS256 is no such key."""
+
+_OTHER_CLAIMS: Final = {"", "aud", "exp", "iat", "iss", "jti", "nbf", "sub"}
+"""The claims with another meaning (RFC 7519, section 4.1). None of them has roles."""
+
 
 class Settings(BaseSettings):
     """Settings of the service. Each has an environment variable of its name in capitals.
@@ -83,6 +89,11 @@ def _jwt_problems(settings: Settings) -> Iterator[LiteralString]:
         yield "AUTH=jwt needs one of AUTH_SECRET and AUTH_JWKS_URL, and not both."
     if secret and len(secret.encode()) < _MIN_SECRET:
         yield "AUTH_SECRET needs 32 bytes or more: openssl rand -base64 32"
+    if secret.lstrip().startswith(_PUBLIC_KEYS):
+        yield (
+            "AUTH_SECRET is a key of another algorithm. Give the address of public keys in "
+            "AUTH_JWKS_URL, or a random secret: openssl rand -base64 32"
+        )
     if url and not _is_web_address(url):
         yield "AUTH_JWKS_URL needs an address that begins with https:// or http://."
     if url and not (settings.auth_audience and settings.auth_issuer):
@@ -90,8 +101,8 @@ def _jwt_problems(settings: Settings) -> Iterator[LiteralString]:
             "AUTH_JWKS_URL needs AUTH_AUDIENCE and AUTH_ISSUER. Otherwise a token for another "
             "service would be valid here."
         )
-    if not settings.auth_roles_claim:
-        yield "AUTH_ROLES_CLAIM needs the name of a claim."
+    if settings.auth_roles_claim.partition(".")[0] in _OTHER_CLAIMS:
+        yield "AUTH_ROLES_CLAIM needs the name of a claim with roles."
 
 
 def _unused_settings(settings: Settings) -> Iterator[LiteralString]:

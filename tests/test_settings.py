@@ -16,6 +16,7 @@ from tests.support.tokens import SECRET
 KEYS: Final = {"AUTH": "jwt", "AUTH_JWKS_URL": "https://issuer.example/keys.json"}
 NAMES: Final = {"AUTH_AUDIENCE": "articles", "AUTH_ISSUER": "https://issuer.example"}
 SIGNED: Final = {"AUTH": "jwt", "AUTH_SECRET": SECRET}
+PEM: Final = f"-----BEGIN PUBLIC KEY-----\n{'A' * 64}\n-----END PUBLIC KEY-----\n"
 
 REJECTED: Final[dict[str, tuple[dict[str, str], str]]] = {
     "a database": (
@@ -33,6 +34,10 @@ REJECTED: Final[dict[str, tuple[dict[str, str], str]]] = {
     "a file": ({**KEYS, **NAMES, "AUTH_JWKS_URL": "file:///etc/keys"}, "begins with https://"),
     "no host": ({**KEYS, **NAMES, "AUTH_JWKS_URL": "https:///keys"}, "begins with https://"),
     "no address": ({**KEYS, **NAMES, "AUTH_JWKS_URL": "https://[::1"}, "begins with https://"),
+    "a public key": ({**SIGNED, "AUTH_SECRET": PEM}, "AUTH_SECRET is a key of another algorithm"),
+    "an SSH key": ({**SIGNED, "AUTH_SECRET": f"ssh-rsa {'A' * 32}"}, "is a key of another"),
+    "no roles": ({**SIGNED, "AUTH_ROLES_CLAIM": "sub"}, "the name of a claim with roles"),
+    "nothing in a claim": ({**SIGNED, "AUTH_ROLES_CLAIM": ".roles"}, "a claim with roles"),
     "no claim": ({**SIGNED, "AUTH_ROLES_CLAIM": ""}, "AUTH_ROLES_CLAIM needs"),
     "a secret without AUTH": ({"AUTH_SECRET": SECRET}, "have no effect while AUTH is off"),
     "keys without AUTH": (KEYS | {"AUTH": "off"}, "have no effect while AUTH is off"),

@@ -159,6 +159,13 @@ class UnscopedDeleted(Folders):
         return scoped if self.deleted_filter == "exclude" else super(Owned, self).query()
 
 
+class UnscopedTrash(Folders):
+    @override
+    def query(self) -> Select[Any]:
+        scoped = super().query()
+        return super(Owned, self).query() if self.deleted_filter == "only" else scoped
+
+
 class Anonymous(Unscoped):
     @override
     def actor(self) -> Any:
@@ -292,6 +299,7 @@ async def test_callers_may_be_signed_in(url: str) -> None:
 LEAKS: Mapping[str, tuple[dict[str, Any], str]] = {
     "no scope": ({"folders": Unscoped}, r"GET /folders/1\n    → 200: it shows the row 1"),
     "no scope of deleted rows": ({"folders": UnscopedDeleted}, r"deleted=include"),
+    "no scope of the trash": ({"folders": UnscopedTrash}, r"deleted=only.*\n.*shows the row 6"),
     "no actor": ({"folders": Anonymous}, r"it replays the response to the owner"),
     "get": ({"folders": FoundByKey}, r"PATCH /folders/1 \{\}\n    → 200"),
     "other answer": ({"folders": Revealing}, r"→ 409: a missing row answers 404"),

@@ -9,7 +9,8 @@ from typing_extensions import override
 
 from brickwork.query.keys import BATCH
 from brickwork.testing.bodies import input_name
-from brickwork.testing.leak_rows import Collection, NotAttacked, Party, Reference, Row
+from brickwork.testing.leak_collections import Collection, NotAttacked, Reference, Row
+from brickwork.testing.leak_rows import Party
 
 NDJSON: Final = "application/x-ndjson"
 
@@ -89,6 +90,13 @@ def attacks_on(target: Target) -> Iterator[Attack]:
             yield from attacks(target)
 
 
+def attacks_on_deleted(target: Target) -> Iterator[Attack]:
+    """Yield the attacks on *target*, a row that its owner has deleted."""
+    for name in ("List", "Get", "History", "Restore", "Delete"):
+        if name in target.collection.operations:
+            yield from _ATTACKS[name](target)
+
+
 def _versioned(
     name: str, method: str, url: str, json: object = None, why: str = ""
 ) -> Iterator[Attack]:
@@ -131,6 +139,8 @@ def _replace(target: Target) -> Iterator[Attack]:
 
 def _delete(target: Target) -> Iterator[Attack]:
     yield from _versioned("Delete", "DELETE", target.item)
+    if target.collection.deletes_softly:
+        yield from _versioned("Delete", "DELETE", f"{target.item}?purge=true")
     url = f"{target.item}?allow_missing=true"
     yield Attack(operation="Delete", method="DELETE", url=url, refused=False)
 

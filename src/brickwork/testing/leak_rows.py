@@ -1,181 +1,23 @@
 """The rows of two parties, and the requests that they send."""
 
-import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, TypeAlias
 from urllib.parse import quote, urlsplit
 
-from fastapi import FastAPI
-from fastapi.dependencies.models import Dependant
-from fastapi.routing import iter_route_contexts
 from httpx2 import AsyncClient, Response
-from sqlalchemy import Table, inspect
-from sqlalchemy.orm import Mapper
-from typing_extensions import override
 
-from brickwork.query.embedding import shown_attributes
-from brickwork.query.keys import BATCH, primary_key
-from brickwork.resource.definition import ResourceDefinition
-from brickwork.testing.bodies import build, input_name
+from brickwork.testing.bodies import build
+from brickwork.testing.leak_collections import PARAMETER, Collection, NotAttacked, Row
+from brickwork.testing.leak_documents import rows_in
 
 Identity: TypeAlias = Mapping[str, str] | Callable[[], AbstractContextManager[object]]
 """The headers of a caller, or a function that signs the caller in for a block."""
 
 Bodies: TypeAlias = Mapping[str, Mapping[str, object]]
 """Fields of bodies, by `/articles` or `POST /articles/{id}/publish`."""
-
-_PARAMETER: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
-
-
-class NotAttacked(Exception):
-    """An operation that cannot be attacked. The text is the reason."""
-
-
-@dataclass(eq=False)
-class Collection:
-    """The collection of a resource, as its routers include it."""
-
-    path: str
-    definition: ResourceDefinition[Any]
-    operations: set[str] = field(default_factory=set[str])
-    """The names of the classes of its operations."""
-
-    @property
-    def table(self) -> object:
-        """Return the table of the rows."""
-        mapper: Mapper[Any] = inspect(self.definition.model)
-        return mapper.local_table
-
-    @property
-    def names(self) -> Mapping[str, str]:
-        """Return the names in responses, by attribute of the model."""
-        return shown_attributes(self.definition.model, self.definition.read)
-
-    @property
-    def key_fields(self) -> Sequence[str]:
-        """Return the fields of responses with the key."""
-        return [self.names.get(name, name) for name in primary_key(self.definition.model).names]
-
-    def key_of(self, content: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """Return the key in *content*, a row of a response. None without one."""
-        if not all(name in content for name in self.key_fields):
-            return None
-        return tuple(content[name] for name in self.key_fields)
-
-    def references(self) -> "Iterator[Reference]":
-        """Yield the fields of the input schemas that refer to rows."""
-        mapper: Mapper[Any] = inspect(self.definition.model)
-        related = {found.name: found for found in self.definition.related if found.kind == "keys"}
-        created, updated = self.definition.create.model_fields, self.definition.update.model_fields
-        for name, info in {**updated, **created}.items():
-            places = {"created": name in created, "updated": name in updated}
-            field = input_name(name, info)
-            if name in related:
-                table = related[name].relationship.mapper.local_table
-                yield Reference(name, field, table, related[name].key, many=True, **places)
-            elif name in mapper.column_attrs:
-                for key in mapper.column_attrs[name].columns[0].foreign_keys:
-                    column = key.column
-                    yield Reference(name, field, column.table, column.key, many=False, **places)
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A field of an input schema that refers to a row, or to several."""
-
-    name: str
-    field: str
-    """The name in a body."""
-    table: object
-    column: str
-    """The column of the table, or the attribute of its model."""
-    many: bool
-    created: bool
-    """Whether the create schema has it."""
-    updated: bool
-    """Whether the update schema has it."""
-
-    def value(self, row: "Row") -> object:
-        """Return the value that refers to *row*."""
-        collection = row.collection
-        mapper: Mapper[Any] = inspect(collection.definition.model)
-        table = cast("Table[Any]", mapper.local_table)
-        attribute = self.column
-        if self.column in table.c:
-            attribute = mapper.get_property_by_column(table.c[self.column]).key
-        name = collection.names.get(attribute, attribute)
-        value = row.content.get(name, row.key)
-        return [value] if self.many else value
-
-
-@dataclass(eq=False)
-class Row:
-    """A row that a party has created, or that its list shows."""
-
-    collection: Collection
-    url: str
-    """The path of the collection, with its parameters."""
-    key: str
-    """The key, as in a path."""
-    content: Mapping[str, Any]
-    body: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """The body that created it. Empty for a row of a list."""
-
-    @property
-    def item(self) -> str:
-        """Return the path of the row."""
-        return f"{self.url}/{self.key}"
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """An operation of the application."""
-
-    method: str
-    path: str
-    collection: Collection | None
-    name: str
-    """The class of an operation of `crud_router`. Empty for endpoints of the application."""
-    dependant: Dependant | None
-
-    @override
-    def __str__(self) -> str:
-        """Return the operation as openapi.json has it: `GET /articles/{id}`."""
-        return f"{self.method} {self.path}"
-
-
-def find_endpoints(app: FastAPI) -> tuple[list[Endpoint], list[Collection]]:
-    """Return the operations in openapi.json of *app*, and the collections of its resources."""
-    endpoints: list[Endpoint] = []
-    collections: dict[str, Collection] = {}
-    for route in iter_route_contexts(app.routes):
-        dependant: Dependant | None = getattr(route, "dependant", None)
-        if dependant is None or not getattr(route, "include_in_schema", False):
-            continue
-        operation = getattr(route.endpoint, "operation", None)
-        path = _PARAMETER.sub(r"{\1}", str(route.path))
-        collection = None
-        if operation is not None:
-            found = _collection_path(str(route.path), operation.definition)
-            collection = collections.setdefault(found, Collection(found, operation.definition))
-            collection.operations.add(type(operation).__name__)
-        name = "" if operation is None else type(operation).__name__
-        endpoints += [
-            Endpoint(method, path, collection, name, dependant)
-            for method in sorted(route.methods or ())
-            if method != "HEAD"
-        ]
-    return endpoints, [*collections.values()]
-
-
-def _collection_path(path: str, definition: ResourceDefinition[Any]) -> str:
-    start, found, _ = path.rpartition(definition.row_path)
-    path = start if found else path.removesuffix(f"/{BATCH}")
-    return _PARAMETER.sub(r"{\1}", path)
 
 
 @dataclass(eq=False)
@@ -209,20 +51,37 @@ class Party:
                 method, url, json=json, headers={**own, **(headers or {})}
             )
 
+    def all_rows(self) -> "Iterator[Row]":
+        """Yield the rows of this party alone."""
+        for rows in self.rows.values():
+            yield from rows
+
     def row_of(self, table: object) -> Row | None:
         """Return a row of *table*, of this party or of all. None without one."""
         found = (row for rows in self.rows.values() for row in rows)
         row = next((row for row in found if row.collection.table is table), None)
         return row or (self.shared.row_of(table) if self.shared else None)
 
+    def has(self, row: "Row") -> bool:
+        """Return whether *row* is of this party, and not of all."""
+        return row in self.rows.get(row.collection.path, [])
+
     def fill(self, path: str, collections: Sequence[Collection]) -> str:
         """Return *path* with the keys of this party's rows. Raises `NotAttacked` without a row."""
-        while match := _PARAMETER.search(path):
+        return self.fill_rows(path, collections)[0]
+
+    def fill_rows(
+        self, path: str, collections: Sequence[Collection]
+    ) -> "tuple[str, Sequence[Row]]":
+        """Return *path* with the keys of rows, and the rows. Raises `NotAttacked` without one."""
+        rows: list[Row] = []
+        while match := PARAMETER.search(path):
             row = self._row_for(path[: match.start()].rstrip("/"), match[1], collections)
             if row is None:
                 raise NotAttacked(f"there is no row for {{{match[1]}}}")
+            rows.append(row)
             path = path[: match.start()] + row.key + path[match.end() :]
-        return path
+        return path, rows
 
     def _row_for(self, before: str, name: str, collections: Sequence[Collection]) -> Row | None:
         """Return the row whose key is the parameter *name*, after the path *before*."""
@@ -232,10 +91,17 @@ class Party:
         for row in rows:
             if row.url == before:
                 return row
+        return self.row_named(name, collections)
+
+    def row_named(self, name: str, collections: Sequence[Collection]) -> "Row | None":
+        """Return the row to which a parameter or a field *name* refers. None without one."""
         for collection in collections:
             for reference in collection.references():
                 if reference.name == name:
                     return self.row_of(reference.table)
+        for collection in collections:
+            if name in collection.key_names:
+                return self.row_of(collection.table)
         return None
 
     async def make_rows(self, collections: Sequence[Collection], count: int) -> None:
@@ -272,7 +138,7 @@ class Party:
             url = self.fill(collection.path, collections)
             if "Create" in collection.operations:
                 for _ in range(count):
-                    rows.append(await self._create(collection, url))
+                    rows.append(await self.create(collection, url))
         except NotAttacked as reason:
             self.reasons[collection.path] = str(reason)
         if not rows and "List" in collection.operations:
@@ -281,7 +147,8 @@ class Party:
         if not rows:
             self.reasons.setdefault(collection.path, "there is no row, and no POST to create one")
 
-    async def _create(self, collection: Collection, url: str) -> Row:
+    async def create(self, collection: Collection, url: str) -> Row:
+        """Create a row of *collection* at *url*. Raises `NotAttacked` unless it is created."""
         body = self.body_of(collection)
         response = await self.send("POST", url, json=body)
         if response.status_code != HTTPStatus.CREATED:
@@ -291,6 +158,13 @@ class Party:
         if f"{url}/" in location:
             return Row(collection, url, location.partition(f"{url}/")[2], content, body)
         return Row(collection, url, _path_key(collection, content), content, body)
+
+    async def delete(self, row: Row) -> bool:
+        """Delete *row*. Return whether it is deleted."""
+        for headers in ({}, {"If-Match": "*"}):
+            if (await self.send("DELETE", row.item, headers=headers)).is_success:
+                return True
+        return False
 
     def body_of(
         self, collection: Collection, replaced: Mapping[str, object] | None = None
@@ -318,30 +192,3 @@ class Party:
 
 def _path_key(collection: Collection, content: Mapping[str, Any]) -> str:
     return "/".join(quote(str(part), safe="") for part in collection.key_of(content) or ())
-
-
-def rows_in(response: Response) -> list[dict[str, Any]]:
-    """Return the objects of *response*: rows of a list, of an envelope, or one row."""
-    if not response.is_success or not response.content:
-        return []
-    if "ndjson" in response.headers.get("content-type", ""):
-        return rows_of([_load(line) for line in response.text.splitlines()])
-    return rows_of(_load(response.text))
-
-
-def rows_of(document: Any) -> list[dict[str, Any]]:
-    """Return the objects in *document* and in its lists."""
-    if isinstance(document, list):
-        return [row for item in cast("Iterable[Any]", document) for row in rows_of(item)]
-    if not isinstance(document, dict):
-        return []
-    found = cast("dict[str, Any]", document)
-    lists = [row for value in found.values() if isinstance(value, list) for row in rows_of(value)]
-    return [found, *lists]
-
-
-def _load(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None

@@ -2,41 +2,37 @@
 
 import json
 import secrets
-from collections.abc import Collection as Names
+from collections.abc import Collection as Names, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI
 from httpx2 import Response
-from pydantic import BaseModel
 
-from brickwork.testing.bodies import build
-from brickwork.testing.leak_attacks import Attack, Target, attacks_on
-from brickwork.testing.leak_rows import (
-    Bodies,
+from brickwork.testing.leak_attacks import Attack, Target, attacks_on, attacks_on_deleted
+from brickwork.testing.leak_collections import (
     Collection,
     Endpoint,
     NotAttacked,
-    Party,
     Row,
     find_endpoints,
-    rows_in,
 )
+from brickwork.testing.leak_documents import rows_in
+from brickwork.testing.leak_endpoints import EndpointAttack, EndpointAttacks
+from brickwork.testing.leak_numbers import telling_urls
+from brickwork.testing.leak_rows import Bodies, Party
 from brickwork.testing.leak_signs import (
-    key_text,
+    Signs,
+    is_invalid,
     miscounts,
     missing_key,
     replace_key,
-    row_texts,
     says_nothing,
 )
 
-_REFUSED: Final = {403, 404, 410}
+_REFUSED: Final = {404, 410}
 """The statuses that say the same about the row of another and about no row."""
-
-_MIN_SECRET: Final = 8
-"""The number of characters of a text that no response has by accident."""
 
 
 @dataclass
@@ -69,8 +65,7 @@ class LeakSearch:
         self._owner, self._stranger = owner, stranger
         self._answers: dict[tuple[str, str], str] = {}
         """The last answer to an operation of a collection that said nothing."""
-        self._document = json.dumps(app.openapi())
-        self._secrets: set[str] = set()
+        self._signs = Signs(owner, stranger, public=json.dumps(app.openapi()))
         self._before: dict[str, object] = {}
 
     def _check_names(self) -> None:
@@ -96,18 +91,26 @@ class LeakSearch:
             await self._owner.shared.make_rows(public, 1)
         await self._owner.make_rows(private, 2)
         await self._stranger.make_rows(private, 1)
-        self._secrets = self._find_secrets()
-        for collection in private:
-            self._before[collection.path] = await self._stored(collection)
+        await self._remember(private)
         tried: set[tuple[str, str]] = set()
         for collection in private:
             tried |= await self._attack_collection(collection)
+        for collection in private:
+            await self._attack_deleted(collection)
+        await self._remember(private)
         for endpoint in self._endpoints:
             await self._attack_endpoint(endpoint, tried)
         for collection in private:
             await self._require_unchanged(collection, "the attacks together")
+        await self._compare_numbers(private)
         self._finish()
         return self.report
+
+    async def _remember(self, collections: Sequence[Collection]) -> None:
+        """Remember the rows of the owner in *collections* and their texts."""
+        self._signs.learn()
+        for collection in collections:
+            self._before[collection.path] = await self._stored(collection)
 
     # --- Resources --------------------------------------------------------------------------------
 
@@ -134,6 +137,37 @@ class LeakSearch:
             }
         return tried
 
+    async def _attack_deleted(self, collection: Collection) -> None:
+        """Attack a row of *collection* that the owner has deleted."""
+        rows = self._owner.rows.get(collection.path, [])
+        if not (collection.deletes_softly and "Create" in collection.operations and rows):
+            return
+        try:
+            row = await self._owner.create(collection, rows[0].url)
+        except NotAttacked:
+            return
+        if await self._owner.delete(row):
+            rows.append(row)
+            await self._remember([collection])
+            target = Target(collection, row, row.url, None, self._owner, self._stranger)
+            for attack in attacks_on_deleted(target):
+                await self._try(attack, collection, row)
+
+    async def _compare_numbers(self, collections: Sequence[Collection]) -> None:
+        """Note a leak where rows of the owner change a number that the stranger sees."""
+        urls = [
+            endpoint.path
+            for endpoint in self._endpoints
+            if endpoint.method == "GET" and not endpoint.collection and "{" not in endpoint.path
+            if not self._is_skipped(endpoint)
+        ]
+        for collection in collections:
+            rows = self._stranger.rows.get(collection.path, [])
+            if "List" in collection.operations and rows:
+                urls.append(f"{rows[0].url}?limit=100&count=exact")
+        for url in await telling_urls(self._owner, self._stranger, collections, urls):
+            self.leaks.append(f"GET {url}\n    → a number changes when the owner creates a row")
+
     def _refers(self, collection: Collection) -> bool:
         """Return whether a POST to *collection* can refer to a row of the owner."""
         tables = [row.collection.table for rows in self._owner.rows.values() for row in rows]
@@ -144,7 +178,7 @@ class LeakSearch:
     async def _try(self, attack: Attack, collection: Collection, row: Row) -> bool:
         """Send *attack*, and note its leak. Return whether the answer says anything."""
         response = await self._send(attack)
-        if leak := self._shown(response, attack, collection):
+        if leak := self._signs.find(response, attack, collection):
             self._note(attack, response, leak)
         elif attack.refused and not response.is_error:
             self._note(attack, response, "it succeeds")
@@ -222,49 +256,38 @@ class LeakSearch:
             else:
                 self.missed[str(endpoint)] = self._reason(collection, endpoint.name)
             return
+        given = self._bodies.get(str(endpoint), self._bodies.get(endpoint.path))
+        parties = self._owner, self._stranger
         try:
-            url = self._owner.fill(endpoint.path, self._collections)
-            body = self._body_of(endpoint)
+            attacks = [*EndpointAttacks(endpoint, *parties, self._collections, given)]
         except NotAttacked as reason:
             self.missed[str(endpoint)] = str(reason)
             return
-        attack = Attack(
-            operation="",
-            method=endpoint.method,
-            url=url,
-            json=body,
-            refused=url != endpoint.path,
-        )
+        for one in attacks:
+            if answer := await self._try_endpoint(one):
+                self.missed[str(endpoint)] = f"{answer} Pass bodies={{{str(endpoint)!r}: …}}"
+        if str(endpoint) not in self.missed:
+            self.report.attacked.append(str(endpoint))
+
+    async def _try_endpoint(self, one: EndpointAttack) -> str | None:
+        """Send the attack *one*, and note its leak. Return an answer that says nothing."""
+        attack = one.attack
         response = await self._send(attack)
-        if leak := self._shown(response, attack, None):
+        if leak := self._signs.find(response, attack):
             self._note(attack, response, leak)
         elif attack.refused and not response.is_error:
             self._note(attack, response, "it succeeds")
-        if endpoint.method != "GET":
-            for changed in self._owner.rows:
-                (found,) = (one for one in self._collections if one.path == changed)
-                await self._require_unchanged(found, str(attack))
-        if says_nothing(attack, response):
-            text = f"it answers {response.status_code}: {response.text[:300]}"
-            self.missed[str(endpoint)] = f"{text} Pass bodies={{{str(endpoint)!r}: …}}"
-        else:
-            self.report.attacked.append(str(endpoint))
-
-    def _body_of(self, endpoint: Endpoint) -> object:
-        """Return a body for an *endpoint* of the application. Raises `NotAttacked` without one."""
-        fields = endpoint.dependant.body_params if endpoint.dependant else []
-        given = self._bodies.get(str(endpoint), self._bodies.get(endpoint.path))
-        if not fields:
-            return given
-        schema: object = fields[0].field_info.annotation
-        if len(fields) == 1 and isinstance(schema, type) and issubclass(schema, BaseModel):
-            try:
-                return build(schema, **(given or {}))
-            except TypeError as error:
-                raise NotAttacked(f"pass bodies={{{str(endpoint)!r}: …}}: {error}") from error
-        if given is None:
-            raise NotAttacked(f"its body is no schema: pass bodies={{{str(endpoint)!r}: …}}")
-        return dict(given)
+        elif one.row and response.status_code == HTTPStatus.FORBIDDEN:
+            await self._compare_with_missing(attack, response, one.row.collection, one.row)
+        if attack.method != "GET":
+            for collection in self._collections:
+                if collection.path in self._owner.rows:
+                    await self._require_unchanged(collection, str(attack))
+        if attack.why and is_invalid(response):  # perhaps because of the reference
+            response = await self._send(one.control)
+        if is_invalid(response) or says_nothing(attack, response):
+            return f"it answers {response.status_code}: {response.text[:300]}"
+        return None
 
     def _reason(self, collection: Collection, operation: str) -> str:
         """Return why an *operation* of *collection* was not attacked."""
@@ -287,30 +310,6 @@ class LeakSearch:
 
     def _note(self, attack: Attack, response: Response, leak: str) -> None:
         self.leaks.append(f"{attack}\n    → {response.status_code}: {leak}")
-
-    def _shown(
-        self, response: Response, attack: Attack, collection: Collection | None
-    ) -> str | None:
-        """Return what *response* shows of the owner, except what the stranger sent."""
-        if collection is not None:
-            keys = [collection.key_of(row.content) for row in self._owner.rows[collection.path]]
-            for found in rows_in(response):
-                if (key := collection.key_of(found)) is not None and key in keys:
-                    return f"it shows the row {key_text(key)}"
-        text = f"{response.text} {response.headers}"
-        sent = f"{attack.url} {json.dumps(attack.json)} {attack.headers}"
-        shown = sorted(one for one in self._secrets if one in text and one not in sent)
-        return f"it shows {', '.join(map(repr, shown[:3]))}" if shown else None
-
-    def _find_secrets(self) -> set[str]:
-        """Return the texts in rows of the owner that are in no other row, and no constants."""
-        parties = [self._stranger, *([self._owner.shared] if self._owner.shared else [])]
-        others = {text for party in parties for text in row_texts(party)}
-        return {
-            text
-            for text in {*row_texts(self._owner)} - others
-            if len(text) >= _MIN_SECRET and text not in self._document
-        }
 
     async def _stored(self, collection: Collection) -> object:
         """Return the rows of the owner, as the owner sees them."""

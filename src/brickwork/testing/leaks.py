@@ -23,13 +23,15 @@ async def assert_no_leaks(  # noqa: PLR0913 — two callers, and what the schema
     It creates rows of both through the API, with bodies from `build`. Then the stranger tries every
     operation in openapi.json on the rows of the owner: items, batches, lists with filters, counts,
     exports and deleted rows, cursors, histories, restoring, PUT, idempotency keys, and references
-    in bodies. It also calls the application's own endpoints, with keys of the owner in their paths.
+    in bodies. It also calls the application's own endpoints, with a key of the owner in the path,
+    the query or the body: `folder_id` and `folder_ids` refer to a `Folder`, or to `/folders`.
 
     Each of these is a leak:
 
     - a success on a row of the owner, or another answer than for a missing row
     - a key or a text of the owner in a response, unless the stranger sent it
     - a changed row of the owner
+    - a number in a response without a key, if it changes whenever the owner creates a row
 
     ```python
     from brickwork.testing import assert_no_leaks
