@@ -12,7 +12,12 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
-from alembic import command, context
+try:
+    from alembic import command, context
+except ModuleNotFoundError as error:
+    package = str(error.name).partition(".")[0]
+    remedy = f"brickwork.migrations needs {package}: pip install 'brickwork[cli]'"
+    raise ModuleNotFoundError(remedy, name=package) from None
 from alembic.config import Config
 from alembic.ddl.sqlite import SQLiteImpl
 from alembic.operations.batch import ApplyBatchImpl

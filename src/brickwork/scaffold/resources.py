@@ -104,8 +104,8 @@ def add_resource(
 def _names(project: Project, model: str, plural: str | None) -> Names:
     if not _MODEL.fullmatch(model) or len(model) > _MAX_NAME:
         raise ScaffoldError(
-            f"{model!r} is not a name of a model: write up to {_MAX_NAME} letters and digits, in "
-            "the singular, as in OrderLine."
+            f"{model!r} is not a name of a model: write a capital and up to {_MAX_NAME - 1} "
+            "letters and digits, in the singular, as in OrderLine."
         )
     if model in {*brickwork.__all__, *_IMPORTED, *dir(builtins)} or keyword.iskeyword(model):
         raise ScaffoldError(f"{model} is a name that the code of a resource imports. Rename it.")

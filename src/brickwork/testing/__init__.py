@@ -14,7 +14,12 @@ def app(database_url: str) -> FastAPI:
 pytest need not rewrite it: PYTEST_DONT_REWRITE.
 """
 
-from brickwork.testing.bodies import build
+try:
+    from brickwork.testing.bodies import build
+except ModuleNotFoundError as error:
+    package = str(error.name).partition(".")[0]
+    remedy = f"brickwork.testing needs {package}: pip install 'brickwork[testing]'"
+    raise ModuleNotFoundError(remedy, name=package) from None
 from brickwork.testing.leak_search import LeakReport
 from brickwork.testing.leaks import assert_no_leaks
 from brickwork.testing.overrides import sign_in
