@@ -18,7 +18,6 @@ from brickwork.testing.leak_collections import (
     Row,
     find_endpoints,
 )
-from brickwork.testing.leak_documents import rows_in
 from brickwork.testing.leak_endpoints import EndpointAttack, EndpointAttacks
 from brickwork.testing.leak_numbers import telling_urls
 from brickwork.testing.leak_rows import Bodies, Party
@@ -237,7 +236,9 @@ class LeakSearch:
             why="an Idempotency-Key of the owner",
         )
         response = await self._send(attack)
-        replayed = key and any(collection.key_of(found) == key for found in rows_in(response))
+        replayed = key and any(
+            collection.key_of(found) == key for found in collection.rows_in(response)
+        )
         if replayed or response.headers.get("idempotency-replayed"):
             self._note(attack, response, "it replays the response to the owner; override actor()")
         elif response.is_client_error and "idempotency" in response.text:
