@@ -4,13 +4,36 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import Depends, FastAPI
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, Select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from typing_extensions import override
 
-from brickwork import KeysOf, Limit, ReadSchema, ReferenceScopes, Resource, Schema, crud_router
+from brickwork import (
+    KeysOf,
+    Limit,
+    NotFound,
+    ReadSchema,
+    ReferenceScopes,
+    Resource,
+    Schema,
+    SessionDep,
+    crud_router,
+)
 from tests.support.tables import Tables
-from tests.testing.test_leaks import Base, Colour, ColourRead, Folders, Owned, create_app, search
+from tests.testing.test_leaks import (
+    Base,
+    Colour,
+    ColourRead,
+    Folder,
+    Folders,
+    Owned,
+    PageRead,
+    Pages,
+    Sheet,
+    User,
+    create_app,
+    search,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -97,3 +120,62 @@ async def test_a_reference_within_a_row_is_found(url: str, method: str) -> None:
     expected = rf"{method} /orders.*\(lines.folder_id refers to a row of the owner\)\n    → 20"
     with pytest.raises(AssertionError, match=expected):
         await search(with_orders(url, Referring))
+
+
+# --- Rows below a row -----------------------------------------------------------------------------
+
+
+class SheetCreate(Schema):
+    colour_id: int
+    text: str
+
+
+class SheetUpdate(SheetCreate, partial=True): ...
+
+
+async def any_folder(folder_id: int, session: SessionDep) -> Folder:
+    if (row := await session.get(Folder, folder_id)) is None:
+        raise NotFound("There is no folder.")
+    return row
+
+
+async def own_folder(row: Annotated[Folder, Depends(any_folder)], user: User) -> Folder:
+    if row.owner != user:
+        raise NotFound("There is no folder.")
+    return row
+
+
+class Sheets(Pages):
+    folder: Annotated[Folder, Depends(own_folder)]
+
+    @override
+    def query(self) -> Select[Any]:
+        return super().query().where(Sheet.folder_id == self.folder.id)
+
+    @override
+    async def create(self, row: Any, /) -> None:
+        row.folder_id = self.folder.id
+        await super().create(row)
+
+
+class SheetsOfAll(Sheets):
+    folder: Annotated[Folder, Depends(any_folder)]
+
+
+def with_sheets(url: str, sheets: type[Resource[Any]]) -> FastAPI:
+    app = create_app(url)
+    path = "/folders/{folder_id}/sheets"
+    router = crud_router(path, sheets, read=PageRead, create=SheetCreate, update=SheetUpdate)
+    app.include_router(router)
+    return app
+
+
+async def test_a_list_below_a_row_of_the_owner_is_no_leak(url: str) -> None:
+    report = await search(with_sheets(url, Sheets))
+    assert "GET /folders/{folder_id}/sheets" in report.attacked
+
+
+async def test_a_list_that_tells_of_its_parent_is_found(url: str) -> None:
+    expected = r"GET /folders/1/sheets\n    → 200: a missing row answers 404"
+    with pytest.raises(AssertionError, match=expected):
+        await search(with_sheets(url, SheetsOfAll))

@@ -78,8 +78,8 @@ class Collection:
 
         Rows that are embedded in them may be of another collection.
         """
-        document = document_of(response)
-        for item in _objects(document if isinstance(document, list) else [document]):
+        document: object = document_of(response)
+        for item in [*_objects(document)] or [*_objects([document])]:
             if self.key_of(item) is not None:
                 yield item
             else:

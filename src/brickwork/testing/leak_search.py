@@ -126,6 +126,7 @@ class LeakSearch:
             for attack in attacks_on(target):
                 if await self._try(attack, collection, rows[0]):
                     tried.add((collection.path, attack.operation))
+        await self._attack_parent(collection, rows[0])
         await self._attack_cursor(collection, rows[0])
         await self._attack_idempotency(collection, rows[0])
         if own:
@@ -203,6 +204,16 @@ class LeakSearch:
         answer = await self._send(replace(attack, url=url))
         if answer.status_code != response.status_code and not _is_taken(response, answer):
             self._note(attack, response, f"a missing row answers {answer.status_code}")
+
+    async def _attack_parent(self, collection: Collection, row: Row) -> None:
+        """Note a leak if the list below a row of the owner tells that the row exists."""
+        _, parents = self._owner.fill_rows(collection.path, self._collections)
+        if "List" not in collection.operations or not (parents and self._owner.has(parents[-1])):
+            return
+        attack = Attack(operation="List", method="GET", url=row.url)
+        response = await self._send(attack)
+        if response.is_success:
+            await self._compare_with_missing(attack, response, parents[-1].collection, parents[-1])
 
     async def _attack_cursor(self, collection: Collection, row: Row) -> None:
         if "List" not in collection.operations:
