@@ -170,7 +170,7 @@ def with_sheets(url: str, sheets: type[Resource[Any]]) -> FastAPI:
     return app
 
 
-async def test_a_list_below_a_row_of_the_owner_is_no_leak(url: str) -> None:
+async def test_a_list_below_an_own_row_is_no_leak(url: str) -> None:
     report = await search(with_sheets(url, Sheets))
     assert "GET /folders/{folder_id}/sheets" in report.attacked
 
