@@ -70,7 +70,11 @@ class Target:
         for reference in self.collection.references():
             row = next((row for row in rows if row.collection.table is reference.table), None)
             if row is not None:
-                yield reference, reference.value(row)
+                try:
+                    value = self.stranger.refer(self.collection, reference, row)
+                except NotAttacked:
+                    continue
+                yield reference, value
 
     def changes(self) -> dict[str, Any]:
         """Return valid changes. None of them refers to a row of the owner."""
@@ -133,7 +137,7 @@ def _replace(target: Target) -> Iterator[Attack]:
     yield from _versioned("Replace", "PUT", target.item, body)
     for reference, value in target.references():
         if target.own and reference.created:
-            body = target.stranger.body_of(target.collection, {reference.name: value})
+            body = target.stranger.body_of(target.collection, {reference.attribute: value})
             yield from _versioned("Replace", "PUT", target.own.item, body, _refers(reference))
 
 
@@ -185,7 +189,7 @@ def _bodies(target: Target) -> Iterator[tuple[object, str]]:
         yield target.stranger.body_of(target.collection), "the path has a key of the owner"
     for reference, value in target.references():
         if reference.created:
-            body = target.stranger.body_of(target.collection, {reference.name: value})
+            body = target.stranger.body_of(target.collection, {reference.attribute: value})
             yield body, _refers(reference)
 
 
@@ -211,7 +215,8 @@ def _key(collection: Collection, row: Row) -> dict[str, Any]:
 
 
 def _refers(reference: Reference) -> str:
-    return f"{reference.field} refers to a row of the owner"
+    name = f"{reference.field}.{reference.inner}" if reference.item else reference.field
+    return f"{name} refers to a row of the owner"
 
 
 _ATTACKS: Final[Mapping[str, Callable[[Target], Iterator[Attack]]]] = {

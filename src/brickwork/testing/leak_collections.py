@@ -8,7 +8,9 @@ from typing import Any, Final, cast
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
-from sqlalchemy import Table, inspect
+from httpx2 import Response
+from pydantic import BaseModel
+from sqlalchemy import Column, Table, inspect
 from sqlalchemy.orm import Mapper
 from typing_extensions import override
 
@@ -17,6 +19,7 @@ from brickwork.query.embedding import shown_attributes
 from brickwork.query.keys import BATCH, primary_key
 from brickwork.resource.definition import ResourceDefinition
 from brickwork.testing.bodies import input_name
+from brickwork.testing.leak_documents import document_of
 
 PARAMETER: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
 """A parameter of a path."""
@@ -70,21 +73,77 @@ class Collection:
             return None
         return tuple(content[name] for name in self.key_fields)
 
+    def rows_in(self, response: Response) -> Iterator[Mapping[str, Any]]:
+        """Yield the rows of *response*: of a list, of an envelope, or one row.
+
+        Rows that are embedded in them may be of another collection.
+        """
+        document: object = document_of(response)
+        for item in [*_objects(document)] or [*_objects([document])]:
+            if self.key_of(item) is not None:
+                yield item
+            else:
+                for value in item.values():
+                    yield from (row for row in _objects(value) if self.key_of(row) is not None)
+
     def references(self) -> "Iterator[Reference]":
         """Yield the fields of the input schemas that refer to rows."""
         mapper: Mapper[Any] = inspect(self.definition.model)
         related = {found.name: found for found in self.definition.related if found.kind == "keys"}
         created, updated = self.definition.create.model_fields, self.definition.update.model_fields
         for name, info in {**updated, **created}.items():
-            places = {"created": name in created, "updated": name in updated}
             field = input_name(name, info)
+            columns: list[tuple[object, str]] = []
             if name in related:
-                table = related[name].relationship.mapper.local_table
-                yield Reference(name, field, table, related[name].key, many=True, **places)
+                columns = [(related[name].relationship.mapper.local_table, related[name].key)]
             elif name in mapper.column_attrs:
-                for key in mapper.column_attrs[name].columns[0].foreign_keys:
-                    column = key.column
-                    yield Reference(name, field, column.table, column.key, many=False, **places)
+                columns = [(column.table, column.key) for column in _referenced(mapper, name)]
+            for table, column in columns:
+                yield Reference(
+                    name,
+                    field,
+                    table,
+                    column,
+                    many=name in related,
+                    created=name in created,
+                    updated=name in updated,
+                )
+        yield from self._nested_references()
+
+    def _nested_references(self) -> "Iterator[Reference]":
+        """Yield the fields of rows that a request writes within a row: `lines.product_id`."""
+        created, updated = self.definition.create.model_fields, self.definition.update.model_fields
+        lists = {found.name: found for found in self.definition.related if found.kind == "rows"}
+        for name, found in lists.items():
+            outer = input_name(name, created.get(name) or updated[name])
+            mapper = found.relationship.mapper
+            for inner, info in found.item.model_fields.items():
+                if inner in mapper.column_attrs:
+                    for column in _referenced(mapper, inner):
+                        yield Reference(
+                            f"{name}.{inner}",
+                            outer,
+                            column.table,
+                            column.key,
+                            many=False,
+                            item=found.item,
+                            inner=input_name(inner, info),
+                            created=name in created,
+                            updated=name in updated,
+                        )
+
+
+def _objects(document: object) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects in *document*, if it is a list."""
+    for item in cast("list[object]", document) if isinstance(document, list) else ():
+        if isinstance(item, dict):
+            yield cast("dict[str, Any]", item)
+
+
+def _referenced(mapper: Mapper[Any], name: str) -> Iterator[Column[Any]]:
+    """Yield the columns to which the attribute *name* refers."""
+    for key in mapper.column_attrs[name].columns[0].foreign_keys:
+        yield key.column
 
 
 @dataclass(frozen=True)
@@ -102,6 +161,15 @@ class Reference:
     """Whether the create schema has it."""
     updated: bool
     """Whether the update schema has it."""
+    item: type[BaseModel] | None = None
+    """The schema of the rows that have it, within the row. None for the row itself."""
+    inner: str = ""
+    """The name in a body of *item*."""
+
+    @property
+    def attribute(self) -> str:
+        """Return the field of the row's schema that has it."""
+        return self.name.partition(".")[0]
 
     def value(self, row: "Row") -> object:
         """Return the value that refers to *row*."""

@@ -7,11 +7,6 @@ from typing import Any, cast
 from httpx2 import Response
 
 
-def rows_in(response: Response) -> list[dict[str, Any]]:
-    """Return the objects of *response*: rows of a list, of an envelope, or one row."""
-    return rows_of(document_of(response))
-
-
 def document_of(response: Response) -> Any:
     """Return the JSON of *response*, a list for lines of JSON. None without a success."""
     if not response.is_success or not response.content:
@@ -19,17 +14,6 @@ def document_of(response: Response) -> Any:
     if "ndjson" in response.headers.get("content-type", ""):
         return [_load(line) for line in response.text.splitlines()]
     return _load(response.text)
-
-
-def rows_of(document: Any) -> list[dict[str, Any]]:
-    """Return the objects in *document* and in its lists."""
-    if isinstance(document, list):
-        return [row for item in cast("Iterable[Any]", document) for row in rows_of(item)]
-    if not isinstance(document, dict):
-        return []
-    found = cast("dict[str, Any]", document)
-    lists = [row for value in found.values() if isinstance(value, list) for row in rows_of(value)]
-    return [found, *lists]
 
 
 def objects_in(document: Any) -> Iterator[Mapping[str, Any]]:

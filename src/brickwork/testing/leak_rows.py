@@ -10,8 +10,7 @@ from urllib.parse import quote, urlsplit
 from httpx2 import AsyncClient, Response
 
 from brickwork.testing.bodies import build
-from brickwork.testing.leak_collections import PARAMETER, Collection, NotAttacked, Row
-from brickwork.testing.leak_documents import rows_in
+from brickwork.testing.leak_collections import PARAMETER, Collection, NotAttacked, Reference, Row
 
 Identity: TypeAlias = Mapping[str, str] | Callable[[], AbstractContextManager[object]]
 """The headers of a caller, or a function that signs the caller in for a block."""
@@ -171,22 +170,44 @@ class Party:
     ) -> dict[str, Any]:
         """Return a new body for *collection*, with *replaced* in place of its references."""
         fields: dict[str, object] = {}
+        required = {
+            name
+            for name, info in collection.definition.create.model_fields.items()
+            if info.is_required()
+        }
         for reference in collection.references():
             row = self.row_of(reference.table) if reference.created else None
-            if row is not None:
-                fields[reference.name] = reference.value(row)
+            if row is not None and (reference.item is None or reference.attribute in required):
+                fields[reference.attribute] = self.refer(collection, reference, row)
         given = self.bodies.get(collection.path, {})
         try:
             return build(collection.definition.create, **{**fields, **given, **(replaced or {})})
         except TypeError as error:
             raise NotAttacked(f"pass bodies={{{collection.path!r}: …}}: {error}") from error
 
+    def refer(self, collection: Collection, reference: Reference, row: Row) -> object:
+        """Return the value of the field of *collection* with *reference* to *row*.
+
+        Other references in the same list are to rows of this party. Raises `NotAttacked`.
+        """
+        if reference.item is None:
+            return reference.value(row)
+        values: dict[str, object] = {}
+        for other in collection.references():
+            if other.attribute == reference.attribute and (own := self.row_of(other.table)):
+                values[other.inner] = other.value(own)
+        try:
+            return [build(reference.item, **{**values, reference.inner: reference.value(row)})]
+        except TypeError as error:
+            raise NotAttacked(
+                f"pass bodies={{{collection.path!r}: {{{reference.field!r}: …}}}}: {error}"
+            ) from error
+
     async def _listed(self, collection: Collection, url: str) -> list[Row]:
         response = await self.send("GET", url)
         return [
             Row(collection, url, _path_key(collection, content), content)
-            for content in rows_in(response)
-            if collection.key_of(content)
+            for content in collection.rows_in(response)
         ][:2]
 
 

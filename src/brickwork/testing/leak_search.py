@@ -18,7 +18,6 @@ from brickwork.testing.leak_collections import (
     Row,
     find_endpoints,
 )
-from brickwork.testing.leak_documents import rows_in
 from brickwork.testing.leak_endpoints import EndpointAttack, EndpointAttacks
 from brickwork.testing.leak_numbers import telling_urls
 from brickwork.testing.leak_rows import Bodies, Party
@@ -127,6 +126,7 @@ class LeakSearch:
             for attack in attacks_on(target):
                 if await self._try(attack, collection, rows[0]):
                     tried.add((collection.path, attack.operation))
+        await self._attack_parent(collection, rows[0])
         await self._attack_cursor(collection, rows[0])
         await self._attack_idempotency(collection, rows[0])
         if own:
@@ -205,6 +205,16 @@ class LeakSearch:
         if answer.status_code != response.status_code and not _is_taken(response, answer):
             self._note(attack, response, f"a missing row answers {answer.status_code}")
 
+    async def _attack_parent(self, collection: Collection, row: Row) -> None:
+        """Note a leak if the list below a row of the owner tells that the row exists."""
+        _, parents = self._owner.fill_rows(collection.path, self._collections)
+        if "List" not in collection.operations or not (parents and self._owner.has(parents[-1])):
+            return
+        attack = Attack(operation="List", method="GET", url=row.url)
+        response = await self._send(attack)
+        if response.is_success:
+            await self._compare_with_missing(attack, response, parents[-1].collection, parents[-1])
+
     async def _attack_cursor(self, collection: Collection, row: Row) -> None:
         if "List" not in collection.operations:
             return
@@ -237,7 +247,9 @@ class LeakSearch:
             why="an Idempotency-Key of the owner",
         )
         response = await self._send(attack)
-        replayed = key and any(collection.key_of(found) == key for found in rows_in(response))
+        replayed = key and any(
+            collection.key_of(found) == key for found in collection.rows_in(response)
+        )
         if replayed or response.headers.get("idempotency-replayed"):
             self._note(attack, response, "it replays the response to the owner; override actor()")
         elif response.is_client_error and "idempotency" in response.text:

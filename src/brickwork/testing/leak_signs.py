@@ -12,7 +12,7 @@ from httpx2 import Response
 from brickwork.query.keys import primary_key
 from brickwork.testing.leak_attacks import Attack
 from brickwork.testing.leak_collections import Collection, Row
-from brickwork.testing.leak_documents import objects_in, rows_in
+from brickwork.testing.leak_documents import document_of, objects_in
 from brickwork.testing.leak_rows import Party
 
 _MIN_SECRET: Final = 8
@@ -55,23 +55,22 @@ class Signs:
         self, response: Response, attack: Attack, collection: Collection | None = None
     ) -> str | None:
         """Return what *response* shows of the owner, except what the stranger sent."""
-        if collection is None:
-            if row := self._find_row(response):
-                return f"it shows the row {row.key} of {row.collection.path}"
-        else:
+        if collection is not None:
             keys = [collection.key_of(row.content) for row in self._owner.rows[collection.path]]
-            for found in rows_in(response):
+            for found in collection.rows_in(response):
                 if (key := collection.key_of(found)) is not None and key in keys:
                     return f"it shows the row {key_text(key)}"
+        if row := self._find_row(response):
+            return f"it shows the row {row.key} of {row.collection.path}"
         text = f"{response.text} {response.headers}"
         sent = f"{attack.url} {json.dumps(attack.json)} {attack.headers}"
         shown = sorted(one for one in self._secrets if one in text and one not in sent)
         return f"it shows {', '.join(map(repr, shown[:3]))}" if shown else None
 
     def _find_row(self, response: Response) -> Row | None:
-        """Return a row of the owner, and of nobody else, in the response of an endpoint."""
+        """Return a row of the owner, and of nobody else, in *response*."""
         others = [row for party in self._others for row in party.all_rows()]
-        for found in objects_in(rows_in(response)):
+        for found in objects_in(document_of(response)):
             row = next((row for row in self._owner.all_rows() if row.is_in(found)), None)
             if row is not None and not any(other.is_in(found) for other in others):
                 return row
