@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 from pydantic import PositiveInt, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy.exc import ArgumentError
 
 from brickwork import Database
 
@@ -64,7 +63,7 @@ class Settings(BaseSettings):
     def _check_database_url(cls, url: str) -> str:
         try:
             Database(url)  # connects to nothing yet
-        except (ValueError, ArgumentError, ModuleNotFoundError) as error:
+        except (ValueError, ModuleNotFoundError) as error:
             raise PydanticCustomError("database_url", "{reason}", {"reason": str(error)}) from None
         return url
 

@@ -212,3 +212,10 @@ def test_url_can_enable_pooler_mode(value: str, *, pooler: bool) -> None:
 def test_sqlite_file_can_be_a_uri() -> None:
     target = parse_target("sqlite:///file:app.db?mode=ro&uri=true")
     assert target.url.query == {"mode": "ro", "uri": "true"}
+
+
+@pytest.mark.parametrize("url", ["shop.db", "", "ada:secret@db/shop"])
+def test_text_that_is_no_url_is_an_error_without_the_text(url: str) -> None:
+    with pytest.raises(ValueError, match="This is no URL of a database: write sqlite://") as raised:
+        parse_target(url)
+    assert "secret" not in str(raised.value)

@@ -1,12 +1,13 @@
 """An application with keys of several columns."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
+from functools import cache
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import FastAPI, Header
+from fastapi import APIRouter, FastAPI, Header
 from httpx2 import AsyncClient
 from pydantic import Field
 from sqlalchemy import (
@@ -293,10 +294,9 @@ class CarefulLabels(Labels):
     require_if_match = True
 
 
-def create_app(url: str, **options: Any) -> FastAPI:
-    """Return the application, on the database *url*."""
-    app = FastAPI(lifespan=Database(url, **options).lifespan)
-    install(app, cursor_keys=["c" * 32])
+@cache
+def _routers() -> Sequence[APIRouter]:
+    """Return the routers of all applications."""
     memberships = crud_router(
         "/memberships",
         Memberships,
@@ -314,7 +314,7 @@ def create_app(url: str, **options: Any) -> FastAPI:
     async def greet(user_id: UUID, group_code: str) -> dict[str, Any]:
         return {"greeted": [str(user_id), group_code]}
 
-    for router in (
+    return (
         crud_router("/users", Users, read=UserRead, create=UserCreate, update=UserUpdate),
         crud_router("/groups", Groups, read=GroupRead, create=GroupCreate, update=GroupUpdate),
         memberships,
@@ -333,7 +333,14 @@ def create_app(url: str, **options: Any) -> FastAPI:
             create=LabelCreate,
             update=LabelUpdate,
         ),
-    ):
+    )
+
+
+def create_app(url: str, **options: Any) -> FastAPI:
+    """Return the application, on the database *url*."""
+    app = FastAPI(lifespan=Database(url, **options).lifespan)
+    install(app, cursor_keys=["c" * 32])
+    for router in _routers():
         app.include_router(router)
     return app
 

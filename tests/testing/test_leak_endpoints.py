@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy import func, select
 
 from brickwork import Forbidden, NotFound, ReadSchema, Resource, SessionDep, crud_router
+from tests.support.databases import sqlite_only
 from tests.support.tables import Tables
 from tests.testing.test_leaks import (
     Base,
@@ -150,6 +151,7 @@ async def url(tables: Tables, backend: str) -> str:
     return await tables.of(Base.metadata, backend)
 
 
+@sqlite_only
 @pytest.mark.parametrize("leak", LEAKS)
 async def test_a_leak_of_an_endpoint_is_found(url: str, leak: str) -> None:
     add, expected = LEAKS[leak]

@@ -385,13 +385,7 @@ async def test_update_of_a_concurrently_deleted_row_is_unavailable(mapped: Datab
 
 
 def test_audited_class_has_the_table_in_its_metadata() -> None:
-    assert mappings.Base.metadata.tables.keys() == {
-        "people",
-        "editors",
-        "editions",
-        "chapters",
-        "audit_entries",
-    }
+    assert "audit_entries" in mappings.Base.metadata.tables
     (index,) = mappings.Base.metadata.tables["audit_entries"].indexes
     assert index.name == "ix_audit_entries_table_name_row_key_id"
 

@@ -55,7 +55,7 @@ commands: Final = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-commands.add_typer(project_commands)
+commands.registered_commands += project_commands.registered_commands  # they come first
 
 _App = Annotated[
     str,
@@ -129,7 +129,7 @@ def import_(  # noqa: PLR0913 — the options of a command
     _exit_with(work())
 
 
-@commands.command()
+@commands.command(short_help="Remove rows for good that were deleted before.")
 def purge(  # noqa: PLR0913 — the options of a command
     resource: _Name,
     *,

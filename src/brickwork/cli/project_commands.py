@@ -28,7 +28,7 @@ _EXIT_USAGE: Final = 2
 _EXIT_FAILURE: Final = 3
 
 
-@project_commands.command()
+@project_commands.command(short_help="Make a project that runs and passes its tests.")
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, as in shop or my-shop.")],
     *,
@@ -52,8 +52,9 @@ def new(
 
 
 @project_commands.command(
+    short_help="Add a resource: model, schemas, endpoints, tests.",
     epilog=f"Types: {usage()}. A question mark after the type makes the field optional. After a "
-    "colon: optional, unique, index, default=VALUE."
+    "colon: optional, unique, index, default=VALUE.",
 )
 def resource(  # noqa: PLR0913 — the options of a command
     model: Annotated[
@@ -121,7 +122,7 @@ def schemas(
         typer.echo(source, nl=False)
 
 
-@project_commands.command()
+@project_commands.command(short_help="Run the migrations that the database lacks.")
 def migrate(
     *,
     make: Annotated[

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlencode
 
 from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from brickwork.database.drivers import connect_postgresql, require_driver
 
@@ -49,11 +50,22 @@ def parse_target(url: str | URL, connect_args: Mapping[str, Any] | None = None) 
     hosts = ""
     if isinstance(url, str) and (parts := _HOSTS.fullmatch(url)):
         hosts, url = parts[3], parts[1] + parts[2] + parts[4]
-    url = make_url(url)
+    url = _parse(url)
     driver = driver_url(url)
     if driver.startswith("sqlite"):
         return _sqlite_target(url.set(drivername=driver), connect_args or {})
     return _postgresql_target(url.set(drivername=driver), hosts, connect_args or {})
+
+
+def _parse(url: str | URL) -> URL:
+    """Parse *url*. Raises `ValueError` without its text, which may have a password."""
+    try:
+        return make_url(url)
+    except ArgumentError:
+        raise ValueError(
+            "This is no URL of a database: write sqlite:///app.db or "
+            "postgresql://user:password@host/name."
+        ) from None
 
 
 def driver_url(url: URL) -> str:

@@ -124,7 +124,7 @@ class EndpointAttacks:
 
         The rows that everybody sees belong to no party.
         """
-        many = name.endswith("_ids")
+        many = name.rpartition("_")[2] == "ids"
         row = party.row_named(name[:-1] if many else name, self._collections)
         if row is None or not party.has(row):
             return None
