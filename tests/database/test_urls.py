@@ -215,7 +215,7 @@ def test_sqlite_file_can_be_a_uri() -> None:
 
 
 @pytest.mark.parametrize("url", ["shop.db", "", "ada:secret@db/shop"])
-def test_text_that_is_no_url_is_an_error_without_the_text(url: str) -> None:
+def test_no_url_is_an_error_without_its_text(url: str) -> None:
     with pytest.raises(ValueError, match="This is no URL of a database: write sqlite://") as raised:
         parse_target(url)
     assert "secret" not in str(raised.value)
