@@ -48,11 +48,11 @@ class Order(Base):
     __tablename__ = "leak_orders"
     id: Mapped[int] = mapped_column(primary_key=True)
     owner: Mapped[str]
-    lines: Mapped[list["Phrase"]] = relationship(cascade="all, delete-orphan")
+    lines: Mapped[list["LeakLine"]] = relationship(cascade="all, delete-orphan")
     colours: Mapped[list[Colour]] = relationship(secondary="leak_order_colours")
 
 
-class Phrase(Base):
+class LeakLine(Base):
     __tablename__ = "leak_lines"
     id: Mapped[int] = mapped_column(primary_key=True)
     order_id: Mapped[int] = mapped_column(ForeignKey("leak_orders.id"))
