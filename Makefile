@@ -35,7 +35,7 @@ run: $(RUN)/project.stamp ## Start the service on HOST:PORT over DATABASE_URL, m
 test: $(DEV)/project.stamp ## Run the whole contract on both databases, in a few minutes
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
-test-all: $(DEV)/project.stamp $(CLIENT)/pins.stamp $(TYPESCRIPT)/$(INSTALLED) ## Run everything: with coverage, the slow tests too, and on both paths
+test-all: $(DEV)/project.stamp $(CLIENT)/pins.stamp $(DOCS)/pins.stamp $(TYPESCRIPT)/$(INSTALLED) ## Run everything: with coverage, the slow tests too, and on both paths
 	$(BIN)/python -m pytest -n 2 --cov -k "not (contract and postgresql)"
 	$(BIN)/python -m pytest -n 2 tests/slow tests/examples
 	$(BIN)/python -m pytest -n 2 --all --path orm

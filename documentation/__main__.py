@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from documentation.pages import ROOT, settings, site_pages
+from documentation.pages import IMAGES, ROOT, settings, site_pages
 
 BUILD: Final = ROOT / "build"
 
@@ -19,6 +19,7 @@ def main() -> None:
         page = BUILD / "pages" / path
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(text)
+    shutil.copytree(ROOT / IMAGES, BUILD / "pages" / IMAGES.name)
     script = BUILD / "pages" / "assets" / "iframe-worker.js"
     script.parent.mkdir()
     shutil.copyfile(Path(__file__).parent / script.name, script)

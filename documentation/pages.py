@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = PurePosixPath("docs")
 DECISIONS: Final = DOCS / "decisions"
+IMAGES: Final = DOCS / "images"
 INDEX: Final = "index.md"
 
 Entry: TypeAlias = "str | list[Entry] | dict[str, Entry]"
@@ -57,6 +58,8 @@ def site_path(source: PurePosixPath, root: Path = ROOT) -> PurePosixPath:
         place = source / INDEX
     elif source.name == "README.md":
         place = source.with_name(INDEX)
+    elif source.parent == IMAGES:
+        place = source
     else:
         name = source.name.lstrip(".").removesuffix(".md")  # a hidden page would not be built
         place = source.with_name(f"{name}.md")
@@ -118,10 +121,10 @@ def _title(source: PurePosixPath, root: Path) -> str:
 
 
 def _targets(text: str, source: PurePosixPath) -> Iterator[PurePosixPath]:
-    """Yield the files and folders of the repository to which a page links."""
+    """Yield the files and folders of the repository to which a page links, without images."""
     for part in _FENCED.split(text)[::3]:
         for link in _LINK.finditer(part):
-            if target := _target(link[2], source):
+            if (target := _target(link[2], source)) and target.parent != IMAGES:
                 yield target
 
 

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from fcntl import LOCK_EX, flock
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -36,9 +37,18 @@ class Links(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def pages() -> dict[Path, Links]:
-    """Build the site, and return its pages."""
-    subprocess.run(("make", "docs", f"PYTHON={sys.executable}"), cwd=ROOT, check=True)  # noqa: S603, S607
+def pages(testrun_uid: str) -> dict[Path, Links]:
+    """Build the site once for all processes of this test run, and return its pages."""
+    built = ROOT / "build" / "site-of-test-run"
+    built.parent.mkdir(exist_ok=True)
+    with built.open("a+") as file:
+        flock(file, LOCK_EX)
+        file.seek(0)
+        if file.read() != testrun_uid:
+            command = ("make", "docs", f"PYTHON={sys.executable}")
+            subprocess.run(command, cwd=ROOT, check=True)  # noqa: S603
+            file.truncate(0)
+            file.write(testrun_uid)
     return {page: Links(page) for page in SITE.rglob("*.html")}
 
 
