@@ -6,6 +6,7 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
@@ -182,6 +183,7 @@ def private_names_of_bases(kind: type[Any]) -> set[str]:
     return {name for name in own_private_names(kind) if re.search(rf"\b{name}\b", source)}
 
 
+@cache
 def _source(kind: type[Any]) -> str:
     try:
         return inspect.getsource(kind)

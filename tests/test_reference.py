@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from functools import cache
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -66,6 +67,7 @@ def test_a_public_name_has_a_docstring(name: str) -> None:
     assert short in described_constants() if get_origin(value) else own
 
 
+@cache
 def described_constants() -> set[str]:
     """Return the constants of the library with a docstring below them."""
     return {

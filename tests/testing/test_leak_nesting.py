@@ -19,6 +19,7 @@ from brickwork import (
     SessionDep,
     crud_router,
 )
+from tests.support.databases import sqlite_only
 from tests.support.tables import Tables
 from tests.testing.test_leaks import (
     Base,
@@ -115,6 +116,7 @@ async def test_rows_within_rows_of_the_stranger_are_no_leaks(url: str) -> None:
     assert {"POST /orders", "PATCH /orders/{id}"} <= {*report.attacked}
 
 
+@sqlite_only
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT"])
 async def test_a_reference_within_a_row_is_found(url: str, method: str) -> None:
     expected = rf"{method} /orders.*\(lines.folder_id refers to a row of the owner\)\n    → 20"
