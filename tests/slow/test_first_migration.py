@@ -17,6 +17,8 @@ from sqlalchemy import Connection, inspect, make_url, text
 from brickwork import Database
 from tests.support.databases import Databases
 
+pytestmark = pytest.mark.both_paths  # its processes choose
+
 T = TypeVar("T")
 
 MODELS: Final = """

@@ -18,6 +18,8 @@ from app.migrations import migrate
 from brickwork import Database, Model
 from tests.support.processes import ROOT, running_service
 
+pytestmark = pytest.mark.both_paths  # its processes choose
+
 
 def test_the_service_keeps_its_rows_after_a_restart(empty_url: str) -> None:
     for expected in (["Ada"], ["Ada", "Ada"]):

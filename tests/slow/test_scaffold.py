@@ -17,6 +17,8 @@ from requirements.install import environment
 from tests.support.databases import Databases
 from tests.support.pages import ROOT
 
+pytestmark = pytest.mark.both_paths  # its processes choose
+
 EXTRAS = "cli,postgresql,service,sqlite,testing"
 TOOLS = ("mypy",)
 

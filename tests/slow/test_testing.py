@@ -5,6 +5,8 @@ import pytest
 from tests.slow.test_plugin import CONFTEST, MAIN, TESTS
 from tests.support.postgres import Postgres
 
+pytestmark = pytest.mark.both_paths  # its processes choose
+
 
 def test_each_process_has_a_database(pytester: pytest.Pytester, postgres: Postgres) -> None:
     pytester.makepyfile(main=MAIN)
