@@ -179,7 +179,7 @@ def own_private_names(kind: type[Any]) -> set[str]:
 
 def private_names_of_bases(kind: type[Any]) -> set[str]:
     """Return the private names in *kind* that a base class of another library has too."""
-    source = "\n".join(_source(base) for base in foreign_bases(kind))  # type: ignore[arg-type] — a class is hashable
+    source = "\n".join(_source(base) for base in foreign_bases(kind))  # type: ignore[arg-type]
     return {name for name in own_private_names(kind) if re.search(rf"\b{name}\b", source)}
 
 
