@@ -18,6 +18,8 @@ import pytest
 from tests.support.examples import add_examples
 from tests.support.processes import ROOT, running_service
 
+pytestmark = pytest.mark.both_paths  # its processes choose
+
 SEED: Final = os.environ.get("FUZZ_SEED", "1")
 SECONDS: Final = os.environ.get("FUZZ_SECONDS")
 EXAMPLES: Final = ["--phases", "examples"]
