@@ -17,7 +17,7 @@ from tests.support.databases import BACKENDS, Databases
 from tests.support.server import serving
 from tests.support.values import law
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 # One request per line: method, target, JSON body. $1 is the id of the first created row, $2 of the
 # second, $0 of no row.
