@@ -1,11 +1,10 @@
 """The first migration of a new project."""
 
 import asyncio
-import re
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from os import environ
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -16,6 +15,7 @@ from sqlalchemy import Connection, inspect, make_url, text
 
 from brickwork import Database
 from tests.support.databases import Databases
+from tests.support.processes import running_project
 
 pytestmark = pytest.mark.both_paths  # its processes choose
 
@@ -194,30 +194,11 @@ class Project:
         (script,) = (self.folder / "migrations/versions").glob("*.py")
         return script.read_text()
 
-    @contextmanager
-    def serving(self) -> Generator[str]:
-        """Serve the project with uvicorn, and yield its URL. The log may not mention a database."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "shop.main:app", "--port", "0"],
-            cwd=self.folder,
-            env={**environ, "DATABASE_URL": self.url},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stderr
-        log = ""
-        try:
-            for line in process.stderr:
-                log += line
-                if started := re.search(r"running on (\S+)", line):
-                    yield started[1]
-                    break
-            else:
-                pytest.fail(log)
-        finally:
-            process.terminate()
-            process.communicate(timeout=10)
-        assert "database" not in log
+    def serving(self) -> AbstractContextManager[str]:
+        """Serve the project with uvicorn. The log does not mention a database."""
+        command = (sys.executable, "-m", "uvicorn", "shop.main:app", "--port", "0")
+        environment = {**environ, "DATABASE_URL": self.url}
+        return running_project(command, self.folder, environment, absent="database")
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 from requirements.install import environment
 from tests.support.databases import Databases
 from tests.support.pages import ROOT
+from tests.support.processes import running_project
 
 pytestmark = pytest.mark.both_paths  # its processes choose
 
@@ -102,30 +103,11 @@ class Project:
     def make(self, target: str) -> str:
         return run("make", target, folder=self.folder, env=self.env)
 
-    @contextmanager
-    def running(self) -> Generator[str]:
-        """Serve the project with `make run`, and yield its URL."""
-        process = subprocess.Popen(  # noqa: S603 — ours
-            [str(self.python), "-m", "my_shop"],
-            cwd=self.folder,
-            env={**self.env, "PORT": "0", "DEVELOPMENT": "true"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stderr
-        log = ""
-        try:
-            for line in process.stderr:
-                log += line
-                if started := re.search(r"running on (\S+)", line):
-                    yield started[1]
-                    break
-            else:
-                pytest.fail(log)
-        finally:
-            process.terminate()
-            process.communicate(timeout=10)
-        assert "index" not in log
+    def running(self) -> AbstractContextManager[str]:
+        """Serve the project. The log has no warning about an index."""
+        environment = {**self.env, "PORT": "0", "DEVELOPMENT": "true"}
+        command = (str(self.python), "-m", "my_shop")
+        return running_project(command, self.folder, environment, absent="index")
 
 
 def test_a_new_project_runs_and_passes_its_tests(

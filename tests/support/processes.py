@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -45,6 +45,31 @@ def running_service(
     finally:
         process.send_signal(end)
         process.wait(10)
+
+
+@contextmanager
+def running_project(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], *, absent: str
+) -> Generator[str]:
+    """Run *command*, the server of a project in *folder*, and yield its URL.
+
+    Its log until then must not have the word *absent*.
+    """
+    process = subprocess.Popen(  # noqa: S603 — ours
+        command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr
+    log = ""
+    try:
+        while not (started := re.search(r"running on (\S+)", log)):
+            line = process.stderr.readline()
+            assert line, f"{command} does not start:\n{log}"
+            log += line
+        yield started[1]
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+    assert absent not in log
 
 
 def wait_for_service(url: str, process: "subprocess.Popen[bytes]") -> None:
