@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import time
 from functools import partial
 from typing import Any, Final, Literal
@@ -15,17 +15,15 @@ from brickwork import Filter, ListQuery, Schema, SortBy, crud_router
 from examples.clinic import main, models, schemas
 from tests.examples.test_clinic import ADA, BOB, VISIT, create, faults, numbers
 from tests.support.bodies import Body
-from tests.support.calls import calling
-from tests.support.databases import Databases
+from tests.support.calls import CreateApp
 from tests.support.pages import ROOT
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-async def clinic(databases: Databases, backend: str) -> AsyncIterator[AsyncClient]:
-    async with calling(main.create_app(databases.empty(backend))) as client:
-        yield client
+@pytest.fixture(scope="module")
+def create_app() -> CreateApp:
+    return main.create_app
 
 
 # --- Batches --------------------------------------------------------------------------------------
@@ -46,17 +44,17 @@ async def add_members(client: AsyncClient, count: int) -> list[str]:
     return [f"{row['patient_number']}/{row['ward_id']}" for row in response.json()]
 
 
-async def test_batches_name_both_keys_of_a_membership(clinic: AsyncClient) -> None:
-    paths = await add_members(clinic, 2)
+async def test_batches_name_both_keys_of_a_membership(client: AsyncClient) -> None:
+    paths = await add_members(client, 2)
     changes: list[Body] = [
         {"patient_number": "P-0", "ward_id": 1, "bed": 1, "version": 1},
         {"patient_number": "P-1", "ward_id": 2, "bed": 2, "version": 1},
     ]
-    changed = await clinic.patch("/memberships/batch", json=changes)
+    changed = await client.patch("/memberships/batch", json=changes)
     assert [row["bed"] for row in changed.json()] == [1, 2]
-    stale = await clinic.patch("/memberships/batch", json=changes)
+    stale = await client.patch("/memberships/batch", json=changes)
     assert stale.status_code == 412
-    missing = await clinic.patch(
+    missing = await client.patch(
         "/memberships/batch", json=[{"patient_number": "P-9", "ward_id": 1, "bed": 1}]
     )
     assert faults(missing) == (
@@ -64,40 +62,40 @@ async def test_batches_name_both_keys_of_a_membership(clinic: AsyncClient) -> No
         {("#/0/patient_number", "not_found"), ("#/0/ward_id", "not_found")},
     )
     query = "&".join(f"id={path}" for path in paths[:3])
-    assert (await clinic.delete(f"/memberships/batch?{query}")).status_code == 204
-    assert len(await numbers(clinic, "/memberships", "bed")) == 1
+    assert (await client.delete(f"/memberships/batch?{query}")).status_code == 204
+    assert len(await numbers(client, "/memberships", "bed")) == 1
 
 
-async def test_an_error_of_a_batch_names_item_and_alias(clinic: AsyncClient) -> None:
+async def test_an_error_of_a_batch_names_item_and_alias(client: AsyncClient) -> None:
     taken = [ADA, BOB | {"insuranceNumber": "A1"}]
-    response = await clinic.post("/patients/batch", json=taken)
+    response = await client.post("/patients/batch", json=taken)
     assert faults(response) == (409, {("#/1/insuranceNumber", "not_unique")})
-    assert await numbers(clinic, "/patients") == []
+    assert await numbers(client, "/patients") == []
 
 
-async def test_a_batch_changes_appointments_and_computes_their_ends(clinic: AsyncClient) -> None:
-    await create(clinic, "/patients", ADA)
-    created = await clinic.post("/appointments/batch", json=[VISIT, VISIT | {"duration": "PT1H"}])
+async def test_a_batch_changes_appointments_and_computes_their_ends(client: AsyncClient) -> None:
+    await create(client, "/patients", ADA)
+    created = await client.post("/appointments/batch", json=[VISIT, VISIT | {"duration": "PT1H"}])
     assert [row["ends_at"] for row in created.json()] == ["10:15:00", "10:30:00"]
     changes = [{"id": row["id"], "starts_at": "11:00"} for row in created.json()]
-    changed = await clinic.patch("/appointments/batch", json=changes)
+    changed = await client.patch("/appointments/batch", json=changes)
     assert [row["ends_at"] for row in changed.json()] == ["11:45:00", "12:00:00"]
 
 
-async def test_batches_write_doctors_in_both_tables(clinic: AsyncClient) -> None:
+async def test_batches_write_doctors_in_both_tables(client: AsyncClient) -> None:
     doctors = [{"name": name, "speciality": "Heart"} for name in ("Eve", "Ann")]
-    created = (await clinic.post("/doctors/batch", json=doctors)).json()
+    created = (await client.post("/doctors/batch", json=doctors)).json()
     changes = [
         {"id": row["id"], "name": row["name"] + "!", "speciality": "Brain"} for row in created
     ]
-    assert (await clinic.patch("/doctors/batch", json=changes)).status_code == 200
-    rows = (await clinic.get("/doctors?sort=name")).json()
+    assert (await client.patch("/doctors/batch", json=changes)).status_code == 200
+    rows = (await client.get("/doctors?sort=name")).json()
     assert [(row["name"], row["speciality"]) for row in rows] == [
         ("Ann!", "Brain"),
         ("Eve!", "Brain"),
     ]
     query = "&".join(f"id={row['id']}" for row in rows)
-    assert (await clinic.delete(f"/doctors/batch?{query}")).status_code == 204
+    assert (await client.delete(f"/doctors/batch?{query}")).status_code == 204
 
 
 # --- Lists ----------------------------------------------------------------------------------------
@@ -116,9 +114,9 @@ async def walk(client: AsyncClient, path: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("sort", ["", "sort=-since&", "sort=bed&"], ids=["key", "since", "bed"])
-async def test_cursors_walk_over_memberships(clinic: AsyncClient, sort: str) -> None:
-    paths = await add_members(clinic, 5)
-    rows = await walk(clinic, f"/memberships?{sort}limit=3")
+async def test_cursors_walk_over_memberships(client: AsyncClient, sort: str) -> None:
+    paths = await add_members(client, 5)
+    rows = await walk(client, f"/memberships?{sort}limit=3")
     walked = [f"{row['patient_number']}/{row['ward_id']}" for row in rows]
     assert walked == (paths[::-1] if "since" in sort else paths)
 
@@ -136,54 +134,54 @@ async def test_cursors_walk_over_memberships(clinic: AsyncClient, sort: str) -> 
         "/occupancy?sort=-patients",
     ],
 )
-async def test_cursors_walk_in_every_order(clinic: AsyncClient, path: str) -> None:
-    await add_members(clinic, 5)
+async def test_cursors_walk_in_every_order(client: AsyncClient, path: str) -> None:
+    await add_members(client, 5)
     visits = [
         VISIT | {"patient_number": f"P-{n % 2}", "duration": f"PT{n % 3 + 1}H"} for n in range(5)
     ]
-    assert (await clinic.post("/appointments/batch", json=visits)).status_code == 201
+    assert (await client.post("/appointments/batch", json=visits)).status_code == 201
     doctors = [{"name": f"D{n}", "speciality": f"S{n % 2}"} for n in range(5)]
-    assert (await clinic.post("/doctors/batch", json=doctors)).status_code == 201
-    whole = (await clinic.get(f"{path}&limit=100&count=exact")).json()
-    assert await walk(clinic, f"{path}&limit=2") == whole
+    assert (await client.post("/doctors/batch", json=doctors)).status_code == 201
+    whole = (await client.get(f"{path}&limit=100&count=exact")).json()
+    assert await walk(client, f"{path}&limit=2") == whole
 
 
-async def test_export_writes_each_appointment(clinic: AsyncClient) -> None:
-    await create(clinic, "/patients", ADA)
-    created = await clinic.post("/appointments/batch", json=[VISIT, VISIT])
-    lines = await clinic.get("/appointments", headers={"accept": "application/x-ndjson"})
+async def test_export_writes_each_appointment(client: AsyncClient) -> None:
+    await create(client, "/patients", ADA)
+    created = await client.post("/appointments/batch", json=[VISIT, VISIT])
+    lines = await client.get("/appointments", headers={"accept": "application/x-ndjson"})
     assert [json.loads(line) for line in lines.text.splitlines()] == created.json()
 
 
 # --- Requests that are sent again -----------------------------------------------------------------
 
 
-async def test_a_retried_appointment_is_created_once(clinic: AsyncClient) -> None:
-    await create(clinic, "/patients", ADA)
+async def test_a_retried_appointment_is_created_once(client: AsyncClient) -> None:
+    await create(client, "/patients", ADA)
     first, second = [
-        await clinic.post("/appointments", json=VISIT, headers={"idempotency-key": "1"})
+        await client.post("/appointments", json=VISIT, headers={"idempotency-key": "1"})
         for _ in range(2)
     ]
     assert (second.json(), second.headers["idempotency-replayed"]) == (first.json(), "true")
-    assert len(await numbers(clinic, "/appointments", "id")) == 1
+    assert len(await numbers(client, "/appointments", "id")) == 1
 
 
-async def test_preconditions_restrict_an_upsert_of_a_patient(clinic: AsyncClient) -> None:
-    only_replace = await clinic.put("/patients/P-1", json=ADA, headers={"if-match": "*"})
+async def test_preconditions_restrict_an_upsert_of_a_patient(client: AsyncClient) -> None:
+    only_replace = await client.put("/patients/P-1", json=ADA, headers={"if-match": "*"})
     assert only_replace.status_code == 404
     first, second = [
-        await clinic.put("/patients/P-1", json=ADA, headers={"if-none-match": "*"})
+        await client.put("/patients/P-1", json=ADA, headers={"if-none-match": "*"})
         for _ in range(2)
     ]
     assert (first.status_code, second.status_code) == (201, 412)
 
 
-async def test_put_accepts_the_response_of_get(clinic: AsyncClient) -> None:
-    await create(clinic, "/patients", ADA)
-    visit = await create(clinic, "/appointments", VISIT)
+async def test_put_accepts_the_response_of_get(client: AsyncClient) -> None:
+    await create(client, "/patients", ADA)
+    visit = await create(client, "/appointments", VISIT)
     path = f"/appointments/{visit['id']}"
-    assert (await clinic.put(path, json=visit)).json() == visit
-    other = await clinic.put(path, json=visit | {"ends_at": "12:00:00"})
+    assert (await client.put(path, json=visit)).json() == visit
+    other = await client.put(path, json=visit | {"ends_at": "12:00:00"})
     assert faults(other) == (422, {("#/ends_at", "read_only")})
 
 

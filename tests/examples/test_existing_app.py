@@ -7,49 +7,38 @@ from decimal import Decimal
 from typing import Any, Final
 
 import pytest
-from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 from sqlalchemy import func, select
 
 from brickwork import Database
+from brickwork.testing.databases import empty_tables
 from examples.existing_app import plain, step_0, step_1, step_2, step_3
-from examples.existing_app.models import Base, Customer, Order
+from examples.existing_app.models import Customer, Order
 from tests.support.bodies import summary
-from tests.support.calls import calling
+from tests.support.calls import CreateApp, calling
 from tests.support.example_lines import shown_and_counted
-from tests.support.tables import Tables
 
 pytestmark = pytest.mark.anyio
 
-Step = Callable[[str], FastAPI]
-Start = Callable[[Step], Any]
+Start = Callable[[CreateApp], Any]
 
 ADA: Final[Mapping[str, Any]] = {"name": "Ada", "email": "ada@example.org", "credit": "5.00"}
 MIB: Final = 1_048_576
 
 
-@pytest.fixture
-async def url(tables: Tables, backend: str) -> str:
-    """Return the URL of a database without rows."""
-    return await tables.of(Base.metadata, backend)
+@pytest.fixture(scope="module")
+def create_app() -> CreateApp:
+    return step_3.create_app
 
 
 @pytest.fixture
-async def database(url: str) -> AsyncGenerator[Database]:
-    """Yield the database, with connections that no application uses."""
-    database = Database(url)
-    yield database
-    await database.dispose()
-
-
-@pytest.fixture
-def start(tables: Tables, backend: str) -> Start:
+def start(database_url: str, database: Database) -> Start:
     """Return a function that starts a step on a database without rows, and yields a client."""
 
     @asynccontextmanager
-    async def start(step: Step) -> AsyncGenerator[AsyncClient]:
-        url = await tables.of(Base.metadata, backend)
-        async with calling(step(url)) as client:
+    async def start(create_app: CreateApp) -> AsyncGenerator[AsyncClient]:
+        await empty_tables(database)
+        async with calling(create_app(database_url)) as client:
             yield client
 
     return start
@@ -158,58 +147,58 @@ async def create_customer(client: AsyncClient) -> int:
 
 
 @pytest.mark.parametrize(
-    ("step", "mount"),
-    [(step_1, "/api"), (step_2, ""), (step_3, "")],
+    ("create_app", "mount"),
+    [(step_1.create_app, "/api"), (step_2.create_app, ""), (step_3.create_app, "")],
     ids=["step 1", "step 2", "step 3"],
+    scope="module",
 )
 async def test_orders_use_the_sessions_of_the_application(
-    url: str, database: Database, step: Any, mount: str
+    client: AsyncClient, database: Database, mount: str
 ) -> None:
-    async with calling(step.create_app(url)) as client:
-        ada = await create_customer(client)
-        order = {"customer_id": ada, "total": "9.50"}
-        headers = {"idempotency-key": "one"}
-        for replayed in (None, "true"):
-            response = await client.post("/api/orders", json=order, headers=headers)
-            assert summary(response) == "201"
-            assert response.headers["location"] == "/api/orders/1"
-            assert response.headers.get("idempotency-replayed") == replayed
-        async with database.session(readonly=True) as session:
-            stored = (await session.scalars(select(Order))).one()
-            assert (stored.customer_id, stored.total) == (ada, Decimal("9.50"))
-        for request, answer in [
-            (
-                client.post("/api/orders", json=order | {"customer_id": 9}),
-                "422 #/customer_id reference_not_found",
-            ),
-            (
-                client.post("/api/orders", json=order | {"total": "1.234"}),
-                "422 #/total decimal_max_places",
-            ),
-            (
-                client.post("/api/orders", json=order | {"total": "-1"}),
-                "422 #/total greater_than_equal",
-            ),
-            (
-                client.post("/api/orders/batch", json=[order, order | {"customer_id": 9}]),
-                "422 #/1/customer_id reference_not_found",
-            ),
-            (
-                client.patch("/api/orders/1", json={"customer_id": 9}),
-                "422 #/customer_id reference_not_found",
-            ),
-            (client.patch("/api/orders/1", json={"total": "10"}), "200"),
-            (client.get("/api/orders/9"), "404"),
-            (client.get("/api/orders?placed__gte=2020-01-01"), "422 ?placed__gte datetime_parsing"),
-            (client.get("/api/orders?placed__gte=2020-01-01T00:00:00Z&sort=-total"), "200"),
-            (client.get("/api/orders", headers={"accept": "application/x-ndjson"}), "200"),
-        ]:
-            assert summary(await request, root_path=mount) == answer
-        async with database.session(readonly=True) as session:
-            assert await session.scalar(select(func.count()).select_from(Order)) == 1
-        assert (await client.delete(f"/customers/{ada}")).status_code == 409
-        assert summary(await client.delete("/api/orders/1")) == "204"
-        assert (await client.delete(f"/customers/{ada}")).status_code == 204
+    ada = await create_customer(client)
+    order = {"customer_id": ada, "total": "9.50"}
+    headers = {"idempotency-key": "one"}
+    for replayed in (None, "true"):
+        response = await client.post("/api/orders", json=order, headers=headers)
+        assert summary(response) == "201"
+        assert response.headers["location"] == "/api/orders/1"
+        assert response.headers.get("idempotency-replayed") == replayed
+    async with database.session(readonly=True) as session:
+        stored = (await session.scalars(select(Order))).one()
+        assert (stored.customer_id, stored.total) == (ada, Decimal("9.50"))
+    for request, answer in [
+        (
+            client.post("/api/orders", json=order | {"customer_id": 9}),
+            "422 #/customer_id reference_not_found",
+        ),
+        (
+            client.post("/api/orders", json=order | {"total": "1.234"}),
+            "422 #/total decimal_max_places",
+        ),
+        (
+            client.post("/api/orders", json=order | {"total": "-1"}),
+            "422 #/total greater_than_equal",
+        ),
+        (
+            client.post("/api/orders/batch", json=[order, order | {"customer_id": 9}]),
+            "422 #/1/customer_id reference_not_found",
+        ),
+        (
+            client.patch("/api/orders/1", json={"customer_id": 9}),
+            "422 #/customer_id reference_not_found",
+        ),
+        (client.patch("/api/orders/1", json={"total": "10"}), "200"),
+        (client.get("/api/orders/9"), "404"),
+        (client.get("/api/orders?placed__gte=2020-01-01"), "422 ?placed__gte datetime_parsing"),
+        (client.get("/api/orders?placed__gte=2020-01-01T00:00:00Z&sort=-total"), "200"),
+        (client.get("/api/orders", headers={"accept": "application/x-ndjson"}), "200"),
+    ]:
+        assert summary(await request, root_path=mount) == answer
+    async with database.session(readonly=True) as session:
+        assert await session.scalar(select(func.count()).select_from(Order)) == 1
+    assert (await client.delete(f"/customers/{ada}")).status_code == 409
+    assert summary(await client.delete("/api/orders/1")) == "204"
+    assert (await client.delete(f"/customers/{ada}")).status_code == 204
 
 
 # --- The resource instead of the handlers ---------------------------------------------------------
@@ -240,12 +229,13 @@ async def test_resource_changes_these_answers(  # noqa: PLR0913, PLR0917 — a r
         assert summary(await client.request(method, path, **options)) == after
 
 
-async def test_resource_reads_the_rows_of_the_handlers(url: str) -> None:
-    async with calling(step_0.create_app(url)) as client:
-        await create_customer(client)
-        old = (await client.get("/customers/1")).json()["data"]
-    async with calling(step_3.create_app(url)) as client:
-        new = (await client.get("/customers/1")).json()
+async def test_resource_reads_the_rows_of_the_handlers(
+    database_url: str, client: AsyncClient
+) -> None:
+    async with calling(step_0.create_app(database_url)) as handlers:
+        await create_customer(handlers)
+        old = (await handlers.get("/customers/1")).json()["data"]
+    new = (await client.get("/customers/1")).json()
     assert new == old | {"created": old["created"] + "Z"}
 
 

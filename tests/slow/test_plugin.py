@@ -235,6 +235,63 @@ def test_failing_before_each_test_names_the_cause(project: pytest.Pytester) -> N
     result.stdout.fnmatch_lines(["The tables cannot be emptied*Has a test left*"])
 
 
+NAMED = """
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+
+running = []
+
+
+def create_app(name):
+    @asynccontextmanager
+    async def lifespan(app):
+        running.append(name)
+        yield {"name": name}
+        running.remove(name)
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/names")
+    async def names(request: Request) -> list[str]:
+        return [request.state.name, *running]
+
+    return app
+"""
+
+NAMED_CONFTEST = """
+import pytest
+
+from main import create_app
+
+
+@pytest.fixture(scope="{scope}")
+def app():
+    return create_app("{name}")
+"""
+
+NAMED_TEST = """
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("number", range(2))
+async def test_names(client, number):
+    assert (await client.get("/names")).json() == ["{name}", "{name}"]
+"""
+
+
+def test_each_folder_has_an_application_of_its_own(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(main=NAMED)
+    pytester.makeconftest('pytest_plugins = ["brickwork.testing"]')
+    for name, scope in (("one", "session"), ("three", "function"), ("two", "session")):
+        folder = pytester.mkpydir(name)
+        (folder / "conftest.py").write_text(NAMED_CONFTEST.format(name=name, scope=scope))
+        (folder / "test_it.py").write_text(NAMED_TEST.format(name=name))
+    pytester.runpytest_subprocess(*ARGUMENTS).assert_outcomes(passed=6)
+
+
 def test_tables_are_emptied_before_each_test_on_sqlite(project: pytest.Pytester) -> None:
     project.runpytest_subprocess(*ARGUMENTS).assert_outcomes(passed=9)
 

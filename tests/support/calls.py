@@ -1,14 +1,17 @@
 """A client of an application, without a server."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncBaseTransport, AsyncClient, Request, Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
+
+CreateApp: TypeAlias = Callable[[str], FastAPI]
+"""A function that creates an application for the database of a URL."""
 
 
 @asynccontextmanager

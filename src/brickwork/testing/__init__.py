@@ -26,7 +26,7 @@ from brickwork.testing.overrides import sign_in
 from brickwork.testing.plugin import (
     anyio_backend,
     app,
-    brickwork_running_app,
+    brickwork_lifespan,
     brickwork_seed,
     client,
     database_url,
@@ -41,7 +41,7 @@ __all__ = [
     "app",
     "assert_no_leaks",
     "assert_statements",
-    "brickwork_running_app",
+    "brickwork_lifespan",
     "brickwork_seed",
     "build",
     "client",

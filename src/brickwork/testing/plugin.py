@@ -3,6 +3,7 @@
 import os
 import zlib
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,20 +97,39 @@ class _Running:
         await self.app(scope, receive, send)
 
 
+class _Lifespan:
+    """Runs the lifespan of one application at a time."""
+
+    def __init__(self) -> None:
+        self._running: _Running | None = None
+        self._of: tuple[FastAPI, str] | None = None
+        self._stack = AsyncExitStack()
+
+    async def enter(self, app: FastAPI, database_url: str) -> _Running:
+        """Return the running *app*. Another application that runs is ended before."""
+        if self._running is None or self._of != (app, database_url):
+            await self.exit()
+            database = Database(database_url)
+            self._stack.push_async_callback(database.dispose)
+            state = await self._stack.enter_async_context(app.router.lifespan_context(app))
+            self._running, self._of = _Running(app, state or {}, database), (app, database_url)
+        _require_database(app, self._running.database)
+        return self._running
+
+    async def exit(self) -> None:
+        """End the application that runs, if any."""
+        self._running = None
+        await self._stack.aclose()
+
+
 @pytest.fixture(scope="session")
-async def brickwork_running_app(
+async def brickwork_lifespan(
     anyio_backend: object,  # noqa: ARG001 — AnyIO runs this fixture because of it
-    app: FastAPI,
-    database_url: str,
 ) -> AsyncGenerator[Any]:
-    """Run the lifespan of the application, once for a session."""
-    database = Database(database_url)
-    try:
-        async with app.router.lifespan_context(app) as state:
-            _require_database(app, database)
-            yield _Running(app, state or {}, database)
-    finally:
-        await database.dispose()
+    """Run the lifespan of the application until a test uses another, or the session ends."""
+    lifespan = _Lifespan()
+    yield lifespan
+    await lifespan.exit()
 
 
 def _require_database(app: FastAPI, expected: Database) -> None:
@@ -131,16 +151,18 @@ def _require_database(app: FastAPI, expected: Database) -> None:
 @pytest.fixture
 async def client(
     anyio_backend: object,  # noqa: ARG001 — as above
-    brickwork_running_app: Any,
+    app: FastAPI,
+    database_url: str,
+    brickwork_lifespan: Any,  # the last, so that it ends before a database is dropped
     kept_tables: Collection[str],
 ) -> AsyncGenerator[AsyncClient]:
     """Return a client of the application, with empty tables.
 
     It calls the application over ASGI, without a server. The lifespan of the application runs
-    once for a session. An unexpected error of the application is raised in the test. The base URL
-    is `http://test`.
+    until a test uses another application. An unexpected error of the application is raised in the
+    test. The base URL is `http://test`.
     """
-    running: _Running = brickwork_running_app
+    running: _Running = await brickwork_lifespan.enter(app, database_url)
     try:
         await empty_tables(running.database, kept_tables)
     except NoTestDatabase as error:

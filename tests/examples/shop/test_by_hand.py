@@ -1,34 +1,28 @@
 """The shop, beside the same by hand."""
 
-from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final
 
 import pytest
-from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 
 from examples.shop import main
 from examples.shop.plain import main as by_hand
-from tests.support.calls import calling
-from tests.support.databases import Databases
+from tests.support.calls import CreateApp
 from tests.support.example_lines import shown_and_counted
 from tests.support.shop_calls import add, add_product, order, stock
 
 pytestmark = pytest.mark.anyio
 
-SHOPS: Final[dict[str, Callable[[str], FastAPI]]] = {
+SHOPS: Final[dict[str, CreateApp]] = {
     "brickwork": main.create_app,
     "by_hand": by_hand.create_app,
 }
 
 
-@pytest.fixture(params=SHOPS)
-async def client(
-    databases: Databases, backend: str, request: pytest.FixtureRequest
-) -> AsyncGenerator[AsyncClient]:
-    """Yield a client of one of the shops."""
-    async with calling(SHOPS[request.param](databases.empty(backend))) as client:
-        yield client
+@pytest.fixture(scope="module", params=SHOPS)
+def create_app(request: pytest.FixtureRequest) -> CreateApp:
+    """Return the function that creates one of the shops."""
+    return SHOPS[request.param]
 
 
 def short(response: Response) -> tuple[int, list[tuple[str, str]]]:
