@@ -9,6 +9,7 @@ from math import ceil, inf
 from typing import Final
 
 import jwt
+from httpx2 import AsyncClient
 
 from brickwork import Problem
 
@@ -21,7 +22,7 @@ MAX_AGE: Final = 3_600.0
 COOLDOWN: Final = 10.0
 """The seconds between two readings. A token with an unknown key causes no more."""
 TIMEOUT: Final = 5.0
-"""The seconds that a request waits for the keys."""
+"""The seconds that a reading may last, however slowly the issuer sends."""
 
 
 class AuthenticationUnavailable(Problem):
@@ -37,7 +38,7 @@ class AuthenticationUnavailable(Problem):
 class KeySet:
     """The public keys at a URL, which the issuer may rotate.
 
-    - A thread reads them, so that no other request waits.
+    - Only requests with an unknown key wait for a reading.
     - A key that the issuer removed is invalid after `LIFESPAN`.
     - A new key is valid after `COOLDOWN` at most.
     """
@@ -46,7 +47,7 @@ class KeySet:
 
     def __init__(self, url: str) -> None:
         """Read nothing yet. Nothing in a token changes *url*."""
-        self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=TIMEOUT)
+        self._url = url
         self._keys: Mapping[str, jwt.PyJWK] = {}
         self._read_at = self._tried_at = -inf
         self._reading: asyncio.Task[None] | None = None
@@ -66,10 +67,10 @@ class KeySet:
             reading = self._start_reading()
             # In an outage, a request with a known key does not wait.
             if not (is_outage and self._find_known(key_id, MAX_AGE)):
-                await self._wait(reading)
+                await asyncio.wait([reading])
         if key := self._find_known(key_id, MAX_AGE if self._failure else LIFESPAN):
             return key
-        if self._failure or self._is_reading():
+        if self._failure:
             wait = max(1, ceil(COOLDOWN - (time.monotonic() - self._tried_at)))
             raise AuthenticationUnavailable(
                 "The service cannot check the token now.", headers={"Retry-After": str(wait)}
@@ -91,22 +92,20 @@ class KeySet:
             self._reading = asyncio.create_task(self._read_keys())
         return self._reading
 
-    async def _wait(self, reading: asyncio.Task[None]) -> None:
-        await asyncio.wait([reading], timeout=TIMEOUT)
-        if not reading.done():
-            self._report(f"no answer in {TIMEOUT:g} s")
-
     async def _read_keys(self) -> None:
         try:
-            keys = await asyncio.to_thread(self._client.get_signing_keys)
+            async with asyncio.timeout(TIMEOUT), AsyncClient(timeout=None) as client:
+                response = await client.get(self._url)
+            keys = _signing_keys(response.raise_for_status().text)
+        except TimeoutError:
+            self._report(f"no answer in {TIMEOUT:g} s")
         except Exception as error:  # noqa: BLE001 — an issuer that fails may answer anything
             self._report(str(error) or type(error).__name__)
-            return
-        self._keys = {key.key_id: key for key in keys if isinstance(key.key_id, str)}
-        self._read_at = time.monotonic()
-        if self._failure is not None:
-            self._failure = None
-            log.warning("The keys of AUTH_JWKS_URL can be read again.")
+        else:
+            self._keys, self._read_at = keys, time.monotonic()
+            if self._failure is not None:
+                self._failure = None
+                log.warning("The keys of AUTH_JWKS_URL can be read again.")
 
     def _report(self, failure: str) -> None:
         """Log the *failure* of a reading, unless the last one failed, too."""
@@ -116,3 +115,15 @@ class KeySet:
                 failure,
             )
         self._failure = failure
+
+
+def _signing_keys(document: str) -> Mapping[str, jwt.PyJWK]:
+    """Return the keys of *document* that verify signatures, by name. Raises if it has none."""
+    keys = {
+        key.key_id: key
+        for key in jwt.PyJWKSet.from_json(document)
+        if isinstance(key.key_id, str) and key.public_key_use in {None, "sig"}
+    }
+    if not keys:
+        raise jwt.PyJWKSetError("It has no key that verifies signatures")
+    return keys

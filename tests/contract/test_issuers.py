@@ -307,6 +307,7 @@ async def test_slow_issuer_delays_only_requests_that_need_it(
     settings = issued_by(issuer.url, databases.migrated("sqlite"))
     token = key_token("rsa")
     async with calling(create_app(settings)) as client:
+        await client.get("/openapi.json")  # which takes long the first time
         began = time.monotonic()
         waiting = asyncio.gather(*(get(client, token) for _ in range(5)))
         await asyncio.sleep(0.01)
@@ -315,6 +316,9 @@ async def test_slow_issuer_delays_only_requests_that_need_it(
         assert {summary(answer) for answer in await waiting} == {"503"}
         assert time.monotonic() - began < 2.5
         assert issuer.readings == 1
+        clock.append(jwks.COOLDOWN)
+        assert summary(await get(client, token)) == "503"
+        assert issuer.readings == 2  # so the first reading has ended
         issuer.delay = issuer.pause = 0
         async with asyncio.timeout(20):
             while (await get(client, token)).status_code != 200:
