@@ -9,7 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from brickwork import Database, Model, ReadSchema, Resource, Schema, crud_router
 from tests.support.bodies import create_row, summary
 from tests.support.both import serving_routers
-from tests.support.purchases import ROWS, Base, ordering
+from tests.support.calls import calling
+from tests.support.purchases import ROWS, Base, create_app
 from tests.support.recording import statements
 from tests.support.tables import Rows, Tables
 
@@ -73,7 +74,7 @@ async def test_the_statements_of_a_batch_deletion_do_not_grow(
     tables: Tables, backend: str, count: int
 ) -> None:
     lines = [{"productId": 1}, {"productId": 2}]
-    async with ordering(await tables.of(Base.metadata, backend, ROWS)) as client:
+    async with calling(create_app(await tables.of(Base.metadata, backend, ROWS))) as client:
         for n in range(count):
             await create_row(client, "/orders", {"number": f"{n}", "lines": lines, "tag_ids": [1]})
         ids = "&".join(f"id={n + 1}" for n in range(count))

@@ -1,6 +1,6 @@
 """Laws of related rows."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Final, TypeAlias
@@ -10,7 +10,8 @@ from httpx2 import AsyncClient
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.support.bodies import Body, get_json
-from tests.support.purchases import ROWS, Base, ordering
+from tests.support.purchases import ROWS, Base, create_app
+from tests.support.running import Running
 from tests.support.tables import Tables
 from tests.support.values import law
 
@@ -82,10 +83,9 @@ def pick(lines: Sequence[Body], names: Sequence[str] = VALUES) -> list[Body]:
 
 
 @pytest.fixture
-async def client(tables: Tables, backend: str) -> AsyncIterator[AsyncClient]:
+async def client(running: Running, tables: Tables, backend: str) -> AsyncClient:
     """Return a client of the orders."""
-    async with ordering(await tables.of(Base.metadata, backend, ROWS)) as client:
-        yield client
+    return await running.client(create_app, await tables.of(Base.metadata, backend, ROWS))
 
 
 @settings(law, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])

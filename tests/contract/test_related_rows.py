@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,9 +12,11 @@ from httpx2 import AsyncClient
 from brickwork import IsolationLevel
 from brickwork.http.negotiation import NDJSON
 from tests.support.bodies import Body, create_row, get_json, patch_row, summary
-from tests.support.purchases import ROWS, Base, ItemMark, ordering
+from tests.support.calls import calling
+from tests.support.purchases import ROWS, Base, ItemMark, create_app
 from tests.support.recording import path_taken, statements
 from tests.support.rows import insert_many
+from tests.support.running import Running
 from tests.support.tables import Tables
 
 pytestmark = pytest.mark.anyio
@@ -28,10 +29,9 @@ async def orders_url(tables: Tables, backend: str) -> str:
 
 
 @pytest.fixture
-async def client(orders_url: str) -> AsyncIterator[AsyncClient]:
+async def client(running: Running, orders_url: str) -> AsyncClient:
     """Return a client of the orders."""
-    async with ordering(orders_url) as client:
-        yield client
+    return await running.client(create_app, orders_url)
 
 
 def order(*lines: object, **fields: Any) -> Body:
@@ -121,7 +121,7 @@ async def test_lines_are_a_list(client: AsyncClient, value: object) -> None:
 
 
 async def test_lists_are_bounded(orders_url: str) -> None:
-    async with ordering(orders_url, related=2) as client:
+    async with calling(create_app(orders_url, related=2)) as client:
         body = order(*(line(n) for n in (1, 2, 3)), tag_ids=[1, 2, 3])
         answer = "422 #/lines too_long, #/tag_ids too_long"
         response = await client.post("/orders", json=body)
@@ -447,7 +447,7 @@ async def test_concurrent_lists_are_never_mixed(
         [line(2 * n + m, quantity=n + 1) if name == "lines" else {"name": f"{n}"} for m in (1, 2)]
         for n in range(4)
     ]
-    async with ordering(orders_url, isolation) as client:
+    async with calling(create_app(orders_url, isolation)) as client:
         made = await create_row(
             client, path, {name: [], **({"number": "a1"} if name == "lines" else {})}
         )

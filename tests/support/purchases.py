@@ -1,14 +1,11 @@
 """Orders with lines and tags, which one request writes."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import FastAPI, Header
-from httpx2 import AsyncClient
 from pydantic import Field
 from sqlalchemy import (
     CheckConstraint,
@@ -45,7 +42,6 @@ from brickwork import (
     install,
 )
 from brickwork.models.model import now
-from tests.support.calls import calling
 from tests.support.tables import Rows
 
 
@@ -314,14 +310,10 @@ ROWS: Final[Rows] = {
 """Products 1 to 8 and tags 1 to 5 are of ada, and tag 5 is deleted; the others are of bob."""
 
 
-@asynccontextmanager
-async def ordering(
-    url: str, isolation: IsolationLevel | None = None, **limits: int
-) -> AsyncGenerator[AsyncClient]:
-    """Yield a client of an application with all resources here."""
+def create_app(url: str, isolation: IsolationLevel | None = None, **limits: int) -> FastAPI:
+    """Create an application with all resources here."""
     app = FastAPI(lifespan=Database(url, isolation_level=isolation).lifespan)
     install(app, limits=Limits(**limits))
     for router in (orders, seller_orders, plain_orders, baskets):
         app.include_router(router)
-    async with calling(app) as client:
-        yield client
+    return app
