@@ -32,6 +32,10 @@ class Running:
 
         *create_app* is a function of a module, and the database has the same URL for each test.
         """
+        return (await self.app_and_client(create_app, url))[1]
+
+    async def app_and_client(self, create_app: CreateApp, url: str) -> tuple[FastAPI, AsyncClient]:
+        """Return the application, too, which the test leaves as it was."""
         key = (create_app, url)
         if key not in self._running:
             self._running[key] = await _start(create_app(url))
@@ -39,7 +43,8 @@ class Running:
         while len(self._running) > KEPT:
             _, oldest = self._running.popitem(last=False)
             await oldest.lifespan.aclose()
-        return client_of(self._running[key].app, self._running[key].state)
+        app, state, _ = self._running[key]
+        return app, client_of(app, state)
 
     async def end(self) -> None:
         """End all applications."""
