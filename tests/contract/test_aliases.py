@@ -1,7 +1,6 @@
 """Aliases: errors, filters and OpenAPI use the names of clients."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -40,7 +39,8 @@ from brickwork.cli.files import open_row_file
 from brickwork.cli.importing import import_rows
 from brickwork.cli.loading import job_runner
 from tests.support.bodies import MISSING, create_row, get_json, summary
-from tests.support.both import FAST, serving_routers
+from tests.support.both import FAST, apps_of
+from tests.support.running import Running
 from tests.support.tables import Tables
 
 pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
@@ -149,12 +149,10 @@ SCOPED = crud_router("/scoped", Users, read=UserRead, create=UserCreate, update=
 
 @pytest.fixture(params=FAST)
 async def client(
-    request: pytest.FixtureRequest, tables: Tables, backend: str
-) -> AsyncIterator[AsyncClient]:
+    request: pytest.FixtureRequest, running: Running, tables: Tables, backend: str
+) -> AsyncClient:
     url = await tables.of(Base.metadata, backend)
-    database = Database(url, fast_path=FAST[request.param])
-    async with serving_routers(database, TEAMS, USERS, SCOPED, PLAIN, SHOWN) as client:
-        yield client
+    return await running.client(APPS[FAST[request.param]], url)
 
 
 def user(**fields: object) -> dict[str, object]:
@@ -456,6 +454,8 @@ class TeamQuery(ListQuery[Team]):
 SHOWN = crud_router(
     "/shown", Teams, read=TeamRead, create=TeamCreate, update=TeamUpdate, query=TeamQuery
 )
+
+APPS = apps_of(TEAMS, USERS, SCOPED, PLAIN, SHOWN)
 
 
 async def test_query_without_aliases_sorts_by_serialized_names(client: AsyncClient) -> None:

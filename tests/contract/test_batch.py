@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import pytest
@@ -46,6 +45,7 @@ from tests.support.bodies import (
 )
 from tests.support.calls import calling
 from tests.support.recording import statements
+from tests.support.running import Running
 
 pytestmark = pytest.mark.anyio
 
@@ -452,10 +452,9 @@ async def test_batches_of_the_same_rows_wait_for_each_other(client: AsyncClient)
 
 
 @pytest.fixture
-async def cities(empty_url: str) -> AsyncIterator[AsyncClient]:
-    """Yield a client of the shop, which capitalises cities and scopes them by tenant."""
-    async with calling(shop.create_app(empty_url)) as client:
-        yield client
+async def cities(running: Running, shop_url: str) -> AsyncClient:
+    """Return a client of the shop, which capitalises cities and scopes them by tenant."""
+    return await running.client(shop.create_app, shop_url)
 
 
 async def test_overridden_methods_apply_to_each_item(cities: AsyncClient) -> None:
@@ -541,17 +540,24 @@ class Flights(Resource[Flight]):
         await super().create(row)
 
 
+FLIGHTS: Final = crud_router(
+    "/flights", Flights, read=FlightRead, create=FlightCreate, update=FlightUpdate
+)
+
+
+def create_flights_app(url: str) -> FastAPI:
+    app = shop.create_app(url)
+    app.include_router(FLIGHTS)
+    return app
+
+
 @pytest.fixture
-async def flights(empty_url: str) -> AsyncIterator[AsyncClient]:
-    """Yield a client of flights between two countries."""
-    app = shop.create_app(empty_url)
-    app.include_router(
-        crud_router("/flights", Flights, read=FlightRead, create=FlightCreate, update=FlightUpdate)
-    )
-    async with calling(app) as client:
-        for code in ("IT", "PT"):
-            await create_row(client, "/countries", {"code": code, "name": code})
-        yield client
+async def flights(running: Running, shop_url: str) -> AsyncClient:
+    """Return a client of flights between two countries."""
+    client = await running.client(create_flights_app, shop_url)
+    for code in ("IT", "PT"):
+        await create_row(client, "/countries", {"code": code, "name": code})
+    return client
 
 
 def flight(start: str, end: str, seats: int = 9) -> Body:

@@ -1,9 +1,10 @@
 """Bounds on the work for a body."""
 
-from collections.abc import AsyncIterator
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Final
 
 import pytest
+from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import AfterValidator
 
@@ -12,8 +13,10 @@ from brickwork.http import body
 from brickwork.schemas import strict_json
 from tests.support import heavy
 from tests.support.bodies import JSON, send, summary
+from tests.support.both import FAST
 from tests.support.calls import calling
 from tests.support.notes import NoteCreate, calling_notes, notes, notes_app
+from tests.support.running import Running
 from tests.support.tables import Tables
 
 pytestmark = pytest.mark.anyio
@@ -100,12 +103,17 @@ async def test_body_is_parsed_and_validated_once(
 # --- Faults ---------------------------------------------------------------------------------------
 
 
+def create_records_app(url: str, *, fast: bool) -> FastAPI:
+    return heavy.create_app(Database(url, fast_path=fast))
+
+
+RECORDS: Final = {name: partial(create_records_app, fast=fast) for name, fast in FAST.items()}
+
+
 @pytest.fixture
-async def records(tables: Tables, backend: str, path: str) -> AsyncIterator[AsyncClient]:
-    """Yield a client of the records."""
-    url = await tables.of(heavy.Base.metadata, backend)
-    async with calling(heavy.create_app(Database(url, fast_path=path == "fast"))) as client:
-        yield client
+async def records(running: Running, tables: Tables, backend: str, path: str) -> AsyncClient:
+    """Return a client of the records."""
+    return await running.client(RECORDS[path], await tables.of(heavy.Base.metadata, backend))
 
 
 TEN_THOUSAND = 10_000

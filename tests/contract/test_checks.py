@@ -26,8 +26,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from brickwork import Database, ReadSchema, Resource, Schema, crud_router
 from tests.support.bodies import create_row, get_json, summary
-from tests.support.both import FAST, serving_routers
+from tests.support.both import FAST, apps_of, serving_routers
 from tests.support.databases import postgres_only
+from tests.support.running import Running
 from tests.support.tables import Tables
 
 pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
@@ -107,6 +108,7 @@ class Parts(Resource[Part]): ...
 
 
 PARTS = crud_router("/parts", Parts, read=PartRead, create=PartCreate, update=PartUpdate)
+PART_APPS = apps_of(PARTS)
 
 
 @pytest.fixture(params=FAST)
@@ -116,10 +118,8 @@ def fast(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-async def client(tables: Tables, backend: str, fast: bool) -> AsyncIterator[AsyncClient]:  # noqa: FBT001
-    url = await tables.of(Base.metadata, backend)
-    async with serving_routers(Database(url, fast_path=fast), PARTS) as client:
-        yield client
+async def client(running: Running, tables: Tables, backend: str, fast: bool) -> AsyncClient:  # noqa: FBT001
+    return await running.client(PART_APPS[fast], await tables.of(Base.metadata, backend))
 
 
 REFUSED = [
@@ -229,6 +229,12 @@ class Tools(Resource[Tool]): ...
 
 
 TOOLS = crud_router("/tools", Tools, read=ToolRead, create=ToolCreate, update=ToolUpdate)
+TOOL_APPS = apps_of(TOOLS)
+
+
+@pytest.fixture
+async def tools(running: Running, tables: Tables, backend: str, fast: bool) -> AsyncClient:  # noqa: FBT001
+    return await running.client(TOOL_APPS[fast], await tables.of(Legacy.metadata, backend))
 
 
 @pytest.mark.parametrize(
@@ -242,16 +248,10 @@ TOOLS = crud_router("/tools", Tools, read=ToolRead, create=ToolCreate, update=To
     ],
 )
 async def test_unmapped_constraint_names_the_writable_fields(
-    tables: Tables,
-    backend: str,
-    fast: bool,  # noqa: FBT001 — a fixture
-    body: dict[str, Any],
-    answer: str,
+    tools: AsyncClient, body: dict[str, Any], answer: str
 ) -> None:
-    url = await tables.of(Legacy.metadata, backend)
-    async with serving_routers(Database(url, fast_path=fast), TOOLS) as client:
-        await create_row(client, "/tools", {"name": "a", "owner": "o"})
-        assert summary(await client.post("/tools", json=body)) == answer
+    await create_row(tools, "/tools", {"name": "a", "owner": "o"})
+    assert summary(await tools.post("/tools", json=body)) == answer
 
 
 # --- Tables of PostgreSQL alone ----------------------------------------------------------------

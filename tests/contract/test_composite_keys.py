@@ -1,7 +1,6 @@
 """Keys of several columns: every operation, on both databases."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
@@ -26,8 +25,8 @@ from tests.support.memberships import (
     SlotRead,
     Slots,
     create_app,
-    memberships_client,
 )
+from tests.support.running import Running
 from tests.support.tables import Tables
 
 pytestmark = pytest.mark.anyio
@@ -37,14 +36,12 @@ Body: TypeAlias = dict[str, Any]
 
 @pytest.fixture
 async def url(tables: Tables, backend: str) -> str:
-    create_app("sqlite:///unused.db")  # declares the companion tables
     return await tables.of(Base.metadata, backend)
 
 
 @pytest.fixture
-async def client(url: str) -> AsyncGenerator[AsyncClient]:
-    async with memberships_client(url) as client:
-        yield client
+async def client(running: Running, url: str) -> AsyncClient:
+    return await running.client(create_app, url)
 
 
 async def create_user(client: AsyncClient, name: str = "Ada") -> str:
@@ -138,7 +135,7 @@ async def test_a_key_that_names_no_row_is_404(client: AsyncClient, key: str) -> 
 
 
 async def test_a_malformed_part_asks_no_database() -> None:
-    async with memberships_client("sqlite:////nowhere/at/all.db") as client:
+    async with calling(create_app("sqlite:////nowhere/at/all.db")) as client:
         for key in ("x/2026-01-02", "1/x"):
             assert summary(await ask(client, "GET", f"/slots/{key}")) == "404"
         assert summary(await ask(client, "GET", "/slots/1/2026-01-02")) == "503"

@@ -1,7 +1,6 @@
 """Pages of lists in the order of composite keys."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from datetime import date, timedelta
 from typing import Any, TypeAlias
 
@@ -10,7 +9,8 @@ from httpx2 import AsyncClient
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.support.bodies import Body
-from tests.support.memberships import Base, memberships_client
+from tests.support.memberships import Base, create_app
+from tests.support.running import Running
 from tests.support.tables import Tables
 
 pytestmark = pytest.mark.anyio
@@ -46,9 +46,8 @@ SLOTS = st.lists(
 
 
 @pytest.fixture
-async def client(tables: Tables, backend: str) -> AsyncGenerator[AsyncClient]:
-    async with memberships_client(await tables.of(Base.metadata, backend)) as client:
-        yield client
+async def client(running: Running, tables: Tables, backend: str) -> AsyncClient:
+    return await running.client(create_app, await tables.of(Base.metadata, backend))
 
 
 def slot_of(drawn: tuple[tuple[int, int], str, int | None]) -> Body:

@@ -1,11 +1,11 @@
 """Defaults of omitted fields, and stored nulls."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import MetaData, String, func, text
 from sqlalchemy.engine.default import DefaultExecutionContext
@@ -26,7 +26,9 @@ from brickwork.cli.files import open_row_file
 from brickwork.cli.importing import import_rows
 from brickwork.cli.loading import job_runner
 from tests.support.bodies import summary
+from tests.support.both import apps_of
 from tests.support.calls import calling
+from tests.support.running import Running
 from tests.support.tables import Tables
 
 pytestmark = [pytest.mark.anyio]
@@ -128,12 +130,19 @@ DEFAULTS: Final[Mapping[str, Any]] = {
 NULLS: Final[Mapping[str, Any]] = {name: None for name in DEFAULTS if name != "required"}
 
 
-def app_of(resource: type[Resource[Item]], database: Database) -> FastAPI:
+def items(resource: type[Resource[Item]]) -> APIRouter:
+    return crud_router("/items", resource, read=ItemRead, create=ItemCreate, update=ItemUpdate)
+
+
+ITEMS: Final = items(Items)
+
+APPS: Final = apps_of(ITEMS)
+
+
+def app_of(router: APIRouter, database: Database) -> FastAPI:
     app = FastAPI(lifespan=database.lifespan)
     install(app)
-    app.include_router(
-        crud_router("/items", resource, read=ItemRead, create=ItemCreate, update=ItemUpdate)
-    )
+    app.include_router(router)
     return app
 
 
@@ -144,10 +153,9 @@ async def url(tables: Tables, backend: str) -> str:
 
 
 @pytest.fixture(params=[True, False], ids=["fast", "ORM"])
-async def client(request: pytest.FixtureRequest, url: str) -> AsyncIterator[AsyncClient]:
-    """Yield a client of the items on each path."""
-    async with calling(app_of(Items, Database(url, fast_path=request.param))) as client:
-        yield client
+async def client(request: pytest.FixtureRequest, running: Running, url: str) -> AsyncClient:
+    """Return a client of the items on each path."""
+    return await running.client(APPS[request.param], url)
 
 
 async def stored(client: AsyncClient, path: str = "/items/a") -> dict[str, Any]:
@@ -263,7 +271,7 @@ async def test_patch_stores_null(client: AsyncClient) -> None:
 
 async def test_import_has_defaults_and_nulls(url: str, tmp_path: Path) -> None:
     database = Database(url)
-    app, file = app_of(Items, database), tmp_path / "items.ndjson"
+    app, file = app_of(ITEMS, database), tmp_path / "items.ndjson"
     await database.create_all(Base.metadata)
     file.write_text('{"id": "a", "scalar": null, "server": null}\n{"id": "b"}\n')
     async with calling(app) as client:
@@ -286,7 +294,7 @@ class Completed(Items):
 
 
 async def test_create_method_may_replace_a_null(url: str) -> None:
-    async with calling(app_of(Completed, Database(url))) as client:
+    async with calling(app_of(items(Completed), Database(url))) as client:
         response = await client.post("/items", json={"id": "a", "scalar": None, "server": None})
 
         assert response.json() == {"id": "a", **DEFAULTS, "scalar": "completed", "server": None}
@@ -294,7 +302,7 @@ async def test_create_method_may_replace_a_null(url: str) -> None:
 
 async def test_row_of_a_script_has_sqlalchemy_defaults(url: str) -> None:
     database = Database(url)
-    async with calling(app_of(Items, database)) as client:
+    async with calling(app_of(ITEMS, database)) as client:
         await client.post("/items", json={"id": "b", **NULLS})
         async with database.session() as session:
             session.add(Item(id="a", scalar=None, server=None))

@@ -1,6 +1,5 @@
 """Order of embedded lists."""
 
-from collections.abc import AsyncIterator
 from enum import Enum
 from typing import Annotated, Any, Final
 
@@ -12,8 +11,8 @@ from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
 from brickwork import Database, Limit, Model, ReadSchema, Resource, Schema, crud_router, install
 from brickwork.http.negotiation import NDJSON
-from tests.support.calls import calling
 from tests.support.databases import sqlite_only
+from tests.support.running import Running
 from tests.support.tables import Rows, Tables
 
 pytestmark = [pytest.mark.anyio]
@@ -177,29 +176,33 @@ ROWS: Final[Rows] = {
 }
 
 
+ROUTERS: Final = (
+    crud_router("/albums", AlbumRows, read=AlbumRead, create=Nothing, update=Change, omit=NEW),
+    crud_router(
+        "/reissues", ReissueRows, read=ReissueRead, create=Nothing, update=Change, omit=NEW
+    ),
+    crud_router("/tracks", TrackRows, read=TrackRead, create=Nothing, update=Change, omit=NEW),
+)
+
+
+def create_app(url: str) -> FastAPI:
+    app = FastAPI(lifespan=Database(url).lifespan)
+    install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
+
+
 @pytest.fixture
-async def client(tables: Tables, backend: str) -> AsyncIterator[AsyncClient]:
-    """Yield a client of the albums and the tracks."""
-    database = Database(await tables.of(Base.metadata, backend, ROWS))
+async def client(running: Running, tables: Tables, backend: str) -> AsyncClient:
+    """Return a client of the albums and the tracks."""
+    url = await tables.of(Base.metadata, backend, ROWS)
+    database = Database(url)
     async with database.session() as session:
         entries = [{"album_id": 1, "guest_id": name, "rank": n} for n, name in enumerate("Aab")]
         await session.execute(insert(ENTRIES), entries)
-    app = FastAPI(lifespan=database.lifespan)
-    install(app)
-    router = crud_router(
-        "/albums", AlbumRows, read=AlbumRead, create=Nothing, update=Change, omit=NEW
-    )
-    app.include_router(router)
-    router = crud_router(
-        "/reissues", ReissueRows, read=ReissueRead, create=Nothing, update=Change, omit=NEW
-    )
-    app.include_router(router)
-    router = crud_router(
-        "/tracks", TrackRows, read=TrackRead, create=Nothing, update=Change, omit=NEW
-    )
-    app.include_router(router)
-    async with calling(app) as client:
-        yield client
+    await database.dispose()
+    return await running.client(create_app, url)
 
 
 ORDERS: Final = {

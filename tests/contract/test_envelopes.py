@@ -1,7 +1,6 @@
 """Envelopes: pages that are objects."""
 
-from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote
 
 import pytest
@@ -34,6 +33,7 @@ from tests.support.orders import (
 )
 from tests.support.recording import path_taken
 from tests.support.rows import link_target, pages
+from tests.support.running import Running
 from tests.support.tables import Tables
 
 pytestmark = pytest.mark.anyio
@@ -59,7 +59,6 @@ class Lines(Resource[Line]): ...
 
 
 def routers() -> list[APIRouter]:
-    """Return the orders with and without an envelope, and lines that can be deleted."""
     own = APIRouter(prefix="/own", default_response_class=JSONResponse)
     own.include_router(
         crud_router("/enclosed", Orders, read=OrderRead, query=OrderPages, omit={"get"})
@@ -75,17 +74,28 @@ def routers() -> list[APIRouter]:
     ]
 
 
-@pytest.fixture
-async def database(tables: Tables, backend: str) -> Database:
-    """Return a database with orders."""
-    return Database(await tables.of(Base.metadata, backend, ROWS))
+ROUTERS: Final = routers()
+"""The orders with and without an envelope, and lines that can be deleted."""
+
+
+def create_app(url: str) -> FastAPI:
+    app = FastAPI(lifespan=Database(url).lifespan)
+    install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
 
 
 @pytest.fixture
-async def client(database: Database) -> AsyncIterator[AsyncClient]:
-    """Yield a client of lists with and without an envelope."""
-    async with serving_routers(database, *routers()) as client:
-        yield client
+async def url(tables: Tables, backend: str) -> str:
+    """Return the URL of a database with orders."""
+    return await tables.of(Base.metadata, backend, ROWS)
+
+
+@pytest.fixture
+async def client(running: Running, url: str) -> AsyncClient:
+    """Return a client of lists with and without an envelope."""
+    return await running.client(create_app, url)
 
 
 QUERIES = (
@@ -197,8 +207,8 @@ async def test_errors_are_those_of_the_array(client: AsyncClient, query: str) ->
     assert {**enclosed.json(), "instance": ""} == {**bare.json(), "instance": ""}
 
 
-async def test_links_have_the_root_path(database: Database) -> None:
-    app = FastAPI(lifespan=database.lifespan)
+async def test_links_have_the_root_path(url: str) -> None:
+    app = FastAPI(lifespan=Database(url).lifespan)
     install(app)
     app.include_router(crud_router("/orders", Orders, read=OrderRead, query=OrderPages))
     async with calling(app, root_path="/api") as client:
@@ -207,11 +217,7 @@ async def test_links_have_the_root_path(database: Database) -> None:
 
 
 def test_openapi_has_a_component_of_the_page() -> None:
-    app = FastAPI()
-    install(app)
-    for router in routers():
-        app.include_router(router)
-    document: Any = app.openapi()
+    document: Any = create_app("sqlite:///unused.db").openapi()
     content = document["paths"]["/enclosed"]["get"]["responses"]["200"]["content"]
     row = {"$ref": "#/components/schemas/OrderRead"}
     assert content == {
@@ -231,13 +237,12 @@ def test_openapi_has_a_component_of_the_page() -> None:
 
 
 @pytest.mark.both_paths
-async def test_both_paths_send_equal_bytes(tables: Tables, backend: str) -> None:
-    url = await tables.of(Base.metadata, backend, ROWS)
+async def test_both_paths_send_equal_bytes(url: str) -> None:
     responses: list[list[Response]] = []
     for fast_path in FAST.values():
         app = FastAPI(lifespan=Database(url, fast_path=fast_path).lifespan)
         install(app, cursor_keys=["k" * 32])
-        for router in routers():
+        for router in ROUTERS:
             app.include_router(router)
         async with calling(app) as client:
             responses.append([await client.get(f"/enclosed?{query}") for query in QUERIES])
@@ -247,9 +252,8 @@ async def test_both_paths_send_equal_bytes(tables: Tables, backend: str) -> None
 
 
 @pytest.mark.both_paths
-async def test_envelope_takes_the_fast_path(tables: Tables, backend: str) -> None:
-    url = await tables.of(Base.metadata, backend, ROWS)
-    async with serving_routers(Database(url, fast_path=True), *routers()) as client:
+async def test_envelope_takes_the_fast_path(url: str) -> None:
+    async with serving_routers(Database(url, fast_path=True), *ROUTERS) as client:
         assert await path_taken(client.get("/enclosed?limit=1")) == "200 fast"
         assert await path_taken(client.get("/enclosed?tags__name=red")) == "200 fast"
         assert await path_taken(client.get("/enclosed?count=exact")) == "200 ORM"

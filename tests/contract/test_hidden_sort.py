@@ -1,19 +1,17 @@
 """Lists sorted by a column that clients cannot read."""
 
 from base64 import urlsafe_b64decode
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 from sqlalchemy import MetaData, String
 from sqlalchemy.orm import Mapped, mapped_column
 from typing_extensions import override
 
 from brickwork import (
-    Database,
     ListQuery,
     Model,
     ReadSchema,
@@ -21,11 +19,11 @@ from brickwork import (
     Schema,
     SortKey,
     crud_router,
-    install,
 )
 from tests.support.bodies import summary
-from tests.support.calls import calling
+from tests.support.both import apps_of
 from tests.support.rows import link_target
+from tests.support.running import Running
 from tests.support.tables import Rows, Tables
 
 pytestmark = [pytest.mark.anyio]
@@ -71,6 +69,18 @@ class PlayerQuery(ListQuery[Player]):
 class Players(Resource[Player]): ...
 
 
+APPS: Final = apps_of(
+    crud_router(
+        "/players",
+        Players,
+        read=PlayerRead,
+        create=PlayerCreate,
+        update=PlayerUpdate,
+        query=PlayerQuery,
+    )
+)
+
+
 ROWS: Final[Rows] = {
     Player: [
         {"score": 501, "nickname": "Al"},
@@ -83,16 +93,11 @@ ROWS: Final[Rows] = {
 
 @pytest.fixture(params=[True, False], ids=["fast", "ORM"])
 async def client(
-    request: pytest.FixtureRequest, tables: Tables, backend: str
-) -> AsyncIterator[AsyncClient]:
-    """Yield a client of the players on each path."""
+    request: pytest.FixtureRequest, running: Running, tables: Tables, backend: str
+) -> AsyncClient:
+    """Return a client of the players on each path."""
     url = await tables.of(Base.metadata, backend, ROWS)
-    app = FastAPI(lifespan=Database(url, fast_path=request.param).lifespan)
-    install(app)
-    schemas: dict[str, Any] = {"read": PlayerRead, "create": PlayerCreate, "update": PlayerUpdate}
-    app.include_router(crud_router("/players", Players, **schemas, query=PlayerQuery))
-    async with calling(app) as client:
-        yield client
+    return await running.client(APPS[request.param], url)
 
 
 async def pages(client: AsyncClient, path: str, rel: str) -> list[Response]:

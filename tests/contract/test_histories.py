@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import pytest
@@ -33,6 +33,7 @@ from brickwork import (
     install,
 )
 from tests.support.calls import calling
+from tests.support.running import Running
 from tests.support.tables import Tables
 
 pytestmark = [pytest.mark.anyio]
@@ -103,6 +104,20 @@ class Pages(Resource[Page]):
 class Memos(Resource[Memo]): ...
 
 
+ROUTERS: Final = (
+    crud_router("/pages", Pages, read=PageRead, create=PageCreate, update=PageUpdate),
+    crud_router("/memos", Memos, read=MemoRead, create=MemoCreate, update=MemoUpdate),
+)
+
+
+def create_app(url: str) -> FastAPI:
+    app = FastAPI(lifespan=Database(url).lifespan)
+    install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
+
+
 @pytest.fixture
 async def url(tables: Tables, backend: str) -> str:
     """Return the URL of a database without rows."""
@@ -118,17 +133,9 @@ async def database(url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def client(url: str) -> AsyncIterator[AsyncClient]:
-    """Yield a client of the pages and the memos."""
-    app = FastAPI(lifespan=Database(url).lifespan)
-    install(app)
-    for router in (
-        crud_router("/pages", Pages, read=PageRead, create=PageCreate, update=PageUpdate),
-        crud_router("/memos", Memos, read=MemoRead, create=MemoCreate, update=MemoUpdate),
-    ):
-        app.include_router(router)
-    async with calling(app) as client:
-        yield client
+async def client(running: Running, url: str) -> AsyncClient:
+    """Return a client of the pages and the memos."""
+    return await running.client(create_app, url)
 
 
 async def create(client: AsyncClient, text: str, user: str = "ada", slug: str = "a") -> None:

@@ -1,14 +1,11 @@
 """An application with keys of several columns."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import date
-from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, FastAPI, Header
-from httpx2 import AsyncClient
 from pydantic import Field
 from sqlalchemy import (
     CheckConstraint,
@@ -39,7 +36,6 @@ from brickwork import (
     install,
     soft_delete_foreign_key,
 )
-from tests.support.calls import calling
 
 
 class Base(Model):
@@ -294,9 +290,7 @@ class CarefulLabels(Labels):
     require_if_match = True
 
 
-@cache
 def _routers() -> Sequence[APIRouter]:
-    """Return the routers of all applications."""
     memberships = crud_router(
         "/memberships",
         Memberships,
@@ -336,17 +330,14 @@ def _routers() -> Sequence[APIRouter]:
     )
 
 
-def create_app(url: str, **options: Any) -> FastAPI:
+ROUTERS: Final = _routers()
+"""The routers of all applications."""
+
+
+def create_app(url: str) -> FastAPI:
     """Return the application, on the database *url*."""
-    app = FastAPI(lifespan=Database(url, **options).lifespan)
+    app = FastAPI(lifespan=Database(url).lifespan)
     install(app, cursor_keys=["c" * 32])
-    for router in _routers():
+    for router in ROUTERS:
         app.include_router(router)
     return app
-
-
-@asynccontextmanager
-async def memberships_client(url: str, **options: Any) -> AsyncGenerator[AsyncClient]:
-    """Yield a client of the application on the database *url*."""
-    async with calling(create_app(url, **options)) as client:
-        yield client
