@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Final
 
 import pytest
@@ -48,12 +49,22 @@ def paths(app: FastAPI, database: Database, name: str = "notes") -> dict[str, st
     }
 
 
+def explanations(app: FastAPI, database: Database) -> dict[str, Explanation]:
+    """Return the explanations of the operations on notes."""
+    return {item.operation: item for item in explain_resource(app, database, "notes")}
+
+
+@cache
+def service() -> FastAPI:
+    """Return the reference service."""
+    return create_app(Settings(database_url=SQLITE))
+
+
 def verbs(database: Database, name: str) -> dict[str, str]:
     """Return the verbs of the statements of each operation of the reference service."""
-    app = create_app(Settings(database_url=SQLITE))
     return {
         explanation.operation: " ".join(sql.partition(" ")[0] for sql in explanation.statements)
-        for explanation in explain_resource(app, database, name)
+        for explanation in explain_resource(service(), database, name)
     }
 
 
@@ -62,7 +73,7 @@ def verbs(database: Database, name: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("url", [SQLITE, POSTGRESQL])
 def test_common_operations_take_the_fast_path(url: str) -> None:
-    found = paths(create_app(Settings(database_url=SQLITE)), Database(url), "articles")
+    found = paths(service(), Database(url), "articles")
     assert {name for name, path in found.items() if path == "fast path"} == {
         "GET /articles",
         "POST /articles",
@@ -230,10 +241,7 @@ class AllNotes(Resource[Note]): ...
 
 def test_an_update_with_constrained_fields_reads_the_row_first() -> None:
     app = app_of(notes(AllNotes, read=Short, create=ShortCreate, update=ShortUpdate))
-    found = {
-        explanation.operation: explanation
-        for explanation in explain_resource(app, Database(SQLITE), "notes")
-    }
+    found = explanations(app, Database(SQLITE))
     changed = found["PATCH /notes/{id}"]
     assert changed.path == "fast path"
     assert [sql.partition(" ")[0] for sql in changed.statements] == ["SELECT", "UPDATE"]
@@ -245,10 +253,7 @@ class Required(ListQuery[Note]):
 
 def test_statement_of_a_required_filter_is_unknown() -> None:
     app = app_of(notes(query=Required))
-    found = {
-        explanation.operation: explanation
-        for explanation in explain_resource(app, Database(SQLITE), "notes")
-    }
+    found = explanations(app, Database(SQLITE))
     assert found["GET /notes"].path == "fast path, its rows filtered by Notes.query"
     assert found["GET /notes"].statements == []
     assert found["GET /notes"].omission == "a parameter is required"
@@ -272,10 +277,9 @@ class Scoped(Resource[Note]):
     user: Annotated[User, Depends(signed_in)]
 
 
-def explained(database: Database, *resources: type[Resource[Note]]) -> dict[str, Explanation]:
-    """Return the explanations of the operations on notes."""
-    app = notes_app(database, *map(notes, resources))
-    return {item.operation: item for item in explain_resource(app, database, "notes")}
+def explained(database: Database, resource: type[Resource[Note]]) -> dict[str, Explanation]:
+    """Return the explanations of the operations of *resource*."""
+    return explanations(app_of(notes(resource)), database)
 
 
 _Make = Callable[[Any], Any]
@@ -507,23 +511,26 @@ REQUESTS: Final[Sequence[tuple[str, str, Any]]] = [
 ]
 
 
+APPS: Final[Mapping[type[Resource[Note]], FastAPI]] = {
+    resource: app_of(notes(resource)) for resource in (AllNotes, Notes)
+}
+
+
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: " ".join(request[:2]))
-@pytest.mark.parametrize("resource", [AllNotes, Notes])
+@pytest.mark.parametrize("resource", APPS)
 async def test_explained_statements_are_sent(
     tables: Tables, backend: str, resource: type[Resource[Note]], request_: tuple[str, str, Any]
 ) -> None:
     method, path, body = request_
     url = await tables.of(Base.metadata, backend, TWENTY)
     database = Database(url, coalesce=False)
-    shown = explained(database, resource)[f"{method} {path.partition('?')[0]}"]
+    app = APPS[resource]
+    shown = explanations(app, database)[f"{method} {path.partition('?')[0]}"]
     assert shown.statements
     # SQLAlchemy prepares statements, which asyncpg does not log.
     recorded = statements() if shown.path.startswith("ORM path") else driver_statements("")
     with recorded as sent:
-        async with (
-            database.lifespan(None) as state,
-            client_of(notes_app(database, notes(resource)), state) as client,
-        ):
+        async with database.lifespan(None) as state, client_of(app, state) as client:
             headers = {"authorization": "ada"}
             await client.request(method, path.format(id=1), json=body, headers=headers)
     for statement in shown.statements:

@@ -4,21 +4,24 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import Connection, MetaData, String, event, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
 
-from brickwork import Database, Model, ReadSchema, Resource, Schema, Versioned, crud_router
+from brickwork import Database, Model, ReadSchema, Resource, Schema, Versioned, crud_router, install
 from brickwork.database import triggers
 from tests.support.bodies import create_row, get_json, summary
 from tests.support.both import FAST, serving_routers
 from tests.support.databases import postgres_only, sqlite_only
 from tests.support.recording import path_taken
+from tests.support.running import Running
 from tests.support.tables import Tables
 
 pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
@@ -202,9 +205,21 @@ def fast(request: pytest.FixtureRequest) -> bool:
     return FAST[request.param]
 
 
+def create_app(url: str, *, fast: bool) -> FastAPI:
+    app = FastAPI(lifespan=Database(url, fast_path=fast).lifespan)
+    install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
+
+
+CREATE_APP = {fast: partial(create_app, fast=fast) for fast in FAST.values()}
+"""Functions that create the application, by their `fast_path`."""
+
+
 @pytest.fixture
-async def database(tables: Tables, backend: str, fast: bool) -> AsyncIterator[Database]:  # noqa: FBT001
-    database = Database(await tables.of(Base.metadata, backend), fast_path=fast)
+async def database(tables: Tables, backend: str) -> AsyncIterator[Database]:
+    database = Database(await tables.of(Base.metadata, backend))
     yield database
     async with database.writer.begin() as connection:  # so that each row can be removed
         for model in (Plain, Counted, Numbered):
@@ -213,9 +228,9 @@ async def database(tables: Tables, backend: str, fast: bool) -> AsyncIterator[Da
 
 
 @pytest.fixture
-async def client(database: Database) -> AsyncIterator[AsyncClient]:
-    async with serving_routers(database, *ROUTERS) as client:
-        yield client
+async def client(running: Running, database: Database, fast: bool) -> AsyncClient:  # noqa: FBT001
+    url = database.url.render_as_string(hide_password=False)
+    return await running.client(CREATE_APP[fast], url)
 
 
 async def recorded_attempts(database: Database) -> list[str]:

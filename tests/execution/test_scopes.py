@@ -5,13 +5,13 @@ from collections.abc import Sequence, Set as AbstractSet
 from typing import Annotated, Any, Final
 
 import pytest
-from fastapi import Depends, HTTPException
+from fastapi import Depends, FastAPI, HTTPException
 from httpx2 import AsyncClient
 from sqlalchemy import Select, String, bindparam, exists, select
 from sqlalchemy.orm import aliased
 from typing_extensions import override
 
-from brickwork import Resource
+from brickwork import Database, Resource
 from tests.support.calls import client_of
 from tests.support.notes import TWENTY, Friend, Note, current_user, notes, notes_app
 from tests.support.paths import Outcome, Paths, Step, outcome
@@ -142,6 +142,17 @@ CONVERSATION: Final = [
     ),
 ]
 
+
+_APPS: Final = dict[type[Resource[Note]], FastAPI]()
+
+
+def app_of(resource: type[Resource[Note]]) -> FastAPI:
+    """Return the notes of *resource*, which get their database from the client."""
+    if resource not in _APPS:
+        _APPS[resource] = notes_app(Database("sqlite:///unused.db"), notes(resource))
+    return _APPS[resource]
+
+
 READS: Final = {"list", "row", "delete"}
 
 
@@ -170,7 +181,7 @@ async def test_scope_applies_on_each_path(
     owners: AbstractSet[str],
     fast: AbstractSet[str],
 ) -> None:
-    app = notes_app(notes_paths.fast, notes(resource))
+    app = app_of(resource)
     await notes_paths.fill(TWENTY)
     by_fast = await run_conversation(client_of(app, {"database": notes_paths.fast}))
     await notes_paths.fill(TWENTY)

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -39,6 +38,8 @@ from tests.support.library import (
     WriterRead,
 )
 from tests.support.recording import event_listener, record_fast_path, statements
+from tests.support.running import Running
+from tests.support.tables import Rows, Tables
 
 pytestmark = pytest.mark.anyio
 
@@ -100,7 +101,7 @@ def expected_nation(number: int) -> Body:
     return {"id": str(key(number)), "name": f"n{number}", "writers": writers[:2]}
 
 
-def library_rows() -> dict[type[library.Base], list[Body]]:
+def library_rows() -> Rows:
     """Return a hundred rows of each model. Every tenth row has no reference."""
 
     def reference(name: str, to: int | None) -> Body:
@@ -119,18 +120,20 @@ def library_rows() -> dict[type[library.Base], list[Body]]:
 
 
 @pytest.fixture
-async def client(empty_url: str) -> AsyncGenerator[AsyncClient]:
-    async with calling(library.create_app(empty_url)) as client:
-        yield client
+async def library_url(tables: Tables, backend: str) -> str:
+    """Return the URL of a library without rows."""
+    return await tables.of(library.Base.metadata, backend)
 
 
 @pytest.fixture
-async def filled_client(client: AsyncClient, empty_url: str) -> AsyncClient:
-    database = Database(empty_url)
-    async with database.lifespan(None), database.session() as session:
-        for model, values in library_rows().items():
-            await session.execute(insert(model), values)
-    return client
+async def client(running: Running, library_url: str) -> AsyncClient:
+    return await running.client(library.create_app, library_url)
+
+
+@pytest.fixture
+async def filled_client(running: Running, tables: Tables, backend: str) -> AsyncClient:
+    url = await tables.of(library.Base.metadata, backend, library_rows())
+    return await running.client(library.create_app, url)
 
 
 async def get_json(client: AsyncClient, path: str) -> Any:
@@ -435,15 +438,15 @@ async def befriend(url: str, one: str, *others: str) -> None:
         await session.execute(insert(friendships), pairs)
 
 
-async def test_every_kind_of_relationship_is_embedded(empty_url: str) -> None:
-    async with calling(app_of(empty_url, bosses=BossRead)) as client:
+async def test_every_kind_of_relationship_is_embedded(library_url: str) -> None:
+    async with calling(app_of(library_url, bosses=BossRead)) as client:
         top = (await create(client, "/bosses", name="Top"))["id"]
         ids = [
             (await create(client, "/bosses", name=name, boss_id=top))["id"]
             for name in ("LOUD", "A", "B", "LOUD", "C")
         ]
-        await befriend(empty_url, top, *ids[:3])
-        await befriend(empty_url, ids[2], ids[0], top)
+        await befriend(library_url, top, *ids[:3])
+        await befriend(library_url, ids[2], ids[0], top)
         with statements() as sent:
             first, *others = await get_json(client, "/bosses")
         assert len(sent) == 4
@@ -466,8 +469,8 @@ class Aliased(Name):
     head: Name | None = Field(validation_alias="chief")
 
 
-async def test_relationship_can_have_an_alias(empty_url: str) -> None:
-    async with calling(app_of(empty_url, bosses=BossRead, aliased=Aliased)) as client:
+async def test_relationship_can_have_an_alias(library_url: str) -> None:
+    async with calling(app_of(library_url, bosses=BossRead, aliased=Aliased)) as client:
         top = (await create(client, "/bosses", name="Top"))["id"]
         await create(client, "/bosses", name="A", boss_id=top)
         with statements() as sent:
@@ -597,11 +600,8 @@ class Songs(Resource[Song]): ...
 class SongUpdate(SongCreate, partial=True): ...
 
 
-async def test_deleted_row_is_embedded_only_after_a_restore(empty_url: str) -> None:
-    database = Database(empty_url)
-    async with database.writer.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    app = FastAPI(lifespan=database.lifespan)
+async def test_deleted_row_is_embedded_only_after_a_restore(library_url: str) -> None:
+    app = FastAPI(lifespan=Database(library_url).lifespan)
     install(app)
     app.include_router(
         crud_router("/bands", Bands, read=BandRead, create=NamedCreate, update=NamedUpdate)

@@ -1,6 +1,6 @@
 """Overridden methods and scopes of resources."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Annotated, Any, Generic, TypeVar
@@ -32,6 +32,7 @@ from tests.support.annotated_late import PrefixedCities
 from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.databases import Databases
+from tests.support.running import Running
 from tests.support.shop import City, CityCreate, CityRead, CityUpdate, Shop
 
 pytestmark = pytest.mark.anyio
@@ -42,9 +43,8 @@ OURS, THEIRS = {"tenant": "ours"}, {"tenant": "theirs"}
 
 
 @pytest.fixture
-async def client(empty_url: str) -> AsyncGenerator[AsyncClient]:
-    async with calling(shop.create_app(empty_url)) as client:
-        yield client
+async def client(running: Running, shop_url: str) -> AsyncClient:
+    return await running.client(shop.create_app, shop_url)
 
 
 def created(response: Response) -> dict[str, Any]:
@@ -185,8 +185,8 @@ async def test_a_violated_check_constraint_is_a_422(client: AsyncClient) -> None
     assert response.json()["detail"] == "The values do not fit together, or with this resource."
 
 
-async def test_a_dependency_can_be_overridden_in_tests(empty_url: str) -> None:
-    app = shop.create_app(empty_url)
+async def test_a_dependency_can_be_overridden_in_tests(shop_url: str) -> None:
+    app = shop.create_app(shop_url)
     async with calling(app) as client:
         with sign_in(app, shop.current_tenant, "ours"):
             created(await client.post("/cities", json={"name": "Rome"}, headers=THEIRS))
@@ -194,8 +194,8 @@ async def test_a_dependency_can_be_overridden_in_tests(empty_url: str) -> None:
             assert names(await client.get("/cities")) == ["Rome"]
 
 
-async def test_a_resource_can_have_string_annotations(empty_url: str) -> None:
-    app = shop.create_app(empty_url)
+async def test_a_resource_can_have_string_annotations(shop_url: str) -> None:
+    app = shop.create_app(shop_url)
     app.include_router(
         crud_router("/named", PrefixedCities, read=CityRead, create=CityCreate, update=CityUpdate)
     )
@@ -228,9 +228,9 @@ class VisibleCities(Resource[City]):
 
 
 async def test_a_list_has_the_parameters_and_order_of_its_query(
-    empty_url: str,
+    shop_url: str,
 ) -> None:
-    app = FastAPI(lifespan=Shop(empty_url).lifespan)
+    app = FastAPI(lifespan=Shop(shop_url).lifespan)
     install(app)
     app.include_router(
         crud_router(
@@ -256,7 +256,7 @@ async def test_a_list_has_the_parameters_and_order_of_its_query(
         assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "null_character")
 
 
-async def test_an_overridden_page_can_return_other_objects(empty_url: str) -> None:
+async def test_an_overridden_page_can_return_other_objects(shop_url: str) -> None:
     class UppercaseCities(Resource[City]):
         @override
         async def page(self, at: ListQuery[City], /) -> Page[City]:
@@ -266,7 +266,7 @@ async def test_an_overridden_page_can_return_other_objects(empty_url: str) -> No
             ]
             return replace(page, items=loud)
 
-    app = FastAPI(lifespan=Shop(empty_url).lifespan)
+    app = FastAPI(lifespan=Shop(shop_url).lifespan)
     install(app)
     app.include_router(
         crud_router("/cities", UppercaseCities, read=CityRead, create=CityCreate, update=CityUpdate)
@@ -276,7 +276,7 @@ async def test_an_overridden_page_can_return_other_objects(empty_url: str) -> No
         assert names(await client.get("/cities")) == ["ROME"]
 
 
-async def test_an_override_can_raise_a_problem(empty_url: str) -> None:
+async def test_an_override_can_raise_a_problem(shop_url: str) -> None:
     class Capitals(Resource[City]):
         @override
         async def create(self, row: City, /) -> None:
@@ -288,7 +288,7 @@ async def test_an_override_can_raise_a_problem(empty_url: str) -> None:
         async def delete(self, row: City, /) -> None:
             raise Conflict("A capital stays.")
 
-    app = FastAPI(lifespan=Shop(empty_url).lifespan)
+    app = FastAPI(lifespan=Shop(shop_url).lifespan)
     install(app)
     app.include_router(
         crud_router("/capitals", Capitals, read=CityRead, create=CityCreate, update=CityUpdate)
@@ -327,7 +327,7 @@ async def test_get_or_404_accepts_a_model_or_a_select(databases: Databases) -> N
             assert rome is await get_or_404(session, select(City), "1")
 
 
-async def test_an_overridden_get_applies_to_each_row_of_a_batch(empty_url: str) -> None:
+async def test_an_overridden_get_applies_to_each_row_of_a_batch(shop_url: str) -> None:
     class Cities(Resource[City]):
         @override
         async def get(self, key: object, /) -> City:
@@ -336,7 +336,7 @@ async def test_an_overridden_get_applies_to_each_row_of_a_batch(empty_url: str) 
                 raise NotFound("City not found")
             return city
 
-    app = FastAPI(lifespan=Shop(empty_url).lifespan)
+    app = FastAPI(lifespan=Shop(shop_url).lifespan)
     install(app)
     app.include_router(
         crud_router("/cities", Cities, read=CityRead, create=CityCreate, update=CityUpdate)
@@ -354,7 +354,7 @@ async def test_an_overridden_get_applies_to_each_row_of_a_batch(empty_url: str) 
 
 @pytest.mark.parametrize("when", ["together", "alone"])
 @pytest.mark.parametrize("failure", ["503", "500"], ids=["an outage", "a bug"])
-async def test_an_error_of_a_batch_names_no_item(empty_url: str, when: str, failure: str) -> None:
+async def test_an_error_of_a_batch_names_no_item(shop_url: str, when: str, failure: str) -> None:
     class Cities(Resource[City]):
         @override
         async def update(self, row: City, /, changes: Mapping[str, Any]) -> None:
@@ -367,7 +367,7 @@ async def test_an_error_of_a_batch_names_no_item(empty_url: str, when: str, fail
 
     calls: list[str] = []
     items = [{"id": key, "people": -1} for key in (1, 2)]  # rejected by the database
-    app = FastAPI(lifespan=Shop(empty_url).lifespan)
+    app = FastAPI(lifespan=Shop(shop_url).lifespan)
     install(app)
     app.include_router(
         crud_router("/cities", Cities, read=CityRead, create=CityCreate, update=CityUpdate)
@@ -378,8 +378,8 @@ async def test_an_error_of_a_batch_names_no_item(empty_url: str, when: str, fail
         assert summary(await client.patch("/cities/batch", json=items)) == failure
 
 
-async def test_restore_without_soft_delete_does_nothing(empty_url: str) -> None:
-    database = Shop(empty_url)
+async def test_restore_without_soft_delete_does_nothing(shop_url: str) -> None:
+    database = Shop(shop_url)
     async with database.lifespan(None), database.session() as session:
         cities = shop.Cities(session=session, tenant="")
         city = City(name="Rome")
