@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from httpx2 import AsyncClient
 
 from app.articles.models import Article
 from app.articles.schemas import ArticleCreate, ArticleRead, ArticleUpdate
-from brickwork import Database, Resource, crud_router, install
+from brickwork import Database, Resource, crud_router
 from brickwork.models.model import now
 from tests.support.bodies import (
     MISSING,
@@ -26,7 +26,8 @@ from tests.support.bodies import (
     summary,
     version_tag,
 )
-from tests.support.calls import calling
+from tests.support.running import Running
+from tests.support.shop import app_of
 
 pytestmark = pytest.mark.anyio
 
@@ -413,18 +414,20 @@ class Careful(Resource[Article]):
     require_if_match = True
 
 
+careful_articles = crud_router(
+    "/articles", Careful, read=ArticleRead, create=ArticleCreate, update=ArticleUpdate
+)
+
+
+def create_app(url: str) -> FastAPI:
+    """Create an application of articles that require If-Match."""
+    return app_of(Database(url), careful_articles)
+
+
 @pytest.fixture
-async def careful(service_url: str) -> AsyncIterator[AsyncClient]:
-    """Yield a client of articles that require If-Match."""
-    app = FastAPI(lifespan=Database(service_url).lifespan)
-    install(app)
-    app.include_router(
-        crud_router(
-            "/articles", Careful, read=ArticleRead, create=ArticleCreate, update=ArticleUpdate
-        )
-    )
-    async with calling(app) as client:
-        yield client
+async def careful(running: Running, service_url: str) -> AsyncClient:
+    """Return a client of articles that require If-Match."""
+    return await running.client(create_app, service_url)
 
 
 REQUIRED: Final = "428 If-Match required"

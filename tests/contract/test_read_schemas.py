@@ -27,6 +27,7 @@ from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.notes import Base, Note, NoteRead, notes, notes_app
 from tests.support.recording import path_taken
+from tests.support.running import Running
 from tests.support.tables import Rows, Tables
 
 pytestmark = pytest.mark.anyio
@@ -73,11 +74,16 @@ SHOWN: dict[str, dict[str, Any]] = {
 }
 
 
+shown_notes = notes(Notes)
+
+
+def create_app(url: str) -> FastAPI:
+    return notes_app(Database(url), shown_notes)
+
+
 @pytest.fixture
-async def client(tables: Tables, backend: str) -> AsyncGenerator[AsyncClient]:
-    database = Database(await tables.of(Base.metadata, backend, ROWS))
-    async with calling(notes_app(database, notes(Notes))) as client:
-        yield client
+async def client(running: Running, tables: Tables, backend: str) -> AsyncClient:
+    return await running.client(create_app, await tables.of(Base.metadata, backend, ROWS))
 
 
 @pytest.mark.parametrize("role", SHOWN)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import (
     Column,
@@ -36,6 +36,7 @@ from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.notes import current_user, notes_app
 from tests.support.recording import statements
+from tests.support.running import Running
 from tests.support.tables import Rows, Tables
 
 pytestmark = pytest.mark.anyio
@@ -248,21 +249,37 @@ def volumes(resource: type[Resource[Volume]] = Volumes) -> APIRouter:
     )
 
 
+ROUTERS = (
+    volumes(),
+    crud_router("/boxes", Boxes, read=BoxRead, create=BoxCreate, update=BoxUpdate),
+)
+
+
+def create_app(url: str) -> FastAPI:
+    """Create an application of the volumes and boxes."""
+    return notes_app(Database(url), *ROUTERS)
+
+
 @pytest.fixture
-async def database(tables: Tables, backend: str) -> AsyncIterator[Database]:
+async def url(tables: Tables, backend: str) -> str:
+    """Return the URL of a database with the rows above."""
+    return await tables.of(Base.metadata, backend, ROWS)
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
     """Yield a database with the rows above."""
-    database = Database(await tables.of(Base.metadata, backend, ROWS))
+    database = Database(url)
     yield database
     await database.dispose()
 
 
 @pytest.fixture
-async def client(database: Database) -> AsyncIterator[AsyncClient]:
-    """Yield a client for Ada."""
-    router = crud_router("/boxes", Boxes, read=BoxRead, create=BoxCreate, update=BoxUpdate)
-    async with calling(notes_app(database, volumes(), router)) as client:
-        client.headers["authorization"] = "ada"
-        yield client
+async def client(running: Running, url: str) -> AsyncClient:
+    """Return a client for Ada."""
+    client = await running.client(create_app, url)
+    client.headers["authorization"] = "ada"
+    return client
 
 
 async def counts(database: Database) -> list[int]:

@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 import pytest
 from annotated_types import Len
 from fastapi import FastAPI
+from httpx2 import AsyncClient
 from sqlalchemy import FetchedValue, MetaData, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -26,6 +28,7 @@ from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.databases import sqlite_only
 from tests.support.recording import path_taken
+from tests.support.running import Running
 from tests.support.tables import Tables, insert_rows
 
 pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
@@ -151,9 +154,21 @@ def app_of(database: Database, read: type[ReadSchema]) -> FastAPI:
     return app
 
 
-async def parts(database: Database) -> list[Mapping[str, Any]]:
-    async with calling(app_of(database, Kept)) as client:
-        found: list[Mapping[str, Any]] = (await client.get("/parts")).json()
+def create_app(url: str, *, fast: bool) -> FastAPI:
+    return app_of(Database(url, fast_path=fast), Kept)
+
+
+CREATE_APP: Final = {fast: partial(create_app, fast=fast) for fast in (True, False)}
+
+
+@pytest.fixture
+async def kept(running: Running, url: str, *, fast: bool) -> AsyncClient:
+    """Return a client of parts as they are."""
+    return await running.client(CREATE_APP[fast], url)
+
+
+async def parts(kept: AsyncClient) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = (await kept.get("/parts")).json()
     return found
 
 
@@ -163,24 +178,24 @@ async def parts(database: Database) -> list[Mapping[str, Any]]:
     [Authored, Coded, Documented, Edited, FirstVersion, New, Noted, Sealed, Settings, Short],
 )
 async def test_rejected_response_rolls_back_a_change(
-    database: Database, read: type[ReadSchema]
+    database: Database, kept: AsyncClient, read: type[ReadSchema]
 ) -> None:
-    before = await parts(database)
+    before = await parts(kept)
     async with calling(app_of(database, read)) as client:
         answer = await client.patch("/parts/9", json={"name": "nut"})
         assert summary(answer) == "500"
-    assert await parts(database) == before
+    assert await parts(kept) == before
 
 
 @PATHS
 @pytest.mark.parametrize("read", [New, Settings, Short])
 async def test_rejected_response_rolls_back_a_new_row(
-    database: Database, read: type[ReadSchema]
+    database: Database, kept: AsyncClient, read: type[ReadSchema]
 ) -> None:
-    before = await parts(database)
+    before = await parts(kept)
     async with calling(app_of(database, read)) as client:
         assert summary(await client.post("/parts", json={"name": "nut"})) == "500"
-    assert await parts(database) == before
+    assert await parts(kept) == before
 
 
 @pytest.mark.parametrize("fast", [True])

@@ -1,6 +1,6 @@
 """Filters of related rows, across references and lists."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from itertools import combinations
 from typing import Any
 
@@ -10,11 +10,12 @@ from httpx2 import AsyncClient
 from sqlalchemy import Select
 from typing_extensions import override
 
-from brickwork import Database, Resource, crud_router, install
+from brickwork import Database, Resource, crud_router
 from tests.support.bodies import get_json
-from tests.support.calls import calling
 from tests.support.orders import ROWS, Base, Order, OrderQuery, OrderRead, Orders, Tagging
 from tests.support.rows import pages
+from tests.support.running import Running
+from tests.support.shop import app_of
 from tests.support.tables import Tables
 
 pytestmark = pytest.mark.anyio
@@ -28,15 +29,21 @@ class ImportantOrders(Resource[Order]):
         return super().query().where(Order.priority >= 1)
 
 
+ROUTERS = [
+    crud_router(path, resource, read=OrderRead, query=OrderQuery)
+    for path, resource in {"/orders": Orders, "/important": ImportantOrders}.items()
+]
+
+
+def create_app(url: str) -> FastAPI:
+    """Create an application of the orders."""
+    return app_of(Database(url), *ROUTERS)
+
+
 @pytest.fixture
-async def client(tables: Tables, backend: str) -> AsyncIterator[AsyncClient]:
-    """Yield a client of the orders."""
-    app = FastAPI(lifespan=Database(await tables.of(Base.metadata, backend, ROWS)).lifespan)
-    install(app)
-    for path, resource in {"/orders": Orders, "/important": ImportantOrders}.items():
-        app.include_router(crud_router(path, resource, read=OrderRead, query=OrderQuery))
-    async with calling(app) as client:
-        yield client
+async def client(running: Running, tables: Tables, backend: str) -> AsyncClient:
+    """Return a client of the orders."""
+    return await running.client(create_app, await tables.of(Base.metadata, backend, ROWS))
 
 
 async def found(client: AsyncClient, query: str, path: str = "/orders") -> list[int]:

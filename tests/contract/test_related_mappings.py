@@ -22,11 +22,11 @@ from brickwork import (
     Schema,
     Versioned,
     crud_router,
-    install,
 )
 from tests.support.bodies import Body, create_row, get_json, patch_row, summary
-from tests.support.calls import calling
 from tests.support.recording import statements
+from tests.support.running import Running
+from tests.support.shop import app_of
 from tests.support.tables import Tables
 
 pytestmark = pytest.mark.anyio
@@ -167,21 +167,29 @@ vehicles = crud_router(
 shelves = crud_router("/shelves", Shelves, read=ShelfRead, create=ShelfCreate, update=ShelfUpdate)
 
 
-@pytest.fixture
-async def database(tables: Tables, backend: str) -> Database:
-    """Return a database without rows."""
-    return Database(await tables.of(Base.metadata, backend))
+def create_app(url: str) -> FastAPI:
+    """Create an application of the vehicles and the shelves."""
+    return app_of(Database(url), vehicles, shelves)
 
 
 @pytest.fixture
-async def client(database: Database) -> AsyncIterator[AsyncClient]:
+async def url(tables: Tables, backend: str) -> str:
+    """Return the URL of a database without rows."""
+    return await tables.of(Base.metadata, backend)
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    """Yield a database without rows."""
+    database = Database(url)
+    yield database
+    await database.dispose()
+
+
+@pytest.fixture
+async def client(running: Running, url: str) -> AsyncClient:
     """Return a client of the vehicles and the shelves."""
-    app = FastAPI(lifespan=database.lifespan)
-    install(app)
-    for router in (vehicles, shelves):
-        app.include_router(router)
-    async with calling(app) as client:
-        yield client
+    return await running.client(create_app, url)
 
 
 def seat(code: str, **fields: object) -> Body:

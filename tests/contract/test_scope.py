@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, Final
 
 import pytest
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import Select, event, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -17,11 +18,23 @@ from tests.support.bodies import summary
 from tests.support.calls import calling
 from tests.support.notes import Note, NoteRead, Notes, notes, notes_app
 from tests.support.recording import path_taken, statements
+from tests.support.running import Running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 OURS = {"owner": "ada", "text": "ours"}
 THEIRS = {"owner": "bob", "text": "theirs"}
+
+
+own_notes = notes()
+
+
+def create_app(url: str, *, fast: bool) -> FastAPI:
+    """Create an application of notes, on one path."""
+    return notes_app(Database(url, fast_path=fast), own_notes)
+
+
+CREATE_APP: Final = {fast: partial(create_app, fast=fast) for fast in (True, False)}
 
 
 @pytest.fixture(params=[True, False], ids=["fast path", "ORM path"])
@@ -41,10 +54,11 @@ async def as_ada(database: Database, *routers: APIRouter) -> AsyncGenerator[Asyn
 
 
 @pytest.fixture
-async def client(database: Database) -> AsyncIterator[AsyncClient]:
-    """Yield a client for Ada, who sees her own notes."""
-    async with as_ada(database, notes()) as client:
-        yield client
+async def client(running: Running, database: Database, notes_url: str) -> AsyncClient:
+    """Return a client for Ada, who sees her own notes."""
+    client = await running.client(CREATE_APP[database.fast_path], notes_url)
+    client.headers["authorization"] = "ada"
+    return client
 
 
 async def all_notes(database: Database) -> Sequence[tuple[Any, ...]]:

@@ -1,6 +1,6 @@
 """Sparse fieldsets: clients choose the fields of a list."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from itertools import combinations
 from typing import Annotated, Any, Literal
 
@@ -23,7 +23,6 @@ from brickwork import (
     Resource,
     SortBy,
     crud_router,
-    install,
 )
 from brickwork.http.negotiation import NDJSON
 from tests.support.bodies import get_json
@@ -42,6 +41,8 @@ from tests.support.orders import (
 )
 from tests.support.recording import path_taken, statements
 from tests.support.rows import pages
+from tests.support.running import Running
+from tests.support.shop import app_of
 from tests.support.tables import Rows, Tables
 
 pytestmark = pytest.mark.anyio
@@ -136,24 +137,26 @@ ROUTES: dict[str, dict[str, Any]] = {
 }
 
 
-def routers() -> list[APIRouter]:
-    own = APIRouter(prefix="/own", default_response_class=JSONResponse)
-    own.include_router(crud_router("/some", Orders, read=AliasedRead, query=OrderList))
-    return [
-        *(crud_router(path, Orders, **schemas) for path, schemas in ROUTES.items()),
-        crud_router("/reading", ReadingOrders, read=AliasedRead, query=OrderList),
-        crud_router("/lines", Lines, read=LineBrief, query=LineList),
-        crud_router("/camel-lines", Lines, read=CamelRead, query=LineList),
-        own,
-    ]
+own = APIRouter(prefix="/own", default_response_class=JSONResponse)
+own.include_router(crud_router("/some", Orders, read=AliasedRead, query=OrderList))
+ROUTERS = [
+    *(crud_router(path, Orders, **schemas) for path, schemas in ROUTES.items()),
+    crud_router("/reading", ReadingOrders, read=AliasedRead, query=OrderList),
+    crud_router("/lines", Lines, read=LineBrief, query=LineList),
+    crud_router("/camel-lines", Lines, read=CamelRead, query=LineList),
+    own,
+]
+
+
+def create_app(url: str) -> FastAPI:
+    """Create an application of lists with fields."""
+    return app_of(Database(url), *ROUTERS)
 
 
 @pytest.fixture
-async def client(tables: Tables, backend: str) -> AsyncIterator[AsyncClient]:
-    """Yield a client of lists with fields."""
-    database = Database(await tables.of(Base.metadata, backend, ROWS))
-    async with serving_routers(database, *routers()) as client:
-        yield client
+async def client(running: Running, tables: Tables, backend: str) -> AsyncClient:
+    """Return a client of lists with fields."""
+    return await running.client(create_app, await tables.of(Base.metadata, backend, ROWS))
 
 
 NAMES = ("id", "number", "Priority", "customer", "customerId", "first-lines", "version")
@@ -273,11 +276,7 @@ async def test_head_has_the_length_of_the_chosen_fields(client: AsyncClient) -> 
 
 
 def test_openapi_lists_the_fields() -> None:
-    app = FastAPI()
-    install(app)
-    for router in routers():
-        app.include_router(router)
-    document: Any = app.openapi()
+    document: Any = create_app("sqlite:///unused.db").openapi()
     operation = document["paths"]["/some"]["get"]
     (parameter,) = [item for item in operation["parameters"] if item["name"] == "fields"]
     assert parameter["schema"]["items"]["enum"] == [*NAMES]

@@ -1,6 +1,5 @@
 """Durations, times without a zone and bytes: sorted, filtered, paged and recorded."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -24,11 +23,11 @@ from brickwork import (
     Schema,
     SortBy,
     crud_router,
-    install,
 )
 from tests.support.bodies import create_row, get_json, patch_row, summary
-from tests.support.calls import calling
 from tests.support.rows import pages
+from tests.support.running import Running
+from tests.support.shop import app_of
 from tests.support.tables import Tables
 
 pytestmark = pytest.mark.anyio
@@ -87,19 +86,20 @@ class VisitQuery(ListQuery[Visit]):
 class Visits(Resource[Visit]): ...
 
 
+router = crud_router(
+    "/visits", Visits, read=VisitRead, create=VisitCreate, update=VisitUpdate, query=VisitQuery
+)
+
+
+def create_app(url: str) -> FastAPI:
+    """Create an application of visits."""
+    return app_of(Database(url), router)
+
+
 @pytest.fixture
-async def visits(tables: Tables, backend: str) -> AsyncIterator[AsyncClient]:
-    """Yield a client of visits."""
-    database = Database(await tables.of(Base.metadata, backend))
-    app = FastAPI(lifespan=database.lifespan)
-    install(app)
-    router = crud_router(
-        "/visits", Visits, read=VisitRead, create=VisitCreate, update=VisitUpdate, query=VisitQuery
-    )
-    app.include_router(router)
-    async with calling(app) as client:
-        yield client
-    await database.dispose()
+async def visits(running: Running, tables: Tables, backend: str) -> AsyncClient:
+    """Return a client of visits."""
+    return await running.client(create_app, await tables.of(Base.metadata, backend))
 
 
 FIELDS: Final[dict[str, list[str | None]]] = {

@@ -31,6 +31,8 @@ from brickwork import (
 )
 from tests.support.bodies import Body, summary
 from tests.support.calls import calling
+from tests.support.running import Running
+from tests.support.shop import app_of
 from tests.support.tables import Tables
 
 pytestmark = [pytest.mark.anyio]
@@ -160,22 +162,29 @@ class Owners(Resource[Owner]): ...
 owners = crud_router("/owners", Owners, read=OwnerRead, create=OwnerCreate, update=OwnerUpdate)
 
 
+def create_app(url: str) -> FastAPI:
+    """Create an application of the owners."""
+    return app_of(Database(url), owners)
+
+
 @pytest.fixture
-async def database(tables: Tables, backend: str) -> AsyncIterator[Database]:
+async def url(tables: Tables, backend: str) -> str:
+    """Return the URL of a database without owners."""
+    return await tables.of(Base.metadata, backend)
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
     """Yield a database without owners."""
-    database = Database(await tables.of(Base.metadata, backend))
+    database = Database(url)
     yield database
     await database.dispose()
 
 
 @pytest.fixture
-async def client(database: Database) -> AsyncIterator[AsyncClient]:
-    """Yield a client of the owners."""
-    app = FastAPI(lifespan=database.lifespan)
-    install(app)
-    app.include_router(owners)
-    async with calling(app) as client:
-        yield client
+async def client(running: Running, url: str) -> AsyncClient:
+    """Return a client of the owners."""
+    return await running.client(create_app, url)
 
 
 CAT: Final = {"kind": "cat", "lives": 9}

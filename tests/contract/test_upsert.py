@@ -1,12 +1,12 @@
 """PUT with client-chosen keys: creating and replacing rows."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from typing import Annotated, Any, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, TypeAlias
 
 import pytest
 from annotated_types import Len
-from fastapi import Depends, FastAPI, Header
+from fastapi import APIRouter, Depends, FastAPI, Header
 from httpx2 import AsyncClient
 from sqlalchemy import Select, String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -20,11 +20,19 @@ from brickwork import (
     Timestamped,
     Versioned,
     crud_router,
-    install,
 )
 from tests.support.bodies import ask, get_json, summary, version_tag
 from tests.support.calls import calling
-from tests.support.shop import Base, Country, CountryCreate, CountryRead, CountryUpdate, Shop
+from tests.support.running import Running
+from tests.support.shop import (
+    Base,
+    Country,
+    CountryCreate,
+    CountryRead,
+    CountryUpdate,
+    Shop,
+    app_of,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -118,30 +126,29 @@ class Shades(Resource[Shade]):
     allow_upsert = True
 
 
-@pytest.fixture
-def database(empty_url: str) -> Shop:
-    return Shop(empty_url)
+def colors(prefix: str, resource: type[Resource[Color]]) -> APIRouter:
+    return crud_router(prefix, resource, read=ColorRead, create=ColorCreate, update=ColorUpdate)
+
+
+ROUTERS: Final = (
+    colors("/colors", Colors),
+    colors("/careful", CarefulColors),
+    crud_router(
+        "/countries", Countries, read=CountryRead, create=CountryCreate, update=CountryUpdate
+    ),
+    crud_router("/shades", Shades, read=ShadeRead, create=ShadeCreate, update=ShadeUpdate),
+)
+
+
+def create_app(url: str) -> FastAPI:
+    """Create an application of resources with upserts."""
+    return app_of(Shop(url), *ROUTERS)
 
 
 @pytest.fixture
-async def client(database: Shop) -> AsyncGenerator[AsyncClient]:
-    """Yield a client of resources with upserts."""
-    app = FastAPI(lifespan=database.lifespan)
-    install(app)
-    for prefix, resource in {"/colors": Colors, "/careful": CarefulColors}.items():
-        app.include_router(
-            crud_router(prefix, resource, read=ColorRead, create=ColorCreate, update=ColorUpdate)
-        )
-    app.include_router(
-        crud_router(
-            "/countries", Countries, read=CountryRead, create=CountryCreate, update=CountryUpdate
-        )
-    )
-    app.include_router(
-        crud_router("/shades", Shades, read=ShadeRead, create=ShadeCreate, update=ShadeUpdate)
-    )
-    async with calling(app) as client:
-        yield client
+async def client(running: Running, shop_url: str) -> AsyncClient:
+    """Return a client of resources with upserts."""
+    return await running.client(create_app, shop_url)
 
 
 def red(**fields: object) -> Body:
@@ -328,16 +335,18 @@ async def test_one_of_several_create_only_puts_succeeds(client: AsyncClient) -> 
     assert (await get_json(client, RED))["version"] == 1
 
 
-async def test_a_key_of_another_tenant_is_taken(client: AsyncClient, database: Shop) -> None:
+async def test_a_key_of_another_tenant_is_taken(shop_url: str) -> None:
+    database = Shop(shop_url)
     ours, theirs = {"tenant": "ours"}, {"tenant": "theirs"}
-    assert summary(await client.put(RED, json=red(), headers=ours)) == "201"
-    response = await client.put(RED, json=red(name="Other"), headers=theirs)
-    assert summary(response) == "409 #/code not_unique"
-    assert database.retries <= 2  # another attempt finds nothing else
-    response = await client.put(RED, json=red(), headers=theirs | {"if-match": "*"})
-    assert summary(response) == "404"
-    assert (await client.get(RED, headers=ours)).json() == red(note=None, uses=0, version=1)
-    assert summary(await client.put(RED, json=red(), headers=ours)) == "200"
+    async with calling(app_of(database, *ROUTERS)) as client:
+        assert summary(await client.put(RED, json=red(), headers=ours)) == "201"
+        response = await client.put(RED, json=red(name="Other"), headers=theirs)
+        assert summary(response) == "409 #/code not_unique"
+        assert database.retries <= 2  # another attempt finds nothing else
+        response = await client.put(RED, json=red(), headers=theirs | {"if-match": "*"})
+        assert summary(response) == "404"
+        assert (await client.get(RED, headers=ours)).json() == red(note=None, uses=0, version=1)
+        assert summary(await client.put(RED, json=red(), headers=ours)) == "200"
 
 
 class OpenColors(Resource[Color]):
@@ -351,27 +360,24 @@ class OpenColors(Resource[Color]):
         return super().query().where(Color.tenant == self.tenant)
 
 
-async def test_row_created_out_of_scope_is_forbidden(database: Shop) -> None:
-    app = FastAPI(lifespan=database.lifespan)
-    install(app)
-    app.include_router(
-        crud_router("/colors", OpenColors, read=ColorRead, create=ColorCreate, update=ColorUpdate)
-    )
-    async with calling(app) as client:
+async def test_row_created_out_of_scope_is_forbidden(shop_url: str) -> None:
+    async with calling(app_of(Shop(shop_url), colors("/colors", OpenColors))) as client:
         assert summary(await client.put(RED, json=red(), headers={"tenant": "ours"})) == "403"
         assert summary(await client.put(RED, json=red())) == "201"
 
 
-async def test_a_key_of_a_deleted_row_is_taken(client: AsyncClient, database: Shop) -> None:
+async def test_a_key_of_a_deleted_row_is_taken(shop_url: str) -> None:
+    database = Shop(shop_url)
     path, body = "/shades/dark", {"code": "dark"}
-    assert summary(await client.put(path, json=body)) == "201"
-    assert summary(await client.delete(path)) == "204"
-    assert summary(await client.put(path, json=body)) == "409 #/code not_unique"
-    assert database.retries <= 2
-    assert summary(await client.post(f"{path}/restore")) == "200"
-    assert summary(await client.put(path, json=body)) == "200"
-    assert summary(await client.delete(f"{path}?purge=true")) == "204"
-    assert summary(await client.put(path, json=body)) == "201"
+    async with calling(app_of(database, *ROUTERS)) as client:
+        assert summary(await client.put(path, json=body)) == "201"
+        assert summary(await client.delete(path)) == "204"
+        assert summary(await client.put(path, json=body)) == "409 #/code not_unique"
+        assert database.retries <= 2
+        assert summary(await client.post(f"{path}/restore")) == "200"
+        assert summary(await client.put(path, json=body)) == "200"
+        assert summary(await client.delete(f"{path}?purge=true")) == "204"
+        assert summary(await client.put(path, json=body)) == "201"
 
 
 async def test_openapi_declares_that_a_put_may_create(client: AsyncClient) -> None:

@@ -1,6 +1,5 @@
 """Columns of UUIDs whose values are texts in Python: `Uuid(as_uuid=False)`."""
 
-from collections.abc import AsyncGenerator
 from types import new_class
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID, uuid4
@@ -25,10 +24,10 @@ from brickwork import (
     Search,
     SortBy,
     crud_router,
-    install,
 )
 from tests.support.bodies import MISSING, ask, create_row, get_json, summary
-from tests.support.calls import calling
+from tests.support.running import Running
+from tests.support.shop import app_of
 from tests.support.tables import Tables
 
 pytestmark = pytest.mark.anyio
@@ -144,31 +143,22 @@ class Pairs(Resource[Pair]):
     allow_upsert = True
 
 
-def routers() -> list[Any]:
-    return [
-        crud_router("/plots", Plots, read=PlotRead, create=PlotCreate, update=PlotUpdate),
-        crud_router(
-            "/plants",
-            Plants,
-            read=PlantRead,
-            create=PlantCreate,
-            update=PlantUpdate,
-            query=PlantQuery,
-        ),
-        crud_router("/pairs", Pairs, read=PairRead, create=PairCreate, update=PairUpdate),
-    ]
+ROUTERS = (
+    crud_router("/plots", Plots, read=PlotRead, create=PlotCreate, update=PlotUpdate),
+    crud_router(
+        "/plants", Plants, read=PlantRead, create=PlantCreate, update=PlantUpdate, query=PlantQuery
+    ),
+    crud_router("/pairs", Pairs, read=PairRead, create=PairCreate, update=PairUpdate),
+)
+
+
+def create_app(url: str) -> FastAPI:
+    return app_of(Database(url), *ROUTERS)
 
 
 @pytest.fixture
-async def client(tables: Tables, backend: str) -> AsyncGenerator[AsyncClient]:
-    parts = routers()
-    database = Database(await tables.of(Base.metadata, backend))
-    app = FastAPI(lifespan=database.lifespan)
-    install(app)
-    for router in parts:
-        app.include_router(router)
-    async with calling(app) as client:
-        yield client
+async def client(running: Running, tables: Tables, backend: str) -> AsyncClient:
+    return await running.client(create_app, await tables.of(Base.metadata, backend))
 
 
 async def create_plant(client: AsyncClient, **fields: Any) -> dict[str, Any]:
@@ -317,11 +307,7 @@ def test_other_filters_are_rejected() -> None:
 
 
 def test_openapi_has_the_format() -> None:
-    app = FastAPI()
-    install(app)
-    for router in routers():
-        app.include_router(router)
-    document = app.openapi()
+    document = create_app("sqlite:///unused.db").openapi()
     parameters = document["paths"]["/pairs/{one}/{two}"]["get"]["parameters"]
     schemas = {part["name"]: part["schema"] for part in parameters if part["in"] == "path"}
     assert {name: schema["format"] for name, schema in schemas.items()} == {

@@ -1,6 +1,6 @@
 """Validated input, and fields without a column."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import pytest
@@ -20,11 +20,11 @@ from brickwork import (
     Schema,
     Versioned,
     crud_router,
-    install,
 )
 from tests.support.bodies import create_row, get_json, patch_row, summary
-from tests.support.calls import calling
 from tests.support.recording import path_taken
+from tests.support.running import Running
+from tests.support.shop import app_of
 from tests.support.tables import Tables
 
 pytestmark = pytest.mark.anyio
@@ -112,14 +112,15 @@ async def rename(key: str, resource: Annotated[Accounts, Depends()]) -> Account:
     return account
 
 
+def create_app(url: str) -> FastAPI:
+    """Create an application of the accounts."""
+    return app_of(Database(url), accounts)
+
+
 @pytest.fixture
-async def client(tables: Tables, backend: str) -> AsyncIterator[AsyncClient]:
+async def client(running: Running, tables: Tables, backend: str) -> AsyncClient:
     """Return a client of the accounts."""
-    app = FastAPI(lifespan=Database(await tables.of(Base.metadata, backend)).lifespan)
-    install(app)
-    app.include_router(accounts)
-    async with calling(app) as client:
-        yield client
+    return await running.client(create_app, await tables.of(Base.metadata, backend))
 
 
 def body(name: str = "ada", phrase: str = "abc", *amounts: int) -> dict[str, Any]:
