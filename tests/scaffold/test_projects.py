@@ -9,7 +9,12 @@ import pytest
 from brickwork.scaffold import projects, resources
 from brickwork.scaffold.errors import ScaffoldError
 from brickwork.scaffold.projects import create_project, package_name
-from brickwork.scaffold.resources import MigrationFailure, ResourceOptions, add_resource
+from brickwork.scaffold.resources import (
+    MigrationFailure,
+    NewResource,
+    ResourceOptions,
+    add_resource,
+)
 
 NO_MIGRATION = ResourceOptions(migration=False)
 
@@ -33,8 +38,10 @@ def contents(folder: Path) -> Mapping[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def add(folder: Path, model: str, *fields: str, options: ResourceOptions = NO_MIGRATION) -> None:
-    add_resource(folder, model, fields, options)
+def add(
+    folder: Path, model: str, *fields: str, options: ResourceOptions = NO_MIGRATION
+) -> NewResource:
+    return add_resource(folder, model, fields, options)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +120,7 @@ def test_a_resource_is_listed_with_its_files(project: Path) -> None:
 
 def test_the_rules_of_the_service_are_optional(project: Path) -> None:
     (project / "shop/resource.py").unlink()
-    add(project, "Product", "name:str")
+    assert not add(project, "Product", "name:str").is_protected
     endpoints = (project / "shop/products/endpoints.py").read_text()
     assert "class Products(Resource[Product]):" in endpoints
     assert "shop.resource" not in endpoints
@@ -131,8 +138,11 @@ def test_the_rules_of_the_service_are_optional(project: Path) -> None:
         ("News", "name:str", "News is its own plural"),
         ("Doc", "name:str", "docs is the name of a page or a table"),
         ("Setting", "name:str", r"shop/settings\.py exists: nothing is overwritten"),
-        ("Product", "name:string", "there is no type string"),
+        ("Product", "name:string", "there is no type 'string'"),
         ("Product", "category:ref", "there is no resource Category. Add it first: brickwork"),
+        ("Product", "sort_by:enum(name,price)", "two meanings for SortBy. Rename the model"),
+        ("Product", "list_query:enum(a,b)", "two meanings for ListQuery"),
+        ("Product", "max_len:enum(a,b)", "two meanings for MaxLen"),
         ("Product", "parent:ref(Product)", r"Make it optional: parent:ref\(Product\)\?"),
     ],
 )
@@ -158,6 +168,116 @@ def test_a_second_resource_of_one_name_changes_nothing(project: Path) -> None:
     assert contents(project) == before
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from .security import ProtectedResource as ProtectedResource\n",
+        "from . import security\n\nProtectedResource = security.Protected\n",
+        "\ufefftry:\n    from .a import ProtectedResource\nexcept ImportError:\n    raise\n",
+    ],
+    ids=["imported", "assigned", "tried, after a byte order mark"],
+)
+def test_a_moved_rule_of_the_service_is_found(project: Path, source: str) -> None:
+    (project / "shop/resource.py").write_text(source)
+    assert add(project, "Product", "name:str").is_protected
+    assert "(ProtectedResource[Product])" in (project / "shop/products/endpoints.py").read_text()
+
+
+BROKEN = {
+    "resource.py": (b"class ProtectedResource(", r"resource\.py, line 1: .*Correct it first"),
+    "routers.py": (b"ROUTERS = (", r"routers\.py, line 1: .*Correct it first"),
+    "jobs/models.py": (b"class Job(:", r"jobs/models\.py, line 1: .*Correct it first"),
+    "jobs/models.py in Latin-1": (b"# caf\xe9", r"models\.py is not UTF-8\. Convert it first"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_file_that_is_not_python_is_named(project: Path, name: str) -> None:
+    content, error = BROKEN[name]
+    path = project / "shop" / name.partition(" ")[0]
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    before = contents(project)
+    with pytest.raises(ScaffoldError, match=error):
+        add(project, "Product", "name:str")
+    assert contents(project) == before
+
+
+def test_two_meanings_of_a_plural_are_rejected(project: Path) -> None:
+    options = ResourceOptions(plural="product_read", migration=False)
+    with pytest.raises(ScaffoldError, match="two meanings for ProductRead"):
+        add(project, "Product", "name:str", options=options)
+
+
+def test_an_import_of_the_list_of_routers_stays(project: Path) -> None:
+    """Keep an unused import: it may have an effect, such as a model for migrations."""
+    routers = project / "shop/routers.py"
+    before = routers.read_text().replace(
+        "\nROUTERS", "\nfrom . import about  # for jobs\n\nROUTERS"
+    )
+    routers.write_text(before)
+    add(project, "Product", "name:str")
+    added = "from .products.endpoints import router as products\n"
+    after = routers.read_text().replace(added, "").replace("(products,)", "()")
+    assert sorted(after.split()) == sorted(before.split())
+
+
+def test_a_file_without_a_format_keeps_it(project: Path) -> None:
+    routers = project / "shop/routers.py"
+    routers.write_bytes(b"import  sys\r\nimport os\r\nROUTERS = ( )\r\n")
+    add(project, "Product", "name:str")
+    added = b"from .products.endpoints import router as products\r\n"
+    assert routers.read_bytes() == (
+        b"import  sys\r\nimport os\r\n" + added + b"ROUTERS = ( products,)\r\n"
+    )
+
+
+@pytest.mark.parametrize("place", ["tests", "shop/products", "shop/routers.py"])
+def test_a_file_that_cannot_be_written_undoes_all_files(
+    project: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    before, write = contents(project), Path.write_bytes
+
+    def fail(path: Path, content: bytes) -> int:
+        if path.is_relative_to(project / place):
+            raise PermissionError(13, "Permission denied")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(ScaffoldError, match=r"cannot be written: Permission denied\. Nothing"):
+        add(project, "Product", "name:str")
+    assert contents(project) == before
+    assert not (project / "shop/products").exists()
+
+
+def test_a_file_instead_of_a_folder_changes_nothing(project: Path) -> None:
+    shutil.rmtree(project / "tests")
+    (project / "tests").touch()
+    before = contents(project)
+    with pytest.raises(ScaffoldError, match=r"tests/test_products\.py cannot be written"):
+        add(project, "Product", "name:str")
+    assert contents(project) == before
+    assert not (project / "shop/products").exists()
+
+
+def test_a_link_to_nowhere_is_not_followed(project: Path) -> None:
+    (project / "tests/test_products.py").symlink_to(project / "nowhere")
+    with pytest.raises(ScaffoldError, match="exists: nothing is overwritten"):
+        add(project, "Product", "name:str")
+    assert not (project / "nowhere").exists()
+
+
+def test_two_heads_of_migrations_are_one_line(project: Path) -> None:
+    versions = project / "shop/migrations/versions"
+    for name in ("one", "two"):
+        text = f'revision = "{name}"\ndown_revision = None\n'
+        (versions / f"{name}.py").write_text(f"{text}def upgrade() -> None: ...\n")
+    with pytest.raises(ScaffoldError) as raised:
+        add(project, "Product", "name:str", options=ResourceOptions())
+    assert "heads" in str(raised.value)
+    assert "Traceback" not in str(raised.value)
+
+
 @pytest.mark.parametrize("plural", ["Goods", "class", "idempotency_keys", "a" * 40])
 def test_a_wrong_plural_is_rejected(project: Path, plural: str) -> None:
     with pytest.raises(ScaffoldError, match="--plural"):
@@ -167,7 +287,7 @@ def test_a_wrong_plural_is_rejected(project: Path, plural: str) -> None:
 def test_a_changed_list_of_routers_is_left_alone(project: Path) -> None:
     (project / "shop/routers.py").write_text("ROUTERS = tuple(find_routers())\n")
     before = contents(project)
-    with pytest.raises(ScaffoldError, match=r"Add these lines, .*from \.products\.endpoints"):
+    with pytest.raises(ScaffoldError, match=r"Add products to it .*from \.products\.endpoints"):
         add(project, "Product", "name:str")
     assert contents(project) == before
 

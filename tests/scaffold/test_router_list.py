@@ -33,6 +33,23 @@ def test_the_result_is_formatted() -> None:
     assert "    a,\n    b,\n)" in format_python(source, Path("routers.py"))
 
 
+@pytest.mark.parametrize(
+    "before",
+    ["\f", 'X = "\u2028"', 'X = "\x0b"', 'X = "\x85"', "# é", "import listeners"],
+    ids=["form feed", "separator", "tab", "next line", "not ASCII", "import"],
+)
+def test_other_lines_stay(before: str) -> None:
+    source = add_router(f"{IMPORTS}{before}\nROUTERS = ()\n", "products") or ""
+    added = "from .products.endpoints import router as products\n"
+    assert source.replace(added, "") == f"{IMPORTS}{before}\nROUTERS = (products,)\n"
+
+
+def test_line_ends_stay() -> None:
+    source = f"{IMPORTS}\nROUTERS = ()\n".replace("\n", "\r\n")
+    after = f"{ADDED}\nROUTERS = (products,)\n".replace("\n", "\r\n")
+    assert add_router(source, "products") == after
+
+
 def test_a_listed_router_stays() -> None:
     source = f"{ADDED}\nROUTERS = (products,)\n"
     assert add_router(source, "products") == source
@@ -46,9 +63,19 @@ def test_a_listed_router_stays() -> None:
         f"ROUTERS = ()\n{IMPORTS}",
         f"{IMPORTS}\nOTHERS = ()\n",
         "ROUTERS = ()\n",
-        "ROUTERS = (",
+        f"{IMPORTS}\nROUTERS = ((a),)\n",
+        f"{IMPORTS}\nROUTERS = [(a)]\n",
+        f"{IMPORTS}\nROUTERS = (a  # one\n)\n",
+        "from fastapi import APIRouter; ROUTERS = ()\n",
+        f"{IMPORTS}from .shop import products\n\nROUTERS = ()\n",
+        f"{IMPORTS}from .shop import products\n\nROUTERS = (products,)\n",
+        f"{ADDED}\nROUTERS = ()\n",
     ],
-    ids=["a call", "twice", "before the imports", "another name", "no import", "no Python"],
+    ids=[
+        *("a call", "twice", "before the imports", "another name", "no import"),
+        *("a parenthesis", "a parenthesis in a list", "a comment", "one line"),
+        *("another import of the name", "another router of the name", "only the import"),
+    ],
 )
 def test_another_shape_is_not_changed(source: str) -> None:
     assert add_router(source, "products") is None

@@ -99,6 +99,8 @@ def resource(  # noqa: PLR0913 — the options of a command
             typer.echo(f"wrote   {path.relative_to(folder)}")
         for path in added.changed:
             typer.echo(f"changed {path.relative_to(folder)}")
+        if not added.is_protected:
+            typer.echo("Its endpoints need no token: resource.py has no ProtectedResource.")
         typer.echo(
             "Read the migration, and run brickwork migrate."
             if added.migration

@@ -107,7 +107,7 @@ def _parse_field(text: str) -> FieldSpec:
         raise _error(text, f"write NAME:TYPE. The types are {usage()}")
     type_text, *modifiers = others
     if not (match := _TYPE.fullmatch(type_text)) or match["name"] not in TYPES:
-        raise _error(text, f"there is no type {type_text}. The types are {usage()}")
+        raise _error(text, f"there is no type {type_text!r}. The types are {usage()}")
     arguments = match["arguments"]
     values: dict[str, Any] = {
         "name": name,
@@ -119,6 +119,9 @@ def _parse_field(text: str) -> FieldSpec:
         raise _error(text, "the parentheses are empty. Fill or remove them")
     kind = TYPES[match["name"]]
     _check_arguments(text, FieldSpec(**values))
+    names = [modifier.partition("=")[0] for modifier in modifiers]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise _error(text, f"write {twice} once")
     for modifier in modifiers:
         values |= _parse_modifier(text, kind, modifier)
     spec = FieldSpec(**values)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,6 +15,8 @@ from sqlalchemy.types import TypeEngine
 from brickwork.models.model import JSONDocument, UTCDateTime
 from brickwork.models.numeric import MAX_PRECISION, ExactNumeric
 from brickwork.scaffold.errors import ScaffoldError
+
+_DIGITS: Final = re.compile("[0-9]+")
 
 MAX_LENGTH: Final = 10_000
 """The largest length of a `str`. A longer text is a `text`."""
@@ -63,7 +66,7 @@ def _length(arguments: Sequence[str]) -> int:
     match arguments:
         case []:
             return 200
-        case [text] if text.isdecimal() and 1 <= int(text) <= MAX_LENGTH:
+        case [text] if _DIGITS.fullmatch(text) and 1 <= int(text) <= MAX_LENGTH:
             return int(text)
         case _:
             raise ScaffoldError(f"write the length, from 1 to {MAX_LENGTH}, as in str(100)")
@@ -78,7 +81,7 @@ def _digits(arguments: Sequence[str]) -> tuple[int, int]:
     match arguments:
         case []:
             return 12, 2
-        case [digits, places] if digits.isdecimal() and places.isdecimal():
+        case [digits, places] if _DIGITS.fullmatch(digits) and _DIGITS.fullmatch(places):
             found = int(digits), int(places)
         case _:
             found = 0, 0
@@ -140,8 +143,17 @@ def _parse_decimal(text: str) -> Decimal:
     return number
 
 
+def _parse_float(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(text)
+    return number
+
+
 def _integer_parser(bits: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
+        if not _DIGITS.fullmatch(text.removeprefix("-")):
+            raise ValueError(text)
         number = int(text)
         if number.bit_length() >= bits:
             raise ValueError
@@ -192,7 +204,7 @@ TYPES: Final[Mapping[str, FieldType]] = {
         source=_always("Double"),
         samples=_pair("1.5", "2.5"),
         invalid='"one"',
-        parse=float,
+        parse=_parse_float,
     ),
     "bool": FieldType(
         bool.__name__,

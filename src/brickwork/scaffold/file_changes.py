@@ -1,7 +1,8 @@
 """Files that are written together or not at all."""
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from brickwork.scaffold.errors import ScaffoldError
@@ -12,34 +13,39 @@ def write_files(new: Mapping[Path, str], changed: Mapping[Path, str]) -> Generat
     """Write the *new* and the *changed* files, and run the block. Undo all if it fails.
 
     Raises:
-        ScaffoldError: A new file exists.
+        ScaffoldError: A new file exists, or a file cannot be written.
 
     """
     for path in new:
-        if path.exists():
+        if path.exists() or path.is_symlink():
             raise ScaffoldError(f"{path} exists: nothing is overwritten. Rename or remove it.")
-    before = {path: path.read_bytes() for path in changed}
-    folders: list[Path] = []
-    written: list[Path] = []
-    try:
+    with ExitStack() as undo:
+        for path, text in changed.items():
+            undo.callback(_quietly, partial(path.write_bytes, path.read_bytes()))
+            _do(path, partial(path.write_bytes, text.encode()))
         for path, text in new.items():
             missing = [folder for folder in path.parents if not folder.exists()]
             for folder in reversed(missing):
-                folder.mkdir()
-                folders.append(folder)
-            written.append(path)
-            path.write_text(text, encoding="utf-8")
-        for path, text in changed.items():
-            path.write_text(text, encoding="utf-8")
+                _do(folder, folder.mkdir)
+                undo.callback(_quietly, partial(_remove, folder))
+            undo.callback(_quietly, partial(path.unlink, missing_ok=True))
+            _do(path, partial(path.write_bytes, text.encode()))
         yield
-    except BaseException:
-        for path, content in before.items():
-            path.write_bytes(content)
-        for path in written:
-            path.unlink(missing_ok=True)
-        for folder in reversed(folders):
-            _remove(folder)
-        raise
+        undo.pop_all()
+
+
+def _do(path: Path, action: Callable[[], object]) -> None:
+    try:
+        action()
+    except OSError as error:
+        text = f"{path} cannot be written: {error.strerror}. Nothing has changed."
+        raise ScaffoldError(text) from error
+
+
+def _quietly(action: Callable[[], object]) -> None:
+    """Undo as much as possible."""
+    with suppress(OSError):
+        action()
 
 
 def _remove(folder: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from brickwork.scaffold.errors import ScaffoldError
 from brickwork.scaffold.model_source import Target
 from brickwork.scaffold.names import Names
+from brickwork.scaffold.python_source import bound_names, parse_source, read_source
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,13 @@ class Project:
 
     @property
     def has_protected_resource(self) -> bool:
-        """Return whether `resource.py` has the class of every resource."""
-        return "ProtectedResource" in _definitions(self.source / "resource.py")
+        """Return whether `resource.py` defines or imports the class of every resource."""
+        return "ProtectedResource" in bound_names(_tree(self.source / "resource.py"))
 
     def models(self) -> Iterator[tuple[str, ast.ClassDef]]:
         """Yield the packages and the classes of the models."""
         for path in sorted(self.source.glob("*/models.py")):
-            for node in _definitions(path).values():
+            for node in _tree(path).body:
                 if isinstance(node, ast.ClassDef):
                     yield path.parent.name, node
 
@@ -63,7 +64,7 @@ class Project:
 
     def has_creator(self, target: Names) -> bool:
         """Return whether the tests of *target* have a function that creates a row."""
-        return f"create_{target.variable}" in _definitions(self.tests_of(target.plural))
+        return f"create_{target.variable}" in bound_names(_tree(self.tests_of(target.plural)))
 
 
 def find_project(folder: Path) -> Project:
@@ -83,11 +84,8 @@ def find_project(folder: Path) -> Project:
     return Project(folder, packages[0])
 
 
-def _definitions(path: Path) -> dict[str, ast.stmt]:
-    """Return the functions and classes of the module at *path* by their names."""
-    try:
-        tree = ast.parse(path.read_text("utf-8"))
-    except (OSError, SyntaxError):
-        return {}
-    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    return {node.name: node for node in tree.body if isinstance(node, kinds)}
+def _tree(path: Path) -> ast.Module:
+    """Return the syntax tree of the file at *path*. It is empty without a file."""
+    if not path.exists():
+        return ast.Module([], [])
+    return parse_source(read_source(path), path)

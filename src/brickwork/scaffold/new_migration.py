@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from alembic.util.exc import CommandError
 from pydantic import ValidationError
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import DBAPIError
@@ -33,6 +34,8 @@ def main() -> None:
         with _scratch_database(settings.database_url) as url:
             _upgrade(url)
             sys.stdout.write(f"\n{make_migration(Path.cwd(), message, url)}\n")
+    except CommandError as error:
+        sys.exit(str(error))
     except (OSError, DBAPIError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         sys.stderr.write(f"{cause}\n")

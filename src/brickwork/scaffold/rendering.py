@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
-_FIXES: Final = "F401,I"  # unused imports, and the order of imports
+_ORDER: Final = "I"  # of imports
+_FIXES: Final = f"F401,{_ORDER}"  # unused imports, too
 
 
 def render(template: str, **values: Any) -> str:
@@ -37,8 +38,21 @@ def _environment() -> "Environment":
 
 def format_python(source: str, file: Path) -> str:
     """Return *source* without unused imports, in the format of the project of *file*."""
+    return _format(source, file, _FIXES)
+
+
+def format_change(before: str, after: str, file: Path) -> str:
+    """Return *after*, the new text of *file*. It is formatted if *before* was, too.
+
+    Nothing else changes. An import that looks unused may have an effect.
+    """
+    is_formatted = _format(before, file, _ORDER) == before
+    return _format(after, file, _ORDER) if is_formatted else after
+
+
+def _format(source: str, file: Path, fixes: str) -> str:
     name = f"--stdin-filename={file}"
-    fixed = _ruff(source, "check", "--fix", "--exit-zero", "--quiet", f"--select={_FIXES}", name)
+    fixed = _ruff(source, "check", "--fix", "--exit-zero", "--quiet", f"--select={fixes}", name)
     return _ruff(fixed, "format", "--quiet", name)
 
 
@@ -55,12 +69,10 @@ def _ruff(source: str, *arguments: str) -> str:
     stdin = ["-"] if source else []
     done = subprocess.run(  # noqa: S603 — its arguments are ours
         [sys.executable, "-m", "ruff", *arguments, "--no-cache", *stdin],
-        input=source,
+        input=source.encode(),
         capture_output=True,
-        text=True,
-        encoding="utf-8",
         check=False,
     )
     if done.returncode:
-        raise ScaffoldError(f"ruff cannot format the code: {done.stderr.strip()}")
-    return done.stdout
+        raise ScaffoldError(f"ruff cannot format the code: {done.stderr.decode().strip()}")
+    return done.stdout.decode()

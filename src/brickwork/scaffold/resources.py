@@ -5,6 +5,7 @@ import keyword
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,8 @@ from brickwork.scaffold.found_project import Project, find_project
 from brickwork.scaffold.model_fields import model_fields
 from brickwork.scaffold.model_source import ModelSpec, Target, draft_model, model_source
 from brickwork.scaffold.names import Names, pluralize, singular_of
-from brickwork.scaffold.rendering import format_files, render
+from brickwork.scaffold.python_source import bound_names, parse_source, read_source
+from brickwork.scaffold.rendering import format_change, format_files, render
 from brickwork.scaffold.router_list import add_router, router_import
 from brickwork.scaffold.schemas import render_schemas
 from brickwork.scaffold.test_source import test_source
@@ -61,6 +63,8 @@ class NewResource:
     written: Sequence[Path]
     changed: Sequence[Path]
     migration: Path | None
+    is_protected: bool
+    """Whether its endpoints follow the setting AUTH."""
 
 
 class MigrationFailure(ScaffoldError):
@@ -93,9 +97,10 @@ def add_resource(
     new = _new_files(project, spec)
     changed = _changed_files(project, names)
     with write_files(new, changed):
-        format_files(*new, *changed)
+        format_files(*new)
         migration = _write_migration(project, names) if options.migration else None
-    return NewResource(names.rows, [*new], [*changed], migration)
+    is_protected = project.has_protected_resource
+    return NewResource(names.rows, [*new], [*changed], migration, is_protected)
 
 
 # --- Names ----------------------------------------------------------------------------------------
@@ -192,26 +197,41 @@ def _new_files(project: Project, spec: ModelSpec) -> Mapping[Path, str]:
         package=project.package,
         is_protected=project.has_protected_resource,
     )
-    return {
+    new = {
         folder / "__init__.py": render("__init__.py", docstring=f"{names.rows.capitalize()}."),
         folder / "models.py": model_source(spec, project.package),
         folder / "schemas.py": schemas,
         folder / "endpoints.py": endpoints,
         project.tests_of(names.plural): test_source(spec),
     }
+    for path, source in new.items():
+        _check_names(source, path.relative_to(project.folder))
+    return new
+
+
+def _check_names(source: str, path: Path) -> None:
+    """Raise `ScaffoldError` if a name of a field or a model hides another one."""
+    counts = Counter(bound_names(parse_source(source, path)))
+    if twice := [name for name, count in counts.items() if count > 1]:
+        raise ScaffoldError(
+            f"{path} would have two meanings for {', '.join(twice)}. Rename the model, its plural, "
+            "or the field of that name."
+        )
 
 
 def _changed_files(project: Project, names: Names) -> Mapping[Path, str]:
     """Return the list of resources with the new one."""
     path = project.routers
-    source = add_router(path.read_text("utf-8"), names.plural)
+    before = read_source(path)
+    parse_source(before, path)
+    source = add_router(before, names.plural)
     if source is None:
         raise ScaffoldError(
-            f"{path.relative_to(project.folder)} has no tuple ROUTERS to add the router to. Add "
-            f"these lines, and run the command again: {router_import(names.plural)} and "
-            f"ROUTERS = ({names.plural},)"
+            f"The router cannot be added to the tuple ROUTERS of {path.relative_to(project.folder)}"
+            f". Add {names.plural} to it and this import, and run the command again: "
+            f"{router_import(names.plural)}"
         )
-    return {path: source}
+    return {path: format_change(before, source, path)}
 
 
 def _write_migration(project: Project, names: Names) -> Path:

@@ -1,6 +1,9 @@
 """The list of resources in `routers.py`."""
 
 import ast
+from io import StringIO
+
+from brickwork.scaffold.python_source import bound_names
 
 LIST: str = "ROUTERS"
 """The name of the tuple with the routers."""
@@ -14,24 +17,39 @@ def router_import(package: str) -> str:
 def add_router(source: str, package: str) -> str | None:
     """Return the *source* of `routers.py` with the router of *package*, unformatted.
 
-    None if there is no tuple or list to add it to.
+    None if that is not one new import and one new item of a tuple or list.
     """
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:
-        return None
+    tree = ast.parse(source)
     imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     values = [value for node in tree.body if (value := _list_in(node)) is not None]
     if len(values) != 1 or not imports or imports[-1].lineno > values[0].lineno:
         return None
     (value,) = values
-    if any(isinstance(item, ast.Name) and item.id == package for item in value.elts):
-        return source
-    lines = source.splitlines(keepends=True)
+    line = router_import(package)
+    if package in bound_names(tree):
+        is_item = any(isinstance(item, ast.Name) and item.id == package for item in value.elts)
+        is_own = ast.dump(ast.parse(line).body[0]) in map(ast.dump, imports)
+        return source if is_item and is_own else None
+    lines = [*StringIO(source, newline="")]
     _append(lines, value, package)
     end = imports[-1].end_lineno or imports[-1].lineno
-    lines.insert(end, f"{router_import(package)}\n")
-    return "".join(lines)
+    lines.insert(end, f"{line}{_line_end(lines[0])}")
+    added = "".join(lines)
+    tree.body.insert(tree.body.index(imports[-1]) + 1, ast.parse(line).body[0])
+    value.elts.append(ast.Name(package, ast.Load()))
+    return added if _has_tree(added, tree) else None
+
+
+def _line_end(line: str) -> str:
+    return line[len(line.rstrip("\r\n")) :] or "\n"
+
+
+def _has_tree(source: str, tree: ast.Module) -> bool:
+    """Return whether *source* means *tree*. A comment or a bracket may be where none was seen."""
+    try:
+        return ast.dump(ast.parse(source)) == ast.dump(tree)
+    except SyntaxError:
+        return False
 
 
 def _list_in(node: ast.stmt) -> ast.Tuple | ast.List | None:

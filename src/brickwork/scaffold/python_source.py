@@ -1,0 +1,56 @@
+"""Python files of a project."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from brickwork.scaffold.errors import ScaffoldError
+
+
+def read_source(path: Path) -> str:
+    """Return the text of the file at *path*, with its line ends.
+
+    Raises:
+        ScaffoldError: It is not UTF-8.
+
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ScaffoldError(f"{path} is not UTF-8. Convert it first.") from None
+
+
+def parse_source(source: str, path: Path) -> ast.Module:
+    """Return the syntax tree of *source*, the text of the file at *path*.
+
+    Raises:
+        ScaffoldError: It is not Python.
+
+    """
+    try:
+        return ast.parse(source)
+    except SyntaxError as error:
+        place = f"{path}, line {error.lineno}"
+        raise ScaffoldError(f"{place}: {error.msg}. Correct it first.") from None
+
+
+def bound_names(node: ast.AST) -> Iterator[str]:
+    """Yield each name that a module binds, as often as it does.
+
+    *node* is its syntax tree. The names of a function, a class or a comprehension are its own.
+    """
+    for child in ast.iter_child_nodes(node):
+        match child:
+            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                yield child.name
+            case ast.Import() | ast.ImportFrom():
+                for alias in child.names:
+                    yield alias.asname or alias.name.partition(".")[0]
+            case ast.Name(ctx=ast.Store()):
+                yield child.id
+            case (
+                ast.Lambda() | ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp()
+            ):
+                pass
+            case _:
+                yield from bound_names(child)
