@@ -267,6 +267,14 @@ def test_a_link_to_nowhere_is_not_followed(project: Path) -> None:
     assert not (project / "nowhere").exists()
 
 
+@pytest.mark.parametrize("missing", ["pyproject.toml", "shop/migrations"])
+def test_missing_migrations_are_one_line(project: Path, missing: str) -> None:
+    (project / missing).rename(project / "elsewhere")
+    with pytest.raises(ScaffoldError, match=r"so nothing has changed:\n[^\n]*$") as raised:
+        add(project, "Product", "name:str", options=ResourceOptions())
+    assert not isinstance(raised.value, MigrationFailure)
+
+
 def test_two_heads_of_migrations_are_one_line(project: Path) -> None:
     versions = project / "shop/migrations/versions"
     for name in ("one", "two"):

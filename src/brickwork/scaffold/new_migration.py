@@ -19,7 +19,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
 from brickwork.database.database import Database
-from brickwork.migrations import make_migration, upgrade
+from brickwork.migrations import find_config, make_migration, upgrade
 from brickwork.scaffold.errors import EXIT_FAILURE, settings_text
 
 
@@ -27,7 +27,10 @@ def main() -> None:
     """Write the migration and print its path. Exit with one line if the database fails."""
     package, message = sys.argv[1:]
     try:
+        find_config(Path.cwd())
         settings = importlib.import_module(f"{package}.settings").Settings()
+    except FileNotFoundError as error:
+        sys.exit(str(error))
     except ValidationError as error:
         sys.exit(settings_text(error))
     try:

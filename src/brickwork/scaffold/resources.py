@@ -247,8 +247,8 @@ def _write_migration(project: Project, names: Names) -> Path:
     if done.returncode == EXIT_FAILURE:
         *_, line = done.stderr.strip().splitlines()
         raise MigrationFailure(
-            f"The migration cannot be written without the database: {line}. Start it or correct "
-            "DATABASE_URL, or add --no-migration and run brickwork migrate --make later."
+            f"The migration cannot be written without the database: {line.rstrip('.')}. Start it "
+            "or correct DATABASE_URL, or add --no-migration and run brickwork migrate --make later."
         )
     if done.returncode:
         raise ScaffoldError(
