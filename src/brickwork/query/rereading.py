@@ -21,10 +21,11 @@ def rereading(session: AsyncSession, current: Sequence[object]) -> Iterator[None
     expressions are loaded again. Changes that are not flushed are kept.
     """
     current_ids = {*map(id, current)}  # a dataclass compares its values, and has no hash
+    changed = session.dirty
     kept = [
         (row, _forget(session, row, only_expressions=id(row) in current_ids))
-        for row in session
-        if inspect(row).persistent and not session.is_modified(row)
+        for row in session.identity_map.values()
+        if row not in changed
     ]
     try:
         yield
