@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.ext.associationproxy import AssociationProxy, association_proxy
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship, synonym
 
 from brickwork import Filter, Limit, ListQuery, OneOf, ReadSchema, SortBy, crud_router
 from tests.support.declaring import Base, Refused, declare, partial, resource_of, schema
@@ -50,6 +50,10 @@ def new_port(name: str) -> Port:
     return Port(name=name)
 
 
+def deep_port(depth: int) -> Port:
+    return Port(name="", depth=depth)
+
+
 class Ship(Base):
     __tablename__ = "ships"
 
@@ -61,6 +65,7 @@ class Ship(Base):
     viewed: Mapped[list[Sailor]] = relationship(viewonly=True)
     sailor_names: AssociationProxy[list[str]] = association_proxy("crew", "name")
     made_names: AssociationProxy[list[str]] = association_proxy("crew", "name", creator=new_sailor)
+    more_names: AssociationProxy[list[str]] = association_proxy("crew", "name", creator=new_sailor)
     ranks: AssociationProxy[list[int | None]] = association_proxy("crew", "rank")
     set_names: AssociationProxy[list[str]] = association_proxy("crew_set", "name")
     viewed_names: AssociationProxy[list[str]] = association_proxy(
@@ -68,6 +73,8 @@ class Ship(Base):
     )
     port_name: AssociationProxy[str] = association_proxy("port", "name", creator=new_port)
     port_depth: AssociationProxy[int | None] = association_proxy("port", "depth")
+    made_depth: AssociationProxy[int | None] = association_proxy("port", "depth", creator=deep_port)
+    harbour_id: Mapped[int] = synonym("port_id")
     port_ships: AssociationProxy[Any] = association_proxy("port", "ships")
     port_flags: AssociationProxy[Any] = association_proxy("port", "flags")
 
@@ -90,7 +97,8 @@ def new(omit: Any = ("replace",), **fields: Any) -> object:
 
 def test_values_of_related_rows_are_accepted() -> None:
     shown(sailor_names=list[str], ranks=list[int | None], port_name=str, port_depth=int | None)
-    new(made_names=list[str], port_name=str)
+    new(made_names=list[str], port_name=str, made_depth=int)
+    new(made_names=list[str], port_id=int)
 
 
 @refused("ShipRead.sailor_names is str, but Ship.sailor_names is a list. Annotate it list[…].")
@@ -259,3 +267,27 @@ def a_filter_of_a_missing_value() -> object:
 )
 def a_sort_by_a_proxy() -> object:
     return listed(sort=(SortBy[Literal["port_name"]], None))  # type: ignore[misc]
+
+
+@refused(
+    "ShipCreate.made_names and ShipCreate.more_names both set the rows of Ship.crew. Remove one of "
+    "them."
+)
+def two_proxies_to_one_list() -> object:
+    return new(made_names=list[str], more_names=list[str], port_id=int)
+
+
+@refused(
+    "ShipCreate.port_name and ShipCreate.port_id both set Ship.port: port_name makes a new Port, "
+    "port_id refers to an existing one. Remove one of them, or declare a router for each."
+)
+def a_proxy_beside_its_foreign_key() -> object:
+    return new(port_name=str, port_id=int)
+
+
+@refused(
+    "ShipCreate.port_name and ShipCreate.harbour_id both set Ship.port: port_name makes a new "
+    "Port, harbour_id refers to an existing one. Remove one of them, or declare a router for each."
+)
+def a_proxy_beside_a_synonym_of_its_foreign_key() -> object:
+    return new(port_name=str, harbour_id=int)

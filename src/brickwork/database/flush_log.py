@@ -27,19 +27,14 @@ class NestedPlace:
     attribute: str
     """The relationship of the owner."""
     path: Path
-    """The place of the row in the body, `("lines", 2)`."""
+    """The place of the row in the body, `("lines", 2)`. Empty if only its values have places."""
     fields: Mapping[str, Path]
-    """The places of its fields, by their names."""
-
-    @property
-    def list_pointer(self) -> str:
-        """Return the pointer to the list of the row."""
-        return pointer(*self.path[:-1])
+    """The places of its fields in the row, by their names. Empty if a field is the whole row."""
 
     def locate(self, attribute: str) -> RequestPlace | None:
         """Return the place of an *attribute* of the row. None if a client cannot write it."""
         own = self.fields.get(attribute)
-        return ("pointer", pointer(*self.path, *own)) if own else None
+        return None if own is None else ("pointer", pointer(*self.path, *own))
 
 
 def set_nested_place(row: object, place: NestedPlace) -> None:
@@ -67,6 +62,11 @@ class NestedRow:
         names = (self.mapper.get_property_by_column(column).key for column in own)
         places = (self.place.locate(name) for name in names)
         return {place for place in places if place}
+
+    def locate_list(self, columns: Iterable[Column[Any]]) -> set[RequestPlace]:
+        """Return the place of the list of the row, or of *columns* if there is no list."""
+        path = self.place.path
+        return {("pointer", pointer(*path[:-1]))} if path else self.locate(columns)
 
 
 @dataclass

@@ -32,12 +32,13 @@ async def nested_places(
         wrong = [*_repeated_rows(columns, rows)]
     if wrong:
         return {place for row in wrong for place in row.locate(columns)}
-    return {("pointer", row.place.list_pointer) for row in rows}
+    return {place for row in rows for place in row.locate_list(columns)}
 
 
 def _last_states(written: FlushLog) -> Collection[NestedRow]:
     """Return the nested rows as they were flushed last."""
-    return {(id(row.place.owner), row.place.path): row for row in written.nested}.values()
+    places = ((row, row.place) for row in written.nested)
+    return {(id(at.owner), at.attribute, at.path): row for row, at in places}.values()
 
 
 def _repeated_rows(

@@ -36,6 +36,7 @@ from brickwork.query.deferred import deferred_attributes, undefer_options
 from brickwork.query.keys import primary_key
 from brickwork.query.related import load_keys
 from brickwork.query.related_order import related_order
+from brickwork.query.rereading import rereading
 from brickwork.schemas.names import output_name
 from brickwork.schemas.related import keys_relationship
 from brickwork.schemas.schema import nested_schema
@@ -111,15 +112,10 @@ class EmbeddedFields:
         """
         return [*undefer_options(self.model, (*names, *self.deferred))]
 
-    async def complete(
-        self, session: AsyncSession, rows: Sequence[object], *, refresh: bool = False
-    ) -> None:
-        """Load the limited lists of rows that were read with `options`.
-
-        With *refresh*, related rows that are already in the session are loaded again.
-        """
+    async def complete(self, session: AsyncSession, rows: Sequence[object]) -> None:
+        """Load the limited lists of rows that were read with `options`."""
         for latest in self.latest if rows else ():
-            await _load_latest(session, self.model, rows, latest, refresh=refresh)
+            await _load_latest(session, self.model, rows, latest)
         for listed in self.keys if rows else ():
             lists = await load_keys(session, rows, listed.relationship, listed.count)
             for row, keys in zip(rows, lists, strict=True):
@@ -127,6 +123,11 @@ class EmbeddedFields:
 
     async def reload(self, session: AsyncSession, rows: Sequence[object]) -> None:
         """Load the current related rows, expressions and deferred columns of written *rows*."""
+        with rereading(session, current=rows):
+            await self._reload_own(session, rows)
+            await self.complete(session, rows)
+
+    async def _reload_own(self, session: AsyncSession, rows: Sequence[object]) -> None:
         key = primary_key(self.model)
         stale = (*self.references, *self.computed)
         # A column that no flush has set would be loaded lazily, which asyncio cannot do.
@@ -140,7 +141,6 @@ class EmbeddedFields:
             names = dict.fromkeys((*self.computed, *sorted(unset)))
             loaded = load_only(*key.attributes, *(getattr(self.model, name) for name in names))
             await session.execute(statement.options(loaded, *self.options))
-        await self.complete(session, rows, refresh=True)
 
 
 def embedding(model: type[object], read: type[BaseModel]) -> EmbeddedFields:
@@ -310,8 +310,6 @@ async def _load_latest(
     model: type[object],
     rows: Sequence[object],
     latest: _LatestRows,
-    *,
-    refresh: bool,
 ) -> None:
     owner = aliased(model)  # since a relationship may refer to its own model
     relationship = getattr(owner, latest.name)
@@ -340,7 +338,6 @@ async def _load_latest(
         .where(*([] if latest.count is None else [ranked.c.rank <= latest.count]))
         .order_by(ranked.c.rank)
         .options(*latest.options)
-        .execution_options(populate_existing=refresh)
     )
     related_rows: dict[object, list[Any]] = defaultdict(list)
     for related, *owned_by in await session.execute(statement):

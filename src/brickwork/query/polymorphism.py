@@ -63,15 +63,10 @@ class PolymorphicFields:
         parts = (fields.written_options(written) for fields in self.by_class.values())
         return [self._columns(), *(option for options in parts for option in options)]
 
-    async def complete(
-        self, session: AsyncSession, rows: Sequence[object], *, refresh: bool = False
-    ) -> None:
-        """Load the limited lists of rows that were read with `options`.
-
-        With *refresh*, related rows that are already in the session are loaded again.
-        """
+    async def complete(self, session: AsyncSession, rows: Sequence[object]) -> None:
+        """Load the limited lists of rows that were read with `options`."""
         for fields, own in self._by_fields(rows):
-            await fields.complete(session, own, refresh=refresh)
+            await fields.complete(session, own)
 
     async def reload(self, session: AsyncSession, rows: Sequence[object]) -> None:
         """Load the current related rows, expressions and deferred columns of written *rows*."""

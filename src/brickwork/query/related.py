@@ -11,6 +11,7 @@ from sqlalchemy.orm import RelationshipProperty, aliased, join
 from brickwork.models.soft_delete import soft_delete_conditions
 from brickwork.query.deferred import undefer_options
 from brickwork.query.keys import primary_key, unwrap
+from brickwork.query.rereading import rereading
 
 
 async def load_lists(
@@ -36,13 +37,13 @@ async def load_lists(
         .where(owner_key.is_in(keys, owner), *soft_delete_conditions(target))
         .order_by(*primary_key(target).attributes)
         .options(*undefer_options(target, names))
-        .execution_options(populate_existing=True)
     )
     if by.secondary is None:
         statement = statement.with_for_update(of=target, key_share=True)
     related: dict[object, list[Any]] = defaultdict(list)
-    for row, *owned_by in await session.execute(statement):
-        related[owner_key.value(owned_by)].append(row)
+    with rereading(session, current=rows):
+        for row, *owned_by in await session.execute(statement):
+            related[owner_key.value(owned_by)].append(row)
     return [related[key] for key in keys]
 
 

@@ -14,14 +14,14 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from sqlalchemy import Column, inspect
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import Mapper
+from sqlalchemy.orm import Mapper, RelationshipDirection
 
 from brickwork.models.columns import ColumnValues, column_values
 from brickwork.models.model import is_deleted_marker
 from brickwork.models.proxies import Proxy, find_proxy
 from brickwork.schemas.derived import column_bounds, store_as_text
 from brickwork.schemas.field_values import FieldValues, Leaf
-from brickwork.schemas.related import stored_fields
+from brickwork.schemas.related import proxied_fields, stored_fields
 from brickwork.schemas.schema import Schema
 from brickwork.schemas.types import (
     NAIVE_UTC_MARK,
@@ -121,6 +121,7 @@ def _check_proxy(fields: FieldValues, name: str, model: type[object], proxy: Pro
             f"{place} cannot make a {target} of one value. Give the association_proxy a creator: "
             f"creator=lambda value: {target}({proxy.value}=value)."
         )
+    _check_alone(fields.schema, name, model, proxy)
     leaves = fields.dumped_leaves(name)
     if proxy.is_list:
         is_list = all(leaf.kind is list for leaf in leaves)
@@ -131,6 +132,26 @@ def _check_proxy(fields: FieldValues, name: str, model: type[object], proxy: Pro
     assignment = _Assignment(fields, name, model, proxy.column)
     for leaf in leaves:
         assignment.check_leaf(leaf, held)
+
+
+def _check_alone(schema: type[BaseModel], name: str, model: type[object], proxy: Proxy) -> None:
+    """Raise `TypeError` if another field of *schema* sets the relationship of *proxy*, too."""
+    by = proxy.relationship
+    place, field = f"{model.__name__}.{by.key}", f"{schema.__name__}.{name}"
+    for other, second in proxied_fields(schema, model).items():
+        if other != name and proxy.is_list and second.relationship is by:
+            raise TypeError(
+                f"{field} and {schema.__name__}.{other} both set the rows of {place}. Remove one "
+                "of them."
+            )
+    keys = by.local_columns if by.direction is RelationshipDirection.MANYTOONE else ()
+    for other in schema.model_fields:
+        if assigned_column(schema, other, model) in keys:
+            raise TypeError(
+                f"{field} and {schema.__name__}.{other} both set {place}: {name} makes a new "
+                f"{proxy.target.__name__}, {other} refers to an existing one. Remove one of them, "
+                "or declare a router for each."
+            )
 
 
 def is_class(kind: object, base: type[object]) -> bool:

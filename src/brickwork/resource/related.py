@@ -11,6 +11,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import RelationshipProperty
 from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.collections import collection_adapter
 
 from brickwork.database.errors import reference_not_found
 from brickwork.database.flush_log import NestedPlace, set_nested_place
@@ -22,7 +23,12 @@ from brickwork.query.related import key_of, load_lists
 from brickwork.resource.defaults import new_row
 from brickwork.resource.references import ReferenceScopes
 from brickwork.schemas.names import Path, RequestPlace, input_paths
-from brickwork.schemas.related import RelatedField, related_fields, stored_fields
+from brickwork.schemas.related import (
+    RelatedField,
+    proxied_fields,
+    related_fields,
+    stored_fields,
+)
 from brickwork.schemas.schema import Schema
 
 M = TypeVar("M")
@@ -102,6 +108,7 @@ async def new_rows(
     targets = _Targets(resource)
     for row, one in zip(rows, inputs, strict=True):
         set_input(row, one.data)
+        _set_proxied_places(row, schema)
         for field in fields:
             if field.kind == "rows":
                 items = getattr(one.data, field.name) or ()
@@ -147,6 +154,29 @@ def set_place(child: object, row: object, field: RelatedField, index: int) -> No
     """Record that the body of *row* has *child* at *index* of *field*."""
     path = (*field.path, index)
     set_nested_place(child, NestedPlace(row, field.attribute, path, input_paths(field.item)))
+
+
+def _set_proxied_places(row: object, schema: type[Schema]) -> None:
+    """Record which fields of the body have made related rows of *row* by association proxies."""
+    proxies = proxied_fields(schema, type(row))
+    paths = input_paths(schema) if proxies else {}
+    for name, proxy in proxies.items():
+        by = proxy.relationship
+        same = {n: other for n, other in proxies.items() if other.relationship is by}
+        whole = {other.value: paths[n] for n, other in same.items()}
+        is_list = isinstance(getattr(row, by.key), list)  # other collections have no order
+        for index, child in enumerate(_rows_in(row, by)):
+            path = (*paths[name], index) if is_list else ()
+            fields = {proxy.value: ()} if is_list else whole
+            set_nested_place(child, NestedPlace(row, by.key, path, fields))
+
+
+def _rows_in(row: object, by: RelationshipProperty[Any]) -> Sequence[Any]:
+    """Return the related rows of a new *row*."""
+    related: Any = getattr(row, by.key)
+    if by.uselist:
+        return [*collection_adapter(related)]
+    return [] if related is None else [related]
 
 
 class _Targets:

@@ -22,6 +22,7 @@ from sqlalchemy.orm import RelationshipProperty
 
 from brickwork.limits import current_limits
 from brickwork.models.caching import cached_per_model
+from brickwork.models.proxies import Proxy, find_proxy
 from brickwork.schemas.names import Path, input_path
 from brickwork.schemas.schema import Schema, nested_schema
 from brickwork.schemas.strict_json import is_array
@@ -109,6 +110,14 @@ def stored_fields(schema: _Schema, model: type[object]) -> frozenset[str]:
     """Return the fields of *schema* that are stored in a row of *model* itself."""
     others = related_fields(schema, model).keys() | unstored_fields(schema)
     return frozenset(schema.model_fields.keys() - others)
+
+
+@cached_per_model
+def proxied_fields(schema: _Schema, model: type[object]) -> Mapping[str, Proxy]:
+    """Return the association proxies of *model* that *schema* sets, by the names of its fields."""
+    stored = stored_fields(schema, model)
+    proxies = {name: find_proxy(model, name) for name in schema.model_fields if name in stored}
+    return {name: proxy for name, proxy in proxies.items() if proxy}
 
 
 @cached_per_model
