@@ -123,6 +123,8 @@ class EmbeddedFields:
 
     async def reload(self, session: AsyncSession, rows: Sequence[object]) -> None:
         """Load the current related rows, expressions and deferred columns of written *rows*."""
+        if not (self or self.computed):
+            return
         with rereading(session, current=rows):
             await self._reload_own(session, rows)
             await self.complete(session, rows)
