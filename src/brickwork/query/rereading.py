@@ -1,6 +1,6 @@
 """Rows that statements load again."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm.collections import collection_adapter
 
 
 @contextmanager
-def rereading(session: AsyncSession, current: Sequence[object]) -> Iterator[None]:
+def rereading(session: AsyncSession, current: Sequence[object]) -> Generator[None]:
     """Let the statements in this context load the rows of *session* again.
 
     Each statement loads what the others have not loaded, as if the session were new. So several

@@ -1,6 +1,6 @@
 """Related rows of a request: new, loaded, named by keys."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
@@ -159,15 +159,17 @@ def set_place(child: object, row: object, field: RelatedField, index: int) -> No
 def _set_proxied_places(row: object, schema: type[Schema]) -> None:
     """Record which fields of the body have made related rows of *row* by association proxies."""
     proxies = proxied_fields(schema, type(row))
-    paths = input_paths(schema) if proxies else {}
+    if not proxies:
+        return
+    paths = input_paths(schema)
     for name, proxy in proxies.items():
         by = proxy.relationship
         same = {n: other for n, other in proxies.items() if other.relationship is by}
-        whole = {other.value: paths[n] for n, other in same.items()}
+        whole: Mapping[str, Path] = {other.value: paths[n] for n, other in same.items()}
         is_list = isinstance(getattr(row, by.key), list)  # other collections have no order
         for index, child in enumerate(_rows_in(row, by)):
-            path = (*paths[name], index) if is_list else ()
-            fields = {proxy.value: ()} if is_list else whole
+            path: Path = (*paths[name], index) if is_list else ()
+            fields: Mapping[str, Path] = {proxy.value: ()} if is_list else whole
             set_nested_place(child, NestedPlace(row, by.key, path, fields))
 
 
