@@ -8,6 +8,7 @@ import pytest
 
 from brickwork.scaffold import projects, resources
 from brickwork.scaffold.errors import ScaffoldError
+from brickwork.scaffold.field_types import TYPES
 from brickwork.scaffold.projects import create_project, package_name
 from brickwork.scaffold.resources import (
     MigrationFailure,
@@ -201,6 +202,12 @@ def test_a_file_that_is_not_python_is_named(project: Path, name: str) -> None:
     with pytest.raises(ScaffoldError, match=error):
         add(project, "Product", "name:str")
     assert contents(project) == before
+
+
+def test_every_type_has_one_meaning(project: Path) -> None:
+    add(project, "Category", "name:str")
+    add(project, "Product", *(f"a_{name}:{name}" for name in TYPES if name not in {"ref", "enum"}))
+    add(project, "Other", "extra:json", "state:enum(a,b)", "category:ref", "price:decimal(10,2)")
 
 
 def test_two_meanings_of_a_plural_are_rejected(project: Path) -> None:

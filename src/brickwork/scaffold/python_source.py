@@ -34,23 +34,32 @@ def parse_source(source: str, path: Path) -> ast.Module:
         raise ScaffoldError(f"{place}: {error.msg}. Correct it first.") from None
 
 
-def bound_names(node: ast.AST) -> Iterator[str]:
-    """Yield each name that a module binds, as often as it does.
+def bound_names(tree: ast.Module) -> set[str]:
+    """Return the names that a module binds."""
+    return {name for name, _ in bindings(tree)}
+
+
+def bindings(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """Yield each name that a module binds, and its meaning: what is imported, or a line.
 
     *node* is its syntax tree. The names of a function, a class or a comprehension are its own.
     """
     for child in ast.iter_child_nodes(node):
         match child:
             case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
-                yield child.name
-            case ast.Import() | ast.ImportFrom():
+                yield child.name, f"line {child.lineno}"
+            case ast.Import():
                 for alias in child.names:
-                    yield alias.asname or alias.name.partition(".")[0]
+                    yield alias.asname or alias.name.partition(".")[0], alias.name
+            case ast.ImportFrom():
+                module = "." * child.level + (child.module or "")
+                for alias in child.names:
+                    yield alias.asname or alias.name, f"{module} {alias.name}"
             case ast.Name(ctx=ast.Store()):
-                yield child.id
+                yield child.id, f"line {child.lineno}"
             case (
                 ast.Lambda() | ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp()
             ):
                 pass
             case _:
-                yield from bound_names(child)
+                yield from bindings(child)
