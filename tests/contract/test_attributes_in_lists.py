@@ -1,7 +1,6 @@
 """Attributes and classes of rows beside other features."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from json import loads
 from typing import Annotated, Any, Final, Literal
 
@@ -28,7 +27,7 @@ from brickwork import (
     crud_router,
 )
 from brickwork.http.negotiation import NDJSON
-from tests.support.clients import Clients
+from tests.support.clients import Clients, clients_of
 from tests.support.databases import Databases
 
 pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
@@ -249,10 +248,8 @@ ROUTERS: Final = (
 @pytest.fixture(scope="module")
 async def clients(templates: Databases) -> AsyncIterator[Clients]:
     """Yield the clients, each created at its first use."""
-    databases = templates.another()
-    async with AsyncExitStack() as stack:
-        yield Clients(databases, stack, [Base.metadata], ROUTERS)
-    databases.drop()
+    async with clients_of(templates, [Base.metadata], ROUTERS) as clients:
+        yield clients
 
 
 @pytest.fixture(params=[True, False], ids=["fast", "ORM"])

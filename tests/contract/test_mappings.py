@@ -1,7 +1,6 @@
 """Mappings of any base: dataclasses, other metadata, inheritance, expressions, defaults."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -37,7 +36,7 @@ from brickwork import (
 )
 from tests.support.bodies import summary, version_tag
 from tests.support.calls import calling
-from tests.support.clients import Clients, remove_all
+from tests.support.clients import Clients, clients_of, remove_all
 from tests.support.databases import Databases, postgres_only
 from tests.support.shop import app_of
 
@@ -295,10 +294,8 @@ ROUTERS: Final = (accounts, members, clerks, telegrams, terms, titles, labels)
 @pytest.fixture(scope="module")
 async def clients(templates: Databases) -> AsyncIterator[Clients]:
     """Yield the clients, each created at its first use."""
-    databases = templates.another()
-    async with AsyncExitStack() as stack:
-        yield Clients(databases, stack, [base.metadata for base in BASES], ROUTERS)
-    databases.drop()
+    async with clients_of(templates, [base.metadata for base in BASES], ROUTERS) as clients:
+        yield clients
 
 
 @pytest.fixture(params=[True, False], ids=["fast", "ORM"])

@@ -1,7 +1,6 @@
 """Inheritance: child classes, and rows of several classes."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -26,7 +25,7 @@ from brickwork import (
     crud_router,
 )
 from tests.support.bodies import summary, version_tag
-from tests.support.clients import Clients, remove_all
+from tests.support.clients import Clients, clients_of, remove_all
 from tests.support.databases import Databases
 from tests.support.recording import path_taken, statements
 
@@ -296,10 +295,8 @@ ROUTERS: Final = (
 @pytest.fixture(scope="module")
 async def clients(templates: Databases) -> AsyncIterator[Clients]:
     """Yield the clients, each created at its first use."""
-    databases = templates.another()
-    async with AsyncExitStack() as stack:
-        yield Clients(databases, stack, [Base.metadata], ROUTERS)
-    databases.drop()
+    async with clients_of(templates, [Base.metadata], ROUTERS) as clients:
+        yield clients
 
 
 @pytest.fixture(params=[True, False], ids=["fast", "ORM"])

@@ -1,7 +1,6 @@
 """Places of values that association proxies set."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Any, Final
 
 import pytest
@@ -22,7 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from brickwork import Model, ReadSchema, Resource, Schema, crud_router
 from tests.support.bodies import create_row, get_json, summary
-from tests.support.clients import Clients
+from tests.support.clients import Clients, clients_of
 from tests.support.databases import Databases
 
 pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
@@ -137,10 +136,8 @@ ROUTERS: Final = (
 @pytest.fixture(scope="module")
 async def clients(templates: Databases) -> AsyncIterator[Clients]:
     """Yield the clients, each created at its first use."""
-    databases = templates.another()
-    async with AsyncExitStack() as stack:
-        yield Clients(databases, stack, [Base.metadata], ROUTERS)
-    databases.drop()
+    async with clients_of(templates, [Base.metadata], ROUTERS) as clients:
+        yield clients
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Association proxies: values of related rows, read, filtered and created."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
 import pytest
@@ -24,7 +23,7 @@ from brickwork import (
     crud_router,
 )
 from tests.support.bodies import summary
-from tests.support.clients import Clients, remove_all
+from tests.support.clients import Clients, clients_of, remove_all
 from tests.support.databases import Databases
 from tests.support.recording import statements
 
@@ -214,10 +213,8 @@ ROUTERS = (
 @pytest.fixture(scope="module")
 async def clients(templates: Databases) -> AsyncIterator[Clients]:
     """Yield the clients, each created at its first use."""
-    databases = templates.another()
-    async with AsyncExitStack() as stack:
-        yield Clients(databases, stack, [Base.metadata], ROUTERS)
-    databases.drop()
+    async with clients_of(templates, [Base.metadata], ROUTERS) as clients:
+        yield clients
 
 
 @pytest.fixture(params=[True, False], ids=["fast", "ORM"])

@@ -1,7 +1,6 @@
 """Responses that show one row several times."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Annotated, Any, Final
 
 import pytest
@@ -12,7 +11,7 @@ from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from brickwork import Limit, Model, ReadSchema, Resource, Schema, SoftDelete, Versioned, crud_router
 from tests.support.bodies import create_row, get_json
-from tests.support.clients import Clients
+from tests.support.clients import Clients, clients_of
 from tests.support.databases import Databases
 from tests.support.recording import statements
 
@@ -254,10 +253,8 @@ ROUTERS: Final = (
 @pytest.fixture(scope="module")
 async def clients(templates: Databases) -> AsyncIterator[Clients]:
     """Yield the clients, each created at its first use."""
-    databases = templates.another()
-    async with AsyncExitStack() as stack:
-        yield Clients(databases, stack, [Base.metadata], ROUTERS)
-    databases.drop()
+    async with clients_of(templates, [Base.metadata], ROUTERS) as clients:
+        yield clients
 
 
 @pytest.fixture(params=[True, False], ids=["fast", "ORM"])

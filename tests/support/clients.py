@@ -1,7 +1,7 @@
 """Clients of one application on all databases and paths."""
 
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import APIRouter
 from httpx2 import AsyncClient
@@ -39,6 +39,17 @@ class Clients:
             client = calling(app_of(database, *self._routers))
             self._known[backend, fast] = await self._stack.enter_async_context(client)
         return self._known[backend, fast]
+
+
+@asynccontextmanager
+async def clients_of(
+    templates: Databases, metadata: Sequence[MetaData], routers: Sequence[APIRouter]
+) -> AsyncGenerator[Clients]:
+    """Yield the clients of *routers*. The applications and their databases end with the block."""
+    databases = templates.another()
+    async with AsyncExitStack() as stack:
+        yield Clients(databases, stack, metadata, routers)
+    databases.drop()
 
 
 async def remove_all(client: AsyncClient, path: str, *, key: str = "id") -> None:
