@@ -23,6 +23,8 @@ COOLDOWN: Final = 10.0
 """The seconds between two readings. A token with an unknown key causes no more."""
 TIMEOUT: Final = 5.0
 """The seconds that a reading may last, however slowly the issuer sends."""
+MAX_SIZE: Final = 1_000_000
+"""The bytes that the document with the keys may have."""
 
 
 class AuthenticationUnavailable(Problem):
@@ -94,9 +96,8 @@ class KeySet:
 
     async def _read_keys(self) -> None:
         try:
-            async with asyncio.timeout(TIMEOUT), AsyncClient(timeout=None) as client:
-                response = await client.get(self._url)
-            keys = _signing_keys(response.raise_for_status().text)
+            async with asyncio.timeout(TIMEOUT):
+                keys = _signing_keys(await _download(self._url))
         except TimeoutError:
             self._report(f"no answer in {TIMEOUT:g} s")
         except Exception as error:  # noqa: BLE001 — an issuer that fails may answer anything
@@ -117,11 +118,23 @@ class KeySet:
         self._failure = failure
 
 
-def _signing_keys(document: str) -> Mapping[str, jwt.PyJWK]:
+async def _download(url: str) -> bytes:
+    """Return the document at *url*. Raises if it is too large."""
+    document = bytearray()
+    async with AsyncClient(timeout=None) as client, client.stream("GET", url) as response:
+        response.raise_for_status()
+        async for part in response.aiter_bytes():
+            document += part
+            if len(document) > MAX_SIZE:
+                raise ValueError(f"It has more than {MAX_SIZE} bytes")
+    return bytes(document)
+
+
+def _signing_keys(document: bytes) -> Mapping[str, jwt.PyJWK]:
     """Return the keys of *document* that verify signatures, by name. Raises if it has none."""
     keys = {
         key.key_id: key
-        for key in jwt.PyJWKSet.from_json(document)
+        for key in jwt.PyJWKSet.from_json(document.decode())
         if isinstance(key.key_id, str) and key.public_key_use in {None, "sig"}
     }
     if not keys:

@@ -100,10 +100,10 @@ def test_any_header_is_parsed_or_rejected(line: str) -> None:
 def test_invalid_long_header_is_rejected_in_linear_time(end: str) -> None:
     for gap in (", ", ",", " ,\t", '"a" , '):
         for count in (24, 8_000):  # 24 is enough to find exponential time
-            begun = time.perf_counter()
+            begun = time.process_time()
             with pytest.raises(BadRequest):
                 preconditions('"1", ' + gap * count + end)
-            assert time.perf_counter() - begun < 1
+            assert time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,7 @@
 """Rows with documents, and the most expensive bodies."""
 
-import asyncio
-import gc
-import time
-from collections.abc import AsyncGenerator, Collection, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final, Literal
 
 from annotated_types import MaxLen
@@ -268,67 +265,6 @@ QUERIES: Final[Mapping[str, str]] = {
 """Queries of the largest length."""
 
 BODIES: Final = {**TOO_MANY, **FAULTY, **GOOD, **LONG, **BROKEN}
-
-
-@contextmanager
-def frozen_heap() -> Generator[None]:
-    """Freeze the heap, as a service does."""
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-
-
-def allowed_gap() -> float:
-    """Return the seconds that a request may hold the event loop.
-
-    It is a fifth of a second, and more on a slow machine: the time of eight million additions.
-    """
-    began, total = time.process_time(), 0
-    for number in range(8_000_000):
-        total += number
-    return max(0.2, time.process_time() - began)
-
-
-@asynccontextmanager
-async def longest_gap() -> AsyncGenerator[list[float]]:
-    """Run other work during the block, and yield its longest wait in seconds.
-
-    Time of other processes on the CPU does not count.
-    """
-    gap = [0.0]
-
-    async def tick() -> None:
-        last = time.process_time()
-        while True:
-            await asyncio.sleep(0)
-            now = time.process_time()
-            gap[0], last = max(gap[0], now - last), now
-
-    task = asyncio.create_task(tick())
-    await asyncio.sleep(0)
-    try:
-        yield gap
-    finally:
-        await asyncio.sleep(0)
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-def answers_to(name: str) -> Collection[int]:
-    """Return the possible statuses of a POST of the body *name*."""
-    if name in LONG:
-        return {201, 422}
-    groups = ((TOO_MANY, {413, 422}), (FAULTY, {422}), (GOOD, {201}), (BROKEN, {400}))
-    return next(statuses for bodies, statuses in groups if name in bodies)
-
-
-def paths_of(name: str) -> tuple[str, str]:
-    """Return the paths for the body *name*."""
-    return ("/records/batch", "/closed/batch") if "rows" in name else ("/records", "/closed")
 
 
 @asynccontextmanager

@@ -91,8 +91,8 @@ class Issuer:
     url: str = ""
     body: bytes = b""
     status: int = 200
-    delay: float = 0
-    """The seconds before the answer."""
+    free: threading.Event = field(default_factory=threading.Event)
+    """Its answers wait for this event, which is set at first."""
     pause: float = 0
     """The seconds before each tenth of the answer."""
     readings: int = 0
@@ -107,18 +107,19 @@ class Issuer:
 def issuing(*names: str) -> Generator[Issuer]:
     """Run an issuer that publishes the public keys *names*."""
     issuer = Issuer()
+    issuer.free.set()
     issuer.publish(*map(public_jwk, names))
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             issuer.readings += 1
-            time.sleep(issuer.delay)
+            issuer.free.wait()
             self.send_response(issuer.status)
             for name, value in issuer.headers.items():
                 self.send_header(name, value)
             self.end_headers()
             size = len(issuer.body) // 10 + 1
-            with suppress(BrokenPipeError):  # the service waits no longer
+            with suppress(ConnectionError):  # the service waits no longer
                 for start in range(0, len(issuer.body), size):
                     time.sleep(issuer.pause)
                     self.wfile.write(issuer.body[start : start + size])
@@ -134,6 +135,7 @@ def issuing(*names: str) -> Generator[Issuer]:
     try:
         yield issuer
     finally:
+        issuer.free.set()
         server.shutdown()
         server.server_close()
         thread.join()
