@@ -16,7 +16,6 @@ from app.articles.models import Article
 from app.authors.models import Author
 from brickwork import Database, Resource
 from brickwork.database.driver import KEY_PARAM, write_by_key
-from brickwork.execution import change
 from tests.support.articles import ROWS, A
 from tests.support.bodies import MISSING, summary
 from tests.support.calls import calling, client_of
@@ -275,7 +274,8 @@ def recorded_writes(monkeypatch: pytest.MonkeyPatch) -> Generator[list[Any]]:
         return await write_by_key(database, write, params)
 
     with monkeypatch.context() as replaced:
-        replaced.setattr(change, "write_by_key", record)
+        for module in ("delete", "update"):
+            replaced.setattr(f"brickwork.execution.{module}.write_by_key", record)
         yield keys
 
 

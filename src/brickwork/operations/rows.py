@@ -7,12 +7,13 @@ from fastapi import Query, Request, Response
 from pydantic import BaseModel
 from typing_extensions import override
 
-from brickwork.execution.change import delete_statement, update_statement
+from brickwork.execution.delete import delete_statement
 from brickwork.execution.orm_path import UnitOfWorkExecutor
 from brickwork.execution.plans import DeletePlan, GetPlan, ReplacePlan, RestorePlan, UpdatePlan
 from brickwork.execution.results import ReplaceResult
 from brickwork.execution.select import get_statement
 from brickwork.execution.statement import StatementOperation
+from brickwork.execution.update import update_statement
 from brickwork.http.conditional import parse_preconditions, precondition_failed
 from brickwork.http.links import row_path
 from brickwork.http.representation import Representation, Serializer
