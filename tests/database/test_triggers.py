@@ -42,6 +42,10 @@ class Attempt(Base):
 
 
 class Named:
+    """Columns of a row that has no hash, as a dataclass has none."""
+
+    __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+
     name: Mapped[str] = mapped_column(String(20))
     ending: Mapped[str] = mapped_column(String(20), default="")
 

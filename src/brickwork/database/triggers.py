@@ -93,6 +93,6 @@ async def _reload_class(session: AsyncSession, kind: type[object], rows: Sequenc
         and_(*(column == value for column, value in zip(mapper.primary_key, key, strict=True)))
         for key in keys
     )
-    reloaded = await session.scalars(select(mapper).where(or_(*conditions)))
-    if len({*reloaded}) < len({*rows}):
+    reloaded = (await session.scalars(select(mapper).where(or_(*conditions)))).unique()
+    if len({*map(id, reloaded)}) < len({*map(id, rows)}):
         raise refused_by_trigger()

@@ -7,6 +7,7 @@ for all rows.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -31,7 +32,11 @@ from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.interfaces import ORMOption
 
 from brickwork.models.proxies import Proxy, find_proxy
-from brickwork.models.soft_delete import soft_delete_conditions
+from brickwork.models.soft_delete import (
+    as_soft_deletable,
+    is_soft_deletable,
+    soft_delete_conditions,
+)
 from brickwork.query.deferred import deferred_attributes, undefer_options
 from brickwork.query.keys import primary_key
 from brickwork.query.related import load_keys
@@ -92,6 +97,8 @@ class EmbeddedFields:
     keys: tuple[_KeyList, ...]
     computed: tuple[str, ...]
     deferred: tuple[str, ...]
+    hiding: tuple[tuple[type[object], str], ...]
+    """The shown references to rows that may be deleted softly, each with its model."""
 
     def __bool__(self) -> bool:
         """Return whether there is anything to load."""
@@ -120,29 +127,63 @@ class EmbeddedFields:
             lists = await load_keys(session, rows, listed.relationship, listed.count)
             for row, keys in zip(rows, lists, strict=True):
                 vars(row)[listed.name] = keys  # SQLModel rejects an attribute that is no field
+        if rows and self.hiding:
+            self._hide_deleted(session)
 
-    async def reload(self, session: AsyncSession, rows: Sequence[object]) -> None:
-        """Load the current related rows, expressions and deferred columns of written *rows*."""
-        if not (self or self.computed):
-            return
-        with rereading(session, current=rows):
-            await self._reload_own(session, rows)
-            await self.complete(session, rows)
+    def _hide_deleted(self, session: AsyncSession) -> None:
+        """Remove deleted rows from the shown references.
 
-    async def _reload_own(self, session: AsyncSession, rows: Sequence[object]) -> None:
+        The model or a method may have loaded one before, which no statement replaces.
+        """
+        for row in session.identity_map.values():
+            for model, name in self.hiding:
+                related = vars(row).get(name) if isinstance(row, model) else None
+                if (marked := as_soft_deletable(related)) and marked.deleted_at is not None:
+                    set_committed_value(row, name, None)
+
+    async def reload(
+        self,
+        session: AsyncSession,
+        rows: Sequence[object],
+        *,
+        current: Sequence[object] | None = None,
+    ) -> None:
+        """Load the current related rows, expressions and deferred columns of written *rows*.
+
+        *current* are all rows that the request writes. None: *rows*.
+        """
+        await session.flush()  # else the change of a relationship that is loaded again is lost
+        unloaded = {name for row in rows for name in inspect(row).unloaded}
+        # A column that a flush has set to an expression would be loaded lazily, which asyncio
+        # cannot do.
+        missing = sorted(unloaded & (self._eager_columns | {*self.deferred}))
+        if self or self.computed or missing:
+            with rereading(session, current=rows if current is None else current):
+                await self._reload_own(session, rows, missing)
+                await self.complete(session, rows)
+
+    async def _reload_own(
+        self, session: AsyncSession, rows: Sequence[object], missing: Sequence[str]
+    ) -> None:
         key = primary_key(self.model)
         stale = (*self.references, *self.computed)
-        # A column that no flush has set would be loaded lazily, which asyncio cannot do.
-        unloaded = {name for row in rows for name in inspect(row).unloaded}
-        missing = unloaded.intersection(self.deferred)
-        unset = unloaded & _eager_columns(self.model) | missing
         for row in rows if stale else ():
             session.expire(row, stale)
         if rows and (stale or missing):
             statement = select(self.model).where(key.is_in([*map(key.value_of, rows)]))
-            names = dict.fromkeys((*self.computed, *sorted(unset)))
+            names = dict.fromkeys((*self.computed, *missing))
             loaded = load_only(*key.attributes, *(getattr(self.model, name) for name in names))
-            await session.execute(statement.options(loaded, *self.options))
+            _ = (await session.execute(statement.options(loaded, *self.options))).unique().all()
+
+    @cached_property
+    def _eager_columns(self) -> set[str]:
+        """Return the names of the columns of the model that are not deferred."""
+        attributes = inspect(self.model).column_attrs
+        return {
+            attribute.key
+            for attribute in attributes
+            if isinstance(attribute.columns[0], Column) and not attribute.deferred
+        }
 
 
 def embedding(model: type[object], read: type[BaseModel]) -> EmbeddedFields:
@@ -182,7 +223,31 @@ def embedding(model: type[object], read: type[BaseModel]) -> EmbeddedFields:
         keys=tuple(_key_lists(model, read)),
         computed=tuple(_expression_attributes(model, read)),
         deferred=tuple(deferred_attributes(model, _shown_names(model, read))),
+        hiding=tuple(dict.fromkeys(_hiding_references(model, read))),
     )
+
+
+def _hiding_references(
+    model: type[object], read: type[BaseModel]
+) -> Iterator[tuple[type[object], str]]:
+    """Yield the to-one relationships in *read*, at any depth, to rows with a soft delete."""
+    for name, _, schema, relationship in _relationship_fields(model, read):
+        yield from _hiding_reference(model, name, relationship)
+        yield from _hiding_references(relationship.mapper.class_, schema)
+    for field, proxy in _proxy_fields(model, read):
+        yield from _hiding_reference(model, proxy.relationship.key, proxy.relationship)
+        nested = nested_schema(field.annotation)
+        relationship = inspect(proxy.target).relationships.get(proxy.value)
+        if nested and relationship is not None:
+            yield from _hiding_reference(proxy.target, proxy.value, relationship)
+            yield from _hiding_references(relationship.mapper.class_, nested)
+
+
+def _hiding_reference(
+    model: type[object], name: str, relationship: RelationshipProperty[Any]
+) -> Iterator[tuple[type[object], str]]:
+    if not relationship.uselist and is_soft_deletable(relationship.mapper.class_):
+        yield model, name
 
 
 def _key_lists(model: type[object], read: type[BaseModel]) -> Iterator[_KeyList]:
@@ -206,16 +271,6 @@ def _expression_attributes(model: type[object], read: type[BaseModel]) -> Iterat
 def _shown_names(model: type[object], read: type[BaseModel]) -> list[str]:
     """Return the attributes of *model* that the fields of *read* show."""
     return [attribute_name(model, name, field) for name, field in read.model_fields.items()]
-
-
-def _eager_columns(model: type[object]) -> set[str]:
-    """Return the names of the columns of *model* that are not deferred."""
-    attributes = inspect(model).column_attrs
-    return {
-        attribute.key
-        for attribute in attributes
-        if isinstance(attribute.columns[0], Column) and not attribute.deferred
-    }
 
 
 def attribute_name(model: type[object], name: str, field: FieldInfo) -> str:
@@ -342,7 +397,7 @@ async def _load_latest(
         .options(*latest.options)
     )
     related_rows: dict[object, list[Any]] = defaultdict(list)
-    for related, *owned_by in await session.execute(statement):
+    for related, *owned_by in (await session.execute(statement)).unique():
         related_rows[owner_key.value(owned_by)].append(related)
     for row, value in zip(rows, keys, strict=True):
         set_committed_value(row, latest.name, related_rows[value])

@@ -69,7 +69,8 @@ async def get_all(
     values = [own.parse(value) for value in keys]
     selected = where_keys(statement, [value for value in values if value is not None])
     rows_by_key = {
-        own.value_of(row): row for row in await session.scalars(_lock_if_writing(session, selected))
+        own.value_of(row): row
+        for row in (await session.scalars(_lock_if_writing(session, selected))).unique()
     }
     return [rows_by_key.get(value) for value in values]
 

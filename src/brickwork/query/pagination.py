@@ -1,15 +1,18 @@
 """Pages of a list."""
 
 import hashlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import Dialect, Select, select, union_all
+from sqlalchemy import Dialect, Select, inspect, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Load, Mapper
+from sqlalchemy.orm.interfaces import ORMOption
 from sqlalchemy.util import LRUCache
 
 from brickwork.limits import current_limits
+from brickwork.models.caching import cached_per_model
 from brickwork.query.counting import count_rows, estimate_rows
 from brickwork.query.cursors import Cursor, CursorCipher, cursor_cipher, invalid_cursor
 from brickwork.query.keys import primary_key
@@ -29,6 +32,10 @@ _MAX_PAGE_STATEMENTS: Final = 100
 
 _STREAM_CHUNK: Final = 50
 """The number of rows that a stream reads at a time."""
+
+_JOINED: Final = {"joined", False}
+_WHOLE_RESULT: Final = {*_JOINED, "subquery"}
+"""Eager loaders of lists that need all rows of the result."""
 
 _DEFAULT_FILTER: Final = ListQuery[Any].filter
 """The filter that depends on nothing but the parameters of a list."""
@@ -67,13 +74,13 @@ async def paginate(session: AsyncSession, statement: Select[M], params: ListQuer
         can_estimate = params.count == "estimated" and _is_whole_table(statement, params, dialect)
         total = await (estimate_rows if can_estimate else count_rows)(session, source.statement)
     if columns := source.order.selected_columns():
-        records = (await session.execute(window.statement.add_columns(*columns))).all()
+        records = (await session.execute(window.statement.add_columns(*columns))).unique().all()
         found: Sequence[M] = [record[0] for record in records]
         places: Sequence[Any] = [
             source.order.with_selected(row, values) for row, *values in records
         ]
     else:
-        places = found = (await session.scalars(window.statement)).all()
+        places = found = (await session.scalars(window.statement)).unique().all()
     page = source.page(window, window.items(places), more=len(found) > params.limit, total=total)
     return replace(page, items=window.items(found))
 
@@ -87,13 +94,36 @@ async def stream(
     """
     filtered = params.filter(statement)
     ordered = filtered.order_by(*list_order(filtered, params).clauses())
-    result = await session.stream_scalars(ordered.execution_options(yield_per=_STREAM_CHUNK))
+    loaded = ordered.options(*_unjoined_lists(selected_model(statement)))
+    result = await session.stream_scalars(loaded.execution_options(yield_per=_STREAM_CHUNK))
     try:
         async for chunk in result.partitions():
             for row in chunk:
                 yield row
     finally:
         await result.close()
+
+
+@cached_per_model
+def _unjoined_lists(model: type[object]) -> Sequence[ORMOption]:
+    """Return options that load the joined lists of *model* by statements of their own.
+
+    A row with a joined list is several rows of the result, and a chunk may end between them.
+    """
+    return [*_list_options(inspect(model), Load(model), ())]
+
+
+def _list_options(
+    mapper: Mapper[Any], path: Load, outer: tuple[Mapper[Any], ...]
+) -> Iterator[ORMOption]:
+    """Yield the options of rows of *mapper*, to which *path* leads through rows of *outer*."""
+    for relationship in mapper.relationships:
+        attribute = relationship.class_attribute
+        if relationship.uselist and relationship.lazy in _WHOLE_RESULT:
+            yield path.selectinload(attribute)
+        elif relationship.lazy in _JOINED and mapper not in outer:
+            inner = path.defaultload(attribute)
+            yield from _list_options(relationship.mapper, inner, (*outer, mapper))
 
 
 def _is_whole_table(statement: Select[M], params: ListQuery[M], dialect: Dialect) -> bool:

@@ -71,7 +71,7 @@ class PolymorphicFields:
     async def reload(self, session: AsyncSession, rows: Sequence[object]) -> None:
         """Load the current related rows, expressions and deferred columns of written *rows*."""
         for fields, own in self._by_fields(rows):
-            await fields.reload(session, own)
+            await fields.reload(session, own, current=rows)
 
     def _by_fields(
         self, rows: Sequence[object]

@@ -41,8 +41,9 @@ async def load_lists(
     if by.secondary is None:
         statement = statement.with_for_update(of=target, key_share=True)
     related: dict[object, list[Any]] = defaultdict(list)
+    await session.flush()
     with rereading(session, current=rows):
-        for row, *owned_by in await session.execute(statement):
+        for row, *owned_by in (await session.execute(statement)).unique():
             related[owner_key.value(owned_by)].append(row)
     return [related[key] for key in keys]
 

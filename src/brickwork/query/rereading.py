@@ -7,55 +7,72 @@ from typing import Any
 from sqlalchemy import Column, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstanceState
-from sqlalchemy.orm.attributes import set_committed_value
-from sqlalchemy.orm.collections import collection_adapter
 
 
 @contextmanager
 def rereading(session: AsyncSession, current: Sequence[object]) -> Generator[None]:
-    """Let the statements in this context load the rows of *session* again.
+    """Let the statements in this context load the rows of *session* again. Flush it before.
 
     Each statement loads what the others have not loaded, as if the session were new. So several
     statements may load different columns of one row: `populate_existing` would drop those of the
     statements before. What no statement loads keeps its value. Of the *current* rows, only
-    expressions are loaded again. Changes that are not flushed are kept.
+    expressions are loaded again.
     """
     current_ids = {*map(id, current)}  # a dataclass compares its values, and has no hash
-    changed = session.dirty
     kept = [
-        (row, _forget(session, row, only_expressions=id(row) in current_ids))
-        for row in session.identity_map.values()
-        if row not in changed
+        (state, _forget(state, _expressions(state) if id(row) in current_ids else _loaded(state)))
+        for row, state in _states(session)
     ]
     try:
         yield
     finally:
-        for row, values in kept:
-            for name in inspect(row).unloaded.intersection(values):
-                set_committed_value(row, name, values[name])
+        for state, values in kept:
+            for name in values.keys() - state.dict.keys():
+                state.dict[name] = values[name]
 
 
-def _forget(session: AsyncSession, row: object, *, only_expressions: bool) -> dict[str, Any]:
-    """Expire the loaded attributes of *row*, and return their values."""
-    state: InstanceState[Any] = inspect(row)
-    names = _expressions(state) if only_expressions else _attributes(state)
-    values = {name: _value(state, name) for name in names if name in state.dict}
-    if values:
-        session.expire(row, values)
-    return values
+@contextmanager
+def forgetting_related_rows(session: AsyncSession) -> Generator[None]:
+    """Forget at the end the relationships that statements in this context load.
+
+    SQLAlchemy sorts the rows of a flush by the loaded relationships, which may make a circle.
+    """
+    before = {id(row): {*_related(state)} for row, state in _states(session)}
+    try:
+        yield
+    finally:
+        for row, state in _states(session):
+            _forget(state, {*_related(state)} - before.get(id(row), set()))
 
 
-def _expressions(state: "InstanceState[Any]") -> Iterable[str]:
+def _states(session: AsyncSession) -> Iterable[tuple[object, InstanceState[Any]]]:
+    return [(row, inspect(row)) for row in session.identity_map.values()]
+
+
+def _forget(state: InstanceState[Any], names: Iterable[str]) -> dict[str, Any]:
+    """Make the attributes *names* unloaded, and return their values.
+
+    Unlike `Session.expire`, it leaves a collection valid that a method may hold.
+    """
+    return {
+        name: state.dict.pop(name)
+        for name in names
+        if name in state.dict and name not in state.committed_state
+    }
+
+
+def _loaded(state: InstanceState[Any]) -> Iterable[str]:
+    """Yield the loaded attributes, without the key of the row, which is constant."""
+    mapper = state.mapper
+    keys = {mapper.get_property_by_column(column).key for column in mapper.primary_key}
+    yield from (item.key for item in mapper.column_attrs if item.key not in keys)
+    yield from _related(state)
+
+
+def _related(state: InstanceState[Any]) -> Iterable[str]:
+    return [item.key for item in state.mapper.relationships if item.key in state.dict]
+
+
+def _expressions(state: InstanceState[Any]) -> Iterable[str]:
     attributes = state.mapper.column_attrs
     return [item.key for item in attributes if not isinstance(item.columns[0], Column)]
-
-
-def _attributes(state: "InstanceState[Any]") -> Iterable[str]:
-    return [*state.mapper.column_attrs.keys(), *state.mapper.relationships.keys()]
-
-
-def _value(state: "InstanceState[Any]", name: str) -> object:
-    """Return the loaded value, a collection as a list of its rows."""
-    value = state.dict[name]
-    relationship = state.mapper.relationships.get(name)
-    return [*collection_adapter(value)] if relationship and relationship.uselist else value
