@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,57 @@ def test_a_failure_leaves_no_project_behind(
     with pytest.raises(KeyboardInterrupt):
         create_project("shop", folder, "sqlite")
     assert [*tmp_path.rglob("*")] == ([folder] if exists else [])
+
+
+@pytest.mark.parametrize("exists", [True, False], ids=["an empty folder", "no folder"])
+def test_a_project_that_appears_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, exists: bool
+) -> None:
+    """Simulate a second command that begins and ends while the first one formats."""
+    folder, before = tmp_path / "shop", dict[str, bytes]()
+    if exists:
+        folder.mkdir()
+
+    def finish_other(_: Path) -> None:
+        monkeypatch.undo()
+        create_project("shop", folder, "postgresql")
+        before.update(contents(folder))
+
+    monkeypatch.setattr(projects, "format_files", finish_other)
+    with pytest.raises(ScaffoldError, match="exists: nothing is overwritten"):
+        create_project("shop", folder, "sqlite")
+    assert contents(folder) == before
+    assert [*tmp_path.iterdir()] == [folder]
+
+
+@pytest.mark.parametrize("name", ["README.md", "tests/test_other.py"])
+def test_a_file_that_appears_meanwhile_stays_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def write(_: Path) -> None:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+
+    monkeypatch.setattr(projects, "format_files", write)
+    with pytest.raises(ScaffoldError, match="exists: nothing is overwritten"):
+        create_project("shop", tmp_path, "sqlite")
+    assert contents(tmp_path) == {name: b"mine"}
+
+
+def test_a_new_folder_has_the_permissions_of_others(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    create_project("shop", tmp_path / "shop", "sqlite")
+    assert (tmp_path / "shop").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    with pytest.raises(ScaffoldError, match=r"shop: No space left on device\. Nothing has changed"):
+        create_project("shop", tmp_path / "shop", "sqlite")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_resource_is_listed_with_its_files(project: Path) -> None:
