@@ -1,9 +1,11 @@
 """New projects, and the resources that are added to them."""
 
+import inspect
 import shutil
 from collections.abc import Mapping
 from errno import ENOSPC
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -196,6 +198,13 @@ def test_the_rules_of_the_service_are_optional(project: Path) -> None:
         ("Product", "sort_by:enum(name,price)", "two meanings for SortBy. Rename the model"),
         ("Product", "list_query:enum(a,b)", "two meanings for ListQuery"),
         ("Product", "max_len:enum(a,b)", "two meanings for MaxLen"),
+        *(
+            ("Product", f"{name}:int", rf"products/models\.py would have two meanings for {name}")
+            for name in (
+                *("c_collation", "mapped_column", "soft_delete_foreign_key"),
+                "unique_unless_deleted",
+            )
+        ),
         ("Product", "parent:ref(Product)", r"Make it optional: parent:ref\(Product\)\?"),
     ],
 )
@@ -266,6 +275,17 @@ def test_two_meanings_of_a_plural_are_rejected(project: Path) -> None:
     options = ResourceOptions(plural="product_read", migration=False)
     with pytest.raises(ScaffoldError, match="two meanings for ProductRead"):
         add(project, "Product", "name:str", options=options)
+
+
+def test_a_field_may_be_called_like_a_parameter_of_the_tests(project: Path) -> None:
+    add(project, "Product", "client:str:unique", "changes:str", "number:int:unique")
+    names: dict[str, Any] = {"__package__": "tests"}
+    exec((project / "tests/test_products.py").read_text(), names)  # noqa: S102 — generated
+    create = inspect.signature(names["create_product"])
+    assert create.bind("the client", client="a", changes="b").arguments == {
+        "client": "the client",
+        "changes": {"client": "a", "changes": "b"},
+    }
 
 
 def test_an_import_of_the_list_of_routers_stays(project: Path) -> None:

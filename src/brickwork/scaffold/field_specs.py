@@ -43,6 +43,7 @@ _RESERVED: Final = {
     *(name for kind in (ListQuery, ReadSchema, Schema) for name in dir(kind)),
     *ListQuery.model_fields,
     *("deleted", "fields", "id", "q", "sort"),
+    "self",  # the constructor of a model takes the fields by their names
     *_ANNOTATIONS,
     *_UNQUOTED,
 }

@@ -19,7 +19,7 @@ from brickwork.scaffold.found_project import Project, find_project
 from brickwork.scaffold.model_fields import model_fields
 from brickwork.scaffold.model_source import ModelSpec, Target, draft_model, model_source
 from brickwork.scaffold.names import Names, pluralize, singular_of
-from brickwork.scaffold.python_source import bindings, parse_source, read_source
+from brickwork.scaffold.python_source import bindings, hidden_names, parse_source, read_source
 from brickwork.scaffold.rendering import format_change, format_files, render
 from brickwork.scaffold.router_list import add_router, router_import
 from brickwork.scaffold.schemas import render_schemas
@@ -211,8 +211,10 @@ def _new_files(project: Project, spec: ModelSpec) -> Mapping[Path, str]:
 
 def _check_names(source: str, path: Path) -> None:
     """Raise `ScaffoldError` if a name of a field or a model hides another one."""
-    counts = Counter(name for name, _ in {*bindings(parse_source(source, path))})
-    if twice := [name for name, count in counts.items() if count > 1]:
+    tree = parse_source(source, path)
+    counts = Counter(name for name, _ in {*bindings(tree)})
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice := [*twice, *hidden_names(tree)]:
         raise ScaffoldError(
             f"{path} would have two meanings for {', '.join(twice)}. Rename the model, its plural, "
             "or the field of that name."
