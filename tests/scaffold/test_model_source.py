@@ -2,7 +2,8 @@
 
 import pytest
 from sqlalchemy import Table, inspect
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql.base import PGIdentifierPreparer
+from sqlalchemy.dialects.sqlite.base import SQLiteIdentifierPreparer
 from sqlalchemy.exc import IntegrityError
 
 from brickwork.database.database import Database
@@ -21,8 +22,8 @@ def spec_of(*texts: str) -> ModelSpec:
 def words_of_sql() -> list[str]:
     """Return the words of SQL that a field can be called."""
     words = set[str]()
-    for dialect in (postgresql.dialect(), sqlite.dialect()):
-        words |= dialect.identifier_preparer.reserved_words
+    for preparer in (PGIdentifierPreparer, SQLiteIdentifierPreparer):
+        words |= preparer.reserved_words
     return sorted(word for word in words if is_name(word))
 
 

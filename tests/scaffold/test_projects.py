@@ -2,23 +2,24 @@
 
 import inspect
 import shutil
+import signal
 from collections.abc import Mapping
 from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
-from brickwork.scaffold import projects, resources
+from brickwork.database.database import Database
+from brickwork.scaffold import migration_process, projects, resources
 from brickwork.scaffold.errors import ScaffoldError
 from brickwork.scaffold.field_types import TYPES
+from brickwork.scaffold.interrupts import interruptible
+from brickwork.scaffold.migration_process import MigrationFailure
 from brickwork.scaffold.projects import create_project, package_name
-from brickwork.scaffold.resources import (
-    MigrationFailure,
-    NewResource,
-    ResourceOptions,
-    add_resource,
-)
+from brickwork.scaffold.resources import NewResource, ResourceOptions, add_resource
+from tests.support.databases import Databases
 
 NO_MIGRATION = ResourceOptions(migration=False)
 
@@ -277,7 +278,7 @@ def test_two_meanings_of_a_plural_are_rejected(project: Path) -> None:
         add(project, "Product", "name:str", options=options)
 
 
-def test_a_field_may_be_called_like_a_parameter_of_the_tests(project: Path) -> None:
+def test_a_field_may_be_called_client(project: Path) -> None:
     add(project, "Product", "client:str:unique", "changes:str", "number:int:unique")
     names: dict[str, Any] = {"__package__": "tests"}
     exec((project / "tests/test_products.py").read_text(), names)  # noqa: S102 — generated
@@ -435,8 +436,109 @@ def test_a_failed_write_undoes_all_files(project: Path, monkeypatch: pytest.Monk
     def fail(*_: object) -> Path:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(resources, "_write_migration", fail)
+    monkeypatch.setattr(resources, "write_migration", fail)
     before = contents(project)
     with pytest.raises(KeyboardInterrupt):
         add(project, "Product", "name:str", options=ResourceOptions())
     assert contents(project) == before
+
+
+def first_migration(project: Path, *lines: str) -> None:
+    """Write a migration that runs *lines*, as the first one of the project."""
+    head = 'import os, signal, time\nrevision = "one"\ndown_revision = None\n'
+    body = "".join(f"    {line}\n" for line in lines)
+    path = project / "shop/migrations/versions/one.py"
+    path.write_text(f"{head}def upgrade() -> None:\n{body}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_undoes_all_files(project: Path, number: signal.Signals) -> None:
+    first_migration(
+        project,
+        f"os.kill(os.getppid(), {number.value})  # the command",
+        "time.sleep(600)  # until the command ends this process",
+    )
+    before = contents(project)
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        add(project, "Product", "name:str", options=ResourceOptions())
+    assert contents(project) == before
+    assert not (project / "shop/products").exists()
+
+
+def test_a_signal_after_the_migration_removes_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*_: object) -> None:
+        (project / "shop/migrations/versions/two.py").touch()
+        raise KeyboardInterrupt
+
+    first_migration(project, "pass")
+    monkeypatch.setattr(migration_process, "_run", run)
+    before = contents(project)
+    with pytest.raises(KeyboardInterrupt):
+        add(project, "Product", "name:str", options=ResourceOptions())
+    assert contents(project) == before
+
+
+@pytest.mark.both_paths
+@pytest.mark.anyio
+async def test_a_signal_drops_the_scratch_database(
+    project: Path, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url := databases.empty("postgresql"))
+    first_migration(project, "os.kill(os.getpid(), signal.SIGTERM)", "time.sleep(600)")
+    with pytest.raises(ScaffoldError, match=r"so nothing has changed:\nInterrupted\.$"):
+        add(project, "Product", "name:str", options=ResourceOptions())
+    statement = text("SELECT datname FROM pg_database WHERE datname LIKE 'brickwork_scratch_%'")
+    engine = Database(url).create_engine()
+    async with engine.connect() as connection:
+        assert (await connection.scalars(statement)).all() == []
+    await engine.dispose()
+
+
+def test_a_second_signal_does_not_stop_the_undo() -> None:
+    undone: list[signal.Signals] = []
+
+    def run() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.raise_signal(number)
+                undone.append(number)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        run()
+    assert undone == [signal.SIGTERM, signal.SIGINT]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_table_with_a_migration_needs_no_other(project: Path) -> None:
+    routers = project / "shop/routers.py"
+    before = routers.read_bytes()
+    options = ResourceOptions()
+    assert add(project, "Product", "name:str", options=options).migration
+    shutil.rmtree(project / "shop/products")
+    (project / "tests/test_products.py").unlink()
+    routers.write_bytes(before)
+    assert add(project, "Product", "name:str", options=options).migration is None
+    assert (project / "shop/products/models.py").exists()
+
+
+def test_a_migration_that_cannot_be_written_names_its_file(project: Path) -> None:
+    versions = project / "shop/migrations/versions"
+    shutil.rmtree(versions)
+    versions.touch()
+    before = contents(project)
+    with pytest.raises(ScaffoldError, match=r"/versions/\w+\.py: Not a directory\.$") as raised:
+        add(project, "Product", "name:str", options=ResourceOptions())
+    assert not isinstance(raised.value, MigrationFailure)
+    assert contents(project) == before
+
+
+def test_a_file_that_cannot_be_read_is_named(project: Path) -> None:
+    (project / "shop/resource.py").unlink()
+    (project / "shop/resource.py").mkdir()
+    with pytest.raises(ScaffoldError, match=r"resource\.py: Is a directory\. Nothing has changed"):
+        add(project, "Product", "name:str")

@@ -141,7 +141,10 @@ def _quoted(name: str) -> str:
     return next((sql for preparer in preparers if (sql := preparer.quote(name)) != name), name)
 
 
-_DIALECTS: Final = (postgresql.dialect(), sqlite.dialect())
+_DIALECTS: Final = (
+    postgresql.dialect(),  # type: ignore[no-untyped-call] # of SQLAlchemy
+    sqlite.dialect(),
+)
 
 
 _MIXINS: Final[Mapping[str, type]] = {
