@@ -14,6 +14,7 @@ from alembic import command
 
 from brickwork.__main__ import main
 from brickwork.scaffold import rendering, resources
+from brickwork.scaffold.project_lock import locked_project
 
 Run = Callable[..., int]
 
@@ -176,6 +177,17 @@ def test_a_signal_is_one_line(
     monkeypatch.setattr(command, "upgrade", interrupt)
     assert migrations("migrate") == 130
     assert capsys.readouterr().err == "Interrupted.\n"
+
+
+def test_one_command_at_a_time_writes_migrations(
+    migrations: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with locked_project(tmp_path):
+        assert migrations("migrate", "--make", "first") == 2
+    assert capsys.readouterr().err == (
+        "Another brickwork command changes this project. Repeat the command when it has ended.\n"
+    )
+    assert not [*tmp_path.glob("migrations/versions/*.py")]
 
 
 def test_a_resource_without_a_new_migration_says_so(

@@ -1,10 +1,11 @@
 """New projects, and the resources that are added to them."""
 
+import fcntl
 import inspect
 import shutil
 import signal
-from collections.abc import Mapping
-from errno import ENOSPC
+from collections.abc import Callable, Mapping
+from errno import ENOLCK, ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from brickwork.scaffold.errors import ScaffoldError
 from brickwork.scaffold.field_types import TYPES
 from brickwork.scaffold.interrupts import interruptible
 from brickwork.scaffold.migration_process import MigrationFailure
+from brickwork.scaffold.project_lock import locked_project
 from brickwork.scaffold.projects import create_project, package_name
 from brickwork.scaffold.resources import NewResource, ResourceOptions, add_resource
 from tests.support.databases import Databases
@@ -524,6 +526,50 @@ def test_a_table_with_a_migration_needs_no_other(project: Path) -> None:
     routers.write_bytes(before)
     assert add(project, "Product", "name:str", options=options).migration is None
     assert (project / "shop/products/models.py").exists()
+
+
+def test_one_command_at_a_time_changes_a_project(project: Path) -> None:
+    before = contents(project)
+    with (
+        locked_project(project),
+        pytest.raises(ScaffoldError, match="Another brickwork command changes this project"),
+    ):
+        add(project, "Product", "name:str")
+    assert contents(project) == before
+    add(project, "Product", "name:str")
+
+
+def test_the_whole_command_has_the_lock(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors: list[str] = []
+
+    def try_other(*_: object) -> None:
+        with pytest.raises(ScaffoldError) as raised:
+            add(project, "Category", "name:str")
+        errors.append(str(raised.value))
+
+    for name in ("_new_files", "write_files", "format_files"):
+        wrapped: Callable[..., Any] = getattr(resources, name)
+
+        def try_first(*arguments: Any, wrapped: Callable[..., Any] = wrapped) -> Any:
+            try_other()
+            return wrapped(*arguments)
+
+        monkeypatch.setattr(resources, name, try_first)
+    add(project, "Product", "name:str")
+    assert len(errors) == 3
+    assert all("Repeat the command when it has ended" in error for error in errors)
+
+
+def test_a_file_system_without_locks_has_none(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    add(project, "Product", "name:str")
+    with locked_project(project / "nowhere"):
+        pass
 
 
 def test_a_migration_that_cannot_be_written_names_its_file(project: Path) -> None:

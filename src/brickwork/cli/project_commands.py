@@ -17,6 +17,7 @@ from brickwork.scaffold.errors import ScaffoldError, file_text, settings_text
 from brickwork.scaffold.field_types import usage
 from brickwork.scaffold.interrupts import interruptible
 from brickwork.scaffold.migration_process import MigrationFailure
+from brickwork.scaffold.project_lock import locked_project
 from brickwork.scaffold.projects import DatabaseKind, create_project
 from brickwork.scaffold.resources import ResourceOptions, add_resource
 from brickwork.scaffold.schemas import schemas_of_model
@@ -169,7 +170,8 @@ def _make_migration(message: str, database_url: str | None) -> None:
 
     if not message.strip():
         raise UsageError("--make needs a message, which names the migration.")
-    path = make_migration(Path.cwd(), message, database_url)
+    with locked_project(Path.cwd()):
+        path = make_migration(Path.cwd(), message, database_url)
     if path is None:
         typer.echo("No changes: the models are as the database is.")
         return

@@ -18,6 +18,7 @@ from brickwork.scaffold.migration_process import write_migration
 from brickwork.scaffold.model_fields import model_fields
 from brickwork.scaffold.model_source import ModelSpec, Target, draft_model, model_source
 from brickwork.scaffold.names import Names, pluralize, singular_of
+from brickwork.scaffold.project_lock import locked_project
 from brickwork.scaffold.python_source import bindings, hidden_names, parse_source, read_source
 from brickwork.scaffold.rendering import format_change, format_files, render
 from brickwork.scaffold.router_list import add_router, router_import
@@ -78,7 +79,7 @@ def add_resource(
 
     """
     project = find_project(folder)
-    with reported_files(folder):
+    with locked_project(folder), reported_files(folder):
         spec = _spec(project, model, texts, options)
         names = spec.names
         new = _new_files(project, spec)
