@@ -2,8 +2,10 @@
 
 import builtins
 import importlib.util
+import signal
 import sys
 from collections.abc import Callable
+from errno import ENOENT
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import pytest
 from alembic import command
 
 from brickwork.__main__ import main
-from brickwork.scaffold import rendering
+from brickwork.scaffold import rendering, resources
+from brickwork.scaffold.project_lock import locked_project
 
 Run = Callable[..., int]
 
@@ -134,6 +137,71 @@ def test_a_database_that_cannot_be_reached_is_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Error of the database: ")
     assert line.endswith("Start or create the database, or correct its URL.")
+
+
+def test_a_file_that_cannot_be_written_is_one_line(
+    migrations: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "migrations/versions").rmdir()
+    (tmp_path / "migrations/versions").touch()
+    assert migrations("migrate", "--make", "first") == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{tmp_path}/migrations/versions/")
+    assert line.endswith(": Not a directory.")
+
+
+def test_a_missing_socket_is_an_error_of_the_database(
+    migrations: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise FileNotFoundError(ENOENT, "No such file or directory")
+
+    migrations("migrate", "--make", "first")
+    monkeypatch.setattr(command, "upgrade", fail)
+    assert migrations("migrate") == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Error of the database: ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_one_line(
+    migrations: Run,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+) -> None:
+    def interrupt(*_: object) -> None:
+        signal.raise_signal(number)
+
+    migrations("migrate", "--make", "first")
+    monkeypatch.setattr(command, "upgrade", interrupt)
+    assert migrations("migrate") == 130
+    assert capsys.readouterr().err == "Interrupted.\n"
+
+
+def test_one_command_at_a_time_writes_migrations(
+    migrations: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with locked_project(tmp_path):
+        assert migrations("migrate", "--make", "first") == 2
+    assert capsys.readouterr().err == (
+        "Another brickwork command changes this project. Repeat the command when it has ended.\n"
+    )
+    assert not [*tmp_path.glob("migrations/versions/*.py")]
+
+
+def test_a_resource_without_a_new_migration_says_so(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def write(*_: object) -> None:
+        """Find no difference."""
+
+    assert run("new", "shop") == 0
+    monkeypatch.chdir(tmp_path / "shop")
+    monkeypatch.setattr(resources, "write_migration", write)
+    assert run("resource", "Product", "name:str") == 0
+    *_, line = capsys.readouterr().out.splitlines()
+    assert line == "Wrote no migration: the earlier ones make the table. Run brickwork migrate."
 
 
 def test_an_unknown_revision_is_one_line(

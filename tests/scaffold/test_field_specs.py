@@ -87,7 +87,7 @@ def test_a_reference_names_an_attribute_and_a_model() -> None:
             *("id", "created_at", "updated_at", "version", "deleted_at", "is_deleted"),
             *("metadata", "registry", "model_config", "copy", "json", "schema"),
             *("limit", "offset", "cursor", "count", "sort", "q", "fields", "deleted", "filter"),
-            *("date", "str"),
+            *("date", "str", "returning", "lateral", "self"),
         )),
     ],
 )  # fmt: skip

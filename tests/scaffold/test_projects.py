@@ -1,21 +1,27 @@
 """New projects, and the resources that are added to them."""
 
+import fcntl
+import inspect
 import shutil
-from collections.abc import Mapping
+import signal
+from collections.abc import Callable, Mapping
+from errno import ENOLCK, ENOSPC
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import text
 
-from brickwork.scaffold import projects, resources
+from brickwork.database.database import Database
+from brickwork.scaffold import migration_process, projects, resources
 from brickwork.scaffold.errors import ScaffoldError
 from brickwork.scaffold.field_types import TYPES
+from brickwork.scaffold.interrupts import interruptible
+from brickwork.scaffold.migration_process import MigrationFailure
+from brickwork.scaffold.project_lock import locked_project
 from brickwork.scaffold.projects import create_project, package_name
-from brickwork.scaffold.resources import (
-    MigrationFailure,
-    NewResource,
-    ResourceOptions,
-    add_resource,
-)
+from brickwork.scaffold.resources import NewResource, ResourceOptions, add_resource
+from tests.support.databases import Databases
 
 NO_MIGRATION = ResourceOptions(migration=False)
 
@@ -103,6 +109,57 @@ def test_a_failure_leaves_no_project_behind(
     assert [*tmp_path.rglob("*")] == ([folder] if exists else [])
 
 
+@pytest.mark.parametrize("exists", [True, False], ids=["an empty folder", "no folder"])
+def test_a_project_that_appears_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, exists: bool
+) -> None:
+    """Simulate a second command that begins and ends while the first one formats."""
+    folder, before = tmp_path / "shop", dict[str, bytes]()
+    if exists:
+        folder.mkdir()
+
+    def finish_other(_: Path) -> None:
+        monkeypatch.undo()
+        create_project("shop", folder, "postgresql")
+        before.update(contents(folder))
+
+    monkeypatch.setattr(projects, "format_files", finish_other)
+    with pytest.raises(ScaffoldError, match="exists: nothing is overwritten"):
+        create_project("shop", folder, "sqlite")
+    assert contents(folder) == before
+    assert [*tmp_path.iterdir()] == [folder]
+
+
+@pytest.mark.parametrize("name", ["README.md", "tests/test_other.py"])
+def test_a_file_that_appears_meanwhile_stays_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def write(_: Path) -> None:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+
+    monkeypatch.setattr(projects, "format_files", write)
+    with pytest.raises(ScaffoldError, match="exists: nothing is overwritten"):
+        create_project("shop", tmp_path, "sqlite")
+    assert contents(tmp_path) == {name: b"mine"}
+
+
+def test_a_new_folder_has_the_permissions_of_others(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    create_project("shop", tmp_path / "shop", "sqlite")
+    assert (tmp_path / "shop").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    with pytest.raises(ScaffoldError, match=r"shop: No space left on device\. Nothing has changed"):
+        create_project("shop", tmp_path / "shop", "sqlite")
+    assert not [*tmp_path.iterdir()]
+
+
 def test_a_resource_is_listed_with_its_files(project: Path) -> None:
     before = contents(project)
     add(project, "OrderLine", "name:str:unique", "price:decimal(10,2)")
@@ -144,6 +201,13 @@ def test_the_rules_of_the_service_are_optional(project: Path) -> None:
         ("Product", "sort_by:enum(name,price)", "two meanings for SortBy. Rename the model"),
         ("Product", "list_query:enum(a,b)", "two meanings for ListQuery"),
         ("Product", "max_len:enum(a,b)", "two meanings for MaxLen"),
+        *(
+            ("Product", f"{name}:int", rf"products/models\.py would have two meanings for {name}")
+            for name in (
+                *("c_collation", "mapped_column", "soft_delete_foreign_key"),
+                "unique_unless_deleted",
+            )
+        ),
         ("Product", "parent:ref(Product)", r"Make it optional: parent:ref\(Product\)\?"),
     ],
 )
@@ -214,6 +278,17 @@ def test_two_meanings_of_a_plural_are_rejected(project: Path) -> None:
     options = ResourceOptions(plural="product_read", migration=False)
     with pytest.raises(ScaffoldError, match="two meanings for ProductRead"):
         add(project, "Product", "name:str", options=options)
+
+
+def test_a_field_may_be_called_client(project: Path) -> None:
+    add(project, "Product", "client:str:unique", "changes:str", "number:int:unique")
+    names: dict[str, Any] = {"__package__": "tests"}
+    exec((project / "tests/test_products.py").read_text(), names)  # noqa: S102 — generated
+    create = inspect.signature(names["create_product"])
+    assert create.bind("the client", client="a", changes="b").arguments == {
+        "client": "the client",
+        "changes": {"client": "a", "changes": "b"},
+    }
 
 
 def test_an_import_of_the_list_of_routers_stays(project: Path) -> None:
@@ -363,8 +438,153 @@ def test_a_failed_write_undoes_all_files(project: Path, monkeypatch: pytest.Monk
     def fail(*_: object) -> Path:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(resources, "_write_migration", fail)
+    monkeypatch.setattr(resources, "write_migration", fail)
     before = contents(project)
     with pytest.raises(KeyboardInterrupt):
         add(project, "Product", "name:str", options=ResourceOptions())
     assert contents(project) == before
+
+
+def first_migration(project: Path, *lines: str) -> None:
+    """Write a migration that runs *lines*, as the first one of the project."""
+    head = 'import os, signal, time\nrevision = "one"\ndown_revision = None\n'
+    body = "".join(f"    {line}\n" for line in lines)
+    path = project / "shop/migrations/versions/one.py"
+    path.write_text(f"{head}def upgrade() -> None:\n{body}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_undoes_all_files(project: Path, number: signal.Signals) -> None:
+    first_migration(
+        project,
+        f"os.kill(os.getppid(), {number.value})  # the command",
+        "time.sleep(600)  # until the command ends this process",
+    )
+    before = contents(project)
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        add(project, "Product", "name:str", options=ResourceOptions())
+    assert contents(project) == before
+    assert not (project / "shop/products").exists()
+
+
+def test_a_signal_after_the_migration_removes_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*_: object) -> None:
+        (project / "shop/migrations/versions/two.py").touch()
+        raise KeyboardInterrupt
+
+    first_migration(project, "pass")
+    monkeypatch.setattr(migration_process, "_run", run)
+    before = contents(project)
+    with pytest.raises(KeyboardInterrupt):
+        add(project, "Product", "name:str", options=ResourceOptions())
+    assert contents(project) == before
+
+
+@pytest.mark.both_paths
+@pytest.mark.anyio
+async def test_a_signal_drops_the_scratch_database(
+    project: Path, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url := databases.empty("postgresql"))
+    first_migration(project, "os.kill(os.getpid(), signal.SIGTERM)", "time.sleep(600)")
+    with pytest.raises(ScaffoldError, match=r"so nothing has changed:\nInterrupted\.$"):
+        add(project, "Product", "name:str", options=ResourceOptions())
+    statement = text("SELECT datname FROM pg_database WHERE datname LIKE 'brickwork_scratch_%'")
+    engine = Database(url).create_engine()
+    async with engine.connect() as connection:
+        assert (await connection.scalars(statement)).all() == []
+    await engine.dispose()
+
+
+def test_a_second_signal_does_not_stop_the_undo() -> None:
+    undone: list[signal.Signals] = []
+
+    def run() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.raise_signal(number)
+                undone.append(number)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        run()
+    assert undone == [signal.SIGTERM, signal.SIGINT]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_table_with_a_migration_needs_no_other(project: Path) -> None:
+    routers = project / "shop/routers.py"
+    before = routers.read_bytes()
+    options = ResourceOptions()
+    assert add(project, "Product", "name:str", options=options).migration
+    shutil.rmtree(project / "shop/products")
+    (project / "tests/test_products.py").unlink()
+    routers.write_bytes(before)
+    assert add(project, "Product", "name:str", options=options).migration is None
+    assert (project / "shop/products/models.py").exists()
+
+
+def test_one_command_at_a_time_changes_a_project(project: Path) -> None:
+    before = contents(project)
+    with (
+        locked_project(project),
+        pytest.raises(ScaffoldError, match="Another brickwork command changes this project"),
+    ):
+        add(project, "Product", "name:str")
+    assert contents(project) == before
+    add(project, "Product", "name:str")
+
+
+def test_the_whole_command_has_the_lock(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors: list[str] = []
+
+    def try_other(*_: object) -> None:
+        with pytest.raises(ScaffoldError) as raised:
+            add(project, "Category", "name:str")
+        errors.append(str(raised.value))
+
+    for name in ("_new_files", "write_files", "format_files"):
+        wrapped: Callable[..., Any] = getattr(resources, name)
+
+        def try_first(*arguments: Any, wrapped: Callable[..., Any] = wrapped) -> Any:
+            try_other()
+            return wrapped(*arguments)
+
+        monkeypatch.setattr(resources, name, try_first)
+    add(project, "Product", "name:str")
+    assert len(errors) == 3
+    assert all("Repeat the command when it has ended" in error for error in errors)
+
+
+def test_a_file_system_without_locks_has_none(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    add(project, "Product", "name:str")
+    with locked_project(project / "nowhere"):
+        pass
+
+
+def test_a_migration_that_cannot_be_written_names_its_file(project: Path) -> None:
+    versions = project / "shop/migrations/versions"
+    shutil.rmtree(versions)
+    versions.touch()
+    before = contents(project)
+    with pytest.raises(ScaffoldError, match=r"/versions/\w+\.py: Not a directory\.$") as raised:
+        add(project, "Product", "name:str", options=ResourceOptions())
+    assert not isinstance(raised.value, MigrationFailure)
+    assert contents(project) == before
+
+
+def test_a_file_that_cannot_be_read_is_named(project: Path) -> None:
+    (project / "shop/resource.py").unlink()
+    (project / "shop/resource.py").mkdir()
+    with pytest.raises(ScaffoldError, match=r"resource\.py: Is a directory\. Nothing has changed"):
+        add(project, "Product", "name:str")

@@ -13,10 +13,13 @@ from sqlalchemy.exc import DBAPIError
 
 from brickwork.cli.errors import UsageError
 from brickwork.cli.loading import import_model
-from brickwork.scaffold.errors import ScaffoldError, settings_text
+from brickwork.scaffold.errors import ScaffoldError, file_text, settings_text
 from brickwork.scaffold.field_types import usage
+from brickwork.scaffold.interrupts import interruptible
+from brickwork.scaffold.migration_process import MigrationFailure
+from brickwork.scaffold.project_lock import locked_project
 from brickwork.scaffold.projects import DatabaseKind, create_project
-from brickwork.scaffold.resources import MigrationFailure, ResourceOptions, add_resource
+from brickwork.scaffold.resources import ResourceOptions, add_resource
 from brickwork.scaffold.schemas import schemas_of_model
 
 project_commands: Final = typer.Typer()
@@ -26,6 +29,7 @@ _TOOLS: Final = {"alembic", "inflect", "jinja2", "ruff"}
 
 _EXIT_USAGE: Final = 2
 _EXIT_FAILURE: Final = 3
+_EXIT_INTERRUPTED: Final = 130
 
 
 @project_commands.command(short_help="Make a project that runs and passes its tests.")
@@ -101,11 +105,14 @@ def resource(  # noqa: PLR0913 — the options of a command
             typer.echo(f"changed {path.relative_to(folder)}")
         if not added.is_protected:
             typer.echo("Its endpoints need no token: resource.py has no ProtectedResource.")
-        typer.echo(
-            "Read the migration, and run brickwork migrate."
-            if added.migration
-            else f'Write the migration: brickwork migrate --make "add {added.rows}".'
-        )
+        if added.migration:
+            typer.echo("Read the migration, and run brickwork migrate.")
+        elif migration:
+            typer.echo(
+                "Wrote no migration: the earlier ones make the table. Run brickwork migrate."
+            )
+        else:
+            typer.echo(f'Write the migration: brickwork migrate --make "add {added.rows}".')
 
 
 @project_commands.command()
@@ -163,7 +170,8 @@ def _make_migration(message: str, database_url: str | None) -> None:
 
     if not message.strip():
         raise UsageError("--make needs a message, which names the migration.")
-    path = make_migration(Path.cwd(), message, database_url)
+    with locked_project(Path.cwd()):
+        path = make_migration(Path.cwd(), message, database_url)
     if path is None:
         typer.echo("No changes: the models are as the database is.")
         return
@@ -174,31 +182,47 @@ def _make_migration(message: str, database_url: str | None) -> None:
 
 @contextmanager
 def _reported() -> Generator[None]:
-    """Exit with one line if the block raises an expected error."""
+    """Exit with one line if the block raises an expected error, or after a signal."""
     try:
-        yield
+        with interruptible():
+            yield
     except typer.Exit:
         raise
-    except ModuleNotFoundError as error:
-        if (name := str(error.name).partition(".")[0]) not in _TOOLS:
-            traceback.print_exc()
-            raise typer.Exit(_EXIT_FAILURE) from None
-        _fail(f"This command needs {name}: pip install 'brickwork[cli]'", _EXIT_USAGE)
-    except MigrationFailure as error:
-        _fail(str(error), _EXIT_FAILURE)
-    except (ScaffoldError, UsageError, FileNotFoundError) as error:
-        _fail(str(error), _EXIT_USAGE)
-    except ValidationError as error:
-        _fail(settings_text(error), _EXIT_USAGE)
-    except (DBAPIError, OSError) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        text = "Start or create the database, or correct its URL."
-        _fail(f"Error of the database: {cause}. {text}", _EXIT_FAILURE)
+    except KeyboardInterrupt:
+        _fail("Interrupted.", _EXIT_INTERRUPTED)
     except Exception as error:  # noqa: BLE001 — Python would exit with 1, the code for rejected rows
-        if found := _alembic_text(error):
-            _fail(found, _EXIT_USAGE)
+        if found := _expected(error):
+            _fail(*found)
         traceback.print_exc()
         raise typer.Exit(_EXIT_FAILURE) from None
+
+
+def _expected(error: Exception) -> tuple[str, int] | None:  # noqa: PLR0911 — a table of errors
+    """Return the line about an expected error, and the exit status. None for another error."""
+    match error:
+        case ModuleNotFoundError() if (name := str(error.name).partition(".")[0]) in _TOOLS:
+            return f"This command needs {name}: pip install 'brickwork[cli]'", _EXIT_USAGE
+        case MigrationFailure():
+            return str(error), _EXIT_FAILURE
+        case ScaffoldError() | UsageError():
+            return str(error), _EXIT_USAGE
+        case ValidationError():
+            return settings_text(error), _EXIT_USAGE
+        case DBAPIError():
+            return _database_text(error.orig), _EXIT_FAILURE
+        case FileNotFoundError(errno=None):  # of ours
+            return str(error), _EXIT_USAGE
+        case OSError():
+            return file_text(error, Path.cwd()) or _database_text(error), _EXIT_FAILURE
+        case _ if text := _alembic_text(error):
+            return text, _EXIT_USAGE
+        case _:
+            return None
+
+
+def _database_text(cause: object) -> str:
+    remedy = "Start or create the database, or correct its URL."
+    return f"Error of the database: {cause}. {remedy}"
 
 
 def _alembic_text(error: Exception) -> str | None:

@@ -32,12 +32,20 @@ _ANNOTATIONS: Final = {"any", "date", "datetime", "decimal", "time", "uuid"} | {
     "list",
     "str",
 }
+_UNQUOTED: Final = {
+    *("collation", "concurrently", "lateral", "nothing", "returning", "system_user"),
+    "tablesample",
+}
+"""Words of a database that SQLAlchemy does not quote, so that they cannot be columns."""
+
 _RESERVED: Final = {
     *(name for kind in (Entity, SoftDelete, Timestamped, Versioned) for name in dir(kind)),
     *(name for kind in (ListQuery, ReadSchema, Schema) for name in dir(kind)),
     *ListQuery.model_fields,
     *("deleted", "fields", "id", "q", "sort"),
+    "self",  # the constructor of a model takes the fields by their names
     *_ANNOTATIONS,
+    *_UNQUOTED,
 }
 """Names with a meaning in models, schemas or queries."""
 

@@ -9,8 +9,10 @@ from brickwork.scaffold.errors import ScaffoldError
 
 
 @contextmanager
-def write_files(new: Mapping[Path, str], changed: Mapping[Path, str]) -> Generator[None]:
+def write_files(new: Mapping[Path, str], changed: Mapping[Path, str]) -> Generator[ExitStack]:
     """Write the *new* and the *changed* files, and run the block. Undo all if it fails.
+
+    The block may add to the undo.
 
     Raises:
         ScaffoldError: A new file exists, or a file cannot be written.
@@ -26,11 +28,11 @@ def write_files(new: Mapping[Path, str], changed: Mapping[Path, str]) -> Generat
         for path, text in new.items():
             missing = [folder for folder in path.parents if not folder.exists()]
             for folder in reversed(missing):
-                _do(folder, folder.mkdir)
                 undo.callback(_quietly, partial(_remove, folder))
+                _do(folder, folder.mkdir)
             undo.callback(_quietly, partial(path.unlink, missing_ok=True))
             _do(path, partial(path.write_bytes, text.encode()))
-        yield
+        yield undo
         undo.pop_all()
 
 

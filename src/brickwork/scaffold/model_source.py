@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData, Uuid
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from brickwork.database.text import c_collation
@@ -115,7 +116,8 @@ def _table_args(spec: ModelSpec) -> Iterator[str]:
         yield f'Index("ix_{spec.names.plural}_{name}", "{name}", "id"{ops})'
     for field in spec.fields:
         if field.choices:
-            yield f'CheckConstraint("{_condition(field)}", name="{field.name}")'
+            condition = _condition(field).replace('"', '\\"')
+            yield f'CheckConstraint("{condition}", name="{field.name}")'
 
 
 def _sorted_columns(spec: ModelSpec) -> Iterator[tuple[str, bool]]:
@@ -128,8 +130,21 @@ def _sorted_columns(spec: ModelSpec) -> Iterator[tuple[str, bool]]:
 
 
 def _condition(field: FieldSpec) -> str:
+    """Return the SQL of the choices of *field*, the same for both databases."""
     choices = ", ".join(f"'{choice}'" for choice in field.choices)
-    return f"{field.name} IN ({choices})"
+    return f"{_quoted(field.name)} IN ({choices})"
+
+
+def _quoted(name: str) -> str:
+    """Return *name*, in quotes if a database reads it as a word of SQL."""
+    preparers = (dialect.identifier_preparer for dialect in _DIALECTS)
+    return next((sql for preparer in preparers if (sql := preparer.quote(name)) != name), name)
+
+
+_DIALECTS: Final = (
+    postgresql.dialect(),  # type: ignore[no-untyped-call] # of SQLAlchemy
+    sqlite.dialect(),
+)
 
 
 _MIXINS: Final[Mapping[str, type]] = {

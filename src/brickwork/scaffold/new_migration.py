@@ -9,7 +9,7 @@ import importlib
 import secrets
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,12 +20,24 @@ from sqlalchemy.exc import DBAPIError
 
 from brickwork.database.database import Database
 from brickwork.migrations import find_config, make_migration, upgrade
-from brickwork.scaffold.errors import EXIT_FAILURE, settings_text
+from brickwork.scaffold.errors import EXIT_FAILURE, file_text, settings_text
+from brickwork.scaffold.interrupts import interruptible
 
 
 def main() -> None:
-    """Write the migration and print its path. Exit with one line if the database fails."""
+    """Write the migration and print its path. Exit with one line if the database fails.
+
+    The last line is empty if there is nothing to migrate. A signal drops the scratch database.
+    """
     package, message = sys.argv[1:]
+    try:
+        with interruptible():
+            _write_migration(package, message)
+    except KeyboardInterrupt:
+        sys.exit("Interrupted.")
+
+
+def _write_migration(package: str, message: str) -> None:
     try:
         find_config(Path.cwd())
         settings = importlib.import_module(f"{package}.settings").Settings()
@@ -36,10 +48,13 @@ def main() -> None:
     try:
         with _scratch_database(settings.database_url) as url:
             _upgrade(url)
-            sys.stdout.write(f"\n{make_migration(Path.cwd(), message, url)}\n")
+            path = make_migration(Path.cwd(), message, url)
+        sys.stdout.write(f"\n{path or ''}\n")
     except CommandError as error:
         sys.exit(str(error))
     except (OSError, DBAPIError) as error:
+        if isinstance(error, OSError) and (text := file_text(error, Path.cwd())):
+            sys.exit(text)
         cause = error.orig if isinstance(error, DBAPIError) else error
         sys.stderr.write(f"{cause}\n")
         sys.exit(EXIT_FAILURE)
@@ -65,11 +80,14 @@ def _scratch_database(url: str) -> Generator[str]:
         return
     name = f"brickwork_scratch_{secrets.token_hex(4)}"
     given = make_url(url)
-    _execute(given, f'CREATE DATABASE "{name}"')
-    try:
+    with ExitStack() as stack:
+        stack.callback(_execute, given, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        try:
+            _execute(given, f'CREATE DATABASE "{name}"')
+        except Exception:
+            stack.pop_all()  # there is none, unless a signal interrupts the creation
+            raise
         yield given.set(database=name).render_as_string(hide_password=False)
-    finally:
-        _execute(given, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 def _execute(url: URL, sql: str) -> None:

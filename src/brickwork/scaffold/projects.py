@@ -2,15 +2,16 @@
 
 import keyword
 import re
-import shutil
 import sys
 from collections.abc import Mapping
+from errno import EEXIST, ENOTDIR, ENOTEMPTY
 from importlib.metadata import packages_distributions, requires, version
+from os.path import lexists
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Final, Literal, TypeAlias
 
-from brickwork.scaffold.errors import ScaffoldError
+from brickwork.scaffold.errors import ScaffoldError, reported_files
 from brickwork.scaffold.frame import frame_files
 from brickwork.scaffold.rendering import format_files, render
 from brickwork.scaffold.settings_file import example_settings
@@ -38,33 +39,62 @@ def create_project(name: str, folder: Path, database: DatabaseKind) -> str:
     """
     package = package_name(name)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ScaffoldError(
-            f"{folder} exists: nothing is overwritten. Choose another --folder, or remove it."
-        )
+        raise _taken(folder)
     if not folder.absolute().parent.is_dir():
         raise ScaffoldError(f"There is no folder {folder.absolute().parent}: make it first.")
     files = project_files(name, package, database)
-    scratch = Path(mkdtemp(prefix=".brickwork-", dir=folder.absolute().parent))
-    is_new = not folder.exists()
-    try:
+    with (
+        reported_files(folder),
+        TemporaryDirectory(
+            prefix=".brickwork-", dir=folder.absolute().parent, ignore_cleanup_errors=True
+        ) as scratch,
+    ):
+        made = Path(scratch, "project")  # the scratch folder itself is for its owner alone
         for path, text in files.items():
-            (scratch / path).parent.mkdir(parents=True, exist_ok=True)
-            (scratch / path).write_text(text, encoding="utf-8")
-        format_files(scratch)
-        folder.mkdir(exist_ok=True)
-        for made in scratch.iterdir():
-            made.rename(folder / made.name)
-    except BaseException:
-        if is_new:
-            shutil.rmtree(folder, ignore_errors=True)
-        else:
-            for path in files:
-                shutil.rmtree(folder / Path(path).parts[0], ignore_errors=True)
-                (folder / Path(path).parts[0]).unlink(missing_ok=True)
-        raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+            (made / path).parent.mkdir(parents=True, exist_ok=True)
+            (made / path).write_text(text, encoding="utf-8")
+        format_files(made)
+        _place(made, folder)
     return package
+
+
+def _place(made: Path, folder: Path) -> None:
+    """Move the project to *folder*, which another process may have filled meanwhile."""
+    try:
+        if folder.exists():
+            _fill(folder, made)
+        else:
+            made.rename(folder)
+    except OSError as error:
+        if error.errno in {ENOTEMPTY, EEXIST, ENOTDIR}:
+            raise _taken(folder) from None
+        raise
+
+
+def _fill(folder: Path, made: Path) -> None:
+    """Move the content of *made* to *folder*, or nothing."""
+    # The folders go first: unlike a file, a folder replaces no other with files.
+    paths = sorted(made.iterdir(), key=lambda path: (path.is_file(), path.name))
+    try:
+        for path in paths:
+            _move(path, folder / path.name)
+    except BaseException:
+        for path in paths:
+            if not path.exists():  # it has been moved
+                (folder / path.name).rename(path)
+        raise
+
+
+def _move(path: Path, target: Path) -> None:
+    if path.is_file() and lexists(target):
+        raise FileExistsError(EEXIST, "File exists", str(target))
+    path.rename(target)
+
+
+def _taken(folder: Path) -> ScaffoldError:
+    return ScaffoldError(
+        f"{folder} exists: nothing is overwritten. Choose another --folder, or remove it."
+    )
 
 
 def package_name(name: str) -> str:

@@ -39,6 +39,17 @@ def bound_names(tree: ast.Module) -> set[str]:
     return {name for name, _ in bindings(tree)}
 
 
+def hidden_names(tree: ast.Module) -> list[str]:
+    """Return the names of classes that hide a name of the module or one that the class reads."""
+    hidden: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            names = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
+            read = {name.id for name in names if isinstance(name.ctx, ast.Load)}
+            hidden |= {name for name, _ in bindings(node)} & (read | bound_names(tree))
+    return sorted(hidden)
+
+
 def bindings(node: ast.AST) -> Iterator[tuple[str, str]]:
     """Yield each name that a module binds, and its meaning: what is imported, or a line.
 

@@ -3,8 +3,6 @@
 import builtins
 import keyword
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,14 +10,16 @@ from pathlib import Path
 from typing import Final
 
 import brickwork
-from brickwork.scaffold.errors import EXIT_FAILURE, ScaffoldError
+from brickwork.scaffold.errors import ScaffoldError, reported_files
 from brickwork.scaffold.field_specs import FieldSpec, parse_fields
 from brickwork.scaffold.file_changes import write_files
 from brickwork.scaffold.found_project import Project, find_project
+from brickwork.scaffold.migration_process import write_migration
 from brickwork.scaffold.model_fields import model_fields
 from brickwork.scaffold.model_source import ModelSpec, Target, draft_model, model_source
 from brickwork.scaffold.names import Names, pluralize, singular_of
-from brickwork.scaffold.python_source import bindings, parse_source, read_source
+from brickwork.scaffold.project_lock import locked_project
+from brickwork.scaffold.python_source import bindings, hidden_names, parse_source, read_source
 from brickwork.scaffold.rendering import format_change, format_files, render
 from brickwork.scaffold.router_list import add_router, router_import
 from brickwork.scaffold.schemas import render_schemas
@@ -63,12 +63,9 @@ class NewResource:
     written: Sequence[Path]
     changed: Sequence[Path]
     migration: Path | None
+    """The migration. None if the earlier ones make the table, or without the option."""
     is_protected: bool
     """Whether its endpoints follow the setting AUTH."""
-
-
-class MigrationFailure(ScaffoldError):
-    """The database with which the models are compared failed."""
 
 
 def add_resource(
@@ -82,6 +79,23 @@ def add_resource(
 
     """
     project = find_project(folder)
+    with locked_project(folder), reported_files(folder):
+        spec = _spec(project, model, texts, options)
+        names = spec.names
+        new = _new_files(project, spec)
+        changed = _changed_files(project, names)
+        is_protected = project.has_protected_resource
+        with write_files(new, changed) as undo:
+            format_files(*new)
+            message = f"add {names.rows}"
+            migration = write_migration(project, message, undo) if options.migration else None
+    return NewResource(names.rows, [*new], [*changed], migration, is_protected)
+
+
+def _spec(
+    project: Project, model: str, texts: Sequence[str], options: ResourceOptions
+) -> ModelSpec:
+    """Return the model that the command line describes."""
     names = _names(project, model, options.plural)
     fields = parse_fields(texts)
     if not fields:
@@ -94,13 +108,7 @@ def add_resource(
         targets[model] = replace(own, is_soft_deletable=True)
     spec = ModelSpec(names, fields, targets, options.mixins)
     _check_markers(spec)
-    new = _new_files(project, spec)
-    changed = _changed_files(project, names)
-    with write_files(new, changed):
-        format_files(*new)
-        migration = _write_migration(project, names) if options.migration else None
-    is_protected = project.has_protected_resource
-    return NewResource(names.rows, [*new], [*changed], migration, is_protected)
+    return spec
 
 
 # --- Names ----------------------------------------------------------------------------------------
@@ -211,8 +219,10 @@ def _new_files(project: Project, spec: ModelSpec) -> Mapping[Path, str]:
 
 def _check_names(source: str, path: Path) -> None:
     """Raise `ScaffoldError` if a name of a field or a model hides another one."""
-    counts = Counter(name for name, _ in {*bindings(parse_source(source, path))})
-    if twice := [name for name, count in counts.items() if count > 1]:
+    tree = parse_source(source, path)
+    counts = Counter(name for name, _ in {*bindings(tree)})
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice := [*twice, *hidden_names(tree)]:
         raise ScaffoldError(
             f"{path} would have two meanings for {', '.join(twice)}. Rename the model, its plural, "
             "or the field of that name."
@@ -232,27 +242,3 @@ def _changed_files(project: Project, names: Names) -> Mapping[Path, str]:
             f"{router_import(names.plural)}"
         )
     return {path: format_change(before, source, path)}
-
-
-def _write_migration(project: Project, names: Names) -> Path:
-    """Write the migration in a process of its own, which imports the models."""
-    module, message = "brickwork.scaffold.new_migration", f"add {names.rows}"
-    done = subprocess.run(  # noqa: S603 — its arguments are names
-        [sys.executable, "-m", module, project.package, message],
-        cwd=project.folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode == EXIT_FAILURE:
-        *_, line = done.stderr.strip().splitlines()
-        raise MigrationFailure(
-            f"The migration cannot be written without the database: {line.rstrip('.')}. Start it "
-            "or correct DATABASE_URL, or add --no-migration and run brickwork migrate --make later."
-        )
-    if done.returncode:
-        raise ScaffoldError(
-            f"The migration cannot be written, so nothing has changed:\n{done.stderr.strip()}"
-        )
-    *_, path = done.stdout.strip().splitlines()
-    return Path(path)
