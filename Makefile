@@ -37,7 +37,7 @@ test: $(DEV)/project.stamp ## Run the whole contract on both databases, in a few
 
 test-all: $(DEV)/project.stamp $(CLIENT)/pins.stamp $(DOCS)/pins.stamp $(TYPESCRIPT)/$(INSTALLED) ## Run everything: with coverage, the slow tests too, and on both paths
 	$(BIN)/python -m pytest -n 2 --cov -k "not (contract and postgresql)"
-	$(BIN)/python -m pytest -n 2 tests/slow tests/examples
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/slow tests/examples
 	$(BIN)/python -m pytest -n 2 --all --path orm
 
 test-latest: $(LATEST)/project.stamp ## Run the contract with the newest FastAPI, SQLAlchemy and Pydantic

@@ -61,7 +61,7 @@ async def test_each_statement_adds_to_the_others() -> None:
         assert [(shed.size, shed.depth, shed.double) for shed in (read, current, changed)] == [
             (9, 9, 18),
             (2, 2, 18),
-            (7, 3, 6),
+            (7, 9, 18),
         ]
         assert (left.size, left.depth, left.double, left.tools[0].id) == (4, 4, 8, 4)
         assert [tool.id for tool in read.tools] == [1]

@@ -97,6 +97,8 @@ class EmbeddedFields:
     keys: tuple[_KeyList, ...]
     computed: tuple[str, ...]
     deferred: tuple[str, ...]
+    columns: frozenset[str]
+    """The columns that the schema needs, also deferred ones."""
     hiding: tuple[tuple[type[object], str], ...]
     """The shown references to rows that may be deleted softly, each with its model."""
 
@@ -154,24 +156,28 @@ class EmbeddedFields:
         """
         await session.flush()  # else the change of a relationship that is loaded again is lost
         unloaded = {name for row in rows for name in inspect(row).unloaded}
-        # A column that a flush has set to an expression would be loaded lazily, which asyncio
-        # cannot do.
-        missing = sorted(unloaded & (self._eager_columns | {*self.deferred}))
-        if self or self.computed or missing:
+        if self or self.computed or unloaded.intersection(self.columns):
             with rereading(session, current=rows if current is None else current):
-                await self._reload_own(session, rows, missing)
+                await self._reload_own(session, rows, unloaded)
                 await self.complete(session, rows)
 
     async def _reload_own(
-        self, session: AsyncSession, rows: Sequence[object], missing: Sequence[str]
+        self, session: AsyncSession, rows: Sequence[object], unloaded: set[str]
     ) -> None:
+        """Load what is stale or missing, and every other column that is not loaded.
+
+        A column that a flush has set to an expression would be loaded lazily, which asyncio cannot
+        do.
+        """
         key = primary_key(self.model)
         stale = (*self.references, *self.computed)
+        missing = unloaded.intersection(self.columns)
         for row in rows if stale else ():
             session.expire(row, stale)
         if rows and (stale or missing):
             statement = select(self.model).where(key.is_in([*map(key.value_of, rows)]))
-            names = dict.fromkeys((*self.computed, *missing))
+            unset = unloaded & self._eager_columns | missing
+            names = dict.fromkeys((*self.computed, *sorted(unset)))
             loaded = load_only(*key.attributes, *(getattr(self.model, name) for name in names))
             _ = (await session.execute(statement.options(loaded, *self.options))).unique().all()
 
@@ -179,11 +185,7 @@ class EmbeddedFields:
     def _eager_columns(self) -> set[str]:
         """Return the names of the columns of the model that are not deferred."""
         attributes = inspect(self.model).column_attrs
-        return {
-            attribute.key
-            for attribute in attributes
-            if isinstance(attribute.columns[0], Column) and not attribute.deferred
-        }
+        return {name for name in _column_names(self.model) if not attributes[name].deferred}
 
 
 def embedding(model: type[object], read: type[BaseModel]) -> EmbeddedFields:
@@ -215,6 +217,8 @@ def embedding(model: type[object], read: type[BaseModel]) -> EmbeddedFields:
                 "the same Limit."
             )
         latest[name] = replace(rows, options=(*rows.options, *nested))
+    shown = _shown_names(model, read)
+    deferred = tuple(deferred_attributes(model, shown))
     return EmbeddedFields(
         model,
         options=tuple(_loader_options(model, read)),
@@ -222,7 +226,8 @@ def embedding(model: type[object], read: type[BaseModel]) -> EmbeddedFields:
         latest=tuple(latest.values()),
         keys=tuple(_key_lists(model, read)),
         computed=tuple(_expression_attributes(model, read)),
-        deferred=tuple(deferred_attributes(model, _shown_names(model, read))),
+        deferred=deferred,
+        columns=frozenset(_column_names(model).intersection(shown).union(deferred)),
         hiding=tuple(dict.fromkeys(_hiding_references(model, read))),
     )
 
@@ -266,6 +271,12 @@ def _expression_attributes(model: type[object], read: type[BaseModel]) -> Iterat
         source = attribute_name(model, name, field)
         if source in attributes and not isinstance(attributes[source].columns[0], Column):
             yield source
+
+
+def _column_names(model: type[object]) -> set[str]:
+    """Return the attributes of *model* that are columns and no SQL expressions."""
+    attributes = inspect(model).column_attrs
+    return {item.key for item in attributes if isinstance(item.columns[0], Column)}
 
 
 def _shown_names(model: type[object], read: type[BaseModel]) -> list[str]:

@@ -11,12 +11,12 @@ from sqlalchemy.orm import InstanceState
 
 @contextmanager
 def rereading(session: AsyncSession, current: Sequence[object]) -> Generator[None]:
-    """Let the statements in this context load the rows of *session* again. Flush it before.
+    """Let the statements in this context load the rows of *session* again.
 
-    Each statement loads what the others have not loaded, as if the session were new. So several
-    statements may load different columns of one row: `populate_existing` would drop those of the
-    statements before. What no statement loads keeps its value. Of the *current* rows, only
-    expressions are loaded again.
+    Flush it before: a changed attribute is not loaded again. Each statement loads what the others
+    have not loaded, as if the session were new. So several statements may load different columns of
+    one row: `populate_existing` would drop those of the statements before. What no statement loads
+    keeps its value. Of the *current* rows, only expressions are loaded again.
     """
     current_ids = {*map(id, current)}  # a dataclass compares its values, and has no hash
     kept = [
