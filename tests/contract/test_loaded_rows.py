@@ -135,6 +135,12 @@ class EndsLast(Named):
     ends: Annotated[list[RootEnd], Limit(9)]
 
 
+class FernSwarm(Named):
+    """A fern with its swarm."""
+
+    swarm: Named | None
+
+
 class FernFull(FernRead):
     """Columns and related rows."""
 
@@ -354,7 +360,7 @@ ROUTERS: Final = [
     ferns("/counted", CountedFerns, FernRead),
     ferns("/counted-lists", CountedFerns, EndsLast),
     ferns("/grown", GrownFerns, FernFull),
-    ferns("/swarming", SwarmingFerns, FernRead),
+    ferns("/swarming", SwarmingFerns, FernSwarm),
     ferns("/stinging", StingingFerns, FernRead),
     crud_router("/seeds", Seeds, read=Named, create=SeedCreate),
     crud_router("/corns", Corns, read=CornRead, create=CropCreate),
@@ -472,9 +478,12 @@ async def test_put_of_a_row_that_refers_to_itself(
 async def test_method_may_hold_a_list_of_related_rows(client: AsyncClient) -> None:
     swarm, row = await grow(client, 1)
     roots = [{"id": row["roots"][0]["id"], "text": "b"}]
-    await patch_row(client, f"/swarming/{row['id']}", {"roots": roots})
+    item = f"/swarming/{row['id']}"
+    await patch_row(client, item, {"roots": roots})
+    body = {"id": row["id"], "name": "b", "swarm_id": swarm}
+    assert (await client.put(item, json=body)).status_code == 200
     bees = await get_json(client, "/bees?limit=100")
-    assert [bee["name"] for bee in bees if bee["swarm_id"] == swarm] == ["a", "new"]
+    assert [bee["name"] for bee in bees if bee["swarm_id"] == swarm] == ["a", "new", "new"]
 
 
 async def test_rows_that_a_method_adds_cost_no_queries(client: AsyncClient) -> None:

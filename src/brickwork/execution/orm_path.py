@@ -56,7 +56,7 @@ from brickwork.problems import (
 )
 from brickwork.query.keys import primary_key
 from brickwork.query.pagination import Page
-from brickwork.query.rereading import forgetting_related_rows
+from brickwork.query.rereading import keeping_relationships
 from brickwork.resource.changes import merge_patch, merge_patches
 from brickwork.resource.checks import release_row
 from brickwork.resource.defaults import replacement_values
@@ -232,7 +232,8 @@ class UnitOfWorkExecutor(Generic[M]):
         definition = self.definition
         if not (sent := data.model_fields_set - definition.create.model_fields.keys()):
             return
-        with forgetting_related_rows(self._session):
+        await self._session.flush()
+        with keeping_relationships(self._session):
             await definition.embedded.reload(self._session, [row])
             stored = definition.shown.schema_of(row).model_validate(row, from_attributes=True)
         names = primary_key(definition.model).names

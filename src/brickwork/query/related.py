@@ -42,7 +42,7 @@ async def load_lists(
         statement = statement.with_for_update(of=target, key_share=True)
     related: dict[object, list[Any]] = defaultdict(list)
     await session.flush()
-    with rereading(session, current=rows):
+    with rereading(session, current=rows, relationships=False):
         for row, *owned_by in (await session.execute(statement)).unique():
             related[owner_key.value(owned_by)].append(row)
     return [related[key] for key in keys]
