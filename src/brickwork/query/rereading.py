@@ -44,15 +44,15 @@ def keeping_relationships(session: AsyncSession) -> Generator[None]:
     may make a circle.
     """
     before = {
-        id(row): {name: state.dict[name] for name in _relationships(state)}
-        for row, state in _states(session)
+        state: {name: state.dict[name] for name in _relationships(state)}
+        for _, state in _states(session)
     }
     try:
         yield
     finally:
-        for row, state in _states(session):
+        for _, state in _states(session):
             _forget(state, _relationships(state))
-            state.dict.update(before.get(id(row), {}))
+            state.dict.update(before.get(state, {}))
 
 
 def _states(session: AsyncSession) -> Iterable[tuple[object, InstanceState[Any]]]:
