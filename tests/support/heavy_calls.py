@@ -5,9 +5,8 @@ import gc
 import time
 from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from httpx2 import AsyncClient, Response
 
@@ -17,8 +16,7 @@ from tests.support.bodies import JSON
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """A heavy request, and the statuses that may answer it.
 
     `{id}` in its path is the id of a new record.
