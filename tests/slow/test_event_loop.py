@@ -12,7 +12,7 @@ from tests.support.databases import Databases
 pytestmark = [pytest.mark.anyio, pytest.mark.both_paths]
 
 ENDLESS = 2.0
-"""Seconds that only work which grows faster than a body takes, on any machine."""
+"""Seconds. Only work that grows faster than its body takes so long."""
 
 
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "ORM"])

@@ -30,7 +30,10 @@ def settings_text(error: ValidationError) -> str:
 
 
 def file_text(error: OSError, path: Path) -> str | None:
-    """Return a line about an error of a file, by default *path*. None for an error of a network."""
+    """Return a line about an error of a file. None for an error of a network.
+
+    The file is *path* if *error* names none.
+    """
     if error.filename is None and error.errno not in _OF_DISKS:
         return None
     return f"{error.filename or path}: {error.strerror or error}."
@@ -38,7 +41,10 @@ def file_text(error: OSError, path: Path) -> str | None:
 
 @contextmanager
 def reported_files(path: Path) -> Generator[None]:
-    """Raise `ScaffoldError` if the block cannot read or write a file, by default *path*."""
+    """Raise `ScaffoldError` if the block cannot read or write a file.
+
+    The file is *path* if the error names none.
+    """
     try:
         yield
     except OSError as error:
